@@ -1,0 +1,124 @@
+//! How clients speak to the node. Routed by hand: a request for a key goes through one `match`.
+
+/// Reading a request's body.
+mod body;
+/// From a request's headers to when it may happen ◇.
+mod conditions;
+/// Requests about many records.
+mod list;
+/// Answers that are errors.
+mod problem;
+/// From a request's query to what is wanted ◇.
+mod query;
+/// Requests about one record.
+mod records;
+/// From a request's line to what it is about ◇.
+mod route;
+/// What the node says about itself.
+mod status;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use machine::Machine;
+use machine::vitals::Vitals;
+
+use crate::client::Read;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::node::Node;
+use problem::Problem;
+use route::Target;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Which node answered.
+const NODE: HeaderName = HeaderName::from_static("x-db-node");
+
+/// How old a local copy may be, in milliseconds.
+const LAG: HeaderName = HeaderName::from_static("x-lag-ms");
+
+/// A node, as clients see it.
+#[derive(Debug)]
+pub struct Api {
+    config: Config,
+    node: Node,
+    machine: Machine,
+    vitals: Arc<Vitals>,
+    metrics: Metrics,
+    incarnation: String,
+    /// The node's name, ready to be sent.
+    name: HeaderValue,
+}
+
+impl Api {
+    /// What clients see of this node.
+    pub fn new(
+        config: Config,
+        node: Node,
+        machine: Machine,
+        vitals: Arc<Vitals>,
+        metrics: Metrics,
+        incarnation: String,
+    ) -> Self {
+        let name = HeaderValue::from_str(&config.id).expect("a node's name is letters and digits");
+        Self { config, node, machine, vitals, metrics, incarnation, name }
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        let mut answer = match self.route(request).await {
+            Ok(answer) => answer,
+            Err(problem) => {
+                self.metrics.refused(problem.error());
+                problem.into_answer()
+            }
+        };
+        answer.headers_mut().insert(NODE, self.name.clone());
+        Ok(answer)
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Answer, Problem> {
+        let target = route::target(request.uri().path())?;
+        match (target, request.method()) {
+            (Target::Record(key), &Method::GET) => self.get(&key, request.uri().query()).await,
+            (Target::Record(key), &Method::PUT) => self.put(key, request).await,
+            (Target::Record(key), &Method::DELETE) => self.delete(key, &request).await,
+            (Target::Addition(key), &Method::POST) => self.add(key, request).await,
+            (Target::Records, &Method::GET) => self.list(request.uri().query()).await,
+            (Target::Status, &Method::GET) => Ok(self.status()),
+            (Target::Health, &Method::GET) => Ok(self.health()),
+            (Target::Metrics, &Method::GET) => Ok(self.show_metrics()),
+            (target, method) => Err(Problem::method(method, target.methods())),
+        }
+    }
+}
+
+/// A local read says how far behind it may be. A primary is not.
+fn say_lag(read: Read, answer: &mut Answer) {
+    if read == Read::Local {
+        answer.headers_mut().insert(LAG, HeaderValue::from_static("0"));
+    }
+}
+
+fn empty(status: StatusCode) -> Answer {
+    with_body(status, Bytes::new())
+}
+
+fn with_body(status: StatusCode, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer
+}
+
+fn json(status: StatusCode, document: &impl serde::Serialize) -> Answer {
+    let mut body = serde_json::to_vec(document).expect("texts and numbers always serialize");
+    body.push(b'\n');
+    let mut answer = with_body(status, body.into());
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}

@@ -1,0 +1,71 @@
+//! What a node answered.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde::Deserialize;
+
+use super::call::Effect;
+use super::error::ClientError;
+use super::routing::address_in;
+
+/// A value's largest size and some room; what is longer is no answer of a database node.
+const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// What was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) async fn read(
+        response: Response<Incoming>,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
+        Ok(Self { status: head.status, headers: head.headers, body })
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(super) fn redirect(&self) -> Option<SocketAddr> {
+        let moved = self.status == StatusCode::TEMPORARY_REDIRECT;
+        moved.then(|| self.header("location").and_then(address_in)).flatten()
+    }
+
+    /// What an answer means that is not a success.
+    pub(super) fn into_error(self, effect: Effect) -> ClientError {
+        let detail = self.detail();
+        match self.status {
+            StatusCode::PRECONDITION_FAILED => ClientError::Conflict,
+            status if status.is_client_error() => ClientError::BadRequest { status, detail },
+            _ if effect == Effect::None => ClientError::Unavailable { detail },
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TEMPORARY_REDIRECT => {
+                let retry_after = self.header("retry-after").and_then(|seconds| seconds.parse().ok());
+                ClientError::NotWritten { detail, retry_after: retry_after.map(Duration::from_secs) }
+            }
+            _ => ClientError::OutcomeUnknown { detail },
+        }
+    }
+
+    /// The sentence in `{"error": …, "detail": …}`, or whatever else there is to say.
+    fn detail(&self) -> String {
+        #[derive(Deserialize)]
+        struct Refusal {
+            detail: String,
+        }
+        match serde_json::from_slice::<Refusal>(&self.body) {
+            Ok(refusal) => refusal.detail,
+            Err(_) => format!("status {} without an explanation", self.status),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! How a web server speaks to the database.
+//!
+//! Every call ends within its limit, and its error says whether a write may have happened. Nothing
+//! is tried twice that could take effect twice: what multiplies load or harm is left to the caller,
+//! who knows what the call means.
+
+/// What it answered.
+mod answer;
+/// What is asked of a node.
+mod call;
+/// Connections kept open.
+mod connections;
+/// Why a call did not succeed.
+mod error;
+/// One call, from node to node until there is an answer.
+mod exchange;
+/// Which node to ask, and which one next.
+pub mod routing;
+/// What is asked and what is given.
+mod types;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use machine::network::Network;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+pub use error::ClientError;
+pub use types::{ClientLimits, Condition, Read, Record, Sum};
+
+use crate::version::Version;
+use answer::Answer;
+use call::{Call, Effect};
+use exchange::Exchange;
+
+/// What may stand in a path as it is (RFC 3986, unreserved).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A client of the database. Cheap to clone; the clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    exchange: Arc<Exchange>,
+}
+
+impl Client {
+    /// A client of these nodes. Connects when it is first used.
+    pub fn new(nodes: Vec<SocketAddr>, network: Network, limits: ClientLimits) -> Self {
+        Self { exchange: Arc::new(Exchange::new(nodes, network, limits)) }
+    }
+
+    /// Reads a record; none when there is no such record.
+    pub async fn get(&self, key: &str, read: Read) -> Result<Option<Record>, ClientError> {
+        let freshness = match read {
+            Read::Local => "?read=local",
+            Read::Latest => "?read=latest",
+        };
+        let answer = self.exchange.call(Call::new(Method::GET, path(key, freshness), Effect::None)).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Some(record(answer)?)),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(answer.into_error(Effect::None)),
+        }
+    }
+
+    /// Writes a record, and returns the version that this write gave it.
+    pub async fn put(&self, key: &str, value: Bytes, condition: Condition) -> Result<Version, ClientError> {
+        let call = Call::new(Method::PUT, path(key, ""), Effect::EachTime).only_if(condition).carrying(value);
+        let answer = self.exchange.call(call).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::NO_CONTENT => written(&answer),
+            _ => Err(answer.into_error(Effect::EachTime)),
+        }
+    }
+
+    /// Deletes a record. Succeeds also when there was none.
+    pub async fn delete(&self, key: &str, condition: Condition) -> Result<(), ClientError> {
+        let call = Call::new(Method::DELETE, path(key, ""), Effect::EachTime).only_if(condition);
+        let answer = self.exchange.call(call).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(()),
+            _ => Err(answer.into_error(Effect::EachTime)),
+        }
+    }
+
+    /// Adds to a record that is a number, in one step; a missing one counts as 0. With an
+    /// idempotency key the call takes effect once, however often it is made.
+    pub async fn add(&self, key: &str, by: i64, idempotency_key: Option<&str>) -> Result<Sum, ClientError> {
+        let effect = if idempotency_key.is_some() { Effect::Once } else { Effect::EachTime };
+        let body = Bytes::from(format!("{{\"by\":{by}}}"));
+        let mut call = Call::new(Method::POST, path(key, "/add"), effect).carrying(body);
+        if let Some(id) = idempotency_key {
+            call = call.with_idempotency_key(id)?;
+        }
+        let answer = self.exchange.call(call).await?;
+        match answer.status {
+            StatusCode::OK => sum(&answer),
+            _ => Err(answer.into_error(effect)),
+        }
+    }
+}
+
+fn path(key: &str, rest: &str) -> String {
+    format!("/kv/{}{rest}", utf8_percent_encode(key, ENCODED))
+}
+
+fn record(answer: Answer) -> Result<Record, ClientError> {
+    let Some(version) = answer.header(header::ETAG.as_str()).and_then(Version::from_etag) else {
+        return Err(ClientError::Unavailable {
+            detail: "a record without a version; is this a database?".into(),
+        });
+    };
+    let node = answer.header("x-db-node").unwrap_or_default().to_owned();
+    Ok(Record { value: answer.body, version, node })
+}
+
+fn written(answer: &Answer) -> Result<Version, ClientError> {
+    let version = answer.header(header::ETAG.as_str()).and_then(Version::from_etag);
+    version.ok_or_else(|| ClientError::OutcomeUnknown {
+        detail: "a write without a version; is this a database?".into(),
+    })
+}
+
+fn sum(answer: &Answer) -> Result<Sum, ClientError> {
+    #[derive(serde::Deserialize)]
+    struct Added {
+        value: i64,
+        version: Version,
+    }
+    match serde_json::from_slice(&answer.body) {
+        Ok(Added { value, version }) => Ok(Sum { value, version }),
+        Err(error) => {
+            Err(ClientError::OutcomeUnknown { detail: format!("the answer cannot be read: {error}") })
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Which node to ask, and which one next. Knows addresses and outcomes; no sockets, no clock.
+//!
+//! ```text
+//! first try ──> reached? ──no──> the next node, until all were tried
+//!                  │
+//!                  ├─ 307 ─────> the primary it names, a few times at most
+//!                  └─ answer ──> done
+//! ```
+
+#![deny(clippy::disallowed_methods)]
+
+use std::net::SocketAddr;
+
+/// How often one call follows a 307. During an election nodes may point at each other.
+const REDIRECTS_MAX: u8 = 3;
+
+/// The way of one call through the nodes.
+#[derive(Debug)]
+pub struct Route<'a> {
+    nodes: &'a [SocketAddr],
+    first: usize,
+    tried: usize,
+    redirects_left: u8,
+}
+
+/// What a try came to, when it was not an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// The node could not be reached.
+    Nobody,
+    /// The node is not the primary, and says who is.
+    Redirect(SocketAddr),
+}
+
+impl<'a> Route<'a> {
+    /// A way that begins at the node that took the last write, where there was one.
+    pub fn new(nodes: &'a [SocketAddr], primary: Option<SocketAddr>) -> Self {
+        let first = primary.and_then(|primary| nodes.iter().position(|node| *node == primary));
+        Self { nodes, first: first.unwrap_or(0), tried: 0, redirects_left: REDIRECTS_MAX }
+    }
+
+    /// The node to try first; none when there are no nodes at all.
+    pub fn first(&mut self) -> Option<SocketAddr> {
+        self.another_node()
+    }
+
+    /// The node to try next, or none: then what was met last is the outcome.
+    pub fn after(&mut self, met: Met) -> Option<SocketAddr> {
+        match met {
+            Met::Nobody => self.another_node(),
+            Met::Redirect(primary) => {
+                self.redirects_left = self.redirects_left.checked_sub(1)?;
+                Some(primary)
+            }
+        }
+    }
+
+    fn another_node(&mut self) -> Option<SocketAddr> {
+        if self.tried == self.nodes.len() {
+            return None;
+        }
+        let node = self.nodes[(self.first + self.tried) % self.nodes.len()];
+        self.tried += 1;
+        Some(node)
+    }
+}
+
+/// The address in a `Location`: `http://10.0.0.1:7001/kv/…`.
+pub fn address_in(location: &str) -> Option<SocketAddr> {
+    let authority = location.strip_prefix("http://")?.split('/').next()?;
+    authority.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes() -> Vec<SocketAddr> {
+        ["10.0.0.1:7001", "10.0.0.2:7001", "10.0.0.3:7001"].map(|node| node.parse().unwrap()).to_vec()
+    }
+
+    #[test]
+    fn every_node_is_tried_once_beginning_with_the_primary() {
+        let nodes = nodes();
+        let mut route = Route::new(&nodes, Some(nodes[1]));
+        assert_eq!(route.first(), Some(nodes[1]));
+        assert_eq!(route.after(Met::Nobody), Some(nodes[2]));
+        assert_eq!(route.after(Met::Nobody), Some(nodes[0]));
+        assert_eq!(route.after(Met::Nobody), None);
+    }
+
+    #[test]
+    fn nodes_that_point_at_each_other_are_followed_a_few_times_only() {
+        let nodes = nodes();
+        let mut route = Route::new(&nodes, None);
+        route.first();
+        for turn in 0..3 {
+            let other = nodes[1 + turn % 2];
+            assert_eq!(route.after(Met::Redirect(other)), Some(other));
+        }
+        assert_eq!(route.after(Met::Redirect(nodes[0])), None);
+    }
+
+    #[test]
+    fn without_nodes_there_is_no_way() {
+        assert_eq!(Route::new(&[], None).first(), None);
+    }
+
+    #[test]
+    fn a_location_names_an_address_or_nothing() {
+        assert_eq!(address_in("http://10.0.0.1:7001/kv/a"), Some("10.0.0.1:7001".parse().unwrap()));
+        for location in ["/kv/a", "https://10.0.0.1:7001/", "http://db-1:7001/", ""] {
+            assert_eq!(address_in(location), None, "{location}");
+        }
+    }
+}

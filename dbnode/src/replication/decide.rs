@@ -1,0 +1,92 @@
+//! From what a client wants to what the log will say.
+
+#![deny(clippy::disallowed_methods)]
+
+use bytes::Bytes;
+use crc::{CRC_64_XZ, Crc};
+
+use super::effect::{Refusal, Written};
+use super::entry::{self, Change, Request};
+use super::input::{Action, Write};
+use super::state::State;
+use super::upcoming::Upcoming;
+use crate::client::Condition;
+use crate::version::Version;
+
+/// What becomes of a write.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes into the log.
+    Append {
+        /// What the log will say.
+        write: entry::Write,
+        /// The record's value, when the write is an addition.
+        sum: Option<i64>,
+    },
+    /// It is there already: a repetition.
+    Repeated(Written),
+    /// It is refused.
+    Refuse(Refusal),
+}
+
+/// Decides on a write by the state as it will be when the write is applied.
+pub fn decide(write: Write, state: &State, upcoming: &Upcoming) -> Decision {
+    let fingerprint = write.request.as_ref().map_or(0, |_| fingerprint(&write));
+    if let Some(id) = &write.request
+        && let Some(earlier) = upcoming.request(state, id)
+    {
+        return match earlier.fingerprint == fingerprint {
+            true => Decision::Repeated(earlier.written),
+            false => Decision::Refuse(Refusal::RequestIdReused),
+        };
+    }
+    let record = upcoming.record(state, write.key.as_str());
+    if !holds(write.condition, record.map(|record| record.version)) {
+        return Decision::Refuse(Refusal::Conflict);
+    }
+    let page = record.map_or_else(|| upcoming.next_page(state), |record| record.page);
+    let (change, sum) = match write.action {
+        Action::Put(value) => (Change::Put { value, page }, None),
+        Action::Delete => (Change::Delete, None),
+        Action::Add(by) => match add(record.map(|record| record.value), by) {
+            Ok(sum) => (Change::Put { value: sum.to_string().into(), page }, Some(sum)),
+            Err(refusal) => return Decision::Refuse(refusal),
+        },
+    };
+    let request = write.request.map(|id| Request { id, fingerprint, sum });
+    Decision::Append { write: entry::Write { key: write.key, change, request }, sum }
+}
+
+fn holds(condition: Condition, version: Option<Version>) -> bool {
+    match condition {
+        Condition::Always => true,
+        Condition::IfVersion(wanted) => version == Some(wanted),
+        Condition::IfAbsent => version.is_none(),
+    }
+}
+
+fn add(value: Option<&Bytes>, by: i64) -> Result<i64, Refusal> {
+    let Some(value) = value else { return Ok(by) };
+    let text = std::str::from_utf8(value).map_err(|_| Refusal::NotANumber)?;
+    let number: i64 = text.parse().map_err(|_| Refusal::NotANumber)?;
+    number.checked_add(by).ok_or(Refusal::Overflow)
+}
+
+/// Stands for what a client wants. It is kept on disk, so it must never change its meaning.
+fn fingerprint(write: &Write) -> u64 {
+    const CRC: Crc<u64> = Crc::<u64>::new(&CRC_64_XZ);
+    let mut digest = CRC.digest();
+    digest.update(write.key.as_str().as_bytes());
+    match &write.action {
+        Action::Put(value) => {
+            digest.update(b"\0put\0");
+            digest.update(value);
+        }
+        Action::Delete => digest.update(b"\0delete\0"),
+        Action::Add(by) => {
+            digest.update(b"\0add\0");
+            digest.update(&by.to_be_bytes());
+        }
+    }
+    digest.finalize()
+}

@@ -1,0 +1,48 @@
+//! What goes to the disk, and what is found there.
+
+#![deny(clippy::disallowed_methods)]
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::Entry;
+use super::member::Name;
+use super::state::State;
+
+/// In which term a node is, and whom it voted for in it. On disk before anybody hears of it, so
+/// that no crash makes a node vote twice in one term.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ballot {
+    /// The term.
+    pub term: u64,
+    /// Whom this node voted for in it.
+    pub voted_for: Option<Name>,
+}
+
+/// What goes to the disk in one step: all of it or nothing, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// The ballot, when it changed.
+    pub ballot: Option<Ballot>,
+    /// The log is cut after this entry; what is cut off is kept aside for people to look at.
+    pub cut_after: Option<u64>,
+    /// What is added to the log.
+    pub entries: Vec<Entry>,
+    /// So far the log was committed when this was written: after a restart, so much may be shown
+    /// at once.
+    pub committed: u64,
+}
+
+/// What was found at start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// The ballot.
+    pub ballot: Ballot,
+    /// The snapshot. Everything in it is committed.
+    pub snapshot: State,
+    /// The log that follows it.
+    pub entries: Vec<Entry>,
+    /// So far the log was surely committed.
+    pub committed: u64,
+    /// How many writes were ever cut off this node's log.
+    pub discarded: u64,
+}

@@ -1,0 +1,124 @@
+//! What the core hears of.
+
+#![deny(clippy::disallowed_methods)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::key::Key;
+use super::member::{ClusterId, Incarnation, Name};
+use super::message::Envelope;
+use super::snapshot::Chunk;
+use crate::client::Condition;
+
+/// A point in time, counted from the start of the process. It only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub Duration);
+
+/// Stands for a client that waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A client wants something written.
+    ClientWrites {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// What it wants.
+        write: Write,
+    },
+    /// A client wants to read what was written last: when may it look?
+    ClientReads {
+        /// Whom to answer.
+        ticket: Ticket,
+    },
+    /// Another node said something.
+    Received {
+        /// Who.
+        from: Name,
+        /// Which data directory acts under that name, as it proved when it connected.
+        incarnation: Incarnation,
+        /// What.
+        envelope: Envelope,
+    },
+    /// A way to another node was opened: from now on what is sent arrives, in order, until the
+    /// way is lost.
+    Connected {
+        /// To whom.
+        peer: Name,
+        /// What it said about itself.
+        hello: Hello,
+    },
+    /// The way to another node was lost, and perhaps some of what was sent on it.
+    Disconnected {
+        /// To whom.
+        peer: Name,
+    },
+    /// The batch that was to be persisted is on disk.
+    Persisted,
+    /// The batch that was to be persisted found no room on the disk. Nothing of it is there.
+    DiskFull,
+    /// The disk failed, and what is on it is no longer known.
+    DiskFailed,
+    /// The entries that were to be folded are in the snapshot, up to this one.
+    Folded {
+        /// The last of them.
+        up_to: u64,
+    },
+    /// The entries that were to be folded found no room on the disk.
+    NotFolded,
+    /// The piece of the snapshot that was to be read; none when it could not be read now.
+    SnapshotRead {
+        /// For whom.
+        peer: Name,
+        /// The piece.
+        chunk: Option<Chunk>,
+    },
+    /// The snapshot that was to replace everything does.
+    Installed,
+    /// The snapshot that was to replace everything found no room on the disk.
+    NotInstalled,
+    /// This node is about to stop: somebody else is to be the primary.
+    HandOver,
+    /// Some time went by.
+    TimePassed,
+}
+
+/// What a node says about itself when it connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hello {
+    /// Which data directory it acts with.
+    pub incarnation: Incarnation,
+    /// The cluster it belongs to; none when it is new.
+    pub cluster: Option<ClusterId>,
+}
+
+/// What a client wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Which record.
+    pub key: Key,
+    /// To do what.
+    pub action: Action,
+    /// And when.
+    pub condition: Condition,
+    /// The client's own name for this write: with one, it has effect once.
+    pub request: Option<RequestId>,
+}
+
+/// What to do with a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Give it this value.
+    Put(Bytes),
+    /// Forget it.
+    Delete,
+    /// Add this to its value, a decimal number; a missing record counts as 0.
+    Add(i64),
+}
+
+/// A client's own name for a write.
+pub type RequestId = std::sync::Arc<str>;

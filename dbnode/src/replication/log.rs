@@ -1,0 +1,195 @@
+//! The newest part of the log, in memory: what is not in the snapshot yet.
+//!
+//! ```text
+//!   snapshot │ folded.. ........ ..persisted │ ..persisting │ ..last
+//!            └── on disk ────────────────────┘  on its way  └── waits for its batch
+//! ```
+
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::VecDeque;
+
+use super::entry::{Entry, Payload, Place};
+
+/// The newest part of the log.
+#[derive(Debug)]
+pub struct Log {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// The last entry that is in the snapshot.
+    folded: Place,
+    /// The last entry that is on disk, of those that are still wanted there.
+    persisted: u64,
+    /// The last entry that is on its way to the disk, of those that are still wanted there.
+    persisting: Option<u64>,
+    /// The disk has, or will have, entries after this one that are not wanted any more.
+    cut: Option<u64>,
+    /// The cut that is on its way to the disk.
+    cutting: Option<u64>,
+}
+
+/// What is to be done to the log on disk.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Cut it after this entry…
+    pub cut_after: Option<u64>,
+    /// …and add these.
+    pub entries: Vec<Entry>,
+}
+
+impl Log {
+    /// The log as it was found on disk, following a snapshot.
+    pub fn recovered(folded: Place, entries: Vec<Entry>) -> Self {
+        let persisted = folded.index + entries.len() as u64;
+        let bytes = entries.iter().map(Entry::size).sum();
+        let entries = entries.into();
+        Self { entries, bytes, folded, persisted, persisting: None, cut: None, cutting: None }
+    }
+
+    /// The last entry's index.
+    pub fn last(&self) -> u64 {
+        self.folded.index + self.entries.len() as u64
+    }
+
+    /// The last entry.
+    pub fn last_place(&self) -> Place {
+        self.entries.back().map_or(self.folded, Entry::place)
+    }
+
+    /// The last entry on disk.
+    pub fn persisted(&self) -> u64 {
+        self.persisted
+    }
+
+    /// The last entry that is in the snapshot.
+    pub fn folded(&self) -> Place {
+        self.folded
+    }
+
+    /// How many entries there are, and how much memory they take.
+    pub fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
+    /// The entry at an index, while it is in memory.
+    pub fn get(&self, index: u64) -> Option<&Entry> {
+        let place = index.checked_sub(self.folded.index + 1)?;
+        self.entries.get(usize::try_from(place).ok()?)
+    }
+
+    /// The term of the entry at an index, while it is known.
+    pub fn term_at(&self, index: u64) -> Option<u64> {
+        if index == self.folded.index { Some(self.folded.term) } else { self.get(index).map(|it| it.term) }
+    }
+
+    /// True when this log has the entry that another one has at this place. What is in the
+    /// snapshot is committed, and so the same everywhere.
+    pub fn has(&self, place: Place) -> bool {
+        place.index < self.folded.index || self.term_at(place.index) == Some(place.term)
+    }
+
+    /// Up to where this log may agree with one that has an entry of another term at this index:
+    /// before the first entry of the term that stands there here.
+    pub fn agreement_before(&self, index: u64) -> u64 {
+        let Some(term) = self.term_at(index) else { return self.last() };
+        let mut before = index.saturating_sub(1);
+        while before > self.folded.index && self.term_at(before) == Some(term) {
+            before -= 1;
+        }
+        before
+    }
+
+    /// The entries after an index, as many as fit, and at least one if there is one.
+    pub fn after(&self, index: u64, entries_max: usize, bytes_max: usize) -> Vec<Entry> {
+        let mut bytes = 0;
+        let mut some = Vec::new();
+        while let Some(entry) = self.get(index + 1 + some.len() as u64) {
+            bytes += entry.size();
+            if some.len() == entries_max || (bytes > bytes_max && !some.is_empty()) {
+                break;
+            }
+            some.push(entry.clone());
+        }
+        some
+    }
+
+    /// Writes an entry at the end, and returns it.
+    pub fn append(&mut self, term: u64, payload: Payload) -> &Entry {
+        self.push(Entry { index: self.last() + 1, term, payload })
+    }
+
+    /// Adds the entry that comes next, and returns it.
+    pub fn push(&mut self, entry: Entry) -> &Entry {
+        assert_eq!(entry.index, self.last() + 1, "the log has no gaps");
+        self.bytes += entry.size();
+        self.entries.push_back(entry);
+        self.entries.back().expect("it was just added")
+    }
+
+    /// Drops everything after an index, and returns it.
+    pub fn cut_after(&mut self, index: u64) -> Vec<Entry> {
+        assert!(index >= self.folded.index, "what is in the snapshot is committed");
+        if self.persisted > index || self.persisting.is_some_and(|up_to| up_to > index) {
+            self.cut = Some(self.cut.map_or(index, |earlier| earlier.min(index)));
+            self.persisted = self.persisted.min(index);
+            self.persisting = self.persisting.map(|up_to| up_to.min(index));
+        }
+        let keep = usize::try_from(index - self.folded.index).expect("a log in memory is countable");
+        let dropped: Vec<_> = self.entries.drain(keep.min(self.entries.len())..).collect();
+        self.bytes -= dropped.iter().map(Entry::size).sum::<usize>();
+        dropped
+    }
+
+    /// True when a batch is on its way to the disk.
+    pub fn is_persisting(&self) -> bool {
+        self.persisting.is_some()
+    }
+
+    /// What is to be done to the log on disk next, within the limits. From now on it is on its
+    /// way, until [`persisted_batch`](Self::persisted_batch) or [`not_persisted`](Self::not_persisted).
+    pub fn begin_batch(&mut self, entries_max: usize, bytes_max: usize) -> Due {
+        assert!(!self.is_persisting(), "one batch at a time");
+        let entries = self.after(self.persisted, entries_max, bytes_max);
+        self.persisting = Some(self.persisted + entries.len() as u64);
+        self.cutting = self.cut.take();
+        Due { cut_after: self.cutting, entries }
+    }
+
+    /// True when there is something to be done to the log on disk.
+    pub fn has_batch(&self) -> bool {
+        self.cut.is_some() || self.persisted < self.last()
+    }
+
+    /// The batch is on disk.
+    pub fn persisted_batch(&mut self) {
+        self.persisted = self.persisting.take().expect("only a batch that was begun can be on disk");
+        self.cutting = None;
+    }
+
+    /// Nothing of the batch is on disk.
+    pub fn not_persisted(&mut self) {
+        self.persisting = None;
+        self.cut = self.cut.into_iter().chain(self.cutting.take()).min();
+    }
+
+    /// The oldest entries, all but the newest `keep`, and none that are newer than `up_to`.
+    pub fn oldest(&self, keep: usize, up_to: u64) -> Vec<Entry> {
+        let allowed = usize::try_from(up_to.saturating_sub(self.folded.index)).unwrap_or(usize::MAX);
+        let count = self.entries.len().saturating_sub(keep).min(allowed);
+        self.entries.iter().take(count).cloned().collect()
+    }
+
+    /// Forgets the entries that are in the snapshot now.
+    pub fn folded_up_to(&mut self, index: u64) {
+        while self.folded.index < index {
+            let folded = self.entries.pop_front().expect("what was folded was in memory");
+            self.bytes -= folded.size();
+            self.folded = folded.place();
+        }
+    }
+
+    /// Begins anew after a snapshot that came from elsewhere.
+    pub fn replaced_by_snapshot(&mut self, place: Place) {
+        *self = Self::recovered(place, Vec::new());
+    }
+}

@@ -1,0 +1,128 @@
+//! What nodes say to each other.
+
+#![deny(clippy::disallowed_methods)]
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Entry, Place};
+use super::member::Incarnation;
+use super::snapshot::Chunk;
+
+/// A message, and the term of whoever sent it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The sender's term.
+    pub term: u64,
+    /// What it says.
+    pub message: Message,
+}
+
+/// What nodes say to each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// "Would you vote for me?" Nobody's term changes by it.
+    WouldYouVote(Candidacy),
+    /// "I would", or not.
+    Would {
+        /// The term that was asked about.
+        term: u64,
+        /// Whether.
+        granted: bool,
+    },
+    /// "Vote for me."
+    Vote {
+        /// Who asks.
+        candidacy: Candidacy,
+        /// The primary itself asked for this election: it is no disturbance.
+        handed_over: bool,
+    },
+    /// "You have my vote", or not.
+    Voted {
+        /// Whether.
+        granted: bool,
+    },
+    /// Entries from the primary; without any, a heartbeat.
+    Append(Append),
+    /// What a replica made of them.
+    Appended(Appended),
+    /// "Up to where must I have applied the log, to answer as of now?"
+    ReadIndex {
+        /// The replica's number for the question.
+        number: u64,
+    },
+    /// "Up to here."
+    ReadUpTo {
+        /// The number of the question.
+        number: u64,
+        /// The entry.
+        index: u64,
+    },
+    /// A piece of the primary's snapshot.
+    Snapshot {
+        /// Its number, from 0.
+        number: u64,
+        /// What is in it.
+        chunk: Chunk,
+    },
+    /// "I have that piece."
+    SnapshotTaken {
+        /// The last entry in that snapshot.
+        place: Place,
+        /// The number of the piece.
+        number: u64,
+    },
+    /// "Become the primary now": a planned hand-over.
+    TakeOver,
+}
+
+/// What a candidate says for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidacy {
+    /// The term it wants to be primary of.
+    pub term: u64,
+    /// The last entry of its log.
+    pub last: Place,
+    /// The incarnation under which the receiver helped to form the cluster, as the candidate
+    /// knows it. A founder that was cut off at once knows of the cluster only by this.
+    pub founder: Option<Incarnation>,
+}
+
+/// Entries from the primary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The primary counts its rounds of heartbeats; the answer says which one it is for.
+    pub round: u64,
+    /// The entry before the first of these.
+    pub previous: Place,
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// The log is committed up to here.
+    pub committed: u64,
+    /// The time from this primary to this replica and back, as measured last, in milliseconds.
+    pub round_trip_ms: u64,
+}
+
+/// What a replica made of an [`Append`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appended {
+    /// The newest round it heard of.
+    pub round: u64,
+    /// The last entry it has applied.
+    pub applied: u64,
+    /// Whether the entries fit.
+    pub outcome: Outcome,
+}
+
+/// Whether entries fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The replica's log is the primary's up to this entry, and on disk.
+    Matched(u64),
+    /// The replica has not got the entry before the first of these.
+    Missing {
+        /// Which one that is.
+        previous: u64,
+        /// The two logs may agree up to here.
+        agreed_at_most: u64,
+    },
+}

@@ -1,0 +1,126 @@
+//! A snapshot in pieces, on its way from one node to another.
+
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Place, Request};
+use super::key::Key;
+use super::member::Membership;
+use super::requests::Requests;
+use super::state::{Record, State};
+use crate::version::Version;
+
+/// Bytes of values in one piece; it ends with the record that exceeds them.
+pub const CHUNK_BYTES: usize = 256 << 10;
+
+/// A piece of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// What the whole snapshot is. The same in all of its pieces.
+    pub about: AboutSnapshot,
+    /// Records.
+    pub records: Vec<(Key, Record)>,
+    /// Named writes, in their order.
+    pub requests: Vec<(Version, Request)>,
+    /// Where the next piece begins; none when this is the last.
+    pub next: Option<Cursor>,
+}
+
+/// What a snapshot is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AboutSnapshot {
+    /// The last entry in it.
+    pub place: Place,
+    /// How many pages of data there have been.
+    pub pages: u64,
+    /// Who belongs to the cluster.
+    pub membership: Option<Membership>,
+}
+
+/// A place in a snapshot: first come the records, then the named writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cursor {
+    /// At the first record after this key; at the first of all, without.
+    Records(Option<Key>),
+    /// At the first named write after this version.
+    Requests(Version),
+}
+
+impl Cursor {
+    /// Where it begins.
+    pub const START: Self = Self::Records(None);
+}
+
+/// A snapshot that arrives.
+#[derive(Debug)]
+pub struct Arriving {
+    about: AboutSnapshot,
+    next_number: u64,
+    records: BTreeMap<Key, Record>,
+    requests: Requests,
+}
+
+impl Arriving {
+    /// Nothing of it has arrived.
+    pub fn new(about: AboutSnapshot) -> Self {
+        Self { about, next_number: 0, records: BTreeMap::new(), requests: Requests::default() }
+    }
+
+    /// True when this is the piece that comes next.
+    pub fn expects(&self, number: u64, chunk: &Chunk) -> bool {
+        self.next_number == number && self.about == chunk.about
+    }
+
+    /// Takes the next piece.
+    pub fn take(&mut self, chunk: Chunk) {
+        self.next_number += 1;
+        self.records.extend(chunk.records);
+        for (version, request) in &chunk.requests {
+            self.requests.remember(request, *version);
+        }
+    }
+
+    /// All of it has arrived.
+    pub fn finish(self) -> State {
+        let AboutSnapshot { place, pages, membership } = self.about;
+        State::recovered(self.records, self.requests, place, pages, membership)
+    }
+}
+
+/// A piece of a state in memory.
+pub fn chunk_of(state: &State, from: &Cursor) -> Chunk {
+    let about = AboutSnapshot {
+        place: state.place(),
+        pages: state.pages(),
+        membership: state.membership().cloned(),
+    };
+    let mut chunk = Chunk { about, records: Vec::new(), requests: Vec::new(), next: None };
+    let mut bytes = 0;
+    let mut requests_after = Version(0);
+    match from {
+        Cursor::Records(after) => {
+            for (key, record) in state.scan("", after.as_ref().map_or("", Key::as_str)) {
+                if bytes >= CHUNK_BYTES {
+                    chunk.next = chunk.records.last().map(|(key, _)| Cursor::Records(Some(key.clone())));
+                    return chunk;
+                }
+                bytes += key.as_str().len() + record.value.len() + 32;
+                chunk.records.push((key.clone(), record.clone()));
+            }
+        }
+        Cursor::Requests(after) => requests_after = *after,
+    }
+    for (version, request) in state.requests().after(requests_after) {
+        if bytes >= CHUNK_BYTES {
+            let last = chunk.requests.last().map_or(requests_after, |(version, _)| *version);
+            chunk.next = Some(Cursor::Requests(last));
+            return chunk;
+        }
+        bytes += request.id.len() + 32;
+        chunk.requests.push((version, request));
+    }
+    chunk
+}

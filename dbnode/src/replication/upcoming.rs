@@ -1,0 +1,153 @@
+//! The state as it will be when some entries are applied that are not applied yet: those that new
+//! writes are judged by, or those that `async` shows before they are committed. To take entries
+//! back, forget this: the state itself never had them.
+
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::entry::{self, Change, Entry};
+use super::input::RequestId;
+use super::key::Key;
+use super::requests::Remembered;
+use super::state::{Record, State, begin};
+use crate::version::Version;
+
+/// What the entries that are not applied yet will change.
+#[derive(Debug, Default)]
+pub struct Upcoming {
+    /// By key, what the newest of its entries makes of it.
+    records: BTreeMap<Key, (Version, Change)>,
+    requests: BTreeMap<RequestId, Remembered>,
+    /// How many pages of data there will be, when there will be more.
+    pages: u64,
+}
+
+/// A record, as it will be.
+#[derive(Debug, Clone, Copy)]
+pub struct UpcomingRecord<'a> {
+    /// What was put.
+    pub value: &'a Bytes,
+    /// The entry that put it.
+    pub version: Version,
+    /// The page it lies on.
+    pub page: u64,
+}
+
+impl Upcoming {
+    /// An entry was added to the log.
+    pub fn add(&mut self, entry: &Entry) {
+        let Some(entry::Write { key, change, request }) = entry.write() else { return };
+        self.records.insert(key.clone(), (entry.version(), change.clone()));
+        if let Change::Put { page, .. } = change {
+            self.pages = self.pages.max(page + 1);
+        }
+        if let Some(request) = request {
+            self.requests.insert(request.id.clone(), Remembered::new(request, entry.version()));
+        }
+    }
+
+    /// An entry was applied to the state.
+    pub fn applied(&mut self, entry: &Entry) {
+        let Some(write) = entry.write() else { return };
+        let key = write.key.as_str();
+        if self.records.get(key).is_some_and(|(version, _)| *version == entry.version()) {
+            self.records.remove(key);
+        }
+        if let Some(request) = &write.request {
+            self.requests.remove(&request.id);
+        }
+    }
+
+    /// All that is not applied was taken back.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A record, as it will be.
+    pub fn record<'a>(&'a self, state: &'a State, key: &str) -> Option<UpcomingRecord<'a>> {
+        match self.records.get(key) {
+            Some((_, Change::Delete)) => None,
+            Some((version, Change::Put { value, page })) => {
+                Some(UpcomingRecord { value, version: *version, page: *page })
+            }
+            None => {
+                let record = state.get(key)?;
+                Some(UpcomingRecord { value: &record.value, version: record.version, page: record.page })
+            }
+        }
+    }
+
+    /// The records whose key begins with `prefix`, in order, beginning after `after`, as they will
+    /// be.
+    pub fn scan<'a>(
+        &'a self,
+        state: &'a State,
+        prefix: &'a str,
+        after: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, Record)> {
+        let changed = self.records.range::<str, _>((begin(prefix, after), Bound::Unbounded));
+        let mut changed = changed.take_while(move |(key, _)| key.as_str().starts_with(prefix)).peekable();
+        let mut settled = state.scan(prefix, after).peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let next = match (settled.peek(), changed.peek()) {
+                    (Some((one, _)), Some((other, _))) if one < other => settled.next(),
+                    (_, None) => settled.next(),
+                    _ => None,
+                };
+                if let Some((key, record)) = next {
+                    return Some((key, record.clone()));
+                }
+                let (key, (version, change)) = changed.next()?;
+                settled.next_if(|(settled, _)| *settled == key);
+                if let Change::Put { value, page } = change {
+                    return Some((key, Record { value: value.clone(), version: *version, page: *page }));
+                }
+            }
+        })
+    }
+
+    /// The page for a record that is new.
+    pub fn next_page(&self, state: &State) -> u64 {
+        self.pages.max(state.pages())
+    }
+
+    /// A named write, done or on its way.
+    pub fn request<'a>(&'a self, state: &'a State, id: &str) -> Option<&'a Remembered> {
+        self.requests.get(id).or_else(|| state.requests().get(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replication::entry::{Payload, Write};
+
+    fn entry(index: u64, key: &str, change: Change) -> Entry {
+        let key = Key::new(key).unwrap();
+        Entry { index, term: 1, payload: Payload::Write(Write { key, change, request: None }) }
+    }
+
+    fn put(index: u64, key: &str, value: &'static str) -> Entry {
+        entry(index, key, Change::Put { value: value.into(), page: 0 })
+    }
+
+    #[test]
+    fn a_scan_sees_what_will_be_changed_added_and_gone() {
+        let mut state = State::default();
+        for (index, key) in (1..).zip(["a", "b", "d", "e"]) {
+            state.apply(&put(index, key, "old"));
+        }
+        let mut upcoming = Upcoming::default();
+        for entry in [put(5, "b", "new"), put(6, "c", "new"), entry(7, "d", Change::Delete), put(8, "f", "new")] {
+            upcoming.add(&entry);
+        }
+        let found: Vec<_> = upcoming.scan(&state, "", "a").map(|(key, it)| (key.as_str(), it.value)).collect();
+        let (old, new) = (Bytes::from("old"), Bytes::from("new"));
+        assert_eq!(found, [("b", new.clone()), ("c", new.clone()), ("e", old), ("f", new)]);
+    }
+}

@@ -1,0 +1,75 @@
+//! A disk in memory, for tests and simulations. Cloned, it is the same disk: what a node stored
+//! is found by the next one.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Failure, Recovered, Storage};
+use crate::replication::entry::Entry;
+
+/// A disk in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    disk: Arc<Mutex<Disk>>,
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    stored: Recovered,
+    fault: Option<Fault>,
+}
+
+/// What is wrong with the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no room.
+    Full,
+    /// It fails.
+    Broken,
+    /// It takes everything and never says anything: what a crash finds under way.
+    Stuck,
+}
+
+impl Memory {
+    /// What a node finds when it starts from this disk now.
+    pub fn recover(&self) -> Recovered {
+        self.disk.lock().stored.clone()
+    }
+
+    /// From now on the disk has this fault, or none.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.disk.lock().fault = fault;
+    }
+
+    async fn check(&self) -> Result<(), Failure> {
+        let fault = self.disk.lock().fault;
+        match fault {
+            None => Ok(()),
+            Some(Fault::Full) => Err(Failure::Full),
+            Some(Fault::Broken) => Err(Failure::Broken("the disk was told to fail".into())),
+            Some(Fault::Stuck) => pending().await,
+        }
+    }
+}
+
+impl Storage for Memory {
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), Failure> {
+        self.check().await?;
+        self.disk.lock().stored.entries.extend(entries);
+        Ok(())
+    }
+
+    async fn fold(&self, entries: Vec<Entry>) -> Result<(), Failure> {
+        self.check().await?;
+        let mut disk = self.disk.lock();
+        for entry in &entries {
+            disk.stored.snapshot.apply(entry);
+        }
+        disk.stored.entries.drain(..entries.len());
+        Ok(())
+    }
+
+    async fn close(self) {}
+}

@@ -1,0 +1,94 @@
+//! What a database says about itself: one row, one document.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, SqliteConnection};
+
+use super::database::Database;
+use super::error::OpenError;
+use super::row::Checksum;
+
+/// The format this program writes, and the newest it can read.
+pub(super) const FORMAT: u32 = 1;
+
+/// The table the document stands in.
+pub(super) const TABLE: &str = "CREATE TABLE about (only INTEGER PRIMARY KEY CHECK (only = 1), \
+     document TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT";
+
+/// What both databases say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct About {
+    /// How to read the rest.
+    pub(super) format: u32,
+    /// Whose data it is.
+    pub(super) node: String,
+    /// Given when the data directory was made, to both of its databases.
+    pub(super) incarnation: String,
+}
+
+/// Reads the document of a database that is this node's, in a format that we know. None when
+/// there is no such table: the database is new.
+pub(super) async fn read<T: DeserializeOwned>(
+    database: &mut Database,
+    id: &str,
+) -> Result<Option<T>, OpenError> {
+    let Some(document) = document(database).await? else { return Ok(None) };
+    let unreadable = |error| database.damaged(format!("what it says about itself: {error}"));
+    check_format(&document, database)?;
+    let About { node: owner, .. } = serde_json::from_str(&document).map_err(unreadable)?;
+    if owner != id {
+        let path = database.path().to_owned();
+        return Err(OpenError::OtherNode { path, owner, id: id.to_owned() });
+    }
+    serde_json::from_str(&document).map(Some).map_err(unreadable)
+}
+
+/// The format comes first: the rest may mean something else in another one.
+fn check_format(document: &str, database: &Database) -> Result<(), OpenError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    match serde_json::from_str(document) {
+        Ok(Format { format }) if format > FORMAT => {
+            Err(OpenError::NewerFormat { path: database.path().to_owned(), format, known: FORMAT })
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(database.damaged(format!("its format: {error}"))),
+    }
+}
+
+/// Writes the document.
+pub(super) async fn write<T: Serialize>(
+    connection: &mut SqliteConnection,
+    about: &T,
+) -> Result<(), sqlx::Error> {
+    let document = serde_json::to_string(about).expect("texts and numbers always serialize");
+    let checksum = Checksum::new().bytes(document.as_bytes()).finish();
+    let insert = sqlx::query("INSERT OR REPLACE INTO about (only, document, checksum) VALUES (1, ?, ?)");
+    insert.bind(document).bind(checksum).execute(connection).await.map(drop)
+}
+
+async fn document(database: &mut Database) -> Result<Option<String>, OpenError> {
+    let tables = sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'about'");
+    let table = tables.fetch_optional(&mut database.connection).await;
+    if table.map_err(|error| database.error(error))?.is_none() {
+        return Ok(None);
+    }
+    let mut document = None;
+    let query = "SELECT document, checksum FROM about";
+    let take = |row: &sqlx::sqlite::SqliteRow| {
+        let text: String = row.try_get(0).map_err(|error| error.to_string())?;
+        let checksum: i64 = row.try_get(1).map_err(|error| error.to_string())?;
+        if Checksum::new().bytes(text.as_bytes()).finish() != checksum {
+            return Err("its checksum does not fit its contents".into());
+        }
+        document = Some(text);
+        Ok(())
+    };
+    database.for_each_row(query, take).await?;
+    if document.is_none() {
+        return Err(database.damaged("it says nothing about itself"));
+    }
+    Ok(document)
+}

@@ -1,0 +1,114 @@
+//! A row and its checksum, so that a byte that changed on the disk is found and not served.
+
+use bytes::Bytes;
+use crc::{CRC_32_ISCSI, Crc, Digest, Table};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::replication::entry::{Entry, Request};
+use crate::replication::key::Key;
+use crate::replication::state::Record;
+use crate::version::Version;
+
+static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+/// What is wrong with a row.
+pub(super) type BadRow = String;
+
+/// The checksum of a row: over all its other columns, with their lengths.
+pub(super) struct Checksum(Digest<'static, u32, Table<16>>);
+
+impl Checksum {
+    pub(super) fn new() -> Self {
+        Self(CRC.digest())
+    }
+
+    pub(super) fn number(mut self, number: i64) -> Self {
+        self.0.update(&number.to_be_bytes());
+        self
+    }
+
+    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.update(&(bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    pub(super) fn finish(self) -> i64 {
+        self.0.finalize().into()
+    }
+}
+
+/// An entry as a row: its payload and its checksum.
+pub(super) fn entry_to_row(entry: &Entry) -> (Vec<u8>, i64) {
+    let payload = postcard::to_stdvec(&entry.payload).expect("a payload is plain data");
+    let checksum = entry_checksum(signed(entry.index), signed(entry.term), &payload);
+    (payload, checksum)
+}
+
+/// A row of `index, term, payload, checksum`.
+pub(super) fn entry_from_row(row: &SqliteRow) -> Result<Entry, BadRow> {
+    let (index, term) = (column(row, 0)?, column(row, 1)?);
+    let payload: &[u8] = column(row, 2)?;
+    compare(row, 3, entry_checksum(index, term, payload))?;
+    let payload = postcard::from_bytes(payload).map_err(|error| error.to_string())?;
+    Ok(Entry { index: unsigned(index), term: unsigned(term), payload })
+}
+
+fn entry_checksum(index: i64, term: i64, payload: &[u8]) -> i64 {
+    Checksum::new().number(index).number(term).bytes(payload).finish()
+}
+
+pub(super) fn record_checksum(key: &Key, value: &[u8], version: i64, page: i64) -> i64 {
+    Checksum::new().bytes(key.as_str().as_bytes()).bytes(value).number(version).number(page).finish()
+}
+
+/// A row of `key, value, version, page, checksum`.
+pub(super) fn record_from_row(row: &SqliteRow) -> Result<(Key, Record), BadRow> {
+    let key = Key::new(column(row, 0)?).map_err(|error| error.to_string())?;
+    let value: &[u8] = column(row, 1)?;
+    let (version, page) = (column(row, 2)?, column(row, 3)?);
+    compare(row, 4, record_checksum(&key, value, version, page))?;
+    let value = Bytes::copy_from_slice(value);
+    Ok((key, Record { value, version: Version(unsigned(version)), page: unsigned(page) }))
+}
+
+pub(super) fn request_checksum(index: i64, request: &Request) -> i64 {
+    let checksum = Checksum::new().number(index).bytes(request.id.as_bytes());
+    let checksum = checksum.number(request.fingerprint.cast_signed());
+    match request.sum {
+        Some(sum) => checksum.number(sum).finish(),
+        None => checksum.finish(),
+    }
+}
+
+/// A row of `index, id, fingerprint, sum, checksum`.
+pub(super) fn request_from_row(row: &SqliteRow) -> Result<(u64, Request), BadRow> {
+    let index: i64 = column(row, 0)?;
+    let id: &str = column(row, 1)?;
+    let fingerprint: i64 = column(row, 2)?;
+    let request = Request { id: id.into(), fingerprint: fingerprint.cast_unsigned(), sum: column(row, 3)? };
+    compare(row, 4, request_checksum(index, &request))?;
+    Ok((unsigned(index), request))
+}
+
+fn column<'r, T>(row: &'r SqliteRow, place: usize) -> Result<T, BadRow>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(place).map_err(|error| error.to_string())
+}
+
+fn compare(row: &SqliteRow, place: usize, computed: i64) -> Result<(), BadRow> {
+    let said: i64 = column(row, place)?;
+    if said == computed { Ok(()) } else { Err("its checksum does not fit its contents".into()) }
+}
+
+/// SQLite's integers have a sign. Indexes count up from 1 and never come near it.
+pub(super) fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+fn unsigned(number: i64) -> u64 {
+    number.cast_unsigned()
+}

@@ -1,0 +1,123 @@
+//! The snapshot's tables: records, and the writes that had a name.
+
+use std::collections::BTreeMap;
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::about;
+use super::database::Database;
+use super::error::OpenError;
+use super::row::{record_checksum, record_from_row, request_checksum, request_from_row, signed};
+use crate::replication::entry::{Change, Entry, Request};
+use crate::replication::key::Key;
+use crate::replication::requests::Requests;
+use crate::replication::state::Record;
+use crate::version::Version;
+
+/// Rows in one statement: five values each, within SQLite's 32,766.
+const ROWS_MAX: usize = 500;
+
+/// How they are made.
+pub(super) const TABLES: [&str; 3] = [
+    about::TABLE,
+    "CREATE TABLE records (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, \
+     page INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE requests (idx INTEGER PRIMARY KEY, id TEXT NOT NULL, fingerprint INTEGER NOT NULL, \
+     sum INTEGER, checksum INTEGER NOT NULL) STRICT",
+];
+
+/// Makes of each record what the newest entry about it says.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    newest: &BTreeMap<&Key, &Entry>,
+) -> Result<(), sqlx::Error> {
+    let mut put = Vec::new();
+    let mut deleted = Vec::new();
+    for (key, entry) in newest {
+        match &entry.payload.change {
+            Change::Delete => deleted.push(key.as_str()),
+            Change::Put { value, page } => {
+                put.push((*key, Record { value: value.clone(), version: Version(entry.index), page: *page }));
+            }
+        }
+    }
+    let put: Vec<_> = put.iter().map(|(key, record)| (*key, record)).collect();
+    put_records(connection, &put).await?;
+    delete_records(connection, &deleted).await
+}
+
+/// Writes records, whether or not they are there already.
+pub(super) async fn put_records(
+    connection: &mut SqliteConnection,
+    records: &[(&Key, &Record)],
+) -> Result<(), sqlx::Error> {
+    for chunk in records.chunks(ROWS_MAX) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT OR REPLACE INTO records (key, value, version, page, checksum) ",
+        );
+        insert.push_values(chunk, |mut row, (key, record)| {
+            let (version, page) = (signed(record.version.0), signed(record.page));
+            row.push_bind(key.as_str()).push_bind(&*record.value).push_bind(version).push_bind(page);
+            row.push_bind(record_checksum(key, &record.value, version, page));
+        });
+        insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn delete_records(connection: &mut SqliteConnection, keys: &[&str]) -> Result<(), sqlx::Error> {
+    for chunk in keys.chunks(ROWS_MAX) {
+        let mut delete = QueryBuilder::<Sqlite>::new("DELETE FROM records WHERE key IN (");
+        let mut list = delete.separated(", ");
+        for key in chunk {
+            list.push_bind(*key);
+        }
+        delete.push(")");
+        delete.build().persistent(false).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Adds named writes, and forgets those that nobody remembers any more.
+pub(super) async fn put_requests(
+    connection: &mut SqliteConnection,
+    requests: &[(u64, &Request)],
+) -> Result<(), sqlx::Error> {
+    for chunk in requests.chunks(ROWS_MAX) {
+        let mut insert =
+            QueryBuilder::<Sqlite>::new("INSERT INTO requests (idx, id, fingerprint, sum, checksum) ");
+        insert.push_values(chunk, |mut row, (index, request)| {
+            let index = signed(*index);
+            row.push_bind(index).push_bind(&*request.id).push_bind(request.fingerprint.cast_signed());
+            row.push_bind(request.sum).push_bind(request_checksum(index, request));
+        });
+        insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
+    }
+    let forget =
+        "DELETE FROM requests WHERE idx <= (SELECT idx FROM requests ORDER BY idx DESC LIMIT 1 OFFSET ?)";
+    sqlx::query(forget).bind(signed(Requests::MAX as u64)).execute(connection).await.map(drop)
+}
+
+/// All records, checked.
+pub(super) async fn read_records(database: &mut Database) -> Result<BTreeMap<Key, Record>, OpenError> {
+    let mut records = BTreeMap::new();
+    let query = "SELECT key, value, version, page, checksum FROM records ORDER BY key";
+    database
+        .for_each_row(query, |row| {
+            record_from_row(row).map(|(key, record)| drop(records.insert(key, record)))
+        })
+        .await?;
+    Ok(records)
+}
+
+/// All named writes, checked.
+pub(super) async fn read_requests(database: &mut Database) -> Result<Requests, OpenError> {
+    let mut requests = Requests::default();
+    let query = "SELECT idx, id, fingerprint, sum, checksum FROM requests ORDER BY idx";
+    database
+        .for_each_row(query, |row| {
+            request_from_row(row).map(|(index, request)| requests.remember(&request, index))
+        })
+        .await?;
+    Ok(requests)
+}

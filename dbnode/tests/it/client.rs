@@ -1,0 +1,79 @@
+//! The client library against a node.
+
+use std::time::Duration;
+
+use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read};
+use dbnode::version::Version;
+use machine::network::Network;
+use tokio::net::TcpListener;
+
+use crate::support::TestNode;
+
+fn client_of(addresses: &[std::net::SocketAddr]) -> Client {
+    let limits = ClientLimits { request: Duration::from_millis(1_500), ..ClientLimits::default() };
+    Client::new(addresses.to_vec(), Network::tcp(), limits)
+}
+
+#[tokio::test]
+async fn every_call_does_what_it_says() {
+    let node = TestNode::start().await;
+    let client = client_of(&[node.address]);
+    let key = "größe/1 %2F ?#";
+    assert_eq!(client.get(key, Read::Latest).await.unwrap(), None);
+    let first = client.put(key, "1".into(), Condition::IfAbsent).await.unwrap();
+    assert!(matches!(client.put(key, "2".into(), Condition::IfAbsent).await, Err(ClientError::Conflict)));
+    let second = client.put(key, "2".into(), Condition::IfVersion(first)).await.unwrap();
+    let record = client.get(key, Read::Local).await.unwrap().unwrap();
+    assert_eq!((&*record.value, record.version, &*record.node), (&b"2"[..], second, "db-1"));
+    let sum = client.add(key, 40, Some("once")).await.unwrap();
+    assert_eq!((sum.value, sum.version), (42, Version(3)));
+    assert_eq!(client.add(key, 40, Some("once")).await.unwrap(), sum);
+    client.delete(key, Condition::IfVersion(sum.version)).await.unwrap();
+    assert_eq!(client.get(key, Read::Latest).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_mistake_of_the_caller_is_told_from_a_failure() {
+    let node = TestNode::start().await;
+    let client = client_of(&[node.address]);
+    let error = client.put("", "1".into(), Condition::Always).await.unwrap_err();
+    assert!(
+        matches!(&error, ClientError::BadRequest { detail, .. } if detail.contains("at least one")),
+        "{error}"
+    );
+    assert!(!error.may_retry() && !error.may_have_happened());
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_there_is_unreachable_and_another_one_is_asked() {
+    let node = TestNode::start().await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = client_of(&[gone]).put("a", "1".into(), Condition::Always).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(error.may_retry() && !error.may_have_happened());
+    client_of(&[gone, node.address]).put("a", "1".into(), Condition::Always).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_an_answer_a_read_has_timed_out_and_a_write_may_have_happened() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client_of(&[silent.local_addr().unwrap()]);
+    assert!(matches!(client.get("a", Read::Latest).await, Err(ClientError::Timeout)));
+    let error = client.put("a", "1".into(), Condition::Always).await.unwrap_err();
+    assert!(error.may_have_happened() && !error.may_retry(), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_node_closed_meanwhile_is_replaced() {
+    let node = TestNode::start().await;
+    let address = node.address;
+    let client = client_of(&[address]);
+    client.put("a", "1".into(), Condition::Always).await.unwrap();
+    let data = node.stop().await;
+    let mut config = crate::support::config(data.path());
+    config.listen = address;
+    let vitals = machine::vitals::Vitals::new("dbnode");
+    let server = dbnode::start(config, machine::Machine::unlimited(), Network::tcp(), vitals).await.unwrap();
+    tokio::spawn(server.run(tokio_util::sync::CancellationToken::new()));
+    assert_eq!(client.get("a", Read::Latest).await.unwrap().unwrap().value, "1");
+}

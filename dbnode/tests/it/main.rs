@@ -1,0 +1,19 @@
+//! A node as its clients see it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only functions marked as tests")]
+#![allow(clippy::print_stdout, reason = "seeds are printed")]
+#![allow(unreachable_pub, reason = "a test program has no outside")]
+
+/// A node in this process, and one in a process of its own.
+mod support;
+
+/// The client library against a node.
+mod client;
+/// What `curl` would see: every status, every refusal.
+mod http;
+/// Killed again and again, and nothing acknowledged is lost.
+mod kill;
+/// Start, stop, and start again.
+mod restart;
+/// What a node spends on its machine.
+mod spending;

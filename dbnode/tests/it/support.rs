@@ -1,0 +1,135 @@
+//! A node in this process, on a port of its own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use dbnode::config::Reads;
+use dbnode::server::Server;
+use dbnode::{Config, start};
+use machine::Machine;
+use machine::network::Network;
+use machine::vitals::Vitals;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Nothing here takes so long.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A node in this process.
+pub struct TestNode {
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+    pub data: TempDir,
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+pub fn config(data: &Path) -> Config {
+    Config {
+        id: "db-1".into(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data: data.to_owned(),
+        query_cost: Duration::ZERO,
+        reads: Reads::FromMemory,
+        import: None,
+        log_entries: 1_000,
+        drain: Duration::from_secs(5),
+    }
+}
+
+impl TestNode {
+    pub async fn start() -> Self {
+        Self::on(TempDir::new().unwrap()).await
+    }
+
+    pub async fn on(data: TempDir) -> Self {
+        let server = start(config(data.path()), Machine::unlimited(), Network::tcp(), Vitals::new("dbnode"));
+        Self::run(server.await.unwrap(), data, CancellationToken::new())
+    }
+
+    pub fn run(server: Server, data: TempDir, stop: CancellationToken) -> Self {
+        let address = server.address();
+        let stopping = stop.clone();
+        let running = tokio::spawn(async move { server.run(stopping).await.unwrap() });
+        Self { address, stop, running, data }
+    }
+
+    /// Stops it as SIGTERM does, and starts it again.
+    pub async fn restart(self) -> Self {
+        let data = self.stop().await;
+        Self::on(data).await
+    }
+
+    pub async fn stop(self) -> TempDir {
+        self.stop.cancel();
+        timeout(LIMIT, self.running).await.expect("the drain has an end").unwrap();
+        self.data
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"").await
+    }
+
+    pub async fn put(&self, path: &str, value: &[u8]) -> Answer {
+        self.send("PUT", path, &[], value).await
+    }
+
+    /// Sends a request as it stands here, and reads the answer.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: db\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        request += &format!("Content-Length: {}\r\n\r\n", body.len());
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let exchange = async {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            // The answer may come, and the connection close, before all of a body is sent.
+            let _ = stream.write_all(body).await;
+            let mut bytes = Vec::new();
+            let _ = stream.read_to_end(&mut bytes).await;
+            bytes
+        };
+        Answer::parse(&timeout(LIMIT, exchange).await.expect("an answer in time"))
+    }
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        let head = std::str::from_utf8(&bytes[..end]).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        Self { status, headers, body: bytes[end + 4..].to_vec() }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// It is this error, and explains itself with a sentence that contains these words.
+    pub fn assert_problem(&self, status: u16, error: &str, words: &str) {
+        let json = self.json();
+        assert_eq!((self.status, &json["error"]), (status, &error.into()), "{json}");
+        assert!(json["detail"].as_str().unwrap().contains(words), "{json}");
+    }
+}

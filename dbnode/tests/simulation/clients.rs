@@ -1,0 +1,181 @@
+//! The clients: each asks for one thing after the other, goes from node to node until one takes
+//! it, and writes down what came of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dbnode::client::Condition;
+use dbnode::replication::effect::Refusal;
+use dbnode::replication::input;
+use dbnode::replication::key::Key;
+use history::{Answer, At, Operation, Outcome, Read};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How many nodes a client asks before it gives up.
+const TRIES: u32 = 4;
+
+/// One attempt of a client at one operation: answers to earlier ones are not listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt {
+    /// Whose.
+    pub client: usize,
+    /// Which, counted up over all of its operations.
+    pub number: u64,
+}
+
+/// What a node answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It is done, or this was found.
+    Done(Answer),
+    /// It is not done, or not known to be.
+    Refused(Refusal),
+    /// Nobody listens there; it was not asked.
+    NobodyThere,
+    /// The connection broke after it was asked.
+    Reset,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    id: usize,
+    /// Whom it asks first.
+    believed: usize,
+    attempts: u64,
+    operations: u64,
+    tries: u32,
+    asked: Option<Operation>,
+    /// A named write whose outcome is unknown, to be asked again.
+    again: Option<Operation>,
+}
+
+impl Client {
+    /// A client that has not asked for anything.
+    pub fn new(id: usize) -> Self {
+        Self { id, believed: id, attempts: 0, operations: 0, tries: 0, asked: None, again: None }
+    }
+
+    /// Begins an operation: who is asked.
+    pub fn begin(&mut self, now: Duration, nodes: usize, dice: &mut ChaCha8Rng) -> usize {
+        self.operations += 1;
+        self.tries = 0;
+        let invoked_at = at(now);
+        let again = self.again.take().filter(|_| dice.random());
+        let operation = again.unwrap_or_else(|| self.new_operation(dice));
+        self.asked = Some(Operation { invoked_at, returned_at: None, ..operation });
+        self.believed %= nodes;
+        if dice.random_range(0..4) == 0 { dice.random_range(0..nodes) } else { self.believed }
+    }
+
+    fn new_operation(&self, dice: &mut ChaCha8Rng) -> Operation {
+        use history::Action;
+        let value = format!("{}.{}", self.id, self.operations);
+        let (key, action) = match dice.random_range(0..100) {
+            0..45 => {
+                (*pick(&["register-1", "register-2", "counter"], dice), Action::Get { read: Read::Latest })
+            }
+            45..70 => (*pick(&["register-1", "register-2"], dice), Action::Put { value: value.clone() }),
+            70..75 => (*pick(&["register-1", "register-2"], dice), Action::Delete),
+            _ => ("counter", Action::Add { by: 1 + i64::from(dice.random::<bool>()) }),
+        };
+        let is_write = !matches!(action, Action::Get { .. });
+        Operation {
+            session: format!("client-{}", self.id),
+            key: key.into(),
+            action,
+            request: (is_write && dice.random()).then(|| format!("request-{value}")),
+            node: None,
+            invoked_at: At(0),
+            returned_at: None,
+            outcome: Outcome::Unknown("still waiting".into()),
+        }
+    }
+
+    /// The next attempt at what is asked, and when it is given up.
+    pub fn attempt(&mut self, now: Duration) -> (Attempt, Duration) {
+        self.attempts += 1;
+        self.tries += 1;
+        (Attempt { client: self.id, number: self.attempts }, now + PATIENCE)
+    }
+
+    /// What is asked.
+    pub fn asked(&self) -> Option<&Operation> {
+        self.asked.as_ref()
+    }
+
+    /// True while it waits for this one.
+    pub fn waits_for(&self, attempt: Attempt) -> bool {
+        self.asked.is_some() && self.attempts == attempt.number
+    }
+
+    /// An answer came: whom to ask next, and after how long; or the operation, when it is over.
+    pub fn hear(
+        &mut self,
+        now: Duration,
+        from: usize,
+        reply: Reply,
+        names: &[dbnode::replication::member::Name],
+        dice: &mut ChaCha8Rng,
+    ) -> Result<(usize, Duration), Box<Operation>> {
+        let outcome = match reply {
+            Reply::Done(answer) => {
+                self.believed = from;
+                Outcome::Ok(answer)
+            }
+            Reply::Reset => Outcome::Unknown("the connection broke".into()),
+            Reply::Refused(refusal @ Refusal::OutcomeUnknown) => Outcome::Unknown(refusal.to_string()),
+            Reply::Refused(Refusal::NotPrimary(name)) if self.tries < TRIES => {
+                self.believed = names.iter().position(|other| *other == name).unwrap_or(from);
+                return Ok((self.believed, Duration::ZERO));
+            }
+            Reply::NobodyThere | Reply::Refused(_) if self.tries < TRIES => {
+                let pause = Duration::from_millis(dice.random_range(5..100));
+                return Ok((dice.random_range(0..names.len()), pause));
+            }
+            Reply::NobodyThere => Outcome::Failed("nobody listens there".into()),
+            Reply::Refused(refusal) => Outcome::Failed(refusal.to_string()),
+        };
+        Err(Box::new(self.finish(now, names.get(from).map(ToString::to_string), outcome)))
+    }
+
+    /// It has waited long enough.
+    pub fn give_up(&mut self, now: Duration) -> Operation {
+        self.finish(now, None, Outcome::Unknown("no answer in time".into()))
+    }
+
+    fn finish(&mut self, now: Duration, node: Option<String>, outcome: Outcome) -> Operation {
+        let asked = self.asked.take().expect("only what was asked can be over");
+        let over = Operation { returned_at: Some(at(now)), node, outcome, ..asked };
+        if matches!(over.outcome, Outcome::Unknown(_)) && over.request.is_some() {
+            self.again = Some(over.clone());
+        }
+        over
+    }
+}
+
+/// What a node is asked to write; none when it is asked to read.
+pub fn write(operation: &Operation) -> Option<input::Write> {
+    let action = match &operation.action {
+        history::Action::Put { value } => input::Action::Put(Bytes::from(value.clone())),
+        history::Action::Add { by } => input::Action::Add(*by),
+        history::Action::Delete => input::Action::Delete,
+        history::Action::Get { .. } => return None,
+    };
+    let key = Key::new(&operation.key).expect("the clients' keys are keys");
+    let request = operation.request.as_deref().map(Into::into);
+    Some(input::Write { key, action, condition: Condition::Always, request })
+}
+
+/// A moment of the world's, as it stands in a history.
+pub fn at(now: Duration) -> At {
+    At(u64::try_from(now.as_nanos()).expect("a simulation lasts less than centuries"))
+}
+
+fn pick<'a, T>(some: &'a [T], dice: &mut ChaCha8Rng) -> &'a T {
+    &some[dice.random_range(0..some.len())]
+}

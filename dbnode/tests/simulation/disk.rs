@@ -1,0 +1,169 @@
+//! The simulated disk: what was written is there after a crash when it was confirmed, and perhaps
+//! when it was not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbnode::replication::disk::{Batch, Recovered};
+use dbnode::replication::entry::Entry;
+use dbnode::replication::input::Input;
+use dbnode::replication::member::Name;
+use dbnode::replication::snapshot::{Cursor, chunk_of};
+use dbnode::replication::state::State;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// A disk.
+#[derive(Debug, Default)]
+pub struct Disk {
+    stored: Recovered,
+    under_way: BTreeMap<u64, Job>,
+    next_number: u64,
+    /// Added to the time that each job takes.
+    pub slow: Duration,
+    /// What is wrong with it.
+    pub fault: Option<Fault>,
+    /// A bug put in on purpose: it says "on disk" when it was only asked.
+    pub hasty: bool,
+}
+
+/// What is wrong with a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no room.
+    Full,
+    /// It fails.
+    Broken,
+}
+
+/// Work for the disk.
+#[derive(Debug, Clone)]
+pub enum Job {
+    /// See `Effect::Persist`.
+    Persist(Batch),
+    /// See `Effect::Fold`.
+    Fold(Vec<Entry>),
+    /// See `Effect::Install`.
+    Install(Arc<State>),
+    /// See `Effect::ReadSnapshot`.
+    Read(Name, Cursor),
+}
+
+impl Disk {
+    /// What a node finds that starts from it now.
+    pub fn recover(&self) -> Recovered {
+        self.stored.clone()
+    }
+
+    /// What is on it.
+    pub fn stored(&self) -> &Recovered {
+        &self.stored
+    }
+
+    /// True when it has the entry of this term at this index, as far as it can tell: what is in
+    /// the snapshot is committed.
+    pub fn has(&self, term: u64, index: u64) -> bool {
+        let snapshot = self.stored.snapshot.applied();
+        if index <= snapshot {
+            return true;
+        }
+        let place = usize::try_from(index - snapshot - 1).expect("a log in memory is countable");
+        self.stored.entries.get(place).is_some_and(|entry| entry.term == term)
+    }
+
+    /// Begins a job: its number, and how long it takes.
+    pub fn begin(&mut self, job: Job, dice: &mut ChaCha8Rng) -> (u64, Duration) {
+        self.next_number += 1;
+        self.under_way.insert(self.next_number, job);
+        let usual = Duration::from_micros(dice.random_range(100..2_000));
+        (self.next_number, usual + self.slow * dice.random_range(50..150) / 100)
+    }
+
+    /// How many entries a job adds to the log.
+    pub fn entries_added(&self, number: u64) -> usize {
+        match self.under_way.get(&number) {
+            Some(Job::Persist(batch)) if self.fault.is_none() => batch.entries.len(),
+            _ => 0,
+        }
+    }
+
+    /// A job is done: what the node hears of it. None when it had heard before.
+    pub fn finish(&mut self, number: u64) -> Option<Input> {
+        let job = self.under_way.remove(&number)?;
+        let said_before = self.hasty && matches!(job, Job::Persist(_));
+        let input = match self.fault {
+            Some(Fault::Broken) => return Some(Input::DiskFailed),
+            Some(Fault::Full) if !said_before => no_room(&job)?,
+            _ => done(&job, &self.stored),
+        };
+        if self.fault.is_none() {
+            self.store(job);
+        }
+        (!said_before).then_some(input)
+    }
+
+    /// It was replaced by a new one.
+    pub fn erase(&mut self) {
+        self.stored = Recovered::default();
+    }
+
+    /// A crash: what was under way may be there, or not.
+    pub fn crash(&mut self, dice: &mut ChaCha8Rng) {
+        for (_, job) in std::mem::take(&mut self.under_way) {
+            if self.fault.is_none() && !self.hasty && dice.random() {
+                self.store(job);
+            }
+        }
+    }
+
+    fn store(&mut self, job: Job) {
+        let stored = &mut self.stored;
+        match job {
+            Job::Persist(batch) => {
+                if let Some(ballot) = batch.ballot {
+                    stored.ballot = ballot;
+                }
+                if let Some(after) = batch.cut_after {
+                    let kept = after.saturating_sub(stored.snapshot.applied()) as usize;
+                    stored.discarded += stored.entries.len().saturating_sub(kept) as u64;
+                    stored.entries.truncate(kept);
+                }
+                stored.entries.extend(batch.entries);
+                stored.committed = stored.committed.max(batch.committed);
+            }
+            Job::Fold(entries) => {
+                for entry in &entries {
+                    stored.snapshot.apply(entry);
+                }
+                stored.entries.drain(..entries.len());
+            }
+            Job::Install(state) => {
+                stored.committed = stored.committed.max(state.applied());
+                stored.snapshot = (*state).clone();
+                stored.entries.clear();
+            }
+            Job::Read(..) => {}
+        }
+    }
+}
+
+fn done(job: &Job, stored: &Recovered) -> Input {
+    match job {
+        Job::Persist(_) => Input::Persisted,
+        Job::Fold(entries) => Input::Folded { up_to: entries.last().map_or(0, |entry| entry.index) },
+        Job::Install(_) => Input::Installed,
+        Job::Read(peer, from) => {
+            Input::SnapshotRead { peer: peer.clone(), chunk: Some(chunk_of(&stored.snapshot, from)) }
+        }
+    }
+}
+
+fn no_room(job: &Job) -> Option<Input> {
+    match job {
+        Job::Persist(_) => Some(Input::DiskFull),
+        Job::Fold(_) => Some(Input::NotFolded),
+        Job::Install(_) => Some(Input::NotInstalled),
+        Job::Read(peer, _) => Some(Input::SnapshotRead { peer: peer.clone(), chunk: None }),
+    }
+}

@@ -1,0 +1,112 @@
+//! What the driver would do: it carries out what a core wants done, and serves clients.
+
+use std::time::Duration;
+
+use dbnode::replication::durability::Mode;
+use dbnode::replication::effect::{Effect, Written};
+use dbnode::replication::input::{Input, Ticket};
+use history::{Answer, Operation};
+
+use crate::clients::{Attempt, Reply, write};
+use crate::disk::Job;
+use crate::invariants::acknowledged_is_durable;
+use crate::invariants::nothing_is_lost::value;
+use crate::world::{Event, World};
+
+impl World {
+    /// Does what a node's core wants done.
+    pub fn carry_out(&mut self, node: usize, effect: Effect) {
+        // What came after a crash or a halt is not done any more.
+        if self.nodes[node].core.is_none() {
+            return;
+        }
+        self.trace.note(self.now, format_args!("{}   does {effect:?}", self.names[node]));
+        match effect {
+            Effect::Persist(batch) => self.work(node, Job::Persist(batch)),
+            Effect::Fold(entries) => self.work(node, Job::Fold(entries)),
+            Effect::Install(state) => self.work(node, Job::Install(state)),
+            Effect::ReadSnapshot { peer, from } => self.work(node, Job::Read(peer, from)),
+            Effect::Send { to, envelope } => {
+                if let Some(to) = self.names.iter().position(|name| *name == to) {
+                    self.send(node, to, envelope);
+                }
+            }
+            Effect::Acknowledge { ticket, written } => self.acknowledge(node, ticket, &written),
+            Effect::Reject { ticket, refusal } => self.reply(node, ticket, Reply::Refused(refusal)),
+            Effect::Look { ticket } => self.look(node, ticket),
+            Effect::Halt => self.crash(node),
+        }
+    }
+
+    fn work(&mut self, node: usize, job: Job) {
+        let life = self.nodes[node].life;
+        let is_persist = matches!(job, Job::Persist(_));
+        let (number, takes) = self.nodes[node].disk.begin(job, &mut self.dice);
+        self.after(takes, Event::DiskDone { node, life, number });
+        if is_persist && self.nodes[node].disk.hasty {
+            self.after(Duration::from_micros(1), Event::Hear { node, life, input: Input::Persisted });
+        }
+    }
+
+    /// A disk has done a job.
+    pub fn disk_done(&mut self, node: usize, life: u64, number: u64) {
+        let added = self.nodes[node].disk.entries_added(number);
+        let input = self.nodes[node].disk.finish(number);
+        self.check(|world| world.log_matching.see(node, world.nodes[node].disk.stored(), added));
+        if let Some(input) = input {
+            self.hear(node, life, input);
+        }
+    }
+
+    fn acknowledge(&mut self, node: usize, ticket: Ticket, written: &Written) {
+        // A member that came back without its data is not expected to have what it had.
+        if self.wiped.is_empty() || self.plan.mode == Mode::Async {
+            let mode = self.plan.mode;
+            self.check(|world| acknowledged_is_durable::check(mode, &world.nodes, node, written));
+        }
+        let version = Some(written.version.0);
+        let answer = match written.sum {
+            Some(value) => Answer::Sum { value, version },
+            None => Answer::Done { version },
+        };
+        self.reply(node, ticket, Reply::Done(answer));
+    }
+
+    /// A client may look now.
+    fn look(&mut self, node: usize, ticket: Ticket) {
+        let (_, key) = &self.nodes[node].tickets[&ticket.0];
+        let state = self.nodes[node].core.as_ref().expect("it just said so").state();
+        let version = state.get(key).map(|record| record.version.0);
+        let answer = match value(state, key) {
+            Some(value) => Answer::Found { value, version },
+            None => Answer::Absent,
+        };
+        self.reply(node, ticket, Reply::Done(answer));
+    }
+
+    fn reply(&mut self, node: usize, ticket: Ticket, reply: Reply) {
+        let (attempt, _) = self.nodes[node].tickets.remove(&ticket.0).expect("each ticket is answered once");
+        let way = self.client_way();
+        self.after(way, Event::Answer { attempt, node, reply });
+    }
+
+    /// A client's request arrives.
+    pub fn ask(&mut self, attempt: Attempt, node: usize, operation: Box<Operation>) {
+        let asked = &self.nodes[node];
+        if asked.core.is_none() {
+            let way = self.client_way();
+            return self.after(way, Event::Answer { attempt, node, reply: Reply::NobodyThere });
+        }
+        if asked.paused_until > self.now {
+            let until = asked.paused_until - self.now;
+            return self.after(until, Event::Ask { attempt, node, operation });
+        }
+        let life = asked.life;
+        let ticket = self.nodes[node].ticket(attempt, &operation.key);
+        let input = match write(&operation) {
+            Some(write) => Input::ClientWrites { ticket, write },
+            None => Input::ClientReads { ticket },
+        };
+        self.hear(node, life, input);
+    }
+}

@@ -1,0 +1,69 @@
+//! What the simulation finds when a bug is put in: each bug by all invariants together, and each
+//! invariant by itself.
+
+use dbnode::replication::planted::Bug as InCore;
+
+use crate::planted::{Bug, Planted};
+use crate::run::run;
+use crate::seeds::first_failure;
+use crate::trace::Kept;
+
+#[track_caller]
+fn is_found(bug: Bug, found_by: Option<&'static str>) {
+    let planted = Planted { bug, found_by };
+    let Some(seed) = first_failure(1_000, planted) else { panic!("{planted:?} was not found in 1000 seeds") };
+    let violation = run(seed, planted, Kept::Nothing).violation.expect("the same seed leads to the same end");
+    println!("{bug:?}: seed {seed}, {}", violation.invariant);
+}
+
+#[test]
+fn said_to_be_on_disk_before_it_is() {
+    is_found(Bug::HastyDisk, None);
+}
+
+#[test]
+fn a_vote_that_a_crash_forgets() {
+    is_found(Bug::Core(InCore::VoteNotPersisted), None);
+}
+
+#[test]
+fn a_vote_for_somebody_who_lacks_entries() {
+    is_found(Bug::Core(InCore::NoUpToDateCheck), None);
+}
+
+#[test]
+fn entries_of_earlier_terms_committed_by_counting() {
+    is_found(Bug::Core(InCore::CommitsOldTerms), None);
+}
+
+#[test]
+fn a_read_that_asks_nobody() {
+    is_found(Bug::Core(InCore::NoReadIndex), None);
+}
+
+#[test]
+fn entries_taken_from_a_primary_of_the_past() {
+    is_found(Bug::Core(InCore::NoTermCheck), None);
+}
+
+#[test]
+fn a_log_that_diverged_and_is_not_cut() {
+    is_found(Bug::Core(InCore::NoTruncation), None);
+}
+
+#[test]
+fn sync_that_does_not_wait_for_all() {
+    is_found(Bug::Core(InCore::SyncWithoutAll), None);
+}
+
+#[test]
+fn each_invariant_finds_something_by_itself() {
+    is_found(Bug::Core(InCore::VoteNotPersisted), Some("one primary per term"));
+    is_found(Bug::Core(InCore::VoteNotPersisted), Some("log matching"));
+    is_found(Bug::Core(InCore::NoUpToDateCheck), Some("applied stays"));
+    is_found(Bug::HastyDisk, Some("acknowledged is durable"));
+    is_found(Bug::Core(InCore::NoUpToDateCheck), Some("no acknowledged write is lost"));
+    is_found(Bug::Core(InCore::NoReadIndex), Some("latest reads are linearizable"));
+    is_found(Bug::Core(InCore::NoTruncation), Some("replicas converge"));
+    is_found(Bug::Core(InCore::NoTruncation), Some("writes resume"));
+}

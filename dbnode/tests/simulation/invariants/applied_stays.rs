@@ -1,0 +1,49 @@
+//! What a node has applied it never takes back while it lives, and no other node applies something
+//! else in its place (the Raft paper's State Machine Safety). `async` may take back what it showed
+//! and never had on a majority's disks.
+
+use std::collections::BTreeMap;
+
+use dbnode::replication::durability::Mode;
+use dbnode::replication::entry::Place;
+
+use super::{Violation, violated};
+
+/// What was applied.
+#[derive(Debug, Default)]
+pub struct AppliedStays {
+    /// By index, the term of the entry that somebody applied.
+    anywhere: BTreeMap<u64, u64>,
+    /// By node: in which life, and how far.
+    nodes: BTreeMap<usize, (u64, Place)>,
+}
+
+impl AppliedStays {
+    /// A node has applied its log up to this place now.
+    pub fn see(&mut self, mode: Mode, node: usize, life: u64, applied: Place) -> Result<(), Violation> {
+        if mode == Mode::Async {
+            return Ok(());
+        }
+        let before = self.nodes.insert(node, (life, applied));
+        if let Some((earlier, place)) = before
+            && earlier == life
+            && applied < place
+        {
+            return violated(
+                "applied stays",
+                format!("db-{} went back from {place:?} to {applied:?}", node + 1),
+            );
+        }
+        let term = *self.anywhere.entry(applied.index).or_insert(applied.term);
+        if term != applied.term {
+            return violated(
+                "applied stays",
+                format!(
+                    "db-{} applied {applied:?}; somebody else applied one of term {term} there",
+                    node + 1
+                ),
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! Two logs with the same entry at a place are the same up to it (the Raft paper's Log Matching).
+
+use std::collections::BTreeMap;
+
+use dbnode::replication::disk::Recovered;
+use dbnode::replication::entry::{Entry, Place};
+
+use super::{Violation, violated};
+
+/// Every entry that was ever on a disk, and the term of the one before it.
+#[derive(Debug, Default)]
+pub struct LogMatching {
+    entries: BTreeMap<Place, (u64, Entry)>,
+}
+
+impl LogMatching {
+    /// A node's log ends with these now.
+    pub fn see(&mut self, node: usize, stored: &Recovered, added: usize) -> Result<(), Violation> {
+        let first = stored.entries.len() - added.min(stored.entries.len());
+        for place in first..stored.entries.len() {
+            let entry = &stored.entries[place];
+            let before = match place.checked_sub(1) {
+                Some(before) => stored.entries[before].place(),
+                None => stored.snapshot.place(),
+            };
+            if before.index + 1 != entry.index || before.term > entry.term {
+                return violated(
+                    "log matching",
+                    format!("db-{} has {entry:?} after {before:?} on its disk", node + 1),
+                );
+            }
+            let (term_before, known) =
+                self.entries.entry(entry.place()).or_insert_with(|| (before.term, entry.clone()));
+            if *term_before != before.term || known != entry {
+                return violated(
+                    "log matching",
+                    format!(
+                        "db-{} has {entry:?} after term {}; elsewhere it is {known:?} after term {term_before}",
+                        node + 1,
+                        before.term
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! What happened, as a number that is the same when the same happened again, and, when somebody
+//! wants to read it, as text.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+/// How many lines are kept: the last ones.
+const LINES_MAX: usize = 400;
+
+/// What happened.
+#[derive(Debug)]
+pub struct Trace {
+    kept: Kept,
+    hash: u64,
+    lines: VecDeque<String>,
+}
+
+/// What is kept of what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing: most seeds are only judged.
+    Nothing,
+    /// The hash and the last lines.
+    All,
+}
+
+impl Trace {
+    /// Nothing has happened.
+    pub fn new(kept: Kept) -> Self {
+        Self { kept, hash: 0xcbf2_9ce4_8422_2325, lines: VecDeque::new() }
+    }
+
+    /// Something happened.
+    pub fn note(&mut self, now: Duration, what: fmt::Arguments<'_>) {
+        if self.kept == Kept::Nothing {
+            return;
+        }
+        let mut line = String::new();
+        let _ = write!(line, "{:>12.6} ms  {what}", now.as_secs_f64() * 1e3);
+        // FNV-1a.
+        for byte in line.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        if self.lines.len() == LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    /// Stands for everything that happened.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The last things that happened.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(String::as_str)
+    }
+}

@@ -1,0 +1,306 @@
+//! The world: everything that is going to happen, in order, and what it happens to. There is one
+//! source of chance, and nothing from outside, so the same plan leads to the same end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
+
+use dbnode::replication::input::Input;
+use dbnode::replication::member::{Incarnation, Name};
+use dbnode::replication::message::Envelope;
+use dbnode::replication::role::Role;
+use history::{Action, History, Operation, Outcome};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::clients::{Attempt, Client, Reply};
+use crate::invariants::applied_stays::AppliedStays;
+use crate::invariants::log_matching::LogMatching;
+use crate::invariants::one_primary_per_term::OnePrimaryPerTerm;
+use crate::invariants::{PANICS, Violation};
+use crate::network::Network;
+use crate::node::Node;
+use crate::plan::{Fault, HEALED_AT, Plan};
+use crate::planted::Planted;
+use crate::trace::{Kept, Trace};
+use crate::ways::Ways;
+
+/// How often a node is told that time passes, by its own clock.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The world.
+pub struct World {
+    pub now: Duration,
+    pub plan: Plan,
+    pub nodes: Vec<Node>,
+    pub names: Vec<Name>,
+    pub network: Network,
+    pub ways: Ways,
+    pub clients: Vec<Client>,
+    pub history: Vec<Operation>,
+    pub dice: ChaCha8Rng,
+    pub trace: Trace,
+    /// The first thing that should have held and did not.
+    pub violation: Option<Violation>,
+    /// When the first write was acknowledged that was asked after healing.
+    pub first_write_after_healing: Option<Duration>,
+    /// Clients ask for nothing new from here on.
+    pub closed_at: Duration,
+    /// Till then whoever becomes the primary is gone a moment later.
+    pub ambush_until: Duration,
+    /// How many were.
+    pub ambushed: u32,
+    /// Nodes that ever lost their data.
+    pub wiped: BTreeSet<usize>,
+    pub one_primary: OnePrimaryPerTerm,
+    pub log_matching: LogMatching,
+    pub applied: AppliedStays,
+    /// How many things have happened.
+    pub events: u64,
+    pub planted: Planted,
+    queue: BTreeMap<(Duration, u64), Event>,
+    sequence: u64,
+}
+
+/// Something that is going to happen.
+#[derive(Debug)]
+pub enum Event {
+    /// A node hears of something, if it still lives that life.
+    Hear { node: usize, life: u64, input: Input },
+    /// A message arrives.
+    Arrive { from: usize, sent_in: u64, incarnation: Incarnation, to: usize, life: u64, envelope: Envelope },
+    /// A disk has done a job.
+    DiskDone { node: usize, life: u64, number: u64 },
+    /// A node looks at its clock.
+    Tick { node: usize, life: u64 },
+    /// A node tries to reach another.
+    Dial { from: usize, life: u64, to: usize },
+    /// A node notices that the way to another is lost.
+    WayLost { from: usize, to: usize, number: u64 },
+    /// A client begins its next operation.
+    Begin { client: usize },
+    /// A client's request arrives at a node.
+    Ask { attempt: Attempt, node: usize, operation: Box<Operation> },
+    /// A node's answer arrives at a client.
+    Answer { attempt: Attempt, node: usize, reply: Reply },
+    /// A client has waited long enough.
+    GiveUp { attempt: Attempt },
+    /// Something goes wrong, or right again.
+    Fault(Fault),
+    /// Everything is put right.
+    Heal,
+}
+
+impl World {
+    /// A world that begins.
+    pub fn new(seed: u64, plan: Plan, planted: Planted, kept: Kept) -> Self {
+        let mut nodes: Vec<Node> = (0..plan.nodes).map(Node::new).collect();
+        nodes.iter_mut().for_each(|node| node.disk.hasty = planted.bug.is_hasty_disk());
+        let mut world = Self {
+            now: Duration::ZERO,
+            names: nodes.iter().map(|node| node.name.clone()).collect(),
+            network: Network::new(plan.nodes, plan.order),
+            ways: Ways::new(plan.nodes),
+            clients: (0..plan.clients).map(Client::new).collect(),
+            history: Vec::new(),
+            dice: ChaCha8Rng::seed_from_u64(seed ^ 0x5eed),
+            trace: Trace::new(kept),
+            violation: None,
+            first_write_after_healing: None,
+            closed_at: Duration::MAX,
+            ambush_until: Duration::ZERO,
+            ambushed: 0,
+            wiped: BTreeSet::new(),
+            one_primary: OnePrimaryPerTerm::default(),
+            log_matching: LogMatching::default(),
+            applied: AppliedStays::default(),
+            events: 0,
+            planted,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            nodes,
+            plan,
+        };
+        for node in 0..world.nodes.len() {
+            world.start(node);
+        }
+        for client in 0..world.clients.len() {
+            world.after(Duration::from_millis(200), Event::Begin { client });
+        }
+        for (at, fault) in world.plan.faults.clone() {
+            world.after(at, Event::Fault(fault));
+        }
+        world.after(HEALED_AT, Event::Heal);
+        world
+    }
+
+    /// Something is going to happen after this time.
+    pub fn after(&mut self, time: Duration, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((self.now + time, self.sequence), event);
+    }
+
+    /// Lets everything happen until a moment, or until something does not hold.
+    pub fn run_until(&mut self, until: Duration) {
+        while let Some(next) = self.queue.first_entry()
+            && next.key().0 <= until
+            && self.violation.is_none()
+        {
+            let ((at, _), event) = next.remove_entry();
+            self.now = at;
+            self.events += 1;
+            self.happen(event);
+        }
+        self.now = self.now.max(until);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Hear { node, life, input } => self.hear(node, life, input),
+            Event::Arrive { from, sent_in, .. } if sent_in < self.nodes[from].silenced_before => {}
+            Event::Arrive { from, incarnation, to, life, envelope, .. } => {
+                let from = self.names[from].clone();
+                self.hear(to, life, Input::Received { from, incarnation, envelope });
+            }
+            Event::DiskDone { node, life, number } if self.nodes[node].life == life => {
+                self.disk_done(node, life, number);
+            }
+            Event::DiskDone { .. } => {}
+            Event::Tick { node, life } => self.tick(node, life),
+            Event::Dial { from, life, to } => self.dial(from, life, to),
+            Event::WayLost { from, to, number } => self.way_lost(from, to, number),
+            Event::Begin { client } => self.begin(client),
+            Event::Ask { attempt, node, operation } => self.ask(attempt, node, operation),
+            Event::Answer { attempt, node, reply } => self.answer(attempt, node, reply),
+            Event::GiveUp { attempt } => {
+                if self.clients[attempt.client].waits_for(attempt) {
+                    let operation = self.clients[attempt.client].give_up(self.now);
+                    self.over(attempt.client, operation);
+                }
+            }
+            Event::Fault(fault) => self.go_wrong(fault),
+            Event::Heal => self.heal(),
+        }
+    }
+
+    fn tick(&mut self, node: usize, life: u64) {
+        if self.nodes[node].life != life || self.nodes[node].core.is_none() {
+            return;
+        }
+        self.after(self.nodes[node].clock.world_time(TICK), Event::Tick { node, life });
+        if self.nodes[node].paused_until <= self.now {
+            self.hear(node, life, Input::TimePassed);
+        }
+    }
+
+    /// A node hears of something: at once, or when it goes on.
+    pub fn hear(&mut self, node: usize, life: u64, input: Input) {
+        let hears = &self.nodes[node];
+        if hears.life != life || hears.core.is_none() {
+            return;
+        }
+        if hears.paused_until > self.now {
+            let until = hears.paused_until - self.now;
+            return self.after(until, Event::Hear { node, life, input });
+        }
+        self.trace.note(self.now, format_args!("{} hears {input:?}", self.names[node]));
+        let now = hears.now(self.now);
+        let core = self.nodes[node].core.as_mut().expect("it lives");
+        let role_before = core.role();
+        let was_persisted = input == Input::Persisted;
+        // A core that panics is a finding like any other, and the seed has to be told.
+        let step = panic::catch_unwind(AssertUnwindSafe(|| core.step(now, input)));
+        let Ok(effects) = step else {
+            self.violation = Some(Violation { invariant: PANICS, seen: self.names[node].to_string() });
+            return;
+        };
+        let (role, term, place) = (core.role(), core.term(), core.state().place());
+        for effect in effects {
+            self.carry_out(node, effect);
+        }
+        self.spring(node, was_persisted, place.index);
+        if role == Role::Primary && role_before != Role::Primary {
+            self.new_primary(node, place.index);
+        }
+        self.check(|world| world.one_primary.see(node, role, term));
+        self.check(|world| world.applied.see(world.plan.mode, node, life, place));
+    }
+
+    /// Something should hold.
+    pub fn check(&mut self, check: impl FnOnce(&mut Self) -> Result<(), Violation>) {
+        let only = self.planted.found_by;
+        let counts = |violation: &Violation| only.is_none_or(|invariant| violation.invariant == invariant);
+        if self.violation.is_none()
+            && let Err(violation) = check(self)
+            && counts(&violation)
+        {
+            self.violation = Some(violation);
+        }
+    }
+
+    /// Who is the primary; of several the one of the highest term.
+    pub fn primary(&self) -> Option<usize> {
+        let is_primary =
+            |node: &usize| self.nodes[*node].core.as_ref().is_some_and(|core| core.role() == Role::Primary);
+        let term = |node: &usize| self.nodes[*node].core.as_ref().map(|core| core.term());
+        (0..self.nodes.len()).filter(is_primary).max_by_key(term)
+    }
+
+    fn begin(&mut self, client: usize) {
+        if self.now >= self.closed_at {
+            return;
+        }
+        let node = self.clients[client].begin(self.now, self.nodes.len(), &mut self.dice);
+        self.send_to(client, node, Duration::ZERO);
+    }
+
+    fn send_to(&mut self, client: usize, node: usize, pause: Duration) {
+        let (attempt, gives_up) = self.clients[client].attempt(self.now + pause);
+        let operation = Box::new(self.clients[client].asked().expect("it asks for something").clone());
+        let way = self.client_way();
+        self.after(pause + way, Event::Ask { attempt, node, operation });
+        self.after(gives_up - self.now, Event::GiveUp { attempt });
+    }
+
+    /// How long a message between a client and a node takes.
+    pub fn client_way(&mut self) -> Duration {
+        Duration::from_micros(self.dice.random_range(50..1_000))
+    }
+
+    fn answer(&mut self, attempt: Attempt, node: usize, reply: Reply) {
+        if !self.clients[attempt.client].waits_for(attempt) {
+            return;
+        }
+        let client = &mut self.clients[attempt.client];
+        match client.hear(self.now, node, reply, &self.names, &mut self.dice) {
+            Ok((next, pause)) => self.send_to(attempt.client, next, pause),
+            Err(operation) => self.over(attempt.client, *operation),
+        }
+    }
+
+    fn over(&mut self, client: usize, operation: Operation) {
+        self.trace.note(self.now, format_args!("{} is told: {operation}", operation.session));
+        let asked_at = Duration::from_nanos(operation.invoked_at.0);
+        if operation.is_acknowledged_write() && asked_at >= HEALED_AT {
+            self.first_write_after_healing.get_or_insert(self.now - HEALED_AT);
+        }
+        // A read without an answer says nothing.
+        let says_nothing =
+            matches!(operation.action, Action::Get { .. }) && !matches!(operation.outcome, Outcome::Ok(_));
+        if !says_nothing {
+            self.history.push(operation);
+        }
+        let pause = Duration::from_millis(self.dice.random_range(5..120));
+        self.after(pause, Event::Begin { client });
+    }
+
+    /// True while a client waits for an answer.
+    pub fn is_busy(&self) -> bool {
+        self.clients.iter().any(|client| client.asked().is_some())
+    }
+
+    /// What the clients saw.
+    pub fn history(&self) -> History {
+        History::new(self.history.clone())
+    }
+}

@@ -1,0 +1,190 @@
+//! The search for an order: depth first, one operation after the other, remembering every
+//! situation that led nowhere.
+//!
+//! What keeps it short:
+//! - a read that fits what the record is now is taken at once: that can do no harm;
+//! - a situation is which operations were placed and what the record is then, whatever the order;
+//! - a write of unknown outcome is only placed just before somebody sees it, and of several that
+//!   do the same the one that was asked first.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::model::{Dictionary, Does, State, Step};
+use crate::operation::{At, Operation};
+
+/// What the search came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// There is an order.
+    Order,
+    /// There is none.
+    None,
+    /// Too many situations.
+    GaveUp,
+}
+
+/// Looks for an order of these operations on one record.
+pub(super) fn search(initial: Option<&str>, operations: &[&Operation], situations_max: u64) -> Found {
+    let mut dictionary = Dictionary::new(operations);
+    let initial = dictionary.initial(initial);
+    Problem::new(operations, &mut dictionary).solve(initial, situations_max)
+}
+
+/// The operations on one record, by the time they were asked.
+struct Problem {
+    /// Those that were answered: each has its place in the order.
+    certain: Vec<Placed>,
+    /// Writes of unknown outcome: each may have one.
+    possible: Vec<Placed>,
+    /// Whether somebody adds to the record: then a write is seen by more than reads.
+    counts: bool,
+}
+
+struct Placed {
+    step: Step,
+    invoked: At,
+    returned: At,
+}
+
+/// A point of the search: what is placed, what the record is, and what may come next.
+struct Frame {
+    placed: Situation,
+    candidates: Vec<Candidate>,
+    tried: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Candidate {
+    Certain(usize),
+    Possible(usize),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Situation {
+    /// All certain operations before this one are placed…
+    first: usize,
+    /// …and these after it: few, for only what overlaps it in time can come before it.
+    beyond: BTreeSet<usize>,
+    /// The possible ones that are placed.
+    possible: BTreeSet<usize>,
+    state: State,
+}
+
+impl Problem {
+    fn new<'a>(operations: &[&'a Operation], dictionary: &mut Dictionary<'a>) -> Self {
+        let (mut certain, mut possible) = (Vec::new(), Vec::new());
+        for operation in operations {
+            let Some(step) = dictionary.step(operation) else { continue };
+            let placed = Placed { step, invoked: operation.invoked_at, returned: operation.surely_done_at() };
+            match operation.answer() {
+                Some(_) => certain.push(placed),
+                None if operation.may_have_written() => possible.push(placed),
+                None => {}
+            }
+        }
+        certain.sort_by_key(|placed| placed.invoked);
+        possible.sort_by_key(|placed| placed.invoked);
+        let adds = |placed: &Placed| matches!(placed.step.does, Does::Add { .. });
+        let counts = certain.iter().chain(&possible).any(adds);
+        Self { certain, possible, counts }
+    }
+
+    fn solve(&self, initial: State, situations_max: u64) -> Found {
+        let start =
+            Situation { first: 0, beyond: BTreeSet::new(), possible: BTreeSet::new(), state: initial };
+        let mut seen = HashSet::new();
+        let mut stack = vec![self.frame(start)];
+        while let Some(frame) = stack.last_mut() {
+            if frame.placed.first == self.certain.len() {
+                return Found::Order;
+            }
+            let Some(candidate) = frame.candidates.get(frame.tried).copied() else {
+                stack.pop();
+                continue;
+            };
+            frame.tried += 1;
+            let Some(next) = self.place(&frame.placed, candidate) else { continue };
+            if seen.insert(next.clone()) {
+                if seen.len() as u64 > situations_max {
+                    return Found::GaveUp;
+                }
+                stack.push(self.frame(next));
+            }
+        }
+        Found::None
+    }
+
+    fn place(&self, from: &Situation, candidate: Candidate) -> Option<Situation> {
+        let state = match candidate {
+            Candidate::Certain(index) => from.state.after(&self.certain[index].step)?,
+            Candidate::Possible(index) => from.state.after(&self.possible[index].step)?,
+        };
+        let mut next = Situation { state, ..from.clone() };
+        match candidate {
+            Candidate::Certain(index) => {
+                next.beyond.insert(index);
+                while next.beyond.remove(&next.first) {
+                    next.first += 1;
+                }
+            }
+            Candidate::Possible(index) => {
+                next.possible.insert(index);
+            }
+        }
+        Some(next)
+    }
+
+    /// What may come next: whatever was asked before the first of the others was answered.
+    fn frame(&self, placed: Situation) -> Frame {
+        let mut until = At::NEVER;
+        let mut certain = Vec::new();
+        for index in placed.first..self.certain.len() {
+            let operation = &self.certain[index];
+            if operation.invoked > until {
+                break;
+            }
+            if !placed.beyond.contains(&index) {
+                until = until.min(operation.returned);
+                certain.push(index);
+            }
+        }
+        let fits = |index: &&usize| self.certain[**index].step.does == Does::See(placed.state.value());
+        if let Some(read) = certain.iter().find(fits) {
+            return Frame { candidates: vec![Candidate::Certain(*read)], placed, tried: 0 };
+        }
+        // What must return first is the likeliest to have come first.
+        certain.sort_by_key(|index| self.certain[*index].returned);
+        let possible = self.possible(&placed, until, &certain);
+        let certain = certain.into_iter().filter(|index| !self.sees(*index)).map(Candidate::Certain);
+        Frame { candidates: certain.chain(possible.map(Candidate::Possible)).collect(), placed, tried: 0 }
+    }
+
+    fn sees(&self, index: usize) -> bool {
+        matches!(self.certain[index].step.does, Does::See(_))
+    }
+
+    fn possible<'a>(
+        &'a self,
+        placed: &Situation,
+        until: At,
+        certain: &[usize],
+    ) -> impl Iterator<Item = usize> + use<'a> {
+        let wanted: Vec<Does> = certain.iter().map(|index| self.certain[*index].step.does).collect();
+        let is_seen = |step: &Step| match step.does {
+            Does::Set(value) => self.counts || step.repeated.is_some() || wanted.contains(&Does::See(value)),
+            Does::Add { .. } | Does::See(_) => true,
+        };
+        let mut alike = HashSet::new();
+        let mut candidates = Vec::new();
+        for (index, operation) in self.possible.iter().enumerate() {
+            if operation.invoked > until {
+                break;
+            }
+            let step = &operation.step;
+            if !placed.possible.contains(&index) && is_seen(step) && alike.insert(*step) {
+                candidates.push(index);
+            }
+        }
+        candidates.into_iter()
+    }
+}

@@ -1,0 +1,138 @@
+//! Acknowledged writes that are not there in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::History;
+use crate::operation::{Action, At, Operation};
+use crate::order::Record;
+
+/// What was found in the end: for each record that was looked at, its value.
+pub type Final = BTreeMap<String, Option<String>>;
+
+/// The acknowledged writes to one record that are lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Which record.
+    pub key: String,
+    /// What was found there in the end.
+    pub found: Option<String>,
+    /// The writes that are surely lost.
+    pub writes: Vec<Operation>,
+    /// When the record was only added to: how much is missing, at least, of what was acknowledged.
+    pub missing: Option<i64>,
+    /// How many writes are lost, at least: it may be known that some are and not which.
+    pub at_least: usize,
+}
+
+/// Finds the acknowledged writes that are lost, by key. `found` was read after everything else.
+pub fn judge(history: &History, found: &Final) -> Vec<Lost> {
+    let records = Record::all(history);
+    let looked_at = records.iter().filter_map(|(key, record)| Some((*key, record, found.get(*key)?)));
+    looked_at.filter_map(|(key, record, value)| lost(key, record, value)).collect()
+}
+
+fn lost(key: &str, record: &Record<'_>, found: &Option<String>) -> Option<Lost> {
+    let missing = missing(record, found);
+    let largest = record.acknowledged().filter_map(added).max().unwrap_or(1).max(1);
+    let by_sum = missing.map_or(0, |missing| (missing as u64).div_ceil(largest as u64) as usize);
+    let writes: Vec<_> = match record.source_of(found, None, At::NEVER) {
+        Some(last) => {
+            let newer =
+                |write: &&Operation| record.source(write).is_some_and(|written| last.is_older_than(&written));
+            record.acknowledged().filter(newer).cloned().collect()
+        }
+        None => Vec::new(),
+    };
+    let at_least = by_sum.max(writes.len());
+    (at_least > 0).then(|| Lost { key: key.into(), found: found.clone(), writes, missing, at_least })
+}
+
+/// What acknowledged additions come to and the record does not, whatever became of those whose
+/// outcome is unknown. None when it was not only added to, or nothing is missing.
+fn missing(record: &Record<'_>, found: &Option<String>) -> Option<i64> {
+    let found = number(found.as_deref())?;
+    let mut least = number(record.initial())?;
+    let mut names = BTreeSet::new();
+    let writes = || record.operations.iter().copied().filter(|operation| operation.may_have_written());
+    if !writes().all(|write| added(write).is_some()) {
+        return None;
+    }
+    // What was asked twice under one name counts once.
+    let mut is_first = |write: &Operation| write.request.clone().is_none_or(|name| names.insert(name));
+    for write in record.acknowledged().filter(|write| is_first(write)) {
+        least = least.checked_add(added(write)?)?;
+    }
+    for write in writes().filter(|write| write.answer().is_none()) {
+        least = least.checked_add(added(write)?.min(0))?;
+    }
+    (least > found).then(|| least - found)
+}
+
+fn added(write: &Operation) -> Option<i64> {
+    match write.action {
+        Action::Add { by } => Some(by),
+        Action::Put { .. } | Action::Delete | Action::Get { .. } => None,
+    }
+}
+
+fn number(value: Option<&str>) -> Option<i64> {
+    value.map_or(Some(0), |value| value.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{add, delete, put, unknown};
+
+    fn check(operations: Vec<Operation>, found: Option<&str>) -> usize {
+        let found = Final::from([("k".into(), found.map(str::to_owned))]);
+        judge(&History::new(operations), &found).iter().map(|lost| lost.at_least).sum()
+    }
+
+    #[test]
+    fn what_is_there_is_not_lost() {
+        assert_eq!(check(vec![put("a", "k", 0, 1, "x")], Some("x")), 0);
+        assert_eq!(check(vec![put("a", "k", 0, 1, "x"), delete("a", "k", 2, 3)], None), 0);
+        assert_eq!(check(vec![add("a", "k", 0, 1, 50, 50), add("a", "k", 2, 3, 50, 100)], Some("100")), 0);
+    }
+
+    #[test]
+    fn what_is_not_there_is_lost() {
+        assert_eq!(check(vec![put("a", "k", 0, 1, "x")], None), 1);
+        assert_eq!(
+            check(
+                vec![put("a", "k", 0, 1, "x"), put("a", "k", 2, 3, "y"), put("a", "k", 4, 5, "z")],
+                Some("x")
+            ),
+            2
+        );
+        assert_eq!(check(vec![put("a", "k", 0, 1, "x"), delete("a", "k", 2, 3)], Some("x")), 1);
+    }
+
+    #[test]
+    fn what_was_overwritten_meanwhile_is_not_missed() {
+        let unknown_last = vec![put("a", "k", 0, 1, "x"), unknown(put("b", "k", 0, 1, "y"))];
+        assert_eq!(check(unknown_last, Some("y")), 0);
+        assert_eq!(check(vec![put("a", "k", 0, 9, "x"), put("b", "k", 1, 8, "y")], Some("x")), 0);
+    }
+
+    #[test]
+    fn deposits_that_are_missing_are_counted_by_their_sum() {
+        // A second primary gave the same sum again: which of the two is lost cannot be seen.
+        let operations =
+            vec![add("a", "k", 0, 1, 50, 50), add("b", "k", 2, 3, 50, 100), add("c", "k", 4, 5, 50, 100)];
+        let found = Final::from([("k".into(), Some("100".into()))]);
+        let lost = judge(&History::new(operations.clone()), &found);
+        assert_eq!((lost[0].missing, lost[0].at_least), (Some(50), 1));
+        let mut maybe = operations;
+        maybe[2] = unknown(maybe[2].clone());
+        assert_eq!(check(maybe, Some("100")), 0);
+    }
+
+    #[test]
+    fn a_deposit_asked_twice_under_one_name_counts_once() {
+        let mut twice = vec![add("a", "k", 0, 1, 50, 50), add("a", "k", 2, 3, 50, 50)];
+        twice.iter_mut().for_each(|add| add.request = Some("deposit-1".into()));
+        assert_eq!(check(twice, Some("50")), 0);
+    }
+}

@@ -1,0 +1,121 @@
+//! Which write a value comes from, and which write is surely newer. Told from versions where the
+//! database gives them, and from the times at which writes were asked and acknowledged.
+
+use std::collections::BTreeMap;
+
+use crate::history::History;
+use crate::operation::{Action, At, Operation, Outcome};
+
+/// The operations on one record.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// By the time they were asked.
+    pub operations: Vec<&'a Operation>,
+    initial: Option<&'a str>,
+    /// By the value it left behind: the writes that may have done so.
+    writers: BTreeMap<Option<String>, Vec<&'a Operation>>,
+    /// An addition of unknown outcome may have made values that nobody was told of.
+    values_are_uncertain: bool,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone)]
+pub struct Source<'a> {
+    /// The writes that may have left it behind; none when it was there at first.
+    writers: Vec<&'a Operation>,
+    /// Its version, when it was told.
+    version: Option<u64>,
+    /// When somebody saw it.
+    seen_at: At,
+}
+
+impl<'a> Record<'a> {
+    /// Every record of a history.
+    pub fn all(history: &'a History) -> BTreeMap<&'a str, Self> {
+        let keys = history.by_key().into_iter();
+        keys.map(|(key, operations)| (key, Self::new(history.initial_value(key), operations))).collect()
+    }
+
+    fn new(initial: Option<&'a str>, operations: Vec<&'a Operation>) -> Self {
+        let mut writers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let (mut lost_sums, mut only_grows) = (false, true);
+        for operation in operations.iter().copied().filter(|operation| operation.may_have_written()) {
+            match operation.value_after() {
+                Some(value) => writers.entry(value).or_default().push(operation),
+                None => lost_sums = true,
+            }
+            only_grows &= matches!(operation.action, Action::Add { by } if by > 0);
+        }
+        Self { operations, initial, writers, values_are_uncertain: lost_sums && !only_grows }
+    }
+
+    /// Where the value comes from that a read found or a write left behind. None when that is not
+    /// certain.
+    pub fn source(&self, operation: &'a Operation) -> Option<Source<'a>> {
+        operation.answer()?;
+        let seen_at = operation.surely_done_at();
+        if operation.is_write() {
+            return Some(Source { writers: vec![operation], version: operation.version(), seen_at });
+        }
+        self.source_of(&operation.value_after()?, operation.version(), seen_at)
+    }
+
+    /// Where a value comes from that was seen at some time.
+    pub fn source_of(&self, value: &Option<String>, version: Option<u64>, seen_at: At) -> Option<Source<'a>> {
+        let earlier = |writer: &&&Operation| writer.invoked_at <= seen_at;
+        let same_version = |writer: &&&Operation| {
+            version.is_none() || writer.version().is_none() || writer.version() == version
+        };
+        let all = self.writers.get(value).into_iter().flatten();
+        let writers: Vec<_> = all.filter(earlier).filter(same_version).copied().collect();
+        let was_there = value.as_deref() == self.initial;
+        match (writers.is_empty(), was_there) {
+            // It may be either.
+            (false, true) if version.is_none() => None,
+            _ if self.values_are_uncertain && version.is_none() => None,
+            (true, false) => None,
+            _ => Some(Source { writers, version, seen_at }),
+        }
+    }
+
+    /// The acknowledged writes.
+    pub fn acknowledged(&self) -> impl Iterator<Item = &'a Operation> {
+        self.operations.iter().copied().filter(|operation| operation.is_acknowledged_write())
+    }
+
+    /// The reads that were answered.
+    pub fn reads(&self) -> impl Iterator<Item = &'a Operation> {
+        let answered = |operation: &&Operation| !operation.is_write() && operation.answer().is_some();
+        self.operations.iter().copied().filter(answered)
+    }
+
+    /// The value before the first operation.
+    pub fn initial(&self) -> Option<&'a str> {
+        self.initial
+    }
+}
+
+impl Source<'_> {
+    /// Whether the value is surely older than what another one left behind.
+    pub fn is_older_than(&self, other: &Source<'_>) -> bool {
+        if other.writers.is_empty() {
+            return false;
+        }
+        let older_version = matches!((self.version, other.version), (Some(a), Some(b)) if a < b);
+        let pairs = || self.writers.iter().flat_map(|own| other.writers.iter().map(move |its| (*own, *its)));
+        if pairs().any(|(own, its)| std::ptr::eq(own, its)) {
+            return false;
+        }
+        // After a failover versions may be given again: what was asked later is not older.
+        let may_be_older =
+            pairs().all(|(own, its)| own.invoked_at <= its.surely_done_at().min(other.seen_at));
+        let surely_done_before = pairs().all(|(own, its)| own.surely_done_at() < its.invoked_at);
+        surely_done_before || (older_version && may_be_older)
+    }
+
+    /// Whether only a write of unknown outcome may have left it behind.
+    pub fn is_unconfirmed(&self) -> bool {
+        let unknown = |writer: &&Operation| matches!(writer.outcome, Outcome::Unknown(_));
+        !self.writers.is_empty() && self.writers.iter().all(unknown)
+    }
+}

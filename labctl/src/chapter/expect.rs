@@ -1,0 +1,91 @@
+//! Claims: a sentence, what was measured, and what it must be.
+//!
+//! A claim that quotes the article tests the article's sentence. Some of those are expected to be
+//! refuted, and then refuting them is what holds.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A claim as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expect {
+    /// The claim, as a sentence.
+    pub claim: String,
+    /// The article's words, where it tests them.
+    pub article: Option<String>,
+    /// What is measured: an expression over the steps' measurements.
+    pub measure: Spanned<String>,
+    /// The unit the figure is shown in.
+    #[serde(default)]
+    pub unit: String,
+    /// The measured figure must be at least this.
+    pub at_least: Option<f64>,
+    /// The measured figure must be at most this.
+    pub at_most: Option<f64>,
+    /// The measured figure must be this.
+    pub equals: Option<f64>,
+    /// Whether the lab expects the sentence to be confirmed or refuted.
+    #[serde(default)]
+    pub expected: Expected,
+    /// Why, in a sentence, where it is not obvious.
+    pub because: Option<String>,
+}
+
+/// What the lab expects a measurement to say of a sentence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// That it is so.
+    #[default]
+    Confirm,
+    /// That it is not so.
+    Refute,
+}
+
+/// The bounds of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Bound {
+    /// At least.
+    pub low: f64,
+    /// At most.
+    pub high: f64,
+}
+
+impl Expect {
+    /// The bounds, or what is wrong with them.
+    pub fn bound(&self) -> Result<Bound, String> {
+        match (self.equals, self.at_least, self.at_most) {
+            (Some(value), None, None) => Ok(Bound { low: value, high: value }),
+            (None, None, None) => Err("a claim needs one of equals, at-least, at-most".into()),
+            (Some(_), _, _) => Err("equals stands alone, without at-least or at-most".into()),
+            (None, low, high) => {
+                let bound =
+                    Bound { low: low.unwrap_or(f64::NEG_INFINITY), high: high.unwrap_or(f64::INFINITY) };
+                if bound.low > bound.high { Err("at-least is above at-most".into()) } else { Ok(bound) }
+            }
+        }
+    }
+}
+
+impl Bound {
+    /// Whether a figure lies within. A figure that is no number never does.
+    pub fn holds(self, figure: f64) -> bool {
+        // Sums of measured parts may miss a whole number by rounding.
+        const ROUNDING: f64 = 1e-9;
+        figure >= self.low - ROUNDING && figure <= self.high + ROUNDING
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_inclusive_and_refuse_what_is_no_number() {
+        let bound = Bound { low: 1.0, high: 2.0 };
+        assert!(bound.holds(1.0) && bound.holds(2.0));
+        assert!(!bound.holds(2.1) && !bound.holds(f64::NAN));
+        assert!(!Bound { low: f64::NEG_INFINITY, high: f64::INFINITY }.holds(f64::NAN));
+    }
+}

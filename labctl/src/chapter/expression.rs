@@ -1,0 +1,274 @@
+//! The language of measurements: `p99(busy) / p99(half)`.
+//!
+//! ```text
+//! sum     = product (("+" | "-") product)*
+//! product = factor (("*" | "/") factor)*
+//! factor  = number | name "(" name ("," name)* ")" | "(" sum ")" | "-" factor
+//!         | "straightness" "(" sum ("," sum)* ")"
+//! name    = letters, digits, "_", "/", and "-" between them: web-1, app/dbnode
+//! ```
+//!
+//! The straightness of several values is R², the share of their differences that a straight line
+//! through them accounts for: 1 when each is as much above the one before as the next one is.
+//!
+//! A minus that subtracts has spaces around it, because names contain hyphens.
+#![deny(clippy::disallowed_methods)]
+
+/// An expression, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    /// A number.
+    Number(f64),
+    /// A measure of something: its name, and what of.
+    Measure(String, Vec<String>),
+    /// How straight a line several values make.
+    Straightness(Vec<Expression>),
+    /// Two expressions joined.
+    Joined(Box<Expression>, Operator, Box<Expression>),
+}
+
+/// How two expressions are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// Sum.
+    Plus,
+    /// Difference.
+    Minus,
+    /// Product.
+    Times,
+    /// Quotient.
+    Over,
+}
+
+impl Expression {
+    /// Understands a text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut parser = Parser { words: split(text)?, next: 0 };
+        let whole = parser.sum()?;
+        match parser.peek() {
+            None => Ok(whole),
+            Some(word) => Err(format!("'{word}' is unexpected in '{text}'")),
+        }
+    }
+
+    /// Every measure in it.
+    pub fn measures(&self) -> Vec<(&str, &[String])> {
+        match self {
+            Self::Number(_) => vec![],
+            Self::Measure(name, of) => vec![(name, of)],
+            Self::Straightness(values) => values.iter().flat_map(Self::measures).collect(),
+            Self::Joined(left, _, right) => [left.measures(), right.measures()].concat(),
+        }
+    }
+
+    /// Its value, when `measured` knows the value of each measure. Dividing by zero gives an
+    /// infinity or no number, and neither satisfies a bound by accident.
+    pub fn value(&self, measured: &impl Fn(&str, &[String]) -> Option<f64>) -> Option<f64> {
+        Some(match self {
+            Self::Number(number) => *number,
+            Self::Measure(name, of) => measured(name, of)?,
+            Self::Straightness(values) => {
+                let values = values.iter().map(|value| value.value(measured));
+                straightness(&values.collect::<Option<Vec<_>>>()?)
+            }
+            Self::Joined(left, operator, right) => {
+                let (left, right) = (left.value(measured)?, right.value(measured)?);
+                match operator {
+                    Operator::Plus => left + right,
+                    Operator::Minus => left - right,
+                    Operator::Times => left * right,
+                    Operator::Over => left / right,
+                }
+            }
+        })
+    }
+}
+
+/// R² of the least-squares line through the values, taken at 1, 2, 3, …
+fn straightness(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let (mean_at, mean) = ((count + 1.0) / 2.0, values.iter().sum::<f64>() / count);
+    let off = || (1..).zip(values).map(|(at, value): (u32, _)| (f64::from(at) - mean_at, value - mean));
+    let together: f64 = off().map(|(at, value)| at * value).sum();
+    let (of_at, of_values): (f64, f64) =
+        (off().map(|(at, _)| at * at).sum(), off().map(|(_, value)| value * value).sum());
+    together * together / (of_at * of_values)
+}
+
+fn split(text: &str) -> Result<Vec<String>, String> {
+    let part_of_word = |letter: char| letter.is_alphanumeric() || "_./".contains(letter);
+    let letters: Vec<char> = text.chars().collect();
+    let mut words: Vec<String> = Vec::new();
+    let mut at = 0;
+    while at < letters.len() {
+        let start = at;
+        let letter = letters[at];
+        at += 1;
+        if letter.is_whitespace() {
+            continue;
+        }
+        if letter.is_alphanumeric() {
+            while at < letters.len()
+                && (part_of_word(letters[at])
+                    || letters[at] == '-' && letters.get(at + 1).is_some_and(|next| next.is_alphanumeric()))
+            {
+                at += 1;
+            }
+        } else if !"+-*/(),".contains(letter) {
+            return Err(format!("'{letter}' is unexpected in '{text}'"));
+        }
+        words.push(letters[start..at].iter().collect());
+    }
+    Ok(words)
+}
+
+struct Parser {
+    words: Vec<String>,
+    next: usize,
+}
+
+impl Parser {
+    fn sum(&mut self) -> Result<Expression, String> {
+        let mut left = self.product()?;
+        while let Some(operator) = self.operator(&[("+", Operator::Plus), ("-", Operator::Minus)]) {
+            left = Expression::Joined(Box::new(left), operator, Box::new(self.product()?));
+        }
+        Ok(left)
+    }
+
+    fn product(&mut self) -> Result<Expression, String> {
+        let mut left = self.factor()?;
+        while let Some(operator) = self.operator(&[("*", Operator::Times), ("/", Operator::Over)]) {
+            left = Expression::Joined(Box::new(left), operator, Box::new(self.factor()?));
+        }
+        Ok(left)
+    }
+
+    fn factor(&mut self) -> Result<Expression, String> {
+        let word = self.take().ok_or("the expression ends too early")?;
+        match word.as_str() {
+            "(" => {
+                let inner = self.sum()?;
+                self.expect(")")?;
+                Ok(inner)
+            }
+            "-" => {
+                let negative = Box::new(Expression::Number(-1.0));
+                Ok(Expression::Joined(negative, Operator::Times, Box::new(self.factor()?)))
+            }
+            _ if word.starts_with(|first: char| first.is_ascii_digit()) => {
+                word.parse().map(Expression::Number).map_err(|_| format!("'{word}' is not a number"))
+            }
+            "straightness" => {
+                self.expect("(")?;
+                let mut values = vec![self.sum()?];
+                while self.peek() == Some(",") {
+                    self.next += 1;
+                    values.push(self.sum()?);
+                }
+                self.expect(")")?;
+                Ok(Expression::Straightness(values))
+            }
+            _ if word.starts_with(char::is_alphabetic) => {
+                let of = self.arguments(&word)?;
+                Ok(Expression::Measure(word, of))
+            }
+            _ => Err(format!("'{word}' is unexpected")),
+        }
+    }
+
+    fn arguments(&mut self, measure: &str) -> Result<Vec<String>, String> {
+        if self.peek() != Some("(") {
+            return Err(format!("a measure says of what: {measure}(step)"));
+        }
+        self.expect("(")?;
+        let mut of = Vec::new();
+        loop {
+            of.push(self.take().ok_or(format!("'{measure}(' is not closed"))?);
+            match self.take().as_deref() {
+                Some(",") => {}
+                Some(")") => return Ok(of),
+                _ => return Err(format!("'{measure}(' is not closed")),
+            }
+        }
+    }
+
+    fn operator(&mut self, known: &[(&str, Operator)]) -> Option<Operator> {
+        let word = self.peek()?;
+        let (_, operator) = known.iter().find(|(sign, _)| *sign == word)?;
+        self.next += 1;
+        Some(*operator)
+    }
+
+    fn expect(&mut self, wanted: &str) -> Result<(), String> {
+        match self.take() {
+            Some(word) if word == wanted => Ok(()),
+            Some(word) => Err(format!("'{word}' stands where '{wanted}' should")),
+            None => Err(format!("'{wanted}' is missing at the end")),
+        }
+    }
+
+    fn peek(&self) -> Option<&str> {
+        self.words.get(self.next).map(String::as_str)
+    }
+
+    fn take(&mut self) -> Option<String> {
+        let word = self.words.get(self.next).cloned();
+        self.next += 1;
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Option<f64> {
+        let known = |name: &str, of: &[String]| match (name, of.join(",").as_str()) {
+            ("p99", "busy") => Some(90.0),
+            ("p99", "half") => Some(30.0),
+            ("share", "two,web-1") => Some(0.5),
+            _ => None,
+        };
+        Expression::parse(text).unwrap().value(&known)
+    }
+
+    #[test]
+    fn arithmetic_has_its_usual_order() {
+        assert_eq!(value("1 + 2 * 3"), Some(7.0));
+        assert_eq!(value("(1 + 2) * 3 - -1"), Some(10.0));
+        assert_eq!(value("8 / 4 / 2"), Some(1.0));
+    }
+
+    #[test]
+    fn measures_are_looked_up_with_what_they_are_of() {
+        assert_eq!(value("p99(busy) / p99(half)"), Some(3.0));
+        assert_eq!(value("100 * share(two, web-1)"), Some(50.0));
+        assert_eq!(value("p99(unknown)"), None);
+    }
+
+    #[test]
+    fn straightness_is_1_for_a_line_and_less_for_a_bend() {
+        assert_eq!(value("straightness(1, 2 + 1, 5, 7)"), Some(1.0));
+        let bent = value("straightness(100, 200, 250, 250, 250)").unwrap();
+        assert!((0.7..0.8).contains(&bent), "{bent}");
+        assert!(value("straightness(3, 3, 3)").unwrap().is_nan(), "equal values make no line");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = |text| Expression::parse(text).unwrap_err();
+        assert_eq!(error("p99"), "a measure says of what: p99(step)");
+        assert_eq!(error("p99(busy"), "'p99(' is not closed");
+        assert_eq!(error("1 +"), "the expression ends too early");
+        assert_eq!(error("1 ? 2"), "'?' is unexpected in '1 ? 2'");
+        assert_eq!(error("1 2"), "'2' is unexpected in '1 2'");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,60}") {
+            let _ = Expression::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The chapters that come with the lab.
+
+const CHAPTERS: [(&str, &str); 7] = [
+    ("one-machine", include_str!("../../chapters/one-machine.toml")),
+    ("bigger-machine", include_str!("../../chapters/bigger-machine.toml")),
+    ("split", include_str!("../../chapters/split.toml")),
+    ("more-servers", include_str!("../../chapters/more-servers.toml")),
+    ("sessions", include_str!("../../chapters/sessions.toml")),
+    ("cache", include_str!("../../chapters/cache.toml")),
+    ("server-failure", include_str!("../../chapters/server-failure.toml")),
+];
+
+/// Their names, in the article's order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CHAPTERS.iter().map(|(name, _)| *name)
+}
+
+/// The text of one, if there is one of this name.
+pub fn text(name: &str) -> Option<&'static str> {
+    CHAPTERS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}

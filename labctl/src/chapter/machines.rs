@@ -1,0 +1,171 @@
+//! The machines of a chapter, and the programs placed on them.
+
+use bytesize::ByteSize;
+use machine::MachineSpec;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Span;
+
+/// One machine, or `count` of the same kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MachineEntry {
+    /// How many to start with; they are then called `web-1`, `web-2`, …, and more can be added.
+    pub count: Option<u32>,
+    /// Cores.
+    pub cores: u32,
+    /// Memory.
+    pub memory: ByteSize,
+    /// Disk operations per second.
+    pub disk_iops: u32,
+    /// Share of CPU work that stops everybody else on the machine.
+    pub exclusive: f64,
+    /// What it costs, per month, in dollars.
+    pub price: f64,
+    /// A load balancer on it.
+    pub lb: Option<LbPart>,
+    /// A web server on it.
+    pub webserver: Option<WebserverPart>,
+    /// A database node on it.
+    pub dbnode: Option<DbnodePart>,
+    /// A Redis server on it.
+    pub redis: Option<RedisPart>,
+    /// A Redis Sentinel on it.
+    pub sentinel: Option<SentinelPart>,
+}
+
+impl Default for MachineEntry {
+    fn default() -> Self {
+        let spec = MachineSpec::default();
+        Self {
+            count: None,
+            cores: spec.cores,
+            memory: spec.memory,
+            disk_iops: spec.disk_iops,
+            exclusive: spec.exclusive,
+            price: 200.0,
+            lb: None,
+            webserver: None,
+            dbnode: None,
+            redis: None,
+            sentinel: None,
+        }
+    }
+}
+
+impl MachineEntry {
+    /// The size that `machine` is started with.
+    pub fn spec(&self) -> MachineSpec {
+        MachineSpec {
+            cores: self.cores,
+            memory: self.memory,
+            disk_iops: self.disk_iops,
+            exclusive: self.exclusive,
+            ..MachineSpec::default()
+        }
+    }
+}
+
+/// Flags of `lb`. Keys are the flags' names; what is left out is the program's default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LbPart {
+    /// The machine, or the kind of machine, whose web servers it balances over.
+    pub upstreams: Spanned<String>,
+    /// Time between two health checks of one upstream.
+    pub health_interval: Option<Span>,
+    /// How long a health check may take.
+    pub health_timeout: Option<Span>,
+    /// Failed checks in a row until an upstream is taken out.
+    pub fall: Option<u32>,
+    /// Passed checks in a row until it is taken back.
+    pub rise: Option<u32>,
+    /// `"off"` for no health checks at all.
+    pub health: Option<String>,
+    /// How an upstream is chosen: `round-robin`, `sticky`, …
+    pub policy: Option<String>,
+    /// Failed requests in a row until an upstream is taken out; 0 for not looking.
+    pub passive_fall: Option<u32>,
+    /// How often a request that can be repeated is tried on another upstream.
+    pub retries: Option<u32>,
+    /// How long one try may take.
+    pub try_timeout: Option<Span>,
+    /// How long a request may take, all tries together.
+    pub request_timeout: Option<Span>,
+    /// How many connections it serves at a time; the next one is told to come back later.
+    pub max_connections: Option<u32>,
+    /// Two balancers of this kind share one address: one is active, the other takes over.
+    #[serde(default)]
+    pub pair: bool,
+    /// How often the active one of a pair says that it is there.
+    pub pair_advert: Option<Span>,
+}
+
+/// Flags of `webserver`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WebserverPart {
+    /// The machine whose database it asks.
+    pub db: Spanned<String>,
+    /// How long one call to the database may take.
+    pub db_timeout: Option<Span>,
+    /// `none`, `local` or `redis`.
+    pub cache: Option<String>,
+    /// How long a cached product is fresh.
+    pub cache_ttl: Option<Span>,
+    /// Where sessions are kept: `memory` or `redis`.
+    pub sessions: Option<String>,
+    /// The machine whose Redis it uses.
+    pub redis: Option<Spanned<String>>,
+    /// Which of that Redis' numbered databases: they do not see each other's keys.
+    pub redis_database: Option<u32>,
+    /// The machine, or the kind of machine, whose Sentinels it asks where Redis is.
+    pub sentinels: Option<Spanned<String>>,
+    /// How many reads go past a cache that is gone, to the database, at a time.
+    pub max_bypass_reads: Option<u32>,
+    /// How long a refill may take before a stale copy is served.
+    pub stale_after: Option<Span>,
+    /// CPU time of one product page.
+    pub page_cost: Option<Span>,
+    /// CPU time of one `/render`.
+    pub render_cost: Option<Span>,
+    /// Memory that each request in flight holds.
+    pub request_memory: Option<ByteSize>,
+}
+
+/// Flags of `dbnode`. Of a kind with a count, all machines are one cluster.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DbnodePart {
+    /// CPU time of one operation on one key.
+    pub query_cost: Option<Span>,
+    /// True when each read goes through the machine's page cache.
+    pub page_reads: bool,
+    /// How many products it holds at start, numbered from 1.
+    pub products: u32,
+    /// When a write is acknowledged: `async`, `sync` or `quorum`.
+    pub replication: Option<String>,
+}
+
+/// A Redis server. Nothing is written to a disk.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RedisPart {
+    /// The machine whose Redis it copies.
+    pub replica_of: Option<Spanned<String>>,
+    /// How much it may hold. What does not fit is refused.
+    pub maxmemory: Option<ByteSize>,
+}
+
+/// A Redis Sentinel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SentinelPart {
+    /// The machine with the Redis primary that it watches.
+    pub watches: Spanned<String>,
+    /// How many Sentinels have to agree that it is gone.
+    pub quorum: u32,
+    /// How long it must be silent to be gone.
+    pub down_after: Span,
+}

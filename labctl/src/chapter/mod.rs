@@ -1,0 +1,233 @@
+//! A chapter: machines, traffic, steps and claims, as a TOML file that reads like the article.
+//!
+//! Read [`step`](crate::chapter::step) for what a step may do and [`expect`](crate::chapter::expect) for
+//! what it may claim.
+
+mod check;
+pub mod expect;
+pub mod expression;
+pub mod library;
+pub mod machines;
+pub mod measures;
+pub mod settings;
+mod span;
+pub mod step;
+pub mod table;
+pub mod traffic;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use expect::{Bound, Expect, Expected};
+pub use machines::MachineEntry;
+pub use settings::Setting;
+pub use span::Span;
+pub use step::Step;
+pub use table::Table;
+pub use traffic::Traffic;
+
+/// A chapter as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Chapter {
+    /// Its place among the article's chapters.
+    pub number: u32,
+    /// The article's heading.
+    pub title: String,
+    /// What it asks, in one sentence.
+    pub question: String,
+    /// The machines, by name. Addresses are given in this order.
+    pub machine: IndexMap<String, MachineEntry>,
+    /// Connections that pass through a link which can be slowed and cut: `["web", "db"]`.
+    #[serde(default)]
+    pub links: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Kinds of machines of which each has a link to each other one.
+    #[serde(default)]
+    pub mesh: Vec<Spanned<String>>,
+    /// Streams of requests, by name. The first is the one that claims speak of by default.
+    #[serde(default)]
+    pub traffic: IndexMap<String, Traffic>,
+    /// What is done, in order.
+    #[serde(default)]
+    pub step: Vec<Step>,
+    /// What is laid side by side when everything is done.
+    #[serde(default)]
+    pub table: Vec<Table>,
+}
+
+/// A chapter together with the text it came from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The chapter's short name: its file's name without the ending.
+    pub name: String,
+    /// Where it was read from, for messages.
+    pub file: PathBuf,
+    /// The text, with `--set` already applied.
+    pub text: String,
+    /// What the text says.
+    pub chapter: Chapter,
+}
+
+/// What is wrong with a chapter file, and on which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChapterError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, counted from 1, where there is one to point at.
+    pub line: Option<usize>,
+    /// One sentence, with what would have been known where that helps.
+    pub message: String,
+}
+
+impl std::error::Error for ChapterError {}
+
+impl fmt::Display for ChapterError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(formatter, ", line {line}")?;
+        }
+        write!(formatter, ": {}", self.message)
+    }
+}
+
+impl Source {
+    /// Reads a chapter: one of the built-in ones by name, or a file by its path.
+    pub fn open(name: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
+        if let Some(text) = library::text(name) {
+            return Self::parse(Path::new(&format!("{name}.toml")), text, settings);
+        }
+        let path = Path::new(name);
+        let error = |message| ChapterError { file: path.to_owned(), line: None, message };
+        if path.extension().is_none() {
+            let known = library::names().collect::<Vec<_>>().join(", ");
+            return Err(error(format!(
+                "there is no such chapter; known are {known}, or give a path to a .toml file"
+            )));
+        }
+        let text =
+            std::fs::read_to_string(path).map_err(|cause| error(format!("cannot be read: {cause}")))?;
+        Self::parse(path, &text, settings)
+    }
+
+    /// Reads a chapter from its text, and checks that everything it names is there.
+    pub fn parse(file: &Path, text: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
+        let text = settings::apply(text, settings).map_err(|message| ChapterError {
+            file: file.to_owned(),
+            line: None,
+            message,
+        })?;
+        let at = |span: Option<Range<usize>>, message: String| ChapterError {
+            file: file.to_owned(),
+            // With settings applied, lines are not those of the file any more.
+            line: span
+                .filter(|_| settings.is_empty())
+                .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1),
+            message,
+        };
+        let chapter: Chapter =
+            toml::from_str(&text).map_err(|error| at(error.span(), error.message().to_owned()))?;
+        check::check(&chapter).map_err(|problem| at(problem.span, problem.message))?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, file: file.to_owned(), text, chapter })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+number = 1
+title = "Small"
+question = "Does it?"
+
+[machine.app]
+cores = 1
+webserver = { db = "app" }
+dbnode = { products = 10 }
+
+[traffic.shoppers]
+to = "app"
+path = "/products/{key}"
+
+[[step]]
+name = "half"
+say = "Half."
+load = { shoppers = 50 }
+measure = "2s"
+
+[[step.expect]]
+claim = "Nothing fails."
+measure = "failed(half)"
+equals = 0
+"#;
+
+    fn error_of(text: &str) -> String {
+        Source::parse(Path::new("small.toml"), text, &[]).expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn a_small_chapter_is_understood() {
+        let source = Source::parse(Path::new("small.toml"), SMALL, &[]).unwrap();
+        assert_eq!(source.name, "small");
+        assert_eq!(source.chapter.step[0].expect[0].measure.as_ref(), "failed(half)");
+    }
+
+    #[test]
+    fn every_built_in_chapter_is_valid() {
+        for name in library::names() {
+            if let Err(error) = Source::open(name, &[]) {
+                panic!("{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_typo_is_named_with_its_line_and_the_known_keys() {
+        let error = error_of(&SMALL.replace("cores = 1", "coers = 1"));
+        assert!(error.starts_with("small.toml, line 7: unknown field `coers`, expected one of"), "{error}");
+        assert!(error.contains("`cores`") && error.contains("`memory`"), "{error}");
+    }
+
+    #[test]
+    fn a_claim_about_a_step_that_is_not_there_is_refused() {
+        let error = error_of(&SMALL.replace("failed(half)", "failed(hlaf)"));
+        assert_eq!(error, "small.toml, line 23: there is no step 'hlaf'; known are half");
+    }
+
+    #[test]
+    fn an_unknown_measure_is_refused_with_the_known_ones() {
+        let error = error_of(&SMALL.replace("failed(half)", "faild(half)"));
+        assert!(error.starts_with("small.toml, line 23: there is no measure 'faild'; known are"), "{error}");
+    }
+
+    #[test]
+    fn traffic_to_a_machine_that_is_not_there_is_refused() {
+        let error = error_of(&SMALL.replace("to = \"app\"", "to = \"ap\""));
+        assert_eq!(error, "small.toml, line 12: there is no machine 'ap'; known are app");
+    }
+
+    #[test]
+    fn a_setting_changes_one_value() {
+        let settings =
+            ["step.half.load.shoppers=75".parse().unwrap(), "machine.app.cores=2".parse().unwrap()];
+        let source = Source::parse(Path::new("small.toml"), SMALL, &settings).unwrap();
+        assert_eq!(source.chapter.machine["app"].cores, 2);
+    }
+
+    #[test]
+    fn a_setting_of_something_that_is_not_there_is_refused() {
+        let settings = ["machine.ap.cores=2".parse().unwrap()];
+        let error = Source::parse(Path::new("small.toml"), SMALL, &settings).expect_err("should be refused");
+        assert_eq!(
+            error.to_string(),
+            "small.toml: --set machine.ap.cores: there is no 'ap' here; known are app"
+        );
+    }
+}

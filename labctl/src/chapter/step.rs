@@ -1,0 +1,189 @@
+//! What a step may do. Every verb is an optional key of one struct that refuses unknown keys, so a
+//! mistake is reported by line and name. Verbs of one step are carried out in the order below;
+//! then the step waits, warms up, and measures.
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Expect, Span};
+
+/// One step of a chapter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Step {
+    /// What claims call it.
+    pub name: String,
+    /// What is told while it begins: a short paragraph.
+    pub say: String,
+    /// New rates, by traffic. They stay until changed.
+    #[serde(default)]
+    pub load: IndexMap<Spanned<String>, Rate>,
+    /// Kills machines: SIGKILL for the machine and everything on it.
+    #[serde(default)]
+    pub kill: Vec<Spanned<String>>,
+    /// Freezes machines (SIGSTOP).
+    #[serde(default)]
+    pub freeze: Vec<Spanned<String>>,
+    /// Thaws frozen machines (SIGCONT).
+    #[serde(default)]
+    pub thaw: Vec<Spanned<String>>,
+    /// Starts machines again, with their data.
+    #[serde(default)]
+    pub restart: Vec<Spanned<String>>,
+    /// Adds one more machine of a kind, and puts it behind its balancer.
+    pub add: Option<Spanned<String>>,
+    /// Takes a machine out from behind its balancer, drains it, and stops it.
+    pub remove: Option<Spanned<String>>,
+    /// Makes links slow.
+    #[serde(default)]
+    pub slow: Vec<Slow>,
+    /// Cuts links: `[["web", "db"]]`.
+    #[serde(default)]
+    pub cut: Vec<LinkEnds>,
+    /// Answers 500 in place of links' far ends.
+    #[serde(default)]
+    pub fail: Vec<LinkEnds>,
+    /// Breaks links and makes them whole, over and over.
+    #[serde(default)]
+    pub flap: Vec<Flap>,
+    /// Cuts every link between machines of different groups. Whoever is not named is with the last
+    /// group.
+    #[serde(default)]
+    pub partition: Vec<Vec<Spanned<String>>>,
+    /// Heals links.
+    #[serde(default)]
+    pub heal: Vec<LinkEnds>,
+    /// Heals every link.
+    #[serde(default)]
+    pub heal_all: bool,
+    /// Finds the highest rate that meets an objective, for each of several targets.
+    pub capacity: Option<CapacitySearch>,
+    /// Sends a number of requests, by traffic, and waits for their answers.
+    #[serde(default)]
+    pub send: IndexMap<Spanned<String>, Batch>,
+    /// Waits for something to happen. The step is measured until it has.
+    pub until: Option<Until>,
+    /// Time that passes before the measurement begins.
+    pub warmup: Option<Span>,
+    /// How long is measured.
+    pub measure: Option<Span>,
+    /// Reads a number out of a database when the measurement is over.
+    pub read: Option<ReadBack>,
+    /// Reads the last value of every record of a history when the measurement is over, so that it can
+    /// be said what is lost.
+    pub take_stock: Option<TakeStock>,
+    /// What is claimed about it.
+    #[serde(default)]
+    pub expect: Vec<Expect>,
+}
+
+/// Who connects, and to whom.
+pub type LinkEnds = (Spanned<String>, Spanned<String>);
+
+/// A rate of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Rate {
+    /// So many a second, from now on.
+    Steady(f64),
+    /// From one rate to another, evenly, and staying there.
+    Ramp {
+        /// Requests a second at first.
+        from: f64,
+        /// Requests a second at last.
+        to: f64,
+        /// How long it takes.
+        over: Span,
+    },
+}
+
+/// So many requests, evenly spaced.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Batch {
+    /// How many.
+    pub count: u64,
+    /// How many a second. Without it, as many as possible at once.
+    #[serde(default = "at_once")]
+    pub rate: f64,
+}
+
+fn at_once() -> f64 {
+    crate::load::Rate::MAX
+}
+
+/// A slow link.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Slow {
+    /// Both ends.
+    pub link: LinkEnds,
+    /// What is added to everything that passes, once per direction to the far end.
+    pub by: Span,
+}
+
+/// A link that comes and goes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Flap {
+    /// Both ends.
+    pub link: LinkEnds,
+    /// How long it is broken, and how long it is whole.
+    pub every: Span,
+}
+
+/// A search for capacity.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CapacitySearch {
+    /// The traffics whose targets are searched, all at the same time.
+    pub of: Vec<Spanned<String>>,
+    /// The first rate tried, in requests a second.
+    pub from: f64,
+    /// The slowest one percent may take this long.
+    pub p99: Span,
+    /// How long each rate is tried.
+    pub probe: Span,
+}
+
+/// Something to wait for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Until {
+    /// This machine is gone.
+    pub gone: Option<Spanned<String>>,
+    /// A balancer has taken this machine out.
+    pub ejected: Option<Spanned<String>>,
+    /// A balancer has taken this machine back.
+    pub admitted: Option<Spanned<String>>,
+    /// This balancer of a pair has taken the address over.
+    pub took_over: Option<Spanned<String>>,
+    /// This traffic is answered well again: its last ten requests were, after one that was not.
+    pub recovered: Option<Spanned<String>>,
+    /// How long to wait at most. It not happening fails the step's claims, not the chapter.
+    pub within: Span,
+}
+
+/// A number read back from a database.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReadBack {
+    /// The key.
+    pub key: String,
+    /// The machine with the database.
+    pub from: Spanned<String>,
+}
+
+/// Reading the last value of every record of a history.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TakeStock {
+    /// The history.
+    pub history: Spanned<String>,
+    /// The machine with a database, or the kind of machine of which one that answers is asked.
+    pub from: Spanned<String>,
+    /// What stands before a record's key in the database: `account:`.
+    #[serde(default)]
+    pub prefix: String,
+}

@@ -1,0 +1,108 @@
+//! Streams of requests.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Span;
+
+/// Who asks for what, and how the requests are spaced. Its rate is a step's matter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Traffic {
+    /// The machine, or one program on it: `lb`, `app`, `app/dbnode`.
+    pub to: Spanned<String>,
+    /// What is asked for; `{key}` stands for a key, `{n}` for a running number.
+    pub path: String,
+    /// The method: `GET` unless said otherwise.
+    #[serde(default = "get")]
+    pub method: String,
+    /// A JSON body, with the same placeholders.
+    pub body: Option<String>,
+    /// Further headers, with the same placeholders.
+    #[serde(default)]
+    pub headers: IndexMap<String, String>,
+    /// How many keys there are.
+    #[serde(default = "one_hundred")]
+    pub keys: u64,
+    /// How keys are drawn.
+    #[serde(default)]
+    pub draw: Draw,
+    /// Each key is a user who keeps cookies. Streams that say the same word here are the same users.
+    pub users: Option<String>,
+    /// What a good answer contains. An answer without it is a failed request.
+    pub contains: Option<String>,
+    /// What its requests do to the database's records, for the judges of a history.
+    pub history: Option<Recording>,
+    /// How arrivals are spaced.
+    #[serde(default)]
+    pub arrivals: Spacing,
+    /// How long a request may take.
+    #[serde(default = "five_seconds")]
+    pub timeout: Span,
+}
+
+/// A history that a traffic's requests are written into: what each did to the record of its key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recording {
+    /// The history's name. Several traffics can write into one.
+    pub of: String,
+    /// What a request does.
+    pub does: Does,
+    /// How much it adds.
+    #[serde(default)]
+    pub by: i64,
+}
+
+/// What a request does to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Does {
+    /// It adds to it.
+    Add,
+    /// It writes its own running number.
+    Put,
+    /// It reads one node's own copy.
+    Local,
+    /// It reads what was written last.
+    Latest,
+}
+
+/// How keys are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Draw {
+    /// Each as often as any other, at random.
+    #[default]
+    Uniform,
+    /// A few very often and most rarely: the n-th in proportion to 1/n.
+    Zipf,
+    /// 1, 2, 3, … and again from 1.
+    Sequence,
+}
+
+/// How arrivals are spaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spacing {
+    /// As strangers arrive: at random, independently.
+    #[default]
+    Poisson,
+    /// Evenly.
+    Constant,
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+fn one_hundred() -> u64 {
+    100
+}
+
+fn five_seconds() -> Span {
+    Span(Duration::from_secs(5))
+}

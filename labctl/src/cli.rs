@@ -1,0 +1,97 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::lab::site::SiteArgs;
+
+/// The laboratory of "Scaling: build it yourself": real processes, real load, real faults, and a
+/// verdict on what the article says.
+#[derive(Debug, Parser)]
+#[command(
+    name = "labctl",
+    version,
+    after_help = "Begin with `labctl list`, then `labctl run one-machine`.\n\
+                  Exit codes: 0 every claim held, 1 a claim failed, 2 usage or an invalid chapter file, \
+                  3 inconclusive, 4 the environment is not ready, 5 the lab broke, 130/143 interrupted."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Flags of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags that every command has.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Where the lab stands.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Print data (one JSON document) on standard output; the story goes to standard error.
+    #[arg(long, global = true, env = "LABCTL_JSON")]
+    pub json: bool,
+}
+
+/// What labctl can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The chapters there are.
+    List,
+    /// A chapter: its machines, its steps, what it claims.
+    Show(commands::show::ShowArgs),
+    /// Run a chapter from its first step to its verdict, or all of them.
+    Run(commands::run::RunArgs),
+    /// Start a chapter's machines and leave them running, to play with.
+    Up(commands::up::UpArgs),
+    /// End the lab that is running.
+    Down,
+    /// How the lab that is running is.
+    Status,
+    /// What happened in the lab that is running.
+    Events,
+    /// Kill a machine, or one program on it: SIGKILL.
+    Kill(commands::act::NameArgs),
+    /// Freeze a machine: SIGSTOP. It still accepts connections, and answers nothing.
+    Freeze(commands::act::NameArgs),
+    /// Let a frozen machine go on: SIGCONT.
+    Thaw(commands::act::NameArgs),
+    /// Start a machine again, with its data.
+    Restart(commands::act::NameArgs),
+    /// Add a machine of a kind, behind its balancer.
+    Add(commands::act::KindArgs),
+    /// Take a machine out from behind its balancer, let it finish, and stop it.
+    Remove(commands::act::NameArgs),
+    /// Make the link between two machines slow.
+    Slow(commands::act::SlowArgs),
+    /// Let nothing through the link between two machines.
+    Cut(commands::act::LinkArgs),
+    /// Answer 500 to every request over a link, in place of its far end.
+    Fail(commands::act::LinkArgs),
+    /// Break a link and make it whole, over and over.
+    Flap(commands::act::FlapArgs),
+    /// Cut every link between groups of machines.
+    Partition(commands::act::GroupArgs),
+    /// Make a link, or without names every link, whole and fast again.
+    Heal(commands::act::HealArgs),
+    /// Send requests to the lab that is running, at a rate.
+    Load(commands::load::LoadArgs),
+    /// Send single requests, and see which server each one gets.
+    Step(commands::step::StepArgs),
+    /// Find the highest rate that the lab that is running can bear.
+    Capacity(commands::capacity::CapacityArgs),
+    /// What a machine's programs have written.
+    Logs(commands::logs::LogsArgs),
+    /// Check chapter files without running them.
+    Validate(commands::validate::ValidateArgs),
+    /// Whether this computer has what the lab needs.
+    Doctor,
+    /// Remove results, and what is left of a lab.
+    Clean,
+    /// Completions for a shell.
+    Completions(commands::completions::CompletionsArgs),
+}

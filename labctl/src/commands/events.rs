@@ -1,0 +1,17 @@
+//! `labctl events`
+
+use super::{Performed, running, say, say_document};
+use crate::cli::Common;
+use crate::lab::control::{Answer, Question};
+
+/// Prints what happened in the lab that is running.
+pub async fn events(common: &Common) -> Performed {
+    if let Answer::Events(events) = running::ask(common, &Question::Events(0)).await? {
+        if common.json {
+            say_document("events", serde_json::json!({ "events": events }))?;
+        } else {
+            events.iter().for_each(say);
+        }
+    }
+    Ok(0)
+}

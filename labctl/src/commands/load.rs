@@ -1,0 +1,181 @@
+//! `labctl load --rps N`
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::{Performed, running, say, say_document, say_note};
+use crate::chapter::Chapter;
+use crate::cli::Common;
+use crate::error::{EXIT_INCONCLUSIVE, LabError};
+use crate::interrupt::Interrupt;
+use crate::lab::Plan;
+use crate::load::{Arrivals, Generator, Rate, Recorder, Stream, StreamId, Window};
+use crate::report::terminal::live_line;
+use crate::runner::stream_of;
+
+/// What to send.
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Requests a second.
+    #[arg(long, value_parser = parse_rate)]
+    rps: f64,
+
+    /// For how long; without it, until Ctrl-C.
+    #[arg(long = "for", value_name = "TIME")]
+    length: Option<humantime::Duration>,
+
+    /// Which of the chapter's traffics [default: its first].
+    #[arg(long)]
+    traffic: Option<String>,
+
+    /// Another path than the traffic's; {key} stands for a key.
+    #[arg(long)]
+    path: Option<String>,
+
+    /// Evenly spaced arrivals, instead of strangers that come at random.
+    #[arg(long)]
+    constant: bool,
+
+    /// The dice of arrivals and keys.
+    #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
+    seed: u64,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 20_000.0 => Ok(rate),
+        _ => Err(format!("'{text}' is not a rate between 0 and 20000 requests a second")),
+    }
+}
+
+/// Sends requests, shows how they fare, and sums up.
+pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    let (source, plan) = running::chapter(common)?;
+    let stream = stream(args, &source.chapter, &plan)?;
+    let (name, target, patience) = (stream.name.clone(), stream.target, stream.timeout);
+    let generator = Generator::start(Instant::now()).map_err(anyhow::Error::from)?;
+    let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
+    generator.set_rate(id, Rate::Steady(args.rps));
+    if !common.json {
+        say(format!("{} requests a second to http://{target}; Ctrl-C ends it", args.rps));
+    }
+    let length = args.length.map(Duration::from);
+    // Ctrl-C is how it is meant to end.
+    let _ = interrupt.unless(show(&generator, id, &name, length, common.json)).await;
+    generator.set_rate(id, Rate::STOPPED);
+    let recorder = generator.recorder().clone();
+    let end = recorder.now();
+    let _ = recorder.settled(end, patience + Duration::from_secs(1)).await;
+    generator.stop();
+    sum_up(&recorder, id, end, common)
+}
+
+/// A stream of the chapter, as the flags want it.
+pub(super) fn named_stream(
+    traffic: Option<&String>,
+    seed: u64,
+    chapter: &Chapter,
+    plan: &Plan,
+) -> Result<Stream, LabError> {
+    let known = || chapter.traffic.keys().cloned().collect::<Vec<_>>().join(", ");
+    let found = match traffic {
+        Some(name) => chapter.traffic.get_key_value(name),
+        None => chapter.traffic.first(),
+    };
+    let (name, traffic) =
+        found.ok_or_else(|| LabError::Usage(format!("there is no such traffic; known are {}", known())))?;
+    stream_of(name, traffic, plan, seed)
+}
+
+fn stream(args: &LoadArgs, chapter: &Chapter, plan: &Plan) -> Result<Stream, LabError> {
+    let mut stream = named_stream(args.traffic.as_ref(), args.seed, chapter, plan)?;
+    if let Some(path) = &args.path {
+        stream.requests.path.clone_from(path);
+    }
+    if args.constant {
+        stream.arrivals = Arrivals::Constant;
+    }
+    Ok(stream)
+}
+
+/// One line that changes, on a terminal; a line every second, elsewhere.
+async fn show(
+    generator: &Generator,
+    id: StreamId,
+    name: &str,
+    length: Option<Duration>,
+    json: bool,
+) -> Result<(), LabError> {
+    let terminal = std::io::stderr().is_terminal();
+    let bar = if terminal { indicatif::ProgressBar::new_spinner() } else { indicatif::ProgressBar::hidden() };
+    let every = Duration::from_millis(if terminal { 200 } else { 1000 });
+    let begun = Instant::now();
+    while length.is_none_or(|length| begun.elapsed() < length) {
+        let left = length.map(|length| length.saturating_sub(begun.elapsed()));
+        tokio::time::sleep(left.unwrap_or(every).min(every)).await;
+        let line = live_line("loading", begun.elapsed(), &[(name, generator.live(id))]);
+        if terminal {
+            bar.set_message(line);
+        } else if !json {
+            say(line);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Sums up, and says with the exit code whether the figures can be trusted.
+fn sum_up(recorder: &Recorder, id: StreamId, end: Duration, common: &Common) -> Performed {
+    let window = recorder.window(id, Duration::ZERO, end);
+    let distrust = window.generator_fell_behind(Duration::ZERO);
+    if common.json {
+        say_document("load", figures(&window))?;
+    } else {
+        say_figures(&window);
+    }
+    match distrust {
+        Some(reason) => {
+            say_note(common, format!("do not trust these figures: {reason}"));
+            Ok(EXIT_INCONCLUSIVE)
+        }
+        None => Ok(0),
+    }
+}
+
+fn say_figures(window: &Window) {
+    say(format!("{} requests: {} ok, {} failed", window.requests(), window.ok(), window.failed()));
+    if let (Some(p50), Some(p99)) = (millis(window, 50.0), millis(window, 99.0)) {
+        say(format!("good answers took {p50:.1} ms (p50), {p99:.1} ms (p99)"));
+    }
+    for (outcome, count) in outcomes(window) {
+        say(format!("  {outcome:<16} {count}"));
+    }
+    for (server, count) in window.served() {
+        say(format!("  by {server:<13} {count}  ({:.1} %)", 100.0 * window.share(&server)));
+    }
+}
+
+fn figures(window: &Window) -> serde_json::Value {
+    let served = window.served().into_iter().map(|(name, count)| (name.to_string(), count));
+    serde_json::json!({
+        "requests": window.requests(),
+        "ok": window.ok(),
+        "failed": window.failed(),
+        "outcomes": outcomes(window),
+        "served_by": served.collect::<BTreeMap<_, _>>(),
+        "p50_ms": millis(window, 50.0),
+        "p99_ms": millis(window, 99.0),
+        "generator_lag_p99_ms": window.lag_p99().as_secs_f64() * 1e3,
+    })
+}
+
+fn millis(window: &Window, percent: f64) -> Option<f64> {
+    window.percentile(percent).map(|time| time.as_secs_f64() * 1e3)
+}
+
+fn outcomes(window: &Window) -> BTreeMap<&'static str, usize> {
+    window.outcomes().into_iter().map(|(outcome, count)| (outcome.name(), count)).collect()
+}

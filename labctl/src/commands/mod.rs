@@ -1,0 +1,105 @@
+//! The commands, one per file: each takes its flags, and returns an exit code.
+
+pub mod act;
+pub mod capacity;
+pub mod clean;
+pub mod completions;
+pub mod doctor;
+pub mod down;
+pub mod events;
+pub mod list;
+pub mod load;
+pub mod logs;
+pub mod run;
+pub mod show;
+pub mod status;
+pub mod step;
+pub mod up;
+pub mod validate;
+
+mod running;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use owo_colors::{OwoColorize, Stream};
+use serde::Serialize;
+
+use crate::cli::{Cli, Command, Common};
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use crate::lab::Act;
+
+/// What a command ends with.
+pub type Performed = Result<u8, LabError>;
+
+/// Does what was asked.
+pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
+    let common = &cli.common;
+    match cli.command {
+        Command::List => list::list(common),
+        Command::Show(args) => show::show(&args, common),
+        Command::Run(args) => run::run(&args, common, interrupt).await,
+        Command::Up(args) => up::up(&args, common, interrupt).await,
+        Command::Down => down::down(common).await,
+        Command::Status => status::status(common).await,
+        Command::Events => events::events(common).await,
+        Command::Kill(args) => act::act(Act::Kill { name: args.name }, common).await,
+        Command::Freeze(args) => act::act(Act::Freeze { name: args.name }, common).await,
+        Command::Thaw(args) => act::act(Act::Thaw { name: args.name }, common).await,
+        Command::Restart(args) => act::act(Act::Restart { name: args.name }, common).await,
+        Command::Add(args) => act::act(Act::Add { kind: args.kind }, common).await,
+        Command::Remove(args) => act::act(Act::Remove { name: args.name }, common).await,
+        Command::Slow(args) => act::act(args.act(), common).await,
+        Command::Cut(args) => act::act(Act::Cut { from: args.from, to: args.to }, common).await,
+        Command::Fail(args) => act::act(Act::Fail { from: args.from, to: args.to }, common).await,
+        Command::Flap(args) => act::act(args.act(), common).await,
+        Command::Partition(args) => act::act(args.act(), common).await,
+        Command::Heal(args) => act::act(args.act(), common).await,
+        Command::Load(args) => load::load(&args, common, interrupt).await,
+        Command::Step(args) => step::step(&args, common, interrupt).await,
+        Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,
+        Command::Logs(args) => logs::logs(&args, common, interrupt).await,
+        Command::Validate(args) => validate::validate(&args, common),
+        Command::Doctor => doctor::doctor(common),
+        Command::Clean => clean::clean(common),
+        Command::Completions(args) => completions::completions(&args),
+    }
+}
+
+/// Says on standard error why labctl ends, and with which exit code.
+#[allow(clippy::print_stderr)]
+pub fn explain(error: &LabError) -> ExitCode {
+    if std::io::stderr().is_terminal() {
+        // The cursor may stand behind a ^C.
+        eprint!("\r");
+    }
+    eprintln!("{} {error}", "labctl:".if_supports_color(Stream::Stderr, |text| text.red()));
+    ExitCode::from(error.code())
+}
+
+/// A line on standard output. A reader that went away (`| head`) ends the command quietly.
+fn say(line: impl std::fmt::Display) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// A remark: on standard output, unless that is for data.
+#[allow(clippy::print_stderr)]
+fn say_note(common: &Common, line: impl std::fmt::Display) {
+    if common.json { eprintln!("{line}") } else { say(line) }
+}
+
+/// A document on standard output.
+fn say_json(document: &impl Serialize) -> Result<(), LabError> {
+    let text = serde_json::to_string_pretty(document).map_err(anyhow::Error::from)?;
+    say(text);
+    Ok(())
+}
+
+/// A document of a kind, with the version of its schema.
+fn say_document(kind: &str, mut document: serde_json::Value) -> Result<(), LabError> {
+    document["schema"] = format!("scaling-lab/{kind}/1").into();
+    say_json(&document)
+}

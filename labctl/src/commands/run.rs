@@ -1,0 +1,180 @@
+//! `labctl run CHAPTER…`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Performed, say_json};
+use crate::chapter::{Setting, Source, library};
+use crate::cli::Common;
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use crate::lab::control::Control;
+use crate::lab::events::Clock;
+use crate::lab::{Laboratory, Plan, Site, redis};
+use crate::load::Generator;
+use crate::report::summary::worst;
+use crate::report::{RunDirectory, RunSummary, Summary, Terminal, junit};
+use crate::runner::{self, Findings, Pace, Verdict};
+
+/// What to run, and how.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Chapters by name (`labctl list`), paths to .toml files, or `all`.
+    #[arg(required = true)]
+    chapters: Vec<String>,
+
+    /// Measure half as long.
+    #[arg(long, env = "LABCTL_QUICK", conflicts_with = "full")]
+    quick: bool,
+
+    /// Measure three times as long.
+    #[arg(long, env = "LABCTL_FULL")]
+    full: bool,
+
+    /// The dice of arrivals and keys: the same seed, the same traffic.
+    #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
+    seed: u64,
+
+    /// Change one value of the chapter: machine.web.cores=2, step.half.load.shoppers=60.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    settings: Vec<Setting>,
+
+    /// How often to run a chapter whose measurements the host disturbed.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
+    attempts: u32,
+
+    /// Write the verdicts as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+impl RunArgs {
+    fn pace(&self) -> Pace {
+        match (self.quick, self.full) {
+            (true, _) => Pace::Quick,
+            (_, true) => Pace::Full,
+            _ => Pace::Normal,
+        }
+    }
+}
+
+/// Runs chapters, one after the other.
+pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    // Every file is read before anything starts.
+    let names = args.chapters.iter().flat_map(|name| match name.as_str() {
+        "all" => library::names().map(str::to_owned).collect(),
+        name => vec![name.to_owned()],
+    });
+    let sources = names.map(|name| Source::open(&name, &args.settings)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(path) = &args.junit {
+        junit::can_be_written(path)?;
+    }
+    let terminal = Terminal::new(common.json);
+    let shared = Runs { args, common, terminal: &terminal, interrupt };
+    let mut runs = Vec::new();
+    for source in &sources {
+        runs.push(shared.run_chapter(source).await?);
+    }
+    let summary = Summary::of(runs);
+    terminal.all_ended(&summary);
+    if let Some(path) = &args.junit {
+        junit::write(&summary, path)?;
+    }
+    if common.json {
+        say_json(&summary)?;
+    }
+    interrupt.check()?;
+    Ok(summary.exit_code())
+}
+
+/// What all runs of one command share.
+struct Runs<'a> {
+    args: &'a RunArgs,
+    common: &'a Common,
+    terminal: &'a Terminal,
+    interrupt: &'a Interrupt,
+}
+
+impl Runs<'_> {
+    /// Runs one chapter, and again when the host disturbed it.
+    async fn run_chapter(&self, source: &Source) -> Result<RunSummary, LabError> {
+        let mut attempt = 1;
+        loop {
+            let summary = self.run_once(source).await;
+            self.terminal.quiet();
+            let summary = summary?;
+            self.terminal.ended(&summary);
+            if summary.verdict != Verdict::Inconclusive || attempt == self.args.attempts {
+                return Ok(summary);
+            }
+            attempt += 1;
+            self.terminal.note("The host was too busy for some of the measurements. Once more.");
+        }
+    }
+
+    async fn run_once(&self, source: &Source) -> Result<RunSummary, LabError> {
+        let began = jiff::Timestamp::now();
+        let clock = Clock::start();
+        let args = &self.common.site;
+        let site = Site::claim(args)?;
+        let plan = Plan::of(&source.chapter, args.place()).map_err(LabError::Usage)?;
+        redis::check_story(&plan, &source.chapter)?;
+        let directory = RunDirectory::begin(&args.runs_dir, &source.name, began)?;
+        let generator = Generator::start(clock.origin).context("start the load generator")?;
+        self.terminal.chapter(&source.chapter);
+        let (logs, results) = (directory.logs(), Some(directory.partial()));
+        let lab = Laboratory::start(source, plan, site, &logs, results, clock, self.interrupt).await?;
+        self.terminal.up(lab.machines_on().len(), clock.now());
+
+        let told = self.tell(source, &lab, &generator).await;
+        // Whatever became of the story, the lab ends here.
+        lab.down().await;
+        let summary = summarize(source, self.args, told?, began, clock.now(), &directory);
+        let recorder = generator.recorder().clone();
+        directory.finish(&summary, &source.text, &lab.events, &recorder)?;
+        generator.stop();
+        Ok(summary)
+    }
+
+    /// Runs the steps, while other labctls may ask and act.
+    async fn tell(
+        &self,
+        source: &Source,
+        lab: &Arc<Laboratory>,
+        generator: &Generator,
+    ) -> Result<Findings, LabError> {
+        let _watch = lab.watch();
+        let control = Control::begin(lab, &source.name, self.interrupt)?;
+        let (seed, pace) = (self.args.seed, self.args.pace());
+        let story = runner::run(source, Arc::clone(lab), generator, seed, pace, self.terminal);
+        let told = self.interrupt.unless(story).await;
+        control.end().await;
+        told
+    }
+}
+
+fn summarize(
+    source: &Source,
+    args: &RunArgs,
+    findings: Findings,
+    began: jiff::Timestamp,
+    took: Duration,
+    directory: &RunDirectory,
+) -> RunSummary {
+    RunSummary {
+        chapter: source.name.clone(),
+        title: source.chapter.title.clone(),
+        verdict: worst(findings.claims.iter().map(|claim| claim.verdict)),
+        began,
+        seconds: took.as_secs_f64(),
+        seed: args.seed,
+        pace: args.pace(),
+        hardware: "emulated",
+        findings,
+        directory: directory.path().to_owned(),
+    }
+}

@@ -1,0 +1,39 @@
+//! Speaking to the lab that is running.
+
+use std::path::PathBuf;
+
+use crate::chapter::Source;
+use crate::cli::Common;
+use crate::error::LabError;
+use crate::lab::control::{self, Answer, Question};
+use crate::lab::plan::Place;
+use crate::lab::state;
+use crate::lab::{MachineStatus, Plan};
+
+/// Asks the running lab; what it refuses is an error.
+pub(super) async fn ask(common: &Common, question: &Question) -> Result<Answer, LabError> {
+    match control::ask(&common.site.lab_dir, question).await? {
+        Answer::Refused(reason, code) => Err(LabError::reported(code, reason)),
+        answer => Ok(answer),
+    }
+}
+
+/// The running lab's machines, and where its logs are.
+pub(super) async fn status(common: &Common) -> Result<(String, PathBuf, Vec<MachineStatus>), LabError> {
+    match ask(common, &Question::Status).await? {
+        Answer::Status { chapter, logs, machines } => Ok((chapter, logs, machines)),
+        other => Err(LabError::Broken(anyhow::anyhow!(
+            "the lab answered {other:?} to a question about its status"
+        ))),
+    }
+}
+
+/// The running lab's chapter, and its plan as it was at the start.
+pub(super) fn chapter(common: &Common) -> Result<(Source, Plan), LabError> {
+    let state = control::running(&common.site.lab_dir)?;
+    let source = Source::open(&state::chapter_file(&common.site.lab_dir).to_string_lossy(), &[])?;
+    let place =
+        Place { network: state.network, port_shift: state.port_shift, data: PathBuf::new(), redis_url: None };
+    let plan = Plan::of(&source.chapter, place).map_err(LabError::Usage)?;
+    Ok((source, plan))
+}

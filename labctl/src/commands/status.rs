@@ -1,0 +1,61 @@
+//! `labctl status`
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+
+use super::{Performed, running, say, say_document};
+use crate::cli::Common;
+use crate::lab::{MachineStatus, ProgramStatus};
+
+/// Shows the machines of the lab that is running, and what is on them.
+pub async fn status(common: &Common) -> Performed {
+    let (chapter, logs, machines) = running::status(common).await?;
+    if common.json {
+        say_document(
+            "status",
+            serde_json::json!({ "chapter": chapter, "logs": logs, "machines": machines }),
+        )?;
+        return Ok(0);
+    }
+    say(format!("{chapter}: {} machines; logs in {}", machines.len(), logs.display()));
+    say(table(&machines));
+    Ok(0)
+}
+
+/// A row per program: what a student needs to see and to type.
+pub(super) fn table(machines: &[MachineStatus]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["machine", "program", "address", "pid", "state", "cores", "memory", "waiting"]);
+    for machine in machines {
+        for (index, program) in machine.programs.iter().enumerate() {
+            let mut row =
+                vec![machine.name.clone(), program.program.name().into(), program.address.to_string()];
+            row.extend([program.pid.to_string(), state(machine, program).into()]);
+            row.extend(if index == 0 { figures(machine) } else { vec![String::new(); 3] });
+            table.add_row(row);
+        }
+    }
+    table
+}
+
+fn state(machine: &MachineStatus, program: &ProgramStatus) -> &'static str {
+    match program {
+        _ if !machine.on => "off",
+        ProgramStatus { alive: false, .. } => "dead",
+        ProgramStatus { frozen: true, .. } => "frozen",
+        _ => "up",
+    }
+}
+
+fn figures(machine: &MachineStatus) -> Vec<String> {
+    let Some(usage) = machine.usage else {
+        return vec![machine.cores.to_string(), "–".into(), "–".into()];
+    };
+    let mib = |bytes: u64| bytes >> 20;
+    vec![
+        machine.cores.to_string(),
+        format!("{} of {} MiB", mib(usage.memory_held), mib(usage.memory_limit)),
+        usage.cpu_waiting.to_string(),
+    ]
+}

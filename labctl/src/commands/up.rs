@@ -1,0 +1,179 @@
+//! `labctl up CHAPTER`
+//!
+//! The lab is kept by a labctl of its own in the background, so that it is watched while nobody
+//! looks, and so that everything ends when that one does. The one in the foreground waits until
+//! the machines answer.
+//!
+//! ```text
+//! labctl up ──starts──> labctl up --keeper ──starts──> machines
+//!     <──── one line: ready, or what is wrong ────┘
+//! ```
+
+use std::fs::File;
+use std::io::Write;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::{Performed, running, say, say_document, status};
+use crate::chapter::{Setting, Source};
+use crate::cli::Common;
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use crate::lab::control::Control;
+use crate::lab::events::Clock;
+use crate::lab::{Laboratory, Plan, Site, site};
+
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// Which chapter.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// A chapter's name (`labctl list`), or a path to a .toml file.
+    chapter: String,
+
+    /// Change one value of the chapter: machine.web.cores=2.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    settings: Vec<Setting>,
+
+    /// Keep the lab, and do not go into the background.
+    #[arg(long, hide = true)]
+    keeper: bool,
+}
+
+/// What the keeper says when the lab is up, or cannot be.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Ready { swept: Vec<String> },
+    Failed { code: u8, reason: String },
+}
+
+/// Starts a lab that stays.
+pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    // A mistake in the chapter is told before there is a keeper.
+    let source = Source::open(&args.chapter, &args.settings)?;
+    if args.keeper {
+        return keep(&source, common, interrupt).await;
+    }
+    let mut keeper = start_keeper(common)?;
+    let word = interrupt.unless(async { Ok(hear(&mut keeper).await?) }).await;
+    match word {
+        Ok(Word::Ready { swept }) => {
+            if !swept.is_empty() {
+                say(format!(
+                    "(a lab that was killed had left something behind; removed: {})",
+                    swept.join(", ")
+                ));
+            }
+            introduce(&source, common).await
+        }
+        Ok(Word::Failed { code, reason }) => Err(LabError::reported(code, reason)),
+        Err(error) => {
+            end(&mut keeper).await;
+            Err(error)
+        }
+    }
+}
+
+/// Starts this program again, with the same words, in the background.
+fn start_keeper(common: &Common) -> Result<Child, LabError> {
+    site::own_directory(&common.site.lab_dir)?;
+    let log = common.site.lab_dir.join("keeper.log");
+    let log = File::create(&log)
+        .map_err(|error| LabError::not_ready(format!("cannot write {}: {error}", log.display())))?;
+    let own = std::env::current_exe().context("find this program")?;
+    let mut words = std::env::args_os().skip(1);
+    let mut command = Command::new(own);
+    // The flag belongs to `up`, so it goes to the end of its words.
+    command.args(&mut words).arg("--keeper");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    Ok(command.spawn().context("start the lab's keeper")?)
+}
+
+async fn hear(keeper: &mut Child) -> anyhow::Result<Word> {
+    let stdout = keeper.stdout.take().context("its standard output is piped")?;
+    let mut line = String::new();
+    let mut reader = BufReader::new(stdout);
+    let read = tokio::time::timeout(READY_MAX, reader.read_line(&mut line)).await;
+    match read {
+        Ok(Ok(length)) if length > 0 => serde_json::from_str(&line).context("understand the lab's keeper"),
+        Ok(_) => bail!("the lab's keeper ended without a word; see keeper.log in the lab's directory"),
+        Err(_) => bail!("the lab was not up within {READY_MAX:?}"),
+    }
+}
+
+async fn end(keeper: &mut Child) {
+    if let Some(pid) = keeper.id() {
+        let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
+        let _ = tokio::time::timeout(Duration::from_secs(15), keeper.wait()).await;
+    }
+}
+
+async fn introduce(source: &Source, common: &Common) -> Performed {
+    let (_, logs, machines) = running::status(common).await?;
+    if common.json {
+        say_document(
+            "status",
+            serde_json::json!({ "chapter": source.name, "logs": logs, "machines": machines }),
+        )?;
+        return Ok(0);
+    }
+    say(format!("{}. {}\n{}\n", source.chapter.number, source.chapter.title, source.chapter.question));
+    say(status::table(&machines));
+    let name = machines.first().map_or("NAME", |machine| machine.name.as_str());
+    say("Now it is yours. For instance:");
+    say("  labctl load --rps 50       send it 50 requests a second");
+    say(format!("  labctl kill {name:<14} or `kill -9` any pid above"));
+    say("  labctl status              how everything is; `labctl events`: what happened");
+    say("  labctl down                end it");
+    Ok(0)
+}
+
+/// Keeps a lab until it is told to end.
+async fn keep(source: &Source, common: &Common, interrupt: &Interrupt) -> Performed {
+    // A session of its own: Ctrl-C and closing the terminal are for the one in the foreground.
+    nix::unistd::setsid().context("leave the terminal's session")?;
+    match stay(source, common, interrupt).await {
+        Ok(()) => Ok(0),
+        Err(error) => {
+            tell(&Word::Failed { code: error.code(), reason: error.to_string() });
+            Ok(error.code())
+        }
+    }
+}
+
+async fn stay(source: &Source, common: &Common, interrupt: &Interrupt) -> Result<(), LabError> {
+    let lab = start(source, common, interrupt).await?;
+    let _watch = lab.watch();
+    let control = Control::begin(&lab, &source.name, interrupt);
+    if control.is_ok() {
+        tell(&Word::Ready { swept: lab.swept().to_vec() });
+        interrupt.raised().await;
+    }
+    lab.down().await;
+    control?.end().await;
+    Ok(())
+}
+
+async fn start(source: &Source, common: &Common, interrupt: &Interrupt) -> Result<Arc<Laboratory>, LabError> {
+    let site = Site::claim(&common.site)?;
+    let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+    let logs = site.lab_directory.join("logs");
+    site::empty_directory(&logs)?;
+    Laboratory::start(source, plan, site, &logs, None, Clock::start(), interrupt).await
+}
+
+fn tell(word: &Word) {
+    let line = serde_json::to_string(word).expect("words serialize");
+    // The one in the foreground may have been interrupted.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,68 @@
+//! Ctrl-C, SIGTERM, a closed terminal, `labctl down`: everything that waits can be interrupted, and
+//! then cleans up.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::LabError;
+
+/// Exit code of what was ended by SIGTERM, or by `labctl down`.
+pub const TERMINATED: u8 = 143;
+
+/// Tells everybody who waits that somebody wants an end. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt {
+    token: CancellationToken,
+    /// Set before the token is cancelled, so there is never an end without a code.
+    code: Arc<OnceLock<u8>>,
+}
+
+impl Interrupt {
+    /// Listens to SIGINT (exit code 130), SIGTERM (143) and SIGHUP (129).
+    pub fn listen() -> std::io::Result<Self> {
+        let interrupt = Self::default();
+        let signals = [
+            (SignalKind::interrupt(), 130),
+            (SignalKind::terminate(), TERMINATED),
+            (SignalKind::hangup(), 129),
+        ];
+        for (kind, code) in signals {
+            let mut signals = signal(kind)?;
+            let interrupt = interrupt.clone();
+            tokio::spawn(async move {
+                signals.recv().await;
+                interrupt.raise(code);
+            });
+        }
+        Ok(interrupt)
+    }
+
+    /// Wants an end, with this exit code. The first one counts.
+    pub fn raise(&self, code: u8) {
+        self.code.get_or_init(|| code);
+        self.token.cancel();
+    }
+
+    /// Waits for whichever comes first.
+    pub async fn unless<T>(&self, work: impl Future<Output = Result<T, LabError>>) -> Result<T, LabError> {
+        match self.token.run_until_cancelled(work).await {
+            Some(done) => done,
+            None => self.check().and(Err(LabError::Interrupted(TERMINATED))),
+        }
+    }
+
+    /// An error when somebody wants an end.
+    pub fn check(&self) -> Result<(), LabError> {
+        match self.code.get() {
+            Some(code) => Err(LabError::Interrupted(*code)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until somebody wants an end.
+    pub async fn raised(&self) {
+        self.token.cancelled().await;
+    }
+}

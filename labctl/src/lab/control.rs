@@ -1,0 +1,185 @@
+//! How one labctl speaks to another that keeps a lab: one JSON document a line, over a unix socket
+//! in a directory that only its owner can enter.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::act::Act;
+use super::laboratory::Laboratory;
+use super::state::State;
+use super::status::MachineStatus;
+use crate::error::LabError;
+use crate::interrupt::{Interrupt, TERMINATED};
+
+/// The longest that anything may take: a server that drains, a machine that starts.
+const ANSWER_MAX: Duration = Duration::from_secs(45);
+/// Who connects and says nothing, or too much, is not waited for.
+const QUESTION_MAX: Duration = Duration::from_secs(5);
+const QUESTION_BYTES_MAX: u64 = 64 * 1024;
+
+/// A question.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// How is everything?
+    Status,
+    /// What happened, from the so-manieth event on?
+    Events(usize),
+    /// Please do this.
+    Act(Act),
+    /// Please end.
+    Down,
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// How everything is.
+    Status {
+        /// The chapter.
+        chapter: String,
+        /// Where logs are.
+        logs: std::path::PathBuf,
+        /// The machines.
+        machines: Vec<MachineStatus>,
+    },
+    /// What happened, as people read it.
+    Events(Vec<String>),
+    /// It was done; this is what could have been typed.
+    Done(Vec<String>),
+    /// It could not be done, for this reason, and this is the exit code.
+    Refused(String, u8),
+}
+
+/// Answers other labctls in the background.
+#[derive(Debug)]
+pub struct Control {
+    serving: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Control {
+    /// Begins. When this returns others can already ask. `Down` raises the interrupt.
+    pub fn begin(lab: &Arc<Laboratory>, chapter: &str, interrupt: &Interrupt) -> Result<Self, LabError> {
+        let path = lab.control_path();
+        let listener = UnixListener::bind(&path).with_context(|| format!("listen on {}", path.display()))?;
+        let stop = CancellationToken::new();
+        let desk = Desk { lab: Arc::clone(lab), chapter: chapter.to_owned(), interrupt: interrupt.clone() };
+        let serving = tokio::spawn(serve(listener, Arc::new(desk), stop.clone()));
+        Ok(Self { serving, stop })
+    }
+
+    /// Ends, and with it everything that was being done for others.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let _ = self.serving.await;
+    }
+}
+
+/// What answering takes.
+struct Desk {
+    lab: Arc<Laboratory>,
+    chapter: String,
+    interrupt: Interrupt,
+}
+
+async fn serve(listener: UnixListener, desk: Arc<Desk>, stop: CancellationToken) {
+    let mut answering = JoinSet::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        while answering.try_join_next().is_some() {}
+        let Ok((stream, _)) = accepted else { continue };
+        let desk = Arc::clone(&desk);
+        answering.spawn(async move {
+            if let Err(error) = desk.answer(stream).await {
+                tracing::debug!(%error, "a question was not answered");
+            }
+        });
+    }
+    answering.shutdown().await;
+}
+
+impl Desk {
+    async fn answer(&self, stream: UnixStream) -> anyhow::Result<()> {
+        let (reader, mut writer) = stream.into_split();
+        let mut line = String::new();
+        timeout(QUESTION_MAX, BufReader::new(reader.take(QUESTION_BYTES_MAX)).read_line(&mut line)).await??;
+        let question = serde_json::from_str(&line)?;
+        let ends = matches!(question, Question::Down);
+        let mut text = serde_json::to_vec(&self.reply(question).await)?;
+        text.push(b'\n');
+        writer.write_all(&text).await?;
+        if ends {
+            self.interrupt.raise(TERMINATED);
+        }
+        Ok(())
+    }
+
+    async fn reply(&self, question: Question) -> Answer {
+        match question {
+            Question::Status => Answer::Status {
+                chapter: self.chapter.clone(),
+                logs: self.lab.logs().to_owned(),
+                machines: self.lab.status().await,
+            },
+            Question::Events(first) => {
+                Answer::Events(self.lab.events.since(first).iter().map(ToString::to_string).collect())
+            }
+            Question::Act(act) => match self.lab.act(&act).await {
+                Ok(done) => Answer::Done(done),
+                Err(error) => Answer::Refused(error.to_string(), error.code()),
+            },
+            Question::Down => Answer::Done(vec![]),
+        }
+    }
+}
+
+/// Asks the lab that runs in a directory.
+pub async fn ask(lab_directory: &Path, question: &Question) -> Result<Answer, LabError> {
+    let state = running(lab_directory)?;
+    match timeout(ANSWER_MAX, exchange(&state.control, question)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) if !state.keeper.is_alive() => Err(nothing_runs(lab_directory)),
+        Ok(Err(error)) => {
+            Err(LabError::Broken(error.context(format!("ask the lab (pid {})", state.keeper.pid))))
+        }
+        Err(_) => Err(LabError::NotReady(format!(
+            "the lab (pid {}) did not answer within {ANSWER_MAX:?}: is it frozen?",
+            state.keeper.pid
+        ))),
+    }
+}
+
+/// The lab that runs in a directory.
+pub fn running(lab_directory: &Path) -> Result<State, LabError> {
+    match State::read(lab_directory) {
+        Ok(Some(state)) if state.keeper.is_alive() => Ok(state),
+        _ => Err(nothing_runs(lab_directory)),
+    }
+}
+
+fn nothing_runs(lab_directory: &Path) -> LabError {
+    LabError::NotReady(format!(
+        "no lab is running in {}: start one with `labctl up CHAPTER` (`labctl list` shows the chapters)",
+        lab_directory.display()
+    ))
+}
+
+async fn exchange(path: &Path, question: &Question) -> anyhow::Result<Answer> {
+    let (reader, mut writer) = UnixStream::connect(path).await?.into_split();
+    let mut text = serde_json::to_vec(question)?;
+    text.push(b'\n');
+    writer.write_all(&text).await?;
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line).await?;
+    serde_json::from_str(&line).context("the answer is of another version")
+}

@@ -1,0 +1,289 @@
+//! What happened in the lab, and when: by whose hand does not matter, it is noticed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// When, in seconds since the lab began.
+    #[serde(serialize_with = "as_seconds")]
+    pub at: Duration,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Happening {
+    /// A machine was switched on.
+    MachineStarted {
+        /// Its name.
+        machine: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// Everything on a machine answers.
+    MachineReady {
+        /// Its name.
+        machine: String,
+    },
+    /// A machine is gone.
+    MachineEnded {
+        /// Its name.
+        machine: String,
+        /// Its process id.
+        pid: u32,
+        /// How: "killed by signal 9", "exit code 137".
+        how: String,
+        /// Whose doing it was.
+        by: Hand,
+    },
+    /// A machine ran out of memory.
+    OutOfMemory {
+        /// Its name.
+        machine: String,
+        /// Bytes held.
+        held: u64,
+        /// Bytes there are.
+        limit: u64,
+    },
+    /// A program was started.
+    ProgramStarted {
+        /// Where it stands, and what it is: `app/dbnode`.
+        program: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// A program is gone.
+    ProgramEnded {
+        /// Where it stood, and what it was.
+        program: String,
+        /// Its process id.
+        pid: u32,
+        /// How.
+        how: String,
+        /// Whose doing it was.
+        by: Hand,
+    },
+    /// A process was frozen (SIGSTOP).
+    Frozen {
+        /// The machine, or the program on it.
+        name: String,
+        /// Whose doing it was.
+        by: Hand,
+    },
+    /// A frozen process goes on.
+    Thawed {
+        /// The machine, or the program on it.
+        name: String,
+        /// Whose doing it was.
+        by: Hand,
+    },
+    /// labctl did something that a student could have typed.
+    Did {
+        /// The command, by hand.
+        command: String,
+    },
+    /// A balancer took a server out of its rotation.
+    Ejected {
+        /// The balancer.
+        balancer: String,
+        /// The server.
+        upstream: String,
+    },
+    /// A balancer took a server into its rotation.
+    Admitted {
+        /// The balancer.
+        balancer: String,
+        /// The server.
+        upstream: String,
+    },
+    /// A balancer of a pair answers on the shared address from now on.
+    TookOver {
+        /// The balancer.
+        balancer: String,
+    },
+    /// A balancer of a pair has given the shared address up.
+    StoodDown {
+        /// The balancer.
+        balancer: String,
+    },
+    /// A balancer of a pair should answer on the shared address, and cannot have it.
+    TakeoverBlocked {
+        /// The balancer.
+        balancer: String,
+    },
+    /// A link was changed.
+    Link {
+        /// From where.
+        from: String,
+        /// To where.
+        to: String,
+        /// What it is now: "slow by 2s", "cut", "healed".
+        now: String,
+    },
+}
+
+/// Whose doing something was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hand {
+    /// labctl's, on purpose.
+    Labctl,
+    /// The machine's own, or that of the machine it stood on.
+    Machine,
+    /// Somebody else's: a student's `kill -9`, or a crash.
+    SomebodyElse,
+}
+
+/// The lab's diary. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Events {
+    clock: Clock,
+    written: Arc<Mutex<Vec<Event>>>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+/// When the lab began, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// For measuring.
+    pub origin: Instant,
+    /// For people, and for events that other processes stamped.
+    pub wall: SystemTime,
+}
+
+impl Clock {
+    /// Begins now.
+    pub fn start() -> Self {
+        Self { origin: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// Time since the lab began.
+    pub fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// The lab's time of a stamp in milliseconds since 1970.
+    pub fn of_unix_millis(&self, millis: u64) -> Duration {
+        let stamp = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        stamp.duration_since(self.wall).unwrap_or_default()
+    }
+}
+
+impl Events {
+    /// An empty diary.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, written: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// The clock that events are stamped by.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Writes down what has just happened.
+    pub fn record(&self, what: Happening) {
+        self.record_at(self.clock.now(), what);
+    }
+
+    /// Writes down what happened at a moment that somebody else stamped.
+    pub fn record_at(&self, at: Duration, what: Happening) {
+        self.written.lock().push(Event { at, what });
+        self.count.send_modify(|count| *count += 1);
+    }
+
+    /// Everything from the `first`th event on.
+    pub fn since(&self, first: usize) -> Vec<Event> {
+        self.written.lock().get(first..).unwrap_or_default().to_vec()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.written.lock().len()
+    }
+
+    /// The first event from the `first`th on that is wanted, as soon as there is one, within a
+    /// limit.
+    pub async fn wait_for(
+        &self,
+        mut first: usize,
+        limit: Duration,
+        wanted: impl Fn(&Happening) -> bool,
+    ) -> Option<Event> {
+        let mut count = self.count.subscribe();
+        let search = async {
+            loop {
+                let new = self.since(first);
+                first += new.len();
+                if let Some(event) = new.into_iter().find(|event| wanted(&event.what)) {
+                    return event;
+                }
+                count.changed().await.expect("the sender lives as long as these events");
+            }
+        };
+        timeout(limit, search).await.ok()
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:7.3} s  {}", self.at.as_secs_f64(), self.what)
+    }
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MachineStarted { machine, pid } => {
+                write!(formatter, "{machine} is switched on (pid {pid})")
+            }
+            Self::MachineReady { machine } => write!(formatter, "{machine} is ready"),
+            Self::MachineEnded { machine, pid, how, by } => {
+                write!(formatter, "{machine} (pid {pid}) is gone: {how}{by}")
+            }
+            Self::OutOfMemory { machine, held, limit } => {
+                let mib = |bytes: &u64| bytes >> 20;
+                write!(formatter, "{machine} ran out of memory: {} of {} MiB held", mib(held), mib(limit))
+            }
+            Self::ProgramStarted { program, pid } => write!(formatter, "{program} is started (pid {pid})"),
+            Self::ProgramEnded { program, pid, how, by } => {
+                write!(formatter, "{program} (pid {pid}) is gone: {how}{by}")
+            }
+            Self::Frozen { name, by } => write!(formatter, "{name} is frozen{by}"),
+            Self::Thawed { name, by } => write!(formatter, "{name} goes on{by}"),
+            Self::Did { command } => write!(formatter, "labctl did: {command}"),
+            Self::Ejected { balancer, upstream } => write!(formatter, "{balancer} took {upstream} out"),
+            Self::Admitted { balancer, upstream } => write!(formatter, "{balancer} took {upstream} in"),
+            Self::TookOver { balancer } => write!(formatter, "{balancer} took the shared address over"),
+            Self::StoodDown { balancer } => write!(formatter, "{balancer} gave the shared address up"),
+            Self::TakeoverBlocked { balancer } => {
+                write!(formatter, "{balancer} cannot have the shared address: somebody still holds it")
+            }
+            Self::Link { from, to, now } => write!(formatter, "the link {from} to {to} is {now}"),
+        }
+    }
+}
+
+impl fmt::Display for Hand {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Labctl => ", by labctl",
+            Self::Machine => ", with its machine",
+            Self::SomebodyElse => ", not by labctl",
+        })
+    }
+}
+
+fn as_seconds<S: serde::Serializer>(at: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(at.as_secs_f64())
+}

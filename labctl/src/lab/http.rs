@@ -1,0 +1,76 @@
+//! One request, one answer, within a limit: for health checks and the balancers' administration.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const ANSWER_MAX: usize = 4 << 20;
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The whole body.
+    pub body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    /// A header, when it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Asks, with an optional JSON body.
+pub async fn ask(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Option<serde_json::Value>,
+    limit: Duration,
+) -> anyhow::Result<Answer> {
+    let asked = format!("{method} http://{address}{path}");
+    timeout(limit, exchange(address, method, path, body))
+        .await
+        .map_err(|_| anyhow::anyhow!("no answer within {limit:?}"))
+        .and_then(|answer| answer)
+        .with_context(|| asked)
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Option<serde_json::Value>,
+) -> anyhow::Result<Answer> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", address.to_string())
+        .header("content-type", "application/json")
+        .header("connection", "close")
+        .body(Full::new(Bytes::from(body)))?;
+    let answering = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_MAX).collect().await.map_err(anyhow::Error::from_boxed)?;
+        anyhow::Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+    };
+    // The connection ends when the answer is there; an error of it is seen by the exchange as well.
+    let driving = tokio::spawn(connection);
+    let answer = answering.await;
+    driving.abort();
+    answer
+}

@@ -1,0 +1,504 @@
+//! The lab itself: machines that run, links between them, and everything that can be done to them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use futures_util::future::{join_all, try_join_all};
+use indexmap::IndexMap;
+use machine::capacity::Usage;
+use nix::sys::signal::Signal;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::act::Act;
+use super::balancers::{self, Followers};
+use super::events::{Clock, Events, Happening};
+use super::link::{Link, Rules};
+use super::machine::RunningMachine;
+use super::plan::{MachinePlan, Plan, Program, ProgramPlan, products_file};
+use super::ready::until_ready;
+use super::redis;
+use super::roles::Roles;
+use super::site::Site;
+use super::state::{MachineState, State, chapter_file};
+use super::status::MachineStatus;
+use crate::chapter::Source;
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+
+const START_MAX: Duration = Duration::from_secs(20);
+const END_MAX: Duration = Duration::from_secs(3);
+const JOIN_MAX: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a role may be nobody's.
+const ROLE_MAX: Duration = Duration::from_secs(10);
+
+/// A running lab.
+#[derive(Debug)]
+pub struct Laboratory {
+    /// What happened in it.
+    pub events: Events,
+    site: Site,
+    logs: PathBuf,
+    plan: Mutex<Plan>,
+    machines: Mutex<IndexMap<String, Arc<RunningMachine>>>,
+    links: HashMap<(String, String), Link>,
+    roles: Roles,
+    followers: Mutex<Followers>,
+    state: Mutex<State>,
+    /// The lab is on its way down: nothing is started any more.
+    closing: AtomicBool,
+}
+
+impl Laboratory {
+    /// Starts every machine of a chapter, and returns when all of them answer. When this fails,
+    /// nothing is left running.
+    pub async fn start(
+        source: &Source,
+        plan: Plan,
+        site: Site,
+        logs: &Path,
+        results: Option<PathBuf>,
+        clock: Clock,
+        interrupt: &Interrupt,
+    ) -> Result<Arc<Self>, LabError> {
+        redis::check(&plan)?;
+        Site::check_ports(&plan)?;
+        let events = Events::new(clock);
+        let links = open_links(&plan).await?;
+        let control = site.control_path();
+        let lab = Arc::new(Self {
+            events,
+            logs: logs.to_owned(),
+            machines: Mutex::default(),
+            links,
+            roles: Roles::default(),
+            followers: Mutex::default(),
+            state: Mutex::new(State::new(&source.name, control, results, plan.place())),
+            site,
+            plan: Mutex::new(plan.clone()),
+            closing: AtomicBool::new(false),
+        });
+        lab.write_state()?;
+        fs::write(chapter_file(&lab.site.lab_directory), &source.text).context("write the chapter")?;
+        if let Err(error) = interrupt.unless(lab.start_all(&plan)).await {
+            lab.down().await;
+            return Err(error);
+        }
+        for balancer in plan.balancers() {
+            lab.follow(balancer);
+        }
+        Ok(lab)
+    }
+
+    async fn start_all(&self, plan: &Plan) -> Result<(), LabError> {
+        // A Sentinel learns who copies the primary when it first sees it, and then every ten seconds.
+        let watches = |machine: &&MachinePlan| machine.has(Program::Sentinel);
+        let (last, first): (Vec<_>, Vec<_>) = plan.to_start().partition(watches);
+        for wave in [first, last] {
+            try_join_all(wave.into_iter().map(|machine| self.start_machine(machine.clone()))).await?;
+        }
+        Ok(())
+    }
+
+    /// Where other labctls reach this lab.
+    pub fn control_path(&self) -> PathBuf {
+        self.site.control_path()
+    }
+
+    /// What a lab that was killed left behind, and what is gone now.
+    pub fn swept(&self) -> &[String] {
+        &self.site.swept
+    }
+
+    /// Where the machines' logs are.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    /// The plan as it is now.
+    pub fn plan(&self) -> Plan {
+        self.plan.lock().clone()
+    }
+
+    /// Does something to the lab. Returns the commands that somebody could have typed instead.
+    pub async fn act(&self, act: &Act) -> Result<Vec<String>, LabError> {
+        let done = match act {
+            Act::Kill { name } => self.kill(&self.meant(name).await?)?,
+            Act::Freeze { name } => self.signal_machine(&self.meant(name).await?, Signal::SIGSTOP, "STOP")?,
+            Act::Thaw { name } => self.thaw(&self.meant(name).await?).await?,
+            Act::Restart { name } => self.restart(&self.meant(name).await?).await?,
+            Act::Add { kind } => self.add(kind).await?,
+            Act::Remove { name } => self.remove(name).await?,
+            Act::Slow { from, to, by_ms } => {
+                let delay = Duration::from_millis(*by_ms);
+                let slow = |link: &Link| link.set(Rules::Slow(delay));
+                self.on_link(
+                    from,
+                    to,
+                    slow,
+                    &format!("slow by {delay:?}"),
+                    &format!("slow {from} {to} {delay:?}"),
+                )?
+            }
+            Act::Cut { from, to } => {
+                self.on_link(from, to, |link| link.set(Rules::Cut), "cut", &format!("cut {from} {to}"))?
+            }
+            Act::Fail { from, to } => {
+                let fail = |link: &Link| link.set(Rules::Failing);
+                self.on_link(from, to, fail, "answering 500", &format!("fail {from} {to}"))?
+            }
+            Act::Flap { from, to, every_ms } => {
+                let every = Duration::from_millis(*every_ms);
+                let flap = |link: &Link| link.flap(every);
+                let now = format!("broken and whole, {every:?} each");
+                self.on_link(from, to, flap, &now, &format!("flap {from} {to} {every:?}"))?
+            }
+            Act::Partition { groups } => self.partition(groups).await?,
+            Act::HealAll => {
+                self.links.values().for_each(|link| link.set(Rules::Whole));
+                self.record_link("every machine", "every other", "healed");
+                vec!["labctl heal".into()]
+            }
+            Act::Heal { from, to } => {
+                self.on_link(from, to, |link| link.set(Rules::Whole), "healed", &format!("heal {from} {to}"))?
+            }
+        };
+        for command in &done {
+            self.events.record(Happening::Did { command: command.clone() });
+        }
+        Ok(done)
+    }
+
+    /// How every machine is.
+    pub async fn status(&self) -> Vec<MachineStatus> {
+        let machines: Vec<_> = self.machines.lock().values().cloned().collect();
+        join_all(machines.iter().map(|machine| MachineStatus::of(machine))).await
+    }
+
+    /// One machine's figures, and how late it has been since they were last asked for.
+    pub async fn usage(&self, name: &str) -> Option<(Usage, Duration)> {
+        let machine = self.machines.lock().get(name).cloned()?;
+        machine.usage().await
+    }
+
+    /// The names of the machines that are on.
+    pub fn machines_on(&self) -> Vec<String> {
+        let machines = self.machines.lock();
+        machines.iter().filter(|(_, machine)| machine.is_on()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Watches for what processes do not report themselves, for as long as it is held.
+    pub fn watch(self: &Arc<Self>) -> AbortOnDropHandle<()> {
+        let lab = Arc::clone(self);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                sleep(LOOK_EVERY).await;
+                let machines: Vec<_> = lab.machines.lock().values().cloned().collect();
+                machines.iter().for_each(|machine| machine.look_for_frozen(&lab.events));
+            }
+        }))
+    }
+
+    /// Ends everything: first asked, then killed.
+    pub async fn down(&self) {
+        let machines: Vec<_> = {
+            let machines = self.machines.lock();
+            self.closing.store(true, Ordering::Release);
+            machines.values().cloned().collect()
+        };
+        machines.iter().for_each(|machine| machine.ask_to_end());
+        join_all(machines.iter().map(|machine| async move {
+            if !machine.wait_until_off(END_MAX).await {
+                machine.signal(Signal::SIGKILL);
+                machine.wait_until_off(END_MAX).await;
+            }
+        }))
+        .await;
+        State::remove(&self.site.lab_directory);
+    }
+
+    fn kill(&self, name: &str) -> Result<Vec<String>, LabError> {
+        let Some((machine, program)) = name.split_once('/') else {
+            return self.signal_machine(name, Signal::SIGKILL, "9");
+        };
+        let running = self.machine(machine)?;
+        match running.kill_program(program) {
+            Some(pid) => Ok(vec![format!("kill -9 {pid}")]),
+            None => {
+                let programs = running.programs();
+                let there = programs.iter().filter(|(_, life)| life.alive).map(|(name, _)| name.as_str());
+                let there = there.collect::<Vec<_>>().join(", ");
+                Err(LabError::Usage(format!(
+                    "there is no {program} running on {machine}; there are: {there}"
+                )))
+            }
+        }
+    }
+
+    /// A machine's process leads the group of everything on it; the minus means the group.
+    fn signal_machine(&self, name: &str, signal: Signal, typed: &str) -> Result<Vec<String>, LabError> {
+        let machine = self.machine(name)?;
+        if !machine.is_on() {
+            return Err(LabError::Usage(format!("{name} is not running; `labctl restart {name}` starts it")));
+        }
+        machine.signal(signal);
+        Ok(vec![format!("kill -{typed} -- -{}", machine.process.pid)])
+    }
+
+    async fn thaw(&self, name: &str) -> Result<Vec<String>, LabError> {
+        let done = self.signal_machine(name, Signal::SIGCONT, "CONT")?;
+        // How late it was while it was frozen says nothing of the host: asked once, it is forgotten.
+        self.usage(name).await;
+        Ok(done)
+    }
+
+    async fn restart(&self, name: &str) -> Result<Vec<String>, LabError> {
+        let machine = self.machine(name)?;
+        if machine.is_on() {
+            machine.signal(Signal::SIGKILL);
+            machine.wait_until_off(END_MAX).await;
+        }
+        let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
+        self.start_machine(plan).await?;
+        if self.plan.lock().admin_of(name).is_some() {
+            self.follow(name);
+        }
+        Ok(vec![format!("labctl restart {name}")])
+    }
+
+    async fn add(&self, kind: &str) -> Result<Vec<String>, LabError> {
+        let machine = self.plan.lock().add(kind).map_err(LabError::Usage)?;
+        match self.join(&machine).await {
+            Ok(typed) => Ok([vec![format!("labctl add {kind}")], typed].concat()),
+            Err(error) => {
+                // Half added is worse than not added.
+                if let Ok(running) = self.machine(&machine.name) {
+                    running.signal(Signal::SIGKILL);
+                }
+                self.forget(&machine.name)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts an added machine, and puts it behind its balancer.
+    async fn join(&self, machine: &MachinePlan) -> Result<Vec<String>, LabError> {
+        self.start_machine(machine.clone()).await?;
+        let Some(program) = machine.programs.first() else { return Ok(vec![]) };
+        let (name, address) = (&machine.name, program.address);
+        let mut done = Vec::new();
+        for balancer in self.balancers_of(machine) {
+            let admin = self.admin(&balancer)?;
+            balancers::add(admin, name, address, JOIN_MAX).await?;
+            let body = format!("{{\"name\":\"{name}\",\"address\":\"{address}\"}}");
+            done.push(format!("curl -X POST http://{admin}/upstreams -d '{body}'"));
+        }
+        Ok(done)
+    }
+
+    /// The balancers in front of a machine that are on.
+    fn balancers_of(&self, machine: &MachinePlan) -> Vec<String> {
+        let mut balancers = self.plan.lock().in_front_of(machine);
+        balancers.retain(|balancer| self.is_on(balancer));
+        balancers
+    }
+
+    /// A machine that was removed: its number and its address are not given again.
+    fn forget(&self, name: &str) -> Result<(), LabError> {
+        if let Some(plan) = self.plan.lock().machines.get_mut(name) {
+            plan.removed = true;
+        }
+        self.machines.lock().shift_remove(name);
+        self.write_state()
+    }
+
+    async fn remove(&self, name: &str) -> Result<Vec<String>, LabError> {
+        let machine = self.machine(name)?;
+        let mut done = Vec::new();
+        for balancer in self.balancers_of(&machine.plan) {
+            let admin = self.admin(&balancer)?;
+            balancers::remove(admin, name).await?;
+            done.push(format!("curl -X DELETE http://{admin}/upstreams/{name}"));
+        }
+        machine.ask_to_end();
+        if !machine.wait_until_off(END_MAX).await {
+            machine.signal(Signal::SIGKILL);
+        }
+        done.push(format!("kill {}", machine.process.pid));
+        self.forget(name)?;
+        Ok(done)
+    }
+
+    /// The machine that a name means, also by its role: `db:primary`.
+    async fn meant(&self, name: &str) -> Result<String, LabError> {
+        let plan = self.plan();
+        let deadline = Instant::now() + ROLE_MAX;
+        loop {
+            if let Some(meant) = self.roles.resolve(name, &plan).await {
+                return Ok(meant);
+            }
+            if Instant::now() > deadline {
+                return Err(LabError::Usage(format!(
+                    "no machine is {name} now; `labctl status` shows which there are"
+                )));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Does something to a link, or to every link between two kinds of machines, and says how it is
+    /// now.
+    fn on_link(
+        &self,
+        from: &str,
+        to: &str,
+        act: impl Fn(&Link),
+        now: &str,
+        typed: &str,
+    ) -> Result<Vec<String>, LabError> {
+        let plan = self.plan();
+        let is = |name: &str, wanted: &str| {
+            name == wanted || plan.machines.get(name).is_some_and(|machine| machine.kind == wanted)
+        };
+        let meant = self.links.iter().filter(|((one, other), _)| is(one, from) && is(other, to));
+        if meant.map(|(_, link)| act(link)).count() == 0 {
+            let mut known: Vec<_> = self.links.keys().map(|(from, to)| format!("{from} {to}")).collect();
+            known.sort_unstable();
+            return Err(LabError::Usage(format!(
+                "there is no link from {from} to {to}; there are: {}",
+                known.join(", ")
+            )));
+        }
+        self.record_link(from, to, now);
+        Ok(vec![format!("labctl {typed}")])
+    }
+
+    /// Cuts every link between machines of different groups.
+    async fn partition(&self, groups: &[Vec<String>]) -> Result<Vec<String>, LabError> {
+        let mut meant = Vec::new();
+        for group in groups {
+            let names = join_all(group.iter().map(|name| self.meant(name))).await;
+            meant.push(names.into_iter().collect::<Result<Vec<_>, _>>()?);
+        }
+        // Whoever is not named is with the last group.
+        let last = meant.len().saturating_sub(1);
+        let group_of = |name: &String| meant.iter().position(|group| group.contains(name)).unwrap_or(last);
+        let mut done = Vec::new();
+        for ((from, to), link) in &self.links {
+            if group_of(from) != group_of(to) {
+                link.set(Rules::Cut);
+                self.record_link(from, to, "cut");
+                done.push(format!("labctl cut {from} {to}"));
+            }
+        }
+        if done.is_empty() {
+            return Err(LabError::Usage("there is no link between these groups".into()));
+        }
+        done.sort_unstable();
+        Ok(done)
+    }
+
+    fn record_link(&self, from: &str, to: &str, now: &str) {
+        self.events.record(Happening::Link { from: from.into(), to: to.into(), now: now.into() });
+    }
+
+    async fn start_machine(&self, plan: MachinePlan) -> Result<(), LabError> {
+        let name = plan.name.clone();
+        for program in &plan.programs {
+            prepare(program).with_context(|| format!("write what {name} begins with"))?;
+        }
+        let machine = {
+            let mut machines = self.machines.lock();
+            if self.closing.load(Ordering::Acquire) {
+                return Err(LabError::not_ready(format!("{name} is not started: the lab is ending")));
+            }
+            let machine = RunningMachine::start(plan, &self.site, &self.logs, &self.events)?;
+            let machine = Arc::new(machine);
+            machines.insert(name.clone(), Arc::clone(&machine));
+            machine
+        };
+        self.write_state()?;
+        until_ready(&machine, &self.logs, START_MAX).await?;
+        self.events.record(Happening::MachineReady { machine: name });
+        Ok(())
+    }
+
+    fn follow(&self, balancer: &str) {
+        if let Some(admin) = self.plan.lock().admin_of(balancer) {
+            self.followers.lock().follow(balancer, admin, self.events.clone());
+        }
+    }
+
+    fn machine(&self, name: &str) -> Result<Arc<RunningMachine>, LabError> {
+        let machines = self.machines.lock();
+        machines.get(name).cloned().ok_or_else(|| {
+            let known = machines.keys().cloned().collect::<Vec<_>>().join(", ");
+            LabError::Usage(format!("there is no machine '{name}'; there are: {known}"))
+        })
+    }
+
+    fn is_on(&self, name: &str) -> bool {
+        self.machines.lock().get(name).is_some_and(|machine| machine.is_on())
+    }
+
+    fn admin(&self, balancer: &str) -> Result<std::net::SocketAddr, LabError> {
+        let admin = self.plan.lock().admin_of(balancer);
+        admin.ok_or_else(|| LabError::Broken(anyhow!("{balancer} is no balancer")))
+    }
+
+    fn write_state(&self) -> Result<(), LabError> {
+        let mut state = self.state.lock();
+        state.machines = self
+            .machines
+            .lock()
+            .iter()
+            .map(|(name, machine)| MachineState { name: name.clone(), process: machine.process })
+            .collect();
+        state.write(&self.site.lab_directory).map_err(|error| {
+            LabError::NotReady(format!("cannot write to {} ({error})", self.site.lab_directory.display()))
+        })
+    }
+}
+
+async fn open_links(plan: &Plan) -> Result<HashMap<(String, String), Link>, LabError> {
+    let mut links = HashMap::new();
+    for link in &plan.links {
+        let open = Link::open(link.listen, link.target).await;
+        let open =
+            open.map_err(|error| LabError::NotReady(format!("cannot listen on {}: {error}", link.listen)))?;
+        links.insert((link.from.clone(), link.to.clone()), open);
+    }
+    Ok(links)
+}
+
+/// Writes what a program begins with.
+fn prepare(program: &ProgramPlan) -> std::io::Result<()> {
+    if program.program.is_redis() {
+        program.data.as_ref().map(fs::create_dir_all).transpose()?;
+    }
+    // A Sentinel writes into its configuration what it has learnt, and has to find it again.
+    if let Some((path, text)) = program.configuration.as_ref().filter(|(path, _)| !path.exists()) {
+        fs::write(path, text)?;
+    }
+    write_products(program)
+}
+
+/// The products that a database begins with, as it imports them.
+fn write_products(program: &ProgramPlan) -> std::io::Result<()> {
+    let Some(data) = program.data.as_ref().filter(|_| program.products > 0) else { return Ok(()) };
+    let mut file = std::io::BufWriter::new(std::fs::File::create(products_file(data))?);
+    for number in 1..=program.products {
+        let product = serde_json::json!({ "name": format!("Product {number}"), "price": 100 + number });
+        let record = serde_json::json!({ "key": format!("product:{number}"), "value": product.to_string() });
+        writeln!(file, "{record}")?;
+    }
+    file.flush()
+}

@@ -1,0 +1,293 @@
+//! A connection between two machines that passes through labctl, so that it can be slowed and cut:
+//! a user-space proxy that needs no privileges. What is changed applies to connections that are
+//! open as well, from the next byte on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Pieces of data under way in one direction of one connection.
+const UNDER_WAY_MAX: usize = 256;
+const PIECE: usize = 16 * 1024;
+
+/// How a link treats what passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rules {
+    /// As if it were not there.
+    #[default]
+    Whole,
+    /// So much is added to each round trip, half in each direction.
+    Slow(Duration),
+    /// Nothing passes, and nobody is told: what a pulled cable looks like.
+    Cut,
+    /// Connections are broken, and new ones as soon as they are opened: what a program looks like that
+    /// has crashed.
+    Broken,
+    /// Each request is answered 500 in place of the far end: a program that runs, and fails.
+    Failing,
+}
+
+impl Rules {
+    fn delay(self) -> Duration {
+        if let Self::Slow(delay) = self { delay } else { Duration::ZERO }
+    }
+
+    /// Whether connections that are open end.
+    fn ends_connections(self) -> bool {
+        matches!(self, Self::Broken | Self::Failing)
+    }
+}
+
+/// A link that is open for connections until it is dropped.
+#[derive(Debug)]
+pub struct Link {
+    rules: watch::Sender<Rules>,
+    stop: CancellationToken,
+    /// What changes the rules to and fro.
+    flapping: Mutex<Option<AbortOnDropHandle<()>>>,
+}
+
+impl Link {
+    /// Listens, and leads to `target`.
+    pub async fn open(listen: SocketAddr, target: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let (rules, current) = watch::channel(Rules::default());
+        let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, current, stop.clone())));
+        Ok(Self { rules, stop, flapping: Mutex::default() })
+    }
+
+    /// Changes the rules, at once.
+    pub fn set(&self, rules: Rules) {
+        self.flapping.lock().take();
+        self.rules.send_replace(rules);
+    }
+
+    /// From now on it is broken for a while, and whole for as long, until it is set to something else.
+    pub fn flap(&self, every: Duration) {
+        let rules = self.rules.clone();
+        let flap = async move {
+            for now in [Rules::Broken, Rules::Whole].into_iter().cycle() {
+                rules.send_replace(now);
+                sleep(every).await;
+            }
+        };
+        *self.flapping.lock() = Some(AbortOnDropHandle::new(tokio::spawn(flap)));
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    rules: watch::Receiver<Rules>,
+    stop: CancellationToken,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((near, _)) => {
+                let passing = pass(near, target, rules.clone());
+                tokio::spawn(stop.clone().run_until_cancelled_owned(passing));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a link cannot accept a connection; trying again");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// One connection. It ends when either direction does: half-closed connections are not in use here.
+async fn pass(near: TcpStream, target: SocketAddr, mut rules: watch::Receiver<Rules>) {
+    if until_not_cut(&mut rules).await.is_none() {
+        return;
+    }
+    let now = *rules.borrow();
+    match now {
+        Rules::Broken => {
+            // Without lingering the near end is told of a reset, rather than of a polite end.
+            let _ = SockRef::from(&near).set_linger(Some(Duration::ZERO));
+            return;
+        }
+        Rules::Failing => return fail(near, rules).await,
+        _ => {}
+    }
+    // Dropping the near end tells the client what it would have been told without a link.
+    let Ok(far) = TcpStream::connect(target).await else { return };
+    let _ = (near.set_nodelay(true), far.set_nodelay(true));
+    let (near_in, near_out) = near.into_split();
+    let (far_in, far_out) = far.into_split();
+    let mut ends = rules.clone();
+    tokio::select! {
+        () = carry(near_in, far_out, rules.clone()) => {}
+        () = carry(far_in, near_out, rules) => {}
+        _ = ends.wait_for(|rules| rules.ends_connections()) => {}
+    }
+}
+
+/// Answers the first request of a connection as a server does that has gone wrong.
+async fn fail(mut near: TcpStream, mut rules: watch::Receiver<Rules>) {
+    const ANSWER: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\n\
+        content-length: 24\r\nconnection: close\r\n\r\n{\"error\":\"out of order\"}";
+    let answering = async {
+        let mut request = Vec::new();
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < PIECE {
+            if near.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
+        }
+        near.write_all(ANSWER).await?;
+        near.shutdown().await
+    };
+    tokio::select! {
+        // Who asked may be gone; then nobody misses the answer.
+        _ = answering => {}
+        _ = rules.wait_for(|rules| *rules != Rules::Failing) => {}
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, to: OwnedWriteHalf, rules: watch::Receiver<Rules>) {
+    let (pieces, under_way) = mpsc::channel::<(Instant, Bytes)>(UNDER_WAY_MAX);
+    let delivering = deliver(to, under_way, rules.clone());
+    let reading = async move {
+        let mut buffer = vec![0; PIECE];
+        while let Ok(length) = from.read(&mut buffer).await
+            && length > 0
+        {
+            let due = Instant::now() + rules.borrow().delay() / 2;
+            if pieces.send((due, Bytes::copy_from_slice(&buffer[..length]))).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(reading, delivering);
+}
+
+async fn deliver(
+    mut to: OwnedWriteHalf,
+    mut under_way: mpsc::Receiver<(Instant, Bytes)>,
+    mut rules: watch::Receiver<Rules>,
+) {
+    while let Some((due, piece)) = under_way.recv().await {
+        sleep_until(due).await;
+        if until_not_cut(&mut rules).await.is_none() || to.write_all(&piece).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until the link is not cut. `None` when the link is gone.
+async fn until_not_cut(rules: &mut watch::Receiver<Rules>) -> Option<()> {
+    rules.wait_for(|rules| *rules != Rules::Cut).await.ok().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = stream.into_split();
+                    let _ = tokio::io::copy(&mut reader, &mut writer).await;
+                });
+            }
+        });
+        address
+    }
+
+    async fn linked() -> (Link, TcpStream) {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let link = Link::open(free, echo().await).await.unwrap();
+        (link, TcpStream::connect(free).await.unwrap())
+    }
+
+    async fn round_trip(stream: &mut TcpStream) -> Duration {
+        let started = Instant::now();
+        stream.write_all(b"x").await.unwrap();
+        let mut answer = [0];
+        stream.read_exact(&mut answer).await.unwrap();
+        started.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_slow_link_delays_open_connections_too() {
+        let (link, mut stream) = linked().await;
+        assert!(round_trip(&mut stream).await < Duration::from_millis(150));
+        link.set(Rules::Slow(Duration::from_millis(200)));
+        assert!(round_trip(&mut stream).await >= Duration::from_millis(200));
+    }
+
+    #[tokio::test]
+    async fn a_cut_link_swallows_until_it_is_healed() {
+        let (link, mut stream) = linked().await;
+        round_trip(&mut stream).await;
+        link.set(Rules::Cut);
+        assert!(timeout(Duration::from_millis(200), round_trip(&mut stream)).await.is_err());
+        link.set(Rules::default());
+        let mut answer = [0];
+        timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_broken_link_ends_what_is_open_and_refuses_what_is_new() {
+        let (link, mut stream) = linked().await;
+        round_trip(&mut stream).await;
+        link.set(Rules::Broken);
+        let address = stream.peer_addr().unwrap();
+        let mut rest = Vec::new();
+        timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.unwrap().ok();
+        let mut new = TcpStream::connect(address).await.unwrap();
+        let end = timeout(Duration::from_secs(5), new.read_to_end(&mut rest)).await.unwrap();
+        assert!(end.is_err() && rest.is_empty(), "a reset, and nothing read");
+        link.set(Rules::Whole);
+        round_trip(&mut TcpStream::connect(address).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_failing_link_answers_itself() {
+        let (link, stream) = linked().await;
+        let address = stream.peer_addr().unwrap();
+        link.set(Rules::Failing);
+        let mut new = TcpStream::connect(address).await.unwrap();
+        new.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        timeout(Duration::from_secs(5), new.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_flapping_link_is_broken_and_whole_in_turn_until_it_is_healed() {
+        let (link, _stream) = linked().await;
+        link.flap(Duration::from_millis(5));
+        let mut rules = link.rules.subscribe();
+        for wanted in [Rules::Broken, Rules::Whole, Rules::Broken] {
+            timeout(Duration::from_secs(5), rules.wait_for(|rules| *rules == wanted)).await.unwrap().unwrap();
+        }
+        link.set(Rules::Whole);
+        rules.mark_unchanged();
+        assert!(timeout(Duration::from_millis(50), rules.changed()).await.is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! A chapter's machines as running processes.
+
+pub mod act;
+pub mod balancers;
+pub mod control;
+pub mod counters;
+pub mod events;
+pub mod http;
+pub mod link;
+pub mod machine;
+pub mod plan;
+pub mod process;
+pub mod ready;
+pub mod redis;
+pub mod roles;
+pub mod site;
+pub mod state;
+pub mod status;
+
+mod laboratory;
+
+pub use act::Act;
+pub use events::{Event, Events, Happening};
+pub use laboratory::Laboratory;
+pub use plan::{MachinePlan, Plan, Program};
+pub use site::Site;
+pub use status::{MachineStatus, ProgramStatus};

@@ -1,0 +1,443 @@
+//! From a chapter to the machines to start: names, addresses, command lines. Pure.
+//!
+//! Every machine has a loopback address of its own, so that a restarted one finds its ports free:
+//! `127.77.0.1`, `127.77.0.2`, … in the chapter's order. Links have theirs in `127.77.1.x`.
+#![deny(clippy::disallowed_methods)]
+
+mod programs;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use machine::MachineSpec;
+
+pub use programs::{Program, ProgramPlan, Readiness, products_file};
+
+use self::programs::{Partner, WhereRedisIs};
+use crate::chapter::machines::WebserverPart;
+use crate::chapter::{Chapter, MachineEntry};
+
+/// How many machines a lab may have: one byte of an address, less the ends.
+const MACHINES_MAX: usize = 250;
+
+/// Everything that is to be started.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The machines, by name.
+    pub machines: IndexMap<String, MachinePlan>,
+    /// The links between them.
+    pub links: Vec<LinkPlan>,
+    kinds: IndexMap<String, MachineEntry>,
+    place: Place,
+}
+
+/// One machine.
+#[derive(Debug, Clone)]
+pub struct MachinePlan {
+    /// Its name: `web-1`.
+    pub name: String,
+    /// Its name in the chapter: `web`.
+    pub kind: String,
+    /// Its size.
+    pub spec: MachineSpec,
+    /// Dollars a month.
+    pub price: f64,
+    /// What stands on it.
+    pub programs: Vec<ProgramPlan>,
+    /// The balancer that sends it requests, or the kind of balancer, when there is one.
+    pub behind: Option<String>,
+    /// It was removed. Its number and its address are not given to another.
+    pub removed: bool,
+    /// It is not labctl's to start: a Redis server that was already there stands in for it.
+    pub elsewhere: bool,
+}
+
+impl MachinePlan {
+    /// Whether a program of this kind stands on it.
+    pub fn has(&self, program: Program) -> bool {
+        self.programs.iter().any(|plan| plan.program == program)
+    }
+}
+
+/// A connection that passes through a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkPlan {
+    /// Who connects.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// Where the link listens.
+    pub listen: SocketAddr,
+    /// Where it leads.
+    pub target: SocketAddr,
+}
+
+/// Where a lab stands: its part of the loopback network, its ports, its data.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The first two bytes of every address.
+    pub network: [u8; 2],
+    /// Added to every port.
+    pub port_shift: u16,
+    /// Where databases keep their data.
+    pub data: PathBuf,
+    /// A Redis server that is used instead of one of the lab's own.
+    pub redis_url: Option<String>,
+}
+
+impl Plan {
+    /// The machines of a chapter, before anything was added or removed.
+    pub fn of(chapter: &Chapter, place: Place) -> Result<Self, String> {
+        let mut plan =
+            Self { machines: IndexMap::new(), links: vec![], kinds: chapter.machine.clone(), place };
+        let names = chapter.machine.iter().flat_map(|(kind, entry)| match entry.count {
+            Some(count) => (1..=count).map(|number| (format!("{kind}-{number}"), kind)).collect(),
+            None => vec![(kind.clone(), kind)],
+        });
+        // Addresses first: programs name each other's.
+        let names: Vec<_> = names.collect();
+        if names.len() > MACHINES_MAX {
+            return Err(format!("a lab has at most {MACHINES_MAX} machines, not {}", names.len()));
+        }
+        for (name, kind) in &names {
+            let bare = plan.bare_machine(name, kind);
+            plan.machines.insert(name.clone(), bare);
+        }
+        let named = chapter.links.iter().map(|(from, to)| (from.as_ref().clone(), to.as_ref().clone()));
+        let meshed = chapter.mesh.iter().flat_map(|kind| plan.pairs_of(kind.as_ref()));
+        plan.links = plan.links_between(named.chain(meshed).collect())?;
+        for (name, kind) in &names {
+            let programs = plan.programs(name, kind, plan.index_of(name)?)?;
+            plan.machines[name].programs = programs;
+        }
+        Ok(plan)
+    }
+
+    /// The machines that are labctl's to start.
+    pub fn to_start(&self) -> impl Iterator<Item = &MachinePlan> {
+        self.machines.values().filter(|machine| !machine.elsewhere)
+    }
+
+    /// Where the lab stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// One more machine of a kind that has a count. The number after the highest there is.
+    pub fn add(&mut self, kind: &str) -> Result<MachinePlan, String> {
+        let countable = self.kinds.iter().filter(|(_, entry)| entry.count.is_some());
+        if !countable.clone().any(|(name, _)| name == kind) {
+            let known = countable.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(match known.as_str() {
+                "" => format!("no '{kind}' can be added: no machine of this chapter has a count"),
+                known => format!("no '{kind}' can be added; those with a count can: {known}"),
+            });
+        }
+        if self.machines.len() >= MACHINES_MAX {
+            return Err(format!("a lab has at most {MACHINES_MAX} machines"));
+        }
+        let number_of = |name: &str| name.strip_prefix(kind)?.strip_prefix('-')?.parse::<u32>().ok();
+        let highest = self.machines.keys().filter_map(|name| number_of(name)).max().unwrap_or(0);
+        let name = format!("{kind}-{}", highest + 1);
+        let mut machine = self.bare_machine(&name, kind);
+        machine.programs = self.programs(&name, kind, self.machines.len())?;
+        self.machines.insert(name, machine.clone());
+        Ok(machine)
+    }
+
+    /// Where a program answers: `lb`, `app/dbnode`; without a program, the one that users reach
+    /// first. A kind's name stands for its first machine.
+    pub fn address_of(&self, target: &str) -> Option<SocketAddr> {
+        let (name, program) = match target.split_once('/') {
+            Some((name, program)) => (name, Some(program)),
+            None => (target, None),
+        };
+        let machine = self.machines.get(name).or_else(|| self.of_kind(name).next())?;
+        let wanted = |plan: &&ProgramPlan| program.is_none_or(|program| plan.program.name() == program);
+        machine.programs.iter().find(wanted).map(|program| program.address)
+    }
+
+    /// Where the programs of a target show their counters: one, or one on each machine of a kind.
+    pub fn vitals_of(&self, target: &str) -> Vec<SocketAddr> {
+        let (name, program) = match target.split_once('/') {
+            Some((name, program)) => (name, Some(program)),
+            None => (target, None),
+        };
+        let wanted = |plan: &&ProgramPlan| program.is_none_or(|program| plan.program.name() == program);
+        let machines = self.members(name).into_iter();
+        machines.filter_map(|machine| machine.programs.iter().find(wanted)).map(|plan| plan.health).collect()
+    }
+
+    /// What the machines of a kind, or one machine, cost a month.
+    pub fn price_of(&self, name: &str) -> f64 {
+        match self.machines.get(name) {
+            Some(machine) => machine.price,
+            None => self.of_kind(name).map(|machine| machine.price).sum(),
+        }
+    }
+
+    /// The machines of a kind that have not been removed.
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a MachinePlan> {
+        self.machines.values().filter(move |machine| machine.kind == kind && !machine.removed)
+    }
+
+    /// A machine as it is to be started now: a balancer then knows what was added and removed
+    /// since it was first started.
+    pub fn current(&self, name: &str) -> Result<MachinePlan, String> {
+        let mut machine = self.machines.get(name).cloned().ok_or(format!("there is no machine '{name}'"))?;
+        machine.programs = self.programs(name, &machine.kind, self.index_of(name)?)?;
+        Ok(machine)
+    }
+
+    /// The administration of a balancer.
+    pub fn admin_of(&self, balancer: &str) -> Option<SocketAddr> {
+        let machine = self.machines.get(balancer)?;
+        machine.programs.iter().find(|plan| plan.program == Program::Lb).map(|plan| plan.health)
+    }
+
+    /// The balancers that send a machine requests.
+    pub fn in_front_of(&self, machine: &MachinePlan) -> Vec<String> {
+        let balancers = machine.behind.iter().flat_map(|name| self.members(name));
+        balancers.map(|balancer| balancer.name.clone()).collect()
+    }
+
+    /// Every balancer's name.
+    pub fn balancers(&self) -> impl Iterator<Item = &str> {
+        let balancers = self.machines.values().filter(|machine| machine.has(Program::Lb));
+        balancers.map(|machine| machine.name.as_str())
+    }
+
+    fn bare_machine(&self, name: &str, kind: &str) -> MachinePlan {
+        let entry = &self.kinds[kind];
+        let balances =
+            |other: &MachineEntry| other.lb.as_ref().is_some_and(|lb| lb.upstreams.as_ref() == kind);
+        let behind = self.kinds.iter().find(|(_, other)| balances(other)).map(|(name, _)| name.clone());
+        MachinePlan {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            spec: entry.spec(),
+            price: entry.price,
+            programs: vec![],
+            behind,
+            removed: false,
+            elsewhere: entry.redis.is_some() && self.place.redis_url.is_some(),
+        }
+    }
+
+    fn programs(&self, name: &str, kind: &str, index: usize) -> Result<Vec<ProgramPlan>, String> {
+        let entry = &self.kinds[kind];
+        let at = |program: Program| self.address(index, program.port());
+        let mut plans = Vec::new();
+        if let Some(part) = &entry.lb {
+            let admin = self.address(index, programs::LB_ADMIN_PORT);
+            let upstreams = self.members(part.upstreams.as_ref());
+            let upstreams =
+                upstreams.into_iter().map(|machine| (&machine.name, self.web_address(name, kind, machine)));
+            let partner = part.pair.then(|| self.partner(name, kind, index));
+            // A pair answers on one address, that of the kind rather than of a machine.
+            let shared =
+                || self.socket(2, self.kinds.get_index_of(kind).unwrap_or_default(), Program::Lb.port());
+            let address = if part.pair { shared() } else { at(Program::Lb) };
+            plans.push(programs::lb(part, address, admin, upstreams, partner.as_ref()));
+        }
+        let data = || self.place.data.join(name);
+        if let Some(part) = &entry.webserver {
+            let nodes = self.members(part.db.as_ref()).into_iter();
+            let database = nodes.map(|node| self.reached_from(name, kind, &node.name, Program::Dbnode));
+            let database = database.collect::<Result<Vec<_>, _>>()?;
+            let redis = self.redis_for(name, kind, part)?;
+            plans.push(programs::webserver(part, name, at(Program::Webserver), &database, &redis));
+        }
+        if let Some(part) = &entry.dbnode {
+            let peers = self.of_kind(kind).filter(|peer| peer.name != name);
+            let peers = peers.map(|peer| {
+                let address = self.reached_from(name, kind, &peer.name, Program::Dbnode)?;
+                Ok(format!("{}={address}", peer.name))
+            });
+            let peers = peers.collect::<Result<Vec<_>, String>>()?;
+            plans.push(programs::dbnode(part, name, at(Program::Dbnode), &peers, data()));
+        }
+        if let Some(part) = &entry.redis {
+            let primary = part.replica_of.as_ref();
+            let primary =
+                primary.map(|primary| self.reached_from(name, kind, primary.as_ref(), Program::Redis));
+            plans.push(programs::redis(part, at(Program::Redis), primary.transpose()?, data()));
+        }
+        if let Some(part) = &entry.sentinel {
+            let watched = part.watches.as_ref();
+            let primary = self.address(self.index_of(watched)?, Program::Redis.port());
+            let copies = |other: &&MachinePlan| {
+                let redis = self.kinds[&other.kind].redis.as_ref();
+                redis.and_then(|redis| redis.replica_of.as_ref()).is_some_and(|of| of.as_ref() == watched)
+            };
+            let replicas = self.machines.values().filter(copies).count();
+            plans.push(programs::sentinel(part, at(Program::Sentinel), primary, replicas, data()));
+        }
+        Ok(plans)
+    }
+
+    /// A balancer of a pair: the first one of its kind is active at first.
+    fn partner<'a>(&'a self, name: &'a str, kind: &'a str, index: usize) -> Partner<'a> {
+        let mut siblings = self.machines.values().enumerate().filter(|(_, machine)| machine.kind == kind);
+        let is_first = siblings.clone().next().is_some_and(|(first, _)| first == index);
+        let other = siblings.find(|(other, _)| *other != index).map_or(index, |(other, _)| other);
+        let at = |index| self.address(index, programs::LB_PAIR_PORT);
+        Partner { name, listen: at(index), peer: at(other), priority: if is_first { 100 } else { 90 } }
+    }
+
+    /// Where a web server finds Redis.
+    fn redis_for(&self, name: &str, kind: &str, part: &WebserverPart) -> Result<WhereRedisIs, String> {
+        let url = match (&part.redis, &self.place.redis_url) {
+            (None, _) => None,
+            (Some(_), Some(url)) => Some(url.clone()),
+            (Some(redis), None) => {
+                let address = self.reached_from(name, kind, redis.as_ref(), Program::Redis)?;
+                Some(format!("redis://{address}"))
+            }
+        };
+        let url = match (url, part.redis_database) {
+            (Some(url), Some(number)) => Some(format!("{url}/{number}")),
+            (url, _) => url,
+        };
+        let sentinels = part.sentinels.as_ref().map(|sentinels| {
+            let port = Program::Sentinel.port();
+            let machines = self.members(sentinels.as_ref()).into_iter();
+            let addresses = machines.filter_map(|machine| self.index_of(&machine.name).ok());
+            addresses.map(|index| self.address(index, port).to_string()).collect::<Vec<_>>().join(",")
+        });
+        Ok(WhereRedisIs { url, sentinels })
+    }
+
+    /// Where a balancer reaches a machine's web server, whether or not that has been planned yet.
+    fn web_address(&self, balancer: &str, kind: &str, machine: &MachinePlan) -> SocketAddr {
+        let reached = self.reached_from(balancer, kind, &machine.name, Program::Webserver);
+        reached.expect("the machine is one of the plan")
+    }
+
+    /// A program's own address, or that of the link which leads there from this machine.
+    fn reached_from(&self, name: &str, kind: &str, to: &str, program: Program) -> Result<SocketAddr, String> {
+        let through = |link: &&LinkPlan| (link.from == name || link.from == kind) && link.to == to;
+        if let Some(link) = self.links.iter().find(through) {
+            return Ok(link.listen);
+        }
+        Ok(self.address(self.index_of(to)?, program.port()))
+    }
+
+    fn links_between(&self, pairs: Vec<(String, String)>) -> Result<Vec<LinkPlan>, String> {
+        if pairs.len() > MACHINES_MAX {
+            return Err(format!("a lab has at most {MACHINES_MAX} links, not {}", pairs.len()));
+        }
+        let links = pairs.into_iter().enumerate().map(|(index, (from, to))| {
+            let machine = self.machines.get(&to).ok_or(format!("there is no machine '{to}'"))?;
+            let port = self.serves(&machine.kind).port();
+            let target = self.address(self.index_of(&to)?, port);
+            let listen = self.socket(1, index, port);
+            Ok(LinkPlan { from, to, listen, target })
+        });
+        links.collect()
+    }
+
+    /// What others connect to on machines of a kind.
+    fn serves(&self, kind: &str) -> Program {
+        let entry = &self.kinds[kind];
+        let parts = [
+            (entry.lb.is_some(), Program::Lb),
+            (entry.dbnode.is_some(), Program::Dbnode),
+            (entry.redis.is_some(), Program::Redis),
+            (entry.sentinel.is_some(), Program::Sentinel),
+        ];
+        parts.into_iter().find(|(there, _)| *there).map_or(Program::Webserver, |(_, program)| program)
+    }
+
+    /// Each machine of a kind with each other one.
+    fn pairs_of(&self, kind: &str) -> Vec<(String, String)> {
+        let names: Vec<_> = self.of_kind(kind).map(|machine| machine.name.clone()).collect();
+        let others = |from: &String| {
+            let others = names.iter().filter(|to| *to != from);
+            others.map(|to| (from.clone(), to.clone())).collect::<Vec<_>>()
+        };
+        names.iter().flat_map(others).collect()
+    }
+
+    /// A machine, or every machine of a kind.
+    fn members<'a>(&'a self, name: &'a str) -> Vec<&'a MachinePlan> {
+        match self.machines.get(name) {
+            Some(machine) => vec![machine],
+            None => self.of_kind(name).collect(),
+        }
+    }
+
+    fn index_of(&self, name: &str) -> Result<usize, String> {
+        self.machines.get_index_of(name).ok_or(format!("there is no machine '{name}'"))
+    }
+
+    fn address(&self, index: usize, port: u16) -> SocketAddr {
+        self.socket(0, index, port)
+    }
+
+    fn socket(&self, third: u8, index: usize, port: u16) -> SocketAddr {
+        let [first, second] = self.place.network;
+        let last = u8::try_from(index + 1).expect("a lab has at most 250 machines");
+        let port = port.saturating_add(self.place.port_shift);
+        SocketAddr::from((Ipv4Addr::new(first, second, third, last), port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chapter::Source;
+
+    fn plan(name: &str) -> Plan {
+        let place = Place { network: [127, 77], port_shift: 0, data: "/data".into(), redis_url: None };
+        Plan::of(&Source::open(name, &[]).unwrap().chapter, place).unwrap()
+    }
+
+    fn flags(plan: &Plan, machine: &str) -> String {
+        plan.machines[machine].programs[0].flags.join(" ")
+    }
+
+    #[test]
+    fn every_machine_has_its_own_address() {
+        let plan = plan("more-servers");
+        assert_eq!(plan.address_of("lb").unwrap().to_string(), "127.77.0.1:8080");
+        assert_eq!(plan.address_of("web-1").unwrap().to_string(), "127.77.0.2:9001");
+        assert_eq!(plan.address_of("db").unwrap().to_string(), "127.77.0.3:7001");
+    }
+
+    #[test]
+    fn a_balancer_gets_every_machine_of_its_kind() {
+        let plan = plan("server-failure");
+        let lb = flags(&plan, "lb");
+        assert!(lb.contains("--upstream web-1=127.77.0.2:9001") && lb.contains("--upstream web-5="), "{lb}");
+        assert_eq!(plan.machines["web-3"].behind.as_deref(), Some("lb"));
+    }
+
+    #[test]
+    fn a_web_server_reaches_its_database_through_the_link_when_there_is_one() {
+        let plan = plan("split");
+        assert!(flags(&plan, "web").contains("--db 127.77.1.1:7001"));
+        assert_eq!(plan.links[0].target, plan.address_of("db").unwrap());
+    }
+
+    #[test]
+    fn an_added_machine_gets_the_next_number_and_a_new_address() {
+        let mut plan = plan("more-servers");
+        let added = plan.add("web").unwrap();
+        assert_eq!(added.name, "web-2");
+        let addresses: std::collections::HashSet<_> = plan
+            .machines
+            .values()
+            .flat_map(|machine| &machine.programs)
+            .map(|program| program.address)
+            .collect();
+        assert_eq!(addresses.len(), plan.machines.len());
+        assert!(plan.add("lb").unwrap_err().contains("those with a count can: web, a, b, c, d"));
+    }
+
+    #[test]
+    fn a_kind_costs_the_sum_of_its_machines() {
+        assert_eq!(plan("more-servers").price_of("d"), 800.0);
+    }
+}

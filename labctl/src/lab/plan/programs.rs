@@ -1,0 +1,318 @@
+//! The programs of the lab, and their command lines.
+#![deny(clippy::disallowed_methods)]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::chapter::machines::{DbnodePart, LbPart, RedisPart, SentinelPart, WebserverPart};
+
+/// The programs of the lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// The load balancer.
+    Lb,
+    /// The web server.
+    Webserver,
+    /// The database.
+    Dbnode,
+    /// A Redis server.
+    Redis,
+    /// A Redis Sentinel.
+    Sentinel,
+}
+
+/// How a program shows that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// `GET /healthz` answers 200.
+    Healthz,
+    /// Asked this in Redis' protocol, its answer has all of these in it.
+    Redis {
+        /// A line: commands can be typed.
+        ask: &'static str,
+        /// What must be in the answer.
+        says: Vec<String>,
+    },
+}
+
+/// One program on a machine.
+#[derive(Debug, Clone)]
+pub struct ProgramPlan {
+    /// Which.
+    pub program: Program,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Where its health is asked for.
+    pub health: SocketAddr,
+    /// Its flags.
+    pub flags: Vec<String>,
+    /// A directory it keeps data in.
+    pub data: Option<PathBuf>,
+    /// How many products its database begins with.
+    pub products: u32,
+    /// How it shows that it is ready.
+    pub readiness: Readiness,
+    /// A file that it needs, unless it is already there: its path and text.
+    pub configuration: Option<(PathBuf, String)>,
+}
+
+impl Program {
+    /// The program's name, as typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lb => "lb",
+            Self::Webserver => "webserver",
+            Self::Dbnode => "dbnode",
+            Self::Redis => "redis",
+            Self::Sentinel => "sentinel",
+        }
+    }
+
+    pub(super) fn port(self) -> u16 {
+        match self {
+            Self::Lb => 8080,
+            Self::Webserver => 9001,
+            Self::Dbnode => 7001,
+            Self::Redis => 6379,
+            Self::Sentinel => 26379,
+        }
+    }
+
+    /// Whether it is a Redis server, which the lab finds on this computer rather than brings along.
+    pub fn is_redis(self) -> bool {
+        matches!(self, Self::Redis | Self::Sentinel)
+    }
+}
+
+impl ProgramPlan {
+    fn new(program: Program, address: SocketAddr, flags: Flags) -> Self {
+        Self {
+            program,
+            address,
+            health: address,
+            flags: flags.0,
+            data: None,
+            products: 0,
+            readiness: Readiness::Healthz,
+            configuration: None,
+        }
+    }
+}
+
+/// The port of a balancer's administration.
+pub(super) const LB_ADMIN_PORT: u16 = 8081;
+/// The port on which the balancers of a pair hear each other.
+pub(super) const LB_PAIR_PORT: u16 = 8082;
+
+/// One balancer of a pair.
+#[derive(Debug)]
+pub(super) struct Partner<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Where it listens to the other one.
+    pub(super) listen: SocketAddr,
+    /// Where the other one does.
+    pub(super) peer: SocketAddr,
+    /// The higher one is active when both start.
+    pub(super) priority: u8,
+}
+
+/// A balancer over these upstreams.
+pub(super) fn lb<'a>(
+    part: &LbPart,
+    address: SocketAddr,
+    admin: SocketAddr,
+    upstreams: impl Iterator<Item = (&'a String, SocketAddr)>,
+    partner: Option<&Partner<'_>>,
+) -> ProgramPlan {
+    let flags = Flags::new().with("listen", address).with("admin", admin);
+    let flags =
+        upstreams.fold(flags, |flags, (name, target)| flags.with("upstream", format!("{name}={target}")));
+    let flags = flags
+        .maybe("health", part.health.as_ref())
+        .maybe("health-interval", part.health_interval)
+        .maybe("health-timeout", part.health_timeout)
+        .maybe("fall", part.fall)
+        .maybe("rise", part.rise)
+        .maybe("policy", part.policy.as_ref())
+        .maybe("passive-fall", part.passive_fall)
+        .maybe("retries", part.retries)
+        .maybe("try-timeout", part.try_timeout)
+        .maybe("request-timeout", part.request_timeout)
+        .maybe("max-connections", part.max_connections)
+        // Two threads serve what a lab on a laptop asks for.
+        .with("threads", 2);
+    let flags = match partner {
+        None => flags,
+        Some(Partner { name, listen, peer, priority }) => flags
+            .with("pair-id", name)
+            .with("pair-listen", listen)
+            .with("pair-peer", peer)
+            .with("pair-priority", priority)
+            .with("takeover", "bind")
+            .maybe("pair-advert", part.pair_advert),
+    };
+    ProgramPlan { health: admin, ..ProgramPlan::new(Program::Lb, address, flags) }
+}
+
+/// A web server that asks these nodes of a database, and this Redis.
+pub(super) fn webserver(
+    part: &WebserverPart,
+    name: &str,
+    address: SocketAddr,
+    database: &[SocketAddr],
+    redis: &WhereRedisIs,
+) -> ProgramPlan {
+    let database = database.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
+    let flags = Flags::new()
+        .with("listen", address)
+        .with("name", name)
+        .with("db", database)
+        .maybe("db-timeout", part.db_timeout)
+        .maybe("cache", part.cache.as_ref())
+        .maybe("cache-ttl", part.cache_ttl)
+        .maybe("sessions", part.sessions.as_ref())
+        .maybe("redis", redis.url.as_ref())
+        .maybe("redis-sentinel", redis.sentinels.as_ref())
+        .maybe("max-bypass-reads", part.max_bypass_reads)
+        .maybe("stale-after", part.stale_after)
+        .maybe("page-cost", part.page_cost)
+        .maybe("render-cost", part.render_cost)
+        .maybe("request-memory", part.request_memory.map(|memory| format!("{}B", memory.as_u64())));
+    ProgramPlan::new(Program::Webserver, address, flags)
+}
+
+/// Where a web server finds Redis.
+#[derive(Debug, Default)]
+pub(super) struct WhereRedisIs {
+    /// At this URL.
+    pub(super) url: Option<String>,
+    /// Where these Sentinels say, as `HOST:PORT,…`.
+    pub(super) sentinels: Option<String>,
+}
+
+/// A node of a database that keeps its data in this directory, and has these others as its peers.
+pub(super) fn dbnode(
+    part: &DbnodePart,
+    name: &str,
+    address: SocketAddr,
+    peers: &[String],
+    data: PathBuf,
+) -> ProgramPlan {
+    let mut flags = Flags::new()
+        .with("id", name)
+        .with("listen", address)
+        .with("data", data.display())
+        .maybe("query-cost", part.query_cost)
+        .maybe("replication", part.replication.as_ref());
+    flags = peers.iter().fold(flags, |flags, peer| flags.with("peer", peer));
+    if part.page_reads {
+        flags = flags.switch("page-reads");
+    }
+    if part.products > 0 {
+        flags = flags.with("import", products_file(&data).display());
+    }
+    let (products, data) = (part.products, Some(data));
+    ProgramPlan { data, products, ..ProgramPlan::new(Program::Dbnode, address, flags) }
+}
+
+/// The name that Sentinels and web servers know the Redis primary by.
+const PRIMARY: &str = "mymaster";
+
+/// A Redis server, a copy of `primary` where there is one.
+pub(super) fn redis(
+    part: &RedisPart,
+    address: SocketAddr,
+    primary: Option<SocketAddr>,
+    data: PathBuf,
+) -> ProgramPlan {
+    let mut flags = Flags::new()
+        .with("bind", address.ip())
+        .with("port", address.port())
+        .with("dir", data.display())
+        // Nothing is kept on a disk: a killed Redis comes back empty.
+        .with("save", "")
+        .with("appendonly", "no")
+        // Connections on loopback all come from 127.0.0.1, which is no machine of the lab.
+        .with("replica-announce-ip", address.ip())
+        // By default a new replica waits five seconds for others to share its copy with.
+        .with("repl-diskless-sync-delay", 0)
+        .maybe("maxmemory", part.maxmemory.map(|memory| memory.as_u64()));
+    let says = match primary {
+        None => "role:master",
+        Some(primary) => {
+            flags = flags.with("replicaof", format!("{} {}", primary.ip(), primary.port()));
+            "master_link_status:up"
+        }
+    };
+    let readiness = Readiness::Redis { ask: "INFO replication", says: vec![says.into()] };
+    ProgramPlan { data: Some(data), readiness, ..ProgramPlan::new(Program::Redis, address, flags) }
+}
+
+/// A Sentinel that watches `primary`. It is ready when it knows the primary's `replicas` copies and
+/// enough other Sentinels.
+pub(super) fn sentinel(
+    part: &SentinelPart,
+    address: SocketAddr,
+    primary: SocketAddr,
+    replicas: usize,
+    data: PathBuf,
+) -> ProgramPlan {
+    let SentinelPart { quorum, down_after, .. } = part;
+    let (ip, port) = (address.ip(), address.port());
+    let text = format!(
+        "bind {ip}\nport {port}\ndir {dir}\n\
+         sentinel announce-ip {ip}\n\
+         sentinel monitor {PRIMARY} {primary_ip} {primary_port} {quorum}\n\
+         sentinel down-after-milliseconds {PRIMARY} {down_after}\n\
+         sentinel failover-timeout {PRIMARY} 10000\n",
+        dir = data.display(),
+        primary_ip = primary.ip(),
+        primary_port = primary.port(),
+        down_after = down_after.0.as_millis(),
+    );
+    let path = data.join("sentinel.conf");
+    let flags = Flags(vec![path.display().to_string(), "--sentinel".into()]);
+    let readiness = Readiness::Redis {
+        ask: "SENTINEL CKQUORUM mymaster\r\nSENTINEL MASTER mymaster",
+        says: vec!["+OK".into(), format!("num-slaves\r\n${}\r\n{replicas}\r\n", replicas.to_string().len())],
+    };
+    ProgramPlan {
+        data: Some(data),
+        readiness,
+        configuration: Some((path, text)),
+        ..ProgramPlan::new(Program::Sentinel, address, flags)
+    }
+}
+
+/// Where the products are written that a database begins with.
+pub fn products_file(data: &Path) -> PathBuf {
+    data.with_extension("products.jsonl")
+}
+
+struct Flags(Vec<String>);
+
+impl Flags {
+    fn new() -> Self {
+        Self(vec![])
+    }
+
+    fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.0.push(format!("--{name}"));
+        self.0.push(value.to_string());
+        self
+    }
+
+    fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    fn switch(mut self, name: &str) -> Self {
+        self.0.push(format!("--{name}"));
+        self
+    }
+}

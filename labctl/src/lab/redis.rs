@@ -1,0 +1,59 @@
+//! The Redis server on this computer. The lab brings along everything but this.
+
+use std::path::PathBuf;
+
+use super::plan::Plan;
+use crate::chapter::Chapter;
+use crate::error::LabError;
+
+/// The programs that are one, the first that is found being used.
+const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
+
+/// Where the Redis server is, when there is one.
+pub fn find() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let directories: Vec<_> = std::env::split_paths(&path).collect();
+    let named = |server| directories.iter().map(move |directory| directory.join(server));
+    SERVERS.into_iter().flat_map(named).find(|candidate| candidate.is_file())
+}
+
+/// What to do when there is none.
+pub fn how_to_get_it() -> &'static str {
+    "install one (Debian, Ubuntu: `apt-get install redis-server`; Fedora: `dnf install valkey`; macOS: `brew install redis`), or say where one is already running: LABCTL_REDIS_URL=redis://127.0.0.1:6379"
+}
+
+/// Whether the plan can be carried out with the Redis that is there.
+pub fn check(plan: &Plan) -> Result<(), LabError> {
+    let wanted = plan.to_start().flat_map(|machine| &machine.programs).any(|plan| plan.program.is_redis());
+    if wanted && plan.place().redis_url.is_some() {
+        return Err(LabError::NotReady(
+            "this chapter starts Redis replicas and Sentinels of its own: unset LABCTL_REDIS_URL".into(),
+        ));
+    }
+    if wanted && find().is_none() {
+        return Err(LabError::NotReady(format!(
+            "this chapter needs a Redis server, and there is none: {}",
+            how_to_get_it()
+        )));
+    }
+    Ok(())
+}
+
+/// A Redis that was already there is not labctl's to kill, so a chapter that does cannot be run with
+/// it.
+pub fn check_story(plan: &Plan, chapter: &Chapter) -> Result<(), LabError> {
+    let is_elsewhere = |name: &str| plan.machines.get(name).is_some_and(|machine| machine.elsewhere);
+    for step in &chapter.step {
+        let acted_on = [&step.kill, &step.freeze, &step.thaw, &step.restart].into_iter().flatten();
+        for target in acted_on {
+            let machine = target.as_ref().split('/').next().unwrap_or_default();
+            if is_elsewhere(machine) {
+                return Err(LabError::NotReady(format!(
+                    "step '{}' does something to {machine}, and the Redis at LABCTL_REDIS_URL is not labctl's: unset it",
+                    step.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Where a lab stands on this computer: its directories, its lock, its programs. Claiming a site
+//! answers every "is the environment ready?" question before anything is started.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use super::plan::{Place, Plan, Program};
+use super::redis;
+use super::state::State;
+use crate::error::{LabError, advice};
+
+const MARKER: &str = ".labctl";
+/// What directories of sockets are called, in the temporary directory.
+pub(super) const SOCKETS_PREFIX: &str = "labctl-";
+
+/// What a site is made from: flags of labctl.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SiteArgs {
+    /// Directory of the running lab: its state, data and logs.
+    #[arg(long, global = true, env = "LABCTL_LAB_DIR", default_value = ".lab", help_heading = "The lab")]
+    pub lab_dir: PathBuf,
+
+    /// Directory that results are written to.
+    #[arg(long, global = true, env = "LABCTL_RUNS_DIR", default_value = "runs", help_heading = "The lab")]
+    pub runs_dir: PathBuf,
+
+    /// First two bytes of the loopback addresses that machines get.
+    #[arg(long, global = true, env = "LABCTL_NETWORK", default_value = "127.77", value_parser = parse_network, help_heading = "The lab")]
+    pub network: Network,
+
+    /// Added to every port, for when something else on this computer uses one.
+    #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, help_heading = "The lab")]
+    pub port_shift: u16,
+
+    /// A Redis server that is already there, to be used instead of starting one:
+    /// redis://127.0.0.1:6379.
+    #[arg(long, global = true, env = "LABCTL_REDIS_URL", value_name = "URL", help_heading = "The lab")]
+    pub redis_url: Option<String>,
+}
+
+/// The first two bytes of a loopback network.
+#[derive(Debug, Clone, Copy)]
+pub struct Network(pub [u8; 2]);
+
+fn parse_network(text: &str) -> Result<Network, String> {
+    let second = text.strip_prefix("127.").and_then(|second| second.parse().ok());
+    second.map(|second| Network([127, second])).ok_or(format!("'{text}' is not of the form 127.N"))
+}
+
+/// A site that is ours until this is dropped.
+#[derive(Debug)]
+pub struct Site {
+    /// `.lab`.
+    pub lab_directory: PathBuf,
+    /// Where the lab's programs are.
+    pub programs: PathBuf,
+    /// A short-lived directory with a short path, for sockets.
+    pub sockets: PathBuf,
+    /// What was left behind by a lab that was killed, and is gone now.
+    pub swept: Vec<String>,
+    _lock: File,
+}
+
+impl SiteArgs {
+    /// Addresses, ports and data.
+    pub fn place(&self) -> Place {
+        Place {
+            network: self.network.0,
+            port_shift: self.port_shift,
+            data: absolute(&self.lab_dir).join("data"),
+            redis_url: self.redis_url.clone(),
+        }
+    }
+}
+
+impl Site {
+    /// Takes a site for a new lab. Nothing has been started when this fails.
+    pub fn claim(args: &SiteArgs) -> Result<Self, LabError> {
+        let lab_directory = absolute(&args.lab_dir);
+        let lock = lock(&lab_directory)?;
+        let programs = find_programs()?;
+        let swept = State::sweep(&lab_directory);
+        let data = lab_directory.join("data");
+        empty_directory(&data)?;
+        can_hold_data(&data)?;
+        let sockets = tempfile::Builder::new().prefix(SOCKETS_PREFIX).tempdir();
+        let sockets = sockets.map_err(|error| cannot_write(&std::env::temp_dir(), &error))?.keep();
+        Ok(Self { lab_directory, programs, sockets, swept, _lock: lock })
+    }
+
+    /// What the command line of a machine says for a program: its path, after its name where the two
+    /// differ.
+    pub fn program(&self, program: Program) -> OsString {
+        match program {
+            // That there is one was checked before.
+            Program::Redis | Program::Sentinel => {
+                let server = redis::find().unwrap_or("redis-server".into());
+                format!("{}={}", program.name(), server.display()).into()
+            }
+            own => self.programs.join(own.name()).into(),
+        }
+    }
+
+    /// Where the lab listens to other labctls.
+    pub fn control_path(&self) -> PathBuf {
+        self.sockets.join("control.sock")
+    }
+
+    /// Whether every address of a plan is free.
+    pub fn check_ports(plan: &Plan) -> Result<(), LabError> {
+        let programs = plan.to_start().flat_map(|machine| &machine.programs);
+        let addresses = programs.flat_map(|program| [program.address, program.health]);
+        for address in addresses.chain(plan.links.iter().map(|link| link.listen)) {
+            if let Err(error) = TcpListener::bind(address) {
+                return Err(LabError::NotReady(match error.kind() {
+                    ErrorKind::AddrInUse => format!(
+                        "{address} is in use by another program: stop it (`ss -ltnp 'sport = :{}'` shows which), or give --port-shift 1000",
+                        address.port()
+                    ),
+                    ErrorKind::AddrNotAvailable => format!(
+                        "this computer has no address {}: on macOS add it with `sudo ifconfig lo0 alias {}`",
+                        address.ip(),
+                        address.ip()
+                    ),
+                    _ => format!("cannot listen on {address}: {error}"),
+                }));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // What is left there is a socket of a machine that was killed.
+        let _ = fs::remove_dir_all(&self.sockets);
+    }
+}
+
+/// Locks a lab's directory for as long as the file is held: nobody else starts a lab there, or
+/// sweeps one up.
+pub fn lock(lab_directory: &Path) -> Result<File, LabError> {
+    own_directory(lab_directory)?;
+    let path = lab_directory.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| cannot_write(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(already_running(lab_directory)),
+        Err(TryLockError::Error(error)) => Err(cannot_write(&path, &error)),
+    }
+}
+
+fn already_running(lab_directory: &Path) -> LabError {
+    let what = match State::read(lab_directory) {
+        Ok(Some(state)) => format!("'{}' (pid {})", state.chapter, state.keeper.pid),
+        _ => "another lab".into(),
+    };
+    LabError::NotReady(format!(
+        "{what} is running in {}: end it with `labctl down`, or use another --lab-dir and --network",
+        lab_directory.display()
+    ))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> LabError {
+    let advice = advice(error).unwrap_or("choose another with --lab-dir or --runs-dir");
+    LabError::NotReady(format!("cannot write to {} ({error}); {advice}", path.display()))
+}
+
+/// Makes a directory, or says why it cannot be had.
+pub fn make_directory(path: &Path) -> Result<(), LabError> {
+    fs::create_dir_all(path).map_err(|error| cannot_write(path, &error))
+}
+
+/// Makes an empty directory, in place of what is there.
+pub fn empty_directory(path: &Path) -> Result<(), LabError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot_write(path, &error)),
+        _ => make_directory(path),
+    }
+}
+
+/// Makes a directory that is labctl's own, and marks it so: what is in it may be removed. One that
+/// holds somebody's files is refused.
+pub fn own_directory(path: &Path) -> Result<(), LabError> {
+    make_directory(path)?;
+    if is_own_directory(path) {
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(path).map_err(|error| cannot_write(path, &error))?;
+    if entries.next().is_some() {
+        return Err(LabError::NotReady(format!(
+            "{} has files in it that are not labctl's: choose a new or empty directory with --lab-dir or --runs-dir",
+            path.display()
+        )));
+    }
+    let marker = path.join(MARKER);
+    fs::write(&marker, "This directory is labctl's; `labctl clean` removes it.\n")
+        .map_err(|error| cannot_write(&marker, &error))
+}
+
+/// Whether a directory is labctl's own.
+pub fn is_own_directory(path: &Path) -> bool {
+    path.join(MARKER).is_file()
+}
+
+/// A full disk is found now rather than in the middle of a chapter.
+pub fn can_hold_data(directory: &Path) -> Result<(), LabError> {
+    const PROBE: usize = 1 << 20;
+    let path = directory.join("room");
+    let written = fs::write(&path, vec![0; PROBE]);
+    let _ = fs::remove_file(&path);
+    written.map_err(|error| cannot_write(directory, &error))
+}
+
+/// The lab's programs are built into one directory, labctl's own.
+pub fn find_programs() -> Result<PathBuf, LabError> {
+    let own = std::env::current_exe().map_err(|error| LabError::Broken(error.into()))?;
+    let beside = own.parent().unwrap_or(Path::new(".")).to_owned();
+    for program in ["machine", "lb", "webserver", "dbnode"] {
+        if !beside.join(program).is_file() {
+            return Err(LabError::NotReady(format!(
+                "'{program}' is not in {}: build all of the lab with `cargo build --release`",
+                beside.display()
+            )));
+        }
+    }
+    Ok(beside)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,124 @@
+//! `.lab/state.json`: what is running, so that other commands find it, and so that what a killed
+//! labctl left behind can be swept up.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use super::plan::Place;
+use super::process::Identity;
+use super::site::SOCKETS_PREFIX;
+
+const VERSION: u32 = 1;
+
+/// What is running.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The format.
+    pub version: u32,
+    /// The chapter.
+    pub chapter: String,
+    /// The labctl that keeps the lab.
+    pub keeper: Identity,
+    /// Where it listens to other labctls.
+    pub control: PathBuf,
+    /// First two bytes of its addresses.
+    pub network: [u8; 2],
+    /// Added to its ports.
+    pub port_shift: u16,
+    /// Where its results are being written, when it is a run.
+    pub results: Option<PathBuf>,
+    /// Its machines.
+    pub machines: Vec<MachineState>,
+}
+
+/// One running machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MachineState {
+    /// Its name.
+    pub name: String,
+    /// Its process, which leads the group of everything on it.
+    pub process: Identity,
+}
+
+impl State {
+    /// A lab that is about to start its machines.
+    pub fn new(chapter: &str, control: PathBuf, results: Option<PathBuf>, place: &Place) -> Self {
+        Self {
+            version: VERSION,
+            chapter: chapter.into(),
+            keeper: Identity::own(),
+            control,
+            network: place.network,
+            port_shift: place.port_shift,
+            results,
+            machines: vec![],
+        }
+    }
+
+    /// Reads the state, if there is one.
+    pub fn read(lab_directory: &Path) -> io::Result<Option<Self>> {
+        let text = match fs::read_to_string(path(lab_directory)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        serde_json::from_str(&text).map(Some).map_err(io::Error::from)
+    }
+
+    /// Writes the state: wholly or not at all.
+    pub fn write(&self, lab_directory: &Path) -> io::Result<()> {
+        let new = lab_directory.join("state.json.new");
+        fs::write(&new, serde_json::to_vec_pretty(self)?)?;
+        fs::rename(new, path(lab_directory))
+    }
+
+    /// Removes the state: nothing is running any more.
+    pub fn remove(lab_directory: &Path) {
+        let _ = fs::remove_file(path(lab_directory));
+        let _ = fs::remove_file(chapter_file(lab_directory));
+    }
+
+    /// Kills what a lab left behind whose keeper is gone, and says what that was. Only call with
+    /// the lab's lock in hand: then no keeper is there.
+    pub fn sweep(lab_directory: &Path) -> Vec<String> {
+        let left = match Self::read(lab_directory) {
+            Ok(Some(state)) if state.version == VERSION => state,
+            Ok(None) => return vec![],
+            _ => {
+                Self::remove(lab_directory);
+                return vec!["a state file of another version".into()];
+            }
+        };
+        let killed = left.machines.iter().filter(|machine| machine.process.signal_group(Signal::SIGKILL));
+        let mut swept: Vec<_> = killed.map(|machine| machine.name.clone()).collect();
+        for directory in [left.control.parent().filter(|path| is_for_sockets(path)), left.unfinished()] {
+            directory.map(fs::remove_dir_all);
+        }
+        Self::remove(lab_directory);
+        swept.push("a stale state file".into());
+        swept
+    }
+
+    /// The results of a run that was killed.
+    fn unfinished(&self) -> Option<&Path> {
+        self.results.as_deref().filter(|path| path.extension().is_some_and(|ending| ending == "partial"))
+    }
+}
+
+/// Only what labctl itself makes is removed, whatever a state file says.
+fn is_for_sockets(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(SOCKETS_PREFIX) && path.parent() == Some(&std::env::temp_dir())
+}
+
+/// Where a running lab leaves its chapter, settings applied, for other labctls to read.
+pub fn chapter_file(lab_directory: &Path) -> PathBuf {
+    lab_directory.join("chapter.toml")
+}
+
+fn path(lab_directory: &Path) -> PathBuf {
+    lab_directory.join("state.json")
+}

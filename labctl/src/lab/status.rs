@@ -1,0 +1,67 @@
+//! How a lab's machines are, for people who ask.
+
+use machine::capacity::Usage;
+use serde::{Deserialize, Serialize};
+
+use super::machine::RunningMachine;
+use super::plan::Program;
+
+/// One machine, for people who ask how it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MachineStatus {
+    /// Its name.
+    pub name: String,
+    /// The process that stands for it; killing it kills all that is on it.
+    pub pid: u32,
+    /// Whether it is switched on.
+    pub on: bool,
+    /// What is on it.
+    pub programs: Vec<ProgramStatus>,
+    /// Its figures, when it is on and answers.
+    pub usage: Option<Usage>,
+    /// Dollars a month.
+    pub price: f64,
+    /// Its cores.
+    pub cores: u32,
+}
+
+/// One program on a machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// What it is.
+    pub program: Program,
+    /// Where it answers.
+    pub address: std::net::SocketAddr,
+    /// Its process id.
+    pub pid: u32,
+    /// Whether it is there.
+    pub alive: bool,
+    /// Whether it is stopped.
+    pub frozen: bool,
+}
+
+impl MachineStatus {
+    /// Asks a machine how it is.
+    pub(super) async fn of(machine: &RunningMachine) -> Self {
+        let lives = machine.programs();
+        let programs = machine.plan.programs.iter().map(|plan| {
+            let life = lives.get(plan.program.name());
+            ProgramStatus {
+                program: plan.program,
+                address: plan.address,
+                pid: life.map_or(0, |life| life.pid),
+                alive: life.is_some_and(|life| life.alive),
+                frozen: life.is_some_and(|life| life.frozen),
+            }
+        });
+        MachineStatus {
+            name: machine.plan.name.clone(),
+            pid: machine.process.pid,
+            on: machine.is_on(),
+            programs: programs.collect(),
+            usage: machine.usage().await.map(|(usage, _)| usage),
+            price: machine.plan.price,
+            cores: machine.plan.spec.cores,
+        }
+    }
+}

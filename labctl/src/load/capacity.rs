@@ -1,0 +1,137 @@
+//! Finding the highest rate that meets an objective: doubling, then halving the distance. It
+//! proposes rates and is told how they went; who measures, and for how long, is not its business.
+#![deny(clippy::disallowed_methods)]
+
+/// A search for a capacity, in requests per second.
+///
+/// ```text
+///   met ──> double ──> met ──> double ──> missed      between the two:
+///   missed ──> half ──> missed ──> half ──> met         the geometric middle, until ±2.5 %
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    start: f64,
+    floor: f64,
+    ceiling: f64,
+    /// The highest rate that met the objective.
+    met: Option<f64>,
+    /// The lowest rate that missed it.
+    missed: Option<f64>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CapacityEstimate {
+    /// The highest rate that met the objective, in requests per second. `None`: not even the
+    /// lowest one tried.
+    pub low: Option<f64>,
+    /// The lowest rate that missed it, in requests per second. `None`: not even the highest one
+    /// tried.
+    pub high: Option<f64>,
+}
+
+impl Search {
+    /// How far the truth may be from the middle of the estimate, as a share of it.
+    pub const PRECISION: f64 = 0.025;
+
+    /// Starts at this rate, and looks no lower than `floor` and no higher than `ceiling`.
+    pub fn new(start: f64, floor: f64, ceiling: f64) -> Self {
+        let floor = floor.max(f64::MIN_POSITIVE);
+        let ceiling = ceiling.max(floor);
+        Self { start: start.clamp(floor, ceiling), floor, ceiling, met: None, missed: None }
+    }
+
+    /// The next rate to try. `None`: the search is over.
+    pub fn next_rate(&self) -> Option<f64> {
+        match (self.met, self.missed) {
+            (None, None) => Some(self.start),
+            (Some(met), None) => (met < self.ceiling).then(|| (met * 2.0).min(self.ceiling)),
+            (None, Some(missed)) => (missed > self.floor).then(|| (missed / 2.0).max(self.floor)),
+            // The geometric middle: it takes a trial less than the plain one after a doubling.
+            (Some(met), Some(missed)) => (!close(met, missed)).then(|| (met * missed).sqrt()),
+        }
+    }
+
+    /// How it went at the rate proposed.
+    pub fn report(&mut self, rate: f64, verdict: Trial) {
+        match verdict {
+            Trial::Met => self.met = Some(self.met.map_or(rate, |met| met.max(rate))),
+            Trial::Missed => self.missed = Some(self.missed.map_or(rate, |missed| missed.min(rate))),
+        }
+    }
+
+    /// What is known by now.
+    pub fn result(&self) -> CapacityEstimate {
+        CapacityEstimate { low: self.met, high: self.missed }
+    }
+}
+
+/// Whether a rate met the objective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// It did.
+    Met,
+    /// It did not.
+    Missed,
+}
+
+impl CapacityEstimate {
+    /// One number for it: the middle of the two, or the one that is known; 0 when no rate met the
+    /// objective.
+    pub fn rate(&self) -> f64 {
+        match (self.low, self.high) {
+            (Some(low), Some(high)) => (low + high) / 2.0,
+            (Some(low), None) => low,
+            (None, _) => 0.0,
+        }
+    }
+}
+
+fn close(met: f64, missed: f64) -> bool {
+    (missed - met) / 2.0 <= Search::PRECISION * (missed + met) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn search(start: f64, truth: f64) -> (CapacityEstimate, u32) {
+        let mut search = Search::new(start, 1.0, 10_000.0);
+        let mut trials = 0;
+        while let Some(rate) = search.next_rate() {
+            search.report(rate, if rate <= truth { Trial::Met } else { Trial::Missed });
+            trials += 1;
+        }
+        (search.result(), trials)
+    }
+
+    proptest! {
+        #[test]
+        fn it_comes_within_five_percent_from_any_start(start in 0.0..20_000.0f64, truth in 1.0..9_999.0f64) {
+            let (estimate, trials) = search(start, truth);
+            prop_assert!((estimate.rate() / truth - 1.0).abs() <= 0.05 / 0.95, "{estimate:?}");
+            prop_assert!(estimate.low <= Some(truth) && estimate.high.is_none_or(|high| high > truth));
+            prop_assert!(trials <= 20, "{trials}");
+        }
+    }
+
+    #[test]
+    fn a_good_guess_takes_six_trials() {
+        assert_eq!(search(60.0, 100.0).1, 6);
+    }
+
+    #[test]
+    fn a_server_that_never_copes_has_no_capacity() {
+        let (estimate, _) = search(100.0, 0.0);
+        assert_eq!(estimate, CapacityEstimate { low: None, high: Some(1.0) });
+        assert_eq!(estimate.rate(), 0.0);
+    }
+
+    #[test]
+    fn a_server_that_always_copes_is_known_to_the_ceiling() {
+        let (estimate, _) = search(100.0, f64::INFINITY);
+        assert_eq!(estimate, CapacityEstimate { low: Some(10_000.0), high: None });
+    }
+}

@@ -1,0 +1,145 @@
+//! One request, from the moment it is sent to its outcome. It is never repeated.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+use super::book::Ticket;
+use super::connections::{Connection, Connections};
+use super::history::Came;
+use super::requests::Made;
+use super::sample::End;
+use super::{CacheMark, Outcome, Recorder, Stream};
+
+/// Sends the requests of one stream.
+#[derive(Debug)]
+pub(super) struct Client {
+    connections: Connections,
+    timeout: Duration,
+    recorder: Recorder,
+    contains: Option<String>,
+    /// Whether bodies are kept: somebody looks into them.
+    keeps_bodies: bool,
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    outcome: Outcome,
+    status: u16,
+    served_by: Option<String>,
+    cache: CacheMark,
+    headers: HeaderMap,
+    /// Its body, when somebody wants to look into it.
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// Bytes of an answer that are read; a longer one is not what was asked for.
+    const ANSWER_MAX: usize = 64 * 1024 * 1024;
+
+    pub(super) fn new(stream: &Stream, recorder: Recorder) -> Self {
+        let connections = Connections::new(stream.target, stream.connect_timeout);
+        let contains = stream.contains.clone();
+        let keeps_bodies = contains.is_some() || stream.recorded.is_some();
+        Self { connections, timeout: stream.timeout, recorder, contains, keeps_bodies }
+    }
+
+    /// Sends a request, records its outcome, and keeps the connection for the next one.
+    pub(super) async fn send(&self, ticket: Ticket, Made { request, user, entry }: Made) {
+        let sent = self.recorder.now();
+        let lag = sent.saturating_sub(ticket.intended);
+        let exchange = timeout(self.timeout, self.exchange(request)).await;
+        let ended = self.recorder.now();
+        let latency = ended.saturating_sub(ticket.intended);
+        let (answer, connection) = match exchange.unwrap_or(Err(Outcome::Timeout)) {
+            Ok((answer, connection)) => (answer, Some(connection)),
+            Err(outcome) => (Answer::none(outcome), None),
+        };
+        let Answer { outcome, status, served_by, cache, headers, body } = answer;
+        if let Some(entry) = entry {
+            let node = headers.get("x-db-node").and_then(|name| name.to_str().ok()).map(str::to_owned);
+            entry.complete(sent, ended, &Came { outcome, status, node, body: &body });
+        }
+        if let Some((user, cookies)) = user {
+            // Before the outcome is known, so that who waits for it sees the user logged in.
+            cookies.keep(&user, &headers);
+        }
+        let served_by = served_by.and_then(|name| self.recorder.server(&name));
+        self.recorder.finish(ticket, End { lag, latency, outcome, status, served_by, cache });
+        if let Some(connection) = connection {
+            self.connections.park(connection).await;
+        }
+    }
+
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<(Answer, Connection), Outcome> {
+        // Lets idle connections notice that they were closed, or one of them would be used.
+        yield_now().await;
+        while let Some(mut connection) = self.connections.take() {
+            match connection.requests.try_send_request(request).await {
+                Ok(response) => return self.read(response, connection).await,
+                // Closed before anything was written to it: not sent yet, so this is no repetition.
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(Outcome::of_exchange_error(failed.error())),
+                },
+            }
+        }
+        let mut connection = self.connections.open().await?;
+        match connection.requests.send_request(request).await {
+            Ok(response) => self.read(response, connection).await,
+            Err(error) => Err(Outcome::of_exchange_error(&error)),
+        }
+    }
+
+    /// Reads an answer to its end, which is when whoever asked has it.
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        connection: Connection,
+    ) -> Result<(Answer, Connection), Outcome> {
+        let (head, mut body) = response.into_parts();
+        let mut kept = Vec::new();
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Outcome::of_exchange_error(&error))?;
+            let Some(data) = frame.data_ref() else { continue };
+            length += data.len();
+            if length > Self::ANSWER_MAX {
+                return Err(Outcome::Malformed);
+            }
+            if self.keeps_bodies {
+                kept.extend_from_slice(data);
+            }
+        }
+        let outcome = Outcome::of_answer(head.status, &head.headers);
+        let wanted = self.contains.as_deref();
+        let wrong = outcome.is_success() && wanted.is_some_and(|wanted| !contains(&kept, wanted));
+        let served_by = head.headers.get("x-served-by").and_then(|name| name.to_str().ok());
+        let answer = Answer {
+            outcome: if wrong { Outcome::Wrong } else { outcome },
+            status: head.status.as_u16(),
+            served_by: served_by.map(str::to_owned),
+            cache: CacheMark::of(&head.headers),
+            headers: head.headers,
+            body: kept,
+        };
+        Ok((answer, connection))
+    }
+}
+
+fn contains(text: &[u8], wanted: &str) -> bool {
+    String::from_utf8_lossy(text).contains(wanted)
+}
+
+impl Answer {
+    fn none(outcome: Outcome) -> Self {
+        let (cache, headers) = (CacheMark::None, HeaderMap::new());
+        Self { outcome, status: 0, served_by: None, cache, headers, body: vec![] }
+    }
+}

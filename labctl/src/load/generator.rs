@@ -1,0 +1,96 @@
+//! A running load generator, and the two threads it consists of.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use tokio::runtime::{self, Runtime};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::arrivals::Schedule;
+use super::client::Client;
+use super::pacer::{Command, Due, PacedStream, Pacer};
+use super::requests::RequestMaker;
+use super::{InvalidRequests, LiveFigures, Rate, Recorder, Stream, StreamId};
+
+/// A running generator of any number of streams. Dropping it stops it as well, without waiting.
+#[derive(Debug)]
+pub struct Generator {
+    commands: mpsc::Sender<Command>,
+    recorder: Recorder,
+    threads: [JoinHandle<()>; 2],
+}
+
+impl Generator {
+    /// Starts one without streams. All its moments count from `origin`.
+    pub fn start(origin: Instant) -> io::Result<Self> {
+        let recorder = Recorder::new(origin);
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (commands, orders) = mpsc::channel();
+        let (hand_over, due) = unbounded_channel();
+        let pacer = Pacer::new(recorder.clone(), hand_over);
+        let threads = [
+            thread::Builder::new().name("load-pacer".into()).spawn(move || pacer.run(orders))?,
+            thread::Builder::new().name("load-sender".into()).spawn(move || send_all(&runtime, due))?,
+        ];
+        Ok(Self { commands, recorder, threads })
+    }
+
+    /// Adds a stream, at rest until it is given a rate.
+    pub fn add(&self, stream: Stream) -> Result<StreamId, InvalidRequests> {
+        let requests = RequestMaker::new(&stream)?;
+        let schedule = Schedule::new(stream.arrivals, stream.seed);
+        let client = Arc::new(Client::new(&stream, self.recorder.clone()));
+        let id = self.recorder.add(&stream.name, stream.in_flight_max, stream.timeout);
+        self.command(Command::Add(id, Box::new(PacedStream { schedule, requests, client })));
+        Ok(id)
+    }
+
+    /// From now on the stream has this rate; what is in flight stays so.
+    pub fn set_rate(&self, stream: StreamId, rate: Rate) {
+        self.command(Command::SetRate(stream, rate));
+    }
+
+    /// From now on the stream sends so many requests, evenly spaced, the first at once, and then
+    /// rests.
+    pub fn send(&self, stream: StreamId, count: u64, per_second: f64) {
+        self.command(Command::Send(stream, count, per_second));
+    }
+
+    /// The record of everything, which outlives the generator.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// A stream's figures of the last second.
+    pub fn live(&self, stream: StreamId) -> LiveFigures {
+        self.recorder.live(stream)
+    }
+
+    /// Stops at once. Requests in flight are cut and stay without an outcome: wait for
+    /// [`Recorder::settled`] first to have them all.
+    pub fn stop(self) {
+        drop(self.commands);
+        for thread in self.threads {
+            // One that panicked has said so, and has stopped.
+            let _ = thread.join();
+        }
+    }
+
+    fn command(&self, command: Command) {
+        // A pacer that is gone has panicked and said so; without it there is no load to command.
+        let _ = self.commands.send(command);
+    }
+}
+
+/// The thread that sends: every request is a task of its own, so none waits for another. Ends, and
+/// cuts what is in flight, when the pacer has ended.
+fn send_all(runtime: &Runtime, mut due: UnboundedReceiver<Due>) {
+    runtime.block_on(async {
+        while let Some(Due { client, ticket, made }) = due.recv().await {
+            tokio::spawn(async move { client.send(ticket, made).await });
+        }
+    });
+}

@@ -1,0 +1,173 @@
+//! What a stream did to the database's records, as its judges want it.
+
+use std::sync::Arc;
+
+use history::{Action, Answer, At, Operation, Outcome as Said, Read};
+use parking_lot::Mutex;
+
+use super::{Moment, Outcome};
+
+/// Operations of several streams, in the order in which they ended. Cheap to clone; the clones are
+/// one.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryLog(Arc<Mutex<Vec<Operation>>>);
+
+/// What each request of a stream does to the record of its key.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Where it is written down.
+    pub log: HistoryLog,
+    /// What it does. A put's value is the request's running number.
+    pub action: RecordedAction,
+}
+
+/// What a request does to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordedAction {
+    /// Adds so much.
+    Add {
+        /// How much.
+        by: i64,
+    },
+    /// Writes the request's running number.
+    Put,
+    /// Reads what one node has.
+    GetLocal,
+    /// Reads what was written last.
+    GetLatest,
+}
+
+/// What is to be written down of one request once its outcome is known.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) log: HistoryLog,
+    pub(super) session: String,
+    pub(super) key: String,
+    pub(super) action: Action,
+    pub(super) request: Option<String>,
+}
+
+/// What came back, as far as a history is concerned.
+#[derive(Debug)]
+pub(super) struct Came<'a> {
+    pub(super) outcome: Outcome,
+    pub(super) status: u16,
+    pub(super) node: Option<String>,
+    pub(super) body: &'a [u8],
+}
+
+impl HistoryLog {
+    /// Everything so far.
+    pub fn operations(&self) -> Vec<Operation> {
+        self.0.lock().clone()
+    }
+}
+
+impl Recorded {
+    /// The entry of a stream's n-th request.
+    pub(super) fn entry(&self, stream: &str, key: &str, n: u64, request: Option<String>) -> Entry {
+        let action = match self.action {
+            RecordedAction::Add { by } => Action::Add { by },
+            RecordedAction::Put => Action::Put { value: n.to_string() },
+            RecordedAction::GetLocal => Action::Get { read: Read::Local },
+            RecordedAction::GetLatest => Action::Get { read: Read::Latest },
+        };
+        // Nobody waits for an answer before asking again: each request is a session of its own.
+        let session = format!("{stream} {n}");
+        Entry { log: self.log.clone(), session, key: key.to_owned(), action, request }
+    }
+}
+
+impl Entry {
+    /// Writes down what became of it.
+    pub(super) fn complete(self, invoked: Moment, returned: Moment, came: &Came<'_>) {
+        let outcome = said(&self.action, came);
+        let answered = came.status != 0;
+        let operation = Operation {
+            session: self.session,
+            key: self.key,
+            action: self.action,
+            request: self.request,
+            node: came.node.clone(),
+            invoked_at: at(invoked),
+            returned_at: answered.then(|| at(returned)),
+            outcome,
+        };
+        self.log.0.lock().push(operation);
+    }
+}
+
+fn at(moment: Moment) -> At {
+    At(u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// What an outcome says of the operation's effect. What is not sure is unknown.
+fn said(action: &Action, came: &Came<'_>) -> Said {
+    let text = String::from_utf8_lossy(came.body);
+    match (came.outcome, came.status) {
+        (Outcome::Ok | Outcome::Stale, _) => answer(action, &text)
+            .map_or_else(|| Said::Unknown(format!("an answer without a value: {text:.100}")), Said::Ok),
+        (_, 404) if matches!(action, Action::Get { .. }) => Said::Ok(Answer::Absent),
+        // Not sent, or not taken.
+        (Outcome::Refused | Outcome::ConnectTimeout | Outcome::Cancelled, _) => {
+            Said::Failed(came.outcome.name().into())
+        }
+        (_, 300..=499) => Said::Failed(format!("status {}", came.status)),
+        (_, 503) if text.contains("not_written") || text.contains("no_primary") => {
+            Said::Failed("not written".into())
+        }
+        (outcome, status) => Said::Unknown(format!("{}, status {status}", outcome.name())),
+    }
+}
+
+/// The value in an answer: the whole body, or a number in a JSON document that is called so.
+fn answer(action: &Action, text: &str) -> Option<Answer> {
+    let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let named = |name: &str| document.as_ref()?.get(name)?.as_i64();
+    let number = named("value").or_else(|| named("balance"));
+    Some(match action {
+        Action::Put { .. } | Action::Delete => Answer::Done { version: None },
+        Action::Add { .. } => Answer::Sum { value: number?, version: None },
+        Action::Get { .. } => {
+            let value = number.map_or_else(|| text.trim().to_owned(), |number| number.to_string());
+            Answer::Found { value, version: None }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADD: Action = Action::Add { by: 50 };
+    const GET: Action = Action::Get { read: Read::Local };
+
+    fn of(action: &Action, outcome: Outcome, status: u16, body: &str) -> Said {
+        said(action, &Came { outcome, status, node: None, body: body.as_bytes() })
+    }
+
+    #[test]
+    fn values_are_found_in_every_answer_of_the_lab() {
+        let sum = Said::Ok(Answer::Sum { value: 150, version: None });
+        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"value":150,"version":"3"}"#), sum);
+        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"id":"1","balance":150}"#), sum);
+        let found = Said::Ok(Answer::Found { value: "150".into(), version: None });
+        assert_eq!(of(&GET, Outcome::Ok, 200, "150"), found);
+        assert_eq!(of(&GET, Outcome::Ok, 200, r#"{"balance":150}"#), found);
+        assert_eq!(of(&GET, Outcome::ClientError, 404, "{}"), Said::Ok(Answer::Absent));
+    }
+
+    #[test]
+    fn only_what_surely_did_not_happen_has_failed() {
+        let failed = |said| matches!(said, Said::Failed(_));
+        assert!(failed(of(&ADD, Outcome::Refused, 0, "")));
+        assert!(failed(of(&ADD, Outcome::Shed, 503, r#"{"error":"not_written"}"#)));
+        assert!(failed(of(&ADD, Outcome::ClientError, 422, "")));
+        let unknown = |said| matches!(said, Said::Unknown(_));
+        assert!(unknown(of(&ADD, Outcome::Timeout, 0, "")));
+        assert!(unknown(of(&ADD, Outcome::Reset, 0, "")));
+        assert!(unknown(of(&ADD, Outcome::ServerError, 504, r#"{"error":"outcome_unknown"}"#)));
+        assert!(unknown(of(&ADD, Outcome::ServerError, 502, "")));
+        assert!(unknown(of(&ADD, Outcome::Ok, 200, "no number")), "an answer that cannot be read");
+    }
+}

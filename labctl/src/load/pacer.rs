@@ -1,0 +1,113 @@
+//! The thread that keeps time. It sleeps until the next arrival of any stream is due, enters it
+//! and hands it over; it never waits for anything else. What became due while it overslept is sent
+//! all at once, each with the moment it was meant for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::arrivals::Schedule;
+use super::book::Ticket;
+use super::client::Client;
+use super::requests::{Made, RequestMaker};
+use super::{Moment, Rate, Recorder, StreamId};
+
+/// What the pacer is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// There is another stream.
+    Add(StreamId, Box<PacedStream>),
+    /// A stream's rate is another from now on.
+    SetRate(StreamId, Rate),
+    /// A stream sends so many requests, so many a second.
+    Send(StreamId, u64, f64),
+}
+
+/// A stream, as the pacer needs it.
+#[derive(Debug)]
+pub(super) struct PacedStream {
+    pub(super) schedule: Schedule,
+    pub(super) requests: RequestMaker,
+    pub(super) client: Arc<Client>,
+}
+
+/// A request to be sent at once.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) client: Arc<Client>,
+    pub(super) ticket: Ticket,
+    pub(super) made: Made,
+}
+
+#[derive(Debug)]
+pub(super) struct Pacer {
+    streams: BTreeMap<StreamId, Box<PacedStream>>,
+    recorder: Recorder,
+    /// Unbounded, but never longer than the streams' limits of requests in flight.
+    due: UnboundedSender<Due>,
+}
+
+impl Pacer {
+    pub(super) fn new(recorder: Recorder, due: UnboundedSender<Due>) -> Self {
+        Self { streams: BTreeMap::new(), recorder, due }
+    }
+
+    /// Runs until nobody can command it any more.
+    pub(super) fn run(mut self, commands: Receiver<Command>) {
+        loop {
+            self.send_due(self.recorder.now());
+            let next = self.next_due();
+            self.recorder.entered_until(next.unwrap_or(Moment::MAX));
+            let command = match next {
+                Some(next) => commands.recv_timeout(next.saturating_sub(self.recorder.now())),
+                None => commands.recv().map_err(RecvTimeoutError::from),
+            };
+            match command {
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.recorder.now();
+        // Under the old rate, before the new one holds; and from here on there may be more.
+        self.send_due(now);
+        self.recorder.entered_until(now);
+        match command {
+            Command::Add(id, stream) => {
+                self.streams.insert(id, stream);
+            }
+            Command::SetRate(id, rate) => {
+                let stream = self.streams.get_mut(&id).expect("a stream is added before its id is known");
+                stream.schedule.set_rate(now, rate);
+                self.recorder.rate_set(id, now, rate);
+            }
+            Command::Send(id, count, per_second) => {
+                let stream = self.streams.get_mut(&id).expect("a stream is added before its id is known");
+                stream.schedule.send(now, count, per_second);
+                self.recorder.rate_set(id, now, Rate::Steady(per_second));
+            }
+        }
+    }
+
+    fn send_due(&mut self, now: Moment) {
+        for (id, stream) in &mut self.streams {
+            while let Some(intended) = stream.schedule.take_due(now) {
+                // Made even when it is not sent, so that the same seed asks for the same keys.
+                let made = stream.requests.make();
+                let Some(ticket) = self.recorder.begin(*id, intended) else { continue };
+                let client = Arc::clone(&stream.client);
+                // A sender that is gone has stopped, and so will this thread.
+                let _ = self.due.send(Due { client, ticket, made });
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Moment> {
+        self.streams.values().filter_map(|stream| stream.schedule.next_due()).min()
+    }
+}

@@ -1,0 +1,56 @@
+//! What became of one request.
+#![deny(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CacheMark, Moment, Outcome};
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// When it was meant to be sent.
+    pub intended: Moment,
+    /// How much later it was sent: the generator's own delay.
+    pub lag: Duration,
+    /// From the moment it was meant to be sent to the end of its answer.
+    pub latency: Duration,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The answer's status; 0 without one.
+    pub status: u16,
+    /// Who answered, by `X-Served-By`.
+    pub served_by: Option<Arc<str>>,
+    /// What `X-Cache` said.
+    pub cache: CacheMark,
+}
+
+/// Names one stream of the generator that gave it; to another one's recorder it means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StreamId(pub(super) u32);
+
+/// How a request ended: what a sample says beyond what was known when it was sent.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) lag: Duration,
+    pub(super) latency: Duration,
+    pub(super) outcome: Outcome,
+    pub(super) status: u16,
+    pub(super) served_by: Option<Arc<str>>,
+    pub(super) cache: CacheMark,
+}
+
+impl End {
+    /// Of a request that was not sent.
+    pub(super) fn cancelled(late: Duration) -> Self {
+        let (outcome, cache) = (Outcome::Cancelled, CacheMark::None);
+        Self { lag: late, latency: late, outcome, status: 0, served_by: None, cache }
+    }
+
+    pub(super) fn sample(self, stream: StreamId, intended: Moment) -> Sample {
+        let End { lag, latency, outcome, status, served_by, cache } = self;
+        Sample { stream, intended, lag, latency, outcome, status, served_by, cache }
+    }
+}

@@ -1,0 +1,259 @@
+//! The figures of a span of time: all requests that were *meant* to be sent in it.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CacheMark, Latencies, Moment, Outcome, Sample};
+
+/// The requests meant for one span of time.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// The first moment that belongs to it.
+    pub from: Moment,
+    /// The first moment that no longer does.
+    pub to: Moment,
+    /// Requests that had no outcome yet when the window was taken. They are in none of the figures.
+    pub unfinished: usize,
+    samples: Vec<Sample>,
+    successful: Latencies,
+    all: Latencies,
+    lags: Latencies,
+}
+
+impl Window {
+    /// The window over these samples.
+    pub fn new(from: Moment, to: Moment, samples: Vec<Sample>, unfinished: usize) -> Self {
+        let sent = || samples.iter().filter(|sample| sample.outcome != Outcome::Cancelled);
+        let successful = samples.iter().filter(|sample| sample.outcome.is_success());
+        Self {
+            from,
+            to,
+            unfinished,
+            successful: successful.map(|sample| sample.latency).collect(),
+            all: sent().map(|sample| sample.latency).collect(),
+            lags: samples.iter().map(|sample| sample.lag).collect(),
+            samples,
+        }
+    }
+
+    /// The samples themselves, by the moment they were meant for.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Requests that have an outcome.
+    pub fn requests(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Requests that were answered as hoped, stale answers included.
+    pub fn ok(&self) -> usize {
+        self.successful.len()
+    }
+
+    /// Requests that were not, whatever the reason.
+    pub fn failed(&self) -> usize {
+        self.requests() - self.ok()
+    }
+
+    /// Failed requests as a share of all, from 0 to 1; 0 when there were none.
+    pub fn error_rate(&self) -> f64 {
+        ratio(self.failed(), self.requests())
+    }
+
+    /// Requests with this outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.samples.iter().filter(|sample| sample.outcome == outcome).count()
+    }
+
+    /// Requests by outcome; those that did not occur are absent.
+    pub fn outcomes(&self) -> BTreeMap<Outcome, usize> {
+        tally(self.samples.iter().map(|sample| sample.outcome))
+    }
+
+    /// Answers by what they said of the cache; those that said nothing are absent.
+    pub fn cache_marks(&self) -> BTreeMap<CacheMark, usize> {
+        tally(self.samples.iter().map(|sample| sample.cache).filter(|mark| *mark != CacheMark::None))
+    }
+
+    /// Answers by the server that said it gave them.
+    pub fn served(&self) -> BTreeMap<Arc<str>, usize> {
+        tally(self.samples.iter().filter_map(|sample| sample.served_by.clone()))
+    }
+
+    /// This server's share of the answers that named one, from 0 to 1.
+    pub fn share(&self, server: &str) -> f64 {
+        let served = self.served();
+        ratio(served.get(server).copied().unwrap_or(0), served.values().sum())
+    }
+
+    /// Requests per second.
+    pub fn rate(&self) -> f64 {
+        self.per_second(self.requests())
+    }
+
+    /// Requests per second that were answered as hoped.
+    pub fn goodput(&self) -> f64 {
+        self.per_second(self.ok())
+    }
+
+    /// How long `percent` % of the successful requests took at most.
+    pub fn percentile(&self, percent: f64) -> Option<Duration> {
+        self.successful.percentile(percent)
+    }
+
+    /// How long the successful requests took.
+    pub fn latencies(&self) -> &Latencies {
+        &self.successful
+    }
+
+    /// How long all requests took that were sent, failed ones included: a refusal is quick, and a
+    /// timeout took at least its limit.
+    pub fn all_latencies(&self) -> &Latencies {
+        &self.all
+    }
+
+    /// How long the requests with this outcome took.
+    pub fn latencies_of(&self, outcome: Outcome) -> Latencies {
+        let of_outcome = self.samples.iter().filter(|sample| sample.outcome == outcome);
+        of_outcome.map(|sample| sample.latency).collect()
+    }
+
+    /// How long the good answers took that said this of the cache.
+    pub fn latencies_marked(&self, mark: CacheMark) -> Latencies {
+        let marked = self.samples.iter().filter(|sample| sample.outcome.is_success() && sample.cache == mark);
+        marked.map(|sample| sample.latency).collect()
+    }
+
+    /// From the moment of the first failed request to that of the first good one after the last
+    /// failed one, or to the window's end when there is none. Zero when nothing failed.
+    pub fn outage(&self) -> Duration {
+        let failed = |sample: &&Sample| !sample.outcome.is_success();
+        let Some(first) = self.samples.iter().find(failed) else { return Duration::ZERO };
+        let last = self.samples.iter().rposition(|sample| failed(&sample)).unwrap_or_default();
+        let good_again = self.samples.get(last + 1).map_or(self.to, |sample| sample.intended);
+        good_again.saturating_sub(first.intended)
+    }
+
+    /// Whether the last `count` requests were answered well, and one before them was not.
+    pub fn has_recovered(&self, count: usize) -> bool {
+        let good = self.samples.iter().rev().take_while(|sample| sample.outcome.is_success()).count();
+        good >= count && good < self.samples.len()
+    }
+
+    /// How late the generator itself was, in 99 % of the cases at most.
+    pub fn lag_p99(&self) -> Duration {
+        self.lags.percentile(99.0).unwrap_or_default()
+    }
+
+    /// Why these figures say more about the load generator than about the servers, if they do: it
+    /// was later than 5 ms and 10 % of the latency objective, or could not send every request, or
+    /// does not know what became of one.
+    pub fn generator_fell_behind(&self, objective: Duration) -> Option<String> {
+        let (lag, limit) = (self.lag_p99(), Duration::from_millis(5).max(objective / 10));
+        let cancelled = self.count(Outcome::Cancelled);
+        if cancelled > 0 {
+            return Some(format!("the load generator could not send {cancelled} of {}", self.requests()));
+        }
+        if self.unfinished > 0 {
+            return Some(format!("nothing is known of {} requests", self.unfinished));
+        }
+        (lag > limit).then(|| format!("the load generator was {lag:.1?} late (p99; limit {limit:.1?})"))
+    }
+
+    fn per_second(&self, count: usize) -> f64 {
+        let seconds = self.to.saturating_sub(self.from).as_secs_f64();
+        if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn tally<T: Ord>(things: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    things.for_each(|thing| *counts.entry(thing).or_default() += 1);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StreamId;
+    use super::*;
+
+    fn sample(outcome: Outcome, latency_ms: u64, server: Option<&str>) -> Sample {
+        Sample {
+            stream: StreamId::default(),
+            intended: Duration::ZERO,
+            lag: Duration::from_millis(latency_ms / 10),
+            latency: Duration::from_millis(latency_ms),
+            outcome,
+            status: 0,
+            served_by: server.map(Arc::from),
+            cache: CacheMark::None,
+        }
+    }
+
+    fn window(samples: Vec<Sample>) -> Window {
+        Window::new(Duration::ZERO, Duration::from_secs(2), samples, 0)
+    }
+
+    #[test]
+    fn nothing_has_no_percentile() {
+        let empty = window(vec![]);
+        assert_eq!((empty.percentile(99.0), empty.latencies().mean()), (None, None));
+        assert_eq!((empty.error_rate(), empty.rate(), empty.share("web-1")), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn failures_are_counted_and_kept_out_of_the_percentiles_of_success() {
+        let window = window(vec![
+            sample(Outcome::Ok, 10, None),
+            sample(Outcome::Stale, 20, None),
+            sample(Outcome::Timeout, 5_000, None),
+            sample(Outcome::Refused, 1, None),
+        ]);
+        assert_eq!((window.requests(), window.ok(), window.failed()), (4, 2, 2));
+        assert_eq!((window.rate(), window.goodput(), window.error_rate()), (2.0, 1.0, 0.5));
+        assert_eq!(window.percentile(100.0), Some(Duration::from_millis(20)));
+        assert_eq!(window.all_latencies().max(), Some(Duration::from_secs(5)));
+        assert_eq!(window.latencies_of(Outcome::Refused).len(), 1);
+        assert_eq!(window.outcomes()[&Outcome::Timeout], 1);
+    }
+
+    #[test]
+    fn shares_are_of_the_answers_that_name_a_server() {
+        let ok = |server| sample(Outcome::Ok, 1, server);
+        let window = window(vec![ok(Some("web-1")), ok(Some("web-2")), ok(Some("web-1")), ok(None)]);
+        assert_eq!(window.share("web-1"), 2.0 / 3.0);
+        assert_eq!(window.share("web-3"), 0.0);
+    }
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failure_to_the_first_good_answer_after_the_last() {
+        let at = |ms, outcome| Sample { intended: Duration::from_millis(ms), ..sample(outcome, 1, None) };
+        let good = |ms| at(ms, Outcome::Ok);
+        let bad = |ms| at(ms, Outcome::Refused);
+        assert_eq!(window(vec![good(0), good(10)]).outage(), Duration::ZERO);
+        let with_a_gap = window(vec![good(0), bad(10), good(20), bad(30), good(45), good(50)]);
+        assert_eq!(with_a_gap.outage(), Duration::from_millis(35));
+        assert!(with_a_gap.has_recovered(2) && !with_a_gap.has_recovered(3));
+        assert!(!window(vec![good(0), good(10)]).has_recovered(1), "nothing had failed");
+        let to_the_end = window(vec![good(0), bad(500)]);
+        assert_eq!(to_the_end.outage(), to_the_end.to - Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_generator_that_fell_behind_says_so() {
+        let calm = window(vec![sample(Outcome::Ok, 40, None)]);
+        assert_eq!(calm.generator_fell_behind(Duration::from_millis(10)), None);
+        let late = window(vec![sample(Outcome::Ok, 100, None)]);
+        assert!(late.generator_fell_behind(Duration::from_millis(10)).unwrap().contains("10.0ms late"));
+        assert_eq!(late.generator_fell_behind(Duration::from_secs(1)), None);
+        let full = window(vec![sample(Outcome::Ok, 1, None), sample(Outcome::Cancelled, 0, None)]);
+        assert!(full.generator_fell_behind(Duration::from_secs(1)).unwrap().contains("1 of 2"));
+    }
+}

@@ -1,0 +1,27 @@
+//! `labctl`: parse, do, and end with the exit code that the contract promises.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use labctl::cli::Cli;
+use labctl::commands;
+use labctl::interrupt::Interrupt;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    machine::startup::raise_file_limit();
+    let filter = EnvFilter::try_from_env("LABCTL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("without a runtime there is nothing to do and nobody to tell");
+    let ended = runtime.block_on(async {
+        let interrupt =
+            Interrupt::listen().map_err(|error| anyhow::Error::new(error).context("listen to signals"))?;
+        commands::perform(cli, &interrupt).await
+    });
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => commands::explain(&error),
+    }
+}

@@ -1,0 +1,117 @@
+//! A run's directory: `runs/<chapter>/<UTC time>/`. While the run goes on it is called `….partial`;
+//! it gets its name when everything is in it, so a half-written result is never taken for one.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use history::journal::Journal;
+
+use super::summary::RunSummary;
+use crate::error::LabError;
+use crate::lab::{Events, site};
+use crate::load::Recorder;
+
+/// A directory that is being filled. Dropped before it is finished, it is removed.
+#[derive(Debug)]
+pub struct RunDirectory {
+    partial: PathBuf,
+    finished: PathBuf,
+    done: bool,
+}
+
+impl RunDirectory {
+    /// Makes the directory of a run that begins now.
+    pub fn begin(runs: &Path, chapter: &str, began: jiff::Timestamp) -> Result<Self, LabError> {
+        let name = began.strftime("%Y-%m-%dT%H-%M-%S%.3fZ").to_string();
+        let finished = runs.join(chapter).join(&name);
+        let partial = runs.join(chapter).join(format!("{name}.partial"));
+        site::own_directory(runs)?;
+        site::make_directory(&partial.join("logs"))?;
+        site::can_hold_data(&partial)?;
+        Ok(Self { partial, finished, done: false })
+    }
+
+    /// Where the machines' logs go.
+    pub fn logs(&self) -> PathBuf {
+        self.partial().join("logs")
+    }
+
+    /// Where it is until it is finished.
+    pub fn partial(&self) -> PathBuf {
+        std::path::absolute(&self.partial).unwrap_or_else(|_| self.partial.clone())
+    }
+
+    /// Where it will be.
+    pub fn path(&self) -> &Path {
+        &self.finished
+    }
+
+    /// Writes everything, and gives the directory its name.
+    pub fn finish(
+        mut self,
+        summary: &RunSummary,
+        chapter: &str,
+        events: &Events,
+        recorder: &Recorder,
+    ) -> anyhow::Result<()> {
+        self.write("summary.json", |out| Ok(serde_json::to_writer_pretty(out, summary)?))?;
+        self.write("chapter.toml", |out| Ok(out.write_all(chapter.as_bytes())?))?;
+        self.write("events.jsonl", |out| {
+            for event in events.since(0) {
+                serde_json::to_writer(&mut *out, &event)?;
+                out.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+        self.write("requests.csv", |out| Ok(recorder.write_csv(out)?))?;
+        for (name, history) in &summary.findings.histories {
+            self.write(&format!("history-{name}.jsonl"), |out| {
+                let mut journal = Journal::begin(out, &history.initial)?;
+                history.operations.iter().try_for_each(|operation| journal.write(operation))?;
+                journal.finish()?;
+                Ok(())
+            })?;
+        }
+        fs::rename(&self.partial, &self.finished)
+            .with_context(|| format!("name {}", self.finished.display()))?;
+        self.done = true;
+        self.point_latest_here()
+    }
+
+    fn write(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let path = self.partial.join(name);
+        let written = || {
+            let mut out = BufWriter::new(File::create(&path)?);
+            content(&mut out)?;
+            anyhow::Ok(out.flush()?)
+        };
+        written().with_context(|| format!("write {}", path.display()))
+    }
+
+    /// `latest` changes in one step: readers see the old one or the new one.
+    fn point_latest_here(&self) -> anyhow::Result<()> {
+        let (Some(parent), Some(name)) = (self.finished.parent(), self.finished.file_name()) else {
+            return Ok(());
+        };
+        let new = parent.join("latest.new");
+        let _ = fs::remove_file(&new);
+        symlink(name, &new)
+            .and_then(|()| fs::rename(&new, parent.join("latest")))
+            .with_context(|| format!("point {}/latest to the newest run", parent.display()))
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = fs::remove_dir_all(&self.partial);
+        }
+    }
+}

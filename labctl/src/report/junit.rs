@@ -1,0 +1,44 @@
+//! A summary as JUnit XML, for CI systems that show it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::summary::Summary;
+use crate::runner::{ClaimResult, Verdict};
+
+/// Writes a summary: a suite per chapter, a case per claim.
+pub fn write(summary: &Summary, path: &Path) -> anyhow::Result<()> {
+    let mut report = Report::new("scaling-lab");
+    for run in &summary.runs {
+        let mut suite = TestSuite::new(&run.chapter);
+        suite.set_time(Duration::from_secs_f64(run.seconds));
+        suite.add_test_cases(run.findings.claims.iter().map(case));
+        report.add_test_suite(suite);
+    }
+    let text = report.to_string().context("write JUnit XML")?;
+    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+/// Whether the file can be made. Found out before a run rather than after it.
+pub fn can_be_written(path: &Path) -> anyhow::Result<()> {
+    let opened = std::fs::File::options().create(true).append(true).open(path);
+    opened.map(|_| ()).with_context(|| format!("write {}", path.display()))
+}
+
+fn case(claim: &ClaimResult) -> TestCase {
+    let status = match claim.verdict {
+        Verdict::Holds => TestCaseStatus::success(),
+        Verdict::Inconclusive => TestCaseStatus::skipped(),
+        Verdict::Fails => {
+            let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            failed.set_message(super::terminal::figures(claim));
+            failed
+        }
+    };
+    let mut case = TestCase::new(format!("{}: {}", claim.step, claim.claim), status);
+    case.set_system_out(super::terminal::figures(claim));
+    case
+}

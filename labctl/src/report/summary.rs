@@ -1,0 +1,70 @@
+//! A run as data: what `--json` prints and `summary.json` holds.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
+use crate::runner::{Findings, Pace, Verdict};
+
+/// The version of what is printed. It changes when a key's meaning does.
+pub const SCHEMA: &str = "scaling-lab/runs/1";
+
+/// All runs of one command.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// The worst verdict of all.
+    pub verdict: Verdict,
+    /// The runs, in the order they were made.
+    pub runs: Vec<RunSummary>,
+}
+
+/// One run of one chapter.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunSummary {
+    /// The chapter's short name.
+    pub chapter: String,
+    /// Its title.
+    pub title: String,
+    /// The worst verdict of its claims.
+    pub verdict: Verdict,
+    /// When it began.
+    pub began: jiff::Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// The seed of its dice.
+    pub seed: u64,
+    /// How long was measured.
+    pub pace: Pace,
+    /// The hardware that was measured on: `emulated` machines on this host.
+    pub hardware: &'static str,
+    /// What was found.
+    #[serde(flatten)]
+    pub findings: Findings,
+    /// Where the rest is.
+    pub directory: PathBuf,
+}
+
+impl Summary {
+    /// Of these runs.
+    pub fn of(runs: Vec<RunSummary>) -> Self {
+        let verdict = worst(runs.iter().map(|run| run.verdict));
+        Self { schema: SCHEMA, verdict, runs }
+    }
+
+    /// The exit code that the contract promises.
+    pub fn exit_code(&self) -> u8 {
+        match self.verdict {
+            Verdict::Holds => 0,
+            Verdict::Fails => EXIT_FAILED,
+            Verdict::Inconclusive => EXIT_INCONCLUSIVE,
+        }
+    }
+}
+
+/// The worst of several verdicts; of none, that it holds.
+pub fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
+    verdicts.max().unwrap_or(Verdict::Holds)
+}

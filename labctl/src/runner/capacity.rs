@@ -1,0 +1,149 @@
+//! Measuring a capacity: the highest rate that meets an objective.
+//!
+//! The probes' arrivals are evenly spaced: a short probe then measures the machine and not the luck
+//! of the draw. What randomness does to queues below the limit is another chapter's matter.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep};
+
+use super::{Run, Telling, stream_of};
+use crate::chapter::step::CapacitySearch;
+use crate::error::LabError;
+use crate::load::{Arrivals, CapacityEstimate, Generator, Moment, Rate, Search, Stream, StreamId, Trial};
+
+/// Rates outside of these are not tried.
+const RATE_MIN: f64 = 5.0;
+const RATE_MAX: f64 = 20_000.0;
+/// More failed requests than this miss the objective, whatever their latency.
+const ERRORS_MAX: f64 = 0.001;
+/// The first part of a probe is not judged.
+const WARMUP: Duration = Duration::from_millis(500);
+/// How often a probe looks whether it is hopeless.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// So many probes of a search may be made again because the load generator fell behind.
+const AGAIN_MAX: u32 = 3;
+
+/// What one traffic's target can do, or why it could not be found out.
+type Found = (CapacityEstimate, Option<String>);
+
+impl Run<'_> {
+    /// Searches the capacities of several targets at the same time.
+    pub(super) async fn search_capacities(
+        &self,
+        search: &CapacitySearch,
+    ) -> Result<(HashMap<String, CapacityEstimate>, Option<String>), LabError> {
+        let objective = Objective { p99: search.p99.0, probe: self.pace.of(search.probe.0) };
+        let searches = search.of.iter().map(|name| async {
+            let name = name.as_ref();
+            let stream = stream_of(name, &self.chapter.traffic[name], &self.lab.plan(), self.seed)?;
+            let found = find_capacity(self.generator, stream, search.from, &objective, |rate, trial| {
+                self.audience.hear(Telling::Tried { traffic: name, rate, tried: trial });
+            });
+            Ok::<_, LabError>((name.to_owned(), found.await?))
+        });
+        let limit = 24 * (search.probe.0 + search.p99.0);
+        let found =
+            self.watching("searching for the highest good rate", limit, try_join_all(searches)).await?;
+        let distrust = found.iter().find_map(|(_, (_, distrust))| distrust.clone());
+        Ok((found.into_iter().map(|(name, (estimate, _))| (name, estimate)).collect(), distrust))
+    }
+}
+
+/// What a rate has to meet.
+#[derive(Debug, Clone)]
+pub struct Objective {
+    /// 99 % of the answers come within this time.
+    pub p99: Duration,
+    /// How long a rate is tried.
+    pub probe: Duration,
+}
+
+/// How a rate went.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// Whether it met the objective.
+    pub met: bool,
+    /// The slowest percent.
+    pub p99: Duration,
+    /// Requests that failed.
+    pub failed: usize,
+    /// Why it should not be trusted.
+    distrust: Option<String>,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.met { "good" } else { "too much" };
+        write!(formatter, "{verdict} (p99 {:.0} ms, {} failed)", self.p99.as_secs_f64() * 1e3, self.failed)
+    }
+}
+
+/// Finds the highest rate that meets an objective.
+pub async fn find_capacity(
+    generator: &Generator,
+    mut stream: Stream,
+    from: f64,
+    objective: &Objective,
+    tell: impl Fn(f64, &Tried),
+) -> Result<Found, LabError> {
+    stream.arrivals = Arrivals::Constant;
+    let patience = stream.timeout;
+    let name = stream.name.clone();
+    let id = generator.add(stream).map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?;
+    let mut search = Search::new(from, RATE_MIN, RATE_MAX);
+    let mut distrusted = 0;
+    while let Some(rate) = search.next_rate() {
+        let tried = probe(generator, id, rate, objective, patience).await;
+        if let Some(reason) = &tried.distrust {
+            distrusted += 1;
+            if distrusted > AGAIN_MAX {
+                return Ok((search.result(), Some(reason.clone())));
+            }
+            continue;
+        }
+        tell(rate, &tried);
+        search.report(rate, if tried.met { Trial::Met } else { Trial::Missed });
+    }
+    Ok((search.result(), None))
+}
+
+/// Tries one rate, and waits until all that it caused is over.
+async fn probe(
+    generator: &Generator,
+    id: StreamId,
+    rate: f64,
+    objective: &Objective,
+    patience: Duration,
+) -> Tried {
+    let begun = generator.recorder().now();
+    generator.set_rate(id, Rate::Steady(rate));
+    let from = begun + WARMUP.min(objective.probe / 4);
+    let to = last(generator, id, rate, objective).await;
+    generator.set_rate(id, Rate::STOPPED);
+    // What is not over by then was not answered in time either, and counts as failed.
+    let _ = generator.recorder().settled(to, patience + Duration::from_secs(1)).await;
+    let window = generator.recorder().window(id, from.min(to), to);
+    let p99 = window.percentile(99.0).unwrap_or(patience);
+    let met = window.requests() > 0 && window.error_rate() <= ERRORS_MAX && p99 <= objective.p99;
+    // A generator that is late makes answers late; a rate that was met all the same was met.
+    let distrust = window.generator_fell_behind(objective.p99).filter(|_| !met);
+    Tried { met, p99, failed: window.failed(), distrust }
+}
+
+/// Waits for a probe's end, or for the moment from which it is hopeless: more is under way than
+/// could be answered within the objective. Stopping then spares the target a long queue.
+async fn last(generator: &Generator, id: StreamId, rate: f64, objective: &Objective) -> Moment {
+    let hopeless = 10.0 + 2.0 * rate * objective.p99.as_secs_f64();
+    let end = Instant::now() + objective.probe;
+    while Instant::now() < end {
+        sleep(LOOK_EVERY.min(end.saturating_duration_since(Instant::now()))).await;
+        if generator.live(id).in_flight as f64 > hopeless {
+            break;
+        }
+    }
+    generator.recorder().now()
+}

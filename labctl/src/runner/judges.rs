@@ -1,0 +1,125 @@
+//! The judges of a run's histories.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use history::linearizable::{self, Limits, Verdict, Violation};
+use history::lost::Final;
+use history::{Action, History, Outcome, ghost, inversions, lost, stale};
+use indexmap::IndexMap;
+
+use crate::load::HistoryLog;
+
+/// A run's histories, by name, and what they are found to be.
+#[derive(Debug, Default)]
+pub struct Histories {
+    logs: IndexMap<String, HistoryLog>,
+    /// What was found in the database in the end, by history.
+    found: HashMap<String, Final>,
+    /// A judgement takes a while; while nothing was added it is the same.
+    violations: RefCell<HashMap<(String, bool, usize), Rc<Judgement>>>,
+}
+
+/// Whether a history is linearizable. `None`: too large to say.
+type Judgement = Option<Result<(), Violation>>;
+
+impl Histories {
+    /// The history of a name, which begins with nothing.
+    pub fn log(&mut self, name: &str) -> HistoryLog {
+        self.logs.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Every history there is, by name.
+    pub fn all(&self) -> Vec<(String, History)> {
+        self.logs.iter().map(|(name, log)| (name.clone(), History::new(log.operations()))).collect()
+    }
+
+    /// The keys of every record in a history.
+    pub fn keys(&self, name: &str) -> Vec<String> {
+        let Some(log) = self.logs.get(name) else { return vec![] };
+        let mut keys: Vec<_> = log.operations().into_iter().map(|operation| operation.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// What was found in the database in the end.
+    pub fn found(&mut self, name: &str, found: Final) {
+        self.found.insert(name.to_owned(), found);
+    }
+
+    /// A figure about a history. `None`: there is nothing to say.
+    pub fn measure(&self, measure: &str, name: &str) -> Option<f64> {
+        let history = History::new(self.logs.get(name)?.operations());
+        if history.operations.is_empty() {
+            return None;
+        }
+        let count = |wanted: &dyn Fn(&history::Operation) -> bool| {
+            history.operations.iter().filter(|operation| wanted(operation)).count() as f64
+        };
+        let is_write = |operation: &history::Operation| !matches!(operation.action, Action::Get { .. });
+        Some(match measure {
+            "reads_judged" => stale::judge(&history).reads as f64,
+            "stale_reads" => stale::judge(&history).stale.len() as f64,
+            "stale_ms_max" => stale::judge(&history).age_ms_max(),
+            "writes_acknowledged" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Ok(_))),
+            "writes_refused" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Failed(_))),
+            "lost_writes" => {
+                self.lost(name, &history)?.iter().map(|lost| lost.at_least).sum::<usize>() as f64
+            }
+            "ghost_writes" => ghost::judge(&history).len() as f64,
+            "inversions" => inversions::judge(&history).len() as f64,
+            "linearizable" => verdict(&self.judgement(name, false)),
+            "linearizable_latest" => verdict(&self.judgement(name, true)),
+            _ => return None,
+        })
+        .filter(|figure| figure.is_finite())
+    }
+
+    /// The acknowledged writes that are lost, once stock was taken.
+    pub fn lost(&self, name: &str, history: &History) -> Option<Vec<lost::Lost>> {
+        Some(lost::judge(history, self.found.get(name)?))
+    }
+
+    /// The smallest part of each history that no order explains, as a picture: of those histories
+    /// that a claim asked about.
+    pub fn offences(&self) -> Vec<(String, String)> {
+        let violations = self.violations.borrow();
+        let mut offences: Vec<_> = violations
+            .iter()
+            .filter_map(|((name, ..), judgement)| match &**judgement {
+                Some(Err(violation)) => Some((name.clone(), violation.timeline())),
+                _ => None,
+            })
+            .collect();
+        offences.sort_unstable();
+        offences.dedup_by(|one, other| one.0 == other.0);
+        offences
+    }
+
+    fn judgement(&self, name: &str, latest_only: bool) -> Rc<Judgement> {
+        let operations = self.logs.get(name).map(HistoryLog::operations).unwrap_or_default();
+        let about = (name.to_owned(), latest_only, operations.len());
+        if let Some(known) = self.violations.borrow().get(&about) {
+            return Rc::clone(known);
+        }
+        let history = History::new(operations);
+        let history = if latest_only { history.without_local_reads() } else { history };
+        let judgement = Rc::new(match linearizable::judge(&history, Limits::default()) {
+            Verdict::Linearizable => Some(Ok(())),
+            Verdict::Violation(violation) => Some(Err(violation)),
+            Verdict::Undecided { .. } => None,
+        });
+        self.violations.borrow_mut().insert(about, Rc::clone(&judgement));
+        judgement
+    }
+}
+
+fn verdict(judgement: &Judgement) -> f64 {
+    match judgement {
+        Some(Ok(())) => 1.0,
+        Some(Err(_)) => 0.0,
+        None => f64::NAN,
+    }
+}

@@ -1,0 +1,214 @@
+//! One run of a chapter: its steps, what was measured, and what that says of its claims.
+
+pub mod capacity;
+mod condition;
+mod judges;
+mod measured;
+mod owners;
+mod pace;
+mod steps;
+mod telling;
+mod verdict;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use history::History;
+use indexmap::IndexMap;
+use serde::Serialize;
+
+pub use judges::Histories;
+pub use measured::Measured;
+pub use pace::Pace;
+pub use telling::{Audience, Telling};
+pub use verdict::{ClaimResult, Verdict};
+
+use crate::chapter::expression::Expression;
+use crate::chapter::traffic::{Does, Draw, Recording, Spacing, Traffic};
+use crate::chapter::{Chapter, Source, Table};
+use crate::error::LabError;
+use crate::lab::{Laboratory, Plan};
+use crate::load::{
+    Arrivals, Cookies, Generator, Keys, Recorded, RecordedAction, RequestMix, Stream, StreamId,
+};
+
+/// A run in progress.
+pub struct Run<'a> {
+    chapter: &'a Chapter,
+    lab: Arc<Laboratory>,
+    generator: &'a Generator,
+    streams: IndexMap<String, StreamId>,
+    audience: &'a dyn Audience,
+    measured: Measured,
+    seed: u64,
+    pace: Pace,
+    /// How many of the lab's events have been told.
+    told: Cell<usize>,
+    /// The counters that claims ask for.
+    counters: Vec<Counted>,
+}
+
+/// A counter that is read at a step's begin and end.
+#[derive(Debug, PartialEq)]
+struct Counted {
+    step: String,
+    /// The machine, kind of machine or program that shows it.
+    of: String,
+    counter: String,
+}
+
+/// What a run found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Findings {
+    /// Every claim with its verdict, in the chapter's order.
+    pub claims: Vec<ClaimResult>,
+    /// The tables, filled in.
+    pub tables: Vec<FilledTable>,
+    /// What was done to the database's records, by the history's name. Each is a file of its own.
+    #[serde(skip)]
+    pub histories: Vec<(String, History)>,
+    /// Pictures of what no order of operations explains, by the history's name.
+    pub offences: Vec<(String, String)>,
+    /// The machines were up this long after their start began, in seconds.
+    pub up_after: f64,
+    /// How late the load generator was, over all that was measured: 99 % were less late than
+    /// this, in milliseconds.
+    pub generator_lag_p99_ms: f64,
+}
+
+/// A table with its figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct FilledTable {
+    /// What its figures are.
+    pub title: String,
+    /// The names of its columns.
+    pub columns: Vec<String>,
+    /// Its rows: their names, and a figure for each column where there was something to measure.
+    pub rows: Vec<(String, Vec<Option<f64>>)>,
+}
+
+/// Runs every step of a chapter on a lab that is up.
+pub async fn run(
+    source: &Source,
+    lab: Arc<Laboratory>,
+    generator: &Generator,
+    seed: u64,
+    pace: Pace,
+    audience: &dyn Audience,
+) -> Result<Findings, LabError> {
+    let mut histories = Histories::default();
+    let streams = add_streams(&source.chapter, &lab.plan(), generator, seed, &mut histories)?;
+    let recorder = generator.recorder().clone();
+    let measured = Measured::new(recorder, lab.events.clone(), streams.clone(), lab.plan(), histories);
+    let up_after = lab.events.clock().now().as_secs_f64();
+    let told = Cell::new(lab.events.count());
+    let chapter = &source.chapter;
+    let counters = counters_of(chapter);
+    let mut run = Run { chapter, lab, generator, streams, audience, measured, seed, pace, told, counters };
+    let mut claims = Vec::new();
+    for step in &source.chapter.step {
+        claims.extend(run.step(step).await?);
+    }
+    let generator_lag_p99_ms = run.measured.generator_lag_p99().as_secs_f64() * 1e3;
+    let tables: Vec<_> = chapter.table.iter().map(|table| run.fill(table)).collect();
+    tables.iter().for_each(|table| audience.hear(Telling::Table(table)));
+    let (histories, offences) = (run.measured.histories.all(), run.measured.histories.offences());
+    offences.iter().for_each(|(history, picture)| audience.hear(Telling::Offence { history, picture }));
+    Ok(Findings { claims, tables, histories, offences, up_after, generator_lag_p99_ms })
+}
+
+impl Run<'_> {
+    fn fill(&self, table: &Table) -> FilledTable {
+        let figure = |row: &String, column: &String| {
+            let (figure, _) = self.measured.evaluate(&table.cell(row, column));
+            figure.filter(|figure| figure.is_finite())
+        };
+        let row = |row: &String| {
+            (row.clone(), table.columns.iter().map(|column| figure(row, column)).collect::<Vec<_>>())
+        };
+        FilledTable {
+            title: table.title.clone(),
+            columns: table.columns.clone(),
+            rows: table.rows.iter().map(row).collect(),
+        }
+    }
+}
+
+/// The counters that a chapter's claims ask for.
+fn counters_of(chapter: &Chapter) -> Vec<Counted> {
+    let claims = chapter.step.iter().flat_map(|step| &step.expect);
+    let texts = claims.map(|claim| claim.measure.as_ref().clone());
+    let texts = texts.chain(chapter.table.iter().flat_map(Table::cells));
+    // Chapters are checked before they run.
+    let expressions: Vec<_> = texts.filter_map(|text| Expression::parse(&text).ok()).collect();
+    let mut counters = Vec::new();
+    for (name, of) in expressions.iter().flat_map(Expression::measures) {
+        if let ("counted", [step, of, counter]) = (name, of) {
+            let counted = Counted { step: step.clone(), of: of.clone(), counter: counter.clone() };
+            if !counters.contains(&counted) {
+                counters.push(counted);
+            }
+        }
+    }
+    counters
+}
+
+fn add_streams(
+    chapter: &Chapter,
+    plan: &Plan,
+    generator: &Generator,
+    seed: u64,
+    histories: &mut Histories,
+) -> Result<IndexMap<String, StreamId>, LabError> {
+    let mut streams = IndexMap::new();
+    let mut users: HashMap<&str, Cookies> = HashMap::new();
+    for (name, traffic) in &chapter.traffic {
+        let mut stream = stream_of(name, traffic, plan, seed)?;
+        let cookies = traffic.users.as_deref().map(|name| users.entry(name).or_default().clone());
+        stream.requests.cookies = cookies;
+        stream.recorded = traffic.history.as_ref().map(|history| recorded(history, histories));
+        let id =
+            generator.add(stream).map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?;
+        streams.insert(name.clone(), id);
+    }
+    Ok(streams)
+}
+
+fn recorded(recording: &Recording, histories: &mut Histories) -> Recorded {
+    let action = match recording.does {
+        Does::Add => RecordedAction::Add { by: recording.by },
+        Does::Put => RecordedAction::Put,
+        Does::Local => RecordedAction::GetLocal,
+        Does::Latest => RecordedAction::GetLatest,
+    };
+    Recorded { log: histories.log(&recording.of), action }
+}
+
+/// A chapter's traffic as the generator sends it. Each has dice of its own, so that adding one
+/// does not change the others.
+pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Result<Stream, LabError> {
+    let usage = |message: String| LabError::Usage(format!("traffic '{name}': {message}"));
+    let target = plan.address_of(traffic.to.as_ref());
+    let target = target.ok_or_else(|| usage(format!("nothing answers at '{}'", traffic.to.as_ref())))?;
+    let count = traffic.keys;
+    let keys = match traffic.draw {
+        Draw::Uniform => Keys::Uniform { count },
+        Draw::Zipf => Keys::Zipf { count, exponent: 1.0 },
+        Draw::Sequence => Keys::Sequence { count },
+    };
+    let mut requests = RequestMix::get(&traffic.path, keys);
+    requests.method =
+        traffic.method.parse().map_err(|_| usage(format!("'{}' is no method", traffic.method)))?;
+    requests.body = traffic.body.clone();
+    requests.headers = traffic.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut stream = Stream::new(name, target, requests);
+    stream.arrivals = match traffic.arrivals {
+        Spacing::Poisson => Arrivals::Poisson,
+        Spacing::Constant => Arrivals::Constant,
+    };
+    stream.timeout = traffic.timeout.0;
+    stream.contains = traffic.contains.clone();
+    stream.seed = name.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    Ok(stream)
+}

@@ -1,0 +1,30 @@
+//! How long is measured: as the chapter says, or shorter, or longer.
+
+use std::time::Duration;
+
+/// How much patience there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// Half as long: for tests.
+    Quick,
+    /// As the chapter says.
+    #[default]
+    Normal,
+    /// Three times as long: for figures to be quoted.
+    Full,
+}
+
+impl Pace {
+    /// Nothing that took longer is cut below this.
+    const SHORTEST: Duration = Duration::from_secs(1);
+
+    /// A length of time at this pace.
+    pub fn of(self, length: Duration) -> Duration {
+        match self {
+            Self::Quick => (length / 2).max(length.min(Self::SHORTEST)),
+            Self::Normal => length,
+            Self::Full => length * 3,
+        }
+    }
+}

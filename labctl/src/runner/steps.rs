@@ -1,0 +1,387 @@
+//! The life of a step: act, wait, warm up, measure, settle, judge.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use history::lost::Final;
+use machine::capacity::Usage;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::measured::StepMeasurement;
+use super::{ClaimResult, Counted, Run, Telling, condition, verdict};
+use crate::chapter::step::{self, Batch, CapacitySearch, LinkEnds, ReadBack, TakeStock, Until};
+use crate::chapter::{Expect, Span, Step};
+use crate::error::LabError;
+use crate::lab::{Act, Happening, counters, http};
+use crate::load::{LiveFigures, Moment, Rate};
+
+/// How often the live figures change.
+const LIVE_EVERY: Duration = Duration::from_millis(200);
+/// A machine that grants this late makes its figures the host's rather than its own.
+const LATE_MAX: Duration = Duration::from_millis(100);
+/// A measurement that the host disturbed is made again, so many times at most.
+const MEASURE_AGAIN_MAX: u32 = 2;
+/// How often it is looked whether something has come about.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// So many good answers after a bad one are a recovery.
+const RECOVERED: usize = 10;
+/// How long a record's last value may take to be read.
+const STOCK_PATIENCE: Duration = Duration::from_secs(3);
+/// Beyond the patience of a request, how long its outcome may take to be written down.
+const SETTLE_MARGIN: Duration = Duration::from_secs(2);
+
+impl Run<'_> {
+    /// Carries out one step, and judges its claims.
+    pub(super) async fn step(&mut self, step: &Step) -> Result<Vec<ClaimResult>, LabError> {
+        let number =
+            1 + self.chapter.step.iter().position(|other| other.name == step.name).unwrap_or_default();
+        let of = self.chapter.step.len();
+        self.audience.hear(Telling::Step { number, of, name: &step.name, say: &step.say });
+        let begun = self.now();
+        let first_event = self.lab.events.count();
+        self.set_rates(step);
+        self.act(step).await?;
+        self.measured.update_plan(self.lab.plan());
+
+        let mut measurement = StepMeasurement { begun, happened: true, ..StepMeasurement::default() };
+        match (&step.capacity, &step.until) {
+            (Some(search), _) => self.search(search, &mut measurement).await?,
+            (None, Some(until)) => self.wait_until(until, first_event, &mut measurement).await,
+            (None, None) if !step.send.is_empty() => {
+                let before = self.counters(&step.name).await;
+                self.send(step, &mut measurement).await;
+                measurement.counted = growth(&before, self.counters(&step.name).await);
+            }
+            (None, None) => self.measure(step, &mut measurement).await,
+        }
+        measurement.final_rates = self.rates_now();
+        if let Some(read) = &step.read {
+            measurement.value = self.read_back(read).await;
+        }
+        self.measured.keep(&step.name, measurement);
+        if let Some(stock) = &step.take_stock {
+            self.take_stock(stock).await;
+        }
+        Ok(self.judge(step))
+    }
+
+    fn set_rates(&self, step: &Step) {
+        for (traffic, rate) in &step.load {
+            let rate = match *rate {
+                step::Rate::Steady(rate) => Rate::Steady(rate),
+                step::Rate::Ramp { from, to, over } => Rate::Ramp { from, to, over: over.0 },
+            };
+            self.generator.set_rate(self.streams[traffic.as_ref()], rate);
+        }
+    }
+
+    async fn act(&self, step: &Step) -> Result<(), LabError> {
+        for act in acts_of(step) {
+            for command in self.lab.act(&act).await? {
+                self.audience.hear(Telling::Did(&command));
+            }
+        }
+        Ok(())
+    }
+
+    async fn search(
+        &self,
+        search: &CapacitySearch,
+        measurement: &mut StepMeasurement,
+    ) -> Result<(), LabError> {
+        let before = self.usages().await;
+        measurement.from = self.now();
+        let (capacities, distrust) = self.search_capacities(search).await?;
+        measurement.to = self.now();
+        self.close(measurement, before).await;
+        measurement.capacities = capacities;
+        measurement.distrust = distrust.or(measurement.distrust.take());
+        Ok(())
+    }
+
+    /// Waits for something to happen; the wait is what is measured.
+    async fn wait_until(&self, until: &Until, first_event: usize, measurement: &mut StepMeasurement) {
+        let before = self.usages().await;
+        measurement.from = measurement.begun;
+        let limit = until.within.0;
+        if let Some((what, wanted)) = condition::happening(until) {
+            let happened =
+                self.watching(&what, limit, self.lab.events.wait_for(first_event, limit, wanted)).await;
+            measurement.happened = happened.is_some();
+            // A balancer stamps its events by its own clock.
+            measurement.to = happened.map_or_else(|| self.now(), |event| event.at.max(measurement.begun));
+        } else if let Some(traffic) = &until.recovered {
+            let what = format!("waiting for {} to be answered again", traffic.as_ref());
+            let recovery = self.recovery(traffic.as_ref(), measurement.begun);
+            let recovered = self.watching(&what, limit, timeout(limit, recovery)).await;
+            measurement.happened = recovered.is_ok();
+            measurement.to = self.now();
+        }
+        self.close(measurement, before).await;
+    }
+
+    /// Waits until a traffic has failed and is answered again.
+    async fn recovery(&self, traffic: &String, since: Moment) {
+        loop {
+            let window = self.measured.window(Some(traffic), since, self.now());
+            if window.is_some_and(|window| window.has_recovered(RECOVERED)) {
+                return;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Sends counted requests, and waits for their answers: that is what is measured.
+    async fn send(&self, step: &Step, measurement: &mut StepMeasurement) {
+        let before = self.usages().await;
+        measurement.from = self.now();
+        let expected = |batch: &Batch| Duration::from_secs_f64(batch.count as f64 / batch.rate);
+        for (traffic, batch) in &step.send {
+            self.generator.send(self.streams[traffic.as_ref()], batch.count, batch.rate);
+        }
+        let limit = step.send.values().map(expected).max().unwrap_or_default() + SETTLE_MARGIN;
+        let sent = async {
+            loop {
+                let all_sent = step.send.iter().all(|(traffic, batch)| {
+                    let window = self.measured.window(Some(traffic.as_ref()), measurement.from, Moment::MAX);
+                    let begun = window.map_or(0, |window| window.requests() + window.unfinished);
+                    begun as u64 >= batch.count
+                });
+                if all_sent {
+                    return;
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        // A generator that cannot send them in time is told of by what is then missing.
+        let _ = self.watching("sending", limit, timeout(limit, sent)).await;
+        measurement.to = self.now();
+        self.close(measurement, before).await;
+        let at_rest = step.send.keys().map(|traffic| self.streams[traffic.as_ref()]);
+        at_rest.for_each(|stream| self.generator.set_rate(stream, Rate::STOPPED));
+        measurement.to = self.now();
+    }
+
+    /// Reads the counters that claims ask for by this step's name.
+    async fn counters(&self, step: &str) -> HashMap<(String, String), f64> {
+        let plan = self.lab.plan();
+        let wanted = self.counters.iter().filter(|counter| counter.step == step);
+        let reading = wanted.map(|Counted { of, counter, .. }| {
+            let addresses = plan.vitals_of(of);
+            async move {
+                let values =
+                    join_all(addresses.into_iter().map(|address| counters::read(address, counter))).await;
+                // A machine that is gone counts nothing; where none is left nothing is known.
+                let sum = values.into_iter().flatten().reduce(|sum, value| sum + value)?;
+                Some(((of.clone(), counter.clone()), sum))
+            }
+        });
+        join_all(reading).await.into_iter().flatten().collect()
+    }
+
+    async fn measure(&self, step: &Step, measurement: &mut StepMeasurement) {
+        let pause = |span: Option<Span>| span.map_or(Duration::ZERO, |span| self.pace.of(span.0));
+        let (warmup, length) = (pause(step.warmup), pause(step.measure));
+        self.watching("warming up", warmup, sleep_until(Instant::now() + warmup)).await;
+        for again in 0..=MEASURE_AGAIN_MAX {
+            let before = self.usages().await;
+            let counters = self.counters(&step.name).await;
+            measurement.from = self.now();
+            self.watching("measuring", length, sleep_until(Instant::now() + length)).await;
+            measurement.to = self.now();
+            measurement.counted = growth(&counters, self.counters(&step.name).await);
+            self.close(measurement, before).await;
+            match &measurement.distrust {
+                Some(reason) if again < MEASURE_AGAIN_MAX => {
+                    self.audience.hear(Telling::Note(&format!("{reason}; measuring again")));
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends a measurement: takes the machines' figures, waits for the last answers, and decides
+    /// whether it can be trusted.
+    async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, (Usage, Duration)>) {
+        let after = self.usages().await;
+        self.settle(measurement.to).await;
+        let windows = self
+            .streams
+            .keys()
+            .filter_map(|traffic| self.measured.window(Some(traffic), measurement.from, measurement.to));
+        let windows = windows.filter(|window| window.requests() > 0 || window.unfinished > 0);
+        let generator = windows.filter_map(|window| window.generator_fell_behind(Duration::ZERO)).next();
+        measurement.distrust = generator.or_else(|| too_late(&after));
+        measurement.usage = before
+            .into_iter()
+            .filter_map(|(machine, (before, _))| Some((machine.clone(), (before, after.get(&machine)?.0))))
+            .collect();
+    }
+
+    async fn usages(&self) -> HashMap<String, (Usage, Duration)> {
+        let machines = self.lab.machines_on();
+        let usages = join_all(machines.iter().map(|name| self.lab.usage(name))).await;
+        machines.into_iter().zip(usages).filter_map(|(name, usage)| Some((name, usage?))).collect()
+    }
+
+    /// Waits until every request that was due before `to` has an outcome.
+    async fn settle(&self, to: Moment) {
+        let patience = self.chapter.traffic.values().map(|traffic| traffic.timeout.0);
+        let limit = patience.max().unwrap_or_default() + SETTLE_MARGIN;
+        let settled = self
+            .watching("waiting for the last answers", limit, self.generator.recorder().settled(to, limit))
+            .await;
+        if let Err(error) = settled {
+            self.audience.hear(Telling::Note(&error.to_string()));
+        }
+    }
+
+    async fn read_back(&self, read: &ReadBack) -> Option<f64> {
+        let address = self.lab.plan().address_of(&format!("{}/dbnode", read.from.as_ref()))?;
+        let path = format!("/kv/{}", read.key);
+        let answer =
+            http::ask(address, hyper::Method::GET, &path, None, Duration::from_secs(5)).await.ok()?;
+        if answer.status == hyper::StatusCode::NOT_FOUND {
+            // To a database, a number that was never added to is 0.
+            return Some(0.0);
+        }
+        std::str::from_utf8(&answer.body).ok()?.trim().parse().ok()
+    }
+
+    /// Reads the last value of every record of a history, from whichever node can say it.
+    async fn take_stock(&mut self, stock: &TakeStock) {
+        let name = stock.history.as_ref();
+        let nodes = self.lab.plan().vitals_of(&format!("{}/dbnode", stock.from.as_ref()));
+        let mut found = Final::new();
+        for key in self.measured.histories.keys(name) {
+            let path = format!("/kv/{}{key}?read=latest", stock.prefix);
+            for node in &nodes {
+                let answer = http::ask(*node, hyper::Method::GET, &path, None, STOCK_PATIENCE).await;
+                let value = match answer {
+                    Ok(answer) if answer.status == hyper::StatusCode::NOT_FOUND => None,
+                    Ok(answer) if answer.status == hyper::StatusCode::OK => {
+                        Some(String::from_utf8_lossy(&answer.body).trim().to_owned())
+                    }
+                    // Another node may know; a record that nobody can read is left out.
+                    _ => continue,
+                };
+                found.insert(key.clone(), value);
+                break;
+            }
+        }
+        self.measured.histories.found(name, found);
+    }
+
+    fn judge(&self, step: &Step) -> Vec<ClaimResult> {
+        let judge = |expect: &Expect| {
+            let (measured, distrust) = self.measured.evaluate(expect.measure.as_ref());
+            let claim = verdict::judge(&step.name, expect, measured, distrust);
+            self.audience.hear(Telling::Claim(&claim));
+            claim
+        };
+        step.expect.iter().map(judge).collect()
+    }
+
+    /// Waits for a future while telling what goes on, and what happens besides.
+    pub(super) async fn watching<T>(
+        &self,
+        doing: &str,
+        limit: Duration,
+        waited_for: impl Future<Output = T>,
+    ) -> T {
+        let deadline = Instant::now() + limit;
+        let mut waited_for = std::pin::pin!(waited_for);
+        loop {
+            let done = tokio::select! {
+                biased;
+                done = &mut waited_for => Some(done),
+                () = tokio::time::sleep(LIVE_EVERY) => None,
+            };
+            self.tell_events();
+            if let Some(done) = done {
+                return done;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let traffics = self.live();
+            self.audience.hear(Telling::Live { doing, left, traffics: &traffics });
+        }
+    }
+
+    fn tell_events(&self) {
+        for event in self.lab.events.since(self.told.get()) {
+            self.told.update(|told| told + 1);
+            // What a step did has been told when it was done.
+            if !matches!(event.what, Happening::Did { .. } | Happening::Link { .. }) {
+                self.audience.hear(Telling::Happened(&event));
+            }
+        }
+    }
+
+    fn live(&self) -> Vec<(&str, LiveFigures)> {
+        let figures = self.streams.iter().map(|(name, stream)| (name.as_str(), self.generator.live(*stream)));
+        figures.filter(|(_, live)| live.offered > 0.0 || live.in_flight > 0).collect()
+    }
+
+    fn rates_now(&self) -> HashMap<String, f64> {
+        self.streams
+            .iter()
+            .map(|(name, stream)| (name.clone(), self.generator.live(*stream).offered))
+            .collect()
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.generator.recorder().now()
+    }
+}
+
+/// By how much counters grew. One that was not there before began at nothing, and so did one that is
+/// lower now: its program was started again.
+fn growth(
+    before: &HashMap<(String, String), f64>,
+    after: HashMap<(String, String), f64>,
+) -> HashMap<(String, String), f64> {
+    let grown = after.into_iter().map(|(name, after)| {
+        let before = before.get(&name).copied().filter(|before| *before <= after).unwrap_or(0.0);
+        (name, after - before)
+    });
+    grown.collect()
+}
+
+/// Why the machines' figures say more about the host than about them, if they do.
+fn too_late(usages: &HashMap<String, (Usage, Duration)>) -> Option<String> {
+    let (machine, (_, late)) = usages.iter().max_by_key(|(_, (_, late))| *late)?;
+    let reason = format!("the host was too busy: {machine} was granted its work {late:.0?} late");
+    (*late > LATE_MAX).then_some(reason)
+}
+
+/// What a step does, in the order in which its verbs are documented.
+fn acts_of(step: &Step) -> Vec<Act> {
+    let named = |name: &toml::Spanned<String>| name.as_ref().clone();
+    let ends = |(from, to): &LinkEnds| (named(from), named(to));
+    let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+    let mut acts = Vec::new();
+    acts.extend(step.kill.iter().map(|name| Act::Kill { name: named(name) }));
+    acts.extend(step.freeze.iter().map(|name| Act::Freeze { name: named(name) }));
+    acts.extend(step.thaw.iter().map(|name| Act::Thaw { name: named(name) }));
+    acts.extend(step.restart.iter().map(|name| Act::Restart { name: named(name) }));
+    acts.extend(step.add.iter().map(|kind| Act::Add { kind: named(kind) }));
+    acts.extend(step.remove.iter().map(|name| Act::Remove { name: named(name) }));
+    acts.extend(step.slow.iter().map(|slow| {
+        let (from, to) = ends(&slow.link);
+        Act::Slow { from, to, by_ms: millis(slow.by) }
+    }));
+    acts.extend(step.cut.iter().map(ends).map(|(from, to)| Act::Cut { from, to }));
+    acts.extend(step.fail.iter().map(ends).map(|(from, to)| Act::Fail { from, to }));
+    acts.extend(step.flap.iter().map(|flap| {
+        let (from, to) = ends(&flap.link);
+        Act::Flap { from, to, every_ms: millis(flap.every) }
+    }));
+    if !step.partition.is_empty() {
+        let groups = step.partition.iter().map(|group| group.iter().map(named).collect());
+        acts.push(Act::Partition { groups: groups.collect() });
+    }
+    acts.extend(step.heal_all.then_some(Act::HealAll));
+    acts.extend(step.heal.iter().map(ends).map(|(from, to)| Act::Heal { from, to }));
+    acts
+}

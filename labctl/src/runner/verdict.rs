@@ -1,0 +1,111 @@
+//! What a measured figure says of a claim. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use serde::Serialize;
+
+use crate::chapter::{Bound, Expect, Expected};
+
+/// A claim, what was measured, and what that says of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClaimResult {
+    /// The step it belongs to.
+    pub step: String,
+    /// The claim.
+    pub claim: String,
+    /// The article's words, where it tests them.
+    pub article: Option<String>,
+    /// What was measured, as written.
+    pub measure: String,
+    /// The figure. `None` when there was nothing to measure.
+    pub measured: Option<f64>,
+    /// What it had to be.
+    pub bound: Bound,
+    /// The unit of both.
+    pub unit: String,
+    /// Whether the sentence was expected to be confirmed or refuted.
+    pub expected: Expected,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is so, or why nothing can be said.
+    pub because: Option<String>,
+}
+
+/// What can be said of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is as expected: a sentence confirmed, or one refuted that was expected to be.
+    Holds,
+    /// The host or the load generator was the bottleneck: nothing can be said.
+    Inconclusive,
+    /// It is not as expected.
+    Fails,
+}
+
+/// Judges one claim. `distrust` says why the measurement says more about the host than about the
+/// servers, if it does.
+pub(super) fn judge(
+    step: &str,
+    expect: &Expect,
+    measured: Option<f64>,
+    distrust: Option<String>,
+) -> ClaimResult {
+    let bound = expect.bound().unwrap_or(Bound { low: f64::NAN, high: f64::NAN });
+    let so = measured.is_some_and(|figure| bound.holds(figure));
+    let known = measured.is_some_and(f64::is_finite);
+    let as_expected = match expect.expected {
+        Expected::Confirm => so,
+        // What could not be measured refutes nothing.
+        Expected::Refute => known && !so,
+    };
+    let (verdict, because) = match (distrust, as_expected) {
+        (Some(reason), _) => (Verdict::Inconclusive, Some(reason)),
+        (None, true) => (Verdict::Holds, expect.because.clone()),
+        (None, false) => (Verdict::Fails, expect.because.clone()),
+    };
+    ClaimResult {
+        step: step.to_owned(),
+        claim: expect.claim.clone(),
+        article: expect.article.clone(),
+        measure: expect.measure.as_ref().clone(),
+        measured: measured.filter(|figure| figure.is_finite()),
+        bound,
+        unit: expect.unit.clone(),
+        expected: expect.expected,
+        verdict,
+        because,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(expected: Expected, measured: Option<f64>, distrust: Option<&str>) -> Verdict {
+        let text = "claim = 'c'\nmeasure = 'm(s)'\nat-most = 10";
+        let expect = Expect { expected, ..toml::from_str(text).unwrap() };
+        judge("s", &expect, measured, distrust.map(str::to_owned)).verdict
+    }
+
+    #[test]
+    fn a_figure_within_bounds_confirms_and_one_outside_refutes() {
+        assert_eq!(verdict(Expected::Confirm, Some(9.0), None), Verdict::Holds);
+        assert_eq!(verdict(Expected::Confirm, Some(11.0), None), Verdict::Fails);
+        assert_eq!(verdict(Expected::Refute, Some(11.0), None), Verdict::Holds);
+        assert_eq!(verdict(Expected::Refute, Some(9.0), None), Verdict::Fails);
+    }
+
+    #[test]
+    fn nothing_measured_neither_confirms_nor_refutes() {
+        for nothing in [None, Some(f64::NAN)] {
+            assert_eq!(verdict(Expected::Confirm, nothing, None), Verdict::Fails);
+            assert_eq!(verdict(Expected::Refute, nothing, None), Verdict::Fails);
+        }
+    }
+
+    #[test]
+    fn a_measurement_that_is_not_trusted_is_not_judged() {
+        assert_eq!(verdict(Expected::Confirm, Some(9.0), Some("busy")), Verdict::Inconclusive);
+        assert_eq!(verdict(Expected::Confirm, Some(11.0), Some("busy")), Verdict::Inconclusive);
+    }
+}

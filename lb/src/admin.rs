@@ -1,0 +1,258 @@
+//! The admin interface: see, add, drain and remove upstreams while requests flow.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::sse::{KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch};
+use axum::{Json, Router};
+use futures_util::{Stream, StreamExt, stream};
+use machine::vitals::Vitals;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin_guard::Guard;
+use crate::choose::Policy;
+use crate::events::{Event, unix_ms};
+use crate::proxy::Fleet;
+use crate::upstream::table::{Report, Snapshot};
+use crate::upstream::{Address, AddressError, Upstream, WEIGHT_MAX, slow_start};
+
+/// The largest body that is read.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What the interface works on.
+#[derive(Debug)]
+pub struct Admin {
+    /// The upstreams and their checks.
+    pub fleet: Fleet,
+    /// Whose turn it is.
+    pub policy: Arc<Policy>,
+    /// How long an upstream that is removed may finish what it has.
+    pub drain_timeout: Duration,
+    /// Ends the streams of events.
+    pub stop: CancellationToken,
+}
+
+/// The interface, for those whom the guard lets in.
+pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard) -> Router {
+    Router::new()
+        .route("/upstreams", get(list).post(add))
+        .route("/upstreams/{name}", patch(change).delete(remove))
+        .route("/policy", get(policy))
+        .route("/events", get(events))
+        .with_state(admin)
+        .merge(vitals.routes())
+        .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let allowed = guard.check(request.headers());
+            async move {
+                match allowed {
+                    Ok(()) => next.run(request).await,
+                    Err((status, detail)) => problem(status, "not_allowed", detail).into_response(),
+                }
+            }
+        }))
+}
+
+async fn list(State(admin): State<Arc<Admin>>) -> Json<Vec<Value>> {
+    let snapshot = admin.fleet.table.snapshot();
+    Json(admin.fleet.table.report().iter().map(|report| describe(report, &snapshot, &admin.policy)).collect())
+}
+
+fn describe(report: &Report, snapshot: &Snapshot, policy: &Policy) -> Value {
+    let upstream = &report.upstream;
+    let check = report.last_check.as_ref().map(|check| {
+        json!({
+            "passed": check.result.is_ok(),
+            "detail": check.result.as_ref().err().map(|fault| &fault.detail),
+            "unix_ms": unix_ms(check.at),
+        })
+    });
+    let is_it = |other: &Arc<Upstream>| other.id == upstream.id;
+    let candidate = snapshot.pool.candidates().iter().find(|candidate| is_it(&candidate.upstream));
+    json!({
+        "name": upstream.name,
+        "address": upstream.address,
+        "state": report.state,
+        "breaker": report.breaker.label(),
+        "in_rotation": candidate.is_some(),
+        "next": policy.foresee(&snapshot.pool).is_some_and(is_it),
+        "weight": report.weight,
+        // Below its weight while it starts slowly, 0 while it is out.
+        "effective_weight":
+            candidate.map_or(0.0, |candidate| f64::from(candidate.share) / f64::from(slow_start::STEPS)),
+        "in_flight": upstream.in_flight(),
+        "requests": upstream.requests(),
+        "failed": upstream.failed(),
+        "ejections": upstream.ejections(),
+        "last_check": check,
+    })
+}
+
+/// How the next requests will be spread. The order is that of the turns from the next one on; a
+/// long one is cut.
+async fn policy(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    const ORDER_MAX: usize = 100;
+    let (snapshot, policy) = (admin.fleet.table.snapshot(), &admin.policy);
+    Json(json!({
+        "policy": policy.name(),
+        "turns_taken": policy.turns_taken(),
+        "next": policy.foresee(&snapshot.pool).map(|upstream| &upstream.name),
+        "order": snapshot.pool.order_from(policy.turns_taken()).take(ORDER_MAX).collect::<Vec<_>>(),
+        "panic": snapshot.panic,
+    }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newcomer {
+    name: String,
+    address: String,
+    #[serde(default = "one")]
+    weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+async fn add(
+    State(admin): State<Arc<Admin>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let newcomer: Newcomer = parse(body)?;
+    let address = Address::new(&newcomer.name, &newcomer.address)
+        .and_then(|address| address.weighing(newcomer.weight))
+        .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", error))?;
+    admin.fleet.join(address).map_err(|error| problem(StatusCode::CONFLICT, "name_taken", error))?;
+    let added = json!({ "name": newcomer.name, "address": newcomer.address });
+    Ok((StatusCode::CREATED, Json(added)).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    drain: Option<bool>,
+    weight: Option<u32>,
+}
+
+async fn change(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let wish: Wish = parse(body)?;
+    let mut done = json!({ "name": name });
+    match wish {
+        Wish { drain: None, weight: None } => {
+            return Err(problem(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "the body: 'drain' or 'weight', please",
+            ));
+        }
+        Wish { weight: Some(weight), .. } if !(1..=WEIGHT_MAX).contains(&weight) => {
+            return Err(problem(StatusCode::BAD_REQUEST, "bad_request", AddressError::Weight));
+        }
+        Wish { drain, weight } => {
+            if let Some(weight) = weight {
+                admin.fleet.table.set_weight(&name, weight).ok_or_else(|| unknown(&name))?;
+                done["weight"] = weight.into();
+            }
+            if let Some(drain) = drain {
+                admin.fleet.table.set_draining(&name, drain).ok_or_else(|| unknown(&name))?;
+                done["drain"] = drain.into();
+            }
+        }
+    }
+    Ok(Json(done).into_response())
+}
+
+async fn remove(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Response, Problem> {
+    let (table, limit, called) = (Arc::clone(&admin.fleet.table), admin.drain_timeout, name.clone());
+    // A task of its own: it goes on when whoever asked for it does not wait.
+    let removing = tokio::spawn(async move { table.drain_and_remove(&called, limit).await });
+    let drained = removing.await.expect("removing does not panic and is not aborted");
+    let drained = drained.ok_or_else(|| unknown(&name))?;
+    Ok(Json(json!({ "name": name, "drained": drained })).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+struct EventsQuery {
+    #[serde(default)]
+    after: u64,
+    format: Option<Format>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+    Sse,
+}
+
+async fn events(State(admin): State<Arc<Admin>>, Query(query): Query<EventsQuery>) -> Response {
+    if let Some(Format::Json) = query.format {
+        return Json(admin.fleet.events.after(query.after)).into_response();
+    }
+    let end = admin.stop.clone().cancelled_owned();
+    Sse::new(follow(&admin, query.after).take_until(end)).keep_alive(KeepAlive::default()).into_response()
+}
+
+fn follow(
+    admin: &Admin,
+    after: u64,
+) -> impl Stream<Item = Result<axum::response::sse::Event, Infallible>> + use<> {
+    let (past, to_come) = admin.fleet.events.follow(after);
+    // One who is a thousand events behind misses some; the numbers show it.
+    let to_come = BroadcastStream::new(to_come).filter_map(async |event| event.ok());
+    stream::iter(past).chain(to_come).map(|event: Event| {
+        let data = serde_json::to_string(&event).expect("an event always serializes");
+        Ok(axum::response::sse::Event::default()
+            .event(event.happening.label())
+            .id(event.seq.to_string())
+            .data(data))
+    })
+}
+
+/// Whatever content type it is said to have: `curl -d` says none that fits, and the guard keeps
+/// out the web pages that would make use of it.
+fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+    let bytes =
+        body.map_err(|rejection| problem(rejection.status(), "bad_request", rejection.body_text()))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", format!("the body: {error}")))
+}
+
+fn unknown(name: &str) -> Problem {
+    problem(StatusCode::NOT_FOUND, "unknown_upstream", format!("no upstream is called '{name}'"))
+}
+
+/// Why something was not done.
+struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+fn problem(status: StatusCode, code: &'static str, detail: impl ToString) -> Problem {
+    Problem { status, code, detail: detail.to_string() }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.code, "detail": self.detail }))).into_response()
+    }
+}

@@ -1,0 +1,118 @@
+//! Who may use the admin interface.
+//!
+//! A web page in somebody's browser reaches loopback too, under a name of its own that resolves
+//! to it (DNS rebinding), and may send requests to loopback's own name (request forgery). So the
+//! `Host` header must be loopback's or the address that was bound, a page of another origin gets
+//! nothing, and where others can reach the interface a token is asked for.
+#![deny(clippy::disallowed_methods)]
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, StatusCode};
+
+/// Decides who gets in.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// Where the interface listens.
+    pub address: SocketAddr,
+    /// What it asks for, if anything.
+    pub token: Option<String>,
+}
+
+/// Why somebody does not get in: a status and a sentence.
+pub type Rejection = (StatusCode, &'static str);
+
+impl Guard {
+    /// Looks at a request's headers.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        if !self.is_our_host(headers) {
+            return Err((StatusCode::FORBIDDEN, "the Host header is neither loopback nor the bound address"));
+        }
+        if is_sent_by_another_page(headers) {
+            return Err((StatusCode::FORBIDDEN, "sent by a web page of another origin"));
+        }
+        match &self.token {
+            Some(token) if !has_token(headers, token) => {
+                Err((StatusCode::UNAUTHORIZED, "send 'Authorization: Bearer TOKEN'"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_our_host(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        let Some(host) = host else { return false };
+        let name = host.host().trim_start_matches('[').trim_end_matches(']');
+        let ours = self.address.ip();
+        match name.parse::<IpAddr>() {
+            // Bound to all addresses, any address is ours; a rebound host is never an address.
+            Ok(ip) => ip.is_loopback() || ip == ours || ours.is_unspecified(),
+            // Among containers it is spoken to by name, and protected by its token.
+            Err(_) => name.eq_ignore_ascii_case("localhost") || !ours.is_loopback(),
+        }
+    }
+}
+
+/// Browsers say which page sends a request that may change something; programs say nothing.
+fn is_sent_by_another_page(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).map_or(&b""[..], |host| host.as_bytes());
+    headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))
+}
+
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
+    matches!(given, Some((scheme, given))
+        if scheme.eq_ignore_ascii_case(b"bearer ") && takes_constant_time_to_equal(given, token.as_bytes()))
+}
+
+/// How long it takes tells nothing about how much of it is right, only about its length.
+fn takes_constant_time_to_equal(given: &[u8], expected: &[u8]) -> bool {
+    let different = given.iter().zip(expected).fold(0, |bits, (a, b)| bits | std::hint::black_box(a ^ b));
+    given.len() == expected.len() && different == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(address: &str, token: Option<&str>, headers: &[(&'static str, &str)]) -> u16 {
+        let guard = Guard { address: address.parse().unwrap(), token: token.map(str::to_owned) };
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        guard.check(&headers.collect()).map_or_else(|(status, _)| status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn loopback_speaks_to_loopback() {
+        for host in ["127.0.0.1:8081", "localhost:8081", "LOCALHOST", "[::1]:8081"] {
+            assert_eq!(status("127.0.0.1:8081", None, &[("host", host)]), 200, "{host}");
+        }
+        for host in ["evil.example", "evil.example:8081", "10.0.0.1:8081", ""] {
+            assert_eq!(status("127.0.0.1:8081", None, &[("host", host)]), 403, "{host}");
+        }
+        assert_eq!(status("127.0.0.1:8081", None, &[]), 403);
+    }
+
+    #[test]
+    fn pages_of_other_origins_get_nothing() {
+        let from = |origin| status("127.0.0.1:1", None, &[("host", "127.0.0.1:1"), ("origin", origin)]);
+        assert_eq!(from("http://127.0.0.1:1"), 200);
+        for other in ["http://evil.example", "http://127.0.0.1:2", "null", ""] {
+            assert_eq!(from(other), 403, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_asked_for_and_compared() {
+        let with = |token: &str| {
+            status("10.0.0.1:1", Some("secret"), &[("host", "10.0.0.1"), ("authorization", token)])
+        };
+        assert_eq!(with("Bearer secret"), 200);
+        assert_eq!(with("bearer secret"), 200);
+        for wrong in ["Bearer secre", "Bearer secrets", "Bearer", "secret", "Basic secret", ""] {
+            assert_eq!(with(wrong), 401, "{wrong}");
+        }
+        assert_eq!(status("10.0.0.1:1", Some("secret"), &[("host", "10.0.0.1")]), 401);
+    }
+}

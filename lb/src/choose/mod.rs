@@ -1,0 +1,249 @@
+//! Which upstream takes the next request.
+//!
+//! A policy is asked with the [`Pool`](crate::choose::Pool) of upstreams that may take one: up, and not draining. It
+//! knows nothing of connections, health or headers. Those that a request has tried already are
+//! passed over.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+
+use crate::upstream::Upstream;
+
+/// The one with the fewest requests in flight ◇.
+pub mod least_busy;
+/// One after the other ◇.
+pub mod round_robin;
+/// The same one again, by a signed cookie ◇.
+pub mod sticky;
+/// The less busy of two drawn by lot ◇.
+pub mod two_choices;
+/// In which order upstreams of different weights take turns ◇.
+pub mod weights;
+
+use round_robin::RoundRobin;
+
+/// A policy, as it is called on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyName {
+    /// One after the other, in exact rotation, as often as their weights say.
+    RoundRobin,
+    /// The one with the fewest requests in flight for its weight; among equals, one after the other.
+    LeastBusy,
+    /// The less busy of two drawn by lot.
+    TwoChoices,
+    /// The one that a client had before, by a signed cookie; a new client's, one after the other.
+    Sticky,
+}
+
+/// Who may take a request, and in which order they take turns.
+#[derive(Debug, Default)]
+pub struct Pool {
+    candidates: Vec<Candidate>,
+    /// Indices of candidates, each as often as its share says.
+    turns: Vec<u32>,
+}
+
+/// One that may take a request.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Who.
+    pub upstream: Arc<Upstream>,
+    /// Its part of the requests, relative to that of the others; at least 1.
+    pub share: u32,
+}
+
+/// How busy a candidate is, for its share.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Requests in flight.
+    pub in_flight: u64,
+    /// Its share.
+    pub share: u32,
+}
+
+/// The upstreams that a request has been to, or tried in vain to get into.
+#[derive(Debug, Default)]
+pub struct Tried(Vec<u64>);
+
+/// A policy at work, shared by all threads.
+#[derive(Debug)]
+pub struct Policy {
+    name: PolicyName,
+    rotation: RoundRobin,
+}
+
+impl Policy {
+    /// The policy of this name, with nothing chosen yet.
+    pub fn named(name: PolicyName) -> Self {
+        Self { name, rotation: RoundRobin::default() }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> PolicyName {
+        self.name
+    }
+
+    /// The upstream that takes the next request; none when there are none left to try. `dice` is
+    /// asked for 64 random bits when the policy draws lots.
+    pub fn choose<'a>(
+        &self,
+        pool: &'a Pool,
+        tried: &Tried,
+        dice: impl FnOnce() -> u64,
+    ) -> Option<&'a Arc<Upstream>> {
+        let skip = |index: usize| tried.contains(pool.candidates[index].upstream.id);
+        let load = |index: usize| pool.candidates[index].load();
+        let index = match self.name {
+            PolicyName::RoundRobin | PolicyName::Sticky => self.rotation.next(&pool.turns, skip),
+            PolicyName::LeastBusy => least_busy::choose(self.rotation.take_turn(), &pool.turns, skip, load),
+            PolicyName::TwoChoices => two_choices::choose(dice(), pool.candidates.len(), skip, load),
+        }?;
+        Some(&pool.candidates[index].upstream)
+    }
+
+    /// Whose turn it would be now, without taking it; none when that is drawn by lot.
+    pub fn foresee<'a>(&self, pool: &'a Pool) -> Option<&'a Arc<Upstream>> {
+        let turn = self.rotation.turns_taken();
+        let nobody = |_| false;
+        let index = match self.name {
+            PolicyName::RoundRobin | PolicyName::Sticky => round_robin::at(turn, &pool.turns, nobody),
+            PolicyName::LeastBusy => {
+                least_busy::choose(turn, &pool.turns, nobody, |index| pool.candidates[index].load())
+            }
+            PolicyName::TwoChoices => None,
+        }?;
+        Some(&pool.candidates[index].upstream)
+    }
+
+    /// Turns taken since the start, over all threads.
+    pub fn turns_taken(&self) -> u64 {
+        self.rotation.turns_taken()
+    }
+}
+
+impl Pool {
+    /// Those who may take a request. Their order is that of their turns.
+    pub fn new(candidates: Vec<Candidate>) -> Self {
+        let shares: Vec<u32> = candidates.iter().map(|candidate| candidate.share).collect();
+        Self { turns: weights::rotation(&shares), candidates }
+    }
+
+    /// Who they are.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// In which order they take turns, beginning with this one: names, each as often as its share
+    /// says.
+    pub fn order_from(&self, turn: u64) -> impl Iterator<Item = &str> {
+        round_robin::from(turn, &self.turns).map(|index| self.candidates[index].upstream.name.as_str())
+    }
+
+    /// The one that a client's cookie names, if it may take a request.
+    pub fn pinned(&self, token: &sticky::Token) -> Option<&Arc<Upstream>> {
+        let names = |candidate: &&Candidate| {
+            candidate.upstream.pin.as_ref().is_some_and(|pin| pin.token.equals(token))
+        };
+        self.candidates.iter().find(names).map(|candidate| &candidate.upstream)
+    }
+}
+
+impl Candidate {
+    fn load(&self) -> Load {
+        Load { in_flight: self.upstream.in_flight(), share: self.share }
+    }
+}
+
+impl Load {
+    /// Less is less busy: requests in flight ÷ share, without dividing.
+    fn compare(self, other: Self) -> Ordering {
+        let product = |load: Self, by: Self| u128::from(load.in_flight) * u128::from(by.share);
+        product(self, other).cmp(&product(other, self))
+    }
+}
+
+impl Tried {
+    /// Notes one that is not to be chosen again for this request.
+    pub fn note(&mut self, upstream: u64) {
+        self.0.push(upstream);
+    }
+
+    /// Whether it is not to be chosen again.
+    pub fn contains(&self, upstream: u64) -> bool {
+        self.0.contains(&upstream)
+    }
+
+    /// How many have been noted.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets all but the first so many.
+    pub fn keep_first(&mut self, count: usize) {
+        self.0.truncate(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Address, Upstream};
+
+    fn pool(shares: &[u32]) -> Pool {
+        let candidate = |(index, share): (usize, &u32)| {
+            let address = Address::new(&format!("web-{}", index + 1), "h:80").unwrap();
+            Candidate { upstream: Arc::new(Upstream::new(index as u64 + 1, address)), share: *share }
+        };
+        Pool::new(shares.iter().enumerate().map(candidate).collect())
+    }
+
+    fn choose(policy: &Policy, pool: &Pool, tried: &Tried) -> Option<u64> {
+        policy.choose(pool, tried, || 7).map(|upstream| upstream.id)
+    }
+
+    #[test]
+    fn no_policy_chooses_whom_a_request_has_tried() {
+        let pool = pool(&[1, 1, 1]);
+        for name in PolicyName::value_variants() {
+            let (policy, mut tried) = (Policy::named(*name), Tried::default());
+            let mut chosen = Vec::new();
+            while let Some(upstream) = choose(&policy, &pool, &tried) {
+                chosen.push(upstream);
+                tried.note(upstream);
+            }
+            chosen.sort_unstable();
+            assert_eq!(chosen, [1, 2, 3], "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_foreseen_is_what_is_chosen() {
+        let pool = pool(&[3, 1, 2]);
+        for name in [PolicyName::RoundRobin, PolicyName::LeastBusy, PolicyName::Sticky] {
+            let policy = Policy::named(name);
+            for _ in 0..20 {
+                let foreseen = policy.foresee(&pool).unwrap().id;
+                assert_eq!(choose(&policy, &pool, &Tried::default()), Some(foreseen), "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_least_busy_is_so_for_its_share() {
+        let (policy, pool) = (Policy::named(PolicyName::LeastBusy), pool(&[2, 1]));
+        let mut in_flight: Vec<_> = (0..30)
+            .map(|_| policy.choose(&pool, &Tried::default(), || 0).unwrap().enter().unwrap())
+            .collect();
+        let of = |index: usize| pool.candidates[index].upstream.in_flight();
+        assert_eq!((of(0), of(1)), (20, 10));
+        // The second one finishes everything: the next ten are its own.
+        in_flight.retain(|request| request.upstream.id == 1);
+        for _ in 0..10 {
+            in_flight.push(policy.choose(&pool, &Tried::default(), || 0).unwrap().enter().unwrap());
+        }
+        assert_eq!((of(0), of(1)), (20, 10));
+    }
+}

@@ -1,0 +1,443 @@
+//! The command line as written ([`Args`]), and as used ([`Config`]).
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum, value_parser};
+use http::uri::PathAndQuery;
+use machine::startup::StartupArgs;
+
+use crate::choose::PolicyName;
+use crate::choose::sticky::Key;
+use crate::tolerance::{Tolerance, ToleranceArgs};
+use crate::upstream::health::Rules;
+use crate::upstream::{Address, AddressError};
+
+/// hyper's smallest buffer, and so the smallest limit of a head.
+const HEADER_BYTES_MIN: u64 = 8 * 1024;
+
+/// A load balancer for HTTP/1.1.
+///
+/// It spreads requests over healthy upstreams, in exact rotation or by another policy. Upstreams given here count as up
+/// until their checks say otherwise; upstreams added later through the admin interface join after
+/// their first successful check.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "lb",
+    version,
+    after_help = "Example: lb --upstream web-1=127.0.0.1:9001 --upstream web-2=127.0.0.1:9002"
+)]
+pub struct Args {
+    /// Where clients come in.
+    #[arg(long, env = "LB_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// A server to pass requests to; repeat for each one. `;weight=3` gives it three times the share
+    /// of one without. In the environment, separate them by commas.
+    #[arg(
+        long = "upstream",
+        env = "LB_UPSTREAM",
+        value_name = "NAME=HOST:PORT[;weight=N]",
+        value_delimiter = ','
+    )]
+    pub upstreams: Vec<Address>,
+
+    /// Which upstream takes the next request.
+    #[arg(long, env = "LB_POLICY", value_enum, default_value_t = PolicyName::RoundRobin)]
+    pub policy: PolicyName,
+
+    /// A file with the secret that sticky cookies are signed with, at least 16 bytes: the same for
+    /// all balancers that share clients [default: a random one, which ends with the process].
+    #[arg(long, env = "LB_STICKY_SECRET_FILE", value_name = "FILE")]
+    pub sticky_secret_file: Option<PathBuf>,
+
+    /// Whether upstreams are checked. Without checks all of them always count as up.
+    #[arg(long, env = "LB_HEALTH", value_enum, default_value_t = Switch::On)]
+    pub health: Switch,
+
+    /// What a check asks for with GET; any 2xx passes.
+    #[arg(long, env = "LB_HEALTH_PATH", default_value = "/healthz", value_name = "PATH")]
+    pub health_path: PathAndQuery,
+
+    /// From the start of one check of an upstream to the start of the next.
+    #[arg(long, env = "LB_HEALTH_INTERVAL", default_value = "1s", value_name = "DURATION")]
+    pub health_interval: humantime::Duration,
+
+    /// A check that takes longer has failed.
+    #[arg(long, env = "LB_HEALTH_TIMEOUT", default_value = "500ms", value_name = "DURATION")]
+    pub health_timeout: humantime::Duration,
+
+    /// How many checks in a row must fail before an upstream is taken out.
+    #[arg(long, env = "LB_FALL", default_value_t = 3, value_name = "CHECKS", value_parser = value_parser!(u32).range(1..))]
+    pub fall: u32,
+
+    /// How many checks in a row must pass before it is taken back.
+    #[arg(long, env = "LB_RISE", default_value_t = 2, value_name = "CHECKS", value_parser = value_parser!(u32).range(1..))]
+    pub rise: u32,
+
+    /// How long opening a connection to an upstream may take.
+    #[arg(long, env = "LB_CONNECT_TIMEOUT", default_value = "1s", value_name = "DURATION")]
+    pub connect_timeout: humantime::Duration,
+
+    /// How long upstreams may take to begin an answer, all tries together, from the moment the
+    /// first has the whole request.
+    #[arg(long, env = "LB_REQUEST_TIMEOUT", default_value = "30s", value_name = "DURATION")]
+    pub request_timeout: humantime::Duration,
+
+    /// How long one upstream may take to begin its answer; a retry begins anew [default: that of
+    /// --request-timeout].
+    #[arg(long, env = "LB_TRY_TIMEOUT", value_name = "DURATION")]
+    pub try_timeout: Option<humantime::Duration>,
+
+    /// How long a client may take to send a request's headers, and at most between two pieces of
+    /// its body.
+    #[arg(long, env = "LB_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION")]
+    pub header_timeout: humantime::Duration,
+
+    /// How long a client's connection may be quiet between two requests, or an answer's body not
+    /// move at all.
+    #[arg(long, env = "LB_IDLE_TIMEOUT", default_value = "60s", value_name = "DURATION")]
+    pub idle_timeout: humantime::Duration,
+
+    /// How long an unused connection to an upstream is kept. Keep it below the upstream's own
+    /// keep-alive time.
+    #[arg(long, env = "LB_UPSTREAM_IDLE_TIMEOUT", default_value = "4s", value_name = "DURATION")]
+    pub upstream_idle_timeout: humantime::Duration,
+
+    /// The largest request line and headers that are let through; at least 8KiB.
+    #[arg(long, env = "LB_MAX_HEADER_BYTES", default_value = "64KiB", value_name = "SIZE")]
+    pub max_header_bytes: ByteSize,
+
+    /// The largest request body that is let through; 0 for no limit.
+    #[arg(long, env = "LB_MAX_BODY_BYTES", default_value = "1GiB", value_name = "SIZE")]
+    pub max_body_bytes: ByteSize,
+
+    /// How many clients' connections may be open at a time; whoever comes on top is answered 503 at
+    /// once.
+    #[arg(long, env = "LB_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Where the admin interface listens.
+    #[arg(long, env = "LB_ADMIN", default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
+    pub admin: SocketAddr,
+
+    /// A file with the token that the admin interface asks for. Required when it listens on an
+    /// address that others can reach.
+    #[arg(long, env = "LB_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// Threads that pass requests on [default: the number of cores].
+    #[arg(long, env = "LB_THREADS", value_name = "THREADS", value_parser = value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// Flags for when upstreams fail.
+    #[command(flatten)]
+    pub tolerance: ToleranceArgs,
+
+    /// Flags that every part has.
+    #[command(flatten)]
+    pub startup: StartupArgs,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// How a balancer is to behave; checked, with no missing pieces.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients come in.
+    pub listen: SocketAddr,
+    /// The upstreams known at the start.
+    pub upstreams: Vec<Address>,
+    /// Which upstream takes the next request.
+    pub policy: PolicyName,
+    /// What clients are bound to upstreams with, if the policy is to bind them.
+    pub sticky: Option<Key>,
+    /// What is done when upstreams fail.
+    pub tolerance: Tolerance,
+    /// How upstreams are checked, if they are.
+    pub health: Option<Checks>,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How large things may be, and how many.
+    pub limits: Limits,
+    /// The admin interface.
+    pub admin: AdminConfig,
+    /// Threads that pass requests on.
+    pub threads: usize,
+    /// From the moment the door is closed to the moment the last requests are cut.
+    pub drain_timeout: Duration,
+}
+
+/// How upstreams are checked.
+#[derive(Debug, Clone)]
+pub struct Checks {
+    /// What is asked for with GET.
+    pub path: PathAndQuery,
+    /// From the start of one check to the start of the next.
+    pub interval: Duration,
+    /// A check that takes longer has failed.
+    pub timeout: Duration,
+    /// How many results in a row change an upstream's state.
+    pub rules: Rules,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Opening a connection to an upstream.
+    pub connect: Duration,
+    /// From the end of a request to the head of its answer, all tries together.
+    pub request: Duration,
+    /// The same for one try.
+    pub attempt: Duration,
+    /// A client's headers, and the time between two pieces of its body.
+    pub header: Duration,
+    /// A client's connection between requests, and between two pieces of an answer.
+    pub idle: Duration,
+    /// An unused connection to an upstream.
+    pub upstream_idle: Duration,
+}
+
+/// How large things may be, and how many.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a request line with its headers.
+    pub header_bytes: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: u64,
+    /// Clients' connections open at a time, over all threads.
+    pub connections: usize,
+}
+
+/// The admin interface.
+#[derive(Debug, Clone)]
+pub struct AdminConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What it asks for, when it asks for anything.
+    pub token: Option<String>,
+}
+
+impl Config {
+    /// What the flags mean together. The error names the flag, and exits with code 2.
+    pub fn check(args: Args) -> Result<Self, clap::Error> {
+        let mut names = HashSet::new();
+        if let Some(twice) = args.upstreams.iter().find(|upstream| !names.insert(&upstream.name)) {
+            return Err(wrong(format!("--upstream: '{}' is given twice", twice.name)));
+        }
+        let checks = Checks {
+            interval: positive("--health-interval", args.health_interval)?,
+            timeout: positive("--health-timeout", args.health_timeout)?,
+            rules: Rules { fall: args.fall, rise: args.rise },
+            path: args.health_path,
+        };
+        if !checks.path.as_str().starts_with('/') {
+            return Err(wrong(format!("--health-path: '{}' does not start with '/'", checks.path)));
+        }
+        let request = positive("--request-timeout", args.request_timeout)?;
+        let timeouts = Timeouts {
+            connect: positive("--connect-timeout", args.connect_timeout)?,
+            request,
+            attempt: args.try_timeout.map_or(Ok(request), |limit| positive("--try-timeout", limit))?,
+            header: positive("--header-timeout", args.header_timeout)?,
+            idle: positive("--idle-timeout", args.idle_timeout)?,
+            upstream_idle: positive("--upstream-idle-timeout", args.upstream_idle_timeout)?,
+        };
+        let limits = Limits {
+            header_bytes: header_bytes(args.max_header_bytes)?,
+            body_bytes: match args.max_body_bytes.as_u64() {
+                0 => u64::MAX,
+                bytes => bytes,
+            },
+            connections: args.max_connections as usize,
+        };
+        Ok(Self {
+            listen: args.listen,
+            upstreams: args.upstreams,
+            policy: args.policy,
+            sticky: sticky(args.policy, args.sticky_secret_file)?,
+            tolerance: args.tolerance.into(),
+            health: (args.health == Switch::On).then_some(checks),
+            timeouts,
+            limits,
+            admin: admin(args.admin, args.admin_token_file)?,
+            threads: args.threads.map_or_else(cores, usize::from),
+            drain_timeout: args.startup.drain_timeout.into(),
+        })
+    }
+}
+
+impl std::str::FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (name, address) = text.split_once('=').ok_or(AddressError::Shape)?;
+        let Some((address, weight)) = address.split_once(';') else { return Self::new(name, address) };
+        let weight = weight.strip_prefix("weight=").ok_or(AddressError::Shape)?;
+        Self::new(name, address)?.weighing(weight.parse().map_err(|_| AddressError::Weight)?)
+    }
+}
+
+/// A secret shorter than this can be guessed.
+const SECRET_BYTES_MIN: usize = 16;
+
+fn sticky(policy: PolicyName, secret_file: Option<PathBuf>) -> Result<Option<Key>, clap::Error> {
+    if policy != PolicyName::Sticky {
+        return Ok(None);
+    }
+    let Some(path) = secret_file else {
+        return Ok(Some(Key::new(&rand::random::<[u8; 32]>())));
+    };
+    let secret = read("--sticky-secret-file", &path)?;
+    if secret.len() < SECRET_BYTES_MIN {
+        let name = path.display();
+        return Err(wrong(format!("--sticky-secret-file: {name} has fewer than {SECRET_BYTES_MIN} bytes")));
+    }
+    Ok(Some(Key::new(secret.as_bytes())))
+}
+
+/// The text in a file, without the white space around it.
+fn read(flag: &str, path: &Path) -> Result<String, clap::Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| wrong(format!("{flag}: cannot read {}: {error}", path.display())))?;
+    Ok(text.trim().to_owned())
+}
+
+fn admin(listen: SocketAddr, token_file: Option<PathBuf>) -> Result<AdminConfig, clap::Error> {
+    let Some(path) = token_file else {
+        if listen.ip().is_loopback() {
+            return Ok(AdminConfig { listen, token: None });
+        }
+        return Err(wrong(format!(
+            "--admin: {listen} can be reached by others; give --admin-token-file, or a loopback address"
+        )));
+    };
+    let token = read("--admin-token-file", &path)?;
+    if token.is_empty() {
+        return Err(wrong(format!("--admin-token-file: {} is empty", path.display())));
+    }
+    Ok(AdminConfig { listen, token: Some(token) })
+}
+
+fn header_bytes(size: ByteSize) -> Result<usize, clap::Error> {
+    match usize::try_from(size.as_u64()) {
+        Ok(bytes) if (HEADER_BYTES_MIN..=ByteSize::mib(16).as_u64()).contains(&size.as_u64()) => Ok(bytes),
+        _ => Err(wrong(format!("--max-header-bytes: {size} is not between 8 KiB and 16 MiB"))),
+    }
+}
+
+fn positive(flag: &str, duration: humantime::Duration) -> Result<Duration, clap::Error> {
+    match Duration::from(duration) {
+        Duration::ZERO => Err(wrong(format!("{flag}: must be longer than nothing"))),
+        duration if duration > DURATION_MAX => Err(wrong(format!("{flag}: must not exceed one day"))),
+        duration => Ok(duration),
+    }
+}
+
+/// Beyond any use, and far from overflowing a clock.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn wrong(message: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, message).format(&mut Args::command())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(flags: &[&str]) -> Result<Config, String> {
+        let args = Args::try_parse_from([&["lb"], flags].concat()).map_err(|error| error.to_string())?;
+        Config::check(args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = check(&["--upstream", "web-1=127.0.0.1:9001"]).unwrap();
+        let health = config.health.unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
+        assert_eq!((health.path.as_str(), health.interval.as_millis()), ("/healthz", 1000));
+        assert_eq!((health.timeout.as_millis(), health.rules.fall, health.rules.rise), (500, 3, 2));
+        assert_eq!(config.limits.body_bytes, 1 << 30);
+    }
+
+    #[test]
+    fn an_admin_interface_that_others_can_reach_needs_a_token() {
+        assert!(check(&["--admin", "0.0.0.0:8081"]).unwrap_err().contains("--admin-token-file"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let flags = ["--admin", "0.0.0.0:8081", "--admin-token-file", path];
+        assert!(check(&flags).unwrap_err().contains("is empty"));
+        std::fs::write(path, "secret\n").unwrap();
+        assert_eq!(check(&flags).unwrap().admin.token.as_deref(), Some("secret"));
+    }
+
+    #[test]
+    fn a_wrong_flag_is_named() {
+        for (flags, named) in [
+            (["--upstream", "web-1"], "--upstream"),
+            (["--upstream", "web-1=127.0.0.1"], "--upstream"),
+            (["--upstream", "a b=127.0.0.1:1"], "--upstream"),
+            (["--upstream", "a=127.0.0.1:1,a=127.0.0.1:2"], "--upstream"),
+            (["--idle-timeout", "0s"], "--idle-timeout"),
+            (["--max-header-bytes", "1KiB"], "--max-header-bytes"),
+            (["--fall", "0"], "--fall"),
+            (["--policy", "fastest"], "--policy"),
+            (["--upstream", "a=127.0.0.1:1;weight=0"], "--upstream"),
+            (["--upstream", "a=127.0.0.1:1;heavy"], "--upstream"),
+            (["--retries", "3"], "--retries"),
+            (["--try-timeout", "0s"], "--try-timeout"),
+            (["--panic-threshold", "101"], "--panic-threshold"),
+        ] {
+            let error = check(&flags).unwrap_err();
+            assert!(error.contains(named), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_weight_is_given_with_the_address() {
+        let config = check(&["--upstream", "a=127.0.0.1:1;weight=3,b=127.0.0.1:2"]).unwrap();
+        let weights: Vec<_> = config.upstreams.iter().map(|upstream| upstream.weight).collect();
+        assert_eq!(weights, [3, 1]);
+    }
+
+    #[test]
+    fn a_secret_is_not_short() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let flags = ["--policy", "sticky", "--sticky-secret-file", file.path().to_str().unwrap()];
+        assert!(check(&flags).unwrap_err().contains("--sticky-secret-file"));
+        std::fs::write(file.path(), "sixteen letters!\n").unwrap();
+        let key = check(&flags).unwrap().sticky.unwrap();
+        assert!(key.pin("a").token.equals(&Key::new(b"sixteen letters!").pin("a").token));
+        assert!(check(&["--policy", "sticky"]).unwrap().sticky.is_some(), "a random one");
+        assert!(check(&[]).unwrap().sticky.is_none());
+    }
+
+    #[test]
+    fn what_is_off_unless_asked_for() {
+        let config = check(&[]).unwrap();
+        assert_eq!((config.tolerance.breaker.fall, config.tolerance.retry.retries), (0, 0));
+        assert_eq!((config.tolerance.slow_start, config.tolerance.panic_below), (Duration::ZERO, 50));
+        assert_eq!(config.timeouts.attempt, config.timeouts.request);
+    }
+
+    #[test]
+    fn zero_means_no_limit_of_the_body() {
+        assert_eq!(check(&["--max-body-bytes", "0"]).unwrap().limits.body_bytes, u64::MAX);
+    }
+}

@@ -1,0 +1,151 @@
+//! What happened to the upstreams. The latest are kept, so that one who asks now and then misses
+//! nothing; and they are told as they happen to those who listen.
+
+use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+/// Events that are kept; older ones are forgotten.
+const KEPT: usize = 1000;
+
+/// Something that happened to an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// Its number; each is greater than the one before.
+    pub seq: u64,
+    /// When it happened, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The upstream's name.
+    pub name: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub happening: Happening,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What can happen to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Happening {
+    /// It is known from now on.
+    Added,
+    /// It takes requests from now on.
+    Admitted,
+    /// It takes none any more: its checks or its requests fail.
+    Ejected {
+        /// Which.
+        by: EjectedBy,
+        /// How many in a row have failed.
+        failures: u32,
+    },
+    /// It takes none any more: it finishes what it has.
+    Draining,
+    /// It is no longer known.
+    Removed,
+}
+
+/// Whose failures took an upstream out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EjectedBy {
+    /// Its checks.
+    Checks,
+    /// The requests it got: a passive check.
+    #[serde(rename = "passive")]
+    Requests,
+}
+
+impl Happening {
+    /// Its name, as in the JSON.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Admitted => "admitted",
+            Self::Ejected { .. } => "ejected",
+            Self::Draining => "draining",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// Keeps and tells what happened.
+#[derive(Debug)]
+pub struct Events {
+    kept: Mutex<VecDeque<Event>>,
+    listeners: broadcast::Sender<Event>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        let (listeners, _) = broadcast::channel(KEPT);
+        Self { kept: Mutex::default(), listeners }
+    }
+}
+
+impl Events {
+    /// Keeps it, tells it, and logs it.
+    pub fn tell(&self, name: &str, happening: Happening, reason: String) {
+        let mut kept = self.kept.lock();
+        let seq = kept.back().map_or(1, |last| last.seq + 1);
+        let event =
+            Event { seq, unix_ms: unix_ms(SystemTime::now()), name: name.to_owned(), happening, reason };
+        match happening {
+            Happening::Ejected { .. } => tracing::warn!(upstream = name, reason = event.reason, "ejected"),
+            _ => tracing::info!(upstream = name, reason = event.reason, "{}", happening.label()),
+        }
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(event.clone());
+        // Nobody may be listening.
+        let _ = self.listeners.send(event);
+    }
+
+    /// Those kept with a greater number than this, the oldest first.
+    pub fn after(&self, seq: u64) -> Vec<Event> {
+        self.kept.lock().iter().filter(|event| event.seq > seq).cloned().collect()
+    }
+
+    /// Those kept with a greater number, and a receiver of all that follow.
+    pub fn follow(&self, seq: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        let kept = self.kept.lock();
+        let past = kept.iter().filter(|event| event.seq > seq).cloned().collect();
+        (past, self.listeners.subscribe())
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn unix_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_latest_are_kept_and_numbers_go_on() {
+        let events = Events::default();
+        for _ in 0..KEPT + 5 {
+            events.tell("web-1", Happening::Draining, String::new());
+        }
+        let kept = events.after(0);
+        assert_eq!((kept.len(), kept[0].seq, kept[KEPT - 1].seq), (KEPT, 6, KEPT as u64 + 5));
+        assert!(events.after(KEPT as u64 + 5).is_empty());
+    }
+
+    #[test]
+    fn an_event_says_what_happened_to_whom_and_why() {
+        let events = Events::default();
+        events.tell("web-1", Happening::Ejected { by: EjectedBy::Requests, failures: 3 }, "refused".into());
+        let json = serde_json::to_value(&events.after(0)[0]).unwrap();
+        assert_eq!((&json["event"], &json["name"]), (&"ejected".into(), &"web-1".into()));
+        assert_eq!((&json["failures"], &json["by"]), (&3.into(), &"passive".into()));
+        assert_eq!(json["seq"], 1);
+    }
+}

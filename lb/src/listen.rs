@@ -1,0 +1,107 @@
+//! The listening sockets: one for each thread, all on the same address. The kernel spreads
+//! connections over them, so threads never fight for the next one.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections the kernel keeps for a thread that is busy.
+const BACKLOG: i32 = 4096;
+
+/// Why nobody can listen on an address.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else does.
+    #[error("{address} is already in use; stop what listens there or choose another {flag}")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+        /// The flag it was given with.
+        flag: &'static str,
+    },
+    /// It belongs to another machine.
+    #[error("{address} is no address of this machine; choose another {flag}")]
+    NotHere {
+        /// The address.
+        address: SocketAddr,
+        /// The flag it was given with.
+        flag: &'static str,
+    },
+    /// The operating system said no.
+    #[error("cannot listen on {address}; choose another {flag}")]
+    Other {
+        /// The address.
+        address: SocketAddr,
+        /// The flag it was given with.
+        flag: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl ListenError {
+    /// What the operating system's error means for the flag the address was given with.
+    pub fn new(address: SocketAddr, flag: &'static str, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address, flag },
+            io::ErrorKind::AddrNotAvailable => Self::NotHere { address, flag },
+            _ => Self::Other { address, flag, source },
+        }
+    }
+}
+
+/// Listens on an address with that many sockets. With port 0 all get the port that the system
+/// chose for the first.
+pub fn listen(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, ListenError> {
+    let error = |source| ListenError::new(address, "--listen", source);
+    make_sure_nobody_listens(address).map_err(error)?;
+    let first = bind(address).map_err(error)?;
+    let address = first.local_addr().map_err(error)?;
+    let mut listeners = vec![first];
+    for _ in 1..sockets {
+        listeners.push(bind(address).map_err(error)?);
+    }
+    Ok(listeners)
+}
+
+/// Sockets that share a port do so without asking: a second balancer on the same address would
+/// quietly take half of the connections. A socket that does not share is refused instead.
+fn make_sure_nobody_listens(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_sockets_share_the_port_that_was_chosen() {
+        let listeners = listen("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        assert!(ports[0] > 0 && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    }
+
+    #[test]
+    fn an_address_is_not_shared_with_another_process() {
+        let ours = listen("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = ours[0].local_addr().unwrap();
+        let error = listen(address, 1).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("{address} is already in use; stop what listens there or choose another --listen")
+        );
+    }
+}

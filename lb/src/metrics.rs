@@ -1,0 +1,137 @@
+//! The counters as Prometheus reads them. They are collected from the upstreams when somebody
+//! asks: counting itself costs a request nothing but additions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::refusal::Refusal;
+use crate::upstream::table::{Report, State, Table};
+use crate::upstream::{Outcome, Upstream};
+
+/// How often the balancer answered itself, by code.
+#[derive(Debug, Default)]
+pub struct Refused([AtomicU64; Refusal::CODES.len()]);
+
+impl Refused {
+    /// Counts an answer of the balancer's own.
+    pub fn count(&self, refusal: Refusal) {
+        let index = Refusal::CODES.binary_search(&refusal.code());
+        self.0[index.expect("every code is in the list")].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How often requests were tried again.
+#[derive(Debug, Default)]
+pub struct Retried {
+    retries: AtomicU64,
+    denied: AtomicU64,
+}
+
+impl Retried {
+    /// Counts a request that was sent to another upstream.
+    pub fn count(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one that the budget did not allow to be.
+    pub fn count_denied(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Collects all counters.
+#[derive(Debug)]
+pub struct Metrics {
+    /// The upstreams.
+    pub table: Arc<Table>,
+    /// The balancer's own answers.
+    pub refused: Arc<Refused>,
+    /// Requests that were tried again.
+    pub retried: Arc<Retried>,
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let reports = self.table.report();
+        let mut requests = encoder.encode_descriptor(
+            "requests",
+            "Requests passed to an upstream, by how they ended",
+            None,
+            MetricType::Counter,
+        )?;
+        for Report { upstream, .. } in &reports {
+            for outcome in Outcome::ALL {
+                let labels = [("upstream", upstream.name.as_str()), ("outcome", outcome.label())];
+                ConstCounter::new(upstream.ended(outcome)).encode(requests.encode_family(&labels)?)?;
+            }
+        }
+        let mut refused =
+            encoder.encode_descriptor("refused", "The balancer's own answers", None, MetricType::Counter)?;
+        for (code, count) in Refusal::CODES.iter().zip(&self.refused.0) {
+            let count = ConstCounter::new(count.load(Ordering::Relaxed));
+            count.encode(refused.encode_family(&[("error", *code)])?)?;
+        }
+        counter(
+            &mut encoder,
+            &reports,
+            "connect_failures",
+            "Connections that an upstream refused",
+            |upstream| upstream.ended(Outcome::ConnectFailed),
+        )?;
+        let retried = [
+            ("retries", "Requests sent to another upstream after one had failed", &self.retried.retries),
+            ("retries_denied", "Requests not tried again because too many are", &self.retried.denied),
+        ];
+        for (name, help, count) in retried {
+            let value = ConstCounter::new(count.load(Ordering::Relaxed));
+            value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        let panic = ConstGauge::new(i64::from(self.table.snapshot().panic));
+        let help = "1 while upstreams are served against their checks, because too few are well";
+        panic.encode(encoder.encode_descriptor("panic", help, None, MetricType::Gauge)?)?;
+        let ejected = "How often checks or failed requests took an upstream out";
+        counter(&mut encoder, &reports, "ejections", ejected, Upstream::ejections)?;
+        gauge(&mut encoder, &reports, "in_flight", "Requests not finished yet", |report| {
+            i64::try_from(report.upstream.in_flight()).unwrap_or(i64::MAX)
+        })?;
+        gauge(&mut encoder, &reports, "upstream_up", "1 when the upstream takes requests", |report| {
+            i64::from(report.state == State::Up)
+        })
+    }
+}
+
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    reports: &[Report],
+    name: &str,
+    help: &str,
+    value: impl Fn(&Upstream) -> u64,
+) -> Result<(), std::fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for Report { upstream, .. } in reports {
+        let labels = [("upstream", upstream.name.as_str())];
+        ConstCounter::new(value(upstream)).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    reports: &[Report],
+    name: &str,
+    help: &str,
+    value: impl Fn(&Report) -> i64,
+) -> Result<(), std::fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for report in reports {
+        let labels = [("upstream", report.upstream.name.as_str())];
+        ConstGauge::new(value(report)).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! The whole: threads, probers and admin interface, from start to drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine::network::Network;
+use machine::serving::{self, Limits};
+use machine::vitals::Vitals;
+use rand::RngExt;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::admin_guard::Guard;
+use crate::choose::Policy;
+use crate::config::{AdminConfig, Checks, Config};
+use crate::events::Events;
+use crate::listen::{self, ListenError};
+use crate::metrics::Metrics;
+use crate::upstream::health::Rules;
+use crate::upstream::table::{Beginning, Manners, NameTaken, Table};
+use crate::upstream::{Address, keeper, prober};
+use crate::worker::{self, Shared};
+
+/// A balancer that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where clients come in.
+    pub address: SocketAddr,
+    /// Where the admin interface listens.
+    pub admin: SocketAddr,
+    finished: JoinHandle<()>,
+}
+
+/// A balancer could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// An upstream's name is given twice.
+    #[error(transparent)]
+    NameTaken(#[from] NameTaken),
+    /// There are no threads to be had.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Starts a balancer that serves until `stop`, and then drains. What is not on the path of a
+/// request, checks and the admin interface, runs on the caller's runtime.
+pub async fn start(
+    config: Config,
+    vitals: Arc<Vitals>,
+    stop: CancellationToken,
+) -> Result<Running, StartError> {
+    let listeners = listen::listen(config.listen, config.threads)?;
+    let address = listeners[0].local_addr().map_err(StartError::Thread)?;
+    let over = CancellationToken::new();
+    let policy = Arc::new(Policy::named(config.policy));
+    let fleet = Fleet::new(&config, over.clone());
+    keeper::keep(Arc::clone(&fleet.table), over.clone());
+    for upstream in &config.upstreams {
+        fleet.begin_with(upstream.clone())?;
+    }
+    let shared = Shared {
+        table: Arc::clone(&fleet.table),
+        policy: Arc::clone(&policy),
+        vitals: Arc::clone(&vitals),
+        refused: Arc::default(),
+        retried: Arc::default(),
+        room: Arc::new(Semaphore::new(config.limits.connections)),
+        stop: stop.clone(),
+        config: Arc::new(config),
+    };
+    vitals.register_collector(Metrics {
+        table: Arc::clone(&fleet.table),
+        refused: Arc::clone(&shared.refused),
+        retried: Arc::clone(&shared.retried),
+    });
+
+    let admin = Arc::new(Admin { fleet, policy, drain_timeout: shared.config.drain_timeout, stop });
+    let (admin_address, admin) = serve_admin(&shared.config.admin, admin, &vitals, over.clone()).await?;
+    let mut workers = Vec::new();
+    for (number, listener) in listeners.into_iter().enumerate() {
+        workers.push(start_thread(number, shared.clone(), listener).map_err(StartError::Thread)?);
+    }
+    tracing::info!(%address, admin = %admin_address, threads = workers.len(), "balancing");
+    let finished = tokio::spawn(async move {
+        for worker in workers {
+            // A thread that panicked has finished too, and has said so.
+            let _ = worker.await;
+        }
+        over.cancel();
+        let _ = admin.await;
+    });
+    Ok(Running { address, admin: admin_address, finished })
+}
+
+impl Running {
+    /// Returns when the balancer has been stopped and the last request is finished.
+    pub async fn finished(self) {
+        self.finished.await.expect("winding down does not panic and is not aborted");
+    }
+}
+
+/// The upstreams, their checks, and what happened to them.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Who is there.
+    pub table: Arc<Table>,
+    /// What happened.
+    pub events: Arc<Events>,
+    checks: Option<Checks>,
+    over: CancellationToken,
+}
+
+impl Fleet {
+    fn new(config: &Config, over: CancellationToken) -> Self {
+        let events = Arc::new(Events::default());
+        let manners = Manners {
+            breaker: config.tolerance.breaker,
+            slow_start: config.tolerance.slow_start,
+            panic_below: config.tolerance.panic_below,
+            key: config.sticky.clone(),
+        };
+        let table = Arc::new(Table::new(manners, Arc::clone(&events)));
+        Self { table, events, checks: config.health.clone(), over }
+    }
+
+    /// Takes in an upstream that was known at the start. Its checks begin a little later than the
+    /// others', so that not all of them are checked in the same instant for ever.
+    fn begin_with(&self, address: Address) -> Result<(), NameTaken> {
+        let spread = self.checks.as_ref().map_or(Duration::ZERO, |checks| checks.interval / 10);
+        self.take_in(address, Beginning::PresumedUp, spread.mul_f64(rand::rng().random::<f64>()))
+    }
+
+    /// Takes in an upstream while requests flow: it is checked at once, and takes requests when
+    /// that check has passed.
+    pub fn join(&self, address: Address) -> Result<(), NameTaken> {
+        self.take_in(address, Beginning::Unknown, Duration::ZERO)
+    }
+
+    fn take_in(&self, address: Address, beginning: Beginning, delay: Duration) -> Result<(), NameTaken> {
+        let Some(checks) = &self.checks else {
+            self.table.add(address, Beginning::PresumedUp, Rules { fall: 1, rise: 1 })?;
+            return Ok(());
+        };
+        let (upstream, removed) = self.table.add(address, beginning, checks.rules)?;
+        prober::watch(Arc::clone(&self.table), upstream, checks.clone(), delay, removed, self.over.clone());
+        Ok(())
+    }
+}
+
+async fn serve_admin(
+    config: &AdminConfig,
+    admin: Arc<Admin>,
+    vitals: &Arc<Vitals>,
+    over: CancellationToken,
+) -> Result<(SocketAddr, JoinHandle<()>), ListenError> {
+    let error = |source| ListenError::new(config.listen, "--admin", source);
+    let listener = Network::tcp().bind(config.listen).await.map_err(error)?;
+    let address = listener.local_address().map_err(error)?;
+    let app = admin::app(admin, vitals, Guard { address, token: config.token.clone() });
+    let limits = Limits {
+        connections: 256,
+        header_timeout: Duration::from_secs(10),
+        drain: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    Ok((address, tokio::spawn(serving::serve(listener, app, limits, over))))
+}
+
+/// Starts a thread that passes requests on. The receiver is told when it has finished.
+fn start_thread(
+    number: usize,
+    shared: Shared,
+    listener: std::net::TcpListener,
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let (finished, receiver) = oneshot::channel::<()>();
+    std::thread::Builder::new().name(format!("lb-{number}")).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let ran = runtime.and_then(|runtime| runtime.block_on(worker::run(shared, listener)));
+        if let Err(error) = ran {
+            tracing::error!(%error, number, "a thread cannot pass requests on");
+        }
+        drop(finished);
+    })?;
+    Ok(receiver)
+}

@@ -1,0 +1,202 @@
+//! The balancer's own answers: why a request got no other.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::answer::Answer;
+use crate::upload::UploadFault;
+use crate::upstream::Outcome;
+
+const X_LB_ERROR: HeaderName = HeaderName::from_static("x-lb-error");
+
+/// Why the balancer answers a request itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request is malformed or ambiguous, in this way.
+    BadRequest(&'static str),
+    /// The client took too long to send its request.
+    ClientTooSlow,
+    /// The request's body exceeds the limit.
+    BodyTooLarge,
+    /// The request's target exceeds the limit.
+    UriTooLong,
+    /// The request's headers exceed the limit.
+    HeadersTooLarge,
+    /// The request asks for something that a balancer does not do.
+    NotImplemented(&'static str),
+    /// The upstream accepts no connection.
+    ConnectFailed,
+    /// The upstream did not accept a connection in time.
+    ConnectTimeout,
+    /// The upstream closed the connection, or its answer is malformed or ambiguous.
+    BadAnswer,
+    /// There is no healthy upstream.
+    NoUpstream,
+    /// The upstream did not begin its answer in time.
+    UpstreamTimeout,
+    /// As many connections are open as may be.
+    Overloaded,
+}
+
+impl Refusal {
+    /// Every code there is, in alphabetical order.
+    pub const CODES: [&'static str; 12] = [
+        "bad_answer",
+        "bad_request",
+        "body_too_large",
+        "connect_failed",
+        "connect_timeout",
+        "headers_too_large",
+        "no_upstream",
+        "not_implemented",
+        "overloaded",
+        "request_timeout",
+        "upstream_timeout",
+        "uri_too_long",
+    ];
+
+    /// What programs tell it by.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::ClientTooSlow => "request_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::NotImplemented(_) => "not_implemented",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::BadAnswer => "bad_answer",
+            Self::NoUpstream => "no_upstream",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// The answer's status.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::ClientTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::ConnectFailed | Self::BadAnswer => StatusCode::BAD_GATEWAY,
+            Self::NoUpstream | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectTimeout | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// One sentence for a person.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::BadRequest(detail) | Self::NotImplemented(detail) => detail,
+            Self::ClientTooSlow => "the request was not sent in time",
+            Self::BodyTooLarge => "the request's body exceeds --max-body-bytes",
+            Self::UriTooLong => "the request's target exceeds --max-header-bytes",
+            Self::HeadersTooLarge => "the request's headers exceed --max-header-bytes",
+            Self::ConnectFailed => "the upstream accepts no connection",
+            Self::ConnectTimeout => "the upstream did not accept a connection in time",
+            Self::BadAnswer => "the upstream closed the connection or answered nonsense",
+            Self::NoUpstream => "no healthy upstream",
+            Self::UpstreamTimeout => "the upstream did not answer in time",
+            Self::Overloaded => "as many connections are open as --max-connections allows",
+        }
+    }
+
+    /// What a request that an upstream had taken in is counted as.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::ConnectFailed => Outcome::ConnectFailed,
+            Self::ConnectTimeout | Self::UpstreamTimeout => Outcome::TimedOut,
+            Self::BadAnswer => Outcome::Broken,
+            _ => Outcome::Abandoned,
+        }
+    }
+
+    /// True when what follows on the client's connection may not be what the client means by it.
+    pub fn casts_doubt_on_the_rest(self) -> bool {
+        self.status().is_client_error() || matches!(self, Self::NotImplemented(_))
+    }
+
+    /// True when another upstream may do better.
+    pub fn is_the_upstreams(self) -> bool {
+        matches!(self, Self::ConnectFailed | Self::ConnectTimeout | Self::BadAnswer | Self::UpstreamTimeout)
+    }
+
+    /// True when it may be over in a moment, and the client is told so.
+    fn passes_soon(self) -> bool {
+        matches!(self, Self::NoUpstream | Self::Overloaded)
+    }
+
+    /// `{"error": code, "detail": sentence}`.
+    pub fn body(self) -> Bytes {
+        Bytes::from(format!("{{\"error\":\"{}\",\"detail\":\"{}\"}}\n", self.code(), self.detail()))
+    }
+
+    /// The answer.
+    pub fn answer(self) -> Response<Answer> {
+        let mut answer = Response::new(Answer::Own(Some(self.body())));
+        *answer.status_mut() = self.status();
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(X_LB_ERROR, HeaderValue::from_static(self.code()));
+        if self.passes_soon() {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        answer
+    }
+
+    /// The answer as bytes, for a client whose request never became one.
+    pub fn raw_answer(self) -> Vec<u8> {
+        let (status, code, body) = (self.status(), self.code(), self.body());
+        let retry_after = if self.passes_soon() { "retry-after: 1\r\n" } else { "" };
+        let mut answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-lb-error: {code}\r\n{retry_after}\
+             connection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        answer.extend_from_slice(&body);
+        answer
+    }
+}
+
+impl From<UploadFault> for Refusal {
+    fn from(fault: UploadFault) -> Self {
+        match fault {
+            UploadFault::TooLarge => Self::BodyTooLarge,
+            UploadFault::Broken => Self::BadRequest("the request's body broke off or is malformed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_json_with_code_and_sentence() {
+        let body: serde_json::Value = serde_json::from_slice(&Refusal::NoUpstream.body()).unwrap();
+        assert_eq!(body["error"], "no_upstream");
+        assert_eq!(body["detail"], "no healthy upstream");
+    }
+
+    #[test]
+    fn every_code_is_listed() {
+        for refusal in [Refusal::BadRequest(""), Refusal::NotImplemented(""), Refusal::ConnectTimeout] {
+            assert!(Refusal::CODES.binary_search(&refusal.code()).is_ok());
+        }
+        assert!(Refusal::CODES.is_sorted());
+    }
+
+    #[test]
+    fn the_raw_answer_is_a_whole_one() {
+        let text = String::from_utf8(Refusal::ClientTooSlow.raw_answer()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+        assert!(head.ends_with(&format!("content-length: {}", body.len())));
+    }
+}

@@ -1,0 +1,164 @@
+//! When a request that failed may be sent to another upstream.
+//!
+//! Only one that no upstream can have begun to work on, or that may be done twice; only before the
+//! client has seen a byte of an answer; never to the same upstream; and only while the budget
+//! lasts. Without a budget, a fleet that fails under its load gets twice that load.
+#![deny(clippy::disallowed_methods)]
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderName, Method};
+
+/// What a client names a request by that may be sent twice and takes effect once.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The largest body that is kept to be sent again, in bytes.
+pub const BODY_BYTES_MAX: u64 = 64 * 1024;
+
+/// How often a request may be sent again at most, whatever is asked for.
+pub const RETRIES_MAX: u32 = 2;
+
+/// What may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How often one request may be sent again; 0 for never.
+    pub retries: u32,
+    /// Whether unsafe methods may be sent again when they carry an `Idempotency-Key`.
+    pub with_key: bool,
+}
+
+impl Rules {
+    /// Whether a request that changes something may be sent twice all the same, so that its body
+    /// is to be kept: its client says so, and whoever runs this balancer believes it.
+    pub fn keeps_body(self, request: &Parts, body_bytes: Option<u64>) -> bool {
+        self.retries > 0
+            && self.with_key
+            && request.headers.contains_key(IDEMPOTENCY_KEY)
+            && body_bytes.is_some_and(|bytes| bytes <= BODY_BYTES_MAX)
+    }
+}
+
+/// A method that changes nothing may be done twice (RFC 9110, 9.2.1).
+pub fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// How long to wait before the n-th retry. The first goes to another upstream at once. If that
+/// fails too, something larger may be wrong: a moment, of random length, so that not all come back
+/// together. `dice` is from 0 to 1.
+pub fn pause_before(retry: u32, dice: f64) -> Duration {
+    match retry {
+        ..=1 => Duration::ZERO,
+        _ => Duration::from_millis(10) + Duration::from_millis(20).mul_f64(dice),
+    }
+}
+
+/// How many retries there may be: a fifth of the requests, and a few to begin with.
+#[derive(Debug)]
+pub struct Budget {
+    /// In fifths of a retry.
+    balance: Cell<u32>,
+    balance_max: u32,
+}
+
+/// A retry costs what so many requests bring in.
+const REQUESTS_FOR_A_RETRY: u32 = 5;
+
+/// Retries that can be saved up, over all threads: what is there to begin with, and so the most
+/// that a burst of failures gets beyond its fifth.
+const SAVED_MAX: u32 = 20;
+
+impl Budget {
+    /// The budget of one of so many threads. Each has its own, so that they share nothing.
+    pub fn new(threads: usize) -> Self {
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
+        let balance_max = (SAVED_MAX / threads).max(2) * REQUESTS_FOR_A_RETRY;
+        Self { balance: Cell::new(balance_max), balance_max }
+    }
+
+    /// Counts a request.
+    pub fn deposit(&self) {
+        self.balance.set((self.balance.get() + 1).min(self.balance_max));
+    }
+
+    /// Takes out a retry, if there is enough for one.
+    pub fn withdraw(&self) -> bool {
+        let left = self.balance.get().checked_sub(REQUESTS_FOR_A_RETRY);
+        left.inspect(|left| self.balance.set(*left)).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Plays requests of which all fail, each of which is sent again as often as it may.
+    fn attempts_when_all_fail(requests: u32, retries: u32) -> u32 {
+        let budget = Budget::new(1);
+        (0..requests).fold(0, |attempts, _| {
+            budget.deposit();
+            attempts + 1 + (0..retries).take_while(|_| budget.withdraw()).count() as u32
+        })
+    }
+
+    #[test]
+    fn when_everything_fails_upstreams_get_at_most_a_quarter_more() {
+        for retries in 1..=RETRIES_MAX {
+            for requests in [400, 1_000, 100_000] {
+                let attempts = attempts_when_all_fail(requests, retries);
+                assert!(attempts <= requests + requests / 4, "{attempts} for {requests}");
+                assert!(attempts >= requests + requests / 5, "{attempts}: the budget is used");
+            }
+        }
+    }
+
+    #[test]
+    fn a_few_failures_among_few_requests_are_all_retried() {
+        let budget = Budget::new(2);
+        assert!((0..10).all(|_| budget.withdraw()));
+        assert!(!budget.withdraw());
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_a_fifth_beyond_what_was_saved(
+            steps in prop::collection::vec(any::<bool>(), 0..2_000), threads in 1usize..40,
+        ) {
+            let budget = Budget::new(threads);
+            let (mut requests, mut retries) = (0, 0);
+            for wants_retry in steps {
+                if wants_retry {
+                    retries += u32::from(budget.withdraw());
+                } else {
+                    budget.deposit();
+                    requests += 1;
+                }
+                prop_assert!(retries <= requests / REQUESTS_FOR_A_RETRY + SAVED_MAX + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_sent_twice_only_with_a_key_and_by_consent() {
+        let (parts, ()) = Request::post("/").header("idempotency-key", "k").body(()).unwrap().into_parts();
+        let (plain, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let consent = Rules { retries: 1, with_key: true };
+        assert!(consent.keeps_body(&parts, Some(10)));
+        assert!(!consent.keeps_body(&plain, Some(10)), "no key");
+        assert!(!consent.keeps_body(&parts, Some(BODY_BYTES_MAX + 1)), "too large");
+        assert!(!consent.keeps_body(&parts, None), "nobody knows how large");
+        assert!(!Rules { with_key: false, ..consent }.keeps_body(&parts, Some(10)), "no consent");
+        assert!(!Rules { retries: 0, ..consent }.keeps_body(&parts, Some(10)), "no retries");
+    }
+
+    #[test]
+    fn only_the_second_retry_waits() {
+        assert_eq!(pause_before(1, 0.9), Duration::ZERO);
+        assert_eq!(pause_before(2, 0.5), Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,42 @@
+//! What happens to those who find the house full: they are told so at once, in words that programs
+//! understand, instead of waiting at the door without knowing why.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::refusal::Refusal;
+
+/// How many may be told at the same time, on one thread. Beyond that, they do wait at the door.
+pub const AT_ONCE_MAX: usize = 128;
+
+/// How long a client may take to ask, and then to take its answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is read of a request, and thrown away.
+const READ_BYTES_MAX: u64 = 256 * 1024;
+
+/// Answers a connection's first request with 503, and closes.
+pub async fn shed(stream: TcpStream) {
+    // A client that says nothing, or goes away, needs no answer.
+    if let Ok(Err(error)) = timeout(2 * PATIENCE, refuse(stream)).await {
+        tracing::debug!(%error, "a client that was turned away did not wait for its answer");
+    }
+}
+
+async fn refuse(mut stream: TcpStream) -> io::Result<()> {
+    // An answer before its request confuses clients.
+    let mut first = [0; 1024];
+    let asked = timeout(PATIENCE, stream.read(&mut first)).await;
+    if !asked.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)) {
+        return Ok(());
+    }
+    stream.write_all(&Refusal::Overloaded.raw_answer()).await?;
+    stream.shutdown().await?;
+    // Closing with unread bytes would reset the connection, and the answer would be lost.
+    tokio::io::copy(&mut stream.take(READ_BYTES_MAX), &mut tokio::io::sink()).await?;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! How much an upstream is forgiven, and what is done for a request that it failed: the flags as
+//! written, and as used.
+
+use std::time::Duration;
+
+use clap::value_parser;
+
+use crate::config::Switch;
+use crate::retry::{self, RETRIES_MAX};
+use crate::upstream::breaker;
+
+/// How long an upstream that requests have taken out stays out for the first time, and at most.
+const EJECTION: Duration = Duration::from_secs(10);
+const EJECTION_MAX: Duration = Duration::from_secs(300);
+
+/// Flags for when upstreams fail.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ToleranceArgs {
+    /// How many requests in a row an upstream must fail (refuse, break off, exceed a timeout, or
+    /// answer 5xx) before it is taken out: for 10 seconds at first, longer each time. Requests
+    /// never take out more than half of all upstreams. 0: they take out none.
+    #[arg(long, env = "LB_PASSIVE_FALL", default_value_t = 0, value_name = "REQUESTS", value_parser = value_parser!(u32).range(..=1000))]
+    pub passive_fall: u32,
+
+    /// How often a request that failed is sent to another upstream, at most 2. Only GET, HEAD and
+    /// OPTIONS without a body are, and whatever no upstream has accepted a connection for; and no
+    /// more than a fifth of all requests.
+    #[arg(long, env = "LB_RETRIES", default_value_t = 0, value_name = "RETRIES", value_parser = value_parser!(u32).range(..=i64::from(RETRIES_MAX)))]
+    pub retries: u32,
+
+    /// Whether other requests are sent again too, when they carry an Idempotency-Key and no more
+    /// than 64 KiB.
+    #[arg(long, env = "LB_RETRY_IDEMPOTENCY_KEY", value_enum, default_value_t = Switch::Off)]
+    pub retry_idempotency_key: Switch,
+
+    /// How long an upstream that has come into rotation takes to get its full share of requests.
+    /// 0s: it has it at once, and the rotation stays exact.
+    #[arg(long, env = "LB_SLOW_START", default_value = "0s", value_name = "DURATION")]
+    pub slow_start: humantime::Duration,
+
+    /// When fewer than this percentage of upstreams are well, checks are not believed: requests go
+    /// to all that accept connections. 0: never.
+    #[arg(long, env = "LB_PANIC_THRESHOLD", default_value_t = 50, value_name = "PERCENT", value_parser = value_parser!(u32).range(..=100))]
+    pub panic_threshold: u32,
+}
+
+/// What is done when upstreams fail.
+#[derive(Debug, Clone)]
+pub struct Tolerance {
+    /// When requests take an upstream out.
+    pub breaker: breaker::Rules,
+    /// What may be tried again.
+    pub retry: retry::Rules,
+    /// How long one that comes into rotation takes to get its full share.
+    pub slow_start: Duration,
+    /// Panic begins when fewer than this many per cent are well.
+    pub panic_below: u32,
+}
+
+impl From<ToleranceArgs> for Tolerance {
+    fn from(args: ToleranceArgs) -> Self {
+        Self {
+            breaker: breaker::Rules { fall: args.passive_fall, open: EJECTION, open_max: EJECTION_MAX },
+            retry: retry::Rules { retries: args.retries, with_key: args.retry_idempotency_key == Switch::On },
+            slow_start: args.slow_start.into(),
+            panic_below: args.panic_threshold,
+        }
+    }
+}

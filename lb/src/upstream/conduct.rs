@@ -1,0 +1,157 @@
+//! What requests tell about an upstream, as they end. They only count; what follows from it is
+//! decided by the [`Breaker`](crate::upstream::breaker::Breaker), when somebody is called.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+
+use tokio::sync::Notify;
+
+use super::Outcome;
+use super::breaker::Streak;
+
+/// The latest requests' ends in a row, and whether requests are let in one at a time.
+#[derive(Debug, Default)]
+pub struct Conduct {
+    /// Failures in a row that somebody is called for; 0 for never.
+    fall: u32,
+    /// Failures in a row, 0 when nothing is known, [`GOOD`] when the latest request went well.
+    streak: AtomicI32,
+    /// One of [`FREELY`], [`TRIAL`], [`ON_TRIAL`].
+    admission: AtomicU8,
+    called: Arc<Notify>,
+}
+
+const GOOD: i32 = -1;
+
+/// Everybody gets in.
+const FREELY: u8 = 0;
+/// One gets in.
+const TRIAL: u8 = 1;
+/// One has got in; nobody else does until it is judged.
+const ON_TRIAL: u8 = 2;
+
+/// How a request got in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Like all others.
+    Freely,
+    /// As the only one, to see how it goes.
+    OnTrial,
+}
+
+impl Conduct {
+    /// Nothing is known. `called` is notified when there is something to be decided.
+    pub fn new(fall: u32, called: Arc<Notify>) -> Self {
+        Self { fall, called, ..Self::default() }
+    }
+
+    /// Lets a request in, unless there is a trial on.
+    pub fn admit(&self) -> Option<Admission> {
+        if self.admission.load(Ordering::Relaxed) == FREELY {
+            return Some(Admission::Freely);
+        }
+        let taken = self.admission.compare_exchange(TRIAL, ON_TRIAL, Ordering::Relaxed, Ordering::Relaxed);
+        match taken {
+            Ok(_) => Some(Admission::OnTrial),
+            Err(FREELY) => Some(Admission::Freely),
+            Err(_) => None,
+        }
+    }
+
+    /// Takes in how a request ended.
+    pub fn note(&self, outcome: Outcome, admission: Admission) {
+        if self.fall == 0
+            || admission == Admission::Freely && self.admission.load(Ordering::Relaxed) != FREELY
+        {
+            // One that began before the trial says nothing about it.
+            return;
+        }
+        match outcome {
+            Outcome::Abandoned if admission == Admission::OnTrial => self.begin_trial(),
+            // That was the client.
+            Outcome::Abandoned => {}
+            Outcome::Success | Outcome::Redirection | Outcome::ClientError => self.note_good(admission),
+            Outcome::ServerError | Outcome::ConnectFailed | Outcome::TimedOut | Outcome::Broken => {
+                self.note_failure(admission);
+            }
+        }
+    }
+
+    fn note_good(&self, admission: Admission) {
+        // Almost always it was good before; then nothing is written.
+        if self.streak.load(Ordering::Relaxed) != GOOD {
+            self.streak.store(GOOD, Ordering::Relaxed);
+        }
+        if admission == Admission::OnTrial {
+            self.called.notify_one();
+        }
+    }
+
+    fn note_failure(&self, admission: Admission) {
+        let one_more = |streak: i32| Some(streak.max(0).saturating_add(1));
+        let before =
+            self.streak.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).unwrap_or_default();
+        if before.max(0).unsigned_abs() + 1 >= self.fall || admission == Admission::OnTrial {
+            self.called.notify_one();
+        }
+    }
+
+    /// The latest ends in a row.
+    pub fn streak(&self) -> Streak {
+        match self.streak.load(Ordering::Relaxed) {
+            0 => Streak::Nothing,
+            GOOD => Streak::Good,
+            failures => Streak::Failures(failures.unsigned_abs()),
+        }
+    }
+
+    /// From now on everybody gets in, and what was is forgotten.
+    pub fn begin_anew(&self) {
+        self.streak.store(0, Ordering::Relaxed);
+        self.admission.store(FREELY, Ordering::Relaxed);
+    }
+
+    /// From now on one request gets in, and what was is forgotten.
+    pub fn begin_trial(&self) {
+        self.streak.store(0, Ordering::Relaxed);
+        self.admission.store(TRIAL, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conduct() -> Conduct {
+        Conduct::new(3, Arc::default())
+    }
+
+    #[test]
+    fn failures_count_in_a_row_and_the_client_s_own_do_not() {
+        let conduct = conduct();
+        for outcome in [Outcome::Broken, Outcome::Abandoned, Outcome::ServerError] {
+            conduct.note(outcome, Admission::Freely);
+        }
+        assert_eq!(conduct.streak(), Streak::Failures(2));
+        conduct.note(Outcome::ClientError, Admission::Freely);
+        assert_eq!(conduct.streak(), Streak::Good);
+        conduct.note(Outcome::TimedOut, Admission::Freely);
+        assert_eq!(conduct.streak(), Streak::Failures(1));
+    }
+
+    #[test]
+    fn one_at_a_time_is_tried() {
+        let conduct = conduct();
+        conduct.begin_trial();
+        assert_eq!(conduct.admit(), Some(Admission::OnTrial));
+        assert_eq!(conduct.admit(), None);
+        conduct.note(Outcome::Broken, Admission::Freely);
+        assert_eq!(conduct.streak(), Streak::Nothing, "one from before the trial");
+        conduct.note(Outcome::Abandoned, Admission::OnTrial);
+        assert_eq!(conduct.admit(), Some(Admission::OnTrial), "the client went away: another trial");
+        conduct.note(Outcome::Success, Admission::OnTrial);
+        assert_eq!((conduct.streak(), conduct.admit()), (Streak::Good, None), "until it is judged");
+        conduct.begin_anew();
+        assert_eq!(conduct.admit(), Some(Admission::Freely));
+    }
+}

@@ -1,0 +1,147 @@
+//! One upstream with everything that is known of it.
+
+use std::time::{Instant, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use std::sync::Arc;
+
+use super::Upstream;
+use super::breaker::{self, Breaker};
+use super::health::{self, Health, Standing};
+use super::rotation::Known;
+use crate::events::{EjectedBy, Happening};
+
+/// An upstream in the table.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) health: Health,
+    pub(super) breaker: Breaker,
+    pub(super) weight: u32,
+    pub(super) draining: bool,
+    /// Since when it has been in rotation; none when it has been from the start.
+    pub(super) since: Option<Instant>,
+    pub(super) last_check: Option<Check>,
+    pub(super) removed: CancellationToken,
+}
+
+/// The result of one check.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// When it ended.
+    pub at: SystemTime,
+    /// Nothing when it passed, otherwise what was wrong.
+    pub result: Result<(), Fault>,
+}
+
+/// Why a check failed.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// In words.
+    pub detail: String,
+    /// True when nothing listens there at all.
+    pub refused: bool,
+}
+
+/// What an upstream is doing, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It takes requests.
+    Up,
+    /// Its checks fail.
+    Down,
+    /// No check has passed yet.
+    Unknown,
+    /// Too many requests in a row have failed there; it waits, or is on trial.
+    Ejected,
+    /// It finishes what it has.
+    Draining,
+}
+
+/// What happened, and why, for those who watch.
+pub(super) type News = Option<(Happening, String)>;
+
+impl Member {
+    pub(super) fn state(&self) -> State {
+        match (self.health.standing(), self.breaker.state()) {
+            _ if self.draining => State::Draining,
+            (Standing::Down, _) => State::Down,
+            (Standing::Unknown, _) => State::Unknown,
+            (Standing::Up, breaker::State::Closed) => State::Up,
+            (Standing::Up, breaker::State::Open { .. } | breaker::State::HalfOpen) => State::Ejected,
+        }
+    }
+
+    pub(super) fn known(&self) -> Known {
+        let refused = |check: &Check| check.result.as_ref().is_err_and(|fault| fault.refused);
+        Known {
+            draining: self.draining,
+            standing: self.health.standing(),
+            refuses: self.last_check.as_ref().is_some_and(refused),
+            breaker: self.breaker.state(),
+        }
+    }
+
+    /// Takes in a check. What it changes is news only when requests do not say otherwise.
+    pub(super) fn judge(&mut self, check: Check, now: Instant) -> News {
+        let change = match &check.result {
+            Ok(()) => self.health.pass(),
+            Err(_) => self.health.fail(),
+        };
+        let closed = self.breaker.state() == breaker::State::Closed;
+        let why = check.result.as_ref().err().map(|fault| fault.detail.clone()).unwrap_or_default();
+        self.last_check = Some(check);
+        match change? {
+            health::Change::Ejected { failures } => closed.then(|| {
+                self.upstream.count_ejection();
+                let reason = format!("{failures} checks in a row failed; the last: {why}");
+                (Happening::Ejected { by: EjectedBy::Checks, failures }, reason)
+            }),
+            health::Change::Admitted { passes } => {
+                if self.breaker.came_back().is_some() {
+                    self.upstream.conduct.begin_trial();
+                }
+                closed.then(|| {
+                    self.since = Some(now);
+                    let reason = match passes {
+                        1 => "a check passed".to_owned(),
+                        _ => format!("{passes} checks in a row passed"),
+                    };
+                    (Happening::Admitted, reason)
+                })
+            }
+        }
+    }
+
+    /// Takes in how its requests went, and what time it is.
+    pub(super) fn advance(&mut self, may_eject: bool, now: Instant) -> News {
+        let conduct = &self.upstream.conduct;
+        let before = self.breaker.state();
+        let change = self.breaker.observe(conduct.streak(), may_eject, now)?;
+        let is_up = self.health.standing() == Standing::Up;
+        match change {
+            breaker::Change::Opened { failures, time } => {
+                conduct.begin_anew();
+                (is_up && before == breaker::State::Closed).then(|| {
+                    self.upstream.count_ejection();
+                    let time = humantime::Duration::from(time);
+                    let reason = format!("passive: {failures} requests in a row failed; out for {time}");
+                    (Happening::Ejected { by: EjectedBy::Requests, failures }, reason)
+                })
+            }
+            breaker::Change::HalfOpened => {
+                conduct.begin_trial();
+                None
+            }
+            breaker::Change::Closed => {
+                conduct.begin_anew();
+                is_up.then(|| {
+                    self.since = Some(now);
+                    (Happening::Admitted, "passive: a request on trial went well".to_owned())
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! One upstream: a server that requests are passed to, with what is counted about it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use http::HeaderValue;
+use http::uri::Authority;
+
+use crate::choose::sticky::Pin;
+use conduct::{Admission, Conduct};
+
+/// Whether an upstream is well, judged by its requests ◇.
+pub mod breaker;
+/// What requests tell about an upstream.
+pub mod conduct;
+/// One connection to an upstream.
+pub mod connection;
+/// The connections that wait for their next request.
+pub mod connections;
+/// Whether an upstream is well, judged by its checks ◇.
+pub mod health;
+/// Moves the table on when no check does.
+pub mod keeper;
+mod member;
+/// The checks themselves.
+pub mod prober;
+/// Who is in rotation: the judgement over the whole fleet ◇.
+pub mod rotation;
+/// How much one that has just come into rotation gets ◇.
+pub mod slow_start;
+/// The published table of upstreams: who is there, and who may take a request.
+pub mod table;
+
+/// What an upstream is called and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Its name: letters, digits, `.`, `-`, `_`.
+    pub name: String,
+    /// `HOST:PORT`. A host name is looked up each time a connection is opened.
+    pub address: String,
+    /// Its part of the requests, relative to that of the others: 1 to [`WEIGHT_MAX`].
+    pub weight: u32,
+}
+
+/// The greatest weight.
+pub const WEIGHT_MAX: u32 = 100;
+
+/// A name or an address that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No `=` in it.
+    #[error("write it as NAME=HOST:PORT, or NAME=HOST:PORT;weight=3")]
+    Shape,
+    /// A name with other characters, or none, or too many.
+    #[error("a name has 1 to 64 letters, digits, '.', '-' or '_'")]
+    Name,
+    /// Not a host and a port.
+    #[error("an address is HOST:PORT, with a port from 1 to 65535")]
+    Address,
+    /// Not a weight.
+    #[error("a weight is a whole number from 1 to {WEIGHT_MAX}")]
+    Weight,
+}
+
+impl Address {
+    /// Checks both. Its weight is 1.
+    pub fn new(name: &str, address: &str) -> Result<Self, AddressError> {
+        let nameable = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(nameable) {
+            return Err(AddressError::Name);
+        }
+        let authority: Authority = address.parse().map_err(|_| AddressError::Address)?;
+        let complete = !authority.host().is_empty() && authority.port_u16().is_some_and(|port| port > 0);
+        if !complete || address.contains('@') {
+            return Err(AddressError::Address);
+        }
+        Ok(Self { name: name.to_owned(), address: address.to_owned(), weight: 1 })
+    }
+
+    /// The same with another weight.
+    pub fn weighing(self, weight: u32) -> Result<Self, AddressError> {
+        match weight {
+            1..=WEIGHT_MAX => Ok(Self { weight, ..self }),
+            _ => Err(AddressError::Weight),
+        }
+    }
+}
+
+/// A server that requests are passed to.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Different from that of every other upstream there has been, also of the same name.
+    pub id: u64,
+    /// What it is called.
+    pub name: String,
+    /// Where it is: `HOST:PORT`.
+    pub address: String,
+    /// Its name, as answers carry it in `X-Served-By`.
+    pub served_by: HeaderValue,
+    /// Its address, for requests of HTTP/1.0 clients that named no host.
+    pub host: HeaderValue,
+    /// What binds clients to it, if anything does.
+    pub pin: Option<Pin>,
+    conduct: Conduct,
+    counters: Counters,
+    leaving: AtomicBool,
+}
+
+/// How a request to an upstream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered in full, with a status of 200 to 299.
+    Success,
+    /// Answered in full, with a status of 300 to 399.
+    Redirection,
+    /// Answered in full, with a status of 400 to 499.
+    ClientError,
+    /// Answered in full, with a status of 500 or more.
+    ServerError,
+    /// No connection could be opened.
+    ConnectFailed,
+    /// Nothing came in time.
+    TimedOut,
+    /// The answer broke off, or made no sense.
+    Broken,
+    /// The client went away, or what it sent broke off or made no sense.
+    Abandoned,
+}
+
+impl Outcome {
+    /// All there are, in the order of their declaration.
+    pub const ALL: [Self; 8] = [
+        Self::Success,
+        Self::Redirection,
+        Self::ClientError,
+        Self::ServerError,
+        Self::ConnectFailed,
+        Self::TimedOut,
+        Self::Broken,
+        Self::Abandoned,
+    ];
+
+    /// What a complete answer with this status is.
+    pub fn answered(status: http::StatusCode) -> Self {
+        match status.as_u16() {
+            ..300 => Self::Success,
+            300..400 => Self::Redirection,
+            400..500 => Self::ClientError,
+            500.. => Self::ServerError,
+        }
+    }
+
+    /// As it is called in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "2xx",
+            Self::Redirection => "3xx",
+            Self::ClientError => "4xx",
+            Self::ServerError => "5xx",
+            Self::ConnectFailed => "connect_failed",
+            Self::TimedOut => "timed_out",
+            Self::Broken => "broken",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// What is counted about an upstream. Written by every request, so it shares no cache line with
+/// what requests only read.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Counters {
+    in_flight: AtomicU64,
+    outcomes: [AtomicU64; Outcome::ALL.len()],
+    ejections: AtomicU64,
+}
+
+impl Upstream {
+    /// An upstream that nothing is known of yet.
+    pub fn new(id: u64, Address { name, address, .. }: Address) -> Self {
+        let value = |text: &str| HeaderValue::from_str(text).expect("names and addresses are checked ASCII");
+        Self {
+            id,
+            served_by: value(&name),
+            host: value(&address),
+            name,
+            address,
+            pin: None,
+            conduct: Conduct::default(),
+            counters: Counters::default(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// The same with clients bound to it, and its requests counted, in this way.
+    #[must_use]
+    pub fn with(self, pin: Option<Pin>, conduct: Conduct) -> Self {
+        Self { pin, conduct, ..self }
+    }
+
+    /// Takes a request in, unless this upstream is being drained or has a trial on.
+    ///
+    /// Whoever drains sets `leaving` and then looks at `in_flight`; a request does it the other way
+    /// round. So one of them sees the other, and no request slips in behind a drain.
+    pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
+        self.enter_by(|| self.conduct.admit())
+    }
+
+    /// Takes a request in even while a trial is on: there is nobody else.
+    pub fn enter_as_last_resort(self: &Arc<Self>) -> Option<InFlight> {
+        self.enter_by(|| Some(Admission::Freely))
+    }
+
+    fn enter_by(self: &Arc<Self>, admit: impl FnOnce() -> Option<Admission>) -> Option<InFlight> {
+        self.counters.in_flight.fetch_add(1, Ordering::SeqCst);
+        let staying = !self.leaving.load(Ordering::SeqCst);
+        let Some(admission) = staying.then(admit).flatten() else {
+            self.counters.in_flight.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        };
+        Some(InFlight { upstream: Arc::clone(self), outcome: Outcome::Abandoned, admission })
+    }
+
+    /// From now on no request gets in, or again they do.
+    pub fn set_leaving(&self, leaving: bool) {
+        self.leaving.store(leaving, Ordering::SeqCst);
+    }
+
+    /// Requests that have been taken in and are not finished.
+    pub fn in_flight(&self) -> u64 {
+        self.counters.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Requests that ended this way.
+    pub fn ended(&self, outcome: Outcome) -> u64 {
+        self.counters.outcomes[outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// Requests taken in, finished or not.
+    pub fn requests(&self) -> u64 {
+        self.in_flight() + Outcome::ALL.iter().map(|outcome| self.ended(*outcome)).sum::<u64>()
+    }
+
+    /// Requests that this upstream left without a complete answer.
+    pub fn failed(&self) -> u64 {
+        self.ended(Outcome::ConnectFailed) + self.ended(Outcome::TimedOut) + self.ended(Outcome::Broken)
+    }
+
+    /// How often it has been taken out, by its checks or its requests.
+    pub fn ejections(&self) -> u64 {
+        self.counters.ejections.load(Ordering::Relaxed)
+    }
+
+    /// Counts an ejection.
+    pub fn count_ejection(&self) {
+        self.counters.ejections.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that an upstream has taken in. Lives until the last byte of the answer has been
+/// passed on, and then counts how it ended.
+#[derive(Debug)]
+#[must_use = "the request is over when this is dropped"]
+pub struct InFlight {
+    /// Who has taken it in.
+    pub upstream: Arc<Upstream>,
+    /// How it ended; before anything else is known, the client has gone.
+    pub outcome: Outcome,
+    admission: Admission,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let counters = &self.upstream.counters;
+        counters.outcomes[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.upstream.conduct.note(self.outcome, self.admission);
+        counters.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked() {
+        for good in ["127.0.0.1:80", "[::1]:80", "web-1.lab:8080"] {
+            assert!(Address::new("web-1", good).is_ok(), "{good}");
+        }
+        for bad in ["", ":80", "127.0.0.1", "127.0.0.1:", "h:0", "h:65536", "h:80/x", "u@h:80", "h h:80"] {
+            assert_eq!(Address::new("web-1", bad), Err(AddressError::Address), "{bad}");
+        }
+        for bad in ["", "a b", "a\"b", "ä", &"x".repeat(65)] {
+            assert_eq!(Address::new(bad, "h:80"), Err(AddressError::Name), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_request_counts_from_entering_to_its_end() {
+        let upstream = Arc::new(Upstream::new(1, Address::new("web-1", "h:80").unwrap()));
+        let mut request = upstream.enter().unwrap();
+        assert_eq!((upstream.in_flight(), upstream.requests()), (1, 1));
+        request.outcome = Outcome::Broken;
+        drop(request);
+        assert_eq!((upstream.in_flight(), upstream.requests(), upstream.failed()), (0, 1, 1));
+    }
+
+    #[test]
+    fn nobody_enters_an_upstream_that_is_leaving() {
+        let upstream = Arc::new(Upstream::new(1, Address::new("web-1", "h:80").unwrap()));
+        upstream.set_leaving(true);
+        assert!(upstream.enter().is_none());
+        assert_eq!((upstream.in_flight(), upstream.requests()), (0, 0));
+    }
+}

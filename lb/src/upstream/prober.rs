@@ -1,0 +1,85 @@
+//! The checks: one task for each upstream, independent of all others.
+//!
+//! Every check opens a connection of its own. A process that has died is then refused at once, and
+//! one that is frozen accepts and never answers; a kept connection would tell neither so clearly.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Upstream;
+use super::table::{Check, Fault, Table};
+use crate::config::Checks;
+
+/// Checks an upstream, after `delay` for the first time, until it is removed or the process ends.
+pub fn watch(
+    table: Arc<Table>,
+    upstream: Arc<Upstream>,
+    checks: Checks,
+    delay: Duration,
+    removed: CancellationToken,
+    over: CancellationToken,
+) {
+    let checking = async move {
+        sleep(delay).await;
+        let mut ticks = interval(checks.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let result = check(&upstream, &checks).await;
+            if let Err(fault) = &result {
+                tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
+            }
+            table.judge(upstream.id, Check { at: SystemTime::now(), result });
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            () = removed.cancelled() => {}
+            () = over.cancelled() => {}
+            () = checking => {}
+        }
+    });
+}
+
+async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
+    let fault = |detail| Err(Fault { detail, refused: false });
+    match timeout(checks.timeout, ask(upstream, checks)).await {
+        Ok(Ok(status)) if status.is_success() => Ok(()),
+        Ok(Ok(status)) => fault(format!("answered {status}")),
+        Ok(Err(error)) => {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            let refused = kind == Some(io::ErrorKind::ConnectionRefused);
+            Err(Fault { detail: format!("{error:#}"), refused })
+        }
+        Err(_) => fault(format!("no answer within {}", humantime::Duration::from(checks.timeout))),
+    }
+}
+
+async fn ask(upstream: &Upstream, checks: &Checks) -> anyhow::Result<http::StatusCode> {
+    let stream = TcpStream::connect(&upstream.address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(checks.path.as_str())
+        .header(header::HOST, &upstream.host)
+        .header(header::USER_AGENT, "lb-health-check")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())?;
+    let mut answer = pin!(sender.send_request(request));
+    tokio::select! {
+        biased;
+        answer = &mut answer => Ok(answer?.status()),
+        // It may end in the moment it brings the answer.
+        _ = connection => Ok(answer.await?.status()),
+    }
+}

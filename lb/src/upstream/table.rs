@@ -1,0 +1,428 @@
+//! The table of upstreams. Whoever changes it takes a lock and publishes a new snapshot; requests
+//! read the latest snapshot and never wait.
+//!
+//! Membership, draining, weights and health stand here together, so that no request sees half a
+//! change.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, Cache};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::{self, Breaker};
+use super::conduct::Conduct;
+use super::health::{self, Health};
+use super::member::Member;
+pub use super::member::{Check, Fault, State};
+use super::rotation::{Known, may_eject, rotation};
+use super::{Address, Upstream, slow_start};
+use crate::choose::sticky::Key;
+use crate::choose::{Candidate, Pool};
+use crate::events::{Events, Happening};
+
+/// All upstreams, and what is known of them.
+#[derive(Debug)]
+pub struct Table {
+    published: Arc<ArcSwap<Snapshot>>,
+    members: Mutex<Members>,
+    events: Arc<Events>,
+    manners: Manners,
+    called: Arc<Notify>,
+}
+
+/// How the table treats upstreams.
+#[derive(Debug, Clone)]
+pub struct Manners {
+    /// When requests that fail take an upstream out, and for how long.
+    pub breaker: breaker::Rules,
+    /// How long one that comes into rotation takes to get its full share; zero for no time.
+    pub slow_start: Duration,
+    /// Panic begins when fewer than this many per cent are well; 0 for never.
+    pub panic_below: u32,
+    /// What clients are bound to upstreams with, if they are.
+    pub key: Option<Key>,
+}
+
+/// Who may take a request, at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Those who may.
+    pub pool: Pool,
+    /// All there are.
+    pub all: Vec<Arc<Upstream>>,
+    /// True when some may against their checks, because too few are well.
+    pub panic: bool,
+}
+
+/// A thread's view of the table: reading it costs one load and one comparison.
+pub type View = Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>;
+
+#[derive(Debug)]
+struct Members {
+    list: Vec<Member>,
+    next_id: u64,
+}
+
+/// Where a new upstream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// It takes requests at once.
+    PresumedUp,
+    /// It takes requests after its first successful check.
+    Unknown,
+}
+
+/// An upstream as those who watch see it.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Who.
+    pub upstream: Arc<Upstream>,
+    /// What it is doing.
+    pub state: State,
+    /// What its breaker lets through.
+    pub breaker: breaker::State,
+    /// Its part of the requests, relative to that of the others.
+    pub weight: u32,
+    /// Its latest check.
+    pub last_check: Option<Check>,
+}
+
+/// There is an upstream of this name already.
+#[derive(Debug, thiserror::Error)]
+#[error("there is an upstream called '{0}' already")]
+pub struct NameTaken(String);
+
+impl Table {
+    /// Without upstreams.
+    pub fn new(manners: Manners, events: Arc<Events>) -> Self {
+        let members = Mutex::new(Members { list: Vec::new(), next_id: 0 });
+        Self { published: Arc::default(), members, events, manners, called: Arc::default() }
+    }
+
+    /// A view for one thread.
+    pub fn view(&self) -> View {
+        Cache::new(Arc::clone(&self.published))
+    }
+
+    /// Who may take a request now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load_full()
+    }
+
+    /// Takes in an upstream. The token is cancelled when it is removed again.
+    pub fn add(
+        &self,
+        address: Address,
+        beginning: Beginning,
+        rules: health::Rules,
+    ) -> Result<(Arc<Upstream>, CancellationToken), NameTaken> {
+        let mut members = self.members.lock();
+        if members.list.iter().any(|member| member.upstream.name == address.name) {
+            return Err(NameTaken(address.name));
+        }
+        members.next_id += 1;
+        let weight = address.weight;
+        let pin = self.manners.key.as_ref().map(|key| key.pin(&address.name));
+        let conduct = Conduct::new(self.manners.breaker.fall, Arc::clone(&self.called));
+        let upstream = Arc::new(Upstream::new(members.next_id, address).with(pin, conduct));
+        let removed = CancellationToken::new();
+        members.list.push(Member {
+            upstream: Arc::clone(&upstream),
+            health: match beginning {
+                Beginning::PresumedUp => Health::presumed_up(rules),
+                Beginning::Unknown => Health::unknown(rules),
+            },
+            breaker: Breaker::new(self.manners.breaker),
+            weight,
+            draining: false,
+            since: None,
+            last_check: None,
+            removed: removed.clone(),
+        });
+        self.publish(&members);
+        self.events.tell(&upstream.name, Happening::Added, format!("at {}", upstream.address));
+        Ok((upstream, removed))
+    }
+
+    /// Takes in a check's result, and what follows from it.
+    pub fn judge(&self, id: u64, check: Check) {
+        let mut members = self.members.lock();
+        let Some(member) = members.list.iter_mut().find(|member| member.upstream.id == id) else { return };
+        let before = member.known();
+        let news = member.judge(check, Instant::now());
+        let (changed, upstream) = (member.known() != before, Arc::clone(&member.upstream));
+        if changed {
+            self.publish(&members);
+        }
+        if let Some((happening, reason)) = news {
+            self.events.tell(&upstream.name, happening, reason);
+            // A slow start is the keeper's.
+            self.called.notify_one();
+        }
+    }
+
+    /// Takes in how requests went and what time it is, and returns when time alone will change
+    /// something.
+    pub fn advance(&self, now: Instant) -> Option<Instant> {
+        let mut members = self.members.lock();
+        let mut news = Vec::new();
+        for index in 0..members.list.len() {
+            let may_eject = may_eject(&members.known());
+            let member = &mut members.list[index];
+            if let Some((happening, reason)) = member.advance(may_eject, now) {
+                news.push((member.upstream.name.clone(), happening, reason));
+            }
+        }
+        self.publish_at(&members, now);
+        for (name, happening, reason) in news {
+            self.events.tell(&name, happening, reason);
+        }
+        let growth = |member: &Member| slow_start::due(member.since, self.manners.slow_start, now);
+        members.list.iter().flat_map(|member| [member.breaker.due(), growth(member)]).flatten().min()
+    }
+
+    /// Returns when [`advance`](Self::advance) is to be called before its time.
+    pub async fn called(&self) {
+        self.called.notified().await;
+    }
+
+    /// Changes an upstream's part of the requests. None when nobody is called so.
+    pub fn set_weight(&self, name: &str, weight: u32) -> Option<()> {
+        let mut members = self.members.lock();
+        members.list.iter_mut().find(|member| member.upstream.name == name)?.weight = weight;
+        self.publish(&members);
+        tracing::info!(upstream = name, weight, "weighed");
+        Some(())
+    }
+
+    /// Takes an upstream out of rotation, or back in. None when nobody is called so.
+    pub fn set_draining(&self, name: &str, draining: bool) -> Option<Arc<Upstream>> {
+        let mut members = self.members.lock();
+        let member = members.list.iter_mut().find(|member| member.upstream.name == name)?;
+        let upstream = Arc::clone(&member.upstream);
+        if member.draining == draining {
+            return Some(upstream);
+        }
+        member.draining = draining;
+        upstream.set_leaving(draining);
+        self.publish(&members);
+        if draining {
+            let reason = format!("{} requests in flight", upstream.in_flight());
+            self.events.tell(name, Happening::Draining, reason);
+        } else {
+            self.events.tell(name, Happening::Admitted, "no longer draining".into());
+        }
+        Some(upstream)
+    }
+
+    /// Takes an upstream out, lets it finish what it has, for as long as the limit allows, and
+    /// removes it. True when it finished everything; none when nobody is called so.
+    pub async fn drain_and_remove(&self, name: &str, limit: Duration) -> Option<bool> {
+        let upstream = self.set_draining(name, true)?;
+        let drained = tokio::time::timeout(limit, async {
+            while upstream.in_flight() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let drained = drained.await.is_ok();
+        self.remove(upstream.id, drained);
+        Some(drained)
+    }
+
+    fn remove(&self, id: u64, drained: bool) {
+        let mut members = self.members.lock();
+        let Some(index) = members.list.iter().position(|member| member.upstream.id == id) else { return };
+        let member = members.list.remove(index);
+        // It may have been told to stay in the meantime.
+        member.upstream.set_leaving(true);
+        member.removed.cancel();
+        self.publish(&members);
+        let reason = match drained {
+            true => "drained".to_owned(),
+            false => format!("{} requests still in flight", member.upstream.in_flight()),
+        };
+        self.events.tell(&member.upstream.name, Happening::Removed, reason);
+    }
+
+    /// All upstreams, as those who watch see them.
+    pub fn report(&self) -> Vec<Report> {
+        let report = |member: &Member| Report {
+            upstream: Arc::clone(&member.upstream),
+            state: member.state(),
+            breaker: member.breaker.state(),
+            weight: member.weight,
+            last_check: member.last_check.clone(),
+        };
+        self.members.lock().list.iter().map(report).collect()
+    }
+
+    fn publish(&self, members: &Members) {
+        self.publish_at(members, Instant::now());
+    }
+
+    fn publish_at(&self, members: &Members, now: Instant) {
+        let rotation = rotation(&members.known(), self.manners.panic_below);
+        let share =
+            |member: &Member| slow_start::share(member.weight, member.since, self.manners.slow_start, now);
+        let taking = members.list.iter().zip(rotation.takes).filter(|(_, takes)| *takes);
+        let candidate =
+            |member: &Member| Candidate { upstream: Arc::clone(&member.upstream), share: share(member) };
+        let snapshot = Snapshot {
+            pool: Pool::new(taking.map(|(member, _)| candidate(member)).collect()),
+            all: members.list.iter().map(|member| Arc::clone(&member.upstream)).collect(),
+            panic: rotation.panic,
+        };
+        let before = self.published.swap(Arc::new(snapshot));
+        if rotation.panic != before.panic {
+            match rotation.panic {
+                true => tracing::warn!("panic: too few upstreams are well, so all that accept are served"),
+                false => tracing::info!("the panic is over"),
+            }
+        }
+    }
+}
+
+impl Members {
+    fn known(&self) -> Vec<Known> {
+        self.list.iter().map(Member::known).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::upstream::Outcome;
+
+    const OPEN: Duration = Duration::from_secs(10);
+    const RULES: health::Rules = health::Rules { fall: 1, rise: 1 };
+
+    fn table_with(names: &[&str], beginning: Beginning) -> Table {
+        let breaker = breaker::Rules { fall: 2, open: OPEN, open_max: OPEN };
+        let manners = Manners { breaker, slow_start: Duration::ZERO, panic_below: 50, key: None };
+        let table = Table::new(manners, Arc::default());
+        for name in names {
+            table.add(Address::new(name, "127.0.0.1:1").unwrap(), beginning, RULES).unwrap();
+        }
+        table
+    }
+
+    fn eligible(table: &Table) -> Vec<String> {
+        let name = |candidate: &Candidate| candidate.upstream.name.clone();
+        table.snapshot().pool.candidates().iter().map(name).collect()
+    }
+
+    const PASSED: Result<(), &str> = Ok(());
+
+    fn check(result: Result<(), &str>) -> Check {
+        let result = result.map_err(|detail| Fault { detail: detail.into(), refused: detail == "refused" });
+        Check { at: SystemTime::UNIX_EPOCH, result }
+    }
+
+    fn end(table: &Table, index: usize, outcome: Outcome) {
+        let mut request = table.report()[index].upstream.enter().unwrap();
+        request.outcome = outcome;
+    }
+
+    #[test]
+    fn a_newcomer_joins_with_its_first_pass_and_leaves_with_its_failures() {
+        let table = table_with(&["web-1"], Beginning::Unknown);
+        assert!(eligible(&table).is_empty());
+        table.judge(1, check(PASSED));
+        assert_eq!(eligible(&table), ["web-1"]);
+        table.judge(1, check(Err("refused")));
+        assert!(eligible(&table).is_empty());
+        assert_eq!(table.report()[0].state, State::Down);
+    }
+
+    #[test]
+    fn a_name_is_used_once() {
+        let table = table_with(&["web-1"], Beginning::PresumedUp);
+        let again = Address::new("web-1", "127.0.0.1:2").unwrap();
+        assert!(table.add(again, Beginning::PresumedUp, RULES).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_drain_waits_for_what_is_in_flight() {
+        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        let request = table.report()[0].upstream.enter().unwrap();
+        assert_eq!(table.drain_and_remove("web-1", Duration::from_millis(20)).await, Some(false));
+        drop(request);
+        assert_eq!(table.drain_and_remove("web-2", Duration::from_secs(5)).await, Some(true));
+        assert_eq!(table.drain_and_remove("web-2", Duration::from_secs(5)).await, None);
+        assert!(table.report().is_empty());
+    }
+
+    #[test]
+    fn failing_requests_take_an_upstream_out_and_a_good_one_brings_it_back() {
+        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        end(&table, 0, Outcome::Broken);
+        end(&table, 0, Outcome::ServerError);
+        let due = table.advance(Instant::now()).expect("it will be tried again");
+        assert_eq!(eligible(&table), ["web-2"]);
+        assert_eq!(table.report()[0].state, State::Ejected);
+        table.judge(1, check(PASSED));
+        assert_eq!(eligible(&table), ["web-2"], "a check that has never failed says nothing");
+        assert_eq!(table.advance(due), None);
+        let trial = table.report()[0].upstream.enter().unwrap();
+        assert!(table.report()[0].upstream.enter().is_none(), "one at a time");
+        drop(trial);
+        end(&table, 0, Outcome::Success);
+        table.advance(due);
+        assert_eq!(table.report()[0].state, State::Up);
+        let happened: Vec<_> = table.events.after(2).iter().map(|event| event.happening.label()).collect();
+        assert_eq!(happened, ["ejected", "admitted"]);
+    }
+
+    #[test]
+    fn the_last_half_stays_whatever_its_requests_say() {
+        let table = table_with(&["web-1", "web-2", "web-3"], Beginning::PresumedUp);
+        for upstream in 0..3 {
+            (0..5).for_each(|_| end(&table, upstream, Outcome::Broken));
+        }
+        table.advance(Instant::now());
+        assert_eq!(eligible(&table), ["web-2", "web-3"]);
+    }
+
+    #[test]
+    fn one_event_tells_that_it_is_out_and_one_that_it_is_back() {
+        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        end(&table, 0, Outcome::ConnectFailed);
+        end(&table, 0, Outcome::ConnectFailed);
+        table.advance(Instant::now());
+        table.judge(1, check(Err("refused")));
+        assert_eq!(table.report()[0].state, State::Down);
+        table.judge(1, check(PASSED));
+        let trial = table.report()[0].upstream.enter().unwrap();
+        assert!(table.report()[0].upstream.enter().is_none(), "it is on trial first");
+        drop(trial);
+        end(&table, 0, Outcome::Success);
+        table.advance(Instant::now());
+        assert_eq!(table.report()[0].state, State::Up, "checks saw it come back, and its trial went well");
+        let happened: Vec<_> = table.events.after(2).iter().map(|event| event.happening.label()).collect();
+        assert_eq!(happened, ["ejected", "admitted"]);
+    }
+
+    #[test]
+    fn when_checks_leave_too_few_all_that_accept_are_served() {
+        let table = table_with(&["web-1", "web-2", "web-3"], Beginning::PresumedUp);
+        table.judge(1, check(Err("answered 500")));
+        table.judge(2, check(Err("refused")));
+        assert_eq!(eligible(&table), ["web-1", "web-3"]);
+        assert!(table.snapshot().panic);
+        table.judge(1, check(PASSED));
+        assert!(!table.snapshot().panic);
+    }
+
+    #[test]
+    fn a_weight_can_be_changed() {
+        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        table.set_weight("web-1", 3).unwrap();
+        assert_eq!(table.snapshot().pool.order_from(0).collect::<String>().matches("web-1").count(), 3);
+        assert!(table.set_weight("web-9", 3).is_none());
+    }
+}

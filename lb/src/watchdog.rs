@@ -1,0 +1,256 @@
+//! How long a client's connection may stay in each of its states.
+//!
+//! ```text
+//!   open ─▶ Head ─▶ Upload ─▶ Waiting ─▶ Download ─▶ Idle ─▶ Head …
+//! ```
+//!
+//! One sweep over all connections of a thread, a few times a second, replaces a timer for each
+//! request: a request only writes down until when its present state may last. The price is that a
+//! limit is noticed up to an eighth of the shortest limit late; it is never noticed early.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::config::Timeouts;
+
+/// What a client's connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Between two requests.
+    Idle,
+    /// The client sends a request's head.
+    Head,
+    /// The client sends a request's body.
+    Upload,
+    /// The upstream has the whole request.
+    Waiting,
+    /// The answer is being passed on.
+    Download,
+}
+
+/// The state of one connection, and until when it may last.
+#[derive(Debug)]
+pub struct Watch {
+    clock: Rc<Clock>,
+    phase: Cell<Phase>,
+    deadline: Cell<Instant>,
+    /// Until when the present request's answer must have begun, whoever gives it.
+    answer_by: Cell<Instant>,
+    expired: Cell<bool>,
+    leaving: Cell<bool>,
+    task: RefCell<Option<Waker>>,
+}
+
+/// A time that is read for free, and the limits.
+#[derive(Debug)]
+struct Clock {
+    /// As of the last sweep.
+    now: Cell<Instant>,
+    tick: Duration,
+    timeouts: Timeouts,
+}
+
+/// Watches all connections of one thread.
+#[derive(Debug)]
+pub struct Watchdog {
+    clock: Rc<Clock>,
+    watched: RefCell<Vec<Rc<Watch>>>,
+    leaving: Cell<bool>,
+}
+
+impl Watchdog {
+    /// Watches nobody yet.
+    pub fn new(timeouts: Timeouts, now: Instant) -> Self {
+        let shortest = timeouts.header.min(timeouts.idle).min(timeouts.attempt).min(timeouts.request);
+        let shortest = shortest.min(timeouts.upstream_idle);
+        let tick = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(250));
+        let clock = Rc::new(Clock { now: Cell::new(now), tick, timeouts });
+        Self { clock, watched: RefCell::default(), leaving: Cell::new(false) }
+    }
+
+    /// Watches a connection that has just been opened.
+    pub fn watch(&self) -> Rc<Watch> {
+        let watch = Rc::new(Watch {
+            clock: Rc::clone(&self.clock),
+            phase: Cell::new(Phase::Head),
+            deadline: Cell::new(self.clock.deadline(Phase::Head)),
+            answer_by: Cell::new(self.clock.now.get()),
+            expired: Cell::new(false),
+            leaving: Cell::new(self.leaving.get()),
+            task: RefCell::default(),
+        });
+        self.watched.borrow_mut().push(Rc::clone(&watch));
+        watch
+    }
+
+    /// How often [`sweep`](Self::sweep) wants to be called.
+    pub fn tick(&self) -> Duration {
+        self.clock.tick
+    }
+
+    /// The time of the last sweep.
+    pub fn now(&self) -> Instant {
+        self.clock.now.get()
+    }
+
+    /// Moves the time on, wakes whoever has exceeded a limit, and forgets whoever has gone.
+    pub fn sweep(&self, now: Instant) {
+        self.clock.now.set(now);
+        self.watched.borrow_mut().retain(|watch| {
+            if now >= watch.deadline.get() && !watch.expired.replace(true) {
+                watch.wake();
+            }
+            Rc::strong_count(watch) > 1
+        });
+    }
+
+    /// Asks all connections, and those still to come, to close after their present request.
+    pub fn ask_all_to_leave(&self) {
+        self.leaving.set(true);
+        for watch in self.watched.borrow().iter() {
+            watch.leaving.set(true);
+            watch.wake();
+        }
+    }
+}
+
+impl Watch {
+    /// Enters a state, or stays in it because something moved.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.expired.set(false);
+        self.deadline.set(self.clock.deadline(phase));
+        if phase == Phase::Waiting {
+            self.answer_by.set(self.clock.answer_by());
+        }
+    }
+
+    /// Begins another try: it has a try's time, but no more than what is left for the answer. False
+    /// when nothing is left.
+    pub fn try_again(&self) -> bool {
+        if self.phase.get() == Phase::Waiting {
+            self.expired.set(false);
+            self.deadline.set(self.clock.deadline(Phase::Waiting).min(self.answer_by.get()));
+        }
+        self.phase.get() == Phase::Upload || self.clock.now.get() < self.answer_by.get()
+    }
+
+    /// What the connection is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// True when the present state has lasted too long. Stays true until another one is entered.
+    pub fn is_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    /// True when the connection is to close after its present request.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Remembers whom to wake.
+    pub fn remember(&self, task: &Waker) {
+        let mut known = self.task.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
+            *known = Some(task.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = &*self.task.borrow() {
+            task.wake_by_ref();
+        }
+    }
+}
+
+impl Clock {
+    /// `now` may be a tick old, so a tick is added: no limit ever comes early.
+    fn deadline(&self, phase: Phase) -> Instant {
+        let limit = match phase {
+            Phase::Head | Phase::Upload => self.timeouts.header,
+            Phase::Waiting => self.timeouts.attempt.min(self.timeouts.request),
+            Phase::Download | Phase::Idle => self.timeouts.idle,
+        };
+        self.now.get() + limit + self.tick
+    }
+
+    fn answer_by(&self) -> Instant {
+        self.now.get() + self.timeouts.request + self.tick
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn watchdog(start: Instant) -> Watchdog {
+        let timeouts = Timeouts {
+            connect: SECOND,
+            request: 40 * SECOND,
+            attempt: 30 * SECOND,
+            header: 10 * SECOND,
+            idle: 60 * SECOND,
+            upstream_idle: 4 * SECOND,
+        };
+        Watchdog::new(timeouts, start)
+    }
+
+    #[test]
+    fn each_state_has_its_own_limit() {
+        for (phase, seconds) in [(Phase::Head, 10), (Phase::Waiting, 30), (Phase::Idle, 60)] {
+            let start = Instant::now();
+            let dog = watchdog(start);
+            let watch = dog.watch();
+            watch.enter(phase);
+            dog.sweep(start + seconds * SECOND);
+            assert!(!watch.is_expired(), "{phase:?} is never cut early");
+            dog.sweep(start + (seconds + 1) * SECOND);
+            assert!(watch.is_expired(), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn tries_share_the_time_for_the_answer() {
+        let start = Instant::now();
+        let dog = watchdog(start);
+        let watch = dog.watch();
+        watch.enter(Phase::Waiting);
+        dog.sweep(start + 31 * SECOND);
+        assert!(watch.is_expired());
+        assert!(watch.try_again() && !watch.is_expired());
+        dog.sweep(start + 40 * SECOND);
+        assert!(!watch.is_expired());
+        dog.sweep(start + 41 * SECOND);
+        assert!(watch.is_expired() && !watch.try_again(), "nothing is left");
+    }
+
+    #[test]
+    fn whatever_moves_gets_more_time() {
+        let start = Instant::now();
+        let dog = watchdog(start);
+        let watch = dog.watch();
+        for second in 1..100 {
+            watch.enter(Phase::Upload);
+            dog.sweep(start + second * SECOND);
+        }
+        assert!(!watch.is_expired());
+    }
+
+    #[test]
+    fn connections_that_have_gone_are_forgotten() {
+        let start = Instant::now();
+        let dog = watchdog(start);
+        let (watch, kept) = (dog.watch(), dog.watch());
+        drop(watch);
+        dog.sweep(start);
+        assert_eq!(dog.watched.borrow().len(), 1);
+        dog.ask_all_to_leave();
+        assert!(kept.is_leaving() && dog.watch().is_leaving());
+    }
+}

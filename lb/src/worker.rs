@@ -1,0 +1,234 @@
+//! What one thread owns. Nothing here is shared with other threads but the table's snapshot, the
+//! policy's counter, the counters of upstreams, and the count of open connections.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use hyper::server::conn::http1;
+use machine::vitals::Vitals;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::choose::sticky::Token;
+use crate::choose::{Policy, Tried};
+use crate::client;
+use crate::config::Config;
+use crate::headers;
+use crate::metrics::{Refused, Retried};
+use crate::refusal::Refusal;
+use crate::retry::Budget;
+use crate::shed;
+use crate::upstream::InFlight;
+use crate::upstream::connections::Connections;
+use crate::upstream::table::{Table, View};
+use crate::watchdog::Watchdog;
+
+/// How long one whose connection was just accepted when the door closed may take to say what it
+/// wants.
+const FIRST_WORDS: Duration = Duration::from_millis(50);
+
+/// What all threads share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// How to behave.
+    pub config: Arc<Config>,
+    /// Who is there.
+    pub table: Arc<Table>,
+    /// Whose turn it is.
+    pub policy: Arc<Policy>,
+    /// Whether this process is on its way out.
+    pub vitals: Arc<Vitals>,
+    /// How often the balancer answered itself.
+    pub refused: Arc<Refused>,
+    /// How often requests were tried again.
+    pub retried: Arc<Retried>,
+    /// A permit for each client's connection that may be open.
+    pub room: Arc<Semaphore>,
+    /// Cancelled when the door is to be closed.
+    pub stop: CancellationToken,
+}
+
+/// What one thread owns.
+#[derive(Debug)]
+pub struct Worker {
+    /// How to behave.
+    pub config: Arc<Config>,
+    /// How clients' connections are served.
+    pub http: http1::Builder,
+    /// Connections that wait for their next request.
+    pub connections: Connections,
+    /// Who watches over the clients' connections.
+    pub watchdog: Watchdog,
+    /// Whether this process is on its way out.
+    pub vitals: Arc<Vitals>,
+    /// How often the balancer answered itself.
+    pub refused: Arc<Refused>,
+    /// How often requests were tried again.
+    pub retried: Arc<Retried>,
+    /// How many more may be.
+    pub budget: Budget,
+    policy: Arc<Policy>,
+    view: RefCell<View>,
+    dice: RefCell<SmallRng>,
+}
+
+/// Accepts and serves until the stop, then lets requests in flight finish, for as long as the
+/// limit allows.
+pub async fn run(shared: Shared, listener: std::net::TcpListener) -> std::io::Result<()> {
+    let stop = shared.stop.clone();
+    let listener = TcpListener::from_std(listener)?;
+    let door = Door {
+        room: Arc::clone(&shared.room),
+        turned_away: Arc::new(Semaphore::new(shed::AT_ONCE_MAX)),
+        inside: TaskTracker::new(),
+        worker: Rc::new(Worker::new(shared)),
+    };
+    tokio::task::spawn_local(keep_watch(Rc::clone(&door.worker)));
+
+    let _ = stop.run_until_cancelled(door.accept(&listener)).await;
+    door.take_in_who_already_knocked(listener);
+    sleep(FIRST_WORDS).await;
+    door.worker.watchdog.ask_all_to_leave();
+
+    door.inside.close();
+    if timeout(door.worker.config.drain_timeout, door.inside.wait()).await.is_err() {
+        tracing::warn!(connections = door.inside.len(), "the drain took too long; cutting what is left");
+    }
+    Ok(())
+}
+
+/// Where clients come in.
+struct Door {
+    worker: Rc<Worker>,
+    /// For all threads together: the kernel does not spread connections evenly.
+    room: Arc<Semaphore>,
+    turned_away: Arc<Semaphore>,
+    /// The connections of this thread.
+    inside: TaskTracker,
+}
+
+impl Door {
+    async fn accept(&self, listener: &TcpListener) -> std::convert::Infallible {
+        loop {
+            // Without a place, and while many are being turned away, the others wait.
+            let turn = Arc::clone(&self.turned_away).acquire_owned();
+            let turn = turn.await.expect("the semaphore is never closed");
+            match listener.accept().await {
+                Ok((stream, peer)) => match Arc::clone(&self.room).try_acquire_owned() {
+                    Ok(place) => self.serve(stream, peer, place),
+                    Err(_) => self.turn_away(stream, turn),
+                },
+                Err(error) => {
+                    // Out of file descriptors, mostly: what is open goes on, and closing makes room.
+                    tracing::warn!(%error, "cannot accept a connection; trying again in 100 ms");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// The kernel has completed these connections; closing the listener would reset them.
+    fn take_in_who_already_knocked(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok(place) = Arc::clone(&self.room).try_acquire_owned()
+            && let Ok((stream, peer)) = listener.accept()
+            && stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            self.serve(stream, peer, place);
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let serving = client::serve(Rc::clone(&self.worker), stream, peer);
+        tokio::task::spawn_local(self.inside.track_future(async move {
+            serving.await;
+            drop(place);
+        }));
+    }
+
+    fn turn_away(&self, stream: TcpStream, turn: OwnedSemaphorePermit) {
+        self.worker.refused.count(Refusal::Overloaded);
+        tokio::task::spawn_local(async move {
+            shed::shed(stream).await;
+            drop(turn);
+        });
+    }
+}
+
+async fn keep_watch(worker: Rc<Worker>) {
+    loop {
+        sleep(worker.watchdog.tick()).await;
+        let now = Instant::now();
+        worker.watchdog.sweep(now);
+        let mut view = worker.view.borrow_mut();
+        worker.connections.sweep(view.load(), now, worker.config.timeouts.upstream_idle);
+    }
+}
+
+impl Worker {
+    fn new(shared: Shared) -> Self {
+        let config = shared.config;
+        let mut http = http1::Builder::new();
+        http.writev(false)
+            .half_close(true)
+            // Twice the limit, so that what exceeds it a little is answered in words. hyper
+            // answers what exceeds this: 414 to a long target, 431 to the rest.
+            .max_buf_size(2 * config.limits.header_bytes)
+            // The watchdog does it, without a timer for each request.
+            .header_read_timeout(None);
+        Self {
+            http,
+            connections: Connections::default(),
+            watchdog: Watchdog::new(config.timeouts, Instant::now()),
+            vitals: shared.vitals,
+            refused: shared.refused,
+            retried: shared.retried,
+            budget: Budget::new(config.threads),
+            policy: shared.policy,
+            view: RefCell::new(shared.table.view()),
+            dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
+            config,
+        }
+    }
+
+    /// Chooses an upstream for a request, and enters it there: the one that its cookie names, or
+    /// else whom the policy chooses among those it has not tried.
+    pub fn choose(&self, cookie: Option<&Token>, tried: &mut Tried) -> Option<InFlight> {
+        let mut view = self.view.borrow_mut();
+        let pool = &view.load().pool;
+        if let Some(entered) = cookie.and_then(|cookie| pool.pinned(cookie)?.enter()) {
+            return Some(entered);
+        }
+        let choose = |tried: &Tried| self.policy.choose(pool, tried, || self.dice.borrow_mut().random());
+        let tried_before = tried.count();
+        while let Some(upstream) = choose(tried) {
+            match upstream.enter() {
+                Some(entered) => return Some(entered),
+                // It has begun to leave in this very moment, or has a trial on.
+                None => tried.note(upstream.id),
+            }
+        }
+        tried.keep_first(tried_before);
+        choose(tried)?.enter_as_last_resort()
+    }
+
+    /// A random number from 0 to 1.
+    pub fn dice(&self) -> f64 {
+        self.dice.borrow_mut().random()
+    }
+
+    /// A request id that nobody has had before.
+    pub fn new_request_id(&self) -> HeaderValue {
+        headers::request_id(self.dice.borrow_mut().random())
+    }
+}

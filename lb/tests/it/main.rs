@@ -1,0 +1,19 @@
+//! The balancer over real sockets, in this process, against small real servers.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only functions marked as tests")]
+#![allow(unreachable_pub, reason = "a test program has no outside")]
+
+mod support;
+
+mod admin;
+mod drain;
+mod health;
+mod passing;
+mod passive;
+mod policies;
+mod retries;
+mod rotation;
+mod shedding;
+mod sticky;
+mod strictness;
+mod timeouts;

@@ -1,0 +1,99 @@
+//! What requests tell about upstreams.
+
+use http::Method;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+
+use super::support::*;
+
+async fn events(lb: &Balancer) -> Vec<(String, String)> {
+    let (_, events) = lb.admin(Method::GET, "/events?format=json", Value::Null).await;
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let events = events.as_array().unwrap().iter();
+    let told = events.map(|event| (text(event, "event"), text(event, "by")));
+    told.filter(|(event, _)| event != "added").collect()
+}
+
+/// Its checks pass and its requests fail: a grey failure.
+#[tokio::test]
+async fn a_server_that_answers_500_is_out_after_a_few_requests() {
+    let webs = [Web::start("web-1"), Web::start("web-2")];
+    let lb = Balancer::over(&[&webs[0], &webs[1]], &["--passive-fall=3", "--threads=1"]).await;
+    webs[0].fail_from_now_on();
+    let mut failed = 0;
+    let mut client = Client::open(lb.address).await;
+    until(
+        async || {
+            failed += usize::from(client.get("/").await.status == 500);
+            lb.state("web-1").await == "ejected"
+        },
+        "web-1 is ejected",
+    )
+    .await;
+    assert!((3..=10).contains(&failed), "{failed} failed");
+    for _ in 0..10 {
+        assert_eq!(client.get("/").await.header("x-served-by"), "web-2");
+    }
+    assert_eq!(events(&lb).await, [("ejected".to_owned(), "passive".to_owned())]);
+
+    // The other one is half of the fleet: it stays, whatever it does.
+    webs[1].fail_from_now_on();
+    for _ in 0..10 {
+        assert_eq!(client.get("/").await.status, 500);
+    }
+    assert_eq!(lb.state("web-2").await, "up");
+}
+
+#[tokio::test]
+async fn a_killed_server_is_out_before_its_checks_notice_and_back_when_they_pass() {
+    let webs = [Web::start("web-1"), Web::start("web-2")];
+    let flags = ["--passive-fall=3", "--health-interval=200ms"];
+    let lb = Balancer::over(&[&webs[0], &webs[1]], &flags).await;
+    let address = webs[0].address;
+    webs[0].kill();
+    let mut client = Client::open(lb.address).await;
+    until(
+        async || {
+            client.get("/").await;
+            ["ejected", "down"].contains(&&*lb.state("web-1").await)
+        },
+        "web-1 is out",
+    )
+    .await;
+    assert_eq!(events(&lb).await, [("ejected".to_owned(), "passive".to_owned())]);
+    lb.until_state("web-1", "down").await;
+    let _again = Web::start_at("web-1", address);
+    until(
+        async || {
+            assert_eq!(client.get("/").await.status, 200);
+            lb.state("web-1").await == "up"
+        },
+        "web-1 is up",
+    )
+    .await;
+    let told: Vec<_> = events(&lb).await.into_iter().map(|(event, _)| event).collect();
+    assert_eq!(told, ["ejected", "admitted"]);
+}
+
+/// An attacker must not be able to take servers out.
+#[tokio::test]
+async fn what_clients_do_wrong_does_not_count() {
+    let webs = [Web::start("web-1"), Web::start("web-2")];
+    let flags = ["--passive-fall=1", "--header-timeout=50ms", "--max-body-bytes=10"];
+    let lb = Balancer::over(&[&webs[0], &webs[1]], &flags).await;
+    for _ in 0..4 {
+        for wrong in [
+            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n123456789012345\r\n0\r\n\r\n",
+            "POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf",
+        ] {
+            raw(lb.address, wrong.as_bytes()).await;
+        }
+        // Gone before its answer.
+        let mut stream = tokio::net::TcpStream::connect(lb.address).await.unwrap();
+        stream.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        drop(stream);
+    }
+    assert_eq!(lb.get("/").await.status, 200);
+    assert!(events(&lb).await.is_empty(), "{:?}", events(&lb).await);
+}

@@ -1,0 +1,84 @@
+//! Every wait has an end.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::support::*;
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_is_a_504() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &["--request-timeout=50ms"]).await;
+    let mut client = Client::open(lb.address).await;
+    let answer = client.get("/never").await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-lb-error")), (504, "upstream_timeout"));
+    assert_eq!(client.get("/").await.status, 200, "the connection goes on");
+}
+
+#[tokio::test]
+async fn slow_headers_and_slow_bodies_are_a_408() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &["--header-timeout=50ms"]).await;
+    for slow in ["GET / HTTP/1.1\r\nHos", "POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf"]
+    {
+        let answer = raw(lb.address, slow.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_connection_is_closed_without_a_word() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &["--header-timeout=50ms", "--idle-timeout=50ms"]).await;
+    assert_eq!(raw(lb.address, b"").await, "", "one that never says anything");
+    let answer = raw(lb.address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "one that says nothing more: {answer}");
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_after_its_answer_has_begun_is_cut() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &["--idle-timeout=50ms"]).await;
+    let stalled = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf";
+    let answer = raw(lb.address, stalled.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    until(async || lb.vitals.render().contains(r#"in_flight{upstream="web-1"} 0"#), "nothing is left").await;
+}
+
+#[tokio::test]
+async fn an_upload_that_moves_may_take_its_time() {
+    let web = Web::start("web-1");
+    let flags = ["--header-timeout=200ms", "--request-timeout=200ms", "--idle-timeout=200ms"];
+    let lb = Balancer::over(&[&web], &flags).await;
+    let exchange = async {
+        let mut stream = TcpStream::connect(lb.address).await.unwrap();
+        let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..20 {
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+            stream.write_all(b"x").await.unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&"x".repeat(20)), "{answer}");
+    };
+    tokio::time::timeout(LIMIT, exchange).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upstream_that_cannot_be_reached_is_a_504() {
+    // A listener with a full backlog drops what comes: the closest to a black hole on loopback.
+    let full = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = full.local_addr().unwrap();
+    let mut kept = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(std::time::Duration::from_millis(300), TcpStream::connect(address)).await
+    {
+        kept.push(stream);
+    }
+    let lb =
+        Balancer::start(&[&format!("--upstream=hole={address}"), "--health=off", "--connect-timeout=50ms"])
+            .await;
+    let answer = lb.get("/").await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-lb-error")), (504, "connect_timeout"));
+}

@@ -1,0 +1,175 @@
+//! `machine`: the parent of the processes placed on one emulated machine.
+//!
+//! ```text
+//! machine --name web-1 --cores 1 --memory 512MiB --disk-iops 400 -- webserver …flags…  [-- dbnode …]
+//! ```
+//!
+//! It reports on its standard output, one JSON document a line, what starts and ends on it. It
+//! ends with the last of its processes and that one's exit code, or with 137 when it ran out of
+//! memory and killed them all.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use machine::MachineSpec;
+use machine::kernel::{self, Ending, Input};
+use machine::processes::{self, Exit, Placement, Processes};
+use machine::protocol::{EXIT_KILLED, MachineEvent};
+use machine::startup;
+use nix::sys::signal::Signal;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// One emulated machine, and the processes on it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Example: machine --name app --cores 1 -- webserver --db 127.0.0.1:7001 -- dbnode --id db-1"
+)]
+struct Args {
+    /// What the machine is called.
+    #[arg(long, env = "MACHINE_NAME")]
+    name: String,
+
+    #[command(flatten)]
+    spec: MachineSpec,
+
+    /// Where processes reach their machine [default: a new path in the temporary directory].
+    #[arg(long)]
+    socket: Option<PathBuf>,
+
+    /// Write what each process prints to a file of its own in this directory, instead of to stderr.
+    #[arg(long)]
+    log_dir: Option<PathBuf>,
+
+    /// Die when standard input ends: whoever started this machine is gone.
+    #[arg(long)]
+    lifeline: bool,
+
+    /// The processes: program and flags, each after a `--` of its own.
+    #[arg(last = true, required = true)]
+    processes: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    if let Some(error) = processes::become_another(std::env::args_os().skip(1)) {
+        let _ = writeln!(io::stderr(), "{error}");
+        return ExitCode::from(127);
+    }
+    let args = Args::parse();
+    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
+    let placements = Placement::split(&args.processes);
+    if placements.is_empty() {
+        let mut command = Args::command();
+        command.error(clap::error::ErrorKind::ValueValidation, "no process is given after '--'").exit();
+    }
+    let socket = args.socket.clone().unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("machine-{}-{}.sock", args.name, std::process::id()))
+    });
+    let ending = live(&args, &placements, &socket);
+    let _ = std::fs::remove_file(&socket);
+    match ending {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// From the first process to the last.
+fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<i32> {
+    let listener = UnixListener::bind(socket).with_context(|| format!("listen on {}", socket.display()))?;
+    let (inputs, inbox) = mpsc::channel();
+    kernel::listen(listener, inputs.clone());
+
+    let processes = Processes::default();
+    pass_on_signals(processes.clone())?;
+    if args.lifeline {
+        // A frozen machine cannot read its lifeline; the kernel's signal reaches it all the same.
+        startup::die_with_parent();
+        die_with_whoever_started_us(processes.clone());
+    }
+    let last_code = Arc::new(AtomicI32::new(0));
+    let exits = report_exits(inputs, Arc::clone(&last_code));
+    for placement in placements {
+        let started = processes.start(&args.name, placement, socket, args.log_dir.as_deref(), exits.clone());
+        match started {
+            Ok(event) => report(&event),
+            Err(error) => {
+                processes.signal(Signal::SIGKILL);
+                return Err(error.into());
+            }
+        }
+    }
+    drop(exits);
+
+    match kernel::run(&args.spec, &inbox) {
+        Ending::Off => Ok(last_code.load(Ordering::Acquire)),
+        Ending::OutOfMemory(died) => {
+            report(&MachineEvent::OutOfMemory { held: died.held, limit: died.limit });
+            tracing::error!(machine = args.name, "{died}: killing everything on this machine");
+            processes.signal(Signal::SIGKILL);
+            wait_until_all_are_reported(&inbox);
+            Ok(EXIT_KILLED)
+        }
+    }
+}
+
+fn wait_until_all_are_reported(inbox: &mpsc::Receiver<Input>) {
+    while let Ok(input) = inbox.recv_timeout(Duration::from_secs(2)) {
+        if matches!(input, Input::Off) {
+            return;
+        }
+    }
+}
+
+/// SIGTERM and SIGINT are for the processes; the machine goes when they have gone.
+fn pass_on_signals(processes: Processes) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT]).context("listen to signals")?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            processes.signal(Signal::SIGTERM);
+        }
+    });
+    Ok(())
+}
+
+fn die_with_whoever_started_us(processes: Processes) {
+    thread::spawn(move || {
+        let mut rest = Vec::new();
+        // Nobody writes; this returns when the other end is closed, be it by SIGKILL.
+        let _ = io::stdin().read_to_end(&mut rest);
+        processes.signal(Signal::SIGKILL);
+        std::process::exit(EXIT_KILLED);
+    });
+}
+
+fn report_exits(inputs: mpsc::Sender<Input>, last_code: Arc<AtomicI32>) -> mpsc::Sender<Exit> {
+    let (exits, exited) = mpsc::channel::<Exit>();
+    thread::spawn(move || {
+        for exit in exited {
+            report(&exit.event);
+            last_code.store(exit.code, Ordering::Release);
+            if !exit.others_left {
+                let _ = inputs.send(Input::Off);
+            }
+        }
+    });
+    exits
+}
+
+fn report(event: &MachineEvent) {
+    let line = serde_json::to_string(event).expect("an event always serializes");
+    // Whoever listened may be gone; that is what the lifeline is for.
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

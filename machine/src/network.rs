@@ -1,0 +1,99 @@
+//! The seam through which servers reach each other. Chosen once, in `main` or in a test: real
+//! sockets here, a simulated network in a simulation.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A two-way connection.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// A connection over whichever network was chosen.
+pub type Stream = Box<dyn Connection>;
+
+/// Where connections come in.
+pub trait Accept: Send + Sync {
+    /// The next connection, and who opened it.
+    fn accept(&self) -> BoxFuture<'_, io::Result<(Stream, SocketAddr)>>;
+    /// The address it listens on, with the port the system chose when port 0 was asked for.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// Opens and accepts connections.
+pub trait Connect: Send + Sync {
+    /// Listens on an address.
+    fn bind(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Accept>>>;
+    /// Connects to an address.
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Stream>>;
+}
+
+/// The network a server was given. Cheap to clone.
+#[derive(Clone)]
+pub struct Network(Arc<dyn Connect>);
+
+impl Network {
+    /// The operating system's TCP.
+    pub fn tcp() -> Self {
+        Self(Arc::new(Tcp))
+    }
+
+    /// A network made by somebody else: a simulation.
+    pub fn new(network: impl Connect + 'static) -> Self {
+        Self(Arc::new(network))
+    }
+
+    /// Listens on an address.
+    pub async fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Accept>> {
+        self.0.bind(address).await
+    }
+
+    /// Connects to an address.
+    pub async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
+        self.0.connect(address).await
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Network")
+    }
+}
+
+struct Tcp;
+
+impl Connect for Tcp {
+    fn bind(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Accept>>> {
+        Box::pin(async move {
+            let listener = TcpListener::bind(address).await?;
+            Ok(Box::new(listener) as Box<dyn Accept>)
+        })
+    }
+
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Stream>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Stream)
+        })
+    }
+}
+
+impl Accept for TcpListener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(Stream, SocketAddr)>> {
+        Box::pin(async move {
+            let (stream, peer) = self.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream) as Stream, peer))
+        })
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}

@@ -1,0 +1,100 @@
+//! The first lines of every `main`: logs, signals, and the bond with the parent.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::protocol::SOCKET_VARIABLE;
+use crate::vitals::Vitals;
+
+/// Flags that every part has.
+#[derive(Debug, Clone, Args)]
+pub struct StartupArgs {
+    /// How log lines on stderr look.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// On SIGTERM: how long to go on serving while `/healthz` already answers 503, so that health
+    /// checks notice before the door closes.
+    #[arg(long, env = "DRAIN_DELAY", default_value = "0s")]
+    pub drain_delay: humantime::Duration,
+
+    /// On SIGTERM: how long requests in flight may take to finish after the door has closed.
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s")]
+    pub drain_timeout: humantime::Duration,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+/// Starts logging, makes room for many connections, and binds this process's life to the machine
+/// it was placed on.
+pub fn begin(args: &StartupArgs) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    match args.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    raise_file_limit();
+    if std::env::var_os(SOCKET_VARIABLE).is_some() {
+        die_with_parent();
+    }
+}
+
+/// Raises this process's limit of open files as far as this user may, and returns what it is then.
+/// Each connection is an open file, and the usual soft limit of 1,024 is soon reached.
+pub fn raise_file_limit() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return u64::MAX };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            soft
+        }
+    }
+}
+
+/// When whoever started this process is killed it is killed too, also when it is frozen and cannot
+/// notice. Linux only; elsewhere it notices by its lost connection.
+pub fn die_with_parent() {
+    if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
+        tracing::warn!(%error, "cannot bind this process's life to its machine's");
+    }
+}
+
+/// A token that is cancelled when this process should stop: on SIGTERM or SIGINT, after
+/// `drain_delay` of saying so on `/healthz`.
+pub fn stop_on_signal(
+    vitals: std::sync::Arc<Vitals>,
+    drain_delay: Duration,
+) -> std::io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to stop: draining");
+        vitals.say_unfit();
+        tokio::time::sleep(drain_delay).await;
+        stopping.cancel();
+    });
+    Ok(stop)
+}

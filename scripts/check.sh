@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The gate: format, lints, dependencies, chapters. Changes nothing. `scripts/fix.sh` rewrites.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/needs.sh
+
+echo "== format"
+cargo fmt --all --check
+echo "== lints"
+cargo clippy --release --locked --workspace --all-targets -- --deny warnings
+echo "== documentation"
+RUSTDOCFLAGS="--deny warnings" cargo doc --release --locked --workspace --no-deps --document-private-items --quiet
+echo "== dependencies"
+if ! cargo deny --version >/dev/null 2>&1; then
+    if [ -n "${CI:-}" ]; then
+        echo "installing cargo-deny"
+        cargo install cargo-deny --locked --quiet
+    else
+        echo "SKIPPED: cargo-deny is not installed (cargo install cargo-deny --locked)" >&2
+    fi
+fi
+if cargo deny --version >/dev/null 2>&1; then
+    # Advisories are looked up online, and are another job's matter.
+    cargo deny --offline --locked check bans licenses sources 2>&1 | tail -n 3
+fi

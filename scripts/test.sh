@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Every test there is: the gate, the parts by themselves, the parts together, the chapters.
+#
+#   scripts/test.sh            all of it
+#   scripts/test.sh --parts    without the chapters
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/needs.sh
+
+scripts/check.sh
+
+echo "== the lab's programs"
+cargo build --release --locked --bins
+
+run_tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --release --locked --no-fail-fast "$@"
+    else
+        cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1
+    fi
+}
+
+echo "== the parts, each by itself"
+run_tests --workspace --exclude tests
+
+[ "${1:-}" = "--parts" ] && exit
+echo "== the parts together, and the chapters"
+run_tests --package tests

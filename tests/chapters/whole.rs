@@ -1,0 +1,58 @@
+//! Each chapter holds.
+
+use labctl::chapter::library;
+use tests::Lab;
+use tests::lab::shown;
+
+fn holds(chapter: &str) {
+    let lab = Lab::new();
+    let output = lab.run(&["run", chapter, "--quick"]);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(lab.running(), vec![], "{chapter} left something running");
+    let latest = lab.path().join("runs").join(chapter).join("latest");
+    for file in ["summary.json", "events.jsonl", "requests.csv", "chapter.toml"] {
+        assert!(latest.join(file).is_file(), "{chapter} wrote no {file}");
+    }
+}
+
+#[test]
+fn one_machine_holds() {
+    holds("one-machine");
+}
+
+#[test]
+fn bigger_machine_holds() {
+    holds("bigger-machine");
+}
+
+#[test]
+fn split_holds() {
+    holds("split");
+}
+
+#[test]
+fn more_servers_holds() {
+    holds("more-servers");
+}
+
+#[test]
+fn sessions_holds() {
+    holds("sessions");
+}
+
+#[test]
+fn cache_holds() {
+    holds("cache");
+}
+
+#[test]
+fn server_failure_holds() {
+    holds("server-failure");
+}
+
+#[test]
+fn every_chapter_is_tested_here() {
+    let tested =
+        ["one-machine", "bigger-machine", "split", "more-servers", "sessions", "cache", "server-failure"];
+    assert_eq!(library::names().collect::<Vec<_>>(), tested);
+}

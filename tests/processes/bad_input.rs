@@ -1,0 +1,105 @@
+//! Mistakes are told before anything starts: what is wrong, where, and what would be right.
+
+use tests::Lab;
+use tests::lab::shown;
+
+/// Runs labctl, which has to refuse with this code and these words, and to start nothing.
+fn refused(words: &[&str], code: i32, said: &[&str]) {
+    let lab = Lab::new();
+    refused_in(&lab, words, code, said);
+}
+
+fn refused_in(lab: &Lab, words: &[&str], code: i32, said: &[&str]) {
+    let output = lab.run(words);
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {}", shown(&output));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    for part in said {
+        assert!(stderr.contains(part), "{words:?} should say {part:?}: {stderr}");
+    }
+    assert!(!lab.path().join(".lab/state.json").exists(), "{words:?} started something");
+    assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
+fn an_unknown_chapter_is_refused_with_the_known_ones() {
+    refused(&["run", "one-machin"], 2, &["one-machin", "known are one-machine, bigger-machine"]);
+    refused(&["up", "nothing.toml"], 2, &["nothing.toml", "cannot be read"]);
+}
+
+#[test]
+fn a_typo_in_a_chapter_file_is_named_with_its_line() {
+    let lab = Lab::new();
+    let chapter = lab.succeed(&["show", "split", "--toml"]).replace("render-cost", "rendr-cost");
+    std::fs::write(lab.path().join("mine.toml"), chapter).expect("it can be written");
+    for command in ["run", "up", "validate"] {
+        refused_in(
+            &lab,
+            &[command, "mine.toml"],
+            2,
+            &["mine.toml, line 11: unknown field `rendr-cost`", "`render-cost`"],
+        );
+    }
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_refused_with_its_line() {
+    let lab = Lab::new();
+    let chapter = lab.succeed(&["show", "one-machine", "--toml"]).replace("db = \"app\"", "db = \"ap\"");
+    std::fs::write(lab.path().join("mine.toml"), chapter).expect("it can be written");
+    refused_in(
+        &lab,
+        &["run", "mine.toml"],
+        2,
+        &["mine.toml, line 11: there is no machine 'ap'; known are app"],
+    );
+}
+
+#[test]
+fn a_wrong_setting_is_refused() {
+    refused(&["run", "split", "--set", "machine.wb.cores=2"], 2, &["there is no 'wb' here", "web"]);
+    refused(&["run", "split", "--set", "cores"], 2, &["path.to.key=value"]);
+    refused(&["run", "split", "--set", "machine.web.cores=\"two\""], 2, &["invalid type"]);
+    refused(
+        &["run", "split", "--set", "machine.web.webserver.render-cost=\"6mss\""],
+        2,
+        &["not a length of time"],
+    );
+}
+
+#[test]
+fn wrong_words_are_refused_with_a_hint() {
+    refused(&["runn"], 2, &["runn", "run"]);
+    refused(&["run"], 2, &["CHAPTERS"]);
+    refused(&["load", "--rps", "-5"], 2, &["--rps"]);
+    refused(&["load", "--rps", "many"], 2, &["many"]);
+    refused(&["--network", "10.0", "status"], 2, &["127.N"]);
+}
+
+#[test]
+fn without_a_lab_commands_say_how_to_start_one() {
+    for words in
+        [&["status"][..], &["kill", "web"], &["load", "--rps", "5"], &["step"], &["capacity"], &["events"]]
+    {
+        refused(words, 4, &["no lab is running", "labctl up"]);
+    }
+}
+
+#[test]
+fn unknown_machines_are_refused_with_the_known_ones() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "split"]);
+    for words in [&["kill", "wb"][..], &["freeze", "wb"], &["restart", "wb"]] {
+        let output = lab.run(words);
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("there are: app, web, db, plain"),
+            "{}",
+            shown(&output)
+        );
+    }
+    let add = lab.run(&["add", "web"]);
+    assert_eq!(add.status.code(), Some(2), "{}", shown(&add));
+    let link = lab.run(&["cut", "app", "db"]);
+    assert_eq!(link.status.code(), Some(2), "{}", shown(&link));
+    lab.succeed(&["down"]);
+}

@@ -1,0 +1,8 @@
+//! labctl and the lab's programs as real processes: by hand, by mistake, and by force.
+
+mod bad_environment;
+mod bad_input;
+mod by_hand;
+mod contract;
+mod interrupted;
+mod kept;

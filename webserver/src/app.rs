@@ -1,0 +1,46 @@
+//! Which path leads where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Uri;
+use axum::routing::{get, post};
+use machine::vitals::Vitals;
+
+use crate::admission;
+use crate::error::Error;
+use crate::routes::{accounts, cart, products, render, session};
+use crate::state::Shop;
+
+/// The whole shop as one service.
+///
+/// `/healthz` and `/metrics` stand beside the shop, not in it: they cost nothing, are never shed, and
+/// know nothing of the database, nor of Redis. A shop whose database is down is alive, and leaving
+/// the balancer for that would take every shop out at once.
+pub fn app(shop: Arc<Shop>, vitals: &Arc<Vitals>) -> Router {
+    let beside = vitals.routes().method_not_allowed_fallback(wrong_method);
+    admission::guard(routes(), &shop).with_state(shop).merge(beside)
+}
+
+fn routes() -> Router<Arc<Shop>> {
+    Router::new()
+        .route("/products/{id}", get(products::read).put(products::write))
+        .route("/login", post(session::login))
+        .route("/me", get(session::me))
+        .route("/logout", post(session::logout))
+        .route("/cart", get(cart::read))
+        .route("/cart/items", post(cart::add))
+        .route("/accounts/{id}", get(accounts::read))
+        .route("/accounts/{id}/deposit", post(accounts::deposit))
+        .route("/render", get(render::render))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown_path(uri: Uri) -> Error {
+    Error::UnknownPath { path: uri.path().to_owned() }
+}
+
+async fn wrong_method() -> Error {
+    Error::WrongMethod
+}

@@ -1,0 +1,170 @@
+//! The command line as written.
+
+use std::net::SocketAddr;
+
+use bytesize::ByteSize;
+use clap::{Parser, ValueEnum, value_parser};
+use machine::protocol::PROCESS_VARIABLE;
+use machine::startup::StartupArgs;
+
+/// The shop: a web server over the database and a cache.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "webserver",
+    version,
+    after_help = "Example: webserver --listen 127.0.0.1:9001 --db 127.0.0.1:7001 --cache local"
+)]
+pub struct Args {
+    /// Where requests come in.
+    #[arg(long, env = "WEBSERVER_LISTEN", default_value = "127.0.0.1:9001", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// What this server is called; the machine it stands on sets it.
+    #[arg(long, env = PROCESS_VARIABLE, default_value = "web")]
+    pub name: String,
+
+    /// The database's nodes, separated by commas. Names are looked up once, at the start.
+    #[arg(
+        long,
+        env = "WEBSERVER_DB",
+        default_value = "127.0.0.1:7001",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        value_parser = parse_node
+    )]
+    pub db: Vec<String>,
+
+    /// How long one call to the database may take, with everything.
+    #[arg(long, env = "WEBSERVER_DB_TIMEOUT", default_value = "1s", value_name = "DURATION")]
+    pub db_timeout: humantime::Duration,
+
+    /// Where it is kept who is logged in, and what is in their carts.
+    #[arg(long, env = "WEBSERVER_SESSIONS", value_enum, default_value_t = SessionsKind::Memory)]
+    pub sessions: SessionsKind,
+
+    /// How long a session lasts without a request.
+    #[arg(long, env = "WEBSERVER_SESSION_IDLE", default_value = "30m", value_name = "DURATION")]
+    pub session_idle: humantime::Duration,
+
+    /// How long a session lasts at most, however busy it is.
+    #[arg(long, env = "WEBSERVER_SESSION_ABSOLUTE", default_value = "12h", value_name = "DURATION")]
+    pub session_absolute: humantime::Duration,
+
+    /// Cookies for HTTPS only: they are `Secure`, and their name begins with `__Host-`.
+    #[arg(long, env = "WEBSERVER_SECURE_COOKIES")]
+    pub secure_cookies: bool,
+
+    /// The Redis of `--sessions redis` and `--cache redis`: redis://[USER:PASSWORD@]HOST:PORT[/DATABASE].
+    #[arg(
+        long,
+        env = "WEBSERVER_REDIS",
+        default_value = "redis://127.0.0.1:6379",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub redis: String,
+
+    /// Redis Sentinels, separated by commas. They are asked where the primary is, now and whenever it
+    /// is lost; of `--redis` only the user, the password and the database remain.
+    #[arg(
+        long,
+        env = "WEBSERVER_REDIS_SENTINEL",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        value_parser = parse_node
+    )]
+    pub redis_sentinel: Vec<String>,
+
+    /// The name by which the Sentinels know the primary.
+    #[arg(long, env = "WEBSERVER_REDIS_MASTER", default_value = "mymaster", value_name = "NAME")]
+    pub redis_master: String,
+
+    /// Where products are kept once they were read.
+    #[arg(long, env = "WEBSERVER_CACHE", value_enum, default_value_t = CacheKind::None)]
+    pub cache: CacheKind,
+
+    /// How long a cached product is fresh, at most: each one's time is up to a fifth shorter, so that
+    /// what was read together is not asked for again together.
+    #[arg(long, env = "WEBSERVER_CACHE_TTL", default_value = "30s", value_name = "DURATION")]
+    pub cache_ttl: humantime::Duration,
+
+    /// How many products the local cache holds; those asked for least make room.
+    #[arg(long, env = "WEBSERVER_CACHE_ENTRIES", default_value_t = 10_000, value_name = "PRODUCTS", value_parser = value_parser!(u64).range(1..))]
+    pub cache_entries: u64,
+
+    /// When the database has not answered a refill within this time, a stale copy is served where
+    /// there is one, while the refill goes on.
+    #[arg(long, env = "WEBSERVER_STALE_AFTER", default_value = "50ms", value_name = "DURATION")]
+    pub stale_after: humantime::Duration,
+
+    /// How long a copy is kept, and may be served as stale, after it was last fresh.
+    #[arg(long, env = "WEBSERVER_STALE_FOR", default_value = "10m", value_name = "DURATION")]
+    pub stale_for: humantime::Duration,
+
+    /// While the Redis of the cache is gone, so many reads at a time go past it to the database; the
+    /// next one is told to come back later (503 with Retry-After).
+    #[arg(long, env = "WEBSERVER_MAX_BYPASS_READS", default_value_t = 64, value_name = "READS", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub max_bypass_reads: u32,
+
+    /// Emulated CPU time of building one product page, also from the cache.
+    #[arg(long, env = "WEBSERVER_PAGE_COST", default_value = "0s", value_name = "DURATION")]
+    pub page_cost: humantime::Duration,
+
+    /// Emulated CPU time of one /render.
+    #[arg(long, env = "WEBSERVER_RENDER_COST", default_value = "10ms", value_name = "DURATION")]
+    pub render_cost: humantime::Duration,
+
+    /// Memory that each request in flight holds on the emulated machine.
+    #[arg(long, env = "WEBSERVER_REQUEST_MEMORY", default_value = "1MiB", value_name = "SIZE")]
+    pub request_memory: ByteSize,
+
+    /// How many requests may be in flight at a time; the next one is told to come back later (503
+    /// with Retry-After). 0 for no limit: then the queue grows until the machine's memory is full.
+    #[arg(long, env = "WEBSERVER_MAX_IN_FLIGHT", default_value_t = 0, value_name = "REQUESTS")]
+    pub max_in_flight: u32,
+
+    /// How many connections may be open at a time; more wait to be accepted.
+    #[arg(long, env = "WEBSERVER_MAX_CONNECTIONS", default_value_t = 16_384, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// How long a connection may be quiet between two requests, and how long a request's headers
+    /// may take. Keep it above the idle time of the balancer in front.
+    #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "75s", value_name = "DURATION")]
+    pub header_timeout: humantime::Duration,
+
+    /// How long a request's body may take to arrive.
+    #[arg(long, env = "WEBSERVER_BODY_TIMEOUT", default_value = "10s", value_name = "DURATION")]
+    pub body_timeout: humantime::Duration,
+
+    /// Flags that every part has.
+    #[command(flatten)]
+    pub startup: StartupArgs,
+}
+
+/// Where products are kept once they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CacheKind {
+    /// Nowhere: each read asks the database.
+    None,
+    /// In this process's memory.
+    Local,
+    /// In a Redis that all servers share.
+    Redis,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SessionsKind {
+    /// In this process's memory: no other server knows them, and they die with it.
+    Memory,
+    /// In a Redis that all servers share.
+    Redis,
+}
+
+/// `host:port`, of any host: whether there is such a one shows when it is looked up.
+fn parse_node(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("expected HOST:PORT, such as 127.0.0.1:7001".into()),
+    }
+}

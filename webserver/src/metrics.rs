@@ -1,0 +1,220 @@
+//! What is counted, and shows on `/metrics`.
+
+use axum::extract::{MatchedPath, Request};
+use http::{Method, StatusCode};
+use machine::vitals::Vitals;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use tokio::time::Instant;
+
+use crate::redis::Position;
+use crate::store::Source;
+
+/// The shop's counters. Cheap to clone; the clones count together.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    requests: Family<Answered, Counter>,
+    seconds: Family<Asked, Histogram>,
+    in_flight: Gauge,
+    /// Requests sent away because too many were in flight.
+    pub shed: Counter,
+    /// Handlers that panicked.
+    pub panics: Counter,
+    /// Answers by where they came from.
+    pub answers: Family<Came, Counter>,
+    /// Readers that waited for somebody else's question instead of asking the database themselves.
+    pub coalesced: Counter,
+    /// Reads sent to the database.
+    pub database_reads: Counter,
+    /// Writes sent to the database.
+    pub database_writes: Counter,
+    /// Calls to the database that failed.
+    pub database_failures: Counter,
+    /// Reads that were sent away because too many went past the cache at a time.
+    pub bypass_refused: Counter,
+    /// Sessions that began.
+    pub logins: Counter,
+    /// Sessions that were ended by their visitor.
+    pub logouts: Counter,
+    /// Requests without a session that is known.
+    pub sessions_unknown: Counter,
+    /// Requests that could not be told whether their session is known.
+    pub sessions_unavailable: Counter,
+}
+
+/// What is counted of Redis. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RedisMetrics {
+    /// Calls that failed.
+    pub failures: Counter,
+    /// Connections to a primary.
+    pub connects: Counter,
+    breaker: Family<Stands, Gauge>,
+}
+
+/// Where the breaker stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stands {
+    state: &'static str,
+}
+
+/// What was asked for. Routes, not paths: their number is bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    method: &'static str,
+    route: String,
+}
+
+/// What was asked for, and the class of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: String,
+    class: &'static str,
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Came {
+    /// The kind of cache that was asked first.
+    pub cache: &'static str,
+    /// The place.
+    pub from: Source,
+}
+
+impl EncodeLabelValue for Source {
+    fn encode(
+        &self,
+        encoder: &mut prometheus_client::encoding::LabelValueEncoder,
+    ) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.name(), encoder)
+    }
+}
+
+impl Metrics {
+    /// Counters at zero, published by `vitals`.
+    pub fn new(vitals: &Vitals) -> Self {
+        let counter = |name, help| vitals.register(name, help, Counter::default());
+        Self {
+            requests: vitals.register(
+                "requests",
+                "Requests by route and class of answer; 'gone' when the client left before it",
+                Family::default(),
+            ),
+            seconds: vitals.register(
+                "request_seconds",
+                "Time from a request's headers to its answer",
+                Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 16))),
+            ),
+            in_flight: vitals.register("in_flight", "Requests in flight", Gauge::default()),
+            shed: counter("shed", "Requests sent away because too many were in flight"),
+            panics: counter("panics", "Handlers that panicked"),
+            answers: vitals.register("reads", "Reads by where the answer came from", Family::default()),
+            coalesced: counter("reads_coalesced", "Reads that waited for another read of the same key"),
+            database_reads: counter("database_reads", "Reads sent to the database"),
+            database_writes: counter("database_writes", "Writes sent to the database"),
+            database_failures: counter("database_failures", "Calls to the database that failed"),
+            bypass_refused: counter("bypass_refused", "Reads sent away: too many went past the cache"),
+            logins: counter("logins", "Sessions that began"),
+            logouts: counter("logouts", "Sessions that were ended by their visitor"),
+            sessions_unknown: counter("sessions_unknown", "Requests without a session that is known"),
+            sessions_unavailable: counter(
+                "sessions_unavailable",
+                "Requests whose session could not be looked up or changed",
+            ),
+        }
+    }
+
+    /// Counts a request in; it is counted out when the tally is dropped.
+    pub fn request_began(&self, request: &Request) -> Tally<'_> {
+        let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
+        Tally {
+            metrics: self,
+            asked: Asked { method: method_name(request.method()), route: route.to_owned() },
+            began: Instant::now(),
+            others: self.in_flight.inc(),
+            status: None,
+        }
+    }
+}
+
+impl RedisMetrics {
+    /// Counters at zero, published by `vitals`.
+    pub fn new(vitals: &Vitals) -> Self {
+        Self {
+            failures: vitals.register("redis_failures", "Calls to Redis that failed", Counter::default()),
+            connects: vitals.register("redis_connects", "Connections to a primary", Counter::default()),
+            breaker: vitals.register(
+                "redis_breaker",
+                "1 for the state of the breaker: 'closed' lets requests through",
+                Family::default(),
+            ),
+        }
+    }
+
+    /// Shows where the breaker stands.
+    pub fn breaker_stands(&self, at: Position) {
+        let states =
+            [("closed", Position::Closed), ("open", Position::Open), ("half-open", Position::HalfOpen)];
+        for (state, position) in states {
+            self.breaker.get_or_create(&Stands { state }).set((position == at).into());
+        }
+    }
+}
+
+/// One request in flight.
+#[derive(Debug)]
+pub struct Tally<'a> {
+    metrics: &'a Metrics,
+    asked: Asked,
+    began: Instant,
+    others: i64,
+    status: Option<StatusCode>,
+}
+
+impl Tally<'_> {
+    /// How many requests were in flight when this one came.
+    pub fn others_in_flight(&self) -> u32 {
+        u32::try_from(self.others).unwrap_or_default()
+    }
+
+    /// It has its answer.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+        self.metrics.seconds.get_or_create(&self.asked).observe(self.began.elapsed().as_secs_f64());
+        let Asked { method, route } = self.asked.clone();
+        let class = self.status.map_or("gone", class);
+        self.metrics.requests.get_or_create(&Answered { method, route, class }).inc();
+    }
+}
+
+/// Methods are free text on the wire; labels must not be.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}

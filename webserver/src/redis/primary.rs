@@ -1,0 +1,125 @@
+//! From a configuration to a connection to the primary, each step within its limit.
+//!
+//! The library's own Sentinel client asks the Sentinels only when it opens a connection and has its
+//! own, longer limits; asking them is one command, so it is asked here, over the same few lines that
+//! connect to Redis itself. A connection counts only when its other end says that it is the primary:
+//! right after a failover a Sentinel may still name the old one.
+
+use std::io;
+use std::net::SocketAddr;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
+use futures_util::FutureExt;
+use futures_util::future::select_ok;
+use machine::network::Network;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{CONNECT_LIMIT, RESPONSE_LIMIT};
+use crate::config::{RedisConfig, RedisPlace};
+
+/// An open connection, and the task that moves its bytes: it ends when the connection does.
+pub(super) struct Connected {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) driver: AbortOnDropHandle<()>,
+    /// Where it leads, as `host:port`.
+    pub(super) node: String,
+}
+
+/// Why there is no connection to the primary.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoPrimary {
+    #[error("cannot connect to {node}: {source}")]
+    Unreachable { node: String, source: io::Error },
+    #[error("{node} does not answer as Redis does: {source}")]
+    NotRedis { node: String, source: RedisError },
+    #[error("{node} did not answer within {RESPONSE_LIMIT:?}")]
+    Silent { node: String },
+    #[error("the Sentinel {node} knows no primary called '{primary}'")]
+    UnknownName { node: String, primary: String },
+    #[error("{node} is not a primary now, but a {role}")]
+    NotPrimary { node: String, role: String },
+}
+
+/// Connects to the primary, wherever it is now.
+pub(super) async fn connect(config: &RedisConfig, network: &Network) -> Result<Connected, NoPrimary> {
+    match &config.place {
+        RedisPlace::Fixed(node) => connect_to_primary(node.clone(), &config.login, network).await,
+        // All at once: a Sentinel that is gone must not delay the others' answer.
+        RedisPlace::Sentinels { nodes, primary } => {
+            let asking = nodes.iter().map(|sentinel| {
+                async move {
+                    let node = ask_sentinel(sentinel, primary, network).await?;
+                    connect_to_primary(node, &config.login, network).await
+                }
+                .boxed()
+            });
+            select_ok(asking).await.map(|(connected, _losers)| connected)
+        }
+    }
+}
+
+async fn connect_to_primary(
+    node: String,
+    login: &RedisConnectionInfo,
+    network: &Network,
+) -> Result<Connected, NoPrimary> {
+    let connected = open(node, login, network).await?;
+    // The rest of the answer is about replication, and differs by role.
+    let role: Vec<::redis::Value> = connected.ask(&cmd("ROLE")).await?;
+    let role = role.first().and_then(|role| ::redis::from_redis_value_ref::<String>(role).ok());
+    match role.as_deref() {
+        Some("master") => Ok(connected),
+        role => Err(NoPrimary::NotPrimary {
+            node: connected.node,
+            role: role.unwrap_or("server without a role").to_owned(),
+        }),
+    }
+}
+
+async fn ask_sentinel(sentinel: &str, primary: &str, network: &Network) -> Result<String, NoPrimary> {
+    let connected = open(sentinel.to_owned(), &RedisConnectionInfo::default(), network).await?;
+    let mut question = cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(primary);
+    let address: Option<(String, u16)> = connected.ask(&question).await?;
+    let unknown = || NoPrimary::UnknownName { node: sentinel.to_owned(), primary: primary.to_owned() };
+    let (host, port) = address.ok_or_else(unknown)?;
+    Ok(format!("{host}:{port}"))
+}
+
+async fn open(node: String, login: &RedisConnectionInfo, network: &Network) -> Result<Connected, NoPrimary> {
+    let connecting = async { network.connect(look_up(&node).await?).await };
+    let stream = match timeout(CONNECT_LIMIT, connecting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(source)) => return Err(NoPrimary::Unreachable { node, source }),
+        Err(late) => return Err(NoPrimary::Unreachable { node, source: late.into() }),
+    };
+    // The limit of an answer is kept by who waits for it, over all round trips it may take.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let greeting = MultiplexedConnection::new_with_config(login, stream, config);
+    match timeout(RESPONSE_LIMIT, greeting).await {
+        Ok(Ok((connection, driver))) => {
+            let driver = AbortOnDropHandle::new(tokio::spawn(driver));
+            Ok(Connected { connection, driver, node })
+        }
+        Ok(Err(source)) => Err(NoPrimary::NotRedis { node, source }),
+        Err(_) => Err(NoPrimary::Silent { node }),
+    }
+}
+
+impl Connected {
+    async fn ask<T: ::redis::FromRedisValue>(&self, question: &Cmd) -> Result<T, NoPrimary> {
+        match timeout(RESPONSE_LIMIT, question.query_async(&mut self.connection.clone())).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(source)) => Err(NoPrimary::NotRedis { node: self.node.clone(), source }),
+            Err(_) => Err(NoPrimary::Silent { node: self.node.clone() }),
+        }
+    }
+}
+
+async fn look_up(node: &str) -> io::Result<SocketAddr> {
+    let mut found = lookup_host(node).await?;
+    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+}

@@ -1,0 +1,115 @@
+//! Sessions in a Redis that all servers share: any server knows them, and none takes them along when
+//! it dies.
+//!
+//! One hash for each session, `session:` and the SHA-256 of its id:
+//!
+//! | field | |
+//! |---|---|
+//! | `user` | who logged in |
+//! | `created` | when, in milliseconds of Redis' own clock |
+//! | `cart:` and a product | how many pieces of it |
+//!
+//! Every change is one script, so it happens in one step and to a session that exists, or not at
+//! all. The key's time to live is the idle time, cut short by the absolute end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use ::redis::{Script, cmd};
+
+use super::cart::{Cart, CartFull, ITEMS_MAX, PIECES_MAX, Quantity};
+use super::{Lifetime, Session, SessionError, SessionKey};
+use crate::redis::{Failure, Redis};
+
+/// Before the name of a product in the cart.
+const CART: &str = "cart:";
+
+/// Sessions in Redis.
+#[derive(Debug)]
+pub struct SharedSessions {
+    redis: Redis,
+    lifetime: Lifetime,
+    begin: Script,
+    find: Script,
+    add: Script,
+}
+
+impl SharedSessions {
+    pub(super) fn new(redis: Redis, lifetime: Lifetime) -> Self {
+        let touching = |script: &str| Script::new(&[include_str!("scripts/touch.lua"), script].concat());
+        Self {
+            redis,
+            lifetime,
+            begin: Script::new(include_str!("scripts/begin.lua")),
+            find: touching(include_str!("scripts/find.lua")),
+            add: touching(include_str!("scripts/add.lua")),
+        }
+    }
+
+    pub(super) async fn begin(
+        &self,
+        key: SessionKey,
+        user: &str,
+        before: Option<SessionKey>,
+    ) -> Result<(), SessionError> {
+        let mut script = self.begin.prepare_invoke();
+        script.key(redis_key(&key));
+        if let Some(before) = before {
+            script.key(redis_key(&before));
+        }
+        let lasting = self.lifetime.idle.min(self.lifetime.absolute);
+        script.arg(user).arg(millis(lasting));
+        self.redis.run(&script).await.map_err(SessionError::Unavailable)
+    }
+
+    pub(super) async fn find(&self, key: &SessionKey) -> Result<Session, SessionError> {
+        let mut script = self.find.key(redis_key(key));
+        script.arg(millis(self.lifetime.idle)).arg(millis(self.lifetime.absolute));
+        let fields: HashMap<String, String> =
+            self.redis.run(&script).await.map_err(SessionError::Unavailable)?;
+        let user = fields.get("user").cloned().ok_or(SessionError::Unknown)?;
+        Ok(Session { user, cart: cart(&fields) })
+    }
+
+    pub(super) async fn add(
+        &self,
+        key: &SessionKey,
+        product: &str,
+        quantity: Quantity,
+    ) -> Result<Cart, SessionError> {
+        let mut script = self.add.key(redis_key(key));
+        script.arg(millis(self.lifetime.idle)).arg(millis(self.lifetime.absolute));
+        script.arg(format!("{CART}{product}")).arg(quantity.pieces()).arg(ITEMS_MAX).arg(PIECES_MAX);
+        let answer: Result<(String, HashMap<String, String>), Failure> = self.redis.run(&script).await;
+        let (outcome, fields) = answer.map_err(|failure| match failure {
+            Failure::Unanswered => SessionError::OutcomeUnknown,
+            Failure::Down | Failure::Refused { .. } => SessionError::Unavailable(failure),
+        })?;
+        match outcome.as_str() {
+            "added" => Ok(cart(&fields)),
+            "too many items" => Err(CartFull::Items.into()),
+            "too many pieces" => Err(CartFull::Pieces.into()),
+            _ => Err(SessionError::Unknown),
+        }
+    }
+
+    pub(super) async fn end(&self, key: &SessionKey) -> Result<(), SessionError> {
+        self.redis.ask(cmd("DEL").arg(redis_key(key))).await.map_err(SessionError::Unavailable)
+    }
+}
+
+fn redis_key(key: &SessionKey) -> String {
+    format!("session:{}", key.as_str())
+}
+
+/// What is no number of pieces was not written by a shop.
+fn cart(fields: &HashMap<String, String>) -> Cart {
+    let items = fields
+        .iter()
+        .filter_map(|(field, pieces)| Some((field.strip_prefix(CART)?.to_owned(), pieces.parse().ok()?)));
+    Cart::of(items.collect::<BTreeMap<_, _>>())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}

@@ -1,0 +1,285 @@
+//! Copies in this process's memory, and who is filling them.
+//!
+//! A fill may keep its answer only while it is *the* fill of its key. A write removes it from that
+//! place, so that an answer from before the write, however late, never comes back over it; those
+//! who wait for it asked before the write was acknowledged, and may have it.
+//!
+//! Does no waiting and asks nobody; the store does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use super::fill::{Fill, Filler, Outcome};
+use super::freshness::{Rules, Times, Verdict};
+use super::{Found, Source};
+use crate::config::CacheConfig;
+
+/// Copies in this process's memory, and who is filling them.
+#[derive(Debug)]
+pub(super) struct LocalCache {
+    copies: Cache<String, Arc<Kept>>,
+    /// Copies change only under this lock, so that they agree with it.
+    fills: Mutex<HashMap<String, Fill>>,
+    rules: Rules,
+}
+
+#[derive(Debug)]
+struct Kept {
+    found: Found,
+    times: Times,
+}
+
+/// What the cache has for a reader.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    /// An answer, and what it is to be called.
+    Ready(Found, Source),
+    /// Somebody is to ask the database.
+    Wait {
+        /// What to wait for.
+        fill: Fill,
+        /// Given to the one reader who has to do it.
+        filler: Option<Filler>,
+        /// A stale copy, if there is one.
+        copy: Option<Found>,
+    },
+}
+
+impl LocalCache {
+    /// An empty cache.
+    pub(super) fn new(config: &CacheConfig) -> Self {
+        // Freshness is decided by the rules; this only frees memory.
+        let copies =
+            Cache::builder().max_capacity(config.entries).time_to_live(config.rules.useful_for_max()).build();
+        Self { copies, fills: Mutex::default(), rules: config.rules }
+    }
+
+    /// How long copies are good for.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What there is under this key. A reader who is given the filler is the only one.
+    pub(super) fn look_up(&self, key: &str, now: Instant) -> Lookup {
+        if let Some((found, Verdict::Fresh)) = self.copy(key, now) {
+            return Lookup::Ready(found, Source::Hit);
+        }
+        let mut fills = self.fills.lock();
+        // Again: a fill may have landed in between, and then there is none to wait for.
+        let copy = match self.copy(key, now) {
+            Some((found, Verdict::Fresh)) => return Lookup::Ready(found, Source::Hit),
+            Some((found, Verdict::Resting)) => return Lookup::Ready(found, Source::Stale),
+            Some((found, Verdict::Stale)) => Some(found),
+            Some((_, Verdict::Useless)) | None => None,
+        };
+        if let Some(fill) = fills.get(key).filter(|fill| fill.is_under_way()) {
+            return Lookup::Wait { fill: fill.clone(), filler: None, copy };
+        }
+        let filler = Filler::begin(now);
+        let fill = filler.fill.clone();
+        fills.insert(key.to_owned(), fill.clone());
+        Lookup::Wait { fill, filler: Some(filler), copy }
+    }
+
+    /// Ends a fill: keeps what it brought, unless there was a write meanwhile, and tells all who wait.
+    pub(super) fn land(&self, key: &str, filler: Filler, outcome: Outcome, now: Instant, dice: f64) {
+        let mut fills = self.fills.lock();
+        if fills.get(key).is_some_and(|fill| fill.is(&filler.fill)) {
+            fills.remove(key);
+            self.keep(key, &outcome, filler.fill.began, now, dice);
+        }
+        drop(fills);
+        filler.tell(outcome);
+    }
+
+    /// Forgets what is under this key, and what is on its way.
+    pub(super) fn invalidate(&self, key: &str) {
+        let mut fills = self.fills.lock();
+        fills.remove(key);
+        self.copies.invalidate(key);
+    }
+
+    fn copy(&self, key: &str, now: Instant) -> Option<(Found, Verdict)> {
+        let kept = self.copies.get(key)?;
+        Some((kept.found.clone(), kept.times.judge(now)))
+    }
+
+    fn keep(&self, key: &str, outcome: &Outcome, asked: Instant, now: Instant, dice: f64) {
+        let kept = match outcome {
+            Ok(found) => {
+                let times = self.rules.times(asked, found.is_some(), dice);
+                Kept { found: found.clone(), times }
+            }
+            Err(_) => match self.copies.get(key) {
+                Some(kept) => Kept { found: kept.found.clone(), times: kept.times.after_failure(now) },
+                None => return,
+            },
+        };
+        self.copies.insert(key.to_owned(), Arc::new(kept));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use dbnode::Version;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::{Document, StoreError};
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    fn cache() -> LocalCache {
+        let rules =
+            Rules { ttl: TTL, stale_after: Duration::from_millis(50), stale_for: Duration::from_secs(600) };
+        LocalCache::new(&CacheConfig { entries: 100, rules })
+    }
+
+    fn document(text: &'static str) -> Found {
+        Some(Document { body: Bytes::from_static(text.as_bytes()), version: Version(1), node: "db".into() })
+    }
+
+    /// The filler that a reader of a cold or stale key is given.
+    fn filler(cache: &LocalCache, now: Instant) -> Filler {
+        match cache.look_up("key", now) {
+            Lookup::Wait { filler: Some(filler), .. } => filler,
+            other => panic!("expected to be told to fill, not {other:?}"),
+        }
+    }
+
+    fn ready(cache: &LocalCache, now: Instant) -> Option<(Found, Source)> {
+        match cache.look_up("key", now) {
+            Lookup::Ready(found, source) => Some((found, source)),
+            Lookup::Wait { .. } => None,
+        }
+    }
+
+    #[test]
+    fn only_the_first_reader_fills() {
+        let (cache, now) = (cache(), Instant::now());
+        let filler = filler(&cache, now);
+        let Lookup::Wait { fill, filler: None, copy: None } = cache.look_up("key", now) else {
+            panic!("the second one waits for the first one's fill");
+        };
+        assert!(fill.is(&filler.fill));
+    }
+
+    #[test]
+    fn what_a_fill_brings_is_a_hit_for_the_next() {
+        let (cache, now) = (cache(), Instant::now());
+        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        assert_eq!(ready(&cache, now), Some((document("1"), Source::Hit)));
+    }
+
+    #[test]
+    fn a_fill_that_a_write_overtook_keeps_nothing() {
+        let (cache, now) = (cache(), Instant::now());
+        let before_the_write = filler(&cache, now);
+        cache.invalidate("key");
+        cache.land("key", before_the_write, Ok(document("old")), now, 0.0);
+        assert_eq!(ready(&cache, now), None);
+    }
+
+    #[test]
+    fn a_reader_after_a_write_does_not_wait_for_a_fill_from_before_it() {
+        let (cache, now) = (cache(), Instant::now());
+        let before_the_write = filler(&cache, now);
+        cache.invalidate("key");
+        let after_the_write = filler(&cache, now);
+        cache.land("key", after_the_write, Ok(document("new")), now, 0.0);
+        cache.land("key", before_the_write, Ok(document("old")), now, 0.0);
+        assert_eq!(ready(&cache, now), Some((document("new"), Source::Hit)));
+    }
+
+    #[test]
+    fn after_a_failed_refill_the_stale_copy_is_served_at_once_for_a_second() {
+        let (cache, now) = (cache(), Instant::now());
+        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        let later = now + TTL;
+        cache.land("key", filler(&cache, later), Err(StoreError::ReadGivenUp), later, 0.0);
+        assert_eq!(ready(&cache, later), Some((document("1"), Source::Stale)));
+        assert_eq!(ready(&cache, later + Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn a_fill_whose_task_died_is_begun_anew() {
+        let (cache, now) = (cache(), Instant::now());
+        drop(filler(&cache, now));
+        drop(filler(&cache, now));
+    }
+
+    /// What can happen next, in any order. Fills are numbered by their age.
+    #[derive(Debug, Clone)]
+    enum Event {
+        Reads,
+        Lands(usize),
+        Fails(usize),
+        Commits,
+        Acknowledges,
+        TimePasses(u64),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            3 => Just(Event::Reads),
+            3 => (0..4usize).prop_map(Event::Lands),
+            1 => (0..4usize).prop_map(Event::Fails),
+            1 => Just(Event::Commits),
+            1 => Just(Event::Acknowledges),
+            1 => (0..40u64).prop_map(Event::TimePasses),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn no_reader_ever_gets_what_an_acknowledged_write_replaced(events in vec(event(), 1..60)) {
+            let (cache, mut now) = (cache(), Instant::now());
+            let (mut committed, mut acknowledged) = (0, 0);
+            let mut under_way = Vec::new();
+            for event in events {
+                match event {
+                    Event::Reads => match cache.look_up("key", now) {
+                        Lookup::Ready(found, _) | Lookup::Wait { copy: Some(found), filler: None, .. } => {
+                            prop_assert!(found.unwrap().version >= Version(acknowledged));
+                        }
+                        // The database is asked now, and its answer may take as long as it likes.
+                        Lookup::Wait { filler: Some(filler), copy, .. } => {
+                            prop_assert!(copy.flatten().is_none_or(|old| old.version >= Version(acknowledged)));
+                            under_way.push((filler, committed));
+                        }
+                        Lookup::Wait { filler: None, copy: None, fill } => {
+                            // Whoever waits gets what this fill brings.
+                            let brings = under_way.iter().find(|(filler, _)| filler.fill.is(&fill));
+                            prop_assert!(brings.expect("it is under way").1 >= acknowledged);
+                        }
+                    },
+                    Event::Lands(which) if which < under_way.len() => {
+                        let (filler, version) = under_way.remove(which);
+                        let found = document("?").map(|old| Document { version: Version(version), ..old });
+                        cache.land("key", filler, Ok(found), now, 0.5);
+                    }
+                    Event::Fails(which) if which < under_way.len() => {
+                        let (filler, _) = under_way.remove(which);
+                        cache.land("key", filler, Err(StoreError::ReadGivenUp), now, 0.5);
+                    }
+                    Event::Lands(_) | Event::Fails(_) => {}
+                    Event::Commits => committed += 1,
+                    Event::Acknowledges => {
+                        cache.invalidate("key");
+                        acknowledged = committed;
+                    }
+                    Event::TimePasses(seconds) => now += Duration::from_secs(seconds),
+                }
+            }
+        }
+    }
+}

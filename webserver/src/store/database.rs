@@ -1,0 +1,131 @@
+//! The database, as the store sees it: documents, counted calls, and one log line when it goes and
+//! one when it comes back.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dbnode::Version;
+use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read, Record};
+use machine::network::Network;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use serde::de::IgnoredAny;
+use tokio::time::timeout;
+
+use super::{Document, Found, StoreError};
+use crate::config::DatabaseConfig;
+use crate::metrics::Metrics;
+
+/// How long to wait for the names of the database's nodes to be looked up.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Connections to each database node that are kept though nobody uses them now.
+const IDLE_CONNECTIONS: usize = 256;
+
+/// For so long after a write, reads of the same key ask for the latest, not for what a replica has.
+/// A replica that is further behind than this is the database's trouble.
+const OWN_WRITES_FOR: Duration = Duration::from_secs(60);
+
+/// How many own writes are remembered; the oldest make room.
+const OWN_WRITES_MAX: u64 = 10_000;
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    client: Client,
+    /// Keys that this server has just written: whoever wrote here must read here what they wrote.
+    own_writes: Cache<String, ()>,
+    answers: Arc<AtomicBool>,
+    metrics: Metrics,
+}
+
+/// The database's name leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find the database node '{node}'; correct it in --db")]
+pub struct LookupError {
+    node: String,
+    source: io::Error,
+}
+
+impl Database {
+    /// The database that is configured. Looks its nodes' names up, and does not connect yet.
+    pub async fn find(
+        config: &DatabaseConfig,
+        network: Network,
+        metrics: &Metrics,
+    ) -> Result<Self, LookupError> {
+        let mut nodes = Vec::new();
+        for node in &config.nodes {
+            let address = look_up(node).await;
+            nodes.push(address.map_err(|source| LookupError { node: node.clone(), source })?);
+        }
+        let limits = ClientLimits {
+            connect: config.timeout.min(ClientLimits::default().connect),
+            request: config.timeout,
+            idle_connections: IDLE_CONNECTIONS,
+        };
+        let own_writes = Cache::builder()
+            .max_capacity(OWN_WRITES_MAX)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(OWN_WRITES_FOR)
+            .build();
+        Ok(Self {
+            client: Client::new(nodes, network, limits),
+            own_writes,
+            answers: Arc::new(AtomicBool::new(true)),
+            metrics: metrics.clone(),
+        })
+    }
+
+    /// Reads a document.
+    pub async fn read(&self, key: &str) -> Result<Found, StoreError> {
+        self.metrics.database_reads.inc();
+        let read = if self.own_writes.contains_key(key) { Read::Latest } else { Read::Local };
+        let record = self.watch(self.client.get(key, read).await)?;
+        record.map(|record| document(key, record)).transpose()
+    }
+
+    /// Writes a document.
+    pub async fn write(&self, key: &str, body: Bytes) -> Result<Version, StoreError> {
+        self.metrics.database_writes.inc();
+        let outcome = self.watch(self.client.put(key, body, Condition::Always).await);
+        self.own_writes.insert(key.to_owned(), ());
+        Ok(outcome?)
+    }
+
+    fn watch<T>(&self, outcome: Result<T, ClientError>) -> Result<T, ClientError> {
+        match &outcome {
+            Ok(_) => {
+                if !self.answers.swap(true, Ordering::Relaxed) {
+                    tracing::info!("the database answers again");
+                }
+            }
+            Err(error) => {
+                self.metrics.database_failures.inc();
+                if self.answers.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(%error, "the database does not do what it is asked to");
+                }
+            }
+        }
+        outcome
+    }
+}
+
+fn document(key: &str, record: Record) -> Result<Document, StoreError> {
+    if serde_json::from_slice::<IgnoredAny>(&record.value).is_err() {
+        return Err(StoreError::NotADocument { key: key.to_owned() });
+    }
+    Ok(Document { body: record.value, version: record.version, node: record.node.into() })
+}
+
+async fn look_up(node: &str) -> io::Result<SocketAddr> {
+    if let Ok(address) = node.parse() {
+        return Ok(address);
+    }
+    let mut found = timeout(LOOKUP_LIMIT, tokio::net::lookup_host(node)).await??;
+    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+}

@@ -1,0 +1,168 @@
+//! When a copy is fresh, stale, or of no use. Decides only; time and dice are arguments.
+//!
+//! ```text
+//! asked ──────────────> past its time ──────────────────────> too old
+//!   │       fresh             │            stale                 │     of no use
+//!                             └─ each refill that fails: rests a moment
+//! ```
+//!
+//! A copy's age counts from when the database was *asked* for it: by the time a slow answer comes,
+//! it may be out of date already.
+
+#![deny(clippy::disallowed_methods)]
+
+use std::time::{Duration, Instant};
+
+/// That there is nothing is remembered for a moment only: somebody may be about to write it.
+const NOTHING_FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// After a failed refill: for so long readers get the stale copy at once, and the database is left
+/// alone.
+const REST: Duration = Duration::from_secs(1);
+
+/// The share of its time by which a copy's time may be shortened.
+const JITTER: f64 = 0.2;
+
+/// How long copies are good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How long a copy is fresh, at most.
+    pub ttl: Duration,
+    /// How long a reader waits for a refill before it takes the stale copy.
+    pub stale_after: Duration,
+    /// How long a copy may still be served after it was last fresh.
+    pub stale_for: Duration,
+}
+
+/// The times of one copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    fresh_until: Instant,
+    useful_until: Instant,
+    resting_until: Option<Instant>,
+}
+
+/// What a copy is good for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// An answer.
+    Fresh,
+    /// An answer if the database does not give a better one in time.
+    Stale,
+    /// An answer, because the database has just failed to give a better one.
+    Resting,
+    /// Nothing.
+    Useless,
+}
+
+impl Rules {
+    /// The times of a copy of what the database was asked for at `asked`. `dice` is between 0 and 1:
+    /// copies made together shall not end together.
+    pub fn times(&self, asked: Instant, found: bool, dice: f64) -> Times {
+        let (ttl, stale_for) = match found {
+            true => (self.ttl, self.stale_for),
+            false => (self.ttl.min(NOTHING_FRESH_FOR), Duration::ZERO),
+        };
+        let fresh_until = asked + ttl.mul_f64(1.0 - JITTER * dice.clamp(0.0, 1.0));
+        Times { fresh_until, useful_until: fresh_until + stale_for, resting_until: None }
+    }
+
+    /// How long a reader with a stale copy waits for a fill that began at `began`. Once the fill is
+    /// known to be late, nobody waits for it any more.
+    pub fn patience(&self, began: Instant, now: Instant) -> Duration {
+        self.stale_after.saturating_sub(now.saturating_duration_since(began))
+    }
+
+    /// How long a copy can be of any use.
+    pub fn useful_for_max(&self) -> Duration {
+        self.ttl + self.stale_for
+    }
+}
+
+impl Times {
+    /// What the copy is good for now.
+    pub fn judge(&self, now: Instant) -> Verdict {
+        if now < self.fresh_until {
+            Verdict::Fresh
+        } else if now >= self.useful_until {
+            Verdict::Useless
+        } else if self.resting_until.is_some_and(|until| now < until) {
+            Verdict::Resting
+        } else {
+            Verdict::Stale
+        }
+    }
+
+    /// The times after a refill that failed.
+    pub fn after_failure(self, now: Instant) -> Self {
+        Self { resting_until: Some(now + REST), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        ttl: Duration::from_secs(30),
+        stale_after: Duration::from_millis(50),
+        stale_for: Duration::from_secs(600),
+    };
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn a_copy_is_fresh_then_stale_then_useless() {
+        let asked = Instant::now_in_tests();
+        let times = RULES.times(asked, true, 0.0);
+        let verdicts = [0.0, 29.9, 30.0, 629.9, 630.0].map(|age| times.judge(asked + seconds(age)));
+        use Verdict::{Fresh, Stale, Useless};
+        assert_eq!(verdicts, [Fresh, Fresh, Stale, Stale, Useless]);
+    }
+
+    #[test]
+    fn dice_shorten_a_copys_time_by_a_fifth_at_most() {
+        let asked = Instant::now_in_tests();
+        let fresh_at =
+            |dice, age| RULES.times(asked, true, dice).judge(asked + seconds(age)) == Verdict::Fresh;
+        assert!(fresh_at(1.0, 23.9) && !fresh_at(1.0, 24.1));
+        assert!(fresh_at(0.5, 26.9) && !fresh_at(0.5, 27.1));
+    }
+
+    #[test]
+    fn that_there_is_nothing_is_known_for_a_second_and_never_stale() {
+        let asked = Instant::now_in_tests();
+        let times = RULES.times(asked, false, 0.0);
+        assert_eq!(times.judge(asked + seconds(0.9)), Verdict::Fresh);
+        assert_eq!(times.judge(asked + seconds(1.0)), Verdict::Useless);
+    }
+
+    #[test]
+    fn after_a_failure_the_database_is_left_alone_for_a_second() {
+        let asked = Instant::now_in_tests();
+        let times = RULES.times(asked, true, 0.0).after_failure(asked + seconds(40.0));
+        assert_eq!(times.judge(asked + seconds(40.9)), Verdict::Resting);
+        assert_eq!(times.judge(asked + seconds(41.0)), Verdict::Stale);
+        let too_old = RULES.times(asked, true, 0.0).after_failure(asked + seconds(629.5));
+        assert_eq!(too_old.judge(asked + seconds(630.1)), Verdict::Useless);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_fill_that_is_late_already() {
+        let began = Instant::now_in_tests();
+        let patience = |age| RULES.patience(began, began + Duration::from_millis(age));
+        assert_eq!([0, 20, 50, 900].map(patience).map(|left| left.as_millis()), [50, 30, 0, 0]);
+    }
+
+    trait NowInTests {
+        fn now_in_tests() -> Self;
+    }
+    impl NowInTests for Instant {
+        #[allow(clippy::disallowed_methods, reason = "some moment to count from")]
+        fn now_in_tests() -> Self {
+            Instant::now()
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The only door to data. Read: the cache, then the database. Write: the database, then invalidate.
+//!
+//! ```text
+//! read ──> fresh copy? ──yes─────────────────────────────────> HIT
+//!            │ no
+//!            └─> one fill per key, shared by all who wait ──> MISS
+//!                  │ late or failed, and there is an old copy
+//!                  └─────────────────────────────────────────> STALE
+//! ```
+//!
+//! Knows nothing of HTTP, nor of what the documents mean.
+
+/// Copies in this process's memory, and who is filling them.
+mod cache;
+/// The database, as the store sees it.
+pub mod database;
+/// One fill, and all who wait for it.
+mod fill;
+/// When a copy is fresh, stale, or of no use.
+pub mod freshness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dbnode::Version;
+use dbnode::client::ClientError;
+use tokio::time::{Instant, timeout};
+
+use crate::config::CacheConfig;
+use crate::metrics::{Came, Metrics};
+use cache::{LocalCache, Lookup};
+use database::Database;
+use fill::Filler;
+
+/// The only door to data. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    cache: Option<Arc<LocalCache>>,
+    database: Database,
+    metrics: Metrics,
+}
+
+/// What is stored: a JSON document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// As it was written, byte for byte.
+    pub body: Bytes,
+    /// Which write wrote it.
+    pub version: Version,
+    /// The database node it was read from.
+    pub node: Arc<str>,
+}
+
+/// What a read found, or that there is nothing.
+pub type Found = Option<Document>;
+
+/// The answer to a read.
+#[derive(Debug)]
+pub struct Answer {
+    /// What was found.
+    pub found: Found,
+    /// Where.
+    pub source: Source,
+    /// How long the database was waited for. The rest was the cache.
+    pub database_time: Duration,
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A fresh copy.
+    Hit,
+    /// The database, through the cache.
+    Miss,
+    /// A copy that is past its time, because the database is slow or gone.
+    Stale,
+    /// The database; there is no cache.
+    Bypass,
+}
+
+/// Why data could not be had. The same one goes to all who waited for it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database did not do what it was asked to.
+    #[error(transparent)]
+    Database(Arc<ClientError>),
+    /// Somebody else wrote something into the database that is not JSON.
+    #[error("what the database has under '{key}' is not a JSON document")]
+    NotADocument {
+        /// Where it is.
+        key: String,
+    },
+    /// The task that read ended without an outcome: a bug.
+    #[error("this is a bug in the server; the read was given up")]
+    ReadGivenUp,
+    /// The task that wrote ended without an outcome: a bug.
+    #[error("this is a bug in the server; the write may or may not have happened")]
+    WriteGivenUp,
+}
+
+impl Store {
+    /// A store over this database, with a cache when one is configured.
+    pub fn new(cache: Option<&CacheConfig>, database: Database, metrics: &Metrics) -> Self {
+        let cache = cache.map(|config| Arc::new(LocalCache::new(config)));
+        Self { cache, database, metrics: metrics.clone() }
+    }
+
+    /// Reads a document: from the cache when it is fresh there, otherwise from the database, and
+    /// when that does not answer, from what is left in the cache.
+    pub async fn read(&self, key: &str) -> Result<Answer, StoreError> {
+        let answer = match &self.cache {
+            None => self.read_past(key).await,
+            Some(cache) => self.read_through(cache, key).await,
+        }?;
+        self.metrics.answers.get_or_create(&Came { from: answer.source }).inc();
+        Ok(answer)
+    }
+
+    /// Writes a document, and makes every reader that comes after the answer see it. A task of its
+    /// own: once begun it goes on to the invalidation, also when the caller hangs up.
+    ///
+    /// What it cannot reach are the copies of other servers, and a write that happens after its
+    /// outcome was given up as unknown: there the old value may be read until its copy has expired.
+    pub async fn write(&self, key: &str, body: Bytes) -> Result<Version, StoreError> {
+        let (store, key) = (self.clone(), key.to_owned());
+        let writing = tokio::spawn(async move {
+            let outcome = store.database.write(&key, body).await;
+            let may_have_happened = outcome.as_ref().err().is_none_or(StoreError::may_have_happened);
+            if let Some(cache) = store.cache.filter(|_| may_have_happened) {
+                cache.invalidate(&key);
+            }
+            outcome
+        });
+        writing.await.unwrap_or(Err(StoreError::WriteGivenUp))
+    }
+
+    async fn read_past(&self, key: &str) -> Result<Answer, StoreError> {
+        let began = Instant::now();
+        let found = self.database.read(key).await?;
+        Ok(Answer { found, source: Source::Bypass, database_time: began.elapsed() })
+    }
+
+    async fn read_through(&self, cache: &Arc<LocalCache>, key: &str) -> Result<Answer, StoreError> {
+        let began = Instant::now();
+        let (fill, filler, copy) = match cache.look_up(key, began.into_std()) {
+            Lookup::Ready(found, source) => {
+                return Ok(Answer { found, source, database_time: Duration::ZERO });
+            }
+            Lookup::Wait { fill, filler, copy } => (fill, filler, copy),
+        };
+        match filler {
+            Some(filler) => self.start_filling(cache, key, filler),
+            None => _ = self.metrics.coalesced.inc(),
+        }
+        let Some(copy) = copy else {
+            let found = fill.outcome().await?;
+            return Ok(Answer { found, source: Source::Miss, database_time: began.elapsed() });
+        };
+        let patience = cache.rules().patience(fill.began, began.into_std());
+        let (found, source) = match timeout(patience, fill.outcome()).await {
+            Ok(Ok(found)) => (found, Source::Miss),
+            Ok(Err(_)) | Err(_) => (copy, Source::Stale),
+        };
+        Ok(Answer { found, source, database_time: began.elapsed() })
+    }
+
+    /// A task of its own: others wait for it, and its first reader may hang up.
+    fn start_filling(&self, cache: &Arc<LocalCache>, key: &str, filler: Filler) {
+        let (cache, database, key) = (Arc::clone(cache), self.database.clone(), key.to_owned());
+        tokio::spawn(async move {
+            let outcome = database.read(&key).await;
+            cache.land(&key, filler, outcome, Instant::now().into_std(), rand::random());
+        });
+    }
+}
+
+impl Source {
+    /// As it stands in `X-Cache`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "HIT",
+            Self::Miss => "MISS",
+            Self::Stale => "STALE",
+            Self::Bypass => "BYPASS",
+        }
+    }
+}
+
+impl StoreError {
+    /// True when this was a write, and it may have happened or may yet.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Database(error) => error.may_have_happened(),
+            Self::WriteGivenUp => true,
+            Self::NotADocument { .. } | Self::ReadGivenUp => false,
+        }
+    }
+}
+
+impl From<ClientError> for StoreError {
+    fn from(error: ClientError) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}

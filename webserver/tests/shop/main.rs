@@ -1,0 +1,25 @@
+//! The shop as its clients see it, over a database that can be told to hold its answers back.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, as it should")]
+
+/// A database that does what the test says.
+mod database;
+/// A shop, and how to ask it.
+mod shop;
+/// Waiting for a condition, with a limit.
+mod wait;
+
+/// Hits, misses, expiry; one fill for all.
+mod cache;
+/// Anything at all, thrown at it.
+mod garbage;
+/// Too much, too slow, too late.
+mod limits;
+/// Each route, each error.
+mod routes;
+/// A database that is slow, or gone.
+mod slow_database;
+/// Over real sockets: from the first byte to the drain.
+mod sockets;
+/// Reading what was written.
+mod writes;
