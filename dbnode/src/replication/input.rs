@@ -2,6 +2,7 @@
 
 #![deny(clippy::disallowed_methods)]
 
+use std::ops::Add;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,21 @@ use crate::client::Condition;
 /// A point in time, counted from the start of the process. It only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub Duration);
+
+impl Moment {
+    /// How long ago an earlier moment was.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0 + time)
+    }
+}
 
 /// Stands for a client that waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,66 +1,106 @@
-//! The core: what the node does when something happens. It decides and does nothing; the driver
-//! ([`crate::node`]) carries its decisions out.
+//! The core: what a node does when something happens. It decides and does nothing; the driver
+//! ([`crate::node`]) carries its decisions out. Time and chance are arguments.
 //!
-//! A write's way:
+//! A write's way through a primary and its replicas:
 //!
 //! ```text
-//! ClientWrites ─> decide ─> log ─> Persist ─> (the disk) ─> Persisted ─> apply ─> Acknowledge
-//!                   │                                                      │
-//!                   └── judged by the state as it will be                  └── readers see it
+//! ClientWrites ─> decide ─> log ─┬> Persist ─> (disk) ─> Persisted ─┐
+//!                                └> Send(Append) ─> replica's disk ─> Appended ─┴> commit ─> apply ─> Acknowledge
 //! ```
 //!
 //! While one batch is on its way to the disk the next one gathers: the slower the disk, the larger
-//! the batches.
+//! the batches. The order of the effects is the safety argument: what a message says is on disk
+//! before the message leaves, and what is acknowledged is as durable as the [mode](durability) says.
+//!
+//! The rules are Raft's (Ongaro and Ousterhout, "In Search of an Understandable Consensus
+//! Algorithm"); the files say which section.
 
 #![deny(clippy::disallowed_methods)]
 
 /// From what a client wants to what the log will say ◇.
 pub mod decide;
+/// What goes to the disk, and what is found there ◇.
+pub mod disk;
 /// When a write is durable enough to be acknowledged ◇.
 pub mod durability;
 /// What the core wants done ◇.
 pub mod effect;
+/// Who is the primary ◇.
+mod election;
 /// One line of the log ◇.
 pub mod entry;
+/// A replica's side of replication ◇.
+mod following;
+/// How a cluster comes to be ◇.
+mod forming;
+/// A primary that wants to stop ◇.
+mod handover;
 /// What the core hears of ◇.
 pub mod input;
 /// What a record is called ◇.
 pub mod key;
+/// What a primary knows ◇.
+mod lead;
 /// The newest part of the log ◇.
 pub mod log;
+/// Who belongs to the cluster ◇.
+pub mod member;
+/// What nodes say to each other ◇.
+pub mod message;
+/// The core's side of the disk ◇.
+mod persisting;
+/// Bugs put in on purpose ◇.
+pub mod planted;
+/// Reads of the latest ◇.
+mod reads;
 /// The writes that had a name ◇.
 pub mod requests;
 /// What a node may do ◇.
 pub mod role;
+/// A primary's side of replication ◇.
+mod shipping;
+/// What readers of this node see ◇.
+pub mod showing;
+/// A snapshot in pieces ◇.
+pub mod snapshot;
 /// The records, as of the last entry applied ◇.
 pub mod state;
 /// The state as it will be ◇.
 pub mod upcoming;
 /// The clients that wait ◇.
 pub mod waiting;
+/// Writes, from the client to the answer ◇.
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use decide::{Decision, decide};
-use durability::{Disks, durable};
-use effect::{Effect, Refusal, Written};
-use entry::Entry;
-use input::{Input, Moment, Ticket, Write};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use disk::{Ballot, Recovered};
+use durability::Mode;
+use effect::Effect;
+use input::{Hello, Input, Moment};
+use lead::Lead;
 use log::Log;
-use role::Role;
+use member::{Incarnation, Name};
+use message::{Envelope, Message};
+use persisting::{BallotOnDisk, Folding, Installing};
+use planted::{Bug, Planted};
+use role::{Role, Standing};
+use showing::Shown;
 use state::State;
 use upcoming::Upcoming;
-use waiting::{Waiter, Waiting};
-
-use crate::version::Version;
+use waiting::Waiting;
 
 /// What the core is bound by.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Entries in one batch.
+    /// Entries in one batch, to the disk or to another node.
     pub batch_entries: usize,
     /// Bytes in one batch; a larger single entry goes alone.
     pub batch_bytes: usize,
@@ -78,83 +118,293 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             batch_entries: 1_024,
-            batch_bytes: 4 << 20,
+            batch_bytes: 2 << 20,
             waiting: 8_192,
-            patience: Duration::from_secs(5),
+            patience: Duration::from_millis(1_500),
             log_entries: 50_000,
             log_bytes: 64 << 20,
         }
     }
 }
 
-/// Whether the log is being folded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Folding {
-    /// A part of it is.
-    UnderWay,
-    /// No, and not before this moment.
-    NotBefore(Moment),
+/// How long things take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// The shortest time without a word from the primary after which a replica asks for an
+    /// election; the longest is twice that.
+    pub election_timeout: Duration,
 }
 
-/// How long folding rests after it found no room.
-const FOLDING_RESTS: Duration = Duration::from_secs(1);
+impl Timing {
+    /// How often a primary is heard of.
+    fn heartbeat(self) -> Duration {
+        self.election_timeout / 5
+    }
+}
 
-/// The log may grow to so many times its usual size while folding it falls behind.
-const LOG_BYTES_FACTOR_MAX: usize = 8;
+impl Default for Timing {
+    fn default() -> Self {
+        Self { election_timeout: Duration::from_millis(600) }
+    }
+}
+
+/// What a node is told once.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What it is called.
+    pub name: Name,
+    /// Which data directory it acts with.
+    pub incarnation: Incarnation,
+    /// All members of the cluster, itself too.
+    pub members: Vec<Name>,
+    /// What an acknowledged write survives.
+    pub mode: Mode,
+    /// What it is bound by.
+    pub limits: Limits,
+    /// How long things take.
+    pub timing: Timing,
+    /// Its chance: the same seed and the same inputs lead to the same effects.
+    pub seed: u64,
+    /// The bug that was put in.
+    pub planted: Planted,
+}
 
 /// What a node knows, and how it decides.
 #[derive(Debug)]
 pub struct Core {
-    role: Role,
-    term: u64,
-    log: Log,
-    state: State,
-    upcoming: Upcoming,
-    waiting: Waiting,
-    folding: Folding,
+    name: Name,
+    incarnation: Incarnation,
+    /// All members, in order.
+    names: Vec<Name>,
+    mode: Mode,
     limits: Limits,
+    timing: Timing,
+    planted: Planted,
+    dice: ChaCha8Rng,
+
+    standing: Standing,
+    /// When it asks for an election, if it hears of no primary until then.
+    election_due: Moment,
+    /// Those to whom a way is open.
+    acquaintances: BTreeMap<Name, Hello>,
+
+    ballot: Ballot,
+    ballot_on_disk: BallotOnDisk,
+    /// Messages that are not true before the ballot is on disk.
+    held: Vec<Effect>,
+
+    log: Log,
+    /// The log is committed up to here, as far as this node knows.
+    committed: u64,
+    state: State,
+    /// As a primary: the state as it will be.
+    upcoming: Upcoming,
+    shown: Shown,
+    waiting: Waiting,
+
+    /// When the disk may be asked again after it had no room.
+    disk_rests_until: Moment,
+    folding: Folding,
+    installing: Option<Installing>,
+    /// The last entry that lets somebody join.
+    joining: Option<u64>,
+    discarded: u64,
 }
 
 impl Core {
-    /// A node as it was found on disk: a snapshot, and the log that follows it.
-    pub fn new(snapshot: State, entries: Vec<Entry>, limits: Limits) -> Self {
-        let folded = snapshot.applied();
-        let mut state = snapshot;
-        for entry in &entries {
-            state.apply(entry);
-        }
-        Self {
-            role: Role::Primary,
-            term: state.term().max(1),
-            log: Log::recovered(folded, entries),
-            state,
-            upcoming: Upcoming::default(),
-            waiting: Waiting::default(),
-            folding: Folding::NotBefore(Moment(Duration::ZERO)),
+    /// A node as it was found on disk.
+    pub fn new(setup: Setup, found: Recovered, now: Moment) -> Self {
+        let Setup { name, incarnation, mut members, mode, limits, timing, seed, planted } = setup;
+        let Recovered { ballot, snapshot, entries, committed, discarded } = found;
+        members.sort();
+        let log = Log::recovered(snapshot.place(), entries);
+        let committed = committed.clamp(snapshot.applied(), log.last());
+        let mut core = Self {
+            name,
+            incarnation,
+            names: members,
+            mode,
             limits,
+            timing,
+            planted,
+            dice: ChaCha8Rng::seed_from_u64(seed),
+            standing: Standing::Replica(Box::default()),
+            election_due: now,
+            acquaintances: BTreeMap::new(),
+            ballot,
+            ballot_on_disk: BallotOnDisk::Yes,
+            held: Vec::new(),
+            log,
+            committed,
+            state: snapshot,
+            upcoming: Upcoming::default(),
+            shown: Shown::default(),
+            waiting: Waiting::default(),
+            disk_rests_until: now,
+            folding: Folding::NotBefore(now),
+            installing: None,
+            joining: None,
+            discarded,
+        };
+        if core.names.len() > 1 {
+            core.election_due = core.draw_election(now);
         }
+        core.apply();
+        core.show();
+        core
     }
 
     /// Something happened: what is to be done?
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
+        self.steps(now, [input])
+    }
+
+    /// Several things happened at about the same time: what is to be done? What follows from all
+    /// of them together is worked out once.
+    pub fn steps(&mut self, now: Moment, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        match input {
-            Input::ClientWrites { ticket, write } => self.take(now, ticket, write, &mut effects),
-            Input::Persisted { up_to } => self.log.persisted_up_to(up_to),
-            Input::DiskFull => self.take_back(&mut effects),
-            Input::DiskFailed => self.stop(&mut effects),
-            Input::Folded { up_to } => {
-                self.log.folded_up_to(up_to);
-                self.folding = Folding::NotBefore(now);
-            }
-            Input::NotFolded => self.folding = Folding::NotBefore(Moment(now.0 + FOLDING_RESTS)),
-            Input::TimePassed => {
-                self.waiting.expire(now, &mut effects);
-                self.fold(now, &mut effects);
-            }
+        for input in inputs {
+            self.hear(now, input, &mut effects);
         }
-        self.proceed(&mut effects);
+        self.proceed(now, &mut effects);
+        self.hold_back(&mut effects);
         effects
+    }
+
+    fn hear(&mut self, now: Moment, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::ClientWrites { ticket, write } => self.take(now, ticket, write, effects),
+            Input::ClientReads { ticket } => self.take_reader(now, ticket, effects),
+            Input::Received { from, incarnation, envelope } => {
+                self.receive(now, from, incarnation, envelope, effects);
+            }
+            Input::Connected { peer, hello } => self.connected(now, peer, hello, effects),
+            Input::Disconnected { peer } => self.disconnected(&peer),
+            Input::Persisted => self.persisted(now, effects),
+            Input::DiskFull => self.disk_full(now, effects),
+            Input::DiskFailed => self.stop(effects),
+            Input::Folded { up_to } => self.folded(now, up_to),
+            Input::NotFolded => self.not_folded(now),
+            Input::SnapshotRead { peer, chunk } => self.ship_snapshot(now, &peer, chunk, effects),
+            Input::Installed => self.installed(effects),
+            Input::NotInstalled => self.installing = None,
+            Input::HandOver => self.begin_hand_over(now),
+            Input::TimePassed => self.time_passed(now, effects),
+        }
+    }
+
+    fn time_passed(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.form(now, effects);
+        self.watch_for_a_primary(now, effects);
+        self.waiting.expire(now, effects);
+        self.expire_readers(now, effects);
+        self.hand_over(now, effects);
+        self.beat(now, effects);
+        self.fold(now, effects);
+    }
+
+    fn receive(
+        &mut self,
+        now: Moment,
+        from: Name,
+        incarnation: Incarnation,
+        Envelope { term, message }: Envelope,
+        effects: &mut Vec<Effect>,
+    ) {
+        if matches!(self.standing, Standing::Stopped) || !self.names.contains(&from) {
+            return;
+        }
+        match &message {
+            // Questions before an election change nobody's term.
+            Message::WouldYouVote(candidacy) => return self.would_vote(now, &from, candidacy, effects),
+            // Whoever was cut off is not to disturb the others.
+            Message::Vote { handed_over: false, .. } if term > self.ballot.term && self.has_a_primary(now) => {
+                return;
+            }
+            _ => {}
+        }
+        if term > self.ballot.term {
+            self.become_replica(now, term, effects);
+        }
+        let from_the_past = term < self.ballot.term;
+        match message {
+            Message::Append(append) if !from_the_past || self.planted.has(Bug::NoTermCheck) => {
+                self.append_entries(now, from, append, effects);
+            }
+            // A primary of the past hears of the present, and steps down.
+            Message::Append(_) | Message::Vote { .. } | Message::Snapshot { .. } if from_the_past => {
+                self.send(&from, Message::Voted { granted: false }, effects);
+            }
+            Message::Would { term, granted: true } => self.take_would(now, from, incarnation, term, effects),
+            _ if from_the_past => {}
+            Message::Vote { candidacy, .. } => self.vote(now, &from, &candidacy, effects),
+            Message::Voted { granted: true } => self.take_vote(now, from, incarnation, effects),
+            Message::Appended(appended) => self.appended(now, &from, incarnation, appended),
+            Message::ReadIndex { number } => self.take_question(from, number),
+            Message::ReadUpTo { number, index } => self.take_read_up_to(number, index),
+            Message::Snapshot { number, chunk } => self.take_snapshot(now, from, number, chunk, effects),
+            Message::SnapshotTaken { place, number } => {
+                self.snapshot_taken(now, &from, incarnation, place, number, effects);
+            }
+            Message::TakeOver => self.take_over(now, effects),
+            Message::Append(_)
+            | Message::WouldYouVote(_)
+            | Message::Would { .. }
+            | Message::Voted { granted: false } => {}
+        }
+    }
+
+    /// What follows from every input. The disk and the others begin first, so that they work while
+    /// the answers are given.
+    fn proceed(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if matches!(self.standing, Standing::Stopped) {
+            return;
+        }
+        self.let_join();
+        self.persist(now, effects);
+        self.commit();
+        self.ship(now, effects);
+        self.apply();
+        self.show();
+        self.report(effects);
+        self.answer_writers(effects);
+        self.serve_readers(now, effects);
+    }
+
+    /// Applies what is committed.
+    fn apply(&mut self) {
+        while self.state.applied() < self.committed {
+            let entry = self.log.get(self.state.applied() + 1).expect("what is not applied is in memory");
+            self.state.apply(entry);
+            self.upcoming.applied(entry);
+            self.shown.applied(entry);
+        }
+    }
+
+    fn send(&self, to: &Name, message: Message, effects: &mut Vec<Effect>) {
+        let envelope = Envelope { term: self.ballot.term, message };
+        effects.push(Effect::Send { to: to.clone(), envelope });
+    }
+
+    fn others(&self) -> Vec<Name> {
+        self.names.iter().filter(|name| **name != self.name).cloned().collect()
+    }
+
+    fn lead(&self) -> Option<&Lead> {
+        match &self.standing {
+            Standing::Primary(lead) => Some(lead),
+            _ => None,
+        }
+    }
+
+    /// When it asks for an election, if it hears of no primary from now on.
+    fn draw_election(&mut self, now: Moment) -> Moment {
+        let timeout = self.timing.election_timeout;
+        now + timeout + self.dice.random_range(Duration::ZERO..timeout)
+    }
+
+    fn draw_number(&mut self) -> u64 {
+        self.dice.random()
     }
 
     /// The records, as of the last entry applied.
@@ -162,14 +412,19 @@ impl Core {
         &self.state
     }
 
-    /// What this node may do.
+    /// What this node is.
     pub fn role(&self) -> Role {
-        self.role
+        self.standing.role()
     }
 
-    /// In whose time as primary this is.
+    /// The newest term it knows of.
     pub fn term(&self) -> u64 {
-        self.term
+        self.ballot.term
+    }
+
+    /// What an acknowledged write survives.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// The last entry of the log.
@@ -177,84 +432,27 @@ impl Core {
         self.log.last()
     }
 
-    /// The last entry that is safe.
+    /// The last entry that is known to be committed.
     pub fn committed_index(&self) -> u64 {
-        durable(Disks { own: self.log.persisted() })
+        self.committed
     }
 
-    fn take(&mut self, now: Moment, ticket: Ticket, write: Write, effects: &mut Vec<Effect>) {
-        if let Some(refusal) = self.closed() {
-            effects.push(Effect::Reject { ticket, refusal });
-            return;
-        }
-        let answer = match decide(write, &self.state, &self.upcoming) {
-            Decision::Append { payload, sum } => {
-                let entry = self.log.append(self.term, payload);
-                self.upcoming.add(entry);
-                Ok(Written { version: Version(entry.index), sum })
-            }
-            Decision::Repeated(written) => Ok(written),
-            Decision::Refuse(refusal) => Err(refusal),
-        };
-        let deadline = Moment(now.0 + self.limits.patience);
-        self.waiting.push(Waiter { ticket, after: self.log.last(), deadline, answer });
+    /// How many writes were ever cut off this node's log.
+    pub fn discarded(&self) -> u64 {
+        self.discarded
     }
 
-    fn closed(&self) -> Option<Refusal> {
-        let (_, log_bytes) = self.log.size();
-        match self.role {
-            Role::Stopped => Some(Refusal::Stopped),
-            Role::Primary if self.waiting.count() >= self.limits.waiting => Some(Refusal::Overloaded),
-            Role::Primary if log_bytes > self.limits.log_bytes * LOG_BYTES_FACTOR_MAX => {
-                Some(Refusal::Overloaded)
-            }
-            Role::Primary => None,
+    /// Who is the primary, as far as this node knows.
+    pub fn primary(&self) -> Option<&Name> {
+        match &self.standing {
+            Standing::Primary(_) => Some(&self.name),
+            Standing::Replica(following) => following.primary.as_ref(),
+            _ => None,
         }
     }
 
-    /// What follows from every input: what is durable is applied and answered, what waits goes to
-    /// the disk. The disk begins first, so that it works while the answers are given.
-    fn proceed(&mut self, effects: &mut Vec<Effect>) {
-        if self.role == Role::Stopped {
-            return;
-        }
-        if let Some(batch) = self.log.next_batch(self.limits.batch_entries, self.limits.batch_bytes) {
-            effects.push(Effect::Persist(batch));
-        }
-        let committed = self.committed_index();
-        while self.state.applied() < committed {
-            let entry = self.log.get(self.state.applied() + 1).expect("what is not applied is in memory");
-            self.state.apply(entry);
-            self.upcoming.applied(entry);
-        }
-        self.waiting.answer(committed, effects);
-    }
-
-    /// The batch is not on disk, so nothing that came after it may stay: it was judged by a state
-    /// that never came to be.
-    fn take_back(&mut self, effects: &mut Vec<Effect>) {
-        self.log.drop_unpersisted();
-        self.upcoming.clear();
-        self.waiting.reject_all(Refusal::DiskFull, effects);
-    }
-
-    fn stop(&mut self, effects: &mut Vec<Effect>) {
-        self.role = Role::Stopped;
-        self.waiting.reject_all(Refusal::OutcomeUnknown, effects);
-        effects.push(Effect::Halt);
-    }
-
-    fn fold(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let (entries, bytes) = self.log.size();
-        let large = entries > self.limits.log_entries || bytes > self.limits.log_bytes;
-        let rested = matches!(self.folding, Folding::NotBefore(moment) if moment <= now);
-        if !rested || !large || self.role == Role::Stopped {
-            return;
-        }
-        let oldest = self.log.oldest(entries / 2, self.state.applied());
-        if !oldest.is_empty() {
-            self.folding = Folding::UnderWay;
-            effects.push(Effect::Fold(oldest));
-        }
+    /// True when it is the primary and everything before its time is committed.
+    pub fn is_settled(&self) -> bool {
+        self.lead().is_some_and(|lead| self.committed >= lead.began)
     }
 }

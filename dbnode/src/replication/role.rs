@@ -40,7 +40,7 @@ pub(super) enum Standing {
     /// See [`Role::Primary`].
     Primary(Box<Lead>),
     /// See [`Role::Replica`].
-    Replica(Following),
+    Replica(Box<Following>),
     /// Asks who would vote for it, without disturbing anybody.
     PreCandidate {
         /// Those who would.
@@ -50,9 +50,20 @@ pub(super) enum Standing {
     Candidate {
         /// Those who gave theirs.
         votes: BTreeSet<Name>,
+        /// Who asked for the election.
+        called_by: CalledBy,
     },
     /// See [`Role::Stopped`].
     Stopped,
+}
+
+/// Who asked for an election.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CalledBy {
+    /// The candidate, who has not heard of a primary for too long.
+    Silence,
+    /// The primary, who wants to stop.
+    Primary,
 }
 
 impl Standing {

@@ -60,9 +60,9 @@ fn sync_that_does_not_wait_for_all() {
 fn each_invariant_finds_something_by_itself() {
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("one primary per term"));
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("log matching"));
-    is_found(Bug::Core(InCore::NoUpToDateCheck), Some("applied stays"));
+    is_found(Bug::Core(InCore::CommitsOldTerms), Some("applied stays"));
     is_found(Bug::HastyDisk, Some("acknowledged is durable"));
-    is_found(Bug::Core(InCore::NoUpToDateCheck), Some("no acknowledged write is lost"));
+    is_found(Bug::HastyDisk, Some("no acknowledged write is lost"));
     is_found(Bug::Core(InCore::NoReadIndex), Some("latest reads are linearizable"));
     is_found(Bug::Core(InCore::NoTruncation), Some("replicas converge"));
     is_found(Bug::Core(InCore::NoTruncation), Some("writes resume"));

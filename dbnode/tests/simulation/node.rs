@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dbnode::replication::Core;
+use dbnode::replication::{Core, Limits, Setup, Timing};
 use dbnode::replication::input::{Hello, Moment, Ticket};
 use dbnode::replication::member::{Incarnation, Name};
 
@@ -71,7 +71,7 @@ impl Node {
 
     /// What it says about itself when it connects.
     pub fn hello(&self) -> Option<Hello> {
-        let cluster = self.core.as_ref()?.state().membership().map(|membership| membership.cluster);
+        let cluster = self.core.as_ref()?.membership().map(|membership| membership.cluster);
         Some(Hello { incarnation: self.incarnation, cluster })
     }
 
@@ -98,14 +98,20 @@ pub fn core(
     found: dbnode::replication::disk::Recovered,
     seed: u64,
 ) -> Core {
-    let bug = world.planted.bug.in_core();
-    Core::new(
-        world.names[node].clone(),
-        world.names.clone(),
-        world.plan.mode,
-        bug,
-        found,
+    let limits = Limits {
+        batch_entries: world.plan.batch_entries,
+        log_entries: world.plan.log_entries,
+        ..Limits::default()
+    };
+    let setup = Setup {
+        name: world.names[node].clone(),
+        incarnation: world.nodes[node].incarnation,
+        members: world.names.clone(),
+        mode: world.plan.mode,
+        limits,
+        timing: Timing { election_timeout: ELECTION_TIMEOUT },
         seed,
-        world.plan.batch_entries,
-    )
+        planted: world.planted.bug.in_core(),
+    };
+    Core::new(setup, found, world.nodes[node].now(world.now))
 }

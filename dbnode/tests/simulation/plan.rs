@@ -107,7 +107,7 @@ impl Plan {
             faults.push((at, Fault::Ambush(6_000)));
             batch_entries = 1;
         }
-        if dice.random_range(0..6) == 77 {
+        if dice.random_range(0..6) == 0 {
             let at = Duration::from_millis(dice.random_range(2_000..6_000));
             faults.push((at, Fault::Wipe(dice.random_range(0..nodes))));
         }

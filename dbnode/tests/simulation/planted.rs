@@ -34,10 +34,11 @@ impl Bug {
     }
 
     /// The one that is in the core.
-    pub fn in_core(self) -> Option<planted::Bug> {
+    pub fn in_core(self) -> planted::Planted {
         match self {
-            Self::Core(bug) => Some(bug),
-            Self::None | Self::HastyDisk => None,
+            #[cfg(feature = "planted-bugs")]
+            Self::Core(bug) => planted::Planted::bug(bug),
+            _ => planted::Planted::default(),
         }
     }
 }

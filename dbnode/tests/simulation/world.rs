@@ -17,7 +17,7 @@ use crate::clients::{Attempt, Client, Reply};
 use crate::invariants::applied_stays::AppliedStays;
 use crate::invariants::log_matching::LogMatching;
 use crate::invariants::one_primary_per_term::OnePrimaryPerTerm;
-use crate::invariants::{PANICS, Violation};
+use crate::invariants::{PANICS, Violation, violated};
 use crate::network::Network;
 use crate::node::Node;
 use crate::plan::{Fault, HEALED_AT, Plan};
@@ -211,8 +211,10 @@ impl World {
         // A core that panics is a finding like any other, and the seed has to be told.
         let step = panic::catch_unwind(AssertUnwindSafe(|| core.step(now, input)));
         let Ok(effects) = step else {
-            self.violation = Some(Violation { invariant: PANICS, seen: self.names[node].to_string() });
-            return;
+            let seen = self.names[node].to_string();
+            self.check(|_| violated(PANICS, seen));
+            self.crash(node);
+            return self.after(Duration::from_millis(300), Event::Fault(Fault::StartAll));
         };
         let (role, term, place) = (core.role(), core.term(), core.state().place());
         for effect in effects {

@@ -1,0 +1,247 @@
+//! Who is the primary: the Raft paper's elections (section 5.2 and 5.4.1), with a question before
+//! each (pre-vote, section 9.6 of the Raft thesis), so that who was cut off does not disturb the
+//! others when it comes back, and with a primary that steps down when it does not hear of a
+//! majority (section 6.2 of the thesis).
+
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+
+use super::Core;
+use super::disk::Ballot;
+use super::durability::Mode;
+use super::effect::{Effect, Refusal};
+use super::entry::{Payload, Place};
+use super::input::Moment;
+use super::lead::{Lead, Progress};
+use super::member::{Incarnation, Name, majority};
+use super::message::{Candidacy, Message};
+use super::planted::Bug;
+use super::reads::PrimaryReads;
+use super::role::{CalledBy, Standing};
+use super::upcoming::Upcoming;
+
+impl Core {
+    /// Is it time for an election, or for a primary to step down?
+    pub(super) fn watch_for_a_primary(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        match &self.standing {
+            Standing::Primary(_) => self.watch_for_a_majority(now, effects),
+            Standing::Stopped => {}
+            _ if now < self.election_due => {}
+            _ if !self.may_vote() || self.installing.is_some() => self.election_due = self.draw_election(now),
+            _ => self.ask_who_would(now, effects),
+        }
+    }
+
+    /// A primary that hears of no majority for an election timeout may have a successor already.
+    fn watch_for_a_majority(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let timeout = self.timing.election_timeout;
+        let Some(lead) = self.lead() else { return };
+        let heard = lead.progress.iter().filter(|(name, progress)| {
+            self.counts(name, progress.incarnation) && now.since(progress.heard) < timeout
+        });
+        let in_reach = heard.count() + usize::from(self.may_vote());
+        if in_reach < majority(self.names.len()) {
+            let term = self.ballot.term;
+            self.become_replica(now, term, effects);
+        } else if self.mode == Mode::Sync && self.member_down(now).is_some() {
+            // They wait for somebody who does not answer.
+            self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
+        }
+    }
+
+    fn ask_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.send_readers_away(effects);
+        self.election_due = self.draw_election(now);
+        self.standing = Standing::PreCandidate { would: BTreeSet::from([self.name.clone()]) };
+        for name in self.others() {
+            let candidacy = self.candidacy(self.ballot.term + 1, &name);
+            self.send(&name, Message::WouldYouVote(candidacy), effects);
+        }
+        self.count_who_would(now, effects);
+    }
+
+    fn candidacy(&self, term: u64, receiver: &str) -> Candidacy {
+        let founder = self.membership().and_then(|it| it.founders.get(receiver)).copied();
+        Candidacy { term, last: self.log.last_place(), founder }
+    }
+
+    /// "Would you vote for me?"
+    pub(super) fn would_vote(
+        &mut self,
+        now: Moment,
+        from: &Name,
+        candidacy: &Candidacy,
+        effects: &mut Vec<Effect>,
+    ) {
+        let granted = candidacy.term > self.ballot.term
+            && self.may_vote_in(candidacy)
+            && self.is_up_to_date(candidacy.last)
+            && !self.has_a_primary(now);
+        self.send(from, Message::Would { term: candidacy.term, granted }, effects);
+    }
+
+    /// "I would", or not.
+    pub(super) fn take_would(
+        &mut self,
+        now: Moment,
+        from: Name,
+        incarnation: Incarnation,
+        term: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let counts = self.counts(&from, Some(incarnation)) && term == self.ballot.term + 1;
+        if let Standing::PreCandidate { would } = &mut self.standing
+            && counts
+        {
+            would.insert(from);
+            self.count_who_would(now, effects);
+        }
+    }
+
+    fn count_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if let Standing::PreCandidate { would } = &self.standing
+            && would.len() >= majority(self.names.len())
+        {
+            self.stand(now, CalledBy::Silence, effects);
+        }
+    }
+
+    /// Becomes a candidate. Its own vote counts when it is on disk.
+    pub(super) fn stand(&mut self, now: Moment, called_by: CalledBy, effects: &mut Vec<Effect>) {
+        self.send_readers_away(effects);
+        self.election_due = self.draw_election(now);
+        let term = self.ballot.term + 1;
+        self.set_ballot(Ballot { term, voted_for: Some(self.name.clone()) });
+        self.standing = Standing::Candidate { votes: BTreeSet::new(), called_by };
+        for name in self.others() {
+            self.ask_for_vote(&name, effects);
+        }
+    }
+
+    pub(super) fn ask_for_vote(&mut self, name: &Name, effects: &mut Vec<Effect>) {
+        let Standing::Candidate { called_by, .. } = self.standing else { return };
+        let candidacy = self.candidacy(self.ballot.term, name);
+        let handed_over = called_by == CalledBy::Primary;
+        self.send(name, Message::Vote { candidacy, handed_over }, effects);
+    }
+
+    /// "Vote for me."
+    pub(super) fn vote(
+        &mut self,
+        now: Moment,
+        from: &Name,
+        candidacy: &Candidacy,
+        effects: &mut Vec<Effect>,
+    ) {
+        let free = self.ballot.voted_for.as_ref().is_none_or(|voted_for| voted_for == from);
+        let granted = candidacy.term == self.ballot.term
+            && free
+            && matches!(self.standing, Standing::Replica(_) | Standing::PreCandidate { .. })
+            && self.may_vote_in(candidacy)
+            && self.is_up_to_date(candidacy.last);
+        if granted {
+            self.election_due = self.draw_election(now);
+            self.set_ballot(Ballot { term: self.ballot.term, voted_for: Some(from.clone()) });
+        }
+        self.send(from, Message::Voted { granted }, effects);
+    }
+
+    /// A vote for this node; its own one, when it is on disk, is one of them.
+    pub(super) fn take_vote(
+        &mut self,
+        now: Moment,
+        from: Name,
+        incarnation: Incarnation,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.counts(&from, Some(incarnation)) {
+            return;
+        }
+        if let Standing::Candidate { votes, .. } = &mut self.standing {
+            votes.insert(from);
+            if votes.len() >= majority(self.names.len()) {
+                self.become_primary(now, Payload::Begin, effects);
+            }
+        }
+    }
+
+    /// It leads from now on, beginning with this entry.
+    pub(super) fn become_primary(&mut self, now: Moment, first: Payload, effects: &mut Vec<Effect>) {
+        self.send_readers_away(effects);
+        self.joining = None;
+        let last = self.log.last();
+        let progress = self.others().into_iter().map(|name| {
+            let incarnation = self.acquaintances.get(&name).map(|hello| hello.incarnation);
+            (name, Progress::unknown(incarnation, last, now))
+        });
+        let progress = progress.collect();
+        self.upcoming = Upcoming::default();
+        for index in self.state.applied() + 1..=last {
+            self.upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
+        }
+        self.standing = Standing::Primary(Box::new(Lead {
+            progress,
+            began: last + 1,
+            round: 0,
+            round_began: now,
+            reads: PrimaryReads::default(),
+            handing_over: None,
+        }));
+        let entry = self.log.append(self.ballot.term, first);
+        self.upcoming.add(entry);
+        self.begin_round(now, effects);
+    }
+
+    /// It does not lead any more, or has learned of a later term.
+    pub(super) fn become_replica(&mut self, now: Moment, term: u64, effects: &mut Vec<Effect>) {
+        if term > self.ballot.term {
+            self.set_ballot(Ballot { term, voted_for: None });
+        }
+        if matches!(self.standing, Standing::Stopped) {
+            return;
+        }
+        self.send_readers_away(effects);
+        // Whether they will last is for the next primary to say.
+        self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
+        self.upcoming.clear();
+        self.election_due = self.draw_election(now);
+        self.standing = Standing::Replica(Box::default());
+    }
+
+    /// The primary asks this node to take over.
+    pub(super) fn take_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if matches!(self.standing, Standing::Replica(_)) && self.may_vote() && self.installing.is_none() {
+            self.stand(now, CalledBy::Primary, effects);
+        }
+    }
+
+    /// True while it hears of a primary, or is one. Whoever asks for an election then was cut off.
+    pub(super) fn has_a_primary(&self, now: Moment) -> bool {
+        match &self.standing {
+            Standing::Primary(_) => true,
+            Standing::Replica(following) => {
+                following.heard.is_some_and(|heard| now.since(heard) < self.timing.election_timeout)
+            }
+            _ => false,
+        }
+    }
+
+    /// True when a log that ends there has at least all that this one has: the later term first.
+    fn is_up_to_date(&self, last: Place) -> bool {
+        last >= self.log.last_place() || self.planted.has(Bug::NoUpToDateCheck)
+    }
+
+    /// May this node's vote be counted? See [`member`](super::member).
+    pub(super) fn may_vote(&self) -> bool {
+        self.counts(&self.name, Some(self.incarnation))
+    }
+
+    /// The same, when it knows of the cluster only by the candidate.
+    fn may_vote_in(&self, candidacy: &Candidacy) -> bool {
+        match self.membership() {
+            Some(_) => self.may_vote(),
+            None => candidacy.founder == Some(self.incarnation),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A replica's side of replication: it takes entries and snapshots from the primary of its term.
+
+#![deny(clippy::disallowed_methods)]
+
+use super::Core;
+use super::effect::Effect;
+use super::entry::Entry;
+use super::input::Moment;
+use super::member::Name;
+use super::message::{Append, Appended, Message, Outcome};
+use super::planted::Bug;
+use super::reads::ReplicaReads;
+use super::role::Standing;
+use super::snapshot::{Arriving, Chunk};
+
+/// What a replica knows of its primary.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    /// Whom it follows; nobody, until it hears of a primary in this term.
+    pub(super) primary: Option<Name>,
+    /// When it heard of it last.
+    pub(super) heard: Option<Moment>,
+    /// Up to this entry its log is the primary's.
+    verified: u64,
+    /// The newest round it heard of.
+    round: u64,
+    /// The last that the primary was told: the newest round, what is on disk, what is applied.
+    told: (u64, u64, u64),
+    /// When it had applied everything that was committed, as far as it knew, and how long a
+    /// message to it may have been under way.
+    fresh: Option<(Moment, u64)>,
+    /// Reads of the latest that wait.
+    pub(super) reads: ReplicaReads,
+    /// A snapshot that arrives.
+    arriving: Option<Arriving>,
+}
+
+impl Following {
+    /// A replica that hears of a primary now.
+    pub(super) fn of(primary: Name, now: Moment) -> Self {
+        Self { primary: Some(primary), heard: Some(now), ..Self::default() }
+    }
+
+    /// How old what it shows may be, in milliseconds; unknown while it knows of no primary.
+    pub(super) fn lag_ms(&self, now: Moment) -> Option<u64> {
+        let (moment, way_ms) = self.fresh?;
+        Some(now.since(moment).as_millis() as u64 + way_ms)
+    }
+}
+
+impl Core {
+    /// Entries from the primary of this term, or a heartbeat.
+    pub(super) fn append_entries(
+        &mut self,
+        now: Moment,
+        from: Name,
+        append: Append,
+        effects: &mut Vec<Effect>,
+    ) {
+        if matches!(self.standing, Standing::Primary(_)) {
+            return debug_assert!(self.planted.has(Bug::NoTermCheck), "two primaries in one term");
+        }
+        self.follow(now, &from, effects);
+        if self.installing.is_some() {
+            return;
+        }
+        let Append { round, previous, entries, committed, round_trip_ms } = append;
+        if !self.log.has(previous) {
+            let agreed_at_most = self.log.agreement_before(previous.index);
+            let outcome = Outcome::Missing { previous: previous.index, agreed_at_most };
+            return self.answer_append(&from, round, outcome, effects);
+        }
+        let up_to = previous.index + entries.len() as u64;
+        self.take_entries(entries);
+        let Standing::Replica(following) = &mut self.standing else { return };
+        following.verified = following.verified.max(up_to);
+        following.round = following.round.max(round);
+        self.committed = self.committed.max(committed.min(following.verified));
+        if self.committed >= committed {
+            following.fresh = Some((now, round_trip_ms));
+        }
+    }
+
+    /// From now on this node follows that one.
+    fn follow(&mut self, now: Moment, primary: &Name, effects: &mut Vec<Effect>) {
+        self.election_due = self.draw_election(now);
+        match &mut self.standing {
+            Standing::Replica(following) if following.primary.as_ref() == Some(primary) => {
+                following.heard = Some(now);
+            }
+            _ => {
+                self.send_readers_away(effects);
+                self.standing = Standing::Replica(Box::new(Following::of(primary.clone(), now)));
+            }
+        }
+    }
+
+    /// Adds what is new, after cutting off what diverged.
+    fn take_entries(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            if self.log.has(entry.place()) {
+                continue;
+            }
+            if entry.index <= self.log.last() {
+                if self.planted.has(Bug::NoTruncation) {
+                    continue;
+                }
+                assert!(entry.index > self.state.applied(), "what was applied is not cut off");
+                self.cut_log_after(entry.index - 1);
+            }
+            self.log.push(entry);
+        }
+    }
+
+    /// Tells the primary how far this replica is, when it is further than it last said.
+    pub(super) fn report(&mut self, effects: &mut Vec<Effect>) {
+        let Standing::Replica(following) = &mut self.standing else { return };
+        let Some(primary) = following.primary.clone() else { return };
+        let matched = following.verified.min(self.log.persisted());
+        let now = (following.round, matched, self.state.applied());
+        let (round, told_matched, applied) = following.told;
+        // Who applied what matters to the primary only where it waits for it.
+        let applied_matters = self.mode == super::durability::Mode::Sync && now.2 != applied;
+        if now.0 != round || matched != told_matched || applied_matters {
+            following.told = now;
+            self.answer_append(&primary, now.0, Outcome::Matched(matched), effects);
+        }
+    }
+
+    fn answer_append(&mut self, primary: &Name, round: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
+        let appended = Appended { round, applied: self.state.applied(), outcome };
+        self.send(primary, Message::Appended(appended), effects);
+    }
+
+    /// A piece of the primary's snapshot.
+    pub(super) fn take_snapshot(
+        &mut self,
+        now: Moment,
+        from: Name,
+        number: u64,
+        chunk: Chunk,
+        effects: &mut Vec<Effect>,
+    ) {
+        if matches!(self.standing, Standing::Primary(_)) {
+            return;
+        }
+        self.follow(now, &from, effects);
+        let place = chunk.about.place;
+        if place.index <= self.state.applied() {
+            // It is here already. What is applied is committed, and so the primary's too.
+            let matched = self.state.applied().min(self.log.persisted());
+            let round = if let Standing::Replica(following) = &self.standing { following.round } else { 0 };
+            return self.answer_append(&from, round, Outcome::Matched(matched), effects);
+        }
+        if self.installing.is_some() {
+            return;
+        }
+        let Standing::Replica(following) = &mut self.standing else { return };
+        if number == 0 {
+            following.arriving = Some(Arriving::new(chunk.about.clone()));
+        }
+        let Some(arriving) = following.arriving.as_mut().filter(|it| it.expects(number, &chunk)) else {
+            return;
+        };
+        let is_last = chunk.next.is_none();
+        arriving.take(chunk);
+        if !is_last {
+            return self.send(&from, Message::SnapshotTaken { place, number }, effects);
+        }
+        let arrived = following.arriving.take().expect("its last piece was just taken");
+        if self.log.has(place) {
+            // It came all the same, and what follows it here may have been confirmed already.
+            following.verified = following.verified.max(place.index);
+            self.committed = self.committed.max(place.index);
+        } else {
+            self.install(from, number, arrived.finish());
+        }
+    }
+}

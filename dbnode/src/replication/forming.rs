@@ -1,0 +1,90 @@
+//! How a cluster comes to be, and how a member that lost its data comes back. See
+//! [`member`](super::member).
+
+#![deny(clippy::disallowed_methods)]
+
+use rand::RngExt;
+use uuid::Builder;
+
+use super::Core;
+use super::disk::Ballot;
+use super::effect::Effect;
+use super::entry::Payload;
+use super::input::{Hello, Moment};
+use super::lead::Progress;
+use super::member::{ClusterId, Incarnation, Membership, Name};
+use super::role::Standing;
+
+impl Core {
+    /// A way to another node was opened.
+    pub(super) fn connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
+        self.acquaintances.insert(peer.clone(), hello);
+        if let Standing::Primary(lead) = &mut self.standing
+            && let Some(progress) = lead.progress.get_mut(&peer)
+        {
+            if progress.incarnation == Some(hello.incarnation) {
+                progress.probe_from(progress.next);
+            } else {
+                *progress = Progress::unknown(Some(hello.incarnation), self.log.last(), now);
+            }
+        }
+        if self.lead().is_some() {
+            self.begin_round(now, effects);
+        }
+        self.ask_for_vote(&peer, effects);
+        self.form(now, effects);
+    }
+
+    /// The way to another node was lost.
+    pub(super) fn disconnected(&mut self, peer: &Name) {
+        self.acquaintances.remove(peer);
+    }
+
+    /// The first by name forms the cluster, when all are there and all are new.
+    pub(super) fn form(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let is_first = self.names.first() == Some(&self.name);
+        let is_new = |name: &Name| self.acquaintances.get(name).is_some_and(|it| it.cluster.is_none());
+        if !is_first || self.membership().is_some() || !self.others().iter().all(is_new) {
+            return;
+        }
+        let others = self.acquaintances.iter().map(|(name, hello)| (name.clone(), hello.incarnation));
+        let founders = others.chain([(self.name.clone(), self.incarnation)]).collect();
+        let cluster = ClusterId(Builder::from_random_bytes(self.dice.random()).into_uuid());
+        self.set_ballot(Ballot { term: self.ballot.term + 1, voted_for: Some(self.name.clone()) });
+        self.become_primary(now, Payload::Form(Membership::formed(cluster, founders)), effects);
+    }
+
+    /// The primary lets those join that came back without their data.
+    pub(super) fn let_join(&mut self) {
+        let Standing::Primary(lead) = &self.standing else { return };
+        // One at a time, and only when it is known what is committed.
+        if self.committed < lead.began || self.joining.is_some_and(|index| index > self.state.applied()) {
+            return;
+        }
+        let Some(membership) = self.state.membership() else { return };
+        let lost = self.acquaintances.iter().find(|(name, hello)| {
+            membership.members.contains_key(*name) && !membership.counts(name, hello.incarnation)
+        });
+        if let Some((name, hello)) = lost {
+            let join = Payload::Join { name: name.clone(), incarnation: hello.incarnation };
+            let entry = self.log.append(self.ballot.term, join);
+            self.joining = Some(entry.index);
+        }
+    }
+
+    /// Who belongs to the cluster, as far as this node knows: the first entry of every log says
+    /// it, before anybody can know that it is committed.
+    pub fn membership(&self) -> Option<&Membership> {
+        let first = || match &self.log.get(self.log.folded().index + 1)?.payload {
+            Payload::Form(membership) => Some(membership),
+            _ => None,
+        };
+        self.state.membership().or_else(first)
+    }
+
+    /// True when what this data directory says under that name may be counted.
+    pub(super) fn counts(&self, name: &str, incarnation: Option<Incarnation>) -> bool {
+        let known = self.membership().zip(incarnation);
+        known.is_some_and(|(membership, incarnation)| membership.counts(name, incarnation))
+    }
+}

@@ -1,0 +1,49 @@
+//! A primary that wants to stop lets somebody else take over first (the Raft thesis, section
+//! 3.10): it takes no more writes, waits until one of the others has everything, and asks it to
+//! stand for election at once.
+
+#![deny(clippy::disallowed_methods)]
+
+use super::Core;
+use super::effect::Effect;
+use super::input::Moment;
+use super::member::Name;
+use super::message::Message;
+use super::role::Standing;
+
+impl Core {
+    /// This node is about to stop.
+    pub(super) fn begin_hand_over(&mut self, now: Moment) {
+        let is_alone = self.names.len() == 1;
+        if let Standing::Primary(lead) = &mut self.standing
+            && !is_alone
+        {
+            lead.handing_over.get_or_insert(now);
+        }
+    }
+
+    /// Asks whoever has everything; and goes on as before when nobody takes over in time.
+    pub(super) fn hand_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(since) = self.lead().and_then(|lead| lead.handing_over) else { return };
+        if now.since(since) > self.timing.election_timeout {
+            if let Standing::Primary(lead) = &mut self.standing {
+                lead.handing_over = None;
+            }
+            return;
+        }
+        if let Some(successor) = self.successor() {
+            self.send(&successor, Message::TakeOver, effects);
+        }
+    }
+
+    fn successor(&self) -> Option<Name> {
+        let last = self.log.last();
+        let mut progress = self.lead()?.progress.iter();
+        let ready = progress.find(|(name, progress)| {
+            progress.matched == last
+                && self.acquaintances.contains_key(*name)
+                && self.counts(name, progress.incarnation)
+        });
+        ready.map(|(name, _)| name.clone())
+    }
+}

@@ -1,0 +1,123 @@
+//! What a primary knows of itself and of the others.
+
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::input::Moment;
+use super::member::{Incarnation, Name};
+use super::reads::PrimaryReads;
+use super::snapshot::Cursor;
+
+/// What a primary knows.
+#[derive(Debug)]
+pub(super) struct Lead {
+    /// How far each of the others is.
+    pub(super) progress: BTreeMap<Name, Progress>,
+    /// The entry with which its time began.
+    pub(super) began: u64,
+    /// The number of the last round of heartbeats, and when it began.
+    pub(super) round: u64,
+    /// When that round began.
+    pub(super) round_began: Moment,
+    /// Reads of the latest that wait.
+    pub(super) reads: PrimaryReads,
+    /// It wants somebody else to be the primary, and has waited for that since.
+    pub(super) handing_over: Option<Moment>,
+}
+
+/// How far one of the others is, as the primary knows it.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Which data directory it is about.
+    pub(super) incarnation: Option<Incarnation>,
+    /// Its log is this node's up to here, and on its disk.
+    pub(super) matched: u64,
+    /// It has applied its log up to here.
+    pub(super) applied: u64,
+    /// The entry to send next.
+    pub(super) next: u64,
+    /// How it is being served.
+    pub(super) pace: Pace,
+    /// The last entries of messages that were not answered yet.
+    pub(super) in_flight: VecDeque<u64>,
+    /// It was told that the log is committed up to here.
+    pub(super) committed_told: u64,
+    /// The last round it answered, and the last it was sent, and when.
+    pub(super) round: u64,
+    /// The last round it was sent.
+    pub(super) round_sent: u64,
+    /// When it was heard of last.
+    pub(super) heard: Moment,
+    /// When it had everything last.
+    pub(super) had_all: Moment,
+    /// From here to there and back, as measured last.
+    pub(super) round_trip: Duration,
+}
+
+/// How a replica is being served.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Where its log agrees with this one is not known: one question at a time.
+    Probing(Asked),
+    /// Entries go out as they come, without waiting for answers.
+    Streaming,
+    /// It is so far behind that it gets the snapshot.
+    Snapshot {
+        /// The number of the piece that is under way.
+        number: u64,
+        /// Where the piece after it begins; none after the last.
+        next: Option<Cursor>,
+        /// When it last moved on.
+        moved: Moment,
+    },
+}
+
+/// Whether a question is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// No: one may be asked.
+    No,
+    /// Yes: its answer comes, or a heartbeat asks again.
+    Yes,
+}
+
+impl Progress {
+    /// Nothing is known but where this node's log ends.
+    pub(super) fn unknown(incarnation: Option<Incarnation>, last: u64, now: Moment) -> Self {
+        Self {
+            incarnation,
+            matched: 0,
+            applied: 0,
+            next: last + 1,
+            pace: Pace::Probing(Asked::No),
+            in_flight: VecDeque::new(),
+            committed_told: 0,
+            round: 0,
+            round_sent: 0,
+            heard: now,
+            had_all: now,
+            round_trip: Duration::ZERO,
+        }
+    }
+
+    /// What was sent may be lost: find out where it is.
+    pub(super) fn probe_from(&mut self, next: u64) {
+        self.next = next.max(self.matched + 1);
+        self.pace = Pace::Probing(Asked::No);
+        self.in_flight.clear();
+    }
+
+    /// It has everything up to here, on its disk.
+    pub(super) fn matches(&mut self, matched: u64) {
+        self.matched = self.matched.max(matched);
+        self.next = self.next.max(self.matched + 1);
+        while self.in_flight.front().is_some_and(|last| *last <= self.matched) {
+            self.in_flight.pop_front();
+        }
+        if matches!(self.pace, Pace::Probing(_)) {
+            self.pace = Pace::Streaming;
+        }
+    }
+}

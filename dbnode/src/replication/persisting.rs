@@ -1,0 +1,199 @@
+//! The core's side of the disk: what goes there when, and what follows from its answers.
+
+#![deny(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Core;
+use super::disk::{Ballot, Batch};
+use super::effect::{Effect, Refusal};
+use super::input::Moment;
+use super::member::Name;
+use super::message::Message;
+use super::planted::Bug;
+use super::role::Standing;
+use super::state::State;
+
+/// How long the disk is left alone after it had no room.
+const FULL_DISK_RESTS: Duration = Duration::from_millis(200);
+
+/// How long folding rests after it found no room.
+const FOLDING_RESTS: Duration = Duration::from_secs(1);
+
+/// Messages that wait for the ballot to be on disk; more are as good as lost.
+const HELD_MAX: usize = 1_024;
+
+/// Whether the ballot is on disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BallotOnDisk {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+    /// This one is on its way there.
+    Under(Ballot),
+}
+
+/// Whether the log is being folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Folding {
+    /// A part of it is.
+    UnderWay,
+    /// No, and not before this moment.
+    NotBefore(Moment),
+}
+
+/// A snapshot that is to replace everything.
+#[derive(Debug)]
+pub(super) struct Installing {
+    state: Arc<State>,
+    from: Name,
+    number: u64,
+    /// It was given to the disk.
+    begun: bool,
+}
+
+impl Core {
+    /// Changes the ballot. What is said from now on is held back until it is on disk.
+    pub(super) fn set_ballot(&mut self, ballot: Ballot) {
+        self.ballot = ballot;
+        if !self.planted.has(Bug::VoteNotPersisted) && self.ballot_on_disk == BallotOnDisk::Yes {
+            self.ballot_on_disk = BallotOnDisk::No;
+        }
+    }
+
+    /// Holds messages back that are not true yet.
+    pub(super) fn hold_back(&mut self, effects: &mut Vec<Effect>) {
+        if self.ballot_on_disk == BallotOnDisk::Yes {
+            return;
+        }
+        let messages = effects.extract_if(.., |effect| matches!(effect, Effect::Send { .. }));
+        let room = HELD_MAX.saturating_sub(self.held.len());
+        self.held.extend(messages.take(room));
+    }
+
+    /// Gives the disk its next work: one thing at a time.
+    pub(super) fn persist(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.log.is_persisting() || now < self.disk_rests_until {
+            return;
+        }
+        if let Some(installing) = &mut self.installing {
+            if !installing.begun && self.folding != Folding::UnderWay {
+                installing.begun = true;
+                effects.push(Effect::Install(Arc::clone(&installing.state)));
+            }
+            return;
+        }
+        let ballot = (self.ballot_on_disk == BallotOnDisk::No).then(|| self.ballot.clone());
+        if ballot.is_none() && !self.log.has_batch() {
+            return;
+        }
+        if let Some(ballot) = &ballot {
+            self.ballot_on_disk = BallotOnDisk::Under(ballot.clone());
+        }
+        let due = self.log.begin_batch(self.limits.batch_entries, self.limits.batch_bytes);
+        let committed = self.committed;
+        effects.push(Effect::Persist(Batch { ballot, cut_after: due.cut_after, entries: due.entries, committed }));
+    }
+
+    /// The batch is on disk.
+    pub(super) fn persisted(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.log.persisted_batch();
+        if let BallotOnDisk::Under(ballot) = &self.ballot_on_disk {
+            if *ballot == self.ballot {
+                self.ballot_on_disk = BallotOnDisk::Yes;
+                effects.append(&mut self.held);
+            } else {
+                self.ballot_on_disk = BallotOnDisk::No;
+            }
+        }
+        if self.ballot_on_disk == BallotOnDisk::Yes && matches!(self.standing, Standing::Candidate { .. }) {
+            self.take_vote(now, self.name.clone(), self.incarnation, effects);
+        }
+    }
+
+    /// The batch found no room.
+    pub(super) fn disk_full(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.log.not_persisted();
+        self.disk_rests_until = now + FULL_DISK_RESTS;
+        if matches!(self.ballot_on_disk, BallotOnDisk::Under(_)) {
+            self.ballot_on_disk = BallotOnDisk::No;
+        }
+        // Nobody else has heard of what a single node has not got on disk: it can be taken back,
+        // and with it all that was judged by it.
+        if self.names.len() == 1 && self.is_settled() {
+            self.log.cut_after(self.log.persisted());
+            self.upcoming.clear();
+            self.waiting.reject_all(&Refusal::DiskFull, effects);
+        }
+    }
+
+    /// True while the disk has no room, as far as is known.
+    pub(super) fn disk_rests(&self, now: Moment) -> bool {
+        now < self.disk_rests_until || (self.names.len() > 1 && self.log_lags_behind())
+    }
+
+    /// More waits for the disk than one batch may hold: it does not keep up, or takes nothing.
+    fn log_lags_behind(&self) -> bool {
+        let waits = self.log.last() - self.log.persisted();
+        waits > 8 * self.limits.batch_entries.max(1_024) as u64
+    }
+
+    /// The disk failed: this node can promise nothing any more.
+    pub(super) fn stop(&mut self, effects: &mut Vec<Effect>) {
+        self.send_readers_away(effects);
+        self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
+        self.standing = Standing::Stopped;
+        effects.push(Effect::Halt);
+    }
+
+    /// Cuts off what diverged.
+    pub(super) fn cut_log_after(&mut self, index: u64) {
+        self.discarded += self.log.cut_after(index).len() as u64;
+        self.show_anew();
+    }
+
+    /// Puts a snapshot in the place of everything, as soon as the disk is free.
+    pub(super) fn install(&mut self, from: Name, number: u64, state: State) {
+        self.installing = Some(Installing { state: Arc::new(state), from, number, begun: false });
+    }
+
+    /// The snapshot is in the place of everything.
+    pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
+        let Some(Installing { state, from, number, .. }) = self.installing.take() else { return };
+        let place = state.place();
+        self.state = Arc::unwrap_or_clone(state);
+        self.log.replaced_by_snapshot(place);
+        self.committed = self.committed.max(place.index);
+        self.show_anew();
+        self.send(&from, Message::SnapshotTaken { place, number }, effects);
+    }
+
+    /// Moves the oldest part of a log that has grown long into the snapshot.
+    pub(super) fn fold(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let (entries, bytes) = self.log.size();
+        let large = |factor| entries > self.limits.log_entries * factor || bytes > self.limits.log_bytes * factor;
+        let rested = matches!(self.folding, Folding::NotBefore(moment) if moment <= now);
+        let in_the_way = self.installing.is_some() || (self.ships_snapshot() && !large(4));
+        if !rested || !large(1) || in_the_way || matches!(self.standing, Standing::Stopped) {
+            return;
+        }
+        let oldest = self.log.oldest(entries / 2, self.state.applied().min(self.log.persisted()));
+        if !oldest.is_empty() {
+            self.folding = Folding::UnderWay;
+            effects.push(Effect::Fold(oldest));
+        }
+    }
+
+    /// A part of the log is in the snapshot now.
+    pub(super) fn folded(&mut self, now: Moment, up_to: u64) {
+        self.log.folded_up_to(up_to);
+        self.folding = Folding::NotBefore(now);
+    }
+
+    /// It is not, for there was no room.
+    pub(super) fn not_folded(&mut self, now: Moment) {
+        self.folding = Folding::NotBefore(now + FOLDING_RESTS);
+    }
+}

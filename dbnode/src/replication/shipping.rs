@@ -1,0 +1,261 @@
+//! A primary's side of replication: entries, heartbeats and snapshots to the others, and what
+//! their answers mean.
+
+#![deny(clippy::disallowed_methods)]
+
+use super::Core;
+use super::durability::committed;
+use super::effect::Effect;
+use super::entry::Place;
+use super::input::Moment;
+use super::lead::{Asked, Pace, Progress};
+use super::member::{Incarnation, Name, majority};
+use super::message::{Append, Appended, Message, Outcome};
+use super::planted::Bug;
+use super::role::Standing;
+use super::snapshot::{Chunk, Cursor};
+
+/// Messages with entries that may be under way to one replica.
+const IN_FLIGHT_MAX: usize = 16;
+
+impl Core {
+    /// The next round of heartbeats goes out with whatever is sent next to each.
+    pub(super) fn begin_round(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Standing::Primary(lead) = &mut self.standing else { return };
+        lead.round += 1;
+        lead.round_began = now;
+        for progress in lead.progress.values_mut() {
+            // Whoever did not answer the last question is asked again.
+            if progress.pace == Pace::Probing(Asked::Yes) {
+                progress.pace = Pace::Probing(Asked::No);
+            }
+        }
+        self.ship(now, effects);
+    }
+
+    /// Heartbeats, when it is time for them.
+    pub(super) fn beat(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let heartbeat = self.timing.heartbeat();
+        if self.lead().is_some_and(|lead| now.since(lead.round_began) >= heartbeat) {
+            self.give_up_snapshots(now);
+            self.begin_round(now, effects);
+        }
+    }
+
+    /// Sends each of the others what it has not got and may have.
+    pub(super) fn ship(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        for name in self.others() {
+            while self.acquaintances.contains_key(&name) {
+                let Some(message) = self.next_for(now, &name, effects) else { break };
+                self.send(&name, message, effects);
+            }
+        }
+    }
+
+    /// The next message for one of the others; none when it has to wait, or has everything.
+    fn next_for(&mut self, now: Moment, name: &Name, effects: &mut Vec<Effect>) -> Option<Message> {
+        let Standing::Primary(lead) = &mut self.standing else { return None };
+        let round = lead.round;
+        let progress = lead.progress.get_mut(name)?;
+        let previous = progress.next - 1;
+        let news = round > progress.round_sent || self.committed > progress.committed_told;
+        let entries = match progress.pace {
+            Pace::Snapshot { .. } if round > progress.round_sent => {
+                // It hears that the primary lives; what it lacks comes with the snapshot.
+                return Some(Message::Append(self.append_of(name, self.log.folded(), Vec::new())?));
+            }
+            Pace::Snapshot { .. } | Pace::Probing(Asked::Yes) => return None,
+            _ if previous < self.log.folded().index => {
+                progress.pace = Pace::Snapshot { number: 0, next: None, moved: now };
+                effects.push(Effect::ReadSnapshot { peer: name.clone(), from: Cursor::START });
+                return None;
+            }
+            Pace::Probing(Asked::No) => {
+                progress.pace = Pace::Probing(Asked::Yes);
+                Vec::new()
+            }
+            Pace::Streaming => {
+                let room = progress.in_flight.len() < IN_FLIGHT_MAX;
+                let limits = &self.limits;
+                let entries = match room {
+                    true => self.log.after(previous, limits.batch_entries, limits.batch_bytes),
+                    false => Vec::new(),
+                };
+                if entries.is_empty() && !news {
+                    return None;
+                }
+                if let Some(last) = entries.last() {
+                    progress.next = last.index + 1;
+                    progress.in_flight.push_back(last.index);
+                }
+                entries
+            }
+        };
+        let term = self.log.term_at(previous).expect("what follows the snapshot is in memory");
+        self.append_of(name, Place { term, index: previous }, entries).map(Message::Append)
+    }
+
+    fn append_of(&mut self, name: &Name, previous: Place, entries: Vec<super::entry::Entry>) -> Option<Append> {
+        let committed = self.committed;
+        let Standing::Primary(lead) = &mut self.standing else { return None };
+        let progress = lead.progress.get_mut(name)?;
+        (progress.round_sent, progress.committed_told) = (lead.round, committed);
+        let round_trip_ms = progress.round_trip.as_millis() as u64;
+        Some(Append { round: lead.round, previous, entries, committed, round_trip_ms })
+    }
+
+    /// What a replica made of entries.
+    pub(super) fn appended(&mut self, now: Moment, from: &Name, incarnation: Incarnation, appended: Appended) {
+        let last = self.log.last();
+        let Some(progress) = self.progress_of(now, from, incarnation) else { return };
+        progress.heard = now;
+        progress.applied = progress.applied.max(appended.applied);
+        match appended.outcome {
+            Outcome::Matched(matched) => {
+                progress.matches(matched);
+                if let Pace::Snapshot { .. } = progress.pace
+                    && matched > 0
+                {
+                    progress.probe_from(matched + 1);
+                }
+            }
+            // An answer to an old question says nothing new.
+            Outcome::Missing { previous, .. } if previous <= progress.matched => {}
+            Outcome::Missing { .. } if matches!(progress.pace, Pace::Snapshot { .. }) => {}
+            Outcome::Missing { previous, agreed_at_most } => {
+                if previous < progress.next {
+                    progress.probe_from(agreed_at_most.min(previous - 1) + 1);
+                }
+            }
+        }
+        if progress.matched >= last {
+            progress.had_all = now;
+        }
+        let round = appended.round;
+        let Standing::Primary(lead) = &mut self.standing else { return };
+        let round_trip = (round == lead.round).then(|| now.since(lead.round_began));
+        if let Some(progress) = lead.progress.get_mut(from)
+            && round > progress.round
+        {
+            progress.round = round;
+            progress.round_trip = round_trip.unwrap_or(progress.round_trip);
+        }
+    }
+
+    /// What is known of one of the others; nothing, any more, when it came back with another data
+    /// directory.
+    fn progress_of(&mut self, now: Moment, from: &Name, incarnation: Incarnation) -> Option<&mut Progress> {
+        let last = self.log.last();
+        let Standing::Primary(lead) = &mut self.standing else { return None };
+        let progress = lead.progress.get_mut(from)?;
+        if progress.incarnation != Some(incarnation) {
+            *progress = Progress::unknown(Some(incarnation), last, now);
+        }
+        Some(progress)
+    }
+
+    /// True when a majority has answered this round of heartbeats.
+    pub(super) fn round_confirmed(&self, round: u64) -> bool {
+        let Some(lead) = self.lead() else { return false };
+        let answered = lead.progress.iter().filter(|(name, progress)| {
+            progress.round >= round && self.counts(name, progress.incarnation)
+        });
+        answered.count() + usize::from(self.may_vote()) >= majority(self.names.len())
+    }
+
+    /// Moves on what is committed, as far as a majority's disks allow.
+    pub(super) fn commit(&mut self) {
+        let Some(lead) = self.lead() else { return };
+        let others = lead.progress.iter().filter(|(name, progress)| self.counts(name, progress.incarnation));
+        let mut disks: Vec<u64> = others.map(|(_, progress)| progress.matched).collect();
+        disks.extend(self.may_vote().then(|| self.log.persisted()));
+        let term = self.ballot.term;
+        let term_at = |index| match self.planted.has(Bug::CommitsOldTerms) {
+            true => Some(term),
+            false => self.log.term_at(index),
+        };
+        if let Some(place) = committed(self.names.len(), &mut disks, term, term_at) {
+            self.committed = self.committed.max(place.index);
+        }
+    }
+
+    /// Applied by every member, and on its disk, up to here.
+    pub(super) fn applied_everywhere(&self) -> u64 {
+        let own = self.log.persisted().min(self.state.applied());
+        let others = self.lead().into_iter().flat_map(|lead| &lead.progress);
+        let reached = others.map(|(name, progress)| match self.counts(name, progress.incarnation) {
+            true => progress.matched.min(progress.applied),
+            false => 0,
+        });
+        reached.fold(own, u64::min)
+    }
+
+    /// A member that is known to be down, if there is one.
+    pub(super) fn member_down(&self, now: Moment) -> Option<Name> {
+        let down = |(name, progress): (&Name, &Progress)| {
+            let silent = now.since(progress.heard) >= self.timing.election_timeout;
+            let lost = !self.acquaintances.contains_key(name);
+            (silent || lost || !self.counts(name, progress.incarnation)).then(|| name.clone())
+        };
+        self.lead()?.progress.iter().find_map(down)
+    }
+
+    /// A piece of the snapshot was read.
+    pub(super) fn ship_snapshot(&mut self, now: Moment, peer: &Name, chunk: Option<Chunk>, effects: &mut Vec<Effect>) {
+        let Standing::Primary(lead) = &mut self.standing else { return };
+        let Some(progress) = lead.progress.get_mut(peer) else { return };
+        let Pace::Snapshot { number, next, moved } = &mut progress.pace else { return };
+        let Some(chunk) = chunk else { return progress.probe_from(progress.next) };
+        (*next, *moved) = (chunk.next.clone(), now);
+        let number = *number;
+        self.send(peer, Message::Snapshot { number, chunk }, effects);
+    }
+
+    /// A replica has a piece of the snapshot.
+    pub(super) fn snapshot_taken(
+        &mut self,
+        now: Moment,
+        from: &Name,
+        incarnation: Incarnation,
+        place: Place,
+        taken: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(progress) = self.progress_of(now, from, incarnation) else { return };
+        progress.heard = now;
+        let Pace::Snapshot { number, next, moved } = &mut progress.pace else { return };
+        if *number != taken {
+            return;
+        }
+        match next.take() {
+            Some(from_here) => {
+                (*number, *moved) = (taken + 1, now);
+                effects.push(Effect::ReadSnapshot { peer: from.clone(), from: from_here });
+            }
+            None => {
+                progress.matched = progress.matched.max(place.index);
+                progress.applied = progress.applied.max(place.index);
+                progress.probe_from(place.index + 1);
+            }
+        }
+    }
+
+    /// A snapshot that does not move on is begun again.
+    fn give_up_snapshots(&mut self, now: Moment) {
+        let patience = self.timing.election_timeout * 4;
+        let Standing::Primary(lead) = &mut self.standing else { return };
+        for progress in lead.progress.values_mut() {
+            if let Pace::Snapshot { moved, .. } = progress.pace
+                && now.since(moved) > patience
+            {
+                progress.probe_from(progress.next);
+            }
+        }
+    }
+
+    /// True while somebody gets the snapshot: it is to stay as it is.
+    pub(super) fn ships_snapshot(&self) -> bool {
+        let mut paces = self.lead().into_iter().flat_map(|lead| lead.progress.values().map(|it| &it.pace));
+        paces.any(|pace| matches!(pace, Pace::Snapshot { .. }))
+    }
+}

@@ -1,0 +1,90 @@
+//! What readers of this node see: what is committed; in `async` also what is only on this node's
+//! own disk, and may yet be lost.
+
+#![deny(clippy::disallowed_methods)]
+
+use super::Core;
+use super::durability::{Mode, shown};
+use super::entry::Entry;
+use super::input::Moment;
+use super::key::Key;
+use super::role::Standing;
+use super::state::{Record, State};
+use super::upcoming::Upcoming;
+
+/// What is shown beyond the state.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    ahead: Upcoming,
+    /// The last entry in it.
+    up_to: u64,
+}
+
+impl Shown {
+    /// An entry was applied to the state.
+    pub(super) fn applied(&mut self, entry: &Entry) {
+        if entry.index <= self.up_to {
+            self.ahead.applied(entry);
+        }
+    }
+}
+
+/// What readers see.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    state: &'a State,
+    ahead: &'a Upcoming,
+}
+
+impl<'a> View<'a> {
+    /// A record.
+    pub fn get(&self, key: &str) -> Option<Record> {
+        let record = self.ahead.record(self.state, key)?;
+        Some(Record { value: record.value.clone(), version: record.version, page: record.page })
+    }
+
+    /// The records whose key begins with `prefix`, in order, beginning after `after`.
+    pub fn scan(self, prefix: &'a str, after: &'a str) -> impl Iterator<Item = (&'a Key, Record)> {
+        self.ahead.scan(self.state, prefix, after)
+    }
+}
+
+impl Core {
+    /// What readers see.
+    pub fn view(&self) -> View<'_> {
+        View { state: &self.state, ahead: &self.shown.ahead }
+    }
+
+    /// The last entry that readers see.
+    pub fn shown_index(&self) -> u64 {
+        shown(self.mode, self.log.persisted(), self.state.applied())
+    }
+
+    /// How old what is shown here may be, in milliseconds: 0 at a primary, unknown where there is
+    /// none.
+    pub fn lag_ms(&self, now: Moment) -> Option<u64> {
+        match &self.standing {
+            Standing::Primary(_) => Some(0),
+            Standing::Replica(following) => following.lag_ms(now),
+            _ => None,
+        }
+    }
+
+    /// Shows what has come to be on this node's disk.
+    pub(super) fn show(&mut self) {
+        if self.mode != Mode::Async {
+            return;
+        }
+        let from = self.shown.up_to.max(self.state.applied());
+        for index in from + 1..=self.log.persisted() {
+            self.shown.ahead.add(self.log.get(index).expect("what is not applied is in memory"));
+        }
+        self.shown.up_to = self.log.persisted().max(from);
+    }
+
+    /// The log was cut, or replaced: what was shown of it is taken back.
+    pub(super) fn show_anew(&mut self) {
+        self.shown = Shown::default();
+        self.show();
+    }
+}
