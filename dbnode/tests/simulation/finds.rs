@@ -62,7 +62,7 @@ fn each_invariant_finds_something_by_itself() {
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("log matching"));
     is_found(Bug::Core(InCore::CommitsOldTerms), Some("applied stays"));
     is_found(Bug::HastyDisk, Some("acknowledged is durable"));
-    is_found(Bug::HastyDisk, Some("no acknowledged write is lost"));
+    is_found(Bug::Core(InCore::VoteNotPersisted), Some("no acknowledged write is lost"));
     is_found(Bug::Core(InCore::NoReadIndex), Some("latest reads are linearizable"));
     is_found(Bug::Core(InCore::NoTruncation), Some("replicas converge"));
     is_found(Bug::Core(InCore::NoTruncation), Some("writes resume"));
