@@ -1,5 +1,7 @@
 //! The command line as written ([`Args`]), and as used ([`Config`]).
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,14 +9,21 @@ use std::time::Duration;
 use clap::Parser;
 use machine::startup::StartupArgs;
 
-/// The database: a durable key-value node.
+use crate::peers::{Peer, Secret};
+use crate::replication::durability::Mode;
+
+/// The database: a replicated, durable key-value store.
 ///
-/// An answer of 200 or 204 to a write means that it is on disk. Reads are served from memory.
+/// An answer of 200 or 204 to a write means that it is on as many disks as the mode promises. Reads are
+/// served from memory. Without --peer it is a single node.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "dbnode",
     version,
-    after_help = "Example: dbnode --id db-1 --listen 127.0.0.1:7001 --data db-1.data"
+    after_help = "Examples:
+  dbnode --id db-1 --listen 127.0.0.1:7001 --data db-1.data
+  dbnode --id db-1 --listen 127.0.0.1:7001 --data db-1.data --replication quorum --secret-file secret \\
+    --peer-listen 127.0.0.1:7101 --peer db-2=127.0.0.1:7102 --peer db-3=127.0.0.1:7103"
 )]
 pub struct Args {
     /// What this node is called. Its data directory belongs to that name.
@@ -28,6 +37,35 @@ pub struct Args {
     /// The directory for its data. It is made when it is not there.
     #[arg(long, env = "DBNODE_DATA", value_name = "DIR")]
     pub data: PathBuf,
+
+    /// Where clients reach this node, as the others tell it to those who want the primary.
+    /// [default: what --listen says]
+    #[arg(long, env = "DBNODE_ADVERTISE", value_name = "HOST:PORT", value_parser = parse_address)]
+    pub advertise: Option<String>,
+
+    /// Another member of the cluster, and where it listens for the others. Once for each.
+    #[arg(long = "peer", env = "DBNODE_PEERS", value_name = "NAME=HOST:PORT", value_delimiter = ',', value_parser = parse_peer)]
+    pub peers: Vec<Peer>,
+
+    /// Where this node listens for the others.
+    #[arg(long, env = "DBNODE_PEER_LISTEN", value_name = "ADDRESS:PORT")]
+    pub peer_listen: Option<SocketAddr>,
+
+    /// What an acknowledged write survives: `async` the primary's disk, `quorum` the disks of a majority,
+    /// `sync` every member's disk, and every member shows it.
+    #[arg(long, env = "DBNODE_REPLICATION", value_name = "MODE", default_value = "quorum",
+          value_parser = parse_mode)]
+    pub replication: Mode,
+
+    /// A file with what all members know and nobody else: at least 16 bytes.
+    #[arg(long, env = "DBNODE_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+
+    /// The shortest time without a word from the primary after which a replica asks for an election;
+    /// the longest is twice that.
+    #[arg(long, env = "DBNODE_ELECTION_TIMEOUT", default_value = "600ms", value_name = "DURATION",
+          value_parser = parse_election_timeout)]
+    pub election_timeout: humantime::Duration,
 
     /// Core time that each operation on a key takes of the machine.
     #[arg(long, env = "DBNODE_QUERY_COST", default_value = "0s", value_name = "DURATION")]
@@ -63,6 +101,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The directory for its data.
     pub data: PathBuf,
+    /// Where clients reach this node, as the others say it: `host:port`.
+    pub advertise: Option<String>,
+    /// The rest of the cluster; none for a single node.
+    pub cluster: Option<Cluster>,
     /// Core time that each operation on a key takes.
     pub query_cost: Duration,
     /// How reads reach a record.
@@ -84,18 +126,111 @@ pub enum Reads {
     ThroughPages,
 }
 
-impl From<Args> for Config {
-    fn from(args: Args) -> Self {
-        Self {
+/// A node's place in its cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The other members.
+    pub peers: Vec<Peer>,
+    /// Where this node listens for them.
+    pub listen: SocketAddr,
+    /// What all members know and nobody else.
+    pub secret: Secret,
+    /// What an acknowledged write survives.
+    pub mode: Mode,
+    /// The shortest time without a word from the primary after which there is an election.
+    pub election_timeout: Duration,
+}
+
+/// What is wrong with the flags, together.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A flag is missing that another one needs.
+    #[error("--peer needs {0} as well")]
+    Missing(&'static str),
+    /// A flag is there that means nothing without another one.
+    #[error("{0} means nothing without --peer")]
+    Alone(&'static str),
+    /// Two members have one name.
+    #[error("--peer {0}: that name is taken; give each node a name of its own")]
+    Twice(String),
+    /// The secret cannot be used.
+    #[error("--secret-file {path}: {what}")]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl TryFrom<Args> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: Args) -> Result<Self, ConfigError> {
+        Ok(Self {
+            cluster: cluster(&args)?,
             id: args.id,
             listen: args.listen,
+            advertise: args.advertise,
             data: args.data,
             query_cost: args.query_cost.into(),
             reads: if args.page_reads { Reads::ThroughPages } else { Reads::FromMemory },
             import: args.import,
             log_entries: usize::try_from(args.log_entries).expect("32 bits fit"),
             drain: args.startup.drain_timeout.into(),
-        }
+        })
+    }
+}
+
+fn cluster(args: &Args) -> Result<Option<Cluster>, ConfigError> {
+    if args.peers.is_empty() {
+        return match (&args.peer_listen, &args.secret_file) {
+            (None, None) => Ok(None),
+            (Some(_), _) => Err(ConfigError::Alone("--peer-listen")),
+            (_, Some(_)) => Err(ConfigError::Alone("--secret-file")),
+        };
+    }
+    let listen = args.peer_listen.ok_or(ConfigError::Missing("--peer-listen"))?;
+    let path = args.secret_file.clone().ok_or(ConfigError::Missing("--secret-file"))?;
+    let mut names = BTreeSet::from([args.id.as_str()]);
+    if let Some(twice) = args.peers.iter().find(|peer| !names.insert(&peer.name)) {
+        return Err(ConfigError::Twice(twice.name.to_string()));
+    }
+    let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+    let secret = text.and_then(|text| Secret::new(&text));
+    let secret = secret.map_err(|what| ConfigError::Secret { path, what })?;
+    let (mode, election_timeout) = (args.replication, args.election_timeout.into());
+    Ok(Some(Cluster { peers: args.peers.clone(), listen, secret, mode, election_timeout }))
+}
+
+fn parse_peer(text: &str) -> Result<Peer, String> {
+    let (name, address) = text.split_once('=').ok_or("a peer is written NAME=HOST:PORT")?;
+    Ok(Peer { name: parse_id(name)?.into(), address: parse_address(address)? })
+}
+
+/// A host, by name or number, and a port. Names are looked up when they are used.
+fn parse_address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+    match port.map(str::parse::<u16>) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err("an address is written HOST:PORT".into()),
+    }
+}
+
+fn parse_mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "async" | "merge" => Ok(Mode::Async),
+        "quorum" => Ok(Mode::Quorum),
+        "sync" | "transactional" => Ok(Mode::Sync),
+        _ => Err("there is async (or merge), quorum, and sync (or transactional)".into()),
+    }
+}
+
+fn parse_election_timeout(text: &str) -> Result<humantime::Duration, String> {
+    let timeout: humantime::Duration = text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
+    match Duration::from(timeout).as_millis() {
+        100..=60_000 => Ok(timeout),
+        _ => Err("an election timeout is from 100ms to 60s".into()),
     }
 }
 

@@ -1,26 +1,28 @@
-//! The database: a durable key-value node, and how to speak to it.
+//! The database: a replicated, durable key-value store, and how to speak to it.
 //!
 //! Read the modules in this order. The files marked ◇ decide and do nothing else.
 
-// x
-// pub mod api;
+/// How clients speak to the node.
+pub mod api;
 /// How a web server speaks to the database.
 pub mod client;
-// The command line, and what becomes of it.
-// pub mod config;
-// What is counted.
-// pub mod metrics;
-// The driver: tells the core what happens, and does what it decides.
-// pub mod node;
-/// What the node does when something happens ◇: writes, the log, durability.
+/// The command line, and what becomes of it.
+pub mod config;
+/// What is counted.
+pub mod metrics;
+/// The driver: tells the core what happens, and does what it decides.
+pub mod node;
+/// How nodes reach each other.
+pub mod peers;
+/// What a node does when something happens ◇: elections, the log, durability.
 pub mod replication;
-// A node that serves, from start to drain.
-// pub mod server;
-// Where the log and the snapshot are kept.
-// pub mod storage;
+/// A node that serves, from start to drain.
+pub mod server;
+/// Where the log and the snapshot are kept.
+pub mod storage;
 /// What a record's every write gives it.
 pub mod version;
 
-// pub use config::{Args, Config};
-// pub use server::start;
+pub use config::{Args, Config};
+pub use server::start;
 pub use version::Version;

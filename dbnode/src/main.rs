@@ -1,1 +1,50 @@
-fn main(){}
+//! `dbnode`: the database.
+//!
+//! ```text
+//! dbnode --id db-1 --listen 127.0.0.1:7001 --data db-1.data
+//! ```
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use dbnode::{Args, Config};
+use machine::Machine;
+use machine::network::Network;
+use machine::startup;
+use machine::vitals::Vitals;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    startup::begin(&args.startup);
+    let drain_delay = args.startup.drain_delay.into();
+    let config = match Config::try_from(args) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error}\n\nFor more information, try '--help'.");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(config, drain_delay) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts, serves, and drains.
+#[tokio::main]
+async fn serve(config: Config, drain_delay: Duration) -> anyhow::Result<()> {
+    let machine = Machine::from_environment().await?;
+    let vitals = Vitals::new("dbnode");
+    let stop = startup::stop_on_signal(vitals.clone(), drain_delay).context("listen to signals")?;
+    let server = dbnode::start(config, machine, Network::tcp(), vitals).await?;
+    server.run(stop).await?;
+    Ok(())
+}

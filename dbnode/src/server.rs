@@ -1,8 +1,10 @@
 //! A node that serves, from start to drain.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::service::service_fn;
@@ -12,21 +14,29 @@ use machine::serving;
 use machine::vitals::Vitals;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
-use crate::config::{Config, Reads};
+use crate::api::{About, Api};
+use crate::config::{Cluster, Config, Reads};
 use crate::metrics::Metrics;
-use crate::node::{Halted, node};
-use crate::replication::Limits;
-use crate::storage::sqlite::{self, OpenError};
+use crate::node::{Halted, Node, node};
+use crate::peers::{Directory, Identity, Peers};
+use crate::replication::disk::Recovered;
+use crate::replication::durability::Mode;
+use crate::replication::member::{Incarnation, Name};
+use crate::replication::planted::Planted;
+use crate::replication::{Core, Limits, Setup, Timing};
+use crate::storage::disk::{self, OpenError};
 
 /// A node that has read its data and listens.
 pub struct Server {
     listener: Box<dyn Accept>,
     address: SocketAddr,
+    peer_address: Option<SocketAddr>,
     api: Arc<Api>,
+    node: Node,
     driver: BoxFuture<'static, Result<(), Halted>>,
     stop_driver: CancellationToken,
     limits: serving::Limits,
+    hand_over_limit: Duration,
 }
 
 /// Why a node could not start.
@@ -35,42 +45,114 @@ pub enum StartError {
     /// Its data cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// Its data says that the cluster has other members.
+    #[error(
+        "the data in --data belongs to a cluster of {found}, and --id and --peer name {wanted}; start it with the members it had, or with a new data directory"
+    )]
+    Members {
+        /// The members that the data names.
+        found: String,
+        /// The members that the flags name.
+        wanted: String,
+    },
     /// Its address cannot be used.
-    #[error("cannot listen on {address}; is another process using it? choose another one with --listen")]
+    #[error("cannot listen on {address}; is another process using it? choose another one with {flag}")]
     Listen {
         /// Where.
         address: SocketAddr,
+        /// The flag that says so.
+        flag: &'static str,
         /// What the system says.
         source: io::Error,
     },
 }
 
-/// Starts a node: takes its address, and reads its data.
+/// Starts a node: reads its data, and takes its addresses.
 pub async fn start(
     config: Config,
     machine: Machine,
     network: Network,
     vitals: Arc<Vitals>,
 ) -> Result<Server, StartError> {
-    let (storage, recovered) = sqlite::open(&config.data, &config.id, config.import.as_deref()).await?;
-    let incarnation = storage.incarnation().to_owned();
+    let (storage, recovered) = disk::open(&config.data, &config.id, config.import.as_deref()).await?;
+    let incarnation = storage.incarnation();
+    let setup = setup(&config, incarnation);
+    check_members(&setup, &recovered)?;
     #[cfg(feature = "planted-bugs")]
     let storage = crate::storage::hasty::Hasty::if_asked(storage);
     let metrics = Metrics::new(&vitals);
-    let limits = Limits { log_entries: config.log_entries, ..Limits::default() };
-    let (node, driver) = node(recovered, limits, storage, machine.clone(), metrics.clone());
+    let hand_over_limit = setup.timing.election_timeout * 2;
+    let mode = config.cluster.as_ref().map(|cluster| cluster.mode);
+    let (node, driver) = node(setup, recovered, storage, machine.clone(), metrics.clone());
     if config.reads == Reads::ThroughPages {
-        machine.warm(0..node.read(|state| state.pages()));
+        machine.warm(0..node.inspect(|core, _| core.state().pages()));
     }
-    let listen_error = |source| StartError::Listen { address: config.listen, source };
-    let listener = network.bind(config.listen).await.map_err(listen_error)?;
-    let address = listener.local_address().map_err(listen_error)?;
-    tracing::info!(id = config.id, %address, records = node.read(|state| state.len()), "serving");
-    let limits = serving::Limits { drain: config.drain, ..serving::Limits::default() };
-    let api = Arc::new(Api::new(config, node, machine, vitals, metrics, incarnation));
+    let listener = listen(&network, config.listen, "--listen").await?;
+    let address = listener.local_address().map_err(listen_error(config.listen, "--listen"))?;
+    let directory = Directory::default();
     let stop_driver = CancellationToken::new();
-    let driver = Box::pin(driver.run(stop_driver.clone()));
-    Ok(Server { listener, address, api, driver, stop_driver, limits })
+    let (peers, peer_address) = match config.cluster.clone() {
+        None => (Peers::none(), None),
+        Some(Cluster { peers, listen: peer_listen, secret, .. }) => {
+            let listener = listen(&network, peer_listen, "--peer-listen").await?;
+            let peer_address = listener.local_address().map_err(listen_error(peer_listen, "--peer-listen"))?;
+            let advertised = config.advertise.clone().unwrap_or_else(|| address.to_string());
+            let identity = Identity { name: config.id.as_str().into(), incarnation, advertised, secret };
+            let asked = node.clone();
+            let cluster = Arc::new(move || asked.inspect(|core, _| core.membership().map(|it| it.cluster)));
+            let stop = stop_driver.clone();
+            let peers = Peers::open(identity, peers, listener, network, cluster, directory.clone(), stop);
+            (peers, Some(peer_address))
+        }
+    };
+    tracing::info!(id = config.id, %address, records = node.inspect(|core, _| core.state().len()), "serving");
+    let limits = serving::Limits { drain: config.drain, ..serving::Limits::default() };
+    let about = About { incarnation, mode, directory };
+    let api = Arc::new(Api::new(config, about, node.clone(), machine, vitals, metrics));
+    let driver = Box::pin(driver.run(peers, stop_driver.clone()));
+    Ok(Server { listener, address, peer_address, api, node, driver, stop_driver, limits, hand_over_limit })
+}
+
+fn setup(config: &Config, incarnation: Incarnation) -> Setup {
+    let name: Name = config.id.as_str().into();
+    let cluster = config.cluster.as_ref();
+    let others = cluster.into_iter().flat_map(|cluster| cluster.peers.iter().map(|peer| peer.name.clone()));
+    let timing = cluster.map(|cluster| Timing { election_timeout: cluster.election_timeout });
+    Setup {
+        members: others.chain([name.clone()]).collect(),
+        name,
+        incarnation,
+        mode: cluster.map_or(Mode::Quorum, |cluster| cluster.mode),
+        limits: Limits { log_entries: config.log_entries, ..Limits::default() },
+        timing: timing.unwrap_or_default(),
+        seed: rand::random(),
+        planted: Planted::default(),
+    }
+}
+
+/// The members are part of the data: other flags would make another majority.
+fn check_members(setup: &Setup, recovered: &Recovered) -> Result<(), StartError> {
+    let core = Core::new(setup.clone(), recovered.clone(), crate::replication::input::Moment::default());
+    let Some(membership) = core.membership() else { return Ok(()) };
+    let wanted: BTreeMap<_, _> = setup.members.iter().map(|name| (name.clone(), ())).collect();
+    if membership.members.keys().eq(wanted.keys()) {
+        return Ok(());
+    }
+    let list = |names: Vec<&Name>| names.iter().map(|name| &***name).collect::<Vec<_>>().join(", ");
+    let found = list(membership.members.keys().collect());
+    Err(StartError::Members { found, wanted: list(wanted.keys().collect()) })
+}
+
+async fn listen(
+    network: &Network,
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<Box<dyn Accept>, StartError> {
+    network.bind(address).await.map_err(listen_error(address, flag))
+}
+
+fn listen_error(address: SocketAddr, flag: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::Listen { address, flag, source }
 }
 
 impl Server {
@@ -79,23 +161,36 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop`, then lets requests in flight finish; or until the disk fails.
+    /// Where it listens for the other members; none for a single node.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer_address
+    }
+
+    /// Serves until `stop`, then lets somebody else be the primary and requests in flight finish;
+    /// or until the disk fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Halted> {
-        let (stop_serving, api) = (stop.child_token(), self.api);
+        let (stop_serving, api, node) = (CancellationToken::new(), self.api, self.node);
         let service = service_fn(move |request| {
             let api = Arc::clone(&api);
             async move { api.answer(request).await }
         });
-        let serving = serving::serve_service(self.listener, service, self.limits, stop_serving.clone());
         let mut driving = tokio::spawn(self.driver);
+        let serving = serving::serve_service(self.listener, service, self.limits, stop_serving.clone());
+        let draining = async {
+            stop.cancelled().await;
+            node.hand_over(self.hand_over_limit).await;
+            stop_serving.cancel();
+        };
+        let serving = async { tokio::join!(serving, draining) };
         tokio::pin!(serving);
         tokio::select! {
-            () = &mut serving => {
+            _ = &mut serving => {
                 self.stop_driver.cancel();
                 driving.await.expect("the driver does not panic")
             }
             halted = &mut driving => {
                 // Whoever waits hears of it; then the doors close.
+                stop.cancel();
                 stop_serving.cancel();
                 serving.await;
                 halted.expect("the driver does not panic")

@@ -8,6 +8,7 @@ use super::query::{OF_RECORDS, Query};
 use super::{Answer, Api, json};
 use crate::config::Reads;
 use crate::replication::key::Key;
+use crate::replication::showing::View;
 use crate::replication::state::Record;
 use crate::version::Version;
 
@@ -38,7 +39,7 @@ impl Api {
     pub(super) async fn list(&self, query: Option<&str>) -> Result<Answer, Problem> {
         let query = Query::parse(query, OF_RECORDS)?;
         self.machine.cpu(self.config.query_cost).await;
-        let (found, more) = self.find(&query);
+        let (found, more) = self.look(query.read, |view| find(view, &query)).await?;
         for (_, record) in &found {
             self.metrics.reads.inc();
             if self.config.reads == Reads::ThroughPages {
@@ -47,24 +48,22 @@ impl Api {
         }
         let records = found.into_iter().map(|(key, record)| Listed::new(&key, &record)).collect();
         let mut answer = json(StatusCode::OK, &Records { records, more });
-        super::say_lag(query.read, &mut answer);
+        self.say_lag(query.read, &mut answer);
         Ok(answer)
     }
+}
 
-    /// All at one moment: values are shared, not copied, so this takes little time.
-    fn find(&self, query: &Query) -> (Vec<(Key, Record)>, bool) {
-        self.node.read(|state| {
-            let mut records = state.scan(&query.prefix, &query.after);
-            let mut found = Vec::new();
-            let mut bytes = 0;
-            while found.len() < query.limit && bytes < BYTES_MAX {
-                let Some((key, record)) = records.next() else { return (found, false) };
-                bytes += record.value.len();
-                found.push((key.clone(), record.clone()));
-            }
-            (found, records.next().is_some())
-        })
+/// All at one moment: values are shared, not copied, so this takes little time.
+fn find(view: View<'_>, query: &Query) -> (Vec<(Key, Record)>, bool) {
+    let mut records = view.scan(&query.prefix, &query.after);
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    while found.len() < query.limit && bytes < BYTES_MAX {
+        let Some((key, record)) = records.next() else { return (found, false) };
+        bytes += record.value.len();
+        found.push((key.clone(), record));
     }
+    (found, records.next().is_some())
 }
 
 impl Listed {

@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -31,6 +32,12 @@ use crate::client::Read;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::peers::Directory;
+use crate::replication::Core;
+use crate::replication::durability::Mode;
+use crate::replication::effect::Refusal;
+use crate::replication::member::Incarnation;
+use crate::replication::showing::View;
 use problem::Problem;
 use route::Target;
 
@@ -50,23 +57,34 @@ pub struct Api {
     machine: Machine,
     vitals: Arc<Vitals>,
     metrics: Metrics,
-    incarnation: String,
+    about: About,
     /// The node's name, ready to be sent.
     name: HeaderValue,
+}
+
+/// What the node is, besides its configuration.
+#[derive(Debug)]
+pub struct About {
+    /// Which data directory it acts with.
+    pub incarnation: Incarnation,
+    /// What an acknowledged write survives; none for a single node.
+    pub mode: Option<Mode>,
+    /// Where clients reach the others.
+    pub directory: Directory,
 }
 
 impl Api {
     /// What clients see of this node.
     pub fn new(
         config: Config,
+        about: About,
         node: Node,
         machine: Machine,
         vitals: Arc<Vitals>,
         metrics: Metrics,
-        incarnation: String,
     ) -> Self {
         let name = HeaderValue::from_str(&config.id).expect("a node's name is letters and digits");
-        Self { config, node, machine, vitals, metrics, incarnation, name }
+        Self { config, node, machine, vitals, metrics, about, name }
     }
 
     /// Answers a request.
@@ -84,7 +102,8 @@ impl Api {
 
     async fn route(&self, request: Request<Incoming>) -> Result<Answer, Problem> {
         let target = route::target(request.uri().path())?;
-        match (target, request.method()) {
+        let place = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        let answered = match (target, request.method()) {
             (Target::Record(key), &Method::GET) => self.get(&key, request.uri().query()).await,
             (Target::Record(key), &Method::PUT) => self.put(key, request).await,
             (Target::Record(key), &Method::DELETE) => self.delete(key, &request).await,
@@ -94,14 +113,33 @@ impl Api {
             (Target::Health, &Method::GET) => Ok(self.health()),
             (Target::Metrics, &Method::GET) => Ok(self.show_metrics()),
             (target, method) => Err(Problem::method(method, target.methods())),
+        };
+        answered.map_err(|problem| self.send_to_primary(problem, &place))
+    }
+
+    /// What only the primary can do is to be asked there, once it has said where it is.
+    fn send_to_primary(&self, problem: Problem, place: &str) -> Problem {
+        match problem.primary().and_then(|primary| self.about.directory.find(primary)) {
+            Some(address) => problem.at(&format!("http://{address}{place}")),
+            None => problem,
         }
     }
-}
 
-/// A local read says how far behind it may be. A primary is not.
-fn say_lag(read: Read, answer: &mut Answer) {
-    if read == Read::Local {
-        answer.headers_mut().insert(LAG, HeaderValue::from_static("0"));
+    /// Looks at the records: as they are here, or as of the last write anywhere.
+    async fn look<T>(&self, read: Read, look: impl FnOnce(View<'_>) -> T) -> Result<T, Refusal> {
+        match read {
+            Read::Local => Ok(self.node.read_local(look)),
+            Read::Latest => self.node.read_latest(look).await,
+        }
+    }
+
+    /// A local read says how far behind it may be, while that is known.
+    fn say_lag(&self, read: Read, answer: &mut Answer) {
+        if read == Read::Local
+            && let Some(lag) = self.node.inspect(Core::lag_ms)
+        {
+            answer.headers_mut().insert(LAG, HeaderValue::from(lag));
+        }
     }
 }
 

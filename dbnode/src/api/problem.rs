@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Answer, json};
 use crate::replication::effect::Refusal;
+use crate::replication::member::Name;
 
 /// An answer that is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +14,13 @@ pub(super) struct Problem {
     error: &'static str,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
+    /// Who could do it.
+    primary: Option<Name>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, error: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, error, detail: detail.into(), header: None }
+        Self { status, error, detail: detail.into(), header: None, primary: None }
     }
 
     pub(super) fn bad_request(error: &'static str, detail: impl Into<String>) -> Self {
@@ -36,6 +39,21 @@ impl Problem {
 
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
+        self
+    }
+
+    /// Who could do what was asked, when it is another node.
+    pub(super) fn primary(&self) -> Option<&Name> {
+        self.primary.as_ref()
+    }
+
+    /// The same request is to be made there.
+    pub(super) fn at(mut self, location: &str) -> Self {
+        if let Ok(location) = HeaderValue::from_str(location) {
+            self.status = StatusCode::TEMPORARY_REDIRECT;
+            self.error = "not_the_primary";
+            self.header = Some((header::LOCATION, location));
+        }
         self
     }
 
@@ -64,15 +82,24 @@ impl From<Refusal> for Problem {
             Refusal::Overflow => (StatusCode::UNPROCESSABLE_ENTITY, "overflow"),
             Refusal::RequestIdReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Refusal::OutcomeUnknown => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
-            Refusal::DiskFull | Refusal::Overloaded | Refusal::Stopped => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not_written")
-            }
+            Refusal::NotConfirmed => (StatusCode::SERVICE_UNAVAILABLE, "not_confirmed"),
+            Refusal::DiskFull
+            | Refusal::Overloaded
+            | Refusal::Stopped
+            | Refusal::NotPrimary(_)
+            | Refusal::NoPrimary
+            | Refusal::HandingOver
+            | Refusal::MemberDown(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_written"),
         };
         let problem = Self::new(status, error, refusal.to_string());
-        match status {
+        let problem = match status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 problem.with(header::RETRY_AFTER, HeaderValue::from_static("1"))
             }
+            _ => problem,
+        };
+        match refusal {
+            Refusal::NotPrimary(primary) => Self { primary: Some(primary), ..problem },
             _ => problem,
         }
     }

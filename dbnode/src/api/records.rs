@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::query::{OF_RECORD, Query};
-use super::{Answer, Api, body, conditions, empty, json, say_lag, with_body};
+use super::{Answer, Api, body, conditions, empty, json, with_body};
 use crate::config::Reads;
 use crate::replication::effect::Written;
 use crate::replication::input::{Action, Write};
@@ -19,7 +19,7 @@ impl Api {
         let read = Query::parse(query, OF_RECORD)?.read;
         self.machine.cpu(self.config.query_cost).await;
         self.metrics.reads.inc();
-        let found = self.node.read(|state| state.get(key.as_str()).cloned());
+        let found = self.look(read, |view| view.get(key.as_str())).await?;
         let Some(record) = found else {
             return Err(Problem::new(
                 StatusCode::NOT_FOUND,
@@ -34,7 +34,7 @@ impl Api {
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert(header::ETAG, etag(record.version));
-        say_lag(read, &mut answer);
+        self.say_lag(read, &mut answer);
         Ok(answer)
     }
 

@@ -4,47 +4,56 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::{Answer, Api, json, with_body};
+use crate::replication::durability::Mode;
+use crate::replication::member::{ClusterId, Incarnation, Name};
 use crate::replication::role::Role;
+use crate::replication::status::Replica;
 
 #[derive(Serialize)]
 struct Status<'a> {
     id: &'a str,
     /// Changes when a node begins with an empty data directory.
-    incarnation: &'a str,
+    incarnation: Incarnation,
+    /// Which cluster it belongs to; none, before there is one.
+    cluster: Option<ClusterId>,
     role: Role,
     term: u64,
-    primary: Option<&'a str>,
+    primary: Option<&'a Name>,
     mode: &'static str,
     last_index: u64,
     committed_index: u64,
     applied_index: u64,
-    /// There are none yet.
-    replicas: [(); 0],
+    /// The others, as the primary knows them.
+    replicas: Vec<Replica>,
     keys: usize,
     /// Batches synced to the disk, and writes acknowledged, since the start.
     syncs: u64,
     writes: u64,
+    /// Writes that were cut off this node's log, ever: `discarded.jsonl` in its data directory
+    /// lists them.
+    discarded: u64,
 }
 
 impl Api {
     /// `GET /status`
     pub(super) fn status(&self) -> Answer {
-        let id = self.config.id.as_str();
-        self.node.inspect(|core| {
+        self.node.inspect(|core, now| {
             let status = Status {
-                id,
-                incarnation: &self.incarnation,
+                id: &self.config.id,
+                incarnation: self.about.incarnation,
+                cluster: core.membership().map(|membership| membership.cluster),
                 role: core.role(),
                 term: core.term(),
-                primary: (core.role() == Role::Primary).then_some(id),
-                mode: "single",
+                primary: core.primary(),
+                mode: self.about.mode.map_or("single", Mode::name),
                 last_index: core.last_index(),
                 committed_index: core.committed_index(),
                 applied_index: core.state().applied(),
-                replicas: [],
+                replicas: core.replicas(now),
                 keys: core.state().len(),
                 syncs: self.metrics.syncs.get(),
                 writes: self.metrics.writes.get(),
+                discarded: core.discarded(),
             };
             json(StatusCode::OK, &status)
         })
@@ -52,10 +61,12 @@ impl Api {
 
     /// `GET /healthz`
     pub(super) fn health(&self) -> Answer {
-        let (status, says) = match self.node.inspect(|core| core.role()) {
+        let (role, is_fit) = self.node.inspect(|core, _| (core.role(), core.is_fit()));
+        let (status, says) = match role {
             Role::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped"),
-            Role::Primary if !self.vitals.is_fit() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-            Role::Primary => (StatusCode::OK, "ok"),
+            _ if !self.vitals.is_fit() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            _ if !is_fit => (StatusCode::SERVICE_UNAVAILABLE, "waiting for the other members"),
+            _ => (StatusCode::OK, "ok"),
         };
         json(status, &serde_json::json!({ "status": says }))
     }

@@ -1,9 +1,8 @@
 //! The driver: it tells the core what happens and does what the core decides. One loop over one
 //! closed enum; it decides nothing itself.
 
-use std::collections::HashMap;
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::collections::{HashMap, VecDeque};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +12,20 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::work::Work;
 use super::{Answer, Asked, INBOX_MAX};
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::replication::Core;
 use crate::replication::effect::{Effect, Refusal, Written};
 use crate::replication::input::{Input, Moment, Ticket};
+use crate::replication::member::Name;
+use crate::replication::role::Role;
+use crate::replication::snapshot::{Chunk, Cursor};
 use crate::storage::{Failure, Storage};
 
 /// How often the core is told that time passes.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(20);
 
 /// What makes a node work.
 pub struct Driver<S> {
@@ -33,10 +37,16 @@ pub struct Driver<S> {
     started: Instant,
     ticks: Interval,
     next_ticket: u64,
-    waiting: HashMap<Ticket, Answer>,
-    persisting: Work,
-    folding: Work,
+    writers: HashMap<Ticket, Answer<Written>>,
+    readers: HashMap<Ticket, Answer<()>>,
+    persisting: Work<Result<(), Failure>>,
+    folding: Work<(u64, Result<(), Failure>)>,
+    installing: Work<Result<(), Failure>>,
+    reading: Work<(Name, Result<Chunk, Failure>)>,
+    /// Pieces of the snapshot that are to be read.
+    to_read: VecDeque<(Name, Cursor)>,
     room: Room,
+    role: (Role, u64),
     closed: bool,
 }
 
@@ -49,20 +59,23 @@ pub struct Halted {
 
 /// Something happened.
 enum Event {
-    /// Clients want something written.
+    /// Clients want something.
     Asked(Vec<Asked>),
-    /// The batch up to this entry was given to the disk.
-    Persisted(u64, Result<(), Failure>),
+    /// The others said something.
+    Heard(Vec<Input>),
+    /// The batch was given to the disk.
+    Persisted(Result<(), Failure>),
     /// The entries up to this one were given to the snapshot.
     Folded(u64, Result<(), Failure>),
+    /// A snapshot was given to the disk.
+    Installed(Result<(), Failure>),
+    /// A piece of the snapshot was read.
+    Read(Name, Result<Chunk, Failure>),
     /// Some time went by.
     TimePassed,
     /// Nobody can ask any more.
     Closed,
 }
-
-/// Work under way on the disk, up to an entry.
-type Work = Option<Pin<Box<dyn Future<Output = (u64, Result<(), Failure>)> + Send>>>;
 
 /// Whether there was room on the disk when it was last written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +87,7 @@ enum Room {
 impl<S: Storage> Driver<S> {
     pub(super) fn new(
         core: Arc<RwLock<Core>>,
+        started: Instant,
         inbox: mpsc::Receiver<Asked>,
         storage: S,
         machine: Machine,
@@ -81,61 +95,190 @@ impl<S: Storage> Driver<S> {
     ) -> Self {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let role = (core.read().role(), core.read().term());
         Self {
             core,
             inbox,
             storage: Arc::new(storage),
             machine,
             metrics,
-            started: Instant::now(),
+            started,
             ticks,
             next_ticket: 0,
-            waiting: HashMap::new(),
-            persisting: None,
-            folding: None,
+            writers: HashMap::new(),
+            readers: HashMap::new(),
+            persisting: Work::default(),
+            folding: Work::default(),
+            installing: Work::default(),
+            reading: Work::default(),
+            to_read: VecDeque::new(),
             room: Room::Enough,
+            role,
             closed: false,
         }
     }
 
     /// Works until `stop`, and then until everything taken is answered, or until the disk fails.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halted> {
-        self.work(stop).await?;
+    pub async fn run(mut self, mut peers: Peers, stop: CancellationToken) -> Result<(), Halted> {
+        while !(self.closed && self.is_idle()) {
+            let event = self.next_event(&mut peers, &stop).await;
+            self.handle(event, &peers)?;
+        }
         let storage = Arc::into_inner(self.storage).expect("no work is under way any more");
         storage.close().await;
         Ok(())
     }
 
-    async fn work(&mut self, stop: CancellationToken) -> Result<(), Halted> {
-        while !(self.closed && self.persisting.is_none() && self.folding.is_none()) {
-            match self.next_event(&stop).await {
-                Event::Asked(asked) => {
-                    let inputs = asked.into_iter().map(|asked| self.admit(asked)).collect();
-                    self.step(inputs);
-                }
-                Event::Persisted(up_to, Ok(())) => {
-                    self.metrics.syncs.inc();
-                    self.say_room(Room::Enough);
-                    self.step(vec![Input::Persisted { up_to }]);
-                }
-                Event::Persisted(_, Err(Failure::Full)) => {
-                    self.say_room(Room::None);
-                    self.step(vec![Input::DiskFull]);
-                }
-                Event::Folded(up_to, Ok(())) => self.step(vec![Input::Folded { up_to }]),
-                Event::Folded(_, Err(Failure::Full)) => {
-                    tracing::debug!("no room on the disk to fold the log");
-                    self.step(vec![Input::NotFolded]);
-                }
-                Event::Persisted(_, Err(source)) | Event::Folded(_, Err(source)) => {
-                    self.step(vec![Input::DiskFailed]);
-                    return Err(Halted { source });
-                }
-                Event::TimePassed => self.step(vec![Input::TimePassed]),
-                Event::Closed => self.closed = true,
+    fn is_idle(&self) -> bool {
+        self.persisting.is_idle()
+            && self.folding.is_idle()
+            && self.installing.is_idle()
+            && self.reading.is_idle()
+    }
+
+    async fn next_event(&mut self, peers: &mut Peers, stop: &CancellationToken) -> Event {
+        let (mut asked, mut heard) = (Vec::new(), Vec::new());
+        let stopping = self.inbox.is_closed();
+        tokio::select! {
+            biased;
+            outcome = self.persisting.finished() => Event::Persisted(outcome),
+            (up_to, outcome) = self.folding.finished() => Event::Folded(up_to, outcome),
+            outcome = self.installing.finished() => Event::Installed(outcome),
+            (peer, outcome) = self.reading.finished() => Event::Read(peer, outcome),
+            _ = self.ticks.tick() => Event::TimePassed,
+            () = peers.hear(&mut heard) => Event::Heard(heard),
+            count = self.inbox.recv_many(&mut asked, INBOX_MAX), if !self.closed => {
+                if count == 0 { Event::Closed } else { Event::Asked(asked) }
+            }
+            // What has been taken into the inbox is still received.
+            () = cancelled(stop, stopping) => {
+                self.inbox.close();
+                Event::TimePassed
             }
         }
+    }
+
+    fn handle(&mut self, event: Event, peers: &Peers) -> Result<(), Halted> {
+        let inputs = match event {
+            Event::Asked(asked) => asked.into_iter().map(|asked| self.admit(asked)).collect(),
+            Event::Heard(inputs) => inputs,
+            Event::Persisted(Ok(())) => {
+                self.metrics.syncs.inc();
+                self.say_room(Room::Enough);
+                vec![Input::Persisted]
+            }
+            Event::Persisted(Err(Failure::Full)) => {
+                self.say_room(Room::None);
+                vec![Input::DiskFull]
+            }
+            Event::Folded(up_to, Ok(())) => vec![Input::Folded { up_to }],
+            Event::Folded(_, Err(Failure::Full)) => vec![Input::NotFolded],
+            Event::Installed(Ok(())) => {
+                tracing::info!("took over the primary's snapshot");
+                vec![Input::Installed]
+            }
+            Event::Installed(Err(Failure::Full)) => vec![Input::NotInstalled],
+            Event::Read(peer, Ok(chunk)) => vec![Input::SnapshotRead { peer, chunk: Some(chunk) }],
+            Event::Persisted(Err(source))
+            | Event::Folded(_, Err(source))
+            | Event::Installed(Err(source))
+            | Event::Read(_, Err(source)) => {
+                self.step(vec![Input::DiskFailed], peers);
+                return Err(Halted { source });
+            }
+            Event::TimePassed => vec![Input::TimePassed],
+            Event::Closed => {
+                self.closed = true;
+                Vec::new()
+            }
+        };
+        self.step(inputs, peers);
+        self.read_next();
         Ok(())
+    }
+
+    fn admit(&mut self, asked: Asked) -> Input {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        match asked {
+            Asked::Write(write, answer) => {
+                self.writers.insert(ticket, answer);
+                Input::ClientWrites { ticket, write }
+            }
+            Asked::Read(answer) => {
+                self.readers.insert(ticket, answer);
+                Input::ClientReads { ticket }
+            }
+            Asked::HandOver => Input::HandOver,
+        }
+    }
+
+    /// Readers see either nothing of these inputs or all that they led to.
+    fn step(&mut self, inputs: Vec<Input>, peers: &Peers) {
+        let now = Moment(self.started.elapsed());
+        let (effects, role) = {
+            let mut core = self.core.write();
+            let effects = core.steps(now, inputs);
+            (effects, (core.role(), core.term()))
+        };
+        self.say_role(role);
+        for effect in effects {
+            self.carry_out(effect, peers);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, peers: &Peers) {
+        match effect {
+            Effect::Persist(batch) => {
+                let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
+                self.persisting.begin(async move {
+                    machine.disk(1).await;
+                    storage.persist(batch).await
+                });
+            }
+            Effect::Send { to, envelope } => peers.send(&to, envelope),
+            Effect::Fold(entries) => {
+                let storage = Arc::clone(&self.storage);
+                let up_to = entries.last().map_or(0, |entry| entry.index);
+                self.folding.begin(async move { (up_to, storage.fold(entries).await) });
+            }
+            Effect::Install(state) => {
+                let storage = Arc::clone(&self.storage);
+                self.installing.begin(async move { storage.install(state).await });
+            }
+            Effect::ReadSnapshot { peer, from } => self.to_read.push_back((peer, from)),
+            Effect::Acknowledge { ticket, written } => {
+                self.metrics.writes.inc();
+                self.answer_writer(ticket, Ok(written));
+            }
+            Effect::Reject { ticket, refusal } => match self.readers.remove(&ticket) {
+                // Whoever asked may have gone.
+                Some(reader) => drop(reader.send(Err(refusal))),
+                None => self.answer_writer(ticket, Err(refusal)),
+            },
+            Effect::Look { ticket } => {
+                let reader = self.readers.remove(&ticket).expect("each ticket is answered once");
+                let _ = reader.send(Ok(()));
+            }
+            // The loop ends with the event that led to it.
+            Effect::Halt => {}
+        }
+    }
+
+    fn answer_writer(&mut self, ticket: Ticket, answer: Result<Written, Refusal>) {
+        let writer = self.writers.remove(&ticket).expect("each ticket is answered once");
+        let _ = writer.send(answer);
+    }
+
+    /// Several may want pieces of the snapshot; they are read one after the other.
+    fn read_next(&mut self) {
+        if !self.reading.is_idle() {
+            return;
+        }
+        if let Some((peer, from)) = self.to_read.pop_front() {
+            let storage = Arc::clone(&self.storage);
+            self.reading.begin(async move { (peer, storage.read_snapshot(from).await) });
+        }
     }
 
     /// Says it once, not for each write.
@@ -148,82 +291,22 @@ impl<S: Storage> Driver<S> {
         self.room = room;
     }
 
-    async fn next_event(&mut self, stop: &CancellationToken) -> Event {
-        let mut asked = Vec::new();
-        tokio::select! {
-            biased;
-            (up_to, outcome) = finished(&mut self.persisting) => Event::Persisted(up_to, outcome),
-            (up_to, outcome) = finished(&mut self.folding) => Event::Folded(up_to, outcome),
-            _ = self.ticks.tick() => Event::TimePassed,
-            count = self.inbox.recv_many(&mut asked, INBOX_MAX), if !self.closed => {
-                if count == 0 { Event::Closed } else { Event::Asked(asked) }
-            }
-            // What has been taken into the inbox is still received.
-            () = stop.cancelled(), if !self.inbox.is_closed() => {
-                self.inbox.close();
-                Event::TimePassed
+    fn say_role(&mut self, (role, term): (Role, u64)) {
+        if self.role.0 != role {
+            match role {
+                Role::Primary => tracing::info!(term, "this node is the primary"),
+                Role::Replica => tracing::info!(term, "this node is a replica"),
+                Role::Candidate => tracing::info!(term, "no primary is heard of: asking for an election"),
+                Role::Stopped => tracing::error!("this node has stopped"),
             }
         }
-    }
-
-    fn admit(&mut self, asked: Asked) -> Input {
-        self.next_ticket += 1;
-        let ticket = Ticket(self.next_ticket);
-        self.waiting.insert(ticket, asked.answer);
-        Input::ClientWrites { ticket, write: asked.write }
-    }
-
-    /// Readers see either nothing of these inputs or all that they led to.
-    fn step(&mut self, inputs: Vec<Input>) {
-        let now = Moment(self.started.elapsed());
-        let mut effects = Vec::new();
-        {
-            let mut core = self.core.write();
-            for input in inputs {
-                effects.extend(core.step(now, input));
-            }
-        }
-        for effect in effects {
-            self.carry_out(effect);
-        }
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Persist(entries) => {
-                let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
-                let up_to = entries.last().map_or(0, |entry| entry.index);
-                self.persisting = Some(Box::pin(async move {
-                    machine.disk(1).await;
-                    (up_to, storage.append(entries).await)
-                }));
-            }
-            Effect::Fold(entries) => {
-                let storage = Arc::clone(&self.storage);
-                let up_to = entries.last().map_or(0, |entry| entry.index);
-                self.folding = Some(Box::pin(async move { (up_to, storage.fold(entries).await) }));
-            }
-            Effect::Acknowledge { ticket, written } => {
-                self.metrics.writes.inc();
-                self.answer(ticket, Ok(written));
-            }
-            Effect::Reject { ticket, refusal } => self.answer(ticket, Err(refusal)),
-            // The loop ends with the event that led to it.
-            Effect::Halt => {}
-        }
-    }
-
-    fn answer(&mut self, ticket: Ticket, answer: Result<Written, Refusal>) {
-        let waiting = self.waiting.remove(&ticket).expect("each ticket is answered once");
-        // The client may have gone.
-        let _ = waiting.send(answer);
+        self.role = (role, term);
     }
 }
 
-/// Waits for work to finish; for ever, when there is none.
-async fn finished(work: &mut Work) -> (u64, Result<(), Failure>) {
-    let Some(under_way) = work else { return pending().await };
-    let outcome = under_way.await;
-    *work = None;
-    outcome
+async fn cancelled(stop: &CancellationToken, already_heard: bool) {
+    if already_heard {
+        pending::<()>().await;
+    }
+    stop.cancelled().await;
 }

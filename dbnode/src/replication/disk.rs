@@ -23,8 +23,10 @@ pub struct Ballot {
 pub struct Batch {
     /// The ballot, when it changed.
     pub ballot: Option<Ballot>,
-    /// The log is cut after this entry; what is cut off is kept aside for people to look at.
+    /// The log is cut after this entry.
     pub cut_after: Option<u64>,
+    /// What is cut off, to be kept aside for people to look at.
+    pub cut_off: Vec<Entry>,
     /// What is added to the log.
     pub entries: Vec<Entry>,
     /// So far the log was committed when this was written: after a restart, so much may be shown
@@ -45,4 +47,32 @@ pub struct Recovered {
     pub committed: u64,
     /// How many writes were ever cut off this node's log.
     pub discarded: u64,
+}
+
+impl Recovered {
+    /// A batch was written: what is found from now on.
+    pub fn store(&mut self, batch: Batch) {
+        self.ballot = batch.ballot.unwrap_or_else(|| std::mem::take(&mut self.ballot));
+        if let Some(after) = batch.cut_after {
+            let kept = usize::try_from(after.saturating_sub(self.snapshot.applied()));
+            let kept = kept.expect("a log in memory is countable");
+            self.discarded += self.entries.len().saturating_sub(kept) as u64;
+            self.entries.truncate(kept);
+        }
+        self.entries.extend(batch.entries);
+        self.committed = self.committed.max(batch.committed);
+    }
+
+    /// These, the oldest of the log, were moved into the snapshot.
+    pub fn fold(&mut self, entries: &[Entry]) {
+        entries.iter().for_each(|entry| self.snapshot.apply(entry));
+        self.entries.drain(..entries.len());
+    }
+
+    /// This took the place of the snapshot.
+    pub fn install(&mut self, state: &State) {
+        self.committed = self.committed.max(state.applied());
+        self.snapshot = state.clone();
+        self.entries.clear();
+    }
 }

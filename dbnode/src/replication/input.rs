@@ -14,7 +14,7 @@ use super::snapshot::Chunk;
 use crate::client::Condition;
 
 /// A point in time, counted from the start of the process. It only grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(pub Duration);
 
 impl Moment {

@@ -65,6 +65,8 @@ pub mod showing;
 pub mod snapshot;
 /// The records, as of the last entry applied ◇.
 pub mod state;
+/// What a node tells about itself ◇.
+pub mod status;
 /// The state as it will be ◇.
 pub mod upcoming;
 /// The clients that wait ◇.
@@ -84,6 +86,7 @@ use rand_chacha::ChaCha8Rng;
 use disk::{Ballot, Recovered};
 use durability::Mode;
 use effect::Effect;
+use entry::Entry;
 use input::{Hello, Input, Moment};
 use lead::Lead;
 use log::Log;
@@ -208,6 +211,9 @@ pub struct Core {
     installing: Option<Installing>,
     /// The last entry that lets somebody join.
     joining: Option<u64>,
+    /// Writes that were cut off the log, until they are kept aside.
+    cut_off: Vec<Entry>,
+    /// How many were, ever.
     discarded: u64,
 }
 
@@ -244,6 +250,7 @@ impl Core {
             folding: Folding::NotBefore(now),
             installing: None,
             joining: None,
+            cut_off: Vec::new(),
             discarded,
         };
         if core.names.len() > 1 {
@@ -449,6 +456,11 @@ impl Core {
             Standing::Replica(following) => following.primary.as_ref(),
             _ => None,
         }
+    }
+
+    /// True when it can answer reads of the latest without asking anybody.
+    pub fn answers_alone(&self) -> bool {
+        self.names.len() == 1 && self.is_settled()
     }
 
     /// True when it is the primary and everything before its time is committed.

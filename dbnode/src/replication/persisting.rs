@@ -9,6 +9,7 @@ use super::Core;
 use super::disk::{Ballot, Batch};
 use super::effect::{Effect, Refusal};
 use super::input::Moment;
+use super::log::Due;
 use super::member::Name;
 use super::message::Message;
 use super::planted::Bug;
@@ -93,8 +94,15 @@ impl Core {
             self.ballot_on_disk = BallotOnDisk::Under(ballot.clone());
         }
         let due = self.log.begin_batch(self.limits.batch_entries, self.limits.batch_bytes);
+        let Due { cut_after, entries } = due;
+        let mut cut_off = std::mem::take(&mut self.cut_off);
+        if cut_after.is_none() {
+            // It had not been given to the disk.
+            cut_off.clear();
+        }
+        self.discarded += cut_off.len() as u64;
         let committed = self.committed;
-        effects.push(Effect::Persist(Batch { ballot, cut_after: due.cut_after, entries: due.entries, committed }));
+        effects.push(Effect::Persist(Batch { ballot, cut_after, cut_off, entries, committed }));
     }
 
     /// The batch is on disk.
@@ -150,7 +158,8 @@ impl Core {
 
     /// Cuts off what diverged.
     pub(super) fn cut_log_after(&mut self, index: u64) {
-        self.discarded += self.log.cut_after(index).len() as u64;
+        let dropped = self.log.cut_after(index);
+        self.cut_off.extend(dropped.into_iter().filter(|entry| entry.write().is_some()));
         self.show_anew();
     }
 

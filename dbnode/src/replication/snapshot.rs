@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Place, Request};
+use super::entry::{Change, Entry, Payload, Place, Request, Write};
 use super::key::Key;
 use super::member::Membership;
 use super::requests::Requests;
@@ -38,6 +38,29 @@ pub struct AboutSnapshot {
     pub pages: u64,
     /// Who belongs to the cluster.
     pub membership: Option<Membership>,
+}
+
+impl AboutSnapshot {
+    /// What a snapshot of a state is.
+    pub fn of(state: &State) -> Self {
+        Self { place: state.place(), pages: state.pages(), membership: state.membership().cloned() }
+    }
+
+    /// What it is with one more entry.
+    pub fn follow(&mut self, entry: &Entry) {
+        self.place = entry.place();
+        match &entry.payload {
+            Payload::Write(Write { change: Change::Put { page, .. }, .. }) => {
+                self.pages = self.pages.max(page + 1);
+            }
+            Payload::Write(_) | Payload::Begin => {}
+            Payload::Form(membership) => self.membership = Some(membership.clone()),
+            Payload::Join { name, incarnation } => {
+                let membership = self.membership.as_mut().expect("a cluster is formed before somebody joins");
+                membership.members.insert(name.clone(), *incarnation);
+            }
+        }
+    }
 }
 
 /// A place in a snapshot: first come the records, then the named writes.
@@ -92,12 +115,7 @@ impl Arriving {
 
 /// A piece of a state in memory.
 pub fn chunk_of(state: &State, from: &Cursor) -> Chunk {
-    let about = AboutSnapshot {
-        place: state.place(),
-        pages: state.pages(),
-        membership: state.membership().cloned(),
-    };
-    let mut chunk = Chunk { about, records: Vec::new(), requests: Vec::new(), next: None };
+    let mut chunk = Chunk { about: AboutSnapshot::of(state), records: Vec::new(), requests: Vec::new(), next: None };
     let mut bytes = 0;
     let mut requests_after = Version(0);
     match from {

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Failure, Storage};
+use crate::replication::disk::Batch;
 use crate::replication::entry::Entry;
+use crate::replication::snapshot::{Chunk, Cursor};
+use crate::replication::state::State;
 
 /// The environment variable that turns the bug on in a node built with `planted-bugs`.
 const VARIABLE: &str = "DBNODE_TEST_ACK_BEFORE_SYNC";
@@ -14,7 +17,9 @@ const VARIABLE: &str = "DBNODE_TEST_ACK_BEFORE_SYNC";
 /// A storage that may say "on disk" too early.
 #[derive(Debug)]
 pub struct Hasty<S> {
-    storage: Arc<Mutex<S>>,
+    storage: Arc<S>,
+    /// The order is kept, at least: the one before has to be there.
+    order: Arc<Mutex<()>>,
     says: Says,
 }
 
@@ -28,7 +33,7 @@ enum Says {
 impl<S> Hasty<S> {
     /// A storage that says it too early.
     pub fn new(storage: S) -> Self {
-        Self { storage: Arc::new(Mutex::new(storage)), says: Says::TooEarly }
+        Self { storage: Arc::new(storage), order: Arc::default(), says: Says::TooEarly }
     }
 
     /// The same when the environment asks for it, and otherwise one without the bug.
@@ -39,24 +44,38 @@ impl<S> Hasty<S> {
 }
 
 impl<S: Storage> Storage for Hasty<S> {
-    async fn append(&self, entries: Vec<Entry>) -> Result<(), Failure> {
-        // The order is kept, at least: the one before has to be there.
-        let storage = Arc::clone(&self.storage).lock_owned().await;
-        let appending = async move { storage.append(entries).await };
+    async fn persist(&self, batch: Batch) -> Result<(), Failure> {
+        let order = Arc::clone(&self.order).lock_owned().await;
+        let storage = Arc::clone(&self.storage);
+        let persisting = async move {
+            let _order = order;
+            storage.persist(batch).await
+        };
         if self.says == Says::InTime {
-            return appending.await;
+            return persisting.await;
         }
-        tokio::spawn(appending);
+        tokio::spawn(persisting);
         Ok(())
     }
 
     async fn fold(&self, entries: Vec<Entry>) -> Result<(), Failure> {
-        self.storage.lock().await.fold(entries).await
+        let _order = self.order.lock().await;
+        self.storage.fold(entries).await
+    }
+
+    async fn read_snapshot(&self, from: Cursor) -> Result<Chunk, Failure> {
+        self.storage.read_snapshot(from).await
+    }
+
+    async fn install(&self, state: Arc<State>) -> Result<(), Failure> {
+        let _order = self.order.lock().await;
+        self.storage.install(state).await
     }
 
     async fn close(self) {
+        drop(self.order.lock().await);
         if let Some(storage) = Arc::into_inner(self.storage) {
-            storage.into_inner().close().await;
+            storage.close().await;
         }
     }
 }

@@ -1,13 +1,16 @@
-//! A disk in memory, for tests and simulations. Cloned, it is the same disk: what a node stored
-//! is found by the next one.
+//! A disk in memory, for tests. Cloned, it is the same disk: what a node stored is found by the
+//! next one.
 
 use std::future::pending;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Failure, Recovered, Storage};
+use super::{Failure, Storage};
+use crate::replication::disk::{Batch, Recovered};
 use crate::replication::entry::Entry;
+use crate::replication::snapshot::{Chunk, Cursor, chunk_of};
+use crate::replication::state::State;
 
 /// A disk in memory.
 #[derive(Debug, Clone, Default)]
@@ -55,19 +58,26 @@ impl Memory {
 }
 
 impl Storage for Memory {
-    async fn append(&self, entries: Vec<Entry>) -> Result<(), Failure> {
+    async fn persist(&self, batch: Batch) -> Result<(), Failure> {
         self.check().await?;
-        self.disk.lock().stored.entries.extend(entries);
+        self.disk.lock().stored.store(batch);
         Ok(())
     }
 
     async fn fold(&self, entries: Vec<Entry>) -> Result<(), Failure> {
         self.check().await?;
-        let mut disk = self.disk.lock();
-        for entry in &entries {
-            disk.stored.snapshot.apply(entry);
-        }
-        disk.stored.entries.drain(..entries.len());
+        self.disk.lock().stored.fold(&entries);
+        Ok(())
+    }
+
+    async fn read_snapshot(&self, from: Cursor) -> Result<Chunk, Failure> {
+        self.check().await?;
+        Ok(chunk_of(&self.disk.lock().stored.snapshot, &from))
+    }
+
+    async fn install(&self, state: Arc<State>) -> Result<(), Failure> {
+        self.check().await?;
+        self.disk.lock().stored.install(&state);
         Ok(())
     }
 

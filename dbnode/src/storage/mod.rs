@@ -1,43 +1,44 @@
-//! Where the log and the snapshot are kept, so that they are there after a crash.
+//! Where ballot, log and snapshot are kept, so that they are there after a crash.
 //!
-//! What is promised: when `append` has returned, its entries survive; when it says
-//! "full", none of them is there. `fold` moves the oldest entries from the
-//! log into the snapshot and changes nothing that a restart would see.
+//! What is promised: when `persist` has returned, its batch survives; when it says "full", nothing
+//! of it is there. `fold` moves the oldest entries from the log into the snapshot and changes
+//! nothing that a restart would see.
 
+/// On disk.
+pub mod disk;
 /// A bug, for checkers to find.
 #[cfg(any(test, feature = "planted-bugs"))]
 pub mod hasty;
 /// The records a node begins with.
 pub mod import;
-/// In memory, for tests and simulations. It can lose what was not confirmed.
+/// In memory, for tests. It can lose what was not confirmed.
 pub mod memory;
-/// On disk.
-pub mod sqlite;
 
 use std::future::Future;
+use std::sync::Arc;
 
+use crate::replication::disk::Batch;
 use crate::replication::entry::Entry;
+use crate::replication::snapshot::{Chunk, Cursor};
 use crate::replication::state::State;
 
-/// Where the log and the snapshot are kept. One append and one fold may be under way at a time.
+/// Where ballot, log and snapshot are kept. One of each may be under way at a time, and nothing
+/// else while a snapshot is installed.
 pub trait Storage: Send + Sync + 'static {
-    /// Appends entries to the log, all or none. They are on disk when it returns.
-    fn append(&self, entries: Vec<Entry>) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Writes a batch, all or nothing. It is on disk when this returns.
+    fn persist(&self, batch: Batch) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Moves entries, the oldest of the log, into the snapshot.
     fn fold(&self, entries: Vec<Entry>) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// Reads a piece of the snapshot.
+    fn read_snapshot(&self, from: Cursor) -> impl Future<Output = Result<Chunk, Failure>> + Send;
+
+    /// Puts a state in the place of the snapshot, and empties the log.
+    fn install(&self, state: Arc<State>) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// Closes it, so that the next start is quick. Nothing is lost without it.
     fn close(self) -> impl Future<Output = ()> + Send;
-}
-
-/// What was found at start.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Recovered {
-    /// The snapshot.
-    pub snapshot: State,
-    /// The log that follows it.
-    pub entries: Vec<Entry>,
 }
 
 /// Why something was not stored.

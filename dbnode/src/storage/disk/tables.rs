@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::about;
 use super::database::Database;
 use super::error::OpenError;
 use super::row::{record_checksum, record_from_row, request_checksum, request_from_row, signed};
-use crate::replication::entry::{Change, Entry, Request};
+use crate::replication::entry::{Change, Request};
 use crate::replication::key::Key;
 use crate::replication::requests::Requests;
 use crate::replication::state::Record;
@@ -22,22 +23,22 @@ pub(super) const TABLES: [&str; 3] = [
     about::TABLE,
     "CREATE TABLE records (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, \
      page INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-    "CREATE TABLE requests (idx INTEGER PRIMARY KEY, id TEXT NOT NULL, fingerprint INTEGER NOT NULL, \
+    "CREATE TABLE requests (version INTEGER PRIMARY KEY, id TEXT NOT NULL, fingerprint INTEGER NOT NULL, \
      sum INTEGER, checksum INTEGER NOT NULL) STRICT",
 ];
 
 /// Makes of each record what the newest entry about it says.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
-    newest: &BTreeMap<&Key, &Entry>,
+    newest: &BTreeMap<&Key, (Version, &Change)>,
 ) -> Result<(), sqlx::Error> {
     let mut put = Vec::new();
     let mut deleted = Vec::new();
-    for (key, entry) in newest {
-        match &entry.payload.change {
+    for (key, (version, change)) in newest {
+        match change {
             Change::Delete => deleted.push(key.as_str()),
             Change::Put { value, page } => {
-                put.push((*key, Record { value: value.clone(), version: Version(entry.index), page: *page }));
+                put.push((*key, Record { value: value.clone(), version: *version, page: *page }));
             }
         }
     }
@@ -81,20 +82,20 @@ async fn delete_records(connection: &mut SqliteConnection, keys: &[&str]) -> Res
 /// Adds named writes, and forgets those that nobody remembers any more.
 pub(super) async fn put_requests(
     connection: &mut SqliteConnection,
-    requests: &[(u64, &Request)],
+    requests: &[(Version, Request)],
 ) -> Result<(), sqlx::Error> {
     for chunk in requests.chunks(ROWS_MAX) {
         let mut insert =
-            QueryBuilder::<Sqlite>::new("INSERT INTO requests (idx, id, fingerprint, sum, checksum) ");
-        insert.push_values(chunk, |mut row, (index, request)| {
-            let index = signed(*index);
-            row.push_bind(index).push_bind(&*request.id).push_bind(request.fingerprint.cast_signed());
-            row.push_bind(request.sum).push_bind(request_checksum(index, request));
+            QueryBuilder::<Sqlite>::new("INSERT INTO requests (version, id, fingerprint, sum, checksum) ");
+        insert.push_values(chunk, |mut row, (version, request)| {
+            let version = signed(version.0);
+            row.push_bind(version).push_bind(&*request.id).push_bind(request.fingerprint.cast_signed());
+            row.push_bind(request.sum).push_bind(request_checksum(version, request));
         });
         insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
     }
     let forget =
-        "DELETE FROM requests WHERE idx <= (SELECT idx FROM requests ORDER BY idx DESC LIMIT 1 OFFSET ?)";
+        "DELETE FROM requests WHERE version <= (SELECT version FROM requests ORDER BY version DESC LIMIT 1 OFFSET ?)";
     sqlx::query(forget).bind(signed(Requests::MAX as u64)).execute(connection).await.map(drop)
 }
 
@@ -113,11 +114,39 @@ pub(super) async fn read_records(database: &mut Database) -> Result<BTreeMap<Key
 /// All named writes, checked.
 pub(super) async fn read_requests(database: &mut Database) -> Result<Requests, OpenError> {
     let mut requests = Requests::default();
-    let query = "SELECT idx, id, fingerprint, sum, checksum FROM requests ORDER BY idx";
+    let query = "SELECT version, id, fingerprint, sum, checksum FROM requests ORDER BY version";
     database
         .for_each_row(query, |row| {
-            request_from_row(row).map(|(index, request)| requests.remember(&request, index))
+            request_from_row(row).map(|(version, request)| requests.remember(&request, version))
         })
         .await?;
     Ok(requests)
+}
+
+/// The records after a key, in order, at most so many.
+pub(super) async fn records_after(
+    connection: &mut SqliteConnection,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let query = "SELECT key, value, version, page, checksum FROM records WHERE key > ? ORDER BY key LIMIT ?";
+    sqlx::query(query).bind(after).bind(limit).fetch_all(connection).await
+}
+
+/// The named writes after a version, in order, at most so many.
+pub(super) async fn requests_after(
+    connection: &mut SqliteConnection,
+    after: Version,
+    limit: i64,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let query = "SELECT version, id, fingerprint, sum, checksum FROM requests WHERE version > ? ORDER BY version LIMIT ?";
+    sqlx::query(query).bind(signed(after.0)).bind(limit).fetch_all(connection).await
+}
+
+/// Forgets everything.
+pub(super) async fn clear(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for table in ["DELETE FROM records", "DELETE FROM requests"] {
+        sqlx::query(table).execute(&mut *connection).await?;
+    }
+    Ok(())
 }

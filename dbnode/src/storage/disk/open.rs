@@ -3,13 +3,12 @@
 //! What may be found in a data directory, and what is made of it:
 //!
 //! ```text
-//! log.db      snapshot.db
-//! nothing     nothing       the first start: make both
-//! not begun   nothing       killed during the first start: make the snapshot, from the beginning
-//! not begun   there         killed at the end of the first start: go on
-//! begun       there         go on
-//! begun       nothing       somebody removed the snapshot: refuse
-//! nothing     there         somebody removed the log: refuse
+//! snapshot.db  log/
+//! nothing      nothing       the first start: make both
+//! not begun    either        killed during the first start: make the log, and go on
+//! begun        there         go on
+//! begun        nothing       somebody removed the log: refuse
+//! nothing      there         somebody removed the snapshot: refuse
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -19,14 +18,16 @@ use std::path::Path;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::Sqlite;
+use super::Disk;
 use super::about::{About, FORMAT};
 use super::database::Database;
 use super::error::OpenError;
-use super::log_file::LogFile;
-use super::snapshot_file::SnapshotFile;
+use super::log::{LogFiles, LogThread, Replay};
+use super::snapshot::SnapshotFile;
+use crate::replication::disk::Recovered;
+use crate::replication::member::Incarnation;
 use crate::replication::state::State;
-use crate::storage::{Recovered, import};
+use crate::storage::import;
 
 /// Opens the data directory of a node, or makes it. What it was given to import is read when the
 /// directory is new, and only then.
@@ -34,32 +35,36 @@ pub async fn open(
     directory: &Path,
     id: &str,
     to_import: Option<&Path>,
-) -> Result<(Sqlite, Recovered), OpenError> {
+) -> Result<(Disk, Recovered), OpenError> {
     let lock = lock(directory)?;
-    let mut log = LogFile::open(Database::open(directory.join("log.db")).await?, id).await?;
     let mut snapshot = SnapshotFile::open(Database::open(directory.join("snapshot.db")).await?, id).await?;
-    if log.is_new() && !snapshot.is_new() {
-        return Err(log.damaged("it is gone, and the snapshot is not"));
-    }
-    if log.has_begun() && snapshot.is_new() {
+    let no_log = LogFiles::is_new(directory)?;
+    if snapshot.is_new() && !no_log {
         return Err(snapshot.damaged("it is gone, and the log is not"));
     }
-    if log.is_new() {
-        let incarnation = Uuid::new_v4().to_string();
-        log.create(About { format: FORMAT, node: id.to_owned(), incarnation }).await?;
+    if snapshot.has_begun() && no_log {
+        let path = directory.join("log");
+        return Err(OpenError::Damaged { path, what: "it is gone, and the snapshot is not".into() });
     }
     if snapshot.is_new() {
-        snapshot.create(log.about(), &first_state(to_import)?).await?;
+        let incarnation = Incarnation(Uuid::new_v4());
+        let about = About { format: FORMAT, node: id.to_owned(), incarnation };
+        snapshot.create(about, &first_state(to_import)?).await?;
     }
-    if log.about() != snapshot.about() {
-        return Err(log.damaged("it was not made together with the snapshot next to it"));
+    let incarnation = snapshot.about().incarnation;
+    if no_log {
+        let created = LogFiles::create(directory, incarnation.0);
+        created.map_err(|source| OpenError::Directory { path: directory.join("log"), source })?;
     }
-    log.begin().await?;
+    snapshot.begin().await?;
     let state = snapshot.read().await?;
-    let entries = log.read_after(state.applied()).await?;
-    let incarnation = log.about().incarnation.clone();
-    let storage = Sqlite { log: Mutex::new(log), snapshot: Mutex::new(snapshot), incarnation, _lock: lock };
-    Ok((storage, Recovered { snapshot: state, entries }))
+    let (log, mut replay) = LogFiles::open(directory, incarnation.0, snapshot.first_segment())?;
+    let damaged = |what| OpenError::Damaged { path: directory.join("log"), what };
+    let entries = replay.entries_after(state.place()).map_err(damaged)?;
+    let Replay { ballot, committed, discarded, .. } = replay;
+    let recovered = Recovered { ballot, snapshot: state, entries, committed, discarded };
+    let (log, snapshot) = (LogThread::start(log), Mutex::new(snapshot));
+    Ok((Disk { log, snapshot, incarnation, _lock: lock }, recovered))
 }
 
 /// What a node begins with.

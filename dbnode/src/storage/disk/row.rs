@@ -5,7 +5,7 @@ use crc::{CRC_32_ISCSI, Crc, Digest, Table};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use crate::replication::entry::{Entry, Request};
+use crate::replication::entry::Request;
 use crate::replication::key::Key;
 use crate::replication::state::Record;
 use crate::version::Version;
@@ -39,26 +39,6 @@ impl Checksum {
     }
 }
 
-/// An entry as a row: its payload and its checksum.
-pub(super) fn entry_to_row(entry: &Entry) -> (Vec<u8>, i64) {
-    let payload = postcard::to_stdvec(&entry.payload).expect("a payload is plain data");
-    let checksum = entry_checksum(signed(entry.index), signed(entry.term), &payload);
-    (payload, checksum)
-}
-
-/// A row of `index, term, payload, checksum`.
-pub(super) fn entry_from_row(row: &SqliteRow) -> Result<Entry, BadRow> {
-    let (index, term) = (column(row, 0)?, column(row, 1)?);
-    let payload: &[u8] = column(row, 2)?;
-    compare(row, 3, entry_checksum(index, term, payload))?;
-    let payload = postcard::from_bytes(payload).map_err(|error| error.to_string())?;
-    Ok(Entry { index: unsigned(index), term: unsigned(term), payload })
-}
-
-fn entry_checksum(index: i64, term: i64, payload: &[u8]) -> i64 {
-    Checksum::new().number(index).number(term).bytes(payload).finish()
-}
-
 pub(super) fn record_checksum(key: &Key, value: &[u8], version: i64, page: i64) -> i64 {
     Checksum::new().bytes(key.as_str().as_bytes()).bytes(value).number(version).number(page).finish()
 }
@@ -73,8 +53,8 @@ pub(super) fn record_from_row(row: &SqliteRow) -> Result<(Key, Record), BadRow> 
     Ok((key, Record { value, version: Version(unsigned(version)), page: unsigned(page) }))
 }
 
-pub(super) fn request_checksum(index: i64, request: &Request) -> i64 {
-    let checksum = Checksum::new().number(index).bytes(request.id.as_bytes());
+pub(super) fn request_checksum(version: i64, request: &Request) -> i64 {
+    let checksum = Checksum::new().number(version).bytes(request.id.as_bytes());
     let checksum = checksum.number(request.fingerprint.cast_signed());
     match request.sum {
         Some(sum) => checksum.number(sum).finish(),
@@ -82,14 +62,14 @@ pub(super) fn request_checksum(index: i64, request: &Request) -> i64 {
     }
 }
 
-/// A row of `index, id, fingerprint, sum, checksum`.
-pub(super) fn request_from_row(row: &SqliteRow) -> Result<(u64, Request), BadRow> {
-    let index: i64 = column(row, 0)?;
+/// A row of `version, id, fingerprint, sum, checksum`.
+pub(super) fn request_from_row(row: &SqliteRow) -> Result<(Version, Request), BadRow> {
+    let version: i64 = column(row, 0)?;
     let id: &str = column(row, 1)?;
     let fingerprint: i64 = column(row, 2)?;
     let request = Request { id: id.into(), fingerprint: fingerprint.cast_unsigned(), sum: column(row, 3)? };
-    compare(row, 4, request_checksum(index, &request))?;
-    Ok((unsigned(index), request))
+    compare(row, 4, request_checksum(version, &request))?;
+    Ok((Version(unsigned(version)), request))
 }
 
 fn column<'r, T>(row: &'r SqliteRow, place: usize) -> Result<T, BadRow>
@@ -104,7 +84,7 @@ fn compare(row: &SqliteRow, place: usize, computed: i64) -> Result<(), BadRow> {
     if said == computed { Ok(()) } else { Err("its checksum does not fit its contents".into()) }
 }
 
-/// SQLite's integers have a sign. Indexes count up from 1 and never come near it.
+/// SQLite's integers have a sign. Versions and pages do not come near it.
 pub(super) fn signed(number: u64) -> i64 {
     number.cast_signed()
 }

@@ -14,14 +14,6 @@ use super::row::BadRow;
 use super::wal;
 use crate::storage::Failure;
 
-/// How large the write-ahead log grows before its pages are moved into the database.
-const WAL_BYTES_MAX: usize = 8 << 20;
-
-/// What is written is written in whole pages, and for each change at least the last page of the
-/// table and the one above it.
-const PAGES_AT_LEAST: usize = 2;
-const PAGE: usize = 4_096;
-
 /// Statements that SQLite keeps prepared: one for each size of a batch that occurs often.
 const STATEMENTS_MAX: usize = 128;
 
@@ -30,13 +22,12 @@ const STATEMENTS_MAX: usize = 128;
 pub(super) struct Database {
     path: PathBuf,
     pub(super) connection: SqliteConnection,
-    wal_bytes: usize,
 }
 
 impl Database {
     /// Opens a database, or makes an empty one, and checks that it is whole.
     pub(super) async fn open(path: PathBuf) -> Result<Self, OpenError> {
-        let wal_bytes = check_write_ahead_log(&path)?;
+        check_write_ahead_log(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -47,7 +38,7 @@ impl Database {
             .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging();
         let connection = options.connect().await.map_err(|error| database_error(&path, error))?;
-        let mut database = Self { path, connection, wal_bytes };
+        let mut database = Self { path, connection };
         database.check().await?;
         Ok(database)
     }
@@ -56,17 +47,9 @@ impl Database {
         &self.path
     }
 
-    /// So much was added to the end of a table: from time to time a checkpoint is due, for the
-    /// write-ahead log is not to grow for ever.
-    pub(super) async fn appended(&mut self, bytes: usize) -> Result<(), sqlx::Error> {
-        self.wal_bytes += bytes + PAGES_AT_LEAST * PAGE;
-        if self.wal_bytes < WAL_BYTES_MAX { Ok(()) } else { self.checkpoint().await }
-    }
-
     /// Moves what was written from the write-ahead log into the database. SQLite would do it by
     /// itself, but keep quiet about a failed fsync.
     pub(super) async fn checkpoint(&mut self) -> Result<(), sqlx::Error> {
-        self.wal_bytes = 0;
         match self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await {
             // What was written is safe in the write-ahead log; the next checkpoint tries again.
             Err(error) if is_full(&error) => Ok(()),
@@ -116,17 +99,16 @@ impl Database {
 
 /// SQLite takes a damaged write-ahead log for one that ends early, and would go on without what
 /// was acknowledged after the damage. Returns how long it is.
-fn check_write_ahead_log(path: &Path) -> Result<usize, OpenError> {
+fn check_write_ahead_log(path: &Path) -> Result<(), OpenError> {
     let mut wal_path = path.as_os_str().to_owned();
     wal_path.push("-wal");
     let wal_path = PathBuf::from(wal_path);
     let bytes = match std::fs::read(&wal_path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(OpenError::Directory { path: wal_path, source }),
     };
-    wal::check(&bytes).map_err(|what| OpenError::Damaged { path: wal_path, what: what.to_string() })?;
-    Ok(bytes.len())
+    wal::check(&bytes).map_err(|what| OpenError::Damaged { path: wal_path, what: what.to_string() })
 }
 
 fn database_error(path: &Path, error: sqlx::Error) -> OpenError {

@@ -7,23 +7,24 @@ use sqlx::{Row, SqliteConnection};
 use super::database::Database;
 use super::error::OpenError;
 use super::row::Checksum;
+use crate::replication::member::Incarnation;
 
 /// The format this program writes, and the newest it can read.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The table the document stands in.
 pub(super) const TABLE: &str = "CREATE TABLE about (only INTEGER PRIMARY KEY CHECK (only = 1), \
      document TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT";
 
-/// What both databases say.
+/// What it says about whom it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct About {
     /// How to read the rest.
     pub(super) format: u32,
     /// Whose data it is.
     pub(super) node: String,
-    /// Given when the data directory was made, to both of its databases.
-    pub(super) incarnation: String,
+    /// Given when the data directory was made, to the snapshot and to every segment of the log.
+    pub(super) incarnation: Incarnation,
 }
 
 /// Reads the document of a database that is this node's, in a format that we know. None when

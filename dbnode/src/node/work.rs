@@ -1,0 +1,34 @@
+//! Work under way on the disk: at most one of each kind.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+
+/// Work under way, or none.
+pub(super) struct Work<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T> Default for Work<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Work<T> {
+    /// Begins it.
+    pub(super) fn begin(&mut self, work: impl Future<Output = T> + Send + 'static) {
+        assert!(self.0.is_none(), "the core asks for one thing of a kind at a time");
+        self.0 = Some(Box::pin(work));
+    }
+
+    /// Nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What it came to; for ever nothing, when nothing is under way.
+    pub(super) async fn finished(&mut self) -> T {
+        let Some(under_way) = &mut self.0 else { return pending().await };
+        let outcome = under_way.await;
+        self.0 = None;
+        outcome
+    }
+}

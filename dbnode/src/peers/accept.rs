@@ -1,0 +1,124 @@
+//! Where connections of the others come in.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine::network::{Accept, Stream};
+use parking_lot::Mutex;
+use rand::RngExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::handshake::{self, Introduction, Proof, Reply, Side};
+use super::wire::Wire;
+use super::{HANDSHAKE_LIMIT, Shared};
+use crate::replication::input::Input;
+use crate::replication::member::{Incarnation, Name};
+use crate::replication::message::Envelope;
+
+/// Connections that may be open; there are a few members, and each has one.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Whoever was heard of so recently is alive, and nobody else is to speak in its name.
+const ALIVE: Duration = Duration::from_secs(2);
+
+/// How long it is before the next try when the system has no room for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Who speaks in whose name, and was heard of when.
+type Speakers = Mutex<BTreeMap<Name, (Incarnation, Instant)>>;
+
+/// Lets the others in, for ever.
+pub(super) async fn accept(
+    shared: Arc<Shared>,
+    members: Vec<Name>,
+    listener: Box<dyn Accept>,
+    stop: CancellationToken,
+) {
+    let members: Arc<[Name]> = members.into();
+    let speakers = Arc::new(Speakers::default());
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection of another node could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (shared, members, speakers) = (Arc::clone(&shared), Arc::clone(&members), Arc::clone(&speakers));
+        let listening = async move {
+            let _place = place;
+            if let Err(error) = listen(&shared, &members, &speakers, stream).await {
+                tracing::debug!(%error, "a connection of another node ended");
+            }
+        };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(listening));
+    }
+}
+
+async fn listen(
+    shared: &Shared,
+    members: &[Name],
+    speakers: &Speakers,
+    stream: Stream,
+) -> io::Result<()> {
+    let mut wire = Wire::new(stream);
+    let Ok(greeted) = timeout(HANDSHAKE_LIMIT, greet(shared, members, speakers, &mut wire)).await else {
+        return Err(io::ErrorKind::TimedOut.into());
+    };
+    let other = greeted?;
+    wire.trust();
+    shared.directory.learn(&other.from, &other.advertised);
+    while let Some(envelope) = wire.next::<Envelope>().await? {
+        speakers.lock().insert(other.from.clone(), (other.incarnation, Instant::now()));
+        let (from, incarnation) = (other.from.clone(), other.incarnation);
+        if shared.tell.send(Input::Received { from, incarnation, envelope }).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The handshake: who it is, when it proved it.
+async fn greet(
+    shared: &Shared,
+    members: &[Name],
+    speakers: &Speakers,
+    wire: &mut Wire,
+) -> io::Result<Introduction> {
+    let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
+    let other: Introduction = wire.next().await?.ok_or_else(gone)?;
+    let own = shared.introduction(&other.from, rand::rng().random());
+    if let Err(why) = handshake::check(&own.from, members, own.cluster, &other) {
+        wire.send(&Reply::Refused(why.clone())).await?;
+        tracing::warn!(from = &*other.from, "a connection was refused: {why}");
+        return Err(io::Error::other(why));
+    }
+    let secret = &shared.identity.secret;
+    let proof = secret.prove(Side::Acceptor, &other, &own);
+    wire.send(&Reply::Introduced(own.clone(), proof)).await?;
+    let theirs: Proof = wire.next().await?.ok_or_else(gone)?;
+    let checked = secret.check(theirs, Side::Dialer, &other, &own);
+    let checked = checked.and_then(|()| the_only_one(speakers, &other));
+    wire.send(&checked).await?;
+    if let Err(why) = &checked {
+        tracing::warn!(from = &*other.from, "a connection was refused: {why}");
+    }
+    checked.map(|()| other).map_err(io::Error::other)
+}
+
+/// Two nodes with one name are not to take turns.
+fn the_only_one(speakers: &Speakers, other: &Introduction) -> Result<(), String> {
+    match speakers.lock().get(&other.from) {
+        Some((incarnation, heard)) if *incarnation != other.incarnation && heard.elapsed() < ALIVE => {
+            Err(format!("another node called '{}' is here; give each node a name of its own", other.from))
+        }
+        _ => Ok(()),
+    }
+}

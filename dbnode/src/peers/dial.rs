@@ -1,0 +1,123 @@
+//! A connection to one of the others: opened, used until it is lost, and opened again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::handshake::{self, Introduction, Reply, Side};
+use super::wire::Wire;
+use super::{HANDSHAKE_LIMIT, OUTBOX_MAX, Peer, Shared, resolve};
+use crate::replication::input::Input;
+use crate::replication::message::Envelope;
+
+/// How long it is before the next try, in milliseconds.
+const PAUSE_MS: std::ops::Range<u64> = 20..120;
+
+/// Nothing could be written for so long: the connection is lost.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Keeps a way to one of the others open, for ever.
+pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Receiver<Envelope>) {
+    let mut complaint = String::new();
+    loop {
+        match timeout(HANDSHAKE_LIMIT, connect(&shared, &peer)).await {
+            Ok(Ok((wire, other))) => {
+                complaint.clear();
+                tracing::info!(peer = &*peer.name, "connected");
+                shared.directory.learn(&other.from, &other.advertised);
+                // What waited was meant for the connection before.
+                while outbox.try_recv().is_ok() {}
+                let connected = Input::Connected { peer: peer.name.clone(), hello: other.hello() };
+                if shared.tell.send(connected).await.is_err() {
+                    return;
+                }
+                let lost = speak(wire, &mut outbox).await;
+                tracing::info!(peer = &*peer.name, "the connection is lost: {lost}");
+                if shared.tell.send(Input::Disconnected { peer: peer.name.clone() }).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Err(error)) => complain(&mut complaint, &peer, &error),
+            Err(_) => complain(&mut complaint, &peer, &io::ErrorKind::TimedOut.into()),
+        }
+        let pause = Duration::from_millis(rand::rng().random_range(PAUSE_MS));
+        sleep(pause).await;
+    }
+}
+
+/// Says it once, not at each try. Only what people can put right is a warning.
+fn complain(before: &mut String, peer: &Peer, error: &io::Error) {
+    let now = error.to_string();
+    if *before == now {
+        return;
+    }
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            tracing::warn!(peer = &*peer.name, address = peer.address, "refused: {now}");
+        }
+        _ => tracing::info!(peer = &*peer.name, address = peer.address, "cannot be reached: {now}"),
+    }
+    *before = now;
+}
+
+async fn connect(shared: &Shared, peer: &Peer) -> io::Result<(Wire, Introduction)> {
+    let refused = |why: String| io::Error::new(io::ErrorKind::PermissionDenied, why);
+    let stream = shared.network.connect(resolve(&peer.address).await?).await?;
+    let mut wire = Wire::new(stream);
+    let own = shared.introduction(&peer.name, rand::rng().random());
+    wire.send(&own).await?;
+    let (other, proof) = match hear(&mut wire).await? {
+        Reply::Introduced(other, proof) => (other, proof),
+        Reply::Refused(why) => return Err(refused(format!("it says: {why}"))),
+    };
+    let secret = &shared.identity.secret;
+    let members = [peer.name.clone()];
+    handshake::check(&own.from, &members, own.cluster, &other).map_err(refused)?;
+    secret.check(proof, Side::Acceptor, &own, &other).map_err(refused)?;
+    wire.send(&secret.prove(Side::Dialer, &own, &other)).await?;
+    match hear::<Result<(), String>>(&mut wire).await? {
+        Ok(()) => {
+            wire.trust();
+            Ok((wire, other))
+        }
+        Err(why) => Err(refused(format!("it says: {why}"))),
+    }
+}
+
+async fn hear<T: serde::de::DeserializeOwned>(wire: &mut Wire) -> io::Result<T> {
+    wire.next().await?.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
+}
+
+/// Sends what there is to send, until the connection is lost: why it was.
+async fn speak(mut wire: Wire, outbox: &mut mpsc::Receiver<Envelope>) -> io::Error {
+    let mut envelopes = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            // The other side says nothing on this connection: whatever comes is its end.
+            heard = wire.next::<()>() => {
+                return heard.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into());
+            }
+            count = outbox.recv_many(&mut envelopes, OUTBOX_MAX) => {
+                if count == 0 {
+                    return io::Error::other("this node is stopping");
+                }
+            }
+        }
+        let sending = async {
+            for envelope in envelopes.drain(..) {
+                wire.feed(&envelope).await?;
+            }
+            wire.flush().await
+        };
+        match timeout(STUCK, sending).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(_) => return io::ErrorKind::TimedOut.into(),
+        }
+    }
+}

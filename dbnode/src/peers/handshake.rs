@@ -1,0 +1,188 @@
+//! How each proves who it is: both know the secret, and neither can be played back what another
+//! connection said (a challenge and response in both directions, HMAC-SHA-256).
+
+#![deny(clippy::disallowed_methods)]
+
+use std::fmt;
+
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::replication::member::{ClusterId, Incarnation, Name};
+
+/// The version of what is spoken after the handshake.
+pub(super) const VERSION: u32 = 1;
+
+/// What the members of a cluster know and nobody else.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+/// A proof that somebody knows the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Proof([u8; 32]);
+
+/// What each says first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Introduction {
+    pub(super) version: u32,
+    pub(super) from: Name,
+    pub(super) to: Name,
+    pub(super) incarnation: Incarnation,
+    pub(super) cluster: Option<ClusterId>,
+    /// Where clients reach the sender.
+    pub(super) advertised: String,
+    /// Never used before.
+    pub(super) nonce: [u8; 32],
+}
+
+/// What the one who was called answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Reply {
+    /// Who it is, and the proof.
+    Introduced(Introduction, Proof),
+    /// Why it does not speak to the caller.
+    Refused(String),
+}
+
+/// Which of the two proves something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Who called.
+    Dialer,
+    /// Who was called.
+    Acceptor,
+}
+
+impl Secret {
+    /// The shortest that is taken, in bytes.
+    pub const BYTES_MIN: usize = 16;
+
+    /// Takes the contents of a file, but for white space around them.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        match text.len() {
+            0..Self::BYTES_MIN => {
+                Err(format!("it has {} bytes; a secret has at least {}", text.len(), Self::BYTES_MIN))
+            }
+            _ => Ok(Self(text.as_bytes().to_vec())),
+        }
+    }
+
+    fn mac(&self, side: Side, dialer: &Introduction, acceptor: &Introduction) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key may have any length");
+        mac.update(match side {
+            Side::Dialer => b"dialer",
+            Side::Acceptor => b"acceptor",
+        });
+        mac.update(&postcard::to_stdvec(&(dialer, acceptor)).expect("plain data always serializes"));
+        mac
+    }
+
+    /// Proves that this side knows the secret.
+    pub(super) fn prove(&self, side: Side, dialer: &Introduction, acceptor: &Introduction) -> Proof {
+        Proof(self.mac(side, dialer, acceptor).finalize().into_bytes().into())
+    }
+
+    /// Checks that the other side does, in constant time.
+    pub(super) fn check(
+        &self,
+        proof: Proof,
+        side: Side,
+        dialer: &Introduction,
+        acceptor: &Introduction,
+    ) -> Result<(), String> {
+        let checked = self.mac(side, dialer, acceptor).verify_slice(&proof.0);
+        checked.map_err(|_| "it has another secret; give all members the same --secret-file".into())
+    }
+}
+
+/// It is never shown.
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret")
+    }
+}
+
+/// Is this somebody to speak to?
+pub(super) fn check(
+    own: &Name,
+    members: &[Name],
+    own_cluster: Option<ClusterId>,
+    other: &Introduction,
+) -> Result<(), String> {
+    if other.version != VERSION {
+        return Err(format!("it speaks version {} and this node version {VERSION}", other.version));
+    }
+    if other.from == *own {
+        return Err(format!("it is called '{own}' as well; give each node a name of its own"));
+    }
+    if other.to != *own {
+        return Err(format!("it wants '{}', and this is '{own}'; check the --peer flags", other.to));
+    }
+    if !members.contains(&other.from) {
+        return Err(format!("'{}' is not one of this node's peers; check the --peer flags", other.from));
+    }
+    match (own_cluster, other.cluster) {
+        (Some(own), Some(theirs)) if own != theirs => {
+            Err(format!("its data belongs to cluster {theirs}, and this node's to cluster {own}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn introduction(from: &str, to: &str, nonce: u8) -> Introduction {
+        Introduction {
+            version: VERSION,
+            from: from.into(),
+            to: to.into(),
+            incarnation: Incarnation(Uuid::from_u128(1)),
+            cluster: Some(ClusterId(Uuid::from_u128(2))),
+            advertised: "127.0.0.1:7001".into(),
+            nonce: [nonce; 32],
+        }
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text).unwrap()
+    }
+
+    #[test]
+    fn who_knows_the_secret_is_believed_and_nobody_else() {
+        let (dialer, acceptor) = (introduction("db-1", "db-2", 1), introduction("db-2", "db-1", 2));
+        let proof = secret("sixteen bytes or more").prove(Side::Dialer, &dialer, &acceptor);
+        let check = |text, side, dialer| secret(text).check(proof, side, dialer, &acceptor);
+        assert!(check("sixteen bytes or more\n", Side::Dialer, &dialer).is_ok());
+        assert!(check("another one, as long", Side::Dialer, &dialer).is_err());
+        assert!(check("sixteen bytes or more", Side::Acceptor, &dialer).is_err(), "a proof is not sent back");
+        let later = introduction("db-1", "db-2", 3);
+        assert!(check("sixteen bytes or more", Side::Dialer, &later).is_err(), "nor played again");
+    }
+
+    #[test]
+    fn a_short_secret_is_none() {
+        assert!(Secret::new("  too short  ").is_err());
+    }
+
+    #[test]
+    fn strangers_are_told_why() {
+        let (own, members) = (Name::from("db-1"), [Name::from("db-1"), Name::from("db-2")]);
+        let cluster = Some(ClusterId(Uuid::from_u128(2)));
+        let refusal = |cluster, other| check(&own, &members, cluster, &other).unwrap_err();
+        assert!(check(&own, &members, cluster, &introduction("db-2", "db-1", 1)).is_ok());
+        assert!(check(&own, &members, None, &introduction("db-2", "db-1", 1)).is_ok());
+        assert!(refusal(cluster, introduction("db-1", "db-1", 1)).contains("as well"));
+        assert!(refusal(cluster, introduction("db-2", "db-3", 1)).contains("wants 'db-3'"));
+        assert!(refusal(cluster, introduction("db-9", "db-1", 1)).contains("not one of this node's peers"));
+        let other_cluster = Some(ClusterId(Uuid::from_u128(9)));
+        assert!(refusal(other_cluster, introduction("db-2", "db-1", 1)).contains("belongs to cluster"));
+        let newer = Introduction { version: 2, ..introduction("db-2", "db-1", 1) };
+        assert!(refusal(cluster, newer).contains("version 2"));
+    }
+}

@@ -1,0 +1,52 @@
+//! What a node tells about itself and the others.
+
+#![deny(clippy::disallowed_methods)]
+
+use serde::Serialize;
+
+use super::Core;
+use super::input::Moment;
+use super::member::Name;
+use super::role::Role;
+
+/// How far one of the others is, as the primary knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replica {
+    /// Which.
+    pub id: Name,
+    /// The last entry on its disk.
+    pub acked_index: u64,
+    /// For how long it has lacked something, in milliseconds; 0 when it lacks nothing.
+    pub lag_ms: u64,
+    /// It was heard of within an election timeout.
+    pub up: bool,
+}
+
+impl Core {
+    /// How far the others are; nothing, unless this node is the primary.
+    pub fn replicas(&self, now: Moment) -> Vec<Replica> {
+        let last = self.log.last();
+        let progress = self.lead().into_iter().flat_map(|lead| &lead.progress);
+        let replica = progress.map(|(name, progress)| Replica {
+            id: name.clone(),
+            acked_index: progress.matched,
+            lag_ms: match progress.matched >= last {
+                true => 0,
+                false => now.since(progress.had_all).as_millis() as u64,
+            },
+            up: self.acquaintances.contains_key(name)
+                && now.since(progress.heard) < self.timing.election_timeout,
+        });
+        replica.collect()
+    }
+
+    /// True when it may be asked: it has not failed, and has been part of a cluster.
+    pub fn is_fit(&self) -> bool {
+        match self.role() {
+            Role::Stopped => false,
+            // Nobody else could be the primary.
+            _ if self.names.len() == 1 => self.is_settled(),
+            _ => self.state.membership().is_some(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One record of a log segment: its length, its checksum, and what it says.
+//!
+//! ```text
+//! offset   length: u32   checksum: u32   body, padded to a multiple of 8 bytes   next offset …
+//! ```
+//!
+//! The checksum covers the segment's number and the offset too, so that no old or misplaced
+//! record is taken for one. Behind the last record there are zeros.
+
+#![deny(clippy::disallowed_methods)]
+
+use crc::{CRC_32_ISCSI, Crc, Table};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::replication::disk::Ballot;
+use crate::replication::entry::Entry;
+
+static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+const HEAD: usize = 8;
+const ALIGNMENT: usize = 8;
+
+/// The first record of a segment: what is known without the segments before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// How to read the rest.
+    pub(super) format: u32,
+    /// The data directory it belongs to.
+    pub(super) incarnation: Uuid,
+    /// The ballot.
+    pub(super) ballot: Ballot,
+    /// So far the log was surely committed.
+    pub(super) committed: u64,
+    /// How many writes were ever cut off.
+    pub(super) discarded: u64,
+}
+
+/// Every other record: a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Body {
+    pub(super) ballot: Option<Ballot>,
+    pub(super) cut_after: Option<u64>,
+    pub(super) discarded: u64,
+    pub(super) committed: u64,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// What stands at an offset.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// A record, and where the next one begins.
+    Record(&'a [u8], usize),
+    /// Nothing: the records end here.
+    End,
+    /// Something else.
+    Broken,
+}
+
+/// A record, ready to be written at this offset.
+pub(super) fn encode(segment: u64, offset: usize, says: &impl Serialize) -> Vec<u8> {
+    let record = postcard::to_extend(says, vec![0; HEAD]).expect("plain data always serializes");
+    let mut record = record;
+    let length = record.len() - HEAD;
+    let checksum = checksum(segment, offset, &record[HEAD..]);
+    record[..4].copy_from_slice(&u32::try_from(length).expect("a batch is bounded").to_le_bytes());
+    record[4..8].copy_from_slice(&checksum.to_le_bytes());
+    record.resize(record.len().next_multiple_of(ALIGNMENT), 0);
+    record
+}
+
+/// What stands at an offset of a segment.
+pub(super) fn read(segment: u64, bytes: &[u8], offset: usize) -> Found<'_> {
+    let Some(head) = bytes.get(offset..offset + HEAD) else { return Found::End };
+    let [length, said] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+    if length == 0 && said == 0 {
+        let rest_is_zero = bytes[offset..].iter().all(|byte| *byte == 0);
+        return if rest_is_zero { Found::End } else { Found::Broken };
+    }
+    let from = offset + HEAD;
+    let Some(body) = from.checked_add(length as usize).and_then(|to| bytes.get(from..to)) else {
+        return Found::Broken;
+    };
+    match checksum(segment, offset, body) == said {
+        true => Found::Record(body, (from + body.len()).next_multiple_of(ALIGNMENT)),
+        false => Found::Broken,
+    }
+}
+
+/// True when a whole record stands somewhere after an offset.
+pub(super) fn any_after(segment: u64, bytes: &[u8], offset: usize) -> bool {
+    let mut offsets = (offset + ALIGNMENT..bytes.len()).step_by(ALIGNMENT);
+    offsets.any(|offset| matches!(read(segment, bytes, offset), Found::Record(..)))
+}
+
+fn checksum(segment: u64, offset: usize, body: &[u8]) -> u32 {
+    let mut digest = CRC.digest();
+    digest.update(&segment.to_le_bytes());
+    digest.update(&(offset as u64).to_le_bytes());
+    digest.update(body);
+    digest.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment() -> (Vec<u8>, usize) {
+        let mut bytes = encode(7, 0, &"first");
+        let second = bytes.len();
+        bytes.extend(encode(7, second, &"second, and longer"));
+        bytes.resize(4_096, 0);
+        (bytes, second)
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written_up_to_the_zeros() {
+        let (bytes, second) = segment();
+        let Found::Record(body, next) = read(7, &bytes, 0) else { panic!() };
+        assert_eq!((postcard::from_bytes(body), next), (Ok("first"), second));
+        let Found::Record(_, end) = read(7, &bytes, second) else { panic!() };
+        assert_eq!(read(7, &bytes, end), Found::End);
+        assert_eq!(read(7, &bytes, bytes.len()), Found::End);
+    }
+
+    #[test]
+    fn a_record_of_another_segment_or_place_is_none() {
+        let (bytes, second) = segment();
+        assert_eq!(read(8, &bytes, 0), Found::Broken);
+        assert_eq!(read(7, &bytes[second..], 0), Found::Broken);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed_and_so_is_what_follows_it() {
+        let (whole, second) = segment();
+        // The bytes that fill up the last eight mean nothing.
+        for place in 0..8 + 1 + 5 {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1 << (place % 8);
+            assert_eq!(read(7, &bytes, 0), Found::Broken, "byte {place}");
+            assert!(any_after(7, &bytes, 0), "byte {place}");
+        }
+        assert!(!any_after(7, &whole, second));
+    }
+}
