@@ -175,7 +175,14 @@ impl Server {
             async move { api.answer(request).await }
         });
         let mut driving = tokio::spawn(self.driver);
-        let serving = serving::serve_service(self.listener, service, self.limits, stop_serving.clone());
+        let is_alone = self.peer_address.is_none();
+        let serving = async {
+            // A node that is alone leads at once, and whoever comes earlier waits so long.
+            if is_alone {
+                node.wait_for(Core::is_settled).await;
+            }
+            serving::serve_service(self.listener, service, self.limits, stop_serving.clone()).await;
+        };
         let draining = async {
             stop.cancelled().await;
             node.hand_over(self.hand_over_limit).await;

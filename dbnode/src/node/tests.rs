@@ -4,19 +4,43 @@ use std::collections::BTreeSet;
 
 use machine::vitals::Vitals;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::*;
 use crate::client::Condition;
+use crate::peers::Peers;
+use crate::replication::durability::Mode;
 use crate::replication::input::Action;
+use crate::replication::member::Incarnation;
+use crate::replication::planted::Planted;
+use crate::replication::{Limits, Timing};
 use crate::replication::key::Key;
 use crate::storage::hasty::Hasty;
 use crate::storage::memory::{Fault, Memory};
 
 /// Starts a node on a disk; the last is what the driver ends with.
-fn start(storage: impl Storage, recovered: Recovered) -> (Node, tokio::task::JoinHandle<Result<(), Halted>>) {
+async fn start(
+    storage: impl Storage,
+    recovered: Recovered,
+) -> (Node, tokio::task::JoinHandle<Result<(), Halted>>) {
     let metrics = Metrics::new(&Vitals::new("dbnode"));
-    let (node, driver) = node(recovered, Limits::default(), storage, Machine::unlimited(), metrics);
-    (node, tokio::spawn(driver.run(CancellationToken::new())))
+    let (node, driver) = node(setup(), recovered, storage, Machine::unlimited(), metrics);
+    let driver = tokio::spawn(driver.run(Peers::none(), CancellationToken::new()));
+    node.wait_for(Core::is_settled).await;
+    (node, driver)
+}
+
+fn setup() -> Setup {
+    Setup {
+        name: "db-1".into(),
+        incarnation: Incarnation(Uuid::from_u128(1)),
+        members: vec!["db-1".into()],
+        mode: Mode::Quorum,
+        limits: Limits::default(),
+        timing: Timing::default(),
+        seed: 1,
+        planted: Planted::default(),
+    }
 }
 
 fn put(key: &str) -> Write {
@@ -38,16 +62,16 @@ async fn write_many(node: &Node, count: usize) -> BTreeSet<String> {
 
 /// The checker: which acknowledged writes does a node not find that starts from this disk now?
 fn lost(acknowledged: &BTreeSet<String>, disk: &Memory) -> Vec<String> {
-    let Recovered { snapshot, entries } = disk.recover();
-    let restarted = Core::new(snapshot, entries, Limits::default());
-    let there = |key: &&String| restarted.state().get(key).is_none();
-    acknowledged.iter().filter(there).cloned().collect()
+    let Recovered { snapshot: mut state, entries, .. } = disk.recover();
+    entries.iter().for_each(|entry| state.apply(entry));
+    let lost = |key: &&String| state.get(key).is_none();
+    acknowledged.iter().filter(lost).cloned().collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_acknowledged_survives_a_crash_in_the_middle_of_a_batch() {
     let disk = Memory::default();
-    let (node, _driver) = start(disk.clone(), disk.recover());
+    let (node, _driver) = start(disk.clone(), disk.recover()).await;
     let mut acknowledged = write_many(&node, 10).await;
     disk.set_fault(Some(Fault::Stuck));
     acknowledged.extend(write_many(&node, 12).await);
@@ -58,7 +82,7 @@ async fn what_was_acknowledged_survives_a_crash_in_the_middle_of_a_batch() {
 #[tokio::test(start_paused = true)]
 async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     let disk = Memory::default();
-    let (node, _driver) = start(Hasty::new(disk.clone()), disk.recover());
+    let (node, _driver) = start(Hasty::new(disk.clone()), disk.recover()).await;
     write_many(&node, 10).await;
     disk.set_fault(Some(Fault::Stuck));
     let acknowledged = BTreeSet::from(["key-10".to_owned()]);
@@ -69,27 +93,35 @@ async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_says_nothing_leads_to_an_unknown_outcome_in_time() {
     let disk = Memory::default();
+    let (node, _driver) = start(disk.clone(), disk.recover()).await;
     disk.set_fault(Some(Fault::Stuck));
-    let (node, _driver) = start(disk.clone(), disk.recover());
     assert_eq!(node.write(put("a")).await, Err(Refusal::OutcomeUnknown));
 }
 
 #[tokio::test]
 async fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
     let disk = Memory::default();
-    let (node, _driver) = start(disk.clone(), disk.recover());
+    let (node, _driver) = start(disk.clone(), disk.recover()).await;
     node.write(put("a")).await.unwrap();
     disk.set_fault(Some(Fault::Full));
     assert_eq!(node.write(put("b")).await, Err(Refusal::DiskFull));
-    assert!(node.read(|state| state.get("a").is_some() && state.get("b").is_none()));
+    assert!(node.read_local(|view| view.get("a").is_some() && view.get("b").is_none()));
     disk.set_fault(None);
-    assert_eq!(node.write(put("b")).await.unwrap().version.0, 2);
+    let written = async {
+        loop {
+            match node.write(put("b")).await {
+                Err(Refusal::DiskFull) => sleep(POLL).await,
+                outcome => return outcome,
+            }
+        }
+    };
+    assert_eq!(timeout(Duration::from_secs(5), written).await.unwrap().unwrap().version.index(), 3);
 }
 
 #[tokio::test]
 async fn a_broken_disk_stops_the_node_and_nothing_is_acknowledged_any_more() {
     let disk = Memory::default();
-    let (node, driver) = start(disk.clone(), disk.recover());
+    let (node, driver) = start(disk.clone(), disk.recover()).await;
     disk.set_fault(Some(Fault::Broken));
     assert_eq!(node.write(put("a")).await, Err(Refusal::OutcomeUnknown));
     assert!(driver.await.unwrap().is_err());
@@ -100,17 +132,18 @@ async fn a_broken_disk_stops_the_node_and_nothing_is_acknowledged_any_more() {
 async fn a_stop_answers_what_was_taken() {
     let disk = Memory::default();
     let metrics = Metrics::new(&Vitals::new("dbnode"));
-    let (node, driver) = node(disk.recover(), Limits::default(), disk.clone(), Machine::unlimited(), metrics);
+    let (node, driver) = node(setup(), disk.recover(), disk.clone(), Machine::unlimited(), metrics);
     let stop = CancellationToken::new();
+    let driving = tokio::spawn(driver.run(Peers::none(), stop.clone()));
+    node.wait_for(Core::is_settled).await;
     let writing = tokio::spawn({
         let node = node.clone();
         async move { node.write(put("a")).await }
     });
-    while node.inbox.capacity() == INBOX_MAX {
-        tokio::task::yield_now().await;
-    }
+    // It runs up to where it waits for its answer.
+    tokio::task::yield_now().await;
     stop.cancel();
-    driver.run(stop).await.unwrap();
+    driving.await.unwrap().unwrap();
     assert!(writing.await.unwrap().is_ok());
-    assert_eq!(disk.recover().entries.len(), 1);
+    assert_eq!(disk.recover().entries.len(), 2, "the cluster's, and the write");
 }

@@ -1,21 +1,52 @@
-//! Values in, values out.
+//! A single node: values in, values out. What several do together is simulated
+//! (`tests/simulation`), and told in transcripts.
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use super::disk::{Batch, Recovered};
 use super::effect::{Effect, Refusal, Written};
-use super::entry::{Change, Entry, Payload};
+use super::entry::{self, Change, Entry, Payload};
 use super::input::{Action, Input, Moment, Ticket, Write};
 use super::key::Key;
+use super::member::Incarnation;
 use super::role::Role;
-use super::state::State;
-use super::{Core, Limits};
+use super::{Core, Limits, Setup, Timing};
 use crate::client::Condition;
+use crate::replication::durability::Mode;
+use crate::replication::planted::Planted;
 use crate::version::Version;
 
 const NOW: Moment = Moment(Duration::from_secs(1));
 
+/// The first entry of every log says who belongs to the cluster; a client's first is the second.
+const FIRST: u64 = 2;
+
+fn setup(limits: Limits) -> Setup {
+    Setup {
+        name: "db-1".into(),
+        incarnation: Incarnation(Uuid::from_u128(1)),
+        members: vec!["db-1".into()],
+        mode: Mode::Quorum,
+        limits,
+        timing: Timing::default(),
+        seed: 1,
+        planted: Planted::default(),
+    }
+}
+
+/// A node that has formed its cluster of one.
 fn core() -> Core {
-    Core::new(State::default(), Vec::new(), Limits::default())
+    with(Limits::default())
+}
+
+fn with(limits: Limits) -> Core {
+    let mut core = Core::new(setup(limits), Recovered::default(), NOW);
+    core.step(NOW, Input::TimePassed);
+    core.step(NOW, Input::Persisted);
+    assert!(core.is_settled());
+    core
 }
 
 fn write(ticket: u64, key: &str, action: Action) -> Input {
@@ -43,16 +74,23 @@ fn put(value: &'static str) -> Action {
 
 fn entry(index: u64, key: &str, value: &'static str, page: u64) -> Entry {
     let change = Change::Put { value: value.into(), page };
-    Entry { index, term: 1, payload: Payload { key: Key::new(key).unwrap(), change, request: None } }
+    let write = entry::Write { key: Key::new(key).unwrap(), change, request: None };
+    Entry { index, term: 1, payload: Payload::Write(write) }
 }
 
-fn done(ticket: u64, version: u64) -> Effect {
-    let written = Written { version: Version(version), sum: None };
+fn persist(entries: impl Into<Vec<Entry>>) -> Effect {
+    let entries = entries.into();
+    let committed = FIRST - 1;
+    Effect::Persist(Batch { entries, committed, ..Batch::default() })
+}
+
+fn done(ticket: u64, index: u64) -> Effect {
+    let written = Written { version: Version::of(1, index), sum: None };
     Effect::Acknowledge { ticket: Ticket(ticket), written }
 }
 
-fn summed(ticket: u64, version: u64, sum: i64) -> Effect {
-    let written = Written { version: Version(version), sum: Some(sum) };
+fn summed(ticket: u64, index: u64, sum: i64) -> Effect {
+    let written = Written { version: Version::of(1, index), sum: Some(sum) };
     Effect::Acknowledge { ticket: Ticket(ticket), written }
 }
 
@@ -68,9 +106,9 @@ fn effects(core: &mut Core, inputs: impl IntoIterator<Item = Input>) -> Vec<Effe
 #[test]
 fn a_write_is_acknowledged_and_seen_only_when_it_is_on_disk() {
     let mut core = core();
-    assert_eq!(core.step(NOW, write(1, "a", put("x"))), [Effect::Persist(vec![entry(1, "a", "x", 0)])]);
+    assert_eq!(core.step(NOW, write(1, "a", put("x"))), [persist([entry(2, "a", "x", 0)])]);
     assert!(core.state().get("a").is_none(), "nobody may read what may yet be lost");
-    assert_eq!(core.step(NOW, Input::Persisted { up_to: 1 }), [done(1, 1)]);
+    assert_eq!(core.step(NOW, Input::Persisted), [done(1, 2)]);
     assert_eq!(core.state().get("a").unwrap().value, "x");
 }
 
@@ -80,21 +118,28 @@ fn while_one_batch_is_written_the_next_one_gathers() {
     core.step(NOW, write(1, "a", put("x")));
     assert_eq!(effects(&mut core, [write(2, "b", put("y")), write(3, "a", put("z"))]), []);
     assert_eq!(
-        core.step(NOW, Input::Persisted { up_to: 1 }),
-        [Effect::Persist(vec![entry(2, "b", "y", 1), entry(3, "a", "z", 0)]), done(1, 1)]
+        core.step(NOW, Input::Persisted),
+        [
+            Effect::Persist(Batch {
+                entries: vec![entry(3, "b", "y", 1), entry(4, "a", "z", 0)],
+                committed: 1,
+                ..Batch::default()
+            }),
+            done(1, 2)
+        ]
     );
-    assert_eq!(core.step(NOW, Input::Persisted { up_to: 3 }), [done(2, 2), done(3, 3)]);
+    assert_eq!(core.step(NOW, Input::Persisted), [done(2, 3), done(3, 4)]);
 }
 
 #[test]
 fn a_batch_is_bounded_in_entries_and_in_bytes() {
     let limits = Limits { batch_entries: 2, batch_bytes: 1_000, ..Limits::default() };
-    let mut core = Core::new(State::default(), Vec::new(), limits);
+    let mut core = with(limits);
     let large = || Action::Put(vec![0; 2_000].into());
     let writes = [write(1, "a", large()), write(2, "b", put("y")), write(3, "c", put("y"))];
     effects(&mut core, writes.into_iter().chain([write(4, "d", large()), write(5, "e", put("y"))]));
-    let sizes = [1, 3, 4, 5].map(|up_to| match core.step(NOW, Input::Persisted { up_to }).first() {
-        Some(Effect::Persist(batch)) => batch.len(),
+    let sizes = [(); 4].map(|()| match core.step(NOW, Input::Persisted).first() {
+        Some(Effect::Persist(batch)) => batch.entries.len(),
         _ => 0,
     });
     assert_eq!(sizes, [2, 1, 1, 0]);
@@ -107,16 +152,16 @@ fn a_condition_is_judged_by_the_state_as_it_will_be() {
     effects(
         &mut core,
         [
-            write_if(2, "a", put("second"), Condition::IfVersion(Version(1))),
-            write_if(3, "a", put("third"), Condition::IfVersion(Version(1))),
+            write_if(2, "a", put("second"), Condition::IfVersion(Version::of(1, 2))),
+            write_if(3, "a", put("third"), Condition::IfVersion(Version::of(1, 2))),
             write_if(4, "a", put("fourth"), Condition::IfAbsent),
             write_if(5, "b", put("first"), Condition::IfAbsent),
         ],
     );
-    core.step(NOW, Input::Persisted { up_to: 1 });
+    core.step(NOW, Input::Persisted);
     assert_eq!(
-        core.step(NOW, Input::Persisted { up_to: 3 }),
-        [done(2, 2), refused(3, Refusal::Conflict), refused(4, Refusal::Conflict), done(5, 3)]
+        core.step(NOW, Input::Persisted),
+        [done(2, 3), refused(3, Refusal::Conflict), refused(4, Refusal::Conflict), done(5, 4)]
     );
 }
 
@@ -126,8 +171,8 @@ fn a_refusal_that_refers_to_a_write_in_flight_waits_for_it() {
     core.step(NOW, write(1, "a", put("x")));
     assert_eq!(core.step(NOW, write_if(2, "a", put("y"), Condition::IfAbsent)), []);
     assert_eq!(
-        core.step(NOW, Input::Persisted { up_to: 1 }),
-        [done(1, 1), refused(2, Refusal::Conflict)],
+        core.step(NOW, Input::Persisted),
+        [done(1, 2), refused(2, Refusal::Conflict)],
         "only now is it true that the record is there"
     );
     assert_eq!(
@@ -140,14 +185,15 @@ fn a_refusal_that_refers_to_a_write_in_flight_waits_for_it() {
 fn additions_add_up_also_in_flight() {
     let mut core = core();
     effects(&mut core, [write(1, "n", Action::Add(50)), write(2, "n", Action::Add(-8))]);
-    assert_eq!(effects(&mut core, [Input::Persisted { up_to: 1 }]).last(), Some(&summed(1, 1, 50)));
-    assert_eq!(effects(&mut core, [Input::Persisted { up_to: 2 }]), [summed(2, 2, 42)]);
+    assert_eq!(effects(&mut core, [Input::Persisted]).last(), Some(&summed(1, 2, 50)));
+    assert_eq!(effects(&mut core, [Input::Persisted]), [summed(2, 3, 42)]);
 }
 
 #[test]
 fn nothing_is_added_to_what_is_no_number_or_would_overflow() {
-    let snapshot = [entry(1, "text", "abc", 0), entry(2, "large", "9223372036854775807", 1)];
-    let mut core = Core::new(State::default(), snapshot.into(), Limits::default());
+    let mut core = core();
+    effects(&mut core, [write(8, "text", put("abc")), write(9, "large", put("9223372036854775807"))]);
+    effects(&mut core, [Input::Persisted, Input::Persisted]);
     assert_eq!(core.step(NOW, write(1, "text", Action::Add(1))), [refused(1, Refusal::NotANumber)]);
     assert_eq!(core.step(NOW, write(2, "large", Action::Add(1))), [refused(2, Refusal::Overflow)]);
 }
@@ -156,8 +202,8 @@ fn nothing_is_added_to_what_is_no_number_or_would_overflow() {
 fn a_named_write_has_effect_once_in_flight_and_later() {
     let mut core = core();
     effects(&mut core, [named_add(1, "deposit-7", 50), named_add(2, "deposit-7", 50)]);
-    assert_eq!(core.step(NOW, Input::Persisted { up_to: 1 }), [summed(1, 1, 50), summed(2, 1, 50)]);
-    assert_eq!(core.step(NOW, named_add(3, "deposit-7", 50)), [summed(3, 1, 50)]);
+    assert_eq!(core.step(NOW, Input::Persisted), [summed(1, 2, 50), summed(2, 2, 50)]);
+    assert_eq!(core.step(NOW, named_add(3, "deposit-7", 50)), [summed(3, 2, 50)]);
     assert_eq!(core.step(NOW, named_add(4, "deposit-7", 51)), [refused(4, Refusal::RequestIdReused)]);
     assert_eq!(core.state().get("account").unwrap().value, "50");
 }
@@ -167,11 +213,13 @@ fn a_full_disk_takes_back_the_batch_and_all_that_was_judged_by_it() {
     let mut core = core();
     core.step(NOW, write(1, "n", Action::Add(50)));
     effects(&mut core, [named_add(2, "deposit-7", 1), write(3, "n", Action::Add(1))]);
-    assert_eq!(core.step(NOW, Input::DiskFull), [1, 2, 3].map(|ticket| refused(ticket, Refusal::DiskFull)),);
-    core.step(NOW, write(4, "n", Action::Add(7)));
-    assert_eq!(core.step(NOW, Input::Persisted { up_to: 1 }), [summed(4, 1, 7)]);
-    core.step(NOW, named_add(5, "deposit-7", 1));
-    assert_eq!(core.step(NOW, Input::Persisted { up_to: 2 }), [summed(5, 2, 1)]);
+    assert_eq!(core.step(NOW, Input::DiskFull), [1, 2, 3].map(|ticket| refused(ticket, Refusal::DiskFull)));
+    assert_eq!(core.step(NOW, write(4, "n", Action::Add(7))), [refused(4, Refusal::DiskFull)], "not at once");
+    let later = NOW + Duration::from_millis(200);
+    core.step(later, write(5, "n", Action::Add(7)));
+    assert_eq!(core.step(later, Input::Persisted), [summed(5, 2, 7)]);
+    core.step(later, named_add(6, "deposit-7", 1));
+    assert_eq!(core.step(later, Input::Persisted), [summed(6, 3, 1)]);
 }
 
 #[test]
@@ -192,42 +240,51 @@ fn a_client_that_waited_too_long_hears_that_nobody_knows_and_the_write_may_yet_h
     core.step(NOW, write(1, "a", put("x")));
     let later = Moment(NOW.0 + Limits::default().patience);
     assert_eq!(core.step(later, Input::TimePassed), [refused(1, Refusal::OutcomeUnknown)]);
-    assert_eq!(core.step(later, Input::Persisted { up_to: 1 }), []);
+    assert_eq!(core.step(later, Input::Persisted), []);
     assert_eq!(core.state().get("a").unwrap().value, "x");
 }
 
 #[test]
 fn more_clients_than_may_wait_are_sent_away() {
     let limits = Limits { waiting: 1, ..Limits::default() };
-    let mut core = Core::new(State::default(), Vec::new(), limits);
+    let mut core = with(limits);
     core.step(NOW, write(1, "a", put("x")));
     assert_eq!(core.step(NOW, write(2, "b", put("y"))), [refused(2, Refusal::Overloaded)]);
 }
 
 #[test]
 fn a_long_log_is_folded_by_half_and_only_what_is_on_disk() {
-    let limits = Limits { log_entries: 3, ..Limits::default() };
-    let mut core = Core::new(State::default(), Vec::new(), limits);
-    effects(&mut core, [write(1, "a", put("1")), write(2, "a", put("2"))]);
-    effects(&mut core, [write(3, "a", put("3")), write(4, "a", put("4"))]);
-    assert_eq!(core.step(NOW, Input::TimePassed), [], "nothing of it is on disk");
-    core.step(NOW, Input::Persisted { up_to: 1 });
-    assert_eq!(core.step(NOW, Input::TimePassed), [Effect::Fold(vec![entry(1, "a", "1", 0)])]);
-    core.step(NOW, Input::Persisted { up_to: 4 });
-    assert_eq!(core.step(NOW, Input::TimePassed), [], "one at a time");
+    let limits = Limits { log_entries: 4, batch_entries: 1, ..Limits::default() };
+    let mut core = with(limits);
+    effects(&mut core, (1..=4).map(|ticket| write(ticket, "a", put("x"))));
+    let fold = |core: &mut Core| match core.step(NOW, Input::TimePassed).as_slice() {
+        [] => 0,
+        [Effect::Fold(entries)] => entries.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fold(&mut core), 1, "only the first is on disk");
+    effects(&mut core, [Input::Persisted, Input::Persisted]);
+    assert_eq!(fold(&mut core), 0, "one at a time");
     core.step(NOW, Input::Folded { up_to: 1 });
-    assert_eq!(core.step(NOW, Input::TimePassed), [], "it is short enough now");
-    assert_eq!((core.last_index(), core.committed_index()), (4, 4));
+    assert_eq!(fold(&mut core), 0, "it is short enough now");
+    core.step(NOW, write(5, "a", put("x")));
+    assert_eq!(fold(&mut core), 2, "half of five stays, and one more");
 }
 
 #[test]
-fn a_restart_finds_the_same_state() {
+fn a_restart_finds_the_same_state_and_leads_again_at_once() {
     let mut core = core();
     effects(&mut core, [named_add(1, "deposit-7", 50), write(2, "b", put("y"))]);
-    core.step(NOW, Input::Persisted { up_to: 1 });
-    core.step(NOW, Input::Persisted { up_to: 2 });
-    let log = core.log.oldest(0, 2);
-    let mut restarted = Core::new(State::default(), log, Limits::default());
-    assert_eq!(restarted.state(), core.state());
-    assert_eq!(restarted.step(NOW, named_add(1, "deposit-7", 50)), [summed(1, 1, 50)]);
+    effects(&mut core, [Input::Persisted, Input::Persisted]);
+    let found = Recovered { entries: core.log.oldest(0, 3), committed: 1, ..Recovered::default() };
+    let mut restarted = Core::new(setup(Limits::default()), found, NOW);
+    let ballot = restarted.step(NOW, Input::TimePassed);
+    assert!(matches!(ballot.as_slice(), [Effect::Persist(Batch { ballot: Some(_), .. })]), "{ballot:?}");
+    assert_eq!(restarted.role(), Role::Candidate, "its own vote does not count before it is on disk");
+    restarted.step(NOW, Input::Persisted);
+    restarted.step(NOW, Input::Persisted);
+    assert!(restarted.is_settled());
+    assert_eq!(restarted.step(NOW, named_add(1, "deposit-7", 50)), [summed(1, 2, 50)]);
+    assert_eq!(restarted.state().get("b"), core.state().get("b"));
+    assert_eq!(restarted.term(), 1, "it had no ballot on disk");
 }

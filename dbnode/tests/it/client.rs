@@ -26,7 +26,7 @@ async fn every_call_does_what_it_says() {
     let record = client.get(key, Read::Local).await.unwrap().unwrap();
     assert_eq!((&*record.value, record.version, &*record.node), (&b"2"[..], second, "db-1"));
     let sum = client.add(key, 40, Some("once")).await.unwrap();
-    assert_eq!((sum.value, sum.version), (42, Version(3)));
+    assert_eq!((sum.value, sum.version), (42, Version::of(1, 4)));
     assert_eq!(client.add(key, 40, Some("once")).await.unwrap(), sum);
     client.delete(key, Condition::IfVersion(sum.version)).await.unwrap();
     assert_eq!(client.get(key, Read::Latest).await.unwrap(), None);

@@ -6,9 +6,9 @@ use crate::support::TestNode;
 async fn a_record_is_put_got_and_deleted() {
     let node = TestNode::start().await;
     let put = node.put("/kv/product%2F1", b"\x00\xffany bytes").await;
-    assert_eq!((put.status, put.header("etag")), (204, "\"1\""));
+    assert_eq!((put.status, put.header("etag")), (204, "\"1.2\""));
     let got = node.get("/kv/product%2F1").await;
-    assert_eq!((got.status, got.header("etag"), got.header("x-db-node")), (200, "\"1\"", "db-1"));
+    assert_eq!((got.status, got.header("etag"), got.header("x-db-node")), (200, "\"1.2\"", "db-1"));
     assert_eq!(got.body, b"\x00\xffany bytes");
     assert_eq!(node.send("DELETE", "/kv/product%2F1", &[], b"").await.status, 204);
     node.get("/kv/product%2F1").await.assert_problem(404, "no_such_record", "no record");
@@ -36,11 +36,11 @@ async fn a_local_read_says_how_far_behind_it_may_be() {
 async fn compare_and_set_lets_one_of_two_through() {
     let node = TestNode::start().await;
     node.put("/kv/a", b"1").await;
-    let first = node.send("PUT", "/kv/a", &[("If-Match", "\"1\"")], b"2").await;
-    assert_eq!((first.status, first.header("etag")), (204, "\"2\""));
-    let second = node.send("PUT", "/kv/a", &[("If-Match", "\"1\"")], b"3").await;
+    let first = node.send("PUT", "/kv/a", &[("If-Match", "\"1.2\"")], b"2").await;
+    assert_eq!((first.status, first.header("etag")), (204, "\"1.3\""));
+    let second = node.send("PUT", "/kv/a", &[("If-Match", "\"1.2\"")], b"3").await;
     second.assert_problem(412, "conflict", "condition");
-    let third = node.send("DELETE", "/kv/a", &[("If-Match", "\"1\"")], b"").await;
+    let third = node.send("DELETE", "/kv/a", &[("If-Match", "\"1.2\"")], b"").await;
     third.assert_problem(412, "conflict", "condition");
     let fourth = node.send("PUT", "/kv/a", &[("If-None-Match", "*")], b"4").await;
     fourth.assert_problem(412, "conflict", "condition");
@@ -51,15 +51,15 @@ async fn compare_and_set_lets_one_of_two_through() {
 #[tokio::test]
 async fn a_condition_that_cannot_be_read_is_refused_and_not_ignored() {
     let node = TestNode::start().await;
-    for etag in ["1", "*", "W/\"1\"", "\"one\"", "\"1\", \"2\"", ""] {
+    for etag in ["1", "*", "W/\"1\"", "\"one\"", "\"1.2\", \"1.3\"", ""] {
         let answer = node.send("PUT", "/kv/a", &[("If-Match", etag)], b"x").await;
         answer.assert_problem(400, "bad_condition", "If-Match");
     }
-    let answer = node.send("PUT", "/kv/a", &[("If-None-Match", "\"1\"")], b"x").await;
+    let answer = node.send("PUT", "/kv/a", &[("If-None-Match", "\"1.2\"")], b"x").await;
     answer.assert_problem(400, "bad_condition", "If-None-Match");
-    let both = [("If-Match", "\"1\""), ("If-None-Match", "*")];
+    let both = [("If-Match", "\"1.2\""), ("If-None-Match", "*")];
     node.send("PUT", "/kv/a", &both, b"x").await.assert_problem(400, "bad_condition", "exclude");
-    let twice = [("If-Match", "\"1\""), ("If-Match", "\"2\"")];
+    let twice = [("If-Match", "\"1.2\""), ("If-Match", "\"1.3\"")];
     node.send("PUT", "/kv/a", &twice, b"x").await.assert_problem(400, "bad_header", "twice");
     assert_eq!(node.get("/kv/a").await.status, 404);
 }
@@ -68,9 +68,9 @@ async fn a_condition_that_cannot_be_read_is_refused_and_not_ignored() {
 async fn additions_begin_at_nothing_and_add_up() {
     let node = TestNode::start().await;
     let first = node.send("POST", "/kv/account-1/add", &[], b"{\"by\":50}").await;
-    assert_eq!((first.status, first.json()), (200, serde_json::json!({"value": 50, "version": 1})));
+    assert_eq!((first.status, first.json()), (200, serde_json::json!({"value": 50, "version": "1.2"})));
     let second = node.send("POST", "/kv/account-1/add", &[], b"{\"by\":-8}").await;
-    assert_eq!(second.json(), serde_json::json!({"value": 42, "version": 2}));
+    assert_eq!(second.json(), serde_json::json!({"value": 42, "version": "1.3"}));
     assert_eq!(node.get("/kv/account-1").await.body, b"42");
 }
 
@@ -129,7 +129,7 @@ async fn keys_and_values_have_limits() {
     assert_eq!(node.put("/kv/large", &large).await.status, 204);
     assert_eq!(node.get("/kv/large").await.body, large);
     node.put("/kv/large", &vec![7; (1 << 20) + 1]).await.assert_problem(413, "too_large", "1048576 bytes");
-    assert_eq!(node.get("/kv/large").await.header("etag"), "\"2\"");
+    assert_eq!(node.get("/kv/large").await.header("etag"), "\"1.3\"");
 }
 
 #[tokio::test]
@@ -142,15 +142,15 @@ async fn a_list_is_ordered_bounded_and_goes_on() {
     let first = node.get("/kv?prefix=b%2F&limit=2").await.json();
     let expected = serde_json::json!({
         "records": [
-            {"key": "b/1", "version": 3, "value": "b%2F1"},
-            {"key": "b/2", "version": 1, "value": "b%2F2"},
+            {"key": "b/1", "version": "1.4", "value": "b%2F1"},
+            {"key": "b/2", "version": "1.2", "value": "b%2F2"},
         ],
         "more": true,
     });
     assert_eq!(first, expected);
     let rest = node.get("/kv?prefix=b/&limit=2&after=b/2").await.json();
     let expected =
-        serde_json::json!({"records": [{"key": "b/3", "version": 6, "value_hex": "ff00"}], "more": false});
+        serde_json::json!({"records": [{"key": "b/3", "version": "1.7", "value_hex": "ff00"}], "more": false});
     assert_eq!(rest, expected);
     assert_eq!(node.get("/kv").await.json()["records"].as_array().unwrap().len(), 5);
     node.get("/kv?limit=1001").await.assert_problem(400, "bad_query", "from 1 to 1000");
@@ -175,10 +175,11 @@ async fn the_node_tells_about_itself() {
     let mut status = node.get("/status").await.json();
     let incarnation = status.as_object_mut().unwrap().remove("incarnation").unwrap();
     assert_eq!(incarnation.as_str().unwrap().len(), 36);
+    assert_eq!(status.as_object_mut().unwrap().remove("cluster").unwrap().as_str().unwrap().len(), 36);
     let expected = serde_json::json!({
         "id": "db-1", "role": "primary", "term": 1, "primary": "db-1", "mode": "single",
-        "last_index": 1, "committed_index": 1, "applied_index": 1, "replicas": [],
-        "keys": 1, "syncs": 1, "writes": 1,
+        "last_index": 2, "committed_index": 2, "applied_index": 2, "replicas": [],
+        "keys": 1, "syncs": 2, "writes": 1, "discarded": 0,
     });
     assert_eq!(status, expected);
     assert_eq!(node.get("/healthz").await.json(), serde_json::json!({"status": "ok"}));

@@ -8,7 +8,8 @@
 //! acknowledged: in the end the account holds the number of deposits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -65,7 +66,7 @@ impl Process {
 
     fn wait_until_ready(&mut self) {
         let limit = Instant::now() + Duration::from_secs(20);
-        while std::net::TcpStream::connect(self.address).is_err() {
+        while !is_ready(self.address) {
             assert_eq!(self.child.try_wait().unwrap(), None, "the node does not start any more");
             assert!(Instant::now() < limit, "the node takes too long to start");
             std::thread::sleep(Duration::from_millis(2));
@@ -77,6 +78,14 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// It says that it is fit to serve.
+fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: db\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
 }
 
 impl Drop for Process {

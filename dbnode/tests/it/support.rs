@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Nothing here takes so long.
@@ -41,6 +41,8 @@ pub fn config(data: &Path) -> Config {
     Config {
         id: "db-1".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
+        cluster: None,
         data: data.to_owned(),
         query_cost: Duration::ZERO,
         reads: Reads::FromMemory,
@@ -57,14 +59,22 @@ impl TestNode {
 
     pub async fn on(data: TempDir) -> Self {
         let server = start(config(data.path()), Machine::unlimited(), Network::tcp(), Vitals::new("dbnode"));
-        Self::run(server.await.unwrap(), data, CancellationToken::new())
+        Self::run(server.await.unwrap(), data, CancellationToken::new()).await
     }
 
-    pub fn run(server: Server, data: TempDir, stop: CancellationToken) -> Self {
+    /// Runs it, and waits until it serves.
+    pub async fn run(server: Server, data: TempDir, stop: CancellationToken) -> Self {
         let address = server.address();
         let stopping = stop.clone();
         let running = tokio::spawn(async move { server.run(stopping).await.unwrap() });
-        Self { address, stop, running, data }
+        let node = Self { address, stop, running, data };
+        let ready = async {
+            while node.get("/healthz").await.status != 200 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LIMIT, ready).await.expect("it is ready in time");
+        node
     }
 
     /// Stops it as SIGTERM does, and starts it again.

@@ -1,38 +1,45 @@
 //! A real directory, closed and opened again; with what crashes and damage do to it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::database::Database;
-use super::{OpenError, Sqlite, open};
-use crate::replication::entry::{Change, Entry, Payload, Request};
+use super::{Disk, OpenError, open};
+use crate::replication::disk::{Ballot, Batch, Recovered};
+use crate::replication::entry::{Change, Entry, Payload, Request, Write};
 use crate::replication::key::Key;
+use crate::replication::snapshot::Cursor;
 use crate::replication::state::State;
-use crate::storage::{Failure, Recovered, Storage};
+use crate::storage::Storage;
 
 fn put(index: u64, key: &str, value: &str) -> Entry {
     let change = Change::Put { value: Bytes::from(value.to_owned()), page: index - 1 };
-    Entry { index, term: 1, payload: Payload { key: Key::new(key).unwrap(), change, request: None } }
+    let write = Write { key: Key::new(key).unwrap(), change, request: None };
+    Entry { index, term: 1, payload: Payload::Write(write) }
 }
 
 fn some_entries(count: u64) -> Vec<Entry> {
     (1..=count).map(|index| put(index, &format!("key-{index}"), "some value or other")).collect()
 }
 
+fn batch(entries: Vec<Entry>) -> Batch {
+    Batch { entries, ..Batch::default() }
+}
+
 /// A directory with these entries, closed.
 async fn directory_with(entries: Vec<Entry>) -> TempDir {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
-    storage.append(entries).await.unwrap();
+    storage.persist(batch(entries)).await.unwrap();
     storage.close().await;
     directory
 }
 
-async fn reopen(directory: &Path) -> (Sqlite, State) {
+async fn reopen(directory: &Path) -> (Disk, State) {
     let (storage, recovered) = open(directory, "db-1", None).await.unwrap();
     (storage, state(recovered))
 }
@@ -62,26 +69,7 @@ async fn refusal(directory: &Path, id: &str) -> String {
 async fn what_was_appended_is_there_when_it_is_opened_again() {
     let directory = directory_with(some_entries(3)).await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
-    assert_eq!(recovered, Recovered { snapshot: State::default(), entries: some_entries(3) });
-}
-
-#[tokio::test]
-async fn a_batch_without_room_leaves_nothing_behind_and_there_may_be_room_later() {
-    let directory = TempDir::new().unwrap();
-    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
-    storage.append(some_entries(1)).await.unwrap();
-    let limit = async |pages: &'static str| {
-        let mut log = storage.log.lock().await;
-        sqlx::query(pages).execute(&mut log.database().connection).await.unwrap();
-    };
-    limit("PRAGMA max_page_count = 8").await;
-    let large = || (2..200).map(|index| put(index, "key", &"some value".repeat(100))).collect::<Vec<_>>();
-    assert!(matches!(storage.append(large()).await, Err(Failure::Full)));
-    limit("PRAGMA max_page_count = 1000000").await;
-    storage.append(vec![put(2, "other", "value")]).await.unwrap();
-    storage.close().await;
-    let (_, state) = reopen(directory.path()).await;
-    assert_eq!((state.applied(), state.len()), (2, 2));
+    assert_eq!(recovered, Recovered { entries: some_entries(3), ..Recovered::default() });
 }
 
 #[tokio::test]
@@ -101,30 +89,120 @@ async fn another_nodes_directory_is_refused() {
 #[tokio::test]
 async fn a_newer_format_is_refused() {
     let directory = directory_with(some_entries(1)).await;
-    let mut log = Database::open(directory.path().join("log.db")).await.unwrap();
-    let newer = serde_json::json!({ "format": 2, "owner": { "node": "db-1" } });
-    super::about::write(&mut log.connection, &newer).await.unwrap();
-    log.close().await;
+    let mut snapshot = Database::open(directory.path().join("snapshot.db")).await.unwrap();
+    let newer = serde_json::json!({ "format": 3, "owner": { "node": "db-1" } });
+    super::about::write(&mut snapshot.connection, &newer).await.unwrap();
+    snapshot.close().await;
     let refusal = refusal(directory.path(), "db-1").await;
-    assert!(refusal.contains("has format 2"), "{refusal}");
+    assert!(refusal.contains("has format 3"), "{refusal}");
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_an_entry_is_refused_and_nothing_is_changed() {
-    let directory = directory_with(some_entries(100)).await;
-    let path = directory.path().join("log.db");
-    damage(&path, "some value");
-    let before = fs::read(&path).unwrap();
-    let refusal = refusal(directory.path(), "db-1").await;
-    assert!(refusal.contains("log.db is damaged"), "{refusal}");
-    assert_eq!(before, fs::read(&path).unwrap());
+async fn every_flipped_bit_before_the_last_batch_is_refused_and_nothing_is_changed() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    for entry in some_entries(20) {
+        storage.persist(batch(vec![entry])).await.unwrap();
+    }
+    storage.close().await;
+    let path = segment(directory.path());
+    let whole = fs::read(&path).unwrap();
+    // The last batch takes 64 bytes; damage to it looks like a crash.
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for place in (0..end - 128).step_by(41) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1 << (place % 8);
+        fs::write(&path, &bytes).unwrap();
+        match open(directory.path(), "db-1", None).await {
+            // The bytes that fill a record up to a multiple of eight mean nothing.
+            Ok((storage, recovered)) => {
+                storage.close().await;
+                assert_eq!((whole[place], recovered.entries), (0, some_entries(20)), "byte {place}");
+            }
+            Err(error) => {
+                assert!(matches!(error, OpenError::Damaged { .. }), "byte {place}: {error}");
+                assert_eq!(bytes, fs::read(&path).unwrap());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ballot_a_cut_and_what_came_after_it_are_there_again() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let ballot = Ballot { term: 7, voted_for: Some("db-2".into()) };
+    storage.persist(Batch { ballot: Some(ballot.clone()), committed: 2, ..batch(some_entries(5)) }).await.unwrap();
+    let cut_off = some_entries(5).split_off(3);
+    let entry = Entry { term: 7, ..put(4, "other", "value") };
+    let cut = Batch { cut_after: Some(3), cut_off, entries: vec![entry.clone()], ..Batch::default() };
+    storage.persist(cut).await.unwrap();
+    storage.close().await;
+    let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    let entries: Vec<_> = some_entries(3).into_iter().chain([entry]).collect();
+    assert_eq!(recovered, Recovered { ballot, snapshot: State::default(), entries, committed: 2, discarded: 2 });
+    let aside = fs::read_to_string(directory.path().join("discarded.jsonl")).unwrap();
+    assert_eq!(aside.lines().count(), 2);
+    assert!(aside.contains("\"key\":\"key-4\""), "{aside}");
+}
+
+#[tokio::test]
+async fn a_long_log_goes_on_in_further_segments_and_old_ones_are_let_go() {
+    let directory = TempDir::new().unwrap();
+    let (mut storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let large = "x".repeat(1 << 20);
+    let entries: Vec<_> = (1..=20).map(|index| put(index, "key", &large)).collect();
+    for entry in &entries {
+        storage.persist(batch(vec![entry.clone()])).await.unwrap();
+    }
+    assert_eq!(segments(directory.path()), 3);
+    storage.close().await;
+    let recovered;
+    (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!(recovered.entries, entries);
+    storage.fold(entries[..15].to_vec()).await.unwrap();
+    assert_eq!(segments(directory.path()), 1);
+    storage.close().await;
+    let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!((recovered.snapshot.applied(), recovered.entries.len()), (15, 5));
+}
+
+#[tokio::test]
+async fn a_snapshot_from_elsewhere_takes_the_place_of_everything() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let ballot = Ballot { term: 3, voted_for: None };
+    storage.persist(Batch { ballot: Some(ballot.clone()), ..batch(some_entries(9)) }).await.unwrap();
+    let mut elsewhere = State::default();
+    (1..=30).for_each(|index| elsewhere.apply(&put(index, &format!("other-{index}"), "value")));
+    storage.install(elsewhere.clone().into()).await.unwrap();
+    storage.persist(batch(vec![put(31, "last", "value")])).await.unwrap();
+    let mut chunk = storage.read_snapshot(Cursor::START).await.unwrap();
+    assert_eq!(chunk.records.len(), 30);
+    while let Some(next) = chunk.next {
+        chunk = storage.read_snapshot(next).await.unwrap();
+    }
+    storage.close().await;
+    let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!((recovered.snapshot, recovered.entries.len()), (elsewhere, 1));
+    assert_eq!(recovered.ballot, ballot);
+}
+
+/// The one segment of a log.
+fn segment(data: &Path) -> PathBuf {
+    data.join("log/00000000000000000001.log")
+}
+
+fn segments(data: &Path) -> usize {
+    let names = fs::read_dir(data.join("log")).unwrap().map(|file| file.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().ends_with(".log")).count()
 }
 
 #[tokio::test]
 async fn a_flipped_bit_in_a_record_is_refused() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
-    storage.append(some_entries(100)).await.unwrap();
+    storage.persist(batch(some_entries(100))).await.unwrap();
     storage.fold(some_entries(100)).await.unwrap();
     storage.close().await;
     damage(&directory.path().join("snapshot.db"), "some value");
@@ -133,13 +211,15 @@ async fn a_flipped_bit_in_a_record_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_or_is_gone_is_refused() {
-    for (name, other) in [("log.db", "snapshot"), ("snapshot.db", "log")] {
+async fn a_file_that_is_not_ours_or_is_gone_is_refused() {
+    let files = |data: &Path| [(segment(data), "snapshot"), (data.join("snapshot.db"), "log")];
+    for which in 0..2 {
         let directory = directory_with(some_entries(1)).await;
-        fs::write(directory.path().join(name), "this is no database, and long enough to see it").unwrap();
-        let no_database = refusal(directory.path(), "db-1").await;
-        assert!(no_database.contains("is damaged"), "{no_database}");
-        fs::remove_file(directory.path().join(name)).unwrap();
+        let (path, other) = &files(directory.path())[which];
+        fs::write(path, "this is not what was written here, and long enough to see it").unwrap();
+        let not_ours = refusal(directory.path(), "db-1").await;
+        assert!(not_ours.contains("is damaged"), "{not_ours}");
+        fs::remove_file(path).unwrap();
         let gone = refusal(directory.path(), "db-1").await;
         assert!(gone.contains(&format!("it is gone, and the {other} is not")), "{gone}");
     }
@@ -148,26 +228,16 @@ async fn a_file_that_is_no_database_or_is_gone_is_refused() {
 #[tokio::test]
 async fn files_of_two_directories_do_not_go_together() {
     let (one, other) = (directory_with(some_entries(1)).await, directory_with(some_entries(1)).await);
-    fs::copy(one.path().join("log.db"), other.path().join("log.db")).unwrap();
+    fs::copy(segment(one.path()), segment(other.path())).unwrap();
     let refusal = refusal(other.path(), "db-1").await;
     assert!(refusal.contains("not made together"), "{refusal}");
-}
-
-#[tokio::test]
-async fn entries_missing_in_the_middle_are_noticed() {
-    let directory = directory_with(some_entries(9)).await;
-    let mut log = Database::open(directory.path().join("log.db")).await.unwrap();
-    sqlx::query("DELETE FROM log WHERE idx = 5").execute(&mut log.connection).await.unwrap();
-    log.close().await;
-    let refusal = refusal(directory.path(), "db-1").await;
-    assert!(refusal.contains("entry 6 follows entry 4"), "{refusal}");
 }
 
 #[tokio::test]
 async fn a_fold_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
-    storage.append(some_entries(10)).await.unwrap();
+    storage.persist(batch(some_entries(10))).await.unwrap();
     storage.snapshot.lock().await.fold(&some_entries(6)).await.unwrap();
     storage.close().await;
     let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
@@ -188,7 +258,7 @@ async fn an_import_happens_at_the_first_start_only() {
     let (storage, recovered) = open(&data, "db-1", Some(&file)).await.unwrap();
     assert_eq!(recovered.snapshot.len(), 2);
     assert_eq!((recovered.snapshot.applied(), recovered.snapshot.pages()), (2, 2));
-    storage.append(vec![put(3, "c", "3")]).await.unwrap();
+    storage.persist(batch(vec![put(3, "c", "3")])).await.unwrap();
     storage.close().await;
     fs::write(&file, "no longer what it was").unwrap();
     let (_, recovered) = open(&data, "db-1", Some(&file)).await.unwrap();
@@ -208,50 +278,24 @@ async fn an_import_that_failed_is_begun_again() {
     assert_eq!(recovered.snapshot.len(), 1);
 }
 
-/// The write-ahead log as a crash leaves it: copied while the database is open.
-async fn crashed_with(batches: u64) -> TempDir {
-    let directory = TempDir::new().unwrap();
+#[tokio::test]
+async fn a_batch_cut_short_by_a_crash_is_as_if_it_never_was() {
+    let directory = directory_with(some_entries(3)).await;
+    let path = segment(directory.path());
+    let whole = fs::read(&path).unwrap();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
-    for index in 1..=batches {
-        storage.append(vec![put(index, &format!("key-{index}"), &"some value".repeat(50))]).await.unwrap();
-    }
-    let copy = TempDir::new().unwrap();
-    for file in fs::read_dir(directory.path()).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-    }
-    copy
-}
-
-#[tokio::test]
-async fn what_was_appended_before_a_crash_is_there() {
-    let (_, state) = reopen(crashed_with(20).await.path()).await;
-    assert_eq!(state.len(), 20);
-}
-
-#[tokio::test]
-async fn a_batch_cut_off_by_a_crash_is_as_if_it_never_was() {
-    let directory = crashed_with(20).await;
-    let wal = directory.path().join("log.db-wal");
-    let bytes = fs::read(&wal).unwrap();
-    fs::write(&wal, &bytes[..bytes.len() - 100]).unwrap();
-    let (_, state) = reopen(directory.path()).await;
-    assert_eq!(state.len(), 19);
-}
-
-#[tokio::test]
-async fn a_flipped_bit_before_later_batches_is_refused_in_the_write_ahead_log_too() {
-    let directory = crashed_with(20).await;
-    let wal = directory.path().join("log.db-wal");
-    let whole = fs::read(&wal).unwrap();
-    // A batch takes up to three pages here; damage to the last one looks like a crash.
-    let last_batch = whole.len() - 3 * (24 + 4096);
-    for place in (0..last_batch).step_by(97) {
-        let mut bytes = whole.clone();
-        bytes[place] ^= 1 << (place % 8);
-        fs::write(&wal, bytes).unwrap();
-        let opened = open(directory.path(), "db-1", None).await;
-        assert!(matches!(opened, Err(OpenError::Damaged { .. })), "byte {place} was changed: {opened:?}");
+    storage.persist(batch(vec![put(4, "torn", &"some value".repeat(500))])).await.unwrap();
+    storage.close().await;
+    let with_it = fs::read(&path).unwrap();
+    for torn_at in (end + 8..end + 5_000).step_by(613) {
+        let mut bytes = with_it.clone();
+        bytes[torn_at..].fill(0);
+        fs::write(&path, bytes).unwrap();
+        let (storage, found) = reopen(directory.path()).await;
+        assert_eq!(found.len(), 3, "torn at byte {torn_at}");
+        storage.close().await;
+        assert!(fs::read(&path).unwrap() == whole, "nothing of it is left");
     }
 }
 
@@ -293,7 +337,7 @@ async fn follow(acts: Vec<Act>) {
                 let entry = next_entry(&expected, key, value, named);
                 expected.apply(&entry);
                 log.push(entry.clone());
-                storage.append(vec![entry]).await.unwrap();
+                storage.persist(batch(vec![entry])).await.unwrap();
             }
             Act::Fold { keep } => {
                 let folded: Vec<_> = log.drain(..log.len().saturating_sub(keep)).collect();
@@ -318,5 +362,5 @@ fn next_entry(state: &State, key: u8, value: Option<u8>, named: bool) -> Entry {
     let change = value.map_or(Change::Delete, |value| Change::Put { value: vec![value].into(), page });
     let sum = value.map(i64::from);
     let request = named.then(|| Request { id: format!("r-{index}").into(), fingerprint: index << 40, sum });
-    Entry { index, term: 1, payload: Payload { key, change, request } }
+    Entry { index, term: 1, payload: Payload::Write(Write { key, change, request }) }
 }

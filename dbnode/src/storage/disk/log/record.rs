@@ -71,26 +71,26 @@ pub(super) fn encode(segment: u64, offset: usize, says: &impl Serialize) -> Vec<
 
 /// What stands at an offset of a segment.
 pub(super) fn read(segment: u64, bytes: &[u8], offset: usize) -> Found<'_> {
-    let Some(head) = bytes.get(offset..offset + HEAD) else { return Found::End };
-    let [length, said] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
-    if length == 0 && said == 0 {
-        let rest_is_zero = bytes[offset..].iter().all(|byte| *byte == 0);
-        return if rest_is_zero { Found::End } else { Found::Broken };
-    }
-    let from = offset + HEAD;
-    let Some(body) = from.checked_add(length as usize).and_then(|to| bytes.get(from..to)) else {
-        return Found::Broken;
-    };
-    match checksum(segment, offset, body) == said {
-        true => Found::Record(body, (from + body.len()).next_multiple_of(ALIGNMENT)),
-        false => Found::Broken,
+    match record_at(segment, bytes, offset) {
+        Some(body) => Found::Record(body, (offset + HEAD + body.len()).next_multiple_of(ALIGNMENT)),
+        None if bytes[offset.min(bytes.len())..].iter().all(|byte| *byte == 0) => Found::End,
+        None => Found::Broken,
     }
 }
 
 /// True when a whole record stands somewhere after an offset.
 pub(super) fn any_after(segment: u64, bytes: &[u8], offset: usize) -> bool {
     let mut offsets = (offset + ALIGNMENT..bytes.len()).step_by(ALIGNMENT);
-    offsets.any(|offset| matches!(read(segment, bytes, offset), Found::Record(..)))
+    offsets.any(|offset| record_at(segment, bytes, offset).is_some())
+}
+
+/// The record at an offset, when there is one and it is as it was written.
+fn record_at(segment: u64, bytes: &[u8], offset: usize) -> Option<&[u8]> {
+    let head = bytes.get(offset..offset + HEAD)?;
+    let [length, said] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+    let from = offset + HEAD;
+    let body = bytes.get(from..from.checked_add(length as usize)?)?;
+    (length > 0 && checksum(segment, offset, body) == said).then_some(body)
 }
 
 fn checksum(segment: u64, offset: usize, body: &[u8]) -> u32 {
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!((postcard::from_bytes(body), next), (Ok("first"), second));
         let Found::Record(_, end) = read(7, &bytes, second) else { panic!() };
         assert_eq!(read(7, &bytes, end), Found::End);
-        assert_eq!(read(7, &bytes, bytes.len()), Found::End);
+        assert_eq!(read(7, &bytes, bytes.len()), Found::End, "a full segment");
     }
 
     #[test]

@@ -60,11 +60,10 @@ pub(super) fn read(directory: &Path, incarnation: Uuid, first: u64) -> Result<Re
         let bytes = fs::read(&path).map_err(failed)?;
         let next = read_head(number, &bytes, incarnation, &path, &mut read.replay)?;
         let (end, ending) = read_bodies(number, &bytes, next, &mut read.replay).map_err(damaged)?;
-        let cut_short = Some(number) == last && !record::any_after(number, &bytes, end);
-        if ending == Ending::Broken && !cut_short {
-            return Err(damaged(format!("the record at byte {end} is not as it was written")));
-        }
         if ending == Ending::Broken {
+            if Some(number) != last || record::any_after(number, &bytes, end) {
+                return Err(damaged(format!("the record at byte {end} is not as it was written")));
+            }
             tracing::info!(path = %path.display(), byte = end, "a batch that a crash cut short is left out");
         }
         read.segments.push_back(Segment { number, last_index: read.replay.last_index() });
