@@ -64,9 +64,7 @@ impl From<Refusal> for Problem {
             Refusal::Overflow => (StatusCode::UNPROCESSABLE_ENTITY, "overflow"),
             Refusal::RequestIdReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Refusal::OutcomeUnknown => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
-            Refusal::DiskFull | Refusal::Overloaded | Refusal::Stopped => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not_written")
-            }
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "not_written"),
         };
         let problem = Self::new(status, error, refusal.to_string());
         match status {

@@ -54,8 +54,8 @@ impl Api {
     pub(super) fn health(&self) -> Answer {
         let (status, says) = match self.node.inspect(|core| core.role()) {
             Role::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped"),
-            Role::Primary if !self.vitals.is_fit() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-            Role::Primary => (StatusCode::OK, "ok"),
+            _ if !self.vitals.is_fit() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            _ => (StatusCode::OK, "ok"),
         };
         json(status, &serde_json::json!({ "status": says }))
     }

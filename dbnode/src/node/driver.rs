@@ -52,6 +52,7 @@ enum Event {
     /// Clients want something written.
     Asked(Vec<Asked>),
     /// The batch up to this entry was given to the disk.
+    #[allow(dead_code)]
     Persisted(u64, Result<(), Failure>),
     /// The entries up to this one were given to the snapshot.
     Folded(u64, Result<(), Failure>),
@@ -113,10 +114,10 @@ impl<S: Storage> Driver<S> {
                     let inputs = asked.into_iter().map(|asked| self.admit(asked)).collect();
                     self.step(inputs);
                 }
-                Event::Persisted(up_to, Ok(())) => {
+                Event::Persisted(_, Ok(())) => {
                     self.metrics.syncs.inc();
                     self.say_room(Room::Enough);
-                    self.step(vec![Input::Persisted { up_to }]);
+                    self.step(vec![Input::Persisted]);
                 }
                 Event::Persisted(_, Err(Failure::Full)) => {
                     self.say_room(Room::None);
@@ -190,7 +191,8 @@ impl<S: Storage> Driver<S> {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Persist(entries) => {
+            Effect::Persist(batch) => {
+                let entries = batch.entries;
                 let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
                 let up_to = entries.last().map_or(0, |entry| entry.index);
                 self.persisting = Some(Box::pin(async move {
@@ -210,6 +212,8 @@ impl<S: Storage> Driver<S> {
             Effect::Reject { ticket, refusal } => self.answer(ticket, Err(refusal)),
             // The loop ends with the event that led to it.
             Effect::Halt => {}
+            // There are no other nodes.
+            _ => {}
         }
     }
 

@@ -16,6 +16,8 @@
 
 /// From what a client wants to what the log will say ◇.
 pub mod decide;
+/// What goes to the disk, and what is found there ◇.
+pub mod disk;
 /// When a write is durable enough to be acknowledged ◇.
 pub mod durability;
 /// What the core wants done ◇.
@@ -28,10 +30,16 @@ pub mod input;
 pub mod key;
 /// The newest part of the log ◇.
 pub mod log;
+/// Who belongs to the cluster ◇.
+pub mod member;
+/// What nodes say to each other ◇.
+pub mod message;
 /// The writes that had a name ◇.
 pub mod requests;
 /// What a node may do ◇.
 pub mod role;
+/// A snapshot on its way ◇.
+pub mod snapshot;
 /// The records, as of the last entry applied ◇.
 pub mod state;
 /// The state as it will be ◇.
@@ -45,17 +53,15 @@ mod tests;
 use std::time::Duration;
 
 use decide::{Decision, decide};
-use durability::{Disks, durable};
+use disk::Batch;
 use effect::{Effect, Refusal, Written};
-use entry::Entry;
+use entry::{Entry, Payload};
 use input::{Input, Moment, Ticket, Write};
 use log::Log;
 use role::Role;
 use state::State;
 use upcoming::Upcoming;
 use waiting::{Waiter, Waiting};
-
-use crate::version::Version;
 
 /// What the core is bound by.
 #[derive(Debug, Clone)]
@@ -118,14 +124,14 @@ pub struct Core {
 impl Core {
     /// A node as it was found on disk: a snapshot, and the log that follows it.
     pub fn new(snapshot: State, entries: Vec<Entry>, limits: Limits) -> Self {
-        let folded = snapshot.applied();
+        let folded = snapshot.place();
         let mut state = snapshot;
         for entry in &entries {
             state.apply(entry);
         }
         Self {
             role: Role::Primary,
-            term: state.term().max(1),
+            term: state.place().term.max(1),
             log: Log::recovered(folded, entries),
             state,
             upcoming: Upcoming::default(),
@@ -140,7 +146,7 @@ impl Core {
         let mut effects = Vec::new();
         match input {
             Input::ClientWrites { ticket, write } => self.take(now, ticket, write, &mut effects),
-            Input::Persisted { up_to } => self.log.persisted_up_to(up_to),
+            Input::Persisted => self.log.persisted_batch(),
             Input::DiskFull => self.take_back(&mut effects),
             Input::DiskFailed => self.stop(&mut effects),
             Input::Folded { up_to } => {
@@ -148,10 +154,13 @@ impl Core {
                 self.folding = Folding::NotBefore(now);
             }
             Input::NotFolded => self.folding = Folding::NotBefore(Moment(now.0 + FOLDING_RESTS)),
+            Input::ClientReads { ticket } => effects.push(Effect::Look { ticket }),
             Input::TimePassed => {
                 self.waiting.expire(now, &mut effects);
                 self.fold(now, &mut effects);
             }
+            // There are no other nodes.
+            _ => {}
         }
         self.proceed(&mut effects);
         effects
@@ -179,7 +188,7 @@ impl Core {
 
     /// The last entry that is safe.
     pub fn committed_index(&self) -> u64 {
-        durable(Disks { own: self.log.persisted() })
+        self.log.persisted()
     }
 
     fn take(&mut self, now: Moment, ticket: Ticket, write: Write, effects: &mut Vec<Effect>) {
@@ -188,10 +197,10 @@ impl Core {
             return;
         }
         let answer = match decide(write, &self.state, &self.upcoming) {
-            Decision::Append { payload, sum } => {
-                let entry = self.log.append(self.term, payload);
+            Decision::Append { write, sum } => {
+                let entry = self.log.append(self.term, Payload::Write(write));
                 self.upcoming.add(entry);
-                Ok(Written { version: Version(entry.index), sum })
+                Ok(Written { version: entry.version(), sum })
             }
             Decision::Repeated(written) => Ok(written),
             Decision::Refuse(refusal) => Err(refusal),
@@ -208,7 +217,7 @@ impl Core {
             Role::Primary if log_bytes > self.limits.log_bytes * LOG_BYTES_FACTOR_MAX => {
                 Some(Refusal::Overloaded)
             }
-            Role::Primary => None,
+            _ => None,
         }
     }
 
@@ -218,8 +227,9 @@ impl Core {
         if self.role == Role::Stopped {
             return;
         }
-        if let Some(batch) = self.log.next_batch(self.limits.batch_entries, self.limits.batch_bytes) {
-            effects.push(Effect::Persist(batch));
+        if self.log.has_batch() && !self.log.is_persisting() {
+            let entries = self.log.begin_batch(self.limits.batch_entries, self.limits.batch_bytes).entries;
+            effects.push(Effect::Persist(Batch { entries, ..Batch::default() }));
         }
         let committed = self.committed_index();
         while self.state.applied() < committed {
@@ -233,14 +243,15 @@ impl Core {
     /// The batch is not on disk, so nothing that came after it may stay: it was judged by a state
     /// that never came to be.
     fn take_back(&mut self, effects: &mut Vec<Effect>) {
-        self.log.drop_unpersisted();
+        self.log.not_persisted();
+        self.log.cut_after(self.log.persisted());
         self.upcoming.clear();
-        self.waiting.reject_all(Refusal::DiskFull, effects);
+        self.waiting.reject_all(&Refusal::DiskFull, effects);
     }
 
     fn stop(&mut self, effects: &mut Vec<Effect>) {
         self.role = Role::Stopped;
-        self.waiting.reject_all(Refusal::OutcomeUnknown, effects);
+        self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
         effects.push(Effect::Halt);
     }
 

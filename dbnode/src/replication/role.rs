@@ -12,13 +12,7 @@
 
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
-
-use super::following::Following;
-use super::lead::Lead;
-use super::member::Name;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,36 +26,4 @@ pub enum Role {
     Candidate,
     /// Takes nothing any more: a disk that failed once is not asked again.
     Stopped,
-}
-
-/// What a node is, with all that goes with it.
-#[derive(Debug)]
-pub(super) enum Standing {
-    /// See [`Role::Primary`].
-    Primary(Box<Lead>),
-    /// See [`Role::Replica`].
-    Replica(Following),
-    /// Asks who would vote for it, without disturbing anybody.
-    PreCandidate {
-        /// Those who would.
-        would: BTreeSet<Name>,
-    },
-    /// Asks for votes.
-    Candidate {
-        /// Those who gave theirs.
-        votes: BTreeSet<Name>,
-    },
-    /// See [`Role::Stopped`].
-    Stopped,
-}
-
-impl Standing {
-    pub(super) fn role(&self) -> Role {
-        match self {
-            Self::Primary(_) => Role::Primary,
-            Self::Replica(_) => Role::Replica,
-            Self::PreCandidate { .. } | Self::Candidate { .. } => Role::Candidate,
-            Self::Stopped => Role::Stopped,
-        }
-    }
 }

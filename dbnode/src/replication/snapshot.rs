@@ -92,11 +92,8 @@ impl Arriving {
 
 /// A piece of a state in memory.
 pub fn chunk_of(state: &State, from: &Cursor) -> Chunk {
-    let about = AboutSnapshot {
-        place: state.place(),
-        pages: state.pages(),
-        membership: state.membership().cloned(),
-    };
+    let about =
+        AboutSnapshot { place: state.place(), pages: state.pages(), membership: state.membership().cloned() };
     let mut chunk = Chunk { about, records: Vec::new(), requests: Vec::new(), next: None };
     let mut bytes = 0;
     let mut requests_after = Version(0);

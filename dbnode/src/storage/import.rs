@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::replication::entry::{Change, Entry, Payload};
+use crate::replication::entry::{Change, Entry, Payload, Write};
 use crate::replication::key::Key;
 use crate::replication::state::State;
 
@@ -38,6 +38,6 @@ pub fn read(path: &Path) -> Result<State, String> {
 
 fn put(state: &mut State, key: Key, value: Bytes) {
     let page = state.get(key.as_str()).map_or(state.pages(), |record| record.page);
-    let payload = Payload { key, change: Change::Put { value, page }, request: None };
+    let payload = Payload::Write(Write { key, change: Change::Put { value, page }, request: None });
     state.apply(&Entry { index: state.applied() + 1, term: 0, payload });
 }

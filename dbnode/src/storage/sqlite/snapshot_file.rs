@@ -9,7 +9,7 @@ use super::about::{self, About};
 use super::database::Database;
 use super::error::OpenError;
 use super::tables::{self, TABLES};
-use crate::replication::entry::{Change, Entry};
+use crate::replication::entry::{Change, Entry, Place, Write};
 use crate::replication::key::Key;
 use crate::replication::state::State;
 
@@ -53,7 +53,7 @@ impl SnapshotFile {
 
     /// Makes the tables and fills them.
     pub(super) async fn create(&mut self, about: &About, state: &State) -> Result<(), OpenError> {
-        let (folded, term, pages) = (state.applied(), state.term(), state.pages());
+        let (folded, term, pages) = (state.applied(), state.place().term, state.pages());
         let about = AboutSnapshot { about: about.clone(), folded, term, pages };
         self.write_first(about, state).await.map_err(|error| self.database.error(error))
     }
@@ -77,7 +77,7 @@ impl SnapshotFile {
         let records = tables::read_records(&mut self.database).await?;
         let requests = tables::read_requests(&mut self.database).await?;
         let AboutSnapshot { folded, term, pages, .. } = *self.known();
-        Ok(State::recovered(records, requests, folded, term, pages))
+        Ok(State::recovered(records, requests, Place { term, index: folded }, pages, None))
     }
 
     fn known(&self) -> &AboutSnapshot {
@@ -90,8 +90,9 @@ impl SnapshotFile {
         let mut newest: BTreeMap<&Key, &Entry> = BTreeMap::new();
         let mut requests = Vec::new();
         for entry in entries {
-            newest.insert(&entry.payload.key, entry);
-            requests.extend(entry.payload.request.as_ref().map(|request| (entry.index, request)));
+            let Some(write) = entry.write() else { continue };
+            newest.insert(&write.key, entry);
+            requests.extend(write.request.as_ref().map(|request| (entry.version().0, request)));
         }
         let mut transaction = self.database.connection.begin_with("BEGIN IMMEDIATE").await?;
         tables::apply(&mut transaction, &newest).await?;
@@ -112,7 +113,7 @@ impl AboutSnapshot {
         let mut about = self.clone();
         for entry in entries {
             (about.folded, about.term) = (entry.index, entry.term);
-            if let Change::Put { page, .. } = entry.payload.change {
+            if let Some(Write { change: Change::Put { page, .. }, .. }) = entry.write() {
                 about.pages = about.pages.max(page + 1);
             }
         }

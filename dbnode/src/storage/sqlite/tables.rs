@@ -34,10 +34,11 @@ pub(super) async fn apply(
     let mut put = Vec::new();
     let mut deleted = Vec::new();
     for (key, entry) in newest {
-        match &entry.payload.change {
+        let Some(write) = entry.write() else { continue };
+        match &write.change {
             Change::Delete => deleted.push(key.as_str()),
             Change::Put { value, page } => {
-                put.push((*key, Record { value: value.clone(), version: Version(entry.index), page: *page }));
+                put.push((*key, Record { value: value.clone(), version: entry.version(), page: *page }));
             }
         }
     }
@@ -116,7 +117,7 @@ pub(super) async fn read_requests(database: &mut Database) -> Result<Requests, O
     let query = "SELECT idx, id, fingerprint, sum, checksum FROM requests ORDER BY idx";
     database
         .for_each_row(query, |row| {
-            request_from_row(row).map(|(index, request)| requests.remember(&request, index))
+            request_from_row(row).map(|(index, request)| requests.remember(&request, Version(index)))
         })
         .await?;
     Ok(requests)
