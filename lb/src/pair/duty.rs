@@ -125,6 +125,8 @@ pub struct Duty {
     /// When the next advert is due.
     advert_at: Instant,
     lease_until: Instant,
+    /// Until when an offer of the address may be an old one, that was made while this was away.
+    distrusts_until: Instant,
     /// When the other one was last heard standing by.
     partner_ready: Option<Instant>,
 }
@@ -140,6 +142,7 @@ impl Duty {
             until,
             advert_at: now,
             lease_until: now,
+            distrusts_until: now,
             partner_ready: None,
         }
     }
@@ -180,11 +183,11 @@ impl Duty {
     fn notice_absence(&mut self, now: Instant) -> Vec<Effect> {
         match self.role {
             Role::Active | Role::Yielding if now >= self.lease_until => {
-                self.stand_by(now);
+                self.return_to_standby(now);
                 vec![Effect::Release(Why::LeaseLost)]
             }
             Role::Standby | Role::Claiming | Role::Blocked if now >= self.seen + self.rules.lease() => {
-                self.stand_by(now);
+                self.return_to_standby(now);
                 vec![]
             }
             _ => vec![],
@@ -215,6 +218,7 @@ impl Duty {
         let is_stronger = (advert.priority, &advert.id) > (self.rules.priority, &self.rules.id);
         match (self.role, advert.saying) {
             (Role::Gone, _) | (_, Saying::Standby) => {}
+            (_, Saying::Yield | Saying::Gone) if now < self.distrusts_until => {}
             (Role::Standby | Role::Claiming | Role::Blocked, Saying::Active) => self.stand_by(now),
             (Role::Standby, Saying::Claim) => self.stand_by(now),
             (Role::Claiming, Saying::Claim) if is_stronger => self.stand_by(now),
@@ -266,6 +270,11 @@ impl Duty {
         self.until = now + self.rules.silence_max();
     }
 
+    fn return_to_standby(&mut self, now: Instant) {
+        self.stand_by(now);
+        self.distrusts_until = now + self.rules.advert;
+    }
+
     fn claim(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.role = Role::Claiming;
         self.until = now + self.rules.moment();
@@ -314,6 +323,8 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test needs some moment to begin with")]
+
     use super::*;
 
     const ADVERT: Duration = Duration::from_millis(200);
@@ -403,6 +414,17 @@ mod tests {
         let mut duty = duty(start);
         assert_eq!(duty.step(start + 100 * ADVERT, Input::Tick), [Effect::Say(Saying::Standby)]);
         assert_eq!(duty.role(), Role::Standby);
+    }
+
+    #[test]
+    fn an_offer_from_before_an_absence_is_not_taken_up() {
+        let start = Instant::now();
+        let mut duty = duty(start);
+        let back = start + 100 * ADVERT;
+        assert_eq!(duty.step(back, says(Saying::Gone, 90)), []);
+        assert_eq!(duty.step(back, says(Saying::Yield, 90)), []);
+        let later = duty.step(back + ADVERT, says(Saying::Yield, 90));
+        assert_eq!(later, [Effect::Take(Manner::HandedOver)], "it is made again");
     }
 
     #[test]

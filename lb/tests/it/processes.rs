@@ -31,10 +31,6 @@ impl Process {
         Self { admin, child }
     }
 
-    fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
@@ -71,13 +67,6 @@ impl Process {
         let events = self.try_get("/events?format=json").await;
         let events = events.as_array().cloned().unwrap_or_default();
         events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// Its resident memory, in bytes.
-    pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 }
 
