@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::admin_guard::Guard;
 use crate::choose::Policy;
 use crate::events::{Event, unix_ms};
+use crate::pair::Handle;
+use crate::pair::keeper::Partner;
 use crate::proxy::Fleet;
 use crate::upstream::table::{Report, Snapshot};
 use crate::upstream::{Address, AddressError, Upstream, WEIGHT_MAX, slow_start};
@@ -38,6 +41,8 @@ pub struct Admin {
     pub fleet: Fleet,
     /// Whose turn it is.
     pub policy: Arc<Policy>,
+    /// This balancer's part in its pair, when it is one of two.
+    pub pair: Option<Arc<Handle>>,
     /// How long an upstream that is removed may finish what it has.
     pub drain_timeout: Duration,
     /// Ends the streams of events.
@@ -50,6 +55,7 @@ pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard) -> Router {
         .route("/upstreams", get(list).post(add))
         .route("/upstreams/{name}", patch(change).delete(remove))
         .route("/policy", get(policy))
+        .route("/pair", get(pair))
         .route("/events", get(events))
         .with_state(admin)
         .merge(vitals.routes())
@@ -113,6 +119,28 @@ async fn policy(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "order": snapshot.pool.order_from(policy.turns_taken()).take(ORDER_MAX).collect::<Vec<_>>(),
         "panic": snapshot.panic,
     }))
+}
+
+async fn pair(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Problem> {
+    let Some(pair) = &admin.pair else {
+        return Err(problem(StatusCode::NOT_FOUND, "not_paired", "this balancer has no --pair-id"));
+    };
+    let status = pair.status();
+    let ms = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let partner = status.partner.map(|Partner { advert, heard }| {
+        json!({
+            "id": advert.id, "priority": advert.priority, "said": advert.saying, "heard_ms_ago": ms(heard),
+        })
+    });
+    Ok(Json(json!({
+        "id": pair.id,
+        "role": status.role,
+        "since_ms": ms(status.since),
+        "priority": pair.priority,
+        "takeover": pair.takeover,
+        "takeovers": pair.takeovers.load(Ordering::Relaxed),
+        "partner": partner,
+    })))
 }
 
 #[derive(Debug, Deserialize)]

@@ -84,6 +84,9 @@ async fn serve_requests(client: &Rc<Client>, stream: TcpStream) -> (TcpStream, E
         if client.watch.is_leaving() && !std::mem::replace(&mut leaving, true) {
             Pin::new(&mut connection).graceful_shutdown();
         }
+        if client.watch.is_cut() {
+            return Poll::Ready(End::Closed);
+        }
         if client.watch.is_expired() {
             match client.watch.phase() {
                 Phase::Head if !client.raw_head.borrow().is_empty() => return Poll::Ready(End::TooSlow),

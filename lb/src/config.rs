@@ -13,6 +13,7 @@ use machine::startup::StartupArgs;
 
 use crate::choose::PolicyName;
 use crate::choose::sticky::Key;
+use crate::pair::{PairArgs, PairConfig};
 use crate::tolerance::{Tolerance, ToleranceArgs};
 use crate::upstream::health::Rules;
 use crate::upstream::{Address, AddressError};
@@ -138,6 +139,10 @@ pub struct Args {
     #[command(flatten)]
     pub tolerance: ToleranceArgs,
 
+    /// Flags of a balancer that shares its address with another one.
+    #[command(flatten)]
+    pub pair: PairArgs,
+
     /// Flags that every part has.
     #[command(flatten)]
     pub startup: StartupArgs,
@@ -173,6 +178,8 @@ pub struct Config {
     pub limits: Limits,
     /// The admin interface.
     pub admin: AdminConfig,
+    /// How it shares its address with another balancer, if it does.
+    pub pair: Option<PairConfig>,
     /// Threads that pass requests on.
     pub threads: usize,
     /// From the moment the door is closed to the moment the last requests are cut.
@@ -272,6 +279,7 @@ impl Config {
             timeouts,
             limits,
             admin: admin(args.admin, args.admin_token_file)?,
+            pair: pair(args.pair, args.listen)?,
             threads: args.threads.map_or_else(cores, usize::from),
             drain_timeout: args.startup.drain_timeout.into(),
         })
@@ -299,18 +307,30 @@ fn sticky(policy: PolicyName, secret_file: Option<PathBuf>) -> Result<Option<Key
     let Some(path) = secret_file else {
         return Ok(Some(Key::new(&rand::random::<[u8; 32]>())));
     };
-    let secret = read("--sticky-secret-file", &path)?;
-    if secret.len() < SECRET_BYTES_MIN {
-        let name = path.display();
-        return Err(wrong(format!("--sticky-secret-file: {name} has fewer than {SECRET_BYTES_MIN} bytes")));
-    }
+    let secret = secret("--sticky-secret-file", &path).map_err(wrong)?;
     Ok(Some(Key::new(secret.as_bytes())))
 }
 
+fn pair(args: PairArgs, listen: SocketAddr) -> Result<Option<PairConfig>, clap::Error> {
+    let pair = PairConfig::check(args, secret).map_err(wrong)?;
+    if pair.is_some() && (listen.port() == 0 || listen.ip().is_unspecified()) {
+        return Err(wrong(format!("--listen: {listen} is not one address that two balancers can share")));
+    }
+    Ok(pair)
+}
+
+fn secret(flag: &str, path: &Path) -> Result<String, String> {
+    let secret = read(flag, path)?;
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(format!("{flag}: {} has fewer than {SECRET_BYTES_MIN} bytes", path.display()));
+    }
+    Ok(secret)
+}
+
 /// The text in a file, without the white space around it.
-fn read(flag: &str, path: &Path) -> Result<String, clap::Error> {
+fn read(flag: &str, path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| wrong(format!("{flag}: cannot read {}: {error}", path.display())))?;
+        .map_err(|error| format!("{flag}: cannot read {}: {error}", path.display()))?;
     Ok(text.trim().to_owned())
 }
 
@@ -323,7 +343,7 @@ fn admin(listen: SocketAddr, token_file: Option<PathBuf>) -> Result<AdminConfig,
             "--admin: {listen} can be reached by others; give --admin-token-file, or a loopback address"
         )));
     };
-    let token = read("--admin-token-file", &path)?;
+    let token = read("--admin-token-file", &path).map_err(wrong)?;
     if token.is_empty() {
         return Err(wrong(format!("--admin-token-file: {} is empty", path.display())));
     }
@@ -403,8 +423,28 @@ mod tests {
             (["--retries", "3"], "--retries"),
             (["--try-timeout", "0s"], "--try-timeout"),
             (["--panic-threshold", "101"], "--panic-threshold"),
+            (["--pair-id", "a"], "--pair-peer"),
         ] {
             let error = check(&flags).unwrap_err();
+            assert!(error.contains(named), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_pair_is_named_located_and_among_itself() {
+        let of = |more: &[&str]| check(&[&["--pair-id=a", "--pair-peer=127.0.0.1:2"], more].concat());
+        let pair = of(&["--pair-listen=127.0.0.1:1"]).unwrap().pair.unwrap();
+        assert_eq!((pair.rules.id.as_str(), pair.rules.priority), ("a", 100));
+        assert_eq!(pair.rules.advert, Duration::from_millis(200));
+        assert!(check(&[]).unwrap().pair.is_none());
+        for (flags, named) in [
+            (&["--pair-listen=0.0.0.0:1"][..], "--pair-secret-file"),
+            (&["--pair-listen=127.0.0.1:1", "--pair-advert=1ms"], "--pair-advert"),
+            (&["--pair-listen=127.0.0.1:1", "--pair-priority=255"], "--pair-priority"),
+            (&["--pair-listen=127.0.0.1:1", "--listen=0.0.0.0:80"], "--listen"),
+            (&["--pair-listen=127.0.0.1:1", "--vip-interface=a b"], "--vip-interface"),
+        ] {
+            let error = of(flags).unwrap_err();
             assert!(error.contains(named), "{flags:?}: {error}");
         }
     }

@@ -11,14 +11,14 @@ use tokio::sync::broadcast;
 /// Events that are kept; older ones are forgotten.
 const KEPT: usize = 1000;
 
-/// Something that happened to an upstream.
+/// Something that happened to an upstream, or to this balancer in its pair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// Its number; each is greater than the one before.
     pub seq: u64,
     /// When it happened, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// The upstream's name.
+    /// The upstream's name, or this balancer's.
     pub name: String,
     /// What happened.
     #[serde(flatten)]
@@ -27,9 +27,9 @@ pub struct Event {
     pub reason: String,
 }
 
-/// What can happen to an upstream.
+/// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Happening {
     /// It is known from now on.
     Added,
@@ -46,6 +46,12 @@ pub enum Happening {
     Draining,
     /// It is no longer known.
     Removed,
+    /// This balancer has the address that it shares with another one.
+    TookOver,
+    /// It has given that address up.
+    StoodDown,
+    /// It wants that address and cannot have it.
+    TakeoverBlocked,
 }
 
 /// Whose failures took an upstream out.
@@ -68,6 +74,9 @@ impl Happening {
             Self::Ejected { .. } => "ejected",
             Self::Draining => "draining",
             Self::Removed => "removed",
+            Self::TookOver => "took_over",
+            Self::StoodDown => "stood_down",
+            Self::TakeoverBlocked => "takeover_blocked",
         }
     }
 }
@@ -95,6 +104,10 @@ impl Events {
             Event { seq, unix_ms: unix_ms(SystemTime::now()), name: name.to_owned(), happening, reason };
         match happening {
             Happening::Ejected { .. } => tracing::warn!(upstream = name, reason = event.reason, "ejected"),
+            Happening::TakeoverBlocked => tracing::warn!(name, reason = event.reason, "cannot take over"),
+            Happening::TookOver | Happening::StoodDown => {
+                tracing::info!(name, reason = event.reason, "{}", happening.label());
+            }
             _ => tracing::info!(upstream = name, reason = event.reason, "{}", happening.label()),
         }
         if kept.len() == KEPT {

@@ -31,6 +31,8 @@ pub mod headers;
 pub mod listen;
 /// The counters as Prometheus reads them.
 pub mod metrics;
+/// Two balancers with one address between them.
+pub mod pair;
 /// The whole: threads, probers and admin interface, from start to drain.
 pub mod proxy;
 /// The balancer's own answers.

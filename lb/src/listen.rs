@@ -54,8 +54,14 @@ impl ListenError {
 /// Listens on an address with that many sockets. With port 0 all get the port that the system
 /// chose for the first.
 pub fn listen(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, ListenError> {
+    make_sure_nobody_listens(address).map_err(|source| ListenError::new(address, "--listen", source))?;
+    join(address, sockets)
+}
+
+/// Listens on an address that somebody else, who runs as the same user, may still listen on: he is
+/// about to stop.
+pub fn join(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, ListenError> {
     let error = |source| ListenError::new(address, "--listen", source);
-    make_sure_nobody_listens(address).map_err(error)?;
     let first = bind(address).map_err(error)?;
     let address = first.local_addr().map_err(error)?;
     let mut listeners = vec![first];

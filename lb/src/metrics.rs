@@ -10,6 +10,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::pair::Handle;
+use crate::pair::duty::Role;
 use crate::refusal::Refusal;
 use crate::upstream::table::{Report, State, Table};
 use crate::upstream::{Outcome, Upstream};
@@ -54,6 +56,8 @@ pub struct Metrics {
     pub refused: Arc<Refused>,
     /// Requests that were tried again.
     pub retried: Arc<Retried>,
+    /// This balancer's part in its pair.
+    pub pair: Option<Arc<Handle>>,
 }
 
 impl Collector for Metrics {
@@ -91,6 +95,14 @@ impl Collector for Metrics {
         for (name, help, count) in retried {
             let value = ConstCounter::new(count.load(Ordering::Relaxed));
             value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        if let Some(pair) = &self.pair {
+            let active = ConstGauge::new(i64::from(pair.status().role == Role::Active));
+            let help = "1 while this balancer answers on the address that it shares";
+            active.encode(encoder.encode_descriptor("pair_active", help, None, MetricType::Gauge)?)?;
+            let takeovers = ConstCounter::new(pair.takeovers.load(Ordering::Relaxed));
+            let help = "How often this balancer has taken the address that it shares";
+            takeovers.encode(encoder.encode_descriptor("takeovers", help, None, MetricType::Counter)?)?;
         }
         let panic = ConstGauge::new(i64::from(self.table.snapshot().panic));
         let help = "1 while upstreams are served against their checks, because too few are well";

@@ -9,7 +9,7 @@ use machine::serving::{self, Limits};
 use machine::vitals::Vitals;
 use rand::RngExt;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,10 +20,11 @@ use crate::config::{AdminConfig, Checks, Config};
 use crate::events::Events;
 use crate::listen::{self, ListenError};
 use crate::metrics::Metrics;
+use crate::pair::{self, Handle, Seat};
 use crate::upstream::health::Rules;
 use crate::upstream::table::{Beginning, Manners, NameTaken, Table};
 use crate::upstream::{Address, keeper, prober};
-use crate::worker::{self, Shared};
+use crate::worker::{self, Order, Shared};
 
 /// A balancer that serves.
 #[derive(Debug)]
@@ -56,15 +57,16 @@ pub async fn start(
     vitals: Arc<Vitals>,
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
-    let listeners = listen::listen(config.listen, config.threads)?;
-    let address = listeners[0].local_addr().map_err(StartError::Thread)?;
     let over = CancellationToken::new();
     let policy = Arc::new(Policy::named(config.policy));
+    let (doors, orders): (Vec<_>, Vec<_>) = (0..config.threads).map(|_| mpsc::unbounded_channel()).unzip();
     let fleet = Fleet::new(&config, over.clone());
     keeper::keep(Arc::clone(&fleet.table), over.clone());
     for upstream in &config.upstreams {
         fleet.begin_with(upstream.clone())?;
     }
+    let Entrance { address, pair, closed } =
+        open_the_door(&config, Seat { doors }, &fleet.events, stop.clone())?;
     let shared = Shared {
         table: Arc::clone(&fleet.table),
         policy: Arc::clone(&policy),
@@ -72,20 +74,23 @@ pub async fn start(
         refused: Arc::default(),
         retried: Arc::default(),
         room: Arc::new(Semaphore::new(config.limits.connections)),
-        stop: stop.clone(),
+        lease: pair.as_ref().map(|pair| Arc::clone(&pair.lease)),
+        stop: closed,
         config: Arc::new(config),
     };
     vitals.register_collector(Metrics {
         table: Arc::clone(&fleet.table),
         refused: Arc::clone(&shared.refused),
         retried: Arc::clone(&shared.retried),
+        pair: pair.clone(),
     });
 
-    let admin = Arc::new(Admin { fleet, policy, drain_timeout: shared.config.drain_timeout, stop });
+    let drain_timeout = shared.config.drain_timeout;
+    let admin = Arc::new(Admin { fleet, policy, pair, drain_timeout, stop });
     let (admin_address, admin) = serve_admin(&shared.config.admin, admin, &vitals, over.clone()).await?;
     let mut workers = Vec::new();
-    for (number, listener) in listeners.into_iter().enumerate() {
-        workers.push(start_thread(number, shared.clone(), listener).map_err(StartError::Thread)?);
+    for (number, orders) in orders.into_iter().enumerate() {
+        workers.push(start_thread(number, shared.clone(), orders).map_err(StartError::Thread)?);
     }
     tracing::info!(%address, admin = %admin_address, threads = workers.len(), "balancing");
     let finished = tokio::spawn(async move {
@@ -97,6 +102,44 @@ pub async fn start(
         let _ = admin.await;
     });
     Ok(Running { address, admin: admin_address, finished })
+}
+
+/// Where clients come in.
+struct Entrance {
+    address: SocketAddr,
+    /// This balancer's part in its pair.
+    pair: Option<Arc<Handle>>,
+    /// Cancelled when clients are to be let in no more.
+    closed: CancellationToken,
+}
+
+/// Opens the door; or, in a pair, has somebody do it when it is this balancer's turn.
+fn open_the_door(
+    config: &Config,
+    seat: Seat,
+    events: &Arc<Events>,
+    stop: CancellationToken,
+) -> Result<Entrance, StartError> {
+    let Some(pair) = config.pair.clone() else {
+        let listeners = listen::listen(config.listen, config.threads)?;
+        let address = listeners[0].local_addr().map_err(StartError::Thread)?;
+        for (door, listener) in seat.doors.iter().zip(listeners) {
+            // The other end is kept for the thread that will be started.
+            let _ = door.send(Order::Open(listener));
+        }
+        return Ok(Entrance { address, pair: None, closed: stop });
+    };
+    let (handle, left) = pair::keeper::start(pair, config.listen, seat, Arc::clone(events))?;
+    let closed = CancellationToken::new();
+    let (leaving, over) = (Arc::clone(&handle), closed.clone());
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        leaving.leave();
+        // Its thread may have ended by itself.
+        let _ = left.await;
+        over.cancel();
+    });
+    Ok(Entrance { address: config.listen, pair: Some(handle), closed })
 }
 
 impl Running {
@@ -177,12 +220,12 @@ async fn serve_admin(
 fn start_thread(
     number: usize,
     shared: Shared,
-    listener: std::net::TcpListener,
+    orders: mpsc::UnboundedReceiver<Order>,
 ) -> std::io::Result<oneshot::Receiver<()>> {
     let (finished, receiver) = oneshot::channel::<()>();
     std::thread::Builder::new().name(format!("lb-{number}")).spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-        let ran = runtime.and_then(|runtime| runtime.block_on(worker::run(shared, listener)));
+        let ran = runtime.and_then(|runtime| runtime.block_on(worker::run(shared, orders)));
         if let Err(error) = ran {
             tracing::error!(%error, number, "a thread cannot pass requests on");
         }

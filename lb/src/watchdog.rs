@@ -40,6 +40,7 @@ pub struct Watch {
     answer_by: Cell<Instant>,
     expired: Cell<bool>,
     leaving: Cell<bool>,
+    cut: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
 
@@ -79,6 +80,7 @@ impl Watchdog {
             answer_by: Cell::new(self.clock.now.get()),
             expired: Cell::new(false),
             leaving: Cell::new(self.leaving.get()),
+            cut: Cell::new(false),
             task: RefCell::default(),
         });
         self.watched.borrow_mut().push(Rc::clone(&watch));
@@ -114,9 +116,22 @@ impl Watchdog {
             watch.wake();
         }
     }
+
+    /// Has all connections closed in the middle of whatever they do.
+    pub fn cut_all(&self) {
+        for watch in self.watched.borrow().iter() {
+            watch.cut.set(true);
+            watch.wake();
+        }
+    }
 }
 
 impl Watch {
+    /// True when the connection is to be closed at once, in the middle of whatever it does.
+    pub fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
     /// Enters a state, or stays in it because something moved.
     pub fn enter(&self, phase: Phase) {
         self.phase.set(phase);

@@ -13,7 +13,7 @@ use machine::vitals::Vitals;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +24,7 @@ use crate::client;
 use crate::config::Config;
 use crate::headers;
 use crate::metrics::{Refused, Retried};
+use crate::pair::Lease;
 use crate::refusal::Refusal;
 use crate::retry::Budget;
 use crate::shed;
@@ -53,6 +54,8 @@ pub struct Shared {
     pub retried: Arc<Retried>,
     /// A permit for each client's connection that may be open.
     pub room: Arc<Semaphore>,
+    /// How long this balancer may answer, when it shares its address with another one.
+    pub lease: Option<Arc<Lease>>,
     /// Cancelled when the door is to be closed.
     pub stop: CancellationToken,
 }
@@ -76,16 +79,29 @@ pub struct Worker {
     pub retried: Arc<Retried>,
     /// How many more may be.
     pub budget: Budget,
+    lease: Option<Arc<Lease>>,
     policy: Arc<Policy>,
     view: RefCell<View>,
     dice: RefCell<SmallRng>,
 }
 
-/// Accepts and serves until the stop, then lets requests in flight finish, for as long as the
-/// limit allows.
-pub async fn run(shared: Shared, listener: std::net::TcpListener) -> std::io::Result<()> {
+/// What a thread is told about its door.
+#[derive(Debug)]
+pub enum Order {
+    /// Accept clients here.
+    Open(std::net::TcpListener),
+    /// Let those who knock wait.
+    Pause,
+    /// Close the door; who is inside, or has knocked, is still served.
+    Close,
+    /// Close the door, and cut off who is inside.
+    Cut,
+}
+
+/// Accepts and serves, as it is ordered, until the stop; then lets requests in flight finish, for as
+/// long as the limit allows.
+pub async fn run(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) -> std::io::Result<()> {
     let stop = shared.stop.clone();
-    let listener = TcpListener::from_std(listener)?;
     let door = Door {
         room: Arc::clone(&shared.room),
         turned_away: Arc::new(Semaphore::new(shed::AT_ONCE_MAX)),
@@ -94,8 +110,37 @@ pub async fn run(shared: Shared, listener: std::net::TcpListener) -> std::io::Re
     };
     tokio::task::spawn_local(keep_watch(Rc::clone(&door.worker)));
 
-    let _ = stop.run_until_cancelled(door.accept(&listener)).await;
-    door.take_in_who_already_knocked(listener);
+    let (mut listener, mut open) = (None, true);
+    loop {
+        let accepting = async {
+            match &listener {
+                Some(listener) if open => door.accept(listener).await,
+                _ => std::future::pending().await,
+            }
+        };
+        let order = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(order) = orders.recv() => order,
+            never = accepting => match never {},
+        };
+        match order {
+            Order::Open(socket) => (listener, open) = (Some(TcpListener::from_std(socket)?), true),
+            Order::Pause => open = false,
+            Order::Close => {
+                if let Some(listener) = listener.take() {
+                    door.take_in_who_already_knocked(listener);
+                }
+            }
+            Order::Cut => {
+                listener = None;
+                door.worker.watchdog.cut_all();
+            }
+        }
+    }
+    if let Some(listener) = listener {
+        door.take_in_who_already_knocked(listener);
+    }
     sleep(FIRST_WORDS).await;
     door.worker.watchdog.ask_all_to_leave();
 
@@ -194,6 +239,7 @@ impl Worker {
             refused: shared.refused,
             retried: shared.retried,
             budget: Budget::new(config.threads),
+            lease: shared.lease,
             policy: shared.policy,
             view: RefCell::new(shared.table.view()),
             dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
@@ -220,6 +266,12 @@ impl Worker {
         }
         tried.keep_first(tried_before);
         choose(tried)?.enter_as_last_resort()
+    }
+
+    /// False when the shared address may belong to the other balancer by now. One that was frozen
+    /// has not been told.
+    pub fn may_answer(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.lasts(Instant::now()))
     }
 
     /// A random number from 0 to 1.

@@ -103,34 +103,6 @@ pub enum RedisPlace {
 }
 
 /// What requests cost on the emulated machine.
-    pub costs: Costs,
-    /// How many requests may be in flight at a time; `None` for any number.
-    pub in_flight_max: Option<u32>,
-    /// How long a request's body may take to arrive.
-    pub body_timeout: Duration,
-    /// Bounds on connections, headers and the drain.
-    pub limits: Limits,
-}
-
-/// The database and how long to wait for it.
-#[derive(Debug, Clone)]
-pub struct DatabaseConfig {
-    /// Its nodes, each as `host:port`.
-    pub nodes: Vec<String>,
-    /// For one call, with everything.
-    pub timeout: Duration,
-}
-
-/// How much the cache keeps, and for how long.
-#[derive(Debug, Clone)]
-pub struct CacheConfig {
-    /// How many products it holds.
-    pub entries: u64,
-    /// When a copy is fresh, stale, or of no use.
-    pub rules: Rules,
-}
-
-/// What requests cost on the emulated machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Costs {
     /// CPU time of building one product page.
@@ -197,7 +169,8 @@ impl RedisConfig {
     fn check(url: &str, sentinels: Vec<String>, primary: String) -> Result<Self, clap::Error> {
         // The URL itself is not repeated in any message: it may contain a password.
         let expected = "expected redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]";
-        let info = url.into_connection_info().map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
+        let info =
+            url.into_connection_info().map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
         let ConnectionAddr::Tcp(host, port) = info.addr() else {
             return Err(wrong(format!("--redis: {expected}; neither TLS nor unix sockets are spoken here")));
         };
@@ -262,7 +235,8 @@ mod tests {
 
     #[test]
     fn redis_is_at_one_address_or_where_the_sentinels_say() {
-        let place = |flags: &[&str]| check(&[&["--cache", "redis"], flags].concat()).unwrap().redis.unwrap().place;
+        let place =
+            |flags: &[&str]| check(&[&["--cache", "redis"], flags].concat()).unwrap().redis.unwrap().place;
         assert_eq!(place(&["--redis", "redis://box:7000/2"]), RedisPlace::Fixed("box:7000".into()));
         assert_eq!(
             place(&["--redis-sentinel", "a:1,b:2", "--redis-master", "shop"]),
@@ -273,7 +247,8 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         for url in ["redis://:hunter2@box:7000", "rediss://:hunter2@box:7000", "redis://:hunter2@box:port"] {
-            let shown = format!("{:?}", check(&["--cache", "redis", "--redis", url]).map(|config| config.redis));
+            let shown =
+                format!("{:?}", check(&["--cache", "redis", "--redis", url]).map(|config| config.redis));
             assert!(!shown.contains("hunter2"), "{shown}");
         }
     }

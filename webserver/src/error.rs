@@ -135,7 +135,9 @@ fn store_kind(error: &StoreError) -> (StatusCode, &'static str, Option<Duration>
     match error {
         StoreError::Database(error) => database_kind(error),
         StoreError::TooManyPastTheCache => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Some(RETRY_AFTER)),
-        StoreError::NotADocument { .. } => (StatusCode::BAD_GATEWAY, "database_unreadable", None),
+        StoreError::NotADocument { .. } | StoreError::NotANumber { .. } => {
+            (StatusCode::BAD_GATEWAY, "database_unreadable", None)
+        }
         StoreError::ReadGivenUp => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
         StoreError::WriteGivenUp => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", None),
     }

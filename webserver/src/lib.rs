@@ -29,12 +29,12 @@ pub mod routes;
 /// What a handler has at hand.
 pub mod state;
 
-/// The only door to data.
-pub mod store;
-/// Who is logged in, and what is in their carts.
-pub mod sessions;
 /// Redis: asked within limits, and left alone while it is gone.
 pub mod redis;
+/// Who is logged in, and what is in their carts.
+pub mod sessions;
+/// The only door to data.
+pub mod store;
 
 /// What a request is told when it does not get what it asked for.
 pub mod error;

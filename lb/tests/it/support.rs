@@ -162,15 +162,7 @@ impl Balancer {
 
     /// Sends JSON to the admin interface.
     pub async fn admin(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", self.admin.to_string())
-            .body(Full::from(body))
-            .unwrap();
-        let answer = Client::open(self.admin).await.send(request).await.unwrap();
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+        ask_admin(self.admin, method, path, body).await
     }
 
     pub async fn state(&self, name: &str) -> String {
@@ -195,6 +187,24 @@ impl Drop for Balancer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Sends JSON to an admin interface.
+pub async fn ask_admin(admin: SocketAddr, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", admin.to_string())
+        .body(Full::from(body))
+        .unwrap();
+    let answer = Client::open(admin).await.send(request).await.unwrap();
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+/// The text of an answer.
+pub async fn raw_get(address: SocketAddr, path: &str) -> String {
+    Client::open(address).await.get(path).await.text().to_owned()
 }
 
 /// A whole answer.
@@ -223,10 +233,14 @@ pub struct Client {
 
 impl Client {
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::try_open(address).await.expect("the address accepts connections")
+    }
+
+    pub async fn try_open(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        Self { sender, host: address.to_string() }
+        Some(Self { sender, host: address.to_string() })
     }
 
     pub async fn try_get(&mut self, path: &str) -> Result<Answer, hyper::Error> {

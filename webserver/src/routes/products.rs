@@ -37,11 +37,7 @@ pub async fn read(State(shop): State<Arc<Shop>>, id: Id) -> Result<Response, Err
 }
 
 /// `PUT /products/{id}`. Answered when the database has it and no copy of the old one is left here.
-pub async fn write(
-    State(shop): State<Arc<Shop>>,
-    id: Id,
-    request: Request,
-) -> Result<Response, Error> {
+pub async fn write(State(shop): State<Arc<Shop>>, id: Id, request: Request) -> Result<Response, Error> {
     let body = read_json(request, shop.config.body_timeout).await?;
     let product = Product::parse(&body)?;
     let began = Instant::now();

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
 use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 /// How many different products fit into one cart.
 pub const ITEMS_MAX: usize = 100;
@@ -115,8 +115,7 @@ mod tests {
             cart.add(product, quantity(pieces)).unwrap();
         }
         let json = serde_json::to_string(&cart).unwrap();
-        let expected =
-            r#"{"items":[{"product":"a","quantity":1},{"product":"b","quantity":5}],"pieces":6}"#;
+        let expected = r#"{"items":[{"product":"a","quantity":1},{"product":"b","quantity":5}],"pieces":6}"#;
         assert_eq!(json, expected);
     }
 

@@ -28,7 +28,8 @@ impl Cookies {
 
     /// The session that a request belongs to, if it names exactly one.
     pub fn read(self, headers: &HeaderMap) -> Option<SessionId> {
-        let lines = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+        let lines =
+            headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
         let mut values = lines.filter_map(|pair| {
             let pair = pair.trim_ascii();
             let equals = pair.iter().position(|byte| *byte == b'=')?;

@@ -106,12 +106,7 @@ impl Sessions {
     }
 
     /// Puts something into the session's cart, and returns the cart.
-    pub async fn add(
-        &self,
-        id: &SessionId,
-        product: &str,
-        quantity: Quantity,
-    ) -> Result<Cart, SessionError> {
+    pub async fn add(&self, id: &SessionId, product: &str, quantity: Quantity) -> Result<Cart, SessionError> {
         match self {
             Self::Memory(sessions) => sessions.add(&id.key(), product, quantity),
             Self::Shared(sessions) => sessions.add(&id.key(), product, quantity).await,

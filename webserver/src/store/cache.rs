@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 use super::fill::{Fill, Filler, Outcome};
 use super::freshness::{Rules, Times, Verdict};
 use super::{Found, Source};
-use crate::config::CacheConfig;
 
 /// Copies in this process's memory, and who is filling them.
 #[derive(Debug)]
@@ -51,11 +50,10 @@ pub(super) enum Lookup {
 
 impl LocalCache {
     /// An empty cache.
-    pub(super) fn new(config: &CacheConfig) -> Self {
+    pub(super) fn new(entries: u64, rules: Rules) -> Self {
         // Freshness is decided by the rules; this only frees memory.
-        let copies =
-            Cache::builder().max_capacity(config.entries).time_to_live(config.rules.useful_for_max()).build();
-        Self { copies, fills: Mutex::default(), rules: config.rules }
+        let copies = Cache::builder().max_capacity(entries).time_to_live(rules.useful_for_max()).build();
+        Self { copies, fills: Mutex::default(), rules }
     }
 
     /// How long copies are good for.
@@ -140,7 +138,7 @@ mod tests {
     fn cache() -> LocalCache {
         let rules =
             Rules { ttl: TTL, stale_after: Duration::from_millis(50), stale_for: Duration::from_secs(600) };
-        LocalCache::new(&CacheConfig { entries: 100, rules })
+        LocalCache::new(100, rules)
     }
 
     fn document(text: &'static str) -> Found {

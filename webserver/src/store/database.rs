@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dbnode::Version;
-use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read, Record};
+use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read, Record, Sum};
 use machine::network::Network;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -41,6 +41,17 @@ pub struct Database {
     own_writes: Cache<String, ()>,
     answers: Arc<AtomicBool>,
     metrics: Metrics,
+}
+
+/// What is in an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// How much.
+    pub balance: i64,
+    /// Which write made it so.
+    pub version: Version,
+    /// The database node it was read from.
+    pub node: String,
 }
 
 /// The database's name leads nowhere.
@@ -97,6 +108,19 @@ impl Database {
         Ok(outcome?)
     }
 
+    /// Reads an account, as it was written last.
+    pub async fn balance(&self, key: &str) -> Result<Option<Balance>, StoreError> {
+        self.metrics.database_reads.inc();
+        let record = self.watch(self.client.get(key, Read::Latest).await)?;
+        record.map(|record| balance(key, record)).transpose()
+    }
+
+    /// Adds to an account.
+    pub async fn add(&self, key: &str, by: i64, idempotency_key: Option<&str>) -> Result<Sum, StoreError> {
+        self.metrics.database_writes.inc();
+        Ok(self.watch(self.client.add(key, by, idempotency_key).await)?)
+    }
+
     fn watch<T>(&self, outcome: Result<T, ClientError>) -> Result<T, ClientError> {
         match &outcome {
             Ok(_) => {
@@ -113,6 +137,13 @@ impl Database {
         }
         outcome
     }
+}
+
+fn balance(key: &str, record: Record) -> Result<Balance, StoreError> {
+    let text = std::str::from_utf8(&record.value).ok();
+    let balance = text.and_then(|text| text.parse().ok());
+    let balance = balance.ok_or_else(|| StoreError::NotANumber { key: key.to_owned() })?;
+    Ok(Balance { balance, version: record.version, node: record.node })
 }
 
 fn document(key: &str, record: Record) -> Result<Document, StoreError> {

@@ -24,13 +24,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dbnode::Version;
-use dbnode::client::ClientError;
+use dbnode::client::{ClientError, Sum};
 use tokio::time::{Instant, timeout};
 
-use crate::config::CacheConfig;
+use crate::config::{CacheConfig, Config};
 use crate::metrics::{Came, Metrics};
+use crate::redis::Redis;
 use cache::{LocalCache, Lookup};
-use database::Database;
+use database::{Balance, Database};
 use fill::Filler;
 
 /// The only door to data. Cheap to clone.
@@ -85,12 +86,21 @@ pub enum StoreError {
     /// The database did not do what it was asked to.
     #[error(transparent)]
     Database(Arc<ClientError>),
+    /// Somebody else wrote something into an account that is not a number.
+    #[error("what the database has under '{key}' is not a number")]
+    NotANumber {
+        /// Where it is.
+        key: String,
+    },
     /// Somebody else wrote something into the database that is not JSON.
     #[error("what the database has under '{key}' is not a JSON document")]
     NotADocument {
         /// Where it is.
         key: String,
     },
+    /// The cache is gone, and as many reads as may go past it do so already.
+    #[error("the cache is gone, and too many reads go past it already; try again later")]
+    TooManyPastTheCache,
     /// The task that read ended without an outcome: a bug.
     #[error("this is a bug in the server; the read was given up")]
     ReadGivenUp,
@@ -101,8 +111,12 @@ pub enum StoreError {
 
 impl Store {
     /// A store over this database, with a cache when one is configured.
-    pub fn new(cache: Option<&CacheConfig>, database: Database, metrics: &Metrics) -> Self {
-        let cache = cache.map(|config| Arc::new(LocalCache::new(config)));
+    pub fn new(config: &Config, database: Database, _redis: Option<Redis>, metrics: &Metrics) -> Self {
+        let cache = match config.cache {
+            CacheConfig::None => None,
+            CacheConfig::Local { entries, rules } => Some(Arc::new(LocalCache::new(entries, rules))),
+            CacheConfig::Redis { rules, .. } => Some(Arc::new(LocalCache::new(10_000, rules))),
+        };
         Self { cache, database, metrics: metrics.clone() }
     }
 
@@ -113,7 +127,7 @@ impl Store {
             None => self.read_past(key).await,
             Some(cache) => self.read_through(cache, key).await,
         }?;
-        self.metrics.answers.get_or_create(&Came { from: answer.source }).inc();
+        self.metrics.answers.get_or_create(&Came { cache: "local", from: answer.source }).inc();
         Ok(answer)
     }
 
@@ -133,6 +147,21 @@ impl Store {
             outcome
         });
         writing.await.unwrap_or(Err(StoreError::WriteGivenUp))
+    }
+
+    /// What is in an account, as it was written last; none when there is no such account.
+    pub async fn balance(&self, key: &str) -> Result<Option<Balance>, StoreError> {
+        self.database.balance(key).await
+    }
+
+    /// Adds to an account. With an idempotency key it takes effect once, however often it is sent.
+    pub async fn deposit(
+        &self,
+        key: &str,
+        amount: i64,
+        idempotency_key: Option<&str>,
+    ) -> Result<Sum, StoreError> {
+        self.database.add(key, amount, idempotency_key).await
     }
 
     async fn read_past(&self, key: &str) -> Result<Answer, StoreError> {
@@ -193,7 +222,10 @@ impl StoreError {
         match self {
             Self::Database(error) => error.may_have_happened(),
             Self::WriteGivenUp => true,
-            Self::NotADocument { .. } | Self::ReadGivenUp => false,
+            Self::NotADocument { .. }
+            | Self::NotANumber { .. }
+            | Self::TooManyPastTheCache
+            | Self::ReadGivenUp => false,
         }
     }
 }

@@ -1,0 +1,148 @@
+//! What the two say to each other: one datagram, of this form.
+//!
+//! ```text
+//!   "lbpair1"  saying  priority  id's length  id  [HMAC-SHA-256 of all that, with the shared secret]
+//! ```
+//!
+//! The secret keeps out who can send to the port, but not who can listen on the wire: a datagram
+//! that was recorded can be sent again. Between the two is a network of their own, or loopback.
+#![deny(clippy::disallowed_methods)]
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+const MAGIC: &[u8; 7] = b"lbpair1";
+const MAC_BYTES: usize = 32;
+
+/// The longest id, in bytes.
+pub const ID_BYTES_MAX: usize = 64;
+
+/// The longest datagram.
+pub const BYTES_MAX: usize = MAGIC.len() + 3 + ID_BYTES_MAX + MAC_BYTES;
+
+/// What one of the two says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advert {
+    /// What it is or wants.
+    pub saying: Saying,
+    /// Its priority.
+    pub priority: u8,
+    /// What it is called.
+    pub id: String,
+}
+
+/// What one of the two is or wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Saying {
+    /// The address is its own.
+    Active,
+    /// It stands by.
+    Standby,
+    /// It wants the address, unless somebody objects.
+    Claim,
+    /// It gives the address up as soon as the other one has it.
+    Yield,
+    /// It has given the address up.
+    Gone,
+}
+
+const SAYINGS: [Saying; 5] = [Saying::Active, Saying::Standby, Saying::Claim, Saying::Yield, Saying::Gone];
+
+/// What datagrams are signed with, when they are.
+#[derive(Clone)]
+pub struct Secret(Hmac<Sha256>);
+
+impl Secret {
+    /// Out of bytes that only the two know.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length (RFC 2104)"))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret")
+    }
+}
+
+impl Advert {
+    /// As a datagram.
+    pub fn encode(&self, secret: Option<&Secret>) -> Vec<u8> {
+        let number = SAYINGS.iter().position(|saying| *saying == self.saying).unwrap_or_default();
+        let id = &self.id.as_bytes()[..self.id.len().min(ID_BYTES_MAX)];
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend([number as u8, self.priority, id.len() as u8]);
+        bytes.extend(id);
+        if let Some(Secret(mac)) = secret {
+            bytes.extend(mac.clone().chain_update(&bytes).finalize().into_bytes());
+        }
+        bytes
+    }
+
+    /// From a datagram; none when it is anything else than exactly one that this secret has signed.
+    pub fn decode(bytes: &[u8], secret: Option<&Secret>) -> Option<Self> {
+        let said = match secret {
+            None => bytes,
+            Some(Secret(mac)) => {
+                let (said, proof) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+                mac.clone().chain_update(said).verify_slice(proof).ok()?;
+                said
+            }
+        };
+        let [saying, priority, length, id @ ..] = said.strip_prefix(MAGIC)? else { return None };
+        let proper = usize::from(*length) == id.len() && (1..=ID_BYTES_MAX).contains(&id.len());
+        let id = std::str::from_utf8(id).ok().filter(|_| proper)?.to_owned();
+        Some(Self { saying: *SAYINGS.get(usize::from(*saying))?, priority: *priority, id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn advert(saying: Saying) -> Advert {
+        Advert { saying, priority: 100, id: "lb-1".into() }
+    }
+
+    #[test]
+    fn what_is_said_is_heard() {
+        let secret = Secret::new(b"between us");
+        for saying in SAYINGS {
+            for secret in [None, Some(&secret)] {
+                let heard = Advert::decode(&advert(saying).encode(secret), secret);
+                assert_eq!(heard, Some(advert(saying)));
+            }
+        }
+    }
+
+    #[test]
+    fn strangers_are_not_heard() {
+        let (ours, theirs) = (Secret::new(b"ours"), Secret::new(b"theirs"));
+        for secret in [None, Some(&theirs)] {
+            assert_eq!(Advert::decode(&advert(Saying::Gone).encode(secret), Some(&ours)), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_an_advert_or_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let secret = Secret::new(b"s");
+            prop_assert_eq!(Advert::decode(&bytes, Some(&secret)), None);
+            if let Some(advert) = Advert::decode(&bytes, None) {
+                prop_assert_eq!(advert.encode(None), bytes);
+            }
+        }
+
+        #[test]
+        fn one_changed_bit_makes_a_stranger(place in 0usize..46, bit in 0u8..8) {
+            let secret = Secret::new(b"s");
+            let mut bytes = advert(Saying::Claim).encode(Some(&secret));
+            prop_assert_eq!(bytes.len(), 46);
+            bytes[place] ^= 1 << bit;
+            prop_assert_eq!(Advert::decode(&bytes, Some(&secret)), None);
+        }
+    }
+}

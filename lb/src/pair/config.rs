@@ -1,0 +1,130 @@
+//! The flags of a pair as written, and as used.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ValueEnum, value_parser};
+
+use super::advert::{ID_BYTES_MAX, Secret};
+use super::duty::Rules;
+
+/// Flags of a balancer that shares its address with another one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PairArgs {
+    /// What this balancer is called in its pair. With it, `--listen` is an address that two
+    /// balancers share: one answers on it, the other stands by.
+    #[arg(long, env = "LB_PAIR_ID", value_name = "NAME", requires_all = ["pair_peer", "pair_listen"])]
+    pub pair_id: Option<String>,
+
+    /// Where the other one listens, by UDP.
+    #[arg(long, env = "LB_PAIR_PEER", value_name = "HOST:PORT", requires = "pair_id")]
+    pub pair_peer: Option<String>,
+
+    /// Where this one listens to the other one, by UDP.
+    #[arg(long, env = "LB_PAIR_LISTEN", value_name = "HOST:PORT", requires = "pair_id")]
+    pub pair_listen: Option<String>,
+
+    /// Who gets the address when both want it: the higher one. Nobody is pushed off it for that.
+    #[arg(long, env = "LB_PAIR_PRIORITY", default_value_t = 100, value_name = "PRIORITY", value_parser = value_parser!(u8).range(1..=254))]
+    pub pair_priority: u8,
+
+    /// How often the active one says that it is there. After three times this, and up to once more,
+    /// the other one takes over.
+    #[arg(long, env = "LB_PAIR_ADVERT", default_value = "200ms", value_name = "DURATION")]
+    pub pair_advert: humantime::Duration,
+
+    /// A file with the secret that the two sign what they say with, at least 16 bytes. Required
+    /// when they do not listen on loopback.
+    #[arg(long, env = "LB_PAIR_SECRET_FILE", value_name = "FILE")]
+    pub pair_secret_file: Option<PathBuf>,
+
+    /// How the address is taken over: `bind` listens on it as soon as nobody else does, on the same
+    /// host; `vip` adds it to a network interface and announces it (needs the programs `ip` and
+    /// `arping`, and CAP_NET_ADMIN).
+    #[arg(long, env = "LB_TAKEOVER", value_enum, default_value_t = TakeoverName::Bind)]
+    pub takeover: TakeoverName,
+
+    /// The network interface that the address is added to.
+    #[arg(long, env = "LB_VIP_INTERFACE", default_value = "eth0", value_name = "INTERFACE")]
+    pub vip_interface: String,
+}
+
+/// How the address is taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TakeoverName {
+    /// By listening on it.
+    Bind,
+    /// By adding it to an interface.
+    Vip,
+}
+
+/// How a balancer shares its address with another one.
+#[derive(Debug, Clone)]
+pub struct PairConfig {
+    /// Its name, priority and timing.
+    pub rules: Rules,
+    /// Where it listens to the other one.
+    pub listen: SocketAddr,
+    /// Where the other one listens: looked up anew each time, because it may move.
+    pub peer: String,
+    /// What they sign with, if they do.
+    pub secret: Option<Secret>,
+    /// How the address is taken over.
+    pub takeover: TakeoverName,
+    /// The interface that it is added to.
+    pub interface: String,
+}
+
+/// Adverts this far apart are more than a pair needs, and less than it can stand.
+const ADVERT: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(40);
+
+const INTERFACE_BYTES_MAX: usize = 15;
+
+impl PairConfig {
+    /// What the flags mean together; an error names the flag. `read` reads a secret.
+    pub fn check(
+        args: PairArgs,
+        read: impl FnOnce(&str, &std::path::Path) -> Result<String, String>,
+    ) -> Result<Option<Self>, String> {
+        let (Some(id), Some(peer), Some(listen)) = (args.pair_id, args.pair_peer, args.pair_listen) else {
+            return Ok(None);
+        };
+        let nameable = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !(1..=ID_BYTES_MAX).contains(&id.len()) || !id.bytes().all(nameable) {
+            return Err("--pair-id: a name has 1 to 64 letters, digits, '.', '-' or '_'".into());
+        }
+        if !peer.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            return Err(format!("--pair-peer: '{peer}' is not HOST:PORT"));
+        }
+        let listen = resolve(&listen).ok_or_else(|| format!("--pair-listen: '{listen}' is no address"))?;
+        let advert: Duration = args.pair_advert.into();
+        if !ADVERT.contains(&advert) {
+            return Err("--pair-advert: is between 20ms and 40s".into());
+        }
+        let secret = args.pair_secret_file.map(|path| read("--pair-secret-file", &path)).transpose()?;
+        if secret.is_none() && !listen.ip().is_loopback() {
+            return Err(format!(
+                "--pair-listen: {listen} can be reached by others; give --pair-secret-file, or a loopback address"
+            ));
+        }
+        let plain = args.vip_interface.bytes().all(|byte| nameable(byte) || byte == b'@');
+        if !plain || !(1..=INTERFACE_BYTES_MAX).contains(&args.vip_interface.len()) {
+            return Err("--vip-interface: is not the name of a network interface".into());
+        }
+        Ok(Some(Self {
+            rules: Rules { id, priority: args.pair_priority, advert },
+            listen,
+            peer,
+            secret: secret.map(|secret| Secret::new(secret.as_bytes())),
+            takeover: args.takeover,
+            interface: args.vip_interface,
+        }))
+    }
+}
+
+/// The first address of a host with a port.
+pub(super) fn resolve(address: &str) -> Option<SocketAddr> {
+    address.to_socket_addrs().ok()?.next()
+}

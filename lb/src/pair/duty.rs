@@ -1,0 +1,497 @@
+//! Who is on duty.
+//!
+//! ```text
+//!             silence                nobody objects           has the address
+//!   Standby ───────────▶ Claiming ───────────────────▶ (take) ───────────────▶ Active
+//!      ▲  ▲                 │                            │  ▲                    │ │
+//!      │  └─ the other is ──┘            cannot take it  ▼  │ again              │ │ asked to leave
+//!      │     there or stronger                         Blocked                   │ ▼
+//!      └───────── lost its lease, or meets a stronger one ───────────────────────┘ Yielding ─▶ Gone
+//! ```
+//!
+//! The silence that makes the other one dead is that of RFC 9568: three adverts and a skew. What
+//! that standard leaves to chance, two that wake up together, is settled by a claim: who wants the
+//! address says so and waits a moment for an objection.
+//!
+//! An active one holds a lease that it renews with every advert, and that ends before the other can
+//! have taken it for dead. One that was frozen finds it run out before it does anything else.
+#![deny(clippy::disallowed_methods)]
+
+use std::time::{Duration, Instant};
+
+use super::advert::{Advert, Saying};
+
+/// Adverts that must fail to come before the other one counts as dead.
+const MISSED_MAX: u32 = 3;
+
+/// What one of the two is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It listens whether the other one is there.
+    Standby,
+    /// It has heard nothing for long enough, and has said that it wants the address.
+    Claiming,
+    /// It wants the address and cannot have it: somebody silent holds it.
+    Blocked,
+    /// The address is its own.
+    Active,
+    /// It accepts nobody any more, and waits until the other one has the address.
+    Yielding,
+    /// It has left.
+    Gone,
+}
+
+/// How one of the two behaves.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What it is called; different from the other one.
+    pub id: String,
+    /// The higher one wins when both want the address: 1 to 254.
+    pub priority: u8,
+    /// From one advert to the next.
+    pub advert: Duration,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The other one said something.
+    Heard(Advert),
+    /// The address is taken, as was asked for.
+    Taken,
+    /// It cannot be taken.
+    NotTaken,
+    /// This process is to end.
+    Leave,
+}
+
+/// Something to be done, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Say this to the other one.
+    Say(Saying),
+    /// Take the address, and say whether it worked.
+    Take(Manner),
+    /// Accept nobody any more; who is inside is still answered.
+    Pause,
+    /// Give the address back.
+    Release(Why),
+}
+
+/// How the address is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// From nobody: if somebody holds it, it cannot be had.
+    Alone,
+    /// From one who still holds it and gives it up when we have it.
+    HandedOver,
+}
+
+/// Why the address is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It was away for so long that the other one may have it: nobody may be answered any more.
+    LeaseLost,
+    /// The other one, the stronger, has it too: nobody may be answered any more.
+    Outranked,
+    /// It had been away while it took the address: nobody may be answered.
+    TooLate,
+    /// The other one has it: who is inside is still answered.
+    HandedOver,
+    /// Nobody wants it: who is inside is still answered.
+    Leaving,
+}
+
+impl Why {
+    /// True when the other one agreed, so that who is inside may still be answered.
+    pub fn is_orderly(self) -> bool {
+        matches!(self, Self::HandedOver | Self::Leaving)
+    }
+}
+
+/// One of the two.
+#[derive(Debug)]
+pub struct Duty {
+    rules: Rules,
+    role: Role,
+    /// When this was last called: who was away for long has missed something.
+    seen: Instant,
+    /// When the present role ends by itself: the other one is dead, the claim is won, the next try
+    /// is due, the other one does not take over.
+    until: Instant,
+    /// When the next advert is due.
+    advert_at: Instant,
+    lease_until: Instant,
+    /// Until when an offer of the address may be an old one, that was made while this was away.
+    distrusts_until: Instant,
+    /// When the other one was last heard standing by.
+    partner_ready: Option<Instant>,
+}
+
+impl Duty {
+    /// One that has just been started, and listens first.
+    pub fn new(rules: Rules, now: Instant) -> Self {
+        let until = now + rules.silence_max();
+        Self {
+            rules,
+            role: Role::Standby,
+            seen: now,
+            until,
+            advert_at: now,
+            lease_until: now,
+            distrusts_until: now,
+            partner_ready: None,
+        }
+    }
+
+    /// What it is doing.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Until when it may answer without looking here again; none when it may not.
+    pub fn lease(&self) -> Option<Instant> {
+        matches!(self.role, Role::Active | Role::Yielding).then_some(self.lease_until)
+    }
+
+    /// Takes in what happened, and returns what is to be done about it.
+    pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+        let mut effects = self.notice_absence(now);
+        self.seen = now;
+        match input {
+            Input::Tick => self.tick(now, &mut effects),
+            Input::Heard(advert) => self.hear(now, &advert, &mut effects),
+            Input::Taken if matches!(self.role, Role::Claiming | Role::Blocked) => {
+                self.role = Role::Active;
+                self.advertise(now, Saying::Active, &mut effects);
+            }
+            Input::Taken => effects.push(Effect::Release(Why::TooLate)),
+            Input::NotTaken if matches!(self.role, Role::Claiming | Role::Blocked) => {
+                self.role = Role::Blocked;
+                self.until = now + self.rules.moment();
+            }
+            Input::NotTaken => {}
+            Input::Leave => self.leave(now, &mut effects),
+        }
+        effects
+    }
+
+    /// Whoever was frozen does not know what it missed, whatever it is told first.
+    fn notice_absence(&mut self, now: Instant) -> Vec<Effect> {
+        match self.role {
+            Role::Active | Role::Yielding if now >= self.lease_until => {
+                self.return_to_standby(now);
+                vec![Effect::Release(Why::LeaseLost)]
+            }
+            Role::Standby | Role::Claiming | Role::Blocked if now >= self.seen + self.rules.lease() => {
+                self.return_to_standby(now);
+                vec![]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        match self.role {
+            Role::Standby if now >= self.until => self.claim(now, effects),
+            Role::Claiming | Role::Blocked if now >= self.until => {
+                // In case nobody says how it went.
+                self.until = now + self.rules.moment();
+                effects.push(Effect::Take(Manner::Alone));
+            }
+            Role::Yielding if now >= self.until => {
+                self.role = Role::Gone;
+                effects.extend([Effect::Release(Why::Leaving), Effect::Say(Saying::Gone)]);
+            }
+            Role::Active if now >= self.advert_at => self.advertise(now, Saying::Active, effects),
+            Role::Yielding if now >= self.advert_at => self.advertise(now, Saying::Yield, effects),
+            Role::Standby if now >= self.advert_at => self.advertise(now, Saying::Standby, effects),
+            _ => {}
+        }
+    }
+
+    fn hear(&mut self, now: Instant, advert: &Advert, effects: &mut Vec<Effect>) {
+        self.partner_ready = (advert.saying == Saying::Standby).then_some(now);
+        let is_stronger = (advert.priority, &advert.id) > (self.rules.priority, &self.rules.id);
+        match (self.role, advert.saying) {
+            (Role::Gone, _) | (_, Saying::Standby) => {}
+            (_, Saying::Yield | Saying::Gone) if now < self.distrusts_until => {}
+            (Role::Standby | Role::Claiming | Role::Blocked, Saying::Active) => self.stand_by(now),
+            (Role::Standby, Saying::Claim) => self.stand_by(now),
+            (Role::Claiming, Saying::Claim) if is_stronger => self.stand_by(now),
+            (Role::Claiming, Saying::Claim) => effects.push(Effect::Say(Saying::Claim)),
+            (Role::Blocked, Saying::Claim) => {}
+            (Role::Standby | Role::Claiming | Role::Blocked, Saying::Yield) => {
+                self.take(now, Manner::HandedOver, effects);
+            }
+            (Role::Standby | Role::Claiming | Role::Blocked, Saying::Gone) => {
+                self.take(now, Manner::Alone, effects);
+            }
+            (Role::Active, Saying::Active) if is_stronger => {
+                self.stand_by(now);
+                effects.push(Effect::Release(Why::Outranked));
+            }
+            (Role::Active, Saying::Active | Saying::Claim | Saying::Yield) => {
+                self.advertise(now, Saying::Active, effects);
+            }
+            (Role::Active, Saying::Gone) => {}
+            (Role::Yielding, Saying::Active) => {
+                self.role = Role::Gone;
+                effects.push(Effect::Release(Why::HandedOver));
+            }
+            (Role::Yielding, Saying::Claim) => self.advertise(now, Saying::Yield, effects),
+            (Role::Yielding, Saying::Yield | Saying::Gone) => {}
+        }
+    }
+
+    fn leave(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let ready = self.partner_ready.is_some_and(|heard| now < heard + self.rules.lease());
+        match self.role {
+            Role::Active if ready => {
+                self.role = Role::Yielding;
+                self.until = now + self.rules.lease();
+                effects.push(Effect::Pause);
+                self.advertise(now, Saying::Yield, effects);
+            }
+            Role::Active => {
+                self.role = Role::Gone;
+                effects.extend([Effect::Release(Why::Leaving), Effect::Say(Saying::Gone)]);
+            }
+            Role::Yielding => {}
+            Role::Standby | Role::Claiming | Role::Blocked | Role::Gone => self.role = Role::Gone,
+        }
+    }
+
+    fn stand_by(&mut self, now: Instant) {
+        self.role = Role::Standby;
+        self.until = now + self.rules.silence_max();
+    }
+
+    fn return_to_standby(&mut self, now: Instant) {
+        self.stand_by(now);
+        self.distrusts_until = now + self.rules.advert;
+    }
+
+    fn claim(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.role = Role::Claiming;
+        self.until = now + self.rules.moment();
+        effects.push(Effect::Say(Saying::Claim));
+    }
+
+    fn take(&mut self, now: Instant, manner: Manner, effects: &mut Vec<Effect>) {
+        self.role = Role::Claiming;
+        self.until = now + self.rules.moment();
+        effects.push(Effect::Take(manner));
+    }
+
+    fn advertise(&mut self, now: Instant, saying: Saying, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Say(saying));
+        match saying {
+            Saying::Active => {
+                self.advert_at = now + self.rules.advert;
+                self.lease_until = now + self.rules.lease();
+            }
+            Saying::Yield => {
+                self.advert_at = now + self.rules.moment();
+                self.lease_until = now + self.rules.lease();
+            }
+            _ => self.advert_at = now + self.rules.advert,
+        }
+    }
+}
+
+impl Rules {
+    /// How long nothing must be heard before the other one counts as dead: RFC 9568, 6.1.
+    pub fn silence_max(&self) -> Duration {
+        let skew = self.advert * (256 - u32::from(self.priority)) / 256;
+        self.advert * MISSED_MAX + skew
+    }
+
+    /// How long an advert lets the one who sent it answer: less than [`silence_max`](Self::silence_max).
+    fn lease(&self) -> Duration {
+        self.advert * MISSED_MAX
+    }
+
+    /// How long one who claims waits for an objection, and between two tries.
+    fn moment(&self) -> Duration {
+        self.advert / 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test needs some moment to begin with")]
+
+    use super::*;
+
+    const ADVERT: Duration = Duration::from_millis(200);
+
+    fn duty(start: Instant) -> Duty {
+        Duty::new(Rules { id: "a".into(), priority: 100, advert: ADVERT }, start)
+    }
+
+    fn says(saying: Saying, priority: u8) -> Input {
+        Input::Heard(Advert { saying, priority, id: "b".into() })
+    }
+
+    /// Ticks until something is to be done, and returns when that was.
+    fn until_something(duty: &mut Duty, mut now: Instant) -> (Instant, Vec<Effect>) {
+        for _ in 0..1000 {
+            now += Duration::from_millis(5);
+            let mut effects = duty.step(now, Input::Tick);
+            effects.retain(|effect| *effect != Effect::Say(Saying::Standby));
+            if !effects.is_empty() {
+                return (now, effects);
+            }
+        }
+        panic!("nothing happens");
+    }
+
+    fn active(start: Instant) -> (Duty, Instant) {
+        let mut duty = duty(start);
+        let (claimed, _) = until_something(&mut duty, start);
+        let (taken, _) = until_something(&mut duty, claimed);
+        duty.step(taken, Input::Taken);
+        assert_eq!(duty.role(), Role::Active);
+        (duty, taken)
+    }
+
+    #[test]
+    fn silence_makes_a_claim_and_a_claim_without_objection_takes() {
+        let start = Instant::now();
+        let mut duty = duty(start);
+        let (claimed, effects) = until_something(&mut duty, start);
+        assert_eq!(effects, [Effect::Say(Saying::Claim)]);
+        let skew = ADVERT * 156 / 256;
+        let waited = claimed - start;
+        assert!(waited >= 3 * ADVERT + skew && waited <= 3 * ADVERT + skew + Duration::from_millis(5));
+        let (taken, effects) = until_something(&mut duty, claimed);
+        assert_eq!((taken - claimed, effects), (ADVERT / 4, vec![Effect::Take(Manner::Alone)]));
+        assert_eq!(duty.lease(), None, "not before it has the address");
+        assert_eq!(duty.step(taken, Input::Taken), [Effect::Say(Saying::Active)]);
+        assert_eq!(duty.lease(), Some(taken + 3 * ADVERT));
+    }
+
+    #[test]
+    fn whoever_hears_the_other_stands_by_whatever_its_own_priority() {
+        let start = Instant::now();
+        let mut duty = duty(start);
+        let mut now = start;
+        for _ in 0..100 {
+            now += ADVERT;
+            assert_eq!(duty.step(now, says(Saying::Active, 1)), []);
+            assert_eq!(duty.role(), Role::Standby);
+        }
+    }
+
+    #[test]
+    fn of_two_claims_the_stronger_wins_and_the_weaker_stands_by() {
+        for (priority, role) in [(101, Role::Standby), (99, Role::Claiming)] {
+            let mut duty = duty(Instant::now());
+            let (now, _) = until_something(&mut duty, Instant::now());
+            duty.step(now, says(Saying::Claim, priority));
+            assert_eq!(duty.role(), role, "{priority}");
+        }
+    }
+
+    #[test]
+    fn one_that_was_frozen_gives_the_address_back_whatever_it_hears_first() {
+        let lost = Effect::Release(Why::LeaseLost);
+        for first in [Input::Tick, says(Saying::Active, 1), says(Saying::Claim, 1), Input::Leave] {
+            let (mut duty, now) = active(Instant::now());
+            let effects = duty.step(now + 3 * ADVERT, first.clone());
+            assert_eq!(effects.first(), Some(&lost), "{first:?}");
+            assert!(duty.lease().is_none() && !effects.contains(&Effect::Say(Saying::Active)));
+        }
+    }
+
+    #[test]
+    fn a_standby_that_was_frozen_listens_anew() {
+        let start = Instant::now();
+        let mut duty = duty(start);
+        assert_eq!(duty.step(start + 100 * ADVERT, Input::Tick), [Effect::Say(Saying::Standby)]);
+        assert_eq!(duty.role(), Role::Standby);
+    }
+
+    #[test]
+    fn an_offer_from_before_an_absence_is_not_taken_up() {
+        let start = Instant::now();
+        let mut duty = duty(start);
+        let back = start + 100 * ADVERT;
+        assert_eq!(duty.step(back, says(Saying::Gone, 90)), []);
+        assert_eq!(duty.step(back, says(Saying::Yield, 90)), []);
+        let later = duty.step(back + ADVERT, says(Saying::Yield, 90));
+        assert_eq!(later, [Effect::Take(Manner::HandedOver)], "it is made again");
+    }
+
+    #[test]
+    fn an_address_that_somebody_holds_is_tried_again_until_it_can_be_had() {
+        let start = Instant::now();
+        let mut duty = duty(start);
+        let (claimed, _) = until_something(&mut duty, start);
+        let (mut now, _) = until_something(&mut duty, claimed);
+        for _ in 0..3 {
+            assert_eq!(duty.step(now, Input::NotTaken), []);
+            assert_eq!(duty.role(), Role::Blocked);
+            let (next, effects) = until_something(&mut duty, now);
+            assert_eq!((next - now, effects), (ADVERT / 4, vec![Effect::Take(Manner::Alone)]));
+            now = next;
+        }
+        duty.step(now, Input::Taken);
+        assert_eq!(duty.role(), Role::Active);
+    }
+
+    #[test]
+    fn an_address_that_was_taken_during_an_absence_is_given_back() {
+        let start = Instant::now();
+        let mut duty = duty(start);
+        let (claimed, _) = until_something(&mut duty, start);
+        let (now, _) = until_something(&mut duty, claimed);
+        assert_eq!(duty.step(now + 10 * ADVERT, Input::Taken), [Effect::Release(Why::TooLate)]);
+    }
+
+    #[test]
+    fn of_two_active_ones_the_weaker_gives_up_and_the_stronger_says_so() {
+        let (mut weak, now) = active(Instant::now());
+        assert_eq!(weak.step(now, says(Saying::Active, 101)), [Effect::Release(Why::Outranked)]);
+        let (mut strong, now) = active(Instant::now());
+        assert_eq!(strong.step(now, says(Saying::Active, 99)), [Effect::Say(Saying::Active)]);
+        assert_eq!(strong.role(), Role::Active);
+    }
+
+    #[test]
+    fn one_that_leaves_hands_over_when_somebody_stands_by() {
+        let (mut duty, now) = active(Instant::now());
+        duty.step(now, says(Saying::Standby, 90));
+        assert_eq!(duty.step(now, Input::Leave), [Effect::Pause, Effect::Say(Saying::Yield)]);
+        assert_eq!(duty.step(now, says(Saying::Active, 90)), [Effect::Release(Why::HandedOver)]);
+        assert_eq!(duty.role(), Role::Gone);
+    }
+
+    #[test]
+    fn one_that_leaves_alone_just_leaves() {
+        let (mut duty, now) = active(Instant::now());
+        let leaves = [Effect::Release(Why::Leaving), Effect::Say(Saying::Gone)];
+        assert_eq!(duty.step(now, Input::Leave), leaves);
+        let (mut duty, now) = active(Instant::now());
+        duty.step(now, says(Saying::Standby, 90));
+        duty.step(now, Input::Leave);
+        let mut effects = vec![];
+        let mut now = now;
+        while duty.role() != Role::Gone {
+            (now, effects) = until_something(&mut duty, now);
+        }
+        assert_eq!(effects, leaves, "the other one did not take over after all");
+    }
+
+    #[test]
+    fn one_that_is_handed_the_address_takes_it_at_once() {
+        for (saying, manner) in [(Saying::Yield, Manner::HandedOver), (Saying::Gone, Manner::Alone)] {
+            let mut duty = duty(Instant::now());
+            assert_eq!(duty.step(Instant::now(), says(saying, 100)), [Effect::Take(manner)]);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Carries out what the state machine decides: it listens to the other balancer, speaks to it, and
+//! opens and closes the door.
+//!
+//! A thread of its own on a blocking socket: what has come in is always heard before time counts,
+//! also after this process was frozen.
+
+use std::io;
+use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::advert::{Advert, BYTES_MAX, Saying};
+use super::config::{PairConfig, TakeoverName, resolve};
+use super::duty::{Duty, Effect, Input, Manner, Role, Why};
+use super::lease::Lease;
+use super::takeover::Takeover;
+use crate::events::{Events, Happening};
+use crate::listen::ListenError;
+use crate::worker::Order;
+
+/// What those who watch see.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// What this balancer is doing.
+    pub role: Role,
+    /// Since when.
+    pub since: Instant,
+    /// The other one, as it was last heard.
+    pub partner: Option<Partner>,
+}
+
+/// The other one.
+#[derive(Debug, Clone)]
+pub struct Partner {
+    /// What it said.
+    pub advert: Advert,
+    /// When.
+    pub heard: Instant,
+}
+
+/// This balancer's part in its pair, for the rest of the process.
+#[derive(Debug)]
+pub struct Handle {
+    /// Its name.
+    pub id: String,
+    /// Its priority.
+    pub priority: u8,
+    /// How the address is taken over.
+    pub takeover: TakeoverName,
+    /// How long it may answer.
+    pub lease: Arc<Lease>,
+    /// How often it has taken the address.
+    pub takeovers: AtomicU64,
+    status: Mutex<Status>,
+    leaves: AtomicBool,
+}
+
+impl Handle {
+    /// What those who watch see now.
+    pub fn status(&self) -> Status {
+        self.status.lock().clone()
+    }
+
+    /// From now on it leaves: it hands the address over, if it has it.
+    pub fn leave(&self) {
+        self.leaves.store(true, Ordering::Release);
+    }
+}
+
+/// Where the address leads: the threads that pass requests on.
+#[derive(Debug)]
+pub struct Seat {
+    /// One for each thread.
+    pub doors: Vec<mpsc::UnboundedSender<Order>>,
+}
+
+impl Seat {
+    fn order(&self, order: impl Fn() -> Order) {
+        for door in &self.doors {
+            // A thread that has ended needs no orders.
+            let _ = door.send(order());
+        }
+    }
+}
+
+struct Keeper {
+    config: PairConfig,
+    duty: Duty,
+    socket: UdpSocket,
+    takeover: Takeover,
+    seat: Seat,
+    events: Arc<Events>,
+    handle: Arc<Handle>,
+    /// Sockets that listen on the address, and a reason: for a moment, until the lease has begun.
+    taken: Option<(Vec<TcpListener>, &'static str)>,
+    /// True when it has been told that the address cannot be had.
+    told_blocked: bool,
+}
+
+/// Starts the thread. The receiver is told when this balancer has left its pair.
+pub fn start(
+    config: PairConfig,
+    address: std::net::SocketAddr,
+    seat: Seat,
+    events: Arc<Events>,
+) -> Result<(Arc<Handle>, oneshot::Receiver<()>), ListenError> {
+    let listen = config.listen;
+    let error = |source| ListenError::new(listen, "--pair-listen", source);
+    let socket = UdpSocket::bind(config.listen).map_err(error)?;
+    // Several looks in the time of one advert, so that none is sent late.
+    let tick = (config.rules.advert / 16).clamp(Duration::from_millis(2), Duration::from_millis(50));
+    socket.set_read_timeout(Some(tick)).map_err(error)?;
+    let now = Instant::now();
+    let handle = Arc::new(Handle {
+        id: config.rules.id.clone(),
+        priority: config.rules.priority,
+        takeover: config.takeover,
+        lease: Arc::new(Lease::new(now)),
+        takeovers: AtomicU64::new(0),
+        status: Mutex::new(Status { role: Role::Standby, since: now, partner: None }),
+        leaves: AtomicBool::new(false),
+    });
+    let keeper = Keeper {
+        duty: Duty::new(config.rules.clone(), now),
+        takeover: Takeover::new(address, seat.doors.len(), config.takeover, config.interface.clone()),
+        handle: Arc::clone(&handle),
+        taken: None,
+        told_blocked: false,
+        config,
+        socket,
+        seat,
+        events,
+    };
+    let (left, receiver) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("lb-pair".into()).spawn(move || {
+        keeper.run();
+        // Whoever waited for it may have gone.
+        let _ = left.send(());
+    });
+    thread.map_err(error)?;
+    Ok((handle, receiver))
+}
+
+impl Keeper {
+    fn run(mut self) {
+        let mut buffer = [0; BYTES_MAX + 1];
+        while self.duty.role() != Role::Gone {
+            match self.socket.recv_from(&mut buffer) {
+                Ok((bytes, _)) => self.hear(&buffer[..bytes]),
+                Err(error) if is_nothing(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot listen to the other balancer");
+                    std::thread::sleep(self.config.rules.advert / 16);
+                }
+            }
+            self.act_on(Input::Tick);
+            if self.handle.leaves.load(Ordering::Acquire) {
+                self.act_on(Input::Leave);
+            }
+            self.takeover.renew(Instant::now());
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let Some(advert) = Advert::decode(bytes, self.config.secret.as_ref()) else {
+            tracing::debug!("something came that the other balancer did not say");
+            return;
+        };
+        if advert.id == self.config.rules.id {
+            tracing::warn!(id = advert.id, "somebody has the same --pair-id; give each its own");
+            return;
+        }
+        let partner = Partner { advert: advert.clone(), heard: Instant::now() };
+        self.handle.status.lock().partner = Some(partner);
+        self.act_on(Input::Heard(advert));
+    }
+
+    fn act_on(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let before = self.duty.role();
+            let effects = self.duty.step(Instant::now(), input);
+            self.publish(before);
+            for effect in effects {
+                match effect {
+                    Effect::Say(saying) => self.say(saying),
+                    Effect::Take(manner) => inputs.push(self.take(manner)),
+                    Effect::Pause => self.seat.order(|| Order::Pause),
+                    Effect::Release(why) => self.release(why),
+                }
+            }
+        }
+    }
+
+    /// Shows the threads and those who watch how things are now.
+    fn publish(&mut self, before: Role) {
+        if let Some(until) = self.duty.lease() {
+            self.handle.lease.extend_to(until);
+        }
+        let role = self.duty.role();
+        if role != before {
+            let mut status = self.handle.status.lock();
+            (status.role, status.since) = (role, Instant::now());
+            tracing::debug!(?before, ?role, "on duty");
+        }
+        self.told_blocked &= matches!(role, Role::Blocked | Role::Claiming);
+        if role == Role::Active
+            && let Some((listeners, reason)) = self.taken.take()
+        {
+            self.open(listeners, reason);
+        }
+    }
+
+    fn open(&self, listeners: Vec<TcpListener>, reason: &str) {
+        for (door, listener) in self.seat.doors.iter().zip(listeners) {
+            // A thread that has ended needs no orders.
+            let _ = door.send(Order::Open(listener));
+        }
+        self.handle.takeovers.fetch_add(1, Ordering::Relaxed);
+        self.events.tell(&self.config.rules.id, Happening::TookOver, reason.to_owned());
+    }
+
+    fn say(&self, saying: Saying) {
+        let rules = &self.config.rules;
+        let advert = Advert { saying, priority: rules.priority, id: rules.id.clone() };
+        let Some(peer) = resolve(&self.config.peer) else {
+            tracing::debug!(peer = self.config.peer, "the other balancer's name leads nowhere now");
+            return;
+        };
+        // Whether it is heard is another matter.
+        if let Err(error) = self.socket.send_to(&advert.encode(self.config.secret.as_ref()), peer) {
+            tracing::debug!(%error, "cannot speak to the other balancer");
+        }
+    }
+
+    fn take(&mut self, manner: Manner) -> Input {
+        match self.takeover.take(manner) {
+            Ok(listeners) => {
+                let reason = match manner {
+                    Manner::Alone => "the other one is silent",
+                    Manner::HandedOver => "the other one hands it over",
+                };
+                self.taken = Some((listeners, reason));
+                Input::Taken
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.told_blocked, true) {
+                    let reason = format!("the other one is silent, but {error}");
+                    self.events.tell(&self.config.rules.id, Happening::TakeoverBlocked, reason);
+                }
+                Input::NotTaken
+            }
+        }
+    }
+
+    fn release(&mut self, why: Why) {
+        if why.is_orderly() {
+            self.handle.lease.forget();
+            self.seat.order(|| Order::Close);
+        } else {
+            self.handle.lease.end();
+            self.seat.order(|| Order::Cut);
+        }
+        self.takeover.give_back();
+        if self.taken.take().is_some() {
+            return;
+        }
+        let reason = match why {
+            Why::LeaseLost => "it was away for so long that the other one may have the address",
+            Why::Outranked => "the other one has it too, and a higher priority",
+            Why::TooLate => "it was away while it took the address",
+            Why::HandedOver => "the other one has it now",
+            Why::Leaving => "it leaves, and nobody stands by",
+        };
+        self.events.tell(&self.config.rules.id, Happening::StoodDown, reason.to_owned());
+    }
+}
+
+/// Nothing came; or, on loopback, nobody listens where something was sent.
+fn is_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted | ConnectionRefused)
+}

@@ -1,0 +1,149 @@
+//! How the address is taken and given back: by listening on it, or by adding it to a network
+//! interface first.
+//!
+//! An added address has a lifetime of two seconds and is renewed twice a second: when this process
+//! dies or is frozen, the kernel takes the address away.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::config::TakeoverName;
+use super::duty::Manner;
+use crate::listen::{self, ListenError};
+
+/// How long the kernel keeps an address that nobody renews, in seconds.
+const LIFETIME_SECONDS: &str = "2";
+const RENEWAL: Duration = Duration::from_millis(500);
+
+/// The shared address.
+#[derive(Debug)]
+pub struct Takeover {
+    /// What clients connect to.
+    pub address: SocketAddr,
+    /// Sockets that listen on it.
+    pub sockets: usize,
+    /// The interface that it is added to, when it is.
+    interface: Option<String>,
+    renewed: Option<Instant>,
+}
+
+/// Why the address cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    /// Nobody can listen on it.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// It cannot be added to the interface.
+    #[error("cannot run 'ip address' (Debian package iproute2)")]
+    Ip(#[source] io::Error),
+    /// The kernel does not want to.
+    #[error("'ip address {verb} {address} dev {interface}' failed: {said}")]
+    Refused {
+        /// What was to be done.
+        verb: &'static str,
+        /// With which address.
+        address: IpAddr,
+        /// On which interface.
+        interface: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl Takeover {
+    /// Nothing is taken yet. What an earlier process has left on the interface is removed.
+    pub fn new(address: SocketAddr, sockets: usize, name: TakeoverName, interface: String) -> Self {
+        let interface = (name == TakeoverName::Vip).then_some(interface);
+        let takeover = Self { address, sockets, interface, renewed: None };
+        if let Some(interface) = &takeover.interface {
+            // Mostly it is not there, which is as it should be.
+            let _ = takeover.ip("del", interface, &[]);
+        }
+        takeover
+    }
+
+    /// Takes the address, and listens on it.
+    pub fn take(&mut self, manner: Manner) -> Result<Vec<TcpListener>, TakeoverError> {
+        self.add()?;
+        let listeners = match manner {
+            Manner::Alone => listen::listen(self.address, self.sockets),
+            Manner::HandedOver => listen::join(self.address, self.sockets),
+        };
+        let listeners = listeners.inspect_err(|_| self.give_back())?;
+        if let Some(interface) = &self.interface {
+            announce(self.address.ip(), interface);
+        }
+        Ok(listeners)
+    }
+
+    /// Keeps the address.
+    pub fn renew(&mut self, now: Instant) {
+        if self.renewed.is_some_and(|renewed| now >= renewed + RENEWAL)
+            && let Err(error) = self.add()
+        {
+            tracing::warn!(%error, "cannot keep the shared address");
+        }
+    }
+
+    /// Takes the address off the interface, when it was added to one.
+    pub fn give_back(&mut self) {
+        if let (Some(interface), Some(_)) = (&self.interface, self.renewed)
+            && let Err(error) = self.ip("del", interface, &[])
+        {
+            tracing::debug!(%error, "the shared address had gone already");
+        }
+        self.renewed = None;
+    }
+
+    fn add(&mut self) -> Result<(), TakeoverError> {
+        if let Some(interface) = &self.interface {
+            let lifetime = ["valid_lft", LIFETIME_SECONDS, "preferred_lft", LIFETIME_SECONDS];
+            // Nobody else in this network can have it by IPv6's own check, which takes a second.
+            let more: &[&str] = if self.address.is_ipv6() { &["nodad"] } else { &[] };
+            self.ip("replace", interface, &[more, &lifetime].concat())?;
+            self.renewed = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn ip(&self, verb: &'static str, interface: &str, more: &[&str]) -> Result<(), TakeoverError> {
+        let address = self.address.ip();
+        let prefix = if address.is_ipv4() { 32 } else { 128 };
+        let mut command = Command::new("ip");
+        command.args(["address", verb, &format!("{address}/{prefix}"), "dev", interface]).args(more);
+        let output = command.stdin(Stdio::null()).output().map_err(TakeoverError::Ip)?;
+        match output.status.success() {
+            true => Ok(()),
+            false => {
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                Err(TakeoverError::Refused { verb, address, interface: interface.to_owned(), said })
+            }
+        }
+    }
+}
+
+/// Tells the neighbours whose the address is now, five times in as many seconds (gratuitous ARP).
+fn announce(address: IpAddr, interface: &str) {
+    if !address.is_ipv4() {
+        return;
+    }
+    let address = address.to_string();
+    let arping = Command::new("arping")
+        .args(["-q", "-U", "-c", "5", "-I", interface, &address])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match arping {
+        Ok(mut arping) => {
+            // Only so that it does not stay as a zombie.
+            std::thread::spawn(move || arping.wait());
+        }
+        Err(error) => tracing::warn!(
+            %error,
+            "cannot run 'arping' (Debian package iputils-arping): neighbours will find the new owner late"
+        ),
+    }
+}

@@ -1,0 +1,88 @@
+//! Balancers as processes of their own, to be killed and frozen.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use http::Method;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::support::*;
+
+/// A balancer's process, killed when dropped.
+pub struct Process {
+    pub admin: SocketAddr,
+    child: Child,
+}
+
+impl Process {
+    pub fn start(flags: &[String]) -> Self {
+        let admin = free_port();
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_lb")), admin, flags)
+    }
+
+    /// With a command that runs the program, to which the flags are added.
+    pub fn start_by(mut command: Command, admin: SocketAddr, flags: &[String]) -> Self {
+        let admin_flag = format!("--admin={admin}");
+        let command = command.args([&admin_flag, "--threads=2", "--drain-timeout=5s"]).args(flags);
+        let child = command.stdin(Stdio::null()).spawn().unwrap();
+        Self { admin, child }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> i32 {
+        until(async || self.child.try_wait().unwrap().is_some(), "the process ends").await;
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
+    pub async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        ask_admin(self.admin, method, path, body).await.1
+    }
+
+    /// Something from the admin interface; null when it does not answer.
+    pub async fn try_get(&self, path: &str) -> Value {
+        let asking = async {
+            let answer = Client::try_open(self.admin).await?.try_get(path).await.ok()?;
+            serde_json::from_slice(&answer.body).ok()
+        };
+        asking.await.unwrap_or_default()
+    }
+
+    pub async fn until_ready(&self) {
+        until(async || self.try_get("/upstreams").await.is_array(), "it is ready").await;
+    }
+
+    pub async fn events(&self) -> Vec<String> {
+        let events = self.try_get("/events?format=json").await;
+        let events = events.as_array().cloned().unwrap_or_default();
+        events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address on which nobody listens: a loopback address of its own, where no port can have been
+/// given to somebody's outgoing connection.
+pub fn free_port() -> SocketAddr {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = TAKEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    // Other runs of these tests may go on beside this one.
+    let ours = 100 + u8::try_from(std::process::id() % 100).unwrap();
+    SocketAddr::from(([127, ours, high, low + 1], 8080))
+}
