@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use crate::history::History;
 use crate::operation::{Action, At, Operation};
 use crate::order::Record;
@@ -10,7 +12,7 @@ use crate::order::Record;
 pub type Final = BTreeMap<String, Option<String>>;
 
 /// The acknowledged writes to one record that are lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lost {
     /// Which record.
     pub key: String,

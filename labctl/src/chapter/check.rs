@@ -34,9 +34,8 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
     for (name, entry) in &chapter.machine {
         check_machine(chapter, name, entry)?;
     }
-    for (from, to) in &chapter.links {
-        spanned_machine(chapter, from)?;
-        spanned_machine(chapter, to)?;
+    for end in chapter.links.iter().flat_map(|(from, to)| [from, to]) {
+        spanned_machine(chapter, end)?;
     }
     for kind in &chapter.mesh {
         if chapter.machine.get(kind.as_ref()).and_then(|entry| entry.count).is_none() {
@@ -45,7 +44,9 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         }
     }
     for traffic in chapter.traffic.values() {
-        known_target(chapter, &traffic.to)?;
+        if !is_role(chapter, &traffic.to) {
+            known_target(chapter, &traffic.to)?;
+        }
         if traffic.method.parse::<http::Method>().is_err() {
             return Err(problem(format!("'{}' is no method such as GET or POST", traffic.method)));
         }
@@ -205,11 +206,16 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
 fn check_until(chapter: &Chapter, until: &Until) -> Checked {
     let machines = [&until.gone, &until.ejected, &until.admitted, &until.took_over];
     let machines: Vec<_> = machines.into_iter().flatten().collect();
-    match (&machines[..], &until.recovered) {
-        ([machine], None) => single_machine(chapter, machine.as_ref(), machine.span()),
-        ([], Some(traffic)) => known_traffic(chapter, traffic.as_ref(), Some(traffic.span())),
+    let clusters: Vec<_> = [&until.elected, &until.converged].into_iter().flatten().collect();
+    match (&machines[..], &clusters[..], &until.recovered) {
+        ([machine], [], None) => single_machine(chapter, machine.as_ref(), machine.span()),
+        ([], [kind], None) => {
+            has_part(chapter, "until", kind, "dbnode", |entry| entry.dbnode.is_some() && entry.count.is_some())
+        }
+        ([], [], Some(traffic)) => known_traffic(chapter, traffic.as_ref(), Some(traffic.span())),
         _ => Err(problem(
-            "until waits for exactly one of gone, ejected, admitted, took-over, recovered".into(),
+            "until waits for exactly one of gone, ejected, admitted, took-over, recovered, elected, converged"
+                .into(),
         )),
     }
 }
@@ -319,17 +325,21 @@ fn known_target(chapter: &Chapter, target: &Spanned<String>) -> Checked {
     }
 }
 
+/// Whether a name stands for machines of this kind: itself, one of them, or one by its role.
+fn is_of_kind(name: &str, kind: &str) -> bool {
+    name == kind
+        || name.rsplit_once('-').is_some_and(|(of, _)| of == kind)
+        || roles::parse(name).is_some_and(|(of, _)| of == kind)
+}
+
 fn known_link(chapter: &Chapter, from: &Spanned<String>, to: &Spanned<String>) -> Checked {
-    let same = |(one, other): &(Spanned<String>, Spanned<String>)| {
-        one.as_ref() == from.as_ref() && other.as_ref() == to.as_ref()
+    let declared = |(one, other): &(Spanned<String>, Spanned<String>)| {
+        is_of_kind(from.as_ref(), one.as_ref()) && is_of_kind(to.as_ref(), other.as_ref())
     };
     let in_mesh = |kind: &Spanned<String>| {
-        let of_kind = |name: &str| {
-            name == kind.as_ref() || name.rsplit_once('-').is_some_and(|(of, _)| of == kind.as_ref())
-        };
-        of_kind(from.as_ref()) && of_kind(to.as_ref())
+        is_of_kind(from.as_ref(), kind.as_ref()) && is_of_kind(to.as_ref(), kind.as_ref())
     };
-    if chapter.links.iter().any(same) || chapter.mesh.iter().any(in_mesh) {
+    if chapter.links.iter().any(declared) || chapter.mesh.iter().any(in_mesh) {
         return Ok(());
     }
     let message =

@@ -4,12 +4,14 @@
 //! sum     = product (("+" | "-") product)*
 //! product = factor (("*" | "/") factor)*
 //! factor  = number | name "(" name ("," name)* ")" | "(" sum ")" | "-" factor
-//!         | "straightness" "(" sum ("," sum)* ")"
+//!         | ("straightness" | "median") "(" sum ("," sum)* ")"
 //! name    = letters, digits, "_", "/", and "-" between them: web-1, app/dbnode
 //! ```
 //!
 //! The straightness of several values is R², the share of their differences that a straight line
 //! through them accounts for: 1 when each is as much above the one before as the next one is.
+//!
+//! The median is the one in the middle, or the mean of the two there.
 //!
 //! A minus that subtracts has spaces around it, because names contain hyphens.
 #![deny(clippy::disallowed_methods)]
@@ -21,10 +23,19 @@ pub enum Expression {
     Number(f64),
     /// A measure of something: its name, and what of.
     Measure(String, Vec<String>),
-    /// How straight a line several values make.
-    Straightness(Vec<Expression>),
+    /// What several values come to.
+    Several(Together, Vec<Expression>),
     /// Two expressions joined.
     Joined(Box<Expression>, Operator, Box<Expression>),
+}
+
+/// What several values come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Together {
+    /// How straight a line they make.
+    Straightness,
+    /// The one in the middle.
+    Median,
 }
 
 /// How two expressions are joined.
@@ -56,7 +67,7 @@ impl Expression {
         match self {
             Self::Number(_) => vec![],
             Self::Measure(name, of) => vec![(name, of)],
-            Self::Straightness(values) => values.iter().flat_map(Self::measures).collect(),
+            Self::Several(_, values) => values.iter().flat_map(Self::measures).collect(),
             Self::Joined(left, _, right) => [left.measures(), right.measures()].concat(),
         }
     }
@@ -67,9 +78,9 @@ impl Expression {
         Some(match self {
             Self::Number(number) => *number,
             Self::Measure(name, of) => measured(name, of)?,
-            Self::Straightness(values) => {
+            Self::Several(together, values) => {
                 let values = values.iter().map(|value| value.value(measured));
-                straightness(&values.collect::<Option<Vec<_>>>()?)
+                together.of(&values.collect::<Option<Vec<_>>>()?)
             }
             Self::Joined(left, operator, right) => {
                 let (left, right) = (left.value(measured)?, right.value(measured)?);
@@ -82,6 +93,30 @@ impl Expression {
             }
         })
     }
+}
+
+impl Together {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "straightness" => Some(Self::Straightness),
+            "median" => Some(Self::Median),
+            _ => None,
+        }
+    }
+
+    fn of(self, values: &[f64]) -> f64 {
+        match self {
+            Self::Straightness => straightness(values),
+            Self::Median => median(values),
+        }
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+    f64::midpoint(low, high)
 }
 
 /// R² of the least-squares line through the values, taken at 1, 2, 3, …
@@ -159,22 +194,26 @@ impl Parser {
             _ if word.starts_with(|first: char| first.is_ascii_digit()) => {
                 word.parse().map(Expression::Number).map_err(|_| format!("'{word}' is not a number"))
             }
-            "straightness" => {
-                self.expect("(")?;
-                let mut values = vec![self.sum()?];
-                while self.peek() == Some(",") {
-                    self.next += 1;
-                    values.push(self.sum()?);
+            _ if word.starts_with(char::is_alphabetic) => match Together::named(&word) {
+                Some(together) => Ok(Expression::Several(together, self.values()?)),
+                None => {
+                    let of = self.arguments(&word)?;
+                    Ok(Expression::Measure(word, of))
                 }
-                self.expect(")")?;
-                Ok(Expression::Straightness(values))
-            }
-            _ if word.starts_with(char::is_alphabetic) => {
-                let of = self.arguments(&word)?;
-                Ok(Expression::Measure(word, of))
-            }
+            },
             _ => Err(format!("'{word}' is unexpected")),
         }
+    }
+
+    fn values(&mut self) -> Result<Vec<Expression>, String> {
+        self.expect("(")?;
+        let mut values = vec![self.sum()?];
+        while self.peek() == Some(",") {
+            self.next += 1;
+            values.push(self.sum()?);
+        }
+        self.expect(")")?;
+        Ok(values)
     }
 
     fn arguments(&mut self, measure: &str) -> Result<Vec<String>, String> {
@@ -253,6 +292,12 @@ mod tests {
         let bent = value("straightness(100, 200, 250, 250, 250)").unwrap();
         assert!((0.7..0.8).contains(&bent), "{bent}");
         assert!(value("straightness(3, 3, 3)").unwrap().is_nan(), "equal values make no line");
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(value("median(3, 1, 2)"), Some(2.0));
+        assert_eq!(value("median(4, 1, 2, 2 + 1)"), Some(2.5));
     }
 
     #[test]

@@ -146,6 +146,8 @@ pub struct DbnodePart {
     pub products: u32,
     /// When a write is acknowledged: `async`, `sync` or `quorum`.
     pub replication: Option<String>,
+    /// How long a replica waits at least, without a word from the primary, before it asks for an election.
+    pub election_timeout: Option<Span>,
 }
 
 /// A Redis server. Nothing is written to a disk.

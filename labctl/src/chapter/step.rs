@@ -161,6 +161,10 @@ pub struct Until {
     pub took_over: Option<Spanned<String>>,
     /// This traffic is answered well again: its last ten requests were, after one that was not.
     pub recovered: Option<Spanned<String>>,
+    /// Another machine of this kind has become the primary of their database.
+    pub elected: Option<Spanned<String>>,
+    /// Every machine of this kind is on, and their database nodes all show the same.
+    pub converged: Option<Spanned<String>>,
     /// How long to wait at most. It not happening fails the step's claims, not the chapter.
     pub within: Span,
 }

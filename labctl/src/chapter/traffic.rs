@@ -12,7 +12,8 @@ use super::Span;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Traffic {
-    /// The machine, or one program on it: `lb`, `app`, `app/dbnode`.
+    /// The machine, or one program on it: `lb`, `app`, `app/dbnode`. A database's machine also by its role,
+    /// `db:primary`: whoever that is when a step gives it a rate.
     pub to: Spanned<String>,
     /// What is asked for; `{key}` stands for a key, `{n}` for a running number.
     pub path: String,
@@ -55,6 +56,9 @@ pub struct Recording {
     /// How much it adds.
     #[serde(default)]
     pub by: i64,
+    /// True when all requests for one record are its owner's, who expects to see what they did.
+    #[serde(default)]
+    pub owned: bool,
 }
 
 /// What a request does to a record.

@@ -102,15 +102,19 @@ fn write_down(balancer: &str, noticed: &Noticed, events: &Events) {
     events.record_at(events.clock().of_unix_millis(noticed.unix_ms), what);
 }
 
-/// The followers of a lab's balancers; a restarted balancer is followed anew.
+/// Whoever follows a lab's balancers and databases; a restarted balancer is followed anew.
 #[derive(Debug, Default)]
 pub struct Followers(HashMap<String, tokio::task::JoinHandle<()>>);
 
 impl Followers {
     /// Follows a balancer from its first event on.
     pub fn follow(&mut self, balancer: &str, admin: SocketAddr, events: Events) {
-        let task = tokio::spawn(follow(balancer.to_owned(), admin, events));
-        if let Some(before) = self.0.insert(balancer.to_owned(), task) {
+        self.keep(balancer, tokio::spawn(follow(balancer.to_owned(), admin, events)));
+    }
+
+    /// Keeps what follows a machine, in place of what did before.
+    pub fn keep(&mut self, machine: &str, task: tokio::task::JoinHandle<()>) {
+        if let Some(before) = self.0.insert(machine.to_owned(), task) {
             before.abort();
         }
     }

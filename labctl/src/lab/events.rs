@@ -122,6 +122,20 @@ pub enum Happening {
         /// The balancer.
         balancer: String,
     },
+    /// A database node takes the writes from now on.
+    BecamePrimary {
+        /// The machine it is on.
+        machine: String,
+        /// The election that made it so.
+        term: u64,
+    },
+    /// A database node takes the writes no more.
+    SteppedDown {
+        /// The machine it is on.
+        machine: String,
+        /// The election that had made it the primary.
+        term: u64,
+    },
     /// A link was changed.
     Link {
         /// From where.
@@ -268,6 +282,12 @@ impl fmt::Display for Happening {
             Self::StoodDown { balancer } => write!(formatter, "{balancer} gave the shared address up"),
             Self::TakeoverBlocked { balancer } => {
                 write!(formatter, "{balancer} cannot have the shared address: somebody still holds it")
+            }
+            Self::BecamePrimary { machine, term } => {
+                write!(formatter, "{machine} is the primary of term {term}")
+            }
+            Self::SteppedDown { machine, term } => {
+                write!(formatter, "{machine} is not the primary of term {term} any more")
             }
             Self::Link { from, to, now } => write!(formatter, "the link {from} to {to} is {now}"),
         }

@@ -19,10 +19,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::act::Act;
 use super::balancers::{self, Followers};
+use super::databases;
 use super::events::{Clock, Events, Happening};
 use super::link::{Link, Rules};
 use super::machine::RunningMachine;
-use super::plan::{MachinePlan, Plan, Program, ProgramPlan, products_file};
+use super::plan::{MachinePlan, Plan, Program, ProgramPlan, products_file, secret_file};
 use super::ready::until_ready;
 use super::redis;
 use super::roles::Roles;
@@ -95,10 +96,14 @@ impl Laboratory {
         for balancer in plan.balancers() {
             lab.follow(balancer);
         }
+        lab.follow_databases(&plan);
         Ok(lab)
     }
 
     async fn start_all(&self, plan: &Plan) -> Result<(), LabError> {
+        if plan.database_nodes().next().is_some() {
+            write_secret(&secret_file(&plan.place().data)).context("write what the databases' nodes know")?;
+        }
         // A Sentinel learns who copies the primary when it first sees it, and then every ten seconds.
         let watches = |machine: &&MachinePlan| machine.has(Program::Sentinel);
         let (last, first): (Vec<_>, Vec<_>) = plan.to_start().partition(watches);
@@ -123,6 +128,11 @@ impl Laboratory {
         &self.logs
     }
 
+    /// Where a run writes down what it finds; none when nobody keeps it.
+    pub fn results(&self) -> Option<PathBuf> {
+        self.state.lock().results.clone()
+    }
+
     /// The plan as it is now.
     pub fn plan(&self) -> Plan {
         self.plan.lock().clone()
@@ -140,26 +150,22 @@ impl Laboratory {
             Act::Slow { from, to, by_ms } => {
                 let delay = Duration::from_millis(*by_ms);
                 let slow = |link: &Link| link.set(Rules::Slow(delay));
-                self.on_link(
-                    from,
-                    to,
-                    slow,
-                    &format!("slow by {delay:?}"),
-                    &format!("slow {from} {to} {delay:?}"),
-                )?
+                let now = format!("slow by {delay:?}");
+                self.on_link(from, to, slow, &now, &format!("slow {from} {to} {delay:?}")).await?
             }
             Act::Cut { from, to } => {
-                self.on_link(from, to, |link| link.set(Rules::Cut), "cut", &format!("cut {from} {to}"))?
+                let cut = |link: &Link| link.set(Rules::Cut);
+                self.on_link(from, to, cut, "cut", &format!("cut {from} {to}")).await?
             }
             Act::Fail { from, to } => {
                 let fail = |link: &Link| link.set(Rules::Failing);
-                self.on_link(from, to, fail, "answering 500", &format!("fail {from} {to}"))?
+                self.on_link(from, to, fail, "answering 500", &format!("fail {from} {to}")).await?
             }
             Act::Flap { from, to, every_ms } => {
                 let every = Duration::from_millis(*every_ms);
                 let flap = |link: &Link| link.flap(every);
                 let now = format!("broken and whole, {every:?} each");
-                self.on_link(from, to, flap, &now, &format!("flap {from} {to} {every:?}"))?
+                self.on_link(from, to, flap, &now, &format!("flap {from} {to} {every:?}")).await?
             }
             Act::Partition { groups } => self.partition(groups).await?,
             Act::HealAll => {
@@ -168,7 +174,8 @@ impl Laboratory {
                 vec!["labctl heal".into()]
             }
             Act::Heal { from, to } => {
-                self.on_link(from, to, |link| link.set(Rules::Whole), "healed", &format!("heal {from} {to}"))?
+                let heal = |link: &Link| link.set(Rules::Whole);
+                self.on_link(from, to, heal, "healed", &format!("heal {from} {to}")).await?
             }
         };
         for command in &done {
@@ -338,7 +345,7 @@ impl Laboratory {
     }
 
     /// The machine that a name means, also by its role: `db:primary`.
-    async fn meant(&self, name: &str) -> Result<String, LabError> {
+    pub async fn meant(&self, name: &str) -> Result<String, LabError> {
         let plan = self.plan();
         let deadline = Instant::now() + ROLE_MAX;
         loop {
@@ -356,7 +363,7 @@ impl Laboratory {
 
     /// Does something to a link, or to every link between two kinds of machines, and says how it is
     /// now.
-    fn on_link(
+    async fn on_link(
         &self,
         from: &str,
         to: &str,
@@ -364,6 +371,7 @@ impl Laboratory {
         now: &str,
         typed: &str,
     ) -> Result<Vec<String>, LabError> {
+        let (from, to) = (&*self.meant(from).await?, &*self.meant(to).await?);
         let plan = self.plan();
         let is = |name: &str, wanted: &str| {
             name == wanted || plan.machines.get(name).is_some_and(|machine| machine.kind == wanted)
@@ -437,6 +445,16 @@ impl Laboratory {
         }
     }
 
+    /// Writes down who is the primary of each database, from now to the lab's end.
+    fn follow_databases(&self, plan: &Plan) {
+        for machine in plan.database_nodes() {
+            if let Some(node) = databases::node_on(machine) {
+                let following = databases::follow(machine.name.clone(), node, self.events.clone());
+                self.followers.lock().keep(&machine.name, tokio::spawn(following));
+            }
+        }
+    }
+
     fn machine(&self, name: &str) -> Result<Arc<RunningMachine>, LabError> {
         let machines = self.machines.lock();
         machines.get(name).cloned().ok_or_else(|| {
@@ -477,6 +495,15 @@ async fn open_links(plan: &Plan) -> Result<HashMap<(String, String), Link>, LabE
         links.insert((link.from.clone(), link.to.clone()), open);
     }
     Ok(links)
+}
+
+/// Writes what all nodes of the lab's databases know, and nobody else.
+fn write_secret(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let secret: [u8; 32] = rand::random();
+    let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")
 }
 
 /// Writes what a program begins with.

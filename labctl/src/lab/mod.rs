@@ -4,6 +4,7 @@ pub mod act;
 pub mod balancers;
 pub mod control;
 pub mod counters;
+pub mod databases;
 pub mod events;
 pub mod http;
 pub mod link;

@@ -2,16 +2,11 @@
 //! is at that moment.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use hyper::Method;
 use parking_lot::Mutex;
-use serde::Deserialize;
 
-use super::http;
-use super::plan::{Plan, Program};
-
-const PATIENCE: Duration = Duration::from_millis(500);
+use super::databases;
+use super::plan::Plan;
 
 /// A machine by its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +37,6 @@ pub struct Roles {
     former: Mutex<HashMap<String, String>>,
 }
 
-#[derive(Deserialize)]
-struct Status {
-    role: String,
-    term: u64,
-}
-
 impl Roles {
     /// The machine that a name means now. A name without a role means itself. `None`: no machine has
     /// this role.
@@ -56,29 +45,13 @@ impl Roles {
         if role == Role::Former {
             return self.former.lock().get(kind).cloned();
         }
-        let mut primary: Option<(u64, String)> = None;
-        let mut replicas = Vec::new();
-        for machine in plan.of_kind(kind) {
-            let Some(node) = machine.programs.iter().find(|plan| plan.program == Program::Dbnode) else {
-                continue;
-            };
-            let Ok(answer) = http::ask(node.health, Method::GET, "/status", None, PATIENCE).await else {
-                continue;
-            };
-            let Ok(status) = serde_json::from_slice::<Status>(&answer.body) else { continue };
-            match status.role.as_str() {
-                // One that was cut off may still think so; the one of the latest term is right.
-                "primary" if primary.as_ref().is_none_or(|(term, _)| status.term > *term) => {
-                    primary = Some((status.term, machine.name.clone()));
-                }
-                "primary" => {}
-                _ => replicas.push(machine.name.clone()),
-            }
-        }
+        let (primaries, replicas): (Vec<_>, Vec<_>) =
+            databases::statuses(plan, kind).await.into_iter().partition(|(_, status)| status.is_primary());
         if role == Role::Replica {
-            return replicas.into_iter().next();
+            return replicas.into_iter().next().map(|(name, _)| name);
         }
-        let (_, name) = primary?;
+        // One that was cut off may still think so; the one of the latest term is right.
+        let (name, _) = primaries.into_iter().max_by_key(|(_, status)| status.term)?;
         self.former.lock().insert(kind.to_owned(), name.clone());
         Some(name)
     }

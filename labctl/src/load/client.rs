@@ -1,5 +1,6 @@
 //! One request, from the moment it is sent to its outcome. It is never repeated.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,6 +49,13 @@ impl Client {
         let contains = stream.contains.clone();
         let keeps_bodies = contains.is_some() || stream.recorded.is_some();
         Self { connections, timeout: stream.timeout, recorder, contains, keeps_bodies }
+    }
+
+    /// The same for another target, with connections of its own.
+    pub(super) fn aimed_at(&self, target: SocketAddr) -> Self {
+        let connections = self.connections.aimed_at(target);
+        let (recorder, contains) = (self.recorder.clone(), self.contains.clone());
+        Self { connections, timeout: self.timeout, recorder, contains, keeps_bodies: self.keeps_bodies }
     }
 
     /// Sends a request, records its outcome, and keeps the connection for the next one.

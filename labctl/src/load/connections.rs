@@ -49,6 +49,11 @@ impl Connections {
         Self { target, connect_timeout, idle: Mutex::default() }
     }
 
+    /// None yet, to another target.
+    pub(super) fn aimed_at(&self, target: SocketAddr) -> Self {
+        Self::new(target, self.connect_timeout)
+    }
+
     /// The connection that became idle last and is still open.
     pub(super) fn take(&self) -> Option<Connection> {
         let mut idle = self.idle.lock();

@@ -1,6 +1,7 @@
 //! A running load generator, and the two threads it consists of.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -57,6 +58,11 @@ impl Generator {
     /// rests.
     pub fn send(&self, stream: StreamId, count: u64, per_second: f64) {
         self.command(Command::Send(stream, count, per_second));
+    }
+
+    /// From now on the stream's requests go to another target; what is in flight stays where it is.
+    pub fn aim(&self, stream: StreamId, target: SocketAddr) {
+        self.command(Command::Aim(stream, target));
     }
 
     /// The record of everything, which outlives the generator.

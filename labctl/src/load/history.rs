@@ -1,7 +1,12 @@
 //! What a stream did to the database's records, as its judges want it.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, LineWriter};
+use std::path::Path;
 use std::sync::Arc;
 
+use history::journal::Journal;
 use history::{Action, Answer, At, Operation, Outcome as Said, Read};
 use parking_lot::Mutex;
 
@@ -10,7 +15,14 @@ use super::{Moment, Outcome};
 /// Operations of several streams, in the order in which they ended. Cheap to clone; the clones are
 /// one.
 #[derive(Debug, Clone, Default)]
-pub struct HistoryLog(Arc<Mutex<Vec<Operation>>>);
+pub struct HistoryLog(Arc<Mutex<Pages>>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    operations: Vec<Operation>,
+    /// The same as a file, line by line as it happens.
+    journal: Option<Journal<LineWriter<File>>>,
+}
 
 /// What each request of a stream does to the record of its key.
 #[derive(Debug, Clone)]
@@ -19,6 +31,17 @@ pub struct Recorded {
     pub log: HistoryLog,
     /// What it does. A put's value is the request's running number.
     pub action: RecordedAction,
+    /// Who asks.
+    pub sessions: Sessions,
+}
+
+/// Who asks: whose requests are one session's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// Nobody waits for an answer before asking again: each request is a session of its own.
+    EachRequest,
+    /// A record has an owner, who expects to see there what they did before.
+    EachKey,
 }
 
 /// What a request does to a record.
@@ -57,9 +80,44 @@ pub(super) struct Came<'a> {
 }
 
 impl HistoryLog {
+    /// A log that is written to a file as well, as it happens.
+    pub fn written_to(path: &Path) -> io::Result<Self> {
+        let file = LineWriter::new(File::create(path)?);
+        let journal = Some(Journal::begin(file, &BTreeMap::new())?);
+        Ok(Self(Arc::new(Mutex::new(Pages { operations: vec![], journal }))))
+    }
+
     /// Everything so far.
     pub fn operations(&self) -> Vec<Operation> {
-        self.0.lock().clone()
+        self.0.lock().operations.clone()
+    }
+
+    /// How many there are so far.
+    pub fn len(&self) -> usize {
+        self.0.lock().operations.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Nothing more is written to the file, which is then on the disk.
+    pub fn finish(&self) -> io::Result<()> {
+        let Some(journal) = self.0.lock().journal.take() else { return Ok(()) };
+        let file = journal.finish()?;
+        file.get_ref().sync_all()
+    }
+
+    fn push(&self, operation: Operation) {
+        let mut pages = self.0.lock();
+        if let Some(journal) = &mut pages.journal
+            && let Err(error) = journal.write(&operation)
+        {
+            tracing::warn!(%error, "a history cannot be written down any more; it is judged all the same");
+            pages.journal = None;
+        }
+        pages.operations.push(operation);
     }
 }
 
@@ -72,8 +130,10 @@ impl Recorded {
             RecordedAction::GetLocal => Action::Get { read: Read::Local },
             RecordedAction::GetLatest => Action::Get { read: Read::Latest },
         };
-        // Nobody waits for an answer before asking again: each request is a session of its own.
-        let session = format!("{stream} {n}");
+        let session = match self.sessions {
+            Sessions::EachRequest => format!("{stream} {n}"),
+            Sessions::EachKey => format!("owner {key}"),
+        };
         Entry { log: self.log.clone(), session, key: key.to_owned(), action, request }
     }
 }
@@ -93,7 +153,7 @@ impl Entry {
             returned_at: answered.then(|| at(returned)),
             outcome,
         };
-        self.log.0.lock().push(operation);
+        self.log.push(operation);
     }
 }
 
@@ -144,6 +204,23 @@ mod tests {
 
     fn of(action: &Action, outcome: Outcome, status: u16, body: &str) -> Said {
         said(action, &Came { outcome, status, node: None, body: body.as_bytes() })
+    }
+
+    #[test]
+    fn a_history_is_in_its_file_while_it_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("history.jsonl");
+        let log = HistoryLog::written_to(&path).unwrap();
+        let recorded =
+            Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachKey };
+        let came = Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), body: b"" };
+        let second = std::time::Duration::from_secs(1);
+        recorded.entry("puts", "k", 7, None).complete(second, second * 2, &came);
+        let file = || std::io::BufReader::new(File::open(&path).unwrap());
+        let written = history::journal::read(file()).unwrap().operations;
+        assert_eq!(written, log.operations());
+        assert_eq!((&*written[0].session, written[0].invoked_at), ("owner k", At(1_000_000_000)));
+        log.finish().unwrap();
     }
 
     #[test]

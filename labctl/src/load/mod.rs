@@ -57,7 +57,7 @@ pub use cache_mark::CacheMark;
 pub use capacity::{CapacityEstimate, Search, Trial};
 pub use cookies::Cookies;
 pub use generator::Generator;
-pub use history::{HistoryLog, Recorded, RecordedAction};
+pub use history::{HistoryLog, Recorded, RecordedAction, Sessions};
 pub use keys::Keys;
 pub use latencies::Latencies;
 pub use live::LiveFigures;

@@ -3,6 +3,7 @@
 //! all at once, each with the moment it was meant for.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
@@ -23,6 +24,8 @@ pub(super) enum Command {
     SetRate(StreamId, Rate),
     /// A stream sends so many requests, so many a second.
     Send(StreamId, u64, f64),
+    /// A stream's requests go to another target.
+    Aim(StreamId, SocketAddr),
 }
 
 /// A stream, as the pacer needs it.
@@ -82,16 +85,23 @@ impl Pacer {
                 self.streams.insert(id, stream);
             }
             Command::SetRate(id, rate) => {
-                let stream = self.streams.get_mut(&id).expect("a stream is added before its id is known");
-                stream.schedule.set_rate(now, rate);
+                self.stream(id).schedule.set_rate(now, rate);
                 self.recorder.rate_set(id, now, rate);
             }
             Command::Send(id, count, per_second) => {
-                let stream = self.streams.get_mut(&id).expect("a stream is added before its id is known");
-                stream.schedule.send(now, count, per_second);
+                self.stream(id).schedule.send(now, count, per_second);
                 self.recorder.rate_set(id, now, Rate::Steady(per_second));
             }
+            Command::Aim(id, target) => {
+                let stream = self.stream(id);
+                stream.client = Arc::new(stream.client.aimed_at(target));
+                stream.requests.aim_at(target);
+            }
         }
+    }
+
+    fn stream(&mut self, id: StreamId) -> &mut PacedStream {
+        self.streams.get_mut(&id).expect("a stream is added before its id is known")
     }
 
     fn send_due(&mut self, now: Moment) {

@@ -133,6 +133,10 @@ impl RequestMaker {
         Ok(Self { picker, mix, target, dice, made: 0, stream: stream.name.clone(), recorded })
     }
 
+    pub(super) fn aim_at(&mut self, target: SocketAddr) {
+        self.target = target;
+    }
+
     pub(super) fn make(&mut self) -> Made {
         self.made += 1;
         let key = self.picker.pick(&mut self.dice);

@@ -137,6 +137,16 @@ impl Window {
         good_again.saturating_sub(first.intended)
     }
 
+    /// The longest time without one good answer, from the window's begin to its end.
+    pub fn silence(&self) -> Duration {
+        let good = self.samples.iter().filter(|sample| sample.outcome.is_success());
+        let mut answered: Vec<_> = good.map(|sample| sample.intended + sample.latency).collect();
+        answered.retain(|at| *at <= self.to);
+        answered.extend([self.from, self.to]);
+        answered.sort_unstable();
+        answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
     /// Whether the last `count` requests were answered well, and one before them was not.
     pub fn has_recovered(&self, count: usize) -> bool {
         let good = self.samples.iter().rev().take_while(|sample| sample.outcome.is_success()).count();
@@ -244,6 +254,20 @@ mod tests {
         assert!(!window(vec![good(0), good(10)]).has_recovered(1), "nothing had failed");
         let to_the_end = window(vec![good(0), bad(500)]);
         assert_eq!(to_the_end.outage(), to_the_end.to - Duration::from_millis(500));
+    }
+
+    #[test]
+    fn silence_is_the_longest_time_without_a_good_answer() {
+        let good = |ms, latency| Sample {
+            intended: Duration::from_millis(ms),
+            ..sample(Outcome::Ok, latency, None)
+        };
+        let bad = Sample { intended: Duration::from_millis(900), ..sample(Outcome::Refused, 1, None) };
+        let answered = window(vec![good(0, 10), good(500, 10), bad, good(1_000, 490), good(1_600, 1)]);
+        assert_eq!(answered.silence(), Duration::from_millis(980));
+        assert_eq!(window(vec![]).silence(), Duration::from_secs(2), "nobody was answered at all");
+        let late = window(vec![good(100, 10_000)]);
+        assert_eq!(late.silence(), Duration::from_secs(2), "an answer after the end is none");
     }
 
     #[test]

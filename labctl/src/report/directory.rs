@@ -7,7 +7,6 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use history::journal::Journal;
 
 use super::summary::RunSummary;
 use crate::error::LabError;
@@ -67,14 +66,6 @@ impl RunDirectory {
             Ok(())
         })?;
         self.write("requests.csv", |out| Ok(recorder.write_csv(out)?))?;
-        for (name, history) in &summary.findings.histories {
-            self.write(&format!("history-{name}.jsonl"), |out| {
-                let mut journal = Journal::begin(out, &history.initial)?;
-                history.operations.iter().try_for_each(|operation| journal.write(operation))?;
-                journal.finish()?;
-                Ok(())
-            })?;
-        }
         fs::rename(&self.partial, &self.finished)
             .with_context(|| format!("name {}", self.finished.display()))?;
         self.done = true;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use history::lost::Lost;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 
@@ -14,6 +15,8 @@ use crate::load::LiveFigures;
 use crate::runner::{Audience, ClaimResult, FilledTable, Telling, Verdict};
 
 const WIDTH_MAX: usize = 100;
+/// So many records are listed; whoever wants more reads the summary.
+const RECORDS_MAX: usize = 10;
 
 /// Tells a run on a terminal, or into a file.
 #[derive(Debug)]
@@ -121,6 +124,21 @@ impl Terminal {
         table.to_string().lines().for_each(|line| self.line(line));
     }
 
+    fn lost(&self, history: &str, records: &[Lost]) {
+        let count: usize = records.iter().map(|record| record.at_least).sum();
+        let title = format!("Acknowledged writes of the history '{history}' that are lost: {count} at least");
+        self.line("");
+        self.line(&self.paint(&title, Style::new().bold()));
+        for record in records.iter().take(RECORDS_MAX) {
+            let found = record.found.as_deref().unwrap_or("nothing");
+            let missing = record.missing.map_or(String::new(), |missing| format!(", {missing} too little"));
+            self.line(&format!("  {}: {} lost; {found} is there{missing}", record.key, record.at_least));
+        }
+        if records.len() > RECORDS_MAX {
+            self.line(&format!("  … and {} records more; summary.json has all", records.len() - RECORDS_MAX));
+        }
+    }
+
     fn verdict(&self, verdict: Verdict) -> String {
         match verdict {
             Verdict::Holds => self.paint("HOLDS", Style::new().green().bold()),
@@ -169,6 +187,7 @@ impl Audience for Terminal {
             Telling::Note(text) => self.note(&format!("  {text}")),
             Telling::Claim(claim) => self.claim(claim),
             Telling::Table(table) => self.table(table),
+            Telling::Lost { history, records } => self.lost(history, records),
             Telling::Offence { history, picture } => {
                 self.line("");
                 self.line(&self.paint(

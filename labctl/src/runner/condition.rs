@@ -31,6 +31,16 @@ pub(super) fn happening(until: &Until) -> Option<(String, Condition)> {
             Box::new(move |what| matches!(what, Happening::Admitted { upstream, .. } if *upstream == wanted)),
         ));
     }
+    if let Some(kind) = named(&until.elected) {
+        let of_kind =
+            move |machine: &str| machine.strip_prefix(&*kind).is_some_and(|rest| rest.starts_with('-'));
+        return Some((
+            "waiting for a new primary".into(),
+            Box::new(
+                move |what| matches!(what, Happening::BecamePrimary { machine, .. } if of_kind(machine)),
+            ),
+        ));
+    }
     let wanted = named(&until.took_over)?;
     Some((
         format!("waiting for {wanted} to take over"),

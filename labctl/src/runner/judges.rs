@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
+use anyhow::Context;
 use history::linearizable::{self, Limits, Verdict, Violation};
-use history::lost::Final;
-use history::{Action, History, Outcome, ghost, inversions, lost, stale};
+use history::lost::{Final, Lost};
+use history::{Action, History, Outcome, ghost, inversions, lost, sessions, stale};
 use indexmap::IndexMap;
 
 use crate::load::HistoryLog;
@@ -15,6 +17,8 @@ use crate::load::HistoryLog;
 #[derive(Debug, Default)]
 pub struct Histories {
     logs: IndexMap<String, HistoryLog>,
+    /// Where they are written down as they happen, if anywhere.
+    directory: Option<PathBuf>,
     /// What was found in the database in the end, by history.
     found: HashMap<String, Final>,
     /// A judgement takes a while; while nothing was added it is the same.
@@ -25,14 +29,29 @@ pub struct Histories {
 type Judgement = Option<Result<(), Violation>>;
 
 impl Histories {
-    /// The history of a name, which begins with nothing.
-    pub fn log(&mut self, name: &str) -> HistoryLog {
-        self.logs.entry(name.to_owned()).or_default().clone()
+    /// Histories that are written to files in a directory as they happen.
+    pub fn written_to(directory: Option<PathBuf>) -> Self {
+        Self { directory, ..Self::default() }
     }
 
-    /// Every history there is, by name.
-    pub fn all(&self) -> Vec<(String, History)> {
-        self.logs.iter().map(|(name, log)| (name.clone(), History::new(log.operations()))).collect()
+    /// The history of a name, which begins with nothing.
+    pub fn log(&mut self, name: &str) -> anyhow::Result<HistoryLog> {
+        if let Some(known) = self.logs.get(name) {
+            return Ok(known.clone());
+        }
+        let log = match self.directory.as_ref().map(|place| place.join(format!("history-{name}.jsonl"))) {
+            Some(path) => {
+                HistoryLog::written_to(&path).with_context(|| format!("write {}", path.display()))?
+            }
+            None => HistoryLog::default(),
+        };
+        self.logs.insert(name.to_owned(), log.clone());
+        Ok(log)
+    }
+
+    /// Nothing more is written to the files, which are then on the disk.
+    pub fn finish(&self) -> anyhow::Result<()> {
+        self.logs.values().try_for_each(HistoryLog::finish).context("write the histories to the disk")
     }
 
     /// The keys of every record in a history.
@@ -69,6 +88,8 @@ impl Histories {
                 self.lost(name, &history)?.iter().map(|lost| lost.at_least).sum::<usize>() as f64
             }
             "ghost_writes" => ghost::judge(&history).len() as f64,
+            "own_writes_missed" => sessions::judge(&history).own_writes.len() as f64,
+            "reads_back" => sessions::judge(&history).reads_back.len() as f64,
             "inversions" => inversions::judge(&history).len() as f64,
             "linearizable" => verdict(&self.judgement(name, false)),
             "linearizable_latest" => verdict(&self.judgement(name, true)),
@@ -77,8 +98,17 @@ impl Histories {
         .filter(|figure| figure.is_finite())
     }
 
+    /// The acknowledged writes that are lost, by the history's name, where stock was taken.
+    pub fn all_lost(&self) -> Vec<(String, Vec<Lost>)> {
+        let of = |(name, log): (&String, &HistoryLog)| {
+            let lost = self.lost(name, &History::new(log.operations()))?;
+            (!lost.is_empty()).then(|| (name.clone(), lost))
+        };
+        self.logs.iter().filter_map(of).collect()
+    }
+
     /// The acknowledged writes that are lost, once stock was taken.
-    pub fn lost(&self, name: &str, history: &History) -> Option<Vec<lost::Lost>> {
+    fn lost(&self, name: &str, history: &History) -> Option<Vec<Lost>> {
         Some(lost::judge(history, self.found.get(name)?))
     }
 

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use machine::capacity::Usage;
 
 use super::judges::Histories;
-use super::owners;
+use super::{owners, primaries};
 use crate::chapter::expression::Expression;
 use crate::chapter::measures::{self, Of};
 use crate::lab::{Events, Happening, Plan};
@@ -44,6 +44,8 @@ pub(super) struct StepMeasurement {
     pub(super) capacities: HashMap<String, CapacityEstimate>,
     /// The number read back.
     pub(super) value: Option<f64>,
+    /// How many writes each database node had cut off its log, by machine.
+    pub(super) discarded: HashMap<String, u64>,
     /// By how much counters grew, by the machine or program and the counter's name.
     pub(super) counted: HashMap<(String, String), f64>,
     /// Why it should not be trusted.
@@ -111,6 +113,9 @@ impl Measured {
         match name {
             "price" => return Some(self.plan.price_of(of.first()?)),
             "out_of_memory" => return Some(self.times_out_of_memory(of.first()?)),
+            "primaries_of_a_term" => {
+                return Some(primaries::of_one_term(&self.events.since(0), of.first()?) as f64);
+            }
             "seconds_between_ends" => return self.seconds_between_ends(of.first()?, of.get(1)?),
             _ if measures::find(name)?.of == [Of::History] => {
                 return self.histories.measure(name, of.first()?);
@@ -142,6 +147,15 @@ impl Measured {
             "false_ejections" => {
                 let (ejections, victim) = (self.ejections(step, of.get(1)?), of.get(2)?);
                 Some(ejections.iter().filter(|(_, upstream)| upstream != victim).count() as f64)
+            }
+            "silence" => Some(self.window(of.get(1), step.begun, step.to)?.silence().as_secs_f64()),
+            "promotions" => {
+                Some(primaries::promotions(&self.events.since(0), of.get(1)?, step.begun, step.to) as f64)
+            }
+            "discarded" => {
+                let kind = of.get(1)?;
+                let of_kind = step.discarded.iter().filter(|(machine, _)| primaries::is_of(machine, kind));
+                Some(of_kind.map(|(_, discarded)| *discarded).reduce(|sum, more| sum + more)? as f64)
             }
             "owners" => Some(owners::at_most(&self.events.since(0), of.get(1)?, step.begun, step.to) as f64),
             "failed_throughout" | "ok_throughout" => {

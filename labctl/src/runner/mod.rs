@@ -6,6 +6,7 @@ mod judges;
 mod measured;
 mod owners;
 mod pace;
+mod primaries;
 mod steps;
 mod telling;
 mod verdict;
@@ -14,7 +15,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use history::History;
+use history::lost::Lost;
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -28,9 +29,9 @@ use crate::chapter::expression::Expression;
 use crate::chapter::traffic::{Does, Draw, Recording, Spacing, Traffic};
 use crate::chapter::{Chapter, Source, Table};
 use crate::error::LabError;
-use crate::lab::{Laboratory, Plan};
+use crate::lab::{Laboratory, Plan, roles};
 use crate::load::{
-    Arrivals, Cookies, Generator, Keys, Recorded, RecordedAction, RequestMix, Stream, StreamId,
+    Arrivals, Cookies, Generator, Keys, Recorded, RecordedAction, RequestMix, Sessions, Stream, StreamId,
 };
 
 /// A run in progress.
@@ -65,9 +66,8 @@ pub struct Findings {
     pub claims: Vec<ClaimResult>,
     /// The tables, filled in.
     pub tables: Vec<FilledTable>,
-    /// What was done to the database's records, by the history's name. Each is a file of its own.
-    #[serde(skip)]
-    pub histories: Vec<(String, History)>,
+    /// Acknowledged writes that are lost, by the history's name and the record.
+    pub lost: Vec<(String, Vec<Lost>)>,
     /// Pictures of what no order of operations explains, by the history's name.
     pub offences: Vec<(String, String)>,
     /// The machines were up this long after their start began, in seconds.
@@ -97,7 +97,7 @@ pub async fn run(
     pace: Pace,
     audience: &dyn Audience,
 ) -> Result<Findings, LabError> {
-    let mut histories = Histories::default();
+    let mut histories = Histories::written_to(lab.results());
     let streams = add_streams(&source.chapter, &lab.plan(), generator, seed, &mut histories)?;
     let recorder = generator.recorder().clone();
     let measured = Measured::new(recorder, lab.events.clone(), streams.clone(), lab.plan(), histories);
@@ -113,9 +113,12 @@ pub async fn run(
     let generator_lag_p99_ms = run.measured.generator_lag_p99().as_secs_f64() * 1e3;
     let tables: Vec<_> = chapter.table.iter().map(|table| run.fill(table)).collect();
     tables.iter().for_each(|table| audience.hear(Telling::Table(table)));
-    let (histories, offences) = (run.measured.histories.all(), run.measured.histories.offences());
+    let histories = &run.measured.histories;
+    histories.finish()?;
+    let (lost, offences) = (histories.all_lost(), histories.offences());
+    lost.iter().for_each(|(history, records)| audience.hear(Telling::Lost { history, records }));
     offences.iter().for_each(|(history, picture)| audience.hear(Telling::Offence { history, picture }));
-    Ok(Findings { claims, tables, histories, offences, up_after, generator_lag_p99_ms })
+    Ok(Findings { claims, tables, lost, offences, up_after, generator_lag_p99_ms })
 }
 
 impl Run<'_> {
@@ -167,7 +170,7 @@ fn add_streams(
         let mut stream = stream_of(name, traffic, plan, seed)?;
         let cookies = traffic.users.as_deref().map(|name| users.entry(name).or_default().clone());
         stream.requests.cookies = cookies;
-        stream.recorded = traffic.history.as_ref().map(|history| recorded(history, histories));
+        stream.recorded = traffic.history.as_ref().map(|history| recorded(history, histories)).transpose()?;
         let id =
             generator.add(stream).map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?;
         streams.insert(name.clone(), id);
@@ -175,21 +178,24 @@ fn add_streams(
     Ok(streams)
 }
 
-fn recorded(recording: &Recording, histories: &mut Histories) -> Recorded {
+fn recorded(recording: &Recording, histories: &mut Histories) -> anyhow::Result<Recorded> {
     let action = match recording.does {
         Does::Add => RecordedAction::Add { by: recording.by },
         Does::Put => RecordedAction::Put,
         Does::Local => RecordedAction::GetLocal,
         Does::Latest => RecordedAction::GetLatest,
     };
-    Recorded { log: histories.log(&recording.of), action }
+    let sessions = if recording.owned { Sessions::EachKey } else { Sessions::EachRequest };
+    Ok(Recorded { log: histories.log(&recording.of)?, action, sessions })
 }
 
 /// A chapter's traffic as the generator sends it. Each has dice of its own, so that adding one
 /// does not change the others.
 pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Result<Stream, LabError> {
     let usage = |message: String| LabError::Usage(format!("traffic '{name}': {message}"));
-    let target = plan.address_of(traffic.to.as_ref());
+    // A machine by its role is looked for when a step wants it; until then it is the first of its kind.
+    let to = traffic.to.as_ref();
+    let target = plan.address_of(roles::parse(to).map_or(to.as_str(), |(kind, _)| kind));
     let target = target.ok_or_else(|| usage(format!("nothing answers at '{}'", traffic.to.as_ref())))?;
     let count = traffic.keys;
     let keys = match traffic.draw {

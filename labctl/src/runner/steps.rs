@@ -13,7 +13,8 @@ use super::{ClaimResult, Counted, Run, Telling, condition, verdict};
 use crate::chapter::step::{self, Batch, CapacitySearch, LinkEnds, ReadBack, TakeStock, Until};
 use crate::chapter::{Expect, Span, Step};
 use crate::error::LabError;
-use crate::lab::{Act, Happening, counters, http};
+use crate::lab::databases::{self, NodeStatus};
+use crate::lab::{Act, Happening, counters, http, roles};
 use crate::load::{LiveFigures, Moment, Rate};
 
 /// How often the live figures change.
@@ -40,6 +41,7 @@ impl Run<'_> {
         self.audience.hear(Telling::Step { number, of, name: &step.name, say: &step.say });
         let begun = self.now();
         let first_event = self.lab.events.count();
+        self.aim(step).await?;
         self.set_rates(step);
         self.act(step).await?;
         self.measured.update_plan(self.lab.plan());
@@ -59,11 +61,36 @@ impl Run<'_> {
         if let Some(read) = &step.read {
             measurement.value = self.read_back(read).await;
         }
+        measurement.discarded = self.discarded().await;
         self.measured.keep(&step.name, measurement);
         if let Some(stock) = &step.take_stock {
             self.take_stock(stock).await;
         }
         Ok(self.judge(step))
+    }
+
+    /// Traffic to a machine by its role goes to whoever has it when a step wants that traffic.
+    async fn aim(&self, step: &Step) -> Result<(), LabError> {
+        for name in step.load.keys().chain(step.send.keys()).map(AsRef::as_ref) {
+            let to = self.chapter.traffic[name].to.as_ref();
+            if roles::parse(to).is_some() {
+                let machine = self.lab.meant(to).await?;
+                if let Some(address) = self.lab.plan().address_of(&machine) {
+                    self.generator.aim(self.streams[name], address);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many writes each node of a database has cut off its log.
+    async fn discarded(&self) -> HashMap<String, u64> {
+        let plan = self.lab.plan();
+        let nodes = plan.database_nodes();
+        let nodes = nodes.filter_map(|machine| Some((machine.name.clone(), databases::node_on(machine)?)));
+        let asking = nodes
+            .map(|(machine, node)| async move { Some((machine, NodeStatus::of(node).await?.discarded)) });
+        join_all(asking).await.into_iter().flatten().collect()
     }
 
     fn set_rates(&self, step: &Step) {
@@ -117,8 +144,25 @@ impl Run<'_> {
             let recovered = self.watching(&what, limit, timeout(limit, recovery)).await;
             measurement.happened = recovered.is_ok();
             measurement.to = self.now();
+        } else if let Some(kind) = &until.converged {
+            let what = format!("waiting for {} to agree", kind.as_ref());
+            let converging = timeout(limit, self.convergence(kind.as_ref()));
+            measurement.happened = self.watching(&what, limit, converging).await.is_ok();
+            measurement.to = self.now();
         }
         self.close(measurement, before).await;
+    }
+
+    /// Waits until the database nodes of a kind all show the same.
+    async fn convergence(&self, kind: &str) {
+        loop {
+            let plan = self.lab.plan();
+            let statuses = databases::statuses(&plan, kind).await;
+            if databases::have_converged(plan.of_kind(kind).count(), &statuses) {
+                return;
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Waits until a traffic has failed and is answered again.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use history::lost::Lost;
+
 use super::capacity::Tried;
 use super::{ClaimResult, FilledTable};
 use crate::lab::Event;
@@ -53,6 +55,13 @@ pub enum Telling<'a> {
     Note(&'a str),
     /// A claim was judged.
     Claim(&'a ClaimResult),
+    /// Acknowledged writes of a history that are lost.
+    Lost {
+        /// The history.
+        history: &'a str,
+        /// The records that miss some.
+        records: &'a [Lost],
+    },
     /// Some operations of a history that no order explains.
     Offence {
         /// The history.

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use machine::MachineSpec;
 
-pub use programs::{Program, ProgramPlan, Readiness, products_file};
+pub use programs::{Program, ProgramPlan, Readiness, products_file, secret_file};
 
-use self::programs::{Partner, WhereRedisIs};
+use self::programs::{Membership, Partner, WhereRedisIs};
 use crate::chapter::machines::WebserverPart;
 use crate::chapter::{Chapter, MachineEntry};
 
@@ -104,7 +104,10 @@ impl Plan {
             let bare = plan.bare_machine(name, kind);
             plan.machines.insert(name.clone(), bare);
         }
-        let named = chapter.links.iter().map(|(from, to)| (from.as_ref().clone(), to.as_ref().clone()));
+        let named = chapter.links.iter().flat_map(|(from, to)| {
+            let each = plan.members(to.as_ref()).into_iter();
+            each.map(|to| (from.as_ref().clone(), to.name.clone())).collect::<Vec<_>>()
+        });
         let meshed = chapter.mesh.iter().flat_map(|kind| plan.pairs_of(kind.as_ref()));
         plan.links = plan.links_between(named.chain(meshed).collect())?;
         for (name, kind) in &names {
@@ -250,13 +253,8 @@ impl Plan {
             plans.push(programs::webserver(part, name, at(Program::Webserver), &database, &redis));
         }
         if let Some(part) = &entry.dbnode {
-            let peers = self.of_kind(kind).filter(|peer| peer.name != name);
-            let peers = peers.map(|peer| {
-                let address = self.reached_from(name, kind, &peer.name, Program::Dbnode)?;
-                Ok(format!("{}={address}", peer.name))
-            });
-            let peers = peers.collect::<Result<Vec<_>, String>>()?;
-            plans.push(programs::dbnode(part, name, at(Program::Dbnode), &peers, data()));
+            let membership = self.membership(name, kind, index)?;
+            plans.push(programs::dbnode(part, name, at(Program::Dbnode), membership.as_ref(), data()));
         }
         if let Some(part) = &entry.redis {
             let primary = part.replica_of.as_ref();
@@ -275,6 +273,26 @@ impl Plan {
             plans.push(programs::sentinel(part, at(Program::Sentinel), primary, replicas, data()));
         }
         Ok(plans)
+    }
+
+    /// A database node's place among those of its kind; none when it is alone.
+    fn membership(&self, name: &str, kind: &str, index: usize) -> Result<Option<Membership>, String> {
+        let others = self.of_kind(kind).filter(|other| other.name != name);
+        let peers = others.map(|other| {
+            let reached = self.reached_at(name, kind, &other.name, programs::DB_PEER_PORT)?;
+            Ok((other.name.clone(), reached))
+        });
+        let peers = peers.collect::<Result<Vec<_>, String>>()?;
+        let (listen, secret) = (self.address(index, programs::DB_PEER_PORT), secret_file(&self.place.data));
+        Ok((!peers.is_empty()).then_some(Membership { listen, peers, secret }))
+    }
+
+    /// The machines that are nodes of a database of several.
+    pub fn database_nodes(&self) -> impl Iterator<Item = &MachinePlan> {
+        let is_node = |machine: &&MachinePlan| {
+            machine.has(Program::Dbnode) && self.of_kind(&machine.kind).nth(1).is_some()
+        };
+        self.machines.values().filter(is_node)
     }
 
     /// A balancer of a pair: the first one of its kind is active at first.
@@ -317,11 +335,15 @@ impl Plan {
 
     /// A program's own address, or that of the link which leads there from this machine.
     fn reached_from(&self, name: &str, kind: &str, to: &str, program: Program) -> Result<SocketAddr, String> {
+        self.reached_at(name, kind, to, program.port())
+    }
+
+    fn reached_at(&self, name: &str, kind: &str, to: &str, port: u16) -> Result<SocketAddr, String> {
         let through = |link: &&LinkPlan| (link.from == name || link.from == kind) && link.to == to;
         if let Some(link) = self.links.iter().find(through) {
             return Ok(link.listen);
         }
-        Ok(self.address(self.index_of(to)?, program.port()))
+        Ok(self.address(self.index_of(to)?, port))
     }
 
     fn links_between(&self, pairs: Vec<(String, String)>) -> Result<Vec<LinkPlan>, String> {
@@ -330,7 +352,11 @@ impl Plan {
         }
         let links = pairs.into_iter().enumerate().map(|(index, (from, to))| {
             let machine = self.machines.get(&to).ok_or(format!("there is no machine '{to}'"))?;
-            let port = self.serves(&machine.kind).port();
+            let from_its_kind = self.machines.get(&from).is_some_and(|other| other.kind == machine.kind);
+            let port = match self.serves(&machine.kind) {
+                Program::Dbnode if from_its_kind => programs::DB_PEER_PORT,
+                program => program.port(),
+            };
             let target = self.address(self.index_of(&to)?, port);
             let listen = self.socket(1, index, port);
             Ok(LinkPlan { from, to, listen, target })

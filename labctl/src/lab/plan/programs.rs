@@ -104,6 +104,8 @@ impl ProgramPlan {
 pub(super) const LB_ADMIN_PORT: u16 = 8081;
 /// The port on which the balancers of a pair hear each other.
 pub(super) const LB_PAIR_PORT: u16 = 8082;
+/// The port on which the nodes of a database hear each other.
+pub(super) const DB_PEER_PORT: u16 = 7101;
 
 /// One balancer of a pair.
 #[derive(Debug)]
@@ -192,21 +194,40 @@ pub(super) struct WhereRedisIs {
     pub(super) sentinels: Option<String>,
 }
 
-/// A node of a database that keeps its data in this directory, and has these others as its peers.
+/// A node's place in a database of several.
+#[derive(Debug)]
+pub(super) struct Membership {
+    /// Where it listens for the others.
+    pub(super) listen: SocketAddr,
+    /// The others, each with where it is reached.
+    pub(super) peers: Vec<(String, SocketAddr)>,
+    /// The file with what all of them know.
+    pub(super) secret: PathBuf,
+}
+
+/// A node of a database that keeps its data in this directory.
 pub(super) fn dbnode(
     part: &DbnodePart,
     name: &str,
     address: SocketAddr,
-    peers: &[String],
+    membership: Option<&Membership>,
     data: PathBuf,
 ) -> ProgramPlan {
     let mut flags = Flags::new()
         .with("id", name)
         .with("listen", address)
         .with("data", data.display())
-        .maybe("query-cost", part.query_cost)
-        .maybe("replication", part.replication.as_ref());
-    flags = peers.iter().fold(flags, |flags, peer| flags.with("peer", peer));
+        .maybe("query-cost", part.query_cost);
+    if let Some(Membership { listen, peers, secret }) = membership {
+        flags = flags
+            .with("peer-listen", listen)
+            .with("secret-file", secret.display())
+            .maybe("replication", part.replication.as_ref())
+            .maybe("election-timeout", part.election_timeout);
+        let each =
+            |flags: Flags, (name, at): &(String, SocketAddr)| flags.with("peer", format!("{name}={at}"));
+        flags = peers.iter().fold(flags, each);
+    }
     if part.page_reads {
         flags = flags.switch("page-reads");
     }
@@ -284,6 +305,11 @@ pub(super) fn sentinel(
         configuration: Some((path, text)),
         ..ProgramPlan::new(Program::Sentinel, address, flags)
     }
+}
+
+/// The file with what the nodes of every database in a lab know, beside their data.
+pub fn secret_file(data: &Path) -> PathBuf {
+    data.join("cluster.secret")
 }
 
 /// Where the products are written that a database begins with.

@@ -7,6 +7,29 @@ async fn hello() -> SocketAddr {
 }
 
 /// A closed loop would send one slow request during the pause and report a p99 of a millisecond.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_can_be_aimed_elsewhere_while_it_runs() {
+    let named = |name: &'static str| {
+        move |_| async move { Response::builder().header("x-served-by", name).body(Full::default()).unwrap() }
+    };
+    let (first, second) = (serve(named("first")).await, serve(named("second")).await);
+    let generator = Generator::start(Instant::now()).unwrap();
+    let id = generator.add(stream(first)).unwrap();
+    let sent = async |count: u64| {
+        let before = generator.recorder().now();
+        generator.send(id, count, 1_000.0);
+        let all = || generator.recorder().window(id, before, Duration::MAX);
+        while all().requests() < count as usize {
+            tokio::time::timeout(LIMIT, tokio::task::yield_now()).await.unwrap();
+        }
+        all().served()
+    };
+    assert_eq!(sent(3).await, [("first".into(), 3)].into());
+    generator.aim(id, second);
+    assert_eq!(sent(3).await, [("second".into(), 3)].into());
+    generator.stop();
+}
+
 #[tokio::test]
 async fn a_pause_of_a_second_is_seen_by_all_who_arrived_in_it() {
     let start = tokio::time::Instant::now();
