@@ -227,7 +227,8 @@ fn parse_mode(text: &str) -> Result<Mode, String> {
 }
 
 fn parse_election_timeout(text: &str) -> Result<humantime::Duration, String> {
-    let timeout: humantime::Duration = text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
+    let timeout: humantime::Duration =
+        text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
     match Duration::from(timeout).as_millis() {
         100..=60_000 => Ok(timeout),
         _ => Err("an election timeout is from 100ms to 60s".into()),

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use dbnode::{Args, Config};
 use machine::Machine;
 use machine::network::Network;
@@ -22,13 +23,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     startup::begin(&args.startup);
     let drain_delay = args.startup.drain_delay.into();
-    let config = match Config::try_from(args) {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("error: {error}\n\nFor more information, try '--help'.");
-            return ExitCode::from(2);
-        }
-    };
+    let config = Config::try_from(args)
+        .unwrap_or_else(|error| Args::command().error(ErrorKind::ArgumentConflict, error).exit());
     match serve(config, drain_delay) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

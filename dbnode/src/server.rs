@@ -95,7 +95,8 @@ pub async fn start(
         None => (Peers::none(), None),
         Some(Cluster { peers, listen: peer_listen, secret, .. }) => {
             let listener = listen(&network, peer_listen, "--peer-listen").await?;
-            let peer_address = listener.local_address().map_err(listen_error(peer_listen, "--peer-listen"))?;
+            let peer_address =
+                listener.local_address().map_err(listen_error(peer_listen, "--peer-listen"))?;
             let advertised = config.advertise.clone().unwrap_or_else(|| address.to_string());
             let identity = Identity { name: config.id.as_str().into(), incarnation, advertised, secret };
             let asked = node.clone();

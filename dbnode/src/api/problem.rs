@@ -13,7 +13,7 @@ pub(super) struct Problem {
     status: StatusCode,
     error: &'static str,
     detail: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     /// Who could do it.
     primary: Option<Name>,
 }
@@ -38,7 +38,7 @@ impl Problem {
     }
 
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -52,7 +52,7 @@ impl Problem {
         if let Ok(location) = HeaderValue::from_str(location) {
             self.status = StatusCode::TEMPORARY_REDIRECT;
             self.error = "not_the_primary";
-            self.header = Some((header::LOCATION, location));
+            self.header = Some(Box::new((header::LOCATION, location)));
         }
         self
     }
@@ -69,7 +69,7 @@ impl Problem {
             detail: String,
         }
         let mut answer = json(self.status, &Document { error: self.error, detail: self.detail });
-        answer.headers_mut().extend(self.header);
+        answer.headers_mut().extend(self.header.map(|header| *header));
         answer
     }
 }
@@ -83,11 +83,10 @@ impl From<Refusal> for Problem {
             Refusal::RequestIdReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Refusal::OutcomeUnknown => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
             Refusal::NotConfirmed => (StatusCode::SERVICE_UNAVAILABLE, "not_confirmed"),
+            Refusal::NoPrimary | Refusal::NotPrimary(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
             Refusal::DiskFull
             | Refusal::Overloaded
             | Refusal::Stopped
-            | Refusal::NotPrimary(_)
-            | Refusal::NoPrimary
             | Refusal::HandingOver
             | Refusal::MemberDown(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_written"),
         };

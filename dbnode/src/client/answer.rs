@@ -19,6 +19,8 @@ const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// What was answered.
 #[derive(Debug)]
 pub(super) struct Answer {
+    /// Who answered.
+    pub(super) node: SocketAddr,
     pub(super) status: StatusCode,
     headers: HeaderMap,
     pub(super) body: Bytes,
@@ -26,11 +28,12 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) async fn read(
+        node: SocketAddr,
         response: Response<Incoming>,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
-        Ok(Self { status: head.status, headers: head.headers, body })
+        Ok(Self { node, status: head.status, headers: head.headers, body })
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -40,6 +43,17 @@ impl Answer {
     pub(super) fn redirect(&self) -> Option<SocketAddr> {
         let moved = self.status == StatusCode::TEMPORARY_REDIRECT;
         moved.then(|| self.header("location").and_then(address_in)).flatten()
+    }
+
+    /// There is an election, or this node is cut off from whoever won it. Nothing was written.
+    pub(super) fn knows_no_primary(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Refusal {
+            error: String,
+        }
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+            && serde_json::from_slice::<Refusal>(&self.body)
+                .is_ok_and(|refusal| refusal.error == "no_primary")
     }
 
     /// What an answer means that is not a success.

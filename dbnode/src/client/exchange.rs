@@ -1,18 +1,20 @@
 //! One call: a request to one node, perhaps to another one, and its answer.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use machine::network::Network;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::answer::Answer;
 use super::call::{Call, Effect};
 use super::connections::{Connection, Connections};
 use super::error::ClientError;
-use super::routing::{Met, Route};
+use super::routing::{Met, Next, Route};
 use super::types::ClientLimits;
 
 /// Makes calls.
@@ -23,7 +25,20 @@ pub(super) struct Exchange {
     limit: Duration,
     /// Who took the last call. A guess: whoever is wrong is redirected.
     primary: Mutex<Option<SocketAddr>>,
+    /// Who is called what, as they said.
+    names: Mutex<HashMap<String, SocketAddr>>,
+    /// Whose turn it is to be asked what anybody knows.
+    turn: AtomicUsize,
 }
+
+/// Which node answered.
+const NODE: &str = "x-db-node";
+
+/// More names than a cluster has nodes.
+const NAMES_MAX: usize = 64;
+
+/// How long it is before nodes that knew of no primary are asked again.
+const ELECTION_PAUSE: Duration = Duration::from_millis(30);
 
 /// Why a try brought no answer.
 enum Failed {
@@ -38,31 +53,92 @@ enum Failed {
 impl Exchange {
     pub(super) fn new(nodes: Vec<SocketAddr>, network: Network, limits: ClientLimits) -> Self {
         let connections = Connections::new(network, limits.connect, limits.idle_connections);
-        Self { nodes, connections, limit: limits.request, primary: Mutex::new(None) }
+        Self {
+            nodes,
+            connections,
+            limit: limits.request,
+            primary: Mutex::default(),
+            names: Mutex::default(),
+            turn: AtomicUsize::new(0),
+        }
     }
 
-    /// Asks until there is an answer, or no node left to ask, or no time.
+    /// Asks until there is an answer, or no node left to ask, or no time. Writes and reads of the
+    /// latest begin at the primary, if it is known.
     pub(super) async fn call(&self, call: Call) -> Result<Answer, ClientError> {
+        let primary = *self.primary.lock();
+        let answer = self.call_from(primary, call).await?;
+        *self.primary.lock() = Some(answer.node);
+        Ok(answer)
+    }
+
+    /// The same, beginning at any of them: each has its turn.
+    pub(super) async fn call_any(&self, call: Call) -> Result<Answer, ClientError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let first = turn.checked_rem(self.nodes.len()).map(|turn| self.nodes[turn]);
+        self.call_from(first, call).await
+    }
+
+    /// The same, of the node with this name and no other.
+    pub(super) async fn call_one(&self, name: &str, call: &Call) -> Result<Answer, ClientError> {
+        let known = self.names.lock().get(name).copied();
+        let mut last = ClientError::Unavailable { detail: format!("no database node is called '{name}'") };
+        for node in known.into_iter().chain(self.nodes.iter().copied()) {
+            match timeout(self.limit, self.try_node(node, call)).await {
+                Ok(Ok(answer)) if answer.header(NODE) == Some(name) => return Ok(answer),
+                Ok(Ok(_)) => {}
+                Ok(Err(Failed::NotSent(source))) => last = ClientError::Unreachable { node, source },
+                Ok(Err(failed)) => last = failed.into_error(),
+                Err(_) => last = ClientError::Timeout,
+            }
+            if known == Some(node) {
+                return Err(last);
+            }
+        }
+        Err(last)
+    }
+
+    async fn call_from(&self, first: Option<SocketAddr>, call: Call) -> Result<Answer, ClientError> {
         let deadline = Instant::now() + self.limit;
-        let mut route = Route::new(&self.nodes, *self.primary.lock());
+        let mut route = Route::new(&self.nodes, first);
         let no_nodes = || ClientError::Unavailable { detail: "the list of database nodes is empty".into() };
         let mut node = route.first().ok_or_else(no_nodes)?;
         loop {
-            let met = match timeout_at(deadline, self.try_node(node, &call)).await {
-                Err(_) => return Err(call.unanswered(ClientError::Timeout)),
-                Ok(Ok(answer)) => match answer.redirect() {
-                    None => {
-                        *self.primary.lock() = Some(node);
-                        return Ok(answer);
-                    }
-                    Some(primary) => (Met::Redirect(primary), answer.into_error(call.effect)),
+            let until = deadline.min(Instant::now() + self.try_limit(&call));
+            let (met, error) = match timeout_at(until, self.try_node(node, &call)).await {
+                Ok(Ok(answer)) => match (answer.redirect(), answer.knows_no_primary()) {
+                    (Some(primary), _) => (Met::Redirect(primary), answer.into_error(call.effect)),
+                    (None, true) => (Met::NoPrimary, answer.into_error(call.effect)),
+                    (None, false) => return Ok(answer),
                 },
                 Ok(Err(Failed::NotSent(source))) => (Met::Nobody, ClientError::Unreachable { node, source }),
-                Ok(Err(failed)) => return Err(call.unanswered(failed.into_error())),
+                Ok(Err(failed)) => (Met::Nobody, self.unanswered(&call, failed.into_error())?),
+                Err(_) => (Met::Nobody, self.unanswered(&call, ClientError::Timeout)?),
             };
-            let (met, error) = met;
-            node = route.after(met).ok_or(error)?;
+            node = match route.after(met) {
+                Next::Ask(next) => next,
+                Next::Wait(next) if Instant::now() + ELECTION_PAUSE < deadline => {
+                    sleep(ELECTION_PAUSE).await;
+                    next
+                }
+                Next::Wait(_) | Next::GiveUp => return Err(error),
+            };
+            if Instant::now() >= deadline {
+                return Err(error);
+            }
         }
+    }
+
+    /// A call that may have arrived and has no answer may be made again when that does no harm:
+    /// then this is what it comes to if nobody answers.
+    fn unanswered(&self, call: &Call, error: ClientError) -> Result<ClientError, ClientError> {
+        let error = call.unanswered(error);
+        if call.effect == Effect::EachTime { Err(error) } else { Ok(error) }
+    }
+
+    /// How long one node may take: where another may be asked instead, not the whole time.
+    fn try_limit(&self, call: &Call) -> Duration {
+        if self.nodes.len() > 1 && call.effect != Effect::EachTime { self.limit / 3 } else { self.limit }
     }
 
     /// One node. A connection that the node closed while it lay idle is replaced once, when the
@@ -92,9 +168,20 @@ impl Exchange {
             Some(_unsent) => Failed::NotSent(io::Error::other(failure.into_error())),
             None => Failed::Broken { error: failure.into_error(), reused: connection.reused },
         })?;
-        let answer = Answer::read(response).await.map_err(Failed::Unreadable)?;
+        let node = connection.node();
+        let answer = Answer::read(node, response).await.map_err(Failed::Unreadable)?;
         self.connections.give_back(connection);
+        if let Some(name) = answer.header(NODE) {
+            self.remember(name, node);
+        }
         Ok(answer)
+    }
+
+    fn remember(&self, name: &str, node: SocketAddr) {
+        let mut names = self.names.lock();
+        if names.get(name) != Some(&node) && names.len() < NAMES_MAX {
+            names.insert(name.to_owned(), node);
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! How a web server speaks to the database.
 //!
 //! Every call ends within its limit, and its error says whether a write may have happened. Nothing
-//! is tried twice that could take effect twice: what multiplies load or harm is left to the caller,
-//! who knows what the call means.
+//! is tried twice that could take effect twice; what was surely not taken, because there was no
+//! primary, is tried again until there is one, or no time. What else multiplies load or harm is left
+//! to the caller, who knows what the call means.
 
 /// What it answered.
 mod answer;
@@ -50,18 +51,18 @@ impl Client {
         Self { exchange: Arc::new(Exchange::new(nodes, network, limits)) }
     }
 
-    /// Reads a record; none when there is no such record.
+    /// Reads a record; none when there is no such record. What was written last is asked of the
+    /// primary; what a node has, of each in turn.
     pub async fn get(&self, key: &str, read: Read) -> Result<Option<Record>, ClientError> {
-        let freshness = match read {
-            Read::Local => "?read=local",
-            Read::Latest => "?read=latest",
-        };
-        let answer = self.exchange.call(Call::new(Method::GET, path(key, freshness), Effect::None)).await?;
-        match answer.status {
-            StatusCode::OK => Ok(Some(record(answer)?)),
-            StatusCode::NOT_FOUND => Ok(None),
-            _ => Err(answer.into_error(Effect::None)),
-        }
+        found(match read {
+            Read::Latest => self.exchange.call(get(key, read)).await?,
+            Read::Local => self.exchange.call_any(get(key, read)).await?,
+        })
+    }
+
+    /// Reads a record as the node with this name has it, which may be behind.
+    pub async fn get_from(&self, node: &str, key: &str) -> Result<Option<Record>, ClientError> {
+        found(self.exchange.call_one(node, &get(key, Read::Local)).await?)
     }
 
     /// Writes a record, and returns the version that this write gave it.
@@ -98,6 +99,22 @@ impl Client {
             StatusCode::OK => sum(&answer),
             _ => Err(answer.into_error(effect)),
         }
+    }
+}
+
+fn get(key: &str, read: Read) -> Call {
+    let freshness = match read {
+        Read::Local => "?read=local",
+        Read::Latest => "?read=latest",
+    };
+    Call::new(Method::GET, path(key, freshness), Effect::None)
+}
+
+fn found(answer: Answer) -> Result<Option<Record>, ClientError> {
+    match answer.status {
+        StatusCode::OK => Ok(Some(record(answer)?)),
+        StatusCode::NOT_FOUND => Ok(None),
+        _ => Err(answer.into_error(Effect::None)),
     }
 }
 

@@ -3,8 +3,9 @@
 //! ```text
 //! first try ──> reached? ──no──> the next node, until all were tried
 //!                  │
-//!                  ├─ 307 ─────> the primary it names, a few times at most
-//!                  └─ answer ──> done
+//!                  ├─ 307 ───────> the primary it names, a few times at most
+//!                  ├─ no primary ─> the next node; when all say so, all of them again after a pause
+//!                  └─ answer ────> done
 //! ```
 
 #![deny(clippy::disallowed_methods)]
@@ -21,22 +22,49 @@ pub struct Route<'a> {
     first: usize,
     tried: usize,
     redirects_left: u8,
+    /// Somebody said that there is no primary: it is worth waiting for one.
+    election: Election,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Election {
+    NotSeen,
+    Seen,
 }
 
 /// What a try came to, when it was not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Met {
-    /// The node could not be reached.
+    /// The node could not be reached, or not heard to the end.
     Nobody,
     /// The node is not the primary, and says who is.
     Redirect(SocketAddr),
+    /// The node knows of no primary: there is an election.
+    NoPrimary,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Ask this node.
+    Ask(SocketAddr),
+    /// Ask this node, after a pause: an election takes its time.
+    Wait(SocketAddr),
+    /// Nothing: what was met last is the outcome.
+    GiveUp,
 }
 
 impl<'a> Route<'a> {
-    /// A way that begins at the node that took the last write, where there was one.
-    pub fn new(nodes: &'a [SocketAddr], primary: Option<SocketAddr>) -> Self {
-        let first = primary.and_then(|primary| nodes.iter().position(|node| *node == primary));
-        Self { nodes, first: first.unwrap_or(0), tried: 0, redirects_left: REDIRECTS_MAX }
+    /// A way that begins at this node, when it is one of them.
+    pub fn new(nodes: &'a [SocketAddr], first: Option<SocketAddr>) -> Self {
+        let first = first.and_then(|first| nodes.iter().position(|node| *node == first));
+        Self {
+            nodes,
+            first: first.unwrap_or(0),
+            tried: 0,
+            redirects_left: REDIRECTS_MAX,
+            election: Election::NotSeen,
+        }
     }
 
     /// The node to try first; none when there are no nodes at all.
@@ -44,15 +72,39 @@ impl<'a> Route<'a> {
         self.another_node()
     }
 
-    /// The node to try next, or none: then what was met last is the outcome.
-    pub fn after(&mut self, met: Met) -> Option<SocketAddr> {
+    /// What to do next.
+    pub fn after(&mut self, met: Met) -> Next {
         match met {
-            Met::Nobody => self.another_node(),
-            Met::Redirect(primary) => {
-                self.redirects_left = self.redirects_left.checked_sub(1)?;
-                Some(primary)
+            Met::Nobody if self.election == Election::NotSeen => {
+                self.another_node().map_or(Next::GiveUp, Next::Ask)
             }
+            Met::Nobody => self.another_round(),
+            Met::NoPrimary => {
+                self.election = Election::Seen;
+                self.another_round()
+            }
+            Met::Redirect(primary) => match self.redirects_left.checked_sub(1) {
+                Some(left) => {
+                    self.redirects_left = left;
+                    Next::Ask(primary)
+                }
+                None => {
+                    self.redirects_left = REDIRECTS_MAX;
+                    self.election = Election::Seen;
+                    self.another_round()
+                }
+            },
         }
+    }
+
+    /// The next node; and when all were tried, all of them again.
+    fn another_round(&mut self) -> Next {
+        if let Some(node) = self.another_node() {
+            return Next::Ask(node);
+        }
+        self.tried = 0;
+        self.redirects_left = REDIRECTS_MAX;
+        self.another_node().map_or(Next::GiveUp, Next::Wait)
     }
 
     fn another_node(&mut self) -> Option<SocketAddr> {
@@ -84,9 +136,9 @@ mod tests {
         let nodes = nodes();
         let mut route = Route::new(&nodes, Some(nodes[1]));
         assert_eq!(route.first(), Some(nodes[1]));
-        assert_eq!(route.after(Met::Nobody), Some(nodes[2]));
-        assert_eq!(route.after(Met::Nobody), Some(nodes[0]));
-        assert_eq!(route.after(Met::Nobody), None);
+        assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[2]));
+        assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[0]));
+        assert_eq!(route.after(Met::Nobody), Next::GiveUp);
     }
 
     #[test]
@@ -96,9 +148,21 @@ mod tests {
         route.first();
         for turn in 0..3 {
             let other = nodes[1 + turn % 2];
-            assert_eq!(route.after(Met::Redirect(other)), Some(other));
+            assert_eq!(route.after(Met::Redirect(other)), Next::Ask(other));
         }
-        assert_eq!(route.after(Met::Redirect(nodes[0])), None);
+        assert_eq!(route.after(Met::Redirect(nodes[0])), Next::Ask(nodes[1]), "then the others are asked");
+    }
+
+    #[test]
+    fn an_election_is_waited_for() {
+        let nodes = nodes();
+        let mut route = Route::new(&nodes, None);
+        route.first();
+        assert_eq!(route.after(Met::NoPrimary), Next::Ask(nodes[1]));
+        assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[2]));
+        assert_eq!(route.after(Met::NoPrimary), Next::Wait(nodes[0]));
+        assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[1]));
+        assert_eq!(route.after(Met::Redirect(nodes[2])), Next::Ask(nodes[2]));
     }
 
     #[test]

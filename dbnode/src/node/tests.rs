@@ -11,10 +11,10 @@ use crate::client::Condition;
 use crate::peers::Peers;
 use crate::replication::durability::Mode;
 use crate::replication::input::Action;
+use crate::replication::key::Key;
 use crate::replication::member::Incarnation;
 use crate::replication::planted::Planted;
 use crate::replication::{Limits, Timing};
-use crate::replication::key::Key;
 use crate::storage::hasty::Hasty;
 use crate::storage::memory::{Fault, Memory};
 

@@ -62,12 +62,7 @@ pub(super) async fn accept(
     }
 }
 
-async fn listen(
-    shared: &Shared,
-    members: &[Name],
-    speakers: &Speakers,
-    stream: Stream,
-) -> io::Result<()> {
+async fn listen(shared: &Shared, members: &[Name], speakers: &Speakers, stream: Stream) -> io::Result<()> {
     let mut wire = Wire::new(stream);
     let Ok(greeted) = timeout(HANDSHAKE_LIMIT, greet(shared, members, speakers, &mut wire)).await else {
         return Err(io::ErrorKind::TimedOut.into());

@@ -15,10 +15,10 @@
 
 /// Where connections of the others come in.
 mod accept;
-/// Who is where, to clients.
-pub mod directory;
 /// A connection to one of the others.
 mod dial;
+/// Who is where, to clients.
+pub mod directory;
 /// How each proves who it is ◇.
 mod handshake;
 /// Messages on a connection.

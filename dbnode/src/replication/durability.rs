@@ -63,7 +63,12 @@ pub fn shown(mode: Mode, own_disk: u64, committed: u64) -> u64 {
 /// last that a majority of the members has, if it is of the primary's own term. An entry of an
 /// earlier term that a majority has may still be lost (the Raft paper's figure 8); it is committed
 /// together with the first one of this term.
-pub fn committed(members: usize, disks: &mut [u64], term: u64, term_at: impl Fn(u64) -> Option<u64>) -> Option<Place> {
+pub fn committed(
+    members: usize,
+    disks: &mut [u64],
+    term: u64,
+    term_at: impl Fn(u64) -> Option<u64>,
+) -> Option<Place> {
     disks.sort_unstable_by(|one, other| other.cmp(one));
     let index = *disks.get(super::member::majority(members) - 1)?;
     (term_at(index) == Some(term)).then_some(Place { term, index })

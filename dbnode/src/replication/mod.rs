@@ -325,7 +325,9 @@ impl Core {
             // Questions before an election change nobody's term.
             Message::WouldYouVote(candidacy) => return self.would_vote(now, &from, candidacy, effects),
             // Whoever was cut off is not to disturb the others.
-            Message::Vote { handed_over: false, .. } if term > self.ballot.term && self.has_a_primary(now) => {
+            Message::Vote { handed_over: false, .. }
+                if term > self.ballot.term && self.has_a_primary(now) =>
+            {
                 return;
             }
             _ => {}

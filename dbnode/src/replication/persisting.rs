@@ -182,7 +182,8 @@ impl Core {
     /// Moves the oldest part of a log that has grown long into the snapshot.
     pub(super) fn fold(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let (entries, bytes) = self.log.size();
-        let large = |factor| entries > self.limits.log_entries * factor || bytes > self.limits.log_bytes * factor;
+        let large =
+            |factor| entries > self.limits.log_entries * factor || bytes > self.limits.log_bytes * factor;
         let rested = matches!(self.folding, Folding::NotBefore(moment) if moment <= now);
         let in_the_way = self.installing.is_some() || (self.ships_snapshot() && !large(4));
         if !rested || !large(1) || in_the_way || matches!(self.standing, Standing::Stopped) {

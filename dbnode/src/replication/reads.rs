@@ -118,9 +118,10 @@ impl Core {
 
     /// The readers whose round a majority answered may look.
     fn confirm_reads(&mut self, effects: &mut Vec<Effect>) {
-        let Some((round, index)) = self.lead().and_then(|lead| {
-            lead.reads.confirming.as_ref().map(|(round, index, _)| (*round, *index))
-        }) else {
+        let Some((round, index)) = self
+            .lead()
+            .and_then(|lead| lead.reads.confirming.as_ref().map(|(round, index, _)| (*round, *index)))
+        else {
             return;
         };
         if !self.round_confirmed(round) && !self.planted.has(Bug::NoReadIndex) {

@@ -95,7 +95,12 @@ impl Core {
         self.append_of(name, Place { term, index: previous }, entries).map(Message::Append)
     }
 
-    fn append_of(&mut self, name: &Name, previous: Place, entries: Vec<super::entry::Entry>) -> Option<Append> {
+    fn append_of(
+        &mut self,
+        name: &Name,
+        previous: Place,
+        entries: Vec<super::entry::Entry>,
+    ) -> Option<Append> {
         let committed = self.committed;
         let Standing::Primary(lead) = &mut self.standing else { return None };
         let progress = lead.progress.get_mut(name)?;
@@ -105,7 +110,13 @@ impl Core {
     }
 
     /// What a replica made of entries.
-    pub(super) fn appended(&mut self, now: Moment, from: &Name, incarnation: Incarnation, appended: Appended) {
+    pub(super) fn appended(
+        &mut self,
+        now: Moment,
+        from: &Name,
+        incarnation: Incarnation,
+        appended: Appended,
+    ) {
         let last = self.log.last();
         let Some(progress) = self.progress_of(now, from, incarnation) else { return };
         progress.heard = now;
@@ -157,9 +168,10 @@ impl Core {
     /// True when a majority has answered this round of heartbeats.
     pub(super) fn round_confirmed(&self, round: u64) -> bool {
         let Some(lead) = self.lead() else { return false };
-        let answered = lead.progress.iter().filter(|(name, progress)| {
-            progress.round >= round && self.counts(name, progress.incarnation)
-        });
+        let answered = lead
+            .progress
+            .iter()
+            .filter(|(name, progress)| progress.round >= round && self.counts(name, progress.incarnation));
         answered.count() + usize::from(self.may_vote()) >= majority(self.names.len())
     }
 
@@ -201,7 +213,13 @@ impl Core {
     }
 
     /// A piece of the snapshot was read.
-    pub(super) fn ship_snapshot(&mut self, now: Moment, peer: &Name, chunk: Option<Chunk>, effects: &mut Vec<Effect>) {
+    pub(super) fn ship_snapshot(
+        &mut self,
+        now: Moment,
+        peer: &Name,
+        chunk: Option<Chunk>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Standing::Primary(lead) = &mut self.standing else { return };
         let Some(progress) = lead.progress.get_mut(peer) else { return };
         let Pace::Snapshot { number, next, moved } = &mut progress.pace else { return };

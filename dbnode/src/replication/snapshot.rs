@@ -115,7 +115,8 @@ impl Arriving {
 
 /// A piece of a state in memory.
 pub fn chunk_of(state: &State, from: &Cursor) -> Chunk {
-    let mut chunk = Chunk { about: AboutSnapshot::of(state), records: Vec::new(), requests: Vec::new(), next: None };
+    let mut chunk =
+        Chunk { about: AboutSnapshot::of(state), records: Vec::new(), requests: Vec::new(), next: None };
     let mut bytes = 0;
     let mut requests_after = Version(0);
     match from {

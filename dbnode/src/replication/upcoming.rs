@@ -143,10 +143,13 @@ mod tests {
             state.apply(&put(index, key, "old"));
         }
         let mut upcoming = Upcoming::default();
-        for entry in [put(5, "b", "new"), put(6, "c", "new"), entry(7, "d", Change::Delete), put(8, "f", "new")] {
+        for entry in
+            [put(5, "b", "new"), put(6, "c", "new"), entry(7, "d", Change::Delete), put(8, "f", "new")]
+        {
             upcoming.add(&entry);
         }
-        let found: Vec<_> = upcoming.scan(&state, "", "a").map(|(key, it)| (key.as_str(), it.value)).collect();
+        let found: Vec<_> =
+            upcoming.scan(&state, "", "a").map(|(key, it)| (key.as_str(), it.value)).collect();
         let (old, new) = (Bytes::from("old"), Bytes::from("new"));
         assert_eq!(found, [("b", new.clone()), ("c", new.clone()), ("e", old), ("f", new)]);
     }

@@ -149,8 +149,7 @@ async fn a_list_is_ordered_bounded_and_goes_on() {
     });
     assert_eq!(first, expected);
     let rest = node.get("/kv?prefix=b/&limit=2&after=b/2").await.json();
-    let expected =
-        serde_json::json!({"records": [{"key": "b/3", "version": "1.7", "value_hex": "ff00"}], "more": false});
+    let expected = serde_json::json!({"records": [{"key": "b/3", "version": "1.7", "value_hex": "ff00"}], "more": false});
     assert_eq!(rest, expected);
     assert_eq!(node.get("/kv").await.json()["records"].as_array().unwrap().len(), 5);
     node.get("/kv?limit=1001").await.assert_problem(400, "bad_query", "from 1 to 1000");

@@ -60,6 +60,7 @@ async fn an_operation_takes_core_time_a_sync_the_disk_and_a_read_its_page() {
     node.get("/kv/c").await;
     node.get("/kv/nothing").await;
     node.get("/status").await;
-    let expected = ["warm 0..2", "disk 1", "cpu 3ms", "page 1", "cpu 3ms", "disk 1", "cpu 3ms", "page 2", "cpu 3ms"];
+    let expected =
+        ["warm 0..2", "disk 1", "cpu 3ms", "page 1", "cpu 3ms", "disk 1", "cpu 3ms", "page 2", "cpu 3ms"];
     assert_eq!(*asked.lock(), expected);
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dbnode::replication::{Core, Limits, Setup, Timing};
 use dbnode::replication::input::{Hello, Moment, Ticket};
 use dbnode::replication::member::{Incarnation, Name};
+use dbnode::replication::{Core, Limits, Setup, Timing};
 
 use crate::clients::Attempt;
 use crate::clock::Clock;

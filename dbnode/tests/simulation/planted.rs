@@ -24,6 +24,7 @@ pub enum Bug {
     /// The disk says "on disk" when it was only asked.
     HastyDisk,
     /// It is in the core.
+    #[cfg(feature = "planted-bugs")]
     Core(planted::Bug),
 }
 

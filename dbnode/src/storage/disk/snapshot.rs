@@ -153,11 +153,16 @@ impl SnapshotFile {
         Ok(chunk)
     }
 
-    async fn read_piece_of_records(&mut self, mut after: Option<Key>, chunk: &mut Chunk) -> Result<(), Failure> {
+    async fn read_piece_of_records(
+        &mut self,
+        mut after: Option<Key>,
+        chunk: &mut Chunk,
+    ) -> Result<(), Failure> {
         let mut bytes = 0;
         loop {
             let key = after.as_ref().map_or("", Key::as_str);
-            let rows = tables::records_after(&mut self.database.connection, key, ROWS).await.map_err(failure)?;
+            let rows =
+                tables::records_after(&mut self.database.connection, key, ROWS).await.map_err(failure)?;
             if rows.is_empty() {
                 chunk.next = Some(Cursor::Requests(Version(0)));
                 return Ok(());

@@ -94,8 +94,7 @@ pub(super) async fn put_requests(
         });
         insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
     }
-    let forget =
-        "DELETE FROM requests WHERE version <= (SELECT version FROM requests ORDER BY version DESC LIMIT 1 OFFSET ?)";
+    let forget = "DELETE FROM requests WHERE version <= (SELECT version FROM requests ORDER BY version DESC LIMIT 1 OFFSET ?)";
     sqlx::query(forget).bind(signed(Requests::MAX as u64)).execute(connection).await.map(drop)
 }
 

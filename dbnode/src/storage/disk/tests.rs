@@ -132,7 +132,10 @@ async fn a_ballot_a_cut_and_what_came_after_it_are_there_again() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     let ballot = Ballot { term: 7, voted_for: Some("db-2".into()) };
-    storage.persist(Batch { ballot: Some(ballot.clone()), committed: 2, ..batch(some_entries(5)) }).await.unwrap();
+    storage
+        .persist(Batch { ballot: Some(ballot.clone()), committed: 2, ..batch(some_entries(5)) })
+        .await
+        .unwrap();
     let cut_off = some_entries(5).split_off(3);
     let entry = Entry { term: 7, ..put(4, "other", "value") };
     let cut = Batch { cut_after: Some(3), cut_off, entries: vec![entry.clone()], ..Batch::default() };
@@ -140,7 +143,10 @@ async fn a_ballot_a_cut_and_what_came_after_it_are_there_again() {
     storage.close().await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
     let entries: Vec<_> = some_entries(3).into_iter().chain([entry]).collect();
-    assert_eq!(recovered, Recovered { ballot, snapshot: State::default(), entries, committed: 2, discarded: 2 });
+    assert_eq!(
+        recovered,
+        Recovered { ballot, snapshot: State::default(), entries, committed: 2, discarded: 2 }
+    );
     let aside = fs::read_to_string(directory.path().join("discarded.jsonl")).unwrap();
     assert_eq!(aside.lines().count(), 2);
     assert!(aside.contains("\"key\":\"key-4\""), "{aside}");

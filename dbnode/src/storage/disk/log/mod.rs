@@ -13,10 +13,10 @@
 
 /// What was cut off, for people to look at.
 mod aside;
-/// From the files to a log.
-mod recovery;
 /// What one record says ◇.
 mod record;
+/// From the files to a log.
+mod recovery;
 /// From records to a log ◇.
 mod replay;
 /// One file.
@@ -76,7 +76,8 @@ impl LogFiles {
     pub(super) fn create(data: &Path, incarnation: Uuid) -> io::Result<()> {
         let directory = data.join("log");
         fs::create_dir_all(&directory)?;
-        let head = Head { format: FORMAT, incarnation, ballot: Ballot::default(), committed: 0, discarded: 0 };
+        let head =
+            Head { format: FORMAT, incarnation, ballot: Ballot::default(), committed: 0, discarded: 0 };
         let file = segment::make(&directory.join("spare"))?;
         begin_segment(&directory, &file, 1, &head)?;
         segment::sync_directory(data)
@@ -194,7 +195,9 @@ fn begin_segment(directory: &Path, file: &File, number: u64, head: &Head) -> io:
 /// What an error means to whoever stores something.
 fn failure(error: io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Failure::Full,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Failure::Full
+        }
         _ => Failure::Broken(error.into()),
     }
 }

@@ -87,7 +87,8 @@ pub(super) fn any_after(segment: u64, bytes: &[u8], offset: usize) -> bool {
 /// The record at an offset, when there is one and it is as it was written.
 fn record_at(segment: u64, bytes: &[u8], offset: usize) -> Option<&[u8]> {
     let head = bytes.get(offset..offset + HEAD)?;
-    let [length, said] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+    let [length, said] =
+        [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
     let from = offset + HEAD;
     let body = bytes.get(from..from.checked_add(length as usize)?)?;
     (length > 0 && checksum(segment, offset, body) == said).then_some(body)

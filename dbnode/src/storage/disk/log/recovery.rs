@@ -49,14 +49,13 @@ pub(super) fn read(directory: &Path, incarnation: Uuid, first: u64) -> Result<Re
     }
     let mut read = Read { replay: Replay::default(), segments: VecDeque::new(), end: 0 };
     let last = numbers.last().copied();
-    let mut expected = numbers.first().copied().unwrap_or(first);
-    for number in numbers {
+    let start = numbers.first().copied().unwrap_or(first);
+    for (expected, number) in (start..).zip(numbers) {
         let path = segment::path(directory, number);
         let damaged = |what| OpenError::Damaged { path: path.clone(), what };
         if number != expected {
             return Err(damaged(format!("segment {expected}, which comes before it, is missing")));
         }
-        expected += 1;
         let bytes = fs::read(&path).map_err(failed)?;
         let next = read_head(number, &bytes, incarnation, &path, &mut read.replay)?;
         let (end, ending) = read_bodies(number, &bytes, next, &mut read.replay).map_err(damaged)?;

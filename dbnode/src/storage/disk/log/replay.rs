@@ -53,9 +53,10 @@ impl Replay {
         let first = entries.partition_point(|entry| entry.index <= snapshot.index);
         entries.drain(..first);
         match entries.first() {
-            Some(entry) if entry.index != snapshot.index + 1 => {
-                Err(format!("entry {} follows entry {}, the last of the snapshot", entry.index, snapshot.index))
-            }
+            Some(entry) if entry.index != snapshot.index + 1 => Err(format!(
+                "entry {} follows entry {}, the last of the snapshot",
+                entry.index, snapshot.index
+            )),
             _ => Ok(entries),
         }
     }
