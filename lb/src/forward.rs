@@ -5,180 +5,190 @@
 //! It all happens in the task that reads the client's connection. Nothing here knows how an
 //! upstream is chosen, what makes one healthy, or what may be tried again.
 
-use std::convert::Infallible;
-use std::rc::Rc;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
-use http::header::{CONNECTION, HOST, SET_COOKIE, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
-use hyper::body::{Body, Incoming};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::answer::Answer;
 use crate::choose::Tried;
 use crate::choose::sticky::{self, Token};
 use crate::client::Client;
-use crate::headers::{self, Passport};
+use crate::download::{self, Download, NoAnswer, Passed};
+use crate::headers::{self, Farewell, Passport};
 use crate::refusal::Refusal;
 use crate::retry;
-use crate::strict;
-use crate::upload::Upload;
-use crate::upstream::connection::{Connection, NoAnswer};
-use crate::upstream::{InFlight, Upstream};
+use crate::stream;
+use crate::tunnel::tunnel;
+use crate::upload::{Upload, UploadFault};
+use crate::upstream::connection::Connection;
+use crate::upstream::{InFlight, Outcome, Upstream};
 use crate::watchdog::Phase;
+use crate::wire::{AnswerHead, Fields, Known, RequestHead, Verb};
 
-/// Answers a request, whatever happens.
-pub async fn forward(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
-    let has_body = !request.body().is_end_stream();
-    client.watch.enter(if has_body { Phase::Upload } else { Phase::Waiting });
-    let mut answer = match answer(&client, request).await {
-        Ok(answer) => answer,
-        Err(refusal) => refuse(&client, refusal, has_body),
-    };
-    if !client.worker.vitals.is_fit() {
-        // On the way out: the client had better open its next connection elsewhere.
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(answer)
+/// A request whose head has come in.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Whose it is.
+    pub client: &'a Client,
+    /// Where it comes from, and its answer goes to.
+    pub stream: &'a mut TcpStream,
+    /// What has come after its head.
+    pub inbox: &'a mut Vec<u8>,
+    /// Its head.
+    pub head: &'a RequestHead,
+    /// Room for the lines of its answer's head.
+    pub fields: &'a mut Fields,
 }
 
-async fn answer(client: &Rc<Client>, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
-    let worker = &client.worker;
-    let (mut head, body) = request.into_parts();
-    client.look_at_raw_head(|raw| strict::check(&head, raw, worker.config.limits.header_bytes))?;
-    if body.size_hint().exact().is_some_and(|length| length > worker.config.limits.body_bytes) {
-        return Err(Refusal::BodyTooLarge);
+/// What becomes of a client's connection after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It waits for the next one.
+    Next,
+    /// It is closed.
+    Close,
+    /// It is closed when the client has had time to read its answer: some of its request is unread.
+    Linger,
+    /// It is broken off: the client sees that from what is missing.
+    Cut,
+    /// It is reset: there is nothing else that the client could see it from.
+    Reset,
+}
+
+/// What a request keeps through all its tries.
+struct Journey {
+    upload: Upload,
+    id: [u8; 32],
+    /// The cookie that names an upstream.
+    token: Option<Token>,
+    /// The cookies without it, when it was among them.
+    cookies: Option<Vec<u8>>,
+    /// True when the client has seen anything of an answer, so that nothing is tried again.
+    has_passed: bool,
+    told_to_continue: bool,
+}
+
+/// Why a try came to nothing.
+enum Failure {
+    /// There was no answer; whose fault that is.
+    Refused(Refusal),
+    /// The upstream had closed a connection that waited, in the very moment it was used.
+    Stale,
+    /// The client is no longer there to be answered.
+    ClientGone,
+}
+
+/// Answers a request, whatever happens.
+pub async fn forward(request: &mut Request<'_>) -> After {
+    let client = request.client;
+    if !client.worker.may_answer() {
+        return After::Cut;
     }
-    let body = upload(client, &head, body).await?;
-    let cookie = worker.config.sticky.as_ref().and_then(|_| sticky::take(&mut head.headers));
+    client.watch.enter(Phase::Waiting);
+    if request.head.forwards_left() == Some(0) {
+        return answer_for_the_last(request).await;
+    }
+    let mut upload = match Upload::of(request.head, client.worker.config.limits.body_bytes) {
+        Ok(upload) => upload,
+        Err(refusal) => return refuse(request, refusal, true).await,
+    };
+    let keeps_body = client.worker.config.tolerance.retry.keeps_body(request.head);
+    if keeps_body && let Err(fault) = keep(request, &mut upload).await {
+        return refuse_or_cut(request, fault.into(), false).await;
+    }
+    let taken = client.worker.config.sticky.as_ref();
+    let taken =
+        taken.and_then(|_| sticky::take(request.head.fields.values(Known::Cookie, request.head.bytes())));
+    let (token, cookies) = taken.map_or((None, None), |(token, cookies)| (token, Some(cookies)));
+    let id = client.worker.new_request_id();
+    let mut journey = Journey { upload, id, token, cookies, has_passed: false, told_to_continue: keeps_body };
+    match travel(request, &mut journey).await {
+        Ok(after) => after,
+        Err(Failure::Refused(refusal)) => {
+            let whole = journey.upload.is_complete();
+            refuse(request, refusal, !whole).await
+        }
+        Err(Failure::Stale | Failure::ClientGone) => After::Cut,
+    }
+}
 
+/// Tries one upstream, and perhaps others.
+async fn travel(request: &mut Request<'_>, journey: &mut Journey) -> Result<After, Failure> {
+    let worker = &request.client.worker;
     let mut tried = Tried::default();
-    let mut in_flight = worker.choose(cookie.as_ref(), &mut tried).ok_or(Refusal::NoUpstream)?;
-    let passport = Passport { forwarded_for: &client.forwarded_for, host: &in_flight.upstream.host };
-    let id = headers::prepare_request(&mut head, &passport, || worker.new_request_id());
-
-    let mut request = Request::from_parts(head, body);
+    let entered = worker.choose(journey.token.as_ref(), &mut tried);
+    let mut in_flight = entered.ok_or(Failure::Refused(Refusal::NoUpstream))?;
     worker.budget.deposit();
     let mut retries = 0;
     loop {
-        match send(client, &in_flight.upstream, request).await {
-            Ok((response, connection)) => {
-                return pass_back(client, in_flight, cookie.as_ref(), response, connection, id);
-            }
-            Err(failure) => {
+        match send(request, journey, &mut in_flight).await {
+            Err(Failure::Refused(refusal)) => {
                 retries += 1;
-                (in_flight, request) = try_elsewhere(client, in_flight, failure, retries, &mut tried).await?;
+                in_flight = try_elsewhere(request, journey, in_flight, refusal, retries, &mut tried).await?;
             }
+            other => return other,
         }
     }
 }
 
-/// A request's body: to be passed on piece by piece, or all of it when it may have to be sent
-/// again.
-async fn upload(client: &Rc<Client>, head: &Parts, body: Incoming) -> Result<Upload, Refusal> {
-    let keeps = client.worker.config.tolerance.retry.keeps_body(head, body.size_hint().exact());
-    let upload = Upload::of(client, body);
-    if keeps { upload.keep(&client.watch).await } else { Ok(upload) }
-}
-
-/// A request that got no answer.
-struct Failure {
-    refusal: Refusal,
-    /// The request, when it may be sent once more: nobody has seen it, or it may be done twice.
-    again: Option<Box<Request<Upload>>>,
-}
-
 /// Chooses another upstream for a request that failed, if it may be tried again.
 async fn try_elsewhere(
-    client: &Client,
+    request: &Request<'_>,
+    journey: &Journey,
     mut failed: InFlight,
-    Failure { refusal, again }: Failure,
+    refusal: Refusal,
     retry: u32,
     tried: &mut Tried,
-) -> Result<(InFlight, Request<Upload>), Refusal> {
-    let worker = &client.worker;
+) -> Result<InFlight, Failure> {
+    let worker = &request.client.worker;
     failed.outcome = refusal.outcome();
     let upstream = Arc::clone(&failed.upstream);
     tried.note(upstream.id);
     drop(failed);
 
+    let refused = Failure::Refused(refusal);
+    let nobody_saw_it = matches!(refusal, Refusal::ConnectFailed | Refusal::ConnectTimeout);
+    let repeatable = journey.may_be_repeated(request.head) || nobody_saw_it && journey.upload.is_whole();
     let allowed = retry <= worker.config.tolerance.retry.retries && refusal.is_the_upstreams();
-    let mut request = again.filter(|_| allowed && client.watch.try_again()).ok_or(refusal)?;
+    if !allowed || !repeatable || !request.client.watch.try_again() {
+        return Err(refused);
+    }
     if !worker.budget.withdraw() {
         worker.retried.count_denied();
-        return Err(refusal);
+        return Err(refused);
     }
     sleep(retry::pause_before(retry, worker.dice())).await;
-    let next = worker.choose(None, tried).ok_or(refusal)?;
-    if request.headers().get(HOST) == Some(&upstream.host) {
-        // Its client named no host, and was given that of the upstream.
-        request.headers_mut().insert(HOST, next.upstream.host.clone());
-    }
+    let Some(next) = worker.choose(None, tried) else { return Err(refused) };
     worker.retried.count();
     tracing::debug!(from = upstream.name, to = next.upstream.name, code = refusal.code(), "trying elsewhere");
-    Ok((next, *request))
+    Ok(next)
 }
 
-/// Gets the head of an answer: over a connection that waits, or else over a new one.
+/// Gets an answer, and passes it on: over a connection that waits, or else over a new one.
 ///
 /// The upstream may have closed a waiting connection in the very moment it is used. A request that
-/// it cannot have seen, or may see twice, is then sent once more, over a new connection to the
-/// same upstream. This is not a retry of a failed request: nothing has failed yet.
+/// it may see twice is then sent once more, over a new connection to the same upstream. This is not
+/// a retry of a failed request: nothing has failed yet.
 async fn send(
-    client: &Client,
-    upstream: &Upstream,
-    mut request: Request<Upload>,
-) -> Result<(Response<Incoming>, Box<Connection>), Failure> {
-    if let Some(mut connection) = client.worker.connections.take(upstream.id) {
-        let spare = copy_when_repeatable(&request);
-        request = match (connection.send(request, &client.watch).await, spare) {
-            (Ok(response), _) => return Ok((response, connection)),
-            (Err(NoAnswer::Unsent(request)), _) => *request,
-            (Err(NoAnswer::Closed(_)), Some(spare)) => *spare,
-            (Err(no_answer), spare) => return Err(failure(client, upstream, no_answer, spare)),
-        };
+    request: &mut Request<'_>,
+    journey: &mut Journey,
+    in_flight: &mut InFlight,
+) -> Result<After, Failure> {
+    if let Some(connection) = request.client.worker.connections.take(in_flight.upstream.id) {
+        match exchange(request, journey, in_flight, connection, true).await {
+            Err(Failure::Stale) => {}
+            other => return other,
+        }
     }
-    let mut connection = match connect(client, upstream).await {
-        Ok(connection) => connection,
-        Err(refusal) => return Err(Failure { refusal, again: Some(Box::new(request)) }),
-    };
-    let may_retry = client.worker.config.tolerance.retry.retries > 0;
-    let spare = if may_retry { copy_when_repeatable(&request) } else { None };
-    match connection.send(request, &client.watch).await {
-        Ok(response) => Ok((response, connection)),
-        Err(no_answer) => Err(failure(client, upstream, no_answer, spare)),
-    }
+    let connection = connect(request.client, &in_flight.upstream).await.map_err(Failure::Refused)?;
+    exchange(request, journey, in_flight, connection, false).await
 }
 
-/// Only a safe method without a body may be sent twice, or one whose body has been kept for that.
-fn copy_when_repeatable(request: &Request<Upload>) -> Option<Box<Request<Upload>>> {
-    let kept = matches!(request.body(), Upload::Kept(_));
-    if !kept && !retry::is_safe(request.method()) {
-        return None;
-    }
-    let mut copy = Request::new(request.body().again()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(Box::new(copy))
-}
-
-fn failure(
-    client: &Client,
-    upstream: &Upstream,
-    no_answer: NoAnswer,
-    spare: Option<Box<Request<Upload>>>,
-) -> Failure {
-    let refusal = refusal(client, upstream, &no_answer);
-    let again = if let NoAnswer::Unsent(request) = no_answer { Some(request) } else { spare };
-    Failure { refusal, again }
-}
-
-async fn connect(client: &Client, upstream: &Upstream) -> Result<Box<Connection>, Refusal> {
-    let config = &client.worker.config;
-    let opening = Connection::open(&upstream.address, 2 * config.limits.header_bytes);
-    match timeout(config.timeouts.connect, opening).await {
+async fn connect(client: &Client, upstream: &Upstream) -> Result<Connection, Refusal> {
+    match timeout(client.worker.config.timeouts.connect, Connection::open(&upstream.address)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
             tracing::debug!(upstream = upstream.name, %error, "cannot connect");
@@ -191,54 +201,284 @@ async fn connect(client: &Client, upstream: &Upstream) -> Result<Box<Connection>
     }
 }
 
-/// Whose fault it is that there is no answer, and so which answer the client gets.
-fn refusal(client: &Client, upstream: &Upstream, failure: &NoAnswer) -> Refusal {
-    if let Some(fault) = client.upload_fault.take() {
-        return fault.into();
+/// Sends a request over a connection, and passes its answer on.
+async fn exchange(
+    request: &mut Request<'_>,
+    journey: &mut Journey,
+    in_flight: &mut InFlight,
+    mut connection: Connection,
+    was_waiting: bool,
+) -> Result<After, Failure> {
+    let buffers = &request.client.worker.buffers;
+    let mut papers = Papers { up: buffers.take(), inbox: Vec::new(), down: buffers.take() };
+    let done = exchange_with(request, journey, in_flight, &mut connection, was_waiting, &mut papers).await;
+    let surplus = !papers.inbox.is_empty();
+    for buffer in [&mut papers.up, &mut papers.inbox, &mut papers.down] {
+        buffers.give_back(buffer);
     }
-    tracing::debug!(upstream = upstream.name, ?failure, "no answer");
+    let Done { after, reusable } = done?;
+    if reusable && !surplus {
+        let worker = &request.client.worker;
+        worker.connections.put(in_flight.upstream.id, connection, worker.watchdog.now());
+    }
+    Ok(after)
+}
+
+/// What is on its way.
+struct Papers {
+    /// To the upstream.
+    up: Vec<u8>,
+    /// From the upstream, and not yet passed on.
+    inbox: Vec<u8>,
+    /// To the client.
+    down: Vec<u8>,
+}
+
+struct Done {
+    after: After,
+    reusable: bool,
+}
+
+async fn exchange_with(
+    request: &mut Request<'_>,
+    journey: &mut Journey,
+    in_flight: &mut InFlight,
+    connection: &mut Connection,
+    was_waiting: bool,
+    Papers { up, inbox, down }: &mut Papers,
+) -> Result<Done, Failure> {
+    let (client, head) = (request.client, request.head);
+    let passport = Passport {
+        forwarded_for: client.forwarded_for.as_bytes(),
+        host: in_flight.upstream.host.as_bytes(),
+        id: journey.id_of(head),
+        cookies: journey.cookies.as_deref(),
+        body: journey.upload.framing(),
+        expects_continue: head.expects_continue && !journey.told_to_continue,
+    };
+    headers::write_request(head, &passport, up);
+    let id = journey.id;
+
+    let (mut from_client, mut to_client) = request.stream.split();
+    let (mut from_upstream, mut to_upstream) = connection.stream.split();
+    let mut download = Download {
+        client,
+        request: head,
+        inbox,
+        fields: &mut *request.fields,
+        out: down,
+        told_to_continue: journey.told_to_continue,
+        has_passed: journey.has_passed,
+    };
+    let mut sent_whole = false;
+    let passed = {
+        let sending = journey.upload.send(client, &mut from_client, request.inbox, &mut to_upstream, up);
+        let mut sending = pin!(sending);
+        let read = beside(sending.as_mut(), download.head(&mut from_upstream, &mut to_client)).await;
+        match read {
+            Ok(Ok(answer_head)) => {
+                if answer_head.status == 101 {
+                    Ok((answer_head, None))
+                } else {
+                    let farewell = Farewell {
+                        served_by: in_flight.upstream.served_by.as_bytes(),
+                        id: if let Some(id) = own_id(head) { id } else { &id },
+                        date: &client.worker.date(),
+                        set_cookie: set_cookie(&in_flight.upstream, journey.token.as_ref()),
+                        framing: download::framing(head, &answer_head),
+                        connection: download::persistence(head, keeps(client, head, &answer_head)),
+                    };
+                    if !client.worker.may_answer() {
+                        return Err(Failure::ClientGone);
+                    }
+                    client.watch.enter(Phase::Download);
+                    let passing = download.pass(&answer_head, &farewell, &mut from_upstream, &mut to_client);
+                    let passed = match beside(sending.as_mut(), passing).await {
+                        Ok(passed) => passed,
+                        Err(_) => Passed::Cut(Outcome::Abandoned),
+                    };
+                    Ok((answer_head, Some(passed)))
+                }
+            }
+            Ok(Err(no_answer)) => Err(no_answer),
+            Err(fault) => return Err(blame(fault)),
+        }
+    };
+    sent_whole |= journey.upload.is_complete();
+    (journey.told_to_continue, journey.has_passed) = (download.told_to_continue, download.has_passed);
+    match passed {
+        Ok((answer_head, Some(Passed::Whole))) => {
+            in_flight.outcome = Outcome::answered(answer_head.status);
+            let after = match (sent_whole, keeps(client, head, &answer_head)) {
+                (true, true) => After::Next,
+                (true, false) => After::Close,
+                (false, _) => After::Linger,
+            };
+            Ok(Done { after, reusable: answer_head.keep_alive && sent_whole })
+        }
+        Ok((answer_head, Some(Passed::Cut(outcome)))) => {
+            tracing::debug!(upstream = in_flight.upstream.name, ?outcome, "an answer broke off");
+            in_flight.outcome = outcome;
+            let unseen = download::ends_with_connection(head, &answer_head);
+            Ok(Done { after: if unseen { After::Reset } else { After::Cut }, reusable: false })
+        }
+        Ok((answer_head, None)) => {
+            in_flight.outcome = Outcome::Success;
+            switch(request, connection, &answer_head, inbox).await;
+            Ok(Done { after: After::Close, reusable: false })
+        }
+        Err(no_answer) => Err(journey.failure(request, in_flight, no_answer, was_waiting)),
+    }
+}
+
+/// Tells the client that the protocol is switched, and passes bytes from then on.
+async fn switch(
+    request: &mut Request<'_>,
+    connection: &mut Connection,
+    head: &AnswerHead,
+    inbox: &mut Vec<u8>,
+) {
+    let client = request.client;
+    let mut said = Vec::new();
+    let protocol = request.fields.values(Known::Upgrade, inbox).next().map(<[u8]>::to_vec);
+    headers::write_interim(head, request.fields, inbox, protocol.as_deref(), &mut said);
+    stream::consume(inbox, head.length);
+    client.watch.enter(Phase::Tunnel);
+    if client.worker.may_answer() && stream::write_all(request.stream, &said, &client.watch).await.is_ok() {
+        tunnel(client, request.stream, request.inbox, &mut connection.stream, inbox).await;
+    }
+}
+
+/// Waits for the body of a request that may have to be sent again.
+async fn keep(request: &mut Request<'_>, upload: &mut Upload) -> Result<(), UploadFault> {
+    let (mut from, mut to) = request.stream.split();
+    if request.head.expects_continue {
+        let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+        stream::write_all(&mut to, go_on, &request.client.watch).await.map_err(|_| UploadFault::Gone)?;
+    }
+    upload.keep(request.client, &mut from, request.inbox).await
+}
+
+/// Does one thing beside another, which settles the matter unless the first has a fault.
+async fn beside<T>(
+    mut side: Pin<&mut impl Future<Output = UploadFault>>,
+    main: impl Future<Output = T>,
+) -> Result<T, UploadFault> {
+    let mut main = pin!(main);
+    poll_fn(|context| {
+        if let Poll::Ready(fault) = side.as_mut().poll(context) {
+            return Poll::Ready(Err(fault));
+        }
+        main.as_mut().poll(context).map(Ok)
+    })
+    .await
+}
+
+fn blame(fault: UploadFault) -> Failure {
+    match fault {
+        UploadFault::TooLarge => Failure::Refused(Refusal::BodyTooLarge),
+        UploadFault::Broken => {
+            Failure::Refused(Refusal::BadRequest("the request's body broke off or is malformed"))
+        }
+        UploadFault::TooSlow => Failure::Refused(Refusal::ClientTooSlow),
+        UploadFault::Gone => Failure::ClientGone,
+    }
+}
+
+impl From<UploadFault> for Failure {
+    fn from(fault: UploadFault) -> Self {
+        blame(fault)
+    }
+}
+
+/// The request's id as its client gave it, when that is a proper one.
+fn own_id(head: &RequestHead) -> Option<&[u8]> {
+    head.fields.values(Known::XRequestId, head.bytes()).next().filter(|id| headers::is_request_id(id))
+}
+
+fn set_cookie<'a>(upstream: &'a Upstream, shown: Option<&Token>) -> Option<&'a [u8]> {
+    let pin = upstream.pin.as_ref()?;
+    let is_bound = shown.is_some_and(|token| token.equals(&pin.token));
+    (!is_bound).then_some(pin.set_cookie.as_bytes())
+}
+
+/// Whether the client's connection is kept after this answer, as far as can be told when it begins.
+fn keeps(client: &Client, request: &RequestHead, answer: &AnswerHead) -> bool {
+    request.keep_alive
+        && client.worker.vitals.is_fit()
+        && !client.watch.is_leaving()
+        && !download::ends_with_connection(request, answer)
+}
+
+impl Journey {
+    fn id_of<'a>(&'a self, head: &'a RequestHead) -> &'a [u8] {
+        own_id(head).unwrap_or(&self.id)
+    }
+
+    /// Only a safe method without a body may be sent twice, or one whose body has been kept for that.
+    fn may_be_repeated(&self, head: &RequestHead) -> bool {
+        let safe = head.verb.is_safe() && self.upload.is_complete() && self.upload.is_whole();
+        !self.has_passed && (safe || self.upload.is_kept())
+    }
+
+    /// Whose fault it is that there is no answer, and so which answer the client gets.
+    fn failure(
+        &self,
+        request: &Request<'_>,
+        in_flight: &InFlight,
+        no_answer: NoAnswer,
+        was_waiting: bool,
+    ) -> Failure {
+        tracing::debug!(upstream = in_flight.upstream.name, ?no_answer, "no answer");
+        match no_answer {
+            NoAnswer::ClientGone => Failure::ClientGone,
+            NoAnswer::Closed if was_waiting && self.may_be_repeated(request.head) => Failure::Stale,
+            NoAnswer::TooLate if request.client.watch.phase() == Phase::Upload => {
+                Failure::Refused(Refusal::ClientTooSlow)
+            }
+            NoAnswer::TooLate => Failure::Refused(Refusal::UpstreamTimeout),
+            NoAnswer::Closed | NoAnswer::Broken(_) => Failure::Refused(Refusal::BadAnswer),
+        }
+    }
+}
+
+async fn refuse_or_cut(request: &mut Request<'_>, failure: Failure, whole: bool) -> After {
     match failure {
-        NoAnswer::TooLate if client.watch.phase() == Phase::Upload => Refusal::ClientTooSlow,
-        NoAnswer::TooLate => Refusal::UpstreamTimeout,
-        NoAnswer::Unsent(_) | NoAnswer::Closed(_) | NoAnswer::Broken(_) => Refusal::BadAnswer,
+        Failure::Refused(refusal) => refuse(request, refusal, !whole).await,
+        Failure::Stale | Failure::ClientGone => After::Cut,
     }
 }
 
-fn pass_back(
-    client: &Rc<Client>,
-    mut in_flight: InFlight,
-    cookie: Option<&Token>,
-    response: Response<Incoming>,
-    connection: Box<Connection>,
-    id: HeaderValue,
-) -> Result<Response<Answer>, Refusal> {
-    let (mut head, body) = response.into_parts();
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let framed = codings.next().is_none_or(strict::is_chunked) && codings.next().is_none();
-    if !framed || head.status == StatusCode::SWITCHING_PROTOCOLS {
-        // Nobody asked for another protocol, and a coding that is taken off unread is lost.
-        in_flight.outcome = Refusal::BadAnswer.outcome();
-        return Err(Refusal::BadAnswer);
-    }
-    headers::prepare_answer(&mut head.headers, &in_flight.upstream.served_by, id);
-    if let Some(pin) = &in_flight.upstream.pin
-        && cookie.is_none_or(|cookie| !cookie.equals(&pin.token))
-    {
-        head.headers.append(SET_COOKIE, pin.set_cookie.clone());
-    }
-    head.version = Version::HTTP_11;
-    let body = Answer::pass(client, in_flight, head.status, connection, body);
-    Ok(Response::from_parts(head, body))
-}
-
-fn refuse(client: &Client, refusal: Refusal, has_body: bool) -> Response<Answer> {
+/// Answers a request that could not be passed on. What is unread of it would be taken for the next
+/// one, so the connection is closed then.
+pub async fn refuse(request: &mut Request<'_>, refusal: Refusal, is_unread: bool) -> After {
+    let client = request.client;
     client.worker.refused.count(refusal);
-    client.watch.enter(Phase::Idle);
-    let mut answer = refusal.answer();
-    if has_body || refusal.casts_doubt_on_the_rest() {
-        // What is left of the request would be taken for the next one.
-        client.left_unread.set(has_body);
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let closes = is_unread && request.head.body != crate::wire::RequestBody::None
+        || refusal.casts_doubt_on_the_rest()
+        || !request.head.keep_alive
+        || !client.worker.vitals.is_fit();
+    let persistence = download::persistence(request.head, !closes);
+    let answer = refusal.raw_answer(&client.worker.date(), persistence, request.head.verb == Verb::Head);
+    say(request, &answer, if closes { After::Linger } else { After::Next }).await
+}
+
+/// A request that may pass no further intermediary is answered by this one (RFC 9110, 7.6.2).
+async fn answer_for_the_last(request: &mut Request<'_>) -> After {
+    let closes = request.head.body != crate::wire::RequestBody::None || !request.head.keep_alive;
+    let persistence = download::persistence(request.head, !closes);
+    let answer = Refusal::options(&request.client.worker.date(), persistence);
+    say(request, &answer, if closes { After::Linger } else { After::Next }).await
+}
+
+async fn say(request: &mut Request<'_>, answer: &[u8], after: After) -> After {
+    let client = request.client;
+    client.watch.enter(Phase::Download);
+    if !client.worker.may_answer() {
+        return After::Cut;
     }
-    answer
+    match stream::write_all(request.stream, answer, &client.watch).await {
+        Ok(()) => after,
+        Err(_) => After::Cut,
+    }
 }

@@ -1,248 +1,358 @@
 //! What is taken off a message and what is added to it on the way through.
 //!
-//! First everything that speaks of one hop only is removed, including what `Connection` names, and
-//! then the balancer's own headers are added: so nobody can name one of those and have it removed.
+//! What speaks of one hop only is left out, including what `Connection` names, and the balancer's
+//! own lines are added after that: so nobody can name one of those and have it removed.
 #![deny(clippy::disallowed_methods)]
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
-};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
+use crate::wire::answer_head::AnswerHead;
+use crate::wire::fields::{Field, Fields, Known, members};
+use crate::wire::{RequestBody, RequestHead};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
-
-/// One hop's own (RFC 9110, 7.6.1), besides what `Connection` names.
-static HOP_BY_HOP: [HeaderName; 7] =
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];
-
-/// These stay, whatever `Connection` says: a request would change its meaning without them.
-static NEVER_NAMED: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
-
-const PSEUDONYM: HeaderValue = HeaderValue::from_static("1.1 lb");
-const PLAIN_HTTP: HeaderValue = HeaderValue::from_static("http");
-
-/// The longest request id that is kept.
+/// The longest request id that is kept, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// What a request is given on its way up.
 #[derive(Debug)]
 pub struct Passport<'a> {
     /// The client's address.
-    pub forwarded_for: &'a HeaderValue,
+    pub forwarded_for: &'a [u8],
     /// The upstream's address, for requests that name no host.
-    pub host: &'a HeaderValue,
+    pub host: &'a [u8],
+    /// The request's id.
+    pub id: &'a [u8],
+    /// The cookies without the balancer's own, when that was among them.
+    pub cookies: Option<&'a [u8]>,
+    /// How the body is framed.
+    pub body: RequestBody,
+    /// Whether the upstream is asked before the body is sent.
+    pub expects_continue: bool,
 }
 
-/// Makes a request fit to be passed on, and returns its id: the client's when it is a proper one,
-/// otherwise the one that `new_id` makes.
-pub fn prepare_request(
-    request: &mut Parts,
-    passport: &Passport<'_>,
-    new_id: impl FnOnce() -> HeaderValue,
-) -> HeaderValue {
-    let headers = &mut request.headers;
-    strip(headers);
-    // Answered by the balancer itself: it sends 100 as soon as it wants the body.
-    headers.remove(EXPECT);
-    to_origin_form(&mut request.uri, headers);
-    if !headers.contains_key(HOST) {
-        headers.insert(HOST, passport.host.clone());
+/// Writes a request's head as it is passed on.
+pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<u8>) {
+    let bytes = head.bytes();
+    put(out, &[head.method(), b" "]);
+    head.target().write_to(out);
+    put(out, &[b" HTTP/1.1\r\nhost: ", head.host().unwrap_or(passport.host), b"\r\n"]);
+
+    let named = Named::in_lines(&head.fields, bytes);
+    out.extend_from_slice(b"x-forwarded-for: ");
+    for before in head.fields.values(Known::XForwardedFor, bytes).filter(|_| !named.has(b"x-forwarded-for")) {
+        put(out, &[before, b", "]);
     }
-    append_forwarded_for(headers, passport.forwarded_for);
-    headers.insert(X_FORWARDED_PROTO, PLAIN_HTTP);
-    headers.append(VIA, PSEUDONYM);
-    request.version = Version::HTTP_11;
-    match headers.get(X_REQUEST_ID).filter(|id| is_request_id(id)) {
-        Some(id) => id.clone(),
-        None => {
-            let id = new_id();
-            headers.insert(X_REQUEST_ID, id.clone());
-            id
+    put(
+        out,
+        &[passport.forwarded_for, b"\r\nx-forwarded-proto: http\r\nx-request-id: ", passport.id, b"\r\n"],
+    );
+    for field in head.fields.iter() {
+        match field.known {
+            Known::Host | Known::XForwardedFor | Known::XForwardedProto | Known::XRequestId => {}
+            Known::Cookie if passport.cookies.is_some() => {}
+            Known::MaxForwards if head.forwards_left().is_some() => {}
+            known if known.is_of_one_hop() => {}
+            _ => named.unless_named(field, bytes, |name, value| put(out, &[name, b": ", value, b"\r\n"])),
+        }
+    }
+    if let Some(cookies) = passport.cookies.filter(|cookies| !cookies.is_empty()) {
+        put(out, &[b"cookie: ", cookies, b"\r\n"]);
+    }
+    if let Some(left) = head.forwards_left() {
+        put_number(out, b"max-forwards: ", left.saturating_sub(1));
+    }
+    match passport.body {
+        // What usually has a body says so when it has none (RFC 9110, 8.6).
+        RequestBody::None if matches!(head.method(), b"POST" | b"PUT" | b"PATCH") => {
+            out.extend_from_slice(b"content-length: 0\r\n");
+        }
+        RequestBody::None => {}
+        RequestBody::Length(length) => put_number(out, b"content-length: ", length),
+        RequestBody::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    if passport.expects_continue {
+        out.extend_from_slice(b"expect: 100-continue\r\n");
+    }
+    if head.wants_upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
+        for (index, protocol) in head.upgrades().enumerate() {
+            put(out, &[if index > 0 { b", " } else { b"" }, protocol]);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+    put(out, &[b"via: ", if head.is_old { b"1.0" } else { b"1.1" }, b" lb\r\n\r\n"]);
+}
+
+/// What an answer is given on its way down.
+#[derive(Debug)]
+pub struct Farewell<'a> {
+    /// The upstream's name.
+    pub served_by: &'a [u8],
+    /// The request's id.
+    pub id: &'a [u8],
+    /// What time it is, in the form of HTTP.
+    pub date: &'a [u8],
+    /// A cookie that binds the client.
+    pub set_cookie: Option<&'a [u8]>,
+    /// How the body is framed.
+    pub framing: Framing,
+    /// What becomes of the client's connection.
+    pub connection: Persistence,
+}
+
+/// How the body of an answer is framed on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// By its length, or there is none and its length is told all the same.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+    /// Nothing is said: there is no body, or it ends with the connection.
+    Unsaid,
+}
+
+/// What an answer says about the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It is kept, as is usual.
+    Usual,
+    /// It is kept, which an old client has to be told.
+    Kept,
+    /// It is closed.
+    Closed,
+}
+
+/// Writes an answer's head as it is passed on. `bytes` are those it was read from.
+pub fn write_answer(
+    head: &AnswerHead,
+    fields: &Fields,
+    bytes: &[u8],
+    farewell: &Farewell<'_>,
+    out: &mut Vec<u8>,
+) {
+    put_status(out, head, bytes);
+    let named = Named::in_lines(fields, bytes);
+    for field in fields.iter() {
+        match field.known {
+            Known::XServedBy | Known::XRequestId => {}
+            known if known.is_of_one_hop() => {}
+            _ => named.unless_named(field, bytes, |name, value| put(out, &[name, b": ", value, b"\r\n"])),
+        }
+    }
+    if !head.has_date {
+        put(out, &[b"date: ", farewell.date, b"\r\n"]);
+    }
+    match farewell.framing {
+        Framing::Length(length) => put_number(out, b"content-length: ", length),
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Unsaid => {}
+    }
+    if let Some(cookie) = farewell.set_cookie {
+        put(out, &[b"set-cookie: ", cookie, b"\r\n"]);
+    }
+    match farewell.connection {
+        Persistence::Usual => {}
+        Persistence::Kept => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        Persistence::Closed => out.extend_from_slice(b"connection: close\r\n"),
+    }
+    put(out, &[b"x-served-by: ", farewell.served_by, b"\r\nx-request-id: ", farewell.id]);
+    put(out, &[b"\r\nvia: ", if head.is_old { b"1.0" } else { b"1.1" }, b" lb\r\n\r\n"]);
+}
+
+/// Writes an interim answer's head as it is passed on: one that another answer follows, or, with a
+/// protocol, one that is the last in HTTP.
+pub fn write_interim(
+    head: &AnswerHead,
+    fields: &Fields,
+    bytes: &[u8],
+    protocol: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) {
+    put_status(out, head, bytes);
+    let named = Named::in_lines(fields, bytes);
+    for field in fields.iter().filter(|field| !field.known.is_of_one_hop()) {
+        named.unless_named(field, bytes, |name, value| put(out, &[name, b": ", value, b"\r\n"]));
+    }
+    if let Some(protocol) = protocol {
+        put(out, &[b"connection: upgrade\r\nupgrade: ", protocol, b"\r\n"]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Names that a message's `Connection` lines have for their hop only.
+struct Named<'a> {
+    fields: Option<&'a Fields>,
+    bytes: &'a [u8],
+}
+
+impl<'a> Named<'a> {
+    fn in_lines(fields: &'a Fields, bytes: &'a [u8]) -> Self {
+        let usual = |value: &[u8]| {
+            members(value).all(|name| {
+                [&b"close"[..], b"keep-alive", b"upgrade", b"te"]
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(name))
+            })
+        };
+        let names_something = fields.values(Known::Connection, bytes).any(|value| !usual(value));
+        Self { fields: names_something.then_some(fields), bytes }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.fields.is_some_and(|fields| fields.lists(Known::Connection, name, self.bytes))
+    }
+
+    fn unless_named(&self, field: &Field, bytes: &[u8], mut pass: impl FnMut(&[u8], &[u8])) {
+        let name = field.name.in_bytes(bytes);
+        if field.known.is_vital() || !self.has(name) {
+            pass(name, field.value.in_bytes(bytes));
         }
     }
 }
 
-/// Makes an answer fit to be passed on.
-pub fn prepare_answer(headers: &mut HeaderMap, served_by: &HeaderValue, request_id: HeaderValue) {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        // With both, only the chunks count (RFC 9112, 6.3); it is framed anew on the way down.
-        headers.remove(CONTENT_LENGTH);
-    }
-    strip(headers);
-    headers.append(VIA, PSEUDONYM);
-    headers.insert(X_SERVED_BY, served_by.clone());
-    headers.insert(X_REQUEST_ID, request_id);
-}
-
-/// Removes what speaks of one hop only.
-fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        strip_named(headers);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
     }
 }
 
-fn strip_named(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !NEVER_NAMED.contains(name))
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
+fn put_status(out: &mut Vec<u8>, head: &AnswerHead, bytes: &[u8]) {
+    let digit = |place: u16| b'0' + u8::try_from(head.status / place % 10).unwrap_or_default();
+    put(out, &[b"HTTP/1.1 ", &[digit(100), digit(10), digit(1), b' '], head.reason.in_bytes(bytes), b"\r\n"]);
 }
 
-/// `GET http://host/path` becomes `GET /path` with that host: the target wins (RFC 9112, 3.2.2).
-fn to_origin_form(uri: &mut Uri, headers: &mut HeaderMap) {
-    let Some(authority) = uri.authority() else { return };
-    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-    let host = HeaderValue::from_str(host).expect("an authority is visible ASCII");
-    headers.insert(HOST, host);
-    *uri = match uri.path_and_query() {
-        Some(target) => Uri::from(target.clone()),
-        None => Uri::from_static("/"),
-    };
+fn put_number(out: &mut Vec<u8>, name: &[u8], number: u64) {
+    put(out, &[name, itoa::Buffer::new().format(number).as_bytes(), b"\r\n"]);
 }
 
-fn append_forwarded_for(headers: &mut HeaderMap, client: &HeaderValue) {
-    let mut chain = Vec::new();
-    for before in headers.get_all(X_FORWARDED_FOR) {
-        chain.extend_from_slice(before.as_bytes());
-        chain.extend_from_slice(b", ");
-    }
-    if chain.is_empty() {
-        headers.insert(X_FORWARDED_FOR, client.clone());
-        return;
-    }
-    chain.extend_from_slice(client.as_bytes());
-    let chain = HeaderValue::from_maybe_shared(bytes::Bytes::from(chain));
-    headers.insert(X_FORWARDED_FOR, chain.expect("valid values joined by a comma are a valid value"));
-}
-
-fn is_request_id(id: &HeaderValue) -> bool {
+/// True for an id that may be passed on and logged.
+pub fn is_request_id(id: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@~".contains(byte);
-    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(plain)
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(plain)
 }
 
 /// A request id out of 128 random bits, in hexadecimal.
-pub fn request_id(dice: u128) -> HeaderValue {
+pub fn request_id(dice: u128) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut id = [0; 32];
     for (digits, byte) in id.chunks_exact_mut(2).zip(dice.to_be_bytes()) {
         digits[0] = DIGITS[usize::from(byte >> 4)];
         digits[1] = DIGITS[usize::from(byte & 15)];
     }
-    HeaderValue::from_bytes(&id).expect("hexadecimal digits are a valid value")
+    id
 }
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
-    fn prepared(uri: &str, headers: &[(&str, &str)]) -> Parts {
-        let mut request = Request::get(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut parts = request.body(()).unwrap().into_parts().0;
-        let forwarded_for = HeaderValue::from_static("10.0.0.9");
-        let host = HeaderValue::from_static("web-1:80");
-        let passport = Passport { forwarded_for: &forwarded_for, host: &host };
-        prepare_request(&mut parts, &passport, || HeaderValue::from_static("new"));
-        parts
+    fn passed_on(request: &str) -> String {
+        let mut head = RequestHead::default();
+        head.read(request.as_bytes(), 8192).unwrap().expect("a whole head");
+        let passport = Passport {
+            forwarded_for: b"10.0.0.9",
+            host: b"web-1:80",
+            id: b"id",
+            cookies: None,
+            body: head.body,
+            expects_continue: head.expects_continue,
+        };
+        let mut out = vec![];
+        write_request(&head, &passport, &mut out);
+        String::from_utf8(out).unwrap()
     }
 
-    fn text<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-        headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+    fn passed_down(answer: &str, framing: Framing, connection: Persistence) -> String {
+        let mut fields = Fields::default();
+        let head = AnswerHead::read(answer.as_bytes(), &mut fields, false, 8192).unwrap().unwrap();
+        let farewell =
+            Farewell { served_by: b"web-1", id: b"id", date: b"now", set_cookie: None, framing, connection };
+        let mut out = vec![];
+        write_answer(&head, &fields, answer.as_bytes(), &farewell, &mut out);
+        String::from_utf8(out).unwrap()
     }
+
+    const OURS: &str = "x-forwarded-for: 10.0.0.9\r\nx-forwarded-proto: http\r\nx-request-id: id\r\n";
 
     #[test]
     fn headers_of_one_hop_do_not_pass() {
-        let hops = [
-            ("connection", "close, X-Secret"),
-            ("connection", "upgrade"),
-            ("x-secret", "1"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "keep-alive"),
-            ("te", "trailers"),
-            ("upgrade", "h2c"),
-            ("transfer-encoding", "chunked"),
-        ];
-        let parts = prepared("/", &hops);
-        for (name, _) in hops {
-            assert!(!parts.headers.contains_key(name), "{name}");
-        }
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Secret\r\nConnection: upgrade\r\n\
+                       X-Secret: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\n\
+                       Upgrade: h2c\r\nProxy-Authorization: x\r\nTrailer: x\r\nAccept: b\r\n\r\n";
+        let expected = format!("GET / HTTP/1.1\r\nhost: a\r\n{OURS}Accept: b\r\nvia: 1.1 lb\r\n\r\n");
+        assert_eq!(passed_on(request), expected);
     }
 
     #[test]
-    fn nobody_can_have_our_headers_removed() {
-        let hostile = "X-Forwarded-For, X-Forwarded-Proto, Via, X-Request-Id, Host, Content-Length";
-        let parts = prepared("/", &[("connection", hostile), ("host", "shop"), ("content-length", "5")]);
-        assert_eq!(text(&parts.headers, "x-forwarded-for"), ["10.0.0.9"]);
-        assert_eq!(text(&parts.headers, "via"), ["1.1 lb"]);
-        assert_eq!(text(&parts.headers, "x-request-id"), ["new"]);
-        assert_eq!(text(&parts.headers, "host"), ["shop"]);
-        assert_eq!(text(&parts.headers, "content-length"), ["5"]);
+    fn nobody_can_have_ours_or_vital_ones_removed() {
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nX-Forwarded-For: 9.9.9.9\r\n\
+                       Cookie: a=b\r\n\
+                       Connection: Host, Content-Length, X-Forwarded-For, Via, X-Request-Id, Cookie\r\n\r\n";
+        let expected = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\n{OURS}Cookie: a=b\r\ncontent-length: 5\r\nvia: 1.1 lb\r\n\r\n"
+        );
+        assert_eq!(passed_on(request), expected);
     }
 
     #[test]
-    fn the_chain_of_addresses_grows_by_one() {
-        let parts = prepared("/", &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2, 3.3.3.3")]);
-        assert_eq!(text(&parts.headers, "x-forwarded-for"), ["1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.9"]);
-        assert_eq!(
-            text(&prepared("/", &[("x-forwarded-proto", "gopher")]).headers, "x-forwarded-proto"),
-            ["http"]
+    fn the_chain_of_addresses_grows() {
+        let request =
+            "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n\r\n";
+        assert!(passed_on(request).contains("x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.9\r\n"));
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_names_the_host() {
+        let passed = passed_on("GET http://shop:80/a?b HTTP/1.1\r\nHost: other\r\n\r\n");
+        assert!(passed.starts_with("GET /a?b HTTP/1.1\r\nhost: shop:80\r\n") && !passed.contains("other"));
+    }
+
+    #[test]
+    fn old_requests_are_passed_on_as_new_ones() {
+        let passed = passed_on("GET / HTTP/1.0\r\n\r\n");
+        assert!(passed.starts_with("GET / HTTP/1.1\r\nhost: web-1:80\r\n"));
+        assert!(passed.ends_with("via: 1.0 lb\r\n\r\n"));
+    }
+
+    #[test]
+    fn an_upgrade_and_an_expectation_are_asked_for_anew() {
+        let passed = passed_on(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, x\r\nX: 1\r\nUpgrade: h2c, websocket\r\n\r\n",
+        );
+        assert!(passed.contains("connection: upgrade\r\nupgrade: websocket\r\n") && !passed.contains("h2c"));
+        let passed =
+            passed_on("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n");
+        assert!(passed.contains("content-length: 1\r\nexpect: 100-continue\r\n"));
+    }
+
+    #[test]
+    fn forwards_are_counted_down() {
+        let passed = passed_on("OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 3\r\n\r\n");
+        assert!(passed.starts_with("OPTIONS * HTTP/1.1\r\n") && passed.contains("max-forwards: 2\r\n"));
+        assert!(
+            passed_on("GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 3\r\n\r\n").contains("Max-Forwards: 3")
         );
     }
 
     #[test]
-    fn a_proper_request_id_is_kept() {
-        let id =
-            |value: &str| text(&prepared("/", &[("x-request-id", value)]).headers, "x-request-id").concat();
-        assert_eq!(id("abc-123"), "abc-123");
-        assert_eq!(id("a b"), "new");
-        assert_eq!(id(""), "new");
-        assert_eq!(id(&"a".repeat(129)), "new");
+    fn answers_are_framed_once_and_marked() {
+        let answer = "HTTP/1.0 200 Fine\r\nContent-Length: 5\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\n\
+                      X-Served-By: liar\r\nVia: 1.1 other\r\nUpgrade: x\r\n\r\n";
+        assert_eq!(
+            passed_down(answer, Framing::Length(5), Persistence::Kept),
+            "HTTP/1.1 200 Fine\r\nVia: 1.1 other\r\ndate: now\r\ncontent-length: 5\r\n\
+             connection: keep-alive\r\nx-served-by: web-1\r\nx-request-id: id\r\nvia: 1.0 lb\r\n\r\n"
+        );
+        let answer = "HTTP/1.1 204 \r\nDate: then\r\n\r\n";
+        assert_eq!(
+            passed_down(answer, Framing::Unsaid, Persistence::Closed),
+            "HTTP/1.1 204 \r\nDate: then\r\nconnection: close\r\nx-served-by: web-1\r\n\
+             x-request-id: id\r\nvia: 1.1 lb\r\n\r\n"
+        );
     }
 
     #[test]
-    fn the_target_becomes_a_path_and_its_host_wins() {
-        let parts = prepared("http://shop:80/a?b", &[("host", "other")]);
-        assert_eq!(parts.uri, "/a?b");
-        assert_eq!(text(&parts.headers, "host"), ["shop:80"]);
-        assert_eq!(prepared("http://shop", &[]).uri, "/");
-        assert_eq!(prepared("/a%2f?x=1", &[]).uri, "/a%2f?x=1");
-        assert_eq!(prepared("*", &[]).uri, "*");
-        assert_eq!(text(&prepared("/", &[]).headers, "host"), ["web-1:80"]);
-    }
-
-    #[test]
-    fn an_answer_with_two_framings_loses_its_length() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        headers.insert(CONNECTION, HeaderValue::from_static("x-hop"));
-        headers.insert("x-hop", HeaderValue::from_static("1"));
-        prepare_answer(&mut headers, &HeaderValue::from_static("web-1"), HeaderValue::from_static("id"));
-        let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["via", "x-served-by", "x-request-id"]);
-    }
-
-    #[test]
-    fn a_new_id_is_32_digits() {
-        assert_eq!(request_id(0x1f), "0000000000000000000000000000001f");
+    fn ids_that_are_kept_and_made() {
+        assert!(is_request_id(b"mine-1") && !is_request_id(b"") && !is_request_id(b"a b"));
+        assert!(!is_request_id(&[b'x'; 129]));
+        assert_eq!(&request_id(0xab), b"000000000000000000000000000000ab");
     }
 }

@@ -13,14 +13,16 @@
 pub mod admin;
 /// Who may use the admin interface ◇.
 pub mod admin_guard;
-/// An answer's body on its way down.
-pub mod answer;
+/// Buffers that wait for their next use.
+pub mod buffers;
 /// Which upstream takes the next request ◇.
 pub mod choose;
 /// One client's connection, from accept to close.
 pub mod client;
 /// The command line as written, and as used.
 pub mod config;
+/// An answer on its way down.
+pub mod download;
 /// What happened to the upstreams, for those who watch.
 pub mod events;
 /// The life of a request: choose, forward, perhaps retry, answer.
@@ -41,16 +43,20 @@ pub mod refusal;
 pub mod retry;
 /// What happens to those who find the house full.
 pub mod shed;
-/// What a request must look like to be let through ◇.
-pub mod strict;
+/// Reading and writing, with an end to every wait.
+pub mod stream;
 /// How much upstreams are forgiven, as flags and as used.
 pub mod tolerance;
-/// A request's body on its way up.
+/// Bytes in both directions, after HTTP.
+pub mod tunnel;
+/// A request on its way up.
 pub mod upload;
 /// The upstreams: who they are, whether they are well, and the connections to them.
 pub mod upstream;
 /// How long a client's connection may stay in each of its states.
 pub mod watchdog;
+/// HTTP/1.1 as it is on the wire ◇.
+pub mod wire;
 /// What one thread owns.
 pub mod worker;
 

@@ -1,14 +1,9 @@
 //! The balancer's own answers: why a request got no other.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::StatusCode;
 
-use crate::answer::Answer;
-use crate::upload::UploadFault;
+use crate::headers::Persistence;
 use crate::upstream::Outcome;
-
-const X_LB_ERROR: HeaderName = HeaderName::from_static("x-lb-error");
 
 /// Why the balancer answers a request itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +18,10 @@ pub enum Refusal {
     UriTooLong,
     /// The request's headers exceed the limit.
     HeadersTooLarge,
+    /// The request expects something that a balancer cannot see to.
+    ExpectationFailed,
+    /// The request is of another version of HTTP.
+    VersionNotSupported,
     /// The request asks for something that a balancer does not do.
     NotImplemented(&'static str),
     /// The upstream accepts no connection.
@@ -41,12 +40,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code there is, in alphabetical order.
-    pub const CODES: [&'static str; 12] = [
+    pub const CODES: [&'static str; 14] = [
         "bad_answer",
         "bad_request",
         "body_too_large",
         "connect_failed",
         "connect_timeout",
+        "expectation_failed",
         "headers_too_large",
         "no_upstream",
         "not_implemented",
@@ -54,6 +54,7 @@ impl Refusal {
         "request_timeout",
         "upstream_timeout",
         "uri_too_long",
+        "version_not_supported",
     ];
 
     /// What programs tell it by.
@@ -64,6 +65,8 @@ impl Refusal {
             Self::BodyTooLarge => "body_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::HeadersTooLarge => "headers_too_large",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::VersionNotSupported => "version_not_supported",
             Self::NotImplemented(_) => "not_implemented",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
@@ -82,6 +85,8 @@ impl Refusal {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::ConnectFailed | Self::BadAnswer => StatusCode::BAD_GATEWAY,
             Self::NoUpstream | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -97,6 +102,8 @@ impl Refusal {
             Self::BodyTooLarge => "the request's body exceeds --max-body-bytes",
             Self::UriTooLong => "the request's target exceeds --max-header-bytes",
             Self::HeadersTooLarge => "the request's headers exceed --max-header-bytes",
+            Self::ExpectationFailed => "the only expectation is 100-continue",
+            Self::VersionNotSupported => "only HTTP/1.1 and HTTP/1.0 are spoken here",
             Self::ConnectFailed => "the upstream accepts no connection",
             Self::ConnectTimeout => "the upstream did not accept a connection in time",
             Self::BadAnswer => "the upstream closed the connection or answered nonsense",
@@ -118,7 +125,7 @@ impl Refusal {
 
     /// True when what follows on the client's connection may not be what the client means by it.
     pub fn casts_doubt_on_the_rest(self) -> bool {
-        self.status().is_client_error() || matches!(self, Self::NotImplemented(_))
+        self.status().is_client_error() || matches!(self, Self::NotImplemented(_) | Self::VersionNotSupported)
     }
 
     /// True when another upstream may do better.
@@ -132,44 +139,42 @@ impl Refusal {
     }
 
     /// `{"error": code, "detail": sentence}`.
-    pub fn body(self) -> Bytes {
-        Bytes::from(format!("{{\"error\":\"{}\",\"detail\":\"{}\"}}\n", self.code(), self.detail()))
+    pub fn body(self) -> String {
+        format!("{{\"error\":\"{}\",\"detail\":\"{}\"}}\n", self.code(), self.detail())
     }
 
-    /// The answer.
-    pub fn answer(self) -> Response<Answer> {
-        let mut answer = Response::new(Answer::Own(Some(self.body())));
-        *answer.status_mut() = self.status();
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(X_LB_ERROR, HeaderValue::from_static(self.code()));
-        if self.passes_soon() {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        answer
-    }
-
-    /// The answer as bytes, for a client whose request never became one.
-    pub fn raw_answer(self) -> Vec<u8> {
+    /// The answer as bytes. `date` is the time in the form of HTTP.
+    pub fn raw_answer(self, date: &[u8], connection: Persistence, to_head: bool) -> Vec<u8> {
         let (status, code, body) = (self.status(), self.code(), self.body());
         let retry_after = if self.passes_soon() { "retry-after: 1\r\n" } else { "" };
+        let (date, connection) = (String::from_utf8_lossy(date), said(connection));
         let mut answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-lb-error: {code}\r\n{retry_after}\
-             connection: close\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\ndate: {date}\r\ncontent-type: application/json\r\nx-lb-error: {code}\r\n\
+             {retry_after}{connection}content-length: {}\r\n\r\n",
             body.len()
-        )
-        .into_bytes();
-        answer.extend_from_slice(&body);
-        answer
+        );
+        if !to_head {
+            answer.push_str(&body);
+        }
+        answer.into_bytes()
+    }
+
+    /// What is said to an `OPTIONS` that may go no further.
+    pub fn options(date: &[u8], connection: Persistence) -> Vec<u8> {
+        let (date, connection) = (String::from_utf8_lossy(date), said(connection));
+        let allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ndate: {date}\r\nallow: {allow}\r\n{connection}content-length: 0\r\n\r\n"
+        );
+        answer.into_bytes()
     }
 }
 
-impl From<UploadFault> for Refusal {
-    fn from(fault: UploadFault) -> Self {
-        match fault {
-            UploadFault::TooLarge => Self::BodyTooLarge,
-            UploadFault::Broken => Self::BadRequest("the request's body broke off or is malformed"),
-        }
+fn said(connection: Persistence) -> &'static str {
+    match connection {
+        Persistence::Usual => "",
+        Persistence::Kept => "connection: keep-alive\r\n",
+        Persistence::Closed => "connection: close\r\n",
     }
 }
 
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_body_is_json_with_code_and_sentence() {
-        let body: serde_json::Value = serde_json::from_slice(&Refusal::NoUpstream.body()).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&Refusal::NoUpstream.body()).unwrap();
         assert_eq!(body["error"], "no_upstream");
         assert_eq!(body["detail"], "no healthy upstream");
     }
@@ -194,7 +199,8 @@ mod tests {
 
     #[test]
     fn the_raw_answer_is_a_whole_one() {
-        let text = String::from_utf8(Refusal::ClientTooSlow.raw_answer()).unwrap();
+        let text = Refusal::ClientTooSlow.raw_answer(b"now", Persistence::Closed, false);
+        let text = String::from_utf8(text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
         assert!(head.ends_with(&format!("content-length: {}", body.len())));

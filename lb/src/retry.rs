@@ -8,11 +8,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{HeaderName, Method};
-
-/// What a client names a request by that may be sent twice and takes effect once.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::wire::{Known, RequestBody, RequestHead};
 
 /// The largest body that is kept to be sent again, in bytes.
 pub const BODY_BYTES_MAX: u64 = 64 * 1024;
@@ -32,17 +28,16 @@ pub struct Rules {
 impl Rules {
     /// Whether a request that changes something may be sent twice all the same, so that its body
     /// is to be kept: its client says so, and whoever runs this balancer believes it.
-    pub fn keeps_body(self, request: &Parts, body_bytes: Option<u64>) -> bool {
+    pub fn keeps_body(self, request: &RequestHead) -> bool {
         self.retries > 0
             && self.with_key
-            && request.headers.contains_key(IDEMPOTENCY_KEY)
-            && body_bytes.is_some_and(|bytes| bytes <= BODY_BYTES_MAX)
+            && request.fields.has(Known::IdempotencyKey)
+            && match request.body {
+                RequestBody::None => true,
+                RequestBody::Length(bytes) => bytes <= BODY_BYTES_MAX,
+                RequestBody::Chunked => false,
+            }
     }
-}
-
-/// A method that changes nothing may be done twice (RFC 9110, 9.2.1).
-pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// How long to wait before the n-th retry. The first goes to another upstream at once. If that
@@ -92,7 +87,6 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
     use proptest::prelude::*;
 
     use super::*;
@@ -145,15 +139,24 @@ mod tests {
 
     #[test]
     fn what_changes_something_is_sent_twice_only_with_a_key_and_by_consent() {
-        let (parts, ()) = Request::post("/").header("idempotency-key", "k").body(()).unwrap().into_parts();
-        let (plain, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let request = |lines: &str| {
+            let mut head = RequestHead::default();
+            let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+            head.read(text.as_bytes(), 8192).unwrap().unwrap();
+            head
+        };
+        let key = request("Idempotency-Key: k\r\nContent-Length: 10\r\n");
         let consent = Rules { retries: 1, with_key: true };
-        assert!(consent.keeps_body(&parts, Some(10)));
-        assert!(!consent.keeps_body(&plain, Some(10)), "no key");
-        assert!(!consent.keeps_body(&parts, Some(BODY_BYTES_MAX + 1)), "too large");
-        assert!(!consent.keeps_body(&parts, None), "nobody knows how large");
-        assert!(!Rules { with_key: false, ..consent }.keeps_body(&parts, Some(10)), "no consent");
-        assert!(!Rules { retries: 0, ..consent }.keeps_body(&parts, Some(10)), "no retries");
+        assert!(consent.keeps_body(&key));
+        assert!(!consent.keeps_body(&request("Content-Length: 10\r\n")), "no key");
+        assert!(
+            !consent.keeps_body(&request("Idempotency-Key: k\r\nContent-Length: 65537\r\n")),
+            "too large"
+        );
+        let chunked = request("Idempotency-Key: k\r\nTransfer-Encoding: chunked\r\n");
+        assert!(!consent.keeps_body(&chunked), "nobody knows how large");
+        assert!(!Rules { with_key: false, ..consent }.keeps_body(&key), "no consent");
+        assert!(!Rules { retries: 0, ..consent }.keeps_body(&key), "no retries");
     }
 
     #[test]

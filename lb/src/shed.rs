@@ -2,12 +2,13 @@
 //! understand, instead of waiting at the door without knowing why.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::headers::Persistence;
 use crate::refusal::Refusal;
 
 /// How many may be told at the same time, on one thread. Beyond that, they do wait at the door.
@@ -34,7 +35,9 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     if !asked.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)) {
         return Ok(());
     }
-    stream.write_all(&Refusal::Overloaded.raw_answer()).await?;
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let answer = Refusal::Overloaded.raw_answer(date.as_bytes(), Persistence::Closed, false);
+    stream.write_all(&answer).await?;
     stream.shutdown().await?;
     // Closing with unread bytes would reset the connection, and the answer would be lost.
     tokio::io::copy(&mut stream.take(READ_BYTES_MAX), &mut tokio::io::sink()).await?;

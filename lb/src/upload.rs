@@ -1,152 +1,240 @@
-//! A request's body on its way up: passed on piece by piece, never collected, and counted against
-//! the limit.
+//! A request on its way up: its head, and its body piece by piece, never collected, and counted
+//! against the limit.
 
-use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::cell::Cell;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::client::Client;
 use crate::refusal::Refusal;
-use crate::watchdog::{Phase, Watch};
+use crate::stream::{self, Stop, consume};
+use crate::watchdog::Phase;
+use crate::wire::chunks::{Chunks, write_size};
+use crate::wire::{RequestBody, RequestHead};
+
+/// What a client sends ahead of its time is read up to this, in bytes, and then waits.
+const AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// A request's body.
 #[derive(Debug)]
-pub enum Upload {
-    /// There is none.
-    Empty,
-    /// All of it is here, to be sent as often as need be.
-    Kept(Option<Bytes>),
-    /// It is being passed on.
-    Passing(Passing),
-}
-
-/// A body that is being passed on.
-#[derive(Debug)]
-pub struct Passing {
-    incoming: Incoming,
+pub struct Upload {
+    body: Body,
     /// Bytes the client may still send.
     left: u64,
-    complete: bool,
-    client: Rc<Client>,
+    /// True when some of it has been taken from the client: it cannot be had again.
+    touched: Cell<bool>,
+    complete: Cell<bool>,
 }
 
-/// What went wrong with a body, by the client's fault.
+#[derive(Debug)]
+enum Body {
+    None,
+    /// All of it is here, to be sent as often as need be.
+    Kept(Vec<u8>),
+    Length(u64),
+    Chunked(Chunks),
+}
+
+/// What went wrong with a request while it was on its way up, by the client's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UploadFault {
-    /// It is larger than the limit.
+    /// Its body is larger than the limit.
     #[error("the request's body is too large")]
     TooLarge,
-    /// It broke off, or made no sense.
+    /// Its body broke off, or made no sense.
     #[error("the request's body broke off or is malformed")]
     Broken,
+    /// Its body did not come in time.
+    #[error("the request's body did not come in time")]
+    TooSlow,
+    /// The client has gone.
+    #[error("the client has gone")]
+    Gone,
 }
 
 impl Upload {
     /// The body of a client's request.
-    pub fn of(client: &Rc<Client>, incoming: Incoming) -> Self {
-        if incoming.is_end_stream() {
-            return Self::Empty;
+    pub fn of(head: &RequestHead, bytes_max: u64) -> Result<Self, Refusal> {
+        let body = match head.body {
+            RequestBody::None => Body::None,
+            RequestBody::Length(length) if length > bytes_max => return Err(Refusal::BodyTooLarge),
+            RequestBody::Length(length) => Body::Length(length),
+            RequestBody::Chunked => Body::Chunked(Chunks::default()),
+        };
+        let complete = Cell::new(matches!(body, Body::None));
+        Ok(Self { body, left: bytes_max, touched: Cell::new(false), complete })
+    }
+
+    /// How it is framed on its way up.
+    pub fn framing(&self) -> RequestBody {
+        match &self.body {
+            Body::None => RequestBody::None,
+            Body::Kept(bytes) if bytes.is_empty() => RequestBody::None,
+            Body::Kept(bytes) => RequestBody::Length(bytes.len() as u64),
+            Body::Length(length) => RequestBody::Length(*length),
+            Body::Chunked(_) => RequestBody::Chunked,
         }
-        let left = client.worker.config.limits.body_bytes;
-        Self::Passing(Passing { incoming, left, complete: false, client: Rc::clone(client) })
+    }
+
+    /// True when all of it has been read from the client.
+    pub fn is_complete(&self) -> bool {
+        self.complete.get()
+    }
+
+    /// True when the whole request can be sent once more.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.body, Body::None | Body::Kept(_)) || !self.touched.get()
+    }
+
+    /// True when it can be sent once more although some of it has been sent.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.body, Body::Kept(_))
     }
 
     /// Waits for all of it, and keeps it. It must be known to be small.
-    pub async fn keep(self, watch: &Watch) -> Result<Self, Refusal> {
-        let mut collecting = pin!(self.collect());
-        let collected = std::future::poll_fn(|context| match collecting.as_mut().poll(context) {
-            Poll::Ready(collected) => Poll::Ready(collected.map_err(Refusal::from)),
-            Poll::Pending if watch.is_expired() => Poll::Ready(Err(Refusal::ClientTooSlow)),
-            Poll::Pending => Poll::Pending,
-        });
-        Ok(Self::Kept(Some(collected.await?.to_bytes())))
-    }
-
-    /// The same once more, if it can be had.
-    pub fn again(&self) -> Option<Self> {
-        match self {
-            Self::Empty => Some(Self::Empty),
-            Self::Kept(Some(bytes)) => Some(Self::Kept(Some(bytes.clone()))),
-            Self::Kept(None) | Self::Passing(_) => None,
+    pub async fn keep(
+        &mut self,
+        client: &Client,
+        from: &mut ReadHalf<'_>,
+        inbox: &mut Vec<u8>,
+    ) -> Result<(), UploadFault> {
+        let mut kept = Vec::new();
+        while !self.take(inbox, &mut kept, false)? {
+            read_more(client, from, inbox).await?;
         }
+        self.body = Body::Kept(kept);
+        client.watch.enter(Phase::Waiting);
+        Ok(())
     }
-}
 
-impl Passing {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadFault>>> {
-        let polled = match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
-            Some(Ok(frame)) => Some(self.count(frame)),
-            Some(Err(_)) => Some(Err(UploadFault::Broken)),
-            None => None,
+    /// Sends a head, that is in `out`, and the body after it; then watches whether the client is
+    /// still there. Returns only when something is the client's fault.
+    ///
+    /// An upstream that takes nothing more may have answered, so that is not for here to judge.
+    pub async fn send(
+        &mut self,
+        client: &Client,
+        from: &mut ReadHalf<'_>,
+        inbox: &mut Vec<u8>,
+        to: &mut WriteHalf<'_>,
+        out: &mut Vec<u8>,
+    ) -> UploadFault {
+        let watch = &client.watch;
+        loop {
+            let done = match self.take(inbox, out, true) {
+                Ok(done) => done,
+                Err(fault) => return fault,
+            };
+            if !out.is_empty() {
+                if watch.phase() == Phase::Upload {
+                    // It is the upstream's turn to take it.
+                    watch.enter(Phase::Waiting);
+                }
+                match stream::write_all(to, out, watch).await {
+                    Ok(()) => {}
+                    // Whoever waits for the answer sees it too, and judges.
+                    Err(Stop::TooLate | Stop::Broken(_)) => return std::future::pending().await,
+                }
+                out.clear();
+            }
+            if done {
+                break;
+            }
+            if let Err(fault) = read_more(client, from, inbox).await {
+                return fault;
+            }
+        }
+        see_whether_it_is_there(client, from, inbox).await
+    }
+
+    /// Takes what has come of the body, and puts it out as it is framed upstream. True when that was
+    /// the rest.
+    fn take(&mut self, inbox: &mut Vec<u8>, out: &mut Vec<u8>, framed: bool) -> Result<bool, UploadFault> {
+        let before = inbox.len();
+        let mut too_large = false;
+        let done = match &mut self.body {
+            Body::None => true,
+            Body::Kept(bytes) => {
+                out.extend_from_slice(bytes);
+                true
+            }
+            Body::Length(length) => {
+                let bytes = inbox.len().min(usize::try_from(*length).unwrap_or(usize::MAX));
+                out.extend_from_slice(&inbox[..bytes]);
+                consume(inbox, bytes);
+                *length -= bytes as u64;
+                *length == 0
+            }
+            Body::Chunked(chunks) => {
+                let left = &mut self.left;
+                let used = chunks.decode(inbox, |data| {
+                    match left.checked_sub(data.len() as u64) {
+                        Some(rest) => *left = rest,
+                        None => too_large = true,
+                    }
+                    if framed {
+                        write_size(data.len(), out);
+                    }
+                    out.extend_from_slice(data);
+                    if framed {
+                        out.extend_from_slice(b"\r\n");
+                    }
+                });
+                consume(inbox, used.map_err(|_| UploadFault::Broken)?);
+                if chunks.is_done() && framed {
+                    out.extend_from_slice(b"0\r\n");
+                    chunks.write_trailers_to(out);
+                    out.extend_from_slice(b"\r\n");
+                }
+                chunks.is_done()
+            }
         };
-        if let Some(Err(fault)) = polled {
-            // The connection upstream is dropped in the middle of this body: it never ends cleanly.
-            self.client.upload_fault.set(Some(fault));
-        } else {
-            self.complete = polled.is_none() || self.incoming.is_end_stream();
-            self.note_that_it_moves();
+        if too_large {
+            return Err(UploadFault::TooLarge);
         }
-        Poll::Ready(polled)
-    }
-
-    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadFault> {
-        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-        self.left = self.left.checked_sub(bytes).ok_or(UploadFault::TooLarge)?;
-        Ok(frame)
-    }
-
-    fn note_that_it_moves(&self) {
-        let phase = match self.client.watch.phase() {
-            // The upstream answers before it has everything.
-            Phase::Download => Phase::Download,
-            _ if self.complete => Phase::Waiting,
-            _ => Phase::Upload,
-        };
-        self.client.watch.enter(phase);
+        self.touched.set(self.touched.get() || inbox.len() < before);
+        self.complete.set(done);
+        Ok(done)
     }
 }
 
-impl Drop for Passing {
-    fn drop(&mut self) {
-        if !self.complete {
-            self.client.left_unread.set(true);
+async fn read_more(client: &Client, from: &mut ReadHalf<'_>, inbox: &mut Vec<u8>) -> Result<(), UploadFault> {
+    let watch = &client.watch;
+    if watch.phase() != Phase::Download {
+        watch.enter(Phase::Upload);
+    }
+    client.make_room(inbox);
+    match stream::read(from, inbox, watch).await {
+        Ok(0) => Err(UploadFault::Broken),
+        Ok(_) => {
+            // It moves, also while the answer does.
+            watch.enter(watch.phase());
+            Ok(())
         }
+        Err(Stop::TooLate) => Err(UploadFault::TooSlow),
+        Err(Stop::Broken(_)) => Err(UploadFault::Gone),
     }
 }
 
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = UploadFault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadFault>>> {
-        match &mut *self {
-            Self::Empty => Poll::Ready(None),
-            Self::Kept(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Passing(body) => body.poll_frame(context),
+/// Reads what the client sends ahead. One that has closed its side may still want its answer; one
+/// that has reset the connection does not.
+async fn see_whether_it_is_there(
+    client: &Client,
+    from: &mut ReadHalf<'_>,
+    inbox: &mut Vec<u8>,
+) -> UploadFault {
+    while inbox.len() < AHEAD_BYTES_MAX {
+        let ready = std::future::poll_fn(|context| from.as_ref().poll_read_ready(context)).await;
+        if ready.is_err() {
+            return UploadFault::Gone;
+        }
+        client.make_room(inbox);
+        match from.try_read_buf(inbox) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return UploadFault::Gone,
         }
     }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Kept(bytes) => bytes.is_none(),
-            Self::Passing(body) => body.incoming.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Kept(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Passing(body) => body.incoming.size_hint(),
-        }
-    }
+    std::future::pending().await
 }

@@ -28,6 +28,8 @@ pub enum Phase {
     Waiting,
     /// The answer is being passed on.
     Download,
+    /// Both sides speak another protocol.
+    Tunnel,
 }
 
 /// The state of one connection, and until when it may last.
@@ -142,6 +144,13 @@ impl Watch {
         }
     }
 
+    /// Something moved: a state that lasts as long as something does goes on.
+    pub fn note_progress(&self) {
+        if let phase @ (Phase::Download | Phase::Tunnel) = self.phase.get() {
+            self.enter(phase);
+        }
+    }
+
     /// Begins another try: it has a try's time, but no more than what is left for the answer. False
     /// when nothing is left.
     pub fn try_again(&self) -> bool {
@@ -188,7 +197,7 @@ impl Clock {
         let limit = match phase {
             Phase::Head | Phase::Upload => self.timeouts.header,
             Phase::Waiting => self.timeouts.attempt.min(self.timeouts.request),
-            Phase::Download | Phase::Idle => self.timeouts.idle,
+            Phase::Download | Phase::Idle | Phase::Tunnel => self.timeouts.idle,
         };
         self.now.get() + limit + self.tick
     }

@@ -1,14 +1,12 @@
 //! What one thread owns. Nothing here is shared with other threads but the table's snapshot, the
 //! policy's counter, the counters of upstreams, and the count of open connections.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
-use hyper::server::conn::http1;
 use machine::vitals::Vitals;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -18,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::buffers::Buffers;
 use crate::choose::sticky::Token;
 use crate::choose::{Policy, Tried};
 use crate::client;
@@ -65,8 +64,8 @@ pub struct Shared {
 pub struct Worker {
     /// How to behave.
     pub config: Arc<Config>,
-    /// How clients' connections are served.
-    pub http: http1::Builder,
+    /// Buffers that wait for their next use.
+    pub buffers: Buffers,
     /// Connections that wait for their next request.
     pub connections: Connections,
     /// Who watches over the clients' connections.
@@ -83,7 +82,11 @@ pub struct Worker {
     policy: Arc<Policy>,
     view: RefCell<View>,
     dice: RefCell<SmallRng>,
+    date: Cell<[u8; DATE_BYTES]>,
 }
+
+/// Bytes of a date in the form of HTTP.
+const DATE_BYTES: usize = 29;
 
 /// What a thread is told about its door.
 #[derive(Debug)]
@@ -215,6 +218,7 @@ async fn keep_watch(worker: Rc<Worker>) {
         sleep(worker.watchdog.tick()).await;
         let now = Instant::now();
         worker.watchdog.sweep(now);
+        worker.date.set(date_now());
         let mut view = worker.view.borrow_mut();
         worker.connections.sweep(view.load(), now, worker.config.timeouts.upstream_idle);
     }
@@ -223,16 +227,8 @@ async fn keep_watch(worker: Rc<Worker>) {
 impl Worker {
     fn new(shared: Shared) -> Self {
         let config = shared.config;
-        let mut http = http1::Builder::new();
-        http.writev(false)
-            .half_close(true)
-            // Twice the limit, so that what exceeds it a little is answered in words. hyper
-            // answers what exceeds this: 414 to a long target, 431 to the rest.
-            .max_buf_size(2 * config.limits.header_bytes)
-            // The watchdog does it, without a timer for each request.
-            .header_read_timeout(None);
         Self {
-            http,
+            buffers: Buffers::default(),
             connections: Connections::default(),
             watchdog: Watchdog::new(config.timeouts, Instant::now()),
             vitals: shared.vitals,
@@ -242,6 +238,7 @@ impl Worker {
             lease: shared.lease,
             policy: shared.policy,
             view: RefCell::new(shared.table.view()),
+            date: Cell::new(date_now()),
             dice: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             config,
         }
@@ -280,7 +277,17 @@ impl Worker {
     }
 
     /// A request id that nobody has had before.
-    pub fn new_request_id(&self) -> HeaderValue {
+    pub fn new_request_id(&self) -> [u8; 32] {
         headers::request_id(self.dice.borrow_mut().random())
     }
+
+    /// The time of the last sweep, in the form of HTTP.
+    pub fn date(&self) -> [u8; DATE_BYTES] {
+        self.date.get()
+    }
+}
+
+fn date_now() -> [u8; DATE_BYTES] {
+    let text = httpdate::fmt_http_date(SystemTime::now());
+    text.as_bytes().try_into().expect("a date of HTTP has 29 bytes")
 }

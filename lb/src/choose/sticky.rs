@@ -11,8 +11,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use hmac::{Hmac, Mac};
-use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use sha2::Sha256;
 
 /// What the cookie is called.
@@ -82,12 +81,13 @@ impl Token {
     }
 }
 
-/// Takes the cookie off a request. Nothing when there is none, or several, or one that is none of
-/// ours by its looks.
-pub fn take(headers: &mut HeaderMap) -> Option<Token> {
+/// Takes the cookie out of a request's `Cookie` lines, and returns the cookies that are left; none
+/// when it was not among them. There is no token when there are several, or one that is none of ours
+/// by its looks.
+pub fn take<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<(Option<Token>, Vec<u8>)> {
     let mut values = Vec::new();
     let mut rest: Vec<u8> = Vec::new();
-    for pair in headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
+    for pair in lines.flat_map(|line| line.split(|byte| *byte == b';')) {
         let pair = pair.trim_ascii();
         match pair.strip_prefix(COOKIE_NAME.as_bytes()).map(<[u8]>::trim_ascii_start) {
             Some([b'=', value @ ..]) => values.push(value.trim_ascii().try_into().ok().map(Token)),
@@ -106,13 +106,7 @@ pub fn take(headers: &mut HeaderMap) -> Option<Token> {
         [only] => only.take(),
         _ => None,
     };
-    if rest.is_empty() {
-        headers.remove(COOKIE);
-    } else {
-        let rest = HeaderValue::from_maybe_shared(bytes::Bytes::from(rest));
-        headers.insert(COOKIE, rest.expect("parts of valid values are a valid value"));
-    }
-    only
+    Some((only, rest))
 }
 
 #[cfg(test)]
@@ -121,14 +115,14 @@ mod tests {
 
     use super::*;
 
+    /// The token, and the cookies that are passed on.
     fn taken(cookies: &[&[u8]]) -> (Option<Token>, Vec<String>) {
-        let mut headers = HeaderMap::new();
-        for cookie in cookies {
-            headers.append(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match take(cookies.iter().copied()) {
+            None => (None, cookies.iter().map(|cookie| text(cookie)).collect()),
+            Some((token, rest)) if rest.is_empty() => (token, vec![]),
+            Some((token, rest)) => (token, vec![text(&rest)]),
         }
-        let token = take(&mut headers);
-        let rest = headers.get_all(COOKIE).iter();
-        (token, rest.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect())
     }
 
     fn shown(pin: &Pin) -> String {

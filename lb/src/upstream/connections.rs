@@ -4,7 +4,6 @@
 //! sink to the bottom and expire.
 
 use std::cell::RefCell;
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -23,24 +22,24 @@ pub struct Connections {
 #[derive(Debug)]
 struct Pool {
     upstream: u64,
-    // Boxed because it moves from here to an answer and back with every request.
-    #[expect(clippy::vec_box)]
-    waiting: Vec<Box<Connection>>,
+    waiting: Vec<Connection>,
 }
 
 impl Connections {
     /// The connection to this upstream that was used last, if one waits.
-    pub fn take(&self, upstream: u64) -> Option<Box<Connection>> {
+    pub fn take(&self, upstream: u64) -> Option<Connection> {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.iter_mut().find(|pool| pool.upstream == upstream)?;
-        pool.waiting.pop()
+        while let Some(connection) = pool.waiting.pop() {
+            if connection.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
-    /// Keeps a connection for the next request; closes it when it is of no more use.
-    pub fn put(&self, upstream: u64, mut connection: Box<Connection>, now: Instant) {
-        if !connection.is_reusable() {
-            return;
-        }
+    /// Keeps a connection for the next request.
+    pub fn put(&self, upstream: u64, mut connection: Connection, now: Instant) {
         connection.idle_since = now;
         let mut pools = self.pools.borrow_mut();
         match pools.iter_mut().find(|pool| pool.upstream == upstream) {
@@ -56,9 +55,8 @@ impl Connections {
         let mut pools = self.pools.borrow_mut();
         pools.retain(|pool| snapshot.all.iter().any(|upstream| upstream.id == pool.upstream));
         for pool in pools.iter_mut() {
-            pool.waiting.retain_mut(|connection| {
-                connection.drive(&mut Context::from_waker(Waker::noop()));
-                connection.is_reusable() && now.duration_since(connection.idle_since) < idle_max
+            pool.waiting.retain(|connection| {
+                connection.is_quiet() && now.duration_since(connection.idle_since) < idle_max
             });
         }
     }

@@ -7,6 +7,7 @@
 mod support;
 
 mod admin;
+mod conformance;
 mod drain;
 mod health;
 mod pair;

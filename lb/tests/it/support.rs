@@ -95,6 +95,7 @@ fn app(served: &Arc<AtomicU64>, fails: &Arc<AtomicBool>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/echo", any(async |request: Request| Body::new(request.into_body())))
+        .route("/collect", any(async |body: Bytes| body))
         .route("/request", any(async |request: Request| describe(&request)))
         .route("/slow", get(async || tokio::time::sleep(Duration::from_millis(300)).await))
         .route("/never", any(async || std::future::pending::<()>().await))

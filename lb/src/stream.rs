@@ -1,0 +1,73 @@
+//! Reading and writing on sockets, with an end to every wait: the watchdog's.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
+
+use crate::watchdog::Watch;
+
+/// Why something was not read or written.
+#[derive(Debug)]
+pub enum Stop {
+    /// The connection's present state has lasted too long.
+    TooLate,
+    /// The other side has gone, or the system said no.
+    Broken(io::Error),
+}
+
+/// Reads what there is into the free room of a buffer; 0 when the other side sends nothing more.
+pub async fn read<R>(from: &mut R, buffer: &mut Vec<u8>, watch: &Watch) -> Result<usize, Stop>
+where
+    R: AsyncRead + Unpin,
+{
+    std::future::poll_fn(|context| match poll_read_buf(Pin::new(from), context, buffer) {
+        Poll::Ready(read) => Poll::Ready(read.map_err(Stop::Broken)),
+        Poll::Pending if watch.is_expired() => Poll::Ready(Err(Stop::TooLate)),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+/// Writes everything. Each piece that the other side takes is a sign of life.
+pub async fn write_all<W>(to: &mut W, mut bytes: &[u8], watch: &Watch) -> Result<(), Stop>
+where
+    W: AsyncWrite + Unpin,
+{
+    std::future::poll_fn(|context| {
+        while !bytes.is_empty() {
+            if watch.is_expired() {
+                return Poll::Ready(Err(Stop::TooLate));
+            }
+            let written = ready!(Pin::new(&mut *to).poll_write(context, bytes)).map_err(Stop::Broken)?;
+            if written == 0 {
+                return Poll::Ready(Err(Stop::Broken(io::ErrorKind::WriteZero.into())));
+            }
+            bytes = &bytes[written..];
+            watch.note_progress();
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
+/// Waits until there is something to read, or the other side has closed. Takes up no buffer.
+pub async fn readable(stream: &tokio::net::TcpStream, watch: &Watch) -> Result<(), Stop> {
+    std::future::poll_fn(|context| match stream.poll_read_ready(context) {
+        Poll::Ready(ready) => Poll::Ready(ready.map_err(Stop::Broken)),
+        Poll::Pending if watch.is_expired() || watch.is_leaving() => Poll::Ready(Err(Stop::TooLate)),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+/// Takes bytes away from the begin of a buffer.
+pub fn consume(buffer: &mut Vec<u8>, bytes: usize) {
+    if bytes == buffer.len() {
+        buffer.clear();
+    } else {
+        buffer.drain(..bytes);
+    }
+}

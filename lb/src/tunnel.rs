@@ -1,0 +1,45 @@
+//! What follows when both sides have agreed to speak another protocol: bytes, in both directions,
+//! for as long as something moves.
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::stream::{self, Stop};
+use crate::watchdog::Phase;
+
+/// Passes bytes both ways, beginning with those that have come already, until both sides have
+/// closed, one has gone, or nothing has moved for too long.
+pub async fn tunnel(
+    client: &Client,
+    below: &mut TcpStream,
+    from_below: &mut Vec<u8>,
+    above: &mut TcpStream,
+    from_above: &mut Vec<u8>,
+) {
+    client.watch.enter(Phase::Tunnel);
+    let (mut below_in, mut below_out) = below.split();
+    let (mut above_in, mut above_out) = above.split();
+    let up = one_way(client, &mut below_in, &mut above_out, from_below);
+    let down = one_way(client, &mut above_in, &mut below_out, from_above);
+    if let Err(stop) = tokio::try_join!(up, down) {
+        tracing::debug!(?stop, "a tunnel broke off");
+    }
+}
+
+async fn one_way<R, W>(client: &Client, from: &mut R, to: &mut W, bytes: &mut Vec<u8>) -> Result<(), Stop>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    loop {
+        stream::write_all(to, bytes, &client.watch).await?;
+        bytes.clear();
+        client.make_room(bytes);
+        if stream::read(from, bytes, &client.watch).await? == 0 {
+            // The other direction may go on.
+            return to.shutdown().await.map_err(Stop::Broken);
+        }
+        client.watch.note_progress();
+    }
+}

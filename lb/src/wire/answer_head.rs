@@ -1,0 +1,210 @@
+//! The head of an upstream's answer: read, and refused when it is malformed or ambiguous.
+#![deny(clippy::disallowed_methods)]
+
+use std::mem::MaybeUninit;
+
+use super::fields::{self, Fields, Known, LINES_MAX, Span};
+
+/// An answer's head. Its spans are places in the bytes it was read from.
+#[derive(Debug)]
+pub struct AnswerHead {
+    /// How many bytes it takes up.
+    pub length: usize,
+    /// Its status: 100 to 599.
+    pub status: u16,
+    /// The words after the status.
+    pub reason: Span,
+    /// True for HTTP/1.0.
+    pub is_old: bool,
+    /// How its body is framed.
+    pub body: AnswerBody,
+    /// The length that it speaks of, whether or not a body follows.
+    pub content_length: Option<u64>,
+    /// Whether its connection can be used for another request.
+    pub keep_alive: bool,
+    /// It has a `Date`.
+    pub has_date: bool,
+}
+
+/// How an answer's body is framed (RFC 9112, 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerBody {
+    /// There is none.
+    None,
+    /// It has so many bytes.
+    Length(u64),
+    /// It comes in chunks.
+    Chunked,
+    /// It ends when the connection does.
+    UntilClose,
+}
+
+/// An answer that is none, or means two things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no answer: {0}")]
+pub struct NoSense(pub &'static str);
+
+impl AnswerHead {
+    /// Reads a head from the begin of what has come in; none when it is not complete. Its lines are
+    /// put into `lines_of_it`. The answer to a HEAD request has no body.
+    pub fn read(
+        input: &[u8],
+        lines_of_it: &mut Fields,
+        to_head: bool,
+        bytes_max: usize,
+    ) -> Result<Option<Self>, NoSense> {
+        if let Some(b'\r' | b'\n') = input.first() {
+            return Err(NoSense("it begins with an empty line"));
+        }
+        let mut lines = [const { MaybeUninit::uninit() }; LINES_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut lines) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) if input.len() <= bytes_max => return Ok(None),
+            Ok(httparse::Status::Partial) => return Err(NoSense("its head is too large")),
+            Err(_) => return Err(NoSense("its head is malformed")),
+        };
+        let head = &input[..length];
+        if !fields::lines_end_properly(head) {
+            return Err(NoSense("a line of its head does not end with CR LF"));
+        }
+        lines_of_it.fill(parsed.headers, head);
+        let status = parsed.code.unwrap_or_default();
+        if !(100..600).contains(&status) {
+            return Err(NoSense("its status is none"));
+        }
+        let reason = parsed.reason.unwrap_or_default().as_bytes();
+        let mut answer = Self {
+            length,
+            status,
+            reason: Span::of(reason, head),
+            is_old: parsed.version == Some(0),
+            body: AnswerBody::None,
+            content_length: None,
+            keep_alive: false,
+            has_date: lines_of_it.has(Known::Date),
+        };
+        answer.understand(lines_of_it, head, to_head)?;
+        Ok(Some(answer))
+    }
+
+    /// True for an interim answer, which another one follows.
+    pub fn is_interim(&self) -> bool {
+        self.status < 200
+    }
+
+    fn understand(&mut self, lines: &Fields, head: &[u8], to_head: bool) -> Result<(), NoSense> {
+        let coding = self.coding(lines, head)?;
+        let has_no_body = self.is_interim() || matches!(self.status, 204 | 304) || to_head;
+        // With both, only the chunks count, and the length may be a trap (RFC 9112, 6.3).
+        let both = coding && lines.has(Known::ContentLength);
+        if !coding {
+            let length = fields::content_length(lines.values(Known::ContentLength, head));
+            self.content_length = length.map_err(|_| NoSense("its Content-Length is not one number"))?;
+        }
+        self.body = match self.content_length {
+            _ if has_no_body => AnswerBody::None,
+            _ if coding => AnswerBody::Chunked,
+            Some(length) => AnswerBody::Length(length),
+            None => AnswerBody::UntilClose,
+        };
+        let connection = |option: &[u8]| lines.lists(Known::Connection, option, head);
+        let kept = if self.is_old { connection(b"keep-alive") } else { true } && !connection(b"close");
+        // An answer that speaks of a body and must not have one may be followed by it all the same.
+        let speaks_of_one = has_no_body && (coding || self.content_length.is_some_and(|length| length > 0));
+        self.keep_alive = kept && !both && self.body != AnswerBody::UntilClose && !speaks_of_one;
+        Ok(())
+    }
+
+    /// True when it comes in chunks.
+    fn coding(&self, lines: &Fields, head: &[u8]) -> Result<bool, NoSense> {
+        let mut codings = lines.values(Known::TransferEncoding, head);
+        match (codings.next(), codings.next()) {
+            (None, _) => Ok(false),
+            (Some(_), _) if self.is_old => Err(NoSense("HTTP/1.0 has no Transfer-Encoding")),
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(true),
+            // A coding that is taken off unread is lost.
+            _ => Err(NoSense("its transfer coding is not exactly one 'chunked'")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str, to_head: bool) -> Result<AnswerHead, NoSense> {
+        let read = AnswerHead::read(text.as_bytes(), &mut Fields::default(), to_head, 8192)?;
+        read.ok_or(NoSense("incomplete"))
+    }
+
+    #[test]
+    fn bodies_are_framed_as_the_standard_says() {
+        for (text, body, kept) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", AnswerBody::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", AnswerBody::Chunked, true),
+            ("HTTP/1.1 200 OK\r\n\r\n", AnswerBody::UntilClose, false),
+            ("HTTP/1.1 204 No\r\n\r\n", AnswerBody::None, true),
+            ("HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", AnswerBody::None, false),
+            ("HTTP/1.1 103 Early\r\n\r\n", AnswerBody::None, true),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", AnswerBody::Length(5), false),
+            (
+                "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\n",
+                AnswerBody::Length(5),
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n",
+                AnswerBody::Length(5),
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                AnswerBody::Chunked,
+                false,
+            ),
+            ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", AnswerBody::Length(0), true),
+        ] {
+            let head = read(text, false).unwrap();
+            assert_eq!((head.body, head.keep_alive), (body, kept), "{text:?}");
+        }
+        let head = read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true).unwrap();
+        assert_eq!((head.body, head.content_length, head.keep_alive), (AnswerBody::None, Some(5), false));
+    }
+
+    #[test]
+    fn what_is_no_answer() {
+        for text in [
+            "nonsense\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.1 99 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 600 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\nA: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\rC: d\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: \0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ] {
+            let error = read(text, false).map(|_| ()).unwrap_err();
+            assert_ne!(error, NoSense("incomplete"), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(input in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = AnswerHead::read(&input, &mut Fields::default(), false, 8192);
+        }
+    }
+}

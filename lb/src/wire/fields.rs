@@ -1,0 +1,236 @@
+//! The lines of a head, as places in the bytes that hold it.
+#![deny(clippy::disallowed_methods)]
+
+/// Lines a head may have.
+pub const LINES_MAX: usize = 100;
+
+/// A place in a head's bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Where `part` is in `whole`, of which it must be a part.
+    pub fn of(part: &[u8], whole: &[u8]) -> Self {
+        if part.is_empty() {
+            // Nothing may be anywhere.
+            return Self::default();
+        }
+        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+        debug_assert!(start + part.len() <= whole.len());
+        let number = |at: usize| u32::try_from(at).expect("heads are limited to far less than 4 GiB");
+        Self { start: number(start), end: number(start + part.len()) }
+    }
+
+    /// The bytes at this place.
+    pub fn in_bytes(self, whole: &[u8]) -> &[u8] {
+        &whole[self.start as usize..self.end as usize]
+    }
+}
+
+/// One line.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name.
+    pub name: Span,
+    /// Its value, without the white space around it.
+    pub value: Span,
+    /// Its name, when it means something to a balancer.
+    pub known: Known,
+}
+
+/// Names that mean something to a balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the name it is spelled like")]
+pub enum Known {
+    Other,
+    Connection,
+    ContentLength,
+    Cookie,
+    Date,
+    Expect,
+    Host,
+    IdempotencyKey,
+    KeepAlive,
+    MaxForwards,
+    ProxyAuthorization,
+    ProxyConnection,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    XForwardedFor,
+    XForwardedProto,
+    XRequestId,
+    XServedBy,
+}
+
+impl Known {
+    /// What a name means.
+    pub fn of(name: &[u8]) -> Self {
+        let known: &[(&[u8], Self)] = match name.len() {
+            2 => &[(b"te", Self::Te)],
+            4 => &[(b"host", Self::Host), (b"date", Self::Date)],
+            6 => &[(b"cookie", Self::Cookie), (b"expect", Self::Expect)],
+            7 => &[(b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer)],
+            10 => &[(b"connection", Self::Connection), (b"keep-alive", Self::KeepAlive)],
+            11 => &[(b"x-served-by", Self::XServedBy)],
+            12 => &[(b"x-request-id", Self::XRequestId), (b"max-forwards", Self::MaxForwards)],
+            14 => &[(b"content-length", Self::ContentLength)],
+            15 => &[(b"x-forwarded-for", Self::XForwardedFor), (b"idempotency-key", Self::IdempotencyKey)],
+            16 => &[(b"proxy-connection", Self::ProxyConnection)],
+            17 => &[
+                (b"x-forwarded-proto", Self::XForwardedProto),
+                (b"transfer-encoding", Self::TransferEncoding),
+            ],
+            19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
+            _ => &[],
+        };
+        let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map_or(Self::Other, |(_, known)| *known)
+    }
+
+    /// One hop's own (RFC 9110, 7.6.1), besides what `Connection` names; or written anew by each.
+    pub fn is_of_one_hop(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::ContentLength
+                | Self::Expect
+                | Self::KeepAlive
+                | Self::ProxyAuthorization
+                | Self::ProxyConnection
+                | Self::Te
+                | Self::Trailer
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
+
+    /// A message would change its meaning without it, so nobody can have it removed by naming it in
+    /// `Connection`; and a trailer cannot be one of these.
+    pub fn is_vital(self) -> bool {
+        matches!(self, Self::Host | Self::ContentLength | Self::TransferEncoding | Self::Cookie | Self::Date)
+    }
+}
+
+/// The lines of a head.
+#[derive(Debug, Default)]
+pub struct Fields {
+    list: Vec<Field>,
+}
+
+impl Fields {
+    /// Takes in what was found in `bytes`.
+    pub fn fill(&mut self, parsed: &[httparse::Header<'_>], bytes: &[u8]) {
+        self.list.clear();
+        self.list.extend(parsed.iter().map(|header| Field {
+            name: Span::of(header.name.as_bytes(), bytes),
+            value: Span::of(header.value, bytes),
+            known: Known::of(header.name.as_bytes()),
+        }));
+    }
+
+    /// All lines, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Field> {
+        self.list.iter()
+    }
+
+    /// The values of a name that is known.
+    pub fn values<'a>(&'a self, known: Known, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.list.iter().filter(move |field| field.known == known).map(|field| field.value.in_bytes(bytes))
+    }
+
+    /// True when there is a line of this name.
+    pub fn has(&self, known: Known) -> bool {
+        self.list.iter().any(|field| field.known == known)
+    }
+
+    /// The members of all lists of this name, without the white space around them.
+    pub fn members<'a>(&'a self, known: Known, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.values(known, bytes).flat_map(members)
+    }
+
+    /// True when a list of this name has this member.
+    pub fn lists(&self, known: Known, member: &[u8], bytes: &[u8]) -> bool {
+        self.members(known, bytes).any(|found| found.eq_ignore_ascii_case(member))
+    }
+
+    /// Room that a large head has taken is given back.
+    pub fn shrink(&mut self, lines: usize) {
+        self.list.clear();
+        self.list.shrink_to(lines);
+    }
+}
+
+/// The members of one list.
+pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// A length that is not one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the Content-Length is not one number")]
+pub struct NoLength;
+
+/// A body's length as one or more `Content-Length` lines give it: digits, once. None when there is
+/// none; an error when it is anything else.
+pub fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<u64>, NoLength> {
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.next().is_some() || first.is_empty() || !first.iter().all(u8::is_ascii_digit) {
+        return Err(NoLength);
+    }
+    let digits = std::str::from_utf8(first).map_err(|_| NoLength)?;
+    digits.parse().map(Some).map_err(|_| NoLength)
+}
+
+/// True when every line ends with CR LF, as it must: httparse also takes a single LF.
+pub fn lines_end_properly(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_in_any_case() {
+        for (name, known) in [
+            ("Host", Known::Host),
+            ("CONTENT-length", Known::ContentLength),
+            ("x-forwarded-PROTO", Known::XForwardedProto),
+            ("X-Other", Known::Other),
+            ("hosts", Known::Other),
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_digits_and_is_given_once() {
+        let length = |values: &[&'static str]| content_length(values.iter().map(|value| value.as_bytes()));
+        assert_eq!(length(&[]), Ok(None));
+        assert_eq!(length(&["0"]), Ok(Some(0)));
+        assert_eq!(length(&["0012"]), Ok(Some(12)));
+        for bad in ["", "+5", "-5", "0x5", "5x", "5 5", "5, 5", "5_0", "18446744073709551616", "٣"] {
+            assert_eq!(length(&[bad]), Err(NoLength), "{bad:?}");
+        }
+        assert_eq!(length(&["5", "5"]), Err(NoLength));
+    }
+
+    #[test]
+    fn lists_are_split_at_commas() {
+        let found: Vec<_> = members(b" close ,, X-A,\tx-b").collect();
+        assert_eq!(found, [&b"close"[..], b"X-A", b"x-b"]);
+    }
+
+    #[test]
+    fn a_single_line_feed_ends_no_line() {
+        assert!(lines_end_properly(b"GET / HTTP/1.1\r\nA: b\r\n\r\n"));
+        for bad in [&b"GET / HTTP/1.1\nA: b\r\n\r\n"[..], b"GET / HTTP/1.1\r\nA: b\n\r\n", b"\n"] {
+            assert!(!lines_end_properly(bad));
+        }
+    }
+}

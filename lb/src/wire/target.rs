@@ -1,0 +1,164 @@
+//! What a request is for: its target, in one of the four forms of RFC 9112, 3.2, and its host.
+#![deny(clippy::disallowed_methods)]
+
+/// A target, taken apart. What is passed on is always the origin form, or an asterisk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The host that it names, when it is in absolute form.
+    pub host: Option<&'a [u8]>,
+    /// The rest. It may lack its first `/` when it has no path.
+    pub rest: &'a [u8],
+    /// True for the asterisk, or an absolute target that stands for it.
+    pub is_asterisk: bool,
+}
+
+impl<'a> Target<'a> {
+    /// Takes a target apart; none when it is none. `for_options` is the only method that may ask
+    /// about the whole server.
+    pub fn parse(target: &'a [u8], for_options: bool) -> Option<Self> {
+        if target == b"*" {
+            return for_options.then_some(Self { host: None, rest: target, is_asterisk: true });
+        }
+        if target.first() == Some(&b'/') {
+            return is_path_and_query(target).then_some(Self {
+                host: None,
+                rest: target,
+                is_asterisk: false,
+            });
+        }
+        let rest = strip_scheme(target)?;
+        let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+        let (host, rest) = rest.split_at(end);
+        let asks_server = rest.is_empty() && for_options;
+        let proper = is_host(host) && is_path_and_query(rest);
+        let rest = if asks_server { b"*" } else { rest };
+        proper.then_some(Self { host: Some(host), rest, is_asterisk: asks_server })
+    }
+
+    /// Writes it as it is passed on.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        if !self.is_asterisk && self.rest.first() != Some(&b'/') {
+            out.push(b'/');
+        }
+        out.extend_from_slice(self.rest);
+    }
+}
+
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let (found, rest) = target.split_at_checked(scheme.len())?;
+        found.eq_ignore_ascii_case(scheme).then_some(rest)
+    })
+}
+
+/// Visible ASCII without what no URI has. Browsers send some characters as they are that RFC 3986
+/// wants to be encoded (`|`, `{`, `[` in a query): nobody reads those in two ways.
+fn is_path_and_query(text: &[u8]) -> bool {
+    let path = text.split(|byte| *byte == b'?').next().unwrap_or_default();
+    text.iter().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\#".contains(byte)) && is_encoded_properly(path)
+}
+
+/// Each `%` is followed by two hexadecimal digits.
+fn is_encoded_properly(path: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', path)
+        .all(|at| path.get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// `host [ ":" port ]` of RFC 3986, with a host that is not empty.
+pub fn is_host(text: &[u8]) -> bool {
+    let (host, port) = match text {
+        [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
+            Some(end) if is_ipv6(&rest[..end]) => (&rest[..end], &rest[end + 1..]),
+            _ => return false,
+        },
+        _ => text.split_at(text.iter().position(|byte| *byte == b':').unwrap_or(text.len())),
+    };
+    let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:".contains(byte);
+    let named = !host.is_empty() && host.iter().all(name) && is_encoded_properly(host);
+    named && (port.is_empty() || port[0] == b':' && is_port(&port[1..]))
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    let number =
+        std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    number.is_some_and(|text| text.is_empty() || text.parse::<u16>().is_ok())
+}
+
+fn is_ipv6(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is passed on, and the host that is named; none when it is refused.
+    fn passed(target: &str, for_options: bool) -> Option<(String, String)> {
+        let target = Target::parse(target.as_bytes(), for_options)?;
+        let mut out = vec![];
+        target.write_to(&mut out);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Some((text(&out), text(target.host.unwrap_or_default())))
+    }
+
+    #[test]
+    fn the_forms_of_a_target() {
+        for (target, path, host) in [
+            ("/", "/", ""),
+            ("/a?b=c|d", "/a?b=c|d", ""),
+            ("/?q=100%", "/?q=100%", ""),
+            ("//a", "//a", ""),
+            ("http://shop", "/", "shop"),
+            ("HTTP://shop:80/a?b", "/a?b", "shop:80"),
+            ("http://shop?q", "/?q", "shop"),
+            ("https://[::1]:443/", "/", "[::1]:443"),
+        ] {
+            assert_eq!(passed(target, false), Some((path.into(), host.into())), "{target}");
+        }
+        assert_eq!(passed("*", true), Some(("*".into(), String::new())));
+        assert_eq!(passed("http://shop", true), Some(("*".into(), "shop".into())));
+        assert_eq!(passed("http://shop/", true), Some(("/".into(), "shop".into())));
+    }
+
+    #[test]
+    fn what_is_no_target() {
+        for target in [
+            "*",
+            "",
+            "a",
+            "a:80",
+            "shop/",
+            "http:/a",
+            "http://",
+            "http:///a",
+            "http://u@a/",
+            "ftp://a/",
+            "/a#b",
+            "/<",
+            "/\"",
+            "/a\\b",
+            "/%",
+            "/%zz",
+            "/%0",
+            "/\u{e4}",
+            "/\u{7f}",
+            "http://a b/",
+            "http://a:x/",
+        ] {
+            assert_eq!(passed(target, false), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_hosts() {
+        for good in ["a", "a.b:80", "127.0.0.1:9001", "[::1]", "[2001:db8::1]:80", "a:", "a%20b", "a_b"] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "", ":80", "a b", "a/b", "u@a", "a:b", "a:80:80", "[::1", "[]", "[x]:80", "[::1]80", "a?", "a#",
+            "a%", "a:65536", "a:+1",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Connections: which are kept, what follows on them, and how they end (RFC 9112, 9).
+
+use super::*;
+
+#[tokio::test]
+async fn a_connection_is_kept_as_the_version_and_the_client_say() {
+    let witness = Witness::start(&[]).await;
+    let lb = witness.balancer().await;
+    let second = "GET /second HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (first, answers, said) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 2, "!connection:"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", 2, "!connection:"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 1, "connection: close"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n", 1, "connection: close"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nConnection: close\r\n\r\n", 1, "connection: close"),
+        ("GET / HTTP/1.0\r\n\r\n", 1, "connection: close"),
+        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 2, "connection: keep-alive"),
+        ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", 1, "connection: close"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi", 2, "!connection:"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            2,
+            "!connection:",
+        ),
+        (
+            "POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
+            2,
+            "connection: keep-alive",
+        ),
+    ] {
+        let reply = exchange(lb.address, &format!("{first}{second}")).await;
+        assert_eq!(reply.text.matches("HTTP/1.1 200 OK").count(), answers, "{first:?}: {reply:?}");
+        let first_head = reply.text.split("\r\n\r\n").next().unwrap();
+        assert_lines(first_head, &[said], first);
+    }
+}
+
+#[tokio::test]
+async fn a_pipeline_is_answered_in_its_order() {
+    let witness = Witness::start(&[]).await;
+    let lb = witness.balancer().await;
+    let pipeline: String = (100..150)
+        .map(|number| format!("GET /n{number} HTTP/1.1\r\nHost: a\r\nX-Request-Id: {number}\r\n\r\n"))
+        .collect();
+    let reply = exchange(lb.address, &pipeline).await;
+    let order: Vec<u32> = reply
+        .text
+        .split("\r\n")
+        .filter_map(|line| line.strip_prefix("x-request-id: ")?.parse().ok())
+        .collect();
+    assert_eq!(order, (100..150).collect::<Vec<u32>>());
+}
+
+/// A body may be cut anywhere, and what follows it is the next request.
+#[tokio::test]
+async fn what_follows_a_body_is_the_next_request() {
+    let witness = Witness::start(&[]).await;
+    let lb = witness.balancer().await;
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+    for framing in [
+        format!("Content-Length: {}\r\n\r\n{hidden}", hidden.len()),
+        format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len()),
+    ] {
+        let pipeline =
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+        let reply = exchange(lb.address, &pipeline).await;
+        assert_eq!(reply.text.matches("HTTP/1.1 200 OK").count(), 2, "{reply:?}");
+        let seen = witness.take();
+        assert!(seen[0].contains(hidden) && seen[1].starts_with("GET /next "), "{seen:?}");
+    }
+}
+
+/// What an upstream sends beyond its answer is nobody's.
+#[tokio::test]
+async fn surplus_bytes_are_never_an_answer_whatever_the_answer_is() {
+    for (first, request) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("HTTP/1.1 204 OK\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("HTTP/1.1 304 OK\r\nContent-Length: 9\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ),
+    ] {
+        let answer = format!("{first}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        let address = raw_upstream(move |mut stream, _| {
+            let answer = answer.clone();
+            async move {
+                while read_head(&mut stream).await.is_some() {
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+        .await;
+        let lb =
+            Balancer::start(&[&format!("--upstream=web-1={address}"), "--health=off", "--threads=1"]).await;
+        for _ in 0..20 {
+            let reply = exchange(lb.address, request).await;
+            assert!(!reply.text.contains("evil"), "{first:?}: {reply:?}");
+        }
+    }
+}
+
+/// An upstream that answers a large upload early: the answer arrives, and the upload is not waited
+/// for.
+#[tokio::test]
+async fn an_early_answer_to_a_large_upload_arrives() {
+    let address = raw_upstream(async |mut stream, _| {
+        read_head(&mut stream).await;
+        stream
+            .write_all(b"HTTP/1.1 413 Too large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+            .await
+            .unwrap();
+        stream.shutdown().await.unwrap();
+        // It does not read on, but waits: a reset would take its answer away.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), stream.read_u8()).await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), std::future::pending::<()>()).await;
+    })
+    .await;
+    let lb = Balancer::start(&[&format!("--upstream=web-1={address}"), "--health=off"]).await;
+    let mut stream = TcpStream::connect(lb.address).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let upload = async {
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n";
+        let _ = writer.write_all(head).await;
+        let piece = vec![b'x'; 100_000];
+        while writer.write_all(&piece).await.is_ok() {}
+    };
+    let answer = async {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\nno") {
+            head.push(reader.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    };
+    let both = async {
+        tokio::select! {
+            answer = answer => answer,
+            () = async { upload.await; std::future::pending().await } => unreachable!(),
+        }
+    };
+    let answer = tokio::time::timeout(LIMIT, both).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 Too large\r\n"), "{answer}");
+}
+
+/// The balancer's own answer does not leave a body behind that would be read as a request.
+#[tokio::test]
+async fn a_body_that_nobody_read_is_no_request() {
+    let lb = Balancer::start(&[]).await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{smuggled}", smuggled.len());
+    let reply = exchange(lb.address, &request).await;
+    assert_eq!((reply.status(), reply.text.matches("HTTP/1.1").count()), (503, 1), "{reply:?}");
+    assert_lines(&reply.text, &["connection: close"], &request);
+    let reply =
+        exchange(lb.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(reply.text.matches("HTTP/1.1 503").count(), 2, "without a body it goes on: {reply:?}");
+    let reply = exchange(lb.address, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((reply.status(), reply.body()), (503, ""), "an answer to HEAD has no body");
+}
