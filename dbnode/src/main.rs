@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 /// Starts, serves, and drains.
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn serve(config: Config, drain_delay: Duration) -> anyhow::Result<()> {
     let machine = Machine::from_environment().await?;
     let vitals = Vitals::new("dbnode");
