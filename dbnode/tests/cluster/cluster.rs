@@ -1,0 +1,181 @@
+//! Processes of a cluster, each on a loopback address of its own.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dbnode::client::{Client, ClientLimits};
+use machine::network::Network;
+use tempfile::TempDir;
+
+/// Nothing here takes so long.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+pub const SECRET: &str = "a secret that all members know";
+
+/// A cluster.
+pub struct Cluster {
+    directory: TempDir,
+    network: u8,
+    mode: &'static str,
+    log_entries: &'static str,
+    nodes: Vec<Option<Child>>,
+}
+
+impl Cluster {
+    /// Three nodes that have elected a primary. Clusters of one test program are in different networks.
+    pub fn start(network: u8, mode: &'static str) -> Self {
+        Self::with_log(network, mode, "50000")
+    }
+
+    /// The same, with nodes that fold their logs when they have so many entries.
+    pub fn with_log(network: u8, mode: &'static str, log_entries: &'static str) -> Self {
+        let directory = TempDir::new().unwrap();
+        std::fs::write(directory.path().join("secret"), SECRET).unwrap();
+        let mut cluster = Self { directory, network, mode, log_entries, nodes: vec![None, None, None] };
+        (0..3).for_each(|node| cluster.run(node));
+        cluster.wait_for_primary();
+        cluster
+    }
+
+    /// Where a node's clients come in.
+    pub fn address(&self, node: usize) -> SocketAddr {
+        SocketAddr::from(([127, 83, self.network, node as u8 + 1], 7001))
+    }
+
+    /// Where a node keeps its data.
+    pub fn data(&self, node: usize) -> PathBuf {
+        self.directory.path().join(format!("db-{}", node + 1))
+    }
+
+    pub fn secret(&self) -> PathBuf {
+        self.directory.path().join("secret")
+    }
+
+    fn peer_address(&self, node: usize) -> SocketAddr {
+        SocketAddr::from(([127, 83, self.network, node as u8 + 1], 7101))
+    }
+
+    /// The command line of a node.
+    pub fn command(&self, node: usize) -> Command {
+        self.command_at(node, node)
+    }
+
+    /// The command line of another node of that name, with a directory and addresses of its own.
+    pub fn command_elsewhere(&self, node: usize) -> Command {
+        self.command_at(node, 8)
+    }
+
+    fn command_at(&self, node: usize, place: usize) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dbnode"));
+        command.args(["--id", &format!("db-{}", node + 1), "--replication", self.mode]);
+        command.args(["--listen", &self.address(place).to_string()]);
+        command.args(["--peer-listen", &self.peer_address(place).to_string()]);
+        for peer in (0..3).filter(|peer| *peer != node) {
+            command.args(["--peer", &format!("db-{}={}", peer + 1, self.peer_address(peer))]);
+        }
+        command.arg("--data").arg(self.data(place)).arg("--secret-file").arg(self.secret());
+        command.args(["--log-entries", self.log_entries]).env("RUST_LOG", "error");
+        command
+    }
+
+    /// Starts a node.
+    pub fn run(&mut self, node: usize) {
+        self.nodes[node] = Some(self.command(node).stderr(Stdio::inherit()).spawn().unwrap());
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, node: usize) {
+        let mut child = self.nodes[node].take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// `STOP`, `CONT` or `TERM`.
+    pub fn signal(&self, node: usize, name: &str) {
+        let pid = self.nodes[node].as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([format!("-{name}"), pid]).status().unwrap().success());
+    }
+
+    /// Waits until a node that was told to stop has.
+    pub fn wait_for_end(&mut self, node: usize) {
+        let mut child = self.nodes[node].take().unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// What a node says about itself; none when it says nothing.
+    pub fn status(&self, node: usize) -> Option<serde_json::Value> {
+        serde_json::from_str(&get(self.address(node), "/status")?).ok()
+    }
+
+    /// Who is the primary, as some node other than this one says of itself.
+    pub fn wait_for_primary_other_than(&self, other: Option<usize>) -> usize {
+        wait_for("a primary", || {
+            let is_primary =
+                |node: &usize| self.status(*node).is_some_and(|status| status["role"] == "primary");
+            (0..3).filter(|node| Some(*node) != other).find(is_primary)
+        })
+    }
+
+    pub fn wait_for_primary(&self) -> usize {
+        self.wait_for_primary_other_than(None)
+    }
+
+    /// Waits until all have applied the same, and have the same records.
+    pub fn wait_until_equal(&self) {
+        wait_for("all nodes to be equal", || {
+            let end = |node| {
+                let status = self.status(node)?;
+                Some((status["applied_index"].clone(), get(self.address(node), "/kv?limit=1000&read=local")?))
+            };
+            let ends: Option<Vec<_>> = (0..3).map(end).collect();
+            ends.filter(|ends| ends.iter().all(|one| *one == ends[0])).map(drop)
+        });
+    }
+
+    /// A client of all nodes.
+    pub fn client(&self) -> Client {
+        let limits = ClientLimits { request: Duration::from_secs(5), ..ClientLimits::default() };
+        Client::new((0..3).map(|node| self.address(node)).collect(), Network::tcp(), limits)
+    }
+
+    /// A client of one node.
+    pub fn client_of(&self, node: usize) -> Client {
+        Client::new(vec![self.address(node)], Network::tcp(), ClientLimits::default())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for child in self.nodes.iter_mut().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The body of an answer; none when there is no answer of 200.
+pub fn get(address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: db\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+}
+
+/// Looks again and again, until there is something to see.
+#[track_caller]
+pub fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < limit, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,103 @@
+//! Who does not belong there is refused, and told why.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use dbnode::client::Condition;
+
+use crate::cluster::{Cluster, SECRET, get, wait_for};
+
+/// Runs a node until it says this.
+#[track_caller]
+fn says(mut command: Command, words: &str) {
+    let mut child = command.env("RUST_LOG", "warn").stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = Vec::new();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let found = lines.take(50).map_while(Result::ok).any(|line| {
+        said.push(line.clone());
+        line.contains(words)
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(found, "{said:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_another_secret_is_refused() {
+    let mut cluster = Cluster::start(21, "quorum");
+    let replica = (cluster.wait_for_primary() + 1) % 3;
+    cluster.kill(replica);
+    std::fs::write(cluster.secret(), "not what the others know").unwrap();
+    says(cluster.command(replica), "another secret");
+    std::fs::write(cluster.secret(), SECRET).unwrap();
+    cluster.run(replica);
+    cluster.wait_until_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_node_with_a_name_that_is_taken_is_refused() {
+    let cluster = Cluster::start(22, "quorum");
+    let taken = (cluster.wait_for_primary() + 1) % 3;
+    let second = cluster.command_elsewhere(taken);
+    says(second, "another node called");
+    cluster.client().put("key", "value".into(), Condition::Always).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_of_another_cluster_is_refused() {
+    let (mut one, mut other) = (Cluster::start(23, "quorum"), Cluster::start(24, "quorum"));
+    let node = (one.wait_for_primary() + 1) % 3;
+    one.kill(node);
+    other.kill(node);
+    std::fs::remove_dir_all(one.data(node)).unwrap();
+    std::fs::rename(other.data(node), one.data(node)).unwrap();
+    says(one.command(node), "belongs to cluster");
+    one.client().put("key", "value".into(), Condition::Always).await.unwrap();
+}
+
+#[test]
+fn other_members_than_the_data_names_are_refused() {
+    let mut cluster = Cluster::start(25, "quorum");
+    cluster.kill(0);
+    let mut command = cluster.command(0);
+    command.args(["--peer", "db-4=127.83.25.4:7101"]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("belongs to a cluster of db-1, db-2, db-3"), "{said}");
+}
+
+#[test]
+fn flags_that_do_not_go_together_are_named() {
+    let run = |flags: &[&str]| {
+        let fixed = ["--id", "db-1", "--data", "/nowhere/data"];
+        Command::new(env!("CARGO_BIN_EXE_dbnode")).args(fixed).args(flags).output().unwrap()
+    };
+    for (flags, words) in [
+        (&["--peer", "db-2=127.0.0.1:7102"][..], "--peer-listen"),
+        (&["--peer", "db-2=127.0.0.1:7102", "--peer-listen", "127.0.0.1:7101"], "--secret-file"),
+        (&["--peer-listen", "127.0.0.1:7101"], "--peer"),
+        (&["--peer", "db-2"], "NAME=HOST:PORT"),
+        (&["--replication", "eventual"], "quorum"),
+        (&["--election-timeout", "1ms"], "100ms"),
+    ] {
+        let output = run(flags);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{flags:?}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_the_peers_port_does_no_harm() {
+    use std::io::Write;
+    let cluster = Cluster::start(26, "quorum");
+    for garbage in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 64], &[0, 0, 0, 4, 1, 2, 3, 4], &[0x7f, 0xff, 0xff, 0xff]]
+    {
+        let mut stream = std::net::TcpStream::connect("127.83.26.1:7101").unwrap();
+        stream.write_all(garbage).unwrap();
+    }
+    wait_for("it to answer", || get(cluster.address(0), "/healthz"));
+    cluster.client().put("key", "value".into(), Condition::Always).await.unwrap();
+}
