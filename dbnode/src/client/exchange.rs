@@ -112,8 +112,8 @@ impl Exchange {
                     (None, false) => return Ok(answer),
                 },
                 Ok(Err(Failed::NotSent(source))) => (Met::Nobody, ClientError::Unreachable { node, source }),
-                Ok(Err(failed)) => (Met::Nobody, self.unanswered(&call, failed.into_error())?),
-                Err(_) => (Met::Nobody, self.unanswered(&call, ClientError::Timeout)?),
+                Ok(Err(failed)) => (Met::Nobody, self.unanswered(node, &call, failed.into_error())?),
+                Err(_) => (Met::Nobody, self.unanswered(node, &call, ClientError::Timeout)?),
             };
             node = match route.after(met) {
                 Next::Ask(next) => next,
@@ -130,8 +130,16 @@ impl Exchange {
     }
 
     /// A call that may have arrived and has no answer may be made again when that does no harm:
-    /// then this is what it comes to if nobody answers.
-    fn unanswered(&self, call: &Call, error: ClientError) -> Result<ClientError, ClientError> {
+    /// then this is what it comes to if nobody answers. The next call begins at another node, for
+    /// one that is frozen takes connections and never answers.
+    fn unanswered(
+        &self,
+        node: SocketAddr,
+        call: &Call,
+        error: ClientError,
+    ) -> Result<ClientError, ClientError> {
+        let place = self.nodes.iter().position(|other| *other == node);
+        *self.primary.lock() = place.map(|place| self.nodes[(place + 1) % self.nodes.len()]);
         let error = call.unanswered(error);
         if call.effect == Effect::EachTime { Err(error) } else { Ok(error) }
     }

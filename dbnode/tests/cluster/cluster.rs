@@ -36,7 +36,9 @@ impl Cluster {
         std::fs::write(directory.path().join("secret"), SECRET).unwrap();
         let mut cluster = Self { directory, network, mode, log_entries, nodes: vec![None, None, None] };
         (0..3).for_each(|node| cluster.run(node));
-        cluster.wait_for_primary();
+        // There is a primary before the others know of the cluster.
+        let is_fit = |node| get(cluster.address(node), "/healthz").is_some();
+        wait_for("the cluster to form", || (0..3).all(is_fit).then_some(()));
         cluster
     }
 
@@ -137,7 +139,12 @@ impl Cluster {
 
     /// A client of all nodes.
     pub fn client(&self) -> Client {
-        let limits = ClientLimits { request: Duration::from_secs(5), ..ClientLimits::default() };
+        self.client_with(Duration::from_secs(5))
+    }
+
+    /// A client of all nodes whose calls take so long at most.
+    pub fn client_with(&self, request: Duration) -> Client {
+        let limits = ClientLimits { request, ..ClientLimits::default() };
         Client::new((0..3).map(|node| self.address(node)).collect(), Network::tcp(), limits)
     }
 

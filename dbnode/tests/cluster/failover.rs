@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 
 /// Writes a value under a name of its own, again and again until it is acknowledged: after how long.
 async fn write_until_acknowledged(cluster: &Cluster, key: &str) -> Duration {
-    let (client, began) = (cluster.client(), Instant::now());
+    let (client, began) = (cluster.client_with(Duration::from_millis(300)), Instant::now());
     while let Err(error) = client.put(key, "value".into(), Condition::Always).await {
         assert!(began.elapsed() < Duration::from_secs(20), "{error}");
     }
@@ -45,6 +45,7 @@ async fn a_frozen_primary_is_replaced_and_acknowledges_nothing_when_it_wakes() {
     cluster.signal(frozen, "STOP");
     let gap = write_until_acknowledged(&cluster, "meanwhile").await;
     println!("writes resumed after {gap:?}");
+    assert!(gap < Duration::from_secs(3), "{gap:?}");
     // It takes the connection, and hears the request when it goes on.
     let asked = cluster.client_of(frozen);
     let asking = tokio::spawn(async move { asked.put("key", "stale".into(), Condition::Always).await });

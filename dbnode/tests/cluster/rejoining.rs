@@ -1,14 +1,20 @@
 //! Members that were away for long, or lost their data.
 
+use std::time::Instant;
+
 use dbnode::client::{Condition, Read};
 
-use crate::cluster::{Cluster, wait_for};
+use crate::cluster::{Cluster, LIMIT, wait_for};
 
 async fn write_many(cluster: &Cluster, name: &str, count: usize) {
     let client = cluster.client();
     for number in 0..count {
         let key = format!("{name}-{}", number % 300);
-        client.put(&key, number.to_string().into(), Condition::Always).await.unwrap();
+        let limit = Instant::now() + LIMIT;
+        // On a busy computer there may be an election at any time.
+        while let Err(error) = client.put(&key, number.to_string().into(), Condition::Always).await {
+            assert!(Instant::now() < limit, "{error}");
+        }
     }
 }
 
