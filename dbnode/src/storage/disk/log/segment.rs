@@ -1,7 +1,7 @@
 //! One file of the log. It gets its full size, filled with zeros, before it is used: a write that
 //! changes nothing but bytes is on disk after one short fsync, without the file system's journal.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,17 @@ pub(super) fn number(path: &Path) -> Option<u64> {
     (name.len() == 20).then(|| name.parse().ok()).flatten()
 }
 
-/// Makes a file full of zeros. It is not on disk yet.
+/// Makes a file full of zeros. It is not on disk yet. Without room for all of it there is none.
 pub(super) fn make(path: &Path) -> io::Result<File> {
+    let made = fill(path);
+    if made.is_err() {
+        // What there is of it takes room that others may need.
+        let _ = fs::remove_file(path);
+    }
+    made
+}
+
+fn fill(path: &Path) -> io::Result<File> {
     let mut file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(path)?;
     let zeros = vec![0; 1 << 20];
     for _ in 0..SIZE / zeros.len() {
