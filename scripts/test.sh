@@ -9,9 +9,6 @@ cd "$(dirname "$0")/.."
 
 scripts/check.sh
 
-echo "== the lab's programs"
-cargo build --release --locked --bins
-
 run_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --release --locked --no-fail-fast "$@"
@@ -20,8 +17,14 @@ run_tests() {
     fi
 }
 
-echo "== the parts, each by itself"
-run_tests --workspace --exclude tests
+echo "== the database, and bugs put in on purpose that its tests have to find"
+run_tests --package dbnode --features planted-bugs
+
+echo "== the lab's programs"
+cargo build --release --locked --bins
+
+echo "== the other parts, each by itself"
+run_tests --workspace --exclude tests --exclude dbnode
 
 [ "${1:-}" = "--parts" ] && exit
 echo "== the parts together, and the chapters"
