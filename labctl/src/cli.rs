@@ -84,6 +84,8 @@ pub enum Command {
     Step(commands::step::StepArgs),
     /// Find the highest rate that the lab that is running can bear.
     Capacity(commands::capacity::CapacityArgs),
+    /// What each fault does to an architecture: its single points of failure.
+    Audit(commands::audit::AuditArgs),
     /// What a machine's programs have written.
     Logs(commands::logs::LogsArgs),
     /// Check chapter files without running them.

@@ -21,6 +21,9 @@ pub enum LabError {
     /// The environment is not ready. One sentence that says what to do.
     #[error("{0}")]
     NotReady(String),
+    /// What was to be measured never became steady, so that nothing can be said.
+    #[error("{0}")]
+    Unsteady(String),
     /// Somebody wants an end: Ctrl-C (130), SIGTERM (143), a closed terminal (129).
     #[error("interrupted; everything that was started has been stopped")]
     Interrupted(u8),
@@ -40,6 +43,7 @@ impl LabError {
         match self {
             Self::Chapter(_) | Self::Usage(_) => 2,
             Self::NotReady(_) => 4,
+            Self::Unsteady(_) => EXIT_INCONCLUSIVE,
             Self::Broken(_) => 5,
             Self::Interrupted(code) => *code,
         }
@@ -49,6 +53,7 @@ impl LabError {
     pub fn reported(code: u8, reason: String) -> Self {
         match code {
             2 => Self::Usage(reason),
+            3 => Self::Unsteady(reason),
             4 => Self::NotReady(reason),
             _ => Self::Broken(anyhow::Error::msg(reason)),
         }

@@ -1,6 +1,8 @@
 //! The laboratory: it starts the stack, loads it, breaks it, measures it, and says which of the
 //! article's sentences hold.
 
+/// What each fault does to an architecture.
+pub mod audit;
 /// A chapter as written: machines, traffic, steps, claims.
 pub mod chapter;
 /// The command line.
@@ -17,5 +19,7 @@ pub mod lab;
 pub mod load;
 /// What people and programs read of a run.
 pub mod report;
+/// The article's table, measured.
+pub mod table;
 /// One run of a chapter, from its first step to its verdict.
 pub mod runner;

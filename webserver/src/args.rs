@@ -106,9 +106,13 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_MAX_BYPASS_READS", default_value_t = 64, value_name = "READS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_bypass_reads: u32,
 
-    /// Emulated CPU time of building one product page, also from the cache.
+    /// Emulated CPU time of building one product page.
     #[arg(long, env = "WEBSERVER_PAGE_COST", default_value = "0s", value_name = "DURATION")]
     pub page_cost: humantime::Duration,
+
+    /// Emulated CPU time of a product page whose product came from the cache [default: --page-cost].
+    #[arg(long, env = "WEBSERVER_HIT_COST", value_name = "DURATION")]
+    pub hit_cost: Option<humantime::Duration>,
 
     /// Emulated CPU time of one /render.
     #[arg(long, env = "WEBSERVER_RENDER_COST", default_value = "10ms", value_name = "DURATION")]
@@ -117,6 +121,10 @@ pub struct Args {
     /// Memory that each request in flight holds on the emulated machine.
     #[arg(long, env = "WEBSERVER_REQUEST_MEMORY", default_value = "1MiB", value_name = "SIZE")]
     pub request_memory: ByteSize,
+
+    /// Memory that the server itself takes on the emulated machine, with nobody there.
+    #[arg(long, env = "WEBSERVER_RESIDENT_MEMORY", default_value = "0B", value_name = "SIZE")]
+    pub resident_memory: ByteSize,
 
     /// How many requests may be in flight at a time; the next one is told to come back later (503
     /// with Retry-After). 0 for no limit: then the queue grows until the machine's memory is full.

@@ -107,10 +107,14 @@ pub enum RedisPlace {
 pub struct Costs {
     /// CPU time of building one product page.
     pub page: Duration,
+    /// CPU time of one whose product came from the cache.
+    pub hit: Duration,
     /// CPU time of one `/render`.
     pub render: Duration,
     /// Bytes that each request in flight holds.
     pub request_memory: u64,
+    /// Bytes that the server holds with nobody there.
+    pub resident_memory: u64,
 }
 
 impl Config {
@@ -141,8 +145,10 @@ impl Config {
         };
         let costs = Costs {
             page: bounded("--page-cost", args.page_cost)?,
+            hit: bounded("--hit-cost", args.hit_cost.unwrap_or(args.page_cost))?,
             render: bounded("--render-cost", args.render_cost)?,
             request_memory: args.request_memory.as_u64(),
+            resident_memory: args.resident_memory.as_u64(),
         };
         let limits = Limits {
             connections: args.max_connections as usize,

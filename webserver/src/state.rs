@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use machine::Machine;
+use machine::handle::Held;
 use machine::network::Network;
 use machine::vitals::Vitals;
 
@@ -30,6 +31,8 @@ pub struct Shop {
     pub cookies: Cookies,
     /// What it counts.
     pub metrics: Metrics,
+    /// What it takes of the machine's memory by being there.
+    _resident: Held,
 }
 
 impl Shop {
@@ -54,6 +57,7 @@ impl Shop {
             None => Sessions::in_memory(lifetime),
         };
         let cookies = if config.sessions.secure_cookies { Cookies::Secure } else { Cookies::Plain };
-        Ok(Arc::new(Self { config, machine, store, sessions, cookies, metrics }))
+        let resident = machine.hold(config.costs.resident_memory);
+        Ok(Arc::new(Self { config, machine, store, sessions, cookies, metrics, _resident: resident }))
     }
 }

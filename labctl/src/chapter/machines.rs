@@ -128,10 +128,14 @@ pub struct WebserverPart {
     pub stale_after: Option<Span>,
     /// CPU time of one product page.
     pub page_cost: Option<Span>,
+    /// CPU time of one whose product came from the cache.
+    pub hit_cost: Option<Span>,
     /// CPU time of one `/render`.
     pub render_cost: Option<Span>,
     /// Memory that each request in flight holds.
     pub request_memory: Option<ByteSize>,
+    /// Memory that it takes by being there.
+    pub resident_memory: Option<ByteSize>,
 }
 
 /// Flags of `dbnode`. Of a kind with a count, all machines are one cluster.

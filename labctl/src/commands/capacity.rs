@@ -35,8 +35,8 @@ pub async fn capacity(args: &CapacityArgs, common: &Common, interrupt: &Interrup
     let (source, plan) = running::chapter(common)?;
     let stream = load::named_stream(args.traffic.as_ref(), 42, &source.chapter, &plan)?;
     let generator = Generator::start(Instant::now()).map_err(anyhow::Error::from)?;
-    let objective = Objective { p99: Duration::from(args.p99), probe: Duration::from(args.probe) };
-    let search = find_capacity(&generator, stream, args.from, &objective, |rate, tried| {
+    let objective = Objective::new(Duration::from(args.p99), Duration::from(args.probe));
+    let search = find_capacity(&generator, vec![(stream, 1.0)], args.from, &objective, |rate, tried| {
         if !common.json {
             say(format!("{rate:7.0} req/s  {tried}"));
         }

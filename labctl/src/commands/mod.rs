@@ -1,6 +1,7 @@
 //! The commands, one per file: each takes its flags, and returns an exit code.
 
 pub mod act;
+pub mod audit;
 pub mod capacity;
 pub mod clean;
 pub mod completions;
@@ -60,6 +61,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Step(args) => step::step(&args, common, interrupt).await,
         Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,
         Command::Logs(args) => logs::logs(&args, common, interrupt).await,
+        Command::Audit(args) => audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => validate::validate(&args, common),
         Command::Doctor => doctor::doctor(common),
         Command::Clean => clean::clean(common),

@@ -11,14 +11,14 @@ pub enum Act {
         /// Which.
         name: String,
     },
-    /// SIGSTOP.
+    /// SIGSTOP for a machine and everything on it, or for one program.
     Freeze {
-        /// Which machine.
+        /// Which.
         name: String,
     },
     /// SIGCONT.
     Thaw {
-        /// Which machine.
+        /// Which.
         name: String,
     },
     /// Starts a machine again, with its data; one that is still there is killed first.

@@ -141,8 +141,8 @@ impl Laboratory {
     /// Does something to the lab. Returns the commands that somebody could have typed instead.
     pub async fn act(&self, act: &Act) -> Result<Vec<String>, LabError> {
         let done = match act {
-            Act::Kill { name } => self.kill(&self.meant(name).await?)?,
-            Act::Freeze { name } => self.signal_machine(&self.meant(name).await?, Signal::SIGSTOP, "STOP")?,
+            Act::Kill { name } => self.signal(&self.meant(name).await?, Signal::SIGKILL, "9")?,
+            Act::Freeze { name } => self.signal(&self.meant(name).await?, Signal::SIGSTOP, "STOP")?,
             Act::Thaw { name } => self.thaw(&self.meant(name).await?).await?,
             Act::Restart { name } => self.restart(&self.meant(name).await?).await?,
             Act::Add { kind } => self.add(kind).await?,
@@ -232,13 +232,14 @@ impl Laboratory {
         State::remove(&self.site.lab_directory);
     }
 
-    fn kill(&self, name: &str) -> Result<Vec<String>, LabError> {
+    /// Signals a machine with everything on it, or one program.
+    fn signal(&self, name: &str, signal: Signal, typed: &str) -> Result<Vec<String>, LabError> {
         let Some((machine, program)) = name.split_once('/') else {
-            return self.signal_machine(name, Signal::SIGKILL, "9");
+            return self.signal_machine(name, signal, typed);
         };
         let running = self.machine(machine)?;
-        match running.kill_program(program) {
-            Some(pid) => Ok(vec![format!("kill -9 {pid}")]),
+        match running.signal_program(program, signal) {
+            Some(pid) => Ok(vec![format!("kill -{typed} {pid}")]),
             None => {
                 let programs = running.programs();
                 let there = programs.iter().filter(|(_, life)| life.alive).map(|(name, _)| name.as_str());
@@ -261,9 +262,9 @@ impl Laboratory {
     }
 
     async fn thaw(&self, name: &str) -> Result<Vec<String>, LabError> {
-        let done = self.signal_machine(name, Signal::SIGCONT, "CONT")?;
+        let done = self.signal(name, Signal::SIGCONT, "CONT")?;
         // How late it was while it was frozen says nothing of the host: asked once, it is forgotten.
-        self.usage(name).await;
+        self.usage(name.split('/').next().unwrap_or(name)).await;
         Ok(done)
     }
 

@@ -124,11 +124,17 @@ impl RunningMachine {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Kills one program, and returns its process id. `None` when it is not there.
-    pub fn kill_program(&self, program: &str) -> Option<u32> {
+    /// Signals one program, and returns its process id. `None` when it is not there.
+    pub fn signal_program(&self, program: &str, signal: Signal) -> Option<u32> {
         let pid = self.programs().get(program).filter(|life| life.alive)?.pid;
-        self.life.intent.lock().killed.push(pid);
-        process::signal(pid, Signal::SIGKILL).then_some(pid)
+        {
+            let mut intent = self.life.intent.lock();
+            match signal {
+                Signal::SIGSTOP | Signal::SIGCONT => intent.last_pause = Some(signal),
+                _ => intent.killed.push(pid),
+            }
+        }
+        process::signal(pid, signal).then_some(pid)
     }
 
     /// Waits until it is gone. False when it is still there at the limit.

@@ -65,6 +65,16 @@ pub struct Site {
 }
 
 impl SiteArgs {
+    /// A place for another lab beside this one: a directory within its own, and another network.
+    pub fn beside(&self, number: u8) -> Self {
+        let [first, second] = self.network.0;
+        Self {
+            lab_dir: self.lab_dir.join(format!("beside-{number}")),
+            network: Network([first, second.wrapping_add(number)]),
+            ..self.clone()
+        }
+    }
+
     /// Addresses, ports and data.
     pub fn place(&self) -> Place {
         Place {

@@ -13,6 +13,7 @@ pub struct Search {
     start: f64,
     floor: f64,
     ceiling: f64,
+    precision: f64,
     /// The highest rate that met the objective.
     met: Option<f64>,
     /// The lowest rate that missed it.
@@ -38,7 +39,13 @@ impl Search {
     pub fn new(start: f64, floor: f64, ceiling: f64) -> Self {
         let floor = floor.max(f64::MIN_POSITIVE);
         let ceiling = ceiling.max(floor);
-        Self { start: start.clamp(floor, ceiling), floor, ceiling, met: None, missed: None }
+        let (start, precision) = (start.clamp(floor, ceiling), Self::PRECISION);
+        Self { start, floor, ceiling, precision, met: None, missed: None }
+    }
+
+    /// Ends when the truth is known to this share of it, rather than to [`Self::PRECISION`].
+    pub fn to_within(self, precision: f64) -> Self {
+        Self { precision, ..self }
     }
 
     /// The next rate to try. `None`: the search is over.
@@ -48,7 +55,7 @@ impl Search {
             (Some(met), None) => (met < self.ceiling).then(|| (met * 2.0).min(self.ceiling)),
             (None, Some(missed)) => (missed > self.floor).then(|| (missed / 2.0).max(self.floor)),
             // The geometric middle: it takes a trial less than the plain one after a doubling.
-            (Some(met), Some(missed)) => (!close(met, missed)).then(|| (met * missed).sqrt()),
+            (Some(met), Some(missed)) => (!self.is_close(met, missed)).then(|| (met * missed).sqrt()),
         }
     }
 
@@ -58,6 +65,10 @@ impl Search {
             Trial::Met => self.met = Some(self.met.map_or(rate, |met| met.max(rate))),
             Trial::Missed => self.missed = Some(self.missed.map_or(rate, |missed| missed.min(rate))),
         }
+    }
+
+    fn is_close(&self, met: f64, missed: f64) -> bool {
+        (missed - met) / 2.0 <= self.precision * (missed + met) / 2.0
     }
 
     /// What is known by now.
@@ -85,10 +96,6 @@ impl CapacityEstimate {
             (None, _) => 0.0,
         }
     }
-}
-
-fn close(met: f64, missed: f64) -> bool {
-    (missed - met) / 2.0 <= Search::PRECISION * (missed + met) / 2.0
 }
 
 #[cfg(test)]
@@ -120,6 +127,18 @@ mod tests {
     #[test]
     fn a_good_guess_takes_six_trials() {
         assert_eq!(search(60.0, 100.0).1, 6);
+    }
+
+    #[test]
+    fn a_rougher_search_takes_fewer_trials() {
+        let mut rough = Search::new(60.0, 1.0, 10_000.0).to_within(0.1);
+        let mut trials = 0;
+        while let Some(rate) = rough.next_rate() {
+            rough.report(rate, if rate <= 100.0 { Trial::Met } else { Trial::Missed });
+            trials += 1;
+        }
+        assert_eq!(trials, 4);
+        assert!((rough.result().rate() / 100.0 - 1.0).abs() <= 0.15);
     }
 
     #[test]

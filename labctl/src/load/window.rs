@@ -38,6 +38,14 @@ impl Window {
         }
     }
 
+    /// Several streams' windows of the same span, as if they were one stream.
+    pub fn joined(from: Moment, to: Moment, windows: Vec<Self>) -> Self {
+        let unfinished = windows.iter().map(|window| window.unfinished).sum();
+        let mut samples: Vec<_> = windows.into_iter().flat_map(|window| window.samples).collect();
+        samples.sort_by_key(|sample| sample.intended);
+        Self::new(from, to, samples, unfinished)
+    }
+
     /// The samples themselves, by the moment they were meant for.
     pub fn samples(&self) -> &[Sample] {
         &self.samples

@@ -7,6 +7,7 @@ use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::summary::Summary;
+use crate::audit::{Audit, Class};
 use crate::runner::{ClaimResult, Verdict};
 
 /// Writes a summary: a suite per chapter, a case per claim.
@@ -18,8 +19,35 @@ pub fn write(summary: &Summary, path: &Path) -> anyhow::Result<()> {
         suite.add_test_cases(run.findings.claims.iter().map(case));
         report.add_test_suite(suite);
     }
+    write_report(&report, path)
+}
+
+fn write_report(report: &Report, path: &Path) -> anyhow::Result<()> {
     let text = report.to_string().context("write JUnit XML")?;
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+/// Writes an audit: a suite per fault, a case per path. An outage and a loss are failures.
+pub fn write_audit(audit: &Audit, path: &Path) -> anyhow::Result<()> {
+    let mut report = Report::new(format!("audit of {}", audit.architecture));
+    for row in &audit.rows {
+        let mut suite = TestSuite::new(row.title());
+        for (name, impact) in &row.cells {
+            let status = if impact.class >= Class::Outage {
+                let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                failed.set_message(super::audit_text::in_short(impact));
+                failed
+            } else {
+                TestCaseStatus::success()
+            };
+            let mut case = TestCase::new(name, status);
+            case.set_time(Duration::try_from_secs_f64(impact.outage_seconds).unwrap_or_default());
+            case.set_system_out(super::audit_text::in_short(impact));
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+    }
+    write_report(&report, path)
 }
 
 /// Whether the file can be made. Found out before a run rather than after it.

@@ -1,10 +1,13 @@
 //! What people and programs read of a run.
 
+pub mod audit_text;
 pub mod directory;
 pub mod junit;
+pub mod progress;
 pub mod summary;
 pub mod terminal;
 
 pub use directory::RunDirectory;
+pub use progress::Progress;
 pub use summary::{RunSummary, Summary};
 pub use terminal::Terminal;

@@ -256,7 +256,7 @@ fn short(figure: f64) -> String {
 }
 
 /// Lines of at most `width` letters, broken between words.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always one");

@@ -13,7 +13,9 @@ use tokio::time::{Instant, sleep};
 use super::{Run, Telling, stream_of};
 use crate::chapter::step::CapacitySearch;
 use crate::error::LabError;
-use crate::load::{Arrivals, CapacityEstimate, Generator, Moment, Rate, Search, Stream, StreamId, Trial};
+use crate::load::{
+    Arrivals, CapacityEstimate, Generator, Moment, Rate, Search, Stream, StreamId, Trial, Window,
+};
 
 /// Rates outside of these are not tried.
 const RATE_MIN: f64 = 5.0;
@@ -27,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// So many probes of a search may be made again because the load generator fell behind.
 const AGAIN_MAX: u32 = 3;
 
-/// What one traffic's target can do, or why it could not be found out.
-type Found = (CapacityEstimate, Option<String>);
+/// What a target can do, or why it could not be found out.
+pub type Found = (CapacityEstimate, Option<String>);
 
 impl Run<'_> {
     /// Searches the capacities of several targets at the same time.
@@ -36,11 +38,12 @@ impl Run<'_> {
         &self,
         search: &CapacitySearch,
     ) -> Result<(HashMap<String, CapacityEstimate>, Option<String>), LabError> {
-        let objective = Objective { p99: search.p99.0, probe: self.pace.of(search.probe.0) };
+        let objective = Objective::new(search.p99.0, self.pace.of(search.probe.0));
         let searches = search.of.iter().map(|name| async {
             let name = name.as_ref();
             let stream = stream_of(name, &self.chapter.traffic[name], &self.lab.plan(), self.seed)?;
-            let found = find_capacity(self.generator, stream, search.from, &objective, |rate, trial| {
+            let mix = vec![(stream, 1.0)];
+            let found = find_capacity(self.generator, mix, search.from, &objective, |rate, trial| {
                 self.audience.hear(Telling::Tried { traffic: name, rate, tried: trial });
             });
             Ok::<_, LabError>((name.to_owned(), found.await?))
@@ -60,6 +63,15 @@ pub struct Objective {
     pub p99: Duration,
     /// How long a rate is tried.
     pub probe: Duration,
+    /// How far the result may be from the truth, as a share of it.
+    pub precision: f64,
+}
+
+impl Objective {
+    /// An objective, and the usual precision.
+    pub fn new(p99: Duration, probe: Duration) -> Self {
+        Self { p99, probe, precision: Search::PRECISION }
+    }
 }
 
 /// How a rate went.
@@ -72,7 +84,7 @@ pub struct Tried {
     /// Requests that failed.
     pub failed: usize,
     /// Why it should not be trusted.
-    distrust: Option<String>,
+    pub distrust: Option<String>,
 }
 
 impl fmt::Display for Tried {
@@ -82,22 +94,27 @@ impl fmt::Display for Tried {
     }
 }
 
-/// Finds the highest rate that meets an objective.
+/// Finds the highest rate that meets an objective. The rate is that of a mix of streams together, each
+/// with its share of it.
 pub async fn find_capacity(
     generator: &Generator,
-    mut stream: Stream,
+    mix: Vec<(Stream, f64)>,
     from: f64,
     objective: &Objective,
     tell: impl Fn(f64, &Tried),
 ) -> Result<Found, LabError> {
-    stream.arrivals = Arrivals::Constant;
-    let patience = stream.timeout;
-    let name = stream.name.clone();
-    let id = generator.add(stream).map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?;
-    let mut search = Search::new(from, RATE_MIN, RATE_MAX);
+    let patience = mix.iter().map(|(stream, _)| stream.timeout).max().unwrap_or_default();
+    let mut ids = Vec::new();
+    for (mut stream, share) in mix {
+        stream.arrivals = Arrivals::Constant;
+        let name = stream.name.clone();
+        let added = generator.add(stream);
+        ids.push((added.map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?, share));
+    }
+    let mut search = Search::new(from, RATE_MIN, RATE_MAX).to_within(objective.precision);
     let mut distrusted = 0;
     while let Some(rate) = search.next_rate() {
-        let tried = probe(generator, id, rate, objective, patience).await;
+        let tried = probe(generator, &ids, rate, objective, patience).await;
         if let Some(reason) = &tried.distrust {
             distrusted += 1;
             if distrusted > AGAIN_MAX {
@@ -112,21 +129,23 @@ pub async fn find_capacity(
 }
 
 /// Tries one rate, and waits until all that it caused is over.
-async fn probe(
+pub async fn probe(
     generator: &Generator,
-    id: StreamId,
+    mix: &[(StreamId, f64)],
     rate: f64,
     objective: &Objective,
     patience: Duration,
 ) -> Tried {
     let begun = generator.recorder().now();
-    generator.set_rate(id, Rate::Steady(rate));
+    mix.iter().for_each(|(id, share)| generator.set_rate(*id, Rate::Steady(rate * share)));
     let from = begun + WARMUP.min(objective.probe / 4);
-    let to = last(generator, id, rate, objective).await;
-    generator.set_rate(id, Rate::STOPPED);
+    let to = last(generator, mix, rate, objective).await;
+    mix.iter().for_each(|(id, _)| generator.set_rate(*id, Rate::STOPPED));
     // What is not over by then was not answered in time either, and counts as failed.
     let _ = generator.recorder().settled(to, patience + Duration::from_secs(1)).await;
-    let window = generator.recorder().window(id, from.min(to), to);
+    let from = from.min(to);
+    let windows = mix.iter().map(|(id, _)| generator.recorder().window(*id, from, to)).collect();
+    let window = Window::joined(from, to, windows);
     let p99 = window.percentile(99.0).unwrap_or(patience);
     let met = window.requests() > 0 && window.error_rate() <= ERRORS_MAX && p99 <= objective.p99;
     // A generator that is late makes answers late; a rate that was met all the same was met.
@@ -136,12 +155,18 @@ async fn probe(
 
 /// Waits for a probe's end, or for the moment from which it is hopeless: more is under way than
 /// could be answered within the objective. Stopping then spares the target a long queue.
-async fn last(generator: &Generator, id: StreamId, rate: f64, objective: &Objective) -> Moment {
+async fn last(
+    generator: &Generator,
+    mix: &[(StreamId, f64)],
+    rate: f64,
+    objective: &Objective,
+) -> Moment {
     let hopeless = 10.0 + 2.0 * rate * objective.p99.as_secs_f64();
     let end = Instant::now() + objective.probe;
     while Instant::now() < end {
         sleep(LOOK_EVERY.min(end.saturating_duration_since(Instant::now()))).await;
-        if generator.live(id).in_flight as f64 > hopeless {
+        let in_flight: usize = mix.iter().map(|(id, _)| generator.live(*id).in_flight).sum();
+        if in_flight as f64 > hopeless {
             break;
         }
     }

@@ -8,6 +8,7 @@ mod owners;
 mod pace;
 mod primaries;
 mod steps;
+mod stock;
 mod telling;
 mod verdict;
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 pub use judges::Histories;
 pub use measured::Measured;
 pub use pace::Pace;
+pub use stock::last_values;
 pub use telling::{Audience, Telling};
 pub use verdict::{ClaimResult, Verdict};
 
@@ -157,7 +159,8 @@ fn counters_of(chapter: &Chapter) -> Vec<Counted> {
     counters
 }
 
-fn add_streams(
+/// Adds a chapter's traffics to a generator, at rest, by name.
+pub fn add_streams(
     chapter: &Chapter,
     plan: &Plan,
     generator: &Generator,

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use history::lost::Final;
 use machine::capacity::Usage;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::measured::StepMeasurement;
-use super::{ClaimResult, Counted, Run, Telling, condition, verdict};
+use super::{ClaimResult, Counted, Run, Telling, condition, last_values, verdict};
 use crate::chapter::step::{self, Batch, CapacitySearch, LinkEnds, ReadBack, TakeStock, Until};
 use crate::chapter::{Expect, Span, Step};
 use crate::error::LabError;
@@ -27,8 +26,6 @@ const MEASURE_AGAIN_MAX: u32 = 2;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// So many good answers after a bad one are a recovery.
 const RECOVERED: usize = 10;
-/// How long a record's last value may take to be read.
-const STOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// Beyond the patience of a request, how long its outcome may take to be written down.
 const SETTLE_MARGIN: Duration = Duration::from_secs(2);
 
@@ -297,23 +294,8 @@ impl Run<'_> {
     async fn take_stock(&mut self, stock: &TakeStock) {
         let name = stock.history.as_ref();
         let nodes = self.lab.plan().vitals_of(&format!("{}/dbnode", stock.from.as_ref()));
-        let mut found = Final::new();
-        for key in self.measured.histories.keys(name) {
-            let path = format!("/kv/{}{key}?read=latest", stock.prefix);
-            for node in &nodes {
-                let answer = http::ask(*node, hyper::Method::GET, &path, None, STOCK_PATIENCE).await;
-                let value = match answer {
-                    Ok(answer) if answer.status == hyper::StatusCode::NOT_FOUND => None,
-                    Ok(answer) if answer.status == hyper::StatusCode::OK => {
-                        Some(String::from_utf8_lossy(&answer.body).trim().to_owned())
-                    }
-                    // Another node may know; a record that nobody can read is left out.
-                    _ => continue,
-                };
-                found.insert(key.clone(), value);
-                break;
-            }
-        }
+        let keys = self.measured.histories.keys(name);
+        let found = last_values(&nodes, &keys, &stock.prefix).await;
         self.measured.histories.found(name, found);
     }
 

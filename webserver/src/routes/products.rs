@@ -1,5 +1,5 @@
-//! `/products/{id}`: the catalogue. A page costs CPU time whether its product came from the cache or
-//! not; the database is only part of it.
+//! `/products/{id}`: the catalogue. A page costs CPU time, and less when it comes from the cache; the
+//! database is only part of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::id::Id;
 use super::product::Product;
 use crate::error::Error;
 use crate::state::Shop;
-use crate::store::{Answer, Document};
+use crate::store::{Answer, Document, Source};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 pub(super) const X_DB_NODE: HeaderName = HeaderName::from_static("x-db-node");
@@ -25,10 +25,12 @@ pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-tim
 
 /// `GET /products/{id}`.
 pub async fn read(State(shop): State<Arc<Shop>>, id: Id) -> Result<Response, Error> {
-    shop.machine.cpu(shop.config.costs.page).await;
     let began = Instant::now();
     let answer = shop.store.read(&key(&id)).await?;
     let cache_time = began.elapsed().saturating_sub(answer.database_time);
+    let costs = &shop.config.costs;
+    let from_cache = matches!(answer.source, Source::Hit | Source::Stale);
+    shop.machine.cpu(if from_cache { costs.hit } else { costs.page }).await;
     let headers = told(&answer, cache_time);
     Ok(match answer.found {
         Some(document) => (headers, page(document)).into_response(),

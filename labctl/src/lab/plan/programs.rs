@@ -180,8 +180,10 @@ pub(super) fn webserver(
         .maybe("max-bypass-reads", part.max_bypass_reads)
         .maybe("stale-after", part.stale_after)
         .maybe("page-cost", part.page_cost)
+        .maybe("hit-cost", part.hit_cost)
         .maybe("render-cost", part.render_cost)
-        .maybe("request-memory", part.request_memory.map(|memory| format!("{}B", memory.as_u64())));
+        .maybe("request-memory", part.request_memory.map(|memory| format!("{}B", memory.as_u64())))
+        .maybe("resident-memory", part.resident_memory.map(|memory| format!("{}B", memory.as_u64())));
     ProgramPlan::new(Program::Webserver, address, flags)
 }
 

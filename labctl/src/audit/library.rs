@@ -1,0 +1,54 @@
+//! The architectures that come with the lab: the rows of the article's table, and one more.
+
+use std::path::Path;
+
+use crate::chapter::{ChapterError, Source};
+
+const ARCHITECTURES: [(&str, &str); 7] = [
+    ("single", include_str!("../../architectures/single.toml")),
+    ("separated", include_str!("../../architectures/separated.toml")),
+    ("several", include_str!("../../architectures/several.toml")),
+    ("ha-balancers", include_str!("../../architectures/ha-balancers.toml")),
+    ("redis-cache", include_str!("../../architectures/redis-cache.toml")),
+    ("replicated", include_str!("../../architectures/replicated.toml")),
+    ("no-single-point", include_str!("../../architectures/no-single-point.toml")),
+];
+
+/// Their names, in the order of the article's table.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ARCHITECTURES.iter().map(|(name, _)| *name)
+}
+
+/// Reads an architecture: one of the built-in ones by name, or a file by its path.
+pub fn open(name: &str) -> Result<Source, ChapterError> {
+    if let Some((_, text)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) {
+        return Source::parse(Path::new(&format!("{name}.toml")), text, &[]);
+    }
+    let path = Path::new(name);
+    if path.extension().is_none() {
+        let known = names().collect::<Vec<_>>().join(", ");
+        let message =
+            format!("there is no such architecture; known are {known}, or give a path to a .toml file");
+        return Err(ChapterError { file: path.to_owned(), line: None, message });
+    }
+    Source::open(name, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_architecture_is_valid_and_numbered_as_a_row() {
+        for (row, name) in (1..).zip(names()) {
+            let source = open(name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(source.chapter.number, row, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_architecture_is_refused_with_the_known_ones() {
+        let error = open("sinlge").expect_err("there is none").to_string();
+        assert!(error.contains("no such architecture; known are single, separated"), "{error}");
+    }
+}

@@ -1,0 +1,237 @@
+//! Everything that an audit found, side by side, and what that comes to. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::faults::{Component, Fault};
+use super::impact::{Class, Impact};
+
+/// The version of an audit's document.
+pub const SCHEMA: &str = "scaling-lab/audit/1";
+
+/// What an audit found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Audit {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// The architecture's short name.
+    pub architecture: String,
+    /// Its title.
+    pub title: String,
+    /// When the audit began.
+    pub began: jiff::Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Who recovers within this many seconds by itself has not been down.
+    pub within_seconds: f64,
+    /// Requests a second on each path.
+    pub rate: f64,
+    /// Of what is alike only one was looked at.
+    pub one_of_each: bool,
+    /// How many faults happen together at most.
+    pub depth: usize,
+    /// The machines, each with what stands on it.
+    pub machines: Vec<(String, Vec<&'static str>)>,
+    /// Who speaks to whom.
+    pub links: Vec<(String, String)>,
+    /// The paths, in the order of the columns: their names, and what they are.
+    pub paths: Vec<(String, String)>,
+    /// One row for each fault, or for each pair of them.
+    pub rows: Vec<Row>,
+    /// Why nothing should be concluded, if so.
+    pub distrust: Option<String>,
+}
+
+/// What one fault, or a pair of them, did to each path.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// What went wrong.
+    pub faults: Vec<Fault>,
+    /// What it did, by path.
+    pub cells: IndexMap<String, Impact>,
+    /// From the fault until something noticed and acted: a balancer took a server out, or another
+    /// took an address over. In seconds. `None`: nothing did.
+    pub detection_seconds: Option<f64>,
+    /// From the repair until every path was well again, in seconds. `None`: it never was, and the
+    /// architecture had to be started anew.
+    pub repair_seconds: Option<f64>,
+    /// Something to know about it.
+    pub note: Option<String>,
+}
+
+impl Row {
+    /// What went wrong, in words.
+    pub fn title(&self) -> String {
+        self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// The worst that it did to any path.
+    pub fn worst(&self) -> Class {
+        self.cells.values().map(|impact| impact.class).max().unwrap_or(Class::Ok)
+    }
+}
+
+impl Audit {
+    /// The parts of one audit, put together again. `None`: there was none.
+    pub fn joined(parts: Vec<Self>) -> Option<Self> {
+        parts.into_iter().reduce(|mut whole, part| {
+            whole.rows.extend(part.rows);
+            whole.seconds += part.seconds;
+            whole.distrust = whole.distrust.or(part.distrust);
+            whole
+        })
+    }
+
+    /// The programs of which each alone takes a path down: the single points of failure, as the article
+    /// counts them.
+    pub fn single_points(&self, path: &str) -> BTreeSet<String> {
+        self.points(|impacts| impacts.get(path).is_some_and(|impact| impact.down), is_program)
+    }
+
+    /// The programs that take any path down.
+    pub fn single_points_of_any(&self) -> BTreeSet<String> {
+        self.points(|impacts| impacts.values().any(|impact| impact.down), is_program)
+    }
+
+    /// The machines and links that take any path down, beyond the programs on them.
+    pub fn other_points(&self) -> BTreeSet<String> {
+        self.points(|impacts| impacts.values().any(|impact| impact.down), |one| !is_program(one))
+    }
+
+    /// How many acknowledged writes or sessions were lost on a path, over all faults.
+    pub fn lost(&self, path: &str) -> usize {
+        self.singles().filter_map(|row| row.cells.get(path)).map(|impact| impact.lost).sum()
+    }
+
+    /// The longest that anything was down that came back by itself, in seconds.
+    pub fn recovery_seconds(&self) -> Option<f64> {
+        let impacts = self.singles().flat_map(|row| row.cells.values());
+        let recovered = impacts.filter(|impact| !impact.down && impact.dropped > 0);
+        recovered.map(|impact| impact.outage_seconds).max_by(f64::total_cmp)
+    }
+
+    /// Rows of pairs that take a path down which neither of the two does alone.
+    pub fn fatal_pairs(&self) -> Vec<&Row> {
+        let alone = self.single_points_of_any();
+        let pairs = self.rows.iter().filter(|row| row.faults.len() > 1);
+        let fatal = pairs.filter(|row| row.cells.values().any(|impact| impact.down));
+        fatal
+            .filter(|row| !row.faults.iter().any(|fault| alone.contains(&fault.component.name())))
+            .collect()
+    }
+
+    /// Rows of one fault each.
+    pub fn singles(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.faults.len() == 1)
+    }
+
+    fn points(
+        &self,
+        is_down: impl Fn(&IndexMap<String, Impact>) -> bool,
+        wanted: impl Fn(&Component) -> bool,
+    ) -> BTreeSet<String> {
+        let down = self.singles().filter(|row| is_down(&row.cells)).flat_map(|row| &row.faults);
+        down.filter(|fault| wanted(&fault.component)).flat_map(|fault| fault.stands_for.clone()).collect()
+    }
+}
+
+fn is_program(component: &Component) -> bool {
+    matches!(component, Component::Program { .. })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::faults::FaultKind;
+    use super::*;
+
+    pub(crate) fn impact(class: Class, outage_seconds: f64, lost: usize) -> Impact {
+        let down = class == Class::Outage;
+        let dropped = usize::from(class > Class::Ok);
+        Impact { class, down, outage_seconds, dropped, requests: 100, slower: None, lost }
+    }
+
+    fn program(name: &str, stands_for: &[&str]) -> Fault {
+        Fault {
+            component: Component::Program { name: name.into(), program: "webserver" },
+            kind: FaultKind::Kill,
+            stands_for: stands_for.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    fn row(faults: Vec<Fault>, cells: &[(&str, Impact)]) -> Row {
+        let cells = cells.iter().map(|(path, impact)| ((*path).to_owned(), impact.clone())).collect();
+        Row { faults, cells, detection_seconds: None, repair_seconds: Some(1.0), note: None }
+    }
+
+    pub(crate) fn audit(rows: Vec<Row>) -> Audit {
+        Audit {
+            schema: SCHEMA,
+            architecture: "small".into(),
+            title: "Small".into(),
+            began: jiff::Timestamp::UNIX_EPOCH,
+            seconds: 1.0,
+            within_seconds: 10.0,
+            rate: 10.0,
+            one_of_each: true,
+            depth: 1,
+            machines: vec![],
+            links: vec![],
+            paths: vec![("read".into(), "read".into()), ("write".into(), "write".into())],
+            rows,
+            distrust: None,
+        }
+    }
+
+    #[test]
+    fn single_points_are_counted_for_each_path_with_all_that_they_stand_for() {
+        let (ok, outage) = (impact(Class::Ok, 0.0, 0), impact(Class::Outage, 9.0, 0));
+        let audit = audit(vec![
+            row(vec![program("web-1", &["web-1", "web-2"])], &[("read", ok.clone()), ("write", ok.clone())]),
+            row(vec![program("db", &["db"])], &[("read", ok.clone()), ("write", outage.clone())]),
+            row(vec![program("lb", &["lb"])], &[("read", outage.clone()), ("write", outage)]),
+        ]);
+        let names = |points: BTreeSet<String>| points.into_iter().collect::<Vec<_>>();
+        assert_eq!(names(audit.single_points("read")), ["lb"]);
+        assert_eq!(names(audit.single_points("write")), ["db", "lb"]);
+        assert_eq!(names(audit.single_points_of_any()), ["db", "lb"]);
+    }
+
+    #[test]
+    fn what_came_back_by_itself_says_how_long_it_took_at_most() {
+        let cells = |class, seconds| [("read", impact(class, seconds, 0))];
+        let audit = audit(vec![
+            row(vec![program("web-1", &["web-1"])], &cells(Class::Blip, 2.5)),
+            row(vec![program("lb", &["lb"])], &cells(Class::Outage, 9.0)),
+            row(vec![program("redis", &["redis"])], &cells(Class::Ok, 0.0)),
+        ]);
+        assert_eq!(audit.recovery_seconds(), Some(2.5));
+    }
+
+    #[test]
+    fn a_pair_is_fatal_when_neither_of_it_is_alone() {
+        let (ok, outage) = (impact(Class::Ok, 0.0, 0), impact(Class::Outage, 9.0, 0));
+        let (one, two, db) = (program("web-1", &["web-1"]), program("web-2", &["web-2"]), program("db", &["db"]));
+        let audit = audit(vec![
+            row(vec![one.clone()], &[("read", ok.clone())]),
+            row(vec![two.clone()], &[("read", ok)]),
+            row(vec![db.clone()], &[("read", outage.clone())]),
+            row(vec![one.clone(), two], &[("read", outage.clone())]),
+            row(vec![one, db], &[("read", outage)]),
+        ]);
+        let fatal: Vec<_> = audit.fatal_pairs().iter().map(|row| row.title()).collect();
+        assert_eq!(fatal, ["web-1 killed and web-2 killed"]);
+    }
+
+    #[test]
+    fn losses_are_summed_over_all_faults() {
+        let lost = |lost| [("write", impact(Class::DataLoss, 1.0, lost))];
+        let audit = audit(vec![
+            row(vec![program("db", &["db"])], &lost(3)),
+            row(vec![program("redis", &["redis"])], &lost(4)),
+        ]);
+        assert_eq!((audit.lost("write"), audit.lost("read")), (7, 0));
+    }
+}

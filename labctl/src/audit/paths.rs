@@ -1,0 +1,136 @@
+//! The paths through the shop: who asks for what while an architecture is audited. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::chapter::traffic::Traffic;
+use crate::chapter::{Chapter, MachineEntry};
+
+const PATHS: &str = include_str!("../../architectures/paths.toml");
+
+/// Those who come back log in with this traffic.
+pub const MEMBERS_LOG_IN: &str = "members-log-in";
+/// Each of them looks once whether they are still known.
+pub const MEMBERS_LOOK: &str = "members-look";
+/// The accounts begin with something.
+pub const ACCOUNTS_OPEN: &str = "accounts-open";
+/// The path on which a lost session is felt.
+pub const SESSION: &str = "session";
+/// The history that acknowledged writes are found in, and the path on which a lost one is felt.
+pub const DEPOSITS: &str = "deposits";
+/// The path on which a lost write is felt.
+pub const WRITE: &str = "write";
+
+#[derive(Deserialize)]
+struct Paths {
+    traffic: IndexMap<String, Traffic>,
+}
+
+/// An architecture with traffic on every path, and with a link wherever one part speaks to another:
+/// what is not a link cannot be cut.
+pub fn prepared(architecture: &Chapter) -> Result<Chapter, String> {
+    let mut chapter = architecture.clone();
+    let entry = entry(architecture)?;
+    let paths: Paths = toml::from_str(&PATHS.replace("{entry}", &entry))
+        .map_err(|error| format!("the shop's paths: {}", error.message()))?;
+    for (name, traffic) in paths.traffic {
+        chapter.traffic.entry(name).or_insert(traffic);
+    }
+    chapter.links = links(architecture);
+    Ok(chapter)
+}
+
+/// Whether a traffic is a path: something that is looked at for itself.
+pub fn is_path(name: &str) -> bool {
+    ![MEMBERS_LOG_IN, MEMBERS_LOOK, ACCOUNTS_OPEN].contains(&name)
+}
+
+/// What a path is, in words.
+pub fn meaning(name: &str) -> &str {
+    match name {
+        "read" => "anonymous read",
+        "cached" => "cached read",
+        WRITE => "write",
+        "login" => "login",
+        SESSION => "session read",
+        other => other,
+    }
+}
+
+/// Where users come in: the first balancer, or else the first web server.
+pub fn entry(architecture: &Chapter) -> Result<String, String> {
+    let first = |has: fn(&MachineEntry) -> bool| architecture.machine.iter().find(|(_, entry)| has(entry));
+    if let Some((name, _)) = first(|entry| entry.lb.is_some()) {
+        return Ok(format!("{name}/lb"));
+    }
+    match first(|entry| entry.webserver.is_some()) {
+        Some((name, _)) => Ok(format!("{name}/webserver")),
+        None => Err("nothing in this architecture serves users: it has neither an lb nor a webserver".into()),
+    }
+}
+
+/// Who speaks to whom, machine by machine.
+fn links(architecture: &Chapter) -> Vec<(Spanned<String>, Spanned<String>)> {
+    let mut pairs = Vec::new();
+    for (kind, entry) in &architecture.machine {
+        let balanced = entry.lb.as_ref().map(|lb| &lb.upstreams);
+        let web = entry.webserver.as_ref();
+        let asked = [balanced, web.map(|web| &web.db), web.and_then(|web| web.redis.as_ref())];
+        for target in asked.into_iter().flatten().filter(|target| target.as_ref() != kind) {
+            for from in members(architecture, kind) {
+                pairs.extend(members(architecture, target.as_ref()).map(|to| (from.clone(), to)));
+            }
+        }
+    }
+    pairs.dedup();
+    let unspanned = |name| Spanned::new(0..0, name);
+    pairs.into_iter().map(|(from, to)| (unspanned(from), unspanned(to))).collect()
+}
+
+/// The machines of a kind, or the one machine of that name.
+fn members(architecture: &Chapter, kind: &str) -> impl Iterator<Item = String> {
+    let count = architecture.machine.get(kind).and_then(|entry| entry.count);
+    let kind = kind.to_owned();
+    let one = count.is_none().then(|| kind.clone());
+    let several = (1..=count.unwrap_or(0)).map(move |number| format!("{kind}-{number}"));
+    one.into_iter().chain(several)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::library;
+
+    fn prepared_built_in(name: &str) -> Chapter {
+        prepared(&library::open(name).unwrap().chapter).unwrap()
+    }
+
+    #[test]
+    fn users_come_in_by_the_balancer_where_there_is_one() {
+        assert_eq!(entry(&library::open("single").unwrap().chapter).unwrap(), "app/webserver");
+        assert_eq!(entry(&library::open("several").unwrap().chapter).unwrap(), "lb/lb");
+    }
+
+    #[test]
+    fn every_way_between_two_machines_is_a_link() {
+        let links = |name: &str| prepared_built_in(name).links.len();
+        assert_eq!(links("single"), 0, "both are on one machine");
+        assert_eq!(links("separated"), 1);
+        assert_eq!(links("several"), 5 + 5);
+        assert_eq!(links("redis-cache"), 2 * 5 + 5 + 5);
+    }
+
+    #[test]
+    fn a_path_of_ones_own_replaces_a_built_in_one_or_comes_beside_it() {
+        let mut architecture = library::open("single").unwrap().chapter;
+        let own = |path: &str| toml::from_str::<Traffic>(&format!("to = 'app'\npath = '{path}'")).unwrap();
+        architecture.traffic.insert("read".into(), own("/render"));
+        architecture.traffic.insert("search".into(), own("/products/1"));
+        let chapter = prepared(&architecture).unwrap();
+        assert_eq!(chapter.traffic["read"].path, "/render");
+        let paths: Vec<_> = chapter.traffic.keys().filter(|name| is_path(name)).collect();
+        assert_eq!(paths, ["read", "search", "cached", "write", "login", "session"]);
+    }
+}

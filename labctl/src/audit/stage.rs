@@ -1,0 +1,187 @@
+//! An architecture that stands, with traffic on every path: what is broken, and what is watched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use history::History;
+use indexmap::IndexMap;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::paths;
+use crate::chapter::{Chapter, Source};
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use crate::lab::events::Clock;
+use crate::lab::site::{self, SiteArgs};
+use crate::lab::{Laboratory, Plan, Site};
+use crate::load::{Generator, Moment, Outcome, Rate, StreamId, Window};
+use crate::runner::{Histories, add_streams, last_values};
+
+/// How often it is looked whether something has come about.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// So long every path must have been well to be called steady.
+const STEADY_FOR: Duration = Duration::from_millis(1200);
+/// How fast members log in, in requests a second.
+const MEMBERS_RATE: f64 = 150.0;
+/// How long a batch of requests may take beyond what was expected.
+const BATCH_MARGIN: Duration = Duration::from_secs(4);
+
+/// An architecture that stands, with traffic on every path.
+pub struct Stage {
+    /// Its machines.
+    pub lab: Arc<Laboratory>,
+    /// What sends it requests.
+    pub generator: Generator,
+    chapter: Chapter,
+    streams: IndexMap<String, StreamId>,
+    histories: Histories,
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl Stage {
+    /// Starts an architecture, at rest.
+    pub async fn raise(
+        source: &Source,
+        chapter: Chapter,
+        place: &SiteArgs,
+        seed: u64,
+        interrupt: &Interrupt,
+    ) -> Result<Self, LabError> {
+        let plan = Plan::of(&chapter, place.place()).map_err(LabError::Usage)?;
+        let site = Site::claim(place)?;
+        let logs = site.lab_directory.join("logs");
+        site::empty_directory(&logs)?;
+        let clock = Clock::start();
+        let generator = Generator::start(clock.origin).map_err(anyhow::Error::from)?;
+        let mut histories = Histories::default();
+        let streams = add_streams(&chapter, &plan, &generator, seed, &mut histories)?;
+        let lab = Laboratory::start(source, plan, site, &logs, None, clock, interrupt).await?;
+        let watch = lab.watch();
+        Ok(Self { lab, generator, chapter, streams, histories, _watch: watch })
+    }
+
+    /// Ends everything.
+    pub async fn down(self) {
+        self.lab.down().await;
+        self.generator.stop();
+    }
+
+    /// The paths, by name.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        self.streams.keys().filter(|name| paths::is_path(name))
+    }
+
+    /// Gives every path this rate, in requests a second.
+    pub fn flow(&self, rate: f64) {
+        for path in self.paths() {
+            self.generator.set_rate(self.streams[path], Rate::Steady(rate));
+        }
+    }
+
+    /// Opens the accounts, and lets every member log in. What fails shows on the paths.
+    pub async fn begin(&self) {
+        self.send(paths::ACCOUNTS_OPEN).await;
+        self.log_members_in().await;
+    }
+
+    /// Lets every member log in, also those whose session is lost.
+    pub async fn log_members_in(&self) {
+        self.send(paths::MEMBERS_LOG_IN).await;
+    }
+
+    /// How many members are strangers now. Those of whom nobody can say it are not counted.
+    pub async fn sessions_lost(&self) -> usize {
+        let from = self.now();
+        self.send(paths::MEMBERS_LOOK).await;
+        self.window(paths::MEMBERS_LOOK, from, Moment::MAX).count(Outcome::ClientError)
+    }
+
+    /// How many acknowledged writes are not in the database. It is asked after everything else.
+    pub async fn writes_lost(&mut self) -> usize {
+        let history = self.histories.log(paths::DEPOSITS).operations();
+        let keys = self.histories.keys(paths::DEPOSITS);
+        let databases = self.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());
+        let Some(database) = databases.map(|(kind, _)| kind).next() else { return 0 };
+        let nodes = self.lab.plan().vitals_of(&format!("{database}/dbnode"));
+        let found = last_values(&nodes, &keys, "account:").await;
+        self.histories.found(paths::DEPOSITS, found);
+        let lost = self.histories.lost(paths::DEPOSITS, &History::new(history)).unwrap_or_default();
+        lost.iter().map(|lost| lost.at_least).sum()
+    }
+
+    /// One traffic between two moments.
+    pub fn window(&self, traffic: &str, from: Moment, to: Moment) -> Window {
+        self.generator.recorder().window(self.streams[traffic], from, to)
+    }
+
+    /// The time of its clock.
+    pub fn now(&self) -> Moment {
+        self.generator.recorder().now()
+    }
+
+    /// Waits until every request that was due before `to` has an outcome.
+    pub async fn settle(&self, to: Moment) {
+        let patience = self.chapter.traffic.values().map(|traffic| traffic.timeout.0).max();
+        // What has none by then counts as unfinished.
+        let _ = self
+            .generator
+            .recorder()
+            .settled(to, patience.unwrap_or_default() + Duration::from_secs(1))
+            .await;
+    }
+
+    /// Waits until none of these paths has failed for a while. `Err` says what still does.
+    pub async fn until_steady(&self, paths: &[String], limit: Duration) -> Result<(), String> {
+        let begun = self.now();
+        loop {
+            sleep(LOOK_EVERY).await;
+            let now = self.now();
+            let from = now.saturating_sub(STEADY_FOR).max(begun);
+            let Some(unwell) = paths.iter().find_map(|path| unwell(path, &self.window(path, from, now)))
+            else {
+                if now.saturating_sub(begun) >= STEADY_FOR {
+                    return Ok(());
+                }
+                continue;
+            };
+            if now.saturating_sub(begun) > limit {
+                return Err(unwell);
+            }
+        }
+    }
+
+    /// Sends as many requests as the traffic has keys, and waits for their answers.
+    async fn send(&self, traffic: &str) {
+        let count = self.chapter.traffic[traffic].keys;
+        let from = self.now();
+        self.generator.send(self.streams[traffic], count, MEMBERS_RATE);
+        let limit = Duration::from_secs_f64(count as f64 / MEMBERS_RATE) + BATCH_MARGIN;
+        let answered = async {
+            while (self.window(traffic, from, Moment::MAX).requests() as u64) < count {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, answered).await;
+    }
+}
+
+/// What is wrong with a path, if something is.
+fn unwell(path: &str, window: &Window) -> Option<String> {
+    let worst = window.outcomes().into_iter().filter(|(outcome, _)| !outcome.is_success());
+    let worst = worst.max_by_key(|(_, count)| *count);
+    let meaning = paths::meaning(path);
+    match worst {
+        Some((outcome, _)) => Some(format!(
+            "{} of {} requests of the path '{meaning}' fail ({})",
+            window.failed(),
+            window.requests(),
+            outcome.name().replace('_', " ")
+        )),
+        // One may be under way; more are not answered.
+        None if window.requests() == 0 || window.unfinished > 3 => {
+            Some(format!("{} requests of the path '{meaning}' are not answered", window.unfinished))
+        }
+        None => None,
+    }
+}

@@ -1,0 +1,113 @@
+//! `labctl audit ARCHITECTURE`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Performed, say, say_json};
+use crate::audit::{self, Audit, Inspection, Scope, Told, library};
+use crate::cli::Common;
+use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
+use crate::interrupt::Interrupt;
+use crate::report::{Progress, audit_text, junit};
+
+/// What to audit, and how.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// An architecture's name (single, separated, several, ha-balancers, redis-cache, replicated,
+    /// no-single-point), or a path to a .toml file of machines.
+    architecture: String,
+
+    /// Look at everything, also at what is alike: at each of five web servers.
+    #[arg(long, conflicts_with = "quick")]
+    all: bool,
+
+    /// Of what is alike look at one (that is the default), and wait only 7 s for a recovery.
+    #[arg(long, env = "LABCTL_QUICK")]
+    quick: bool,
+
+    /// How many faults happen together at most: 2 looks at pairs, too.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    depth: u8,
+
+    /// Who recovers by itself within this time has not been down [default: 10s].
+    #[arg(long)]
+    within: Option<humantime::Duration>,
+
+    /// Requests a second on each path.
+    #[arg(long, default_value_t = 10.0, value_parser = rate)]
+    rate: f64,
+
+    /// The dice of keys: the same seed, the same requests.
+    #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
+    seed: u64,
+
+    /// How many single points of failure are allowed; with more, labctl exits with 1.
+    #[arg(long, value_name = "COUNT")]
+    allow: Option<usize>,
+
+    /// Write the matrix as JUnit XML: a case for each fault and path.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (1.0..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("a rate is 1 to 1000 requests a second".into()),
+    }
+}
+
+/// Audits an architecture.
+pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    let source = library::open(&args.architecture)?;
+    if let Some(path) = &args.junit {
+        junit::can_be_written(path)?;
+    }
+    let within = if args.quick { audit::QUICK_WITHIN } else { audit::WITHIN };
+    let inspection = Inspection {
+        source,
+        place: common.site.clone(),
+        scope: if args.all { Scope::Everything } else { Scope::OneOfEach },
+        depth: args.depth.into(),
+        within: args.within.map_or(within, Into::into),
+        rate: args.rate,
+        seed: args.seed,
+        part: (0, 1),
+    };
+    let progress = Progress::begin();
+    let found = audit::audit(&inspection, interrupt, &|told| tell(&progress, &inspection, told)).await;
+    progress.end();
+    let found = found?;
+    if let Some(path) = &args.junit {
+        junit::write_audit(&found, path)?;
+    }
+    if common.json {
+        say_json(&found)?;
+    } else {
+        audit_text::lines(&found).into_iter().for_each(say);
+    }
+    Ok(exit_code(&found, args.allow))
+}
+
+fn exit_code(found: &Audit, allowed: Option<usize>) -> u8 {
+    match allowed {
+        _ if found.distrust.is_some() => EXIT_INCONCLUSIVE,
+        Some(allowed) if found.single_points_of_any().len() > allowed => EXIT_FAILED,
+        _ => 0,
+    }
+}
+
+/// Shows how far an audit has come.
+pub(super) fn tell(progress: &Progress, inspection: &Inspection, told: Told<'_>) {
+    let name = &inspection.source.name;
+    match told {
+        Told::Begins { faults, each_seconds } => progress.expect(faults as f64 * each_seconds),
+        Told::Fault { title } => progress.doing(&format!("auditing {name}: {title}")),
+        Told::Done { row, each_seconds } => {
+            progress.done(each_seconds);
+            progress.line(&format!("  {name}: {} → {}", row.title(), row.worst()));
+        }
+        Told::Note(text) => progress.line(text),
+    }
+}

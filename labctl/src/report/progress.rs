@@ -1,0 +1,121 @@
+//! How far something long has come, and how long is left: a bar on a terminal, a line for each part
+//! elsewhere. Work is counted in the seconds that it is expected to take.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
+
+/// Something long.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    work: Mutex<Work>,
+    started: Instant,
+}
+
+/// Work in seconds that it is expected to take.
+#[derive(Debug, Default, Clone, Copy)]
+struct Work {
+    all: f64,
+    done: f64,
+}
+
+impl Work {
+    /// How long the rest takes when it goes on as it went. In the beginning, as expected.
+    fn left(self, elapsed: Duration) -> Duration {
+        let rest = (self.all - self.done).max(0.0);
+        // A little work says little of the pace, so the expectation counts for ten seconds of it.
+        let pace = (elapsed.as_secs_f64() + 10.0) / (self.done + 10.0);
+        Duration::try_from_secs_f64(rest * pace).unwrap_or_default()
+    }
+}
+
+impl Progress {
+    /// Nothing is expected yet.
+    pub fn begin() -> Self {
+        use std::io::IsTerminal;
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:28.cyan/dim} {percent:>3} %  {wide_msg}");
+            let style = style.expect("the template is valid").progress_chars("━━─");
+            let bar = ProgressBar::new(1000).with_style(style);
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self { bar, work: Mutex::default(), started: Instant::now() }
+    }
+
+    /// So much more work is expected, in seconds.
+    pub fn expect(&self, seconds: f64) {
+        self.work.lock().all += seconds;
+        self.draw(None);
+    }
+
+    /// What goes on now.
+    pub fn doing(&self, what: &str) {
+        self.draw(Some(what));
+    }
+
+    /// So much of the work is done.
+    pub fn done(&self, seconds: f64) {
+        self.work.lock().done += seconds;
+        self.draw(None);
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: &str) {
+        let print = || drop(writeln!(std::io::stderr(), "{text}"));
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn draw(&self, doing: Option<&str>) {
+        let Some(bar) = &self.bar else { return };
+        let work = *self.work.lock();
+        bar.set_position((1000.0 * work.done / work.all.max(1e-9)).clamp(0.0, 1000.0) as u64);
+        if let Some(doing) = doing {
+            let left = work.left(self.started.elapsed());
+            bar.set_message(format!("{} left · {doing}", minutes(left)));
+        }
+    }
+}
+
+/// A length of time as people say it.
+fn minutes(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds >= 60 { format!("{} min {:02} s", seconds / 60, seconds % 60) } else { format!("{seconds} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(all: f64, done: f64, elapsed: u64) -> u64 {
+        Work { all, done }.left(Duration::from_secs(elapsed)).as_secs()
+    }
+
+    #[test]
+    fn what_is_left_is_as_expected_at_first_and_then_as_it_went() {
+        assert_eq!(left(100.0, 0.0, 0), 100);
+        assert_eq!(left(100.0, 50.0, 50), 50);
+        assert!(left(1000.0, 500.0, 1000) > 900, "it went at half the pace");
+        assert!(left(1000.0, 500.0, 250) < 300, "it went at twice the pace");
+        assert_eq!(left(100.0, 120.0, 50), 0);
+    }
+
+    #[test]
+    fn times_are_told_in_minutes_and_seconds() {
+        assert_eq!(minutes(Duration::from_secs(42)), "42 s");
+        assert_eq!(minutes(Duration::from_secs(185)), "3 min 05 s");
+    }
+}

@@ -1,0 +1,142 @@
+//! The cheapest measured architecture that does what is asked: the article's own closing advice. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use super::rows::{LadderRow, LadderTable};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Needs {
+    /// Requests a second.
+    pub rps: f64,
+    /// 99 % of the answers within so many milliseconds.
+    pub p99_ms: f64,
+    /// So many failures at a time must not take it down, nor lose anything.
+    pub survive: u32,
+}
+
+/// What is advised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advice {
+    /// The architecture, if any will do.
+    pub chosen: Option<String>,
+    /// What is wrong with each of the others, by name, in the table's order.
+    pub rejected: Vec<(String, String)>,
+}
+
+/// Chooses. The error says why nothing can be said at all.
+pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
+    if needs.p99_ms < table.p99_ms {
+        return Err(format!(
+            "the capacities were measured for answers within {:.0} ms, and say nothing of {:.0} ms: measure again with `labctl table --p99 {:.0}ms`",
+            table.p99_ms, needs.p99_ms, needs.p99_ms
+        ));
+    }
+    if needs.survive > 1 {
+        return Err("only single failures were looked at: give --survive 0 or 1, and see `labctl audit --depth 2`".into());
+    }
+    let mut rejected = Vec::new();
+    let mut fit: Vec<&LadderRow> = Vec::new();
+    for row in &table.rows {
+        match objection(row, needs) {
+            Some(objection) => rejected.push((row.name.clone(), objection)),
+            None => fit.push(row),
+        }
+    }
+    // Of two that cost the same, the one with fewer parts comes first in the table.
+    let mut cheapest: Option<&LadderRow> = None;
+    for row in fit.iter().copied() {
+        if cheapest.is_none_or(|best| row.cost < best.cost) {
+            cheapest = Some(row);
+        }
+    }
+    if let Some(best) = cheapest {
+        let dearer = fit.iter().filter(|row| row.name != best.name);
+        let dearer = dearer.map(|row| (row.name.clone(), format!("would do, for ${:.0} a month", row.cost)));
+        rejected.extend(dearer);
+    }
+    Ok(Advice { chosen: cheapest.map(|row| row.name.clone()), rejected })
+}
+
+/// Why a row does not do, if it does not.
+fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
+    if let Some(reason) = &row.capacity.distrust {
+        return Some(format!("its capacity is not known: {reason}"));
+    }
+    // The highest rate that was met, not the middle of an interval.
+    let good = row.capacity.low.unwrap_or(0.0);
+    if good < needs.rps {
+        return Some(format!("bears {good:.0} requests a second"));
+    }
+    if needs.survive == 0 {
+        return None;
+    }
+    if !row.single_points.is_empty() {
+        return Some(format!("goes down with {}", row.single_points.join(", or ")));
+    }
+    if row.lost_writes + row.lost_sessions > 0 {
+        return Some(format!(
+            "lost {} acknowledged writes and {} sessions to some failure",
+            row.lost_writes, row.lost_sessions
+        ));
+    }
+    let left = row.left.rate;
+    (left < needs.rps).then(|| format!("bears {left:.0} requests a second without {}", row.left.without))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::article::tests::measured;
+    use super::super::rows::{Left, SCHEMA};
+    use super::*;
+
+    fn table() -> LadderTable {
+        let left = Left { rate: 1500.0, without: "web-1".into() };
+        let rows = vec![
+            measured(1, 1.0, &["app"], 200.0),
+            measured(3, 10.0, &["lb", "db"], 1400.0),
+            LadderRow { left: left.clone(), lost_writes: 3, ..measured(6, 50.0, &[], 2200.0) },
+            LadderRow { left, ..measured(7, 50.0, &[], 2460.0) },
+        ];
+        LadderTable {
+            schema: SCHEMA.into(),
+            began: jiff::Timestamp::UNIX_EPOCH,
+            seconds: 1.0,
+            quick: true,
+            seed: 1,
+            p99_ms: 200.0,
+            rows,
+        }
+    }
+
+    fn chosen(rps: f64, survive: u32) -> Option<String> {
+        advise(&table(), &Needs { rps, p99_ms: 250.0, survive }).unwrap().chosen
+    }
+
+    #[test]
+    fn the_simplest_that_bears_the_traffic_is_chosen() {
+        assert_eq!(chosen(30.0, 0).as_deref(), Some("row-1"));
+        assert_eq!(chosen(300.0, 0).as_deref(), Some("row-3"));
+        assert_eq!(chosen(9000.0, 0), None);
+    }
+
+    #[test]
+    fn who_has_to_survive_a_failure_pays_for_it() {
+        assert_eq!(chosen(30.0, 1).as_deref(), Some("row-7"));
+        assert_eq!(chosen(1900.0, 1), None, "it has to bear that after the failure, too");
+    }
+
+    #[test]
+    fn every_other_one_is_told_why_not() {
+        let advice = advise(&table(), &Needs { rps: 30.0, p99_ms: 200.0, survive: 1 }).unwrap();
+        let why = |name| &advice.rejected.iter().find(|(row, _)| row == name).unwrap().1;
+        assert_eq!(why("row-3"), "goes down with lb, or db");
+        assert_eq!(why("row-6"), "lost 3 acknowledged writes and 0 sessions to some failure");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_advised_on() {
+        let error = advise(&table(), &Needs { rps: 1.0, p99_ms: 50.0, survive: 0 }).unwrap_err();
+        assert!(error.contains("measure again with `labctl table --p99 50ms`"), "{error}");
+        assert!(advise(&table(), &Needs { rps: 1.0, p99_ms: 200.0, survive: 2 }).is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! The table as data: what is printed, kept, and read again for advice.
+#![deny(clippy::disallowed_methods)]
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+/// The version of the table's document.
+pub const SCHEMA: &str = "scaling-lab/table/1";
+
+/// The whole table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LadderTable {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// When it was begun.
+    pub began: jiff::Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Measured in a hurry.
+    pub quick: bool,
+    /// The seed of its dice.
+    pub seed: u64,
+    /// Capacity is the highest rate at which 99 % of the answers come within so many milliseconds and
+    /// at most one in a thousand fails.
+    pub p99_ms: f64,
+    /// The rows, from the simplest architecture on.
+    pub rows: Vec<LadderRow>,
+}
+
+/// One architecture.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LadderRow {
+    /// Its place in the article's table, from 1; 7 is not in it.
+    pub number: u32,
+    /// Its short name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// What it can bear.
+    pub capacity: Strength,
+    /// Its capacity, as a multiple of the first row's.
+    pub ratio: Option<f64>,
+    /// Dollars a month.
+    pub cost: f64,
+    /// The programs that take a path down, each alone.
+    pub single_points: Vec<String>,
+    /// The same for each path.
+    pub single_points_of: IndexMap<String, Vec<String>>,
+    /// What it can bear when the worst single program is dead.
+    pub left: Left,
+    /// The longest that anything was away that came back by itself, in seconds.
+    pub recovery_seconds: Option<f64>,
+    /// Acknowledged writes that were gone after some fault.
+    pub lost_writes: usize,
+    /// Sessions that were gone after some fault.
+    pub lost_sessions: usize,
+    /// What is to be said of the article's cell, by column.
+    pub cells: IndexMap<String, CellVerdict>,
+}
+
+/// What an architecture can bear.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Strength {
+    /// The highest rate that met the objective, in requests a second.
+    pub low: Option<f64>,
+    /// The lowest rate that did not.
+    pub high: Option<f64>,
+    /// One number for it.
+    pub rate: f64,
+    /// Why it should not be trusted, if so.
+    pub distrust: Option<String>,
+}
+
+/// What an architecture can bear when something is dead.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Left {
+    /// Requests a second.
+    pub rate: f64,
+    /// What was killed.
+    pub without: String,
+}
+
+/// The article's figure beside the lab's, and what that says of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellVerdict {
+    /// What the article says, as a figure. `None`: nothing.
+    pub article: Option<f64>,
+    /// What was measured, in the same unit. `None`: it could not be.
+    pub measured: Option<f64>,
+    /// What that says.
+    pub says: Says,
+    /// Why, where it is known.
+    pub because: Option<String>,
+}
+
+/// What a measurement says of a figure in the article.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// It is so.
+    Confirmed,
+    /// It is not so.
+    Refuted,
+    /// The host was the bottleneck, or there is nothing to compare.
+    NotJudged,
+}
+
+impl LadderTable {
+    /// A row by its architecture's name.
+    pub fn row(&self, name: &str) -> Option<&LadderRow> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+}
