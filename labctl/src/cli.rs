@@ -86,6 +86,10 @@ pub enum Command {
     Capacity(commands::capacity::CapacityArgs),
     /// What each fault does to an architecture: its single points of failure.
     Audit(commands::audit::AuditArgs),
+    /// The article's table, measured: capacity, single points of failure, cost.
+    Table(commands::table::TableArgs),
+    /// The cheapest measured architecture that does what is needed.
+    Advise(commands::advise::AdviseArgs),
     /// What a machine's programs have written.
     Logs(commands::logs::LogsArgs),
     /// Check chapter files without running them.

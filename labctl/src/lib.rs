@@ -19,7 +19,7 @@ pub mod lab;
 pub mod load;
 /// What people and programs read of a run.
 pub mod report;
-/// The article's table, measured.
-pub mod table;
 /// One run of a chapter, from its first step to its verdict.
 pub mod runner;
+/// The article's table, measured.
+pub mod table;

@@ -144,11 +144,11 @@ pub fn faults(plan: &Plan, scope: Scope) -> Vec<Fault> {
         found.push((alike, Component::Link { from: link.from.clone(), to: link.to.clone() }));
     }
     let mut seen = HashSet::new();
-    let first_of_its_kind = |(alike, component): &(String, Component)| {
+    let first_of_its_kind = |(alike, component): &&(String, Component)| {
         let by_itself = scope == Scope::Everything && !component.name().contains(':');
         seen.insert(if by_itself { component.name() } else { alike.clone() })
     };
-    let chosen: Vec<_> = found.iter().cloned().filter(first_of_its_kind).collect();
+    let chosen: Vec<_> = found.iter().filter(first_of_its_kind).cloned().collect();
     let each = chosen.into_iter().flat_map(|(alike, component)| {
         let like_it = found.iter().filter(|(other, _)| *other == alike).map(|(_, one)| one.name());
         let mut stands_for = match scope {
@@ -238,8 +238,14 @@ mod tests {
     fn one_of_each_stands_for_what_is_like_it() {
         let quick = names("several", Scope::OneOfEach);
         let wanted = [
-            "lb killed", "lb frozen", "web-1 killed", "web-1 frozen", "db killed", "db frozen",
-            "lb → web-1 cut", "web-1 → db cut",
+            "lb killed",
+            "lb frozen",
+            "web-1 killed",
+            "web-1 frozen",
+            "db killed",
+            "db frozen",
+            "lb → web-1 cut",
+            "web-1 → db cut",
         ];
         assert_eq!(quick, wanted);
         assert_eq!(names("several", Scope::Everything).len(), 2 * (1 + 5 + 1) + 5 + 5);

@@ -14,7 +14,7 @@ use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use crate::lab::roles::Roles;
 use crate::lab::site::SiteArgs;
-use crate::lab::{Happening, Plan, Program};
+use crate::lab::{Happening, Laboratory, Plan, Program};
 use crate::load::Moment;
 
 /// Who recovers by itself within this time has not been down.
@@ -152,10 +152,7 @@ impl Inspector<'_> {
         let harmless = rows.iter().filter(|row| !row.cells.values().any(|impact| impact.down));
         let harmless: Vec<_> = harmless.flat_map(|row| row.faults.clone()).collect();
         let pairs = faults::pairs(&harmless);
-        (self.tell)(Told::Begins {
-            faults: pairs.len(),
-            each_seconds: self.inspection.each_seconds(),
-        });
+        (self.tell)(Told::Begins { faults: pairs.len(), each_seconds: self.inspection.each_seconds() });
         for pair in pairs {
             rows.push(self.look_at_one(&pair).await?);
         }
@@ -184,7 +181,7 @@ impl Inspector<'_> {
         let names: Vec<String> = stage.paths().cloned().collect();
         let mut faults = Vec::new();
         for fault in wanted {
-            faults.push(resolved(stage, fault).await?);
+            faults.push(fault.resolved(&stage.lab).await?);
         }
 
         let (before, first_event) = (stage.now(), stage.lab.events.count());
@@ -207,6 +204,9 @@ impl Inspector<'_> {
             .collect();
         let detection_seconds = detection(stage, first_event, before);
 
+        // Where sessions can be read they are counted now: what a repair takes away, no fault has.
+        let down = names.iter().zip(&impacts).any(|(path, impact)| path == paths::SESSION && impact.down);
+        let sessions = if down { None } else { Some(stage.sessions_lost().await) };
         for fault in &faults {
             stage.lab.act(&fault.repair()).await?;
         }
@@ -214,7 +214,11 @@ impl Inspector<'_> {
         // Sessions that are lost fail until their owners log in again; that is counted, not waited for.
         let others: Vec<_> = names.iter().filter(|path| *path != paths::SESSION).cloned().collect();
         let mut steady = stage.until_steady(&others, STEADY_MAX).await;
-        let lost = [(paths::SESSION, stage.sessions_lost().await), (paths::WRITE, stage.writes_lost().await)];
+        let sessions = match sessions {
+            Some(lost) => lost,
+            None => stage.sessions_lost().await,
+        };
+        let lost = [(paths::SESSION, sessions), (paths::WRITE, stage.writes_lost().await)];
         for (path, impact) in names.iter().zip(&mut impacts) {
             let lost = lost.iter().find(|(name, _)| name == path).map_or(0, |(_, lost)| *lost);
             *impact = impact.clone().having_lost(lost);
@@ -239,10 +243,7 @@ impl Inspector<'_> {
         stage.begin().await;
         stage.flow(*rate);
         let names: Vec<_> = stage.paths().cloned().collect();
-        let steady = self
-            .interrupt
-            .unless(async { Ok(stage.until_steady(&names, STEADY_MAX).await) })
-            .await;
+        let steady = self.interrupt.unless(async { Ok(stage.until_steady(&names, STEADY_MAX).await) }).await;
         match steady {
             Ok(Ok(())) => Ok(stage),
             Ok(Err(unwell)) => {
@@ -267,15 +268,17 @@ impl Inspector<'_> {
     }
 }
 
-/// The fault of the machine that has the role now.
-async fn resolved(stage: &Stage, fault: &Fault) -> Result<Fault, LabError> {
-    let name = fault.component.name();
-    if !matches!(fault.component, Component::Program { .. }) || !name.contains(':') {
-        return Ok(fault.clone());
+impl Fault {
+    /// The same fault of the machine that has the role now.
+    pub(crate) async fn resolved(&self, lab: &Laboratory) -> Result<Self, LabError> {
+        let name = self.component.name();
+        if !matches!(self.component, Component::Program { .. }) || !name.contains(':') {
+            return Ok(self.clone());
+        }
+        let meant = Roles::default().resolve(&name, &lab.plan()).await;
+        let meant = meant.ok_or_else(|| LabError::Unsteady(format!("no machine is {name} now")))?;
+        Ok(Self { component: self.component.called(meant), ..self.clone() })
     }
-    let meant = Roles::default().resolve(&name, &stage.lab.plan()).await;
-    let meant = meant.ok_or_else(|| LabError::Unsteady(format!("no machine is {name} now")))?;
-    Ok(Fault { component: fault.component.called(meant), ..fault.clone() })
 }
 
 /// Watches until every path has been well for a while, or its time is up. Returns the end.
@@ -296,8 +299,7 @@ async fn watch(stage: &Stage, paths: &[String], from: Moment, within: Duration) 
 
 /// When something noticed, and acted.
 fn detection(stage: &Stage, first_event: usize, from: Moment) -> Option<f64> {
-    let noticed =
-        |what: &Happening| matches!(what, Happening::Ejected { .. } | Happening::TookOver { .. });
+    let noticed = |what: &Happening| matches!(what, Happening::Ejected { .. } | Happening::TookOver { .. });
     let events = stage.lab.events.since(first_event);
     let at = events.iter().filter(|event| noticed(&event.what)).map(|event| event.at).min()?;
     Some(at.saturating_sub(from).as_secs_f64())

@@ -118,9 +118,7 @@ impl Audit {
         let alone = self.single_points_of_any();
         let pairs = self.rows.iter().filter(|row| row.faults.len() > 1);
         let fatal = pairs.filter(|row| row.cells.values().any(|impact| impact.down));
-        fatal
-            .filter(|row| !row.faults.iter().any(|fault| alone.contains(&fault.component.name())))
-            .collect()
+        fatal.filter(|row| !row.faults.iter().any(|fault| alone.contains(&fault.component.name()))).collect()
     }
 
     /// Rows of one fault each.
@@ -213,7 +211,8 @@ pub(crate) mod tests {
     #[test]
     fn a_pair_is_fatal_when_neither_of_it_is_alone() {
         let (ok, outage) = (impact(Class::Ok, 0.0, 0), impact(Class::Outage, 9.0, 0));
-        let (one, two, db) = (program("web-1", &["web-1"]), program("web-2", &["web-2"]), program("db", &["db"]));
+        let (one, two, db) =
+            (program("web-1", &["web-1"]), program("web-2", &["web-2"]), program("db", &["db"]));
         let audit = audit(vec![
             row(vec![one.clone()], &[("read", ok.clone())]),
             row(vec![two.clone()], &[("read", ok)]),

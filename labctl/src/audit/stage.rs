@@ -81,19 +81,19 @@ impl Stage {
 
     /// Opens the accounts, and lets every member log in. What fails shows on the paths.
     pub async fn begin(&self) {
-        self.send(paths::ACCOUNTS_OPEN).await;
+        self.send(paths::ACCOUNTS_OPEN, MEMBERS_RATE).await;
         self.log_members_in().await;
     }
 
     /// Lets every member log in, also those whose session is lost.
     pub async fn log_members_in(&self) {
-        self.send(paths::MEMBERS_LOG_IN).await;
+        self.send(paths::MEMBERS_LOG_IN, MEMBERS_RATE).await;
     }
 
     /// How many members are strangers now. Those of whom nobody can say it are not counted.
     pub async fn sessions_lost(&self) -> usize {
         let from = self.now();
-        self.send(paths::MEMBERS_LOOK).await;
+        self.send(paths::MEMBERS_LOOK, MEMBERS_RATE).await;
         self.window(paths::MEMBERS_LOOK, from, Moment::MAX).count(Outcome::ClientError)
     }
 
@@ -151,12 +151,12 @@ impl Stage {
         }
     }
 
-    /// Sends as many requests as the traffic has keys, and waits for their answers.
-    async fn send(&self, traffic: &str) {
+    /// Sends as many requests as the traffic has keys, so many a second, and waits for their answers.
+    pub async fn send(&self, traffic: &str, rate: f64) {
         let count = self.chapter.traffic[traffic].keys;
         let from = self.now();
-        self.generator.send(self.streams[traffic], count, MEMBERS_RATE);
-        let limit = Duration::from_secs_f64(count as f64 / MEMBERS_RATE) + BATCH_MARGIN;
+        self.generator.send(self.streams[traffic], count, rate);
+        let limit = Duration::from_secs_f64(count as f64 / rate) + BATCH_MARGIN;
         let answered = async {
             while (self.window(traffic, from, Moment::MAX).requests() as u64) < count {
                 sleep(LOOK_EVERY).await;

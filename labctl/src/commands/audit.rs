@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Performed, say, say_json};
-use crate::audit::{self, Audit, Inspection, Scope, Told, library};
+use crate::audit::{self, Audit, Inspection, Scope, library};
 use crate::cli::Common;
 use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 use crate::interrupt::Interrupt;
-use crate::report::{Progress, audit_text, junit};
+use crate::report::{Progress, audit_progress, audit_text, junit};
 
 /// What to audit, and how.
 #[derive(Debug, Args)]
@@ -76,7 +76,9 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
         part: (0, 1),
     };
     let progress = Progress::begin();
-    let found = audit::audit(&inspection, interrupt, &|told| tell(&progress, &inspection, told)).await;
+    let found =
+        audit::audit(&inspection, interrupt, &|told| audit_progress::tell(&progress, &inspection, told))
+            .await;
     progress.end();
     let found = found?;
     if let Some(path) = &args.junit {
@@ -95,19 +97,5 @@ fn exit_code(found: &Audit, allowed: Option<usize>) -> u8 {
         _ if found.distrust.is_some() => EXIT_INCONCLUSIVE,
         Some(allowed) if found.single_points_of_any().len() > allowed => EXIT_FAILED,
         _ => 0,
-    }
-}
-
-/// Shows how far an audit has come.
-pub(super) fn tell(progress: &Progress, inspection: &Inspection, told: Told<'_>) {
-    let name = &inspection.source.name;
-    match told {
-        Told::Begins { faults, each_seconds } => progress.expect(faults as f64 * each_seconds),
-        Told::Fault { title } => progress.doing(&format!("auditing {name}: {title}")),
-        Told::Done { row, each_seconds } => {
-            progress.done(each_seconds);
-            progress.line(&format!("  {name}: {} → {}", row.title(), row.worst()));
-        }
-        Told::Note(text) => progress.line(text),
     }
 }

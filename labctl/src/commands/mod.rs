@@ -1,6 +1,7 @@
 //! The commands, one per file: each takes its flags, and returns an exit code.
 
 pub mod act;
+pub mod advise;
 pub mod audit;
 pub mod capacity;
 pub mod clean;
@@ -15,6 +16,7 @@ pub mod run;
 pub mod show;
 pub mod status;
 pub mod step;
+pub mod table;
 pub mod up;
 pub mod validate;
 
@@ -61,6 +63,8 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Step(args) => step::step(&args, common, interrupt).await,
         Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,
         Command::Logs(args) => logs::logs(&args, common, interrupt).await,
+        Command::Table(args) => table::table(&args, common, interrupt).await,
+        Command::Advise(args) => advise::advise(&args, common),
         Command::Audit(args) => audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => validate::validate(&args, common),
         Command::Doctor => doctor::doctor(common),

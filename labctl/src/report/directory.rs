@@ -66,6 +66,18 @@ impl RunDirectory {
             Ok(())
         })?;
         self.write("requests.csv", |out| Ok(recorder.write_csv(out)?))?;
+        self.name_it()
+    }
+
+    /// Writes these files, and gives the directory its name.
+    pub fn finish_with(mut self, files: &[(String, String)]) -> anyhow::Result<()> {
+        for (name, content) in files {
+            self.write(name, |out| Ok(out.write_all(content.as_bytes())?))?;
+        }
+        self.name_it()
+    }
+
+    fn name_it(&mut self) -> anyhow::Result<()> {
         fs::rename(&self.partial, &self.finished)
             .with_context(|| format!("name {}", self.finished.display()))?;
         self.done = true;

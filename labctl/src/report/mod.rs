@@ -1,10 +1,12 @@
 //! What people and programs read of a run.
 
+pub mod audit_progress;
 pub mod audit_text;
 pub mod directory;
 pub mod junit;
 pub mod progress;
 pub mod summary;
+pub mod table_text;
 pub mod terminal;
 
 pub use directory::RunDirectory;

@@ -155,12 +155,7 @@ pub async fn probe(
 
 /// Waits for a probe's end, or for the moment from which it is hopeless: more is under way than
 /// could be answered within the objective. Stopping then spares the target a long queue.
-async fn last(
-    generator: &Generator,
-    mix: &[(StreamId, f64)],
-    rate: f64,
-    objective: &Objective,
-) -> Moment {
+async fn last(generator: &Generator, mix: &[(StreamId, f64)], rate: f64, objective: &Objective) -> Moment {
     let hopeless = 10.0 + 2.0 * rate * objective.p99.as_secs_f64();
     let end = Instant::now() + objective.probe;
     while Instant::now() < end {

@@ -32,7 +32,10 @@ pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
         ));
     }
     if needs.survive > 1 {
-        return Err("only single failures were looked at: give --survive 0 or 1, and see `labctl audit --depth 2`".into());
+        return Err(
+            "only single failures were looked at: give --survive 0 or 1, and see `labctl audit --depth 2`"
+                .into(),
+        );
     }
     let mut rejected = Vec::new();
     let mut fit: Vec<&LadderRow> = Vec::new();

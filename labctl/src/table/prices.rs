@@ -76,14 +76,20 @@ mod tests {
         assert_eq!(cost("single"), 200.0, "two programs on one machine");
         assert_eq!(cost("separated"), 400.0);
         assert_eq!(cost("several"), 1400.0);
-        assert_eq!(cost("no-single-point"), 2.0 * 200.0 + 5.0 * 200.0 + 3.0 * 200.0 + 2.0 * 200.0 + 3.0 * 20.0);
+        assert_eq!(
+            cost("no-single-point"),
+            2.0 * 200.0 + 5.0 * 200.0 + 3.0 * 200.0 + 2.0 * 200.0 + 3.0 * 20.0
+        );
     }
 
     #[test]
     fn a_missing_price_is_named_with_what_it_is_for() {
         let sheet = Prices::parse("[month]\nlb = 100\nwebserver = 200", Path::new("mine.toml")).unwrap();
         let error = sheet.of_plan(&plan("separated")).unwrap_err();
-        assert!(error.starts_with("'dbnode' (on db) has no price; there are prices for lb, webserver"), "{error}");
+        assert!(
+            error.starts_with("'dbnode' (on db) has no price; there are prices for lb, webserver"),
+            "{error}"
+        );
     }
 
     #[test]

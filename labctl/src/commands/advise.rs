@@ -1,0 +1,96 @@
+//! `labctl advise --rps 800 --p99 100ms --survive 1`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Performed, say, say_document};
+use crate::cli::Common;
+use crate::error::{EXIT_FAILED, LabError};
+use crate::table::advice::{Needs, advise as choose};
+use crate::table::rows::{LadderTable, SCHEMA};
+
+/// What is needed.
+#[derive(Debug, Args)]
+pub struct AdviseArgs {
+    /// Requests a second that have to be served.
+    #[arg(long)]
+    rps: f64,
+
+    /// 99 % of the answers have to come within this time.
+    #[arg(long, default_value = "100ms")]
+    p99: humantime::Duration,
+
+    /// How many failures at a time have to be survived, with nothing lost: 0 or 1.
+    #[arg(long, default_value_t = 0)]
+    survive: u32,
+
+    /// The measured table [default: the newest of `labctl table`].
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+}
+
+/// Names the cheapest measured architecture that does it.
+pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
+    let file = args.table.clone().unwrap_or_else(|| common.site.runs_dir.join("table/latest/table.json"));
+    let table = read(&file)?;
+    let needs = Needs {
+        rps: args.rps,
+        p99_ms: std::time::Duration::from(args.p99).as_secs_f64() * 1e3,
+        survive: args.survive,
+    };
+    let advice = choose(&table, &needs).map_err(LabError::Usage)?;
+    let chosen = advice.chosen.as_deref().and_then(|name| table.row(name));
+    if common.json {
+        let rejected: serde_json::Map<_, _> =
+            advice.rejected.iter().map(|(name, why)| (name.clone(), why.clone().into())).collect();
+        say_document("advice", serde_json::json!({ "architecture": advice.chosen, "others": rejected }))?;
+    } else {
+        match chosen {
+            Some(row) => say(format!(
+                "{}: {} It bears {:.0} requests a second, {:.0} without {}, and costs ${:.0} a month.",
+                row.name,
+                row.title,
+                row.capacity.low.unwrap_or_default(),
+                row.left.rate,
+                row.left.without,
+                row.cost
+            )),
+            None => say("None of the measured architectures does that."),
+        }
+        say("\nThe others:");
+        for (name, why) in &advice.rejected {
+            say(format!("  {name:<16} {why}"));
+        }
+        say(format!("\nFrom {} ({}).", file.display(), table.began));
+    }
+    Ok(if chosen.is_some() { 0 } else { EXIT_FAILED })
+}
+
+fn read(file: &std::path::Path) -> Result<LadderTable, LabError> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        LabError::NotReady(format!(
+            "there is no measured table ({}: {error}): make one with `labctl table`, or with `labctl table --quick`",
+            file.display()
+        ))
+    })?;
+    let version: Option<String> = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|document| document["schema"].as_str().map(str::to_owned));
+    match version {
+        Some(version) if version == SCHEMA => serde_json::from_str(&text).map_err(|error| {
+            LabError::Usage(format!(
+                "{} is not complete ({error}): measure again with `labctl table`",
+                file.display()
+            ))
+        }),
+        Some(version) => Err(LabError::Usage(format!(
+            "{} is of version '{version}', and this labctl reads '{SCHEMA}': measure again with `labctl table`",
+            file.display()
+        ))),
+        None => Err(LabError::Usage(format!(
+            "{} is no measured table, or only half of one: measure again with `labctl table`",
+            file.display()
+        ))),
+    }
+}

@@ -1,0 +1,90 @@
+//! `labctl table`
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Performed, say, say_json, say_note};
+use crate::audit::{self, library};
+use crate::cli::Common;
+use crate::error::{EXIT_INCONCLUSIVE, LabError};
+use crate::interrupt::Interrupt;
+use crate::report::{Progress, RunDirectory, table_text};
+use crate::runner::capacity::Objective;
+use crate::table::{self, Climb, Prices};
+
+/// What to measure, and how.
+#[derive(Debug, Args)]
+pub struct TableArgs {
+    /// Shorter probes, and in audits one of what is alike: under six minutes on two cores.
+    #[arg(long, env = "LABCTL_QUICK")]
+    quick: bool,
+
+    /// Only these architectures, separated by commas: names, or paths to .toml files.
+    #[arg(long, value_delimiter = ',', value_name = "ARCHITECTURE")]
+    only: Vec<String>,
+
+    /// What machines cost: a file like the lab's own labctl/prices.toml.
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+
+    /// What a capacity has to meet: 99 % of the answers within this time.
+    #[arg(long, default_value = "100ms")]
+    p99: humantime::Duration,
+
+    /// The dice of keys: the same seed, the same requests.
+    #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
+    seed: u64,
+}
+
+/// Measures the article's table.
+pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    let names: Vec<String> = match args.only.is_empty() {
+        true => library::names().map(str::to_owned).collect(),
+        false => args.only.clone(),
+    };
+    let sources = names.iter().map(|name| library::open(name)).collect::<Result<Vec<_>, _>>()?;
+    let probe = if args.quick { Duration::from_millis(2000) } else { Duration::from_secs(4) };
+    let climb = Climb {
+        sources,
+        place: common.site.clone(),
+        prices: prices(args.prices.as_deref())?,
+        objective: Objective::new(args.p99.into(), probe),
+        within: if args.quick { audit::QUICK_WITHIN } else { audit::WITHIN },
+        quick: args.quick,
+        seed: args.seed,
+    };
+    let directory = RunDirectory::begin(&common.site.runs_dir, "table", jiff::Timestamp::now())?;
+    let progress = Progress::begin();
+    let climbed = table::climb(&climb, &progress, interrupt).await;
+    progress.end();
+    let (table, audits) = climbed?;
+    let path = directory.path().to_owned();
+    let mut files = vec![("table.json".to_owned(), to_json(&table)?)];
+    for audit in &audits {
+        files.push((format!("audit-{}.json", audit.architecture), to_json(audit)?));
+    }
+    directory.finish_with(&files)?;
+    if common.json {
+        say_json(&table)?;
+    } else {
+        table_text::lines(&table).into_iter().for_each(say);
+    }
+    say_note(common, format!("{:.0} s. Details: {}", table.seconds, path.display()));
+    let distrusted = table.rows.iter().any(|row| row.capacity.distrust.is_some());
+    Ok(if distrusted { EXIT_INCONCLUSIVE } else { 0 })
+}
+
+fn to_json(document: &impl serde::Serialize) -> anyhow::Result<String> {
+    serde_json::to_string_pretty(document).context("write a document")
+}
+
+/// The price sheet: one of the student's own, or the lab's.
+pub(super) fn prices(file: Option<&Path>) -> Result<Prices, LabError> {
+    let Some(file) = file else { return Ok(Prices::built_in()) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| LabError::Usage(format!("cannot read {}: {error}", file.display())))?;
+    Prices::parse(&text, file).map_err(LabError::Usage)
+}

@@ -1,0 +1,193 @@
+//! What an architecture can bear, as it stands and with something dead: the driver.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::rows::{Left, Strength};
+use crate::audit::paths;
+use crate::audit::{Component, Fault, FaultKind, Scope, Stage, faults};
+use crate::chapter::traffic::Traffic;
+use crate::chapter::{Chapter, Source};
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use crate::lab::site::SiteArgs;
+use crate::load::Outcome;
+use crate::runner::capacity::{Objective, find_capacity, probe};
+use crate::runner::stream_of;
+
+const LOAD: &str = include_str!("../../architectures/load.toml");
+
+/// What is asked for, and how large a share of all requests each is.
+const MIX: [(&str, f64); 2] = [("pages", 0.95), ("accounts", 0.05)];
+/// What is done before: at so many requests a second.
+const BEFORE: [&str; 2] = ["accounts-open", "pages-read"];
+const BEFORE_RATE: f64 = 200.0;
+/// After a kill it is waited so long for those who are to notice: three checks, and a takeover.
+const NOTICE: Duration = Duration::from_millis(5000);
+/// How long a machine that was started again may take until it serves.
+const BACK_MAX: Duration = Duration::from_secs(15);
+
+/// An architecture with the traffic that its capacity is measured by.
+pub(super) fn loaded(architecture: &Chapter) -> Result<Chapter, String> {
+    let entry = paths::entry(architecture)?;
+    let products = architecture.machine.values().filter_map(|machine| machine.dbnode.as_ref());
+    let products = products.map(|database| database.products).max().filter(|count| *count > 0);
+    let products = products.ok_or("the database of this architecture begins without products")?;
+    let text = LOAD.replace("{entry}", &entry).replace("{products}", &products.to_string());
+    #[derive(serde::Deserialize)]
+    struct Load {
+        traffic: indexmap::IndexMap<String, Traffic>,
+    }
+    let load: Load = toml::from_str(&text).map_err(|error| error.message().to_owned())?;
+    Ok(Chapter { traffic: load.traffic, ..architecture.clone() })
+}
+
+/// Measures one architecture: the driver's state.
+pub(super) struct Strongman<'a> {
+    pub(super) source: &'a Source,
+    pub(super) place: &'a SiteArgs,
+    pub(super) objective: &'a Objective,
+    pub(super) seed: u64,
+    pub(super) interrupt: &'a Interrupt,
+    /// Told what goes on.
+    pub(super) doing: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Strongman<'_> {
+    /// Its capacity, searched from this rate on, and what is left of that when the worst single
+    /// program is dead.
+    pub(super) async fn measure(&self, from: f64) -> Result<(Strength, Left), LabError> {
+        let chapter = loaded(&self.source.chapter).map_err(LabError::Usage)?;
+        (self.doing)("starting it");
+        let stage = Stage::raise(self.source, chapter.clone(), self.place, self.seed, self.interrupt).await?;
+        let measured = self.interrupt.unless(self.measure_on(&stage, &chapter, from)).await;
+        stage.down().await;
+        measured
+    }
+
+    async fn measure_on(
+        &self,
+        stage: &Stage,
+        chapter: &Chapter,
+        from: f64,
+    ) -> Result<(Strength, Left), LabError> {
+        self.warm(stage).await?;
+        let strength = self.search(stage, chapter, from, self.objective).await?;
+        if strength.rate <= 0.0 {
+            return Ok((strength, Left { rate: 0.0, without: "anything".into() }));
+        }
+        let mut left: Option<Left> = None;
+        for fault in killable(stage) {
+            let without = fault.component.name();
+            (self.doing)(&format!("what is left without {without}"));
+            let rate = self.without(stage, chapter, &fault, strength.rate).await?;
+            if left.as_ref().is_none_or(|left| rate < left.rate) {
+                left = Some(Left { rate, without });
+            }
+            // Nothing can be worse than nothing.
+            if rate == 0.0 {
+                break;
+            }
+        }
+        Ok((strength, left.unwrap_or_default()))
+    }
+
+    /// What it can bear with one program dead. It is alive again afterwards.
+    async fn without(
+        &self,
+        stage: &Stage,
+        chapter: &Chapter,
+        fault: &Fault,
+        whole: f64,
+    ) -> Result<f64, LabError> {
+        let fault = fault.resolved(&stage.lab).await?;
+        stage.lab.act(&fault.act()).await?;
+        sleep(NOTICE).await;
+        let rate = if self.still_serves(stage, chapter, whole / 10.0).await? {
+            let rough = Objective { precision: 0.1, ..self.objective.clone() };
+            self.search(stage, chapter, whole / 2.0, &rough).await?.rate
+        } else {
+            0.0
+        };
+        stage.lab.act(&fault.repair()).await?;
+        if rate > 0.0 {
+            self.warm(stage).await?;
+        }
+        Ok(rate)
+    }
+
+    async fn search(
+        &self,
+        stage: &Stage,
+        chapter: &Chapter,
+        from: f64,
+        objective: &Objective,
+    ) -> Result<Strength, LabError> {
+        let mix = self.mix(stage, chapter)?;
+        let tell = |rate: f64, tried: &_| (self.doing)(&format!("{rate:.0} requests a second are {tried}"));
+        let (estimate, distrust) = find_capacity(&stage.generator, mix, from, objective, tell).await?;
+        Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
+    }
+
+    /// Whether it serves anything at all, at a rate that costs it nothing.
+    async fn still_serves(&self, stage: &Stage, chapter: &Chapter, rate: f64) -> Result<bool, LabError> {
+        let mut ids = Vec::new();
+        for (stream, share) in self.mix(stage, chapter)? {
+            let patience = stream.timeout;
+            let id = stage.generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
+            ids.push((id, share, patience));
+        }
+        let patience = ids.iter().map(|(_, _, patience)| *patience).max().unwrap_or_default();
+        let ids: Vec<_> = ids.into_iter().map(|(id, share, _)| (id, share)).collect();
+        let objective = Objective { p99: self.objective.p99 * 5, ..self.objective.clone() };
+        Ok(probe(&stage.generator, &ids, rate.max(20.0), &objective, patience).await.met)
+    }
+
+    fn mix(&self, stage: &Stage, chapter: &Chapter) -> Result<Vec<(crate::load::Stream, f64)>, LabError> {
+        let plan = stage.lab.plan();
+        let stream = |(name, share): &(&str, f64)| {
+            Ok((stream_of(name, &chapter.traffic[*name], &plan, self.seed)?, *share))
+        };
+        MIX.iter().map(stream).collect()
+    }
+
+    /// Opens the accounts and reads every page once, until nothing of that fails.
+    async fn warm(&self, stage: &Stage) -> Result<(), LabError> {
+        (self.doing)("filling its cache");
+        let deadline = stage.now() + BACK_MAX;
+        for traffic in BEFORE {
+            loop {
+                let from = stage.now();
+                stage.send(traffic, BEFORE_RATE).await;
+                let window = stage.window(traffic, from, crate::load::Moment::MAX);
+                if window.failed() == 0 && window.requests() > 0 {
+                    break;
+                }
+                if stage.now() > deadline {
+                    let outcome = window.outcomes().into_keys().find(|outcome| !outcome.is_success());
+                    return Err(LabError::Unsteady(format!(
+                        "the architecture '{}' does not become steady, so its capacity cannot be measured: {} of {} requests fail ({})",
+                        self.source.name,
+                        window.failed(),
+                        window.requests(),
+                        outcome.map_or("no answer", Outcome::name)
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One of each kind of program, to be killed: databases first, for they are the likeliest to leave
+/// nothing.
+fn killable(stage: &Stage) -> Vec<Fault> {
+    let mut faults = faults::faults(&stage.lab.plan(), Scope::OneOfEach);
+    faults.retain(|fault| {
+        let watcher = matches!(&fault.component, Component::Program { program: "sentinel", .. });
+        fault.kind == FaultKind::Kill && matches!(fault.component, Component::Program { .. }) && !watcher
+    });
+    faults.sort_by_key(|fault| fault.component.what() != "dbnode");
+    faults
+}
