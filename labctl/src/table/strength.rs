@@ -20,9 +20,9 @@ const LOAD: &str = include_str!("../../architectures/load.toml");
 
 /// What is asked for, and how large a share of all requests each is.
 const MIX: [(&str, f64); 2] = [("pages", 0.95), ("accounts", 0.05)];
-/// What is done before: at so many requests a second.
-const BEFORE: [&str; 2] = ["accounts-open", "pages-read"];
-const BEFORE_RATE: f64 = 200.0;
+/// What is done before, at so many requests a second: accounts are opened, and caches filled.
+const ACCOUNTS_OPEN: (&str, f64) = ("accounts-open", 20.0);
+const PAGES_READ: (&str, f64) = ("pages-read", 200.0);
 /// After a kill it is waited so long for those who are to notice: three checks, and a takeover.
 const NOTICE: Duration = Duration::from_millis(5000);
 /// How long a machine that was started again may take until it serves.
@@ -156,10 +156,14 @@ impl Strongman<'_> {
     async fn warm(&self, stage: &Stage) -> Result<(), LabError> {
         (self.doing)("filling its cache");
         let deadline = stage.now() + BACK_MAX;
-        for traffic in BEFORE {
+        let has_cache = self.source.chapter.machine.values().any(|machine| {
+            machine.webserver.as_ref().and_then(|web| web.cache.as_ref()).is_some_and(|kind| kind != "none")
+        });
+        let before = [Some(ACCOUNTS_OPEN), has_cache.then_some(PAGES_READ)];
+        for (traffic, rate) in before.into_iter().flatten() {
             loop {
                 let from = stage.now();
-                stage.send(traffic, BEFORE_RATE).await;
+                stage.send(traffic, rate).await;
                 let window = stage.window(traffic, from, crate::load::Moment::MAX);
                 if window.failed() == 0 && window.requests() > 0 {
                     break;
