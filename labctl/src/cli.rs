@@ -88,6 +88,8 @@ pub enum Command {
     Audit(commands::audit::AuditArgs),
     /// The article's table, measured: capacity, single points of failure, cost.
     Table(commands::table::TableArgs),
+    /// The article, sentence by sentence: what is confirmed, what refuted, and what depends.
+    Claims(commands::claims::ClaimsArgs),
     /// The cheapest measured architecture that does what is needed.
     Advise(commands::advise::AdviseArgs),
     /// What a machine's programs have written.

@@ -5,6 +5,8 @@
 pub mod audit;
 /// A chapter as written: machines, traffic, steps, claims.
 pub mod chapter;
+/// The article, sentence by sentence.
+pub mod claims;
 /// The command line.
 pub mod cli;
 /// The commands, one per file.

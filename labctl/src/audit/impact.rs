@@ -12,7 +12,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::{Outcome, Window};
 
@@ -24,7 +24,7 @@ const SLOWER: f64 = 3.0;
 const SLOWER_BY: Duration = Duration::from_millis(100);
 
 /// What a fault did to a path, in one word. The later, the worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Nobody noticed.
@@ -40,7 +40,7 @@ pub enum Class {
 }
 
 /// What a fault did to a path.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Impact {
     /// In one word.
     pub class: Class,

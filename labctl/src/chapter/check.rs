@@ -60,6 +60,13 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         }
         check_step(chapter, step, &chapter.step[..=index])?;
     }
+    let ids = chapter.step.iter().flat_map(|step| &step.expect).filter_map(|expect| expect.id.as_ref());
+    let mut seen = std::collections::HashSet::new();
+    for id in ids {
+        if !seen.insert(id) {
+            return Err(problem(format!("there are two claims with the id '{id}'")));
+        }
+    }
     for table in &chapter.table {
         for cell in table.cells() {
             check_expression(chapter, &cell, &chapter.step)

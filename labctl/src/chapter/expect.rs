@@ -12,6 +12,8 @@ use toml::Spanned;
 pub struct Expect {
     /// The claim, as a sentence.
     pub claim: String,
+    /// What others call it by, for as long as it means the same: `labctl claims` does.
+    pub id: Option<String>,
     /// The article's words, where it tests them.
     pub article: Option<String>,
     /// What is measured: an expression over the steps' measurements.

@@ -7,8 +7,8 @@ use clap::Args;
 use super::{Performed, say, say_document};
 use crate::cli::Common;
 use crate::error::{EXIT_FAILED, LabError};
+use crate::report::stored;
 use crate::table::advice::{Needs, advise as choose};
-use crate::table::rows::{LadderTable, SCHEMA};
 
 /// What is needed.
 #[derive(Debug, Args)]
@@ -33,7 +33,13 @@ pub struct AdviseArgs {
 /// Names the cheapest measured architecture that does it.
 pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
     let file = args.table.clone().unwrap_or_else(|| common.site.runs_dir.join("table/latest/table.json"));
-    let table = read(&file)?;
+    if !file.exists() {
+        return Err(LabError::NotReady(format!(
+            "there is no measured table ({}): make one with `labctl table`, or with `labctl table --quick`",
+            file.display()
+        )));
+    }
+    let table = stored::table(&file)?;
     let needs = Needs {
         rps: args.rps,
         p99_ms: std::time::Duration::from(args.p99).as_secs_f64() * 1e3,
@@ -65,32 +71,4 @@ pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
         say(format!("\nFrom {} ({}).", file.display(), table.began));
     }
     Ok(if chosen.is_some() { 0 } else { EXIT_FAILED })
-}
-
-fn read(file: &std::path::Path) -> Result<LadderTable, LabError> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        LabError::NotReady(format!(
-            "there is no measured table ({}: {error}): make one with `labctl table`, or with `labctl table --quick`",
-            file.display()
-        ))
-    })?;
-    let version: Option<String> = serde_json::from_str::<serde_json::Value>(&text)
-        .ok()
-        .and_then(|document| document["schema"].as_str().map(str::to_owned));
-    match version {
-        Some(version) if version == SCHEMA => serde_json::from_str(&text).map_err(|error| {
-            LabError::Usage(format!(
-                "{} is not complete ({error}): measure again with `labctl table`",
-                file.display()
-            ))
-        }),
-        Some(version) => Err(LabError::Usage(format!(
-            "{} is of version '{version}', and this labctl reads '{SCHEMA}': measure again with `labctl table`",
-            file.display()
-        ))),
-        None => Err(LabError::Usage(format!(
-            "{} is no measured table, or only half of one: measure again with `labctl table`",
-            file.display()
-        ))),
-    }
 }

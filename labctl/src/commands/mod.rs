@@ -4,6 +4,7 @@ pub mod act;
 pub mod advise;
 pub mod audit;
 pub mod capacity;
+pub mod claims;
 pub mod clean;
 pub mod completions;
 pub mod doctor;
@@ -63,6 +64,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Step(args) => step::step(&args, common, interrupt).await,
         Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,
         Command::Logs(args) => logs::logs(&args, common, interrupt).await,
+        Command::Claims(args) => claims::claims(&args, common),
         Command::Table(args) => table::table(&args, common, interrupt).await,
         Command::Advise(args) => advise::advise(&args, common),
         Command::Audit(args) => audit::audit(&args, common, interrupt).await,

@@ -16,7 +16,7 @@ use crate::lab::control::Control;
 use crate::lab::events::Clock;
 use crate::lab::{Laboratory, Plan, Site, redis};
 use crate::load::Generator;
-use crate::report::summary::worst;
+use crate::report::summary::{RUN_SCHEMA, worst};
 use crate::report::{RunDirectory, RunSummary, Summary, Terminal, junit};
 use crate::runner::{self, Findings, Pace, Verdict};
 
@@ -166,6 +166,7 @@ fn summarize(
     directory: &RunDirectory,
 ) -> RunSummary {
     RunSummary {
+        schema: RUN_SCHEMA,
         chapter: source.name.clone(),
         title: source.chapter.title.clone(),
         verdict: worst(findings.claims.iter().map(|claim| claim.verdict)),

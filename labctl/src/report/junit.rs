@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::summary::Summary;
 use crate::audit::{Audit, Class};
+use crate::claims::{Judged, Standing};
 use crate::runner::{ClaimResult, Verdict};
 
 /// Writes a summary: a suite per chapter, a case per claim.
@@ -45,6 +46,30 @@ pub fn write_audit(audit: &Audit, path: &Path) -> anyhow::Result<()> {
             case.set_system_out(super::audit_text::in_short(impact));
             suite.add_test_case(case);
         }
+        report.add_test_suite(suite);
+    }
+    write_report(&report, path)
+}
+
+/// Writes how the article's sentences stand: a suite per heading, a case per sentence.
+pub fn write_claims(judged: &[Judged], path: &Path) -> anyhow::Result<()> {
+    let mut report = Report::new("claims");
+    for of_chapter in judged.chunk_by(|one, other| one.chapter == other.chapter) {
+        let mut suite = TestSuite::new(&of_chapter[0].chapter);
+        suite.add_test_cases(of_chapter.iter().map(|one| {
+            let status = match one.standing {
+                Standing::AsExpected => TestCaseStatus::success(),
+                Standing::NotMeasured | Standing::Inconclusive => TestCaseStatus::skipped(),
+                Standing::Flipped => {
+                    let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    failed.set_message(format!("expected to {}, and it is not so any more", one.expected.name()));
+                    failed
+                }
+            };
+            let mut case = TestCase::new(format!("{}: {}", one.id, one.article), status);
+            case.set_system_out(&one.because);
+            case
+        }));
         report.add_test_suite(suite);
     }
     write_report(&report, path)

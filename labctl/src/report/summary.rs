@@ -10,6 +10,9 @@ use crate::runner::{Findings, Pace, Verdict};
 /// The version of what is printed. It changes when a key's meaning does.
 pub const SCHEMA: &str = "scaling-lab/runs/1";
 
+/// The version of one run's summary.
+pub const RUN_SCHEMA: &str = "scaling-lab/run/1";
+
 /// All runs of one command.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -24,6 +27,8 @@ pub struct Summary {
 /// One run of one chapter.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunSummary {
+    /// [`RUN_SCHEMA`].
+    pub schema: &'static str,
     /// The chapter's short name.
     pub chapter: String,
     /// Its title.

@@ -74,6 +74,11 @@ impl Measured {
         self.steps.insert(step.to_owned(), measurement);
     }
 
+    /// When each step began, in seconds.
+    pub(super) fn step_begins(&self) -> Vec<(String, f64)> {
+        self.steps.iter().map(|(name, step)| (name.clone(), step.begun.as_secs_f64())).collect()
+    }
+
     /// The lab has changed: machines were added or removed.
     pub(super) fn update_plan(&mut self, plan: Plan) {
         self.plan = plan;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use history::lost::Lost;
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use judges::Histories;
 pub use measured::Measured;
@@ -72,6 +72,8 @@ pub struct Findings {
     pub lost: Vec<(String, Vec<Lost>)>,
     /// Pictures of what no order of operations explains, by the history's name.
     pub offences: Vec<(String, String)>,
+    /// When each step began, in seconds.
+    pub steps: Vec<(String, f64)>,
     /// The machines were up this long after their start began, in seconds.
     pub up_after: f64,
     /// How late the load generator was, over all that was measured: 99 % were less late than
@@ -80,7 +82,7 @@ pub struct Findings {
 }
 
 /// A table with its figures.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FilledTable {
     /// What its figures are.
     pub title: String,
@@ -120,7 +122,8 @@ pub async fn run(
     let (lost, offences) = (histories.all_lost(), histories.offences());
     lost.iter().for_each(|(history, records)| audience.hear(Telling::Lost { history, records }));
     offences.iter().for_each(|(history, picture)| audience.hear(Telling::Offence { history, picture }));
-    Ok(Findings { claims, tables, lost, offences, up_after, generator_lag_p99_ms })
+    let steps = run.measured.step_begins();
+    Ok(Findings { claims, tables, lost, offences, steps, up_after, generator_lag_p99_ms })
 }
 
 impl Run<'_> {

@@ -1,7 +1,7 @@
 //! What a measured figure says of a claim. Pure.
 #![deny(clippy::disallowed_methods)]
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::chapter::{Bound, Expect, Expected};
 
@@ -12,6 +12,8 @@ pub struct ClaimResult {
     pub step: String,
     /// The claim.
     pub claim: String,
+    /// What others call it by, within its chapter.
+    pub id: Option<String>,
     /// The article's words, where it tests them.
     pub article: Option<String>,
     /// What was measured, as written.
@@ -31,7 +33,7 @@ pub struct ClaimResult {
 }
 
 /// What can be said of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is as expected: a sentence confirmed, or one refuted that was expected to be.
@@ -66,6 +68,7 @@ pub(super) fn judge(
     ClaimResult {
         step: step.to_owned(),
         claim: expect.claim.clone(),
+        id: expect.id.clone(),
         article: expect.article.clone(),
         measure: expect.measure.as_ref().clone(),
         measured: measured.filter(|figure| figure.is_finite()),

@@ -119,6 +119,8 @@ pub(crate) mod tests {
             lost_writes: 0,
             lost_sessions: 0,
             cells: IndexMap::new(),
+            machines: 1,
+            faults: vec![],
         }
     }
 

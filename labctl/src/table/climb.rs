@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::article;
 use super::prices::Prices;
-use super::rows::{LadderRow, LadderTable, Left, SCHEMA, Strength};
+use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
 use super::strength::Strongman;
 use crate::audit::{self, Audit, Inspection, Scope, Told, paths};
 use crate::chapter::Source;
@@ -185,6 +185,17 @@ fn row(source: &Source, capacity: Strength, left: Left, cost: f64, audit: &Audit
         lost_writes: audit.lost(paths::WRITE),
         lost_sessions: audit.lost(paths::SESSION),
         cells: IndexMap::new(),
+        machines: audit.machines.len(),
+        faults: audit
+            .rows
+            .iter()
+            .flat_map(|row| row.faults.first().map(|fault| (fault, &row.cells)))
+            .map(|(fault, cells)| FaultRow {
+                component: fault.component.name(),
+                fault: fault.kind.to_string(),
+                cells: cells.clone(),
+            })
+            .collect(),
     };
     row.cells = article::judge(&row);
     row

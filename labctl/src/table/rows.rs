@@ -4,6 +4,8 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Impact;
+
 /// The version of the table's document.
 pub const SCHEMA: &str = "scaling-lab/table/1";
 
@@ -56,6 +58,21 @@ pub struct LadderRow {
     pub lost_sessions: usize,
     /// What is to be said of the article's cell, by column.
     pub cells: IndexMap<String, CellVerdict>,
+    /// How many machines it has.
+    pub machines: usize,
+    /// What each fault did.
+    pub faults: Vec<FaultRow>,
+}
+
+/// What one fault did to each path.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FaultRow {
+    /// Of what: `web-1`, `db:primary`, `lb → web-1`.
+    pub component: String,
+    /// What happened to it: `killed`, `frozen`, `cut`.
+    pub fault: String,
+    /// What it did, by path.
+    pub cells: IndexMap<String, Impact>,
 }
 
 /// What an architecture can bear.

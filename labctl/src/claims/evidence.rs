@@ -1,0 +1,51 @@
+//! What was measured, as far as claims ask for it: the newest run of each chapter, and the newest table.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::LabError;
+use crate::report::stored;
+use crate::runner::Verdict;
+use crate::table::LadderTable;
+
+/// Everything that was measured.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// What was found of a chapter's claims, by `chapter#id`.
+    pub runs: BTreeMap<String, Found>,
+    /// The measured table.
+    pub table: Option<LadderTable>,
+}
+
+/// What was found of one claim of a chapter.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// The verdict, by the chapter's own bounds.
+    pub verdict: Verdict,
+    /// The figure.
+    pub measured: Option<f64>,
+}
+
+impl Evidence {
+    /// Reads the newest results. What is not there is left out; what cannot be read is an error.
+    pub fn gather(runs: &Path, chapters: impl Iterator<Item = &'static str>) -> Result<Self, LabError> {
+        let mut evidence = Self::default();
+        for chapter in chapters {
+            let newest = runs.join(chapter).join("latest");
+            if !newest.exists() {
+                continue;
+            }
+            let run = stored::run(&newest)?;
+            for claim in run.claims {
+                let Some(id) = claim.id else { continue };
+                let found = Found { verdict: claim.verdict, measured: claim.measured };
+                evidence.runs.insert(format!("{chapter}#{id}"), found);
+            }
+        }
+        let table = runs.join("table").join("latest").join("table.json");
+        if table.exists() {
+            evidence.table = Some(stored::table(&table)?);
+        }
+        Ok(evidence)
+    }
+}

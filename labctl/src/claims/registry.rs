@@ -1,0 +1,186 @@
+//! The registry: the article's sentences, and the measurements that are bound to them. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use serde::{Deserialize, Serialize};
+
+use crate::chapter::Bound;
+
+const TEXT: &str = include_str!("../../claims.toml");
+
+/// Every sentence that can be tested.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// In the article's order.
+    pub claim: Vec<Claim>,
+}
+
+/// One sentence.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// What it is called by, for as long as it means the same.
+    pub id: String,
+    /// The heading it stands under.
+    pub chapter: String,
+    /// Its words, or the part of them that is tested.
+    pub article: String,
+    /// Why it is so, or is not.
+    pub because: String,
+    /// What speaks for it.
+    #[serde(default)]
+    pub r#for: Vec<Exhibit>,
+    /// What speaks against it.
+    #[serde(default)]
+    pub against: Vec<Exhibit>,
+}
+
+/// A statement that is true or not, by measurement.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Exhibit {
+    /// A claim of a chapter's run holds: `one-machine#down-together`.
+    Run(String),
+    /// A figure of the measured table lies within bounds.
+    Table(TableExhibit),
+}
+
+/// A figure of the measured table, and its bounds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TableExhibit {
+    /// An expression: `ratio(separated)`.
+    pub table: String,
+    /// The figure must be at least this.
+    pub at_least: Option<f64>,
+    /// The figure must be at most this.
+    pub at_most: Option<f64>,
+    /// The figure must be this.
+    pub equals: Option<f64>,
+}
+
+/// What the lab expects to find of a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expectation {
+    /// That it is so.
+    Confirm,
+    /// That it is not so.
+    Refute,
+    /// That it is so in some set-ups, and not in others.
+    Depends,
+}
+
+impl Registry {
+    /// The registry that comes with the lab.
+    pub fn built_in() -> Self {
+        toml::from_str(TEXT).expect("a test reads the registry that comes with the lab")
+    }
+}
+
+impl Claim {
+    /// What is expected of it: it follows from what is bound to it.
+    pub fn expectation(&self) -> Expectation {
+        match (self.r#for.is_empty(), self.against.is_empty()) {
+            (_, true) => Expectation::Confirm,
+            (true, false) => Expectation::Refute,
+            (false, false) => Expectation::Depends,
+        }
+    }
+}
+
+impl TableExhibit {
+    /// Its bounds.
+    pub fn bound(&self) -> Bound {
+        match self.equals {
+            Some(value) => Bound { low: value, high: value },
+            None => Bound {
+                low: self.at_least.unwrap_or(f64::NEG_INFINITY),
+                high: self.at_most.unwrap_or(f64::INFINITY),
+            },
+        }
+    }
+}
+
+impl Expectation {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Confirm => "confirm",
+            Self::Refute => "refute",
+            Self::Depends => "depends",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::table_measures;
+    use super::*;
+    use crate::audit::library as architectures;
+    use crate::chapter::expression::Expression;
+    use crate::chapter::{Source, library};
+
+    /// The article writes some quotes with typographic signs; what is compared is its words.
+    fn exhibits(claim: &Claim) -> impl Iterator<Item = &Exhibit> {
+        claim.r#for.iter().chain(&claim.against)
+    }
+
+    #[test]
+    fn there_are_sixty_sentences_at_least_each_with_a_name_and_a_measurement() {
+        let registry: Registry = toml::from_str(TEXT).unwrap_or_else(|error| panic!("{error}"));
+        assert!(registry.claim.len() >= 60, "{}", registry.claim.len());
+        let mut seen = HashSet::new();
+        for claim in &registry.claim {
+            assert!(seen.insert(&claim.id), "two are called {}", claim.id);
+            assert!(exhibits(claim).count() > 0, "nothing is bound to {}", claim.id);
+            assert!(!claim.because.is_empty() && !claim.article.is_empty(), "{}", claim.id);
+        }
+    }
+
+    #[test]
+    fn every_measurement_that_is_bound_is_one() {
+        for claim in Registry::built_in().claim {
+            for exhibit in exhibits(&claim) {
+                match exhibit {
+                    Exhibit::Run(name) => {
+                        let (chapter, id) = name.split_once('#').unwrap_or_else(|| panic!("{name}"));
+                        assert!(library::text(chapter).is_some(), "{}: no chapter '{chapter}'", claim.id);
+                        let source = Source::open(chapter, &[]).unwrap();
+                        let claims = source.chapter.step.iter().flat_map(|step| &step.expect);
+                        let known: Vec<_> = claims.filter_map(|expect| expect.id.as_deref()).collect();
+                        assert!(known.contains(&id), "{}: {chapter} has no claim '{id}'", claim.id);
+                    }
+                    Exhibit::Table(table) => {
+                        let expression = Expression::parse(&table.table).unwrap();
+                        for (name, of) in expression.measures() {
+                            assert!(table_measures::NAMES.contains(&name), "{}: '{name}'", claim.id);
+                            assert!(architectures::names().any(|known| known == of[0]), "{}", of[0]);
+                        }
+                        assert!(table.equals.or(table.at_least).or(table.at_most).is_some(), "{}", claim.id);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_article_gets_wrong_is_among_the_refuted() {
+        let registry = Registry::built_in();
+        let refuted = [
+            "redis-is-not-counted",
+            "zero-needs-promotion",
+            "dropped-in-the-window",
+            "doubling-ram-alone",
+            "you-lose-everything",
+            "everything-stops",
+        ];
+        for id in refuted {
+            let claim = registry.claim.iter().find(|claim| claim.id == id);
+            let claim = claim.unwrap_or_else(|| panic!("'{id}' is missing"));
+            assert_eq!(claim.expectation(), Expectation::Refute, "{id}");
+        }
+    }
+}

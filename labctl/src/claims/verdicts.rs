@@ -1,0 +1,154 @@
+//! What the evidence says of each sentence, and whether that is what the registry says. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use serde::Serialize;
+
+use super::evidence::Evidence;
+use super::registry::{Claim, Exhibit, Expectation, Registry};
+use super::table_measures;
+use crate::chapter::expression::Expression;
+use crate::runner::Verdict;
+
+/// How a sentence stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Everything that is bound to it says what it is expected to.
+    AsExpected,
+    /// Something was not measured yet.
+    NotMeasured,
+    /// The host was the bottleneck in something.
+    Inconclusive,
+    /// Something says the opposite.
+    Flipped,
+}
+
+/// A sentence, and how it stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judged {
+    /// What it is called by.
+    pub id: String,
+    /// The heading it stands under.
+    pub chapter: String,
+    /// Its words.
+    pub article: String,
+    /// What the lab expects to find.
+    pub expected: Expectation,
+    /// How it stands.
+    pub standing: Standing,
+    /// Why it is so, or is not.
+    pub because: String,
+    /// What was measured, piece by piece.
+    pub evidence: Vec<Piece>,
+}
+
+/// One piece of evidence.
+#[derive(Debug, Clone, Serialize)]
+pub struct Piece {
+    /// What it is: a chapter's claim, or an expression of the table.
+    pub of: String,
+    /// Whether it speaks for the sentence, when it is as stated.
+    pub speaks_for: bool,
+    /// The figure, where there is one.
+    pub measured: Option<f64>,
+    /// Whether it is as stated.
+    pub standing: Standing,
+}
+
+/// Judges every sentence.
+pub fn judge(registry: &Registry, evidence: &Evidence) -> Vec<Judged> {
+    registry.claim.iter().map(|claim| judge_one(claim, evidence)).collect()
+}
+
+fn judge_one(claim: &Claim, evidence: &Evidence) -> Judged {
+    let spoken = |exhibits: &[Exhibit], speaks_for: bool| {
+        exhibits.iter().map(|exhibit| piece(exhibit, speaks_for, evidence)).collect::<Vec<_>>()
+    };
+    let pieces = [spoken(&claim.r#for, true), spoken(&claim.against, false)].concat();
+    Judged {
+        id: claim.id.clone(),
+        chapter: claim.chapter.clone(),
+        article: claim.article.clone(),
+        expected: claim.expectation(),
+        standing: pieces.iter().map(|piece| piece.standing).max().unwrap_or(Standing::NotMeasured),
+        because: claim.because.clone(),
+        evidence: pieces,
+    }
+}
+
+fn piece(exhibit: &Exhibit, speaks_for: bool, evidence: &Evidence) -> Piece {
+    let (of, measured, standing) = match exhibit {
+        Exhibit::Run(name) => {
+            let found = evidence.runs.get(name);
+            let standing = match found.map(|found| found.verdict) {
+                None => Standing::NotMeasured,
+                Some(Verdict::Holds) => Standing::AsExpected,
+                Some(Verdict::Inconclusive) => Standing::Inconclusive,
+                Some(Verdict::Fails) => Standing::Flipped,
+            };
+            (name.clone(), found.and_then(|found| found.measured), standing)
+        }
+        Exhibit::Table(exhibit) => {
+            // A test has read every expression that comes with the lab.
+            let value = evidence.table.as_ref().and_then(|table| {
+                let expression = Expression::parse(&exhibit.table).ok()?;
+                expression.value(&|name, of| table_measures::measure(table, name, of))
+            });
+            let standing = match value {
+                None => Standing::NotMeasured,
+                Some(figure) if exhibit.bound().holds(figure) => Standing::AsExpected,
+                Some(_) => Standing::Flipped,
+            };
+            (exhibit.table.clone(), value, standing)
+        }
+    };
+    Piece { of, speaks_for, measured: measured.filter(|figure| figure.is_finite()), standing }
+}
+
+/// The worst standing of all.
+pub fn worst(judged: &[Judged]) -> Standing {
+    judged.iter().map(|judged| judged.standing).max().unwrap_or(Standing::NotMeasured)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::Found;
+    use super::*;
+
+    fn standing(claim: &str, runs: &[(&str, Verdict)]) -> Standing {
+        let text = format!("id = 'c'\nchapter = 'C'\narticle = 'a'\nbecause = 'b'\n{claim}");
+        let claim: Claim = toml::from_str(&text).unwrap();
+        let found = |verdict: &Verdict| Found { verdict: *verdict, measured: Some(1.0) };
+        let runs = runs.iter().map(|(name, verdict)| ((*name).to_owned(), found(verdict))).collect();
+        let table = Some(super::super::table_measures::tests::table());
+        judge_one(&claim, &Evidence { runs, table }).standing
+    }
+
+    #[test]
+    fn a_sentence_stands_as_expected_when_all_that_is_bound_to_it_does() {
+        let claim = "for = ['a#x']\nagainst = ['a#y']";
+        assert_eq!(standing(claim, &[("a#x", Verdict::Holds), ("a#y", Verdict::Holds)]), Standing::AsExpected);
+        assert_eq!(standing(claim, &[("a#x", Verdict::Holds), ("a#y", Verdict::Fails)]), Standing::Flipped);
+        assert_eq!(standing(claim, &[("a#x", Verdict::Holds)]), Standing::NotMeasured);
+        let doubtful = [("a#x", Verdict::Inconclusive), ("a#y", Verdict::Holds)];
+        assert_eq!(standing(claim, &doubtful), Standing::Inconclusive);
+    }
+
+    #[test]
+    fn a_figure_of_the_table_is_evidence_too() {
+        assert_eq!(standing("against = [{ table = 'points(row-6)', at-least = 1 }]", &[]), Standing::AsExpected);
+        assert_eq!(standing("for = [{ table = 'points(row-6)', equals = 0 }]", &[]), Standing::Flipped);
+        assert_eq!(standing("for = [{ table = 'points(row-9)', equals = 0 }]", &[]), Standing::NotMeasured);
+    }
+
+    #[test]
+    fn what_is_expected_follows_from_what_is_bound() {
+        let expected = |bound: &str| {
+            let text = format!("id = 'c'\nchapter = 'C'\narticle = 'a'\nbecause = 'b'\n{bound}");
+            toml::from_str::<Claim>(&text).unwrap().expectation()
+        };
+        assert_eq!(expected("for = ['a#x']"), Expectation::Confirm);
+        assert_eq!(expected("against = ['a#x']"), Expectation::Refute);
+        assert_eq!(expected("for = ['a#x']\nagainst = ['a#y']"), Expectation::Depends);
+    }
+}

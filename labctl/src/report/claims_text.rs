@@ -1,0 +1,66 @@
+//! The article's sentences as people read them, each with how it stands.
+
+use super::terminal::wrap;
+use crate::claims::verdicts::{Judged, Standing};
+
+/// The whole of it, line by line.
+pub fn lines(judged: &[Judged]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut chapter = "";
+    for one in judged {
+        if one.chapter != chapter {
+            chapter = &one.chapter;
+            lines.push(String::new());
+            lines.push(chapter.to_owned());
+        }
+        lines.push(format!("  {} {:<8} “{}”", mark(one.standing), one.expected.name(), one.article));
+        lines.extend(wrap(&one.because, 90).iter().map(|line| format!("               {line}")));
+        if one.standing != Standing::AsExpected {
+            lines.extend(one.evidence.iter().filter(|piece| piece.standing != Standing::AsExpected).map(
+                |piece| {
+                    let figure = piece.measured.map_or(String::new(), |figure| format!(" = {figure:.3}"));
+                    format!("               ! {}{figure}: {}", piece.of, in_words(piece.standing))
+                },
+            ));
+        }
+    }
+    lines.push(String::new());
+    lines.push(summary(judged));
+    lines
+}
+
+/// How many stand how, in a sentence.
+pub fn summary(judged: &[Judged]) -> String {
+    let count = |standing| judged.iter().filter(|one| one.standing == standing).count();
+    let expected = |name: &str| judged.iter().filter(|one| one.expected.name() == name).count();
+    format!(
+        "{} sentences ({} to be confirmed, {} to be refuted, {} that depend): {} as expected, {} not so any more, {} inconclusive, {} not measured yet.",
+        judged.len(),
+        expected("confirm"),
+        expected("refute"),
+        expected("depends"),
+        count(Standing::AsExpected),
+        count(Standing::Flipped),
+        count(Standing::Inconclusive),
+        count(Standing::NotMeasured)
+    )
+}
+
+/// A sign for how a sentence stands.
+pub fn mark(standing: Standing) -> &'static str {
+    match standing {
+        Standing::AsExpected => "✓",
+        Standing::NotMeasured => "·",
+        Standing::Inconclusive => "?",
+        Standing::Flipped => "✗",
+    }
+}
+
+fn in_words(standing: Standing) -> &'static str {
+    match standing {
+        Standing::AsExpected => "as expected",
+        Standing::NotMeasured => "not measured yet",
+        Standing::Inconclusive => "inconclusive: the host was the bottleneck",
+        Standing::Flipped => "not so any more",
+    }
+}

@@ -1,0 +1,212 @@
+//! Results that were kept, read again: a run's directory, a measured table. What is of another version,
+//! or only half there, is refused with a sentence.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::chapter::Expected;
+use crate::error::LabError;
+use crate::load::{CacheMark, Outcome};
+use crate::report::summary::RUN_SCHEMA;
+use crate::runner::{FilledTable, Verdict};
+use crate::table::LadderTable;
+use crate::table::rows::SCHEMA as TABLE_SCHEMA;
+
+/// A run that was kept.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredRun {
+    /// The chapter's short name.
+    pub chapter: String,
+    /// Its title.
+    pub title: String,
+    /// The worst verdict of its claims.
+    pub verdict: Verdict,
+    /// When it began.
+    pub began: jiff::Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// The seed of its dice.
+    pub seed: u64,
+    /// How long was measured: `quick`, `normal` or `full`.
+    pub pace: String,
+    /// The hardware that was measured on.
+    pub hardware: String,
+    /// Every claim.
+    pub claims: Vec<StoredClaim>,
+    /// The tables.
+    #[serde(default)]
+    pub tables: Vec<FilledTable>,
+    /// When each step began, in seconds.
+    #[serde(default)]
+    pub steps: Vec<(String, f64)>,
+    /// How late the load generator was, in milliseconds.
+    pub generator_lag_p99_ms: f64,
+    /// Where it is.
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+/// A claim that was judged.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredClaim {
+    /// The step it belongs to.
+    pub step: String,
+    /// The claim.
+    pub claim: String,
+    /// What others call it by.
+    pub id: Option<String>,
+    /// The article's words.
+    pub article: Option<String>,
+    /// The expression that was measured.
+    pub measure: String,
+    /// The figure.
+    pub measured: Option<f64>,
+    /// What it had to be.
+    pub bound: StoredBound,
+    /// The unit of both.
+    pub unit: String,
+    /// What was expected.
+    pub expected: Expected,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub because: Option<String>,
+}
+
+/// Bounds; one that is open is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct StoredBound {
+    /// At least.
+    pub low: Option<f64>,
+    /// At most.
+    pub high: Option<f64>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredEvent {
+    /// When, in seconds since the run began.
+    pub at: f64,
+    /// What kind of thing it was.
+    pub event: String,
+    /// The rest of it.
+    #[serde(flatten)]
+    pub about: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct StoredRequest {
+    /// When it was meant to be sent, in seconds.
+    pub at: f64,
+    /// The traffic it belongs to.
+    pub traffic: String,
+    /// What became of it. `None`: that is not known.
+    pub outcome: Option<Outcome>,
+    /// From the moment it was meant to be sent to the end of its answer.
+    pub latency: Duration,
+    /// What it said of a cache.
+    pub cache: CacheMark,
+}
+
+/// Reads a run's directory.
+pub fn run(directory: &Path) -> Result<StoredRun, LabError> {
+    if directory.extension().is_some_and(|ending| ending == "partial") {
+        return Err(incomplete(directory));
+    }
+    if !directory.is_dir() {
+        return Err(LabError::Usage(format!(
+            "{} is no run's directory: they are in runs/<chapter>/, and `latest` is the newest there",
+            directory.display()
+        )));
+    }
+    let file = directory.join("summary.json");
+    if !file.is_file() {
+        return Err(incomplete(directory));
+    }
+    let mut run: StoredRun = document(&file, RUN_SCHEMA, "run the chapter again with `labctl run`")?;
+    run.directory = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    Ok(run)
+}
+
+/// Reads a measured table.
+pub fn table(file: &Path) -> Result<LadderTable, LabError> {
+    document(file, TABLE_SCHEMA, "measure again with `labctl table`")
+}
+
+/// What happened in a run.
+pub fn events(directory: &Path) -> Result<Vec<StoredEvent>, LabError> {
+    let file = directory.join("events.jsonl");
+    let text = std::fs::read_to_string(&file).map_err(|_| incomplete(directory))?;
+    text.lines().map(|line| serde_json::from_str(line).map_err(|_| incomplete(directory))).collect()
+}
+
+fn incomplete(directory: &Path) -> LabError {
+    LabError::Usage(format!(
+        "{} is only half of a run: it was interrupted while it was written, or something was removed; run the chapter again with `labctl run`",
+        directory.display()
+    ))
+}
+
+/// Reads a document of this version.
+fn document<T: DeserializeOwned>(file: &Path, wanted: &str, what_to_do: &str) -> Result<T, LabError> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| LabError::NotReady(format!("cannot read {name} ({error}): {what_to_do}")))?;
+    let half = || LabError::Usage(format!("{name} is only half of a document: {what_to_do}"));
+    let document: serde_json::Value = serde_json::from_str(&text).map_err(|_| half())?;
+    match document["schema"].as_str() {
+        Some(version) if version == wanted => serde_json::from_value(document).map_err(|_| half()),
+        Some(version) => Err(LabError::Usage(format!(
+            "{name} is of version '{version}', and this labctl reads '{wanted}': {what_to_do}"
+        ))),
+        None => Err(LabError::Usage(format!(
+            "{name} does not say of which version it is, and this labctl reads '{wanted}': {what_to_do}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(directory: &Path) -> String {
+        let error = run(directory).expect_err("it should be refused");
+        assert_eq!(error.code(), 2);
+        error.to_string()
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_is_refused() {
+        let runs = tempfile::tempdir().unwrap();
+        let partial = runs.path().join("2026.partial");
+        std::fs::create_dir(&partial).unwrap();
+        assert!(refused(&partial).contains("is only half of a run"));
+        let empty = runs.path().join("2027");
+        std::fs::create_dir(&empty).unwrap();
+        assert!(refused(&empty).contains("is only half of a run"));
+    }
+
+    #[test]
+    fn a_summary_that_breaks_off_is_refused() {
+        let run = tempfile::tempdir().unwrap();
+        std::fs::write(run.path().join("summary.json"), "{\"schema\": \"scaling-lab/ru").unwrap();
+        assert!(refused(run.path()).contains("summary.json is only half of a document"));
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let run = tempfile::tempdir().unwrap();
+        std::fs::write(run.path().join("summary.json"), "{\"schema\": \"scaling-lab/run/9\"}").unwrap();
+        let sentence = refused(run.path());
+        assert!(sentence.contains("is of version 'scaling-lab/run/9', and this labctl reads"), "{sentence}");
+    }
+
+    #[test]
+    fn what_is_no_run_at_all_is_refused() {
+        assert!(refused(Path::new("/nowhere/at/all")).contains("is no run's directory"));
+    }
+}
