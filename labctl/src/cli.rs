@@ -88,6 +88,12 @@ pub enum Command {
     Audit(commands::audit::AuditArgs),
     /// The article's table, measured: capacity, single points of failure, cost.
     Table(commands::table::TableArgs),
+    /// A page of a run that was kept: one HTML file.
+    Report(commands::report::ReportArgs),
+    /// Two runs of a chapter beside each other.
+    Compare(commands::report::CompareArgs),
+    /// Run a chapter again as it was run: the same file, the same seed, the same arrivals.
+    Replay(commands::replay::ReplayArgs),
     /// The article, sentence by sentence: what is confirmed, what refuted, and what depends.
     Claims(commands::claims::ClaimsArgs),
     /// The cheapest measured architecture that does what is needed.

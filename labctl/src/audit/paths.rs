@@ -38,7 +38,7 @@ pub fn prepared(architecture: &Chapter) -> Result<Chapter, String> {
     for (name, traffic) in paths.traffic {
         chapter.traffic.entry(name).or_insert(traffic);
     }
-    chapter.links = links(architecture);
+    chapter.links = spanned_links(architecture);
     Ok(chapter)
 }
 
@@ -72,7 +72,13 @@ pub fn entry(architecture: &Chapter) -> Result<String, String> {
 }
 
 /// Who speaks to whom, machine by machine.
-fn links(architecture: &Chapter) -> Vec<(Spanned<String>, Spanned<String>)> {
+fn spanned_links(architecture: &Chapter) -> Vec<(Spanned<String>, Spanned<String>)> {
+    let unspanned = |name| Spanned::new(0..0, name);
+    links(architecture).into_iter().map(|(from, to)| (unspanned(from), unspanned(to))).collect()
+}
+
+/// Who speaks to whom, machine by machine: for whoever draws it, too.
+pub(crate) fn links(architecture: &Chapter) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (kind, entry) in &architecture.machine {
         let balanced = entry.lb.as_ref().map(|lb| &lb.upstreams);
@@ -85,8 +91,7 @@ fn links(architecture: &Chapter) -> Vec<(Spanned<String>, Spanned<String>)> {
         }
     }
     pairs.dedup();
-    let unspanned = |name| Spanned::new(0..0, name);
-    pairs.into_iter().map(|(from, to)| (unspanned(from), unspanned(to))).collect()
+    pairs
 }
 
 /// The machines of a kind, or the one machine of that name.

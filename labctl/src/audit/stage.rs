@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::History;
 use indexmap::IndexMap;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -99,15 +98,15 @@ impl Stage {
 
     /// How many acknowledged writes are not in the database. It is asked after everything else.
     pub async fn writes_lost(&mut self) -> usize {
-        let history = self.histories.log(paths::DEPOSITS).operations();
         let keys = self.histories.keys(paths::DEPOSITS);
         let databases = self.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());
         let Some(database) = databases.map(|(kind, _)| kind).next() else { return 0 };
         let nodes = self.lab.plan().vitals_of(&format!("{database}/dbnode"));
         let found = last_values(&nodes, &keys, "account:").await;
         self.histories.found(paths::DEPOSITS, found);
-        let lost = self.histories.lost(paths::DEPOSITS, &History::new(history)).unwrap_or_default();
-        lost.iter().map(|lost| lost.at_least).sum()
+        let lost = self.histories.all_lost();
+        let deposits = lost.iter().filter(|(history, _)| history == paths::DEPOSITS);
+        deposits.flat_map(|(_, records)| records).map(|lost| lost.at_least).sum()
     }
 
     /// One traffic between two moments.

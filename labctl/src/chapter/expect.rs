@@ -14,6 +14,9 @@ pub struct Expect {
     pub claim: String,
     /// What others call it by, for as long as it means the same: `labctl claims` does.
     pub id: Option<String>,
+    /// What whoever runs the chapter is asked first (`labctl run --predict`): a question whose answer is
+    /// the figure.
+    pub ask: Option<String>,
     /// The article's words, where it tests them.
     pub article: Option<String>,
     /// What is measured: an expression over the steps' measurements.

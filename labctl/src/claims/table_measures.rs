@@ -5,8 +5,10 @@ use crate::audit::Impact;
 use crate::table::rows::{LadderRow, LadderTable, Says};
 
 /// Every measure there is. The first thing that each is of is an architecture.
-pub const NAMES: &[&str] =
-    &["ratio", "capacity", "cost", "points", "is_point", "down", "ok", "lost", "left", "recovery", "machines", "agrees"];
+pub const NAMES: &[&str] = &[
+    "ratio", "capacity", "cost", "points", "is_point", "down", "ok", "lost", "left", "recovery", "machines",
+    "agrees",
+];
 
 /// The value of a measure. `None`: it was not measured.
 ///
@@ -91,7 +93,8 @@ pub(crate) mod tests {
             cells: IndexMap::from([("write".to_owned(), write), ("login".to_owned(), impact(Class::Ok, 0))]),
         };
         let mut row = measured(6, 50.0, &["db:primary", "redis"], 2200.0);
-        row.faults = vec![fault("db:primary", impact(Class::Outage, 4)), fault("web-1", impact(Class::Blip, 0))];
+        row.faults =
+            vec![fault("db:primary", impact(Class::Outage, 4)), fault("web-1", impact(Class::Blip, 0))];
         LadderTable {
             schema: SCHEMA.into(),
             began: jiff::Timestamp::UNIX_EPOCH,

@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn a_sentence_stands_as_expected_when_all_that_is_bound_to_it_does() {
         let claim = "for = ['a#x']\nagainst = ['a#y']";
-        assert_eq!(standing(claim, &[("a#x", Verdict::Holds), ("a#y", Verdict::Holds)]), Standing::AsExpected);
+        assert_eq!(
+            standing(claim, &[("a#x", Verdict::Holds), ("a#y", Verdict::Holds)]),
+            Standing::AsExpected
+        );
         assert_eq!(standing(claim, &[("a#x", Verdict::Holds), ("a#y", Verdict::Fails)]), Standing::Flipped);
         assert_eq!(standing(claim, &[("a#x", Verdict::Holds)]), Standing::NotMeasured);
         let doubtful = [("a#x", Verdict::Inconclusive), ("a#y", Verdict::Holds)];
@@ -136,7 +139,10 @@ mod tests {
 
     #[test]
     fn a_figure_of_the_table_is_evidence_too() {
-        assert_eq!(standing("against = [{ table = 'points(row-6)', at-least = 1 }]", &[]), Standing::AsExpected);
+        assert_eq!(
+            standing("against = [{ table = 'points(row-6)', at-least = 1 }]", &[]),
+            Standing::AsExpected
+        );
         assert_eq!(standing("for = [{ table = 'points(row-6)', equals = 0 }]", &[]), Standing::Flipped);
         assert_eq!(standing("for = [{ table = 'points(row-9)', equals = 0 }]", &[]), Standing::NotMeasured);
     }

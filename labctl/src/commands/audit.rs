@@ -9,7 +9,7 @@ use crate::audit::{self, Audit, Inspection, Scope, library};
 use crate::cli::Common;
 use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 use crate::interrupt::Interrupt;
-use crate::report::{Progress, audit_progress, audit_text, junit};
+use crate::report::{Progress, audit_progress, audit_text, html, junit};
 
 /// What to audit, and how.
 #[derive(Debug, Args)]
@@ -46,6 +46,10 @@ pub struct AuditArgs {
     #[arg(long, value_name = "COUNT")]
     allow: Option<usize>,
 
+    /// Write a page: one self-contained file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     /// Write the matrix as JUnit XML: a case for each fault and path.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -62,6 +66,9 @@ fn rate(text: &str) -> Result<f64, String> {
 pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let source = library::open(&args.architecture)?;
     if let Some(path) = &args.junit {
+        junit::can_be_written(path)?;
+    }
+    if let Some(path) = &args.html {
         junit::can_be_written(path)?;
     }
     let within = if args.quick { audit::QUICK_WITHIN } else { audit::WITHIN };
@@ -83,6 +90,9 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
     let found = found?;
     if let Some(path) = &args.junit {
         junit::write_audit(&found, path)?;
+    }
+    if let Some(path) = &args.html {
+        html::write(path, &html::audit_page(&found)?)?;
     }
     if common.json {
         say_json(&found)?;

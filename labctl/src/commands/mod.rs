@@ -13,6 +13,8 @@ pub mod events;
 pub mod list;
 pub mod load;
 pub mod logs;
+pub mod replay;
+pub mod report;
 pub mod run;
 pub mod show;
 pub mod status;
@@ -21,6 +23,7 @@ pub mod table;
 pub mod up;
 pub mod validate;
 
+mod predict;
 mod running;
 
 use std::io::{IsTerminal, Write};
@@ -64,6 +67,9 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Step(args) => step::step(&args, common, interrupt).await,
         Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,
         Command::Logs(args) => logs::logs(&args, common, interrupt).await,
+        Command::Report(args) => report::report(&args, common),
+        Command::Compare(args) => report::compare(&args, common),
+        Command::Replay(args) => replay::replay(&args, common, interrupt).await,
         Command::Claims(args) => claims::claims(&args, common),
         Command::Table(args) => table::table(&args, common, interrupt).await,
         Command::Advise(args) => advise::advise(&args, common),

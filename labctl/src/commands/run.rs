@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Performed, say_json};
+use super::report::write_page;
+use super::{Performed, predict, say_json, say_note};
 use crate::chapter::{Setting, Source, library};
 use crate::cli::Common;
 use crate::error::LabError;
@@ -16,6 +17,7 @@ use crate::lab::control::Control;
 use crate::lab::events::Clock;
 use crate::lab::{Laboratory, Plan, Site, redis};
 use crate::load::Generator;
+use crate::report::stored::StoredRun;
 use crate::report::summary::{RUN_SCHEMA, worst};
 use crate::report::{RunDirectory, RunSummary, Summary, Terminal, junit};
 use crate::runner::{self, Findings, Pace, Verdict};
@@ -47,12 +49,40 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
     attempts: u32,
 
+    /// Guess first: one to three questions, and in the end the guess beside what was measured.
+    #[arg(long)]
+    predict: bool,
+
+    /// Ask nothing.
+    #[arg(long, env = "LABCTL_NO_INPUT")]
+    no_input: bool,
+
+    /// Write a page of the run (of the last one, when there are several): one self-contained file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     /// Write the verdicts as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
 
 impl RunArgs {
+    /// What a run was made with.
+    pub(super) fn again(before: &StoredRun) -> Self {
+        Self {
+            chapters: vec![before.chapter.clone()],
+            quick: before.pace == "quick",
+            full: before.pace == "full",
+            seed: before.seed,
+            settings: vec![],
+            attempts: 1,
+            predict: false,
+            no_input: true,
+            html: None,
+            junit: None,
+        }
+    }
+
     fn pace(&self) -> Pace {
         match (self.quick, self.full) {
             (true, _) => Pace::Quick,
@@ -70,14 +100,41 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
         name => vec![name.to_owned()],
     });
     let sources = names.map(|name| Source::open(&name, &args.settings)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(path) = &args.junit {
+    run_sources(&sources, args, common, interrupt).await
+}
+
+/// Runs chapters that have been read.
+pub(super) async fn run_sources(
+    sources: &[Source],
+    args: &RunArgs,
+    common: &Common,
+    interrupt: &Interrupt,
+) -> Performed {
+    for path in args.junit.iter().chain(&args.html) {
         junit::can_be_written(path)?;
+    }
+    if args.predict && args.no_input {
+        return Err(LabError::Usage(
+            "--predict asks questions, and --no-input (or LABCTL_NO_INPUT) forbids it: leave one of them out"
+                .into(),
+        ));
     }
     let terminal = Terminal::new(common.json);
     let shared = Runs { args, common, terminal: &terminal, interrupt };
     let mut runs = Vec::new();
-    for source in &sources {
-        runs.push(shared.run_chapter(source).await?);
+    for source in sources {
+        // The questions go where the story goes.
+        let guesses = match (args.predict, common.json) {
+            (false, _) => vec![],
+            (true, false) => predict::ask(source, &mut std::io::stdin().lock(), &mut std::io::stdout())?,
+            (true, true) => predict::ask(source, &mut std::io::stdin().lock(), &mut std::io::stderr())?,
+        };
+        let run = shared.run_chapter(source).await?;
+        predict::beside(&guesses, &run).iter().for_each(|line| say_note(common, line));
+        if let Some(path) = &args.html {
+            write_page(&run.directory, path)?;
+        }
+        runs.push(run);
     }
     let summary = Summary::of(runs);
     terminal.all_ended(&summary);

@@ -11,7 +11,7 @@ use crate::audit::{self, library};
 use crate::cli::Common;
 use crate::error::{EXIT_INCONCLUSIVE, LabError};
 use crate::interrupt::Interrupt;
-use crate::report::{Progress, RunDirectory, table_text};
+use crate::report::{Progress, RunDirectory, html, junit, table_text};
 use crate::runner::capacity::Objective;
 use crate::table::{self, Climb, Prices};
 
@@ -34,6 +34,10 @@ pub struct TableArgs {
     #[arg(long, default_value = "100ms")]
     p99: humantime::Duration,
 
+    /// Write the page here, too. It is always in the table's directory.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     /// The dice of keys: the same seed, the same requests.
     #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
     seed: u64,
@@ -46,6 +50,9 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
         false => args.only.clone(),
     };
     let sources = names.iter().map(|name| library::open(name)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(path) = &args.html {
+        junit::can_be_written(path)?;
+    }
     let probe = if args.quick { Duration::from_millis(2000) } else { Duration::from_secs(4) };
     let climb = Climb {
         sources,
@@ -66,6 +73,11 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
     for audit in &audits {
         files.push((format!("audit-{}.json", audit.architecture), to_json(audit)?));
     }
+    let page = html::table_page(&table, &audits)?;
+    if let Some(path) = &args.html {
+        html::write(path, &page)?;
+    }
+    files.push(("report.html".to_owned(), page));
     directory.finish_with(&files)?;
     if common.json {
         say_json(&table)?;

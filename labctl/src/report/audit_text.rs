@@ -105,6 +105,23 @@ pub fn in_short(impact: &Impact) -> String {
     text
 }
 
+/// What stands below the word in a cell.
+pub fn detail(impact: &Impact) -> String {
+    let mut parts = Vec::new();
+    if impact.lost > 0 {
+        parts.push(format!("{} gone", impact.lost));
+    }
+    if impact.dropped > 0 {
+        parts.push(format!("{} of {} failed", impact.dropped, impact.requests));
+        let at_least = if impact.down { "at least " } else { "" };
+        parts.push(format!("{at_least}{:.1} s", impact.outage_seconds));
+    }
+    if let Some(slower) = impact.slower.filter(|slower| impact.class == Class::Degraded && *slower > 2.0) {
+        parts.push(format!("{slower:.0} times as slow"));
+    }
+    parts.join(", ")
+}
+
 fn color(class: Class) -> Color {
     match class {
         Class::Ok => Color::Green,

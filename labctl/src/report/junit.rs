@@ -62,7 +62,10 @@ pub fn write_claims(judged: &[Judged], path: &Path) -> anyhow::Result<()> {
                 Standing::NotMeasured | Standing::Inconclusive => TestCaseStatus::skipped(),
                 Standing::Flipped => {
                     let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                    failed.set_message(format!("expected to {}, and it is not so any more", one.expected.name()));
+                    failed.set_message(format!(
+                        "expected to {}, and it is not so any more",
+                        one.expected.name()
+                    ));
                     failed
                 }
             };

@@ -144,7 +144,7 @@ pub fn events(directory: &Path) -> Result<Vec<StoredEvent>, LabError> {
     text.lines().map(|line| serde_json::from_str(line).map_err(|_| incomplete(directory))).collect()
 }
 
-fn incomplete(directory: &Path) -> LabError {
+pub(super) fn incomplete(directory: &Path) -> LabError {
     LabError::Usage(format!(
         "{} is only half of a run: it was interrupted while it was written, or something was removed; run the chapter again with `labctl run`",
         directory.display()

@@ -245,7 +245,7 @@ fn wanted(Bound { low, high }: Bound) -> String {
 }
 
 /// Three digits that matter.
-fn short(figure: f64) -> String {
+pub fn short(figure: f64) -> String {
     match figure.abs() {
         _ if figure.fract() == 0.0 => format!("{figure:.0}"),
         size if size >= 100.0 => format!("{figure:.0}"),

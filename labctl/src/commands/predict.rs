@@ -1,0 +1,139 @@
+//! `labctl run CHAPTER --predict`: first guess, then see. Whoever has guessed remembers.
+
+use std::io::{BufRead, Write};
+
+use crate::chapter::{Expect, Source};
+use crate::error::LabError;
+use crate::report::summary::RunSummary;
+use crate::report::terminal::short;
+
+/// So many questions are asked of a chapter at most.
+const QUESTIONS_MAX: usize = 3;
+/// A guess is close when it is this near, as a share of what was measured.
+const CLOSE: f64 = 0.25;
+
+/// Somebody's guess.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Guess {
+    question: String,
+    step: String,
+    claim: String,
+    unit: String,
+    /// `None`: they would rather not say.
+    figure: Option<f64>,
+}
+
+/// Asks what a chapter has to ask. An empty line is no guess.
+pub(super) fn ask(
+    source: &Source,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> Result<Vec<Guess>, LabError> {
+    let mut guesses = Vec::new();
+    let asked = source.chapter.step.iter().flat_map(|step| step.expect.iter().map(move |one| (step, one)));
+    let asked = asked.filter_map(|(step, expect)| Some((step, expect, expect.ask.as_ref()?)));
+    for (step, expect, question) in asked.take(QUESTIONS_MAX) {
+        let figure = ask_one(expect, question, input, output).map_err(anyhow::Error::from)?;
+        let (step, claim, unit) = (step.name.clone(), expect.claim.clone(), expect.unit.clone());
+        guesses.push(Guess { question: question.clone(), step, claim, unit, figure });
+    }
+    Ok(guesses)
+}
+
+fn ask_one(
+    expect: &Expect,
+    question: &str,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> std::io::Result<Option<f64>> {
+    loop {
+        write!(output, "{question} [{}] ", expect.unit.trim())?;
+        output.flush()?;
+        let mut line = String::new();
+        if input.read_line(&mut line)? == 0 || line.trim().is_empty() {
+            return Ok(None);
+        }
+        match figure(&line) {
+            Some(figure) => return Ok(Some(figure)),
+            None => writeln!(output, "A number, please, or an empty line for none.")?,
+        }
+    }
+}
+
+/// What somebody may have meant: `3,5 s` is 3.5.
+fn figure(text: &str) -> Option<f64> {
+    let text = text.trim().replace(',', ".");
+    let end = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.' || letter == '-'));
+    text[..end.unwrap_or(text.len())].parse().ok()
+}
+
+/// Guesses beside what was measured, line by line.
+pub(super) fn beside(guesses: &[Guess], run: &RunSummary) -> Vec<String> {
+    let measured = |guess: &Guess| {
+        let claims = run.findings.claims.iter();
+        let mut same = claims.filter(|claim| claim.step == guess.step && claim.claim == guess.claim);
+        same.next().and_then(|claim| claim.measured)
+    };
+    guesses.iter().map(|guess| line(guess, measured(guess))).collect()
+}
+
+fn line(guess: &Guess, measured: Option<f64>) -> String {
+    let Guess { question, unit, .. } = guess;
+    let shown =
+        |figure: Option<f64>| figure.map_or("–".into(), |figure| format!("{}{unit}", short(figure)));
+    let verdict = match (guess.figure, measured) {
+        (Some(guess), Some(measured)) if is_close(guess, measured) => "close",
+        (Some(guess), Some(measured)) if guess < measured => "more than you thought",
+        (Some(_), Some(_)) => "less than you thought",
+        _ => "",
+    };
+    format!("{question}\n    you: {:<16} measured: {:<16} {verdict}", shown(guess.figure), shown(measured))
+}
+
+fn is_close(guess: f64, measured: f64) -> bool {
+    (guess - measured).abs() <= CLOSE * measured.abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_understood_as_people_write_them() {
+        let understood: Vec<_> = ["3", " 3,5 s", "20 %", "-1", "many", ""].map(figure).into();
+        assert_eq!(understood, [Some(3.0), Some(3.5), Some(20.0), Some(-1.0), None, None]);
+    }
+
+    #[test]
+    fn questions_are_asked_until_there_is_a_number_or_nothing() {
+        let source = Source::open("server-failure", &[]).unwrap();
+        let mut said = Vec::new();
+        let guesses = ask(&source, &mut "soon\n3\n\n".as_bytes(), &mut said).unwrap();
+        assert_eq!(guesses.iter().map(|guess| guess.figure).collect::<Vec<_>>(), [Some(3.0), None]);
+        assert!(String::from_utf8(said).unwrap().contains("A number, please"));
+    }
+
+    #[test]
+    fn every_chapter_asks_one_to_three_questions() {
+        for name in crate::chapter::library::names() {
+            let chapter = Source::open(name, &[]).unwrap().chapter;
+            let count =
+                chapter.step.iter().flat_map(|step| &step.expect).filter(|one| one.ask.is_some()).count();
+            assert!((1..=QUESTIONS_MAX).contains(&count), "{name} asks {count}");
+        }
+    }
+
+    #[test]
+    fn a_guess_is_shown_beside_what_was_measured() {
+        let guess = |figure| Guess {
+            question: "How long?".into(),
+            step: "s".into(),
+            claim: "c".into(),
+            unit: " s".into(),
+            figure,
+        };
+        assert!(line(&guess(Some(3.0)), Some(2.8)).contains("close"));
+        assert!(line(&guess(Some(1.0)), Some(2.8)).contains("more than you thought"));
+        assert!(line(&guess(None), Some(2.8)).contains("you: –"));
+    }
+}

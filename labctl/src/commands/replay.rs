@@ -1,0 +1,31 @@
+//! `labctl replay DIR`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Performed, run};
+use crate::chapter::Source;
+use crate::cli::Common;
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use crate::report::stored;
+
+/// Which run.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A run's directory, such as runs/split/latest.
+    directory: PathBuf,
+}
+
+/// Runs a chapter again as it was run. The seed gives the same arrivals and the same keys, and the
+/// chapter's text the same faults at the same moments.
+pub async fn replay(args: &ReplayArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    let before = stored::run(&args.directory)?;
+    let file = before.directory.join("chapter.toml");
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| LabError::Usage(format!("cannot read {}: {error}", file.display())))?;
+    // It is the same chapter again, whatever the file is called in the run's directory.
+    let source = Source::parse(Path::new(&format!("{}.toml", before.chapter)), &text, &[])?;
+    run::run_sources(&[source], &run::RunArgs::again(&before), common, interrupt).await
+}

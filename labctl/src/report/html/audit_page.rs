@@ -1,0 +1,57 @@
+//! A page about an audit.
+
+use askama::Template;
+
+use super::rendered;
+use super::topology::Topology;
+use crate::audit::{Audit, Impact, Row};
+use crate::report::audit_text::{conclusions, detail};
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct Page<'a> {
+    audit: &'a Audit,
+    topology: Topology,
+    conclusions: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "matrix.html")]
+struct Matrix<'a> {
+    audit: &'a Audit,
+}
+
+/// The page.
+pub fn audit_page(audit: &Audit) -> anyhow::Result<String> {
+    let topology = Topology::of(&audit.machines, &audit.links, &audit.single_points_of_any());
+    rendered(&Page { audit, topology, conclusions: conclusions(audit) })
+}
+
+/// Only its matrix, for another page.
+pub(super) fn matrix(audit: &Audit) -> anyhow::Result<String> {
+    rendered(&Matrix { audit })
+}
+
+macro_rules! words {
+    ($page:ident) => {
+        impl $page<'_> {
+            fn alike(&self, row: &Row) -> usize {
+                row.faults.first().map_or(0, |fault| fault.stands_for.len())
+            }
+
+            fn class(&self, impact: &Impact) -> String {
+                impact.class.name().replace(' ', "_")
+            }
+
+            fn detail(&self, impact: &Impact) -> String {
+                detail(impact)
+            }
+
+            fn seconds(&self, seconds: &Option<f64>) -> String {
+                seconds.map_or("–".into(), |seconds| format!("{seconds:.1} s"))
+            }
+        }
+    };
+}
+words!(Page);
+words!(Matrix);

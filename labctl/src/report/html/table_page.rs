@@ -1,0 +1,63 @@
+//! A page about the measured table.
+
+use askama::Template;
+
+use super::audit_page::matrix;
+use super::rendered;
+use crate::audit::Audit;
+use crate::report::table_text;
+use crate::table::LadderTable;
+use crate::table::rows::{LadderRow, Says};
+
+#[derive(Template)]
+#[template(path = "table.html")]
+struct Page<'a> {
+    table: &'a LadderTable,
+    audits: Vec<Part<'a>>,
+}
+
+/// One architecture's audit.
+struct Part<'a> {
+    audit: &'a Audit,
+    matrix: String,
+}
+
+/// The page.
+pub fn table_page(table: &LadderTable, audits: &[Audit]) -> anyhow::Result<String> {
+    let audits = audits.iter().map(|audit| Ok(Part { audit, matrix: matrix(audit)? }));
+    rendered(&Page { table, audits: audits.collect::<anyhow::Result<_>>()? })
+}
+
+impl Page<'_> {
+    fn interval(&self, row: &LadderRow) -> String {
+        table_text::interval(row)
+    }
+
+    fn ratio(&self, row: &LadderRow) -> String {
+        row.ratio.map_or("–".into(), |ratio| format!("{ratio:.1}"))
+    }
+
+    fn left(&self, row: &LadderRow) -> String {
+        table_text::left(row)
+    }
+
+    fn lost(&self, row: &LadderRow) -> String {
+        table_text::lost(row)
+    }
+
+    fn back(&self, row: &LadderRow) -> String {
+        row.recovery_seconds.map_or("–".into(), |seconds| format!("{seconds:.1} s"))
+    }
+
+    /// The article's figure and what is to be said of it, as a label. It is made of numbers only.
+    fn verdict(&self, row: &LadderRow, column: &str) -> String {
+        let Some(cell) = row.cells.get(column) else { return String::new() };
+        let (class, word) = match cell.says {
+            Says::Confirmed => ("confirmed", "as in the article"),
+            Says::Refuted => ("refuted", "not as in the article"),
+            Says::NotJudged => ("not_judged", "not judged"),
+        };
+        let article = cell.article.unwrap_or_default();
+        format!("<span class=\"tag {class}\">{word}: {article:.0}</span>")
+    }
+}
