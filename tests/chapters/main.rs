@@ -2,4 +2,5 @@
 //! what it is about is broken on purpose.
 
 mod broken;
+mod ladder;
 mod whole;

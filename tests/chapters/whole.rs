@@ -36,6 +36,11 @@ fn more_servers_holds() {
 }
 
 #[test]
+fn load_balancer_holds() {
+    holds("load-balancer");
+}
+
+#[test]
 fn sessions_holds() {
     holds("sessions");
 }
@@ -52,7 +57,15 @@ fn server_failure_holds() {
 
 #[test]
 fn every_chapter_is_tested_here() {
-    let tested =
-        ["one-machine", "bigger-machine", "split", "more-servers", "sessions", "cache", "server-failure"];
+    let tested = [
+        "one-machine",
+        "bigger-machine",
+        "split",
+        "more-servers",
+        "load-balancer",
+        "sessions",
+        "cache",
+        "server-failure",
+    ];
     assert_eq!(library::names().collect::<Vec<_>>(), tested);
 }

@@ -103,3 +103,50 @@ fn unknown_machines_are_refused_with_the_known_ones() {
     assert_eq!(link.status.code(), Some(2), "{}", shown(&link));
     lab.succeed(&["down"]);
 }
+
+#[test]
+fn an_unknown_architecture_or_part_is_refused() {
+    refused(&["audit", "sinlge"], 2, &["no such architecture; known are single, separated"]);
+    refused(&["audit", "single", "--only", "redis"], 2, &["nothing in 'single' is called 'redis'", "app"]);
+    let lab = Lab::new();
+    let unknown = "number = 1\ntitle = 't'\nquestion = 'q'\n[machine.a]\nmemcached = {}\n";
+    std::fs::write(lab.path().join("mine.toml"), unknown).expect("it can be written");
+    refused_in(
+        &lab,
+        &["audit", "mine.toml"],
+        2,
+        &["mine.toml, line 5: unknown field `memcached`", "`redis`"],
+    );
+}
+
+#[test]
+fn a_missing_price_is_told_before_anything_is_measured() {
+    let lab = Lab::new();
+    std::fs::write(lab.path().join("prices.toml"), "[month]\nwebserver = 200\n").expect("it can be written");
+    let words = ["table", "--only", "single", "--prices", "prices.toml"];
+    refused_in(&lab, &words, 2, &["'dbnode' (on app) has no price", "webserver", "under [month]"]);
+}
+
+#[test]
+fn what_was_not_measured_is_not_advised_on() {
+    refused(&["advise", "--rps", "100"], 4, &["there is no measured table", "labctl table"]);
+}
+
+#[test]
+fn half_a_run_or_another_versions_is_refused() {
+    let lab = Lab::new();
+    let old = lab.path().join("old");
+    std::fs::create_dir(&old).expect("it can be made");
+    refused_in(&lab, &["report", "old"], 2, &["is only half of a run"]);
+    std::fs::write(old.join("summary.json"), "{\"schema\": \"scaling-lab/run/0\"}")
+        .expect("it can be written");
+    for words in [["report", "old"], ["replay", "old"]] {
+        refused_in(&lab, &words, 2, &["is of version 'scaling-lab/run/0'", "labctl run"]);
+    }
+    refused_in(&lab, &["compare", "old", "nowhere"], 2, &["is of version"]);
+}
+
+#[test]
+fn guessing_without_input_is_refused() {
+    refused(&["run", "split", "--predict", "--no-input"], 2, &["--predict asks questions", "--no-input"]);
+}

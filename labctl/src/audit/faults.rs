@@ -169,10 +169,16 @@ fn components_of(plan: &Plan, machine: &MachinePlan) -> Vec<(String, Component)>
     let mut components = Vec::new();
     for program in &machine.programs {
         let program = program.program;
-        let is_cluster = program == Program::Dbnode && plan.of_kind(kind).count() > 1;
-        if is_cluster && alone {
-            // Who is primary changes; what matters is what it does to lose one.
-            for role in ["primary", "replica"] {
+        let is_several = plan.of_kind(kind).count() > 1;
+        let roles = match program {
+            Program::Dbnode if is_several => Some(["primary", "replica"]),
+            // Of several balancers that are no pair each has users of its own.
+            Program::Lb if is_several && plan.is_pair(kind) => Some(["active", "standby"]),
+            _ => None,
+        };
+        if let Some(roles) = roles.filter(|_| alone) {
+            // Who has a role changes; what matters is what it does to lose one.
+            for role in roles {
                 let name = format!("{kind}:{role}");
                 components.push((name.clone(), Component::Program { name, program: program.name() }));
             }
@@ -256,6 +262,7 @@ mod tests {
         let quick = names("replicated", Scope::OneOfEach);
         assert!(quick.contains(&"db:primary killed".to_owned()), "{quick:?}");
         assert!(quick.contains(&"db:replica frozen".to_owned()), "{quick:?}");
+        assert!(quick.contains(&"lb:active frozen".to_owned()), "{quick:?}");
         let all = names("replicated", Scope::Everything);
         assert_eq!(all.iter().filter(|name| name.starts_with("db:")).count(), 4, "{all:?}");
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::faults::{self, Component, Fault, Scope};
+use super::faults::{self, Component, Fault, FaultKind, Scope};
 use super::impact::{Impact, Seen};
 use super::matrix::{Audit, Row, SCHEMA};
 use super::paths;
@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const WELL_FOR: Duration = Duration::from_millis(2000);
 /// So long a fault is watched even when nobody notices it: a health check needs its time.
 const WATCH_MIN: Duration = Duration::from_millis(4500);
+/// How long a role may be nobody's.
+const ROLE_MAX: Duration = Duration::from_secs(10);
 /// How long an architecture may take to become steady at first, and after a repair.
 const STEADY_MAX: Duration = Duration::from_secs(15);
 
@@ -47,6 +49,10 @@ pub struct Inspection {
     pub rate: f64,
     /// The dice of keys.
     pub seed: u64,
+    /// Only what is called so, or begins so, is looked at.
+    pub only: Option<String>,
+    /// Only what happens when something is killed is looked at.
+    pub kills_only: bool,
     /// Of all faults only one part is looked at: the first of so many is `(0, count)`.
     pub part: (usize, usize),
 }
@@ -93,7 +99,19 @@ pub async fn audit(
     let chapter = paths::prepared(&inspection.source.chapter).map_err(LabError::Usage)?;
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
     let plan = Plan::of(&chapter, inspection.place.place()).map_err(LabError::Usage)?;
-    let all = faults::faults(&plan, inspection.scope);
+    let mut all = faults::faults(&plan, inspection.scope);
+    if let Some(only) = &inspection.only {
+        all.retain(|fault| fault.component.name().starts_with(only));
+        if all.is_empty() {
+            let known = plan.machines.keys().cloned().collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "nothing in '{}' is called '{only}'; its machines are {known}",
+                inspection.source.name
+            );
+            return Err(LabError::Usage(message));
+        }
+    }
+    all.retain(|fault| !inspection.kills_only || fault.kind == FaultKind::Kill);
     let (part, of) = inspection.part;
     let single: Vec<_> = all.chunks(all.len().div_ceil(of).max(1)).nth(part).unwrap_or_default().to_vec();
     let single: Vec<_> = single.into_iter().map(|fault| vec![fault]).collect();
@@ -275,8 +293,16 @@ impl Fault {
         if !matches!(self.component, Component::Program { .. }) || !name.contains(':') {
             return Ok(self.clone());
         }
-        let meant = Roles::default().resolve(&name, &lab.plan()).await;
-        let meant = meant.ok_or_else(|| LabError::Unsteady(format!("no machine is {name} now")))?;
+        let deadline = Instant::now() + ROLE_MAX;
+        let meant = loop {
+            match Roles::default().resolve(&name, &lab.plan()).await {
+                Some(meant) => break meant,
+                None if Instant::now() > deadline => {
+                    return Err(LabError::Unsteady(format!("no machine is {name} now")));
+                }
+                None => sleep(LOOK_EVERY).await,
+            }
+        };
         Ok(Self { component: self.component.called(meant), ..self.clone() })
     }
 }

@@ -14,19 +14,31 @@ const ARCHITECTURES: [(&str, &str); 7] = [
     ("no-single-point", include_str!("../../architectures/no-single-point.toml")),
 ];
 
-/// Their names, in the order of the article's table.
+/// Two more that are like a row of the table, but for one thing: what the article says of that is
+/// looked at on them.
+const VARIANTS: [(&str, &str); 2] = [
+    ("replicated-sync", include_str!("../../architectures/replicated-sync.toml")),
+    ("unpromoted", include_str!("../../architectures/unpromoted.toml")),
+];
+
+/// The names of the table's rows, in its order.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().map(|(name, _)| *name)
 }
 
+/// The names of the others.
+pub fn variants() -> impl Iterator<Item = &'static str> {
+    VARIANTS.iter().map(|(name, _)| *name)
+}
+
 /// Reads an architecture: one of the built-in ones by name, or a file by its path.
 pub fn open(name: &str) -> Result<Source, ChapterError> {
-    if let Some((_, text)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) {
+    if let Some((_, text)) = ARCHITECTURES.iter().chain(&VARIANTS).find(|(known, _)| *known == name) {
         return Source::parse(Path::new(&format!("{name}.toml")), text, &[]);
     }
     let path = Path::new(name);
     if path.extension().is_none() {
-        let known = names().collect::<Vec<_>>().join(", ");
+        let known = names().chain(variants()).collect::<Vec<_>>().join(", ");
         let message =
             format!("there is no such architecture; known are {known}, or give a path to a .toml file");
         return Err(ChapterError { file: path.to_owned(), line: None, message });
@@ -40,7 +52,7 @@ mod tests {
 
     #[test]
     fn every_built_in_architecture_is_valid_and_numbered_as_a_row() {
-        for (row, name) in (1..).zip(names()) {
+        for (row, name) in (1..).zip(names().chain(variants())) {
             let source = open(name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(source.chapter.number, row, "{name}");
         }

@@ -1,5 +1,6 @@
 //! An architecture that stands, with traffic on every path: what is broken, and what is watched.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,9 @@ pub struct Stage {
     chapter: Chapter,
     streams: IndexMap<String, StreamId>,
     histories: Histories,
-    _watch: AbortOnDropHandle<()>,
+    /// Requests a second on each path.
+    rate: Cell<f64>,
+    watch: AbortOnDropHandle<()>,
 }
 
 impl Stage {
@@ -57,13 +60,17 @@ impl Stage {
         let streams = add_streams(&chapter, &plan, &generator, seed, &mut histories)?;
         let lab = Laboratory::start(source, plan, site, &logs, None, clock, interrupt).await?;
         let watch = lab.watch();
-        Ok(Self { lab, generator, chapter, streams, histories, _watch: watch })
+        Ok(Self { lab, generator, chapter, streams, histories, rate: Cell::new(0.0), watch })
     }
 
     /// Ends everything.
     pub async fn down(self) {
-        self.lab.down().await;
-        self.generator.stop();
+        let Self { lab, generator, watch, .. } = self;
+        lab.down().await;
+        generator.stop();
+        // The watch holds the lab, and with it its place: whoever comes next finds it free.
+        watch.abort();
+        let _ = watch.await;
     }
 
     /// The paths, by name.
@@ -73,6 +80,7 @@ impl Stage {
 
     /// Gives every path this rate, in requests a second.
     pub fn flow(&self, rate: f64) {
+        self.rate.set(rate);
         for path in self.paths() {
             self.generator.set_rate(self.streams[path], Rate::Steady(rate));
         }
@@ -98,12 +106,17 @@ impl Stage {
 
     /// How many acknowledged writes are not in the database. It is asked after everything else.
     pub async fn writes_lost(&mut self) -> usize {
+        // Nobody writes meanwhile: what is acknowledged after it was read is not there yet, and not lost.
+        let writing = self.streams.get(paths::WRITE).copied();
+        writing.iter().for_each(|stream| self.generator.set_rate(*stream, Rate::STOPPED));
+        self.settle(self.now()).await;
         let keys = self.histories.keys(paths::DEPOSITS);
         let databases = self.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());
         let Some(database) = databases.map(|(kind, _)| kind).next() else { return 0 };
         let nodes = self.lab.plan().vitals_of(&format!("{database}/dbnode"));
         let found = last_values(&nodes, &keys, "account:").await;
         self.histories.found(paths::DEPOSITS, found);
+        writing.iter().for_each(|stream| self.generator.set_rate(*stream, Rate::Steady(self.rate.get())));
         let lost = self.histories.all_lost();
         let deposits = lost.iter().filter(|(history, _)| history == paths::DEPOSITS);
         deposits.flat_map(|(_, records)| records).map(|lost| lost.at_least).sum()

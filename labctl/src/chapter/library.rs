@@ -1,10 +1,11 @@
 //! The chapters that come with the lab.
 
-const CHAPTERS: [(&str, &str); 7] = [
+const CHAPTERS: [(&str, &str); 8] = [
     ("one-machine", include_str!("../../chapters/one-machine.toml")),
     ("bigger-machine", include_str!("../../chapters/bigger-machine.toml")),
     ("split", include_str!("../../chapters/split.toml")),
     ("more-servers", include_str!("../../chapters/more-servers.toml")),
+    ("load-balancer", include_str!("../../chapters/load-balancer.toml")),
     ("sessions", include_str!("../../chapters/sessions.toml")),
     ("cache", include_str!("../../chapters/cache.toml")),
     ("server-failure", include_str!("../../chapters/server-failure.toml")),

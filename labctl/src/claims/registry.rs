@@ -157,7 +157,13 @@ mod tests {
                         let expression = Expression::parse(&table.table).unwrap();
                         for (name, of) in expression.measures() {
                             assert!(table_measures::NAMES.contains(&name), "{}: '{name}'", claim.id);
-                            assert!(architectures::names().any(|known| known == of[0]), "{}", of[0]);
+                            assert!(
+                                architectures::names()
+                                    .chain(architectures::variants())
+                                    .any(|known| known == of[0]),
+                                "{}",
+                                of[0]
+                            );
                         }
                         assert!(table.equals.or(table.at_least).or(table.at_most).is_some(), "{}", claim.id);
                     }
@@ -172,6 +178,7 @@ mod tests {
         let refuted = [
             "redis-is-not-counted",
             "zero-needs-promotion",
+            "sync-adds-every-replica",
             "dropped-in-the-window",
             "doubling-ram-alone",
             "you-lose-everything",

@@ -54,8 +54,12 @@ fn impacts<'a>(row: &'a LadderRow, part: &str, path: &str) -> Option<Vec<&'a Imp
     (!impacts.is_empty()).then_some(impacts)
 }
 
-/// Whether a component is a part: itself, one of its kind, or by a role in it.
+/// Whether a component is a part: itself, one of its kind, or by a role in it. In expressions a role is
+/// written with a hyphen: `db-primary`.
 fn is_part(component: &str, part: &str) -> bool {
+    if component.contains(':') && component.replace(':', "-") == part {
+        return true;
+    }
     let rest = component.strip_prefix(part);
     rest.is_some_and(|rest| {
         rest.is_empty()
@@ -103,6 +107,7 @@ pub(crate) mod tests {
             seed: 1,
             p99_ms: 100.0,
             rows: vec![row],
+            variants: vec![],
         }
     }
 
@@ -116,6 +121,8 @@ pub(crate) mod tests {
         assert_eq!(value("is_point", &["row-6", "db"]), Some(1.0));
         assert_eq!(value("is_point", &["row-6", "red"]), Some(0.0));
         assert_eq!(value("down", &["row-6", "db", "write"]), Some(1.0));
+        assert_eq!(value("down", &["row-6", "db-primary", "write"]), Some(1.0));
+        assert_eq!(value("down", &["row-6", "db-replica", "write"]), None);
         assert_eq!(value("down", &["row-6", "web", "write"]), Some(0.0));
         assert_eq!(value("ok", &["row-6", "db", "login"]), Some(1.0));
         assert_eq!(value("lost", &["row-6", "db", "write"]), Some(4.0));

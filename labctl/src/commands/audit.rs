@@ -26,6 +26,14 @@ pub struct AuditArgs {
     #[arg(long, env = "LABCTL_QUICK")]
     quick: bool,
 
+    /// Look only at what is called so, or begins so: `db`, `web-1`.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+
+    /// Look only at what happens when something is killed.
+    #[arg(long)]
+    kills_only: bool,
+
     /// How many faults happen together at most: 2 looks at pairs, too.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     depth: u8,
@@ -80,6 +88,8 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
         within: args.within.map_or(within, Into::into),
         rate: args.rate,
         seed: args.seed,
+        only: args.only.clone(),
+        kills_only: args.kills_only,
         part: (0, 1),
     };
     let progress = Progress::begin();

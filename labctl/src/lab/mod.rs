@@ -9,6 +9,7 @@ pub mod events;
 pub mod http;
 pub mod link;
 pub mod machine;
+mod pairs;
 pub mod plan;
 pub mod process;
 pub mod ready;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use super::databases;
 use super::plan::Plan;
+use super::{databases, pairs};
 
 /// A machine by its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub enum Role {
     Replica,
     /// The one that was last meant by `primary`.
     Former,
+    /// The balancer of a pair that has its address.
+    Active,
+    /// The one that would take it over.
+    Standby,
 }
 
 /// What a name such as `db:primary` means: the kind of machine, and the role.
@@ -26,6 +30,8 @@ pub fn parse(name: &str) -> Option<(&str, Role)> {
         "primary" => Role::Primary,
         "replica" => Role::Replica,
         "former" => Role::Former,
+        "active" => Role::Active,
+        "standby" => Role::Standby,
         _ => return None,
     };
     Some((kind, role))
@@ -44,6 +50,11 @@ impl Roles {
         let Some((kind, role)) = parse(name) else { return Some(name.to_owned()) };
         if role == Role::Former {
             return self.former.lock().get(kind).cloned();
+        }
+        if let Role::Active | Role::Standby = role {
+            let wanted = role == Role::Active;
+            let pair = pairs::statuses(plan, kind).await;
+            return pair.into_iter().find(|(_, is_active)| *is_active == wanted).map(|(name, _)| name);
         }
         let (primaries, replicas): (Vec<_>, Vec<_>) =
             databases::statuses(plan, kind).await.into_iter().partition(|(_, status)| status.is_primary());

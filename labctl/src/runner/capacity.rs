@@ -65,12 +65,15 @@ pub struct Objective {
     pub probe: Duration,
     /// How far the result may be from the truth, as a share of it.
     pub precision: f64,
+    /// A rate is missed when it was missed so many times in a row: a host that was busy for a moment
+    /// misses one.
+    pub misses: u32,
 }
 
 impl Objective {
     /// An objective, and the usual precision.
     pub fn new(p99: Duration, probe: Duration) -> Self {
-        Self { p99, probe, precision: Search::PRECISION }
+        Self { p99, probe, precision: Search::PRECISION, misses: 1 }
     }
 }
 
@@ -112,7 +115,7 @@ pub async fn find_capacity(
         ids.push((added.map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?, share));
     }
     let mut search = Search::new(from, RATE_MIN, RATE_MAX).to_within(objective.precision);
-    let mut distrusted = 0;
+    let (mut distrusted, mut missed) = (0, 0);
     while let Some(rate) = search.next_rate() {
         let tried = probe(generator, &ids, rate, objective, patience).await;
         if let Some(reason) = &tried.distrust {
@@ -123,6 +126,11 @@ pub async fn find_capacity(
             continue;
         }
         tell(rate, &tried);
+        missed = if tried.met { 0 } else { missed + 1 };
+        if (1..objective.misses).contains(&missed) {
+            continue;
+        }
+        missed = 0;
         search.report(rate, if tried.met { Trial::Met } else { Trial::Missed });
     }
     Ok((search.result(), None))

@@ -108,6 +108,7 @@ mod tests {
             seed: 1,
             p99_ms: 200.0,
             rows,
+            variants: vec![],
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Climb {
     pub sources: Vec<Source>,
     /// Where they are to stand.
     pub place: SiteArgs,
+    /// Others, of which only what killing their databases does is looked at.
+    pub variants: Vec<Source>,
     /// What machines cost.
     pub prices: Prices,
     /// What a capacity has to meet.
@@ -65,7 +67,14 @@ pub async fn climb(
     progress.expect(SEARCH_SECONDS * climb.sources.len() as f64);
 
     let strengths = climb.strengths(&plans, progress, interrupt).await?;
-    let audits = climb.audits(&plans, progress, interrupt).await?;
+    let mut audits = climb.audits(&plans, progress, interrupt).await?;
+    let variants = audits.split_off(climb.sources.len());
+    let variants = climb
+        .variants
+        .iter()
+        .zip(&variants)
+        .map(|(source, audit)| row(source, Strength::default(), Left::default(), 0.0, audit, 0.0));
+    let variants = variants.collect();
     let first = strengths.first().map_or(0.0, |(strength, _)| strength.rate);
     let rows = climb.sources.iter().zip(strengths).zip(costs).zip(&audits);
     let rows = rows
@@ -78,6 +87,7 @@ pub async fn climb(
         seed: climb.seed,
         p99_ms: climb.objective.p99.as_secs_f64() * 1e3,
         rows: rows.collect(),
+        variants,
     };
     Ok((table, audits))
 }
@@ -136,17 +146,22 @@ impl Climb {
         interrupt: &Interrupt,
     ) -> Result<Vec<Audit>, LabError> {
         let parts = plans.iter().map(|plan| if plan.machines.len() > LARGE { 2 } else { 1 });
-        let jobs: Vec<(usize, (usize, usize))> =
-            parts.enumerate().flat_map(|(index, of)| (0..of).map(move |part| (index, (part, of)))).collect();
+        let rows = parts.enumerate().flat_map(|(index, of)| (0..of).map(move |part| (index, (part, of))));
+        let variants = (0..self.variants.len()).map(|variant| (self.sources.len() + variant, (0, 1)));
+        let jobs: Vec<(usize, (usize, usize))> = rows.chain(variants).collect();
+        let sources: Vec<_> = self.sources.iter().chain(&self.variants).collect();
+        let sources = &sources;
         let audits = jobs.iter().enumerate().rev().map(|(job, (index, part))| async move {
             let inspection = Inspection {
-                source: self.sources[*index].clone(),
+                source: sources[*index].clone(),
                 place: self.place.beside(lane(job)),
                 scope: if self.quick { Scope::OneOfEach } else { Scope::Everything },
                 depth: 1,
                 within: self.within,
                 rate: 10.0,
                 seed: self.seed,
+                only: (*index >= self.sources.len()).then(|| "db".to_owned()),
+                kills_only: *index >= self.sources.len(),
                 part: *part,
             };
             let tell = |told: Told<'_>| crate::report::audit_progress::tell(progress, &inspection, told);
@@ -157,7 +172,7 @@ impl Climb {
             stream::iter(audits).buffer_unordered(AUDITS_AT_ONCE).collect::<Vec<_>>().await;
         audits.sort_by_key(|audit| audit.as_ref().map_or(0, |(job, ..)| *job));
         let audits = audits.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let whole = (0..self.sources.len()).filter_map(|wanted| {
+        let whole = (0..sources.len()).filter_map(|wanted| {
             let parts = audits.iter().filter(|(_, index, _)| *index == wanted);
             Audit::joined(parts.map(|(_, _, audit)| audit.clone()).collect())
         });

@@ -27,6 +27,9 @@ pub struct LadderTable {
     pub p99_ms: f64,
     /// The rows, from the simplest architecture on.
     pub rows: Vec<LadderRow>,
+    /// Architectures beside them, of which only what killing their databases does was looked at.
+    #[serde(default)]
+    pub variants: Vec<LadderRow>,
 }
 
 /// One architecture.
@@ -125,6 +128,6 @@ pub enum Says {
 impl LadderTable {
     /// A row by its architecture's name.
     pub fn row(&self, name: &str) -> Option<&LadderRow> {
-        self.rows.iter().find(|row| row.name == name)
+        self.rows.iter().chain(&self.variants).find(|row| row.name == name)
     }
 }

@@ -180,6 +180,11 @@ impl Plan {
         }
     }
 
+    /// Whether the balancers of a kind are a pair with one address between them.
+    pub fn is_pair(&self, kind: &str) -> bool {
+        self.kinds.get(kind).and_then(|entry| entry.lb.as_ref()).is_some_and(|lb| lb.pair)
+    }
+
     /// The machines of a kind that have not been removed.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a MachinePlan> {
         self.machines.values().filter(move |machine| machine.kind == kind && !machine.removed)
