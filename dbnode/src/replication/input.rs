@@ -33,7 +33,7 @@ impl Add<Duration> for Moment {
 }
 
 /// Stands for a client that waits for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
 /// Something happened.

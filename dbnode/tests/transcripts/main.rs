@@ -1,0 +1,63 @@
+//! Stories of replication, to be read beside the article: three nodes, step by step. A line that
+//! begins with `>` is an order, one with `#` is told, and the others are what the nodes do then.
+//! `UPDATE=1 cargo test -p dbnode --test transcripts` writes down what they do now.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only functions marked as tests")]
+#![allow(unreachable_pub, missing_docs, reason = "a test program has no outside")]
+
+/// What an order does.
+mod orders;
+/// What a node does, in words.
+mod words;
+/// Three nodes and what is under way between them.
+mod world;
+
+use std::fs;
+use std::path::Path;
+
+use world::World;
+
+/// Tells a story anew: its orders and remarks, and what the nodes do now.
+fn tell(story: &str) -> String {
+    let mut world = World::new();
+    let mut told = String::new();
+    for line in story.lines().filter(|line| line.starts_with('#') || line.starts_with('>') || line.is_empty())
+    {
+        told += line;
+        told += "\n";
+        if let Some(order) = line.strip_prefix('>') {
+            orders::carry_out(&mut world, order.trim());
+            for line in world.take_lines() {
+                told += &format!("  {line}\n");
+            }
+        }
+    }
+    told
+}
+
+#[track_caller]
+fn holds(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts/stories").join(name);
+    let story = fs::read_to_string(&path).unwrap();
+    let told = tell(&story);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, told).unwrap();
+        return;
+    }
+    assert!(told == story, "{} does not go on like this any more; now:\n\n{told}", path.display());
+}
+
+#[test]
+fn a_write_in_each_mode() {
+    holds("a_write_in_each_mode.txt");
+}
+
+#[test]
+fn primary_dies_during_write() {
+    holds("primary_dies_during_write.txt");
+}
+
+#[test]
+fn cut_off_primary_comes_back() {
+    holds("cut_off_primary_comes_back.txt");
+}

@@ -1,0 +1,80 @@
+//! What an order does.
+//!
+//! ```text
+//! cluster MODE              three nodes that have formed a cluster; db-1 is the primary
+//! CLIENT adds BY to KEY at NODE
+//! read KEY at NODE          what the node itself shows
+//! disk NODE                 its disk finishes what it is writing
+//! deliver N                 the next N messages arrive
+//! settle                    everything arrives, every disk finishes
+//! wait MILLISECONDS         time passes
+//! cut NODE · heal           nothing reaches it and nothing leaves it · everything passes again
+//! crash NODE · start NODE
+//! ```
+
+use std::time::Duration;
+
+use dbnode::client::Condition;
+use dbnode::replication::durability::Mode;
+use dbnode::replication::input::{Action, Input, Ticket, Write};
+use dbnode::replication::key::Key;
+
+use crate::world::{NAMES, World};
+
+pub fn carry_out(world: &mut World, order: &str) {
+    match order.split_whitespace().collect::<Vec<_>>()[..] {
+        ["cluster", mode] => cluster(world, mode),
+        [client, "adds", by, "to", key, "at", node] => {
+            add(world, client, by.parse().unwrap(), key, name(node))
+        }
+        ["read", key, "at", node] => read(world, key, name(node)),
+        ["disk", node] => world.finish(name(node)),
+        ["deliver", count] => deliver(world, count.parse().unwrap()),
+        ["settle"] => world.settle(),
+        ["wait", ms] => world.wait(Duration::from_millis(ms.parse().unwrap())),
+        ["cut", node] => drop(world.cut.insert(name(node))),
+        ["heal"] => world.cut.clear(),
+        ["crash", node] => world.crash(name(node)),
+        ["start", node] => world.start(name(node)),
+        _ => panic!("'{order}' is no order"),
+    }
+}
+
+fn deliver(world: &mut World, count: usize) {
+    for _ in 0..count {
+        world.deliver_next();
+    }
+}
+
+fn name(text: &str) -> &'static str {
+    NAMES.into_iter().find(|name| *name == text).expect("a node")
+}
+
+fn cluster(world: &mut World, mode: &str) {
+    *world = World::new();
+    world.mode = match mode {
+        "async" => Mode::Async,
+        "quorum" => Mode::Quorum,
+        "sync" => Mode::Sync,
+        _ => panic!("'{mode}' is no mode"),
+    };
+    world.quietly(|world| {
+        NAMES.into_iter().for_each(|name| world.start(name));
+        world.settle();
+        world.wait(Duration::from_millis(200));
+    });
+}
+
+fn add(world: &mut World, client: &str, by: i64, key: &str, node: &'static str) {
+    let ticket = Ticket(world.clients.len() as u64 + 1);
+    world.clients.insert(ticket, client.into());
+    let (key, action) = (Key::new(key).unwrap(), Action::Add(by));
+    let write = Write { key, action, condition: Condition::Always, request: None };
+    world.hear(node, Input::ClientWrites { ticket, write });
+}
+
+fn read(world: &mut World, key: &str, node: &'static str) {
+    let shown = world.nodes[node].core.as_ref().expect("it runs").view().get(key);
+    let shown = shown.map_or("nothing".into(), |record| String::from_utf8_lossy(&record.value).into_owned());
+    world.say(format!("{node}  shows {shown}"));
+}

@@ -1,0 +1,81 @@
+//! What a node does, in words. Heartbeats, and answers that say nothing new, are left out.
+
+use std::collections::BTreeMap;
+
+use dbnode::replication::disk::Batch;
+use dbnode::replication::effect::Effect;
+use dbnode::replication::entry::{Change, Entry, Payload};
+use dbnode::replication::input::Ticket;
+use dbnode::replication::message::{Message, Outcome};
+use dbnode::replication::role::Role;
+
+pub fn role(name: &str, role: Role, term: u64) -> String {
+    match role {
+        Role::Primary => format!("{name}  is the primary of term {term}"),
+        Role::Replica => format!("{name}  is a replica in term {term}"),
+        Role::Candidate => format!("{name}  hears of no primary: who would vote for it?"),
+        Role::Stopped => format!("{name}  has stopped"),
+    }
+}
+
+pub fn effect(name: &str, effect: &Effect, clients: &BTreeMap<Ticket, String>) -> Option<String> {
+    Some(match effect {
+        Effect::Persist(batch) => format!("{name}  writes to disk: {}", of_batch(batch)),
+        Effect::Send { to, envelope } => format!("{name}  -> {to}: {}", message(&envelope.message)?),
+        Effect::Acknowledge { ticket, written } => match written.sum {
+            Some(sum) => format!("{name}  tells {}: done, it is {sum} now", clients[ticket]),
+            None => format!("{name}  tells {}: done", clients[ticket]),
+        },
+        Effect::Reject { ticket, refusal } => format!("{name}  tells {}: {refusal}", clients[ticket]),
+        Effect::Look { ticket } => format!("{name}  tells {}: look", clients[ticket]),
+        Effect::Fold(_) | Effect::ReadSnapshot { .. } | Effect::Install(_) | Effect::Halt => {
+            format!("{name}  {effect:?}")
+        }
+    })
+}
+
+fn of_batch(batch: &Batch) -> String {
+    let ballot = batch.ballot.as_ref().map(|ballot| match &ballot.voted_for {
+        Some(name) => format!("its vote for {name} in term {}", ballot.term),
+        None => format!("that it is in term {}", ballot.term),
+    });
+    let cut = batch.cut_after.map(|after| format!("a log without what came after #{after}"));
+    let parts: Vec<_> = ballot.into_iter().chain(cut).chain(batch.entries.iter().map(entry)).collect();
+    parts.join(", ")
+}
+
+fn entry(entry: &Entry) -> String {
+    let says = match &entry.payload {
+        Payload::Write(write) => match &write.change {
+            Change::Put { value, .. } => format!("{} = {}", write.key, String::from_utf8_lossy(value)),
+            Change::Delete => format!("{} is gone", write.key),
+        },
+        Payload::Begin => format!("term {} begins", entry.term),
+        Payload::Form(_) => "the cluster is formed".into(),
+        Payload::Join { name, .. } => format!("{name} joins"),
+    };
+    format!("#{} {says}", entry.index)
+}
+
+fn message(message: &Message) -> Option<String> {
+    Some(match message {
+        Message::WouldYouVote(_) => return None,
+        Message::Would { granted: true, .. } => "it would".into(),
+        Message::Would { .. } => "it would not".into(),
+        Message::Vote { .. } => "vote for me".into(),
+        Message::Voted { granted: true } => "you have my vote".into(),
+        Message::Voted { .. } => "no".into(),
+        Message::Append(append) if append.entries.is_empty() => return None,
+        Message::Append(append) => {
+            let entries: Vec<_> = append.entries.iter().map(entry).collect();
+            entries.join(", ")
+        }
+        Message::Appended(appended) => match appended.outcome {
+            Outcome::Matched(matched) => {
+                format!("on disk up to #{matched}, applied up to #{}", appended.applied)
+            }
+            Outcome::Missing { previous, .. } => format!("#{previous} is not what is there"),
+        },
+        other => format!("{other:?}"),
+    })
+}
