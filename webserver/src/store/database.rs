@@ -28,7 +28,7 @@ const IDLE_CONNECTIONS: usize = 256;
 
 /// For so long after a write, reads of the same key ask for the latest, not for what a replica has.
 /// A replica that is further behind than this is the database's trouble.
-const OWN_WRITES_FOR: Duration = Duration::from_secs(60);
+pub(super) const OWN_WRITES_FOR: Duration = Duration::from_secs(60);
 
 /// How many own writes are remembered; the oldest make room.
 const OWN_WRITES_MAX: u64 = 10_000;
@@ -37,6 +37,7 @@ const OWN_WRITES_MAX: u64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Database {
     client: Client,
+    limit: Duration,
     /// Keys that this server has just written: whoever wrote here must read here what they wrote.
     own_writes: Cache<String, ()>,
     answers: Arc<AtomicBool>,
@@ -86,16 +87,22 @@ impl Database {
             .build();
         Ok(Self {
             client: Client::new(nodes, network, limits),
+            limit: config.timeout,
             own_writes,
             answers: Arc::new(AtomicBool::new(true)),
             metrics: metrics.clone(),
         })
     }
 
-    /// Reads a document.
-    pub async fn read(&self, key: &str) -> Result<Found, StoreError> {
+    /// How long one call takes at most.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Reads a document, at least as fresh as is wanted.
+    pub async fn read(&self, key: &str, wanted: Read) -> Result<Found, StoreError> {
         self.metrics.database_reads.inc();
-        let read = if self.own_writes.contains_key(key) { Read::Latest } else { Read::Local };
+        let read = if self.own_writes.contains_key(key) { Read::Latest } else { wanted };
         let record = self.watch(self.client.get(key, read).await)?;
         record.map(|record| document(key, record)).transpose()
     }

@@ -18,7 +18,7 @@ const NOTHING_FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// After a failed refill: for so long readers get the stale copy at once, and the database is left
 /// alone.
-const REST: Duration = Duration::from_secs(1);
+pub const REST: Duration = Duration::from_secs(1);
 
 /// The share of its time by which a copy's time may be shortened.
 const JITTER: f64 = 0.2;
@@ -32,6 +32,15 @@ pub struct Rules {
     pub stale_after: Duration,
     /// How long a copy may still be served after it was last fresh.
     pub stale_for: Duration,
+}
+
+/// How long one copy is good for, from when the database was asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lasting {
+    /// So long it is fresh.
+    pub fresh: Duration,
+    /// And so long after that it may still be served.
+    pub stale: Duration,
 }
 
 /// The times of one copy.
@@ -56,15 +65,21 @@ pub enum Verdict {
 }
 
 impl Rules {
-    /// The times of a copy of what the database was asked for at `asked`. `dice` is between 0 and 1:
-    /// copies made together shall not end together.
-    pub fn times(&self, asked: Instant, found: bool, dice: f64) -> Times {
-        let (ttl, stale_for) = match found {
+    /// How long a copy is good for. `dice` is between 0 and 1: copies made together shall not end
+    /// together.
+    pub fn lasting(&self, found: bool, dice: f64) -> Lasting {
+        let (ttl, stale) = match found {
             true => (self.ttl, self.stale_for),
             false => (self.ttl.min(NOTHING_FRESH_FOR), Duration::ZERO),
         };
-        let fresh_until = asked + ttl.mul_f64(1.0 - JITTER * dice.clamp(0.0, 1.0));
-        Times { fresh_until, useful_until: fresh_until + stale_for, resting_until: None }
+        Lasting { fresh: ttl.mul_f64(1.0 - JITTER * dice.clamp(0.0, 1.0)), stale }
+    }
+
+    /// The times of a copy of what the database was asked for at `asked`.
+    pub fn times(&self, asked: Instant, found: bool, dice: f64) -> Times {
+        let Lasting { fresh, stale } = self.lasting(found, dice);
+        let fresh_until = asked + fresh;
+        Times { fresh_until, useful_until: fresh_until + stale, resting_until: None }
     }
 
     /// How long a reader with a stale copy waits for a fill that began at `began`. Once the fill is

@@ -10,36 +10,51 @@
 //!
 //! Knows nothing of HTTP, nor of what the documents mean.
 
-/// Copies in this process's memory, and who is filling them.
-mod cache;
+/// Copies in Redis, and who is filling them.
+mod copies;
 /// The database, as the store sees it.
 pub mod database;
 /// One fill, and all who wait for it.
 mod fill;
-/// When a copy is fresh, stale, or of no use.
+/// When a copy is fresh, stale, or of no use ◇.
 pub mod freshness;
+/// Copies in this process's memory, and who is filling them.
+mod local;
+/// A cache that all servers share.
+mod shared;
+/// What is still to be removed from a cache that could not be reached.
+mod unsettled;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dbnode::Version;
-use dbnode::client::{ClientError, Sum};
+use dbnode::client::{ClientError, Read, Sum};
 use tokio::time::{Instant, timeout};
 
 use crate::config::{CacheConfig, Config};
 use crate::metrics::{Came, Metrics};
 use crate::redis::Redis;
-use cache::{LocalCache, Lookup};
 use database::{Balance, Database};
 use fill::Filler;
+use local::{LocalCache, Lookup};
+use shared::SharedCache;
 
 /// The only door to data. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    cache: Option<Arc<LocalCache>>,
+    cache: Cache,
     database: Database,
     metrics: Metrics,
+}
+
+/// Where documents are kept once they were read.
+#[derive(Debug, Clone)]
+enum Cache {
+    None,
+    Local(Arc<LocalCache>),
+    Shared(Arc<SharedCache>),
 }
 
 /// What is stored: a JSON document.
@@ -110,12 +125,17 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// A store over this database, with a cache when one is configured.
-    pub fn new(config: &Config, database: Database, _redis: Option<Redis>, metrics: &Metrics) -> Self {
-        let cache = match config.cache {
-            CacheConfig::None => None,
-            CacheConfig::Local { entries, rules } => Some(Arc::new(LocalCache::new(entries, rules))),
-            CacheConfig::Redis { rules, .. } => Some(Arc::new(LocalCache::new(10_000, rules))),
+    /// A store over this database, with the cache that is configured; `redis` is there when that needs
+    /// it.
+    pub fn new(config: &Config, database: Database, redis: Option<Redis>, metrics: &Metrics) -> Self {
+        let cache = match (&config.cache, redis) {
+            (CacheConfig::Local { entries, rules }, _) => {
+                Cache::Local(Arc::new(LocalCache::new(*entries, *rules)))
+            }
+            (CacheConfig::Redis { rules, bypass_max }, Some(redis)) => {
+                Cache::Shared(SharedCache::new(redis, *rules, *bypass_max, database.clone(), metrics))
+            }
+            (CacheConfig::None | CacheConfig::Redis { .. }, _) => Cache::None,
         };
         Self { cache, database, metrics: metrics.clone() }
     }
@@ -124,25 +144,27 @@ impl Store {
     /// when that does not answer, from what is left in the cache.
     pub async fn read(&self, key: &str) -> Result<Answer, StoreError> {
         let answer = match &self.cache {
-            None => self.read_past(key).await,
-            Some(cache) => self.read_through(cache, key).await,
+            Cache::None => self.read_past(key).await,
+            Cache::Local(cache) => self.read_through(cache, key).await,
+            Cache::Shared(cache) => cache.read(key).await,
         }?;
-        self.metrics.answers.get_or_create(&Came { cache: "local", from: answer.source }).inc();
+        let came = Came { cache: self.cache.name(), from: answer.source };
+        self.metrics.answers.get_or_create(&came).inc();
         Ok(answer)
     }
 
     /// Writes a document, and makes every reader that comes after the answer see it. A task of its
     /// own: once begun it goes on to the invalidation, also when the caller hangs up.
     ///
-    /// What it cannot reach are the copies of other servers, and a write that happens after its
-    /// outcome was given up as unknown: there the old value may be read until its copy has expired.
+    /// What it cannot reach are copies in other servers' own memory, and a write that happens after
+    /// its outcome was given up as unknown: there the old value may be read until its copy has expired.
     pub async fn write(&self, key: &str, body: Bytes) -> Result<Version, StoreError> {
         let (store, key) = (self.clone(), key.to_owned());
         let writing = tokio::spawn(async move {
             let outcome = store.database.write(&key, body).await;
             let may_have_happened = outcome.as_ref().err().is_none_or(StoreError::may_have_happened);
-            if let Some(cache) = store.cache.filter(|_| may_have_happened) {
-                cache.invalidate(&key);
+            if may_have_happened {
+                store.cache.invalidate(&key).await;
             }
             outcome
         });
@@ -166,7 +188,7 @@ impl Store {
 
     async fn read_past(&self, key: &str) -> Result<Answer, StoreError> {
         let began = Instant::now();
-        let found = self.database.read(key).await?;
+        let found = self.database.read(key, Read::Local).await?;
         Ok(Answer { found, source: Source::Bypass, database_time: began.elapsed() })
     }
 
@@ -174,7 +196,7 @@ impl Store {
         let began = Instant::now();
         let (fill, filler, copy) = match cache.look_up(key, began.into_std()) {
             Lookup::Ready(found, source) => {
-                return Ok(Answer { found, source, database_time: Duration::ZERO });
+                return Ok(Answer::at_once(found, source));
             }
             Lookup::Wait { fill, filler, copy } => (fill, filler, copy),
         };
@@ -198,9 +220,34 @@ impl Store {
     fn start_filling(&self, cache: &Arc<LocalCache>, key: &str, filler: Filler) {
         let (cache, database, key) = (Arc::clone(cache), self.database.clone(), key.to_owned());
         tokio::spawn(async move {
-            let outcome = database.read(&key).await;
+            let outcome = database.read(&key, Read::Local).await;
             cache.land(&key, filler, outcome, Instant::now().into_std(), rand::random());
         });
+    }
+}
+
+impl Cache {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Local(_) => "local",
+            Self::Shared(_) => "redis",
+        }
+    }
+
+    async fn invalidate(&self, key: &str) {
+        match self {
+            Self::None => {}
+            Self::Local(cache) => cache.invalidate(key),
+            Self::Shared(cache) => cache.invalidate(key).await,
+        }
+    }
+}
+
+impl Answer {
+    /// An answer for which the database was not asked.
+    fn at_once(found: Found, source: Source) -> Self {
+        Self { found, source, database_time: Duration::ZERO }
     }
 }
 

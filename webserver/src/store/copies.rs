@@ -1,0 +1,199 @@
+//! Copies in a Redis that all servers share, and who is filling them: one hash for each document,
+//! `copy:` and its key, and four scripts, each of which happens in one step.
+//!
+//! | field | |
+//! |---|---|
+//! | `fresh`, `useful` | until when the copy is, in milliseconds of Redis' own clock |
+//! | `found`, `body`, `version`, `node` | the copy |
+//! | `rests` | until when it is served at once, because a refill has just failed |
+//! | `filler`, `began` | the token of the fill under way, and since when it is |
+//! | `latest` | until when a fill asks for what was written last, because of a write |
+//!
+//! A fill may leave its answer only while its token stands here. A write removes everything, the token
+//! too, so that an answer from before the write, however late, never comes back over it.
+
+use std::time::Duration;
+
+use ::redis::Script;
+use bytes::Bytes;
+use dbnode::Version;
+
+use super::database::OWN_WRITES_FOR;
+use super::freshness::{REST, Rules};
+use super::{Document, Found};
+use crate::redis::{Failure, Redis};
+
+/// Copies in Redis.
+#[derive(Debug)]
+pub(super) struct Copies {
+    redis: Redis,
+    rules: Rules,
+    /// How long a fill may take before it is taken for dead.
+    fill_limit: Duration,
+    look: Script,
+    land: Script,
+    give_up: Script,
+    invalidate: Script,
+}
+
+/// What stands for one fill, among all servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Token(u128);
+
+/// What there is of a document.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// A fresh copy.
+    Fresh(Found),
+    /// A stale copy, to be served at once: a refill has just failed.
+    Resting(Found),
+    /// Whoever looked is the only one who is to ask the database, and has what is left of a copy.
+    Fill {
+        token: Token,
+        /// What a replica has is not good enough.
+        latest: bool,
+        stale: Option<Found>,
+    },
+    /// Somebody is asking the database.
+    Wait { token: Token, age: Duration, stale: Option<Found> },
+}
+
+/// A copy, as Redis has it: found, body, version, node.
+type Raw = Vec<Vec<u8>>;
+
+impl Copies {
+    pub(super) fn new(redis: Redis, rules: Rules, fill_limit: Duration) -> Self {
+        Self {
+            redis,
+            rules,
+            fill_limit,
+            look: Script::new(include_str!("scripts/look.lua")),
+            land: Script::new(include_str!("scripts/land.lua")),
+            give_up: Script::new(include_str!("scripts/give_up.lua")),
+            invalidate: Script::new(include_str!("scripts/invalidate.lua")),
+        }
+    }
+
+    /// What there is of a document, for somebody who would fill it.
+    pub(super) async fn look(&self, key: &str) -> Result<Look, Failure> {
+        let mut look = self.look.key(redis_key(key));
+        look.arg(Token::random().to_text()).arg(millis(self.fill_limit));
+        let (verdict, token, age, latest, copy): (String, String, u64, bool, Raw) =
+            self.redis.run(&look).await?;
+        let copy = found(copy)?;
+        let token = Token::parse(&token);
+        match (verdict.as_str(), token, copy) {
+            ("fresh", _, Some(copy)) => Ok(Look::Fresh(copy)),
+            ("resting", _, Some(copy)) => Ok(Look::Resting(copy)),
+            ("fill", Some(token), stale) => Ok(Look::Fill { token, latest, stale }),
+            ("wait", Some(token), stale) => Ok(Look::Wait { token, age: Duration::from_millis(age), stale }),
+            _ => Err(unreadable()),
+        }
+    }
+
+    /// Ends a fill that brought something. It is kept, unless there was a write meanwhile.
+    pub(super) async fn land(
+        &self,
+        key: &str,
+        token: Token,
+        found: &Found,
+        dice: f64,
+    ) -> Result<(), Failure> {
+        let lasting = self.rules.lasting(found.is_some(), dice);
+        let mut land = self.land.key(redis_key(key));
+        land.arg(token.to_text()).arg(millis(lasting.fresh)).arg(millis(lasting.stale));
+        match found {
+            Some(Document { body, version, node }) => {
+                land.arg(1).arg(&**body).arg(version.to_string()).arg(&**node);
+            }
+            None => _ = land.arg(0).arg("").arg("").arg(""),
+        }
+        self.redis.run::<u64>(&land).await.map(drop)
+    }
+
+    /// Ends a fill that failed.
+    pub(super) async fn give_up(&self, key: &str, token: Token) -> Result<(), Failure> {
+        let mut give_up = self.give_up.key(redis_key(key));
+        give_up.arg(token.to_text()).arg(millis(REST));
+        self.redis.run::<u64>(&give_up).await.map(drop)
+    }
+
+    /// Forgets a document, and the fill that is under way.
+    pub(super) async fn invalidate(&self, key: &str) -> Result<(), Failure> {
+        let mut invalidate = self.invalidate.key(redis_key(key));
+        invalidate.arg(millis(OWN_WRITES_FOR));
+        self.redis.run::<u64>(&invalidate).await.map(drop)
+    }
+
+    /// Returns when Redis can be asked.
+    pub(super) async fn available(&self) {
+        self.redis.available().await;
+    }
+}
+
+impl Token {
+    fn random() -> Self {
+        Self(rand::random())
+    }
+
+    fn to_text(self) -> String {
+        format!("{:032x}", self.0)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        u128::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+fn redis_key(key: &str) -> String {
+    format!("copy:{key}")
+}
+
+fn found(raw: Raw) -> Result<Option<Found>, Failure> {
+    if raw.is_empty() {
+        return Ok(None);
+    }
+    let [found, body, version, node] = <[Vec<u8>; 4]>::try_from(raw).map_err(|_| unreadable())?;
+    if found == b"0" {
+        return Ok(Some(None));
+    }
+    let text = |bytes| String::from_utf8(bytes).map_err(|_| unreadable());
+    let version = Version::parse(&text(version)?).ok_or_else(unreadable)?;
+    Ok(Some(Some(Document { body: Bytes::from(body), version, node: text(node)?.into() })))
+}
+
+/// Somebody else wrote something under our keys: it is passed by.
+fn unreadable() -> Failure {
+    Failure::Refused { detail: "what is under this key is not one of the shop's copies".into() }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_was_written() {
+        let token = Token::random();
+        assert_eq!(Token::parse(&token.to_text()), Some(token));
+        assert_eq!(Token::parse(""), None);
+    }
+
+    #[test]
+    fn a_copy_is_nothing_or_that_there_is_nothing_or_a_document() {
+        let raw = |parts: [&str; 4]| parts.map(|part| part.as_bytes().to_vec()).to_vec();
+        assert_eq!(found(Vec::new()).unwrap(), None);
+        assert_eq!(found(raw(["0", "", "", ""])).unwrap(), Some(None));
+        let document = found(raw(["1", "{}", "2.7", "db-1"])).unwrap().unwrap().unwrap();
+        assert_eq!(
+            (&*document.body, document.version, &*document.node),
+            (&b"{}"[..], Version::of(2, 7), "db-1")
+        );
+        for odd in [raw(["1", "{}", "7", "db-1"]), vec![b"1".to_vec()]] {
+            assert!(found(odd).is_err());
+        }
+    }
+}

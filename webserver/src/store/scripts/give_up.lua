@@ -1,0 +1,7 @@
+-- KEYS[1]: what is known of a document. ARGV[1]: the token of a fill that failed. ARGV[2]: for how long
+-- readers get the stale copy at once, in milliseconds.
+if redis.call('HGET', KEYS[1], 'filler') ~= ARGV[1] then return 0 end
+local time = redis.call('TIME')
+redis.pcall('HSET', KEYS[1], 'rests', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
+redis.call('HDEL', KEYS[1], 'filler', 'began')
+return 1

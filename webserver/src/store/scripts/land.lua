@@ -1,0 +1,15 @@
+-- KEYS[1]: what is known of a document. ARGV[1]: the token of the fill that ends. ARGV[2]: how long what
+-- it brings is fresh, ARGV[3]: how long useful after that, in milliseconds. Then the copy: found,
+-- body, version, node.
+-- A fill that a write has overtaken, or that was given up for dead, may not leave anything. Nor does
+-- one for which there is no memory, but it does not keep others waiting.
+if redis.call('HGET', KEYS[1], 'filler') ~= ARGV[1] then return 0 end
+local fresh = redis.call('HGET', KEYS[1], 'began') + ARGV[2]
+local useful = fresh + ARGV[3]
+local kept = redis.pcall('HSET', KEYS[1], 'fresh', fresh, 'useful', useful,
+    'found', ARGV[4], 'body', ARGV[5], 'version', ARGV[6], 'node', ARGV[7])
+redis.call('HDEL', KEYS[1], 'filler', 'began', 'rests')
+if type(kept) == 'table' then return kept end
+local latest = redis.call('HGET', KEYS[1], 'latest') or 0
+redis.call('PEXPIREAT', KEYS[1], math.max(useful, tonumber(latest)))
+return 1
