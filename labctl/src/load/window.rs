@@ -170,7 +170,11 @@ impl Window {
     /// was later than 5 ms and 10 % of the latency objective, or could not send every request, or
     /// does not know what became of one.
     pub fn generator_fell_behind(&self, objective: Duration) -> Option<String> {
-        let (lag, limit) = (self.lag_p99(), Duration::from_millis(5).max(objective / 10));
+        self.incomplete().or_else(|| self.late(objective))
+    }
+
+    /// Why some of the requests are missing in these figures, if some are.
+    pub fn incomplete(&self) -> Option<String> {
         let cancelled = self.count(Outcome::Cancelled);
         if cancelled > 0 {
             return Some(format!("the load generator could not send {cancelled} of {}", self.requests()));
@@ -178,6 +182,12 @@ impl Window {
         if self.unfinished > 0 {
             return Some(format!("nothing is known of {} requests", self.unfinished));
         }
+        None
+    }
+
+    /// Why these requests were not sent when they were due, if they were not.
+    pub fn late(&self, objective: Duration) -> Option<String> {
+        let (lag, limit) = (self.lag_p99(), Duration::from_millis(5).max(objective / 10));
         (lag > limit).then(|| format!("the load generator was {lag:.1?} late (p99; limit {limit:.1?})"))
     }
 

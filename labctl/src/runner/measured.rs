@@ -50,7 +50,26 @@ pub(super) struct StepMeasurement {
     pub(super) counted: HashMap<(String, String), f64>,
     /// Why it should not be trusted.
     pub(super) distrust: Option<String>,
+    /// Why its times should not be trusted; its counts can be.
+    pub(super) times_distrust: Option<String>,
 }
+
+/// Measures that say how long something took, or how often in a time.
+const OF_TIME: [&str; 13] = [
+    "hit_p50",
+    "miss_p50",
+    "slowest",
+    "outage",
+    "rate",
+    "p50",
+    "p99",
+    "mean",
+    "seconds",
+    "utilisation",
+    "detection",
+    "capacity",
+    "owners",
+];
 
 impl StepMeasurement {
     fn seconds(&self) -> f64 {
@@ -89,8 +108,11 @@ impl Measured {
         // Chapters are checked before they run.
         let Ok(expression) = Expression::parse(text) else { return (None, None) };
         let value = expression.value(&|name, of| self.measure(name, of));
-        let steps = expression.measures().into_iter().filter_map(|(_, of)| self.steps.get(of.first()?));
-        let distrust = steps.filter_map(|step| step.distrust.clone()).next();
+        let distrust = expression.measures().into_iter().find_map(|(name, of)| {
+            let step = self.steps.get(of.first()?)?;
+            let of_time = step.times_distrust.as_ref().filter(|_| OF_TIME.contains(&name));
+            step.distrust.as_ref().or(of_time).cloned()
+        });
         (value, distrust)
     }
 

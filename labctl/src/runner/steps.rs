@@ -199,6 +199,10 @@ impl Run<'_> {
         let _ = self.watching("sending", limit, timeout(limit, sent)).await;
         measurement.to = self.now();
         self.close(measurement, before).await;
+        // However late a counted number of requests was sent: what became of them can be counted.
+        if self.missing(measurement).is_none() && self.late(measurement).is_some() {
+            measurement.times_distrust = measurement.distrust.take();
+        }
         let at_rest = step.send.keys().map(|traffic| self.streams[traffic.as_ref()]);
         at_rest.for_each(|stream| self.generator.set_rate(stream, Rate::STOPPED));
         measurement.to = self.now();

@@ -118,10 +118,11 @@ async fn read(
     records.reads.fetch_add(1, Ordering::SeqCst);
     released(&records.hold_reads).await;
     match found {
-        Some((value, version)) => {
-            ([(header::ETAG, format!("\"{version}\"")), ("x-db-node".parse().unwrap(), "db-1".into())], value)
-                .into_response()
-        }
+        Some((value, version)) => (
+            [(header::ETAG, format!("\"1.{version}\"")), ("x-db-node".parse().unwrap(), "db-1".into())],
+            value,
+        )
+            .into_response(),
         None => (StatusCode::NOT_FOUND, "{\"error\":\"not_found\",\"detail\":\"\"}").into_response(),
     }
 }
@@ -134,7 +135,7 @@ async fn write(State(records): State<Arc<Records>>, Path(key): Path<String>, val
     let version = records.put(&key, value);
     records.writes.fetch_add(1, Ordering::SeqCst);
     released(&records.hold_writes).await;
-    (StatusCode::NO_CONTENT, [(header::ETAG, format!("\"{version}\""))]).into_response()
+    (StatusCode::NO_CONTENT, [(header::ETAG, format!("\"1.{version}\""))]).into_response()
 }
 
 async fn released(hold: &watch::Sender<bool>) {

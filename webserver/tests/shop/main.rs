@@ -4,8 +4,12 @@
 
 /// A database that does what the test says.
 mod database;
+/// A Redis server that can be killed, frozen and started again.
+mod redis;
 /// A shop, and how to ask it.
 mod shop;
+/// A visitor with a cookie.
+mod visitor;
 /// Waiting for a condition, with a limit.
 mod wait;
 
@@ -15,8 +19,16 @@ mod cache;
 mod garbage;
 /// Too much, too slow, too late.
 mod limits;
+/// Redis killed, frozen, emptied, slow, full.
+mod redis_faults;
 /// Each route, each error.
 mod routes;
+/// Sentinels, and the primary that dies.
+mod sentinel;
+/// Login, cart, logout; in memory and in Redis.
+mod sessions;
+/// One cache for five servers.
+mod shared_cache;
 /// A database that is slow, or gone.
 mod slow_database;
 /// Over real sockets: from the first byte to the drain.

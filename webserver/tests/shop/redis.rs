@@ -1,0 +1,148 @@
+//! A real Redis server, at an address of its own, so that one that is started again finds its port free.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use redis::{Client, Cmd, FromRedisValue, cmd};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::wait::until;
+
+/// A Redis server, killed when the test ends, however it ends.
+pub(crate) struct Redis {
+    pub(crate) address: SocketAddr,
+    directory: TempDir,
+    flags: Vec<String>,
+    process: Child,
+}
+
+/// An address that no other test uses.
+pub(crate) fn address(port: u16) -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    // Tests of one program run as threads or as processes; either way their addresses differ.
+    let program = 1 + std::process::id() % 250;
+    SocketAddr::from(([127, u8::try_from(program).unwrap(), 10 + high, low], port))
+}
+
+impl Redis {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        let address = address(6379);
+        let directory = TempDir::new().unwrap();
+        let announce = address.ip().to_string();
+        let flags = [&["--replica-announce-ip", &announce], flags].concat();
+        let flags: Vec<_> = flags.into_iter().map(str::to_owned).collect();
+        let process = spawn(address, &directory, &flags);
+        let redis = Self { address, directory, flags, process };
+        redis.answers().await;
+        redis
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
+        let client = Client::open(self.url())?;
+        command.query_async(&mut client.get_multiplexed_async_connection().await?).await
+    }
+
+    /// `kill -9`
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// `kill -STOP`
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// `kill -CONT`
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Starts it again after it was killed. It kept nothing.
+    pub(crate) async fn restart(&mut self) {
+        self.process = spawn(self.address, &self.directory, &self.flags);
+        self.answers().await;
+    }
+
+    /// From now on it refuses what needs memory, or no longer does.
+    pub(crate) async fn set_full(&self, full: bool) {
+        let limit = if full { "1" } else { "0" };
+        let () = self.ask(cmd("CONFIG").arg("SET").arg("maxmemory").arg(limit)).await.unwrap();
+    }
+
+    /// How often each command was called, as `INFO commandstats` has it.
+    pub(crate) async fn calls(&self, command: &str) -> u64 {
+        let stats: String = self.ask(cmd("INFO").arg("commandstats")).await.unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    async fn answers(&self) {
+        until("Redis answers", async || self.ask::<String>(&cmd("PING")).await.is_ok()).await;
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(address: SocketAddr, directory: &TempDir, flags: &[String]) -> Child {
+    let mut server = Command::new("redis-server");
+    server.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()]);
+    server.arg("--dir").arg(directory.path()).args(["--save", "", "--appendonly", "no"]);
+    server.args(["--repl-diskless-sync-delay", "0"]).args(flags);
+    let server = server.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    server.expect("there is a redis-server on the PATH: scripts/test.sh installs one")
+}
+
+/// The way to a server, on which every piece of an answer takes a while.
+pub(crate) async fn slow_way_to(target: SocketAddr, delay: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(carry(client, target, delay));
+        }
+    });
+    address
+}
+
+async fn carry(client: TcpStream, target: SocketAddr, delay: Duration) -> std::io::Result<()> {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = TcpStream::connect(target).await?.into_split();
+    let asking = async { tokio::io::copy(&mut from_client, &mut to_server).await.map(drop) };
+    let answering = async {
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let length = from_server.read(&mut piece).await?;
+            if length == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(delay).await;
+            to_client.write_all(&piece[..length]).await?;
+        }
+    };
+    tokio::try_join!(asking, answering).map(drop)
+}
