@@ -3,29 +3,58 @@
 #
 #   need COMMAND DEBIAN-PACKAGE FEDORA-PACKAGE BREW-FORMULA
 
-need() {
-    command -v "$1" >/dev/null 2>&1 && return
-    local as_root=""
-    [ "$(id -u)" -eq 0 ] || as_root="sudo"
-    if command -v apt-get >/dev/null 2>&1; then
-        echo "installing $2 (apt-get), because '$1' is missing"
-        $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
-    elif command -v dnf >/dev/null 2>&1; then
-        echo "installing $3 (dnf), because '$1' is missing"
-        $as_root dnf install -y -q "$3"
-    elif command -v brew >/dev/null 2>&1; then
-        echo "installing $4 (brew), because '$1' is missing"
-        brew install --quiet "$4"
+there_is() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+as_root=""
+[ "$(id -u)" -eq 0 ] || as_root="sudo"
+
+# Installs a package with whatever installs packages here.
+install_package() {
+    if there_is apt-get; then
+        echo "installing $1 (apt-get)"
+        $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null
+    elif there_is dnf; then
+        echo "installing $2 (dnf)"
+        $as_root dnf install -y -q "$2"
+    elif there_is brew; then
+        echo "installing $3 (brew)"
+        brew install --quiet "$3"
     fi
-    command -v "$1" >/dev/null 2>&1 && return
+}
+
+need() {
+    there_is "$1" || install_package "$2" "$3" "$4" || true
+    there_is "$1" && return
     echo "'$1' is missing and could not be installed: install the package that has it ($2) and try again" >&2
     exit 4
 }
 
-if ! command -v cargo >/dev/null 2>&1; then
+there_is_redis() {
+    there_is redis-server || there_is valkey-server
+}
+
+# The chapters with sessions and caches start Redis servers and Sentinels of their own, which are the
+# same program. Debian starts a service with the package; the lab does not want it.
+want_redis() {
+    there_is_redis && return
+    install_package redis-server valkey redis || true
+    if there_is systemctl; then
+        $as_root systemctl disable --now redis-server >/dev/null 2>&1 || true
+    fi
+    there_is_redis || echo "there is no Redis: the chapters with sessions and caches are left out" >&2
+}
+
+need_redis() {
+    want_redis
+    there_is_redis || exit 4
+}
+
+if ! there_is cargo; then
     [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 fi
-if ! command -v cargo >/dev/null 2>&1; then
+if ! there_is cargo; then
     echo "Rust is missing: install it from https://rustup.rs and try again" >&2
     exit 4
 fi

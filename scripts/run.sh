@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
+want_redis
 
 cargo build --release --locked --bins
 exec target/release/labctl run "${@:-all}"

@@ -122,7 +122,17 @@ pub(super) async fn run_sources(
     let terminal = Terminal::new(common.json);
     let shared = Runs { args, common, terminal: &terminal, interrupt };
     let mut runs = Vec::new();
+    let mut lacking = None;
     for source in sources {
+        if let Some(what) = shared.lacks(source)? {
+            if sources.len() == 1 {
+                return Err(what);
+            }
+            // One of several is left out, and the others run.
+            terminal.note(&format!("{} is left out: {what}", source.name));
+            lacking = Some(what);
+            continue;
+        }
         // The questions go where the story goes.
         let guesses = match (args.predict, common.json) {
             (false, _) => vec![],
@@ -145,7 +155,10 @@ pub(super) async fn run_sources(
         say_json(&summary)?;
     }
     interrupt.check()?;
-    Ok(summary.exit_code())
+    match lacking {
+        Some(what) if summary.exit_code() == 0 => Err(what),
+        _ => Ok(summary.exit_code()),
+    }
 }
 
 /// What all runs of one command share.
@@ -157,6 +170,12 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
+    /// What this computer has not got that the chapter needs.
+    fn lacks(&self, source: &Source) -> Result<Option<LabError>, LabError> {
+        let plan = Plan::of(&source.chapter, self.common.site.place()).map_err(LabError::Usage)?;
+        Ok(redis::check(&plan).err())
+    }
+
     /// Runs one chapter, and again when the host disturbed it.
     async fn run_chapter(&self, source: &Source) -> Result<RunSummary, LabError> {
         let mut attempt = 1;

@@ -14,7 +14,7 @@ use crate::chapter::{Expect, Span, Step};
 use crate::error::LabError;
 use crate::lab::databases::{self, NodeStatus};
 use crate::lab::{Act, Happening, counters, http, roles};
-use crate::load::{LiveFigures, Moment, Rate};
+use crate::load::{LiveFigures, Moment, Rate, Window};
 
 /// How often the live figures change.
 const LIVE_EVERY: Duration = Duration::from_millis(200);
@@ -198,11 +198,7 @@ impl Run<'_> {
         // A generator that cannot send them in time is told of by what is then missing.
         let _ = self.watching("sending", limit, timeout(limit, sent)).await;
         measurement.to = self.now();
-        self.close(measurement, before).await;
-        // However late a counted number of requests was sent: what became of them can be counted.
-        if self.missing(measurement).is_none() && self.late(measurement).is_some() {
-            measurement.times_distrust = measurement.distrust.take();
-        }
+        self.close_counted(measurement, before).await;
         let at_rest = step.send.keys().map(|traffic| self.streams[traffic.as_ref()]);
         at_rest.for_each(|stream| self.generator.set_rate(stream, Rate::STOPPED));
         measurement.to = self.now();
@@ -249,15 +245,27 @@ impl Run<'_> {
     /// Ends a measurement: takes the machines' figures, waits for the last answers, and decides
     /// whether it can be trusted.
     async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, (Usage, Duration)>) {
+        self.close_counted(measurement, before).await;
+        measurement.distrust = measurement.distrust.take().or(measurement.times_distrust.take());
+    }
+
+    /// The same for a counted number of requests: however late some of them were sent, what became of
+    /// them can be counted.
+    async fn close_counted(
+        &self,
+        measurement: &mut StepMeasurement,
+        before: HashMap<String, (Usage, Duration)>,
+    ) {
         let after = self.usages().await;
         self.settle(measurement.to).await;
         let windows = self
             .streams
             .keys()
             .filter_map(|traffic| self.measured.window(Some(traffic), measurement.from, measurement.to));
-        let windows = windows.filter(|window| window.requests() > 0 || window.unfinished > 0);
-        let generator = windows.filter_map(|window| window.generator_fell_behind(Duration::ZERO)).next();
-        measurement.distrust = generator.or_else(|| too_late(&after));
+        let windows: Vec<_> =
+            windows.filter(|window| window.requests() > 0 || window.unfinished > 0).collect();
+        measurement.distrust = windows.iter().find_map(Window::incomplete).or_else(|| too_late(&after));
+        measurement.times_distrust = windows.iter().find_map(|window| window.late(Duration::ZERO));
         measurement.usage = before
             .into_iter()
             .filter_map(|(machine, (before, _))| Some((machine.clone(), (before, after.get(&machine)?.0))))

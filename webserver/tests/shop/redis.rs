@@ -109,12 +109,19 @@ impl Drop for Redis {
 }
 
 fn spawn(address: SocketAddr, directory: &TempDir, flags: &[String]) -> Child {
-    let mut server = Command::new("redis-server");
+    let mut server = Command::new(program());
     server.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()]);
     server.arg("--dir").arg(directory.path()).args(["--save", "", "--appendonly", "no"]);
     server.args(["--repl-diskless-sync-delay", "0"]).args(flags);
     let server = server.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    server.expect("there is a redis-server on the PATH: scripts/test.sh installs one")
+    server.unwrap()
+}
+
+/// The Redis server of this computer, whatever it is called.
+pub(crate) fn program() -> &'static str {
+    let there_is = |name: &&str| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
+    let found = ["redis-server", "valkey-server"].into_iter().find(there_is);
+    found.expect("there is a Redis server on the PATH: scripts/test.sh installs one")
 }
 
 /// The way to a server, on which every piece of an answer takes a while.

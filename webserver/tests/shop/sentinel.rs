@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::database::Database;
-use crate::redis::{Redis, address};
+use crate::redis::{Redis, address, program};
 use crate::shop::TestShop;
 use crate::visitor::Visitor;
 use crate::wait::until;
@@ -36,7 +36,7 @@ impl Sentinel {
             primary.port(),
         );
         std::fs::write(&configuration, text).unwrap();
-        let mut server = Command::new("redis-server");
+        let mut server = Command::new(program());
         server.arg(&configuration).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null());
         let process = server.spawn().expect("a redis-server is also a Sentinel");
         Self { address, process, _directory: directory }
