@@ -207,6 +207,8 @@ pub struct Core {
 
     /// When the disk may be asked again after it had no room.
     disk_rests_until: Moment,
+    /// The last batch did.
+    found_no_room: bool,
     folding: Folding,
     installing: Option<Installing>,
     /// The last entry that lets somebody join.
@@ -247,6 +249,7 @@ impl Core {
             shown: Shown::default(),
             waiting: Waiting::default(),
             disk_rests_until: now,
+            found_no_room: false,
             folding: Folding::NotBefore(now),
             installing: None,
             joining: None,

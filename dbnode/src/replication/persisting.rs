@@ -19,6 +19,9 @@ use super::state::State;
 /// How long the disk is left alone after it had no room.
 const FULL_DISK_RESTS: Duration = Duration::from_millis(200);
 
+/// Entries that may wait for the disk.
+const LAG_ENTRIES_MAX: u64 = 16_384;
+
 /// How long folding rests after it found no room.
 const FOLDING_RESTS: Duration = Duration::from_secs(1);
 
@@ -108,6 +111,7 @@ impl Core {
     /// The batch is on disk.
     pub(super) fn persisted(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.persisted_batch();
+        self.found_no_room = false;
         if let BallotOnDisk::Under(ballot) = &self.ballot_on_disk {
             if *ballot == self.ballot {
                 self.ballot_on_disk = BallotOnDisk::Yes;
@@ -124,6 +128,7 @@ impl Core {
     /// The batch found no room.
     pub(super) fn disk_full(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.not_persisted();
+        self.found_no_room = true;
         self.disk_rests_until = now + FULL_DISK_RESTS;
         if matches!(self.ballot_on_disk, BallotOnDisk::Under(_)) {
             self.ballot_on_disk = BallotOnDisk::No;
@@ -137,15 +142,15 @@ impl Core {
         }
     }
 
-    /// True while the disk has no room, as far as is known.
-    pub(super) fn disk_rests(&self, now: Moment) -> bool {
-        now < self.disk_rests_until || (self.names.len() > 1 && self.log_lags_behind())
+    /// True while the disk has no room, as far as is known. What found none is tried again, where
+    /// there is something to try again: others may have confirmed it.
+    pub(super) fn disk_is_full(&self, now: Moment) -> bool {
+        now < self.disk_rests_until || (self.found_no_room && self.log.has_batch())
     }
 
-    /// More waits for the disk than one batch may hold: it does not keep up, or takes nothing.
-    fn log_lags_behind(&self) -> bool {
-        let waits = self.log.last() - self.log.persisted();
-        waits > 8 * self.limits.batch_entries.max(1_024) as u64
+    /// So much waits for the disk that it does not keep up.
+    pub(super) fn disk_lags_behind(&self) -> bool {
+        self.log.last() - self.log.persisted() > LAG_ENTRIES_MAX
     }
 
     /// The disk failed: this node can promise nothing any more.

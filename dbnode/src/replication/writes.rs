@@ -50,9 +50,10 @@ impl Core {
         let (_, log_bytes) = self.log.size();
         if lead.handing_over.is_some() {
             Some(Refusal::HandingOver)
-        } else if self.disk_rests(now) {
+        } else if self.disk_is_full(now) {
             Some(Refusal::DiskFull)
         } else if self.waiting.count() >= self.limits.waiting
+            || self.disk_lags_behind()
             || log_bytes > self.limits.log_bytes * LOG_BYTES_FACTOR_MAX
         {
             Some(Refusal::Overloaded)
