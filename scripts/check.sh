@@ -20,6 +20,8 @@ if ! cargo deny --version >/dev/null 2>&1; then
     fi
 fi
 if cargo deny --version >/dev/null 2>&1; then
-    # Advisories are looked up online, and are another job's matter.
-    cargo deny --offline --locked check bans licenses sources 2>&1 | tail -n 3
+    # Also the crates that only other platforms need, which the build has not fetched. Advisories are
+    # looked up online, and are another job's matter.
+    cargo fetch --locked --quiet
+    cargo deny --offline --locked check bans licenses sources
 fi
