@@ -30,3 +30,5 @@ run_tests --workspace --exclude tests --exclude dbnode
 [ "${1:-}" = "--parts" ] && exit
 echo "== the parts together, and the chapters"
 run_tests --package tests
+echo "== the article, sentence by sentence"
+scripts/claims.sh

@@ -14,7 +14,7 @@ use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use crate::lab::roles::Roles;
 use crate::lab::site::SiteArgs;
-use crate::lab::{Happening, Laboratory, Plan, Program};
+use crate::lab::{Act, Happening, Laboratory, Plan, Program};
 use crate::load::Moment;
 
 /// Who recovers by itself within this time has not been down.
@@ -226,7 +226,7 @@ impl Inspector<'_> {
         let down = names.iter().zip(&impacts).any(|(path, impact)| path == paths::SESSION && impact.down);
         let sessions = if down { None } else { Some(stage.sessions_lost().await) };
         for fault in &faults {
-            stage.lab.act(&fault.repair()).await?;
+            stage.lab.act(&repair(stage, fault)).await?;
         }
         let repaired = stage.now();
         // Sessions that are lost fail until their owners log in again; that is counted, not waited for.
@@ -305,6 +305,15 @@ impl Fault {
         };
         Ok(Self { component: self.component.called(meant), ..self.clone() })
     }
+}
+
+/// What a person would do about a fault now: what was frozen may have been switched off meanwhile.
+fn repair(stage: &Stage, fault: &Fault) -> Act {
+    let name = fault.component.name();
+    let machine = name.split('/').next().unwrap_or_default().to_owned();
+    let is_off =
+        !matches!(fault.component, Component::Link { .. }) && !stage.lab.machines_on().contains(&machine);
+    if is_off { Act::Restart { name: machine } } else { fault.repair() }
 }
 
 /// Watches until every path has been well for a while, or its time is up. Returns the end.

@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::lab::events::Clock;
 use crate::lab::site::{self, SiteArgs};
 use crate::lab::{Laboratory, Plan, Site};
-use crate::load::{Generator, Moment, Outcome, Rate, StreamId, Window};
+use crate::load::{Generator, Moment, Rate, StreamId, Window};
 use crate::runner::{Histories, add_streams, last_values};
 
 /// How often it is looked whether something has come about.
@@ -24,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const STEADY_FOR: Duration = Duration::from_millis(1200);
 /// How fast members log in, in requests a second.
 const MEMBERS_RATE: f64 = 150.0;
+/// What a stranger is told.
+const UNAUTHORIZED: u16 = 401;
 /// How long a batch of requests may take beyond what was expected.
 const BATCH_MARGIN: Duration = Duration::from_secs(4);
 
@@ -101,7 +103,8 @@ impl Stage {
     pub async fn sessions_lost(&self) -> usize {
         let from = self.now();
         self.send(paths::MEMBERS_LOOK, MEMBERS_RATE).await;
-        self.window(paths::MEMBERS_LOOK, from, Moment::MAX).count(Outcome::ClientError)
+        let window = self.window(paths::MEMBERS_LOOK, from, Moment::MAX);
+        window.samples().iter().filter(|sample| sample.status == UNAUTHORIZED).count()
     }
 
     /// How many acknowledged writes are not in the database. It is asked after everything else.

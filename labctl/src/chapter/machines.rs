@@ -98,6 +98,10 @@ pub struct LbPart {
     /// Two balancers of this kind share one address: one is active, the other takes over.
     #[serde(default)]
     pub pair: bool,
+    /// Somebody silent who holds the pair's address is switched off when the other one cannot have it.
+    /// labctl is the hand on the switch.
+    #[serde(default)]
+    pub fence: bool,
     /// How often the active one of a pair says that it is there.
     pub pair_advert: Option<Span>,
 }

@@ -206,12 +206,29 @@ impl Laboratory {
     pub fn watch(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let lab = Arc::clone(self);
         AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut heard = lab.events.count();
             loop {
                 sleep(LOOK_EVERY).await;
+                for event in lab.events.since(heard) {
+                    heard += 1;
+                    if let Happening::TakeoverBlocked { balancer } = event.what {
+                        lab.fence(&balancer);
+                    }
+                }
                 let machines: Vec<_> = lab.machines.lock().values().cloned().collect();
                 machines.iter().for_each(|machine| machine.look_for_frozen(&lab.events));
             }
         }))
+    }
+
+    /// Switches off who holds the address that this balancer cannot have, where that is to be done.
+    fn fence(&self, balancer: &str) {
+        let others = self.plan.lock().to_fence(balancer);
+        for other in others.iter().filter(|other| self.is_on(other)) {
+            if let Ok(commands) = self.signal_machine(other, Signal::SIGKILL, "9") {
+                commands.into_iter().for_each(|command| self.events.record(Happening::Did { command }));
+            }
+        }
     }
 
     /// Ends everything: first asked, then killed.

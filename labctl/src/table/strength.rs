@@ -193,5 +193,11 @@ fn killable(stage: &Stage) -> Vec<Fault> {
         fault.kind == FaultKind::Kill && matches!(fault.component, Component::Program { .. }) && !watcher
     });
     faults.sort_by_key(|fault| fault.component.what() != "dbnode");
+    // When the first Redis has failed over to its copy, the copy is what the first one was.
+    let mut redis = 0;
+    faults.retain(|fault| {
+        redis += usize::from(fault.component.what() == "redis");
+        fault.component.what() != "redis" || redis == 1
+    });
     faults
 }

@@ -185,6 +185,15 @@ impl Plan {
         self.kinds.get(kind).and_then(|entry| entry.lb.as_ref()).is_some_and(|lb| lb.pair)
     }
 
+    /// The others of a pair of balancers, when whoever of them holds the address in silence is to be
+    /// switched off.
+    pub fn to_fence(&self, balancer: &str) -> Vec<String> {
+        let Some(machine) = self.machines.get(balancer) else { return vec![] };
+        let fenced = self.kinds[&machine.kind].lb.as_ref().is_some_and(|lb| lb.pair && lb.fence);
+        let others = self.of_kind(&machine.kind).filter(|other| fenced && other.name != balancer);
+        others.map(|other| other.name.clone()).collect()
+    }
+
     /// The machines of a kind that have not been removed.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a MachinePlan> {
         self.machines.values().filter(move |machine| machine.kind == kind && !machine.removed)
