@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
-command -v valkey-server >/dev/null 2>&1 || need redis-server redis-server redis redis
+need_redis
 
 cargo build --release --locked --bins
 runs="${1:-$(mktemp -d)}/runs"
