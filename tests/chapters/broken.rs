@@ -241,3 +241,125 @@ fn every_claim_of_cache_can_fail() {
         ],
     );
 }
+
+/// Half a second on the wires of a database, and its primary killed with what is on them.
+const LOSE_QUORUM: [&str; 4] = [
+    "machine.quorum.dbnode.replication=\"async\"",
+    "step.quorum-whole.slow=[{link=[\"quorum:primary\",\"quorum\"],by=\"1s\"}]",
+    "step.quorum-dies.cut=[[\"quorum:former\",\"quorum\"]]",
+    "step.quorum-stock.heal-all=true",
+];
+
+#[test]
+fn every_claim_of_replication_can_fail() {
+    every_claim_fails_once(
+        "replication",
+        &[
+            // The modes are not what they are called; nobody reads copies where it matters, and there are
+            // others who do not die.
+            &[
+                "machine.merge.dbnode.replication=\"sync\"",
+                "step.merge-dies.load.deposit-merge=0",
+                "step.merge-elects.kill=[]",
+                "step.merge-elects.cut=[]",
+                "step.merge-elects.until.within=\"1s\"",
+                "machine.strict.dbnode.replication=\"async\"",
+                "step.strict.slow=[{link=[\"strict:primary\",\"strict\"],by=\"1s\"}]",
+                "step.strict-dies.kill=[]",
+                "step.strict-dies.until.within=\"1s\"",
+                "machine.quorum.dbnode.replication=\"sync\"",
+                "step.quorum-dies.kill=[]",
+            ],
+            // Merge without a slow wire, and customers who look for their own deposits on a replica.
+            &[
+                "step.merge.slow=[]",
+                "step.merge-settles.kill=[\"merge:replica\"]",
+                "step.merge-settles.until.within=\"1s\"",
+                "step.strict.kill=[\"strict:replica\"]",
+                "step.strict.load.read-strict-1=0",
+                "step.strict.load.read-strict-2=0",
+                "step.strict.load.read-strict-3=0",
+                "step.strict-down.kill=[\"web-strict\"]",
+                "step.strict-whole.restart=[]",
+                "step.strict-whole.until.within=\"1s\"",
+                "step.quorum.kill=[\"quorum:primary\"]",
+                "step.quorum-whole.restart=[]",
+                "step.quorum-whole.until.within=\"1s\"",
+                "traffic.deposit-quorum.history.by=25",
+            ],
+            // Deposits that were acknowledged are lost where they should not be.
+            &[
+                &LOSE_QUORUM[..],
+                &[
+                    "traffic.own-merge.path=\"/accounts/{key}?replica=merge-2\"",
+                    "step.strict-down.kill=[]",
+                    "step.strict-down.heal-all=false",
+                    "step.quorum-down.heal-all=false",
+                    "step.quorum-down.slow=[{link=[\"quorum:primary\",\"quorum\"],by=\"1s\"}]",
+                    "step.merge-returns.restart=[]",
+                    "step.merge-returns.until.within=\"2s\"",
+                ],
+            ]
+            .concat(),
+            // And the same of the other two.
+            &[
+                "traffic.own-merge.path=\"/accounts/{key}?replica=merge-3\"",
+                "machine.strict.dbnode.replication=\"async\"",
+                "step.strict-whole.slow=[{link=[\"strict:primary\",\"strict\"],by=\"1s\"}]",
+                "step.strict-dies.cut=[[\"strict:former\",\"strict\"]]",
+                "step.strict-stock.heal-all=true",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn every_claim_of_primary_failure_can_fail() {
+    every_claim_fails_once(
+        "primary-failure",
+        &[
+            // Nobody dies who should, and others do.
+            &[
+                "step.flowing.kill=[\"db:primary\"]",
+                "step.killed-1.kill=[]",
+                "step.killed-2.kill=[]",
+                "step.killed-3.kill=[]",
+                "step.back-1.kill=[\"db:primary\"]",
+                "step.frozen.freeze=[]",
+                "step.thawed.kill=[\"web\"]",
+                "step.cut-off.partition=[]",
+                "step.healed.kill=[\"db-1\"]",
+                "step.healed.until.within=\"1s\"",
+                "traffic.deposits.history.by=25",
+            ],
+            // A primary that waits for nobody, cut off or not.
+            &["machine.db.dbnode.replication=\"async\"", "step.thawed.kill=[\"web\"]"],
+        ],
+    );
+}
+
+#[test]
+fn every_claim_of_split_brain_can_fail() {
+    every_claim_fails_once(
+        "split-brain",
+        &[
+            // Who should wait for a majority does not, and who should not does.
+            &[
+                "machine.merge.dbnode.replication=\"quorum\"",
+                "machine.quorum.dbnode.replication=\"async\"",
+                "step.whole.kill=[\"web-quorum\"]",
+                "step.merge-healed.kill=[\"merge-1\"]",
+                "step.merge-healed.until.within=\"1s\"",
+            ],
+            // Nobody is cut off.
+            &[
+                "step.split.partition=[]",
+                "step.apart.kill=[\"web-merge\"]",
+                "step.one-way.cut=[]",
+                "traffic.outside-quorum.history.by=25",
+            ],
+            // Those who are cut off are very patient.
+            &["machine.merge.dbnode.election-timeout=\"10s\"", "step.one-way.load.outside-quorum=0"],
+        ],
+    );
+}

@@ -51,8 +51,23 @@ fn cache_holds() {
 }
 
 #[test]
+fn replication_holds() {
+    holds("replication");
+}
+
+#[test]
 fn server_failure_holds() {
     holds("server-failure");
+}
+
+#[test]
+fn primary_failure_holds() {
+    holds("primary-failure");
+}
+
+#[test]
+fn split_brain_holds() {
+    holds("split-brain");
 }
 
 #[test]
@@ -65,7 +80,10 @@ fn every_chapter_is_tested_here() {
         "load-balancer",
         "sessions",
         "cache",
+        "replication",
         "server-failure",
+        "primary-failure",
+        "split-brain",
     ];
     assert_eq!(library::names().collect::<Vec<_>>(), tested);
 }

@@ -61,12 +61,6 @@ pub enum Error {
     /// The session is not known, or cannot be looked up.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// Not with this server.
-    #[error("{detail}")]
-    NotImplemented {
-        /// What is missing.
-        detail: &'static str,
-    },
     /// Not with this method.
     #[error("this path does not answer to this method; see the header Allow")]
     WrongMethod,
@@ -108,7 +102,6 @@ impl Error {
             Self::BadQuantity => (StatusCode::UNPROCESSABLE_ENTITY, "bad_quantity", None),
             Self::BadAmount { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_amount", None),
             Self::Session(error) => session_kind(error),
-            Self::NotImplemented { .. } => (StatusCode::NOT_IMPLEMENTED, "not_implemented", None),
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", None),
             Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout", None),
             Self::LargeBody { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", None),
@@ -154,6 +147,11 @@ fn database_kind(error: &ClientError) -> (StatusCode, &'static str, Option<Durat
         }
         ClientError::OutcomeUnknown { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", None),
         ClientError::Conflict => (StatusCode::CONFLICT, "conflict", None),
+        ClientError::NoSuchNode { .. } => (StatusCode::NOT_FOUND, "unknown_replica", None),
+        // A sum that is too large, or an Idempotency-Key that was another request's.
+        ClientError::BadRequest { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "refused_by_the_database", None)
+        }
         // It was this server that asked the wrong thing.
         ClientError::BadRequest { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
     }

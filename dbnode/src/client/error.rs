@@ -23,6 +23,13 @@ pub enum ClientError {
     #[error("the database did not answer in time")]
     Timeout,
 
+    /// Every node that answers is called something else. Nothing happened.
+    #[error("no database node is called '{name}'")]
+    NoSuchNode {
+        /// What was asked for.
+        name: String,
+    },
+
     /// The database could not answer a read. Not the caller's fault.
     #[error("the database cannot answer now: {detail}")]
     Unavailable {
@@ -72,7 +79,10 @@ impl ClientError {
             Self::Unreachable { .. } | Self::Timeout | Self::Unavailable { .. } | Self::NotWritten { .. } => {
                 true
             }
-            Self::OutcomeUnknown { .. } | Self::Conflict | Self::BadRequest { .. } => false,
+            Self::OutcomeUnknown { .. }
+            | Self::Conflict
+            | Self::NoSuchNode { .. }
+            | Self::BadRequest { .. } => false,
         }
     }
 }

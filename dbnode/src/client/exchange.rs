@@ -82,7 +82,7 @@ impl Exchange {
     /// The same, of the node with this name and no other.
     pub(super) async fn call_one(&self, name: &str, call: &Call) -> Result<Answer, ClientError> {
         let known = self.names.lock().get(name).copied();
-        let mut last = ClientError::Unavailable { detail: format!("no database node is called '{name}'") };
+        let mut last = ClientError::NoSuchNode { name: name.to_owned() };
         for node in known.into_iter().chain(self.nodes.iter().copied()) {
             match timeout(self.limit, self.try_node(node, call)).await {
                 Ok(Ok(answer)) if answer.header(NODE) == Some(name) => return Ok(answer),

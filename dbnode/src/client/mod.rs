@@ -129,7 +129,8 @@ fn record(answer: Answer) -> Result<Record, ClientError> {
         });
     };
     let node = answer.header("x-db-node").unwrap_or_default().to_owned();
-    Ok(Record { value: answer.body, version, node })
+    let lag_ms = answer.header("x-lag-ms").and_then(|lag| lag.parse().ok());
+    Ok(Record { value: answer.body, version, node, lag_ms })
 }
 
 fn written(answer: &Answer) -> Result<Version, ClientError> {

@@ -35,6 +35,8 @@ pub struct Record {
     pub version: Version,
     /// The name of the node that answered; empty when it did not say.
     pub node: String,
+    /// How long ago the node last heard from the primary, in milliseconds; none when it did not say.
+    pub lag_ms: Option<u64>,
 }
 
 /// What an addition came to.

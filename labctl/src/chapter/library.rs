@@ -1,6 +1,6 @@
 //! The chapters that come with the lab.
 
-const CHAPTERS: [(&str, &str); 8] = [
+const CHAPTERS: [(&str, &str); 11] = [
     ("one-machine", include_str!("../../chapters/one-machine.toml")),
     ("bigger-machine", include_str!("../../chapters/bigger-machine.toml")),
     ("split", include_str!("../../chapters/split.toml")),
@@ -8,7 +8,10 @@ const CHAPTERS: [(&str, &str); 8] = [
     ("load-balancer", include_str!("../../chapters/load-balancer.toml")),
     ("sessions", include_str!("../../chapters/sessions.toml")),
     ("cache", include_str!("../../chapters/cache.toml")),
+    ("replication", include_str!("../../chapters/replication.toml")),
     ("server-failure", include_str!("../../chapters/server-failure.toml")),
+    ("primary-failure", include_str!("../../chapters/primary-failure.toml")),
+    ("split-brain", include_str!("../../chapters/split-brain.toml")),
 ];
 
 /// Their names, in the article's order.

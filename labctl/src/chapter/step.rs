@@ -68,6 +68,10 @@ pub struct Step {
     pub warmup: Option<Span>,
     /// How long is measured.
     pub measure: Option<Span>,
+    /// True when what is measured happens only once: then it is not measured again when the host disturbed
+    /// it.
+    #[serde(default)]
+    pub once: bool,
     /// Reads a number out of a database when the measurement is over.
     pub read: Option<ReadBack>,
     /// Reads the last value of every record of a history when the measurement is over, so that it can

@@ -21,6 +21,8 @@ pub enum Role {
     Active,
     /// The one that would take it over.
     Standby,
+    /// The first one that does not answer.
+    Gone,
 }
 
 /// What a name such as `db:primary` means: the kind of machine, and the role.
@@ -32,6 +34,7 @@ pub fn parse(name: &str) -> Option<(&str, Role)> {
         "former" => Role::Former,
         "active" => Role::Active,
         "standby" => Role::Standby,
+        "gone" => Role::Gone,
         _ => return None,
     };
     Some((kind, role))
@@ -56,8 +59,13 @@ impl Roles {
             let pair = pairs::statuses(plan, kind).await;
             return pair.into_iter().find(|(_, is_active)| *is_active == wanted).map(|(name, _)| name);
         }
+        let statuses = databases::statuses(plan, kind).await;
+        if role == Role::Gone {
+            let answers = |name: &String| statuses.iter().any(|(other, _)| other == name);
+            return plan.of_kind(kind).map(|machine| machine.name.clone()).find(|name| !answers(name));
+        }
         let (primaries, replicas): (Vec<_>, Vec<_>) =
-            databases::statuses(plan, kind).await.into_iter().partition(|(_, status)| status.is_primary());
+            statuses.into_iter().partition(|(_, status)| status.is_primary());
         if role == Role::Replica {
             return replicas.into_iter().next().map(|(name, _)| name);
         }

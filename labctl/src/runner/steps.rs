@@ -225,7 +225,8 @@ impl Run<'_> {
         let pause = |span: Option<Span>| span.map_or(Duration::ZERO, |span| self.pace.of(span.0));
         let (warmup, length) = (pause(step.warmup), pause(step.measure));
         self.watching("warming up", warmup, sleep_until(Instant::now() + warmup)).await;
-        for again in 0..=MEASURE_AGAIN_MAX {
+        let again_max = if step.once { 0 } else { MEASURE_AGAIN_MAX };
+        for again in 0..=again_max {
             let before = self.usages().await;
             let counters = self.counters(&step.name).await;
             measurement.from = self.now();
@@ -234,7 +235,7 @@ impl Run<'_> {
             measurement.counted = growth(&counters, self.counters(&step.name).await);
             self.close(measurement, before).await;
             match &measurement.distrust {
-                Some(reason) if again < MEASURE_AGAIN_MAX => {
+                Some(reason) if again < again_max => {
                     self.audience.hear(Telling::Note(&format!("{reason}; measuring again")));
                 }
                 _ => return,

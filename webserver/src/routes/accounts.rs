@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -16,6 +16,9 @@ use super::id::Id;
 use super::products::{SERVER_TIMING, X_DB_NODE, timing};
 use crate::error::Error;
 use crate::state::Shop;
+use crate::store::database::Place;
+
+const X_LAG_MS: HeaderName = HeaderName::from_static("x-lag-ms");
 
 /// The largest deposit. Nine billion of them still fit into an account.
 const AMOUNT_MAX: i64 = 1_000_000_000;
@@ -30,28 +33,26 @@ pub struct Where {
     replica: Option<String>,
 }
 
-/// `GET /accounts/{id}`: what was written last.
+/// `GET /accounts/{id}`: what was written last. `?replica=NAME`: what that database node has, and in
+/// `X-Lag-Ms` how far behind it may be.
 pub async fn read(
     State(shop): State<Arc<Shop>>,
     id: Id,
     place: Result<Query<Where>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Error> {
     let Query(place) = place.map_err(|error| Error::BadRequest { detail: error.body_text() })?;
-    if place.replica.is_some() {
-        return Err(Error::NotImplemented {
-            detail: "one particular replica cannot be asked; leave '?replica' out for what was written last",
-        });
-    }
+    let place = place.replica.map_or(Place::Latest, Place::Replica);
     let began = Instant::now();
-    let account = shop.store.balance(&key(&id)).await?;
+    let account = shop.store.balance(&key(&id), &place).await?;
     let timing = [(SERVER_TIMING, timing(Duration::ZERO, began.elapsed()))];
     let Some(account) = account else {
         return Ok((timing, Error::UnknownAccount { id: id.into_text() }).into_response());
     };
     let node = HeaderValue::from_str(&account.node).ok().map(|node| (X_DB_NODE, node));
-    let node: HeaderMap = node.into_iter().collect();
+    let lag = account.lag_ms.map(|lag| (X_LAG_MS, HeaderValue::from(lag)));
+    let whose: HeaderMap = node.into_iter().chain(lag).collect();
     let body = json!({ "id": id.as_str(), "balance": account.balance, "version": account.version });
-    Ok((timing, node, Json(body)).into_response())
+    Ok((timing, whose, Json(body)).into_response())
 }
 
 /// `POST /accounts/{id}/deposit`. With an `Idempotency-Key` it takes effect once, however often it is

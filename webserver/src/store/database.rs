@@ -53,6 +53,17 @@ pub struct Balance {
     pub version: Version,
     /// The database node it was read from.
     pub node: String,
+    /// How far behind that node may be, in milliseconds, when it said so.
+    pub lag_ms: Option<u64>,
+}
+
+/// Which of an account's copies to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Whichever shows what was written last.
+    Latest,
+    /// That of the node with this name, which may be behind.
+    Replica(String),
 }
 
 /// The database's name leads nowhere.
@@ -115,10 +126,14 @@ impl Database {
         Ok(outcome?)
     }
 
-    /// Reads an account, as it was written last.
-    pub async fn balance(&self, key: &str) -> Result<Option<Balance>, StoreError> {
+    /// Reads an account.
+    pub async fn balance(&self, key: &str, place: &Place) -> Result<Option<Balance>, StoreError> {
         self.metrics.database_reads.inc();
-        let record = self.watch(self.client.get(key, Read::Latest).await)?;
+        let record = match place {
+            Place::Latest => self.watch(self.client.get(key, Read::Latest).await)?,
+            // That one replica is gone does not say that the database is.
+            Place::Replica(replica) => self.client.get_from(replica, key).await?,
+        };
         record.map(|record| balance(key, record)).transpose()
     }
 
@@ -150,7 +165,8 @@ fn balance(key: &str, record: Record) -> Result<Balance, StoreError> {
     let text = std::str::from_utf8(&record.value).ok();
     let balance = text.and_then(|text| text.parse().ok());
     let balance = balance.ok_or_else(|| StoreError::NotANumber { key: key.to_owned() })?;
-    Ok(Balance { balance, version: record.version, node: record.node })
+    let Record { version, node, lag_ms, .. } = record;
+    Ok(Balance { balance, version, node, lag_ms })
 }
 
 fn document(key: &str, record: Record) -> Result<Document, StoreError> {

@@ -36,7 +36,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::{CacheConfig, Config};
 use crate::metrics::{Came, Metrics};
 use crate::redis::Redis;
-use database::{Balance, Database};
+use database::{Balance, Database, Place};
 use fill::Filler;
 use local::{LocalCache, Lookup};
 use shared::SharedCache;
@@ -171,9 +171,9 @@ impl Store {
         writing.await.unwrap_or(Err(StoreError::WriteGivenUp))
     }
 
-    /// What is in an account, as it was written last; none when there is no such account.
-    pub async fn balance(&self, key: &str) -> Result<Option<Balance>, StoreError> {
-        self.database.balance(key).await
+    /// What is in an account; none when there is no such account. Never from a cache.
+    pub async fn balance(&self, key: &str, place: &Place) -> Result<Option<Balance>, StoreError> {
+        self.database.balance(key, place).await
     }
 
     /// Adds to an account. With an idempotency key it takes effect once, however often it is sent.

@@ -7,16 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Json;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
-use http::{StatusCode, header};
+use dbnode::Version;
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use machine::network::Network;
 use machine::serving::{self, Limits};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+const NODE: HeaderName = HeaderName::from_static("x-db-node");
+const LAG: HeaderName = HeaderName::from_static("x-lag-ms");
 
 pub(crate) struct Database {
     pub(crate) address: SocketAddr,
@@ -27,6 +32,8 @@ pub(crate) struct Database {
 
 struct Records {
     records: Mutex<BTreeMap<String, (Bytes, u64)>>,
+    /// What additions that had a name came to.
+    named: Mutex<BTreeMap<String, (i64, u64)>>,
     versions: AtomicU64,
     reads: AtomicU64,
     latest_reads: AtomicU64,
@@ -44,6 +51,7 @@ impl Database {
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
         let state = Arc::new(Records {
             records: Mutex::default(),
+            named: Mutex::default(),
             versions: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             latest_reads: AtomicU64::new(0),
@@ -52,7 +60,10 @@ impl Database {
             hold_writes: watch::Sender::new(false),
             refuse_writes: watch::Sender::new(false),
         });
-        let app = Router::new().route("/kv/{key}", get(read).put(write)).with_state(Arc::clone(&state));
+        let app = Router::new()
+            .route("/kv/{key}", get(read).put(write))
+            .route("/kv/{key}/add", post(add))
+            .with_state(Arc::clone(&state));
         let listener = Network::tcp().bind(address).await.unwrap();
         let address = listener.local_address().unwrap();
         let stop = CancellationToken::new();
@@ -118,24 +129,61 @@ async fn read(
     records.reads.fetch_add(1, Ordering::SeqCst);
     released(&records.hold_reads).await;
     match found {
-        Some((value, version)) => (
-            [(header::ETAG, format!("\"1.{version}\"")), ("x-db-node".parse().unwrap(), "db-1".into())],
-            value,
-        )
-            .into_response(),
-        None => (StatusCode::NOT_FOUND, "{\"error\":\"not_found\",\"detail\":\"\"}").into_response(),
+        Some((value, version)) => {
+            let headers = [(header::ETAG, etag(version)), (NODE, "db-1".into()), (LAG, "7".into())];
+            (headers, value).into_response()
+        }
+        None => {
+            let body = "{\"error\":\"not_found\",\"detail\":\"\"}";
+            (StatusCode::NOT_FOUND, [(NODE, "db-1")], body).into_response()
+        }
     }
+}
+
+async fn add(
+    State(records): State<Arc<Records>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    Json(addition): Json<BTreeMap<String, i64>>,
+) -> Response {
+    if *records.refuse_writes.borrow() {
+        return refusal();
+    }
+    let name = headers.get("idempotency-key").map(|name| name.to_str().unwrap().to_owned());
+    let known = name.as_ref().and_then(|name| records.named.lock().unwrap().get(name).copied());
+    let (value, version) = known.unwrap_or_else(|| {
+        let before = records.records.lock().unwrap().get(&key).map_or(0, |(value, _)| number(value));
+        let value = before + addition["by"];
+        (value, records.put(&key, Bytes::from(value.to_string())))
+    });
+    records.named.lock().unwrap().extend(name.map(|name| (name, (value, version))));
+    records.writes.fetch_add(1, Ordering::SeqCst);
+    released(&records.hold_writes).await;
+    Json(serde_json::json!({ "value": value, "version": Version::of(1, version) })).into_response()
+}
+
+fn number(value: &Bytes) -> i64 {
+    std::str::from_utf8(value).unwrap().parse().unwrap()
 }
 
 async fn write(State(records): State<Arc<Records>>, Path(key): Path<String>, value: Bytes) -> Response {
     if *records.refuse_writes.borrow() {
-        let refusal = "{\"error\":\"not_written\",\"detail\":\"there is no primary\"}";
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "3")], refusal).into_response();
+        return refusal();
     }
     let version = records.put(&key, value);
     records.writes.fetch_add(1, Ordering::SeqCst);
     released(&records.hold_writes).await;
-    (StatusCode::NO_CONTENT, [(header::ETAG, format!("\"1.{version}\""))]).into_response()
+    (StatusCode::NO_CONTENT, [(header::ETAG, etag(version))]).into_response()
+}
+
+/// The first term's n-th version.
+fn etag(version: u64) -> String {
+    Version::of(1, version).etag()
+}
+
+fn refusal() -> Response {
+    let refusal = "{\"error\":\"not_written\",\"detail\":\"there is no primary\"}";
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "3")], refusal).into_response()
 }
 
 async fn released(hold: &watch::Sender<bool>) {

@@ -13,6 +13,8 @@ mod visitor;
 /// Waiting for a condition, with a limit.
 mod wait;
 
+/// Money.
+mod accounts;
 /// Hits, misses, expiry; one fill for all.
 mod cache;
 /// Anything at all, thrown at it.
