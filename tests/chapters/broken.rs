@@ -269,12 +269,15 @@ fn every_claim_of_replication_can_fail() {
                 "step.strict-dies.until.within=\"1s\"",
                 "machine.quorum.dbnode.replication=\"sync\"",
                 "step.quorum-dies.kill=[]",
+                "traffic.deposit-quorum.history.by=25",
             ],
             // Merge without a slow wire, and customers who look for their own deposits on a replica.
             &[
                 "step.merge.slow=[]",
                 "step.merge-settles.kill=[\"merge:replica\"]",
                 "step.merge-settles.until.within=\"1s\"",
+                "step.merge-elects.until.within=\"1s\"",
+                "step.merge-returns.until.within=\"1s\"",
                 "step.strict.kill=[\"strict:replica\"]",
                 "step.strict.load.read-strict-1=0",
                 "step.strict.load.read-strict-2=0",
@@ -282,10 +285,12 @@ fn every_claim_of_replication_can_fail() {
                 "step.strict-down.kill=[\"web-strict\"]",
                 "step.strict-whole.restart=[]",
                 "step.strict-whole.until.within=\"1s\"",
-                "step.quorum.kill=[\"quorum:primary\"]",
+                "step.strict-dies.until.within=\"1s\"",
+                "step.strict-stock.until.within=\"1s\"",
+                "step.quorum.kill=[\"web-quorum\"]",
                 "step.quorum-whole.restart=[]",
                 "step.quorum-whole.until.within=\"1s\"",
-                "traffic.deposit-quorum.history.by=25",
+                "step.quorum-stock.until.within=\"1s\"",
             ],
             // Deposits that were acknowledged are lost where they should not be.
             &[
@@ -294,8 +299,6 @@ fn every_claim_of_replication_can_fail() {
                     "traffic.own-merge.path=\"/accounts/{key}?replica=merge-2\"",
                     "step.strict-down.kill=[]",
                     "step.strict-down.heal-all=false",
-                    "step.quorum-down.heal-all=false",
-                    "step.quorum-down.slow=[{link=[\"quorum:primary\",\"quorum\"],by=\"1s\"}]",
                     "step.merge-returns.restart=[]",
                     "step.merge-returns.until.within=\"2s\"",
                 ],
@@ -305,6 +308,9 @@ fn every_claim_of_replication_can_fail() {
             &[
                 "traffic.own-merge.path=\"/accounts/{key}?replica=merge-3\"",
                 "machine.strict.dbnode.replication=\"async\"",
+                "step.strict-whole.until.within=\"1s\"",
+                "step.quorum-down.heal-all=false",
+                "step.quorum-down.slow=[{link=[\"quorum:primary\",\"quorum\"],by=\"1s\"}]",
                 "step.strict-whole.slow=[{link=[\"strict:primary\",\"strict\"],by=\"1s\"}]",
                 "step.strict-dies.cut=[[\"strict:former\",\"strict\"]]",
                 "step.strict-stock.heal-all=true",
@@ -324,16 +330,14 @@ fn every_claim_of_primary_failure_can_fail() {
                 "step.killed-1.kill=[]",
                 "step.killed-2.kill=[]",
                 "step.killed-3.kill=[]",
-                "step.back-1.kill=[\"db:primary\"]",
                 "step.frozen.freeze=[]",
-                "step.thawed.kill=[\"web\"]",
                 "step.cut-off.partition=[]",
                 "step.healed.kill=[\"db-1\"]",
                 "step.healed.until.within=\"1s\"",
                 "traffic.deposits.history.by=25",
             ],
-            // A primary that waits for nobody, cut off or not.
-            &["machine.db.dbnode.replication=\"async\"", "step.thawed.kill=[\"web\"]"],
+            // A primary that waits for nobody, cut off or not; and no way to the others.
+            &["machine.db.dbnode.replication=\"async\"", "step.back-1.kill=[\"web\"]"],
         ],
     );
 }
@@ -359,7 +363,13 @@ fn every_claim_of_split_brain_can_fail() {
                 "traffic.outside-quorum.history.by=25",
             ],
             // Those who are cut off are very patient.
-            &["machine.merge.dbnode.election-timeout=\"10s\"", "step.one-way.load.outside-quorum=0"],
+            &["machine.merge.dbnode.election-timeout=\"10s\""],
+            // The wire is not mended.
+            &[
+                "step.merge-healed.heal-all=false",
+                "step.merge-healed.until.within=\"1s\"",
+                "step.quorum-healed.until.within=\"1s\"",
+            ],
         ],
     );
 }

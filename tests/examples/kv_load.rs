@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const KEYS: u64 = 10_000;
-const VALUE: &str = "x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789";
+const VALUE: &str =
+    "x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Spoken {
@@ -30,7 +31,8 @@ enum Asked {
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let usage = || Error::new(ErrorKind::InvalidInput, "kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS");
+    let usage =
+        || Error::new(ErrorKind::InvalidInput, "kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS");
     let [spoken, asked, address, clients, seconds] = &words[..] else { return Err(usage()) };
     let spoken = match spoken.as_str() {
         "dbnode" => Spoken::Http,
@@ -64,7 +66,13 @@ fn main() -> Result<()> {
 }
 
 /// One client. Returns how long each answer took.
-async fn client(spoken: Spoken, asked: Asked, to: SocketAddr, seed: u64, until: Instant) -> Result<Vec<Duration>> {
+async fn client(
+    spoken: Spoken,
+    asked: Asked,
+    to: SocketAddr,
+    seed: u64,
+    until: Instant,
+) -> Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(to).await?;
     stream.set_nodelay(true)?;
     let (mut latencies, mut answer) = (Vec::new(), Vec::with_capacity(4096));
@@ -88,7 +96,10 @@ async fn client(spoken: Spoken, asked: Asked, to: SocketAddr, seed: u64, until: 
 fn request(spoken: Spoken, asked: Asked, key: u64) -> String {
     match (spoken, asked) {
         (Spoken::Http, Asked::Put) => {
-            format!("PUT /kv/k{key} HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n{VALUE}", VALUE.len())
+            format!(
+                "PUT /kv/k{key} HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n{VALUE}",
+                VALUE.len()
+            )
         }
         (Spoken::Http, Asked::Get) => format!("GET /kv/k{key}?read=local HTTP/1.1\r\nhost: bench\r\n\r\n"),
         (Spoken::Redis, Asked::Put) => {
@@ -126,10 +137,12 @@ fn is_whole(spoken: Spoken, asked: Asked, answer: &[u8]) -> Result<bool> {
         },
         Spoken::Redis => match text.split_once("\r\n") {
             Some(("$-1", _)) => Ok(true),
-            Some((length, value)) => match length.strip_prefix('$').and_then(|length| length.parse::<usize>().ok()) {
-                Some(length) => Ok(value.len() >= length + 2),
-                None => refused(),
-            },
+            Some((length, value)) => {
+                match length.strip_prefix('$').and_then(|length| length.parse::<usize>().ok()) {
+                    Some(length) => Ok(value.len() >= length + 2),
+                    None => refused(),
+                }
+            }
             None => Ok(false),
         },
     }

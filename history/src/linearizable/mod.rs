@@ -14,6 +14,8 @@ mod offence;
 mod search;
 
 #[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod tests;
 
 use crate::history::History;
