@@ -4,12 +4,14 @@
 //! machine --name web-1 --cores 1 --memory 512MiB --disk-iops 400 -- webserver …flags…  [-- dbnode …]
 //! ```
 //!
-//! It reports on its standard output, one JSON document a line, what starts and ends on it. It
+//! It reports on its standard output, one JSON document a line, what starts and ends on it, or in a
+//! file (`--reports`), where whoever reads it need not be the one who started the machine. It
 //! ends with the last of its processes and that one's exit code, or with 137 when it ran out of
 //! memory and killed them all.
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixListener;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -50,6 +52,10 @@ struct Args {
     #[arg(long)]
     log_dir: Option<PathBuf>,
 
+    /// Write what starts and ends on this machine to this file, instead of to standard output.
+    #[arg(long)]
+    reports: Option<PathBuf>,
+
     /// Die when standard input ends: whoever started this machine is gone.
     #[arg(long)]
     lifeline: bool,
@@ -87,7 +93,8 @@ fn main() -> ExitCode {
 
 /// From the first process to the last.
 fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<i32> {
-    let listener = UnixListener::bind(socket).with_context(|| format!("listen on {}", socket.display()))?;
+    let listener = listen(socket).with_context(|| format!("listen on {}", socket.display()))?;
+    let reports = Reports::open(args.reports.as_deref())?;
     let (inputs, inbox) = mpsc::channel();
     kernel::listen(listener, inputs.clone());
 
@@ -99,11 +106,11 @@ fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<
         die_with_whoever_started_us(processes.clone());
     }
     let last_code = Arc::new(AtomicI32::new(0));
-    let exits = report_exits(inputs, Arc::clone(&last_code));
+    let exits = report_exits(inputs, Arc::clone(&last_code), reports.clone());
     for placement in placements {
         let started = processes.start(&args.name, placement, socket, args.log_dir.as_deref(), exits.clone());
         match started {
-            Ok(event) => report(&event),
+            Ok(event) => reports.write(&event),
             Err(error) => {
                 processes.signal(Signal::SIGKILL);
                 return Err(error.into());
@@ -115,12 +122,23 @@ fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<
     match kernel::run(&args.spec, &inbox) {
         Ending::Off => Ok(last_code.load(Ordering::Acquire)),
         Ending::OutOfMemory(died) => {
-            report(&MachineEvent::OutOfMemory { held: died.held, limit: died.limit });
+            reports.write(&MachineEvent::OutOfMemory { held: died.held, limit: died.limit });
             tracing::error!(machine = args.name, "{died}: killing everything on this machine");
             processes.signal(Signal::SIGKILL);
             wait_until_all_are_reported(&inbox);
             Ok(EXIT_KILLED)
         }
+    }
+}
+
+/// Listens, also where a machine of the same name that was killed has left its socket behind.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(socket) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && UnixStream::connect(socket).is_err() => {
+            std::fs::remove_file(socket)?;
+            UnixListener::bind(socket)
+        }
+        bound => bound,
     }
 }
 
@@ -153,11 +171,15 @@ fn die_with_whoever_started_us(processes: Processes) {
     });
 }
 
-fn report_exits(inputs: mpsc::Sender<Input>, last_code: Arc<AtomicI32>) -> mpsc::Sender<Exit> {
+fn report_exits(
+    inputs: mpsc::Sender<Input>,
+    last_code: Arc<AtomicI32>,
+    reports: Reports,
+) -> mpsc::Sender<Exit> {
     let (exits, exited) = mpsc::channel::<Exit>();
     thread::spawn(move || {
         for exit in exited {
-            report(&exit.event);
+            reports.write(&exit.event);
             last_code.store(exit.code, Ordering::Release);
             if !exit.others_left {
                 let _ = inputs.send(Input::Off);
@@ -167,9 +189,29 @@ fn report_exits(inputs: mpsc::Sender<Input>, last_code: Arc<AtomicI32>) -> mpsc:
     exits
 }
 
-fn report(event: &MachineEvent) {
-    let line = serde_json::to_string(event).expect("an event always serializes");
-    // Whoever listened may be gone; that is what the lifeline is for.
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+/// Where reports go.
+#[derive(Clone)]
+struct Reports(Option<Arc<File>>);
+
+impl Reports {
+    fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let open = |path: &Path| {
+            let file = File::options().create(true).append(true).open(path);
+            file.map(Arc::new).with_context(|| format!("write {}", path.display()))
+        };
+        path.map(open).transpose().map(Self)
+    }
+
+    /// Each line is written whole. Whoever listened may be gone; that is what the lifeline is for.
+    fn write(&self, event: &MachineEvent) {
+        let mut line = serde_json::to_string(event).expect("an event always serializes");
+        line.push('\n');
+        let _ = match &self.0 {
+            Some(file) => (&**file).write_all(line.as_bytes()),
+            None => {
+                let mut out = io::stdout().lock();
+                out.write_all(line.as_bytes()).and_then(|()| out.flush())
+            }
+        };
+    }
 }

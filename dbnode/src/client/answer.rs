@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::call::Effect;
 use super::error::ClientError;
-use super::routing::address_in;
+use super::routing::authority_in;
 
 /// A value's largest size and some room; what is longer is no answer of a database node.
 const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -40,9 +40,9 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    pub(super) fn redirect(&self) -> Option<SocketAddr> {
+    pub(super) fn redirect(&self) -> Option<&str> {
         let moved = self.status == StatusCode::TEMPORARY_REDIRECT;
-        moved.then(|| self.header("location").and_then(address_in)).flatten()
+        moved.then(|| self.header("location").and_then(authority_in)).flatten()
     }
 
     /// There is an election, or this node is cut off from whoever won it. Nothing was written.

@@ -106,11 +106,13 @@ impl Exchange {
         loop {
             let until = deadline.min(Instant::now() + self.try_limit(&call));
             let (met, error) = match timeout_at(until, self.try_node(node, &call)).await {
-                Ok(Ok(answer)) => match (answer.redirect(), answer.knows_no_primary()) {
-                    (Some(primary), _) => (Met::Redirect(primary), answer.into_error(call.effect)),
-                    (None, true) => (Met::NoPrimary, answer.into_error(call.effect)),
-                    (None, false) => return Ok(answer),
-                },
+                Ok(Ok(answer)) => {
+                    match (locate(answer.redirect(), deadline).await, answer.knows_no_primary()) {
+                        (Some(primary), _) => (Met::Redirect(primary), answer.into_error(call.effect)),
+                        (None, true) => (Met::NoPrimary, answer.into_error(call.effect)),
+                        (None, false) => return Ok(answer),
+                    }
+                }
                 Ok(Err(Failed::NotSent(source))) => (Met::Nobody, ClientError::Unreachable { node, source }),
                 Ok(Err(failed)) => (Met::Nobody, self.unanswered(node, &call, failed.into_error())?),
                 Err(_) => (Met::Nobody, self.unanswered(node, &call, ClientError::Timeout)?),
@@ -202,4 +204,14 @@ impl Failed {
         };
         ClientError::Unavailable { detail }
     }
+}
+
+/// The address of a node that was named. One that cannot be found is no help; others are asked.
+async fn locate(authority: Option<&str>, deadline: Instant) -> Option<SocketAddr> {
+    let authority = authority?;
+    if let Ok(address) = authority.parse() {
+        return Some(address);
+    }
+    // Containers are called by their names, and their addresses change.
+    timeout_at(deadline, tokio::net::lookup_host(authority)).await.ok()?.ok()?.next()
 }

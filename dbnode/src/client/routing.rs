@@ -117,10 +117,11 @@ impl<'a> Route<'a> {
     }
 }
 
-/// The address in a `Location`: `http://10.0.0.1:7001/kv/…`.
-pub fn address_in(location: &str) -> Option<SocketAddr> {
+/// The host and port in a `Location`: `http://db-1:7001/kv/…`.
+pub fn authority_in(location: &str) -> Option<&str> {
     let authority = location.strip_prefix("http://")?.split('/').next()?;
-    authority.parse().ok()
+    let (host, port) = authority.rsplit_once(':')?;
+    (!host.is_empty() && port.parse::<u16>().is_ok()).then_some(authority)
 }
 
 #[cfg(test)]
@@ -171,10 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn a_location_names_an_address_or_nothing() {
-        assert_eq!(address_in("http://10.0.0.1:7001/kv/a"), Some("10.0.0.1:7001".parse().unwrap()));
-        for location in ["/kv/a", "https://10.0.0.1:7001/", "http://db-1:7001/", ""] {
-            assert_eq!(address_in(location), None, "{location}");
+    fn a_location_names_a_host_and_port_or_nothing() {
+        assert_eq!(authority_in("http://10.0.0.1:7001/kv/a"), Some("10.0.0.1:7001"));
+        assert_eq!(authority_in("http://db-1:7001/kv/a"), Some("db-1:7001"));
+        for location in ["/kv/a", "https://10.0.0.1:7001/", "http://db-1/", "http://:7001/", ""] {
+            assert_eq!(authority_in(location), None, "{location}");
         }
     }
 }

@@ -218,11 +218,18 @@ pub fn pairs(single: &[Fault]) -> Vec<[Fault; 2]> {
 mod tests {
     use super::*;
     use crate::audit::{library, paths};
+    use crate::lab::Backend;
     use crate::lab::plan::Place;
 
     fn names(architecture: &str, scope: Scope) -> Vec<String> {
         let chapter = paths::prepared(&library::open(architecture).unwrap().chapter).unwrap();
-        let place = Place { network: [127, 77], port_shift: 0, data: "/data".into(), redis_url: None };
+        let place = Place {
+            backend: Backend::Process,
+            network: [127, 77],
+            port_shift: 0,
+            data: "/data".into(),
+            redis_url: None,
+        };
         let plan = Plan::of(&chapter, place).unwrap();
         faults(&plan, scope).iter().map(ToString::to_string).collect()
     }

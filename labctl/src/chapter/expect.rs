@@ -35,6 +35,18 @@ pub struct Expect {
     pub expected: Expected,
     /// Why, in a sentence, where it is not obvious.
     pub because: Option<String>,
+    /// What is otherwise where machines are containers.
+    pub in_containers: Option<InContainers>,
+}
+
+/// What the lab expects of a sentence where machines are containers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct InContainers {
+    /// Whether the sentence is confirmed or refuted there. Without it the claim is not made there.
+    pub expected: Option<Expected>,
+    /// Why.
+    pub because: String,
 }
 
 /// What the lab expects a measurement to say of a sentence.
@@ -58,6 +70,16 @@ pub struct Bound {
 }
 
 impl Expect {
+    /// The claim as it stands where machines are containers. `None` when it is not made there.
+    pub fn in_containers(&self) -> Option<Self> {
+        let mut expect = self.clone();
+        if let Some(InContainers { expected, because }) = &self.in_containers {
+            expect.expected = (*expected)?;
+            expect.because = Some(because.clone());
+        }
+        Some(expect)
+    }
+
     /// The bounds, or what is wrong with them.
     pub fn bound(&self) -> Result<Bound, String> {
         match (self.equals, self.at_least, self.at_most) {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use super::{Performed, say, say_document};
 use crate::cli::Common;
 use crate::error::LabError;
-use crate::lab::{redis, site};
+use crate::lab::{Backend, compose, redis, site};
 
 /// Open files that a lab under load may need.
 const DESCRIPTORS: u64 = 8192;
@@ -16,17 +16,27 @@ struct Finding {
 }
 
 /// Checks what the lab needs, and says what to do where something is missing.
-pub fn doctor(common: &Common) -> Performed {
+pub async fn doctor(common: &Common) -> Performed {
+    let of_the_backend = match common.site.backend {
+        Backend::Process => Finding {
+            what: "a Redis server, for the chapters with sessions and caches",
+            problem: redis(common),
+        },
+        Backend::Compose => Finding {
+            what: "a Docker engine, Compose v2, and images of these programs",
+            problem: compose::missing().await,
+        },
+    };
     let findings = [
         Finding { what: "the lab's programs are beside labctl", problem: programs() },
-        Finding { what: "loopback addresses can be used", problem: addresses(common) },
+        Finding { what: "the lab's addresses can be used", problem: addresses(common) },
         Finding { what: "enough file descriptors", problem: open_files() },
         Finding {
             what: "the directories of the lab and of results can be written",
             problem: directories(common),
         },
         Finding { what: "cores for the lab and its load", problem: cores() },
-        Finding { what: "a Redis server, for the chapters with sessions and caches", problem: redis(common) },
+        of_the_backend,
     ];
     if common.json {
         let findings = findings.iter().map(|finding| {
@@ -52,7 +62,11 @@ fn programs() -> Option<String> {
 }
 
 fn addresses(common: &Common) -> Option<String> {
-    let [first, second] = common.site.network.0;
+    if common.site.backend == Backend::Compose {
+        // They are there when their network is.
+        return None;
+    }
+    let [first, second] = common.site.network();
     let address = SocketAddr::from(([first, second, 0, 9], 0));
     let bound = TcpListener::bind(address);
     bound.err().map(|error| format!("cannot listen on {}: {error}", address.ip()))

@@ -75,7 +75,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Advise(args) => advise::advise(&args, common),
         Command::Audit(args) => audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => validate::validate(&args, common),
-        Command::Doctor => doctor::doctor(common),
+        Command::Doctor => doctor::doctor(common).await,
         Command::Clean => clean::clean(common),
         Command::Completions(args) => completions::completions(&args),
     }

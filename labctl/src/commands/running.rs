@@ -6,6 +6,7 @@ use crate::chapter::Source;
 use crate::cli::Common;
 use crate::error::LabError;
 use crate::lab::control::{self, Answer, Question};
+use crate::lab::http;
 use crate::lab::plan::Place;
 use crate::lab::state;
 use crate::lab::{MachineStatus, Plan};
@@ -32,8 +33,18 @@ pub(super) async fn status(common: &Common) -> Result<(String, PathBuf, Vec<Mach
 pub(super) fn chapter(common: &Common) -> Result<(Source, Plan), LabError> {
     let state = control::running(&common.site.lab_dir)?;
     let source = Source::open(&state::chapter_file(&common.site.lab_dir).to_string_lossy(), &[])?;
-    let place =
-        Place { network: state.network, port_shift: state.port_shift, data: PathBuf::new(), redis_url: None };
+    let place = Place {
+        backend: state.backend,
+        network: state.network,
+        port_shift: state.port_shift,
+        data: common.site.lab_dir.join("data"),
+        redis_url: None,
+    };
+    if let Some(token) = place.admin_token_file() {
+        let token = std::fs::read_to_string(&token)
+            .map_err(|error| LabError::not_ready(format!("cannot read {}: {error}", token.display())))?;
+        http::present(token);
+    }
     let plan = Plan::of(&source.chapter, place).map_err(LabError::Usage)?;
     Ok((source, plan))
 }

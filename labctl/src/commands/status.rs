@@ -42,6 +42,7 @@ pub(super) fn table(machines: &[MachineStatus]) -> Table {
 fn state(machine: &MachineStatus, program: &ProgramStatus) -> &'static str {
     match program {
         _ if !machine.on => "off",
+        _ if !machine.connected => "off the network",
         ProgramStatus { alive: false, .. } => "dead",
         ProgramStatus { frozen: true, .. } => "frozen",
         _ => "up",

@@ -30,7 +30,7 @@ use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use crate::lab::control::Control;
 use crate::lab::events::Clock;
-use crate::lab::{Laboratory, Plan, Site, site};
+use crate::lab::{Backend, Laboratory, Plan, Site, site};
 
 const READY_MAX: Duration = Duration::from_secs(60);
 
@@ -132,7 +132,13 @@ async fn introduce(source: &Source, common: &Common) -> Performed {
     let name = machines.first().map_or("NAME", |machine| machine.name.as_str());
     say("Now it is yours. For instance:");
     say("  labctl load --rps 50       send it 50 requests a second");
-    say(format!("  labctl kill {name:<14} or `kill -9` any pid above"));
+    let by_hand = match common.site.backend {
+        Backend::Process => "`kill -9` any pid above".into(),
+        Backend::Compose => {
+            format!("`docker kill {name}`; `docker pause`, `docker network disconnect labctl {name}`")
+        }
+    };
+    say(format!("  labctl kill {name:<14} or {by_hand}"));
     say("  labctl status              how everything is; `labctl events`: what happened");
     say("  labctl down                end it");
     Ok(0)

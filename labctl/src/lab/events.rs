@@ -136,6 +136,16 @@ pub enum Happening {
         /// The election that had made it the primary.
         term: u64,
     },
+    /// A machine was taken off the lab's network.
+    Disconnected {
+        /// The machine.
+        machine: String,
+    },
+    /// A machine is on the lab's network again.
+    Connected {
+        /// The machine.
+        machine: String,
+    },
     /// A link was changed.
     Link {
         /// From where.
@@ -289,6 +299,8 @@ impl fmt::Display for Happening {
             Self::SteppedDown { machine, term } => {
                 write!(formatter, "{machine} is not the primary of term {term} any more")
             }
+            Self::Disconnected { machine } => write!(formatter, "{machine} is taken off the network"),
+            Self::Connected { machine } => write!(formatter, "{machine} is on the network again"),
             Self::Link { from, to, now } => write!(formatter, "the link {from} to {to} is {now}"),
         }
     }

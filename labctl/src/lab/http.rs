@@ -9,10 +9,26 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const ANSWER_MAX: usize = 4 << 20;
+
+/// The word that this labctl's balancers ask for, where others can reach them too. All of them ask for the
+/// same, whichever lab they belong to.
+static WORD: Mutex<Option<String>> = Mutex::new(None);
+
+/// The word that balancers are to ask for, which is made up when there is none yet. From now on whoever is
+/// asked something gets it.
+pub fn word() -> String {
+    WORD.lock().get_or_insert_with(|| hex::encode(rand::random::<[u8; 16]>())).clone()
+}
+
+/// From now on whoever is asked something gets this word, that of a lab which another labctl keeps.
+pub fn present(word: String) {
+    *WORD.lock() = Some(word);
+}
 
 /// What was answered.
 #[derive(Debug)]
@@ -56,7 +72,12 @@ async fn exchange(
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let request = Request::builder()
+    let token = WORD.lock().as_ref().map(|token| format!("Bearer {token}"));
+    let mut request = Request::builder();
+    if let Some(token) = token {
+        request = request.header("authorization", token);
+    }
+    let request = request
         .method(method)
         .uri(path)
         .header("host", address.to_string())

@@ -18,7 +18,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::act::Act;
+use super::backend::Backend;
 use super::balancers::{self, Followers};
+use super::compose::{self, Project};
 use super::databases;
 use super::events::{Clock, Events, Happening};
 use super::link::{Link, Rules};
@@ -49,8 +51,10 @@ pub struct Laboratory {
     site: Site,
     logs: PathBuf,
     plan: Mutex<Plan>,
+    /// Where machines are containers.
+    project: Option<Project>,
     machines: Mutex<IndexMap<String, Arc<RunningMachine>>>,
-    links: HashMap<(String, String), Link>,
+    links: Links,
     roles: Roles,
     followers: Mutex<Followers>,
     state: Mutex<State>,
@@ -70,24 +74,31 @@ impl Laboratory {
         clock: Clock,
         interrupt: &Interrupt,
     ) -> Result<Arc<Self>, LabError> {
-        redis::check(&plan)?;
-        Site::check_ports(&plan)?;
         let events = Events::new(clock);
-        let links = open_links(&plan).await?;
         let control = site.control_path();
+        let state = State::new(&source.name, control, results, plan.place());
+        // Before there is anything, so that it is found when this labctl is killed meanwhile.
+        write_state(&state, &site)?;
+        let (project, links) = match make_ready(&plan, &site, logs, &events, interrupt).await {
+            Ok(made) => made,
+            Err(error) => {
+                State::remove(&site.lab_directory);
+                return Err(error);
+            }
+        };
         let lab = Arc::new(Self {
             events,
             logs: logs.to_owned(),
+            project,
             machines: Mutex::default(),
             links,
             roles: Roles::default(),
             followers: Mutex::default(),
-            state: Mutex::new(State::new(&source.name, control, results, plan.place())),
+            state: Mutex::new(state),
             site,
             plan: Mutex::new(plan.clone()),
             closing: AtomicBool::new(false),
         });
-        lab.write_state()?;
         fs::write(chapter_file(&lab.site.lab_directory), &source.text).context("write the chapter")?;
         if let Err(error) = interrupt.unless(lab.start_all(&plan)).await {
             lab.down().await;
@@ -101,11 +112,9 @@ impl Laboratory {
     }
 
     async fn start_all(&self, plan: &Plan) -> Result<(), LabError> {
-        if plan.database_nodes().next().is_some() {
-            write_secret(&secret_file(&plan.place().data)).context("write what the databases' nodes know")?;
-        }
-        // A Sentinel learns who copies the primary when it first sees it, and then every ten seconds.
-        let watches = |machine: &&MachinePlan| machine.has(Program::Sentinel);
+        // A Sentinel learns who copies the primary when it first sees it, and then every ten seconds; a
+        // balancer takes out whoever is not there yet.
+        let watches = |machine: &&MachinePlan| machine.has(Program::Sentinel) || machine.has(Program::Lb);
         let (last, first): (Vec<_>, Vec<_>) = plan.to_start().partition(watches);
         for wave in [first, last] {
             try_join_all(wave.into_iter().map(|machine| self.start_machine(machine.clone()))).await?;
@@ -141,8 +150,8 @@ impl Laboratory {
     /// Does something to the lab. Returns the commands that somebody could have typed instead.
     pub async fn act(&self, act: &Act) -> Result<Vec<String>, LabError> {
         let done = match act {
-            Act::Kill { name } => self.signal(&self.meant(name).await?, Signal::SIGKILL, "9")?,
-            Act::Freeze { name } => self.signal(&self.meant(name).await?, Signal::SIGSTOP, "STOP")?,
+            Act::Kill { name } => self.signal(&self.meant(name).await?, Signal::SIGKILL).await?,
+            Act::Freeze { name } => self.signal(&self.meant(name).await?, Signal::SIGSTOP).await?,
             Act::Thaw { name } => self.thaw(&self.meant(name).await?).await?,
             Act::Restart { name } => self.restart(&self.meant(name).await?).await?,
             Act::Add { kind } => self.add(kind).await?,
@@ -186,7 +195,9 @@ impl Laboratory {
 
     /// How every machine is.
     pub async fn status(&self) -> Vec<MachineStatus> {
-        let machines: Vec<_> = self.machines.lock().values().cloned().collect();
+        let plan = self.plan();
+        let mut machines: Vec<_> = self.machines.lock().values().cloned().collect();
+        machines.sort_by_key(|machine| plan.machines.get_index_of(&machine.plan.name));
         join_all(machines.iter().map(|machine| MachineStatus::of(machine))).await
     }
 
@@ -212,7 +223,7 @@ impl Laboratory {
                 for event in lab.events.since(heard) {
                     heard += 1;
                     if let Happening::TakeoverBlocked { balancer } = event.what {
-                        lab.fence(&balancer);
+                        lab.fence(&balancer).await;
                     }
                 }
                 let machines: Vec<_> = lab.machines.lock().values().cloned().collect();
@@ -222,10 +233,10 @@ impl Laboratory {
     }
 
     /// Switches off who holds the address that this balancer cannot have, where that is to be done.
-    fn fence(&self, balancer: &str) {
+    async fn fence(&self, balancer: &str) {
         let others = self.plan.lock().to_fence(balancer);
         for other in others.iter().filter(|other| self.is_on(other)) {
-            if let Ok(commands) = self.signal_machine(other, Signal::SIGKILL, "9") {
+            if let Ok(commands) = self.signal_machine(other, Signal::SIGKILL).await {
                 commands.into_iter().for_each(|command| self.events.record(Happening::Did { command }));
             }
         }
@@ -238,48 +249,38 @@ impl Laboratory {
             self.closing.store(true, Ordering::Release);
             machines.values().cloned().collect()
         };
-        machines.iter().for_each(|machine| machine.ask_to_end());
-        join_all(machines.iter().map(|machine| async move {
-            if !machine.wait_until_off(END_MAX).await {
-                machine.signal(Signal::SIGKILL);
-                machine.wait_until_off(END_MAX).await;
-            }
-        }))
-        .await;
+        match &self.project {
+            Some(project) => project.down(&self.plan()).await,
+            None => drop(join_all(machines.iter().map(|machine| end(machine))).await),
+        }
         State::remove(&self.site.lab_directory);
     }
 
     /// Signals a machine with everything on it, or one program.
-    fn signal(&self, name: &str, signal: Signal, typed: &str) -> Result<Vec<String>, LabError> {
+    async fn signal(&self, name: &str, signal: Signal) -> Result<Vec<String>, LabError> {
         let Some((machine, program)) = name.split_once('/') else {
-            return self.signal_machine(name, signal, typed);
+            return self.signal_machine(name, signal).await;
         };
         let running = self.machine(machine)?;
-        match running.signal_program(program, signal) {
-            Some(pid) => Ok(vec![format!("kill -{typed} {pid}")]),
-            None => {
-                let programs = running.programs();
-                let there = programs.iter().filter(|(_, life)| life.alive).map(|(name, _)| name.as_str());
-                let there = there.collect::<Vec<_>>().join(", ");
-                Err(LabError::Usage(format!(
-                    "there is no {program} running on {machine}; there are: {there}"
-                )))
-            }
+        if let Some(typed) = running.signal_program(program, signal).await? {
+            return Ok(vec![typed]);
         }
+        let programs = running.programs();
+        let there = programs.iter().filter(|(_, life)| life.alive).map(|(name, _)| name.as_str());
+        let there = there.collect::<Vec<_>>().join(", ");
+        Err(LabError::Usage(format!("there is no {program} running on {machine}; there are: {there}")))
     }
 
-    /// A machine's process leads the group of everything on it; the minus means the group.
-    fn signal_machine(&self, name: &str, signal: Signal, typed: &str) -> Result<Vec<String>, LabError> {
+    async fn signal_machine(&self, name: &str, signal: Signal) -> Result<Vec<String>, LabError> {
         let machine = self.machine(name)?;
         if !machine.is_on() {
             return Err(LabError::Usage(format!("{name} is not running; `labctl restart {name}` starts it")));
         }
-        machine.signal(signal);
-        Ok(vec![format!("kill -{typed} -- -{}", machine.process.pid)])
+        Ok(vec![machine.signal(signal).await?])
     }
 
     async fn thaw(&self, name: &str) -> Result<Vec<String>, LabError> {
-        let done = self.signal(name, Signal::SIGCONT, "CONT")?;
+        let done = self.signal(name, Signal::SIGCONT).await?;
         // How late it was while it was frozen says nothing of the host: asked once, it is forgotten.
         self.usage(name.split('/').next().unwrap_or(name)).await;
         Ok(done)
@@ -288,7 +289,7 @@ impl Laboratory {
     async fn restart(&self, name: &str) -> Result<Vec<String>, LabError> {
         let machine = self.machine(name)?;
         if machine.is_on() {
-            machine.signal(Signal::SIGKILL);
+            machine.signal(Signal::SIGKILL).await?;
             machine.wait_until_off(END_MAX).await;
         }
         let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
@@ -306,9 +307,9 @@ impl Laboratory {
             Err(error) => {
                 // Half added is worse than not added.
                 if let Ok(running) = self.machine(&machine.name) {
-                    running.signal(Signal::SIGKILL);
+                    let _ = running.signal(Signal::SIGKILL).await;
                 }
-                self.forget(&machine.name)?;
+                self.forget(&machine.name).await?;
                 Err(error)
             }
         }
@@ -337,11 +338,14 @@ impl Laboratory {
     }
 
     /// A machine that was removed: its number and its address are not given again.
-    fn forget(&self, name: &str) -> Result<(), LabError> {
+    async fn forget(&self, name: &str) -> Result<(), LabError> {
         if let Some(plan) = self.plan.lock().machines.get_mut(name) {
             plan.removed = true;
         }
         self.machines.lock().shift_remove(name);
+        if let Some(project) = &self.project {
+            project.forget(name).await;
+        }
         self.write_state()
     }
 
@@ -353,12 +357,11 @@ impl Laboratory {
             balancers::remove(admin, name).await?;
             done.push(format!("curl -X DELETE http://{admin}/upstreams/{name}"));
         }
-        machine.ask_to_end();
+        done.push(machine.ask_to_end().await?);
         if !machine.wait_until_off(END_MAX).await {
-            machine.signal(Signal::SIGKILL);
+            machine.signal(Signal::SIGKILL).await?;
         }
-        done.push(format!("kill {}", machine.process.pid));
-        self.forget(name)?;
+        self.forget(name).await?;
         Ok(done)
     }
 
@@ -438,23 +441,35 @@ impl Laboratory {
 
     async fn start_machine(&self, plan: MachinePlan) -> Result<(), LabError> {
         let name = plan.name.clone();
-        for program in &plan.programs {
-            prepare(program).with_context(|| format!("write what {name} begins with"))?;
-        }
-        let machine = {
-            let mut machines = self.machines.lock();
-            if self.closing.load(Ordering::Acquire) {
-                return Err(LabError::not_ready(format!("{name} is not started: the lab is ending")));
+        prepare(&plan)?;
+        let machine = match &self.project {
+            None => {
+                let mut machines = self.machines.lock();
+                self.check_open(&name)?;
+                let machine = RunningMachine::start(plan, &self.site, &self.logs, &self.events)?;
+                let machine = Arc::new(machine);
+                machines.insert(name.clone(), Arc::clone(&machine));
+                machine
             }
-            let machine = RunningMachine::start(plan, &self.site, &self.logs, &self.events)?;
-            let machine = Arc::new(machine);
-            machines.insert(name.clone(), Arc::clone(&machine));
-            machine
+            Some(project) => {
+                self.check_open(&name)?;
+                // One that is started while the lab ends is removed with the rest of the project.
+                let machine = Arc::new(project.start(plan, &self.plan()).await?);
+                self.machines.lock().insert(name.clone(), Arc::clone(&machine));
+                machine
+            }
         };
         self.write_state()?;
         until_ready(&machine, &self.logs, START_MAX).await?;
         self.events.record(Happening::MachineReady { machine: name });
         Ok(())
+    }
+
+    fn check_open(&self, name: &str) -> Result<(), LabError> {
+        match self.closing.load(Ordering::Acquire) {
+            true => Err(LabError::not_ready(format!("{name} is not started: the lab is ending"))),
+            false => Ok(()),
+        }
     }
 
     fn follow(&self, balancer: &str) {
@@ -492,19 +507,64 @@ impl Laboratory {
 
     fn write_state(&self) -> Result<(), LabError> {
         let mut state = self.state.lock();
-        state.machines = self
-            .machines
-            .lock()
-            .iter()
-            .map(|(name, machine)| MachineState { name: name.clone(), process: machine.process })
-            .collect();
-        state.write(&self.site.lab_directory).map_err(|error| {
-            LabError::NotReady(format!("cannot write to {} ({error})", self.site.lab_directory.display()))
-        })
+        let machines = self.machines.lock();
+        let known = |(name, machine): (&String, &Arc<RunningMachine>)| {
+            Some(MachineState { name: name.clone(), process: machine.identity()? })
+        };
+        state.machines = machines.iter().filter_map(known).collect();
+        write_state(&state, &self.site)
     }
 }
 
-async fn open_links(plan: &Plan) -> Result<HashMap<(String, String), Link>, LabError> {
+fn write_state(state: &State, site: &Site) -> Result<(), LabError> {
+    state.write(&site.lab_directory).map_err(|error| {
+        LabError::NotReady(format!("cannot write to {} ({error})", site.lab_directory.display()))
+    })
+}
+
+/// Ends a machine: first it is asked, then it is killed.
+async fn end(machine: &RunningMachine) {
+    // Whatever cannot be asked is killed all the same.
+    let _ = machine.ask_to_end().await;
+    if !machine.wait_until_off(END_MAX).await {
+        let _ = machine.signal(Signal::SIGKILL).await;
+        machine.wait_until_off(END_MAX).await;
+    }
+}
+
+/// Sees that everything can be had that the plan needs, and makes what has to be there before its machines.
+async fn make_ready(
+    plan: &Plan,
+    site: &Site,
+    logs: &Path,
+    events: &Events,
+    interrupt: &Interrupt,
+) -> Result<(Option<Project>, Links), LabError> {
+    write_secret(&secret_file(&plan.place().data)).context("write what clusters know")?;
+    if plan.place().backend == Backend::Process {
+        redis::check(plan)?;
+        Site::check_ports(plan)?;
+        return Ok((None, open_links(plan).await?));
+    }
+    let cores = compose::check(plan, site).await?;
+    for machine in plan.to_start() {
+        prepare(machine)?;
+    }
+    let make = async {
+        let project = Project::create(plan, site, logs, events, cores).await?;
+        // Links listen where this computer is on the containers' network, which is there only now.
+        Ok((Some(project), open_links(plan).await?))
+    };
+    let made = interrupt.unless(make).await;
+    if made.is_err() {
+        compose::remove(plan).await;
+    }
+    made
+}
+
+type Links = HashMap<(String, String), Link>;
+
+async fn open_links(plan: &Plan) -> Result<Links, LabError> {
     let mut links = HashMap::new();
     for link in &plan.links {
         let open = Link::open(link.listen, link.target).await;
@@ -515,7 +575,7 @@ async fn open_links(plan: &Plan) -> Result<HashMap<(String, String), Link>, LabE
     Ok(links)
 }
 
-/// Writes what all nodes of the lab's databases know, and nobody else.
+/// Writes what all members of a cluster know, and nobody else: nodes of a database, balancers of a pair.
 fn write_secret(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let secret: [u8; 32] = rand::random();
@@ -524,8 +584,13 @@ fn write_secret(path: &Path) -> std::io::Result<()> {
     writeln!(file, "{text}")
 }
 
-/// Writes what a program begins with.
-fn prepare(program: &ProgramPlan) -> std::io::Result<()> {
+/// Writes what a machine's programs begin with.
+fn prepare(machine: &MachinePlan) -> anyhow::Result<()> {
+    let written = machine.programs.iter().try_for_each(prepare_program);
+    written.with_context(|| format!("write what {} begins with", machine.name))
+}
+
+fn prepare_program(program: &ProgramPlan) -> std::io::Result<()> {
     if program.program.is_redis() {
         program.data.as_ref().map(fs::create_dir_all).transpose()?;
     }

@@ -1,7 +1,9 @@
-//! A chapter's machines as running processes.
+//! A chapter's machines, running: as processes of this computer, or as containers.
 
 pub mod act;
+pub mod backend;
 pub mod balancers;
+pub mod compose;
 pub mod control;
 pub mod counters;
 pub mod databases;
@@ -20,8 +22,10 @@ pub mod state;
 pub mod status;
 
 mod laboratory;
+mod life;
 
 pub use act::Act;
+pub use backend::Backend;
 pub use events::{Event, Events, Happening};
 pub use laboratory::Laboratory;
 pub use plan::{MachinePlan, Plan, Program};

@@ -49,6 +49,14 @@ pub fn signal(pid: u32, signal: Signal) -> bool {
     nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), signal).is_ok()
 }
 
+/// A signal as people type it: `9`, `STOP`.
+pub fn name_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::SIGKILL => "9",
+        other => other.as_str().trim_start_matches("SIG"),
+    }
+}
+
 /// Whether a process has been stopped (SIGSTOP).
 pub fn is_stopped(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.state == 'T')

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+use super::backend::Backend;
 use super::plan::{Place, Plan, Program};
 use super::redis;
 use super::state::State;
@@ -27,9 +28,21 @@ pub struct SiteArgs {
     #[arg(long, global = true, env = "LABCTL_RUNS_DIR", default_value = "runs", help_heading = "The lab")]
     pub runs_dir: PathBuf,
 
-    /// First two bytes of the loopback addresses that machines get.
-    #[arg(long, global = true, env = "LABCTL_NETWORK", default_value = "127.77", value_parser = parse_network, help_heading = "The lab")]
-    pub network: Network,
+    /// What machines are made of: processes of this computer, or containers.
+    #[arg(
+        long,
+        global = true,
+        env = "LABCTL_BACKEND",
+        value_enum,
+        default_value_t,
+        help_heading = "The lab"
+    )]
+    pub backend: Backend,
+
+    /// First two bytes of the addresses that machines get: loopback for processes, private for
+    /// containers [default: 127.77, or 172.28].
+    #[arg(long, global = true, env = "LABCTL_NETWORK", value_parser = parse_network, help_heading = "The lab")]
+    pub network: Option<Network>,
 
     /// Added to every port, for when something else on this computer uses one.
     #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, help_heading = "The lab")]
@@ -41,13 +54,19 @@ pub struct SiteArgs {
     pub redis_url: Option<String>,
 }
 
-/// The first two bytes of a loopback network.
+/// The first two bytes of a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Network(pub [u8; 2]);
 
 fn parse_network(text: &str) -> Result<Network, String> {
-    let second = text.strip_prefix("127.").and_then(|second| second.parse().ok());
-    second.map(|second| Network([127, second])).ok_or(format!("'{text}' is not of the form 127.N"))
+    let bytes =
+        text.split_once('.').and_then(|(first, second)| Some([first.parse().ok()?, second.parse().ok()?]));
+    match bytes {
+        Some(network @ ([127 | 10, _] | [172, 16..=31] | [192, 168])) => Ok(Network(network)),
+        _ => Err(format!(
+            "'{text}' is not of the form 127.N, nor the begin of a private network such as 172.28"
+        )),
+    }
 }
 
 /// A site that is ours until this is dropped.
@@ -65,12 +84,17 @@ pub struct Site {
 }
 
 impl SiteArgs {
+    /// First two bytes of the addresses that machines get.
+    pub fn network(&self) -> [u8; 2] {
+        self.network.map_or(self.backend.network(), |network| network.0)
+    }
+
     /// A place for another lab beside this one: a directory within its own, and another network.
     pub fn beside(&self, number: u8) -> Self {
-        let [first, second] = self.network.0;
+        let [first, second] = self.network();
         Self {
             lab_dir: self.lab_dir.join(format!("beside-{number}")),
-            network: Network([first, second.wrapping_add(number)]),
+            network: Some(Network([first, second.wrapping_add(number)])),
             ..self.clone()
         }
     }
@@ -78,7 +102,8 @@ impl SiteArgs {
     /// Addresses, ports and data.
     pub fn place(&self) -> Place {
         Place {
-            network: self.network.0,
+            backend: self.backend,
+            network: self.network(),
             port_shift: self.port_shift,
             data: absolute(&self.lab_dir).join("data"),
             redis_url: self.redis_url.clone(),
@@ -89,6 +114,13 @@ impl SiteArgs {
 impl Site {
     /// Takes a site for a new lab. Nothing has been started when this fails.
     pub fn claim(args: &SiteArgs) -> Result<Self, LabError> {
+        let is_loopback = args.network()[0] == 127;
+        if is_loopback != (args.backend == Backend::Process) {
+            return Err(LabError::Usage(match is_loopback {
+                true => "--network: containers cannot have loopback addresses; give a private network such as 172.28".into(),
+                false => "--network: processes have loopback addresses, such as 127.77".into(),
+            }));
+        }
         let lab_directory = absolute(&args.lab_dir);
         let lock = lock(&lab_directory)?;
         let programs = find_programs()?;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::backend::Backend;
+use super::compose;
 use super::plan::Place;
 use super::process::Identity;
 use super::site::SOCKETS_PREFIX;
@@ -25,6 +27,9 @@ pub struct State {
     pub keeper: Identity,
     /// Where it listens to other labctls.
     pub control: PathBuf,
+    /// What its machines are made of.
+    #[serde(default)]
+    pub backend: Backend,
     /// First two bytes of its addresses.
     pub network: [u8; 2],
     /// Added to its ports.
@@ -52,6 +57,7 @@ impl State {
             chapter: chapter.into(),
             keeper: Identity::own(),
             control,
+            backend: place.backend,
             network: place.network,
             port_shift: place.port_shift,
             results,
@@ -94,6 +100,9 @@ impl State {
         };
         let killed = left.machines.iter().filter(|machine| machine.process.signal_group(Signal::SIGKILL));
         let mut swept: Vec<_> = killed.map(|machine| machine.name.clone()).collect();
+        if left.backend == Backend::Compose {
+            swept.extend(compose::sweep(lab_directory, left.network));
+        }
         for directory in [left.control.parent().filter(|path| is_for_sockets(path)), left.unfinished()] {
             directory.map(fs::remove_dir_all);
         }

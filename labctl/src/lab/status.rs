@@ -15,6 +15,8 @@ pub struct MachineStatus {
     pub pid: u32,
     /// Whether it is switched on.
     pub on: bool,
+    /// Whether it is on the lab's network.
+    pub connected: bool,
     /// What is on it.
     pub programs: Vec<ProgramStatus>,
     /// Its figures, when it is on and answers.
@@ -49,15 +51,16 @@ impl MachineStatus {
             ProgramStatus {
                 program: plan.program,
                 address: plan.address,
-                pid: life.map_or(0, |life| life.pid),
+                pid: life.map_or(0, |life| machine.pid_of(life)),
                 alive: life.is_some_and(|life| life.alive),
                 frozen: life.is_some_and(|life| life.frozen),
             }
         });
         MachineStatus {
             name: machine.plan.name.clone(),
-            pid: machine.process.pid,
+            pid: machine.pid(),
             on: machine.is_on(),
+            connected: machine.is_connected(),
             programs: programs.collect(),
             usage: machine.usage().await.map(|(usage, _)| usage),
             price: machine.plan.price,

@@ -13,7 +13,7 @@ use crate::chapter::step::{self, Batch, CapacitySearch, LinkEnds, ReadBack, Take
 use crate::chapter::{Expect, Span, Step};
 use crate::error::LabError;
 use crate::lab::databases::{self, NodeStatus};
-use crate::lab::{Act, Happening, counters, http, roles};
+use crate::lab::{Act, Backend, Happening, counters, http, roles};
 use crate::load::{LiveFigures, Moment, Rate, Window};
 
 /// How often the live figures change.
@@ -315,11 +315,15 @@ impl Run<'_> {
     fn judge(&self, step: &Step) -> Vec<ClaimResult> {
         let judge = |expect: &Expect| {
             let (measured, distrust) = self.measured.evaluate(expect.measure.as_ref());
-            let claim = verdict::judge(&step.name, expect, measured, distrust);
+            let expect = match self.lab.plan().place().backend {
+                Backend::Process => expect.clone(),
+                Backend::Compose => expect.in_containers()?,
+            };
+            let claim = verdict::judge(&step.name, &expect, measured, distrust);
             self.audience.hear(Telling::Claim(&claim));
-            claim
+            Some(claim)
         };
-        step.expect.iter().map(judge).collect()
+        step.expect.iter().filter_map(judge).collect()
     }
 
     /// Waits for a future while telling what goes on, and what happens besides.

@@ -1,12 +1,14 @@
 //! From a chapter to the machines to start: names, addresses, command lines. Pure.
 //!
 //! Every machine has a loopback address of its own, so that a restarted one finds its ports free:
-//! `127.77.0.1`, `127.77.0.2`, … in the chapter's order. Links have theirs in `127.77.1.x`.
+//! `127.77.0.1`, `127.77.0.2`, … in the chapter's order. Links have theirs in `127.77.1.x`. As containers
+//! they have addresses of the same form on a network of their own, and links have ports of the address
+//! that this computer has on it.
 #![deny(clippy::disallowed_methods)]
 
 mod programs;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -15,11 +17,14 @@ use machine::MachineSpec;
 pub use programs::{Program, ProgramPlan, Readiness, products_file, secret_file};
 
 use self::programs::{Membership, Partner, WhereRedisIs};
+use super::Backend;
 use crate::chapter::machines::WebserverPart;
 use crate::chapter::{Chapter, MachineEntry};
 
 /// How many machines a lab may have: one byte of an address, less the ends.
 const MACHINES_MAX: usize = 250;
+/// Where links have an address in common, their ports begin here.
+const LINK_PORT_FIRST: u16 = 20_000;
 
 /// Everything that is to be started.
 #[derive(Debug, Clone)]
@@ -58,6 +63,20 @@ impl MachinePlan {
     pub fn has(&self, program: Program) -> bool {
         self.programs.iter().any(|plan| plan.program == program)
     }
+
+    /// The flags of its host program that say how large it is.
+    pub fn flags(&self) -> Vec<String> {
+        let MachineSpec { cores, memory, disk_iops, exclusive, page_size } = &self.spec;
+        let flags = [
+            ("name", self.name.clone()),
+            ("cores", cores.to_string()),
+            ("memory", format!("{}B", memory.as_u64())),
+            ("disk-iops", disk_iops.to_string()),
+            ("exclusive", exclusive.to_string()),
+            ("page-size", format!("{}B", page_size.as_u64())),
+        ];
+        flags.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect()
+    }
 }
 
 /// A connection that passes through a link.
@@ -73,9 +92,11 @@ pub struct LinkPlan {
     pub target: SocketAddr,
 }
 
-/// Where a lab stands: its part of the loopback network, its ports, its data.
+/// Where a lab stands: what it is made of, its network, its ports, its data.
 #[derive(Debug, Clone)]
 pub struct Place {
+    /// What its machines are made of.
+    pub backend: Backend,
     /// The first two bytes of every address.
     pub network: [u8; 2],
     /// Added to every port.
@@ -84,6 +105,19 @@ pub struct Place {
     pub data: PathBuf,
     /// A Redis server that is used instead of one of the lab's own.
     pub redis_url: Option<String>,
+}
+
+impl Place {
+    /// The address that this computer has on the network of the lab's containers.
+    pub fn gateway(&self) -> Ipv4Addr {
+        let [first, second] = self.network;
+        Ipv4Addr::new(first, second, 255, 254)
+    }
+
+    /// The file with the word that administrations ask for, where others can reach them.
+    pub fn admin_token_file(&self) -> Option<PathBuf> {
+        (self.backend == Backend::Compose).then(|| self.data.join("admin-token"))
+    }
 }
 
 impl Plan {
@@ -147,6 +181,11 @@ impl Plan {
         machine.programs = self.programs(&name, kind, self.machines.len())?;
         self.machines.insert(name, machine.clone());
         Ok(machine)
+    }
+
+    /// A machine's own address.
+    pub fn ip_of(&self, name: &str) -> Option<IpAddr> {
+        self.index_of(name).ok().map(|index| self.address(index, 0).ip())
     }
 
     /// Where a program answers: `lb`, `app/dbnode`; without a program, the one that users reach
@@ -256,7 +295,8 @@ impl Plan {
             let shared =
                 || self.socket(2, self.kinds.get_index_of(kind).unwrap_or_default(), Program::Lb.port());
             let address = if part.pair { shared() } else { at(Program::Lb) };
-            plans.push(programs::lb(part, address, admin, upstreams, partner.as_ref()));
+            let token = self.place.admin_token_file();
+            plans.push(programs::lb(part, address, admin, token, upstreams, partner.as_ref()));
         }
         let data = || self.place.data.join(name);
         if let Some(part) = &entry.webserver {
@@ -315,7 +355,13 @@ impl Plan {
         let is_first = siblings.clone().next().is_some_and(|(first, _)| first == index);
         let other = siblings.find(|(other, _)| *other != index).map_or(index, |(other, _)| other);
         let at = |index| self.address(index, programs::LB_PAIR_PORT);
-        Partner { name, listen: at(index), peer: at(other), priority: if is_first { 100 } else { 90 } }
+        let (takeover, secret) = match self.place.backend {
+            Backend::Process => ("bind", None),
+            // Two containers cannot listen on one address; it moves from one network card to the other.
+            Backend::Compose => ("vip", Some(secret_file(&self.place.data))),
+        };
+        let priority = if is_first { 100 } else { 90 };
+        Partner { name, listen: at(index), peer: at(other), priority, takeover, secret }
     }
 
     /// Where a web server finds Redis.
@@ -372,10 +418,19 @@ impl Plan {
                 program => program.port(),
             };
             let target = self.address(self.index_of(&to)?, port);
-            let listen = self.socket(1, index, port);
+            let listen = match self.place.backend {
+                Backend::Process => self.socket(1, index, port),
+                Backend::Compose => self.link_on_the_gateway(index),
+            };
             Ok(LinkPlan { from, to, listen, target })
         });
         links.collect()
+    }
+
+    fn link_on_the_gateway(&self, index: usize) -> SocketAddr {
+        let index = u16::try_from(index).expect("a lab has at most 250 links");
+        let port = LINK_PORT_FIRST.saturating_add(index).saturating_add(self.place.port_shift);
+        SocketAddr::from((self.place.gateway(), port))
     }
 
     /// What others connect to on machines of a kind.
@@ -430,7 +485,13 @@ mod tests {
     use crate::chapter::Source;
 
     fn plan(name: &str) -> Plan {
-        let place = Place { network: [127, 77], port_shift: 0, data: "/data".into(), redis_url: None };
+        let place = Place {
+            backend: Backend::Process,
+            network: [127, 77],
+            port_shift: 0,
+            data: "/data".into(),
+            redis_url: None,
+        };
         Plan::of(&Source::open(name, &[]).unwrap().chapter, place).unwrap()
     }
 

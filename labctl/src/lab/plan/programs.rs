@@ -118,6 +118,10 @@ pub(super) struct Partner<'a> {
     pub(super) peer: SocketAddr,
     /// The higher one is active when both start.
     pub(super) priority: u8,
+    /// How the shared address is taken: `bind` or `vip`.
+    pub(super) takeover: &'static str,
+    /// What they sign with, where others could speak to them.
+    pub(super) secret: Option<PathBuf>,
 }
 
 /// A balancer over these upstreams.
@@ -125,10 +129,12 @@ pub(super) fn lb<'a>(
     part: &LbPart,
     address: SocketAddr,
     admin: SocketAddr,
+    admin_token: Option<PathBuf>,
     upstreams: impl Iterator<Item = (&'a String, SocketAddr)>,
     partner: Option<&Partner<'_>>,
 ) -> ProgramPlan {
     let flags = Flags::new().with("listen", address).with("admin", admin);
+    let flags = flags.maybe("admin-token-file", admin_token.map(|path| path.display().to_string()));
     let flags =
         upstreams.fold(flags, |flags, (name, target)| flags.with("upstream", format!("{name}={target}")));
     let flags = flags
@@ -147,12 +153,13 @@ pub(super) fn lb<'a>(
         .with("threads", 2);
     let flags = match partner {
         None => flags,
-        Some(Partner { name, listen, peer, priority }) => flags
+        Some(Partner { name, listen, peer, priority, takeover, secret }) => flags
             .with("pair-id", name)
             .with("pair-listen", listen)
             .with("pair-peer", peer)
             .with("pair-priority", priority)
-            .with("takeover", "bind")
+            .with("takeover", takeover)
+            .maybe("pair-secret-file", secret.as_ref().map(|path| path.display()))
             .maybe("pair-advert", part.pair_advert),
     };
     ProgramPlan { health: admin, ..ProgramPlan::new(Program::Lb, address, flags) }
@@ -309,7 +316,7 @@ pub(super) fn sentinel(
     }
 }
 
-/// The file with what the nodes of every database in a lab know, beside their data.
+/// The file with what the members of every cluster in a lab know, beside their data.
 pub fn secret_file(data: &Path) -> PathBuf {
     data.join("cluster.secret")
 }

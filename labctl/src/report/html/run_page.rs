@@ -6,8 +6,8 @@ use super::rendered;
 use super::topology::Topology;
 use crate::chapter::{Expected, Source};
 use crate::error::LabError;
-use crate::lab::Plan;
 use crate::lab::plan::Place;
+use crate::lab::{Backend, Plan};
 use crate::report::charts::Timeline;
 use crate::report::requests;
 use crate::report::stored::{self, StoredClaim, StoredRun};
@@ -49,7 +49,13 @@ pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
     let events = stored::events(&run.directory)?;
     let series = requests::read(&run.directory, run.seconds)?;
     let source = Source::open(&run.directory.join("chapter.toml").to_string_lossy(), &[])?;
-    let place = Place { network: [127, 0], port_shift: 0, data: "/".into(), redis_url: None };
+    let place = Place {
+        backend: Backend::Process,
+        network: [127, 0],
+        port_shift: 0,
+        data: "/".into(),
+        redis_url: None,
+    };
     let plan = Plan::of(&source.chapter, place).map_err(LabError::Usage)?;
     let machines: Vec<_> = plan
         .machines

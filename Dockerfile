@@ -1,0 +1,39 @@
+# One image with every program of the lab; a container is one machine, and says which programs stand on it.
+#
+#   docker compose build                     from source; nothing but Docker is needed
+#   docker build --target prebuilt -t scaling-lab .    from target/image, which scripts/images.sh fills
+ARG BASE=debian:bookworm-slim
+ARG RUST=rust:1.95-slim-bookworm
+
+# A pair of balancers moves its address with these two.
+FROM ${BASE} AS base
+RUN command -v ip arping >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends \
+    iproute2 iputils-arping && rm -rf /var/lib/apt/lists/*; } \
+    # Named volumes begin as what is here, and belong to the same user.
+    && mkdir -p /data /secrets && chown 65534:65534 /data /secrets
+COPY deploy/products.jsonl /usr/share/scaling-lab/
+
+FROM base AS prebuilt
+COPY target/image/ /usr/local/bin/
+# Which programs these are: labctl refuses an image that is not of its own build.
+ARG BUILD
+LABEL scaling-lab.build=${BUILD}
+# Nobody. A machine needs no more, and writes only to what is mounted for it.
+USER 65534:65534
+ENTRYPOINT ["machine"]
+CMD ["--help"]
+
+FROM ${RUST} AS build
+WORKDIR /lab
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/lab/target \
+    cargo build --release --locked --bins \
+    && mkdir /programs \
+    && for program in machine healthcheck lb webserver dbnode labctl; do strip -o /programs/$program target/release/$program; done
+
+# Last, so that it is what is built when nothing else is asked for.
+FROM base AS lab
+COPY --from=build /programs/ /usr/local/bin/
+USER 65534:65534
+ENTRYPOINT ["machine"]
+CMD ["--help"]

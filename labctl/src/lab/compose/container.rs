@@ -1,0 +1,149 @@
+//! One machine as a container. It keeps its name and its data when it is started again.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use nix::sys::signal::Signal;
+use parking_lot::Mutex;
+
+use super::super::life::{Life, how_it_ended};
+use super::super::process::name_of;
+use super::engine::{Refused, docker};
+use crate::error::LabError;
+
+/// A container that stands for a machine.
+#[derive(Debug)]
+pub(in crate::lab) struct Container {
+    name: String,
+    life: Arc<Life>,
+    /// Its first process, as this computer numbers it.
+    pid: AtomicU32,
+    reports: Mutex<Reports>,
+    /// The program that is alone in its container, without a machine that reports it.
+    alone: Option<&'static str>,
+}
+
+/// What its machine has reported so far.
+#[derive(Debug)]
+struct Reports {
+    path: PathBuf,
+    read_to: u64,
+}
+
+impl Container {
+    /// One that is called so by the engine.
+    pub(super) fn new(name: &str, life: Life, reports: PathBuf, alone: Option<&'static str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            life: Arc::new(life),
+            pid: AtomicU32::new(0),
+            reports: Mutex::new(Reports { path: reports, read_to: 0 }),
+            alone,
+        }
+    }
+
+    /// What the engine calls it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is known of it.
+    pub(in crate::lab) fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
+    /// Its first process, as this computer numbers it. 0 while it has none.
+    pub(in crate::lab) fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Acquire)
+    }
+
+    /// Sends a signal as the engine understands it. Returns what could have been typed.
+    pub(in crate::lab) async fn signal(&self, signal: Signal) -> Result<String, LabError> {
+        let name = self.name.as_str();
+        let words = match signal {
+            Signal::SIGSTOP => vec!["pause", name],
+            Signal::SIGCONT => vec!["unpause", name],
+            Signal::SIGKILL => vec!["kill", name],
+            other => vec!["kill", "--signal", other.as_str(), name],
+        };
+        docker(&words).await.map_err(did_not)?;
+        Ok(format!("docker {}", words.join(" ")))
+    }
+
+    /// Signals one program in it, by the number that it has in there.
+    pub(in crate::lab) async fn signal_program(&self, pid: u32, signal: Signal) -> Result<String, LabError> {
+        let kill = format!("kill -{} {pid}", name_of(signal));
+        docker(&["exec", &self.name, "sh", "-c", &kill]).await.map_err(did_not)?;
+        // The engine has no word for a single program that stands still.
+        let frozen = signal == Signal::SIGSTOP;
+        if frozen || signal == Signal::SIGCONT {
+            self.life.look_for_frozen_programs(|life| if life.pid == pid { frozen } else { life.frozen });
+        }
+        Ok(format!("docker exec {} sh -c '{kill}'", self.name))
+    }
+
+    /// The engine says that it was started.
+    pub(super) fn started(&self, pid: u32, at: Duration) {
+        self.pid.store(pid, Ordering::Release);
+        self.life.begin(pid, at);
+        if let Some(program) = self.alone {
+            self.life.program_started(program, pid);
+        }
+    }
+
+    /// The engine says that it has ended.
+    pub(super) fn ended(&self, code: i32, at: Duration) {
+        // What it reported before comes first.
+        self.hear();
+        if self.life.is_on() {
+            // The engine tells of a signal as a shell does.
+            let how =
+                if code > 128 { how_it_ended(None, Some(code - 128)) } else { format!("exit code {code}") };
+            self.life.end(self.pid(), how, at);
+        }
+        self.life.forget_programs();
+        self.pid.store(0, Ordering::Release);
+    }
+
+    /// The engine says that it stands still, or goes on.
+    pub(super) fn frozen(&self, frozen: bool, at: Duration) {
+        self.life.is_frozen(frozen, at);
+        self.life.look_for_frozen_programs(|_| frozen);
+    }
+
+    /// Reads what its machine has reported since the last time.
+    pub(super) fn hear(&self) {
+        let mut reports = self.reports.lock();
+        let Ok(new) = reports.read() else { return };
+        for report in new.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            self.life.hear(report);
+        }
+    }
+}
+
+impl Reports {
+    /// Whole lines; what is half written is left for the next time.
+    fn read(&mut self) -> std::io::Result<String> {
+        let mut file = File::open(&self.path)?;
+        if file.metadata()?.len() <= self.read_to {
+            return Ok(String::new());
+        }
+        file.seek(SeekFrom::Start(self.read_to))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        text.truncate(whole);
+        self.read_to += whole as u64;
+        Ok(text)
+    }
+}
+
+/// The engine refused something that it should have done.
+pub(super) fn did_not(refused: Refused) -> LabError {
+    LabError::Broken(anyhow!(refused))
+}

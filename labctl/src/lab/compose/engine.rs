@@ -1,0 +1,207 @@
+//! The docker command, and whether what the lab needs of it is there. Whatever is missing is one
+//! sentence that says what to do.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::project::{IMAGE, REDIS_IMAGE};
+use crate::error::LabError;
+
+/// The longest that the engine may take for one thing.
+const LIMIT: Duration = Duration::from_secs(60);
+/// What `scripts/images.sh` calls the programs that an image was built from.
+const BUILD_LABEL: &str = "scaling-lab.build";
+/// The programs that are compared, in the order in which the script reads them.
+const PROGRAMS: [&str; 4] = ["machine", "lb", "webserver", "dbnode"];
+
+/// Why the engine did not do something.
+#[derive(Debug, thiserror::Error)]
+#[error("docker {asked}: {said}")]
+pub(super) struct Refused {
+    /// What it was asked.
+    asked: String,
+    /// The last thing that it said, which is what went wrong.
+    pub(super) said: String,
+    /// There is no such command.
+    missing: bool,
+}
+
+/// Runs the docker command, and returns what it prints.
+pub(super) async fn docker<Word: AsRef<str>>(words: &[Word]) -> Result<String, Refused> {
+    run("docker", words).await
+}
+
+async fn run<Word: AsRef<str>>(program: &str, words: &[Word]) -> Result<String, Refused> {
+    let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
+    let refused = |said: String, missing| Refused { asked: words.join(" "), said, missing };
+    let mut command = Command::new(program);
+    // Ctrl-C in the terminal is for labctl.
+    command.args(&words).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    let output = match timeout(LIMIT, command.output()).await {
+        Err(_) => return Err(refused(format!("no end within {LIMIT:?}"), false)),
+        Ok(Err(error)) => return Err(refused(error.to_string(), error.kind() == ErrorKind::NotFound)),
+        Ok(Ok(output)) => output,
+    };
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it failed");
+    Err(refused(said.to_owned(), false))
+}
+
+/// What is known of the engine.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Engine {
+    /// Cores that it may give to containers.
+    #[serde(rename = "NCPU")]
+    pub(super) cores: u32,
+    #[serde(default)]
+    operating_system: String,
+    #[serde(default)]
+    security_options: Option<Vec<String>>,
+    #[serde(default)]
+    server_errors: Option<Vec<String>>,
+}
+
+/// Whether everything is there: the engine, Compose v2, and images of these programs.
+pub(super) async fn check(programs: &Path, needs_redis: bool) -> Result<Engine, LabError> {
+    let (engine, compose, own, redis) =
+        tokio::join!(engine(), compose(), own_image(programs.to_owned()), async {
+            if needs_redis { redis_image().await } else { Ok(()) }
+        },);
+    let engine = engine?;
+    compose?;
+    own?;
+    redis?;
+    Ok(engine)
+}
+
+async fn engine() -> Result<Engine, LabError> {
+    let said = docker(&["info", "--format", "{{json .}}"]).await.map_err(|refused| {
+        if refused.missing {
+            return LabError::not_ready(
+                "--backend compose needs docker, and there is no such command: install Docker (https://docs.docker.com/engine/install; Debian: `apt-get install docker.io`)",
+            );
+        }
+        no_engine(&refused.said)
+    })?;
+    let engine: Engine = serde_json::from_str(&said).map_err(|error| no_engine(&error.to_string()))?;
+    // Some versions print what they know of themselves, and what went wrong beside it.
+    if let Some(error) = engine.server_errors.iter().flatten().next() {
+        return Err(no_engine(error));
+    }
+    let is_rootless = engine.security_options.iter().flatten().any(|option| option.contains("rootless"));
+    if is_rootless || engine.operating_system.contains("Docker Desktop") {
+        return Err(LabError::not_ready(
+            "this engine's containers have addresses that this computer cannot reach (rootless Docker or Docker Desktop): use an engine of this computer's own, or `docker compose --profile final up` without labctl",
+        ));
+    }
+    Ok(engine)
+}
+
+fn no_engine(said: &str) -> LabError {
+    let advice = match said.to_lowercase().contains("permission denied") {
+        true => "this user may not use it: `sudo usermod -aG docker $USER`, and log in again",
+        false => "start it: `sudo systemctl start docker`",
+    };
+    LabError::NotReady(format!("the docker engine does not answer ({said}); {advice}"))
+}
+
+async fn compose() -> Result<(), LabError> {
+    const GET_IT: &str =
+        "install it (https://docs.docker.com/compose/install, or `scripts/images.sh --base` on Debian)";
+    let version = docker(&["compose", "version", "--short"]).await;
+    if version.as_ref().is_ok_and(|version| major(version) >= 2) {
+        return Ok(());
+    }
+    let old = match version {
+        Ok(version) => Ok(version),
+        Err(_) => run("docker-compose", &["version", "--short"]).await,
+    };
+    Err(LabError::NotReady(match old {
+        Ok(old) => format!("this is Compose {}, and the lab needs Compose v2: {GET_IT}", old.trim()),
+        Err(_) => format!("docker has no compose plugin, and the lab needs Compose v2: {GET_IT}"),
+    }))
+}
+
+fn major(version: &str) -> u32 {
+    let number = version.trim().trim_start_matches('v').split('.').next();
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+async fn labels(image: &str) -> Result<HashMap<String, String>, Refused> {
+    let said = docker(&["image", "inspect", image, "--format", "{{json .Config.Labels}}"]).await?;
+    Ok(serde_json::from_str::<Option<_>>(&said).ok().flatten().unwrap_or_default())
+}
+
+/// An image that was built from source is not compared: no two builds are alike.
+async fn own_image(programs: PathBuf) -> Result<(), LabError> {
+    let hashed = tokio::task::spawn_blocking(move || build_of(&programs));
+    let labels = labels(IMAGE).await.map_err(|_| {
+        LabError::NotReady(format!("there is no image {IMAGE}: build it with `scripts/images.sh`"))
+    })?;
+    let (Some(image), Ok(Ok(own))) =
+        (labels.get(BUILD_LABEL).filter(|build| !build.is_empty()), hashed.await)
+    else {
+        return Ok(());
+    };
+    match *image == own {
+        true => Ok(()),
+        false => Err(LabError::NotReady(format!(
+            "the image {IMAGE} is of another build ({image}) than this labctl ({own}): build it again with `scripts/images.sh`"
+        ))),
+    }
+}
+
+async fn redis_image() -> Result<(), LabError> {
+    if labels(REDIS_IMAGE).await.is_ok() {
+        return Ok(());
+    }
+    let pulled = docker(&["pull", "--quiet", REDIS_IMAGE]).await;
+    pulled.map(|_| ()).map_err(|refused| {
+        LabError::NotReady(format!(
+            "there is no image {REDIS_IMAGE}, and it cannot be pulled ({}): `scripts/images.sh --base` makes one",
+            refused.said
+        ))
+    })
+}
+
+/// Which programs these are.
+fn build_of(programs: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    for program in PROGRAMS {
+        hash.update(std::fs::read(programs.join(program))?);
+    }
+    Ok(hex::encode(hash.finalize())[..16].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_apart() {
+        assert_eq!(major("2.26.1-4\n"), 2);
+        assert_eq!(major("v2.5.0"), 2);
+        assert_eq!(major("1.29.2"), 1);
+        assert_eq!(major("unknown"), 0);
+    }
+
+    #[test]
+    fn the_engine_that_is_not_there_is_one_sentence() {
+        let said =
+            no_engine("permission denied while trying to connect to the Docker daemon socket").to_string();
+        assert!(said.contains("usermod"), "{said}");
+        assert!(no_engine("Cannot connect").to_string().contains("systemctl"));
+    }
+}

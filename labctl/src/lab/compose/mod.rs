@@ -1,0 +1,304 @@
+//! A chapter's machines as containers: one container is one machine.
+//!
+//! The plan stays what it is for processes: the same flags, on addresses of the lab's own network. What
+//! machines share with labctl (sockets, logs, data) they find under the same paths, mounted. `docker
+//! compose` makes the containers, plain `docker` does things to them, and what is known of them comes from
+//! the engine's events alone, so that it makes no difference who did it.
+
+mod container;
+mod engine;
+mod follow;
+mod project;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use nix::unistd::{getegid, geteuid};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio_util::task::AbortOnDropHandle;
+
+pub(in crate::lab) use container::Container;
+
+use self::container::did_not;
+use self::engine::{Refused, docker};
+use self::follow::Fleet;
+use self::project::{Ground, LABEL, container_name};
+use super::events::Events;
+use super::http;
+use super::life::Life;
+use super::machine::RunningMachine;
+use super::plan::{MachinePlan, Plan, secret_file};
+use super::site::Site;
+use crate::error::LabError;
+
+/// Nobody: who containers run as when labctl is run by root.
+const NOBODY: (u32, u32) = (65534, 65534);
+/// How long the engine may take to say that it has started what it was told to.
+const START_MAX: Duration = Duration::from_secs(10);
+/// How long programs may take to end by themselves, in seconds.
+const END_SECONDS: &str = "3";
+
+/// The containers of one lab.
+#[derive(Debug)]
+pub(super) struct Project {
+    ground: Ground,
+    events: Events,
+    /// What the engine was told last.
+    written: Mutex<Value>,
+    fleet: Fleet,
+    _following: AbortOnDropHandle<()>,
+}
+
+/// Whether the engine, Compose and the images are there.
+pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
+    for machine in plan.to_start() {
+        let redis = machine.programs.iter().filter(|program| program.program.is_redis()).count();
+        if redis > 1 || (redis == 1 && machine.programs.len() > 1) {
+            return Err(LabError::Usage(format!(
+                "{}: Redis has an image of its own, and in a container no other program beside it: give it a machine of its own",
+                machine.name
+            )));
+        }
+    }
+    let needs_redis =
+        plan.to_start().any(|machine| machine.programs.iter().any(|plan| plan.program.is_redis()));
+    let engine = engine::check(&site.programs, needs_redis).await?;
+    let project = project::name(plan.place().network);
+    let others = docker(&[
+        "ps",
+        "--all",
+        "--filter",
+        &format!("label=com.docker.compose.project={project}"),
+        "--format",
+        &format!("{{{{.Label {LABEL:?}}}}}"),
+    ])
+    .await
+    .map_err(did_not)?;
+    match others.lines().next() {
+        Some(other) if Path::new(other) == site.lab_directory => remove(plan).await,
+        Some(other) => {
+            return Err(LabError::NotReady(format!(
+                "a lab in containers is there already, that of {other}: end it with `labctl down --lab-dir {other}`"
+            )));
+        }
+        None => {}
+    }
+    Ok(engine.cores)
+}
+
+/// What is missing on this computer for a lab in containers.
+pub async fn missing() -> Option<String> {
+    let programs = match super::site::find_programs() {
+        Ok(programs) => programs,
+        Err(error) => return Some(error.to_string()),
+    };
+    engine::check(&programs, true).await.err().map(|error| error.to_string())
+}
+
+impl Project {
+    /// Makes the network and every container. None of them is started.
+    pub(super) async fn create(
+        plan: &Plan,
+        site: &Site,
+        logs: &Path,
+        events: &Events,
+        cores: u32,
+    ) -> Result<Self, LabError> {
+        let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+        let ground = Ground {
+            lab_directory: site.lab_directory.clone(),
+            sockets: site.sockets.clone(),
+            logs: logs.to_owned(),
+            user: if user == 0 { NOBODY } else { (user, group) },
+            cores,
+        };
+        let fleet = Fleet::default();
+        let following =
+            follow::follow(project::name(plan.place().network), Arc::clone(&fleet), events.clock())?;
+        let project = Self {
+            ground,
+            events: events.clone(),
+            written: Mutex::default(),
+            fleet,
+            _following: AbortOnDropHandle::new(tokio::spawn(following)),
+        };
+        project.write_secrets(plan)?;
+        for machine in plan.to_start() {
+            project.prepare(machine, plan).with_context(|| format!("make room for {}", machine.name))?;
+        }
+        project.make(plan, &[]).await?;
+        Ok(project)
+    }
+
+    /// Starts a machine's container, which is made anew when its plan has changed.
+    pub(super) async fn start(&self, machine: MachinePlan, plan: &Plan) -> Result<RunningMachine, LabError> {
+        let name = machine.name.clone();
+        self.prepare(&machine, plan).with_context(|| format!("make room for {name}"))?;
+        let service = project::service(&machine, plan, &self.ground);
+        if self.written.lock()["services"][&name] != service {
+            self.make(plan, &[&name]).await?;
+        }
+        let container = self.fleet.lock().get(&name).cloned().context("it was prepared")?;
+        let times = container.life().times_on() + 1;
+        docker(&["start", container.name()]).await.map_err(|refused| not_made(&refused))?;
+        if !container.life().wait_until_on(times, START_MAX).await {
+            return Err(LabError::not_ready(format!(
+                "the docker engine did not say within {START_MAX:?} that it has started {name}"
+            )));
+        }
+        let socket = self.ground.socket(&name);
+        Ok(RunningMachine::in_container(machine, container, socket))
+    }
+
+    /// Removes a machine's container for good.
+    pub(super) async fn forget(&self, name: &str) {
+        let container = self.fleet.lock().remove(name);
+        if let Some(container) = container {
+            // It may be gone already.
+            let _ = docker(&["rm", "--force", "--volumes", container.name()]).await;
+        }
+    }
+
+    /// Ends everything, and removes containers and network.
+    pub(super) async fn down(&self, plan: &Plan) {
+        let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
+        for container in &containers {
+            container.life().intend(Signal::SIGTERM);
+        }
+        let frozen =
+            containers.iter().filter(|container| container.life().was_frozen() && container.life().is_on());
+        join_all(frozen.map(|container| container.signal(Signal::SIGCONT))).await;
+        remove(plan).await;
+        join_all(containers.iter().map(|container| container.life().wait_until_off(Duration::from_secs(2))))
+            .await;
+    }
+
+    /// What a machine finds when it starts, which has to belong to it.
+    fn prepare(&self, machine: &MachinePlan, plan: &Plan) -> std::io::Result<()> {
+        let (name, network) = (&machine.name, plan.place().network);
+        let shared = [self.ground.socket_directory(name), self.ground.logs.join(name)];
+        let data = machine.programs.iter().filter_map(|program| program.data.clone());
+        for directory in shared.into_iter().chain(data) {
+            fs::create_dir_all(&directory)?;
+            if project::moves_an_address(machine) {
+                // Root without rights writes only what is its own, or where everybody may.
+                fs::set_permissions(&directory, Permissions::from_mode(0o777))?;
+            } else {
+                self.give(&directory)?;
+            }
+        }
+        // One that was killed left its socket behind.
+        let _ = fs::remove_file(self.ground.socket(name));
+        let alone = machine.programs.first().filter(|program| program.program.is_redis());
+        let alone = alone.map(|program| program.program.name());
+        self.fleet.lock().entry(name.clone()).or_insert_with(|| {
+            let life = Life::new(name, &self.events);
+            Arc::new(Container::new(&container_name(network, name), life, self.ground.reports(name), alone))
+        });
+        Ok(())
+    }
+
+    /// Gives a directory, and what is in it, to the user that containers run as.
+    fn give(&self, path: &Path) -> std::io::Result<()> {
+        if !geteuid().is_root() {
+            return Ok(());
+        }
+        let (user, group) = self.ground.user;
+        chown(path, Some(user), Some(group))?;
+        if path.is_dir() {
+            for entry in fs::read_dir(path)? {
+                self.give(&entry?.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Balancers can be reached by every container, and so ask for a word.
+    fn write_secrets(&self, plan: &Plan) -> anyhow::Result<()> {
+        let Some(path) = plan.place().admin_token_file() else { return Ok(()) };
+        let token = http::word();
+        fs::write(&path, &token).with_context(|| format!("write {}", path.display()))?;
+        for path in [path, secret_file(&plan.place().data)] {
+            // Root without rights reads only what everybody may; nobody else can enter the directory.
+            fs::set_permissions(&path, Permissions::from_mode(0o444))?;
+        }
+        fs::set_permissions(&plan.place().data, Permissions::from_mode(0o700))?;
+        Ok(())
+    }
+
+    /// Has Compose make what the plan says: all of it, or these machines.
+    async fn make(&self, plan: &Plan, machines: &[&str]) -> Result<(), LabError> {
+        let project = project::project(plan, &self.ground);
+        let file = self.file();
+        fs::write(&file, serde_json::to_vec_pretty(&project).context("write the compose file")?)
+            .with_context(|| format!("write {}", file.display()))?;
+        let file = file.display().to_string();
+        let name = project::name(plan.place().network);
+        let create = ["compose", "--project-name", &name, "--file", &file, "create", "--pull", "never"];
+        docker(&[&create, machines].concat()).await.map_err(|refused| not_made(&refused))?;
+        *self.written.lock() = project;
+        Ok(())
+    }
+
+    /// The project, for whoever wants to read it.
+    fn file(&self) -> PathBuf {
+        self.ground.lab_directory.join("compose.json")
+    }
+}
+
+/// Removes every container of the lab, and its network.
+pub(super) async fn remove(plan: &Plan) {
+    let project = project::name(plan.place().network);
+    let down = [
+        "compose",
+        "--project-name",
+        &project,
+        "down",
+        "--timeout",
+        END_SECONDS,
+        "--volumes",
+        "--remove-orphans",
+    ];
+    if let Err(refused) = docker(&down).await {
+        tracing::warn!(%refused, "containers of the lab may be left");
+    }
+}
+
+/// Removes what a killed lab of this directory left behind, and says what that was.
+pub(super) fn sweep(lab_directory: &Path, network: [u8; 2]) -> Vec<String> {
+    let docker = |words: &[&str]| {
+        let output = std::process::Command::new("docker").args(words).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    };
+    let label = format!("label={LABEL}={}", lab_directory.display());
+    let names = docker(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"]);
+    let names: Vec<_> = names.lines().collect();
+    if !names.is_empty() {
+        docker(&[&["rm", "--force", "--volumes"], &*names].concat());
+    }
+    // Refused by the engine while containers of somebody else are on it.
+    docker(&["network", "rm", &project::name(network)]);
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// What keeps the engine from making a container is mostly something that is already there.
+fn not_made(refused: &Refused) -> LabError {
+    let said = &refused.said;
+    let advice = if said.contains("Pool overlaps") || said.contains("invalid pool request") {
+        "another network of this engine has these addresses: `docker network ls` shows them, or give --network 172.29"
+    } else if said.contains("is already in use by container") {
+        "another container has this name: remove it (`docker rm --force NAME`), or end what it belongs to"
+    } else if said.contains("port is already allocated") || said.contains("address already in use") {
+        "another program has this port: `ss -ltnp` shows which"
+    } else {
+        return LabError::NotReady(format!("the docker engine did not make the lab: {said}"));
+    };
+    LabError::NotReady(format!("the docker engine did not make the lab ({said}); {advice}"))
+}

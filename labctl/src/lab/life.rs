@@ -1,0 +1,268 @@
+//! What is known of one machine: whether it is on, what runs on it, and by whose hand that changed. Who
+//! watches it, as a process or as a container, tells it here.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use machine::protocol::MachineEvent;
+use nix::sys::signal::Signal;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::events::{Events, Hand, Happening};
+
+/// One machine's life. It may be switched on again after its end.
+#[derive(Debug)]
+pub(super) struct Life {
+    machine: String,
+    events: Events,
+    power: watch::Sender<Power>,
+    programs: Mutex<BTreeMap<String, ProgramLife>>,
+    /// What labctl did to it on purpose, so that its end is not taken for somebody else's doing.
+    intent: Mutex<Intent>,
+    out_of_memory: AtomicBool,
+    frozen: AtomicBool,
+    connected: AtomicBool,
+}
+
+/// Whether a machine is on, and how often it has been switched on so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Power {
+    on: bool,
+    times: u32,
+}
+
+/// What labctl did to a machine on purpose.
+#[derive(Debug, Default)]
+struct Intent {
+    /// It was told to end.
+    end: bool,
+    /// The last of SIGSTOP and SIGCONT that it was sent.
+    last_pause: Option<Signal>,
+    /// Programs on it that were killed.
+    killed: Vec<u32>,
+}
+
+/// What is known of one program.
+#[derive(Debug, Clone, Copy)]
+pub struct ProgramLife {
+    /// Its process id.
+    pub pid: u32,
+    /// Whether it is there.
+    pub alive: bool,
+    /// Whether it is stopped.
+    pub frozen: bool,
+}
+
+impl Life {
+    /// A machine that has not been switched on yet.
+    pub(super) fn new(machine: &str, events: &Events) -> Self {
+        Self {
+            machine: machine.to_owned(),
+            events: events.clone(),
+            power: watch::Sender::default(),
+            programs: Mutex::default(),
+            intent: Mutex::default(),
+            out_of_memory: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
+            connected: AtomicBool::new(true),
+        }
+    }
+
+    /// It is switched on. What was before is past.
+    pub(super) fn begin(&self, pid: u32, at: Duration) {
+        *self.intent.lock() = Intent::default();
+        self.out_of_memory.store(false, Ordering::Release);
+        self.frozen.store(false, Ordering::Release);
+        self.events.record_at(at, Happening::MachineStarted { machine: self.machine.clone(), pid });
+        self.power.send_modify(|power| *power = Power { on: true, times: power.times + 1 });
+    }
+
+    /// Whether it is on.
+    pub(super) fn is_on(&self) -> bool {
+        self.power.borrow().on
+    }
+
+    /// How often it has been switched on.
+    pub(super) fn times_on(&self) -> u32 {
+        self.power.borrow().times
+    }
+
+    /// Waits until it has been switched on so often, be it gone again by then. False at the limit.
+    pub(super) async fn wait_until_on(&self, times: u32, limit: Duration) -> bool {
+        self.wait_for(limit, |power| power.times >= times).await
+    }
+
+    /// Waits until it is gone. False when it is still there at the limit.
+    pub(super) async fn wait_until_off(&self, limit: Duration) -> bool {
+        self.wait_for(limit, |power| !power.on).await
+    }
+
+    async fn wait_for(&self, limit: Duration, wanted: impl Fn(&Power) -> bool) -> bool {
+        let mut power = self.power.subscribe();
+        let waited = timeout(limit, power.wait_for(wanted)).await;
+        matches!(waited, Ok(Ok(_)))
+    }
+
+    /// Its programs, by name.
+    pub(super) fn programs(&self) -> BTreeMap<String, ProgramLife> {
+        self.programs.lock().clone()
+    }
+
+    /// The process id of a program that is there.
+    pub(super) fn pid_of(&self, program: &str) -> Option<u32> {
+        self.programs.lock().get(program).filter(|life| life.alive).map(|life| life.pid)
+    }
+
+    /// labctl is about to send it this signal.
+    pub(super) fn intend(&self, signal: Signal) {
+        let mut intent = self.intent.lock();
+        intent.end |= matches!(signal, Signal::SIGKILL | Signal::SIGTERM);
+        if matches!(signal, Signal::SIGSTOP | Signal::SIGCONT) {
+            intent.last_pause = Some(signal);
+        }
+    }
+
+    /// labctl is about to send this signal to one program on it.
+    pub(super) fn intend_for(&self, pid: u32, signal: Signal) {
+        let mut intent = self.intent.lock();
+        match signal {
+            Signal::SIGSTOP | Signal::SIGCONT => intent.last_pause = Some(signal),
+            _ => intent.killed.push(pid),
+        }
+    }
+
+    /// A program of it is there.
+    pub(super) fn program_started(&self, program: &str, pid: u32) {
+        self.events.record(Happening::ProgramStarted { program: self.full_name(program), pid });
+        let life = ProgramLife { pid, alive: true, frozen: false };
+        self.programs.lock().insert(program.to_owned(), life);
+    }
+
+    /// The machine says itself what starts and ends on it.
+    pub(super) fn hear(&self, report: MachineEvent) {
+        match report {
+            MachineEvent::Started { process, pid } => self.program_started(&process, pid),
+            MachineEvent::Exited { process, pid, code, signal } => {
+                if let Some(program) = self.programs.lock().get_mut(&process) {
+                    program.alive = false;
+                }
+                let (program, how) = (self.full_name(&process), how_it_ended(code, signal));
+                self.events.record(Happening::ProgramEnded { program, pid, how, by: self.who_ended(pid) });
+            }
+            MachineEvent::OutOfMemory { held, limit } => {
+                self.out_of_memory.store(true, Ordering::Release);
+                self.events.record(Happening::OutOfMemory { machine: self.machine.clone(), held, limit });
+            }
+        }
+    }
+
+    /// It is gone, and with it whatever was still on it.
+    pub(super) fn end(&self, pid: u32, how: String, at: Duration) {
+        let by = self.who_ended_the_machine(pid);
+        for (program, life) in self.programs.lock().iter_mut().filter(|(_, life)| life.alive) {
+            life.alive = false;
+            let program = self.full_name(program);
+            let by = if by == Hand::Labctl { by } else { Hand::Machine };
+            self.events
+                .record_at(at, Happening::ProgramEnded { program, pid: life.pid, how: "killed".into(), by });
+        }
+        self.events.record_at(at, Happening::MachineEnded { machine: self.machine.clone(), pid, how, by });
+        self.power.send_modify(|power| power.on = false);
+    }
+
+    /// Its programs are past: the next ones are others, also when they are called the same.
+    pub(super) fn forget_programs(&self) {
+        self.programs.lock().clear();
+    }
+
+    /// It is frozen, or goes on; told only when that is new.
+    pub(super) fn is_frozen(&self, frozen: bool, at: Duration) {
+        if self.frozen.swap(frozen, Ordering::AcqRel) != frozen {
+            self.tell_frozen(self.machine.clone(), frozen, at);
+        }
+    }
+
+    /// The same for each program on it by itself, as somebody sees it who looks at its process.
+    pub(super) fn look_for_frozen_programs(&self, is_frozen: impl Fn(&ProgramLife) -> bool) {
+        for (program, life) in self.programs.lock().iter_mut().filter(|(_, life)| life.alive) {
+            let frozen = is_frozen(life);
+            if std::mem::replace(&mut life.frozen, frozen) != frozen {
+                self.tell_frozen(self.full_name(program), frozen, self.events.clock().now());
+            }
+        }
+    }
+
+    /// Whether everything on it stands still.
+    pub(super) fn was_frozen(&self) -> bool {
+        self.frozen.load(Ordering::Acquire)
+    }
+
+    /// It is on the lab's network, or is not; told only when that is new.
+    pub(super) fn is_connected(&self, connected: bool, at: Duration) {
+        if self.connected.swap(connected, Ordering::AcqRel) != connected {
+            let machine = self.machine.clone();
+            self.events.record_at(
+                at,
+                if connected {
+                    Happening::Connected { machine }
+                } else {
+                    Happening::Disconnected { machine }
+                },
+            );
+        }
+    }
+
+    /// Whether it is on the lab's network.
+    pub(super) fn was_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+
+    fn full_name(&self, program: &str) -> String {
+        format!("{}/{program}", self.machine)
+    }
+
+    fn tell_frozen(&self, name: String, frozen: bool, at: Duration) {
+        let happening = match frozen {
+            true => Happening::Frozen { name, by: self.who_sent(Signal::SIGSTOP) },
+            false => Happening::Thawed { name, by: self.who_sent(Signal::SIGCONT) },
+        };
+        self.events.record_at(at, happening);
+    }
+
+    /// Who ended the machine, or a program on it.
+    fn who_ended(&self, pid: u32) -> Hand {
+        let intent = self.intent.lock();
+        if self.out_of_memory.load(Ordering::Acquire) {
+            Hand::Machine
+        } else if intent.end || intent.killed.contains(&pid) {
+            Hand::Labctl
+        } else {
+            Hand::SomebodyElse
+        }
+    }
+
+    /// Who ended the machine itself, which also ends when the last program on it does.
+    fn who_ended_the_machine(&self, pid: u32) -> Hand {
+        let programs: Vec<_> = self.programs.lock().values().map(|life| life.pid).collect();
+        let killed_all =
+            !programs.is_empty() && programs.iter().all(|pid| self.intent.lock().killed.contains(pid));
+        if killed_all { Hand::Labctl } else { self.who_ended(pid) }
+    }
+
+    /// Who stopped the machine, or let it go on.
+    fn who_sent(&self, pause: Signal) -> Hand {
+        if self.intent.lock().last_pause == Some(pause) { Hand::Labctl } else { Hand::SomebodyElse }
+    }
+}
+
+/// How a process ended.
+pub(super) fn how_it_ended(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (_, Some(signal)) => format!("killed by signal {signal}"),
+        (Some(code), _) => format!("exit code {code}"),
+        (None, None) => "its end was not seen".into(),
+    }
+}

@@ -1,0 +1,39 @@
+//! `healthcheck ADDRESS`: asks `/healthz` there, and ends with 0 when it answers 200. What a container's
+//! health check runs, so that the image needs no curl. Standard library only: it is started often.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let (Some(address), None) = (words.next(), words.next()) else {
+        let _ = writeln!(io::stderr(), "usage: healthcheck ADDRESS, such as 127.0.0.1:9001");
+        return ExitCode::from(2);
+    };
+    match ask(&address) {
+        Ok(status) if status.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
+        Ok(status) => unfit(&address, &status),
+        Err(error) => unfit(&address, &error),
+    }
+}
+
+/// The status line of the answer.
+fn ask(address: &str) -> io::Result<String> {
+    let found = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
+    let mut stream = TcpStream::connect_timeout(&found, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status)?;
+    Ok(status.trim_end().to_owned())
+}
+
+fn unfit(address: &str, why: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{address} is not well: {why}");
+    ExitCode::FAILURE
+}

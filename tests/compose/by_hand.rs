@@ -1,0 +1,103 @@
+//! A lab in containers that is played with by hand: what is done with plain docker is noticed.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::Lab;
+use tests::wait::until_true;
+
+use crate::engine::{ask, docker, labctl, left_of, succeed};
+
+/// What is done by hand shows within this time.
+const NOTICED: Duration = Duration::from_secs(1);
+
+fn machine(lab: &Lab, name: &str) -> Value {
+    let status: Value =
+        serde_json::from_str(&succeed(lab, &["status", "--json"])).expect("--json prints JSON");
+    let machines = status["machines"].as_array().expect("machines are a list");
+    machines.iter().find(|machine| machine["name"] == name).cloned().unwrap_or_default()
+}
+
+fn has_happened(lab: &Lab, what: &str) -> bool {
+    succeed(lab, &["events"]).contains(what)
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn what_is_done_with_plain_docker_is_noticed() {
+    let lab = Lab::new();
+    succeed(&lab, &["up", "server-failure"]);
+    assert_eq!(ask("172.28.0.1:8080", "GET /products/1"), Some(200));
+
+    docker(&["kill", "web-1"]);
+    until_true("web-1 is off", NOTICED, || machine(&lab, "web-1")["on"] == false);
+    assert!(has_happened(&lab, "web-1 (pid"), "the end of web-1");
+    assert!(has_happened(&lab, "killed by signal 9, not by labctl"), "by whose hand");
+    docker(&["pause", "db"]);
+    until_true("db is frozen", NOTICED, || machine(&lab, "db")["programs"][0]["frozen"] == true);
+    docker(&["unpause", "db"]);
+    until_true("db goes on", NOTICED, || machine(&lab, "db")["programs"][0]["frozen"] == false);
+    docker(&["network", "disconnect", "labctl", "web-3"]);
+    until_true("web-3 is off the network", NOTICED, || machine(&lab, "web-3")["connected"] == false);
+    docker(&["network", "connect", "--ip", "172.28.0.4", "labctl", "web-3"]);
+    until_true("web-3 is on the network", NOTICED, || machine(&lab, "web-3")["connected"] == true);
+    docker(&["start", "web-1"]);
+    until_true("web-1 is on", NOTICED, || machine(&lab, "web-1")["on"] == true);
+    until_true("web-1 is taken back", Duration::from_secs(10), || has_happened(&lab, "lb took web-1 in"));
+
+    for words in [
+        ["kill", "web-2"],
+        ["restart", "web-2"],
+        ["freeze", "web-5"],
+        ["thaw", "web-5"],
+        ["add", "web"],
+        ["remove", "web-4"],
+    ] {
+        succeed(&lab, &words);
+    }
+    assert_eq!(machine(&lab, "web-2")["on"], true);
+    assert_eq!(machine(&lab, "web-6")["on"], true);
+    assert_eq!(machine(&lab, "web-4"), Value::Null);
+    assert!(
+        succeed(&lab, &["logs", "web-1"]).contains("listening")
+            || !succeed(&lab, &["logs", "web-1"]).is_empty()
+    );
+    succeed(&lab, &["down"]);
+    assert_eq!(left_of("labctl"), "");
+    assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn links_between_containers_can_be_slowed_and_cut() {
+    let lab = Lab::new();
+    succeed(&lab, &["up", "split"]);
+    let product = |id: u32| ask("172.28.0.2:9001", &format!("GET /products/{id}"));
+    assert_eq!(product(1), Some(200));
+    succeed(&lab, &["cut", "web", "db"]);
+    // The web server has never seen this one, and cannot ask for it.
+    assert_ne!(product(2), Some(200));
+    succeed(&lab, &["heal", "web", "db"]);
+    until_true("the database is reached again", Duration::from_secs(10), || product(2) == Some(200));
+    succeed(&lab, &["slow", "web", "db", "100ms"]);
+    assert_eq!(product(3), Some(200));
+    succeed(&lab, &["down"]);
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn what_a_killed_labctl_leaves_is_swept() {
+    let lab = Lab::new();
+    succeed(&lab, &["up", "one-machine"]);
+    let state = std::fs::read_to_string(lab.path().join(".lab/state.json")).expect("there is a state");
+    let state: Value = serde_json::from_str(&state).expect("it is JSON");
+    let keeper = u32::try_from(state["keeper"]["pid"].as_u64().expect("it has a pid")).expect("it is one");
+    tests::processes::signal(keeper, nix::sys::signal::Signal::SIGKILL);
+    until_true("the keeper is gone", Duration::from_secs(5), || {
+        labctl(&lab, &["status"]).status.code() == Some(4)
+    });
+    assert_ne!(left_of("labctl"), "", "nobody has swept yet");
+    let said = succeed(&lab, &["down"]);
+    assert!(said.contains("app"), "{said}");
+    assert_eq!(left_of("labctl"), "");
+}

@@ -1,0 +1,75 @@
+//! The Docker engine as these tests use it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use tests::Lab;
+use tests::lab::shown;
+
+/// `labctl` for a lab in containers.
+pub(crate) fn labctl(lab: &Lab, words: &[&str]) -> Output {
+    let mut command = lab.labctl();
+    command
+        .env("LABCTL_BACKEND", "compose")
+        .env("LABCTL_NETWORK", "172.28")
+        .timeout(Duration::from_secs(280));
+    command.args(words).output().expect("labctl can be started")
+}
+
+/// The same, which has to succeed; what it printed.
+pub(crate) fn succeed(lab: &Lab, words: &[&str]) -> String {
+    let output = labctl(lab, words);
+    assert!(output.status.success(), "labctl {words:?}: {}", shown(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// `docker`, which has to succeed; what it printed.
+pub(crate) fn docker(words: &[&str]) -> String {
+    let output = Command::new("docker").args(words).current_dir(workspace()).output();
+    let output = output.expect("docker can be started");
+    assert!(output.status.success(), "docker {words:?}: {}", shown(&output));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// `docker`, which may fail; whether it did not.
+pub(crate) fn try_docker(words: &[&str]) -> bool {
+    Command::new("docker").args(words).output().is_ok_and(|output| output.status.success())
+}
+
+/// Where the compose file is.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is in the workspace").to_owned()
+}
+
+/// What is left of a project: its containers, networks and volumes.
+pub(crate) fn left_of(project: &str) -> String {
+    let label = format!("label=com.docker.compose.project={project}");
+    let left = [
+        docker(&["ps", "--all", "--quiet", "--filter", &label]),
+        docker(&["network", "ls", "--quiet", "--filter", &label]),
+        docker(&["volume", "ls", "--quiet", "--filter", &label]),
+    ];
+    left.concat()
+}
+
+/// The status of an answer; none when there was no answer in time.
+pub(crate) fn ask(address: &str, request: &str) -> Option<u16> {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let address: SocketAddr = address.parse().expect("it is an address");
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    let (head, body) = request.split_once('\n').unwrap_or((request, ""));
+    let length = body.len();
+    write!(
+        stream,
+        "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}

@@ -1,0 +1,45 @@
+//! Each chapter says the same of machines that are containers as of processes: every claim holds
+//! (`tests/chapters/whole.rs` sees to the processes).
+
+use tests::Lab;
+use tests::lab::shown;
+
+use crate::engine::{labctl, left_of};
+
+fn holds(chapter: &str) {
+    let lab = Lab::new();
+    let output = labctl(&lab, &["run", chapter, "--quick", "--attempts", "3"]);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert_eq!(left_of("labctl"), "", "{chapter} left something");
+    assert_eq!(lab.running(), vec![], "{chapter} left something running");
+}
+
+macro_rules! hold {
+    ($($name:ident: $chapter:literal),* $(,)?) => {
+        $(#[test]
+        #[ignore = "needs a Docker engine"]
+        fn $name() {
+            holds($chapter);
+        })*
+
+        #[test]
+        fn every_chapter_is_tested_here() {
+            let known: Vec<_> = labctl::chapter::library::names().collect();
+            let tested = [$($chapter),*];
+            for chapter in known {
+                assert!(tested.contains(&chapter), "{chapter} is not run in containers");
+            }
+        }
+    };
+}
+
+hold! {
+    one_machine_holds: "one-machine",
+    bigger_machine_holds: "bigger-machine",
+    split_holds: "split",
+    more_servers_holds: "more-servers",
+    load_balancer_holds: "load-balancer",
+    sessions_holds: "sessions",
+    cache_holds: "cache",
+    server_failure_holds: "server-failure",
+}
