@@ -21,6 +21,8 @@ if [ -z "${LB:-}" ]; then
 fi
 
 dir=$(mktemp -d)
+# The origin gives up root, and reads files here.
+chmod 755 "$dir"
 pids=()
 finish() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 const BYTES: usize = 32 * 1024;
 
 /// More than so many wait only after a burst; the rest is given back.
-const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 64;
 
 /// Buffers that wait for their next use.
 #[derive(Debug, Default)]

@@ -56,9 +56,10 @@ pub struct Args {
     #[arg(long, env = "LB_STICKY_SECRET_FILE", value_name = "FILE")]
     pub sticky_secret_file: Option<PathBuf>,
 
-    /// Whether upstreams are checked. Without checks all of them always count as up.
-    #[arg(long, env = "LB_HEALTH", value_enum, default_value_t = Switch::On)]
-    pub health: Switch,
+    /// How upstreams are checked: `on` asks them for --health-path, `connect` only opens a connection,
+    /// which a frozen one still accepts. Without checks all of them always count as up.
+    #[arg(long, env = "LB_HEALTH", value_enum, default_value_t = HealthName::On)]
+    pub health: HealthName,
 
     /// What a check asks for with GET; any 2xx passes.
     #[arg(long, env = "LB_HEALTH_PATH", default_value = "/healthz", value_name = "PATH")]
@@ -148,6 +149,17 @@ pub struct Args {
     pub startup: StartupArgs,
 }
 
+/// How upstreams are checked, as it is called on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HealthName {
+    /// By asking them whether they are well.
+    On,
+    /// By opening a connection.
+    Connect,
+    /// Not at all.
+    Off,
+}
+
 /// Whether something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
@@ -189,8 +201,8 @@ pub struct Config {
 /// How upstreams are checked.
 #[derive(Debug, Clone)]
 pub struct Checks {
-    /// What is asked for with GET.
-    pub path: PathAndQuery,
+    /// What is asked for with GET; none when a connection is all that is asked for.
+    pub path: Option<PathAndQuery>,
     /// From the start of one check to the start of the next.
     pub interval: Duration,
     /// A check that takes longer has failed.
@@ -247,10 +259,10 @@ impl Config {
             interval: positive("--health-interval", args.health_interval)?,
             timeout: positive("--health-timeout", args.health_timeout)?,
             rules: Rules { fall: args.fall, rise: args.rise },
-            path: args.health_path,
+            path: (args.health == HealthName::On).then_some(args.health_path),
         };
-        if !checks.path.as_str().starts_with('/') {
-            return Err(wrong(format!("--health-path: '{}' does not start with '/'", checks.path)));
+        if let Some(path) = checks.path.as_ref().filter(|path| !path.as_str().starts_with('/')) {
+            return Err(wrong(format!("--health-path: '{path}' does not start with '/'")));
         }
         let request = positive("--request-timeout", args.request_timeout)?;
         let timeouts = Timeouts {
@@ -275,7 +287,7 @@ impl Config {
             policy: args.policy,
             sticky: sticky(args.policy, args.sticky_secret_file)?,
             tolerance: args.tolerance.into(),
-            health: (args.health == Switch::On).then_some(checks),
+            health: (args.health != HealthName::Off).then_some(checks),
             timeouts,
             limits,
             admin: admin(args.admin, args.admin_token_file)?,
@@ -391,7 +403,8 @@ mod tests {
         let health = config.health.unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8081");
-        assert_eq!((health.path.as_str(), health.interval.as_millis()), ("/healthz", 1000));
+        assert_eq!(health.path.unwrap().as_str(), "/healthz");
+        assert_eq!(health.interval.as_millis(), 1000);
         assert_eq!((health.timeout.as_millis(), health.rules.fall, health.rules.rise), (500, 3, 2));
         assert_eq!(config.limits.body_bytes, 1 << 30);
     }

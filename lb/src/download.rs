@@ -47,9 +47,9 @@ pub struct Download<'a> {
     /// What is to be sent to the client.
     pub out: &'a mut Vec<u8>,
     /// True when the client has been told to go on with its body.
-    pub told_to_continue: bool,
+    pub told_to_continue: &'a mut bool,
     /// True when the client has seen anything of an answer.
-    pub has_passed: bool,
+    pub has_passed: &'a mut bool,
 }
 
 /// How passing a body on ended.
@@ -102,7 +102,7 @@ impl Download<'_> {
         if self.inbox.capacity() == 0 {
             *self.inbox = worker.buffers.take();
         }
-        let waits_for_body = self.request.expects_continue && !self.told_to_continue;
+        let waits_for_body = self.request.expects_continue && !*self.told_to_continue;
         let reading = stream::read(from, self.inbox, &self.client.watch);
         let read = if waits_for_body {
             match timeout(EXPECTATION, reading).await {
@@ -122,7 +122,7 @@ impl Download<'_> {
 
     /// Tells the client to go on with its body, on the balancer's own account.
     pub async fn tell_to_continue(&mut self, to: &mut WriteHalf<'_>) -> Result<(), NoAnswer> {
-        self.told_to_continue = true;
+        *self.told_to_continue = true;
         self.say(to, b"HTTP/1.1 100 Continue\r\n\r\n").await
     }
 
@@ -145,12 +145,12 @@ impl Download<'_> {
     /// An old client knows no interim answers, and one that did not ask does not wait for 100.
     async fn pass_interim(&mut self, head: &AnswerHead, to: &mut WriteHalf<'_>) -> Result<(), NoAnswer> {
         let is_continue = head.status == 100;
-        let wanted = !is_continue || self.request.expects_continue && !self.told_to_continue;
-        self.told_to_continue |= is_continue;
+        let wanted = !is_continue || self.request.expects_continue && !*self.told_to_continue;
+        *self.told_to_continue |= is_continue;
         if self.request.is_old || !wanted {
             return Ok(());
         }
-        self.has_passed = true;
+        *self.has_passed = true;
         let mut interim = Vec::new();
         headers::write_interim(head, self.fields, self.inbox, None, &mut interim);
         self.say(to, &interim).await

@@ -26,7 +26,9 @@ use crate::upload::{Upload, UploadFault};
 use crate::upstream::connection::Connection;
 use crate::upstream::{InFlight, Outcome, Upstream};
 use crate::watchdog::Phase;
-use crate::wire::{AnswerHead, Fields, Known, RequestHead, Verb};
+use crate::wire::{AnswerHead, Fields, Known, RequestBody, RequestHead, Verb};
+
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// A request whose head has come in.
 #[derive(Debug)]
@@ -99,9 +101,9 @@ pub async fn forward(request: &mut Request<'_>) -> After {
     if keeps_body && let Err(fault) = keep(request, &mut upload).await {
         return refuse_or_cut(request, fault.into(), false).await;
     }
-    let taken = client.worker.config.sticky.as_ref();
-    let taken =
-        taken.and_then(|_| sticky::take(request.head.fields.values(Known::Cookie, request.head.bytes())));
+    let binds = client.worker.config.sticky.is_some();
+    let lines = || request.head.fields.values(Known::Cookie, request.head.bytes());
+    let taken = binds.then(|| sticky::take(lines())).flatten();
     let (token, cookies) = taken.map_or((None, None), |(token, cookies)| (token, Some(cookies)));
     let id = client.worker.new_request_id();
     let mut journey = Journey { upload, id, token, cookies, has_passed: false, told_to_continue: keeps_body };
@@ -239,96 +241,111 @@ struct Done {
     reusable: bool,
 }
 
+/// What was answered.
+enum Answered {
+    /// An answer, that was passed on as far as it came.
+    Passed(AnswerHead, Passed),
+    /// From here on both sides speak another protocol.
+    Switched(AnswerHead),
+}
+
+/// Why nothing was answered.
+enum Trouble {
+    Upstream(NoAnswer),
+    Client(UploadFault),
+}
+
+/// Sends a request, passes its answer on, and judges how that went.
 async fn exchange_with(
     request: &mut Request<'_>,
     journey: &mut Journey,
     in_flight: &mut InFlight,
     connection: &mut Connection,
     was_waiting: bool,
-    Papers { up, inbox, down }: &mut Papers,
+    papers: &mut Papers,
 ) -> Result<Done, Failure> {
     let (client, head) = (request.client, request.head);
     let passport = Passport {
         forwarded_for: client.forwarded_for.as_bytes(),
         host: in_flight.upstream.host.as_bytes(),
-        id: journey.id_of(head),
+        id: own_id(head).unwrap_or(&journey.id),
         cookies: journey.cookies.as_deref(),
         body: journey.upload.framing(),
         expects_continue: head.expects_continue && !journey.told_to_continue,
     };
-    headers::write_request(head, &passport, up);
-    let id = journey.id;
+    headers::write_request(head, &passport, &mut papers.up);
+    match converse(request, journey, &in_flight.upstream, connection, papers).await {
+        Ok(Answered::Passed(answer, Passed::Whole)) => {
+            in_flight.outcome = Outcome::answered(answer.status);
+            let is_sent = journey.upload.is_complete();
+            let after = match (is_sent, keeps(client, head, &answer)) {
+                (true, true) => After::Next,
+                (true, false) => After::Close,
+                (false, _) => After::Linger,
+            };
+            Ok(Done { after, reusable: answer.keep_alive && is_sent })
+        }
+        Ok(Answered::Passed(answer, Passed::Cut(outcome))) => {
+            tracing::debug!(upstream = in_flight.upstream.name, ?outcome, "an answer broke off");
+            in_flight.outcome = outcome;
+            let unseen = download::ends_with_connection(head, &answer);
+            Ok(Done { after: if unseen { After::Reset } else { After::Cut }, reusable: false })
+        }
+        Ok(Answered::Switched(answer)) => {
+            in_flight.outcome = Outcome::Success;
+            switch(request, connection, &answer, &mut papers.inbox).await;
+            Ok(Done { after: After::Close, reusable: false })
+        }
+        Err(Trouble::Client(fault)) => Err(fault.into()),
+        Err(Trouble::Upstream(no_answer)) => Err(journey.failure(request, in_flight, no_answer, was_waiting)),
+    }
+}
 
+/// Sends a request, whose head is among the papers, and at the same time reads what is answered and
+/// passes it on.
+async fn converse(
+    request: &mut Request<'_>,
+    journey: &mut Journey,
+    upstream: &Upstream,
+    connection: &mut Connection,
+    Papers { up, inbox, down }: &mut Papers,
+) -> Result<Answered, Trouble> {
+    let (client, head) = (request.client, request.head);
     let (mut from_client, mut to_client) = request.stream.split();
     let (mut from_upstream, mut to_upstream) = connection.stream.split();
+    let mut sending =
+        pin!(journey.upload.send(client, &mut from_client, request.inbox, &mut to_upstream, up));
     let mut download = Download {
         client,
         request: head,
         inbox,
         fields: &mut *request.fields,
         out: down,
-        told_to_continue: journey.told_to_continue,
-        has_passed: journey.has_passed,
+        told_to_continue: &mut journey.told_to_continue,
+        has_passed: &mut journey.has_passed,
     };
-    let mut sent_whole = false;
-    let passed = {
-        let sending = journey.upload.send(client, &mut from_client, request.inbox, &mut to_upstream, up);
-        let mut sending = pin!(sending);
-        let read = beside(sending.as_mut(), download.head(&mut from_upstream, &mut to_client)).await;
-        match read {
-            Ok(Ok(answer_head)) => {
-                if answer_head.status == 101 {
-                    Ok((answer_head, None))
-                } else {
-                    let farewell = Farewell {
-                        served_by: in_flight.upstream.served_by.as_bytes(),
-                        id: if let Some(id) = own_id(head) { id } else { &id },
-                        date: &client.worker.date(),
-                        set_cookie: set_cookie(&in_flight.upstream, journey.token.as_ref()),
-                        framing: download::framing(head, &answer_head),
-                        connection: download::persistence(head, keeps(client, head, &answer_head)),
-                    };
-                    if !client.worker.may_answer() {
-                        return Err(Failure::ClientGone);
-                    }
-                    client.watch.enter(Phase::Download);
-                    let passing = download.pass(&answer_head, &farewell, &mut from_upstream, &mut to_client);
-                    let passed = match beside(sending.as_mut(), passing).await {
-                        Ok(passed) => passed,
-                        Err(_) => Passed::Cut(Outcome::Abandoned),
-                    };
-                    Ok((answer_head, Some(passed)))
-                }
-            }
-            Ok(Err(no_answer)) => Err(no_answer),
-            Err(fault) => return Err(blame(fault)),
-        }
-    };
-    sent_whole |= journey.upload.is_complete();
-    (journey.told_to_continue, journey.has_passed) = (download.told_to_continue, download.has_passed);
-    match passed {
-        Ok((answer_head, Some(Passed::Whole))) => {
-            in_flight.outcome = Outcome::answered(answer_head.status);
-            let after = match (sent_whole, keeps(client, head, &answer_head)) {
-                (true, true) => After::Next,
-                (true, false) => After::Close,
-                (false, _) => After::Linger,
-            };
-            Ok(Done { after, reusable: answer_head.keep_alive && sent_whole })
-        }
-        Ok((answer_head, Some(Passed::Cut(outcome)))) => {
-            tracing::debug!(upstream = in_flight.upstream.name, ?outcome, "an answer broke off");
-            in_flight.outcome = outcome;
-            let unseen = download::ends_with_connection(head, &answer_head);
-            Ok(Done { after: if unseen { After::Reset } else { After::Cut }, reusable: false })
-        }
-        Ok((answer_head, None)) => {
-            in_flight.outcome = Outcome::Success;
-            switch(request, connection, &answer_head, inbox).await;
-            Ok(Done { after: After::Close, reusable: false })
-        }
-        Err(no_answer) => Err(journey.failure(request, in_flight, no_answer, was_waiting)),
+    let reading = download.head(&mut from_upstream, &mut to_client);
+    let answer = beside(sending.as_mut(), reading).await.map_err(Trouble::Client)?;
+    let answer = answer.map_err(Trouble::Upstream)?;
+    if answer.status == SWITCHING_PROTOCOLS {
+        return Ok(Answered::Switched(answer));
     }
+    let farewell = Farewell {
+        served_by: upstream.served_by.as_bytes(),
+        id: own_id(head).unwrap_or(&journey.id),
+        date: &client.worker.date(),
+        set_cookie: set_cookie(upstream, journey.token.as_ref()),
+        framing: download::framing(head, &answer),
+        connection: download::persistence(head, keeps(client, head, &answer)),
+    };
+    if !client.worker.may_answer() {
+        return Err(Trouble::Upstream(NoAnswer::ClientGone));
+    }
+    client.watch.enter(Phase::Download);
+    let passing = download.pass(&answer, &farewell, &mut from_upstream, &mut to_client);
+    let passed = beside(sending.as_mut(), passing).await;
+    // A client that breaks off its request breaks off its answer.
+    Ok(Answered::Passed(answer, passed.unwrap_or(Passed::Cut(Outcome::Abandoned))))
 }
 
 /// Tells the client that the protocol is switched, and passes bytes from then on.
@@ -374,20 +391,16 @@ async fn beside<T>(
     .await
 }
 
-fn blame(fault: UploadFault) -> Failure {
-    match fault {
-        UploadFault::TooLarge => Failure::Refused(Refusal::BodyTooLarge),
-        UploadFault::Broken => {
-            Failure::Refused(Refusal::BadRequest("the request's body broke off or is malformed"))
-        }
-        UploadFault::TooSlow => Failure::Refused(Refusal::ClientTooSlow),
-        UploadFault::Gone => Failure::ClientGone,
-    }
-}
-
 impl From<UploadFault> for Failure {
     fn from(fault: UploadFault) -> Self {
-        blame(fault)
+        match fault {
+            UploadFault::TooLarge => Self::Refused(Refusal::BodyTooLarge),
+            UploadFault::Broken => {
+                Self::Refused(Refusal::BadRequest("the request's body broke off or is malformed"))
+            }
+            UploadFault::TooSlow => Self::Refused(Refusal::ClientTooSlow),
+            UploadFault::Gone => Self::ClientGone,
+        }
     }
 }
 
@@ -411,10 +424,6 @@ fn keeps(client: &Client, request: &RequestHead, answer: &AnswerHead) -> bool {
 }
 
 impl Journey {
-    fn id_of<'a>(&'a self, head: &'a RequestHead) -> &'a [u8] {
-        own_id(head).unwrap_or(&self.id)
-    }
-
     /// Only a safe method without a body may be sent twice, or one whose body has been kept for that.
     fn may_be_repeated(&self, head: &RequestHead) -> bool {
         let safe = head.verb.is_safe() && self.upload.is_complete() && self.upload.is_whole();
@@ -454,7 +463,7 @@ async fn refuse_or_cut(request: &mut Request<'_>, failure: Failure, whole: bool)
 pub async fn refuse(request: &mut Request<'_>, refusal: Refusal, is_unread: bool) -> After {
     let client = request.client;
     client.worker.refused.count(refusal);
-    let closes = is_unread && request.head.body != crate::wire::RequestBody::None
+    let closes = is_unread && request.head.body != RequestBody::None
         || refusal.casts_doubt_on_the_rest()
         || !request.head.keep_alive
         || !client.worker.vitals.is_fit();
@@ -465,7 +474,7 @@ pub async fn refuse(request: &mut Request<'_>, refusal: Refusal, is_unread: bool
 
 /// A request that may pass no further intermediary is answered by this one (RFC 9110, 7.6.2).
 async fn answer_for_the_last(request: &mut Request<'_>) -> After {
-    let closes = request.head.body != crate::wire::RequestBody::None || !request.head.keep_alive;
+    let closes = request.head.body != RequestBody::None || !request.head.keep_alive;
     let persistence = download::persistence(request.head, !closes);
     let answer = Refusal::options(&request.client.worker.date(), persistence);
     say(request, &answer, if closes { After::Linger } else { After::Next }).await

@@ -1,10 +1,13 @@
 //! Reading and writing on sockets, with an end to every wait: the watchdog's.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::watchdog::Watch;
@@ -53,14 +56,21 @@ where
     .await
 }
 
-/// Waits until there is something to read, or the other side has closed. Takes up no buffer.
-pub async fn readable(stream: &tokio::net::TcpStream, watch: &Watch) -> Result<(), Stop> {
+/// Waits until there is something to read, or the other side has closed. Takes up no buffer. Who is
+/// asked to leave stays when something has come that nobody has noticed yet.
+pub async fn readable(stream: &TcpStream, watch: &Watch) -> Result<(), Stop> {
     std::future::poll_fn(|context| match stream.poll_read_ready(context) {
         Poll::Ready(ready) => Poll::Ready(ready.map_err(Stop::Broken)),
-        Poll::Pending if watch.is_expired() || watch.is_leaving() => Poll::Ready(Err(Stop::TooLate)),
+        Poll::Pending if watch.is_expired() => Poll::Ready(Err(Stop::TooLate)),
+        Poll::Pending if watch.is_leaving() && !has_come(stream) => Poll::Ready(Err(Stop::TooLate)),
         Poll::Pending => Poll::Pending,
     })
     .await
+}
+
+fn has_come(stream: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    SockRef::from(stream).peek(&mut byte).is_ok_and(|bytes| bytes > 0)
 }
 
 /// Takes bytes away from the begin of a buffer.

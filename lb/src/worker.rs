@@ -36,6 +36,9 @@ use crate::watchdog::Watchdog;
 /// wants.
 const FIRST_WORDS: Duration = Duration::from_millis(50);
 
+/// How long the kernel may take to complete a connection that its client counts as open.
+const STILL_KNOCKING: Duration = Duration::from_millis(20);
+
 /// What all threads share.
 #[derive(Debug, Clone)]
 pub struct Shared {
@@ -132,7 +135,7 @@ pub async fn run(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) -> 
             Order::Pause => open = false,
             Order::Close => {
                 if let Some(listener) = listener.take() {
-                    door.take_in_who_already_knocked(listener);
+                    door.take_in_who_already_knocked(listener).await;
                 }
             }
             Order::Cut => {
@@ -142,7 +145,7 @@ pub async fn run(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) -> 
         }
     }
     if let Some(listener) = listener {
-        door.take_in_who_already_knocked(listener);
+        door.take_in_who_already_knocked(listener).await;
     }
     sleep(FIRST_WORDS).await;
     door.worker.watchdog.ask_all_to_leave();
@@ -184,8 +187,10 @@ impl Door {
         }
     }
 
-    /// The kernel has completed these connections; closing the listener would reset them.
-    fn take_in_who_already_knocked(&self, listener: TcpListener) {
+    /// The kernel has completed these connections, or is about to; closing the listener would reset
+    /// them.
+    async fn take_in_who_already_knocked(&self, listener: TcpListener) {
+        let _ = timeout(STILL_KNOCKING, self.accept(&listener)).await;
         let Ok(listener) = listener.into_std() else { return };
         while let Ok(place) = Arc::clone(&self.room).try_acquire_owned()
             && let Ok((stream, peer)) = listener.accept()

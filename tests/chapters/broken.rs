@@ -176,8 +176,73 @@ fn every_claim_of_server_failure_can_fail() {
                 "step.crash.until.within=\"2s\"",
                 "step.returns.until.within=\"2s\"",
             ],
-            // The balancer takes its time.
-            &["machine.lb.lb.fall=6"],
+            // The balancer takes its time. The others do not look closely, nobody tries elsewhere,
+            // and more dies than is spoken of.
+            &[
+                "machine.lb.lb.fall=6",
+                "machine.careful.lb.retries=0",
+                "step.healthy.kill=[\"shop-6\"]",
+                "step.killed.kill=[\"shop-1\", \"shop-4\"]",
+                "machine.connects.lb.fall=6",
+                "machine.asks.lb.fall=8",
+                "machine.passive.lb.passive-fall=0",
+                "machine.retries.lb.retries=0",
+                "machine.retries.lb.health=\"off\"",
+                "machine.retries.lb.passive-fall=0",
+                "step.frozen.measure=\"8s\"",
+                "step.black-hole.measure=\"8s\"",
+            ],
+            // One that should only connect asks, and counts; one that should count only asks; and what
+            // is slow is slower than anybody waits.
+            &[
+                "machine.careful.lb.passive-fall=0",
+                "machine.connects.lb.health=\"on\"",
+                "machine.connects.lb.fall=1",
+                "machine.connects.lb.passive-fall=1",
+                "step.slow.slow=[{link=[\"unchecked\",\"shop-4\"],by=\"1s\"},{link=[\"connects\",\"shop-4\"],by=\"1s\"},{link=[\"asks\",\"shop-4\"],by=\"1s\"},{link=[\"passive\",\"shop-4\"],by=\"1s\"},{link=[\"retries\",\"shop-4\"],by=\"1s\"}]",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn every_claim_of_load_balancer_can_fail() {
+    every_claim_fails_once(
+        "load-balancer",
+        &[
+            // Servers are dead that should take turns.
+            &[
+                "step.walk.kill=[\"web-1\", \"web-3\"]",
+                "step.crash.until.within=\"2s\"",
+                "step.single.kill=[\"web-2\"]",
+                "step.single.load.readers=600",
+                "step.takeover.kill=[\"pair-1\", \"pair-2\"]",
+                "step.takeover.until.within=\"1s\"",
+                "step.comeback.restart=[]",
+                "step.frozen.freeze=[]",
+                "step.frozen.until.within=\"1s\"",
+                "step.fenced.kill=[]",
+                "step.fenced.until.within=\"1s\"",
+            ],
+            // Another one dies than is spoken of; and the pair is slow to notice.
+            &[
+                "step.crash.kill=[\"web-1\"]",
+                "step.crash.until.within=\"2s\"",
+                "step.returns.restart=[]",
+                "step.returns.until.within=\"1s\"",
+                "machine.pair.lb.pair-advert=\"600ms\"",
+                "step.frozen.freeze=[]",
+                "step.frozen.until.within=\"1s\"",
+            ],
+            // Servers die with the active balancer, and one that is said to be frozen is dead.
+            &[
+                "step.pair.kill=[\"web-2\"]",
+                "step.takeover.kill=[\"pair-1\", \"web-1\"]",
+                "step.frozen.freeze=[]",
+                "step.frozen.kill=[\"pair-2\"]",
+                "step.fenced.kill=[]",
+                "step.fenced.until.within=\"1s\"",
+            ],
         ],
     );
 }

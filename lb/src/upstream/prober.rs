@@ -56,8 +56,11 @@ pub fn watch(
 async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
     let fault = |detail| Err(Fault { detail, refused: false });
     match timeout(checks.timeout, ask(upstream, checks)).await {
-        Ok(Ok(status)) if status.is_success() => Ok(()),
-        Ok(Ok(status)) => fault(format!("answered {status}")),
+        Ok(Ok(status)) if status.is_none_or(|status| status.is_success()) => Ok(()),
+        Ok(Ok(status)) => {
+            let status = status.map_or_else(String::new, |status| status.to_string());
+            fault(format!("answered {status}"))
+        }
         Ok(Err(error)) => {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
             let refused = kind == Some(io::ErrorKind::ConnectionRefused);
@@ -67,10 +70,12 @@ async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
     }
 }
 
-async fn ask(upstream: &Upstream, checks: &Checks) -> anyhow::Result<http::StatusCode> {
+/// The status of its answer; none when a connection is all that is asked for.
+async fn ask(upstream: &Upstream, checks: &Checks) -> anyhow::Result<Option<http::StatusCode>> {
     let stream = TcpStream::connect(&upstream.address).await?;
+    let Some(path) = &checks.path else { return Ok(None) };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(checks.path.as_str())
+    let request = Request::get(path.as_str())
         .header(header::HOST, &upstream.host)
         .header(header::USER_AGENT, "lb-health-check")
         .header(header::CONNECTION, "close")
@@ -78,8 +83,8 @@ async fn ask(upstream: &Upstream, checks: &Checks) -> anyhow::Result<http::Statu
     let mut answer = pin!(sender.send_request(request));
     tokio::select! {
         biased;
-        answer = &mut answer => Ok(answer?.status()),
+        answer = &mut answer => Ok(Some(answer?.status())),
         // It may end in the moment it brings the answer.
-        _ = connection => Ok(answer.await?.status()),
+        _ = connection => Ok(Some(answer.await?.status())),
     }
 }

@@ -176,6 +176,8 @@ async fn counters_are_there_for_prometheus() {
     let web = Web::start("web-1");
     let lb = Balancer::over(&[&web], &[]).await;
     lb.get("/").await;
+    // It is over for the client a moment before it is for the balancer.
+    until(async || lb.vitals.render().contains(r#"outcome="2xx"} 1"#), "it is counted").await;
     let metrics = raw(
         lb.admin,
         format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", lb.admin).as_bytes(),

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod abuse;
 mod admin;
 mod conformance;
 mod drain;

@@ -68,6 +68,13 @@ impl Process {
         let events = events.as_array().cloned().unwrap_or_default();
         events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
     }
+
+    /// Its resident memory, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
 }
 
 impl Drop for Process {

@@ -8,7 +8,7 @@ use super::support::*;
 #[tokio::test]
 async fn an_upstream_that_does_not_answer_is_a_504() {
     let web = Web::start("web-1");
-    let lb = Balancer::over(&[&web], &["--request-timeout=50ms"]).await;
+    let lb = Balancer::over(&[&web], &["--request-timeout=400ms"]).await;
     let mut client = Client::open(lb.address).await;
     let answer = client.get("/never").await;
     assert_eq!((answer.status.as_u16(), answer.header("x-lb-error")), (504, "upstream_timeout"));

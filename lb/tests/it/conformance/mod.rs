@@ -11,6 +11,7 @@ use super::support::*;
 
 mod answers;
 mod connections;
+mod fuzz;
 mod interim;
 mod passed_on;
 mod refused;
