@@ -111,7 +111,16 @@ impl Stage {
     pub async fn writes_lost(&mut self) -> usize {
         // Nobody writes meanwhile: what is acknowledged after it was read is not there yet, and not lost.
         let writing = self.streams.get(paths::WRITE).copied();
-        writing.iter().for_each(|stream| self.generator.set_rate(*stream, Rate::STOPPED));
+        if let Some(stream) = writing {
+            self.generator.set_rate(stream, Rate::STOPPED);
+            let at_rest = async {
+                // The pacer has a thread of its own, and may send one more before it is told.
+                while self.generator.live(stream).offered > 0.0 {
+                    sleep(LOOK_EVERY).await;
+                }
+            };
+            let _ = tokio::time::timeout(BATCH_MARGIN, at_rest).await;
+        }
         self.settle(self.now()).await;
         let keys = self.histories.keys(paths::DEPOSITS);
         let databases = self.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());

@@ -109,7 +109,7 @@ impl Timeline<'_> {
             for run in runs {
                 match look {
                     Look::Filled => {
-                        let area = AreaSeries::new(run.iter().copied(), 0.0, color.mix(0.55));
+                        let area = AreaSeries::new(run.iter().copied(), 0.0, color.mix(0.9));
                         chart.draw_series(area.border_style(color))?;
                     }
                     Look::Line => {

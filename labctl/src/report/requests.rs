@@ -48,6 +48,10 @@ fn series(text: &str, seconds: f64) -> Option<Series> {
     for line in lines {
         let fields: Vec<_> = line.split(',').collect();
         let moment = fields.get(at)?.parse::<f64>().ok()? / 1e3;
+        // What comes while everything is being stopped is no part of the story.
+        if moment > seconds {
+            continue;
+        }
         let bin = (moment / width) as usize;
         let bins = gathered.entry((*fields.get(stream)?).to_owned()).or_default();
         if bins.len() <= bin {

@@ -42,6 +42,8 @@ pub struct StoredRun {
     /// When each step began, in seconds.
     #[serde(default)]
     pub steps: Vec<(String, f64)>,
+    /// When the last step ended, in seconds.
+    pub ended: f64,
     /// How late the load generator was, in milliseconds.
     pub generator_lag_p99_ms: f64,
     /// Where it is.

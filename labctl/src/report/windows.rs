@@ -20,7 +20,7 @@ pub struct FaultWindow {
 pub fn fault_windows(events: &[StoredEvent], end: f64) -> Vec<FaultWindow> {
     let mut open: BTreeMap<String, f64> = BTreeMap::new();
     let mut windows = Vec::new();
-    for event in events {
+    for event in events.iter().filter(|event| event.at < end) {
         let name = |key: &str| event.about.get(key).and_then(|name| name.as_str()).unwrap_or("?").to_owned();
         let (begun, over) = match event.event.as_str() {
             "machine_ended" => (Some(format!("{} is gone", name("machine"))), None),
@@ -43,14 +43,17 @@ pub fn fault_windows(events: &[StoredEvent], end: f64) -> Vec<FaultWindow> {
         }
     }
     windows.extend(open.into_iter().map(|(what, from)| FaultWindow { what, from, to: end }));
-    windows.retain(|window| window.from < end && !is_said_of_its_machine(window));
+    let machines: Vec<_> = windows.iter().filter(|window| !window.what.contains('/')).cloned().collect();
+    windows.retain(|window| !machines.iter().any(|machine| is_said_of_its_machine(window, machine)));
     windows.sort_by(|one, other| one.from.total_cmp(&other.from));
     windows
 }
 
 /// A machine's programs go with it; that they did is said by the machine's own window.
-fn is_said_of_its_machine(window: &FaultWindow) -> bool {
-    window.what.contains('/') && window.to - window.from < 0.001
+fn is_said_of_its_machine(program: &FaultWindow, machine: &FaultWindow) -> bool {
+    let of_program = program.what.split_once('/').map(|(name, _)| name);
+    let of_machine = machine.what.split_once(' ').map(|(name, _)| name);
+    of_program.is_some() && of_program == of_machine && (program.from - machine.from).abs() < 0.5
 }
 
 #[cfg(test)]
@@ -65,8 +68,11 @@ mod tests {
     fn a_window_is_from_a_death_to_the_return() {
         let events = events(
             r#"{"at": 1.0, "event": "machine_ready", "machine": "web-1"}
+{"at": 5.0, "event": "program_ended", "program": "web-1/webserver", "how": "killed"}
 {"at": 5.0, "event": "machine_ended", "machine": "web-1", "how": "killed"}
-{"at": 9.0, "event": "machine_ready", "machine": "web-1"}"#,
+{"at": 8.9, "event": "program_started", "program": "web-1/webserver"}
+{"at": 9.0, "event": "machine_ready", "machine": "web-1"}
+{"at": 20.1, "event": "machine_ended", "machine": "web-1", "how": "asked to"}"#,
         );
         let wanted = FaultWindow { what: "web-1 is gone".into(), from: 5.0, to: 9.0 };
         assert_eq!(fault_windows(&events, 20.0), [wanted]);

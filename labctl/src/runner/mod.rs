@@ -74,6 +74,8 @@ pub struct Findings {
     pub offences: Vec<(String, String)>,
     /// When each step began, in seconds.
     pub steps: Vec<(String, f64)>,
+    /// When the last step ended, in seconds.
+    pub ended: f64,
     /// The machines were up this long after their start began, in seconds.
     pub up_after: f64,
     /// How late the load generator was, over all that was measured: 99 % were less late than
@@ -122,8 +124,8 @@ pub async fn run(
     let (lost, offences) = (histories.all_lost(), histories.offences());
     lost.iter().for_each(|(history, records)| audience.hear(Telling::Lost { history, records }));
     offences.iter().for_each(|(history, picture)| audience.hear(Telling::Offence { history, picture }));
-    let steps = run.measured.step_begins();
-    Ok(Findings { claims, tables, lost, offences, steps, up_after, generator_lag_p99_ms })
+    let (steps, ended) = (run.measured.step_begins(), run.now().as_secs_f64());
+    Ok(Findings { claims, tables, lost, offences, steps, ended, up_after, generator_lag_p99_ms })
 }
 
 impl Run<'_> {

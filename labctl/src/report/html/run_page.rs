@@ -47,7 +47,7 @@ struct Told {
 /// The page of a run that was kept.
 pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
     let events = stored::events(&run.directory)?;
-    let series = requests::read(&run.directory, run.seconds)?;
+    let series = requests::read(&run.directory, run.ended)?;
     let source = Source::open(&run.directory.join("chapter.toml").to_string_lossy(), &[])?;
     let place = Place {
         backend: Backend::Process,
@@ -65,14 +65,14 @@ pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
         })
         .collect();
     let links = crate::audit::paths::links(&source.chapter);
-    let faults = fault_windows(&events, run.seconds);
+    let faults = fault_windows(&events, run.ended);
     let charts = series
         .traffics
         .iter()
         .filter(|(_, bins)| bins.iter().filter(|bin| bin.ok + bin.failed > 0.0).count() >= SPANS_MIN);
     let charts = charts.map(|(traffic, bins)| {
         let timeline =
-            Timeline { bins, width: series.width, seconds: run.seconds, faults: &faults, steps: &run.steps };
+            Timeline { bins, width: series.width, seconds: run.ended, faults: &faults, steps: &run.steps };
         Chart { traffic: traffic.clone(), rates: timeline.rates(), latencies: timeline.latencies() }
     });
     let charts = charts.collect();
