@@ -41,5 +41,8 @@ hold! {
     load_balancer_holds: "load-balancer",
     sessions_holds: "sessions",
     cache_holds: "cache",
+    replication_holds: "replication",
     server_failure_holds: "server-failure",
+    primary_failure_holds: "primary-failure",
+    split_brain_holds: "split-brain",
 }
