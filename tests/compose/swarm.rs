@@ -29,7 +29,9 @@ impl Drop for Swarm {
         until_true("its volumes are gone", UP, || {
             let volumes =
                 docker(&["volume", "ls", "--quiet", "--filter", "label=com.docker.stack.namespace=lab"]);
-            volumes.lines().for_each(|volume| drop(try_docker(&["volume", "rm", volume])));
+            for volume in volumes.lines() {
+                try_docker(&["volume", "rm", volume]);
+            }
             volumes.is_empty()
         });
     }

@@ -6,6 +6,8 @@
 //! Prints operations a second, and the median and the 99th percentile in milliseconds. A Redis write is
 //! `SET` and `WAIT 2` in one packet, and counts when two replicas have it.
 
+#![allow(clippy::print_stdout, reason = "figures are printed")]
+
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_SECURE_COOKIES")]
     pub secure_cookies: bool,
 
-    /// The Redis of `--sessions redis` and `--cache redis`: redis://[USER:PASSWORD@]HOST:PORT[/DATABASE].
+    /// The Redis of `--sessions redis` and `--cache redis`: `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`.
     #[arg(
         long,
         env = "WEBSERVER_REDIS",
