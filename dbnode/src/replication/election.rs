@@ -232,7 +232,7 @@ impl Core {
         last >= self.log.last_place() || self.planted.has(Bug::NoUpToDateCheck)
     }
 
-    /// May this node's vote be counted? See [`member`](super::member).
+    /// May this node's vote be counted? See [`member`](crate::replication::member).
     pub(super) fn may_vote(&self) -> bool {
         self.counts(&self.name, Some(self.incarnation))
     }

@@ -1,5 +1,5 @@
 //! How a cluster comes to be, and how a member that lost its data comes back. See
-//! [`member`](super::member).
+//! [`member`](crate::replication::member).
 
 #![deny(clippy::disallowed_methods)]
 

@@ -10,7 +10,7 @@
 //!
 //! While one batch is on its way to the disk the next one gathers: the slower the disk, the larger
 //! the batches. The order of the effects is the safety argument: what a message says is on disk
-//! before the message leaves, and what is acknowledged is as durable as the [mode](durability) says.
+//! before the message leaves, and what is acknowledged is as durable as the [mode](crate::replication::durability) says.
 //!
 //! The rules are Raft's (Ongaro and Ousterhout, "In Search of an Understandable Consensus
 //! Algorithm"); the files say which section.
