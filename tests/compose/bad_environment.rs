@@ -112,7 +112,7 @@ fn taken_addresses_and_names_are_one_sentence() {
         let compose = format!(
             r#""compose --project-name "*" create "*) echo 'Error response from daemon: {said}' >&2; exit 1 ;;
             "compose --project-name "*" down "*) ;;
-            "events "*) exec sleep 60 ;;"#
+            "events "*) exec /bin/sleep 60 ;;"#
         );
         not_ready(Some(&format!("{compose}{WELL}")), None, &[said, advice]);
     }
