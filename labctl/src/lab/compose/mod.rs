@@ -277,6 +277,7 @@ pub(super) fn sweep(lab_directory: &Path, network: [u8; 2]) -> Vec<String> {
         let output = std::process::Command::new("docker").args(words).output();
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
     };
+    let lab_directory = std::path::absolute(lab_directory).unwrap_or_else(|_| lab_directory.to_owned());
     let label = format!("label={LABEL}={}", lab_directory.display());
     let names = docker(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"]);
     let names: Vec<_> = names.lines().collect();
