@@ -37,9 +37,11 @@ fn what_is_done_with_plain_docker_is_noticed() {
     until_true("db is frozen", NOTICED, || machine(&lab, "db")["programs"][0]["frozen"] == true);
     docker(&["unpause", "db"]);
     until_true("db goes on", NOTICED, || machine(&lab, "db")["programs"][0]["frozen"] == false);
+    let address = machine(&lab, "web-3")["programs"][0]["address"].as_str().unwrap_or_default().to_owned();
+    let ip = address.split(':').next().unwrap_or_default();
     docker(&["network", "disconnect", "labctl", "web-3"]);
     until_true("web-3 is off the network", NOTICED, || machine(&lab, "web-3")["connected"] == false);
-    docker(&["network", "connect", "--ip", "172.28.0.4", "labctl", "web-3"]);
+    docker(&["network", "connect", "--ip", ip, "labctl", "web-3"]);
     until_true("web-3 is on the network", NOTICED, || machine(&lab, "web-3")["connected"] == true);
     docker(&["start", "web-1"]);
     until_true("web-1 is on", NOTICED, || machine(&lab, "web-1")["on"] == true);
