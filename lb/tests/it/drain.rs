@@ -47,7 +47,9 @@ async fn idle_connections_do_not_hold_up_the_drain() {
     let mut idle = Client::open(lb.address).await;
     idle.get("/").await;
     lb.stopped().await;
-    assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    // A connection that had not been taken in yet is reset.
+    let end = silent.read(&mut [0]).await;
+    assert!(!matches!(end, Ok(1)), "{end:?}");
 }
 
 #[tokio::test]

@@ -144,8 +144,9 @@ async fn add(
     State(records): State<Arc<Records>>,
     Path(key): Path<String>,
     headers: HeaderMap,
-    Json(addition): Json<BTreeMap<String, i64>>,
+    body: Bytes,
 ) -> Response {
+    let addition: BTreeMap<String, i64> = serde_json::from_slice(&body).unwrap();
     if *records.refuse_writes.borrow() {
         return refusal();
     }

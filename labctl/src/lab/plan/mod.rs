@@ -511,7 +511,8 @@ mod tests {
     fn a_balancer_gets_every_machine_of_its_kind() {
         let plan = plan("server-failure");
         let lb = flags(&plan, "lb");
-        assert!(lb.contains("--upstream web-1=127.77.0.2:9001") && lb.contains("--upstream web-5="), "{lb}");
+        let web = plan.address_of("web-1").unwrap();
+        assert!(lb.contains(&format!("--upstream web-1={web}")) && lb.contains("--upstream web-5="), "{lb}");
         assert_eq!(plan.machines["web-3"].behind.as_deref(), Some("lb"));
     }
 
