@@ -132,7 +132,10 @@ open(sys.argv[1] + "/get.grpc", "wb").write(message(text(1, b"k1") + bytes([7 <<
 PY
 etcd_leader() {
     for n in 1 2 3; do
-        curl -s "http://127.0.0.1:1840$n/metrics" | grep -q '^etcd_server_is_leader 1' && echo "127.0.0.1:1840$n" && return
+        # Read to its end: a reader that stops early is a failure of whoever writes (pipefail).
+        curl -s "http://127.0.0.1:1840$n/metrics" | grep -c '^etcd_server_is_leader 1' >/dev/null || continue
+        echo "127.0.0.1:1840$n"
+        return
     done
     return 1
 }
@@ -170,7 +173,12 @@ for round in $(seq "$rounds"); do
     for asked in put get; do
         for clients in 1 16 64; do
             for system in dbnode postgres etcd redis; do
-                echo "$asked $clients $system $("of_$system" "$asked" "$clients")" >>"$dir/slices"
+                rate=$("of_$system" "$asked" "$clients")
+                [ -n "$rate" ] || {
+                    echo "$system said nothing of $asked with $clients clients" >&2
+                    exit 1
+                }
+                echo "$asked $clients $system $rate" >>"$dir/slices"
             done
         done
     done
