@@ -102,6 +102,13 @@ pub enum Rate {
     },
 }
 
+impl Rate {
+    /// Whether it asks for nothing at all.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Steady(rate) if *rate == 0.0)
+    }
+}
+
 /// So many requests, evenly spaced.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -365,8 +365,15 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// The machine that a name means, also by its role: `db:primary`.
-    pub async fn meant(&self, name: &str) -> Result<String, LabError> {
+    /// The machine to do something to that a name means, also by its role: `db:primary`.
+    async fn meant(&self, name: &str) -> Result<String, LabError> {
+        let meant = self.who_is(name).await?;
+        self.roles.remember(name, &meant);
+        Ok(meant)
+    }
+
+    /// The machine that a name means now.
+    pub async fn who_is(&self, name: &str) -> Result<String, LabError> {
         let plan = self.plan();
         let deadline = Instant::now() + ROLE_MAX;
         loop {

@@ -15,7 +15,7 @@ pub enum Role {
     Primary,
     /// The first one that does not.
     Replica,
-    /// The one that was last meant by `primary`.
+    /// The primary that something was last done to.
     Former,
     /// The balancer of a pair that has its address.
     Active,
@@ -70,8 +70,14 @@ impl Roles {
             return replicas.into_iter().next().map(|(name, _)| name);
         }
         // One that was cut off may still think so; the one of the latest term is right.
-        let (name, _) = primaries.into_iter().max_by_key(|(_, status)| status.term)?;
-        self.former.lock().insert(kind.to_owned(), name.clone());
-        Some(name)
+        primaries.into_iter().max_by_key(|(_, status)| status.term).map(|(name, _)| name)
+    }
+
+    /// Something is done to the machine that a name means: if that is a primary, it is the former one from
+    /// now on.
+    pub fn remember(&self, name: &str, meant: &str) {
+        if let Some((kind, Role::Primary)) = parse(name) {
+            self.former.lock().insert(kind.to_owned(), meant.to_owned());
+        }
     }
 }

@@ -68,10 +68,11 @@ impl Run<'_> {
 
     /// Traffic to a machine by its role goes to whoever has it when a step wants that traffic.
     async fn aim(&self, step: &Step) -> Result<(), LabError> {
-        for name in step.load.keys().chain(step.send.keys()).map(AsRef::as_ref) {
+        let wanted = step.load.iter().filter(|(_, rate)| !rate.is_none()).map(|(name, _)| name);
+        for name in wanted.chain(step.send.keys()).map(AsRef::as_ref) {
             let to = self.chapter.traffic[name].to.as_ref();
             if roles::parse(to).is_some() {
-                let machine = self.lab.meant(to).await?;
+                let machine = self.lab.who_is(to).await?;
                 if let Some(address) = self.lab.plan().address_of(&machine) {
                     self.generator.aim(self.streams[name], address);
                 }
