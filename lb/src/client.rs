@@ -1,5 +1,6 @@
 //! One client's connection, from accept to close.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -32,6 +33,8 @@ pub struct Client {
     pub watch: Rc<Watch>,
     /// Its address, as requests carry it in `X-Forwarded-For`.
     pub forwarded_for: String,
+    /// True while some of the present request's body has not been read.
+    pub unread: Cell<bool>,
 }
 
 /// Why there is no request.
@@ -48,8 +51,12 @@ pub async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         return;
     }
     let watch = worker.watchdog.watch();
-    let client =
-        Client { watch: Rc::clone(&watch), forwarded_for: peer.ip().to_canonical().to_string(), worker };
+    let client = Client {
+        watch: Rc::clone(&watch),
+        forwarded_for: peer.ip().to_canonical().to_string(),
+        unread: Cell::new(false),
+        worker,
+    };
     let mut serving = pin!(serve_requests(&client, stream));
     std::future::poll_fn(|context| {
         watch.remember(context.waker());

@@ -13,6 +13,7 @@ use machine::startup::StartupArgs;
 
 use crate::choose::PolicyName;
 use crate::choose::sticky::Key;
+use crate::headers::Hearsay;
 use crate::pair::{PairArgs, PairConfig};
 use crate::tolerance::{Tolerance, ToleranceArgs};
 use crate::upstream::health::Rules;
@@ -123,6 +124,11 @@ pub struct Args {
     #[arg(long, env = "LB_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
+    /// What becomes of a client's own X-Forwarded-For, Forwarded and the like. Whoever is reached by
+    /// anybody and not only by another balancer should replace them.
+    #[arg(long, env = "LB_FORWARDED", value_enum, default_value_t = Hearsay::Append)]
+    pub forwarded: Hearsay,
+
     /// Where the admin interface listens.
     #[arg(long, env = "LB_ADMIN", default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     pub admin: SocketAddr,
@@ -188,6 +194,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How large things may be, and how many.
     pub limits: Limits,
+    /// What becomes of what clients say of those before them.
+    pub hearsay: Hearsay,
     /// The admin interface.
     pub admin: AdminConfig,
     /// How it shares its address with another balancer, if it does.
@@ -255,6 +263,10 @@ impl Config {
         if let Some(twice) = args.upstreams.iter().find(|upstream| !names.insert(&upstream.name)) {
             return Err(wrong(format!("--upstream: '{}' is given twice", twice.name)));
         }
+        let own = [args.listen, args.admin].map(|address| address.to_string());
+        if let Some(own) = args.upstreams.iter().find(|upstream| own.contains(&upstream.address)) {
+            return Err(wrong(format!("--upstream: '{}' is this balancer's own address", own.name)));
+        }
         let checks = Checks {
             interval: positive("--health-interval", args.health_interval)?,
             timeout: positive("--health-timeout", args.health_timeout)?,
@@ -290,6 +302,7 @@ impl Config {
             health: (args.health != HealthName::Off).then_some(checks),
             timeouts,
             limits,
+            hearsay: args.forwarded,
             admin: admin(args.admin, args.admin_token_file)?,
             pair: pair(args.pair, args.listen)?,
             threads: args.threads.map_or_else(cores, usize::from),
@@ -437,6 +450,8 @@ mod tests {
             (["--try-timeout", "0s"], "--try-timeout"),
             (["--panic-threshold", "101"], "--panic-threshold"),
             (["--pair-id", "a"], "--pair-peer"),
+            (["--upstream", "a=127.0.0.1:8080"], "--upstream"),
+            (["--forwarded", "maybe"], "--forwarded"),
         ] {
             let error = check(&flags).unwrap_err();
             assert!(error.contains(named), "{flags:?}: {error}");

@@ -142,10 +142,11 @@ impl Download<'_> {
         Err(NoAnswer::Broken("it switches to a protocol that nobody asked for"))
     }
 
-    /// An old client knows no interim answers, and one that did not ask does not wait for 100.
+    /// An old client knows no interim answers, and one that was told to go on need not be told again:
+    /// that is the balancer's own 100 (RFC 9110, 15.2).
     async fn pass_interim(&mut self, head: &AnswerHead, to: &mut WriteHalf<'_>) -> Result<(), NoAnswer> {
         let is_continue = head.status == 100;
-        let wanted = !is_continue || self.request.expects_continue && !*self.told_to_continue;
+        let wanted = !is_continue || !*self.told_to_continue;
         *self.told_to_continue |= is_continue;
         if self.request.is_old || !wanted {
             return Ok(());
@@ -197,6 +198,7 @@ impl Download<'_> {
                 if let Err(cut) = self.flush(to).await {
                     return cut;
                 }
+                self.client.worker.buffers.give_back(self.out);
             }
             consume(self.inbox, bytes);
             if left == 0 {

@@ -90,6 +90,7 @@ pub async fn forward(request: &mut Request<'_>) -> After {
         return After::Cut;
     }
     client.watch.enter(Phase::Waiting);
+    client.unread.set(request.head.body != RequestBody::None);
     if request.head.forwards_left() == Some(0) {
         return answer_for_the_last(request).await;
     }
@@ -243,8 +244,9 @@ struct Done {
 
 /// What was answered.
 enum Answered {
-    /// An answer, that was passed on as far as it came.
-    Passed(AnswerHead, Passed),
+    /// An answer, that was passed on as far as it came. The client was told that its connection is
+    /// kept, or that it is not.
+    Passed { answer: AnswerHead, passed: Passed, kept: bool },
     /// From here on both sides speak another protocol.
     Switched(AnswerHead),
 }
@@ -267,6 +269,7 @@ async fn exchange_with(
     let (client, head) = (request.client, request.head);
     let passport = Passport {
         forwarded_for: client.forwarded_for.as_bytes(),
+        hearsay: client.worker.config.hearsay,
         host: in_flight.upstream.host.as_bytes(),
         id: own_id(head).unwrap_or(&journey.id),
         cookies: journey.cookies.as_deref(),
@@ -274,18 +277,22 @@ async fn exchange_with(
         expects_continue: head.expects_continue && !journey.told_to_continue,
     };
     headers::write_request(head, &passport, &mut papers.up);
+    // It may have been frozen since the last look, and another balancer be on duty by now.
+    if !client.worker.may_answer() {
+        return Err(Failure::ClientGone);
+    }
     match converse(request, journey, &in_flight.upstream, connection, papers).await {
-        Ok(Answered::Passed(answer, Passed::Whole)) => {
+        Ok(Answered::Passed { answer, passed: Passed::Whole, kept }) => {
             in_flight.outcome = Outcome::answered(answer.status);
-            let is_sent = journey.upload.is_complete();
-            let after = match (is_sent, keeps(client, head, &answer)) {
+            let after = match (journey.upload.is_complete(), kept) {
                 (true, true) => After::Next,
                 (true, false) => After::Close,
                 (false, _) => After::Linger,
             };
-            Ok(Done { after, reusable: answer.keep_alive && is_sent })
+            // What is unsent of a body would be missing from it, and the next head taken for it.
+            Ok(Done { after, reusable: answer.keep_alive && journey.upload.is_sent() })
         }
-        Ok(Answered::Passed(answer, Passed::Cut(outcome))) => {
+        Ok(Answered::Passed { answer, passed: Passed::Cut(outcome), .. }) => {
             tracing::debug!(upstream = in_flight.upstream.name, ?outcome, "an answer broke off");
             in_flight.outcome = outcome;
             let unseen = download::ends_with_connection(head, &answer);
@@ -330,13 +337,16 @@ async fn converse(
     if answer.status == SWITCHING_PROTOCOLS {
         return Ok(Answered::Switched(answer));
     }
+    let waits_to_be_told = head.expects_continue && !*download.told_to_continue;
+    let kept =
+        keeps(client, head, &answer) && !(client.unread.get() && (waits_to_be_told || answer.status >= 400));
     let farewell = Farewell {
         served_by: upstream.served_by.as_bytes(),
         id: own_id(head).unwrap_or(&journey.id),
         date: &client.worker.date(),
         set_cookie: set_cookie(upstream, journey.token.as_ref()),
         framing: download::framing(head, &answer),
-        connection: download::persistence(head, keeps(client, head, &answer)),
+        connection: download::persistence(head, kept),
     };
     if !client.worker.may_answer() {
         return Err(Trouble::Upstream(NoAnswer::ClientGone));
@@ -345,7 +355,7 @@ async fn converse(
     let passing = download.pass(&answer, &farewell, &mut from_upstream, &mut to_client);
     let passed = beside(sending.as_mut(), passing).await;
     // A client that breaks off its request breaks off its answer.
-    Ok(Answered::Passed(answer, passed.unwrap_or(Passed::Cut(Outcome::Abandoned))))
+    Ok(Answered::Passed { answer, passed: passed.unwrap_or(Passed::Cut(Outcome::Abandoned)), kept })
 }
 
 /// Tells the client that the protocol is switched, and passes bytes from then on.
@@ -430,6 +440,13 @@ impl Journey {
         !self.has_passed && (safe || self.upload.is_kept())
     }
 
+    /// The same for a connection that was closed while it waited: most likely nobody saw the request,
+    /// and to do twice what is idempotent is to do it once (RFC 9110, 9.2.2).
+    fn may_be_sent_anew(&self, head: &RequestHead) -> bool {
+        let idempotent = head.verb.is_idempotent() && head.body == RequestBody::None;
+        !self.has_passed && idempotent || self.may_be_repeated(head)
+    }
+
     /// Whose fault it is that there is no answer, and so which answer the client gets.
     fn failure(
         &self,
@@ -441,7 +458,7 @@ impl Journey {
         tracing::debug!(upstream = in_flight.upstream.name, ?no_answer, "no answer");
         match no_answer {
             NoAnswer::ClientGone => Failure::ClientGone,
-            NoAnswer::Closed if was_waiting && self.may_be_repeated(request.head) => Failure::Stale,
+            NoAnswer::Closed if was_waiting && self.may_be_sent_anew(request.head) => Failure::Stale,
             NoAnswer::TooLate if request.client.watch.phase() == Phase::Upload => {
                 Failure::Refused(Refusal::ClientTooSlow)
             }

@@ -16,6 +16,8 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 pub struct Passport<'a> {
     /// The client's address.
     pub forwarded_for: &'a [u8],
+    /// What the client says of those before it.
+    pub hearsay: Hearsay,
     /// The upstream's address, for requests that name no host.
     pub host: &'a [u8],
     /// The request's id.
@@ -28,6 +30,16 @@ pub struct Passport<'a> {
     pub expects_continue: bool,
 }
 
+/// What becomes of a client's own `X-Forwarded-For`, `Forwarded` and the like: anybody can write
+/// anything there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hearsay {
+    /// It is passed on, and the client's address is added to it: for a balancer behind another one.
+    Append,
+    /// It is left out: for a balancer that anybody can reach.
+    Replace,
+}
+
 /// Writes a request's head as it is passed on.
 pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<u8>) {
     let bytes = head.bytes();
@@ -37,7 +49,9 @@ pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<
 
     let named = Named::in_lines(&head.fields, bytes);
     out.extend_from_slice(b"x-forwarded-for: ");
-    for before in head.fields.values(Known::XForwardedFor, bytes).filter(|_| !named.has(b"x-forwarded-for")) {
+    let heeded = passport.hearsay == Hearsay::Append && !named.has(b"x-forwarded-for");
+    let before = head.fields.values(Known::XForwardedFor, bytes);
+    for before in before.filter(|before| heeded && !before.is_empty()) {
         put(out, &[before, b", "]);
     }
     put(
@@ -50,6 +64,8 @@ pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<
             Known::Cookie if passport.cookies.is_some() => {}
             Known::MaxForwards if head.forwards_left().is_some() => {}
             known if known.is_of_one_hop() => {}
+            Known::Other
+                if passport.hearsay == Hearsay::Replace && is_hearsay(field.name.in_bytes(bytes)) => {}
             _ => named.unless_named(field, bytes, |name, value| put(out, &[name, b": ", value, b"\r\n"])),
         }
     }
@@ -79,6 +95,13 @@ pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<
         out.extend_from_slice(b"\r\n");
     }
     put(out, &[b"via: ", if head.is_old { b"1.0" } else { b"1.1" }, b" lb\r\n\r\n"]);
+}
+
+/// Names under which others look for where a request comes from, also where `_` is read as `-`.
+fn is_hearsay(name: &[u8]) -> bool {
+    let name: Vec<u8> =
+        name.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect();
+    name == b"forwarded" || name == b"x-real-ip" || name.starts_with(b"x-forwarded-")
 }
 
 /// What an answer is given on its way down.
@@ -245,10 +268,15 @@ mod tests {
     use super::*;
 
     fn passed_on(request: &str) -> String {
+        passed_on_with(Hearsay::Append, request)
+    }
+
+    fn passed_on_with(hearsay: Hearsay, request: &str) -> String {
         let mut head = RequestHead::default();
         head.read(request.as_bytes(), 8192).unwrap().expect("a whole head");
         let passport = Passport {
             forwarded_for: b"10.0.0.9",
+            hearsay,
             host: b"web-1:80",
             id: b"id",
             cookies: None,
@@ -277,7 +305,8 @@ mod tests {
         let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Secret\r\nConnection: upgrade\r\n\
                        X-Secret: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\n\
                        Upgrade: h2c\r\nProxy-Authorization: x\r\nTrailer: x\r\nAccept: b\r\n\r\n";
-        let expected = format!("GET / HTTP/1.1\r\nhost: a\r\n{OURS}Accept: b\r\nvia: 1.1 lb\r\n\r\n");
+        let expected =
+            format!("GET / HTTP/1.1\r\nhost: a\r\n{OURS}Trailer: x\r\nAccept: b\r\nvia: 1.1 lb\r\n\r\n");
         assert_eq!(passed_on(request), expected);
     }
 
@@ -297,6 +326,22 @@ mod tests {
         let request =
             "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n\r\n";
         assert!(passed_on(request).contains("x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.9\r\n"));
+    }
+
+    #[test]
+    fn an_empty_chain_adds_nothing() {
+        assert!(
+            passed_on("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For:\r\n\r\n")
+                .contains("x-forwarded-for: 10.0.0.9\r\n")
+        );
+    }
+
+    #[test]
+    fn what_anybody_can_claim_is_left_out_when_it_is_to_be() {
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\n\
+                       X-Real-IP: 1.1.1.1\r\nX_Forwarded_For: 1.1.1.1\r\nX-Forwarded-Host: b\r\nAccept: b\r\n\r\n";
+        let expected = format!("GET / HTTP/1.1\r\nhost: a\r\n{OURS}Accept: b\r\nvia: 1.1 lb\r\n\r\n");
+        assert_eq!(passed_on_with(Hearsay::Replace, request), expected);
     }
 
     #[test]

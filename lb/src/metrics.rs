@@ -56,6 +56,8 @@ pub struct Metrics {
     pub refused: Arc<Refused>,
     /// Requests that were tried again.
     pub retried: Arc<Retried>,
+    /// Connections that the system could not open.
+    pub accept_failures: Arc<AtomicU64>,
     /// This balancer's part in its pair.
     pub pair: Option<Arc<Handle>>,
 }
@@ -96,6 +98,10 @@ impl Collector for Metrics {
             let value = ConstCounter::new(count.load(Ordering::Relaxed));
             value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
+        let failures = ConstCounter::new(self.accept_failures.load(Ordering::Relaxed));
+        let help =
+            "How often a client's connection could not be accepted: mostly for want of file descriptors";
+        failures.encode(encoder.encode_descriptor("accept_failures", help, None, MetricType::Counter)?)?;
         if let Some(pair) = &self.pair {
             let active = ConstGauge::new(i64::from(pair.status().role == Role::Active));
             let help = "1 while this balancer answers on the address that it shares";

@@ -73,6 +73,7 @@ pub async fn start(
         vitals: Arc::clone(&vitals),
         refused: Arc::default(),
         retried: Arc::default(),
+        accept_failures: Arc::default(),
         room: Arc::new(Semaphore::new(config.limits.connections)),
         lease: pair.as_ref().map(|pair| Arc::clone(&pair.lease)),
         stop: closed,
@@ -82,6 +83,7 @@ pub async fn start(
         table: Arc::clone(&fleet.table),
         refused: Arc::clone(&shared.refused),
         retried: Arc::clone(&shared.retried),
+        accept_failures: Arc::clone(&shared.accept_failures),
         pair: pair.clone(),
     });
 

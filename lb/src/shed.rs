@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::headers::Persistence;
 use crate::refusal::Refusal;
+use crate::wire::request_head::is_for_head;
 
 /// How many may be told at the same time, on one thread. Beyond that, they do wait at the door.
 pub const AT_ONCE_MAX: usize = 128;
@@ -35,8 +36,9 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     if !asked.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)) {
         return Ok(());
     }
+    let to_head = is_for_head(&first);
     let date = httpdate::fmt_http_date(SystemTime::now());
-    let answer = Refusal::Overloaded.raw_answer(date.as_bytes(), Persistence::Closed, false);
+    let answer = Refusal::Overloaded.raw_answer(date.as_bytes(), Persistence::Closed, to_head);
     stream.write_all(&answer).await?;
     stream.shutdown().await?;
     // Closing with unread bytes would reset the connection, and the answer would be lost.

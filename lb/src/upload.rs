@@ -2,6 +2,7 @@
 //! against the limit.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
@@ -15,6 +16,9 @@ use crate::wire::{RequestBody, RequestHead};
 /// What a client sends ahead of its time is read up to this, in bytes, and then waits.
 const AHEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// A client has to send so many bytes of a body a second, on the whole.
+const RATE_MIN: u64 = 500;
+
 /// A request's body.
 #[derive(Debug)]
 pub struct Upload {
@@ -24,6 +28,27 @@ pub struct Upload {
     /// True when some of it has been taken from the client: it cannot be had again.
     touched: Cell<bool>,
     complete: Cell<bool>,
+    /// True when the whole request has been written to the upstream.
+    sent: Cell<bool>,
+    pace: Pace,
+}
+
+/// How slowly a client may send. One that gives a byte now and then would otherwise hold on to an
+/// upstream for as long as it likes.
+#[derive(Debug, Default)]
+struct Pace {
+    /// How long it has been waited for.
+    waited: Duration,
+    /// Bytes it has sent.
+    sent: u64,
+}
+
+impl Pace {
+    /// How much longer it may be waited for, when it is given this much time to begin with.
+    fn left(&self, first: Duration) -> Duration {
+        let earned = Duration::from_millis(self.sent.saturating_mul(1_000) / RATE_MIN);
+        (first + earned).saturating_sub(self.waited)
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +87,14 @@ impl Upload {
             RequestBody::Chunked => Body::Chunked(Chunks::default()),
         };
         let complete = Cell::new(matches!(body, Body::None));
-        Ok(Self { body, left: bytes_max, touched: Cell::new(false), complete })
+        Ok(Self {
+            body,
+            left: bytes_max,
+            touched: Cell::new(false),
+            complete,
+            sent: Cell::new(false),
+            pace: Pace::default(),
+        })
     }
 
     /// How it is framed on its way up.
@@ -79,6 +111,11 @@ impl Upload {
     /// True when all of it has been read from the client.
     pub fn is_complete(&self) -> bool {
         self.complete.get()
+    }
+
+    /// True when all of it, and the head before it, has been written to the upstream.
+    pub fn is_sent(&self) -> bool {
+        self.sent.get()
     }
 
     /// True when the whole request can be sent once more.
@@ -100,9 +137,10 @@ impl Upload {
     ) -> Result<(), UploadFault> {
         let mut kept = Vec::new();
         while !self.take(inbox, &mut kept, false)? {
-            read_more(client, from, inbox).await?;
+            self.read_more(client, from, inbox).await?;
         }
         self.body = Body::Kept(kept);
+        client.unread.set(false);
         client.watch.enter(Phase::Waiting);
         Ok(())
     }
@@ -120,11 +158,13 @@ impl Upload {
         out: &mut Vec<u8>,
     ) -> UploadFault {
         let watch = &client.watch;
+        self.sent.set(false);
         loop {
             let done = match self.take(inbox, out, true) {
                 Ok(done) => done,
                 Err(fault) => return fault,
             };
+            client.unread.set(!done);
             if !out.is_empty() {
                 if watch.phase() == Phase::Upload {
                     // It is the upstream's turn to take it.
@@ -140,10 +180,11 @@ impl Upload {
             if done {
                 break;
             }
-            if let Err(fault) = read_more(client, from, inbox).await {
+            if let Err(fault) = self.read_more(client, from, inbox).await {
                 return fault;
             }
         }
+        self.sent.set(true);
         see_whether_it_is_there(client, from, inbox).await
     }
 
@@ -196,23 +237,31 @@ impl Upload {
         self.complete.set(done);
         Ok(done)
     }
-}
 
-async fn read_more(client: &Client, from: &mut ReadHalf<'_>, inbox: &mut Vec<u8>) -> Result<(), UploadFault> {
-    let watch = &client.watch;
-    if watch.phase() != Phase::Download {
-        watch.enter(Phase::Upload);
-    }
-    client.make_room(inbox);
-    match stream::read(from, inbox, watch).await {
-        Ok(0) => Err(UploadFault::Broken),
-        Ok(_) => {
-            // It moves, also while the answer does.
-            watch.enter(watch.phase());
-            Ok(())
+    async fn read_more(
+        &mut self,
+        client: &Client,
+        from: &mut ReadHalf<'_>,
+        inbox: &mut Vec<u8>,
+    ) -> Result<(), UploadFault> {
+        let (watch, began) = (&client.watch, client.worker.watchdog.now());
+        if watch.phase() != Phase::Download {
+            watch.enter(Phase::Upload);
+            watch.shorten(self.pace.left(client.worker.config.timeouts.header));
         }
-        Err(Stop::TooLate) => Err(UploadFault::TooSlow),
-        Err(Stop::Broken(_)) => Err(UploadFault::Gone),
+        client.make_room(inbox);
+        match stream::read(from, inbox, watch).await {
+            Ok(0) => Err(UploadFault::Broken),
+            Ok(bytes) => {
+                self.pace.waited += client.worker.watchdog.now() - began;
+                self.pace.sent += bytes as u64;
+                // It moves, also while the answer does.
+                watch.enter(watch.phase());
+                Ok(())
+            }
+            Err(Stop::TooLate) => Err(UploadFault::TooSlow),
+            Err(Stop::Broken(_)) => Err(UploadFault::Gone),
+        }
     }
 }
 
@@ -237,4 +286,23 @@ async fn see_whether_it_is_there(
         }
     }
     std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_earns_time_with_what_it_sends() {
+        let first = Duration::from_secs(10);
+        let mut pace = Pace::default();
+        assert_eq!(pace.left(first), first);
+        pace.waited = Duration::from_secs(9);
+        pace.sent = 9;
+        assert_eq!(pace.left(first), Duration::from_millis(1_018));
+        pace.sent = 5_000;
+        assert_eq!(pace.left(first), Duration::from_secs(11));
+        pace.waited = Duration::from_secs(60);
+        assert_eq!(pace.left(first), Duration::ZERO);
+    }
 }

@@ -144,6 +144,12 @@ impl Watch {
         }
     }
 
+    /// The present state may last this much longer at most.
+    pub fn shorten(&self, left: Duration) {
+        let until = self.clock.now.get() + left + self.clock.tick;
+        self.deadline.set(self.deadline.get().min(until));
+    }
+
     /// Something moved: a state that lasts as long as something does goes on.
     pub fn note_progress(&self) {
         if let phase @ (Phase::Download | Phase::Tunnel) = self.phase.get() {
@@ -264,6 +270,21 @@ mod tests {
             dog.sweep(start + second * SECOND);
         }
         assert!(!watch.is_expired());
+    }
+
+    #[test]
+    fn a_state_can_be_shortened_and_not_be_lengthened() {
+        let start = Instant::now();
+        let dog = watchdog(start);
+        let watch = dog.watch();
+        watch.enter(Phase::Upload);
+        watch.shorten(20 * SECOND);
+        dog.sweep(start + 11 * SECOND);
+        assert!(watch.is_expired());
+        watch.enter(Phase::Upload);
+        watch.shorten(2 * SECOND);
+        dog.sweep(start + 14 * SECOND);
+        assert!(watch.is_expired());
     }
 
     #[test]

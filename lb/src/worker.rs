@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use machine::vitals::Vitals;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub refused: Arc<Refused>,
     /// How often requests were tried again.
     pub retried: Arc<Retried>,
+    /// Connections that the system could not open.
+    pub accept_failures: Arc<AtomicU64>,
     /// A permit for each client's connection that may be open.
     pub room: Arc<Semaphore>,
     /// How long this balancer may answer, when it shares its address with another one.
@@ -79,6 +82,8 @@ pub struct Worker {
     pub refused: Arc<Refused>,
     /// How often requests were tried again.
     pub retried: Arc<Retried>,
+    /// Connections that the system could not open.
+    pub accept_failures: Arc<AtomicU64>,
     /// How many more may be.
     pub budget: Budget,
     lease: Option<Arc<Lease>>,
@@ -180,6 +185,7 @@ impl Door {
                 },
                 Err(error) => {
                     // Out of file descriptors, mostly: what is open goes on, and closing makes room.
+                    self.worker.accept_failures.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, "cannot accept a connection; trying again in 100 ms");
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -239,6 +245,7 @@ impl Worker {
             vitals: shared.vitals,
             refused: shared.refused,
             retried: shared.retried,
+            accept_failures: shared.accept_failures,
             budget: Budget::new(config.threads),
             lease: shared.lease,
             policy: shared.policy,

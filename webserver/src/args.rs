@@ -23,7 +23,8 @@ pub struct Args {
     #[arg(long, env = PROCESS_VARIABLE, default_value = "web")]
     pub name: String,
 
-    /// The database's nodes, separated by commas. Names are looked up once, at the start.
+    /// The database's nodes, separated by commas. Names are looked up at the start, and again
+    /// every few seconds.
     #[arg(
         long,
         env = "WEBSERVER_DB",

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::app;
 use crate::config::Config;
 use crate::state::Shop;
-use crate::store::database::LookupError;
+use crate::store::names::LookupError;
 
 /// A shop that listens, and is about to serve.
 pub struct Server {

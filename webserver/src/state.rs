@@ -14,7 +14,8 @@ use crate::redis::Redis;
 use crate::sessions::Sessions;
 use crate::sessions::cookie::Cookies;
 use crate::store::Store;
-use crate::store::database::{Database, LookupError};
+use crate::store::database::Database;
+use crate::store::names::LookupError;
 
 /// The shop: one for each server, shared by all its requests.
 #[derive(Debug)]

@@ -7,6 +7,9 @@ use super::{Answer, json};
 use crate::replication::effect::Refusal;
 use crate::replication::member::Name;
 
+/// Who could do what was asked: whoever knows a way to that node need not follow the `Location`.
+const PRIMARY_HEADER: HeaderName = HeaderName::from_static("x-db-primary");
+
 /// An answer that is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -69,6 +72,8 @@ impl Problem {
             detail: String,
         }
         let mut answer = json(self.status, &Document { error: self.error, detail: self.detail });
+        let primary = self.primary.and_then(|primary| HeaderValue::from_str(&primary).ok());
+        answer.headers_mut().extend(primary.map(|primary| (PRIMARY_HEADER, primary)));
         answer.headers_mut().extend(self.header.map(|header| *header));
         answer
     }

@@ -45,6 +45,11 @@ impl Answer {
         moved.then(|| self.header("location").and_then(authority_in)).flatten()
     }
 
+    /// The name of the node that could do it.
+    pub(super) fn primary(&self) -> Option<&str> {
+        self.header("x-db-primary")
+    }
+
     /// There is an election, or this node is cut off from whoever won it. Nothing was written.
     pub(super) fn knows_no_primary(&self) -> bool {
         #[derive(Deserialize)]

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use machine::network::Network;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -20,7 +22,7 @@ use super::types::ClientLimits;
 /// Makes calls.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    nodes: Vec<SocketAddr>,
+    nodes: Mutex<Arc<[SocketAddr]>>,
     connections: Connections,
     limit: Duration,
     /// Who took the last call. A guess: whoever is wrong is redirected.
@@ -54,13 +56,23 @@ impl Exchange {
     pub(super) fn new(nodes: Vec<SocketAddr>, network: Network, limits: ClientLimits) -> Self {
         let connections = Connections::new(network, limits.connect, limits.idle_connections);
         Self {
-            nodes,
+            nodes: Mutex::new(nodes.into()),
             connections,
             limit: limits.request,
             primary: Mutex::default(),
             names: Mutex::default(),
             turn: AtomicUsize::new(0),
         }
+    }
+
+    /// From now on the nodes are here. Calls under way go on with what they began with.
+    pub(super) fn move_to(&self, nodes: Vec<SocketAddr>) {
+        *self.nodes.lock() = nodes.into();
+        self.names.lock().clear();
+    }
+
+    fn nodes(&self) -> Arc<[SocketAddr]> {
+        Arc::clone(&self.nodes.lock())
     }
 
     /// Asks until there is an answer, or no node left to ask, or no time. Writes and reads of the
@@ -75,7 +87,8 @@ impl Exchange {
     /// The same, beginning at any of them: each has its turn.
     pub(super) async fn call_any(&self, call: Call) -> Result<Answer, ClientError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let first = turn.checked_rem(self.nodes.len()).map(|turn| self.nodes[turn]);
+        let nodes = self.nodes();
+        let first = turn.checked_rem(nodes.len()).map(|turn| nodes[turn]);
         self.call_from(first, call).await
     }
 
@@ -83,7 +96,7 @@ impl Exchange {
     pub(super) async fn call_one(&self, name: &str, call: &Call) -> Result<Answer, ClientError> {
         let known = self.names.lock().get(name).copied();
         let mut last = ClientError::NoSuchNode { name: name.to_owned() };
-        for node in known.into_iter().chain(self.nodes.iter().copied()) {
+        for node in known.into_iter().chain(self.nodes().iter().copied()) {
             match timeout(self.limit, self.try_node(node, call)).await {
                 Ok(Ok(answer)) if answer.header(NODE) == Some(name) => return Ok(answer),
                 Ok(Ok(_)) => {}
@@ -100,16 +113,22 @@ impl Exchange {
 
     async fn call_from(&self, first: Option<SocketAddr>, call: Call) -> Result<Answer, ClientError> {
         let deadline = Instant::now() + self.limit;
-        let mut route = Route::new(&self.nodes, first);
+        let nodes = self.nodes();
+        let mut route = Route::new(&nodes, first);
         let no_nodes = || ClientError::Unavailable { detail: "the list of database nodes is empty".into() };
         let mut node = route.first().ok_or_else(no_nodes)?;
+        let mut doubt = None;
         loop {
             let until = deadline.min(Instant::now() + self.try_limit(&call));
             let (met, error) = match timeout_at(until, self.try_node(node, &call)).await {
                 Ok(Ok(answer)) => {
-                    match (locate(answer.redirect(), deadline).await, answer.knows_no_primary()) {
+                    match (self.redirect(&answer, deadline).await, answer.knows_no_primary()) {
                         (Some(primary), _) => (Met::Redirect(primary), answer.into_error(call.effect)),
                         (None, true) => (Met::NoPrimary, answer.into_error(call.effect)),
+                        // That a later try did not happen says nothing of an earlier one.
+                        (None, false) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
+                            return doubt.map_or(Ok(answer), Err);
+                        }
                         (None, false) => return Ok(answer),
                     }
                 }
@@ -117,6 +136,7 @@ impl Exchange {
                 Ok(Err(failed)) => (Met::Nobody, self.unanswered(node, &call, failed.into_error())?),
                 Err(_) => (Met::Nobody, self.unanswered(node, &call, ClientError::Timeout)?),
             };
+            let error = doubt.unwrap_or(error);
             node = match route.after(met) {
                 Next::Ask(next) => next,
                 Next::Wait(next) if Instant::now() + ELECTION_PAUSE < deadline => {
@@ -128,6 +148,7 @@ impl Exchange {
             if Instant::now() >= deadline {
                 return Err(error);
             }
+            doubt = Some(error).filter(ClientError::may_have_happened);
         }
     }
 
@@ -140,15 +161,16 @@ impl Exchange {
         call: &Call,
         error: ClientError,
     ) -> Result<ClientError, ClientError> {
-        let place = self.nodes.iter().position(|other| *other == node);
-        *self.primary.lock() = place.map(|place| self.nodes[(place + 1) % self.nodes.len()]);
+        let nodes = self.nodes();
+        let place = nodes.iter().position(|other| *other == node);
+        *self.primary.lock() = place.map(|place| nodes[(place + 1) % nodes.len()]);
         let error = call.unanswered(error);
         if call.effect == Effect::EachTime { Err(error) } else { Ok(error) }
     }
 
     /// How long one node may take: where another may be asked instead, not the whole time.
     fn try_limit(&self, call: &Call) -> Duration {
-        if self.nodes.len() > 1 && call.effect != Effect::EachTime { self.limit / 3 } else { self.limit }
+        if self.nodes().len() > 1 && call.effect != Effect::EachTime { self.limit / 3 } else { self.limit }
     }
 
     /// One node. A connection that the node closed while it lay idle is replaced once, when the
@@ -187,6 +209,17 @@ impl Exchange {
         Ok(answer)
     }
 
+    /// Where the primary is that an answer refers to: the way that is known to it, or else the one that
+    /// is named.
+    async fn redirect(&self, answer: &Answer, deadline: Instant) -> Option<SocketAddr> {
+        let location = answer.redirect()?;
+        let known = answer.primary().and_then(|name| self.names.lock().get(name).copied());
+        match known {
+            Some(node) => Some(node),
+            None => locate(location, deadline).await,
+        }
+    }
+
     fn remember(&self, name: &str, node: SocketAddr) {
         let mut names = self.names.lock();
         if names.get(name) != Some(&node) && names.len() < NAMES_MAX {
@@ -207,8 +240,7 @@ impl Failed {
 }
 
 /// The address of a node that was named. One that cannot be found is no help; others are asked.
-async fn locate(authority: Option<&str>, deadline: Instant) -> Option<SocketAddr> {
-    let authority = authority?;
+async fn locate(authority: &str, deadline: Instant) -> Option<SocketAddr> {
     if let Ok(address) = authority.parse() {
         return Some(address);
     }

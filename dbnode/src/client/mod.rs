@@ -51,6 +51,12 @@ impl Client {
         Self { exchange: Arc::new(Exchange::new(nodes, network, limits)) }
     }
 
+    /// From now on the cluster's nodes are at these addresses: those of containers change when they
+    /// come back.
+    pub fn move_to(&self, nodes: Vec<SocketAddr>) {
+        self.exchange.move_to(nodes);
+    }
+
     /// Reads a record; none when there is no such record. What was written last is asked of the
     /// primary; what a node has, of each in turn.
     pub async fn get(&self, key: &str, read: Read) -> Result<Option<Record>, ClientError> {

@@ -7,6 +7,10 @@
 //!                  ├─ no primary ─> the next node; when all say so, all of them again after a pause
 //!                  └─ answer ────> done
 //! ```
+//!
+//! The ways to the nodes are those that the client was given. One that a redirect names and the client
+//! was not given is a way for those who were given too few: it is gone last, for it may lead around
+//! whatever stands in the others.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -22,6 +26,11 @@ pub struct Route<'a> {
     first: usize,
     tried: usize,
     redirects_left: u8,
+    asked: Option<SocketAddr>,
+    /// They did not answer this call: it is not made there again while there are others.
+    silent: Vec<SocketAddr>,
+    /// Where the primary is said to be, when that is none of the nodes.
+    elsewhere: Option<SocketAddr>,
     /// Somebody said that there is no primary: it is worth waiting for one.
     election: Election,
 }
@@ -63,57 +72,93 @@ impl<'a> Route<'a> {
             first: first.unwrap_or(0),
             tried: 0,
             redirects_left: REDIRECTS_MAX,
+            asked: None,
+            silent: Vec::new(),
+            elsewhere: None,
             election: Election::NotSeen,
         }
     }
 
     /// The node to try first; none when there are no nodes at all.
     pub fn first(&mut self) -> Option<SocketAddr> {
-        self.another_node()
+        self.asked = self.another_node();
+        self.asked
     }
 
     /// What to do next.
     pub fn after(&mut self, met: Met) -> Next {
-        match met {
-            Met::Nobody if self.election == Election::NotSeen => {
-                self.another_node().map_or(Next::GiveUp, Next::Ask)
-            }
-            Met::Nobody => self.another_round(),
-            Met::NoPrimary => {
-                self.election = Election::Seen;
-                self.another_round()
-            }
-            Met::Redirect(primary) => match self.redirects_left.checked_sub(1) {
-                Some(left) => {
-                    self.redirects_left = left;
-                    Next::Ask(primary)
+        let next = match met {
+            Met::Nobody => {
+                self.silent.extend(self.asked);
+                match self.election {
+                    Election::NotSeen => self.another_way().map_or(Next::GiveUp, Next::Ask),
+                    Election::Seen => self.another_round(),
                 }
-                None => {
-                    self.redirects_left = REDIRECTS_MAX;
-                    self.election = Election::Seen;
-                    self.another_round()
-                }
-            },
+            }
+            Met::NoPrimary => self.no_primary(),
+            // Those who were told nothing yet of its silence still speak of it.
+            Met::Redirect(primary) if self.silent.contains(&primary) => self.no_primary(),
+            Met::Redirect(primary) if self.nodes.contains(&primary) => self.redirected(primary),
+            Met::Redirect(primary) => {
+                self.elsewhere = Some(primary);
+                self.another_way().map_or_else(|| self.no_primary(), Next::Ask)
+            }
+        };
+        if let Next::Ask(node) | Next::Wait(node) = next {
+            self.asked = Some(node);
+        }
+        next
+    }
+
+    fn redirected(&mut self, primary: SocketAddr) -> Next {
+        match self.redirects_left.checked_sub(1) {
+            Some(left) => {
+                self.redirects_left = left;
+                Next::Ask(primary)
+            }
+            None => {
+                self.redirects_left = REDIRECTS_MAX;
+                self.no_primary()
+            }
         }
     }
 
-    /// The next node; and when all were tried, all of them again.
+    fn no_primary(&mut self) -> Next {
+        self.election = Election::Seen;
+        self.another_round()
+    }
+
+    /// The next node; and when all were tried, all of them again that are not silent.
     fn another_round(&mut self) -> Next {
-        if let Some(node) = self.another_node() {
+        if let Some(node) = self.another_way() {
             return Next::Ask(node);
+        }
+        if self.nodes.iter().all(|node| self.silent.contains(node)) {
+            self.silent.clear();
         }
         self.tried = 0;
         self.redirects_left = REDIRECTS_MAX;
         self.another_node().map_or(Next::GiveUp, Next::Wait)
     }
 
-    fn another_node(&mut self) -> Option<SocketAddr> {
-        if self.tried == self.nodes.len() {
-            return None;
+    fn another_way(&mut self) -> Option<SocketAddr> {
+        if let Some(node) = self.another_node() {
+            return Some(node);
         }
-        let node = self.nodes[(self.first + self.tried) % self.nodes.len()];
-        self.tried += 1;
-        Some(node)
+        let primary = self.elsewhere.take()?;
+        self.redirects_left = self.redirects_left.checked_sub(1)?;
+        Some(primary)
+    }
+
+    fn another_node(&mut self) -> Option<SocketAddr> {
+        while self.tried < self.nodes.len() {
+            let node = self.nodes[(self.first + self.tried) % self.nodes.len()];
+            self.tried += 1;
+            if !self.silent.contains(&node) {
+                return Some(node);
+            }
+        }
+        None
     }
 }
 
@@ -155,15 +200,41 @@ mod tests {
     }
 
     #[test]
+    fn a_way_that_was_not_given_is_gone_last() {
+        let nodes = nodes();
+        let elsewhere = "10.9.9.9:7001".parse().unwrap();
+        let mut route = Route::new(&nodes, None);
+        route.first();
+        assert_eq!(route.after(Met::Redirect(elsewhere)), Next::Ask(nodes[1]));
+        assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[2]));
+        assert_eq!(route.after(Met::Redirect(elsewhere)), Next::Ask(elsewhere));
+        let mut route = Route::new(&nodes[..1], None);
+        route.first();
+        assert_eq!(route.after(Met::Redirect(elsewhere)), Next::Ask(elsewhere));
+        assert_eq!(route.after(Met::Nobody), Next::GiveUp);
+    }
+
+    #[test]
+    fn one_that_was_silent_is_not_asked_again_because_others_still_speak_of_it() {
+        let nodes = nodes();
+        let mut route = Route::new(&nodes, Some(nodes[0]));
+        route.first();
+        assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[1]));
+        assert_eq!(route.after(Met::Redirect(nodes[0])), Next::Ask(nodes[2]));
+        assert_eq!(route.after(Met::Redirect(nodes[0])), Next::Wait(nodes[1]));
+        assert_eq!(route.after(Met::Redirect(nodes[2])), Next::Ask(nodes[2]), "the new one");
+    }
+
+    #[test]
     fn an_election_is_waited_for() {
         let nodes = nodes();
         let mut route = Route::new(&nodes, None);
         route.first();
         assert_eq!(route.after(Met::NoPrimary), Next::Ask(nodes[1]));
         assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[2]));
-        assert_eq!(route.after(Met::NoPrimary), Next::Wait(nodes[0]));
-        assert_eq!(route.after(Met::Nobody), Next::Ask(nodes[1]));
-        assert_eq!(route.after(Met::Redirect(nodes[2])), Next::Ask(nodes[2]));
+        assert_eq!(route.after(Met::NoPrimary), Next::Wait(nodes[0]), "but not for the silent one");
+        assert_eq!(route.after(Met::NoPrimary), Next::Ask(nodes[2]));
+        assert_eq!(route.after(Met::Redirect(nodes[0])), Next::Ask(nodes[0]));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::in_flight::InFlight;
 use super::input::Moment;
 use super::member::{Incarnation, Name};
 use super::reads::PrimaryReads;
@@ -40,8 +41,8 @@ pub(super) struct Progress {
     pub(super) next: u64,
     /// How it is being served.
     pub(super) pace: Pace,
-    /// The last entries of messages that were not answered yet.
-    pub(super) in_flight: VecDeque<u64>,
+    /// What was sent and not answered yet.
+    pub(super) in_flight: InFlight,
     /// It was told that the log is committed up to here.
     pub(super) committed_told: u64,
     /// The last round it answered, and the last it was sent, and when.
@@ -92,7 +93,7 @@ impl Progress {
             applied: 0,
             next: last + 1,
             pace: Pace::Probing(Asked::No),
-            in_flight: VecDeque::new(),
+            in_flight: InFlight::default(),
             committed_told: 0,
             round: 0,
             round_sent: 0,
@@ -106,16 +107,14 @@ impl Progress {
     pub(super) fn probe_from(&mut self, next: u64) {
         self.next = next.max(self.matched + 1);
         self.pace = Pace::Probing(Asked::No);
-        self.in_flight.clear();
+        self.in_flight.forget();
     }
 
     /// It has everything up to here, on its disk.
     pub(super) fn matches(&mut self, matched: u64) {
         self.matched = self.matched.max(matched);
         self.next = self.next.max(self.matched + 1);
-        while self.in_flight.front().is_some_and(|last| *last <= self.matched) {
-            self.in_flight.pop_front();
-        }
+        self.in_flight.arrived(self.matched);
         if matches!(self.pace, Pace::Probing(_)) {
             self.pace = Pace::Streaming;
         }

@@ -35,6 +35,8 @@ mod following;
 mod forming;
 /// A primary that wants to stop ◇.
 mod handover;
+/// What was sent to a replica and not answered yet ◇.
+mod in_flight;
 /// What the core hears of ◇.
 pub mod input;
 /// What a record is called ◇.
@@ -107,6 +109,10 @@ pub struct Limits {
     pub batch_entries: usize,
     /// Bytes in one batch; a larger single entry goes alone.
     pub batch_bytes: usize,
+    /// Batches that may be under way to one replica: at the least, those that a slow link holds.
+    pub in_flight_messages: usize,
+    /// Bytes that may be under way to one replica, and a batch beyond.
+    pub in_flight_bytes: usize,
     /// Clients that wait at a time.
     pub waiting: usize,
     /// How long a client waits.
@@ -122,6 +128,8 @@ impl Default for Limits {
         Self {
             batch_entries: 1_024,
             batch_bytes: 2 << 20,
+            in_flight_messages: 512,
+            in_flight_bytes: 16 << 20,
             waiting: 8_192,
             patience: Duration::from_millis(1_500),
             log_entries: 50_000,

@@ -15,9 +15,6 @@ use super::planted::Bug;
 use super::role::Standing;
 use super::snapshot::{Chunk, Cursor};
 
-/// Messages with entries that may be under way to one replica.
-const IN_FLIGHT_MAX: usize = 16;
-
 impl Core {
     /// The next round of heartbeats goes out with whatever is sent next to each.
     pub(super) fn begin_round(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -75,8 +72,8 @@ impl Core {
                 Vec::new()
             }
             Pace::Streaming => {
-                let room = progress.in_flight.len() < IN_FLIGHT_MAX;
                 let limits = &self.limits;
+                let room = progress.in_flight.has_room(limits.in_flight_messages, limits.in_flight_bytes);
                 let entries = match room {
                     true => self.log.after(previous, limits.batch_entries, limits.batch_bytes),
                     false => Vec::new(),
@@ -86,8 +83,8 @@ impl Core {
                 }
                 if let Some(last) = entries.last() {
                     progress.next = last.index + 1;
-                    progress.in_flight.push_back(last.index);
                 }
+                progress.in_flight.push(&entries);
                 entries
             }
         };

@@ -3,7 +3,7 @@
 //! A claim that quotes the article tests the article's sentence. Some of those are expected to be
 //! refuted, and then refuting them is what holds.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 /// A claim as written.
@@ -50,7 +50,7 @@ pub struct InContainers {
 }
 
 /// What the lab expects a measurement to say of a sentence.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expected {
     /// That it is so.
@@ -60,13 +60,27 @@ pub enum Expected {
     Refute,
 }
 
-/// The bounds of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+/// The bounds of a claim. One that is open is infinite, and absent in what is stored: JSON has no
+/// infinity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredBound")]
 pub struct Bound {
     /// At least.
     pub low: f64,
     /// At most.
     pub high: f64,
+}
+
+#[derive(Deserialize)]
+struct StoredBound {
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+impl From<StoredBound> for Bound {
+    fn from(StoredBound { low, high }: StoredBound) -> Self {
+        Self { low: low.unwrap_or(f64::NEG_INFINITY), high: high.unwrap_or(f64::INFINITY) }
+    }
 }
 
 impl Expect {
@@ -87,8 +101,7 @@ impl Expect {
             (None, None, None) => Err("a claim needs one of equals, at-least, at-most".into()),
             (Some(_), _, _) => Err("equals stands alone, without at-least or at-most".into()),
             (None, low, high) => {
-                let bound =
-                    Bound { low: low.unwrap_or(f64::NEG_INFINITY), high: high.unwrap_or(f64::INFINITY) };
+                let bound = Bound::from(StoredBound { low, high });
                 if bound.low > bound.high { Err("at-least is above at-most".into()) } else { Ok(bound) }
             }
         }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Pieces of data under way in one direction of one connection.
-const UNDER_WAY_MAX: usize = 256;
+const UNDER_WAY_MAX: usize = 1_024;
 const PIECE: usize = 16 * 1024;
 
 /// How a link treats what passes.

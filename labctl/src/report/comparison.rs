@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use super::stored::{StoredClaim, StoredRun};
+use super::stored::StoredRun;
 use super::terminal::short;
-use crate::runner::Verdict;
+use crate::runner::{ClaimResult, Verdict};
 
 /// Two runs beside each other.
 #[derive(Debug, Clone, Serialize)]
@@ -52,10 +52,10 @@ pub fn compare(first: &StoredRun, second: &StoredRun) -> Result<Comparison, Stri
             first.chapter, second.chapter
         ));
     }
-    let side = |claim: &StoredClaim| Side { measured: claim.measured, verdict: claim.verdict };
-    let same = |one: &StoredClaim, other: &StoredClaim| one.step == other.step && one.claim == other.claim;
-    let in_second = |claim: &StoredClaim| second.claims.iter().find(|other| same(claim, other)).map(side);
-    let line = |claim: &StoredClaim, first, second| Line {
+    let side = |claim: &ClaimResult| Side { measured: claim.measured, verdict: claim.verdict };
+    let same = |one: &ClaimResult, other: &ClaimResult| one.step == other.step && one.claim == other.claim;
+    let in_second = |claim: &ClaimResult| second.claims.iter().find(|other| same(claim, other)).map(side);
+    let line = |claim: &ClaimResult, first, second| Line {
         claim: claim.claim.clone(),
         step: claim.step.clone(),
         unit: claim.unit.clone(),

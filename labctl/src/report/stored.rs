@@ -7,11 +7,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::chapter::Expected;
 use crate::error::LabError;
 use crate::load::{CacheMark, Outcome};
 use crate::report::summary::RUN_SCHEMA;
-use crate::runner::{FilledTable, Verdict};
+use crate::runner::{ClaimResult, FilledTable, Verdict};
 use crate::table::LadderTable;
 use crate::table::rows::SCHEMA as TABLE_SCHEMA;
 
@@ -35,7 +34,7 @@ pub struct StoredRun {
     /// The hardware that was measured on.
     pub hardware: String,
     /// Every claim.
-    pub claims: Vec<StoredClaim>,
+    pub claims: Vec<ClaimResult>,
     /// The tables.
     #[serde(default)]
     pub tables: Vec<FilledTable>,
@@ -49,42 +48,6 @@ pub struct StoredRun {
     /// Where it is.
     #[serde(skip)]
     pub directory: PathBuf,
-}
-
-/// A claim that was judged.
-#[derive(Debug, Clone, Deserialize)]
-pub struct StoredClaim {
-    /// The step it belongs to.
-    pub step: String,
-    /// The claim.
-    pub claim: String,
-    /// What others call it by.
-    pub id: Option<String>,
-    /// The article's words.
-    pub article: Option<String>,
-    /// The expression that was measured.
-    pub measure: String,
-    /// The figure.
-    pub measured: Option<f64>,
-    /// What it had to be.
-    pub bound: StoredBound,
-    /// The unit of both.
-    pub unit: String,
-    /// What was expected.
-    pub expected: Expected,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub because: Option<String>,
-}
-
-/// Bounds; one that is open is absent.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-pub struct StoredBound {
-    /// At least.
-    pub low: Option<f64>,
-    /// At most.
-    pub high: Option<f64>,
 }
 
 /// One thing that happened.

@@ -232,7 +232,8 @@ pub fn figures(claim: &ClaimResult) -> String {
     format!("{measured}; {tested} {}{unit}{verdict}", wanted(claim.bound))
 }
 
-fn wanted(Bound { low, high }: Bound) -> String {
+/// Bounds, in words.
+pub fn wanted(Bound { low, high }: Bound) -> String {
     if low == high {
         short(low)
     } else if high.is_infinite() {

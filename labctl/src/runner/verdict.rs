@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::chapter::{Bound, Expect, Expected};
 
 /// A claim, what was measured, and what that says of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimResult {
     /// The step it belongs to.
     pub step: String,

@@ -103,7 +103,6 @@ impl Known {
                 | Self::ProxyAuthorization
                 | Self::ProxyConnection
                 | Self::Te
-                | Self::Trailer
                 | Self::TransferEncoding
                 | Self::Upgrade
         )

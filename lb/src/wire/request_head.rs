@@ -47,6 +47,8 @@ pub enum Verb {
     Head,
     /// Safe, and perhaps about the whole server.
     Options,
+    /// Not safe, and idempotent: PUT and DELETE.
+    Idempotent,
     /// Any other that is passed on.
     Other,
 }
@@ -54,6 +56,11 @@ pub enum Verb {
 impl Verb {
     /// A method that changes nothing may be done twice (RFC 9110, 9.2.1).
     pub fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Options)
+    }
+
+    /// Whether doing it twice comes to the same as doing it once (RFC 9110, 9.2.2).
+    pub fn is_idempotent(self) -> bool {
         self != Self::Other
     }
 }
@@ -98,6 +105,10 @@ impl RequestHead {
         if input.is_empty() {
             return Ok(None);
         }
+        if is_for_head(input) {
+            // No answer to HEAD has a body, whatever else is wrong.
+            self.verb = Verb::Head;
+        }
         let mut lines = [const { MaybeUninit::uninit() }; LINES_MAX];
         let mut parsed = httparse::Request::new(&mut []);
         let length = match parsed.parse_with_uninit_headers(input, &mut lines) {
@@ -105,7 +116,10 @@ impl RequestHead {
             Ok(httparse::Status::Partial) if input.len() <= bytes_max => return Ok(None),
             Ok(httparse::Status::Partial) => return Err(too_large(input, bytes_max)),
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadersTooLarge),
-            Err(httparse::Error::Version) => return Err(wrong_version(input)),
+            Err(httparse::Error::Version) => {
+                let as_ours = as_version_1_1(input).ok_or_else(|| wrong_version(input))?;
+                return Ok(self.read(&as_ours, bytes_max)?.map(|length| skipped + length));
+            }
             Err(error) => return Err(Refusal::BadRequest(explain(error))),
         };
         if length > bytes_max {
@@ -181,6 +195,7 @@ impl RequestHead {
             b"CONNECT" | b"TRACE" => {
                 return Err(Refusal::NotImplemented("CONNECT and TRACE are not passed on"));
             }
+            b"PUT" | b"DELETE" => Verb::Idempotent,
             _ => Verb::Other,
         };
         let target = self.target.in_bytes(bytes);
@@ -285,6 +300,19 @@ fn skip_empty_lines(input: &[u8]) -> Result<usize, Refusal> {
 fn too_large(input: &[u8], bytes_max: usize) -> Refusal {
     let line = memchr::memchr(b'\n', input).unwrap_or(input.len());
     if line >= bytes_max { Refusal::UriTooLong } else { Refusal::HeadersTooLarge }
+}
+
+/// Whether a request, whatever else it is, is for the head of an answer.
+pub fn is_for_head(input: &[u8]) -> bool {
+    input.starts_with(b"HEAD ")
+}
+
+/// A request of a higher minor version, as if it were of ours, which is how it is to be understood
+/// (RFC 9110, 2.5); none when it is of another one.
+fn as_version_1_1(input: &[u8]) -> Option<Vec<u8>> {
+    let minor = memchr::memchr(b'\r', input)?.checked_sub(1)?;
+    let newer = input[..minor].ends_with(b" HTTP/1.") && matches!(input[minor], b'2'..=b'9');
+    newer.then(|| [&input[..minor], b"1", &input[minor + 1..]].concat())
 }
 
 /// A version that is well-formed but not ours is another matter than one that is none.

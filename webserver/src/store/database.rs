@@ -1,8 +1,6 @@
 //! The database, as the store sees it: documents, counted calls, and one log line when it goes and
 //! one when it comes back.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,14 +12,12 @@ use machine::network::Network;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::de::IgnoredAny;
-use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::names::{LookupError, Names};
 use super::{Document, Found, StoreError};
 use crate::config::DatabaseConfig;
 use crate::metrics::Metrics;
-
-/// How long to wait for the names of the database's nodes to be looked up.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Connections to each database node that are kept though nobody uses them now.
 const IDLE_CONNECTIONS: usize = 256;
@@ -42,6 +38,8 @@ pub struct Database {
     own_writes: Cache<String, ()>,
     answers: Arc<AtomicBool>,
     metrics: Metrics,
+    /// Keeps the nodes' addresses up to date, where they have names.
+    _following: Option<Arc<AbortOnDropHandle<()>>>,
 }
 
 /// What is in an account.
@@ -66,26 +64,16 @@ pub enum Place {
     Replica(String),
 }
 
-/// The database's name leads nowhere.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot find the database node '{node}'; correct it in --db")]
-pub struct LookupError {
-    node: String,
-    source: io::Error,
-}
-
 impl Database {
-    /// The database that is configured. Looks its nodes' names up, and does not connect yet.
+    /// The database that is configured. Looks its nodes' names up, and goes on doing so; does not
+    /// connect yet.
     pub async fn find(
         config: &DatabaseConfig,
         network: Network,
         metrics: &Metrics,
     ) -> Result<Self, LookupError> {
-        let mut nodes = Vec::new();
-        for node in &config.nodes {
-            let address = look_up(node).await;
-            nodes.push(address.map_err(|source| LookupError { node: node.clone(), source })?);
-        }
+        let mut names = Names::of(&config.nodes);
+        let nodes = names.look_up().await?;
         let limits = ClientLimits {
             connect: config.timeout.min(ClientLimits::default().connect),
             request: config.timeout,
@@ -96,12 +84,18 @@ impl Database {
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(OWN_WRITES_FOR)
             .build();
+        let client = Client::new(nodes, network, limits);
+        let following = names.may_move().then(|| {
+            let client = client.clone();
+            AbortOnDropHandle::new(tokio::spawn(names.follow(move |nodes| client.move_to(nodes))))
+        });
         Ok(Self {
-            client: Client::new(nodes, network, limits),
+            client,
             limit: config.timeout,
             own_writes,
             answers: Arc::new(AtomicBool::new(true)),
             metrics: metrics.clone(),
+            _following: following.map(Arc::new),
         })
     }
 
@@ -174,12 +168,4 @@ fn document(key: &str, record: Record) -> Result<Document, StoreError> {
         return Err(StoreError::NotADocument { key: key.to_owned() });
     }
     Ok(Document { body: record.value, version: record.version, node: record.node.into() })
-}
-
-async fn look_up(node: &str) -> io::Result<SocketAddr> {
-    if let Ok(address) = node.parse() {
-        return Ok(address);
-    }
-    let mut found = timeout(LOOKUP_LIMIT, tokio::net::lookup_host(node)).await??;
-    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }

@@ -20,6 +20,8 @@ mod fill;
 pub mod freshness;
 /// Copies in this process's memory, and who is filling them.
 mod local;
+/// Where the database's nodes are.
+pub mod names;
 /// A cache that all servers share.
 mod shared;
 /// What is still to be removed from a cache that could not be reached.

@@ -10,10 +10,10 @@ use crate::lab::plan::Place;
 use crate::lab::{Backend, Plan};
 use crate::report::charts::Timeline;
 use crate::report::requests;
-use crate::report::stored::{self, StoredClaim, StoredRun};
-use crate::report::terminal::short;
+use crate::report::stored::{self, StoredRun};
+use crate::report::terminal::{short, wanted};
 use crate::report::windows::{FaultWindow, fault_windows};
-use crate::runner::Verdict;
+use crate::runner::{ClaimResult, Verdict};
 
 /// Traffics with fewer requests than this have nothing to show over time.
 const SPANS_MIN: usize = 4;
@@ -105,24 +105,16 @@ impl Page<'_> {
         }
     }
 
-    fn is_refuted(&self, claim: &StoredClaim) -> bool {
+    fn is_refuted(&self, claim: &ClaimResult) -> bool {
         claim.expected == Expected::Refute && claim.verdict == Verdict::Holds
     }
 
-    fn measured(&self, claim: &StoredClaim) -> String {
+    fn measured(&self, claim: &ClaimResult) -> String {
         claim.measured.map_or("–".into(), |figure| format!("{}{}", short(figure), claim.unit))
     }
 
-    fn wanted(&self, claim: &StoredClaim) -> String {
-        let (low, high) = (claim.bound.low.map(short), claim.bound.high.map(short));
-        let bound = match (low, high) {
-            (Some(low), Some(high)) if low == high => low,
-            (Some(low), Some(high)) => format!("{low} to {high}"),
-            (Some(low), None) => format!("at least {low}"),
-            (None, Some(high)) => format!("at most {high}"),
-            (None, None) => String::new(),
-        };
-        format!("{bound}{}", claim.unit)
+    fn wanted(&self, claim: &ClaimResult) -> String {
+        format!("{}{}", wanted(claim.bound), claim.unit)
     }
 
     fn figure(&self, figure: &Option<f64>) -> String {
