@@ -44,7 +44,7 @@ pub struct Driver<S> {
     installing: Work<Result<(), Failure>>,
     reading: Work<(Name, Result<Chunk, Failure>)>,
     /// Pieces of the snapshot that are to be read.
-    to_read: VecDeque<(Name, Cursor)>,
+    to_read: VecDeque<(Name, Cursor, usize)>,
     room: Room,
     role: (Role, u64),
     closed: bool,
@@ -242,11 +242,13 @@ impl<S: Storage> Driver<S> {
                 let up_to = entries.last().map_or(0, |entry| entry.index);
                 self.folding.begin(async move { (up_to, storage.fold(entries).await) });
             }
-            Effect::Install(state) => {
+            Effect::Install(installation) => {
                 let storage = Arc::clone(&self.storage);
-                self.installing.begin(async move { storage.install(state).await });
+                self.installing.begin(async move { storage.install(installation).await });
             }
-            Effect::ReadSnapshot { peer, from } => self.to_read.push_back((peer, from)),
+            Effect::ReadSnapshot { peer, from, bytes_max } => {
+                self.to_read.push_back((peer, from, bytes_max));
+            }
             Effect::Acknowledge { ticket, written } => {
                 self.metrics.writes.inc();
                 self.answer_writer(ticket, Ok(written));
@@ -275,9 +277,9 @@ impl<S: Storage> Driver<S> {
         if !self.reading.is_idle() {
             return;
         }
-        if let Some((peer, from)) = self.to_read.pop_front() {
+        if let Some((peer, from, bytes_max)) = self.to_read.pop_front() {
             let storage = Arc::clone(&self.storage);
-            self.reading.begin(async move { (peer, storage.read_snapshot(from).await) });
+            self.reading.begin(async move { (peer, storage.read_snapshot(from, bytes_max).await) });
         }
     }
 

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use crate::replication::member::{ClusterId, Incarnation, Name};
 
 /// The version of what is spoken after the handshake.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// What the members of a cluster know and nobody else.
 #[derive(Clone)]
@@ -182,7 +182,7 @@ mod tests {
         assert!(refusal(cluster, introduction("db-9", "db-1", 1)).contains("not one of this node's peers"));
         let other_cluster = Some(ClusterId(Uuid::from_u128(9)));
         assert!(refusal(other_cluster, introduction("db-2", "db-1", 1)).contains("belongs to cluster"));
-        let newer = Introduction { version: 2, ..introduction("db-2", "db-1", 1) };
-        assert!(refusal(cluster, newer).contains("version 2"));
+        let newer = Introduction { version: VERSION + 1, ..introduction("db-2", "db-1", 1) };
+        assert!(refusal(cluster, newer).contains(&format!("version {}", VERSION + 1)));
     }
 }

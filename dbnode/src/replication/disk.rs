@@ -2,6 +2,8 @@
 
 #![deny(clippy::disallowed_methods)]
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
@@ -32,6 +34,16 @@ pub struct Batch {
     /// So far the log was committed when this was written: after a restart, so much may be shown
     /// at once.
     pub committed: u64,
+}
+
+/// A snapshot that came from elsewhere, to be put in the place of everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The snapshot.
+    pub state: Arc<State>,
+    /// What is in the log and, as far as can be told, not in the snapshot, to be kept aside for people
+    /// to look at.
+    pub cut_off: Vec<Entry>,
 }
 
 /// What was found at start.
@@ -70,9 +82,10 @@ impl Recovered {
     }
 
     /// This took the place of the snapshot.
-    pub fn install(&mut self, state: &State) {
+    pub fn install(&mut self, Installation { state, cut_off }: &Installation) {
+        self.discarded += cut_off.len() as u64;
         self.committed = self.committed.max(state.applied());
-        self.snapshot = state.clone();
+        self.snapshot = State::clone(state);
         self.entries.clear();
     }
 }

@@ -2,15 +2,13 @@
 
 #![deny(clippy::disallowed_methods)]
 
-use std::sync::Arc;
 
-use super::disk::Batch;
+use super::disk::{Batch, Installation};
 use super::entry::Entry;
 use super::input::Ticket;
 use super::member::Name;
 use super::message::Envelope;
 use super::snapshot::Cursor;
-use super::state::State;
 use crate::version::Version;
 
 /// Something to be done.
@@ -53,9 +51,11 @@ pub enum Effect {
         peer: Name,
         /// Where the piece begins.
         from: Cursor,
+        /// It ends with the record that exceeds this size.
+        bytes_max: usize,
     },
     /// Put this in the place of the snapshot on disk, empty the log, and say so when it is done.
-    Install(Arc<State>),
+    Install(Installation),
     /// Stop for good: this node can promise nothing any more.
     Halt,
 }

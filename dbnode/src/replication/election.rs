@@ -21,6 +21,9 @@ use super::reads::PrimaryReads;
 use super::role::{CalledBy, Standing};
 use super::upcoming::Upcoming;
 
+/// How long a primary waits for its disk, in election timeouts, before it lets somebody else try.
+const DISK_PATIENCE: u32 = 2;
+
 impl Core {
     /// Is it time for an election, or for a primary to step down?
     pub(super) fn watch_for_a_primary(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -33,6 +36,21 @@ impl Core {
         }
     }
 
+    /// A primary that hears of no majority, or nothing of its disk, has no business to be one.
+    pub(super) fn doubt_itself(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        // It would hide that bug: a primary of the past that doubts itself sends nothing to take.
+        let hides = self.planted.has(Bug::NoTermCheck);
+        if matches!(self.standing, Standing::Primary(_)) && !hides {
+            self.watch_for_a_majority(now, effects);
+        }
+    }
+
+    /// A primary whose disk hangs can acknowledge nothing, and others could; alone, there is no other.
+    fn disk_hangs(&self, now: Moment) -> bool {
+        let patience = self.timing.election_timeout * DISK_PATIENCE;
+        self.names.len() > 1 && self.persisting_since.is_some_and(|since| now.since(since) > patience)
+    }
+
     /// A primary that hears of no majority for an election timeout may have a successor already.
     fn watch_for_a_majority(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let timeout = self.timing.election_timeout;
@@ -41,7 +59,7 @@ impl Core {
             self.counts(name, progress.incarnation) && now.since(progress.heard) < timeout
         });
         let in_reach = heard.count() + usize::from(self.may_vote());
-        if in_reach < majority(self.names.len()) {
+        if in_reach < majority(self.names.len()) || self.disk_hangs(now) {
             let term = self.ballot.term;
             self.become_replica(now, term, effects);
         } else if self.mode == Mode::Sync && self.member_down(now).is_some() {

@@ -11,7 +11,7 @@ use super::message::{Append, Appended, Message, Outcome};
 use super::planted::Bug;
 use super::reads::ReplicaReads;
 use super::role::Standing;
-use super::snapshot::{Arriving, Chunk};
+use super::snapshot::{Arriving, Chunk, Cursor, Receipt};
 
 /// What a replica knows of its primary.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Following {
     /// When it heard of it last.
     pub(super) heard: Option<Moment>,
     /// Up to this entry its log is the primary's.
-    verified: u64,
+    pub(super) verified: u64,
     /// The newest round it heard of.
     round: u64,
     /// The last that the primary was told: the newest round, what is on disk, what is applied.
@@ -137,7 +137,6 @@ impl Core {
         &mut self,
         now: Moment,
         from: Name,
-        number: u64,
         chunk: Chunk,
         effects: &mut Vec<Effect>,
     ) {
@@ -155,17 +154,18 @@ impl Core {
         if self.installing.is_some() {
             return;
         }
+        let any_piece = self.planted.has(Bug::AnyPiece);
         let Standing::Replica(following) = &mut self.standing else { return };
-        if number == 0 {
+        if chunk.from == Cursor::START {
             following.arriving = Some(Arriving::new(chunk.about.clone()));
         }
-        let Some(arriving) = following.arriving.as_mut().filter(|it| it.expects(number, &chunk)) else {
+        let Some(arriving) = following.arriving.as_mut().filter(|it| it.expects(&chunk) || any_piece) else {
             return;
         };
-        let is_last = chunk.next.is_none();
+        let (is_last, receipt) = (chunk.next.is_none(), Receipt { place, from: chunk.from.clone() });
         arriving.take(chunk);
         if !is_last {
-            return self.send(&from, Message::SnapshotTaken { place, number }, effects);
+            return self.send(&from, Message::SnapshotTaken(receipt), effects);
         }
         let arrived = following.arriving.take().expect("its last piece was just taken");
         if self.log.has(place) {
@@ -173,7 +173,7 @@ impl Core {
             following.verified = following.verified.max(place.index);
             self.committed = self.committed.max(place.index);
         } else {
-            self.install(from, number, arrived.finish());
+            self.install(from, receipt, arrived.finish());
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::entry::Place;
 use super::in_flight::InFlight;
 use super::input::Moment;
 use super::member::{Incarnation, Name};
@@ -66,12 +67,27 @@ pub(super) enum Pace {
     Streaming,
     /// It is so far behind that it gets the snapshot.
     Snapshot {
-        /// The number of the piece that is under way.
-        number: u64,
-        /// Where the piece after it begins; none after the last.
-        next: Option<Cursor>,
+        /// What is waited for.
+        awaited: Awaited,
         /// When it last moved on.
         moved: Moment,
+    },
+}
+
+/// What comes next on the way of a snapshot to a replica. What belongs to an earlier attempt, and comes
+/// late, is none of these.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// The piece that begins here, from the disk.
+    Piece(Cursor),
+    /// The replica's word that it has the piece.
+    Receipt {
+        /// The last entry in the snapshot.
+        place: Place,
+        /// Where the piece begins.
+        from: Cursor,
+        /// Where the piece after it begins; none after the last.
+        next: Option<Cursor>,
     },
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Place};
 use super::member::Incarnation;
-use super::snapshot::Chunk;
+use super::snapshot::{Chunk, Receipt};
 
 /// A message, and the term of whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,19 +58,9 @@ pub enum Message {
         index: u64,
     },
     /// A piece of the primary's snapshot.
-    Snapshot {
-        /// Its number, from 0.
-        number: u64,
-        /// What is in it.
-        chunk: Chunk,
-    },
+    Snapshot(Chunk),
     /// "I have that piece."
-    SnapshotTaken {
-        /// The last entry in that snapshot.
-        place: Place,
-        /// The number of the piece.
-        number: u64,
-    },
+    SnapshotTaken(Receipt),
     /// "Become the primary now": a planned hand-over.
     TakeOver,
 }

@@ -113,6 +113,8 @@ pub struct Limits {
     pub in_flight_messages: usize,
     /// Bytes that may be under way to one replica, and a batch beyond.
     pub in_flight_bytes: usize,
+    /// Bytes in one piece of a snapshot; it ends with the record that exceeds them.
+    pub piece_bytes: usize,
     /// Clients that wait at a time.
     pub waiting: usize,
     /// How long a client waits.
@@ -130,6 +132,7 @@ impl Default for Limits {
             batch_bytes: 2 << 20,
             in_flight_messages: 512,
             in_flight_bytes: 16 << 20,
+            piece_bytes: 256 << 10,
             waiting: 8_192,
             patience: Duration::from_millis(1_500),
             log_entries: 50_000,
@@ -225,6 +228,8 @@ pub struct Core {
     cut_off: Vec<Entry>,
     /// How many were, ever.
     discarded: u64,
+    /// Since when a batch is on its way to the disk.
+    persisting_since: Option<Moment>,
 }
 
 impl Core {
@@ -263,6 +268,7 @@ impl Core {
             joining: None,
             cut_off: Vec::new(),
             discarded,
+            persisting_since: None,
         };
         if core.names.len() > 1 {
             core.election_due = core.draw_election(now);
@@ -281,6 +287,9 @@ impl Core {
     /// of them together is worked out once.
     pub fn steps(&mut self, now: Moment, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
         let mut effects = Vec::new();
+        // It may have been frozen since the last step: then somebody else may be the primary by now, and
+        // nothing that was on its way before is acknowledged.
+        self.doubt_itself(now, &mut effects);
         for input in inputs {
             self.hear(now, input, &mut effects);
         }
@@ -352,7 +361,7 @@ impl Core {
                 self.append_entries(now, from, append, effects);
             }
             // A primary of the past hears of the present, and steps down.
-            Message::Append(_) | Message::Vote { .. } | Message::Snapshot { .. } if from_the_past => {
+            Message::Append(_) | Message::Vote { .. } | Message::Snapshot(_) if from_the_past => {
                 self.send(&from, Message::Voted { granted: false }, effects);
             }
             Message::Would { term, granted: true } => self.take_would(now, from, incarnation, term, effects),
@@ -362,9 +371,9 @@ impl Core {
             Message::Appended(appended) => self.appended(now, &from, incarnation, appended),
             Message::ReadIndex { number } => self.take_question(from, number),
             Message::ReadUpTo { number, index } => self.take_read_up_to(number, index),
-            Message::Snapshot { number, chunk } => self.take_snapshot(now, from, number, chunk, effects),
-            Message::SnapshotTaken { place, number } => {
-                self.snapshot_taken(now, &from, incarnation, place, number, effects);
+            Message::Snapshot(chunk) => self.take_snapshot(now, from, chunk, effects),
+            Message::SnapshotTaken(receipt) => {
+                self.snapshot_taken(now, &from, incarnation, receipt, effects);
             }
             Message::TakeOver => self.take_over(now, effects),
             Message::Append(_)

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use super::disk::{Ballot, Batch};
+use super::disk::{Ballot, Batch, Installation};
 use super::effect::{Effect, Refusal};
+use super::entry::Entry;
 use super::input::Moment;
 use super::log::Due;
 use super::member::Name;
 use super::message::Message;
 use super::planted::Bug;
 use super::role::Standing;
+use super::snapshot::Receipt;
 use super::state::State;
 
 /// How long the disk is left alone after it had no room.
@@ -51,9 +53,9 @@ pub(super) enum Folding {
 /// A snapshot that is to replace everything.
 #[derive(Debug)]
 pub(super) struct Installing {
-    state: Arc<State>,
+    installation: Installation,
     from: Name,
-    number: u64,
+    receipt: Receipt,
     /// It was given to the disk.
     begun: bool,
 }
@@ -85,7 +87,7 @@ impl Core {
         if let Some(installing) = &mut self.installing {
             if !installing.begun && self.folding != Folding::UnderWay {
                 installing.begun = true;
-                effects.push(Effect::Install(Arc::clone(&installing.state)));
+                effects.push(Effect::Install(installing.installation.clone()));
             }
             return;
         }
@@ -105,12 +107,14 @@ impl Core {
         }
         self.discarded += cut_off.len() as u64;
         let committed = self.committed;
+        self.persisting_since = Some(now);
         effects.push(Effect::Persist(Batch { ballot, cut_after, cut_off, entries, committed }));
     }
 
     /// The batch is on disk.
     pub(super) fn persisted(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.persisted_batch();
+        self.persisting_since = None;
         self.found_no_room = false;
         if let BallotOnDisk::Under(ballot) = &self.ballot_on_disk {
             if *ballot == self.ballot {
@@ -128,6 +132,7 @@ impl Core {
     /// The batch found no room.
     pub(super) fn disk_full(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.not_persisted();
+        self.persisting_since = None;
         self.found_no_room = true;
         self.disk_rests_until = now + FULL_DISK_RESTS;
         if matches!(self.ballot_on_disk, BallotOnDisk::Under(_)) {
@@ -169,19 +174,40 @@ impl Core {
     }
 
     /// Puts a snapshot in the place of everything, as soon as the disk is free.
-    pub(super) fn install(&mut self, from: Name, number: u64, state: State) {
-        self.installing = Some(Installing { state: Arc::new(state), from, number, begun: false });
+    pub(super) fn install(&mut self, from: Name, receipt: Receipt, state: State) {
+        let cut_off = self.missing_in(&state);
+        let installation = Installation { state: Arc::new(state), cut_off };
+        self.installing = Some(Installing { installation, from, receipt, begun: false });
+    }
+
+    /// The writes in this log that are not known to be in a snapshot: those after the last one that is,
+    /// for two logs that have one entry in common have all before it in common.
+    fn missing_in(&self, state: &State) -> Vec<Entry> {
+        let is_there = |entry: &Entry| {
+            let write = entry.write()?;
+            let record = state.get(write.key.as_str()).map(|record| record.version);
+            let request = write.request.as_ref().and_then(|request| state.requests().get(&request.id));
+            let known = [record, request.map(|request| request.written.version)];
+            known.contains(&Some(entry.version())).then_some(())
+        };
+        let log = (self.committed + 1..=self.log.last()).rev().map_while(|index| self.log.get(index));
+        let mut missing: Vec<_> = log.take_while(|entry| is_there(entry).is_none()).cloned().collect();
+        missing.retain(|entry| entry.write().is_some());
+        missing.reverse();
+        missing
     }
 
     /// The snapshot is in the place of everything.
     pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
-        let Some(Installing { state, from, number, .. }) = self.installing.take() else { return };
+        let Some(Installing { installation, from, receipt, .. }) = self.installing.take() else { return };
+        let Installation { state, cut_off } = installation;
         let place = state.place();
+        self.discarded += cut_off.len() as u64;
         self.state = Arc::unwrap_or_clone(state);
         self.log.replaced_by_snapshot(place);
         self.committed = self.committed.max(place.index);
         self.show_anew();
-        self.send(&from, Message::SnapshotTaken { place, number }, effects);
+        self.send(&from, Message::SnapshotTaken(receipt), effects);
     }
 
     /// Moves the oldest part of a log that has grown long into the snapshot.

@@ -20,6 +20,8 @@ pub enum Bug {
     NoTruncation,
     /// `sync` acknowledges what a majority has.
     SyncWithoutAll,
+    /// A piece of a snapshot that comes late is taken for the one that is waited for.
+    AnyPiece,
 }
 
 /// Which bug is put in, if one is.

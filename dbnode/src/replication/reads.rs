@@ -11,6 +11,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use super::Core;
+use super::durability::Mode;
 use super::effect::{Effect, Refusal};
 use super::input::{Moment, Ticket};
 use super::member::Name;
@@ -144,7 +145,11 @@ impl Core {
         let patience = self.timing.heartbeat() * 2;
         let fresh_number = self.draw_number();
         let blind = self.planted.has(Bug::NoReadIndex);
+        let last = self.log.last();
+        let shows_uncommitted = self.mode == Mode::Async;
         let Standing::Replica(following) = &mut self.standing else { return };
+        // What is shown beyond the state may be what a primary of the past has written alone.
+        let shown = if shows_uncommitted && following.verified < last { 0 } else { shown };
         let reads = &mut following.reads;
         if blind {
             reads.behind.extend(reads.queued.drain(..).map(|reader| (0, reader)));

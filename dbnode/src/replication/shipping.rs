@@ -8,12 +8,12 @@ use super::durability::committed;
 use super::effect::Effect;
 use super::entry::Place;
 use super::input::Moment;
-use super::lead::{Asked, Pace, Progress};
+use super::lead::{Asked, Awaited, Pace, Progress};
 use super::member::{Incarnation, Name, majority};
 use super::message::{Append, Appended, Message, Outcome};
 use super::planted::Bug;
 use super::role::Standing;
-use super::snapshot::{Chunk, Cursor};
+use super::snapshot::{Chunk, Cursor, Receipt};
 
 impl Core {
     /// The next round of heartbeats goes out with whatever is sent next to each.
@@ -63,8 +63,9 @@ impl Core {
             }
             Pace::Snapshot { .. } | Pace::Probing(Asked::Yes) => return None,
             _ if previous < self.log.folded().index => {
-                progress.pace = Pace::Snapshot { number: 0, next: None, moved: now };
-                effects.push(Effect::ReadSnapshot { peer: name.clone(), from: Cursor::START });
+                progress.pace = Pace::Snapshot { awaited: Awaited::Piece(Cursor::START), moved: now };
+                let bytes_max = self.limits.piece_bytes;
+                effects.push(Effect::ReadSnapshot { peer: name.clone(), from: Cursor::START, bytes_max });
                 return None;
             }
             Pace::Probing(Asked::No) => {
@@ -219,11 +220,14 @@ impl Core {
     ) {
         let Standing::Primary(lead) = &mut self.standing else { return };
         let Some(progress) = lead.progress.get_mut(peer) else { return };
-        let Pace::Snapshot { number, next, moved } = &mut progress.pace else { return };
+        let Pace::Snapshot { awaited, moved } = &mut progress.pace else { return };
         let Some(chunk) = chunk else { return progress.probe_from(progress.next) };
-        (*next, *moved) = (chunk.next.clone(), now);
-        let number = *number;
-        self.send(peer, Message::Snapshot { number, chunk }, effects);
+        if *awaited != Awaited::Piece(chunk.from.clone()) && !self.planted.has(Bug::AnyPiece) {
+            return;
+        }
+        let (place, from, next) = (chunk.about.place, chunk.from.clone(), chunk.next.clone());
+        (*awaited, *moved) = (Awaited::Receipt { place, from, next }, now);
+        self.send(peer, Message::Snapshot(chunk), effects);
     }
 
     /// A replica has a piece of the snapshot.
@@ -232,20 +236,22 @@ impl Core {
         now: Moment,
         from: &Name,
         incarnation: Incarnation,
-        place: Place,
-        taken: u64,
+        taken: Receipt,
         effects: &mut Vec<Effect>,
     ) {
+        let (bytes_max, any_piece) = (self.limits.piece_bytes, self.planted.has(Bug::AnyPiece));
         let Some(progress) = self.progress_of(now, from, incarnation) else { return };
         progress.heard = now;
-        let Pace::Snapshot { number, next, moved } = &mut progress.pace else { return };
-        if *number != taken {
+        let Pace::Snapshot { awaited, moved } = &mut progress.pace else { return };
+        let Awaited::Receipt { place, from: piece, next } = awaited else { return };
+        let place = *place;
+        if (taken.place != place || taken.from != *piece) && !any_piece {
             return;
         }
         match next.take() {
-            Some(from_here) => {
-                (*number, *moved) = (taken + 1, now);
-                effects.push(Effect::ReadSnapshot { peer: from.clone(), from: from_here });
+            Some(next) => {
+                (*awaited, *moved) = (Awaited::Piece(next.clone()), now);
+                effects.push(Effect::ReadSnapshot { peer: from.clone(), from: next, bytes_max });
             }
             None => {
                 progress.matched = progress.matched.max(place.index);

@@ -13,14 +13,13 @@ use super::requests::Requests;
 use super::state::{Record, State};
 use crate::version::Version;
 
-/// Bytes of values in one piece; it ends with the record that exceeds them.
-pub const CHUNK_BYTES: usize = 256 << 10;
-
 /// A piece of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// What the whole snapshot is. The same in all of its pieces.
     pub about: AboutSnapshot,
+    /// Where this piece begins.
+    pub from: Cursor,
     /// Records.
     pub records: Vec<(Key, Record)>,
     /// Named writes, in their order.
@@ -38,6 +37,13 @@ pub struct AboutSnapshot {
     pub pages: u64,
     /// Who belongs to the cluster.
     pub membership: Option<Membership>,
+}
+
+impl Chunk {
+    /// An empty piece that begins here, and is the last unless more is said.
+    pub fn new(about: AboutSnapshot, from: Cursor) -> Self {
+        Self { about, from, records: Vec::new(), requests: Vec::new(), next: None }
+    }
 }
 
 impl AboutSnapshot {
@@ -77,11 +83,21 @@ impl Cursor {
     pub const START: Self = Self::Records(None);
 }
 
+/// A replica's word that it has a piece.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The last entry in the snapshot.
+    pub place: Place,
+    /// Where the piece begins.
+    pub from: Cursor,
+}
+
 /// A snapshot that arrives.
 #[derive(Debug)]
 pub struct Arriving {
     about: AboutSnapshot,
-    next_number: u64,
+    /// Where the next piece begins.
+    next: Cursor,
     records: BTreeMap<Key, Record>,
     requests: Requests,
 }
@@ -89,17 +105,19 @@ pub struct Arriving {
 impl Arriving {
     /// Nothing of it has arrived.
     pub fn new(about: AboutSnapshot) -> Self {
-        Self { about, next_number: 0, records: BTreeMap::new(), requests: Requests::default() }
+        Self { about, next: Cursor::START, records: BTreeMap::new(), requests: Requests::default() }
     }
 
     /// True when this is the piece that comes next.
-    pub fn expects(&self, number: u64, chunk: &Chunk) -> bool {
-        self.next_number == number && self.about == chunk.about
+    pub fn expects(&self, chunk: &Chunk) -> bool {
+        self.next == chunk.from && self.about == chunk.about
     }
 
     /// Takes the next piece.
     pub fn take(&mut self, chunk: Chunk) {
-        self.next_number += 1;
+        if let Some(next) = chunk.next {
+            self.next = next;
+        }
         self.records.extend(chunk.records);
         for (version, request) in &chunk.requests {
             self.requests.remember(request, *version);
@@ -113,16 +131,15 @@ impl Arriving {
     }
 }
 
-/// A piece of a state in memory.
-pub fn chunk_of(state: &State, from: &Cursor) -> Chunk {
-    let mut chunk =
-        Chunk { about: AboutSnapshot::of(state), records: Vec::new(), requests: Vec::new(), next: None };
+/// A piece of a state in memory: it ends with the record, or the named write, that exceeds this size.
+pub fn chunk_of(state: &State, from: &Cursor, bytes_max: usize) -> Chunk {
+    let mut chunk = Chunk::new(AboutSnapshot::of(state), from.clone());
     let mut bytes = 0;
     let mut requests_after = Version(0);
     match from {
         Cursor::Records(after) => {
             for (key, record) in state.scan("", after.as_ref().map_or("", Key::as_str)) {
-                if bytes >= CHUNK_BYTES {
+                if bytes >= bytes_max {
                     chunk.next = chunk.records.last().map(|(key, _)| Cursor::Records(Some(key.clone())));
                     return chunk;
                 }
@@ -133,7 +150,7 @@ pub fn chunk_of(state: &State, from: &Cursor) -> Chunk {
         Cursor::Requests(after) => requests_after = *after,
     }
     for (version, request) in state.requests().after(requests_after) {
-        if bytes >= CHUNK_BYTES {
+        if bytes >= bytes_max {
             let last = chunk.requests.last().map_or(requests_after, |(version, _)| *version);
             chunk.next = Some(Cursor::Requests(last));
             return chunk;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Failure, Storage};
-use crate::replication::disk::Batch;
+use crate::replication::disk::{Batch, Installation};
 use crate::replication::entry::Entry;
 use crate::replication::snapshot::{Chunk, Cursor};
-use crate::replication::state::State;
 
 /// The environment variable that turns the bug on in a node built with `planted-bugs`.
 const VARIABLE: &str = "DBNODE_TEST_ACK_BEFORE_SYNC";
@@ -63,13 +62,13 @@ impl<S: Storage> Storage for Hasty<S> {
         self.storage.fold(entries).await
     }
 
-    async fn read_snapshot(&self, from: Cursor) -> Result<Chunk, Failure> {
-        self.storage.read_snapshot(from).await
+    async fn read_snapshot(&self, from: Cursor, bytes_max: usize) -> Result<Chunk, Failure> {
+        self.storage.read_snapshot(from, bytes_max).await
     }
 
-    async fn install(&self, state: Arc<State>) -> Result<(), Failure> {
+    async fn install(&self, installation: Installation) -> Result<(), Failure> {
         let _order = self.order.lock().await;
-        self.storage.install(state).await
+        self.storage.install(installation).await
     }
 
     async fn close(self) {

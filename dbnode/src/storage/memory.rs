@@ -7,10 +7,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Failure, Storage};
-use crate::replication::disk::{Batch, Recovered};
+use crate::replication::disk::{Batch, Installation, Recovered};
 use crate::replication::entry::Entry;
 use crate::replication::snapshot::{Chunk, Cursor, chunk_of};
-use crate::replication::state::State;
 
 /// A disk in memory.
 #[derive(Debug, Clone, Default)]
@@ -70,14 +69,14 @@ impl Storage for Memory {
         Ok(())
     }
 
-    async fn read_snapshot(&self, from: Cursor) -> Result<Chunk, Failure> {
+    async fn read_snapshot(&self, from: Cursor, bytes_max: usize) -> Result<Chunk, Failure> {
         self.check().await?;
-        Ok(chunk_of(&self.disk.lock().stored.snapshot, &from))
+        Ok(chunk_of(&self.disk.lock().stored.snapshot, &from, bytes_max))
     }
 
-    async fn install(&self, state: Arc<State>) -> Result<(), Failure> {
+    async fn install(&self, installation: Installation) -> Result<(), Failure> {
         self.check().await?;
-        self.disk.lock().stored.install(&state);
+        self.disk.lock().stored.install(&installation);
         Ok(())
     }
 

@@ -15,12 +15,10 @@ pub mod import;
 pub mod memory;
 
 use std::future::Future;
-use std::sync::Arc;
 
-use crate::replication::disk::Batch;
+use crate::replication::disk::{Batch, Installation};
 use crate::replication::entry::Entry;
 use crate::replication::snapshot::{Chunk, Cursor};
-use crate::replication::state::State;
 
 /// Where ballot, log and snapshot are kept. One of each may be under way at a time, and nothing
 /// else while a snapshot is installed.
@@ -31,11 +29,15 @@ pub trait Storage: Send + Sync + 'static {
     /// Moves entries, the oldest of the log, into the snapshot.
     fn fold(&self, entries: Vec<Entry>) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Reads a piece of the snapshot.
-    fn read_snapshot(&self, from: Cursor) -> impl Future<Output = Result<Chunk, Failure>> + Send;
+    /// Reads a piece of the snapshot: it ends with the record that exceeds this size, in bytes.
+    fn read_snapshot(
+        &self,
+        from: Cursor,
+        bytes_max: usize,
+    ) -> impl Future<Output = Result<Chunk, Failure>> + Send;
 
     /// Puts a state in the place of the snapshot, and empties the log.
-    fn install(&self, state: Arc<State>) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn install(&self, installation: Installation) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Closes it, so that the next start is quick. Nothing is lost without it.
     fn close(self) -> impl Future<Output = ()> + Send;

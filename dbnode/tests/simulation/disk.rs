@@ -2,15 +2,13 @@
 //! when it was not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use dbnode::replication::disk::{Batch, Recovered};
+use dbnode::replication::disk::{Batch, Installation, Recovered};
 use dbnode::replication::entry::Entry;
 use dbnode::replication::input::Input;
 use dbnode::replication::member::Name;
 use dbnode::replication::snapshot::{Cursor, chunk_of};
-use dbnode::replication::state::State;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -45,9 +43,9 @@ pub enum Job {
     /// See `Effect::Fold`.
     Fold(Vec<Entry>),
     /// See `Effect::Install`.
-    Install(Arc<State>),
+    Install(Installation),
     /// See `Effect::ReadSnapshot`.
-    Read(Name, Cursor),
+    Read(Name, Cursor, usize),
 }
 
 impl Disk {
@@ -138,11 +136,7 @@ impl Disk {
                 }
                 stored.entries.drain(..entries.len());
             }
-            Job::Install(state) => {
-                stored.committed = stored.committed.max(state.applied());
-                stored.snapshot = (*state).clone();
-                stored.entries.clear();
-            }
+            Job::Install(installation) => stored.install(&installation),
             Job::Read(..) => {}
         }
     }
@@ -153,8 +147,9 @@ fn done(job: &Job, stored: &Recovered) -> Input {
         Job::Persist(_) => Input::Persisted,
         Job::Fold(entries) => Input::Folded { up_to: entries.last().map_or(0, |entry| entry.index) },
         Job::Install(_) => Input::Installed,
-        Job::Read(peer, from) => {
-            Input::SnapshotRead { peer: peer.clone(), chunk: Some(chunk_of(&stored.snapshot, from)) }
+        Job::Read(peer, from, bytes_max) => {
+            let chunk = Some(chunk_of(&stored.snapshot, from, *bytes_max));
+            Input::SnapshotRead { peer: peer.clone(), chunk }
         }
     }
 }
@@ -164,6 +159,6 @@ fn no_room(job: &Job) -> Option<Input> {
         Job::Persist(_) => Some(Input::DiskFull),
         Job::Fold(_) => Some(Input::NotFolded),
         Job::Install(_) => Some(Input::NotInstalled),
-        Job::Read(peer, _) => Some(Input::SnapshotRead { peer: peer.clone(), chunk: None }),
+        Job::Read(peer, ..) => Some(Input::SnapshotRead { peer: peer.clone(), chunk: None }),
     }
 }

@@ -24,8 +24,10 @@ impl World {
         match effect {
             Effect::Persist(batch) => self.work(node, Job::Persist(batch)),
             Effect::Fold(entries) => self.work(node, Job::Fold(entries)),
-            Effect::Install(state) => self.work(node, Job::Install(state)),
-            Effect::ReadSnapshot { peer, from } => self.work(node, Job::Read(peer, from)),
+            Effect::Install(installation) => self.work(node, Job::Install(installation)),
+            Effect::ReadSnapshot { peer, from, bytes_max } => {
+                self.work(node, Job::Read(peer, from, bytes_max));
+            }
             Effect::Send { to, envelope } => {
                 if let Some(to) = self.names.iter().position(|name| *name == to) {
                     self.send(node, to, envelope);

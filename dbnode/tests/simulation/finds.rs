@@ -57,6 +57,11 @@ fn sync_that_does_not_wait_for_all() {
 }
 
 #[test]
+fn a_piece_of_a_snapshot_that_is_taken_for_another() {
+    is_found(Bug::Core(InCore::AnyPiece), None);
+}
+
+#[test]
 fn each_invariant_finds_something_by_itself() {
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("one primary per term"));
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("log matching"));

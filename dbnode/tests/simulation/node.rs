@@ -101,6 +101,7 @@ pub fn core(
     let limits = Limits {
         batch_entries: world.plan.batch_entries,
         log_entries: world.plan.log_entries,
+        piece_bytes: world.plan.piece_bytes,
         ..Limits::default()
     };
     let setup = Setup {

@@ -29,6 +29,8 @@ pub struct Plan {
     pub log_entries: usize,
     /// How many entries go together, to a disk or to another node.
     pub batch_entries: usize,
+    /// How large a piece of a snapshot is, in bytes.
+    pub piece_bytes: usize,
     /// What happens to whom, when; in order.
     pub faults: Vec<(Duration, Fault)>,
 }
@@ -98,6 +100,7 @@ impl Plan {
         let clients = dice.random_range(2..6);
         let log_entries = if dice.random() { dice.random_range(8..60) } else { 10_000 };
         let mut batch_entries = if dice.random() { dice.random_range(1..4) } else { 1_024 };
+        let piece_bytes = if dice.random() { dice.random_range(200..2_000) } else { 256 << 10 };
         let mut faults = Vec::new();
         for _ in 0..dice.random_range(2..9) {
             add(&mut faults, nodes, &mut dice);
@@ -112,17 +115,17 @@ impl Plan {
             faults.push((at, Fault::Wipe(dice.random_range(0..nodes))));
         }
         faults.sort_by_key(|(at, _)| *at);
-        Self { nodes, mode, order, clients, log_entries, batch_entries, faults }
+        Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults }
     }
 }
 
 /// For a person: the cluster, and a line for each fault.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, mode, order, clients, log_entries, batch_entries, faults } = self;
+        let Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults } = self;
         writeln!(
             formatter,
-            "{nodes} nodes, {} mode, {clients} clients, order of messages: {order:?}, log folded after {log_entries} entries, batches of {batch_entries}",
+            "{nodes} nodes, {} mode, {clients} clients, order of messages: {order:?}, log folded after {log_entries} entries, batches of {batch_entries}, pieces of {piece_bytes} bytes",
             mode.name()
         )?;
         faults

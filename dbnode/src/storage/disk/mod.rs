@@ -35,7 +35,6 @@ mod wal;
 mod tests;
 
 use std::fs::File;
-use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
@@ -44,11 +43,10 @@ pub use open::open;
 
 use self::database::failure;
 use super::{Failure, Storage};
-use crate::replication::disk::Batch;
+use crate::replication::disk::{Batch, Installation};
 use crate::replication::entry::Entry;
 use crate::replication::member::Incarnation;
 use crate::replication::snapshot::{Chunk, Cursor};
-use crate::replication::state::State;
 use log::LogThread;
 use snapshot::SnapshotFile;
 
@@ -81,12 +79,12 @@ impl Storage for Disk {
         self.log.run(move |log| log.trim(up_to)).await
     }
 
-    async fn read_snapshot(&self, from: Cursor) -> Result<Chunk, Failure> {
-        self.snapshot.lock().await.chunk(&from).await
+    async fn read_snapshot(&self, from: Cursor, bytes_max: usize) -> Result<Chunk, Failure> {
+        self.snapshot.lock().await.chunk(from, bytes_max).await
     }
 
-    async fn install(&self, state: Arc<State>) -> Result<(), Failure> {
-        let first_segment = self.log.run(log::LogFiles::begin_anew).await?;
+    async fn install(&self, Installation { state, cut_off }: Installation) -> Result<(), Failure> {
+        let first_segment = self.log.run(move |log| log.begin_anew(&cut_off)).await?;
         self.snapshot.lock().await.replace(&state, first_segment).await.map_err(failure)?;
         self.log.run(log::LogFiles::drop_before).await
     }

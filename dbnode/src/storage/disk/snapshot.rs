@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Executor, SqliteConnection};
 
@@ -12,12 +13,12 @@ use super::row::{record_from_row, request_from_row};
 use super::tables::{self, TABLES};
 use crate::replication::entry::{Change, Entry};
 use crate::replication::key::Key;
-use crate::replication::snapshot::{AboutSnapshot, CHUNK_BYTES, Chunk, Cursor};
+use crate::replication::snapshot::{AboutSnapshot, Chunk, Cursor};
 use crate::replication::state::State;
 use crate::storage::Failure;
 use crate::version::Version;
 
-/// Rows that are read at a time.
+/// Named writes in one piece.
 const ROWS: i64 = 500;
 
 /// What the snapshot says about itself.
@@ -142,42 +143,36 @@ impl SnapshotFile {
         self.database.checkpoint().await
     }
 
-    /// A piece of it.
-    pub(super) async fn chunk(&mut self, from: &Cursor) -> Result<Chunk, Failure> {
-        let about = self.known().of.clone();
-        let mut chunk = Chunk { about, records: Vec::new(), requests: Vec::new(), next: None };
+    /// A piece of it, which ends with the record that exceeds this size.
+    pub(super) async fn chunk(&mut self, from: Cursor, bytes_max: usize) -> Result<Chunk, Failure> {
+        let mut chunk = Chunk::new(self.known().of.clone(), from.clone());
         match from {
-            Cursor::Records(after) => self.read_piece_of_records(after.clone(), &mut chunk).await?,
-            Cursor::Requests(after) => self.read_piece_of_requests(*after, &mut chunk).await?,
+            Cursor::Records(after) => self.read_piece_of_records(after, bytes_max, &mut chunk).await?,
+            Cursor::Requests(after) => self.read_piece_of_requests(after, &mut chunk).await?,
         }
         Ok(chunk)
     }
 
     async fn read_piece_of_records(
         &mut self,
-        mut after: Option<Key>,
+        after: Option<Key>,
+        bytes_max: usize,
         chunk: &mut Chunk,
     ) -> Result<(), Failure> {
+        let after = after.as_ref().map_or("", Key::as_str);
+        let mut rows = tables::records_after(&mut self.database.connection, after);
         let mut bytes = 0;
-        loop {
-            let key = after.as_ref().map_or("", Key::as_str);
-            let rows =
-                tables::records_after(&mut self.database.connection, key, ROWS).await.map_err(failure)?;
-            if rows.is_empty() {
-                chunk.next = Some(Cursor::Requests(Version(0)));
+        while let Some(row) = rows.try_next().await.map_err(failure)? {
+            let (key, record) = record_from_row(&row).map_err(|what| Failure::Broken(what.into()))?;
+            bytes += key.as_str().len() + record.value.len();
+            chunk.records.push((key.clone(), record));
+            if bytes >= bytes_max {
+                chunk.next = Some(Cursor::Records(Some(key)));
                 return Ok(());
             }
-            for row in &rows {
-                let (key, record) = record_from_row(row).map_err(|what| Failure::Broken(what.into()))?;
-                bytes += key.as_str().len() + record.value.len();
-                after = Some(key.clone());
-                chunk.records.push((key, record));
-                if bytes >= CHUNK_BYTES {
-                    chunk.next = Some(Cursor::Records(after));
-                    return Ok(());
-                }
-            }
         }
+        chunk.next = Some(Cursor::Requests(Version(0)));
+        Ok(())
     }
 
     async fn read_piece_of_requests(&mut self, after: Version, chunk: &mut Chunk) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::BoxStream;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -122,14 +123,13 @@ pub(super) async fn read_requests(database: &mut Database) -> Result<Requests, O
     Ok(requests)
 }
 
-/// The records after a key, in order, at most so many.
-pub(super) async fn records_after(
-    connection: &mut SqliteConnection,
-    after: &str,
-    limit: i64,
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let query = "SELECT key, value, version, page, checksum FROM records WHERE key > ? ORDER BY key LIMIT ?";
-    sqlx::query(query).bind(after).bind(limit).fetch_all(connection).await
+/// The records after a key, in order, one by one: many large ones are not to be in memory together.
+pub(super) fn records_after<'a>(
+    connection: &'a mut SqliteConnection,
+    after: &'a str,
+) -> BoxStream<'a, Result<SqliteRow, sqlx::Error>> {
+    let query = "SELECT key, value, version, page, checksum FROM records WHERE key > ? ORDER BY key";
+    sqlx::query(query).bind(after).fetch(connection)
 }
 
 /// The named writes after a version, in order, at most so many.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::database::Database;
 use super::{Disk, OpenError, open};
-use crate::replication::disk::{Ballot, Batch, Recovered};
+use crate::replication::disk::{Ballot, Batch, Installation, Recovered};
 use crate::replication::entry::{Change, Entry, Payload, Request, Write};
 use crate::replication::key::Key;
 use crate::replication::snapshot::Cursor;
@@ -181,17 +181,24 @@ async fn a_snapshot_from_elsewhere_takes_the_place_of_everything() {
     storage.persist(Batch { ballot: Some(ballot.clone()), ..batch(some_entries(9)) }).await.unwrap();
     let mut elsewhere = State::default();
     (1..=30).for_each(|index| elsewhere.apply(&put(index, &format!("other-{index}"), "value")));
-    storage.install(elsewhere.clone().into()).await.unwrap();
+    let cut_off = some_entries(9)[7..].to_vec();
+    storage.install(Installation { state: elsewhere.clone().into(), cut_off }).await.unwrap();
     storage.persist(batch(vec![put(31, "last", "value")])).await.unwrap();
-    let mut chunk = storage.read_snapshot(Cursor::START).await.unwrap();
-    assert_eq!(chunk.records.len(), 30);
+    let mut chunk = storage.read_snapshot(Cursor::START, 64).await.unwrap();
+    assert_eq!(chunk.from, Cursor::START);
+    let mut records = chunk.records.len();
     while let Some(next) = chunk.next {
-        chunk = storage.read_snapshot(next).await.unwrap();
+        chunk = storage.read_snapshot(next.clone(), 64).await.unwrap();
+        assert_eq!(chunk.from, next);
+        records += chunk.records.len();
     }
+    assert_eq!(records, 30);
     storage.close().await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
     assert_eq!((recovered.snapshot, recovered.entries.len()), (elsewhere, 1));
-    assert_eq!(recovered.ballot, ballot);
+    assert_eq!((recovered.ballot, recovered.discarded), (ballot, 2));
+    let aside = fs::read_to_string(directory.path().join("discarded.jsonl")).unwrap();
+    assert_eq!(aside.lines().count(), 2);
 }
 
 /// The one segment of a log.

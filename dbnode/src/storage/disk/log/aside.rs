@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::segment;
 use crate::replication::entry::{Change, Entry};
 
 #[derive(Serialize)]
@@ -37,7 +38,12 @@ pub(super) fn keep(log_directory: &Path, cut_off: &[Entry]) -> io::Result<()> {
         return Ok(());
     }
     let path = log_directory.with_file_name("discarded.jsonl");
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let is_new = !path.exists();
+    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
     file.write_all(&text)?;
-    file.sync_data()
+    file.sync_data()?;
+    match path.parent() {
+        Some(directory) if is_new => segment::sync_directory(directory),
+        _ => Ok(()),
+    }
 }

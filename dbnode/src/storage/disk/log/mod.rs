@@ -38,6 +38,7 @@ pub(super) use thread::LogThread;
 use super::about::FORMAT;
 use super::error::OpenError;
 use crate::replication::disk::{Ballot, Batch};
+use crate::replication::entry::Entry;
 use crate::storage::Failure;
 use record::{Body, Head, encode};
 
@@ -136,8 +137,10 @@ impl LogFiles {
     }
 
     /// Begins a segment that follows nothing, and says its number: from there on the log will
-    /// count, once the snapshot says so.
-    pub(super) fn begin_anew(&mut self) -> Result<u64, Failure> {
+    /// count, once the snapshot says so. What is lost with the log is kept aside.
+    pub(super) fn begin_anew(&mut self, cut_off: &[Entry]) -> Result<u64, Failure> {
+        aside::keep(&self.directory, cut_off).map_err(failure)?;
+        self.head.discarded += cut_off.len() as u64;
         self.rotate().map_err(failure)?;
         Ok(self.number())
     }
