@@ -9,6 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
 need_redis
+# The balancers' shared address is tested in network namespaces, where there is `ip` and root.
+need ip iproute2 iproute iproute2mac
+need arping iputils-arping iputils arping
 
 scripts/check.sh
 

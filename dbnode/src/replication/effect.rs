@@ -2,7 +2,6 @@
 
 #![deny(clippy::disallowed_methods)]
 
-
 use super::disk::{Batch, Installation};
 use super::entry::Entry;
 use super::input::Ticket;

@@ -133,13 +133,7 @@ impl Core {
     }
 
     /// A piece of the primary's snapshot.
-    pub(super) fn take_snapshot(
-        &mut self,
-        now: Moment,
-        from: Name,
-        chunk: Chunk,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn take_snapshot(&mut self, now: Moment, from: Name, chunk: Chunk, effects: &mut Vec<Effect>) {
         if matches!(self.standing, Standing::Primary(_)) {
             return;
         }

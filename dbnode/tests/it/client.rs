@@ -5,6 +5,7 @@ use std::time::Duration;
 use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read};
 use dbnode::version::Version;
 use machine::network::Network;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::TestNode;
@@ -76,4 +77,49 @@ async fn a_connection_that_the_node_closed_meanwhile_is_replaced() {
     let server = dbnode::start(config, machine::Machine::unlimited(), Network::tcp(), vitals).await.unwrap();
     tokio::spawn(server.run(tokio_util::sync::CancellationToken::new()));
     assert_eq!(client.get("a", Read::Latest).await.unwrap().unwrap().value, "1");
+}
+
+/// Something that answers every request with this, and its address.
+async fn always(answer: &'static str) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                while stream.read(&mut request).await.is_ok_and(|bytes| bytes > 0) {
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_may_have_happened_at_one_node_is_not_undone_by_the_refusal_of_another() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for refusal in [
+        "HTTP/1.1 503 x\r\nContent-Length: 38\r\n\r\n{\"error\":\"no_primary\",\"detail\":\"none\"}",
+        "HTTP/1.1 503 x\r\nContent-Length: 37\r\n\r\n{\"error\":\"not_written\",\"detail\":\"no\"}",
+    ] {
+        let client = client_of(&[silent.local_addr().unwrap(), always(refusal).await]);
+        let error = client.add("a", 1, Some("once")).await.unwrap_err();
+        assert!(error.may_have_happened(), "{refusal}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_does_not_lead_around_the_ways_that_were_given() {
+    let node = TestNode::start().await;
+    let elsewhere = "HTTP/1.1 307 x\r\nLocation: http://127.0.0.1:1/kv/a\r\nX-Db-Primary: db-1\r\nContent-Length: 0\r\n\r\n";
+    let replica = always(elsewhere).await;
+    let client = client_of(&[replica, node.address]);
+    client.put("a", "1".into(), Condition::Always).await.unwrap();
+    // Nor when the replica is all that is left to ask.
+    client.move_to(vec![replica]);
+    let error = client.put("a", "1".into(), Condition::Always).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
 }

@@ -52,17 +52,42 @@ async fn an_upload_that_moves_may_take_its_time() {
     let lb = Balancer::over(&[&web], &flags).await;
     let exchange = async {
         let mut stream = TcpStream::connect(lb.address).await.unwrap();
-        let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\nConnection: close\r\n\r\n";
+        let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\nConnection: close\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         for _ in 0..20 {
             tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-            stream.write_all(b"x").await.unwrap();
+            stream.write_all(&[b'x'; 20]).await.unwrap();
         }
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&"x".repeat(20)), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&"x".repeat(400)), "{answer}");
     };
     tokio::time::timeout(LIMIT, exchange).await.unwrap();
+}
+
+/// A byte now and then is not enough to hold on to an upstream for as long as one likes.
+#[tokio::test]
+async fn an_upload_that_hardly_moves_is_a_408() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &["--header-timeout=200ms"]).await;
+    let mut stream = TcpStream::connect(lb.address).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    writer.write_all(b"POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n").await.unwrap();
+    let dripping = async {
+        while writer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut answer = String::new();
+    let answered = async {
+        tokio::select! {
+            read = reader.read_to_string(&mut answer) => drop(read),
+            () = dripping => {}
+        }
+    };
+    tokio::time::timeout(LIMIT, answered).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
 #[tokio::test]

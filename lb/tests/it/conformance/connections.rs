@@ -162,3 +162,24 @@ async fn a_body_that_nobody_read_is_no_request() {
     let reply = exchange(lb.address, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((reply.status(), reply.body()), (503, ""), "an answer to HEAD has no body");
 }
+
+/// A request of a higher minor version is one of ours (RFC 9110, 2.5).
+#[tokio::test]
+async fn a_newer_minor_version_is_understood() {
+    let witness = Witness::start(&[]).await;
+    let lb = witness.balancer().await;
+    let reply =
+        exchange(lb.address, "\r\nGET /a HTTP/1.2\r\nHost: a\r\n\r\nGET /b HTTP/1.9\r\nHost: a\r\n\r\n")
+            .await;
+    assert_eq!(reply.text.matches("HTTP/1.1 200 OK").count(), 2, "{reply:?}");
+    assert!(witness.take().iter().all(|request| request.contains(" HTTP/1.1\r\n")));
+}
+
+/// No answer to HEAD has a body, also when it refuses a head that makes no sense.
+#[tokio::test]
+async fn what_refuses_a_malformed_head_request_has_no_body() {
+    let witness = Witness::start(&[]).await;
+    let lb = witness.balancer().await;
+    let reply = exchange(lb.address, "HEAD / HTTP/1.1\r\nHost : a\r\n\r\n").await;
+    assert!(reply.text.starts_with("HTTP/1.1 400 ") && reply.text.ends_with("\r\n\r\n"), "{reply:?}");
+}

@@ -27,8 +27,11 @@ async fn interim_answers_are_passed_on_to_those_who_know_them() {
     assert_eq!(two.text.matches("HTTP/1.1 ").count(), 3, "{two:?}");
     let old = exchange(lb.address, &get(0, "1.0")).await;
     assert!(old.text.starts_with("HTTP/1.1 200 OK\r\n"), "{old:?}");
+    // Also one that nobody has asked for: whoever knows 1xx can skip it.
     let unasked = exchange(lb.address, &get(2, "1.1")).await;
-    assert!(unasked.text.starts_with("HTTP/1.1 200 OK\r\n"), "nobody waits for 100: {unasked:?}");
+    assert!(unasked.text.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{unasked:?}");
+    let old = exchange(lb.address, &get(2, "1.0")).await;
+    assert!(old.text.starts_with("HTTP/1.1 200 OK\r\n"), "{old:?}");
     let broken = exchange(lb.address, &get(3, "1.1")).await;
     assert!(broken.text.contains("\r\n\r\nHTTP/1.1 502 "), "{broken:?}");
 }
@@ -103,7 +106,9 @@ async fn an_upstream_may_say_no_before_the_body_comes() {
     let mut answer = String::new();
     tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(
-        answer.starts_with("HTTP/1.1 417 No\r\n") && answer.ends_with("no"),
+        answer.starts_with("HTTP/1.1 417 No\r\n")
+            && answer.contains("\r\nconnection: close\r\n")
+            && answer.ends_with("no"),
         "and it is closed: {answer}"
     );
 }

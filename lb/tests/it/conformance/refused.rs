@@ -55,6 +55,7 @@ const HEADS: &[(&str, u16)] = &[
     ("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("GET file:///etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     // Methods that open tunnels or mirror (RFC 9110, 9.3.6 and 9.3.8).
     ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501),
