@@ -71,7 +71,8 @@ impl Core {
     fn ask_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.election_due = self.draw_election(now);
-        self.standing = Standing::PreCandidate { would: BTreeSet::from([self.name.clone()]) };
+        let would = BTreeSet::from([self.name.clone()]);
+        self.standing = Standing::PreCandidate { would, asked: now };
         for name in self.others() {
             let candidacy = self.candidacy(self.ballot.term + 1, &name);
             self.send(&name, Message::WouldYouVote(candidacy), effects);
@@ -96,7 +97,23 @@ impl Core {
             && self.may_vote_in(candidacy)
             && self.is_up_to_date(candidacy.last)
             && !self.has_a_primary(now);
+        let rivals = granted && self.has_just_asked(now);
+        if rivals && (self.log.last_place(), &self.name) > (candidacy.last, from) {
+            return self.send(from, Message::Would { term: candidacy.term, granted: false }, effects);
+        }
+        if rivals {
+            self.standing = Standing::Replica(Box::default());
+            self.election_due = self.draw_election(now);
+        }
         self.send(from, Message::Would { term: candidacy.term, granted }, effects);
+    }
+
+    /// Two who ask at the same moment would get each other's word, and then split the votes, and all
+    /// would wait for another election. So one of them, by log and name, goes first, for as long as it
+    /// can be expected to be elected.
+    fn has_just_asked(&self, now: Moment) -> bool {
+        let patience = self.timing.election_timeout / 4;
+        matches!(self.standing, Standing::PreCandidate { asked, .. } if now.since(asked) < patience)
     }
 
     /// "I would", or not.
@@ -109,7 +126,7 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         let counts = self.counts(&from, Some(incarnation)) && term == self.ballot.term + 1;
-        if let Standing::PreCandidate { would } = &mut self.standing
+        if let Standing::PreCandidate { would, .. } = &mut self.standing
             && counts
         {
             would.insert(from);
@@ -118,7 +135,7 @@ impl Core {
     }
 
     fn count_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if let Standing::PreCandidate { would } = &self.standing
+        if let Standing::PreCandidate { would, .. } = &self.standing
             && would.len() >= majority(self.names.len())
         {
             self.stand(now, CalledBy::Silence, effects);

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::following::Following;
+use super::input::Moment;
 use super::lead::Lead;
 use super::member::Name;
 
@@ -45,6 +46,8 @@ pub(super) enum Standing {
     PreCandidate {
         /// Those who would.
         would: BTreeSet<Name>,
+        /// When it asked.
+        asked: Moment,
     },
     /// Asks for votes.
     Candidate {
