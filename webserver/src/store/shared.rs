@@ -117,10 +117,10 @@ impl SharedCache {
     }
 
     async fn settle(&self) {
-        while let Some(key) = self.unsettled.next() {
+        while let Some((key, doubt)) = self.unsettled.next() {
             self.copies.available().await;
             match self.copies.invalidate(&key).await {
-                Ok(()) => self.unsettled.remove(&key),
+                Ok(()) => self.unsettled.remove(&key, doubt),
                 Err(_) => sleep(SETTLE_AGAIN_AFTER).await,
             }
         }
