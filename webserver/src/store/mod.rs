@@ -143,7 +143,8 @@ impl Store {
     }
 
     /// Reads a document: from the cache when it is fresh there, otherwise from the database, and
-    /// when that does not answer, from what is left in the cache.
+    /// when that does not answer, from what is left in the cache. The database's answer may be as old as
+    /// its replica is, except of what this server wrote itself a moment ago.
     pub async fn read(&self, key: &str) -> Result<Answer, StoreError> {
         let answer = match &self.cache {
             Cache::None => self.read_past(key).await,
@@ -160,6 +161,8 @@ impl Store {
     ///
     /// What it cannot reach are copies in other servers' own memory, and a write that happens after
     /// its outcome was given up as unknown: there the old value may be read until its copy has expired.
+    /// Nor does it tell other servers that they are to ask for the latest, unless by way of a shared
+    /// cache: where they go past it, or have none, they read what a replica has, which may be behind.
     pub async fn write(&self, key: &str, body: Bytes) -> Result<Version, StoreError> {
         let (store, key) = (self.clone(), key.to_owned());
         let writing = tokio::spawn(async move {
