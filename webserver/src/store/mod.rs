@@ -8,6 +8,9 @@
 //!                  └─────────────────────────────────────────> STALE
 //! ```
 //!
+//! After a fill that failed a cache leaves the database alone for a moment, key by key: its readers get the
+//! old copy, or the failure, at once.
+//!
 //! Knows nothing of HTTP, nor of what the documents mean.
 
 /// Copies in Redis, and who is filling them.
@@ -22,6 +25,8 @@ pub mod freshness;
 mod local;
 /// Where the database's nodes are.
 pub mod names;
+/// Why a fill failed, in a word ◇.
+mod reason;
 /// A cache that all servers share.
 mod shared;
 /// What is still to be removed from a cache that could not be reached.
@@ -203,6 +208,7 @@ impl Store {
             Lookup::Ready(found, source) => {
                 return Ok(Answer::at_once(found, source));
             }
+            Lookup::Failed(error) => return Err(error),
             Lookup::Wait { fill, filler, copy } => (fill, filler, copy),
         };
         match filler {
