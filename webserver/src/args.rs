@@ -136,9 +136,10 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_MAX_CONNECTIONS", default_value_t = 16_384, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// How long a connection may be quiet between two requests, and how long a request's headers
-    /// may take. Keep it above the idle time of the balancer in front.
-    #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "75s", value_name = "DURATION")]
+    /// From a connection's opening, or the end of its last answer, to the end of the next request's
+    /// headers: so long it may also be quiet between two requests. Keep it above the idle time of
+    /// the balancer in front (`lb --upstream-idle-timeout`: 4s), which looks four times a second.
+    #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "5s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 
     /// How long a request's body may take to arrive.

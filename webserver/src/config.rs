@@ -234,6 +234,13 @@ mod tests {
     }
 
     #[test]
+    fn headers_have_little_time_but_a_connection_lives_longer_than_the_balancer_keeps_it() {
+        let limit = check(&[]).unwrap().limits.header_timeout;
+        // The balancer's four seconds, and a quarter until it looks.
+        assert!(limit > Duration::from_millis(4_250) && limit <= Duration::from_secs(5), "{limit:?}");
+    }
+
+    #[test]
     fn several_database_nodes_are_separated_by_commas() {
         let config = check(&["--db", "db-1:7001,127.0.0.1:7002,[::1]:7003"]).unwrap();
         assert_eq!(config.database.nodes, ["db-1:7001", "127.0.0.1:7002", "[::1]:7003"]);

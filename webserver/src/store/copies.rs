@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `fresh`, `useful` | until when the copy is, in milliseconds of Redis' own clock |
 //! | `found`, `body`, `version`, `node` | the copy |
-//! | `rests` | until when it is served at once, because a refill has just failed |
+//! | `rests`, `failure` | until when it is served at once, or why there is none, because a fill has just failed |
 //! | `filler`, `began` | the token of the fill under way, and since when it is |
 //! | `latest` | until when a fill asks for what was written last, because of a write |
 //!
@@ -20,6 +20,7 @@ use dbnode::Version;
 
 use super::database::OWN_WRITES_FOR;
 use super::freshness::{REST, Rules};
+use super::reason::Reason;
 use super::{Document, Found};
 use crate::redis::{Failure, Redis};
 
@@ -47,6 +48,8 @@ pub(super) enum Look {
     Fresh(Found),
     /// A stale copy, to be served at once: a refill has just failed.
     Resting(Found),
+    /// No copy, and none to be waited for: a fill has just failed.
+    Failed(Reason),
     /// Whoever looked is the only one who is to ask the database, and has what is left of a copy.
     Fill {
         token: Token,
@@ -78,13 +81,14 @@ impl Copies {
     pub(super) async fn look(&self, key: &str) -> Result<Look, Failure> {
         let mut look = self.look.key(redis_key(key));
         look.arg(Token::random().to_text()).arg(millis(self.fill_limit));
-        let (verdict, token, age, latest, copy): (String, String, u64, bool, Raw) =
+        let (verdict, word, age, latest, copy): (String, String, u64, bool, Raw) =
             self.redis.run(&look).await?;
         let copy = found(copy)?;
-        let token = Token::parse(&token);
+        let token = Token::parse(&word);
         match (verdict.as_str(), token, copy) {
             ("fresh", _, Some(copy)) => Ok(Look::Fresh(copy)),
             ("resting", _, Some(copy)) => Ok(Look::Resting(copy)),
+            ("failed", _, None) => Ok(Look::Failed(Reason::parse(&word))),
             ("fill", Some(token), stale) => Ok(Look::Fill { token, latest, stale }),
             ("wait", Some(token), stale) => Ok(Look::Wait { token, age: Duration::from_millis(age), stale }),
             _ => Err(unreadable()),
@@ -112,9 +116,9 @@ impl Copies {
     }
 
     /// Ends a fill that failed.
-    pub(super) async fn give_up(&self, key: &str, token: Token) -> Result<(), Failure> {
+    pub(super) async fn give_up(&self, key: &str, token: Token, reason: Reason) -> Result<(), Failure> {
         let mut give_up = self.give_up.key(redis_key(key));
-        give_up.arg(token.to_text()).arg(millis(REST));
+        give_up.arg(token.to_text()).arg(millis(REST)).arg(reason.word());
         self.redis.run::<u64>(&give_up).await.map(drop)
     }
 

@@ -34,7 +34,8 @@ const OWN_WRITES_MAX: u64 = 10_000;
 pub struct Database {
     client: Client,
     limit: Duration,
-    /// Keys that this server has just written: whoever wrote here must read here what they wrote.
+    /// Keys that this server has just written: whoever wrote here must read here what they wrote. On
+    /// another server they may not.
     own_writes: Cache<String, ()>,
     answers: Arc<AtomicBool>,
     metrics: Metrics,
@@ -104,7 +105,7 @@ impl Database {
         self.limit
     }
 
-    /// Reads a document, at least as fresh as is wanted.
+    /// Reads a document, at least as fresh as is wanted, and the latest when it was just written here.
     pub async fn read(&self, key: &str, wanted: Read) -> Result<Found, StoreError> {
         self.metrics.database_reads.inc();
         let read = if self.own_writes.contains_key(key) { Read::Latest } else { wanted };

@@ -3,7 +3,6 @@
 //! ```text
 //! asked ──────────────> past its time ──────────────────────> too old
 //!   │       fresh             │            stale                 │     of no use
-//!                             └─ each refill that fails: rests a moment
 //! ```
 //!
 //! A copy's age counts from when the database was *asked* for it: by the time a slow answer comes,
@@ -16,8 +15,8 @@ use std::time::{Duration, Instant};
 /// That there is nothing is remembered for a moment only: somebody may be about to write it.
 const NOTHING_FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// After a failed refill: for so long readers get the stale copy at once, and the database is left
-/// alone.
+/// After a fill that failed: for so long readers get the stale copy at once, or the failure where there
+/// is none, and the database is left alone.
 pub const REST: Duration = Duration::from_secs(1);
 
 /// The share of its time by which a copy's time may be shortened.
@@ -48,7 +47,6 @@ pub struct Lasting {
 pub struct Times {
     fresh_until: Instant,
     useful_until: Instant,
-    resting_until: Option<Instant>,
 }
 
 /// What a copy is good for now.
@@ -58,8 +56,6 @@ pub enum Verdict {
     Fresh,
     /// An answer if the database does not give a better one in time.
     Stale,
-    /// An answer, because the database has just failed to give a better one.
-    Resting,
     /// Nothing.
     Useless,
 }
@@ -79,7 +75,7 @@ impl Rules {
     pub fn times(&self, asked: Instant, found: bool, dice: f64) -> Times {
         let Lasting { fresh, stale } = self.lasting(found, dice);
         let fresh_until = asked + fresh;
-        Times { fresh_until, useful_until: fresh_until + stale, resting_until: None }
+        Times { fresh_until, useful_until: fresh_until + stale }
     }
 
     /// How long a reader with a stale copy waits for a fill that began at `began`. Once the fill is
@@ -101,16 +97,9 @@ impl Times {
             Verdict::Fresh
         } else if now >= self.useful_until {
             Verdict::Useless
-        } else if self.resting_until.is_some_and(|until| now < until) {
-            Verdict::Resting
         } else {
             Verdict::Stale
         }
-    }
-
-    /// The times after a refill that failed.
-    pub fn after_failure(self, now: Instant) -> Self {
-        Self { resting_until: Some(now + REST), ..self }
     }
 }
 
@@ -152,16 +141,6 @@ mod tests {
         let times = RULES.times(asked, false, 0.0);
         assert_eq!(times.judge(asked + seconds(0.9)), Verdict::Fresh);
         assert_eq!(times.judge(asked + seconds(1.0)), Verdict::Useless);
-    }
-
-    #[test]
-    fn after_a_failure_the_database_is_left_alone_for_a_second() {
-        let asked = Instant::now_in_tests();
-        let times = RULES.times(asked, true, 0.0).after_failure(asked + seconds(40.0));
-        assert_eq!(times.judge(asked + seconds(40.9)), Verdict::Resting);
-        assert_eq!(times.judge(asked + seconds(41.0)), Verdict::Stale);
-        let too_old = RULES.times(asked, true, 0.0).after_failure(asked + seconds(629.5));
-        assert_eq!(too_old.judge(asked + seconds(630.1)), Verdict::Useless);
     }
 
     #[test]

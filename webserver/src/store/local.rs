@@ -1,4 +1,5 @@
-//! Copies in this process's memory, and who is filling them.
+//! Copies in this process's memory, which keys the database has just failed to give, and who is filling
+//! them.
 //!
 //! A fill may keep its answer only while it is *the* fill of its key. A write removes it from that
 //! place, so that an answer from before the write, however late, never comes back over it; those
@@ -14,22 +15,33 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use super::fill::{Fill, Filler, Outcome};
-use super::freshness::{Rules, Times, Verdict};
-use super::{Found, Source};
+use super::freshness::{REST, Rules, Times, Verdict};
+use super::{Found, Source, StoreError};
 
 /// Copies in this process's memory, and who is filling them.
 #[derive(Debug)]
 pub(super) struct LocalCache {
-    copies: Cache<String, Arc<Kept>>,
-    /// Copies change only under this lock, so that they agree with it.
+    kept: Cache<String, Arc<Kept>>,
+    /// What is kept changes only under this lock, so that it agrees with it.
     fills: Mutex<HashMap<String, Fill>>,
     rules: Rules,
 }
 
-#[derive(Debug)]
+/// What is kept of one key. A fill that fails leaves the copy as it is; one that does not forgets the
+/// failure.
+#[derive(Debug, Default)]
 struct Kept {
-    found: Found,
-    times: Times,
+    copy: Option<(Found, Times)>,
+    failure: Option<Failure>,
+}
+
+/// A fill that failed. Without its being remembered every reader of a key that has no copy would ask a
+/// database that is gone.
+#[derive(Debug)]
+struct Failure {
+    error: StoreError,
+    /// Until then the database is left alone.
+    rests_until: Instant,
 }
 
 /// What the cache has for a reader.
@@ -37,6 +49,8 @@ struct Kept {
 pub(super) enum Lookup {
     /// An answer, and what it is to be called.
     Ready(Found, Source),
+    /// There is no copy, and the database has just failed to give one.
+    Failed(StoreError),
     /// Somebody is to ask the database.
     Wait {
         /// What to wait for.
@@ -52,8 +66,9 @@ impl LocalCache {
     /// An empty cache.
     pub(super) fn new(entries: u64, rules: Rules) -> Self {
         // Freshness is decided by the rules; this only frees memory.
-        let copies = Cache::builder().max_capacity(entries).time_to_live(rules.useful_for_max()).build();
-        Self { copies, fills: Mutex::default(), rules }
+        let lives = rules.useful_for_max().max(REST);
+        let kept = Cache::builder().max_capacity(entries).time_to_live(lives).build();
+        Self { kept, fills: Mutex::default(), rules }
     }
 
     /// How long copies are good for.
@@ -63,17 +78,22 @@ impl LocalCache {
 
     /// What there is under this key. A reader who is given the filler is the only one.
     pub(super) fn look_up(&self, key: &str, now: Instant) -> Lookup {
-        if let Some((found, Verdict::Fresh)) = self.copy(key, now) {
+        if let Some((found, Verdict::Fresh)) = self.kept(key).copy(now) {
             return Lookup::Ready(found, Source::Hit);
         }
         let mut fills = self.fills.lock();
         // Again: a fill may have landed in between, and then there is none to wait for.
-        let copy = match self.copy(key, now) {
+        let kept = self.kept(key);
+        let copy = match kept.copy(now) {
             Some((found, Verdict::Fresh)) => return Lookup::Ready(found, Source::Hit),
-            Some((found, Verdict::Resting)) => return Lookup::Ready(found, Source::Stale),
             Some((found, Verdict::Stale)) => Some(found),
             Some((_, Verdict::Useless)) | None => None,
         };
+        match (kept.failure(now), copy.clone()) {
+            (Some(_), Some(found)) => return Lookup::Ready(found, Source::Stale),
+            (Some(error), None) => return Lookup::Failed(error),
+            (None, _) => {}
+        }
         if let Some(fill) = fills.get(key).filter(|fill| fill.is_under_way()) {
             return Lookup::Wait { fill: fill.clone(), filler: None, copy };
         }
@@ -83,7 +103,7 @@ impl LocalCache {
         Lookup::Wait { fill, filler: Some(filler), copy }
     }
 
-    /// Ends a fill: keeps what it brought, unless there was a write meanwhile, and tells all who wait.
+    /// Ends a fill: keeps what it came to, unless there was a write meanwhile, and tells all who wait.
     pub(super) fn land(&self, key: &str, filler: Filler, outcome: Outcome, now: Instant, dice: f64) {
         let mut fills = self.fills.lock();
         if fills.get(key).is_some_and(|fill| fill.is(&filler.fill)) {
@@ -98,26 +118,37 @@ impl LocalCache {
     pub(super) fn invalidate(&self, key: &str) {
         let mut fills = self.fills.lock();
         fills.remove(key);
-        self.copies.invalidate(key);
+        self.kept.invalidate(key);
     }
 
-    fn copy(&self, key: &str, now: Instant) -> Option<(Found, Verdict)> {
-        let kept = self.copies.get(key)?;
-        Some((kept.found.clone(), kept.times.judge(now)))
+    fn kept(&self, key: &str) -> Arc<Kept> {
+        self.kept.get(key).unwrap_or_default()
     }
 
     fn keep(&self, key: &str, outcome: &Outcome, asked: Instant, now: Instant, dice: f64) {
         let kept = match outcome {
             Ok(found) => {
                 let times = self.rules.times(asked, found.is_some(), dice);
-                Kept { found: found.clone(), times }
+                Kept { copy: Some((found.clone(), times)), failure: None }
             }
-            Err(_) => match self.copies.get(key) {
-                Some(kept) => Kept { found: kept.found.clone(), times: kept.times.after_failure(now) },
-                None => return,
+            Err(error) => Kept {
+                copy: self.kept(key).copy.clone(),
+                failure: Some(Failure { error: error.clone(), rests_until: now + REST }),
             },
         };
-        self.copies.insert(key.to_owned(), Arc::new(kept));
+        self.kept.insert(key.to_owned(), Arc::new(kept));
+    }
+}
+
+impl Kept {
+    fn copy(&self, now: Instant) -> Option<(Found, Verdict)> {
+        let (found, times) = self.copy.as_ref()?;
+        Some((found.clone(), times.judge(now)))
+    }
+
+    fn failure(&self, now: Instant) -> Option<StoreError> {
+        let failure = self.failure.as_ref().filter(|failure| now < failure.rests_until)?;
+        Some(failure.error.clone())
     }
 }
 
@@ -156,7 +187,7 @@ mod tests {
     fn ready(cache: &LocalCache, now: Instant) -> Option<(Found, Source)> {
         match cache.look_up("key", now) {
             Lookup::Ready(found, source) => Some((found, source)),
-            Lookup::Wait { .. } => None,
+            Lookup::Failed(_) | Lookup::Wait { .. } => None,
         }
     }
 
@@ -207,6 +238,70 @@ mod tests {
         assert_eq!(ready(&cache, later + Duration::from_secs(1)), None);
     }
 
+    /// Lets a fill fail, and returns the cache as it is then.
+    fn cache_after_a_failure(now: Instant) -> LocalCache {
+        let cache = cache();
+        cache.land("key", filler(&cache, now), Err(StoreError::ReadGivenUp), now, 0.0);
+        cache
+    }
+
+    fn has_failed(cache: &LocalCache, now: Instant) -> bool {
+        matches!(cache.look_up("key", now), Lookup::Failed(StoreError::ReadGivenUp))
+    }
+
+    #[test]
+    fn without_a_copy_a_failure_is_told_at_once_for_a_second_and_then_one_reader_asks_again() {
+        let now = Instant::now();
+        let cache = cache_after_a_failure(now);
+        let almost = now + Duration::from_millis(999);
+        assert!(has_failed(&cache, now) && has_failed(&cache, almost));
+        let later = now + Duration::from_secs(1);
+        let second = filler(&cache, later);
+        assert!(matches!(cache.look_up("key", later), Lookup::Wait { filler: None, .. }));
+        cache.land("key", second, Err(StoreError::ReadGivenUp), later, 0.0);
+        assert!(has_failed(&cache, later));
+    }
+
+    #[test]
+    fn a_write_forgets_a_failure() {
+        let now = Instant::now();
+        let cache = cache_after_a_failure(now);
+        cache.invalidate("key");
+        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        assert_eq!(ready(&cache, now), Some((document("1"), Source::Hit)));
+    }
+
+    #[test]
+    fn a_failure_that_a_write_overtook_is_not_remembered() {
+        let (cache, now) = (cache(), Instant::now());
+        let before_the_write = filler(&cache, now);
+        cache.invalidate("key");
+        cache.land("key", before_the_write, Err(StoreError::ReadGivenUp), now, 0.0);
+        assert!(!has_failed(&cache, now));
+    }
+
+    #[test]
+    fn a_success_forgets_the_failure_before_it() {
+        let now = Instant::now();
+        let cache = cache_after_a_failure(now);
+        let later = now + REST;
+        cache.land("key", filler(&cache, later), Ok(document("1")), later, 0.0);
+        // The copy's time is over, and it was not a failure that made it so.
+        let stale = later + TTL;
+        assert!(matches!(cache.look_up("key", stale), Lookup::Wait { filler: Some(_), copy: Some(_), .. }));
+    }
+
+    #[test]
+    fn when_the_copy_becomes_useless_while_the_database_rests_the_failure_is_told() {
+        let (cache, now) = (cache(), Instant::now());
+        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        let useless = now + cache.rules().useful_for_max();
+        let just_before = useless - Duration::from_millis(500);
+        cache.land("key", filler(&cache, just_before), Err(StoreError::ReadGivenUp), just_before, 0.0);
+        assert_eq!(ready(&cache, just_before), Some((document("1"), Source::Stale)));
+        assert!(has_failed(&cache, useless));
+    }
+
     #[test]
     fn a_fill_whose_task_died_is_begun_anew() {
         let (cache, now) = (cache(), Instant::now());
@@ -249,6 +344,7 @@ mod tests {
                         Lookup::Ready(found, _) | Lookup::Wait { copy: Some(found), filler: None, .. } => {
                             prop_assert!(found.unwrap().version >= Version(acknowledged));
                         }
+                        Lookup::Failed(_) => {}
                         // The database is asked now, and its answer may take as long as it likes.
                         Lookup::Wait { filler: Some(filler), copy, .. } => {
                             prop_assert!(copy.flatten().is_none_or(|old| old.version >= Version(acknowledged)));

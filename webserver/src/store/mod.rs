@@ -8,6 +8,9 @@
 //!                  └─────────────────────────────────────────> STALE
 //! ```
 //!
+//! After a fill that failed a cache leaves the database alone for a moment, key by key: its readers get the
+//! old copy, or the failure, at once.
+//!
 //! Knows nothing of HTTP, nor of what the documents mean.
 
 /// Copies in Redis, and who is filling them.
@@ -22,6 +25,8 @@ pub mod freshness;
 mod local;
 /// Where the database's nodes are.
 pub mod names;
+/// Why a fill failed, in a word ◇.
+mod reason;
 /// A cache that all servers share.
 mod shared;
 /// What is still to be removed from a cache that could not be reached.
@@ -143,7 +148,8 @@ impl Store {
     }
 
     /// Reads a document: from the cache when it is fresh there, otherwise from the database, and
-    /// when that does not answer, from what is left in the cache.
+    /// when that does not answer, from what is left in the cache. The database's answer may be as old as
+    /// its replica is, except of what this server wrote itself a moment ago.
     pub async fn read(&self, key: &str) -> Result<Answer, StoreError> {
         let answer = match &self.cache {
             Cache::None => self.read_past(key).await,
@@ -160,6 +166,8 @@ impl Store {
     ///
     /// What it cannot reach are copies in other servers' own memory, and a write that happens after
     /// its outcome was given up as unknown: there the old value may be read until its copy has expired.
+    /// Nor does it tell other servers that they are to ask for the latest, unless by way of a shared
+    /// cache: where they go past it, or have none, they read what a replica has, which may be behind.
     pub async fn write(&self, key: &str, body: Bytes) -> Result<Version, StoreError> {
         let (store, key) = (self.clone(), key.to_owned());
         let writing = tokio::spawn(async move {
@@ -200,6 +208,7 @@ impl Store {
             Lookup::Ready(found, source) => {
                 return Ok(Answer::at_once(found, source));
             }
+            Lookup::Failed(error) => return Err(error),
             Lookup::Wait { fill, filler, copy } => (fill, filler, copy),
         };
         match filler {

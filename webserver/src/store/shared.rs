@@ -8,6 +8,7 @@
 //!   ├───wait──> until somebody else has ───────────┘
 //!   │             │ late or failed, and there is an old copy
 //!   │             └────────────────────────────────> STALE
+//!   ├───failed──> a fill has just failed, and there is no copy: so does this read
 //!   └─(no Redis)──> ask the database, so many at a time at most ──> BYPASS
 //! ```
 //!
@@ -28,6 +29,7 @@ use super::copies::{Copies, Look, Token};
 use super::database::Database;
 use super::fill::{Fill, Filler, Outcome};
 use super::freshness::Rules;
+use super::reason::Reason;
 use super::unsettled::Unsettled;
 use super::{Answer, Found, Source, StoreError};
 use crate::metrics::Metrics;
@@ -87,6 +89,7 @@ impl SharedCache {
         let (fill, stale) = match self.copies.look(key).await {
             Ok(Look::Fresh(found)) => return Ok(Answer::at_once(found, Source::Hit)),
             Ok(Look::Resting(found)) => return Ok(Answer::at_once(found, Source::Stale)),
+            Ok(Look::Failed(reason)) => return Err(reason.error(key)),
             Ok(Look::Fill { token, latest, stale }) => (self.start_filling(key, token, latest), stale),
             Ok(Look::Wait { token, age, stale }) => {
                 self.metrics.coalesced.inc();
@@ -117,10 +120,10 @@ impl SharedCache {
     }
 
     async fn settle(&self) {
-        while let Some(key) = self.unsettled.next() {
+        while let Some((key, doubt)) = self.unsettled.next() {
             self.copies.available().await;
             match self.copies.invalidate(&key).await {
-                Ok(()) => self.unsettled.remove(&key),
+                Ok(()) => self.unsettled.remove(&key, doubt),
                 Err(_) => sleep(SETTLE_AGAIN_AFTER).await,
             }
         }
@@ -166,7 +169,7 @@ impl SharedCache {
         // Without Redis nothing is kept, and nobody else waits.
         let _ = match &outcome {
             Ok(found) => self.copies.land(key, token, found, rand::random()).await,
-            Err(_) => self.copies.give_up(key, token).await,
+            Err(error) => self.copies.give_up(key, token, Reason::of(error)).await,
         };
         outcome
     }
@@ -178,6 +181,7 @@ impl SharedCache {
             sleep(LOOK_EVERY).await;
             match self.copies.look(key).await {
                 Ok(Look::Fresh(found) | Look::Resting(found)) => return Ok(found),
+                Ok(Look::Failed(reason)) => return Err(reason.error(key)),
                 Ok(Look::Fill { token, latest, .. }) => return self.fill(key, token, latest).await,
                 Ok(Look::Wait { .. }) => {}
                 Err(_) => return self.read_past(key).await,

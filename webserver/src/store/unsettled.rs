@@ -1,6 +1,9 @@
 //! What was written while the shared cache could not be reached, and is still to be removed from it.
+//!
+//! Each such write is a doubt of its own: that the copy was removed settles the doubts from before, and not
+//! one that arose meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
@@ -13,23 +16,31 @@ pub(super) struct Unsettled {
     state: Mutex<State>,
 }
 
+/// Which write it was that made a key unsettled. The later one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Doubt(u64);
+
 #[derive(Debug, Default)]
 struct State {
-    keys: BTreeSet<String>,
+    /// Each key, and the last doubt about it.
+    keys: BTreeMap<String, Doubt>,
+    last: Doubt,
     settling: bool,
 }
 
 impl Unsettled {
     /// True when the cache may have an old copy.
     pub(super) fn contains(&self, key: &str) -> bool {
-        self.state.lock().keys.contains(key)
+        self.state.lock().keys.contains_key(key)
     }
 
     /// Remembers a key. True when nobody is settling yet: whoever hears that has to.
     pub(super) fn add(&self, key: &str) -> bool {
         let mut state = self.state.lock();
-        if state.keys.len() < KEYS_MAX {
-            state.keys.insert(key.to_owned());
+        let doubt = Doubt(state.last.0 + 1);
+        state.last = doubt;
+        if state.keys.len() < KEYS_MAX || state.keys.contains_key(key) {
+            state.keys.insert(key.to_owned(), doubt);
         } else {
             tracing::warn!(
                 key,
@@ -39,16 +50,63 @@ impl Unsettled {
         !std::mem::replace(&mut state.settling, true)
     }
 
-    /// A key that is still to be settled; none when all are, and then nobody is settling any more.
-    pub(super) fn next(&self) -> Option<String> {
+    /// A key that is still to be settled, and the doubt about it; none when all are, and then nobody is
+    /// settling any more.
+    pub(super) fn next(&self) -> Option<(String, Doubt)> {
         let mut state = self.state.lock();
-        let next = state.keys.first().cloned();
+        let next = state.keys.first_key_value().map(|(key, doubt)| (key.clone(), *doubt));
         state.settling = next.is_some();
         next
     }
 
-    /// A key is settled.
-    pub(super) fn remove(&self, key: &str) {
-        self.state.lock().keys.remove(key);
+    /// A doubt is settled. When there is another one about the key by now, that one stays.
+    pub(super) fn remove(&self, key: &str, doubt: Doubt) {
+        let mut state = self.state.lock();
+        if state.keys.get(key) == Some(&doubt) {
+            state.keys.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_while_the_one_before_is_settled_is_not_forgotten() {
+        let unsettled = Unsettled::default();
+        assert!(unsettled.add("key"), "nobody is settling yet");
+        let (_, first) = unsettled.next().unwrap();
+        assert!(!unsettled.add("key"), "somebody is settling already");
+        unsettled.remove("key", first);
+        assert!(unsettled.contains("key"));
+
+        let (key, second) = unsettled.next().unwrap();
+        unsettled.remove(&key, second);
+        assert!(!unsettled.contains("key"));
+    }
+
+    #[test]
+    fn when_all_is_settled_the_next_write_has_to_settle_again() {
+        let unsettled = Unsettled::default();
+        unsettled.add("key");
+        let (key, doubt) = unsettled.next().unwrap();
+        unsettled.remove(&key, doubt);
+        assert_eq!(unsettled.next(), None);
+        assert!(unsettled.add("key"));
+    }
+
+    #[test]
+    fn a_known_key_is_doubted_anew_though_there_is_no_room_for_another() {
+        let unsettled = Unsettled::default();
+        for number in 0..KEYS_MAX {
+            unsettled.add(&format!("key-{number:06}"));
+        }
+        let (key, doubt) = unsettled.next().unwrap();
+        unsettled.add(&key);
+        unsettled.remove(&key, doubt);
+        assert!(unsettled.contains(&key));
+        unsettled.add("one too many");
+        assert!(!unsettled.contains("one too many"));
     }
 }

@@ -10,6 +10,13 @@ use crate::wait::until;
 const OLD: &str = r#"{"name":"Lamp","price":1}"#;
 const NEW: &str = r#"{"name":"Lamp","price":2}"#;
 
+/// By how many milliseconds.
+const LIVES_LONGER_THAN_IT_RESTS: &str = "
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    return redis.call('PTTL', KEYS[1]) - (redis.call('HGET', KEYS[1], 'rests') - now)
+";
+
 async fn shops(count: usize, flags: &[&str]) -> (Database, Redis, Vec<TestShop>) {
     let (database, redis) = (Database::start().await, Redis::start().await);
     database.put("product:1", OLD);
@@ -184,4 +191,52 @@ async fn without_a_copy_a_database_that_is_gone_is_told_and_nobody_waits_long() 
     }
     assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
     assert_eq!(shops[0].get("/healthz").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_a_copy_a_database_that_is_gone_is_left_alone_by_all_servers() {
+    let (database, _redis, shops) = shops(2, &[]).await;
+    let address = database.stop().await;
+    for reader in 0..100 {
+        let reply = shops[reader % 2].get("/products/1").await;
+        assert_eq!(reply.error(), (503, "database_unavailable".into()));
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    let counting = shops.iter().map(|shop| shop.counted("webserver_database_reads_total"));
+    let asked: u64 = join_all(counting).await.iter().sum();
+    assert!(asked < 20, "100 readers asked {asked} times");
+
+    let database = Database::start_at(address).await;
+    database.put("product:1", NEW);
+    until("it is read again", async || shops[1].get("/products/1").await.status == StatusCode::OK).await;
+    assert_eq!(shops[0].get("/products/1").await.cache(), "HIT");
+}
+
+#[tokio::test]
+async fn what_was_written_is_read_though_a_moment_before_the_database_was_gone() {
+    let (database, _redis, shops) = shops(2, &[]).await;
+    let address = database.stop().await;
+    assert_eq!(shops[1].get("/products/1").await.error(), (503, "database_unavailable".into()));
+    let _database = Database::start_at(address).await;
+    assert_eq!(shops[0].put("/products/1", NEW).await.status, StatusCode::OK);
+    assert_eq!(shops[1].get("/products/1").await.text(), NEW);
+}
+
+#[tokio::test]
+async fn that_a_fill_failed_is_known_for_a_moment_and_as_what_it_was() {
+    // A question that is given up soon: what is known of the key is to live longer than that.
+    let (database, redis, shops) = shops(2, &["--db-timeout", "50ms"]).await;
+    database.hold_reads(true);
+    assert_eq!(shops[0].get("/products/1").await.error(), (504, "database_timeout".into()));
+    let mut longer = cmd("EVAL");
+    longer.arg(LIVES_LONGER_THAN_IT_RESTS).arg(1).arg("copy:product:1");
+    let longer: i64 = redis.ask(&longer).await.unwrap();
+    assert!(longer >= 0, "{longer} ms");
+    assert_eq!(shops[1].get("/products/1").await.error(), (504, "database_timeout".into()));
+
+    database.put("product:2", "not JSON");
+    database.hold_reads(false);
+    for shop in &shops {
+        assert_eq!(shop.get("/products/2").await.error(), (502, "database_unreadable".into()));
+    }
 }

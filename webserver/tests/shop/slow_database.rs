@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::database::Database;
@@ -87,6 +88,45 @@ async fn a_database_that_is_gone_is_left_alone_for_a_while() {
     }
     let asked = shop.counted("webserver_database_reads_total").await;
     assert!(asked < 20, "100 readers asked {asked} times");
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_left_alone_also_where_there_is_no_copy() {
+    let (database, shop) = shop_with_a_stale_copy(&[]).await;
+    let address = database.stop().await;
+    for _ in 0..100 {
+        let reply = shop.get("/products/2").await;
+        assert_eq!(reply.error(), (503, "database_unavailable".into()));
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    let asked = shop.counted("webserver_database_reads_total").await;
+    assert!(asked < 20, "100 readers asked {asked} times");
+
+    let database = Database::start_at(address).await;
+    database.put("product:2", "{}");
+    until("it is read again", async || shop.get("/products/2").await.status == StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn what_was_written_is_read_though_a_moment_before_the_database_was_gone() {
+    let (database, shop) = shop_with_a_stale_copy(&[]).await;
+    let address = database.stop().await;
+    assert_eq!(shop.get("/products/2").await.error(), (503, "database_unavailable".into()));
+    let _database = Database::start_at(address).await;
+    let product = r#"{"name":"Lamp","price":1}"#;
+    assert_eq!(shop.put("/products/2", product).await.status, StatusCode::OK);
+    assert_eq!(shop.get("/products/2").await.text(), product);
+}
+
+#[tokio::test]
+async fn without_a_cache_every_reader_asks_a_database_that_is_gone() {
+    let database = Database::start().await;
+    let shop = TestShop::open(database.address, &["--cache", "none"]).await;
+    database.stop().await;
+    for _ in 0..10 {
+        assert_eq!(shop.get("/products/1").await.error(), (503, "database_unavailable".into()));
+    }
+    assert_eq!(shop.counted("webserver_database_reads_total").await, 10);
 }
 
 #[tokio::test]

@@ -108,3 +108,18 @@ async fn a_refused_write_leaves_the_copy_where_it_is() {
     assert_eq!(shop.put("/products/1", NEW).await.error(), (503, "not_written".into()));
     assert_eq!(shop.get("/products/1").await.cache(), "HIT");
 }
+
+#[tokio::test]
+async fn another_server_without_a_shared_cache_reads_what_a_replica_has() {
+    for cache in ["none", "local"] {
+        let database = Database::start().await;
+        let flags = ["--cache", cache];
+        let writer = TestShop::open(database.address, &flags).await;
+        let other = TestShop::open(database.address, &flags).await;
+        writer.put("/products/1", NEW).await;
+        other.get("/products/1").await;
+        assert_eq!((database.reads(), database.latest_reads()), (1, 0), "{cache}");
+        writer.get("/products/1").await;
+        assert_eq!((database.reads(), database.latest_reads()), (2, 1), "{cache}");
+    }
+}

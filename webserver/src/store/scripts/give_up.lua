@@ -1,7 +1,10 @@
 -- KEYS[1]: what is known of a document. ARGV[1]: the token of a fill that failed. ARGV[2]: for how long
--- readers get the stale copy at once, in milliseconds.
+-- readers get the stale copy at once, or the failure, in milliseconds. ARGV[3]: why it failed.
 if redis.call('HGET', KEYS[1], 'filler') ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
-redis.pcall('HSET', KEYS[1], 'rests', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
+redis.pcall('HSET', KEYS[1], 'rests', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2],
+    'failure', ARGV[3])
 redis.call('HDEL', KEYS[1], 'filler', 'began')
+local left = redis.call('PTTL', KEYS[1])
+redis.call('PEXPIRE', KEYS[1], math.max(left, tonumber(ARGV[2])))
 return 1

@@ -8,7 +8,7 @@ local fresh = redis.call('HGET', KEYS[1], 'began') + ARGV[2]
 local useful = fresh + ARGV[3]
 local kept = redis.pcall('HSET', KEYS[1], 'fresh', fresh, 'useful', useful,
     'found', ARGV[4], 'body', ARGV[5], 'version', ARGV[6], 'node', ARGV[7])
-redis.call('HDEL', KEYS[1], 'filler', 'began', 'rests')
+redis.call('HDEL', KEYS[1], 'filler', 'began', 'rests', 'failure')
 if type(kept) == 'table' then return kept end
 local latest = redis.call('HGET', KEYS[1], 'latest') or 0
 redis.call('PEXPIREAT', KEYS[1], math.max(useful, tonumber(latest)))

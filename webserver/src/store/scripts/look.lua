@@ -1,16 +1,19 @@
 -- KEYS[1]: what is known of a document. ARGV[1]: the asker's token, ARGV[2]: how long a fill may take,
 -- in milliseconds. Who gets "fill" is the only one who is to ask the database.
--- The answer: a verdict, the token and the age of the fill under way, whether the newest must be asked
--- for, and the copy. A fresh copy is only read: that works also when Redis is full.
+-- The answer: a verdict, the token of the fill under way (or why the last one failed) and its age,
+-- whether the newest must be asked for, and the copy. A fresh copy is only read: that works also when Redis is full.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local kept = redis.call('HMGET', KEYS[1], 'fresh', 'useful', 'rests', 'filler', 'began', 'latest',
-    'found', 'body', 'version', 'node')
+    'found', 'body', 'version', 'node', 'failure')
 local fresh, useful, rests, filler, began = kept[1], kept[2], kept[3], kept[4], kept[5]
 local copy = {}
 if useful and now < tonumber(useful) then copy = {kept[7], kept[8], kept[9], kept[10]} end
 if fresh and now < tonumber(fresh) then return {'fresh', '', 0, 0, copy} end
-if copy[1] and rests and now < tonumber(rests) then return {'resting', '', 0, 0, copy} end
+if rests and now < tonumber(rests) then
+    if copy[1] then return {'resting', '', 0, 0, copy} end
+    return {'failed', kept[11] or '', 0, 0, copy}
+end
 if filler and now < began + ARGV[2] then return {'wait', filler, now - began, 0, copy} end
 redis.call('HSET', KEYS[1], 'filler', ARGV[1], 'began', now)
 local left = redis.call('PTTL', KEYS[1])
