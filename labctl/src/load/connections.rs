@@ -39,7 +39,7 @@ struct Idle {
 
 impl Connections {
     /// How long a connection is kept that nobody uses.
-    const IDLE: Duration = Duration::from_secs(30);
+    const IDLE: Duration = Duration::from_secs(4);
 
     /// How long a connection may take to be ready again after an answer was read to its end: it
     /// only has to be polled once more.
