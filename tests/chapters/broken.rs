@@ -90,16 +90,20 @@ fn every_claim_of_one_machine_can_fail() {
 fn every_claim_of_bigger_machine_can_fail() {
     every_claim_fails_once(
         "bigger-machine",
-        &[&[
+        &[
             // The small machine is the large one, the one with more cores has none, and more memory
             // comes with more cores.
-            "machine.x1.cores=4",
-            "machine.x1.memory=\"1GiB\"",
-            "machine.x2.cores=1",
-            "machine.x2.memory=\"52MiB\"",
-            "machine.ram16.cores=4",
-            "step.killed.kill=[\"x4\"]",
-        ]],
+            &[
+                "machine.x1.cores=4",
+                "machine.x1.memory=\"1GiB\"",
+                "machine.x2.cores=1",
+                "machine.x2.memory=\"52MiB\"",
+                "machine.ram16.cores=4",
+                "step.killed.kill=[\"x4\"]",
+            ],
+            // The largest shares hardly anything among its cores, and the second doubling comes cheap.
+            &["machine.x8.exclusive=0.01", "machine.x4.price=600"],
+        ],
     );
 }
 
@@ -192,9 +196,10 @@ fn every_claim_of_server_failure_can_fail() {
                 "step.frozen.measure=\"8s\"",
                 "step.black-hole.measure=\"8s\"",
             ],
-            // One that should only connect asks, and counts; one that should count only asks; and what
-            // is slow is slower than anybody waits.
+            // The balancer believes a single check. One that should only connect asks, and counts; one that
+            // should count only asks; and what is slow is slower than anybody waits.
             &[
+                "machine.lb.lb.fall=1",
                 "machine.careful.lb.passive-fall=0",
                 "machine.connects.lb.health=\"on\"",
                 "machine.connects.lb.fall=1",
@@ -236,6 +241,7 @@ fn every_claim_of_load_balancer_can_fail() {
             ],
             // Servers die with the active balancer, and one that is said to be frozen is dead.
             &[
+                "step.single.kill=[\"web-2\"]",
                 "step.pair.kill=[\"web-2\"]",
                 "step.takeover.kill=[\"pair-1\", \"web-1\"]",
                 "step.frozen.freeze=[]",
@@ -364,6 +370,8 @@ fn every_claim_of_replication_can_fail() {
                     "traffic.own-merge.path=\"/accounts/{key}?replica=merge-2\"",
                     "step.strict-down.kill=[]",
                     "step.strict-down.heal-all=false",
+                    "step.strict-whole.restart=[]",
+                    "step.strict-whole.until.within=\"1s\"",
                     "step.merge-returns.restart=[]",
                     "step.merge-returns.until.within=\"2s\"",
                 ],
