@@ -242,7 +242,7 @@ fn every_claim_of_load_balancer_can_fail() {
             // Servers die with the active balancer, and one that is said to be frozen is dead.
             &[
                 "step.single.kill=[\"web-2\"]",
-                "step.pair.kill=[\"web-2\"]",
+                "step.pair.kill=[\"web-3\"]",
                 "step.takeover.kill=[\"pair-1\", \"web-1\"]",
                 "step.frozen.freeze=[]",
                 "step.frozen.kill=[\"pair-2\"]",
@@ -313,11 +313,13 @@ fn every_claim_of_cache_can_fail() {
     );
 }
 
-/// Half a second on the wires of a database, and its primary killed with what is on them.
-const LOSE_QUORUM: [&str; 4] = [
+/// A database that waits for nobody, and a primary that is not killed but cut off from the others, with
+/// customers beside it.
+const LOSE_QUORUM: [&str; 5] = [
     "machine.quorum.dbnode.replication=\"async\"",
-    "step.quorum-whole.slow=[{link=[\"quorum:primary\",\"quorum\"],by=\"1s\"}]",
-    "step.quorum-dies.cut=[[\"quorum:former\",\"quorum\"]]",
+    "step.quorum-dies.kill=[]",
+    "step.quorum-dies.cut=[[\"quorum:primary\",\"quorum\"],[\"quorum\",\"quorum:primary\"]]",
+    "step.quorum-stock.restart=[]",
     "step.quorum-stock.heal-all=true",
 ];
 
