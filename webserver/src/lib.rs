@@ -29,6 +29,8 @@ pub mod routes;
 /// What a handler has at hand.
 pub mod state;
 
+/// From `host:port` to an address.
+mod lookup;
 /// Redis: asked within limits, and left alone while it is gone.
 pub mod redis;
 /// Who is logged in, and what is in their carts.

@@ -48,7 +48,10 @@ impl Shop {
         let metrics = Metrics::new(vitals);
         let database = Database::find(&config.database, network.clone(), &metrics).await?;
         let redis = match config.redis.clone() {
-            Some(redis) => Some(Redis::open(redis, network, RedisMetrics::new(vitals)).await),
+            Some(redis) => {
+                let scripts = [Sessions::scripts(), Store::scripts()].concat();
+                Some(Redis::open(redis, scripts, network, RedisMetrics::new(vitals)).await)
+            }
             None => None,
         };
         let store = Store::new(&config, database, redis.clone(), &metrics);

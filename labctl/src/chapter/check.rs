@@ -213,6 +213,9 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
 fn check_until(chapter: &Chapter, until: &Until) -> Checked {
     let machines = [&until.gone, &until.ejected, &until.admitted, &until.took_over];
     let machines: Vec<_> = machines.into_iter().flatten().collect();
+    if let Some(balancer) = &until.by {
+        check_by(chapter, until, balancer)?;
+    }
     let clusters: Vec<_> = [&until.elected, &until.converged].into_iter().flatten().collect();
     match (&machines[..], &clusters[..], &until.recovered) {
         ([machine], [], None) => single_machine(chapter, machine.as_ref(), machine.span()),
@@ -225,6 +228,21 @@ fn check_until(chapter: &Chapter, until: &Until) -> Checked {
                 .into(),
         )),
     }
+}
+
+fn check_by(chapter: &Chapter, until: &Until, balancer: &Spanned<String>) -> Checked {
+    let here = |message| Problem { span: Some(balancer.span()), message };
+    if until.ejected.is_none() && until.admitted.is_none() {
+        return Err(here("by goes with ejected or admitted: it names the balancer that does it".into()));
+    }
+    let name = balancer.as_ref();
+    single_machine(chapter, name, balancer.span())?;
+    let kind = name.rsplit_once('-').map_or(name.as_str(), |(kind, _)| kind);
+    let entry = chapter.machine.get(name).or_else(|| chapter.machine.get(kind));
+    if entry.is_some_and(|entry| entry.lb.is_some()) {
+        return Ok(());
+    }
+    Err(here(format!("machine '{name}' has no lb that could eject or admit another")))
 }
 
 fn check_expect(chapter: &Chapter, expect: &Expect, so_far: &[Step]) -> Checked {

@@ -214,6 +214,18 @@ equals = 0
     }
 
     #[test]
+    fn only_a_balancer_can_be_waited_for_to_take_a_machine_out() {
+        let waiting = |until: &str| SMALL.replace("measure = \"2s\"", &format!("until = {until}"));
+        let error = error_of(&waiting(r#"{ ejected = "app", by = "app", within = "9s" }"#));
+        assert_eq!(error, "small.toml, line 19: machine 'app' has no lb that could eject or admit another");
+        let error = error_of(&waiting(r#"{ gone = "app", by = "app", within = "9s" }"#));
+        assert_eq!(
+            error,
+            "small.toml, line 19: by goes with ejected or admitted: it names the balancer that does it"
+        );
+    }
+
+    #[test]
     fn a_setting_changes_one_value() {
         let settings =
             ["step.half.load.shoppers=75".parse().unwrap(), "machine.app.cores=2".parse().unwrap()];

@@ -168,6 +168,8 @@ pub struct Until {
     pub ejected: Option<Spanned<String>>,
     /// A balancer has taken this machine back.
     pub admitted: Option<Spanned<String>>,
+    /// The balancer that takes a machine out or in, where several look after it.
+    pub by: Option<Spanned<String>>,
     /// This balancer of a pair has taken the address over.
     pub took_over: Option<Spanned<String>>,
     /// This traffic is answered well again: its last ten requests were, after one that was not.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{Cmd, FromRedisValue, RedisResult, ScriptInvocation};
+use ::redis::{Cmd, FromRedisValue, RedisResult, Script, ScriptInvocation};
 use machine::network::Network;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -63,13 +63,18 @@ struct Link {
 }
 
 impl Redis {
-    /// The Redis that is configured. Waits for the first attempt to connect, which has limits, and
-    /// not for its success: Redis may come later, and go and come back.
-    pub async fn open(config: RedisConfig, network: Network, metrics: RedisMetrics) -> Self {
+    /// The Redis that is configured, and what it will be asked to run. Waits for the first attempt to
+    /// connect, which has limits, and not for its success: Redis may come later, and go and come back.
+    pub async fn open(
+        config: RedisConfig,
+        scripts: Vec<Script>,
+        network: Network,
+        metrics: RedisMetrics,
+    ) -> Self {
         let breaker = Breaker::new(Instant::now().into_std());
         let link = Arc::new(watch::Sender::new(Link { breaker, connection: None, generation: 0 }));
         let mut first_attempt = link.subscribe();
-        let keeper = Keeper { link: Arc::clone(&link), config, network, metrics: metrics.clone() };
+        let keeper = Keeper { link: Arc::clone(&link), config, scripts, network, metrics: metrics.clone() };
         let keeper = Arc::new(AbortOnDropHandle::new(tokio::spawn(keeper.keep())));
         // The keeper first says that it tries, and then what came of it.
         let tried = |link: &Link| link.breaker.position() != Position::HalfOpen;
@@ -77,7 +82,7 @@ impl Redis {
             first_attempt.changed().await?;
             first_attempt.wait_for(tried).await.map(drop)
         };
-        if timeout(2 * (CONNECT_LIMIT + 2 * RESPONSE_LIMIT), waiting).await.is_err() {
+        if timeout(2 * (CONNECT_LIMIT + 2 * RESPONSE_LIMIT) + RESPONSE_LIMIT, waiting).await.is_err() {
             tracing::warn!("the first attempt to reach Redis takes too long; going on without it");
         }
         Self { link, metrics, _keeper: keeper }
@@ -88,7 +93,8 @@ impl Redis {
         self.guarded(async |mut connection| command.query_async(&mut connection).await).await
     }
 
-    /// Runs a script, in one step as seen by everybody else; loads it where it is unknown.
+    /// Runs a script, in one step as seen by everybody else. It is loaded already, unless somebody has
+    /// flushed it since; then this takes three round trips, within the same limit.
     pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Failure> {
         self.guarded(async |mut connection| script.invoke_async(&mut connection).await).await
     }
@@ -150,6 +156,9 @@ impl Link {
 struct Keeper {
     link: Arc<watch::Sender<Link>>,
     config: RedisConfig,
+    /// Loaded into each Redis that is connected to: many requests at once that find it new would each
+    /// load the same.
+    scripts: Vec<Script>,
     network: Network,
     metrics: RedisMetrics,
 }
@@ -161,7 +170,7 @@ impl Keeper {
             let due = self.link.borrow().breaker.trial_due();
             sleep_until(due.map_or_else(Instant::now, Instant::from_std)).await;
             self.change(|link| link.breaker.trial_began());
-            match primary::connect(&self.config, &self.network).await {
+            match primary::connect(&self.config, &self.scripts, &self.network).await {
                 Ok(connected) => {
                     tracing::info!(node = connected.node, "Redis answers");
                     self.publish_while_it_lasts(connected).await;

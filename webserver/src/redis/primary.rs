@@ -6,19 +6,18 @@
 //! right after a failover a Sentinel may still name the old one.
 
 use std::io;
-use std::net::SocketAddr;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
+use ::redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Script, cmd};
 use futures_util::FutureExt;
-use futures_util::future::select_ok;
+use futures_util::future::{join_all, select_ok};
 use machine::network::Network;
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{CONNECT_LIMIT, RESPONSE_LIMIT};
 use crate::config::{RedisConfig, RedisPlace};
+use crate::lookup::look_up;
 
 /// An open connection, and the task that moves its bytes: it ends when the connection does.
 pub(super) struct Connected {
@@ -43,16 +42,26 @@ pub(super) enum NoPrimary {
     NotPrimary { node: String, role: String },
 }
 
-/// Connects to the primary, wherever it is now.
-pub(super) async fn connect(config: &RedisConfig, network: &Network) -> Result<Connected, NoPrimary> {
+/// Connects to the primary, wherever it is now, and makes the scripts known to it.
+pub(super) async fn connect(
+    config: &RedisConfig,
+    scripts: &[Script],
+    network: &Network,
+) -> Result<Connected, NoPrimary> {
+    let connected = connect_to_primary(config, network).await?;
+    connected.load(scripts).await?;
+    Ok(connected)
+}
+
+async fn connect_to_primary(config: &RedisConfig, network: &Network) -> Result<Connected, NoPrimary> {
     match &config.place {
-        RedisPlace::Fixed(node) => connect_to_primary(node.clone(), &config.login, network).await,
+        RedisPlace::Fixed(node) => connect_as_primary(node.clone(), &config.login, network).await,
         // All at once: a Sentinel that is gone must not delay the others' answer.
         RedisPlace::Sentinels { nodes, primary } => {
             let asking = nodes.iter().map(|sentinel| {
                 async move {
                     let node = ask_sentinel(sentinel, primary, network).await?;
-                    connect_to_primary(node, &config.login, network).await
+                    connect_as_primary(node, &config.login, network).await
                 }
                 .boxed()
             });
@@ -61,7 +70,7 @@ pub(super) async fn connect(config: &RedisConfig, network: &Network) -> Result<C
     }
 }
 
-async fn connect_to_primary(
+async fn connect_as_primary(
     node: String,
     login: &RedisConnectionInfo,
     network: &Network,
@@ -117,9 +126,15 @@ impl Connected {
             Err(_) => Err(NoPrimary::Silent { node: self.node.clone() }),
         }
     }
-}
 
-async fn look_up(node: &str) -> io::Result<SocketAddr> {
-    let mut found = lookup_host(node).await?;
-    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+    /// One that refuses a script says so again to whoever runs it, so that is no reason not to connect.
+    async fn load(&self, scripts: &[Script]) -> Result<(), NoPrimary> {
+        let loading = scripts.iter().map(async |script| {
+            if let Err(error) = script.load_async(&mut self.connection.clone()).await {
+                tracing::warn!(node = self.node, %error, "Redis does not take a script");
+            }
+        });
+        let loaded = timeout(RESPONSE_LIMIT, join_all(loading)).await;
+        loaded.map(drop).map_err(|_late| NoPrimary::Silent { node: self.node.clone() })
+    }
 }

@@ -23,6 +23,8 @@ mod shared;
 
 use std::time::Duration;
 
+use ::redis::Script;
+
 pub use id::{SessionId, SessionKey};
 
 use crate::redis::{Failure, Redis};
@@ -83,6 +85,11 @@ impl Sessions {
     /// Sessions in Redis.
     pub fn in_redis(redis: Redis, lifetime: Lifetime) -> Self {
         Self::Shared(SharedSessions::new(redis, lifetime))
+    }
+
+    /// What Redis is asked to run for sessions.
+    pub fn scripts() -> Vec<Script> {
+        shared::scripts().into()
     }
 
     /// Begins a session for a user, under an id that nobody has seen before. The session that the

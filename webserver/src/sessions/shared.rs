@@ -34,16 +34,20 @@ pub struct SharedSessions {
     add: Script,
 }
 
+/// To begin a session, to find it, and to add to its cart.
+pub(super) fn scripts() -> [Script; 3] {
+    let touching = |script: &str| Script::new(&[include_str!("scripts/touch.lua"), script].concat());
+    [
+        Script::new(include_str!("scripts/begin.lua")),
+        touching(include_str!("scripts/find.lua")),
+        touching(include_str!("scripts/add.lua")),
+    ]
+}
+
 impl SharedSessions {
     pub(super) fn new(redis: Redis, lifetime: Lifetime) -> Self {
-        let touching = |script: &str| Script::new(&[include_str!("scripts/touch.lua"), script].concat());
-        Self {
-            redis,
-            lifetime,
-            begin: Script::new(include_str!("scripts/begin.lua")),
-            find: touching(include_str!("scripts/find.lua")),
-            add: touching(include_str!("scripts/add.lua")),
-        }
+        let [begin, find, add] = scripts();
+        Self { redis, lifetime, begin, find, add }
     }
 
     pub(super) async fn begin(

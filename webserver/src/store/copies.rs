@@ -64,17 +64,20 @@ pub(super) enum Look {
 /// A copy, as Redis has it: found, body, version, node.
 type Raw = Vec<Vec<u8>>;
 
+/// To look at a copy, to land one, to give a fill up, and to invalidate.
+pub(super) fn scripts() -> [Script; 4] {
+    [
+        Script::new(include_str!("scripts/look.lua")),
+        Script::new(include_str!("scripts/land.lua")),
+        Script::new(include_str!("scripts/give_up.lua")),
+        Script::new(include_str!("scripts/invalidate.lua")),
+    ]
+}
+
 impl Copies {
     pub(super) fn new(redis: Redis, rules: Rules, fill_limit: Duration) -> Self {
-        Self {
-            redis,
-            rules,
-            fill_limit,
-            look: Script::new(include_str!("scripts/look.lua")),
-            land: Script::new(include_str!("scripts/land.lua")),
-            give_up: Script::new(include_str!("scripts/give_up.lua")),
-            invalidate: Script::new(include_str!("scripts/invalidate.lua")),
-        }
+        let [look, land, give_up, invalidate] = scripts();
+        Self { redis, rules, fill_limit, look, land, give_up, invalidate }
     }
 
     /// What there is of a document, for somebody who would fill it.

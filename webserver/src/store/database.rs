@@ -85,10 +85,10 @@ impl Database {
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(OWN_WRITES_FOR)
             .build();
-        let client = Client::new(nodes, network, limits);
+        let client = Client::new(nodes.clone(), network, limits);
         let following = names.may_move().then(|| {
             let client = client.clone();
-            AbortOnDropHandle::new(tokio::spawn(names.follow(move |nodes| client.move_to(nodes))))
+            AbortOnDropHandle::new(tokio::spawn(names.follow(nodes, move |nodes| client.move_to(nodes))))
         });
         Ok(Self {
             client,

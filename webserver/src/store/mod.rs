@@ -35,6 +35,7 @@ mod unsettled;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::redis::Script;
 use bytes::Bytes;
 use dbnode::Version;
 use dbnode::client::{ClientError, Read, Sum};
@@ -132,6 +133,11 @@ pub enum StoreError {
 }
 
 impl Store {
+    /// What Redis is asked to run for a cache.
+    pub fn scripts() -> Vec<Script> {
+        copies::scripts().into()
+    }
+
     /// A store over this database, with the cache that is configured; `redis` is there when that needs
     /// it.
     pub fn new(config: &Config, database: Database, redis: Option<Redis>, metrics: &Metrics) -> Self {

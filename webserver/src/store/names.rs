@@ -1,15 +1,13 @@
 //! Where the database's nodes are: their names, looked up again and again. A container that comes
 //! back may have another address, and one that is down has none at all.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-/// How long to wait for a name to be looked up.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+use crate::lookup::look_up;
 
 /// How often names are looked up again.
 const LOOKUP_EVERY: Duration = Duration::from_secs(2);
@@ -19,7 +17,7 @@ const LOOKUP_EVERY: Duration = Duration::from_secs(2);
 #[error("cannot find the database node '{node}'; correct it in --db")]
 pub struct LookupError {
     node: String,
-    source: io::Error,
+    source: std::io::Error,
 }
 
 /// The nodes' names, and where they were found last.
@@ -49,7 +47,7 @@ impl Names {
     /// Where they are now. Of one that cannot be found now, where it was last; it is left out when it
     /// never was found, as long as another one was.
     pub(super) async fn look_up(&mut self) -> Result<Vec<SocketAddr>, LookupError> {
-        let answers = join_all(self.nodes.iter().map(|node| address_of(&node.name))).await;
+        let answers = join_all(self.nodes.iter().map(|node| look_up(&node.name))).await;
         let mut missing = None;
         for (node, answer) in self.nodes.iter_mut().zip(answers) {
             match answer {
@@ -67,9 +65,8 @@ impl Names {
         }
     }
 
-    /// Tells where they are, each time that has changed.
-    pub(super) async fn follow(mut self, mut moved: impl FnMut(Vec<SocketAddr>)) {
-        let mut last = Vec::new();
+    /// Tells where they are, each time that has changed since they were `last` looked up.
+    pub(super) async fn follow(mut self, mut last: Vec<SocketAddr>, mut moved: impl FnMut(Vec<SocketAddr>)) {
         loop {
             sleep(LOOKUP_EVERY).await;
             if let Ok(nodes) = self.look_up().await
@@ -80,14 +77,6 @@ impl Names {
             }
         }
     }
-}
-
-async fn address_of(node: &str) -> io::Result<SocketAddr> {
-    if let Ok(address) = node.parse() {
-        return Ok(address);
-    }
-    let mut found = timeout(LOOKUP_LIMIT, tokio::net::lookup_host(node)).await??;
-    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 
 #[cfg(test)]
