@@ -14,7 +14,8 @@ echo "== dependencies"
 if ! cargo deny --version >/dev/null 2>&1; then
     if [ -n "${CI:-}" ]; then
         echo "installing cargo-deny"
-        cargo install cargo-deny --locked --quiet
+        # Not optimised: it runs once, and to build it takes longer than that.
+        cargo install cargo-deny --locked --quiet --debug
     else
         echo "SKIPPED: cargo-deny is not installed (cargo install cargo-deny --locked)" >&2
     fi

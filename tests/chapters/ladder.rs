@@ -96,6 +96,24 @@ fn a_machine_that_two_parts_share_is_found() {
 }
 
 #[test]
+fn a_machine_of_which_only_the_whole_is_missed_is_found() {
+    // Each of the two on it has another of its kind elsewhere, but two Sentinels of three must agree, and
+    // two of them are where the first Redis is.
+    let shared =
+        "[machine.redis]\nredis = {}\nsentinel = { watches = \"redis\", quorum = 2, down-after = \"1s\" }\n";
+    let hidden = TWO_OF_EVERYTHING
+        .replace("[machine.redis]\nredis = {}\n", shared)
+        .replace("[machine.sentinel]\ncount = 3", "[machine.sentinel]\ncount = 1");
+    let lab = Lab::new();
+    std::fs::write(lab.path().join("mine.toml"), hidden).expect("it can be written");
+    let words = ["audit", "mine.toml", "--quick", "--kills-only", "--only", "redis", "--allow", "0"];
+    let output = lab.run(&words);
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("login: 1 single point of failure: redis."), "{said}");
+}
+
+#[test]
 fn two_of_everything_goes_on_whatever_is_killed_of_its_database() {
     let audit = audited(TWO_OF_EVERYTHING, "db");
     for (component, path) in [("db:primary", "write"), ("db:primary", "read"), ("db:replica", "write")] {
@@ -135,7 +153,8 @@ fn a_table_is_measured_judged_and_advised_from() {
     let claims = claims["claims"].as_array().expect("claims are a list");
     let standing =
         |id: &str| claims.iter().find(|claim| claim["id"] == id).map(|claim| claim["standing"].clone());
-    assert_eq!(standing("table-separated-cost").expect("there is one"), "as_expected");
+    // Of the article only its whole table says something.
+    assert_eq!(standing("table-separated-cost").expect("there is one"), "not_measured");
     assert_eq!(standing("no-ceiling").expect("there is one"), "not_measured");
     let page = lab.path().join("runs/table/latest/report.html");
     assert!(std::fs::read_to_string(page).expect("there is a page").contains("Single server"));

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::lab::{Act, MachinePlan, Plan, Program};
+use crate::lab::{Act, MachinePlan, Plan, Program, roles};
 
 /// Something that can fail by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -42,7 +42,7 @@ pub enum FaultKind {
     Kill,
     /// It is frozen: it accepts connections, and answers nothing.
     Freeze,
-    /// Nothing passes, and nobody is told.
+    /// Nothing passes, and nobody is told: one link, or every link of a machine.
     Cut,
 }
 
@@ -57,13 +57,24 @@ pub struct Fault {
     pub stands_for: Vec<String>,
 }
 
-/// How much is looked at.
+/// How much is looked at of what is alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Of what is alike, one: the first of five web servers stands for all.
     OneOfEach,
     /// Everything.
     Everything,
+}
+
+/// Which faults are wanted.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// How much of what is alike.
+    pub scope: Scope,
+    /// Only of what is called so, or begins so.
+    pub only: Option<String>,
+    /// Only kills.
+    pub kills_only: bool,
 }
 
 impl Component {
@@ -84,6 +95,39 @@ impl Component {
         }
     }
 
+    /// The machine that it is on, or that it is: by its name, or by its role. A link is on none.
+    pub fn machine(&self) -> Option<&str> {
+        match self {
+            Self::Program { name, .. } => Some(name.split_once('/').map_or(name, |(machine, _)| machine)),
+            Self::Machine { name } => Some(name),
+            Self::Link { .. } => None,
+        }
+    }
+
+    /// True when it is whichever has a role in a cluster: `db:primary`.
+    pub fn is_role(&self) -> bool {
+        self.machine().is_some_and(|machine| roles::parse(machine).is_some())
+    }
+
+    /// True when it is a link to or from this machine, or of one of its kind that has a role.
+    fn touches(&self, machine: &str) -> bool {
+        let Self::Link { from, to } = self else { return false };
+        let kind = roles::parse(machine).map(|(kind, _)| kind);
+        let is_it = |end: &String| {
+            end == machine
+                || kind.is_some_and(|kind| end.strip_prefix(kind).is_some_and(|rest| rest.starts_with('-')))
+        };
+        is_it(from) || is_it(to)
+    }
+
+    /// True when a failure of this tells nothing that a failure of `program` does not: a machine with that
+    /// program on it, or a link to that program's machine.
+    pub fn is_told_by(&self, program: &str) -> bool {
+        let program = Self::Program { name: program.to_owned(), program: "" };
+        let Some(machine) = program.machine() else { return false };
+        self.machine() == Some(machine) || self.touches(machine)
+    }
+
     /// The same one by its machine's own name, once it is known who has the role.
     pub fn called(&self, name: String) -> Self {
         match self {
@@ -93,30 +137,32 @@ impl Component {
     }
 }
 
-impl fmt::Display for FaultKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Kill => "killed",
-            Self::Freeze => "frozen",
-            Self::Cut => "cut",
-        })
-    }
-}
-
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.component.name(), self.kind)
+        write!(formatter, "{} {}", self.component.name(), self.happened())
     }
 }
 
 impl Fault {
+    /// What happened to it, in a word.
+    pub fn happened(&self) -> &'static str {
+        match (&self.component, self.kind) {
+            (_, FaultKind::Kill) => "killed",
+            (_, FaultKind::Freeze) => "frozen",
+            (Component::Link { .. }, FaultKind::Cut) => "cut",
+            (_, FaultKind::Cut) => "cut off",
+        }
+    }
+
     /// What makes it happen.
     pub fn act(&self) -> Act {
         let name = self.component.name();
         match (&self.component, self.kind) {
             (Component::Link { from, to }, _) => Act::Cut { from: from.clone(), to: to.clone() },
+            // Whoever is not named is in the last group.
+            (_, FaultKind::Cut) => Act::Partition { groups: vec![vec![name], vec![]] },
             (_, FaultKind::Freeze) => Act::Freeze { name },
-            _ => Act::Kill { name },
+            (_, FaultKind::Kill) => Act::Kill { name },
         }
     }
 
@@ -125,15 +171,68 @@ impl Fault {
         let name = self.component.name();
         match (&self.component, self.kind) {
             (Component::Link { from, to }, _) => Act::Heal { from: from.clone(), to: to.clone() },
+            (_, FaultKind::Cut) => Act::HealAll,
             (_, FaultKind::Freeze) => Act::Thaw { name },
             // A machine is started with everything on it.
-            _ => Act::Restart { name: name.split('/').next().unwrap_or_default().to_owned() },
+            (_, FaultKind::Kill) => {
+                Act::Restart { name: self.component.machine().unwrap_or_default().to_owned() }
+            }
         }
     }
 }
 
-/// Every fault that a plan's machines and links can have, in the plan's order.
-pub fn faults(plan: &Plan, scope: Scope) -> Vec<Fault> {
+/// Every fault that a plan's machines and links can have, as far as it is wanted, in the plan's order.
+/// `Err` says that there is none.
+pub fn faults(plan: &Plan, wanted: &Selection) -> Result<Vec<Fault>, String> {
+    let found = components(plan);
+    let is_wanted = |(_, component): &&(String, Component)| {
+        wanted.only.as_ref().is_none_or(|only| component.name().starts_with(only))
+    };
+    let mut seen = HashSet::new();
+    let first_of_its_kind = |(alike, component): &&(String, Component)| {
+        let by_itself = wanted.scope == Scope::Everything && !component.is_role();
+        seen.insert(if by_itself { component.name() } else { alike.clone() })
+    };
+    let chosen: Vec<_> = found.iter().filter(is_wanted).filter(first_of_its_kind).collect();
+    let mut faults = Vec::new();
+    for (alike, component) in chosen {
+        let like_it = found.iter().filter(|(other, _)| other == alike).map(|(_, one)| one.name());
+        let stands_for = match wanted.scope {
+            Scope::Everything if !component.is_role() => vec![component.name()],
+            Scope::OneOfEach | Scope::Everything => numbered(like_it),
+        };
+        let kinds = kinds_of(plan, component).into_iter();
+        faults.extend(
+            kinds.filter(|kind| !wanted.kills_only || *kind == FaultKind::Kill).map(|kind| Fault {
+                component: component.clone(),
+                kind,
+                stands_for: stands_for.clone(),
+            }),
+        );
+    }
+    if faults.is_empty() {
+        let mut known: Vec<_> = found.iter().map(|(_, component)| component.name()).collect();
+        known.dedup();
+        let can = if wanted.kills_only { "can be killed" } else { "can fail" };
+        let only = wanted.only.as_ref().map_or(String::new(), |only| format!(" and is called '{only}'"));
+        return Err(format!("there is nothing that {can}{only}; known are {}", known.join(", ")));
+    }
+    Ok(faults)
+}
+
+/// Several that are called the same, because they have the same role, by a number each.
+fn numbered(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut numbered: Vec<String> = Vec::new();
+    for name in names {
+        let before = numbered.iter().filter(|known| known.starts_with(&name)).count();
+        let is_taken = numbered.contains(&name);
+        numbered.push(if is_taken { format!("{name} {}", before + 1) } else { name });
+    }
+    numbered
+}
+
+/// Everything that can fail, each with a name that it shares with what is like it.
+fn components(plan: &Plan) -> Vec<(String, Component)> {
     let mut found: Vec<(String, Component)> = Vec::new();
     for machine in plan.to_start() {
         found.extend(components_of(plan, machine));
@@ -143,23 +242,7 @@ pub fn faults(plan: &Plan, scope: Scope) -> Vec<Fault> {
         let alike = format!("{} → {}", kind(&link.from), kind(&link.to));
         found.push((alike, Component::Link { from: link.from.clone(), to: link.to.clone() }));
     }
-    let mut seen = HashSet::new();
-    let first_of_its_kind = |(alike, component): &&(String, Component)| {
-        let by_itself = scope == Scope::Everything && !component.name().contains(':');
-        seen.insert(if by_itself { component.name() } else { alike.clone() })
-    };
-    let chosen: Vec<_> = found.iter().filter(first_of_its_kind).cloned().collect();
-    let each = chosen.into_iter().flat_map(|(alike, component)| {
-        let like_it = found.iter().filter(|(other, _)| *other == alike).map(|(_, one)| one.name());
-        let mut stands_for = match scope {
-            Scope::OneOfEach => like_it.collect(),
-            Scope::Everything => vec![component.name()],
-        };
-        stands_for.dedup();
-        let fault = move |kind| Fault { component: component.clone(), kind, stands_for: stands_for.clone() };
-        kinds_of(&fault(FaultKind::Kill).component).iter().map(move |kind| fault(*kind))
-    });
-    each.collect()
+    found
 }
 
 /// What can fail on one machine, each with a name that it shares with what is like it.
@@ -170,18 +253,19 @@ fn components_of(plan: &Plan, machine: &MachinePlan) -> Vec<(String, Component)>
     for program in &machine.programs {
         let program = program.program;
         let is_several = plan.of_kind(kind).count() > 1;
-        let roles = match program {
-            Program::Dbnode if is_several => Some(["primary", "replica"]),
+        let is_first = plan.of_kind(kind).next().is_some_and(|first| first.name == machine.name);
+        let role = match program {
+            Program::Dbnode if is_several => Some(if is_first { "primary" } else { "replica" }),
             // Of several balancers that are no pair each has users of its own.
-            Program::Lb if is_several && plan.is_pair(kind) => Some(["active", "standby"]),
+            Program::Lb if is_several && plan.is_pair(kind) => {
+                Some(if is_first { "active" } else { "standby" })
+            }
             _ => None,
         };
-        if let Some(roles) = roles.filter(|_| alone) {
+        if let Some(role) = role.filter(|_| alone) {
             // Who has a role changes; what matters is what it does to lose one.
-            for role in roles {
-                let name = format!("{kind}:{role}");
-                components.push((name.clone(), Component::Program { name, program: program.name() }));
-            }
+            let name = format!("{kind}:{role}");
+            components.push((name.clone(), Component::Program { name, program: program.name() }));
             continue;
         }
         let name = if alone { machine.name.clone() } else { format!("{}/{}", machine.name, program.name()) };
@@ -194,14 +278,33 @@ fn components_of(plan: &Plan, machine: &MachinePlan) -> Vec<(String, Component)>
     components
 }
 
-fn kinds_of(component: &Component) -> &'static [FaultKind] {
-    match component {
-        Component::Link { .. } => &[FaultKind::Cut],
-        Component::Program { .. } | Component::Machine { .. } => &[FaultKind::Kill, FaultKind::Freeze],
+fn kinds_of(plan: &Plan, component: &Component) -> Vec<FaultKind> {
+    let Some(machine) = component.machine() else { return vec![FaultKind::Cut] };
+    let mut kinds = vec![FaultKind::Kill, FaultKind::Freeze];
+    let kind = roles::parse(machine).map_or_else(|| plan.machines[machine].kind.as_str(), |(kind, _)| kind);
+    let is_whole = matches!(component, Component::Machine { .. }) || !component.name().contains('/');
+    if is_whole && plan.of_kind(kind).all(|machine| can_be_cut_off(plan, machine)) {
+        kinds.push(FaultKind::Cut);
     }
+    kinds
 }
 
-/// Pairs of faults that happen together: of everything that can be killed, each with each other one.
+/// Whether everything that a machine says and hears goes over links, so that it can be cut off. Users
+/// reach balancers, and what stands before them, without one; a Redis with copies and Sentinels has
+/// connections of its own.
+fn can_be_cut_off(plan: &Plan, machine: &MachinePlan) -> bool {
+    let is_reached = plan.links.iter().any(|link| link.to == machine.name);
+    let watched = plan.machines.values().any(|machine| machine.has(Program::Sentinel));
+    let enclosed = |program| match program {
+        Program::Lb | Program::Sentinel => false,
+        Program::Redis => !watched,
+        Program::Webserver | Program::Dbnode => true,
+    };
+    is_reached && machine.programs.iter().all(|program| enclosed(program.program))
+}
+
+/// Pairs of faults that happen together: of everything that can be killed, each with each other one, and
+/// with one that is like it.
 pub fn pairs(single: &[Fault]) -> Vec<[Fault; 2]> {
     let killed = |fault: &&Fault| {
         fault.kind == FaultKind::Kill && !matches!(fault.component, Component::Machine { .. })
@@ -209,9 +312,20 @@ pub fn pairs(single: &[Fault]) -> Vec<[Fault; 2]> {
     let killed: Vec<_> = single.iter().filter(killed).collect();
     let mut pairs = Vec::new();
     for (index, first) in killed.iter().enumerate() {
+        pairs.extend(another(first).map(|second| [(*first).clone(), second]));
         pairs.extend(killed[index + 1..].iter().map(|second| [(*first).clone(), (*second).clone()]));
     }
     pairs
+}
+
+/// One that is like it. By its role it is whoever has that when the first has lost it.
+fn another(fault: &Fault) -> Option<Fault> {
+    let like_it = fault.stands_for.get(1)?;
+    let component = match fault.component.is_role() {
+        true => fault.component.clone(),
+        false => fault.component.called(like_it.clone()),
+    };
+    Some(Fault { component, ..fault.clone() })
 }
 
 #[cfg(test)]
@@ -222,6 +336,11 @@ mod tests {
     use crate::lab::plan::Place;
 
     fn names(architecture: &str, scope: Scope) -> Vec<String> {
+        let wanted = Selection { scope, only: None, kills_only: false };
+        faults(&plan(architecture), &wanted).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    fn plan(architecture: &str) -> Plan {
         let chapter = paths::prepared(&library::open(architecture).unwrap().chapter).unwrap();
         let place = Place {
             backend: Backend::Process,
@@ -230,8 +349,7 @@ mod tests {
             data: "/data".into(),
             redis_url: None,
         };
-        let plan = Plan::of(&chapter, place).unwrap();
-        faults(&plan, scope).iter().map(ToString::to_string).collect()
+        Plan::of(&chapter, place).unwrap()
     }
 
     #[test]
@@ -255,13 +373,47 @@ mod tests {
             "lb frozen",
             "web-1 killed",
             "web-1 frozen",
+            "web-1 cut off",
             "db killed",
             "db frozen",
+            "db cut off",
             "lb → web-1 cut",
             "web-1 → db cut",
         ];
         assert_eq!(quick, wanted);
-        assert_eq!(names("several", Scope::Everything).len(), 2 * (1 + 5 + 1) + 5 + 5);
+        assert_eq!(names("several", Scope::Everything).len(), 2 + 3 * (5 + 1) + 5 + 5);
+    }
+
+    #[test]
+    fn what_is_named_is_looked_at_even_when_another_would_stand_for_it() {
+        let only = |only: &str, kills_only| {
+            let wanted = Selection { scope: Scope::OneOfEach, only: Some(only.to_owned()), kills_only };
+            faults(&plan("several"), &wanted)
+        };
+        let found: Vec<_> = only("web-2", true).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["web-2 killed"]);
+        assert_eq!(
+            only("wbe", false).unwrap_err().split("; ").next().unwrap(),
+            "there is nothing that can fail and is called 'wbe'"
+        );
+        assert!(only("lb →", true).unwrap_err().contains("nothing that can be killed"));
+    }
+
+    #[test]
+    fn only_what_speaks_over_links_alone_can_be_cut_off() {
+        let quick = names("no-single-point", Scope::OneOfEach);
+        let cut_off: Vec<_> = quick.iter().filter(|name| name.ends_with("cut off")).collect();
+        assert_eq!(cut_off, ["web-1 cut off", "db:primary cut off", "db:replica cut off"]);
+    }
+
+    #[test]
+    fn a_machine_and_its_links_tell_nothing_more_than_a_program_on_it() {
+        let link = |from: &str, to: &str| Component::Link { from: from.into(), to: to.into() };
+        let machine = Component::Machine { name: "app".into() };
+        assert!(machine.is_told_by("app/dbnode") && !machine.is_told_by("application"));
+        assert!(link("web-1", "db").is_told_by("db") && !link("web-1", "db").is_told_by("web-2"));
+        assert!(link("web-1", "db-2").is_told_by("db:primary"));
+        assert!(!link("web-1", "db").is_told_by("db:primary"));
     }
 
     #[test]
@@ -271,18 +423,32 @@ mod tests {
         assert!(quick.contains(&"db:replica frozen".to_owned()), "{quick:?}");
         assert!(quick.contains(&"lb:active frozen".to_owned()), "{quick:?}");
         let all = names("replicated", Scope::Everything);
-        assert_eq!(all.iter().filter(|name| name.starts_with("db:")).count(), 4, "{all:?}");
+        assert_eq!(all.iter().filter(|name| name.starts_with("db:")).count(), 6, "{all:?}");
+    }
+
+    #[test]
+    fn one_that_has_a_role_stands_for_all_that_have_it() {
+        let wanted = Selection { scope: Scope::OneOfEach, only: Some("db:".into()), kills_only: true };
+        let faults = faults(&plan("no-single-point"), &wanted).unwrap();
+        let stand_for: Vec<_> = faults.iter().map(|fault| fault.stands_for.join(", ")).collect();
+        assert_eq!(stand_for, ["db:primary", "db:replica, db:replica 2"]);
     }
 
     #[test]
     fn pairs_are_of_what_is_killed() {
-        let kill = |name: &str| Fault {
-            component: Component::Program { name: name.into(), program: "lb" },
+        let kill = |names: &[&str]| Fault {
+            component: Component::Program { name: names[0].into(), program: "lb" },
             kind: FaultKind::Kill,
-            stands_for: vec![],
+            stands_for: names.iter().map(|name| (*name).to_owned()).collect(),
         };
-        let single = [kill("a"), Fault { kind: FaultKind::Freeze, ..kill("a") }, kill("b"), kill("c")];
-        let pairs: Vec<_> = pairs(&single).iter().map(|[one, other]| format!("{one}, {other}")).collect();
-        assert_eq!(pairs, ["a killed, b killed", "a killed, c killed", "b killed, c killed"]);
+        let several = kill(&["b-1", "b-2", "b-3"]);
+        let role = kill(&["d:replica", "d:replica 2"]);
+        let single = [kill(&["a"]), Fault { kind: FaultKind::Freeze, ..kill(&["a"]) }, several, role];
+        let pairs: Vec<_> = pairs(&single)
+            .iter()
+            .map(|[one, other]| format!("{} {}", one.component.name(), other.component.name()))
+            .collect();
+        let wanted = ["a b-1", "a d:replica", "b-1 b-2", "b-1 d:replica", "d:replica d:replica"];
+        assert_eq!(pairs, wanted);
     }
 }

@@ -46,6 +46,8 @@ pub struct Impact {
     pub class: Class,
     /// It did not come back by itself.
     pub down: bool,
+    /// Requests failed, and in the end none did, with nobody touching anything.
+    pub recovered: bool,
     /// From the first failed request to the first good one after the last failed one, in seconds; as
     /// long as it was watched, when it did not come back by itself.
     pub outage_seconds: f64,
@@ -109,6 +111,7 @@ impl Impact {
         Self {
             class,
             down,
+            recovered: seen.whole.failed() > 0 && !down && failed_in_the_end == 0.0,
             outage_seconds: seen.whole.outage().as_secs_f64(),
             dropped: seen.whole.failed(),
             requests: seen.whole.requests(),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::faults::{self, Component, Fault, FaultKind, Scope};
+use super::faults::{self, Fault, Scope, Selection};
 use super::impact::{Impact, Seen};
 use super::matrix::{Audit, Row, SCHEMA};
 use super::paths;
@@ -12,7 +12,6 @@ use super::stage::Stage;
 use crate::chapter::{Chapter, Source};
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
-use crate::lab::roles::Roles;
 use crate::lab::site::SiteArgs;
 use crate::lab::{Act, Happening, Laboratory, Plan, Program};
 use crate::load::Moment;
@@ -27,8 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const WELL_FOR: Duration = Duration::from_millis(2000);
 /// So long a fault is watched even when nobody notices it: a health check needs its time.
 const WATCH_MIN: Duration = Duration::from_millis(4500);
-/// How long a role may be nobody's.
-const ROLE_MAX: Duration = Duration::from_secs(10);
 /// How long an architecture may take to become steady at first, and after a repair.
 const STEADY_MAX: Duration = Duration::from_secs(15);
 
@@ -39,8 +36,8 @@ pub struct Inspection {
     pub source: Source,
     /// Where it is to stand.
     pub place: SiteArgs,
-    /// How much is looked at.
-    pub scope: Scope,
+    /// Which faults are looked at.
+    pub wanted: Selection,
     /// How many faults happen together at most: 1 or 2.
     pub depth: usize,
     /// Who recovers within this time by itself has not been down.
@@ -49,18 +46,32 @@ pub struct Inspection {
     pub rate: f64,
     /// The dice of keys.
     pub seed: u64,
-    /// Only what is called so, or begins so, is looked at.
-    pub only: Option<String>,
-    /// Only what happens when something is killed is looked at.
-    pub kills_only: bool,
     /// Of all faults only one part is looked at: the first of so many is `(0, count)`.
     pub part: (usize, usize),
 }
 
 impl Inspection {
     /// How long one fault takes, about, in seconds.
-    fn each_seconds(&self) -> f64 {
+    pub fn each_seconds(&self) -> f64 {
         self.within.as_secs_f64() * 0.5 + 6.0
+    }
+
+    /// The architecture, with traffic on every path.
+    fn chapter(&self) -> Result<Chapter, LabError> {
+        paths::prepared(&self.source.chapter).map_err(LabError::Usage)
+    }
+
+    /// What stands where.
+    pub fn plan(&self) -> Result<Plan, LabError> {
+        Plan::of(&self.chapter()?, self.place.place()).map_err(LabError::Usage)
+    }
+
+    /// What happens, one fault after the other.
+    pub fn faults(&self, plan: &Plan) -> Result<Vec<Fault>, LabError> {
+        let all = faults::faults(plan, &self.wanted)
+            .map_err(|none| LabError::Usage(format!("in '{}' {none}", self.source.name)))?;
+        let (part, of) = self.part;
+        Ok(all.chunks(all.len().div_ceil(of).max(1)).nth(part).unwrap_or_default().to_vec())
     }
 }
 
@@ -96,27 +107,13 @@ pub async fn audit(
     interrupt: &Interrupt,
     tell: &(dyn Fn(Told<'_>) + Sync),
 ) -> Result<Audit, LabError> {
-    let chapter = paths::prepared(&inspection.source.chapter).map_err(LabError::Usage)?;
+    let chapter = inspection.chapter()?;
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
-    let plan = Plan::of(&chapter, inspection.place.place()).map_err(LabError::Usage)?;
-    let mut all = faults::faults(&plan, inspection.scope);
-    if let Some(only) = &inspection.only {
-        all.retain(|fault| fault.component.name().starts_with(only));
-        if all.is_empty() {
-            let known = plan.machines.keys().cloned().collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "nothing in '{}' is called '{only}'; its machines are {known}",
-                inspection.source.name
-            );
-            return Err(LabError::Usage(message));
-        }
-    }
-    all.retain(|fault| !inspection.kills_only || fault.kind == FaultKind::Kill);
-    let (part, of) = inspection.part;
-    let single: Vec<_> = all.chunks(all.len().div_ceil(of).max(1)).nth(part).unwrap_or_default().to_vec();
-    let single: Vec<_> = single.into_iter().map(|fault| vec![fault]).collect();
+    let plan = inspection.plan()?;
+    let single: Vec<_> = inspection.faults(&plan)?.into_iter().map(|fault| vec![fault]).collect();
     tell(Told::Begins { faults: single.len(), each_seconds: inspection.each_seconds() });
-    let mut inspector = Inspector { inspection, chapter, interrupt, tell, stage: None, distrust: None };
+    let mut inspector =
+        Inspector { inspection, chapter, interrupt, tell, stage: None, was_steady: false, distrust: None };
     let mut rows = Vec::new();
     let looked = inspector.look_at(single, &mut rows).await;
     inspector.clear().await;
@@ -131,7 +128,7 @@ pub async fn audit(
         seconds: started.elapsed().as_secs_f64(),
         within_seconds: inspection.within.as_secs_f64(),
         rate: inspection.rate,
-        one_of_each: inspection.scope == Scope::OneOfEach,
+        one_of_each: inspection.wanted.scope == Scope::OneOfEach,
         depth: inspection.depth,
         machines: plan
             .machines
@@ -155,6 +152,8 @@ struct Inspector<'a> {
     tell: &'a (dyn Fn(Told<'_>) + Sync),
     /// What stands now. After some faults it is better to start anew.
     stage: Option<Stage>,
+    /// All has been well on some stage.
+    was_steady: bool,
     distrust: Option<String>,
 }
 
@@ -162,7 +161,7 @@ impl Inspector<'_> {
     /// Looks at every fault, and then, when asked to, at pairs of those that are harmless alone.
     async fn look_at(&mut self, single: Vec<Vec<Fault>>, rows: &mut Vec<Row>) -> Result<(), LabError> {
         for faults in single {
-            rows.push(self.look_at_one(&faults).await?);
+            rows.push(self.look_at_one_again(&faults).await?);
         }
         if self.inspection.depth < 2 {
             return Ok(());
@@ -172,9 +171,20 @@ impl Inspector<'_> {
         let pairs = faults::pairs(&harmless);
         (self.tell)(Told::Begins { faults: pairs.len(), each_seconds: self.inspection.each_seconds() });
         for pair in pairs {
-            rows.push(self.look_at_one(&pair).await?);
+            rows.push(self.look_at_one_again(&pair).await?);
         }
         Ok(())
+    }
+
+    /// Looks at one; once more on a new stage when the first was not fit for it, though others were.
+    async fn look_at_one_again(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
+        match self.look_at_one(faults).await {
+            Err(LabError::Unsteady(why)) if self.was_steady => {
+                (self.tell)(Told::Note(&format!("  {why}; once more")));
+                self.look_at_one(faults).await
+            }
+            looked => looked,
+        }
     }
 
     async fn look_at_one(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
@@ -184,9 +194,7 @@ impl Inspector<'_> {
         let interrupt = self.interrupt;
         let inspected = interrupt.unless(self.inspect(&mut stage, faults)).await;
         match &inspected {
-            Ok(row) if row.note.is_none() && !changes_who_is_who(&stage.lab.plan(), faults) => {
-                self.stage = Some(stage);
-            }
+            Ok(row) if leaves_all_as_it_was(row, &stage.lab.plan(), faults) => self.stage = Some(stage),
             _ => stage.down().await,
         }
         let row = inspected?;
@@ -197,16 +205,15 @@ impl Inspector<'_> {
     /// One fault, or several at the same time, from a steady state to a steady state.
     async fn inspect(&mut self, stage: &mut Stage, wanted: &[Fault]) -> Result<Row, LabError> {
         let names: Vec<String> = stage.paths().cloned().collect();
-        let mut faults = Vec::new();
-        for fault in wanted {
-            faults.push(fault.resolved(&stage.lab).await?);
-        }
-
         let (before, first_event) = (stage.now(), stage.lab.events.count());
         let calm = names.iter().map(|path| stage.window(path, before.saturating_sub(WELL_FOR), before));
         let calm: Vec<_> = calm.collect();
-        for fault in &faults {
+        let mut faults = Vec::new();
+        for fault in wanted {
+            // Who has a role is known once what was before has happened.
+            let fault = fault.resolved(&stage.lab).await?;
             stage.lab.act(&fault.act()).await?;
+            faults.push(fault);
         }
         let end = watch(stage, &names, before, self.inspection.within).await;
         stage.settle(end).await;
@@ -258,12 +265,15 @@ impl Inspector<'_> {
         }
         let Inspection { source, place, seed, rate, .. } = self.inspection;
         let stage = Stage::raise(source, self.chapter.clone(), place, *seed, self.interrupt).await?;
-        stage.begin().await;
+        stage.begin(STEADY_MAX).await;
         stage.flow(*rate);
         let names: Vec<_> = stage.paths().cloned().collect();
         let steady = self.interrupt.unless(async { Ok(stage.until_steady(&names, STEADY_MAX).await) }).await;
         match steady {
-            Ok(Ok(())) => Ok(stage),
+            Ok(Ok(())) => {
+                self.was_steady = true;
+                Ok(stage)
+            }
             Ok(Err(unwell)) => {
                 stage.down().await;
                 Err(LabError::Unsteady(format!(
@@ -289,31 +299,23 @@ impl Inspector<'_> {
 impl Fault {
     /// The same fault of the machine that has the role now.
     pub(crate) async fn resolved(&self, lab: &Laboratory) -> Result<Self, LabError> {
-        let name = self.component.name();
-        if !matches!(self.component, Component::Program { .. }) || !name.contains(':') {
+        if !self.component.is_role() {
             return Ok(self.clone());
         }
-        let deadline = Instant::now() + ROLE_MAX;
-        let meant = loop {
-            match Roles::default().resolve(&name, &lab.plan()).await {
-                Some(meant) => break meant,
-                None if Instant::now() > deadline => {
-                    return Err(LabError::Unsteady(format!("no machine is {name} now")));
-                }
-                None => sleep(LOOK_EVERY).await,
-            }
-        };
+        let name = self.component.name();
+        let nobody = |_| LabError::Unsteady(format!("no machine is {name} now"));
+        let meant = lab.who_is(&name).await.map_err(nobody)?;
         Ok(Self { component: self.component.called(meant), ..self.clone() })
     }
 }
 
 /// What a person would do about a fault now: what was frozen may have been switched off meanwhile.
 fn repair(stage: &Stage, fault: &Fault) -> Act {
-    let name = fault.component.name();
-    let machine = name.split('/').next().unwrap_or_default().to_owned();
-    let is_off =
-        !matches!(fault.component, Component::Link { .. }) && !stage.lab.machines_on().contains(&machine);
-    if is_off { Act::Restart { name: machine } } else { fault.repair() }
+    let off = fault.component.machine().filter(|machine| {
+        let on = stage.lab.machines_on();
+        !on.iter().any(|name| name == machine)
+    });
+    off.map_or_else(|| fault.repair(), |machine| Act::Restart { name: machine.to_owned() })
 }
 
 /// Watches until every path has been well for a while, or its time is up. Returns the end.
@@ -332,12 +334,24 @@ async fn watch(stage: &Stage, paths: &[String], from: Moment, within: Duration) 
     }
 }
 
-/// When something noticed, and acted.
+/// When something noticed, and acted: a balancer, or the nodes of a database.
 fn detection(stage: &Stage, first_event: usize, from: Moment) -> Option<f64> {
-    let noticed = |what: &Happening| matches!(what, Happening::Ejected { .. } | Happening::TookOver { .. });
+    let noticed = |what: &Happening| {
+        matches!(
+            what,
+            Happening::Ejected { .. } | Happening::TookOver { .. } | Happening::BecamePrimary { .. }
+        )
+    };
     let events = stage.lab.events.since(first_event);
     let at = events.iter().filter(|event| noticed(&event.what)).map(|event| event.at).min()?;
     Some(at.saturating_sub(from).as_secs_f64())
+}
+
+/// Whether the next fault finds things as this one did. A write that is lost stays lost, and would be
+/// counted again.
+fn leaves_all_as_it_was(row: &Row, plan: &Plan, faults: &[Fault]) -> bool {
+    let lost = row.cells.get(paths::WRITE).is_some_and(|impact| impact.lost > 0);
+    row.note.is_none() && !lost && !changes_who_is_who(plan, faults)
 }
 
 /// Whether after these faults others have the roles: a Redis that Sentinels watch over comes back as a

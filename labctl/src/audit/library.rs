@@ -31,6 +31,17 @@ pub fn variants() -> impl Iterator<Item = &'static str> {
     VARIANTS.iter().map(|(name, _)| *name)
 }
 
+/// Whether this is one that comes with the lab, as it came.
+pub fn is_built_in(source: &Source) -> bool {
+    let known = ARCHITECTURES.iter().chain(&VARIANTS);
+    known.into_iter().any(|(name, text)| source.name == *name && source.text == *text)
+}
+
+/// Whether this is the table's first row, which all capacities are multiples of.
+pub fn is_first_row(source: &Source) -> bool {
+    names().next() == Some(&source.name) && is_built_in(source)
+}
+
 /// Reads an architecture: one of the built-in ones by name, or a file by its path.
 pub fn open(name: &str) -> Result<Source, ChapterError> {
     if let Some((_, text)) = ARCHITECTURES.iter().chain(&VARIANTS).find(|(known, _)| *known == name) {

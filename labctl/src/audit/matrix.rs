@@ -75,30 +75,24 @@ impl Row {
 }
 
 impl Audit {
-    /// The parts of one audit, put together again. `None`: there was none.
-    pub fn joined(parts: Vec<Self>) -> Option<Self> {
-        parts.into_iter().reduce(|mut whole, part| {
-            whole.rows.extend(part.rows);
-            whole.seconds += part.seconds;
-            whole.distrust = whole.distrust.or(part.distrust);
-            whole
-        })
+    /// Two parts of one audit, put together again.
+    pub fn joined_with(mut self, part: Self) -> Self {
+        self.rows.extend(part.rows);
+        self.seconds += part.seconds;
+        self.distrust = self.distrust.or(part.distrust);
+        self
     }
 
-    /// The programs of which each alone takes a path down: the single points of failure, as the article
-    /// counts them.
+    /// What alone takes a path down: the single points of failure, as the article counts them. Those are
+    /// programs; a machine or a link is one when it takes the path down and no program does that stands on
+    /// it, or at an end of it.
     pub fn single_points(&self, path: &str) -> BTreeSet<String> {
-        self.points(|impacts| impacts.get(path).is_some_and(|impact| impact.down), is_program)
+        self.points(|impacts| impacts.get(path).is_some_and(|impact| impact.down))
     }
 
-    /// The programs that take any path down.
+    /// What alone takes any path down.
     pub fn single_points_of_any(&self) -> BTreeSet<String> {
-        self.points(|impacts| impacts.values().any(|impact| impact.down), is_program)
-    }
-
-    /// The machines and links that take any path down, beyond the programs on them.
-    pub fn other_points(&self) -> BTreeSet<String> {
-        self.points(|impacts| impacts.values().any(|impact| impact.down), |one| !is_program(one))
+        self.points(|impacts| impacts.values().any(|impact| impact.down))
     }
 
     /// How many acknowledged writes or sessions were lost on a path, over all faults.
@@ -109,8 +103,7 @@ impl Audit {
     /// The longest that anything was down that came back by itself, in seconds.
     pub fn recovery_seconds(&self) -> Option<f64> {
         let impacts = self.singles().flat_map(|row| row.cells.values());
-        let recovered = impacts.filter(|impact| !impact.down && impact.dropped > 0);
-        recovered.map(|impact| impact.outage_seconds).max_by(f64::total_cmp)
+        impacts.filter(|impact| impact.recovered).map(|impact| impact.outage_seconds).max_by(f64::total_cmp)
     }
 
     /// Rows of pairs that take a path down which neither of the two does alone.
@@ -126,13 +119,16 @@ impl Audit {
         self.rows.iter().filter(|row| row.faults.len() == 1)
     }
 
-    fn points(
-        &self,
-        is_down: impl Fn(&IndexMap<String, Impact>) -> bool,
-        wanted: impl Fn(&Component) -> bool,
-    ) -> BTreeSet<String> {
+    fn points(&self, is_down: impl Fn(&IndexMap<String, Impact>) -> bool) -> BTreeSet<String> {
         let down = self.singles().filter(|row| is_down(&row.cells)).flat_map(|row| &row.faults);
-        down.filter(|fault| wanted(&fault.component)).flat_map(|fault| fault.stands_for.clone()).collect()
+        let (programs, others): (Vec<_>, Vec<_>) = down.partition(|fault| is_program(&fault.component));
+        let mut points: BTreeSet<String> =
+            programs.iter().flat_map(|fault| fault.stands_for.clone()).collect();
+        let is_new = |fault: &&Fault| !points.iter().any(|program| fault.component.is_told_by(program));
+        let others: Vec<_> =
+            others.into_iter().filter(is_new).flat_map(|fault| fault.stands_for.clone()).collect();
+        points.extend(others);
+        points
     }
 }
 
@@ -148,7 +144,8 @@ pub(crate) mod tests {
     pub(crate) fn impact(class: Class, outage_seconds: f64, lost: usize) -> Impact {
         let down = class == Class::Outage;
         let dropped = usize::from(class > Class::Ok);
-        Impact { class, down, outage_seconds, dropped, requests: 100, slower: None, lost }
+        let recovered = class == Class::Blip;
+        Impact { class, down, recovered, outage_seconds, dropped, requests: 100, slower: None, lost }
     }
 
     fn program(name: &str, stands_for: &[&str]) -> Fault {
@@ -198,11 +195,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_machine_or_a_link_counts_when_no_program_there_does() {
+        let (ok, outage) = (impact(Class::Ok, 0.0, 0), impact(Class::Outage, 9.0, 0));
+        let machine = |name: &str| Fault {
+            component: Component::Machine { name: name.into() },
+            ..program(name, &[name])
+        };
+        let link = |from: &str, to: &str| Fault {
+            component: Component::Link { from: from.into(), to: to.into() },
+            ..program("", &["a → b"])
+        };
+        let audit = audit(vec![
+            row(vec![program("a/redis", &["a/redis"])], &[("read", ok.clone())]),
+            row(vec![program("a/sentinel", &["a/sentinel"])], &[("read", ok)]),
+            row(vec![machine("a")], &[("read", outage.clone())]),
+            row(vec![program("b/dbnode", &["b/dbnode"])], &[("read", outage.clone())]),
+            row(vec![machine("b")], &[("read", outage.clone())]),
+            row(vec![link("c", "b")], &[("read", outage)]),
+        ]);
+        assert_eq!(audit.single_points("read").into_iter().collect::<Vec<_>>(), ["a", "b/dbnode"]);
+    }
+
+    #[test]
     fn what_came_back_by_itself_says_how_long_it_took_at_most() {
         let cells = |class, seconds| [("read", impact(class, seconds, 0))];
         let audit = audit(vec![
             row(vec![program("web-1", &["web-1"])], &cells(Class::Blip, 2.5)),
             row(vec![program("lb", &["lb"])], &cells(Class::Outage, 9.0)),
+            row(vec![program("db", &["db"])], &cells(Class::Degraded, 8.0)),
             row(vec![program("redis", &["redis"])], &cells(Class::Ok, 0.0)),
         ]);
         assert_eq!(audit.recovery_seconds(), Some(2.5));

@@ -22,7 +22,7 @@ pub mod stage;
 /// The audit itself.
 mod inspection;
 
-pub use faults::{Component, Fault, FaultKind, Scope};
+pub use faults::{Component, Fault, FaultKind, Scope, Selection};
 pub use impact::{Class, Impact};
 pub use inspection::{Inspection, QUICK_WITHIN, Told, WITHIN, audit};
 pub use matrix::{Audit, Row};

@@ -28,8 +28,8 @@ struct Paths {
     traffic: IndexMap<String, Traffic>,
 }
 
-/// An architecture with traffic on every path, and with a link wherever one part speaks to another:
-/// what is not a link cannot be cut.
+/// An architecture with traffic on every path, and with a link wherever one part speaks to another, also
+/// the nodes of a database: what is not a link cannot be cut.
 pub fn prepared(architecture: &Chapter) -> Result<Chapter, String> {
     let mut chapter = architecture.clone();
     let entry = entry(architecture)?;
@@ -38,7 +38,18 @@ pub fn prepared(architecture: &Chapter) -> Result<Chapter, String> {
     for (name, traffic) in paths.traffic {
         chapter.traffic.entry(name).or_insert(traffic);
     }
-    chapter.links = spanned_links(architecture);
+    let unspanned = |name| Spanned::new(0..0, name);
+    let missing = |(from, to): &(String, String)| {
+        !architecture.links.iter().any(|(one, other)| one.as_ref() == from && other.as_ref() == to)
+    };
+    let links = links(architecture).into_iter().filter(missing);
+    chapter.links.extend(links.map(|(from, to)| (unspanned(from), unspanned(to))));
+    for (kind, entry) in &architecture.machine {
+        let is_cluster = entry.dbnode.is_some() && entry.count.is_some_and(|count| count > 1);
+        if is_cluster && !architecture.mesh.iter().any(|known| known.as_ref() == kind) {
+            chapter.mesh.push(unspanned(kind.clone()));
+        }
+    }
     Ok(chapter)
 }
 
@@ -69,12 +80,6 @@ pub fn entry(architecture: &Chapter) -> Result<String, String> {
         Some((name, _)) => Ok(format!("{name}/webserver")),
         None => Err("nothing in this architecture serves users: it has neither an lb nor a webserver".into()),
     }
-}
-
-/// Who speaks to whom, machine by machine.
-fn spanned_links(architecture: &Chapter) -> Vec<(Spanned<String>, Spanned<String>)> {
-    let unspanned = |name| Spanned::new(0..0, name);
-    links(architecture).into_iter().map(|(from, to)| (unspanned(from), unspanned(to))).collect()
 }
 
 /// Who speaks to whom, machine by machine: for whoever draws it, too.

@@ -88,10 +88,21 @@ impl Stage {
         }
     }
 
-    /// Opens the accounts, and lets every member log in. What fails shows on the paths.
-    pub async fn begin(&self) {
-        self.send(paths::ACCOUNTS_OPEN, MEMBERS_RATE).await;
-        self.log_members_in().await;
+    /// Opens the accounts, and lets every member log in; again and again, while the machines are still
+    /// finding each other. What fails to the end of the limit shows on the paths.
+    pub async fn begin(&self, limit: Duration) {
+        let deadline = self.now() + limit;
+        for traffic in [paths::ACCOUNTS_OPEN, paths::MEMBERS_LOG_IN] {
+            loop {
+                let from = self.now();
+                self.send(traffic, MEMBERS_RATE).await;
+                let window = self.window(traffic, from, Moment::MAX);
+                if (window.failed() == 0 && window.unfinished == 0) || self.now() > deadline {
+                    break;
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        }
     }
 
     /// Lets every member log in, also those whose session is lost.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::chapter::library;
 use crate::error::LabError;
 use crate::report::stored;
 use crate::runner::Verdict;
@@ -15,6 +16,8 @@ pub struct Evidence {
     pub runs: BTreeMap<String, Found>,
     /// The measured table.
     pub table: Option<LadderTable>,
+    /// The newest results that say nothing of the article, and why.
+    pub passed_over: Vec<String>,
 }
 
 /// What was found of one claim of a chapter.
@@ -36,6 +39,12 @@ impl Evidence {
                 continue;
             }
             let run = stored::run(&newest)?;
+            if stored::chapter_text(&newest)? != library::text(chapter).unwrap_or_default() {
+                evidence.passed_over.push(format!(
+                    "the newest run of '{chapter}' was of a changed chapter, which says nothing of the article: run it as it is, with `labctl run {chapter}`"
+                ));
+                continue;
+            }
             for claim in run.claims {
                 let Some(id) = claim.id else { continue };
                 let found = Found { verdict: claim.verdict, measured: claim.measured };
@@ -44,7 +53,14 @@ impl Evidence {
         }
         let table = runs.join("table").join("latest").join("table.json");
         if table.exists() {
-            evidence.table = Some(stored::table(&table)?);
+            let table = stored::table(&table)?;
+            match table.whole {
+                true => evidence.table = Some(table),
+                false => evidence.passed_over.push(
+                    "the newest table was not the whole one at the lab's own prices: measure it with `labctl table`"
+                        .into(),
+                ),
+            }
         }
         Ok(evidence)
     }

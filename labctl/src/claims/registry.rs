@@ -123,7 +123,6 @@ mod tests {
     use crate::chapter::expression::Expression;
     use crate::chapter::{Source, library};
 
-    /// The article writes some quotes with typographic signs; what is compared is its words.
     fn exhibits(claim: &Claim) -> impl Iterator<Item = &Exhibit> {
         claim.r#for.iter().chain(&claim.against)
     }
@@ -182,7 +181,7 @@ mod tests {
             "dropped-in-the-window",
             "doubling-ram-alone",
             "you-lose-everything",
-            "everything-stops",
+            "same-everywhere",
         ];
         for id in refuted {
             let claim = registry.claim.iter().find(|claim| claim.id == id);

@@ -47,6 +47,23 @@ pub fn measure(table: &LadderTable, name: &str, of: &[String]) -> Option<f64> {
     }
 }
 
+/// Whether a measure is of something in the table that should not be trusted.
+pub fn is_doubted(table: &LadderTable, name: &str, of: &[String]) -> bool {
+    let Some(row) = of.first().and_then(|architecture| table.row(architecture)) else { return false };
+    match name {
+        "cost" | "machines" => false,
+        "capacity" => row.capacity.distrust.is_some(),
+        // Without the first row there is nothing to divide by.
+        "ratio" => row.capacity.distrust.is_some() || row.ratio.is_none(),
+        "left" => row.left.distrust.is_some(),
+        "agrees" => row.cells.iter().any(|(column, cell)| {
+            of.get(1).is_some_and(|wanted| column.starts_with(wanted.as_str()))
+                && cell.says == Says::NotJudged
+        }),
+        _ => row.distrust.is_some(),
+    }
+}
+
 /// What killing, freezing or cutting a part did to a path. `None`: no fault of it was looked at.
 fn impacts<'a>(row: &'a LadderRow, part: &str, path: &str) -> Option<Vec<&'a Impact>> {
     let faults = row.faults.iter().filter(|fault| is_part(&fault.component, part));
@@ -85,6 +102,7 @@ pub(crate) mod tests {
         let impact = |class, lost| Impact {
             class,
             down: class == Class::Outage,
+            recovered: class == Class::Blip,
             outage_seconds: 1.0,
             dropped: 1,
             requests: 10,
@@ -104,6 +122,7 @@ pub(crate) mod tests {
             began: jiff::Timestamp::UNIX_EPOCH,
             seconds: 1.0,
             quick: true,
+            whole: true,
             seed: 1,
             p99_ms: 100.0,
             rows: vec![row],
@@ -126,6 +145,19 @@ pub(crate) mod tests {
         assert_eq!(value("down", &["row-6", "web", "write"]), Some(0.0));
         assert_eq!(value("ok", &["row-6", "db", "login"]), Some(1.0));
         assert_eq!(value("lost", &["row-6", "db", "write"]), Some(4.0));
+    }
+
+    #[test]
+    fn what_is_not_to_be_trusted_is_doubted_where_it_is_asked_for() {
+        let mut table = table();
+        table.rows[0].distrust = Some("the load generator was late".into());
+        let doubted = |name: &str, of: &[&str]| {
+            let of: Vec<_> = of.iter().map(|word| (*word).to_owned()).collect();
+            is_doubted(&table, name, &of)
+        };
+        assert!(doubted("points", &["row-6"]) && doubted("down", &["row-6", "db", "write"]));
+        assert!(!doubted("capacity", &["row-6"]) && !doubted("cost", &["row-6"]));
+        assert!(!doubted("points", &["row-9"]));
     }
 
     #[test]

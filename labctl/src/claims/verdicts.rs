@@ -90,11 +90,16 @@ fn piece(exhibit: &Exhibit, speaks_for: bool, evidence: &Evidence) -> Piece {
         }
         Exhibit::Table(exhibit) => {
             // A test has read every expression that comes with the lab.
-            let value = evidence.table.as_ref().and_then(|table| {
-                let expression = Expression::parse(&exhibit.table).ok()?;
+            let expression = Expression::parse(&exhibit.table).ok();
+            let (table, expression) = (evidence.table.as_ref(), expression.as_ref());
+            let value = table.zip(expression).and_then(|(table, expression)| {
                 expression.value(&|name, of| table_measures::measure(table, name, of))
             });
+            let is_doubted = table.zip(expression).is_some_and(|(table, expression)| {
+                expression.measures().iter().any(|(name, of)| table_measures::is_doubted(table, name, of))
+            });
             let standing = match value {
+                _ if is_doubted => Standing::Inconclusive,
                 None => Standing::NotMeasured,
                 Some(figure) if exhibit.bound().holds(figure) => Standing::AsExpected,
                 Some(_) => Standing::Flipped,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Performed, say, say_json};
-use crate::audit::{self, Audit, Inspection, Scope, library};
+use crate::audit::{self, Audit, Inspection, Scope, Selection, library};
 use crate::cli::Common;
 use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 use crate::interrupt::Interrupt;
@@ -83,13 +83,15 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
     let inspection = Inspection {
         source,
         place: common.site.clone(),
-        scope: if args.all { Scope::Everything } else { Scope::OneOfEach },
+        wanted: Selection {
+            scope: if args.all { Scope::Everything } else { Scope::OneOfEach },
+            only: args.only.clone(),
+            kills_only: args.kills_only,
+        },
         depth: args.depth.into(),
         within: args.within.map_or(within, Into::into),
         rate: args.rate,
         seed: args.seed,
-        only: args.only.clone(),
-        kills_only: args.kills_only,
         part: (0, 1),
     };
     let progress = Progress::begin();

@@ -38,6 +38,7 @@ pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
         say_document("claims", serde_json::json!({ "claims": judged }))?;
     } else {
         claims_text::lines(&judged).into_iter().for_each(say);
+        evidence.passed_over.iter().for_each(|why| say(format!("Passed over: {why}.")));
         if judged.iter().any(|one| one.standing == Standing::NotMeasured) {
             say("To measure what was not: `labctl run all`, and `labctl table --quick`.");
         }

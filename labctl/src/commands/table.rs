@@ -64,6 +64,7 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
         objective: Objective { misses: 2, ..Objective::new(args.p99.into(), probe) },
         within: if args.quick { audit::QUICK_WITHIN } else { audit::WITHIN },
         quick: args.quick,
+        whole: args.only.is_empty() && args.prices.is_none(),
         seed: args.seed,
     };
     let directory = RunDirectory::begin(&common.site.runs_dir, "table", jiff::Timestamp::now())?;
@@ -88,8 +89,7 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
         table_text::lines(&table).into_iter().for_each(say);
     }
     say_note(common, format!("{:.0} s. Details: {}", table.seconds, path.display()));
-    let distrusted = table.rows.iter().any(|row| row.capacity.distrust.is_some());
-    Ok(if distrusted { EXIT_INCONCLUSIVE } else { 0 })
+    Ok(if table.distrust().is_some() { EXIT_INCONCLUSIVE } else { 0 })
 }
 
 fn to_json(document: &impl serde::Serialize) -> anyhow::Result<String> {

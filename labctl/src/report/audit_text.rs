@@ -12,6 +12,9 @@ use crate::audit::{Audit, Class, Impact, Row};
 pub fn lines(audit: &Audit) -> Vec<String> {
     let mut lines = vec![format!("Audit of '{}': {}", audit.architecture, audit.title), String::new()];
     lines.extend(matrix(audit).to_string().lines().map(str::to_owned));
+    for row in &audit.rows {
+        lines.extend(row.note.iter().flat_map(|note| wrap(&format!("* {}: {note}", row.title()), 100)));
+    }
     lines.push(String::new());
     lines.extend(conclusions(audit).iter().flat_map(|sentence| wrap(sentence, 100)));
     lines
@@ -30,9 +33,6 @@ pub fn conclusions(audit: &Audit) -> Vec<String> {
             0 => {}
             lost => sentences.push(format!("{meaning}: {lost} lost that had been acknowledged.")),
         }
-    }
-    if let (1.., names) = listed(&audit.other_points()) {
-        sentences.push(format!("Machines and links that take something down besides: {names}."));
     }
     if let Some(seconds) = audit.recovery_seconds() {
         sentences.push(format!("What came back by itself was away for {seconds:.1} s at most."));

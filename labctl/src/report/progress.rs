@@ -1,18 +1,25 @@
 //! How far something long has come, and how long is left: a bar on a terminal, a line for each part
 //! elsewhere. Work is counted in the seconds that it is expected to take.
 
+use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
+
+/// Without a bar it is said so often how long is left.
+const SAID_EVERY: Duration = Duration::from_secs(30);
 
 /// Something long.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
-    work: Mutex<Work>,
+    work: Arc<Mutex<Work>>,
     started: Instant,
+    /// When it was said last how long is left.
+    said: Mutex<Instant>,
 }
 
 /// Work in seconds that it is expected to take.
@@ -36,14 +43,20 @@ impl Progress {
     /// Nothing is expected yet.
     pub fn begin() -> Self {
         use std::io::IsTerminal;
+        let (work, started) = (Arc::new(Mutex::new(Work::default())), Instant::now());
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:28.cyan/dim} {percent:>3} %  {wide_msg}");
+            let style = ProgressStyle::with_template("{bar:28.cyan/dim} {percent:>3} %  {left} · {wide_msg}");
             let style = style.expect("the template is valid").progress_chars("━━─");
+            let work = Arc::clone(&work);
+            // Worked out whenever the bar is drawn: time goes by, also while nothing is done.
+            let style = style.with_key("left", move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{} left", minutes(work.lock().left(started.elapsed())));
+            });
             let bar = ProgressBar::new(1000).with_style(style);
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        Self { bar, work: Mutex::default(), started: Instant::now() }
+        Self { bar, work, started, said: Mutex::new(started) }
     }
 
     /// So much more work is expected, in seconds.
@@ -68,7 +81,19 @@ impl Progress {
         let print = || drop(writeln!(std::io::stderr(), "{text}"));
         match &self.bar {
             Some(bar) => bar.suspend(print),
-            None => print(),
+            None => {
+                print();
+                self.say_what_is_left();
+            }
+        }
+    }
+
+    fn say_what_is_left(&self) {
+        let mut said = self.said.lock();
+        if said.elapsed() >= SAID_EVERY {
+            *said = Instant::now();
+            let left = self.work.lock().left(self.started.elapsed());
+            drop(writeln!(std::io::stderr(), "  … about {} left", minutes(left)));
         }
     }
 
@@ -84,8 +109,7 @@ impl Progress {
         let work = *self.work.lock();
         bar.set_position((1000.0 * work.done / work.all.max(1e-9)).clamp(0.0, 1000.0) as u64);
         if let Some(doing) = doing {
-            let left = work.left(self.started.elapsed());
-            bar.set_message(format!("{} left · {doing}", minutes(left)));
+            bar.set_message(doing.to_owned());
         }
     }
 }

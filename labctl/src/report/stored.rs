@@ -97,6 +97,11 @@ pub fn run(directory: &Path) -> Result<StoredRun, LabError> {
     Ok(run)
 }
 
+/// The chapter that a run was of, as it was run.
+pub fn chapter_text(directory: &Path) -> Result<String, LabError> {
+    std::fs::read_to_string(directory.join("chapter.toml")).map_err(|_| incomplete(directory))
+}
+
 /// Reads a measured table.
 pub fn table(file: &Path) -> Result<LadderTable, LabError> {
     document(file, TABLE_SCHEMA, "measure again with `labctl table`")

@@ -65,6 +65,9 @@ fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
     if let Some(reason) = &row.capacity.distrust {
         return Some(format!("its capacity is not known: {reason}"));
     }
+    if let Some(reason) = row.any_distrust().filter(|_| needs.survive > 0) {
+        return Some(format!("what it survives is not known: {reason}"));
+    }
     // The highest rate that was met, not the middle of an interval.
     let good = row.capacity.low.unwrap_or(0.0);
     if good < needs.rps {
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     fn table() -> LadderTable {
-        let left = Left { rate: 1500.0, without: "web-1".into() };
+        let left = Left { rate: 1500.0, without: "web-1".into(), distrust: None };
         let rows = vec![
             measured(1, 1.0, &["app"], 200.0),
             measured(3, 10.0, &["lb", "db"], 1400.0),
@@ -105,6 +108,7 @@ mod tests {
             began: jiff::Timestamp::UNIX_EPOCH,
             seconds: 1.0,
             quick: true,
+            whole: true,
             seed: 1,
             p99_ms: 200.0,
             rows,

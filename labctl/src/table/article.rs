@@ -37,7 +37,7 @@ pub fn row(number: u32) -> Option<ArticleRow> {
     ROWS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
 }
 
-/// A verdict for each of the article's cells in a row. Its capacities are judged as multiples of its
+/// A verdict for each of the article's cells in a row that comes with the lab. Its capacities are judged as multiples of its
 /// first: the lab's machines are smaller than the article's, all of them equally so.
 pub fn judge(measured: &LadderRow) -> IndexMap<String, CellVerdict> {
     let Some(article) = row(measured.number) else { return IndexMap::new() };
@@ -48,7 +48,7 @@ pub fn judge(measured: &LadderRow) -> IndexMap<String, CellVerdict> {
         (ratio / wanted - 1.0).abs() <= RATIO_TOLERANCE
     });
     let exact = |wanted: f64, found: f64| (wanted - found).abs() < 0.5;
-    let count = Some(measured.single_points.len() as f64);
+    let count = Some(measured.single_points.len() as f64).filter(|_| measured.distrust.is_none());
     let cells = [
         (capacity, ratio),
         (points, cell(article.single_points, count, exact)),
@@ -74,7 +74,10 @@ fn cell(article: f64, measured: Option<f64>, is_so: impl Fn(f64, f64) -> bool) -
 fn because(row: &LadderRow, column: &str, verdict: &CellVerdict) -> Option<String> {
     let [capacity, points, cost] = COLUMNS;
     if verdict.says == Says::NotJudged {
-        return row.capacity.distrust.clone();
+        let why = if column == points { &row.distrust } else { &row.capacity.distrust };
+        let no_base =
+            || "The first row, which all are multiples of, was not measured, or is not to be trusted.";
+        return Some(why.clone().unwrap_or_else(|| no_base().to_owned()));
     }
     let refuted = verdict.says == Says::Refuted;
     let sentence = match (row.number, column) {
@@ -121,6 +124,7 @@ pub(crate) mod tests {
             cells: IndexMap::new(),
             machines: 1,
             faults: vec![],
+            distrust: None,
         }
     }
 
@@ -145,6 +149,21 @@ pub(crate) mod tests {
     fn a_capacity_that_is_not_trusted_is_not_judged() {
         let mut row = measured(1, 1.0, &["a", "b"], 200.0);
         row.capacity.distrust = Some("the host was busy".into());
+        assert_eq!(says(&row), [Says::NotJudged, Says::Confirmed, Says::Confirmed]);
+    }
+
+    #[test]
+    fn an_audit_that_is_not_trusted_judges_no_single_points() {
+        let mut row = measured(1, 1.0, &["a", "b"], 200.0);
+        row.distrust = Some("the load generator was late".into());
+        assert_eq!(says(&row), [Says::Confirmed, Says::NotJudged, Says::Confirmed]);
+        let because = judge(&row)["single points of failure"].because.clone();
+        assert_eq!(because.as_deref(), Some("the load generator was late"));
+    }
+
+    #[test]
+    fn without_the_first_row_there_are_no_multiples() {
+        let row = LadderRow { ratio: None, ..measured(3, 1.0, &["lb", "db"], 800.0) };
         assert_eq!(says(&row), [Says::NotJudged, Says::Confirmed, Says::Confirmed]);
     }
 

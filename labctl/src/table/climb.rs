@@ -3,22 +3,20 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream;
-use indexmap::IndexMap;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
 use super::article;
 use super::prices::Prices;
 use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
 use super::strength::Strongman;
-use crate::audit::{self, Audit, Inspection, Scope, Told, paths};
+use crate::audit::{self, Audit, Inspection, Scope, Selection, Told, library, paths};
 use crate::chapter::Source;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use crate::lab::site::{self, SiteArgs};
 use crate::lab::{Plan, Program};
-use crate::report::Progress;
+use crate::report::{Progress, audit_progress};
 use crate::runner::capacity::Objective;
 
 /// So many architectures are audited at the same time.
@@ -47,9 +45,14 @@ pub struct Climb {
     pub within: Duration,
     /// Measured in a hurry.
     pub quick: bool,
+    /// These are all the rows that come with the lab, at its own prices.
+    pub whole: bool,
     /// The dice.
     pub seed: u64,
 }
+
+/// What was found of one architecture's faults, or why nothing was.
+type Audited = Result<Audit, String>;
 
 /// Measures every architecture.
 pub async fn climb(
@@ -63,33 +66,41 @@ pub async fn climb(
     let plans = plans.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
     let costs = plans.iter().map(|plan| climb.prices.of_plan(plan));
     let costs = costs.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
+    let inspections = climb.inspections(&plans)?;
     let _lock = site::lock(&climb.place.lab_dir)?;
     progress.expect(SEARCH_SECONDS * climb.sources.len() as f64);
+    for (_, inspection) in &inspections {
+        let faults = inspection.faults(&inspection.plan()?)?;
+        progress.expect(faults.len() as f64 * inspection.each_seconds() / AUDITS_AT_ONCE as f64);
+    }
 
     let strengths = climb.strengths(&plans, progress, interrupt).await?;
-    let mut audits = climb.audits(&plans, progress, interrupt).await?;
+    let mut audits = climb.audits(&inspections, progress, interrupt).await?;
     let variants = audits.split_off(climb.sources.len());
     let variants = climb
         .variants
         .iter()
         .zip(&variants)
-        .map(|(source, audit)| row(source, Strength::default(), Left::default(), 0.0, audit, 0.0));
+        .map(|(source, audit)| row(source, Strength::default(), Left::default(), 0.0, audit, None));
     let variants = variants.collect();
-    let first = strengths.first().map_or(0.0, |(strength, _)| strength.rate);
+    let base = climb.sources.iter().zip(&strengths).find(|(source, _)| library::is_first_row(source));
+    let base = base.map(|(_, (strength, _))| strength).filter(|strength| strength.distrust.is_none());
+    let base = base.map(|strength| strength.rate).filter(|rate| *rate > 0.0);
     let rows = climb.sources.iter().zip(strengths).zip(costs).zip(&audits);
     let rows = rows
-        .map(|(((source, (capacity, left)), cost), audit)| row(source, capacity, left, cost, audit, first));
+        .map(|(((source, (capacity, left)), cost), audit)| row(source, capacity, left, cost, audit, base));
     let table = LadderTable {
         schema: SCHEMA.into(),
         began,
         seconds: started.elapsed().as_secs_f64(),
         quick: climb.quick,
+        whole: climb.whole,
         seed: climb.seed,
         p99_ms: climb.objective.p99.as_secs_f64() * 1e3,
         rows: rows.collect(),
         variants,
     };
-    Ok((table, audits))
+    Ok((table, audits.into_iter().flatten().collect()))
 }
 
 impl Climb {
@@ -113,13 +124,23 @@ impl Climb {
                 let (objective, seed) = (&self.objective, self.seed);
                 let strongman =
                     Strongman { source, place: &place, objective, seed, interrupt, doing: &doing };
-                let found = strongman.measure(from).await?;
+                let found = match strongman.measure(from).await {
+                    // The others' figures are not less true for it.
+                    Err(LabError::Unsteady(why)) => {
+                        let none = || Some(why.clone());
+                        let strength = Strength { distrust: none(), ..Strength::default() };
+                        (strength, Left { distrust: none(), ..Left::default() })
+                    }
+                    measured => measured?,
+                };
                 progress.done(SEARCH_SECONDS);
-                let Left { rate, without } = &found.1;
-                progress.line(&format!(
-                    "  {}: {:.0} requests a second; {rate:.0} without {without}",
-                    source.name, found.0.rate
-                ));
+                progress.line(&match &found {
+                    (Strength { distrust: Some(why), .. }, _) => format!("  {}: {why}", source.name),
+                    (Strength { rate, .. }, left) => format!(
+                        "  {}: {rate:.0} requests a second; {:.0} without {}",
+                        source.name, left.rate, left.without
+                    ),
+                });
                 let mut highest = highest.lock();
                 *highest = highest.max(found.0.rate);
                 Ok::<_, LabError>((index, found))
@@ -138,80 +159,115 @@ impl Climb {
         Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 
-    /// The audits, several at the same time, large ones in two parts.
-    async fn audits(
-        &self,
-        plans: &[Plan],
-        progress: &Progress,
-        interrupt: &Interrupt,
-    ) -> Result<Vec<Audit>, LabError> {
+    /// What is to be audited, and of which architecture each is: large ones in two parts.
+    fn inspections(&self, plans: &[Plan]) -> Result<Vec<(usize, Inspection)>, LabError> {
         let parts = plans.iter().map(|plan| if plan.machines.len() > LARGE { 2 } else { 1 });
         let rows = parts.enumerate().flat_map(|(index, of)| (0..of).map(move |part| (index, (part, of))));
         let variants = (0..self.variants.len()).map(|variant| (self.sources.len() + variant, (0, 1)));
-        let jobs: Vec<(usize, (usize, usize))> = rows.chain(variants).collect();
         let sources: Vec<_> = self.sources.iter().chain(&self.variants).collect();
-        let sources = &sources;
-        let audits = jobs.iter().enumerate().rev().map(|(job, (index, part))| async move {
+        let each = rows.chain(variants).enumerate().map(|(job, (index, part))| {
+            let is_variant = index >= self.sources.len();
             let inspection = Inspection {
-                source: sources[*index].clone(),
+                source: sources[index].clone(),
                 place: self.place.beside(lane(job)),
-                scope: if self.quick { Scope::OneOfEach } else { Scope::Everything },
+                wanted: Selection {
+                    scope: if self.quick { Scope::OneOfEach } else { Scope::Everything },
+                    only: is_variant.then(|| "db".to_owned()),
+                    kills_only: is_variant,
+                },
                 depth: 1,
                 within: self.within,
                 rate: 10.0,
                 seed: self.seed,
-                only: (*index >= self.sources.len()).then(|| "db".to_owned()),
-                kills_only: *index >= self.sources.len(),
-                part: *part,
+                part,
             };
-            let tell = |told: Told<'_>| crate::report::audit_progress::tell(progress, &inspection, told);
-            Ok::<_, LabError>((job, *index, audit::audit(&inspection, interrupt, &tell).await?))
+            (index, inspection)
+        });
+        Ok(each.collect())
+    }
+
+    /// The audits, several at the same time.
+    async fn audits(
+        &self,
+        inspections: &[(usize, Inspection)],
+        progress: &Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Audited>, LabError> {
+        let audits = inspections.iter().enumerate().rev().map(|(job, (index, inspection))| async move {
+            let tell =
+                |told: Told<'_>| audit_progress::tell_beside(progress, inspection, AUDITS_AT_ONCE, told);
+            let audited = match audit::audit(inspection, interrupt, &tell).await {
+                // The others' figures are not less true for it.
+                Err(LabError::Unsteady(why)) => Err(why),
+                audited => Ok(audited?),
+            };
+            Ok::<_, LabError>((job, *index, audited))
         });
         // The large ones first, so that none of them is left to the end.
-        let mut audits: Vec<_> =
-            stream::iter(audits).buffer_unordered(AUDITS_AT_ONCE).collect::<Vec<_>>().await;
-        audits.sort_by_key(|audit| audit.as_ref().map_or(0, |(job, ..)| *job));
-        let audits = audits.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let whole = (0..sources.len()).filter_map(|wanted| {
-            let parts = audits.iter().filter(|(_, index, _)| *index == wanted);
-            Audit::joined(parts.map(|(_, _, audit)| audit.clone()).collect())
-        });
-        Ok(whole.collect())
+        let mut audits: Vec<(usize, usize, Audited)> =
+            stream::iter(audits).buffer_unordered(AUDITS_AT_ONCE).try_collect().await?;
+        audits.sort_by_key(|(job, ..)| *job);
+        let mut whole: Vec<Audited> = Vec::new();
+        for (_, index, audited) in audits {
+            match whole.get_mut(index) {
+                None => whole.push(audited),
+                Some(before) => *before = joined(before.clone(), audited),
+            }
+        }
+        Ok(whole)
     }
+}
+
+/// Two parts of one audit, put together again.
+fn joined(one: Audited, other: Audited) -> Audited {
+    Ok(one?.joined_with(other?))
 }
 
 fn lane(index: usize) -> u8 {
     u8::try_from(index + 1).unwrap_or(u8::MAX)
 }
 
-fn row(source: &Source, capacity: Strength, left: Left, cost: f64, audit: &Audit, first: f64) -> LadderRow {
-    let names = |path: &str| audit.single_points(path).into_iter().collect::<Vec<_>>();
+fn row(
+    source: &Source,
+    capacity: Strength,
+    left: Left,
+    cost: f64,
+    audited: &Audited,
+    base: Option<f64>,
+) -> LadderRow {
     let mut row = LadderRow {
         number: source.chapter.number,
         name: source.name.clone(),
         title: source.chapter.title.clone(),
-        ratio: (first > 0.0).then(|| capacity.rate / first),
+        ratio: base.map(|base| capacity.rate / base),
         capacity,
         cost,
-        single_points: audit.single_points_of_any().into_iter().collect(),
-        single_points_of: audit.paths.iter().map(|(path, _)| (path.clone(), names(path))).collect(),
         left,
-        recovery_seconds: audit.recovery_seconds(),
-        lost_writes: audit.lost(paths::WRITE),
-        lost_sessions: audit.lost(paths::SESSION),
-        cells: IndexMap::new(),
-        machines: audit.machines.len(),
-        faults: audit
-            .rows
-            .iter()
-            .flat_map(|row| row.faults.first().map(|fault| (fault, &row.cells)))
-            .map(|(fault, cells)| FaultRow {
-                component: fault.component.name(),
-                fault: fault.kind.to_string(),
-                cells: cells.clone(),
-            })
-            .collect(),
+        distrust: audited.as_ref().err().cloned(),
+        ..LadderRow::default()
     };
-    row.cells = article::judge(&row);
+    if let Ok(audit) = audited {
+        let names = |path: &str| audit.single_points(path).into_iter().collect::<Vec<_>>();
+        row.single_points = audit.single_points_of_any().into_iter().collect();
+        row.single_points_of = audit.paths.iter().map(|(path, _)| (path.clone(), names(path))).collect();
+        row.recovery_seconds = audit.recovery_seconds();
+        row.lost_writes = audit.lost(paths::WRITE);
+        row.lost_sessions = audit.lost(paths::SESSION);
+        row.machines = audit.machines.len();
+        row.faults = audit.rows.iter().flat_map(fault_row).collect();
+        row.distrust = audit.distrust.clone();
+    }
+    if library::is_built_in(source) {
+        row.cells = article::judge(&row);
+    }
     row
+}
+
+fn fault_row(row: &audit::Row) -> Option<FaultRow> {
+    let fault = row.faults.first()?;
+    Some(FaultRow {
+        component: fault.component.name(),
+        fault: fault.happened().to_owned(),
+        cells: row.cells.clone(),
+    })
 }

@@ -20,6 +20,10 @@ pub struct LadderTable {
     pub seconds: f64,
     /// Measured in a hurry.
     pub quick: bool,
+    /// It has all the rows that come with the lab, at the lab's own prices: what it says, it says of the
+    /// article.
+    #[serde(default)]
+    pub whole: bool,
     /// The seed of its dice.
     pub seed: u64,
     /// Capacity is the highest rate at which 99 % of the answers come within so many milliseconds and
@@ -33,7 +37,7 @@ pub struct LadderTable {
 }
 
 /// One architecture.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LadderRow {
     /// Its place in the article's table, from 1; 7 is not in it.
     pub number: u32,
@@ -65,6 +69,9 @@ pub struct LadderRow {
     pub machines: usize,
     /// What each fault did.
     pub faults: Vec<FaultRow>,
+    /// Why what was found of its faults should not be trusted, if so.
+    #[serde(default)]
+    pub distrust: Option<String>,
 }
 
 /// What one fault did to each path.
@@ -98,6 +105,9 @@ pub struct Left {
     pub rate: f64,
     /// What was killed.
     pub without: String,
+    /// Why it should not be trusted, if so.
+    #[serde(default)]
+    pub distrust: Option<String>,
 }
 
 /// The article's figure beside the lab's, and what that says of it.
@@ -126,8 +136,20 @@ pub enum Says {
 }
 
 impl LadderTable {
+    /// Why something in it should not be trusted, if so.
+    pub fn distrust(&self) -> Option<&String> {
+        self.rows.iter().chain(&self.variants).find_map(LadderRow::any_distrust)
+    }
+
     /// A row by its architecture's name.
     pub fn row(&self, name: &str) -> Option<&LadderRow> {
         self.rows.iter().chain(&self.variants).find(|row| row.name == name)
+    }
+}
+
+impl LadderRow {
+    /// Why something in it should not be trusted, if so.
+    pub fn any_distrust(&self) -> Option<&String> {
+        self.capacity.distrust.as_ref().or(self.left.distrust.as_ref()).or(self.distrust.as_ref())
     }
 }

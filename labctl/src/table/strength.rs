@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::rows::{Left, Strength};
 use crate::audit::paths;
-use crate::audit::{Component, Fault, FaultKind, Scope, Stage, faults};
+use crate::audit::{Component, Fault, Scope, Selection, Stage, faults};
 use crate::chapter::traffic::Traffic;
 use crate::chapter::{Chapter, Source};
 use crate::error::LabError;
@@ -25,6 +25,8 @@ const ACCOUNTS_OPEN: (&str, f64) = ("accounts-open", 20.0);
 const PAGES_READ: (&str, f64) = ("pages-read", 200.0);
 /// After a kill it is waited so long for those who are to notice: three checks, and a takeover.
 const NOTICE: Duration = Duration::from_millis(5000);
+/// So many times it is tried whether something still serves, before it does not.
+const TRIES: u32 = 3;
 /// How long a machine that was started again may take until it serves.
 const BACK_MAX: Duration = Duration::from_secs(15);
 
@@ -75,22 +77,23 @@ impl Strongman<'_> {
         self.warm(stage).await?;
         let strength = self.search(stage, chapter, from, self.objective).await?;
         if strength.rate <= 0.0 {
-            return Ok((strength, Left { rate: 0.0, without: "anything".into() }));
+            let distrust = strength.distrust.clone();
+            return Ok((strength, Left { rate: 0.0, without: "anything".into(), distrust }));
         }
-        let mut left: Option<Left> = None;
-        for fault in killable(stage) {
-            let without = fault.component.name();
-            (self.doing)(&format!("what is left without {without}"));
-            let rate = self.without(stage, chapter, &fault, strength.rate).await?;
-            if left.as_ref().is_none_or(|left| rate < left.rate) {
-                left = Some(Left { rate, without });
-            }
+        let mut worst: Option<Left> = None;
+        for fault in killable(stage)? {
+            (self.doing)(&format!("what is left without {}", fault.component.name()));
+            let left = self.without(stage, chapter, &fault, strength.rate).await?;
             // Nothing can be worse than nothing.
-            if rate == 0.0 {
+            let is_nothing = left.rate == 0.0 && left.distrust.is_none();
+            if worst.as_ref().is_none_or(|worst| left.rate < worst.rate) {
+                worst = Some(left);
+            }
+            if is_nothing {
                 break;
             }
         }
-        Ok((strength, left.unwrap_or_default()))
+        Ok((strength, worst.unwrap_or_default()))
     }
 
     /// What it can bear with one program dead. It is alive again afterwards.
@@ -100,21 +103,25 @@ impl Strongman<'_> {
         chapter: &Chapter,
         fault: &Fault,
         whole: f64,
-    ) -> Result<f64, LabError> {
+    ) -> Result<Left, LabError> {
+        let without = fault.component.name();
         let fault = fault.resolved(&stage.lab).await?;
         stage.lab.act(&fault.act()).await?;
         sleep(NOTICE).await;
-        let rate = if self.still_serves(stage, chapter, whole / 10.0).await? {
-            let rough = Objective { precision: 0.1, ..self.objective.clone() };
-            self.search(stage, chapter, whole / 2.0, &rough).await?.rate
-        } else {
-            0.0
+        let (rate, distrust) = match self.still_serves(stage, chapter, whole / 10.0).await? {
+            Ok(true) => {
+                let rough = Objective { precision: 0.1, ..self.objective.clone() };
+                let found = self.search(stage, chapter, whole / 2.0, &rough).await?;
+                (found.rate, found.distrust)
+            }
+            Ok(false) => (0.0, None),
+            Err(distrust) => (0.0, Some(distrust)),
         };
         stage.lab.act(&fault.repair()).await?;
-        if rate > 0.0 {
+        if rate > 0.0 || distrust.is_some() {
             self.warm(stage).await?;
         }
-        Ok(rate)
+        Ok(Left { rate, without, distrust })
     }
 
     async fn search(
@@ -130,8 +137,13 @@ impl Strongman<'_> {
         Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
     }
 
-    /// Whether it serves anything at all, at a rate that costs it nothing.
-    async fn still_serves(&self, stage: &Stage, chapter: &Chapter, rate: f64) -> Result<bool, LabError> {
+    /// Whether it serves anything at all, at a rate that costs it nothing. Or why that cannot be said.
+    async fn still_serves(
+        &self,
+        stage: &Stage,
+        chapter: &Chapter,
+        rate: f64,
+    ) -> Result<Result<bool, String>, LabError> {
         let mut ids = Vec::new();
         for (stream, share) in self.mix(stage, chapter)? {
             let patience = stream.timeout;
@@ -141,7 +153,15 @@ impl Strongman<'_> {
         let patience = ids.iter().map(|(_, _, patience)| *patience).max().unwrap_or_default();
         let ids: Vec<_> = ids.into_iter().map(|(id, share, _)| (id, share)).collect();
         let objective = Objective { p99: self.objective.p99 * 5, ..self.objective.clone() };
-        Ok(probe(&stage.generator, &ids, rate.max(20.0), &objective, patience).await.met)
+        let mut distrust = None;
+        for _ in 0..TRIES {
+            let tried = probe(&stage.generator, &ids, rate.max(20.0), &objective, patience).await;
+            if tried.met {
+                return Ok(Ok(true));
+            }
+            distrust = tried.distrust;
+        }
+        Ok(distrust.map_or(Ok(false), Err))
     }
 
     fn mix(&self, stage: &Stage, chapter: &Chapter) -> Result<Vec<(crate::load::Stream, f64)>, LabError> {
@@ -186,11 +206,12 @@ impl Strongman<'_> {
 
 /// One of each kind of program, to be killed: databases first, for they are the likeliest to leave
 /// nothing.
-fn killable(stage: &Stage) -> Vec<Fault> {
-    let mut faults = faults::faults(&stage.lab.plan(), Scope::OneOfEach);
+fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
+    let wanted = Selection { scope: Scope::OneOfEach, only: None, kills_only: true };
+    let mut faults = faults::faults(&stage.lab.plan(), &wanted).map_err(LabError::Usage)?;
     faults.retain(|fault| {
         let watcher = matches!(&fault.component, Component::Program { program: "sentinel", .. });
-        fault.kind == FaultKind::Kill && matches!(fault.component, Component::Program { .. }) && !watcher
+        matches!(fault.component, Component::Program { .. }) && !watcher
     });
     faults.sort_by_key(|fault| fault.component.what() != "dbnode");
     // When the first Redis has failed over to its copy, the copy is what the first one was.
@@ -199,5 +220,5 @@ fn killable(stage: &Stage) -> Vec<Fault> {
         redis += usize::from(fault.component.what() == "redis");
         fault.component.what() != "redis" || redis == 1
     });
-    faults
+    Ok(faults)
 }
