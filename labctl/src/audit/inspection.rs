@@ -13,7 +13,7 @@ use crate::chapter::{Chapter, Source};
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use crate::lab::site::SiteArgs;
-use crate::lab::{Act, Happening, Laboratory, Plan, Program};
+use crate::lab::{Act, Backend, Happening, Laboratory, Plan, Program, redis};
 use crate::load::Moment;
 
 /// Who recovers by itself within this time has not been down.
@@ -54,6 +54,20 @@ impl Inspection {
     /// How long one fault takes, about, in seconds.
     pub fn each_seconds(&self) -> f64 {
         self.within.as_secs_f64() * 0.5 + 6.0
+    }
+
+    /// Whether it can be made here at all; that is known before anything is started.
+    pub fn check(&self) -> Result<(), LabError> {
+        if self.place.redis_url.is_some()
+            && self.source.chapter.machine.values().any(|one| one.redis.is_some())
+        {
+            return Err(LabError::NotReady(
+                "a Redis that is not labctl's cannot be broken, and would look as if nothing depended on it: unset LABCTL_REDIS_URL"
+                    .into(),
+            ));
+        }
+        let plan = self.plan()?;
+        if plan.place().backend == Backend::Process { redis::check(&plan) } else { Ok(()) }
     }
 
     /// The architecture, with traffic on every path.
@@ -107,6 +121,7 @@ pub async fn audit(
     interrupt: &Interrupt,
     tell: &(dyn Fn(Told<'_>) + Sync),
 ) -> Result<Audit, LabError> {
+    inspection.check()?;
     let chapter = inspection.chapter()?;
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
     let plan = inspection.plan()?;

@@ -14,7 +14,7 @@ use crate::table::advice::{Needs, advise as choose};
 #[derive(Debug, Args)]
 pub struct AdviseArgs {
     /// Requests a second that have to be served.
-    #[arg(long)]
+    #[arg(long, value_parser = rate)]
     rps: f64,
 
     /// 99 % of the answers have to come within this time.
@@ -28,6 +28,13 @@ pub struct AdviseArgs {
     /// The measured table [default: the newest of `labctl table`].
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        _ => Err("it is a number of requests a second, above 0".into()),
+    }
 }
 
 /// Names the cheapest measured architecture that does it.

@@ -89,6 +89,12 @@ pub fn run(directory: &Path) -> Result<StoredRun, LabError> {
         )));
     }
     let file = directory.join("summary.json");
+    if directory.join("table.json").is_file() {
+        return Err(LabError::Usage(format!(
+            "{0} is a measured table and no run: its page is {0}/report.html",
+            directory.display()
+        )));
+    }
     if !file.is_file() {
         return Err(incomplete(directory));
     }
@@ -158,6 +164,13 @@ mod tests {
         let empty = runs.path().join("2027");
         std::fs::create_dir(&empty).unwrap();
         assert!(refused(&empty).contains("is only half of a run"));
+    }
+
+    #[test]
+    fn a_table_is_not_taken_for_half_of_a_run() {
+        let table = tempfile::tempdir().unwrap();
+        std::fs::write(table.path().join("table.json"), "{}").unwrap();
+        assert!(refused(table.path()).contains("is a measured table and no run"));
     }
 
     #[test]

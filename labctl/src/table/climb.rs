@@ -67,6 +67,7 @@ pub async fn climb(
     let costs = plans.iter().map(|plan| climb.prices.of_plan(plan));
     let costs = costs.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
     let inspections = climb.inspections(&plans)?;
+    inspections.iter().try_for_each(|(_, inspection)| inspection.check())?;
     let _lock = site::lock(&climb.place.lab_dir)?;
     progress.expect(SEARCH_SECONDS * climb.sources.len() as f64);
     for (_, inspection) in &inspections {
