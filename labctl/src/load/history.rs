@@ -87,6 +87,12 @@ impl HistoryLog {
         Ok(Self(Arc::new(Mutex::new(Pages { operations: vec![], journal }))))
     }
 
+    /// A log of what has happened.
+    #[cfg(test)]
+    pub(crate) fn of(operations: Vec<Operation>) -> Self {
+        Self(Arc::new(Mutex::new(Pages { operations, journal: None })))
+    }
+
     /// Everything so far.
     pub fn operations(&self) -> Vec<Operation> {
         self.0.lock().operations.clone()

@@ -25,6 +25,12 @@ pub struct Histories {
     violations: RefCell<HashMap<(String, bool, usize), Rc<Judgement>>>,
 }
 
+/// A figure, or `None` where there is nothing to show. `Err` says why it is not known.
+pub type Figure = Result<Option<f64>, String>;
+
+/// So many records are named; of more it is said how many.
+const NAMED_MAX: usize = 5;
+
 /// Whether a history is linearizable. `None`: too large to say.
 type Judgement = Option<Result<(), Violation>>;
 
@@ -68,34 +74,32 @@ impl Histories {
         self.found.insert(name.to_owned(), found);
     }
 
-    /// A figure about a history. `None`: there is nothing to say.
-    pub fn measure(&self, measure: &str, name: &str) -> Option<f64> {
-        let history = History::new(self.logs.get(name)?.operations());
+    /// A figure about a history.
+    pub fn measure(&self, measure: &str, name: &str) -> Figure {
+        let history = History::new(self.logs.get(name).map(HistoryLog::operations).unwrap_or_default());
         if history.operations.is_empty() {
-            return None;
+            return Ok(None);
         }
         let count = |wanted: &dyn Fn(&history::Operation) -> bool| {
             history.operations.iter().filter(|operation| wanted(operation)).count() as f64
         };
         let is_write = |operation: &history::Operation| !matches!(operation.action, Action::Get { .. });
-        Some(match measure {
+        let figure = match measure {
             "reads_judged" => stale::judge(&history).reads as f64,
             "stale_reads" => stale::judge(&history).stale.len() as f64,
             "stale_ms_max" => stale::judge(&history).age_ms_max(),
             "writes_acknowledged" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Ok(_))),
             "writes_refused" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Failed(_))),
-            "lost_writes" => {
-                self.lost(name, &history)?.iter().map(|lost| lost.at_least).sum::<usize>() as f64
-            }
+            "lost_writes" => return self.lost_writes(name, &history),
             "ghost_writes" => ghost::judge(&history).len() as f64,
             "own_writes_missed" => sessions::judge(&history).own_writes.len() as f64,
             "reads_back" => sessions::judge(&history).reads_back.len() as f64,
             "inversions" => inversions::judge(&history).len() as f64,
             "linearizable" => verdict(&self.judgement(name, false)),
             "linearizable_latest" => verdict(&self.judgement(name, true)),
-            _ => return None,
-        })
-        .filter(|figure| figure.is_finite())
+            _ => return Ok(None),
+        };
+        Ok(Some(figure).filter(|figure| figure.is_finite()))
     }
 
     /// The acknowledged writes that are lost, by the history's name, where stock was taken.
@@ -105,6 +109,17 @@ impl Histories {
             (!lost.is_empty()).then(|| (name.clone(), lost))
         };
         self.logs.iter().filter_map(of).collect()
+    }
+
+    /// How many acknowledged writes are lost, once stock was taken of every record.
+    fn lost_writes(&self, name: &str, history: &History) -> Figure {
+        let Some(found) = self.found.get(name) else { return Ok(None) };
+        let unread = lost::unread(history, found);
+        if !unread.is_empty() {
+            return Err(not_read(&unread));
+        }
+        let lost = lost::judge(history, found);
+        Ok(Some(lost.iter().map(|lost| lost.at_least).sum::<usize>() as f64))
     }
 
     /// The acknowledged writes that are lost, once stock was taken.
@@ -151,5 +166,50 @@ fn verdict(judgement: &Judgement) -> f64 {
         Some(Ok(())) => 1.0,
         Some(Err(_)) => 0.0,
         None => f64::NAN,
+    }
+}
+
+fn not_read(keys: &[&str]) -> String {
+    let named = keys.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match keys.len().saturating_sub(NAMED_MAX) {
+        0 => format!("no node could say what is in record {named}"),
+        more => format!("no node could say what is in record {named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use history::{Answer, At, Operation};
+
+    use super::*;
+
+    fn put(key: &str) -> Operation {
+        Operation {
+            session: "s".into(),
+            key: key.into(),
+            action: Action::Put { value: "x".into() },
+            request: None,
+            node: None,
+            invoked_at: At(0),
+            returned_at: Some(At(1)),
+            outcome: Outcome::Ok(Answer::Done { version: None }),
+        }
+    }
+
+    fn histories(operations: Vec<Operation>) -> Histories {
+        Histories { logs: [("h".to_owned(), HistoryLog::of(operations))].into(), ..Histories::default() }
+    }
+
+    #[test]
+    fn nothing_is_said_of_lost_writes_until_every_record_was_read() {
+        let mut histories = histories((1..=7).map(|key| put(&key.to_string())).collect());
+        assert_eq!(histories.measure("lost_writes", "h"), Ok(None), "no stock was taken");
+        let mut found = Final::from([("1".into(), Some("x".into()))]);
+        histories.found("h", found.clone());
+        let reason = histories.measure("lost_writes", "h").unwrap_err();
+        assert_eq!(reason, "no node could say what is in record 2, 3, 4, 5, 6 and 1 more");
+        found.extend((2..=7).map(|key| (key.to_string(), None)));
+        histories.found("h", found);
+        assert_eq!(histories.measure("lost_writes", "h"), Ok(Some(6.0)));
     }
 }
