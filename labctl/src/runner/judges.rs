@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Context;
-use history::linearizable::{self, Limits, Verdict, Violation};
+use history::linearizable::{self, Limits, Verdict};
 use history::lost::{Final, Lost};
 use history::{Action, History, Outcome, ghost, inversions, lost, sessions, stale};
 use indexmap::IndexMap;
@@ -22,7 +22,7 @@ pub struct Histories {
     /// What was found in the database in the end, by history.
     found: HashMap<String, Final>,
     /// A judgement takes a while; while nothing was added it is the same.
-    violations: RefCell<HashMap<(String, bool, usize), Rc<Judgement>>>,
+    verdicts: RefCell<HashMap<(String, bool, usize), Rc<Verdict>>>,
 }
 
 /// A figure, or `None` where there is nothing to show. `Err` says why it is not known.
@@ -30,9 +30,6 @@ pub type Figure = Result<Option<f64>, String>;
 
 /// So many records are named; of more it is said how many.
 const NAMED_MAX: usize = 5;
-
-/// Whether a history is linearizable. `None`: too large to say.
-type Judgement = Option<Result<(), Violation>>;
 
 impl Histories {
     /// Histories that are written to files in a directory as they happen.
@@ -95,11 +92,11 @@ impl Histories {
             "own_writes_missed" => sessions::judge(&history).own_writes.len() as f64,
             "reads_back" => sessions::judge(&history).reads_back.len() as f64,
             "inversions" => inversions::judge(&history).len() as f64,
-            "linearizable" => verdict(&self.judgement(name, false)),
-            "linearizable_latest" => verdict(&self.judgement(name, true)),
+            "linearizable" => return is_linearizable(&self.verdict(name, false)),
+            "linearizable_latest" => return is_linearizable(&self.verdict(name, true)),
             _ => return Ok(None),
         };
-        Ok(Some(figure).filter(|figure| figure.is_finite()))
+        Ok(Some(figure))
     }
 
     /// The acknowledged writes that are lost, by the history's name, where stock was taken.
@@ -130,12 +127,12 @@ impl Histories {
     /// The smallest part of each history that no order explains, as a picture: of those histories
     /// that a claim asked about.
     pub fn offences(&self) -> Vec<(String, String)> {
-        let violations = self.violations.borrow();
-        let mut offences: Vec<_> = violations
+        let verdicts = self.verdicts.borrow();
+        let mut offences: Vec<_> = verdicts
             .iter()
-            .filter_map(|((name, ..), judgement)| match &**judgement {
-                Some(Err(violation)) => Some((name.clone(), violation.timeline())),
-                _ => None,
+            .filter_map(|((name, ..), verdict)| match &**verdict {
+                Verdict::Violation(violation) => Some((name.clone(), violation.timeline())),
+                Verdict::Linearizable | Verdict::Undecided { .. } => None,
             })
             .collect();
         offences.sort_unstable();
@@ -143,29 +140,27 @@ impl Histories {
         offences
     }
 
-    fn judgement(&self, name: &str, latest_only: bool) -> Rc<Judgement> {
+    fn verdict(&self, name: &str, latest_only: bool) -> Rc<Verdict> {
         let operations = self.logs.get(name).map(HistoryLog::operations).unwrap_or_default();
         let about = (name.to_owned(), latest_only, operations.len());
-        if let Some(known) = self.violations.borrow().get(&about) {
+        if let Some(known) = self.verdicts.borrow().get(&about) {
             return Rc::clone(known);
         }
         let history = History::new(operations);
         let history = if latest_only { history.without_local_reads() } else { history };
-        let judgement = Rc::new(match linearizable::judge(&history, Limits::default()) {
-            Verdict::Linearizable => Some(Ok(())),
-            Verdict::Violation(violation) => Some(Err(violation)),
-            Verdict::Undecided { .. } => None,
-        });
-        self.violations.borrow_mut().insert(about, Rc::clone(&judgement));
-        judgement
+        let verdict = Rc::new(linearizable::judge(&history, Limits::default()));
+        self.verdicts.borrow_mut().insert(about, Rc::clone(&verdict));
+        verdict
     }
 }
 
-fn verdict(judgement: &Judgement) -> f64 {
-    match judgement {
-        Some(Ok(())) => 1.0,
-        Some(Err(_)) => 0.0,
-        None => f64::NAN,
+fn is_linearizable(verdict: &Verdict) -> Figure {
+    match verdict {
+        Verdict::Linearizable => Ok(Some(1.0)),
+        Verdict::Violation(_) => Ok(Some(0.0)),
+        Verdict::Undecided { key, operations } => {
+            Err(format!("record {key}: {operations} operations, the search was given up"))
+        }
     }
 }
 
@@ -211,5 +206,19 @@ mod tests {
         found.extend((2..=7).map(|key| (key.to_string(), None)));
         histories.found("h", found);
         assert_eq!(histories.measure("lost_writes", "h"), Ok(Some(6.0)));
+    }
+
+    #[test]
+    fn a_search_that_was_given_up_says_nothing_and_why() {
+        let undecided = Verdict::Undecided { key: "k".into(), operations: 812 };
+        let reason = is_linearizable(&undecided).unwrap_err();
+        assert_eq!(reason, "record k: 812 operations, the search was given up");
+        assert_eq!(is_linearizable(&Verdict::Linearizable), Ok(Some(1.0)));
+    }
+
+    #[test]
+    fn a_history_in_which_nothing_happened_has_nothing_to_show() {
+        assert_eq!(histories(vec![]).measure("stale_reads", "h"), Ok(None));
+        assert_eq!(Histories::default().measure("linearizable", "h"), Ok(None));
     }
 }
