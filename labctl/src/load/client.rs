@@ -71,8 +71,9 @@ impl Client {
         };
         let Answer { outcome, status, served_by, cache, headers, body } = answer;
         if let Some(entry) = entry {
-            let node = headers.get("x-db-node").and_then(|name| name.to_str().ok()).map(str::to_owned);
-            entry.complete(sent, ended, &Came { outcome, status, node, body: &body });
+            let named = |name| headers.get(name).and_then(|value| value.to_str().ok());
+            let (node, etag) = (named("x-db-node").map(str::to_owned), named("etag"));
+            entry.complete(sent, ended, &Came { outcome, status, node, etag, body: &body });
         }
         if let Some((user, cookies)) = user {
             // Before the outcome is known, so that who waits for it sees the user logged in.

@@ -76,6 +76,8 @@ pub(super) struct Came<'a> {
     pub(super) outcome: Outcome,
     pub(super) status: u16,
     pub(super) node: Option<String>,
+    /// The `ETag`, which is the record's version.
+    pub(super) etag: Option<&'a str>,
     pub(super) body: &'a [u8],
 }
 
@@ -171,7 +173,7 @@ fn at(moment: Moment) -> At {
 fn said(action: &Action, came: &Came<'_>) -> Said {
     let text = String::from_utf8_lossy(came.body);
     match (came.outcome, came.status) {
-        (Outcome::Ok | Outcome::Stale, _) => answer(action, &text)
+        (Outcome::Ok | Outcome::Stale, _) => answer(action, &text, came.etag)
             .map_or_else(|| Said::Unknown(format!("an answer without a value: {text:.100}")), Said::Ok),
         (_, 404) if matches!(action, Action::Get { .. }) => Said::Ok(Answer::Absent),
         // Not sent, or not taken.
@@ -186,19 +188,30 @@ fn said(action: &Action, came: &Came<'_>) -> Said {
     }
 }
 
-/// The value in an answer: the whole body, or a number in a JSON document that is called so.
-fn answer(action: &Action, text: &str) -> Option<Answer> {
+/// The value in an answer: the whole body, or a number in a JSON document that is called so. The
+/// version stands in the same document, or in the `ETag`.
+fn answer(action: &Action, text: &str, etag: Option<&str>) -> Option<Answer> {
     let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
-    let named = |name: &str| document.as_ref()?.get(name)?.as_i64();
-    let number = named("value").or_else(|| named("balance"));
+    let named = |name: &str| document.as_ref()?.get(name);
+    let number = || ["value", "balance"].into_iter().find_map(|name| named(name)?.as_i64());
+    let tag = || etag?.strip_prefix('"')?.strip_suffix('"');
+    let version = named("version").and_then(|version| version.as_str()).or_else(tag).and_then(version);
     Some(match action {
-        Action::Put { .. } | Action::Delete => Answer::Done { version: None },
-        Action::Add { .. } => Answer::Sum { value: number?, version: None },
+        Action::Put { .. } | Action::Delete => Answer::Done { version },
+        Action::Add { .. } => Answer::Sum { value: number()?, version },
         Action::Get { .. } => {
-            let value = number.map_or_else(|| text.trim().to_owned(), |number| number.to_string());
-            Answer::Found { value, version: None }
+            let value = number().map_or_else(|| text.trim().to_owned(), |number| number.to_string());
+            Answer::Found { value, version }
         }
     })
+}
+
+/// A version as the database writes it, `term.index`, as one number that grows with each write.
+fn version(text: &str) -> Option<u64> {
+    const INDEX_BITS: u32 = 40;
+    let (term, index) = text.split_once('.')?;
+    let (term, index): (u64, u64) = (term.parse().ok()?, index.parse().ok()?);
+    (term < 1 << (64 - INDEX_BITS) && index < 1 << INDEX_BITS).then_some(term << INDEX_BITS | index)
 }
 
 #[cfg(test)]
@@ -209,7 +222,7 @@ mod tests {
     const GET: Action = Action::Get { read: Read::Local };
 
     fn of(action: &Action, outcome: Outcome, status: u16, body: &str) -> Said {
-        said(action, &Came { outcome, status, node: None, body: body.as_bytes() })
+        said(action, &Came { outcome, status, node: None, etag: None, body: body.as_bytes() })
     }
 
     #[test]
@@ -219,7 +232,7 @@ mod tests {
         let log = HistoryLog::written_to(&path).unwrap();
         let recorded =
             Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachKey };
-        let came = Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), body: b"" };
+        let came = Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), etag: None, body: b"" };
         let second = std::time::Duration::from_secs(1);
         recorded.entry("puts", "k", 7, None).complete(second, second * 2, &came);
         let file = || std::io::BufReader::new(File::open(&path).unwrap());
@@ -231,13 +244,47 @@ mod tests {
 
     #[test]
     fn values_are_found_in_every_answer_of_the_lab() {
-        let sum = Said::Ok(Answer::Sum { value: 150, version: None });
-        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"value":150,"version":"3"}"#), sum);
-        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"id":"1","balance":150}"#), sum);
+        let sum = |version| Said::Ok(Answer::Sum { value: 150, version });
+        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"value":150,"version":"0.3"}"#), sum(Some(3)));
+        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"id":"1","balance":150}"#), sum(None));
         let found = Said::Ok(Answer::Found { value: "150".into(), version: None });
         assert_eq!(of(&GET, Outcome::Ok, 200, "150"), found);
         assert_eq!(of(&GET, Outcome::Ok, 200, r#"{"balance":150}"#), found);
         assert_eq!(of(&GET, Outcome::ClientError, 404, "{}"), Said::Ok(Answer::Absent));
+    }
+
+    #[test]
+    fn a_version_is_in_the_document_or_in_the_etag() {
+        let second = Some(2 << 40 | 7);
+        assert_eq!(version("2.7"), second);
+        assert!(version("2.7") > version("1.900"), "a later term is later, whatever its place");
+        for text in ["", "7", "2.", "a.b", "1.2.3", "16777216.0"] {
+            assert_eq!(version(text), None, "{text}");
+        }
+        let etag = Some("\"2.7\"");
+        assert_eq!(answer(&Action::Delete, "", etag), Some(Answer::Done { version: second }));
+        let found = Answer::Found { value: "150".into(), version: second };
+        assert_eq!(answer(&GET, "150", etag), Some(found.clone()));
+        assert_eq!(answer(&GET, r#"{"balance":150,"version":"2.7"}"#, None), Some(found));
+    }
+
+    /// Which of the two was written first, only their versions tell.
+    #[test]
+    fn a_read_of_the_smaller_sum_after_two_overlapping_additions_is_stale() {
+        let log = HistoryLog::default();
+        let ask = |action, n, [invoked, returned]: [u64; 2], body: &str| {
+            let recorded = Recorded { log: log.clone(), action, sessions: Sessions::EachRequest };
+            let came =
+                Came { outcome: Outcome::Ok, status: 200, node: None, etag: None, body: body.as_bytes() };
+            let ms = std::time::Duration::from_millis;
+            recorded.entry("s", "k", n, None).complete(ms(invoked), ms(returned), &came);
+        };
+        let add = RecordedAction::Add { by: 50 };
+        ask(add, 1, [0, 9], r#"{"balance":50,"version":"1.1"}"#);
+        ask(add, 2, [1, 8], r#"{"balance":100,"version":"1.2"}"#);
+        ask(RecordedAction::GetLatest, 3, [10, 11], r#"{"balance":50,"version":"1.1"}"#);
+        let stale = history::stale::judge(&history::History::new(log.operations())).stale;
+        assert_eq!(stale.len(), 1);
     }
 
     #[test]
