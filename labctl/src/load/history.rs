@@ -12,15 +12,19 @@ use parking_lot::Mutex;
 
 use super::{Moment, Outcome};
 
-/// Operations of several streams, in the order in which they ended. Cheap to clone; the clones are
-/// one.
+/// Operations of several streams, from the moment they are sent. Cheap to clone; the clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct HistoryLog(Arc<Mutex<Pages>>);
 
 #[derive(Debug, Default)]
 struct Pages {
-    operations: Vec<Operation>,
-    /// The same as a file, line by line as it happens.
+    /// In the order in which they ended.
+    ended: Vec<Operation>,
+    /// Those that were sent and have not ended: by their number, of unknown outcome.
+    pending: BTreeMap<u64, Operation>,
+    /// How many were sent so far.
+    sent: u64,
+    /// Those that ended as a file, line by line as it happens.
     journal: Option<Journal<LineWriter<File>>>,
 }
 
@@ -60,7 +64,7 @@ pub enum RecordedAction {
     GetLatest,
 }
 
-/// What is to be written down of one request once its outcome is known.
+/// What is to be written down of one request.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) log: HistoryLog,
@@ -68,6 +72,13 @@ pub(super) struct Entry {
     pub(super) key: String,
     pub(super) action: Action,
     pub(super) request: Option<String>,
+}
+
+/// A request that was sent, and is written down as such.
+#[derive(Debug)]
+pub(super) struct Pending {
+    log: HistoryLog,
+    number: u64,
 }
 
 /// What came back, as far as a history is concerned.
@@ -86,46 +97,57 @@ impl HistoryLog {
     pub fn written_to(path: &Path) -> io::Result<Self> {
         let file = LineWriter::new(File::create(path)?);
         let journal = Some(Journal::begin(file, &BTreeMap::new())?);
-        Ok(Self(Arc::new(Mutex::new(Pages { operations: vec![], journal }))))
+        Ok(Self(Arc::new(Mutex::new(Pages { journal, ..Pages::default() }))))
     }
 
     /// A log of what has happened.
     #[cfg(test)]
-    pub(crate) fn of(operations: Vec<Operation>) -> Self {
-        Self(Arc::new(Mutex::new(Pages { operations, journal: None })))
+    pub(crate) fn of(ended: Vec<Operation>) -> Self {
+        Self(Arc::new(Mutex::new(Pages { ended, ..Pages::default() })))
     }
 
-    /// Everything so far.
+    /// Everything so far. What was sent and has not ended is of unknown outcome.
     pub fn operations(&self) -> Vec<Operation> {
-        self.0.lock().operations.clone()
+        let pages = self.0.lock();
+        pages.ended.iter().chain(pages.pending.values()).cloned().collect()
     }
 
-    /// How many there are so far.
-    pub fn len(&self) -> usize {
-        self.0.lock().operations.len()
+    /// Another pair of numbers whenever something was sent or has ended.
+    pub fn revision(&self) -> (u64, usize) {
+        let pages = self.0.lock();
+        (pages.sent, pages.ended.len())
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Nothing more is written to the file, which is then on the disk.
+    /// Nothing more is written to the file, which is then on the disk. What has not ended by now is
+    /// written down as of unknown outcome.
     pub fn finish(&self) -> io::Result<()> {
-        let Some(journal) = self.0.lock().journal.take() else { return Ok(()) };
+        let mut pages = self.0.lock();
+        let Some(mut journal) = pages.journal.take() else { return Ok(()) };
+        pages.pending.values().try_for_each(|operation| journal.write(operation))?;
+        drop(pages);
         let file = journal.finish()?;
         file.get_ref().sync_all()
     }
 
-    fn push(&self, operation: Operation) {
+    fn begin(&self, operation: Operation) -> u64 {
         let mut pages = self.0.lock();
+        pages.sent += 1;
+        let number = pages.sent;
+        pages.pending.insert(number, operation);
+        number
+    }
+
+    fn end(&self, number: u64, told: impl FnOnce(&mut Operation)) {
+        let mut pages = self.0.lock();
+        let Some(mut operation) = pages.pending.remove(&number) else { return };
+        told(&mut operation);
         if let Some(journal) = &mut pages.journal
             && let Err(error) = journal.write(&operation)
         {
             tracing::warn!(%error, "a history cannot be written down any more; it is judged all the same");
             pages.journal = None;
         }
-        pages.operations.push(operation);
+        pages.ended.push(operation);
     }
 }
 
@@ -147,21 +169,31 @@ impl Recorded {
 }
 
 impl Entry {
-    /// Writes down what became of it.
-    pub(super) fn complete(self, invoked: Moment, returned: Moment, came: &Came<'_>) {
-        let outcome = said(&self.action, came);
-        let answered = came.status != 0;
+    /// Writes down that it is being sent.
+    pub(super) fn begin(self, invoked: Moment) -> Pending {
         let operation = Operation {
             session: self.session,
             key: self.key,
             action: self.action,
             request: self.request,
-            node: came.node.clone(),
+            node: None,
             invoked_at: at(invoked),
-            returned_at: answered.then(|| at(returned)),
-            outcome,
+            returned_at: None,
+            outcome: Said::Unknown("not answered yet".into()),
         };
-        self.log.push(operation);
+        let number = self.log.begin(operation);
+        Pending { log: self.log, number }
+    }
+}
+
+impl Pending {
+    /// Writes down what became of it.
+    pub(super) fn complete(self, returned: Moment, came: &Came<'_>) {
+        self.log.end(self.number, |operation| {
+            operation.outcome = said(&operation.action, came);
+            operation.node.clone_from(&came.node);
+            operation.returned_at = (came.status != 0).then(|| at(returned));
+        });
     }
 }
 
@@ -176,10 +208,8 @@ fn said(action: &Action, came: &Came<'_>) -> Said {
         (Outcome::Ok | Outcome::Stale, _) => answer(action, &text, came.etag)
             .map_or_else(|| Said::Unknown(format!("an answer without a value: {text:.100}")), Said::Ok),
         (_, 404) if matches!(action, Action::Get { .. }) => Said::Ok(Answer::Absent),
-        // Not sent, or not taken.
-        (Outcome::Refused | Outcome::ConnectTimeout | Outcome::Cancelled, _) => {
-            Said::Failed(came.outcome.name().into())
-        }
+        // No connection was made. A request that our own limits cut off may have been sent.
+        (Outcome::Refused | Outcome::ConnectTimeout, _) => Said::Failed(came.outcome.name().into()),
         (_, 300..=499) => Said::Failed(format!("status {}", came.status)),
         (_, 503) if text.contains("not_written") || text.contains("no_primary") => {
             Said::Failed("not written".into())
@@ -234,12 +264,37 @@ mod tests {
             Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachKey };
         let came = Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), etag: None, body: b"" };
         let second = std::time::Duration::from_secs(1);
-        recorded.entry("puts", "k", 7, None).complete(second, second * 2, &came);
+        recorded.entry("puts", "k", 7, None).begin(second).complete(second * 2, &came);
         let file = || std::io::BufReader::new(File::open(&path).unwrap());
         let written = history::journal::read(file()).unwrap().operations;
         assert_eq!(written, log.operations());
         assert_eq!((&*written[0].session, written[0].invoked_at), ("owner k", At(1_000_000_000)));
         log.finish().unwrap();
+    }
+
+    #[test]
+    fn what_is_under_way_is_there_and_of_unknown_outcome() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("history.jsonl");
+        let log = HistoryLog::written_to(&path).unwrap();
+        let recorded =
+            Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachRequest };
+        let outcomes = || log.operations().into_iter().map(|operation| operation.outcome).collect::<Vec<_>>();
+        let before = log.revision();
+        let second = std::time::Duration::from_secs(1);
+        let pending = [1, 2].map(|n| recorded.entry("puts", "k", n, None).begin(second));
+        assert!(matches!(outcomes()[..], [Said::Unknown(_), Said::Unknown(_)]));
+        let begun = log.revision();
+        let [first, _cut_off] = pending;
+        let came =
+            Came { outcome: Outcome::Ok, status: 204, node: None, etag: Some("\"0.3\""), body: b"" };
+        first.complete(second * 2, &came);
+        assert_eq!(outcomes()[0], Said::Ok(Answer::Done { version: Some(3) }));
+        assert!(matches!(outcomes()[1], Said::Unknown(_)));
+        assert!(before != begun && begun != log.revision());
+        log.finish().unwrap();
+        let file = std::io::BufReader::new(File::open(&path).unwrap());
+        assert_eq!(history::journal::read(file).unwrap().operations, log.operations());
     }
 
     #[test]
@@ -277,7 +332,7 @@ mod tests {
             let came =
                 Came { outcome: Outcome::Ok, status: 200, node: None, etag: None, body: body.as_bytes() };
             let ms = std::time::Duration::from_millis;
-            recorded.entry("s", "k", n, None).complete(ms(invoked), ms(returned), &came);
+            recorded.entry("s", "k", n, None).begin(ms(invoked)).complete(ms(returned), &came);
         };
         let add = RecordedAction::Add { by: 50 };
         ask(add, 1, [0, 9], r#"{"balance":50,"version":"1.1"}"#);
@@ -296,6 +351,7 @@ mod tests {
         let unknown = |said| matches!(said, Said::Unknown(_));
         assert!(unknown(of(&ADD, Outcome::Timeout, 0, "")));
         assert!(unknown(of(&ADD, Outcome::Reset, 0, "")));
+        assert!(unknown(of(&ADD, Outcome::Cancelled, 0, "")), "it may have been sent");
         assert!(unknown(of(&ADD, Outcome::ServerError, 504, r#"{"error":"outcome_unknown"}"#)));
         assert!(unknown(of(&ADD, Outcome::ServerError, 502, "")));
         assert!(unknown(of(&ADD, Outcome::Ok, 200, "no number")), "an answer that cannot be read");

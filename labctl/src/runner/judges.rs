@@ -21,9 +21,13 @@ pub struct Histories {
     directory: Option<PathBuf>,
     /// What was found in the database in the end, by history.
     found: HashMap<String, Final>,
-    /// A judgement takes a while; while nothing was added it is the same.
-    verdicts: RefCell<HashMap<(String, bool, usize), Rc<Verdict>>>,
+    /// A judgement takes a while; while nothing is sent and nothing ends it is the same.
+    verdicts: RefCell<HashMap<About, Rc<Verdict>>>,
 }
+
+/// What a judgement is about: the history's name, whether reads of the latest alone are judged, and the
+/// history's revision.
+type About = (String, bool, (u64, usize));
 
 /// A figure, or `None` where there is nothing to show. `Err` says why it is not known.
 pub type Figure = Result<Option<f64>, String>;
@@ -141,12 +145,12 @@ impl Histories {
     }
 
     fn verdict(&self, name: &str, latest_only: bool) -> Rc<Verdict> {
-        let operations = self.logs.get(name).map(HistoryLog::operations).unwrap_or_default();
-        let about = (name.to_owned(), latest_only, operations.len());
+        let log = self.logs.get(name).cloned().unwrap_or_default();
+        let about = (name.to_owned(), latest_only, log.revision());
         if let Some(known) = self.verdicts.borrow().get(&about) {
             return Rc::clone(known);
         }
-        let history = History::new(operations);
+        let history = History::new(log.operations());
         let history = if latest_only { history.without_local_reads() } else { history };
         let verdict = Rc::new(linearizable::judge(&history, Limits::default()));
         self.verdicts.borrow_mut().insert(about, Rc::clone(&verdict));
