@@ -130,7 +130,7 @@ fn at_once() -> f64 {
 pub struct Slow {
     /// Both ends.
     pub link: LinkEnds,
-    /// What is added to everything that passes, once per direction to the far end.
+    /// What is added to each round trip, half of it in each direction.
     pub by: Span,
 }
 
