@@ -172,7 +172,8 @@ pub struct Until {
     pub by: Option<Spanned<String>>,
     /// This balancer of a pair has taken the address over.
     pub took_over: Option<Spanned<String>>,
-    /// This traffic is answered well again: its last ten requests were, after one that was not.
+    /// This traffic is answered well again: ten requests in a row were, after one that was not, and none
+    /// before them is still waiting.
     pub recovered: Option<Spanned<String>>,
     /// Another machine of this kind has become the primary of their database.
     pub elected: Option<Spanned<String>>,

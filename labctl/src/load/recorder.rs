@@ -64,6 +64,13 @@ impl Recorder {
         Window::new(from, to, samples, unfinished)
     }
 
+    /// The same up to the first request that has no outcome yet: what came after it may have been answered
+    /// before it, and says nothing of it.
+    pub fn known_window(&self, stream: StreamId, from: Moment, to: Moment) -> Window {
+        let known_until = self.0.book.lock().stream(stream).known_until(from, to);
+        self.window(stream, from, known_until)
+    }
+
     /// Waits until every request meant for a moment before `to` has an outcome, for `limit` at
     /// most after `to`.
     pub async fn settled(&self, to: Moment, limit: Duration) -> Result<(), Unsettled> {

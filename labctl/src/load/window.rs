@@ -155,7 +155,8 @@ impl Window {
         answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
-    /// Whether the last `count` requests were answered well, and one before them was not.
+    /// Whether the last `count` requests were answered well, and one before them was not. To be asked of a
+    /// window without unfinished requests.
     pub fn has_recovered(&self, count: usize) -> bool {
         let good = self.samples.iter().rev().take_while(|sample| sample.outcome.is_success()).count();
         good >= count && good < self.samples.len()

@@ -133,6 +133,11 @@ impl Measured {
         Some(self.recorder.window(*stream, from, to))
     }
 
+    /// One traffic between two moments, up to its first request that has no outcome yet.
+    pub(super) fn known_window(&self, traffic: &str, from: Moment, to: Moment) -> Option<Window> {
+        Some(self.recorder.known_window(*self.streams.get(traffic)?, from, to))
+    }
+
     /// How late the generator was in all windows that were measured.
     pub(super) fn generator_lag_p99(&self) -> Duration {
         let (begin, end) = (Moment::ZERO, self.recorder.now());

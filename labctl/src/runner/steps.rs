@@ -168,10 +168,11 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until a traffic has failed and is answered again.
-    async fn recovery(&self, traffic: &String, since: Moment) {
+    /// Waits until a traffic has failed and is answered again. A request that hangs is not answered: until
+    /// it has an outcome, good answers after it count for nothing.
+    async fn recovery(&self, traffic: &str, since: Moment) {
         loop {
-            let window = self.measured.window(Some(traffic), since, self.now());
+            let window = self.measured.known_window(traffic, since, self.now());
             if window.is_some_and(|window| window.has_recovered(RECOVERED)) {
                 return;
             }
