@@ -91,6 +91,11 @@ impl Recorder {
         }
     }
 
+    /// Requests of a stream that were sent and have no outcome yet.
+    pub fn in_flight(&self, stream: StreamId) -> usize {
+        self.0.book.lock().stream(stream).in_flight
+    }
+
     /// The figures of the last second.
     pub fn live(&self, stream: StreamId) -> LiveFigures {
         let book = self.0.book.lock();

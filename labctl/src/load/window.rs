@@ -176,14 +176,15 @@ impl Window {
 
     /// Why some of the requests are missing in these figures, if some are.
     pub fn incomplete(&self) -> Option<String> {
+        let unknown = || format!("nothing is known of {} requests", self.unfinished);
+        self.not_sent().or_else(|| (self.unfinished > 0).then(unknown))
+    }
+
+    /// Why some of the requests were not sent, if some were not.
+    pub fn not_sent(&self) -> Option<String> {
         let cancelled = self.count(Outcome::Cancelled);
-        if cancelled > 0 {
-            return Some(format!("the load generator could not send {cancelled} of {}", self.requests()));
-        }
-        if self.unfinished > 0 {
-            return Some(format!("nothing is known of {} requests", self.unfinished));
-        }
-        None
+        (cancelled > 0)
+            .then(|| format!("the load generator could not send {cancelled} of {}", self.requests()))
     }
 
     /// Why these requests were not sent when they were due, if they were not.
