@@ -9,8 +9,10 @@ use super::expression::Expression;
 use super::machines::WebserverPart;
 use super::measures::{self, MEASURES, Of};
 use super::step::{Step, Until};
+use super::traffic::Draw;
 use super::{Chapter, MachineEntry};
 use crate::lab::roles;
+use crate::load::Keys;
 
 /// Something wrong, and where.
 #[derive(Debug)]
@@ -49,6 +51,10 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         }
         if traffic.method.parse::<http::Method>().is_err() {
             return Err(problem(format!("'{}' is no method such as GET or POST", traffic.method)));
+        }
+        if traffic.draw == Draw::Zipf && traffic.keys > Keys::ZIPF_MAX {
+            let message = format!("of Zipf keys there are at most {}", Keys::ZIPF_MAX);
+            return Err(Problem { span: Some(traffic.to.span()), message });
         }
         if !traffic.path.starts_with('/') {
             return Err(problem(format!("the path '{}' does not begin with /", traffic.path)));
@@ -152,6 +158,10 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
     for traffic in step.load.keys().chain(step.send.keys()) {
         known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
     }
+    if let Some((traffic, _)) = step.load.iter().find(|(_, rate)| !rate.is_possible()) {
+        let message = "a rate is a number of requests a second, from 0 on".into();
+        return Err(Problem { span: Some(traffic.span()), message });
+    }
     for (traffic, batch) in &step.send {
         if batch.count == 0 || batch.count > BATCH_MAX || batch.rate.is_nan() || batch.rate <= 0.0 {
             let message = format!("a step sends 1 to {BATCH_MAX} requests, at a rate above 0");
@@ -188,8 +198,12 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
     for (from, to) in plain.chain(slow).chain(step.flap.iter().map(|flap| &flap.link)) {
         known_link(chapter, from, to)?;
     }
-    for traffic in step.capacity.iter().flat_map(|search| &search.of) {
+    for (search, traffic) in step.capacity.iter().flat_map(|search| search.of.iter().map(move |of| (search, of))) {
         known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
+        if !search.from.is_finite() || search.from <= 0.0 {
+            let message = "the first rate that is tried is a number of requests a second, above 0".into();
+            return Err(Problem { span: Some(traffic.span()), message });
+        }
     }
     if let Some(until) = &step.until {
         check_until(chapter, until)?;
