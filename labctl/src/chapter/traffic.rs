@@ -31,7 +31,8 @@ pub struct Traffic {
     /// How keys are drawn.
     #[serde(default)]
     pub draw: Draw,
-    /// Each key is a user who keeps cookies. Streams that say the same word here are the same users.
+    /// Each key is a user who keeps cookies. Streams that say the same word here are the same users; the
+    /// first of them is how they come by their cookies: they log in.
     pub users: Option<String>,
     /// What a good answer contains. An answer without it is a failed request.
     pub contains: Option<String>,
