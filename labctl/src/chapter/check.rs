@@ -8,7 +8,7 @@ use super::expect::Expect;
 use super::expression::Expression;
 use super::machines::WebserverPart;
 use super::measures::{self, MEASURES, Of};
-use super::step::{Step, Until};
+use super::step::{CapacitySearch, Step, Until};
 use super::traffic::Draw;
 use super::{Chapter, MachineEntry};
 use crate::lab::roles;
@@ -198,12 +198,8 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
     for (from, to) in plain.chain(slow).chain(step.flap.iter().map(|flap| &flap.link)) {
         known_link(chapter, from, to)?;
     }
-    for (search, traffic) in step.capacity.iter().flat_map(|search| search.of.iter().map(move |of| (search, of))) {
-        known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
-        if !search.from.is_finite() || search.from <= 0.0 {
-            let message = "the first rate that is tried is a number of requests a second, above 0".into();
-            return Err(Problem { span: Some(traffic.span()), message });
-        }
+    if let Some(search) = &step.capacity {
+        check_search(chapter, search)?;
     }
     if let Some(until) = &step.until {
         check_until(chapter, until)?;
@@ -222,6 +218,17 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
         spanned_machine(chapter, &stock.from)?;
     }
     step.expect.iter().try_for_each(|expect| check_expect(chapter, expect, so_far))
+}
+
+fn check_search(chapter: &Chapter, search: &CapacitySearch) -> Checked {
+    for traffic in &search.of {
+        known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
+    }
+    if search.from.is_finite() && search.from > 0.0 {
+        return Ok(());
+    }
+    let message = "the first rate that is tried is a number of requests a second, above 0".into();
+    Err(Problem { span: search.of.first().map(Spanned::span), message })
 }
 
 fn check_until(chapter: &Chapter, until: &Until) -> Checked {

@@ -211,8 +211,7 @@ equals = 0
         for (key, known) in [("policy", "round-robin, least-busy, two-choices, sticky"), ("health", "on, ")] {
             let lb = format!("[machine.lb]\nlb = {{ upstreams = 'app', {key} = 'roundrobin' }}\n\n[traffic");
             let error = error_of(&SMALL.replacen("[traffic", &lb, 1));
-            let wanted =
-                format!("small.toml, line 12: there is no {key} 'roundrobin'; known are {known}");
+            let wanted = format!("small.toml, line 12: there is no {key} 'roundrobin'; known are {known}");
             assert!(error.starts_with(&wanted), "{error}");
         }
     }

@@ -55,7 +55,8 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
             }
         }
         let key = (u64::from(number) % traffic.users + 1).to_string();
-        if let Some(introduction) = traffic.introduction.as_ref().filter(|_| u64::from(number) <= traffic.users) {
+        let is_new = u64::from(number) <= traffic.users;
+        if let Some(introduction) = traffic.introduction.as_ref().filter(|_| is_new) {
             // Who is not known afterwards is told so by the request itself.
             let _ = interrupt.unless(async { Ok(ask(introduction, &key, number).await) }).await?;
         }

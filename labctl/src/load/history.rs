@@ -262,7 +262,8 @@ mod tests {
         let log = HistoryLog::written_to(&path).unwrap();
         let recorded =
             Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachKey };
-        let came = Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), etag: None, body: b"" };
+        let came =
+            Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), etag: None, body: b"" };
         let second = std::time::Duration::from_secs(1);
         recorded.entry("puts", "k", 7, None).begin(second).complete(second * 2, &came);
         let file = || std::io::BufReader::new(File::open(&path).unwrap());
@@ -286,8 +287,7 @@ mod tests {
         assert!(matches!(outcomes()[..], [Said::Unknown(_), Said::Unknown(_)]));
         let begun = log.revision();
         let [first, _cut_off] = pending;
-        let came =
-            Came { outcome: Outcome::Ok, status: 204, node: None, etag: Some("\"0.3\""), body: b"" };
+        let came = Came { outcome: Outcome::Ok, status: 204, node: None, etag: Some("\"0.3\""), body: b"" };
         first.complete(second * 2, &came);
         assert_eq!(outcomes()[0], Said::Ok(Answer::Done { version: Some(3) }));
         assert!(matches!(outcomes()[1], Said::Unknown(_)));
