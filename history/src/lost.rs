@@ -26,11 +26,17 @@ pub struct Lost {
     pub at_least: usize,
 }
 
-/// Finds the acknowledged writes that are lost, by key. `found` was read after everything else.
+/// Finds the acknowledged writes that are lost, by key. `found` was read after everything else. Of a
+/// record that was not read nothing is known to be lost; see [`unread`].
 pub fn judge(history: &History, found: &Final) -> Vec<Lost> {
     let records = Record::all(history);
     let looked_at = records.iter().filter_map(|(key, record)| Some((*key, record, found.get(*key)?)));
     looked_at.filter_map(|(key, record, value)| lost(key, record, value)).collect()
+}
+
+/// The records of a history whose value was not found: of these nothing can be said.
+pub fn unread<'a>(history: &'a History, found: &Final) -> Vec<&'a str> {
+    history.by_key().into_keys().filter(|key| !found.contains_key(*key)).collect()
 }
 
 fn lost(key: &str, record: &Record<'_>, found: &Option<String>) -> Option<Lost> {
@@ -116,6 +122,14 @@ mod tests {
         let unknown_last = vec![put("a", "k", 0, 1, "x"), unknown(put("b", "k", 0, 1, "y"))];
         assert_eq!(check(unknown_last, Some("y")), 0);
         assert_eq!(check(vec![put("a", "k", 0, 9, "x"), put("b", "k", 1, 8, "y")], Some("x")), 0);
+    }
+
+    #[test]
+    fn a_record_that_was_not_read_is_named() {
+        let history = History::new(vec![put("a", "k", 0, 1, "x"), put("a", "other", 0, 1, "x")]);
+        let found = Final::from([("k".into(), Some("x".into()))]);
+        assert!(judge(&history, &found).is_empty());
+        assert_eq!(unread(&history, &found), ["other"]);
     }
 
     #[test]

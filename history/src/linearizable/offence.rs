@@ -1,15 +1,20 @@
 //! The smallest part of a history that is still wrong. A part must not be wrong merely because
 //! something is missing from it: a write goes only together with the reads of its value.
 
+use std::borrow::Cow;
+use std::ptr;
+
 use super::search::{Found, search};
 use super::{Limits, Violation};
-use crate::operation::{Action, At, Operation};
+use crate::operation::{Action, At, Operation, Outcome};
 
 /// A record's value, and the operations on it that come after.
 #[derive(Clone)]
 struct Part<'a> {
     initial: Option<String>,
     operations: Vec<&'a Operation>,
+    /// What was answered later is not known yet.
+    until: At,
 }
 
 /// Makes a wrong history of one record small.
@@ -19,13 +24,17 @@ pub(super) fn smallest(
     operations: &[&Operation],
     limits: Limits,
 ) -> Violation {
-    let told = operations.iter().copied().filter(|operation| tells(operation)).collect();
-    let mut part = Part { initial: initial.map(str::to_owned), operations: told };
+    let mut part = whole(initial, operations);
     part = shortest_beginning(part, limits);
     part = latest_start(part, limits);
     part = without_the_unneeded(part, limits);
-    let operations = part.operations.into_iter().cloned().collect();
+    let operations = part.operations.iter().map(|operation| shown(operation, part.until)).collect();
     Violation { key: key.into(), initial: part.initial, operations }
+}
+
+fn whole<'a>(initial: Option<&str>, operations: &[&'a Operation]) -> Part<'a> {
+    let told = operations.iter().copied().filter(|operation| tells(operation)).collect();
+    Part { initial: initial.map(str::to_owned), operations: told, until: At::NEVER }
 }
 
 /// Whether the search looks at it at all.
@@ -34,62 +43,86 @@ fn tells(operation: &Operation) -> bool {
 }
 
 fn is_wrong(part: &Part<'_>, limits: Limits) -> bool {
-    search(part.initial.as_deref(), &part.operations, limits.situations) == Found::None
+    let known: Vec<_> = part.operations.iter().map(|operation| known_by(operation, part.until)).collect();
+    let known: Vec<&Operation> = known.iter().map(|operation| &**operation).collect();
+    search(part.initial.as_deref(), &known, limits.situations) == Found::None
+}
+
+/// An operation as it is known at that time. A later answer may build on what was asked later, so it
+/// counts for nothing.
+fn known_by(operation: &Operation, until: At) -> Cow<'_, Operation> {
+    if operation.answer().is_none() || operation.surely_done_at() <= until {
+        return Cow::Borrowed(operation);
+    }
+    let outcome = Outcome::Unknown("not answered yet".into());
+    Cow::Owned(Operation { outcome, ..operation.clone() })
+}
+
+/// An operation as it is shown. That a write was done later explains nothing away; a sum would want an
+/// explanation that is not there.
+fn shown(operation: &Operation, until: At) -> Operation {
+    match operation.action {
+        Action::Add { .. } => known_by(operation, until).into_owned(),
+        Action::Put { .. } | Action::Delete | Action::Get { .. } => operation.clone(),
+    }
 }
 
 /// Everything after the answer that could not be explained has nothing to do with it.
 fn shortest_beginning<'a>(whole: Part<'a>, limits: Limits) -> Part<'a> {
     let mut ends: Vec<At> = whole.operations.iter().filter_map(|operation| operation.returned_at).collect();
     ends.sort();
-    let up_to = |end: At| {
-        let within = |operation: &&Operation| match operation.is_write() {
-            true => operation.invoked_at <= end,
-            false => operation.surely_done_at() <= end,
-        };
-        let operations = whole.operations.iter().copied().filter(within).collect();
-        Part { initial: whole.initial.clone(), operations }
-    };
-    let enough = ends.partition_point(|end| !is_wrong(&up_to(*end), limits));
-    ends.get(enough).map_or(whole.clone(), |end| up_to(*end))
+    let enough = ends.partition_point(|end| !is_wrong(&up_to(&whole, *end), limits));
+    ends.get(enough).map_or(whole.clone(), |end| up_to(&whole, *end))
 }
 
-/// An operation before which everything was done, and that tells the record's value, is as good a
-/// start as the first. The latest such is taken that leaves a write to be seen: a lone read of a
-/// wrong value explains nothing.
-fn latest_start<'a>(part: Part<'a>, limits: Limits) -> Part<'a> {
-    let mut written_by = None;
-    let mut starts = Vec::new();
-    for operation in &part.operations {
-        let done = operation.surely_done_at();
-        if written_by.is_none_or(|written_by| operation.invoked_at > written_by)
-            && done < At::NEVER
-            && let Some(value) = operation.value_after()
-        {
-            starts.push((done, value));
-        }
-        if operation.is_write() {
-            written_by = written_by.max(Some(done));
-        }
-    }
-    let from = |(done, value): (At, Option<String>)| {
-        let written_later = |operation: &&&Operation| operation.is_write() && operation.invoked_at <= done;
-        let operations = &part.operations;
-        // A write that overlaps the start may come after it as well.
-        let before =
-            operations.iter().filter(written_later).all(|operation| operation.surely_done_at() <= done);
-        before.then(|| Part {
-            initial: value,
-            operations: operations.iter().copied().filter(|operation| operation.invoked_at > done).collect(),
-        })
+/// What is known at a time. Of a right history that is never wrong.
+fn up_to<'a>(whole: &Part<'a>, end: At) -> Part<'a> {
+    let within = |operation: &&Operation| match operation.is_write() {
+        true => operation.invoked_at <= end,
+        false => operation.surely_done_at() <= end,
     };
-    starts
-        .into_iter()
-        .rev()
-        .filter_map(from)
-        .find(|later| {
-            later.operations.iter().any(|operation| operation.is_write()) && is_wrong(later, limits)
-        })
-        .unwrap_or(part)
+    let operations = whole.operations.iter().copied().filter(within).collect();
+    Part { initial: whole.initial.clone(), operations, until: end }
+}
+
+/// An operation that no write overlaps, and that tells the record's value, is as good a start as the
+/// first. The latest such is taken that leaves a write to be seen: a lone read of a wrong value explains
+/// nothing.
+fn latest_start<'a>(part: Part<'a>, limits: Limits) -> Part<'a> {
+    let mut starts = part.operations.iter().rev().filter_map(|start| after(&part, start));
+    let later = starts.find(|later| {
+        later.operations.iter().any(|operation| operation.is_write()) && is_wrong(later, limits)
+    });
+    later.unwrap_or(part)
+}
+
+/// What comes after an operation, which tells the value that it begins with. None when it does not tell.
+fn after<'a>(part: &Part<'a>, start: &Operation) -> Option<Part<'a>> {
+    let done = start.surely_done_at();
+    let initial = start.value_after().filter(|_| done < At::NEVER)?;
+    // A write that overlaps the start may come before it or after it.
+    let overlaps = |other: &Operation| {
+        let meets = other.invoked_at <= done && other.surely_done_at() >= start.invoked_at;
+        other.is_write() && meets && !ptr::eq(other, start)
+    };
+    if part.operations.iter().any(|other| overlaps(other)) {
+        return None;
+    }
+    let (before, operations): (Vec<_>, Vec<_>) =
+        part.operations.iter().copied().partition(|operation| operation.invoked_at <= done);
+    // What had its effect before, under the same name, has none now.
+    let repeats = |later: &Operation| {
+        before.iter().any(|earlier| !ptr::eq(*earlier, later) && is_same_write(earlier, later))
+    };
+    if repeats(start) || operations.iter().any(|later| repeats(later)) {
+        return None;
+    }
+    Some(Part { initial, operations, until: part.until })
+}
+
+/// Whether two operations have effect once, together.
+fn is_same_write(one: &Operation, other: &Operation) -> bool {
+    one.request.is_some() && one.request == other.request
 }
 
 /// Takes away one operation after the other, while what is left is still wrong.
@@ -120,7 +153,107 @@ fn without<'a>(part: &Part<'a>, operation: &Operation) -> Option<Part<'a>> {
     if operation.is_write() && part.operations.iter().any(adds) {
         return None;
     }
-    let stays = |other: &&Operation| !std::ptr::eq(*other, operation) && !explains(other);
+    let is_other = |other: &&Operation| !ptr::eq(*other, operation);
+    // The other one would have the effect instead.
+    let is_repeated = |other: &&Operation| is_other(other) && is_same_write(other, operation);
+    if part.operations.iter().any(is_repeated) {
+        return None;
+    }
+    let stays = |other: &&Operation| is_other(other) && !explains(other);
     let operations = part.operations.iter().copied().filter(stays).collect();
-    Some(Part { initial: part.initial.clone(), operations })
+    Some(Part { initial: part.initial.clone(), operations, until: part.until })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::History;
+    use crate::testing::{Use, absent, add, put, right, seen};
+
+    #[test]
+    fn a_sum_that_builds_on_a_later_addition_is_not_what_is_wrong() {
+        let operations = [
+            add("a", "k", 0, 1, 50, 50),
+            absent("b", "k", 10, 20),
+            add("c", "k", 15, 100, 50, 150),
+            add("d", "k", 50, 60, 50, 100),
+        ];
+        let operations: Vec<_> = operations.iter().collect();
+        let violation = smallest("k", None, &operations, Limits::default());
+        let texts: Vec<_> = violation.operations.iter().map(ToString::to_string).collect();
+        assert_eq!(violation.initial.as_deref(), Some("50"));
+        assert_eq!(texts, ["get -> nothing", "add 50 (unknown)"]);
+    }
+
+    #[test]
+    fn a_write_within_a_read_leaves_open_what_comes_after_it() {
+        let operations = [
+            absent("a", "k", 0, 100),
+            put("b", "k", 10, 20, "x"),
+            put("c", "k", 110, 190, "y"),
+            seen("d", "k", 120, 130, "x"),
+        ];
+        let operations: Vec<_> = operations.iter().collect();
+        let part = whole(None, &operations);
+        assert!(after(&part, operations[0]).is_none());
+        assert!(after(&part, operations[1]).is_none_or(|part| !is_wrong(&part, Limits::default())));
+    }
+
+    #[test]
+    fn what_was_asked_twice_under_one_name_is_not_torn_apart() {
+        let named = |operation| Operation { request: Some("once".into()), ..operation };
+        let operations = [
+            named(put("a", "k", 0, 1, "x")),
+            put("a", "k", 2, 3, "y"),
+            named(put("a", "k", 4, 5, "x")),
+            seen("a", "k", 6, 7, "y"),
+        ];
+        let operations: Vec<_> = operations.iter().collect();
+        let part = whole(None, &operations);
+        for operation in &operations {
+            let parts = [after(&part, operation), without(&part, operation)];
+            assert!(parts.iter().flatten().all(|part| !is_wrong(part, Limits::default())), "{operation}");
+        }
+    }
+
+    fn how() -> impl Strategy<Value = Use> {
+        (1..8_usize, 1..3_usize, 1..40_usize, 0..30_u32, any::<bool>()).prop_map(
+            |(sessions, keys, operations, unknown_percent, counters)| Use {
+                sessions,
+                keys,
+                operations,
+                unknown_percent,
+                counters,
+            },
+        )
+    }
+
+    /// Every record of a history, whole.
+    fn records(history: &History) -> Vec<Part<'_>> {
+        let records = history.by_key().into_iter();
+        records.map(|(key, operations)| whole(history.initial_value(key), &operations)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_prefix_of_a_right_history_is_wrong(seed: u64, how in how()) {
+            for record in records(&right(seed, &how)) {
+                for end in record.operations.iter().filter_map(|operation| operation.returned_at) {
+                    prop_assert!(!is_wrong(&up_to(&record, end), Limits::default()), "up to {end:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn what_comes_after_a_start_is_not_wrong_in_a_right_history(seed: u64, how in how()) {
+            for record in records(&right(seed, &how)) {
+                for start in &record.operations {
+                    let later = after(&record, start);
+                    prop_assert!(later.is_none_or(|later| !is_wrong(&later, Limits::default())), "{start}");
+                }
+            }
+        }
+    }
 }

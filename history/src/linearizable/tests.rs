@@ -154,13 +154,17 @@ proptest! {
 
     #[test]
     fn one_stale_read_is_found_and_its_explanation_is_wrong_by_itself(seed: u64, how in how()) {
-        let Some(history) = with_one_stale_read(right(seed, &how), seed) else { return Ok(()) };
+        let before = right(seed, &how);
+        let Some(history) = with_one_stale_read(before.clone(), seed) else { return Ok(()) };
+        let mut pairs = history.operations.iter().zip(&before.operations);
+        let (stale, _) = pairs.find(|(after, before)| after != before).expect("one was altered");
         let Verdict::Violation(violation) = judge(&history, Limits::default()) else {
             return Err(TestCaseError::fail("not found"));
         };
         let mut alone = History::new(violation.operations.clone());
         alone.initial.extend(violation.initial.clone().map(|value| (violation.key.clone(), value)));
         prop_assert!(matches!(judge(&alone, Limits::default()), Verdict::Violation(_)));
+        prop_assert!(violation.operations.contains(stale), "{:?}", violation.operations);
         prop_assert!(!violation.timeline().is_empty());
     }
 

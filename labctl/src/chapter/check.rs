@@ -8,9 +8,11 @@ use super::expect::Expect;
 use super::expression::Expression;
 use super::machines::WebserverPart;
 use super::measures::{self, MEASURES, Of};
-use super::step::{Step, Until};
+use super::step::{CapacitySearch, Step, Until};
+use super::traffic::Draw;
 use super::{Chapter, MachineEntry};
 use crate::lab::roles;
+use crate::load::Keys;
 
 /// Something wrong, and where.
 #[derive(Debug)]
@@ -49,6 +51,10 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         }
         if traffic.method.parse::<http::Method>().is_err() {
             return Err(problem(format!("'{}' is no method such as GET or POST", traffic.method)));
+        }
+        if traffic.draw == Draw::Zipf && traffic.keys > Keys::ZIPF_MAX {
+            let message = format!("of Zipf keys there are at most {}", Keys::ZIPF_MAX);
+            return Err(Problem { span: Some(traffic.to.span()), message });
         }
         if !traffic.path.starts_with('/') {
             return Err(problem(format!("the path '{}' does not begin with /", traffic.path)));
@@ -152,6 +158,10 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
     for traffic in step.load.keys().chain(step.send.keys()) {
         known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
     }
+    if let Some((traffic, _)) = step.load.iter().find(|(_, rate)| !rate.is_possible()) {
+        let message = "a rate is a number of requests a second, from 0 on".into();
+        return Err(Problem { span: Some(traffic.span()), message });
+    }
     for (traffic, batch) in &step.send {
         if batch.count == 0 || batch.count > BATCH_MAX || batch.rate.is_nan() || batch.rate <= 0.0 {
             let message = format!("a step sends 1 to {BATCH_MAX} requests, at a rate above 0");
@@ -188,8 +198,8 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
     for (from, to) in plain.chain(slow).chain(step.flap.iter().map(|flap| &flap.link)) {
         known_link(chapter, from, to)?;
     }
-    for traffic in step.capacity.iter().flat_map(|search| &search.of) {
-        known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
+    if let Some(search) = &step.capacity {
+        check_search(chapter, search)?;
     }
     if let Some(until) = &step.until {
         check_until(chapter, until)?;
@@ -208,6 +218,17 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
         spanned_machine(chapter, &stock.from)?;
     }
     step.expect.iter().try_for_each(|expect| check_expect(chapter, expect, so_far))
+}
+
+fn check_search(chapter: &Chapter, search: &CapacitySearch) -> Checked {
+    for traffic in &search.of {
+        known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
+    }
+    if search.from.is_finite() && search.from > 0.0 {
+        return Ok(());
+    }
+    let message = "the first rate that is tried is a number of requests a second, above 0".into();
+    Err(Problem { span: search.of.first().map(Spanned::span), message })
 }
 
 fn check_until(chapter: &Chapter, until: &Until) -> Checked {

@@ -5,7 +5,7 @@ use machine::MachineSpec;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Span;
+use super::{Span, closed};
 
 /// One machine, or `count` of the same kind.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,12 +14,15 @@ pub struct MachineEntry {
     /// How many to start with; they are then called `web-1`, `web-2`, …, and more can be added.
     pub count: Option<u32>,
     /// Cores.
+    #[serde(deserialize_with = "closed::cores")]
     pub cores: u32,
     /// Memory.
     pub memory: ByteSize,
     /// Disk operations per second.
+    #[serde(deserialize_with = "closed::disk_iops")]
     pub disk_iops: u32,
     /// Share of CPU work that stops everybody else on the machine.
+    #[serde(deserialize_with = "closed::exclusive")]
     pub exclusive: f64,
     /// What it costs, per month, in dollars.
     pub price: f64,
@@ -81,9 +84,11 @@ pub struct LbPart {
     pub fall: Option<u32>,
     /// Passed checks in a row until it is taken back.
     pub rise: Option<u32>,
-    /// `"off"` for no health checks at all.
+    /// `off` for no health checks at all, `connect` for those that only open a connection, or `on`.
+    #[serde(default, deserialize_with = "closed::health")]
     pub health: Option<String>,
-    /// How an upstream is chosen: `round-robin`, `sticky`, …
+    /// How an upstream is chosen: `round-robin`, `least-busy`, `two-choices` or `sticky`.
+    #[serde(default, deserialize_with = "closed::policy")]
     pub policy: Option<String>,
     /// Failed requests in a row until an upstream is taken out; 0 for not looking.
     pub passive_fall: Option<u32>,
@@ -115,10 +120,12 @@ pub struct WebserverPart {
     /// How long one call to the database may take.
     pub db_timeout: Option<Span>,
     /// `none`, `local` or `redis`.
+    #[serde(default, deserialize_with = "closed::cache")]
     pub cache: Option<String>,
     /// How long a cached product is fresh.
     pub cache_ttl: Option<Span>,
     /// Where sessions are kept: `memory` or `redis`.
+    #[serde(default, deserialize_with = "closed::sessions")]
     pub sessions: Option<String>,
     /// The machine whose Redis it uses.
     pub redis: Option<Spanned<String>>,
@@ -153,6 +160,7 @@ pub struct DbnodePart {
     /// How many products it holds at start, numbered from 1.
     pub products: u32,
     /// When a write is acknowledged: `async`, `sync` or `quorum`.
+    #[serde(deserialize_with = "closed::replication")]
     pub replication: Option<String>,
     /// How long a replica waits at least, without a word from the primary, before it asks for an election.
     pub election_timeout: Option<Span>,

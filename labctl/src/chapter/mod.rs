@@ -4,6 +4,7 @@
 //! what it may claim.
 
 mod check;
+mod closed;
 pub mod expect;
 pub mod expression;
 pub mod library;
@@ -193,6 +194,40 @@ equals = 0
         let error = error_of(&SMALL.replace("cores = 1", "coers = 1"));
         assert!(error.starts_with("small.toml, line 7: unknown field `coers`, expected one of"), "{error}");
         assert!(error.contains("`cores`") && error.contains("`memory`"), "{error}");
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_named_with_its_line_and_the_known_ones() {
+        let with = |more: &str| SMALL.replace(r#"{ db = "app" }"#, &format!(r#"{{ db = "app", {more} }}"#));
+        let error = error_of(&with("cache = 'loacl'"));
+        assert_eq!(error, "small.toml, line 8: there is no cache 'loacl'; known are none, local, redis");
+        let error = error_of(&with("sessions = 'rdis'"));
+        assert_eq!(error, "small.toml, line 8: there is no sessions 'rdis'; known are memory, redis");
+        let error = error_of(&SMALL.replace("products = 10", "replication = 'asynch'"));
+        assert_eq!(
+            error,
+            "small.toml, line 9: there is no replication 'asynch'; known are async, sync, quorum"
+        );
+        for (key, known) in [("policy", "round-robin, least-busy, two-choices, sticky"), ("health", "on, ")] {
+            let lb = format!("[machine.lb]\nlb = {{ upstreams = 'app', {key} = 'roundrobin' }}\n\n[traffic");
+            let error = error_of(&SMALL.replacen("[traffic", &lb, 1));
+            let wanted = format!("small.toml, line 12: there is no {key} 'roundrobin'; known are {known}");
+            assert!(error.starts_with(&wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_is_named_with_its_line() {
+        let error = error_of(&SMALL.replace("cores = 1", "cores = 0"));
+        assert_eq!(error, "small.toml, line 7: cores is from 1 to 1024, not 0");
+        let error = error_of(&SMALL.replace("cores = 1", "exclusive = 1.0"));
+        assert_eq!(error, "small.toml, line 7: exclusive is from 0 to 0.99, not 1");
+        let error = error_of(&SMALL.replace("to = \"app\"", "to = \"app\"\nkeys = 0"));
+        assert_eq!(error, "small.toml, line 13: keys is from 1 to 1000000000, not 0");
+        for rate in ["-50", "nan", "{ from = 0, to = -1, over = '1s' }"] {
+            let error = error_of(&SMALL.replace("shoppers = 50", &format!("shoppers = {rate}")));
+            assert_eq!(error, "small.toml, line 18: a rate is a number of requests a second, from 0 on");
+        }
     }
 
     #[test]

@@ -107,6 +107,15 @@ impl Rate {
     pub fn is_none(&self) -> bool {
         matches!(self, Self::Steady(rate) if *rate == 0.0)
     }
+
+    /// Whether requests can come like that.
+    pub fn is_possible(&self) -> bool {
+        let is_possible = |rate: f64| rate.is_finite() && rate >= 0.0;
+        match *self {
+            Self::Steady(rate) => is_possible(rate),
+            Self::Ramp { from, to, .. } => is_possible(from) && is_possible(to),
+        }
+    }
 }
 
 /// So many requests, evenly spaced.
@@ -130,7 +139,7 @@ fn at_once() -> f64 {
 pub struct Slow {
     /// Both ends.
     pub link: LinkEnds,
-    /// What is added to everything that passes, once per direction to the far end.
+    /// What is added to each round trip, half of it in each direction.
     pub by: Span,
 }
 
@@ -172,7 +181,8 @@ pub struct Until {
     pub by: Option<Spanned<String>>,
     /// This balancer of a pair has taken the address over.
     pub took_over: Option<Spanned<String>>,
-    /// This traffic is answered well again: its last ten requests were, after one that was not.
+    /// This traffic is answered well again: ten requests in a row were, after one that was not, and none
+    /// before them is still waiting.
     pub recovered: Option<Spanned<String>>,
     /// Another machine of this kind has become the primary of their database.
     pub elected: Option<Spanned<String>>,

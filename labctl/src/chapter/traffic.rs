@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Span;
+use super::{Span, closed};
 
 /// Who asks for what, and how the requests are spaced. Its rate is a step's matter.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,12 +26,13 @@ pub struct Traffic {
     #[serde(default)]
     pub headers: IndexMap<String, String>,
     /// How many keys there are.
-    #[serde(default = "one_hundred")]
+    #[serde(default = "one_hundred", deserialize_with = "closed::keys")]
     pub keys: u64,
     /// How keys are drawn.
     #[serde(default)]
     pub draw: Draw,
-    /// Each key is a user who keeps cookies. Streams that say the same word here are the same users.
+    /// Each key is a user who keeps cookies. Streams that say the same word here are the same users; the
+    /// first of them is how they come by their cookies: they log in.
     pub users: Option<String>,
     /// What a good answer contains. An answer without it is a failed request.
     pub contains: Option<String>,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::{Performed, load, running, say, say_document, say_note};
+use super::{Performed, by_hand, running, say, say_document, say_note};
 use crate::cli::Common;
 use crate::interrupt::Interrupt;
 use crate::load::Generator;
@@ -33,10 +33,12 @@ pub struct CapacityArgs {
 /// Doubles the rate until answers become too slow or fail, then narrows it down.
 pub async fn capacity(args: &CapacityArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let (source, plan) = running::chapter(common)?;
-    let stream = load::named_stream(args.traffic.as_ref(), 42, &source.chapter, &plan)?;
+    let traffic = by_hand::traffic(args.traffic.as_ref(), None, 42, &source.chapter, &plan)?;
     let generator = Generator::start(Instant::now()).map_err(anyhow::Error::from)?;
+    interrupt.unless(by_hand::introduce(&generator, &traffic, common)).await?;
     let objective = Objective::new(Duration::from(args.p99), Duration::from(args.probe));
-    let search = find_capacity(&generator, vec![(stream, 1.0)], args.from, &objective, |rate, tried| {
+    let mix = vec![(traffic.stream, 1.0)];
+    let search = find_capacity(&generator, mix, args.from, &objective, |rate, tried| {
         if !common.json {
             say(format!("{rate:7.0} req/s  {tried}"));
         }

@@ -6,15 +6,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::{Performed, running, say, say_document, say_note};
-use crate::chapter::Chapter;
+use super::{Performed, by_hand, running, say, say_document, say_note};
 use crate::cli::Common;
 use crate::error::{EXIT_INCONCLUSIVE, LabError};
 use crate::interrupt::Interrupt;
-use crate::lab::Plan;
-use crate::load::{Arrivals, Generator, Rate, Recorder, Stream, StreamId, Window};
+use crate::load::{Arrivals, Generator, Rate, Recorder, StreamId, Window};
 use crate::report::terminal::live_line;
-use crate::runner::stream_of;
 
 /// What to send.
 #[derive(Debug, Args)]
@@ -31,7 +28,7 @@ pub struct LoadArgs {
     #[arg(long)]
     traffic: Option<String>,
 
-    /// Another path than the traffic's; {key} stands for a key.
+    /// Another path than the traffic's, asked for with GET; {key} stands for a key.
     #[arg(long)]
     path: Option<String>,
 
@@ -54,9 +51,15 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// Sends requests, shows how they fare, and sums up.
 pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let (source, plan) = running::chapter(common)?;
-    let stream = stream(args, &source.chapter, &plan)?;
+    let (wanted, path) = (args.traffic.as_ref(), args.path.as_ref());
+    let traffic = by_hand::traffic(wanted, path, args.seed, &source.chapter, &plan)?;
+    let mut stream = traffic.stream.clone();
+    if args.constant {
+        stream.arrivals = Arrivals::Constant;
+    }
     let (name, target, patience) = (stream.name.clone(), stream.target, stream.timeout);
     let generator = Generator::start(Instant::now()).map_err(anyhow::Error::from)?;
+    interrupt.unless(by_hand::introduce(&generator, &traffic, common)).await?;
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
     generator.set_rate(id, Rate::Steady(args.rps));
     if !common.json {
@@ -71,34 +74,6 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     let _ = recorder.settled(end, patience + Duration::from_secs(1)).await;
     generator.stop();
     sum_up(&recorder, id, end, common)
-}
-
-/// A stream of the chapter, as the flags want it.
-pub(super) fn named_stream(
-    traffic: Option<&String>,
-    seed: u64,
-    chapter: &Chapter,
-    plan: &Plan,
-) -> Result<Stream, LabError> {
-    let known = || chapter.traffic.keys().cloned().collect::<Vec<_>>().join(", ");
-    let found = match traffic {
-        Some(name) => chapter.traffic.get_key_value(name),
-        None => chapter.traffic.first(),
-    };
-    let (name, traffic) =
-        found.ok_or_else(|| LabError::Usage(format!("there is no such traffic; known are {}", known())))?;
-    stream_of(name, traffic, plan, seed)
-}
-
-fn stream(args: &LoadArgs, chapter: &Chapter, plan: &Plan) -> Result<Stream, LabError> {
-    let mut stream = named_stream(args.traffic.as_ref(), args.seed, chapter, plan)?;
-    if let Some(path) = &args.path {
-        stream.requests.path.clone_from(path);
-    }
-    if args.constant {
-        stream.arrivals = Arrivals::Constant;
-    }
-    Ok(stream)
 }
 
 /// One line that changes, on a terminal; a line every second, elsewhere.

@@ -23,6 +23,7 @@ pub mod table;
 pub mod up;
 pub mod validate;
 
+mod by_hand;
 mod predict;
 mod running;
 

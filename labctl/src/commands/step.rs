@@ -4,14 +4,14 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hyper::Method;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Performed, running, say, say_document};
+use super::{Performed, by_hand, running, say, say_document};
 use crate::cli::Common;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use crate::lab::http;
+use crate::load::{InvalidRequests, Stream};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests sent when nobody is there to press Enter.
@@ -24,7 +24,7 @@ pub struct StepArgs {
     #[arg(long)]
     count: Option<u32>,
 
-    /// Another path than the chapter's; {key} stands for a key.
+    /// Another path than the chapter's, asked for with GET; {key} stands for a key.
     #[arg(long)]
     path: Option<String>,
 }
@@ -32,20 +32,21 @@ pub struct StepArgs {
 /// Sends one request at a time, and says which server it got.
 pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let (source, plan) = running::chapter(common)?;
-    let (_, traffic) =
-        source.chapter.traffic.first().ok_or(LabError::Usage("the chapter has no traffic".into()))?;
-    let target = plan.address_of(traffic.to.as_ref());
-    let target =
-        target.ok_or_else(|| LabError::Usage(format!("nothing answers at '{}'", traffic.to.as_ref())))?;
-    let path = args.path.as_ref().unwrap_or(&traffic.path);
-    let by_hand = args.count.is_none() && std::io::stdin().is_terminal() && !common.json;
-    if by_hand {
+    if source.chapter.traffic.is_empty() {
+        return Err(LabError::Usage("the chapter has no traffic".into()));
+    }
+    let traffic = by_hand::traffic(None, args.path.as_ref(), 42, &source.chapter, &plan)?;
+    let target = traffic.stream.target;
+    let unsendable = |error: InvalidRequests| LabError::Usage(error.to_string());
+    traffic.stream.requests.check(target).map_err(unsendable)?;
+    let waits = args.count.is_none() && std::io::stdin().is_terminal() && !common.json;
+    if waits {
         say(format!("Enter sends a request to http://{target}; Ctrl-C ends it."));
     }
     let mut enters = BufReader::new(tokio::io::stdin()).lines();
     let mut steps = Vec::new();
-    for number in 1..=args.count.unwrap_or(if by_hand { u32::MAX } else { COUNT }) {
-        if by_hand {
+    for number in 1..=args.count.unwrap_or(if waits { u32::MAX } else { COUNT }) {
+        if waits {
             let enter = async { Ok(enters.next_line().await.map_err(anyhow::Error::from)?) };
             match interrupt.unless(enter).await {
                 Ok(Some(_)) => {}
@@ -53,10 +54,14 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
                 Err(error) => return Err(error),
             }
         }
-        let path = path.replace("{key}", &(u64::from(number) % traffic.keys + 1).to_string());
+        let key = (u64::from(number) % traffic.users + 1).to_string();
+        let is_new = u64::from(number) <= traffic.users;
+        if let Some(introduction) = traffic.introduction.as_ref().filter(|_| is_new) {
+            // Who is not known afterwards is told so by the request itself.
+            let _ = interrupt.unless(async { Ok(ask(introduction, &key, number).await) }).await?;
+        }
         let begun = Instant::now();
-        let answer = http::ask(target, Method::GET, &path, None, PATIENCE);
-        let answer = interrupt.unless(async { Ok(answer.await) }).await?;
+        let answer = interrupt.unless(async { Ok(ask(&traffic.stream, &key, number).await) }).await?;
         let took = begun.elapsed().as_secs_f64() * 1e3;
         let (server, status) = match &answer {
             Ok(answer) => (
@@ -74,4 +79,14 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
         say_document("steps", serde_json::json!({ "steps": steps }))?;
     }
     Ok(0)
+}
+
+/// Sends one request of a stream, by a user who keeps cookies where it has such.
+async fn ask(stream: &Stream, key: &str, number: u32) -> anyhow::Result<http::Answer> {
+    let request = stream.requests.request(stream.target, key, number.into())?;
+    let answer = http::send(stream.target, request, PATIENCE).await?;
+    if let Some(cookies) = &stream.requests.cookies {
+        cookies.keep(key, answer.headers());
+    }
+    Ok(answer)
 }

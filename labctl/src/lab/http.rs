@@ -7,6 +7,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
+use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -41,6 +42,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// All headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// A header, when it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -55,22 +61,6 @@ pub async fn ask(
     body: Option<serde_json::Value>,
     limit: Duration,
 ) -> anyhow::Result<Answer> {
-    let asked = format!("{method} http://{address}{path}");
-    timeout(limit, exchange(address, method, path, body))
-        .await
-        .map_err(|_| anyhow::anyhow!("no answer within {limit:?}"))
-        .and_then(|answer| answer)
-        .with_context(|| asked)
-}
-
-async fn exchange(
-    address: SocketAddr,
-    method: Method,
-    path: &str,
-    body: Option<serde_json::Value>,
-) -> anyhow::Result<Answer> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let token = WORD.lock().as_ref().map(|token| format!("Bearer {token}"));
     let mut request = Request::builder();
@@ -82,8 +72,28 @@ async fn exchange(
         .uri(path)
         .header("host", address.to_string())
         .header("content-type", "application/json")
-        .header("connection", "close")
         .body(Full::new(Bytes::from(body)))?;
+    send(address, request, limit).await
+}
+
+/// Sends a request, on a connection of its own.
+pub async fn send(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+    limit: Duration,
+) -> anyhow::Result<Answer> {
+    let asked = format!("{} http://{address}{}", request.method(), request.uri());
+    timeout(limit, exchange(address, request))
+        .await
+        .map_err(|_| anyhow::anyhow!("no answer within {limit:?}"))
+        .and_then(|answer| answer)
+        .with_context(|| asked)
+}
+
+async fn exchange(address: SocketAddr, mut request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let answering = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = Limited::new(body, ANSWER_MAX).collect().await.map_err(anyhow::Error::from_boxed)?;

@@ -4,12 +4,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +22,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// Pieces of data under way in one direction of one connection.
 const UNDER_WAY_MAX: usize = 1_024;
 const PIECE: usize = 16 * 1024;
+/// How often it is looked whether who waits behind a cut link is still there.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How a link treats what passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,8 +58,16 @@ impl Rules {
 pub struct Link {
     rules: watch::Sender<Rules>,
     stop: CancellationToken,
-    /// What changes the rules to and fro.
-    flapping: Mutex<Option<AbortOnDropHandle<()>>>,
+    flapping: Arc<Mutex<Flapping>>,
+}
+
+/// What changes the rules to and fro.
+#[derive(Debug, Default)]
+struct Flapping {
+    task: Option<AbortOnDropHandle<()>>,
+    /// How often the rules were set by others. A task that was aborted may go on for a moment; by this it
+    /// sees that its time is over.
+    turn: u64,
 }
 
 impl Link {
@@ -65,30 +77,47 @@ impl Link {
         let (rules, current) = watch::channel(Rules::default());
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, current, stop.clone())));
-        Ok(Self { rules, stop, flapping: Mutex::default() })
+        Ok(Self { rules, stop, flapping: Arc::default() })
     }
 
     /// Changes the rules, at once.
     pub fn set(&self, rules: Rules) {
-        self.flapping.lock().take();
+        let mut flapping = self.flapping.lock();
+        flapping.task = None;
+        flapping.turn += 1;
         self.rules.send_replace(rules);
     }
 
     /// From now on it is broken for a while, and whole for as long, until it is set to something else.
     pub fn flap(&self, every: Duration) {
-        let rules = self.rules.clone();
+        let mut flapping = self.flapping.lock();
+        flapping.turn += 1;
+        let (turn, shared, rules) = (flapping.turn, Arc::clone(&self.flapping), self.rules.clone());
         let flap = async move {
             for now in [Rules::Broken, Rules::Whole].into_iter().cycle() {
-                rules.send_replace(now);
+                if !set_in_turn(&shared, turn, &rules, now) {
+                    return;
+                }
                 sleep(every).await;
             }
         };
-        *self.flapping.lock() = Some(AbortOnDropHandle::new(tokio::spawn(flap)));
+        flapping.task = Some(AbortOnDropHandle::new(tokio::spawn(flap)));
     }
+}
+
+/// Changes the rules, unless somebody else has since. Says whether it did.
+fn set_in_turn(flapping: &Mutex<Flapping>, turn: u64, rules: &watch::Sender<Rules>, now: Rules) -> bool {
+    let flapping = flapping.lock();
+    let is_in_turn = flapping.turn == turn;
+    if is_in_turn {
+        rules.send_replace(now);
+    }
+    is_in_turn
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
+        self.flapping.lock().task = None;
         self.stop.cancel();
     }
 }
@@ -115,7 +144,9 @@ async fn accept(
 
 /// One connection. It ends when either direction does: half-closed connections are not in use here.
 async fn pass(near: TcpStream, target: SocketAddr, mut rules: watch::Receiver<Rules>) {
-    if until_not_cut(&mut rules).await.is_none() {
+    let is_cut = *rules.borrow() == Rules::Cut;
+    // Who has left meanwhile would not be connected by a cable that is whole again either.
+    if is_cut && !outlasts_the_cut(&near, &mut rules).await {
         return;
     }
     let now = *rules.borrow();
@@ -192,6 +223,27 @@ async fn deliver(
     }
 }
 
+/// Waits until the link is not cut any more. Says whether the near end is still there then.
+async fn outlasts_the_cut(near: &TcpStream, rules: &mut watch::Receiver<Rules>) -> bool {
+    tokio::select! {
+        () = until_left(near) => false,
+        whole = until_not_cut(rules) => whole.is_some() && !has_left(near),
+    }
+}
+
+/// Waits until the near end has hung up. What it wrote before stays unread, so it is looked at now and
+/// then.
+async fn until_left(near: &TcpStream) {
+    while near.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn has_left(near: &TcpStream) -> bool {
+    let ready = near.ready(Interest::READABLE).now_or_never();
+    ready.is_some_and(|ready| ready.map_or(true, |ready| ready.is_read_closed()))
+}
+
 /// Waits until the link is not cut. `None` when the link is gone.
 async fn until_not_cut(rules: &mut watch::Receiver<Rules>) -> Option<()> {
     rules.wait_for(|rules| *rules != Rules::Cut).await.ok().map(|_| ())
@@ -250,6 +302,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_leaves_while_the_link_is_cut_is_not_let_through_when_it_is_healed() {
+        let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let link = Link::open(free, far.local_addr().unwrap()).await.unwrap();
+        link.set(Rules::Cut);
+        let mut gone = TcpStream::connect(free).await.unwrap();
+        gone.write_all(b"gone").await.unwrap();
+        drop(gone);
+        let mut there = TcpStream::connect(free).await.unwrap();
+        there.write_all(b"here").await.unwrap();
+        // Both wait behind the cut.
+        sleep(Duration::from_millis(50)).await;
+        link.set(Rules::Whole);
+        let (mut first, _) = timeout(Duration::from_secs(5), far.accept()).await.unwrap().unwrap();
+        let mut said = [0; 4];
+        first.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"here");
+        assert!(timeout(Duration::from_millis(200), far.accept()).await.is_err());
+    }
+
+    #[tokio::test]
     async fn a_broken_link_ends_what_is_open_and_refuses_what_is_new() {
         let (link, mut stream) = linked().await;
         round_trip(&mut stream).await;
@@ -289,5 +362,15 @@ mod tests {
         link.set(Rules::Whole);
         rules.mark_unchanged();
         assert!(timeout(Duration::from_millis(50), rules.changed()).await.is_err());
+    }
+
+    #[test]
+    fn a_flap_whose_time_is_over_changes_nothing() {
+        let (rules, current) = watch::channel(Rules::Whole);
+        let flapping = Mutex::new(Flapping { task: None, turn: 2 });
+        assert!(!set_in_turn(&flapping, 1, &rules, Rules::Broken));
+        assert_eq!(*current.borrow(), Rules::Whole);
+        assert!(set_in_turn(&flapping, 2, &rules, Rules::Broken));
+        assert_eq!(*current.borrow(), Rules::Broken);
     }
 }

@@ -132,6 +132,12 @@ impl StreamRecord {
         let end = self.entries.partition_point(|entry| entry.intended < to);
         self.entries.range(first..end.max(first))
     }
+
+    /// The moment that the first of those requests was meant for that have no outcome; the end when all
+    /// have one.
+    pub(super) fn known_until(&self, from: Moment, to: Moment) -> Moment {
+        self.between(from, to).find(|entry| entry.is_unfinished()).map_or(to, |entry| entry.intended)
+    }
 }
 
 impl Entry {
@@ -172,6 +178,18 @@ mod tests {
         }
         let count = |from, to| book.stream(id).between(ms(from), ms(to)).count();
         assert_eq!((count(10, 30), count(0, 10), count(20, 21), count(30, 10)), (3, 0, 2, 0));
+    }
+
+    #[test]
+    fn what_came_after_a_request_that_hangs_is_not_known_yet() {
+        let (mut book, id) = book(10);
+        let tickets = [10, 20, 30].map(|at| book.begin(id, ms(at), ms(at)).unwrap());
+        let known = |book: &Book, from| book.stream(id).known_until(ms(from), ms(40));
+        book.finish(tickets[0], ok());
+        book.finish(tickets[2], ok());
+        assert_eq!((known(&book, 0), known(&book, 25)), (ms(20), ms(40)));
+        book.finish(tickets[1], ok());
+        assert_eq!(known(&book, 0), ms(40));
     }
 
     #[test]

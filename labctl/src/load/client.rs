@@ -62,6 +62,7 @@ impl Client {
     pub(super) async fn send(&self, ticket: Ticket, Made { request, user, entry }: Made) {
         let sent = self.recorder.now();
         let lag = sent.saturating_sub(ticket.intended);
+        let pending = entry.map(|entry| entry.begin(sent));
         let exchange = timeout(self.timeout, self.exchange(request)).await;
         let ended = self.recorder.now();
         let latency = ended.saturating_sub(ticket.intended);
@@ -70,9 +71,10 @@ impl Client {
             Err(outcome) => (Answer::none(outcome), None),
         };
         let Answer { outcome, status, served_by, cache, headers, body } = answer;
-        if let Some(entry) = entry {
-            let node = headers.get("x-db-node").and_then(|name| name.to_str().ok()).map(str::to_owned);
-            entry.complete(sent, ended, &Came { outcome, status, node, body: &body });
+        if let Some(pending) = pending {
+            let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+            let (node, etag) = (named("x-db-node").map(str::to_owned), named("etag"));
+            pending.complete(ended, &Came { outcome, status, node, etag, body: &body });
         }
         if let Some((user, cookies)) = user {
             // Before the outcome is known, so that who waits for it sees the user logged in.

@@ -26,7 +26,7 @@ impl Cookies {
 
     /// Keeps what an answer told a user to, and forgets what it told them to forget. What is no
     /// cookie is ignored, as browsers do.
-    pub(super) fn keep(&self, user: &str, headers: &HeaderMap) {
+    pub fn keep(&self, user: &str, headers: &HeaderMap) {
         let told = headers.get_all(header::SET_COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         for cookie in told.filter_map(|text| Cookie::parse(text).ok()) {
             let mut users = self.0.lock();

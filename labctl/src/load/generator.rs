@@ -75,6 +75,11 @@ impl Generator {
         self.recorder.live(stream)
     }
 
+    /// A stream's requests that were sent and have no outcome yet.
+    pub fn in_flight(&self, stream: StreamId) -> usize {
+        self.recorder.in_flight(stream)
+    }
+
     /// Stops at once. Requests in flight are cut and stay without an outcome: wait for
     /// [`Recorder::settled`] first to have them all.
     pub fn stop(self) {

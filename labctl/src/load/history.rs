@@ -12,15 +12,19 @@ use parking_lot::Mutex;
 
 use super::{Moment, Outcome};
 
-/// Operations of several streams, in the order in which they ended. Cheap to clone; the clones are
-/// one.
+/// Operations of several streams, from the moment they are sent. Cheap to clone; the clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct HistoryLog(Arc<Mutex<Pages>>);
 
 #[derive(Debug, Default)]
 struct Pages {
-    operations: Vec<Operation>,
-    /// The same as a file, line by line as it happens.
+    /// In the order in which they ended.
+    ended: Vec<Operation>,
+    /// Those that were sent and have not ended: by their number, of unknown outcome.
+    pending: BTreeMap<u64, Operation>,
+    /// How many were sent so far.
+    sent: u64,
+    /// Those that ended as a file, line by line as it happens.
     journal: Option<Journal<LineWriter<File>>>,
 }
 
@@ -60,7 +64,7 @@ pub enum RecordedAction {
     GetLatest,
 }
 
-/// What is to be written down of one request once its outcome is known.
+/// What is to be written down of one request.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) log: HistoryLog,
@@ -70,12 +74,21 @@ pub(super) struct Entry {
     pub(super) request: Option<String>,
 }
 
+/// A request that was sent, and is written down as such.
+#[derive(Debug)]
+pub(super) struct Pending {
+    log: HistoryLog,
+    number: u64,
+}
+
 /// What came back, as far as a history is concerned.
 #[derive(Debug)]
 pub(super) struct Came<'a> {
     pub(super) outcome: Outcome,
     pub(super) status: u16,
     pub(super) node: Option<String>,
+    /// The `ETag`, which is the record's version.
+    pub(super) etag: Option<&'a str>,
     pub(super) body: &'a [u8],
 }
 
@@ -84,40 +97,57 @@ impl HistoryLog {
     pub fn written_to(path: &Path) -> io::Result<Self> {
         let file = LineWriter::new(File::create(path)?);
         let journal = Some(Journal::begin(file, &BTreeMap::new())?);
-        Ok(Self(Arc::new(Mutex::new(Pages { operations: vec![], journal }))))
+        Ok(Self(Arc::new(Mutex::new(Pages { journal, ..Pages::default() }))))
     }
 
-    /// Everything so far.
+    /// A log of what has happened.
+    #[cfg(test)]
+    pub(crate) fn of(ended: Vec<Operation>) -> Self {
+        Self(Arc::new(Mutex::new(Pages { ended, ..Pages::default() })))
+    }
+
+    /// Everything so far. What was sent and has not ended is of unknown outcome.
     pub fn operations(&self) -> Vec<Operation> {
-        self.0.lock().operations.clone()
+        let pages = self.0.lock();
+        pages.ended.iter().chain(pages.pending.values()).cloned().collect()
     }
 
-    /// How many there are so far.
-    pub fn len(&self) -> usize {
-        self.0.lock().operations.len()
+    /// Another pair of numbers whenever something was sent or has ended.
+    pub fn revision(&self) -> (u64, usize) {
+        let pages = self.0.lock();
+        (pages.sent, pages.ended.len())
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Nothing more is written to the file, which is then on the disk.
+    /// Nothing more is written to the file, which is then on the disk. What has not ended by now is
+    /// written down as of unknown outcome.
     pub fn finish(&self) -> io::Result<()> {
-        let Some(journal) = self.0.lock().journal.take() else { return Ok(()) };
+        let mut pages = self.0.lock();
+        let Some(mut journal) = pages.journal.take() else { return Ok(()) };
+        pages.pending.values().try_for_each(|operation| journal.write(operation))?;
+        drop(pages);
         let file = journal.finish()?;
         file.get_ref().sync_all()
     }
 
-    fn push(&self, operation: Operation) {
+    fn begin(&self, operation: Operation) -> u64 {
         let mut pages = self.0.lock();
+        pages.sent += 1;
+        let number = pages.sent;
+        pages.pending.insert(number, operation);
+        number
+    }
+
+    fn end(&self, number: u64, told: impl FnOnce(&mut Operation)) {
+        let mut pages = self.0.lock();
+        let Some(mut operation) = pages.pending.remove(&number) else { return };
+        told(&mut operation);
         if let Some(journal) = &mut pages.journal
             && let Err(error) = journal.write(&operation)
         {
             tracing::warn!(%error, "a history cannot be written down any more; it is judged all the same");
             pages.journal = None;
         }
-        pages.operations.push(operation);
+        pages.ended.push(operation);
     }
 }
 
@@ -139,21 +169,31 @@ impl Recorded {
 }
 
 impl Entry {
-    /// Writes down what became of it.
-    pub(super) fn complete(self, invoked: Moment, returned: Moment, came: &Came<'_>) {
-        let outcome = said(&self.action, came);
-        let answered = came.status != 0;
+    /// Writes down that it is being sent.
+    pub(super) fn begin(self, invoked: Moment) -> Pending {
         let operation = Operation {
             session: self.session,
             key: self.key,
             action: self.action,
             request: self.request,
-            node: came.node.clone(),
+            node: None,
             invoked_at: at(invoked),
-            returned_at: answered.then(|| at(returned)),
-            outcome,
+            returned_at: None,
+            outcome: Said::Unknown("not answered yet".into()),
         };
-        self.log.push(operation);
+        let number = self.log.begin(operation);
+        Pending { log: self.log, number }
+    }
+}
+
+impl Pending {
+    /// Writes down what became of it.
+    pub(super) fn complete(self, returned: Moment, came: &Came<'_>) {
+        self.log.end(self.number, |operation| {
+            operation.outcome = said(&operation.action, came);
+            operation.node.clone_from(&came.node);
+            operation.returned_at = (came.status != 0).then(|| at(returned));
+        });
     }
 }
 
@@ -165,13 +205,11 @@ fn at(moment: Moment) -> At {
 fn said(action: &Action, came: &Came<'_>) -> Said {
     let text = String::from_utf8_lossy(came.body);
     match (came.outcome, came.status) {
-        (Outcome::Ok | Outcome::Stale, _) => answer(action, &text)
+        (Outcome::Ok | Outcome::Stale, _) => answer(action, &text, came.etag)
             .map_or_else(|| Said::Unknown(format!("an answer without a value: {text:.100}")), Said::Ok),
         (_, 404) if matches!(action, Action::Get { .. }) => Said::Ok(Answer::Absent),
-        // Not sent, or not taken.
-        (Outcome::Refused | Outcome::ConnectTimeout | Outcome::Cancelled, _) => {
-            Said::Failed(came.outcome.name().into())
-        }
+        // No connection was made. A request that our own limits cut off may have been sent.
+        (Outcome::Refused | Outcome::ConnectTimeout, _) => Said::Failed(came.outcome.name().into()),
         (_, 300..=499) => Said::Failed(format!("status {}", came.status)),
         (_, 503) if text.contains("not_written") || text.contains("no_primary") => {
             Said::Failed("not written".into())
@@ -180,19 +218,30 @@ fn said(action: &Action, came: &Came<'_>) -> Said {
     }
 }
 
-/// The value in an answer: the whole body, or a number in a JSON document that is called so.
-fn answer(action: &Action, text: &str) -> Option<Answer> {
+/// The value in an answer: the whole body, or a number in a JSON document that is called so. The
+/// version stands in the same document, or in the `ETag`.
+fn answer(action: &Action, text: &str, etag: Option<&str>) -> Option<Answer> {
     let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
-    let named = |name: &str| document.as_ref()?.get(name)?.as_i64();
-    let number = named("value").or_else(|| named("balance"));
+    let named = |name: &str| document.as_ref()?.get(name);
+    let number = || ["value", "balance"].into_iter().find_map(|name| named(name)?.as_i64());
+    let tag = || etag?.strip_prefix('"')?.strip_suffix('"');
+    let version = named("version").and_then(|version| version.as_str()).or_else(tag).and_then(version);
     Some(match action {
-        Action::Put { .. } | Action::Delete => Answer::Done { version: None },
-        Action::Add { .. } => Answer::Sum { value: number?, version: None },
+        Action::Put { .. } | Action::Delete => Answer::Done { version },
+        Action::Add { .. } => Answer::Sum { value: number()?, version },
         Action::Get { .. } => {
-            let value = number.map_or_else(|| text.trim().to_owned(), |number| number.to_string());
-            Answer::Found { value, version: None }
+            let value = number().map_or_else(|| text.trim().to_owned(), |number| number.to_string());
+            Answer::Found { value, version }
         }
     })
+}
+
+/// A version as the database writes it, `term.index`, as one number that grows with each write.
+fn version(text: &str) -> Option<u64> {
+    const INDEX_BITS: u32 = 40;
+    let (term, index) = text.split_once('.')?;
+    let (term, index): (u64, u64) = (term.parse().ok()?, index.parse().ok()?);
+    (term < 1 << (64 - INDEX_BITS) && index < 1 << INDEX_BITS).then_some(term << INDEX_BITS | index)
 }
 
 #[cfg(test)]
@@ -203,7 +252,7 @@ mod tests {
     const GET: Action = Action::Get { read: Read::Local };
 
     fn of(action: &Action, outcome: Outcome, status: u16, body: &str) -> Said {
-        said(action, &Came { outcome, status, node: None, body: body.as_bytes() })
+        said(action, &Came { outcome, status, node: None, etag: None, body: body.as_bytes() })
     }
 
     #[test]
@@ -213,9 +262,10 @@ mod tests {
         let log = HistoryLog::written_to(&path).unwrap();
         let recorded =
             Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachKey };
-        let came = Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), body: b"" };
+        let came =
+            Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), etag: None, body: b"" };
         let second = std::time::Duration::from_secs(1);
-        recorded.entry("puts", "k", 7, None).complete(second, second * 2, &came);
+        recorded.entry("puts", "k", 7, None).begin(second).complete(second * 2, &came);
         let file = || std::io::BufReader::new(File::open(&path).unwrap());
         let written = history::journal::read(file()).unwrap().operations;
         assert_eq!(written, log.operations());
@@ -224,14 +274,72 @@ mod tests {
     }
 
     #[test]
+    fn what_is_under_way_is_there_and_of_unknown_outcome() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("history.jsonl");
+        let log = HistoryLog::written_to(&path).unwrap();
+        let recorded =
+            Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachRequest };
+        let outcomes = || log.operations().into_iter().map(|operation| operation.outcome).collect::<Vec<_>>();
+        let before = log.revision();
+        let second = std::time::Duration::from_secs(1);
+        let pending = [1, 2].map(|n| recorded.entry("puts", "k", n, None).begin(second));
+        assert!(matches!(outcomes()[..], [Said::Unknown(_), Said::Unknown(_)]));
+        let begun = log.revision();
+        let [first, _cut_off] = pending;
+        let came = Came { outcome: Outcome::Ok, status: 204, node: None, etag: Some("\"0.3\""), body: b"" };
+        first.complete(second * 2, &came);
+        assert_eq!(outcomes()[0], Said::Ok(Answer::Done { version: Some(3) }));
+        assert!(matches!(outcomes()[1], Said::Unknown(_)));
+        assert!(before != begun && begun != log.revision());
+        log.finish().unwrap();
+        let file = std::io::BufReader::new(File::open(&path).unwrap());
+        assert_eq!(history::journal::read(file).unwrap().operations, log.operations());
+    }
+
+    #[test]
     fn values_are_found_in_every_answer_of_the_lab() {
-        let sum = Said::Ok(Answer::Sum { value: 150, version: None });
-        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"value":150,"version":"3"}"#), sum);
-        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"id":"1","balance":150}"#), sum);
+        let sum = |version| Said::Ok(Answer::Sum { value: 150, version });
+        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"value":150,"version":"0.3"}"#), sum(Some(3)));
+        assert_eq!(of(&ADD, Outcome::Ok, 200, r#"{"id":"1","balance":150}"#), sum(None));
         let found = Said::Ok(Answer::Found { value: "150".into(), version: None });
         assert_eq!(of(&GET, Outcome::Ok, 200, "150"), found);
         assert_eq!(of(&GET, Outcome::Ok, 200, r#"{"balance":150}"#), found);
         assert_eq!(of(&GET, Outcome::ClientError, 404, "{}"), Said::Ok(Answer::Absent));
+    }
+
+    #[test]
+    fn a_version_is_in_the_document_or_in_the_etag() {
+        let second = Some(2 << 40 | 7);
+        assert_eq!(version("2.7"), second);
+        assert!(version("2.7") > version("1.900"), "a later term is later, whatever its place");
+        for text in ["", "7", "2.", "a.b", "1.2.3", "16777216.0"] {
+            assert_eq!(version(text), None, "{text}");
+        }
+        let etag = Some("\"2.7\"");
+        assert_eq!(answer(&Action::Delete, "", etag), Some(Answer::Done { version: second }));
+        let found = Answer::Found { value: "150".into(), version: second };
+        assert_eq!(answer(&GET, "150", etag), Some(found.clone()));
+        assert_eq!(answer(&GET, r#"{"balance":150,"version":"2.7"}"#, None), Some(found));
+    }
+
+    /// Which of the two was written first, only their versions tell.
+    #[test]
+    fn a_read_of_the_smaller_sum_after_two_overlapping_additions_is_stale() {
+        let log = HistoryLog::default();
+        let ask = |action, n, [invoked, returned]: [u64; 2], body: &str| {
+            let recorded = Recorded { log: log.clone(), action, sessions: Sessions::EachRequest };
+            let came =
+                Came { outcome: Outcome::Ok, status: 200, node: None, etag: None, body: body.as_bytes() };
+            let ms = std::time::Duration::from_millis;
+            recorded.entry("s", "k", n, None).begin(ms(invoked)).complete(ms(returned), &came);
+        };
+        let add = RecordedAction::Add { by: 50 };
+        ask(add, 1, [0, 9], r#"{"balance":50,"version":"1.1"}"#);
+        ask(add, 2, [1, 8], r#"{"balance":100,"version":"1.2"}"#);
+        ask(RecordedAction::GetLatest, 3, [10, 11], r#"{"balance":50,"version":"1.1"}"#);
+        let stale = history::stale::judge(&history::History::new(log.operations())).stale;
+        assert_eq!(stale.len(), 1);
     }
 
     #[test]
@@ -243,6 +351,7 @@ mod tests {
         let unknown = |said| matches!(said, Said::Unknown(_));
         assert!(unknown(of(&ADD, Outcome::Timeout, 0, "")));
         assert!(unknown(of(&ADD, Outcome::Reset, 0, "")));
+        assert!(unknown(of(&ADD, Outcome::Cancelled, 0, "")), "it may have been sent");
         assert!(unknown(of(&ADD, Outcome::ServerError, 504, r#"{"error":"outcome_unknown"}"#)));
         assert!(unknown(of(&ADD, Outcome::ServerError, 502, "")));
         assert!(unknown(of(&ADD, Outcome::Ok, 200, "no number")), "an answer that cannot be read");

@@ -31,7 +31,7 @@ pub enum Outcome {
     Timeout,
     /// No connection in time.
     ConnectTimeout,
-    /// Not sent: the load generator was at its own limit. Says nothing about the server.
+    /// Not sent, or cut off: the load generator was at its own limit. Says nothing about the server.
     Cancelled,
     /// Answered with something that is not HTTP, or is far too long.
     Malformed,

@@ -64,6 +64,13 @@ impl Recorder {
         Window::new(from, to, samples, unfinished)
     }
 
+    /// The same up to the first request that has no outcome yet: what came after it may have been answered
+    /// before it, and says nothing of it.
+    pub fn known_window(&self, stream: StreamId, from: Moment, to: Moment) -> Window {
+        let known_until = self.0.book.lock().stream(stream).known_until(from, to);
+        self.window(stream, from, known_until)
+    }
+
     /// Waits until every request meant for a moment before `to` has an outcome, for `limit` at
     /// most after `to`.
     pub async fn settled(&self, to: Moment, limit: Duration) -> Result<(), Unsettled> {
@@ -82,6 +89,11 @@ impl Recorder {
             let pause = to.saturating_sub(now).max(Duration::from_millis(10));
             tokio::time::sleep(pause.min(deadline.saturating_sub(now))).await;
         }
+    }
+
+    /// Requests of a stream that were sent and have no outcome yet.
+    pub fn in_flight(&self, stream: StreamId) -> usize {
+        self.0.book.lock().stream(stream).in_flight
     }
 
     /// The figures of the last second.

@@ -73,7 +73,8 @@ impl RequestMix {
         Self { method: Method::GET, path: path.into(), headers: Vec::new(), keys, body: None, cookies: None }
     }
 
-    fn request(&self, target: SocketAddr, key: &str, n: u64) -> http::Result<Request<Full<Bytes>>> {
+    /// The n-th request, with its blanks filled in.
+    pub fn request(&self, target: SocketAddr, key: &str, n: u64) -> http::Result<Request<Full<Bytes>>> {
         let path = fill(&self.path, &percent_encoded(key), n);
         let mut request =
             Request::builder().method(&self.method).uri(path).header(header::HOST, target.to_string());
@@ -90,7 +91,8 @@ impl RequestMix {
         request.body(Full::new(Bytes::from(body)))
     }
 
-    fn check(&self, target: SocketAddr) -> Result<(), InvalidRequests> {
+    /// Whether every request can be made.
+    pub fn check(&self, target: SocketAddr) -> Result<(), InvalidRequests> {
         self.keys.check().map_err(InvalidRequests::Keys)?;
         if !self.path.starts_with('/') {
             return Err(InvalidRequests::Path(self.path.clone()));

@@ -155,7 +155,8 @@ impl Window {
         answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
-    /// Whether the last `count` requests were answered well, and one before them was not.
+    /// Whether the last `count` requests were answered well, and one before them was not. To be asked of a
+    /// window without unfinished requests.
     pub fn has_recovered(&self, count: usize) -> bool {
         let good = self.samples.iter().rev().take_while(|sample| sample.outcome.is_success()).count();
         good >= count && good < self.samples.len()
@@ -175,14 +176,15 @@ impl Window {
 
     /// Why some of the requests are missing in these figures, if some are.
     pub fn incomplete(&self) -> Option<String> {
+        let unknown = || format!("nothing is known of {} requests", self.unfinished);
+        self.not_sent().or_else(|| (self.unfinished > 0).then(unknown))
+    }
+
+    /// Why some of the requests were not sent, if some were not.
+    pub fn not_sent(&self) -> Option<String> {
         let cancelled = self.count(Outcome::Cancelled);
-        if cancelled > 0 {
-            return Some(format!("the load generator could not send {cancelled} of {}", self.requests()));
-        }
-        if self.unfinished > 0 {
-            return Some(format!("nothing is known of {} requests", self.unfinished));
-        }
-        None
+        (cancelled > 0)
+            .then(|| format!("the load generator could not send {cancelled} of {}", self.requests()))
     }
 
     /// Why these requests were not sent when they were due, if they were not.

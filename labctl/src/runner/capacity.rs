@@ -149,16 +149,25 @@ pub async fn probe(
     let from = begun + WARMUP.min(objective.probe / 4);
     let to = last(generator, mix, rate, objective).await;
     mix.iter().for_each(|(id, _)| generator.set_rate(*id, Rate::STOPPED));
-    // What is not over by then was not answered in time either, and counts as failed.
     let _ = generator.recorder().settled(to, patience + Duration::from_secs(1)).await;
-    let from = from.min(to);
-    let windows = mix.iter().map(|(id, _)| generator.recorder().window(*id, from, to)).collect();
-    let window = Window::joined(from, to, windows);
-    let p99 = window.percentile(99.0).unwrap_or(patience);
-    let met = window.requests() > 0 && window.error_rate() <= ERRORS_MAX && p99 <= objective.p99;
+    let window = |from: Moment| {
+        let windows = mix.iter().map(|(id, _)| generator.recorder().window(*id, from, to)).collect();
+        Window::joined(from, to, windows)
+    };
+    tried(&window(begun), &window(from.min(to)), objective, patience)
+}
+
+/// What a probe says: the generator is judged by all of it, and the target by what comes after the
+/// warm-up. A probe that was hopeless before that is a miss.
+fn tried(whole: &Window, judged: &Window, objective: &Objective, patience: Duration) -> Tried {
+    // What is not over by now was not answered in time either.
+    let failed = judged.failed() + judged.unfinished;
+    let requests = judged.requests() + judged.unfinished;
+    let p99 = judged.percentile(99.0).unwrap_or(patience);
+    let met = requests > 0 && failed as f64 <= ERRORS_MAX * requests as f64 && p99 <= objective.p99;
     // A generator that is late makes answers late; a rate that was met all the same was met.
-    let distrust = window.generator_fell_behind(objective.p99).filter(|_| !met);
-    Tried { met, p99, failed: window.failed(), distrust }
+    let distrust = whole.not_sent().or_else(|| whole.late(objective.p99)).filter(|_| !met);
+    Tried { met, p99, failed, distrust }
 }
 
 /// Waits for a probe's end, or for the moment from which it is hopeless: more is under way than
@@ -168,10 +177,57 @@ async fn last(generator: &Generator, mix: &[(StreamId, f64)], rate: f64, objecti
     let end = Instant::now() + objective.probe;
     while Instant::now() < end {
         sleep(LOOK_EVERY.min(end.saturating_duration_since(Instant::now()))).await;
-        let in_flight: usize = mix.iter().map(|(id, _)| generator.live(*id).in_flight).sum();
+        let in_flight: usize = mix.iter().map(|(id, _)| generator.in_flight(*id)).sum();
         if in_flight as f64 > hopeless {
             break;
         }
     }
     generator.recorder().now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{CacheMark, Outcome, Sample};
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// A window of requests 10 ms apart that were sent and answered so late.
+    fn window(lag: u64, latencies: &[u64], unfinished: usize) -> Window {
+        let sample = |(n, latency): (u64, &u64)| Sample {
+            stream: StreamId::default(),
+            intended: ms(10 * n),
+            lag: ms(lag),
+            latency: ms(*latency),
+            outcome: Outcome::Ok,
+            status: 200,
+            served_by: None,
+            cache: CacheMark::None,
+        };
+        Window::new(ms(0), ms(1_000), (0..).zip(latencies).map(sample).collect(), unfinished)
+    }
+
+    fn judged(whole: &Window, judged: &Window) -> Tried {
+        tried(whole, judged, &Objective::new(ms(100), ms(2_000)), ms(5_000))
+    }
+
+    #[test]
+    fn a_probe_that_ends_within_its_warm_up_is_a_miss_unless_the_generator_was_late() {
+        let nothing = window(0, &[], 0);
+        let hopeless = judged(&window(0, &[3_000], 0), &nothing);
+        assert!(!hopeless.met && hopeless.distrust.is_none());
+        let late = judged(&window(50, &[3_000], 0), &nothing);
+        assert!(!late.met && late.distrust.is_some_and(|reason| reason.contains("late")));
+    }
+
+    #[test]
+    fn what_is_not_answered_in_the_end_has_failed() {
+        let answered = window(0, &[20, 20], 0);
+        assert!(judged(&answered, &answered).met);
+        let hanging = window(0, &[20, 20], 1);
+        let tried = judged(&hanging, &hanging);
+        assert_eq!((tried.met, tried.failed, tried.distrust), (false, 1, None));
+    }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Context;
-use history::linearizable::{self, Limits, Verdict, Violation};
+use history::linearizable::{self, Limits, Verdict};
 use history::lost::{Final, Lost};
 use history::{Action, History, Outcome, ghost, inversions, lost, sessions, stale};
 use indexmap::IndexMap;
@@ -21,12 +21,19 @@ pub struct Histories {
     directory: Option<PathBuf>,
     /// What was found in the database in the end, by history.
     found: HashMap<String, Final>,
-    /// A judgement takes a while; while nothing was added it is the same.
-    violations: RefCell<HashMap<(String, bool, usize), Rc<Judgement>>>,
+    /// A judgement takes a while; while nothing is sent and nothing ends it is the same.
+    verdicts: RefCell<HashMap<About, Rc<Verdict>>>,
 }
 
-/// Whether a history is linearizable. `None`: too large to say.
-type Judgement = Option<Result<(), Violation>>;
+/// What a judgement is about: the history's name, whether reads of the latest alone are judged, and the
+/// history's revision.
+type About = (String, bool, (u64, usize));
+
+/// A figure, or `None` where there is nothing to show. `Err` says why it is not known.
+pub type Figure = Result<Option<f64>, String>;
+
+/// So many records are named; of more it is said how many.
+const NAMED_MAX: usize = 5;
 
 impl Histories {
     /// Histories that are written to files in a directory as they happen.
@@ -68,34 +75,32 @@ impl Histories {
         self.found.insert(name.to_owned(), found);
     }
 
-    /// A figure about a history. `None`: there is nothing to say.
-    pub fn measure(&self, measure: &str, name: &str) -> Option<f64> {
-        let history = History::new(self.logs.get(name)?.operations());
+    /// A figure about a history.
+    pub fn measure(&self, measure: &str, name: &str) -> Figure {
+        let history = History::new(self.logs.get(name).map(HistoryLog::operations).unwrap_or_default());
         if history.operations.is_empty() {
-            return None;
+            return Ok(None);
         }
         let count = |wanted: &dyn Fn(&history::Operation) -> bool| {
             history.operations.iter().filter(|operation| wanted(operation)).count() as f64
         };
         let is_write = |operation: &history::Operation| !matches!(operation.action, Action::Get { .. });
-        Some(match measure {
+        let figure = match measure {
             "reads_judged" => stale::judge(&history).reads as f64,
             "stale_reads" => stale::judge(&history).stale.len() as f64,
             "stale_ms_max" => stale::judge(&history).age_ms_max(),
             "writes_acknowledged" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Ok(_))),
             "writes_refused" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Failed(_))),
-            "lost_writes" => {
-                self.lost(name, &history)?.iter().map(|lost| lost.at_least).sum::<usize>() as f64
-            }
+            "lost_writes" => return self.lost_writes(name, &history),
             "ghost_writes" => ghost::judge(&history).len() as f64,
             "own_writes_missed" => sessions::judge(&history).own_writes.len() as f64,
             "reads_back" => sessions::judge(&history).reads_back.len() as f64,
             "inversions" => inversions::judge(&history).len() as f64,
-            "linearizable" => verdict(&self.judgement(name, false)),
-            "linearizable_latest" => verdict(&self.judgement(name, true)),
-            _ => return None,
-        })
-        .filter(|figure| figure.is_finite())
+            "linearizable" => return is_linearizable(&self.verdict(name, false)),
+            "linearizable_latest" => return is_linearizable(&self.verdict(name, true)),
+            _ => return Ok(None),
+        };
+        Ok(Some(figure))
     }
 
     /// The acknowledged writes that are lost, by the history's name, where stock was taken.
@@ -107,6 +112,17 @@ impl Histories {
         self.logs.iter().filter_map(of).collect()
     }
 
+    /// How many acknowledged writes are lost, once stock was taken of every record.
+    fn lost_writes(&self, name: &str, history: &History) -> Figure {
+        let Some(found) = self.found.get(name) else { return Ok(None) };
+        let unread = lost::unread(history, found);
+        if !unread.is_empty() {
+            return Err(not_read(&unread));
+        }
+        let lost = lost::judge(history, found);
+        Ok(Some(lost.iter().map(|lost| lost.at_least).sum::<usize>() as f64))
+    }
+
     /// The acknowledged writes that are lost, once stock was taken.
     fn lost(&self, name: &str, history: &History) -> Option<Vec<Lost>> {
         Some(lost::judge(history, self.found.get(name)?))
@@ -115,12 +131,12 @@ impl Histories {
     /// The smallest part of each history that no order explains, as a picture: of those histories
     /// that a claim asked about.
     pub fn offences(&self) -> Vec<(String, String)> {
-        let violations = self.violations.borrow();
-        let mut offences: Vec<_> = violations
+        let verdicts = self.verdicts.borrow();
+        let mut offences: Vec<_> = verdicts
             .iter()
-            .filter_map(|((name, ..), judgement)| match &**judgement {
-                Some(Err(violation)) => Some((name.clone(), violation.timeline())),
-                _ => None,
+            .filter_map(|((name, ..), verdict)| match &**verdict {
+                Verdict::Violation(violation) => Some((name.clone(), violation.timeline())),
+                Verdict::Linearizable | Verdict::Undecided { .. } => None,
             })
             .collect();
         offences.sort_unstable();
@@ -128,28 +144,85 @@ impl Histories {
         offences
     }
 
-    fn judgement(&self, name: &str, latest_only: bool) -> Rc<Judgement> {
-        let operations = self.logs.get(name).map(HistoryLog::operations).unwrap_or_default();
-        let about = (name.to_owned(), latest_only, operations.len());
-        if let Some(known) = self.violations.borrow().get(&about) {
+    fn verdict(&self, name: &str, latest_only: bool) -> Rc<Verdict> {
+        let log = self.logs.get(name).cloned().unwrap_or_default();
+        let about = (name.to_owned(), latest_only, log.revision());
+        if let Some(known) = self.verdicts.borrow().get(&about) {
             return Rc::clone(known);
         }
-        let history = History::new(operations);
+        let history = History::new(log.operations());
         let history = if latest_only { history.without_local_reads() } else { history };
-        let judgement = Rc::new(match linearizable::judge(&history, Limits::default()) {
-            Verdict::Linearizable => Some(Ok(())),
-            Verdict::Violation(violation) => Some(Err(violation)),
-            Verdict::Undecided { .. } => None,
-        });
-        self.violations.borrow_mut().insert(about, Rc::clone(&judgement));
-        judgement
+        let verdict = Rc::new(linearizable::judge(&history, Limits::default()));
+        self.verdicts.borrow_mut().insert(about, Rc::clone(&verdict));
+        verdict
     }
 }
 
-fn verdict(judgement: &Judgement) -> f64 {
-    match judgement {
-        Some(Ok(())) => 1.0,
-        Some(Err(_)) => 0.0,
-        None => f64::NAN,
+fn is_linearizable(verdict: &Verdict) -> Figure {
+    match verdict {
+        Verdict::Linearizable => Ok(Some(1.0)),
+        Verdict::Violation(_) => Ok(Some(0.0)),
+        Verdict::Undecided { key, operations } => {
+            Err(format!("record {key}: {operations} operations, the search was given up"))
+        }
+    }
+}
+
+fn not_read(keys: &[&str]) -> String {
+    let named = keys.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match keys.len().saturating_sub(NAMED_MAX) {
+        0 => format!("no node could say what is in record {named}"),
+        more => format!("no node could say what is in record {named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use history::{Answer, At, Operation};
+
+    use super::*;
+
+    fn put(key: &str) -> Operation {
+        Operation {
+            session: "s".into(),
+            key: key.into(),
+            action: Action::Put { value: "x".into() },
+            request: None,
+            node: None,
+            invoked_at: At(0),
+            returned_at: Some(At(1)),
+            outcome: Outcome::Ok(Answer::Done { version: None }),
+        }
+    }
+
+    fn histories(operations: Vec<Operation>) -> Histories {
+        Histories { logs: [("h".to_owned(), HistoryLog::of(operations))].into(), ..Histories::default() }
+    }
+
+    #[test]
+    fn nothing_is_said_of_lost_writes_until_every_record_was_read() {
+        let mut histories = histories((1..=7).map(|key| put(&key.to_string())).collect());
+        assert_eq!(histories.measure("lost_writes", "h"), Ok(None), "no stock was taken");
+        let mut found = Final::from([("1".into(), Some("x".into()))]);
+        histories.found("h", found.clone());
+        let reason = histories.measure("lost_writes", "h").unwrap_err();
+        assert_eq!(reason, "no node could say what is in record 2, 3, 4, 5, 6 and 1 more");
+        found.extend((2..=7).map(|key| (key.to_string(), None)));
+        histories.found("h", found);
+        assert_eq!(histories.measure("lost_writes", "h"), Ok(Some(6.0)));
+    }
+
+    #[test]
+    fn a_search_that_was_given_up_says_nothing_and_why() {
+        let undecided = Verdict::Undecided { key: "k".into(), operations: 812 };
+        let reason = is_linearizable(&undecided).unwrap_err();
+        assert_eq!(reason, "record k: 812 operations, the search was given up");
+        assert_eq!(is_linearizable(&Verdict::Linearizable), Ok(Some(1.0)));
+    }
+
+    #[test]
+    fn a_history_in_which_nothing_happened_has_nothing_to_show() {
+        assert_eq!(histories(vec![]).measure("stale_reads", "h"), Ok(None));
+        assert_eq!(Histories::default().measure("linearizable", "h"), Ok(None));
     }
 }

@@ -1,12 +1,13 @@
 //! What a run has measured so far, for claims to ask.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use machine::capacity::Usage;
 
-use super::judges::Histories;
+use super::judges::{Figure, Histories};
 use super::{owners, primaries};
 use crate::chapter::expression::Expression;
 use crate::chapter::measures::{self, Of};
@@ -103,17 +104,24 @@ impl Measured {
         self.plan = plan;
     }
 
-    /// The value of an expression, and why it should not be trusted if it should not.
+    /// The value of an expression, and why it is not known or should not be trusted, if so.
     pub(super) fn evaluate(&self, text: &str) -> (Option<f64>, Option<String>) {
         // Chapters are checked before they run.
         let Ok(expression) = Expression::parse(text) else { return (None, None) };
-        let value = expression.value(&|name, of| self.measure(name, of));
+        let unknown = RefCell::new(None);
+        let value = expression.value(&|name, of| {
+            let figure = self.figure(name, of);
+            figure.unwrap_or_else(|reason| {
+                unknown.replace(Some(reason));
+                None
+            })
+        });
         let distrust = expression.measures().into_iter().find_map(|(name, of)| {
             let step = self.steps.get(of.first()?)?;
             let of_time = step.times_distrust.as_ref().filter(|_| OF_TIME.contains(&name));
             step.distrust.as_ref().or(of_time).cloned()
         });
-        (value, distrust)
+        (value, unknown.into_inner().or(distrust))
     }
 
     /// One traffic between two moments.
@@ -123,6 +131,11 @@ impl Measured {
             None => self.streams.first()?.1,
         };
         Some(self.recorder.window(*stream, from, to))
+    }
+
+    /// One traffic between two moments, up to its first request that has no outcome yet.
+    pub(super) fn known_window(&self, traffic: &str, from: Moment, to: Moment) -> Option<Window> {
+        Some(self.recorder.known_window(*self.streams.get(traffic)?, from, to))
     }
 
     /// How late the generator was in all windows that were measured.
@@ -136,6 +149,14 @@ impl Measured {
             .unwrap_or_default()
     }
 
+    fn figure(&self, name: &str, of: &[String]) -> Figure {
+        match (measures::find(name).map(|measure| measure.of), of) {
+            (Some([Of::History]), [history, ..]) => self.histories.measure(name, history),
+            _ => Ok(self.measure(name, of)),
+        }
+    }
+
+    /// A figure that is known when there is something to show.
     fn measure(&self, name: &str, of: &[String]) -> Option<f64> {
         match name {
             "price" => return Some(self.plan.price_of(of.first()?)),
@@ -144,9 +165,6 @@ impl Measured {
                 return Some(primaries::of_one_term(&self.events.since(0), of.first()?) as f64);
             }
             "seconds_between_ends" => return self.seconds_between_ends(of.first()?, of.get(1)?),
-            _ if measures::find(name)?.of == [Of::History] => {
-                return self.histories.measure(name, of.first()?);
-            }
             _ => {}
         }
         let step = self.steps.get(of.first()?)?;

@@ -1,6 +1,7 @@
 //! The life of a step: act, wait, warm up, measure, settle, judge.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -28,6 +29,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const RECOVERED: usize = 10;
 /// Beyond the patience of a request, how long its outcome may take to be written down.
 const SETTLE_MARGIN: Duration = Duration::from_secs(2);
+
+/// What counters say: by the machine or program that claims name, the counter's name, and the address of
+/// the program that shows it.
+type Counters = HashMap<(String, String, SocketAddr), f64>;
 
 impl Run<'_> {
     /// Carries out one step, and judges its claims.
@@ -163,10 +168,11 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until a traffic has failed and is answered again.
-    async fn recovery(&self, traffic: &String, since: Moment) {
+    /// Waits until a traffic has failed and is answered again. A request that hangs is not answered: until
+    /// it has an outcome, good answers after it count for nothing.
+    async fn recovery(&self, traffic: &str, since: Moment) {
         loop {
-            let window = self.measured.window(Some(traffic), since, self.now());
+            let window = self.measured.known_window(traffic, since, self.now());
             if window.is_some_and(|window| window.has_recovered(RECOVERED)) {
                 return;
             }
@@ -205,19 +211,16 @@ impl Run<'_> {
         measurement.to = self.now();
     }
 
-    /// Reads the counters that claims ask for by this step's name.
-    async fn counters(&self, step: &str) -> HashMap<(String, String), f64> {
+    /// Reads the counters that claims ask for by this step's name, of each program that shows them.
+    async fn counters(&self, step: &str) -> Counters {
         let plan = self.lab.plan();
         let wanted = self.counters.iter().filter(|counter| counter.step == step);
-        let reading = wanted.map(|Counted { of, counter, .. }| {
-            let addresses = plan.vitals_of(of);
-            async move {
-                let values =
-                    join_all(addresses.into_iter().map(|address| counters::read(address, counter))).await;
-                // A machine that is gone counts nothing; where none is left nothing is known.
-                let sum = values.into_iter().flatten().reduce(|sum, value| sum + value)?;
-                Some(((of.clone(), counter.clone()), sum))
-            }
+        let reading = wanted.flat_map(|Counted { of, counter, .. }| {
+            plan.vitals_of(of).into_iter().map(move |address| async move {
+                // A machine that is gone counts nothing.
+                let value = counters::read(address, counter).await?;
+                Some(((of.clone(), counter.clone(), address), value))
+            })
         });
         join_all(reading).await.into_iter().flatten().collect()
     }
@@ -379,17 +382,17 @@ impl Run<'_> {
     }
 }
 
-/// By how much counters grew. One that was not there before began at nothing, and so did one that is
-/// lower now: its program was started again.
-fn growth(
-    before: &HashMap<(String, String), f64>,
-    after: HashMap<(String, String), f64>,
-) -> HashMap<(String, String), f64> {
-    let grown = after.into_iter().map(|(name, after)| {
-        let before = before.get(&name).copied().filter(|before| *before <= after).unwrap_or(0.0);
-        (name, after - before)
-    });
-    grown.collect()
+/// By how much counters grew, of all programs of a name together; where none is left nothing is known.
+/// One that was not there before began at nothing, and so did one that is lower now: its program was
+/// started again.
+fn growth(before: &Counters, after: Counters) -> HashMap<(String, String), f64> {
+    let mut grown = HashMap::new();
+    for (place, after) in after {
+        let before = before.get(&place).copied().filter(|before| *before <= after).unwrap_or(0.0);
+        let (of, counter, _) = place;
+        *grown.entry((of, counter)).or_insert(0.0) += after - before;
+    }
+    grown
 }
 
 /// Why the machines' figures say more about the host than about them, if they do.
@@ -428,4 +431,31 @@ fn acts_of(step: &Step) -> Vec<Act> {
     acts.extend(step.heal_all.then_some(Act::HealAll));
     acts.extend(step.heal.iter().map(ends).map(|(from, to)| Act::Heal { from, to }));
     acts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(values: &[(u8, f64)]) -> Counters {
+        let of = |last: u8| ("web".into(), "requests_total".into(), ([10, 0, 0, last], 80).into());
+        values.iter().map(|(last, value)| (of(*last), *value)).collect()
+    }
+
+    fn grown(before: &[(u8, f64)], after: &[(u8, f64)]) -> Option<f64> {
+        growth(&counters(before), counters(after)).into_values().next()
+    }
+
+    #[test]
+    fn counters_of_a_kind_of_machine_are_added_up() {
+        assert_eq!(grown(&[(1, 100.0), (2, 50.0)], &[(1, 110.0), (2, 55.0)]), Some(15.0));
+        assert_eq!(grown(&[(1, 100.0)], &[(1, 110.0), (2, 5.0)]), Some(15.0), "one was added");
+    }
+
+    #[test]
+    fn one_machine_that_restarts_or_dies_is_counted_by_itself() {
+        assert_eq!(grown(&[(1, 100.0), (2, 50.0)], &[(1, 110.0), (2, 3.0)]), Some(13.0));
+        assert_eq!(grown(&[(1, 100.0), (2, 50.0)], &[(1, 110.0)]), Some(10.0));
+        assert_eq!(grown(&[(1, 100.0), (2, 50.0)], &[]), None);
+    }
 }

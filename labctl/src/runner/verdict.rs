@@ -28,7 +28,7 @@ pub struct ClaimResult {
     pub expected: Expected,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why it is so, or why nothing can be said.
+    /// Why it is so, where it is as expected; or why nothing can be said.
     pub because: Option<String>,
 }
 
@@ -38,14 +38,16 @@ pub struct ClaimResult {
 pub enum Verdict {
     /// It is as expected: a sentence confirmed, or one refuted that was expected to be.
     Holds,
-    /// The host or the load generator was the bottleneck: nothing can be said.
+    /// Nothing can be said: the host or the load generator was the bottleneck, or what was measured is not
+    /// known.
     Inconclusive,
     /// It is not as expected.
     Fails,
 }
 
-/// Judges one claim. `distrust` says why the measurement says more about the host than about the
-/// servers, if it does.
+/// Judges one claim. `distrust` says why the figure is not known, or says more about the host than about
+/// the servers, if so. Without it no figure means that there was nothing to measure: what was to happen
+/// did not.
 pub(super) fn judge(
     step: &str,
     expect: &Expect,
@@ -63,7 +65,8 @@ pub(super) fn judge(
     let (verdict, because) = match (distrust, as_expected) {
         (Some(reason), _) => (Verdict::Inconclusive, Some(reason)),
         (None, true) => (Verdict::Holds, expect.because.clone()),
-        (None, false) => (Verdict::Fails, expect.because.clone()),
+        // What the chapter gives as a reason is one for the opposite.
+        (None, false) => (Verdict::Fails, None),
     };
     ClaimResult {
         step: step.to_owned(),
@@ -104,6 +107,20 @@ mod tests {
             assert_eq!(verdict(Expected::Confirm, nothing, None), Verdict::Fails);
             assert_eq!(verdict(Expected::Refute, nothing, None), Verdict::Fails);
         }
+    }
+
+    #[test]
+    fn what_is_not_known_is_inconclusive_and_says_why() {
+        assert_eq!(verdict(Expected::Confirm, None, Some("too long a search")), Verdict::Inconclusive);
+        assert_eq!(verdict(Expected::Refute, None, Some("too long a search")), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn the_reason_for_what_is_expected_is_none_for_what_is_not() {
+        let text = "claim = 'c'\nmeasure = 'm(s)'\nat-most = 10\nbecause = 'one in five'";
+        let expect: Expect = toml::from_str(text).unwrap();
+        let because = |figure| judge("s", &expect, Some(figure), None).because;
+        assert_eq!((because(9.0).as_deref(), because(11.0)), (Some("one in five"), None));
     }
 
     #[test]

@@ -1,0 +1,76 @@
+//! Values of which there are only some. They are looked at while a chapter is read, so that a mistake is
+//! named with its line, before anything starts.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// How a balancer chooses.
+pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer, "policy", &["round-robin", "least-busy", "two-choices", "sticky"])
+}
+
+/// How a balancer checks its upstreams.
+pub(super) fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer, "health", &["on", "connect", "off"])
+}
+
+/// Where a web server keeps copies.
+pub(super) fn cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer, "cache", &["none", "local", "redis"])
+}
+
+/// Where a web server keeps sessions.
+pub(super) fn sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer, "sessions", &["memory", "redis"])
+}
+
+/// When a database acknowledges a write.
+pub(super) fn replication<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer, "replication", &["async", "sync", "quorum"])
+}
+
+/// A machine's cores.
+pub(super) fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, "cores", 1..=1024)
+}
+
+/// What a machine's disk does in a second.
+pub(super) fn disk_iops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, "disk-iops", 1..=1_000_000)
+}
+
+/// The share of work that stops everybody else on a machine.
+pub(super) fn exclusive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    within(deserializer, "exclusive", 0.0..=0.99)
+}
+
+/// How many keys a traffic has.
+pub(super) fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within(deserializer, "keys", 1..=1_000_000_000)
+}
+
+fn word<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    what: &str,
+    known: &[&str],
+) -> Result<Option<String>, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    if known.contains(&word.as_str()) {
+        return Ok(Some(word));
+    }
+    Err(D::Error::custom(format!("there is no {what} '{word}'; known are {}", known.join(", "))))
+}
+
+fn within<'de, D: Deserializer<'de>, N: Deserialize<'de> + PartialOrd + Display>(
+    deserializer: D,
+    what: &str,
+    range: RangeInclusive<N>,
+) -> Result<N, D::Error> {
+    let number = N::deserialize(deserializer)?;
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    Err(D::Error::custom(format!("{what} is from {} to {}, not {number}", range.start(), range.end())))
+}

@@ -1,0 +1,175 @@
+//! A traffic of the running chapter, as it is sent by hand.
+
+use std::time::Duration;
+
+use hyper::Method;
+
+use super::say_note;
+use crate::chapter::{Chapter, Traffic};
+use crate::cli::Common;
+use crate::error::LabError;
+use crate::lab::Plan;
+use crate::load::{Cookies, Generator, Keys, Moment, Stream};
+use crate::runner::stream_of;
+
+/// How fast users introduce themselves, in requests a second.
+const INTRODUCTIONS_RATE: f64 = 200.0;
+/// How long the answers may take beyond what was expected.
+const MARGIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A traffic, as it is sent by hand.
+#[derive(Debug)]
+pub(super) struct ByHand {
+    /// What is sent.
+    pub(super) stream: Stream,
+    /// What its users say first, each once: they log in. None where nobody has to.
+    pub(super) introduction: Option<Stream>,
+    /// How many users there are.
+    pub(super) users: u64,
+}
+
+/// The traffic of a name, or the chapter's first, with dice of this seed. Another path than its own is
+/// asked for with GET.
+pub(super) fn traffic(
+    name: Option<&String>,
+    path: Option<&String>,
+    seed: u64,
+    chapter: &Chapter,
+    plan: &Plan,
+) -> Result<ByHand, LabError> {
+    let known = || chapter.traffic.keys().cloned().collect::<Vec<_>>().join(", ");
+    let found = match name {
+        Some(name) => chapter.traffic.get_key_value(name),
+        None => chapter.traffic.first(),
+    };
+    let (name, traffic) =
+        found.ok_or_else(|| LabError::Usage(format!("there is no such traffic; known are {}", known())))?;
+    let mut stream = stream_of(name, traffic, plan, seed)?;
+    let mut introduction = introduction(chapter, traffic, (name, path))
+        .map(|(name, traffic)| stream_of(name, traffic, plan, seed))
+        .transpose()?;
+    if traffic.users.is_some() {
+        let cookies = Cookies::default();
+        stream.requests.cookies = Some(cookies.clone());
+        for introduction in &mut introduction {
+            introduction.requests.cookies = Some(cookies.clone());
+            introduction.requests.keys = Keys::Sequence { count: traffic.keys };
+        }
+    }
+    if let Some(path) = path {
+        stream.requests.path.clone_from(path);
+        stream.requests.method = Method::GET;
+        stream.requests.body = None;
+        stream.contains = None;
+    }
+    Ok(ByHand { stream, introduction, users: traffic.keys })
+}
+
+/// How a traffic's users come by their cookies: by the first traffic that is theirs.
+fn introduction<'a>(
+    chapter: &'a Chapter,
+    traffic: &Traffic,
+    (wanted, path): (&String, Option<&String>),
+) -> Option<(&'a String, &'a Traffic)> {
+    let users = traffic.users.as_ref()?;
+    let (name, first) = chapter.traffic.iter().find(|(_, other)| other.users.as_ref() == Some(users))?;
+    (name != wanted || path.is_some()).then_some((name, first))
+}
+
+/// Lets every user introduce themselves, where they have to.
+pub(super) async fn introduce(
+    generator: &Generator,
+    by_hand: &ByHand,
+    common: &Common,
+) -> Result<(), LabError> {
+    let Some(stream) = by_hand.introduction.clone() else { return Ok(()) };
+    let (count, patience) = (by_hand.users, stream.timeout);
+    say_note(common, format!("{count} users introduce themselves first ({})", stream.name));
+    let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
+    generator.send(id, count, INTRODUCTIONS_RATE);
+    let window = || generator.recorder().window(id, Moment::ZERO, Moment::MAX);
+    let answered = async {
+        while (window().requests() as u64) < count {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let limit = Duration::from_secs_f64(count as f64 / INTRODUCTIONS_RATE) + patience + MARGIN;
+    let in_time = tokio::time::timeout(limit, answered).await.is_ok();
+    let ok = window().ok() as u64;
+    if !in_time || ok < count {
+        say_note(common, format!("{} of them were not answered well", count - ok));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::chapter::Source;
+    use crate::lab::Backend;
+    use crate::lab::plan::Place;
+
+    const CHAPTER: &str = r#"
+number = 1
+title = "Small"
+question = "Does it?"
+
+[machine.app]
+webserver = { db = "app" }
+dbnode = {}
+
+[traffic.pages]
+to = "app"
+path = "/products/{key}"
+
+[traffic.logins]
+to = "app"
+method = "POST"
+path = "/login"
+body = '{"user":"user-{key}"}'
+users = "members"
+
+[traffic.visits]
+to = "app"
+path = "/me"
+keys = 30
+users = "members"
+"#;
+
+    fn by_hand(name: &str, path: Option<&str>) -> ByHand {
+        let source = Source::parse(Path::new("small.toml"), CHAPTER, &[]).unwrap();
+        let place = Place {
+            backend: Backend::Process,
+            network: [127, 77],
+            port_shift: 0,
+            data: "data".into(),
+            redis_url: None,
+        };
+        let plan = Plan::of(&source.chapter, place).unwrap();
+        traffic(Some(&name.into()), path.map(str::to_owned).as_ref(), 1, &source.chapter, &plan).unwrap()
+    }
+
+    #[test]
+    fn users_introduce_themselves_by_the_first_traffic_that_is_theirs() {
+        let visits = by_hand("visits", None);
+        let introduction = visits.introduction.unwrap();
+        assert_eq!((&*introduction.name, &introduction.requests.method), ("logins", &Method::POST));
+        assert_eq!((introduction.requests.keys, visits.users), (Keys::Sequence { count: 30 }, 30));
+        assert!(visits.stream.requests.cookies.is_some());
+        let logins = by_hand("logins", None);
+        assert!(logins.introduction.is_none() && logins.stream.requests.cookies.is_some());
+        let pages = by_hand("pages", None);
+        assert!(pages.introduction.is_none() && pages.stream.requests.cookies.is_none());
+    }
+
+    #[test]
+    fn another_path_is_asked_for_with_get() {
+        let other = by_hand("logins", Some("/me")).stream.requests;
+        assert_eq!((&*other.path, other.method, other.body), ("/me", Method::GET, None));
+        let own = by_hand("logins", None).stream.requests;
+        assert_eq!((own.method, own.body.is_some()), (Method::POST, true));
+    }
+}
