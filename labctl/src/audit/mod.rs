@@ -2,7 +2,7 @@
 //! every path, and what each of them did to whom.
 //!
 //! ```text
-//! paths ◇ ──traffic──> stage ──up, steady──> inspection ──a fault──> impact ◇ ──> matrix ◇
+//! paths ◇ ──traffic──> stage ──up, steady──> inspector ───a fault──> impact ◇ ──> matrix ◇
 //! faults ◇ ────────────────────────────────────┘    └── repair, count what is lost
 //! ```
 
@@ -19,8 +19,10 @@ pub mod paths;
 /// An architecture that stands, with traffic on every path.
 pub mod stage;
 
-/// The audit itself.
+/// An audit: what is to be looked at, and what comes of it.
 mod inspection;
+/// One fault after the other.
+mod inspector;
 
 pub use faults::{Component, Fault, FaultKind, Scope, Selection};
 pub use impact::{Class, Impact};

@@ -1,0 +1,261 @@
+//! One fault after the other: a steady state, the fault, watch, repair, count what is lost, and a steady
+//! state again.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::faults::{self, Fault};
+use super::impact::{Impact, Seen};
+use super::inspection::{Inspection, Told};
+use super::matrix::Row;
+use super::paths;
+use super::stage::Stage;
+use crate::chapter::Chapter;
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use crate::lab::{Act, Happening, Laboratory, Plan, Program};
+use crate::load::Moment;
+
+/// How often it is looked how things are.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A path that has been well for so long after a failure has recovered.
+const WELL_FOR: Duration = Duration::from_millis(2000);
+/// So long a fault is watched even when nobody notices it: a health check needs its time.
+const WATCH_MIN: Duration = Duration::from_millis(4500);
+/// How long an architecture may take to become steady at first, and after a repair.
+const STEADY_MAX: Duration = Duration::from_secs(15);
+
+/// Who looks at one fault after the other.
+pub(super) struct Inspector<'a> {
+    inspection: &'a Inspection,
+    chapter: &'a Chapter,
+    interrupt: &'a Interrupt,
+    tell: &'a (dyn Fn(Told<'_>) + Sync),
+    /// What stands now. After some faults it is better to start anew.
+    stage: Option<Stage>,
+    /// All has been well on some stage.
+    was_steady: bool,
+    distrust: Option<String>,
+}
+
+impl<'a> Inspector<'a> {
+    /// Nothing stands yet.
+    pub(super) fn new(
+        inspection: &'a Inspection,
+        chapter: &'a Chapter,
+        interrupt: &'a Interrupt,
+        tell: &'a (dyn Fn(Told<'_>) + Sync),
+    ) -> Self {
+        Self { inspection, chapter, interrupt, tell, stage: None, was_steady: false, distrust: None }
+    }
+
+    /// Ends what still stands, and says why nothing should be concluded, if so.
+    pub(super) async fn leave(self) -> Option<String> {
+        if let Some(stage) = self.stage {
+            stage.down().await;
+        }
+        self.distrust
+    }
+
+    /// Looks at every fault, and then, when asked to, at pairs of those that are harmless alone.
+    pub(super) async fn look_at(&mut self, single: Vec<Vec<Fault>>) -> Result<Vec<Row>, LabError> {
+        let mut rows = Vec::new();
+        for faults in single {
+            rows.push(self.look_at_one_again(&faults).await?);
+        }
+        if self.inspection.depth < 2 {
+            return Ok(rows);
+        }
+        let harmless = rows.iter().filter(|row| !row.cells.values().any(|impact| impact.down));
+        let harmless: Vec<_> = harmless.flat_map(|row| row.faults.clone()).collect();
+        let pairs = faults::pairs(&harmless);
+        (self.tell)(Told::Begins { faults: pairs.len(), each_seconds: self.inspection.each_seconds() });
+        for pair in pairs {
+            rows.push(self.look_at_one_again(&pair).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Looks at one; once more on a new stage when the first was not fit for it, though others were.
+    async fn look_at_one_again(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
+        match self.look_at_one(faults).await {
+            Err(LabError::Unsteady(why)) if self.was_steady => {
+                (self.tell)(Told::Note(&format!("  {why}; once more")));
+                self.look_at_one(faults).await
+            }
+            looked => looked,
+        }
+    }
+
+    async fn look_at_one(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
+        let title = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        (self.tell)(Told::Fault { title: &title });
+        let mut stage = self.steady_stage().await?;
+        let interrupt = self.interrupt;
+        let inspected = interrupt.unless(self.inspect(&mut stage, faults)).await;
+        match &inspected {
+            Ok(row) if leaves_all_as_it_was(row, &stage.lab.plan(), faults) => self.stage = Some(stage),
+            _ => stage.down().await,
+        }
+        let row = inspected?;
+        (self.tell)(Told::Done { row: &row, each_seconds: self.inspection.each_seconds() });
+        Ok(row)
+    }
+
+    /// One fault, or several at the same time, from a steady state to a steady state.
+    async fn inspect(&mut self, stage: &mut Stage, wanted: &[Fault]) -> Result<Row, LabError> {
+        let names: Vec<String> = stage.paths().cloned().collect();
+        let (before, first_event) = (stage.now(), stage.lab.events.count());
+        let calm = names.iter().map(|path| stage.window(path, before.saturating_sub(WELL_FOR), before));
+        let calm: Vec<_> = calm.collect();
+        let mut faults = Vec::new();
+        for fault in wanted {
+            // Who has a role is known once what was before has happened.
+            let fault = fault.resolved(&stage.lab).await?;
+            stage.lab.act(&fault.act()).await?;
+            faults.push(fault);
+        }
+        let end = watch(stage, &names, before, self.inspection.within).await;
+        stage.settle(end).await;
+        let mut impacts: Vec<Impact> = names
+            .iter()
+            .zip(&calm)
+            .map(|(path, calm)| {
+                let (whole, last) =
+                    (stage.window(path, before, end), stage.window(path, end.saturating_sub(WELL_FOR), end));
+                self.distrust = self.distrust.take().or(last.generator_fell_behind(Duration::from_secs(1)));
+                Impact::of(&Seen { calm, whole: &whole, end: &last })
+            })
+            .collect();
+        let detection_seconds = detection(stage, first_event, before);
+
+        // Where sessions can be read they are counted now: what a repair takes away, no fault has.
+        let down = names.iter().zip(&impacts).any(|(path, impact)| path == paths::SESSION && impact.down);
+        let sessions = if down { None } else { Some(stage.sessions_lost().await) };
+        for fault in &faults {
+            stage.lab.act(&repair(stage, fault)).await?;
+        }
+        let repaired = stage.now();
+        // Sessions that are lost fail until their owners log in again; that is counted, not waited for.
+        let others: Vec<_> = names.iter().filter(|path| *path != paths::SESSION).cloned().collect();
+        let mut steady = stage.until_steady(&others, STEADY_MAX).await;
+        let sessions = match sessions {
+            Some(lost) => lost,
+            None => stage.sessions_lost().await,
+        };
+        let lost = [(paths::SESSION, sessions), (paths::WRITE, stage.writes_lost().await)];
+        for (path, impact) in names.iter().zip(&mut impacts) {
+            let lost = lost.iter().find(|(name, _)| name == path).map_or(0, |(_, lost)| *lost);
+            *impact = impact.clone().having_lost(lost);
+        }
+        if steady.is_ok() {
+            stage.log_members_in().await;
+            steady = stage.until_steady(&names, STEADY_MAX).await;
+        }
+        let repair_seconds = steady.is_ok().then(|| stage.now().saturating_sub(repaired).as_secs_f64());
+        let note = steady.err().map(|unwell| format!("not well after the repair: {unwell}; started anew"));
+        let cells = names.into_iter().zip(impacts).collect();
+        Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, note })
+    }
+
+    /// An architecture on which all is well: the one that stands, or a new one.
+    async fn steady_stage(&mut self) -> Result<Stage, LabError> {
+        if let Some(stage) = self.stage.take() {
+            return Ok(stage);
+        }
+        let Inspection { source, place, seed, rate, .. } = self.inspection;
+        let stage = Stage::raise(source, self.chapter.clone(), place, *seed, self.interrupt).await?;
+        stage.begin(STEADY_MAX).await;
+        stage.flow(*rate);
+        let names: Vec<_> = stage.paths().cloned().collect();
+        let steady = self.interrupt.unless(async { Ok(stage.until_steady(&names, STEADY_MAX).await) }).await;
+        match steady {
+            Ok(Ok(())) => {
+                self.was_steady = true;
+                Ok(stage)
+            }
+            Ok(Err(unwell)) => {
+                stage.down().await;
+                Err(LabError::Unsteady(format!(
+                    "the architecture '{}' does not become steady, so it cannot be audited: after {} s {unwell}",
+                    source.name,
+                    STEADY_MAX.as_secs()
+                )))
+            }
+            Err(error) => {
+                stage.down().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Fault {
+    /// The same fault of the machine that has the role now.
+    pub(crate) async fn resolved(&self, lab: &Laboratory) -> Result<Self, LabError> {
+        if !self.component.is_role() {
+            return Ok(self.clone());
+        }
+        let name = self.component.name();
+        let nobody = |_| LabError::Unsteady(format!("no machine is {name} now"));
+        let meant = lab.who_is(&name).await.map_err(nobody)?;
+        Ok(Self { component: self.component.called(meant), ..self.clone() })
+    }
+}
+
+/// What a person would do about a fault now: what was frozen may have been switched off meanwhile.
+fn repair(stage: &Stage, fault: &Fault) -> Act {
+    let off = fault.component.machine().filter(|machine| {
+        let on = stage.lab.machines_on();
+        !on.iter().any(|name| name == machine)
+    });
+    off.map_or_else(|| fault.repair(), |machine| Act::Restart { name: machine.to_owned() })
+}
+
+/// Watches until every path has been well for a while, or its time is up. Returns the end.
+async fn watch(stage: &Stage, paths: &[String], from: Moment, within: Duration) -> Moment {
+    let deadline = from + within + WELL_FOR;
+    loop {
+        sleep(LOOK_EVERY).await;
+        let now = stage.now();
+        let all_well = paths.iter().all(|path| {
+            let last = stage.window(path, now.saturating_sub(WELL_FOR), now);
+            last.failed() == 0 && last.unfinished < 3 && last.requests() > 0
+        });
+        if now >= deadline || (all_well && now.saturating_sub(from) >= WATCH_MIN) {
+            return now;
+        }
+    }
+}
+
+/// When something noticed, and acted: a balancer, or the nodes of a database.
+fn detection(stage: &Stage, first_event: usize, from: Moment) -> Option<f64> {
+    let noticed = |what: &Happening| {
+        matches!(
+            what,
+            Happening::Ejected { .. } | Happening::TookOver { .. } | Happening::BecamePrimary { .. }
+        )
+    };
+    let events = stage.lab.events.since(first_event);
+    let at = events.iter().filter(|event| noticed(&event.what)).map(|event| event.at).min()?;
+    Some(at.saturating_sub(from).as_secs_f64())
+}
+
+/// Whether the next fault finds things as this one did. A write that is lost stays lost, and would be
+/// counted again.
+fn leaves_all_as_it_was(row: &Row, plan: &Plan, faults: &[Fault]) -> bool {
+    let lost = row.cells.get(paths::WRITE).is_some_and(|impact| impact.lost > 0);
+    row.note.is_none() && !lost && !changes_who_is_who(plan, faults)
+}
+
+/// Whether after these faults others have the roles: a Redis that Sentinels watch over comes back as a
+/// copy, in its own time.
+fn changes_who_is_who(plan: &Plan, faults: &[Fault]) -> bool {
+    let watched = plan.machines.values().any(|machine| machine.has(Program::Sentinel));
+    let is_redis = |fault: &Fault| {
+        let machine = plan.machines.get(&fault.component.name());
+        machine.is_some_and(|machine| machine.has(Program::Redis) || machine.has(Program::Sentinel))
+    };
+    watched && faults.iter().any(is_redis)
+}
