@@ -121,6 +121,7 @@ impl Site {
                 false => "--network: processes have loopback addresses, such as 127.77".into(),
             }));
         }
+        redis::check_url(args.backend, args.redis_url.as_deref())?;
         let lab_directory = absolute(&args.lab_dir);
         let lock = lock(&lab_directory)?;
         let programs = find_programs()?;
