@@ -294,9 +294,6 @@ impl Laboratory {
         }
         let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
         self.start_machine(plan).await?;
-        if self.plan.lock().admin_of(name).is_some() {
-            self.follow(name);
-        }
         Ok(vec![format!("labctl restart {name}")])
     }
 
