@@ -34,6 +34,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 # Last, so that it is what is built when nothing else is asked for.
 FROM base AS lab
 COPY --from=build /programs/ /usr/local/bin/
+# No two builds from source are alike, so labctl does not compare it.
+LABEL scaling-lab.build=source
 USER 65534:65534
 ENTRYPOINT ["machine"]
 CMD ["--help"]

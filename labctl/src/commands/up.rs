@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,9 +30,7 @@ use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use crate::lab::control::Control;
 use crate::lab::events::Clock;
-use crate::lab::{Backend, Laboratory, Plan, Site, site};
-
-const READY_MAX: Duration = Duration::from_secs(60);
+use crate::lab::{Backend, Laboratory, MachineStatus, Plan, Site, site};
 
 /// Which chapter.
 #[derive(Debug, Args)]
@@ -65,7 +63,8 @@ pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Perfor
         return keep(&source, common, interrupt).await;
     }
     let mut keeper = start_keeper(common)?;
-    let word = interrupt.unless(async { Ok(hear(&mut keeper).await?) }).await;
+    let backend = common.site.backend;
+    let word = interrupt.unless(hear(&mut keeper, backend.ready_max())).await;
     match word {
         Ok(Word::Ready { swept }) => {
             if !swept.is_empty() {
@@ -78,7 +77,7 @@ pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Perfor
         }
         Ok(Word::Failed { code, reason }) => Err(LabError::reported(code, reason)),
         Err(error) => {
-            end(&mut keeper).await;
+            end(&mut keeper, backend.end_max()).await;
             Err(error)
         }
     }
@@ -99,22 +98,27 @@ fn start_keeper(common: &Common) -> Result<Child, LabError> {
     Ok(command.spawn().context("start the lab's keeper")?)
 }
 
-async fn hear(keeper: &mut Child) -> anyhow::Result<Word> {
+async fn hear(keeper: &mut Child, limit: Duration) -> Result<Word, LabError> {
     let stdout = keeper.stdout.take().context("its standard output is piped")?;
     let mut line = String::new();
     let mut reader = BufReader::new(stdout);
-    let read = tokio::time::timeout(READY_MAX, reader.read_line(&mut line)).await;
-    match read {
-        Ok(Ok(length)) if length > 0 => serde_json::from_str(&line).context("understand the lab's keeper"),
-        Ok(_) => bail!("the lab's keeper ended without a word; see keeper.log in the lab's directory"),
-        Err(_) => bail!("the lab was not up within {READY_MAX:?}"),
+    match tokio::time::timeout(limit, reader.read_line(&mut line)).await {
+        Ok(Ok(length)) if length > 0 => {
+            Ok(serde_json::from_str(&line).context("understand the lab's keeper")?)
+        }
+        Ok(_) => Err(LabError::Broken(anyhow!(
+            "the lab's keeper ended without a word; see keeper.log in the lab's directory"
+        ))),
+        Err(_) => Err(LabError::not_ready(format!(
+            "the lab was not up within {limit:?}, and is ended: `labctl doctor` says what this computer lacks"
+        ))),
     }
 }
 
-async fn end(keeper: &mut Child) {
+async fn end(keeper: &mut Child, limit: Duration) {
     if let Some(pid) = keeper.id() {
         let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
-        let _ = tokio::time::timeout(Duration::from_secs(15), keeper.wait()).await;
+        let _ = tokio::time::timeout(limit, keeper.wait()).await;
     }
 }
 

@@ -27,7 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(in crate::lab) use container::Container;
 
 use self::container::did_not;
-use self::engine::{Refused, docker};
+use self::engine::{RedisImage, Refused, WHOLE_LAB, docker, docker_within};
 use self::follow::Fleet;
 use self::project::{Ground, LABEL, container_name};
 use super::events::Events;
@@ -69,7 +69,8 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
     }
     let needs_redis =
         plan.to_start().any(|machine| machine.programs.iter().any(|plan| plan.program.is_redis()));
-    let engine = engine::check(&site.programs, needs_redis).await?;
+    let redis = if needs_redis { RedisImage::Fetched } else { RedisImage::NotNeeded };
+    let engine = engine::check(&site.programs, redis).await?;
     let project = project::name(plan.place().network);
     let others = docker(&[
         "ps",
@@ -99,7 +100,7 @@ pub async fn missing() -> Option<String> {
         Ok(programs) => programs,
         Err(error) => return Some(error.to_string()),
     };
-    engine::check(&programs, true).await.err().map(|error| error.to_string())
+    engine::check(&programs, RedisImage::LookedFor).await.err().map(|error| error.to_string())
 }
 
 impl Project {
