@@ -28,6 +28,7 @@ use crate::chapter::{Setting, Source};
 use crate::cli::Common;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
+use crate::lab::compose::Cable;
 use crate::lab::control::Control;
 use crate::lab::events::Clock;
 use crate::lab::{Backend, Laboratory, MachineStatus, Plan, Site, site};
@@ -133,19 +134,32 @@ async fn introduce(source: &Source, common: &Common) -> Performed {
     }
     say(format!("{}. {}\n{}\n", source.chapter.number, source.chapter.title, source.chapter.question));
     say(status::table(&machines));
-    let name = machines.first().map_or("NAME", |machine| machine.name.as_str());
     say("Now it is yours. For instance:");
     say("  labctl load --rps 50       send it 50 requests a second");
-    let by_hand = match common.site.backend {
-        Backend::Process => "`kill -9` any pid above".into(),
-        Backend::Compose => {
-            format!("`docker kill {name}`; `docker pause`, `docker network disconnect labctl {name}`")
-        }
-    };
-    say(format!("  labctl kill {name:<14} or {by_hand}"));
+    for line in by_hand(source, common, &machines)? {
+        say(line);
+    }
     say("  labctl status              how everything is; `labctl events`: what happened");
     say("  labctl down                end it");
     Ok(0)
+}
+
+/// What can be done to the first machine, with labctl and without.
+fn by_hand(source: &Source, common: &Common, machines: &[MachineStatus]) -> Result<Vec<String>, LabError> {
+    let name = machines.first().map_or("NAME", |machine| machine.name.as_str());
+    let kill = format!("  labctl kill {name:<14} or");
+    if common.site.backend == Backend::Process {
+        return Ok(vec![format!("{kill} `kill -9` any pid above")]);
+    }
+    let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+    let Some(address) = plan.ip_of(name) else { return Ok(vec![]) };
+    let cable = Cable::of(common.site.network(), name, address);
+    let container = &cable.container;
+    Ok(vec![
+        format!("{kill} `docker kill {container}`, `docker pause {container}`"),
+        format!("  {}  (pulls its cable)", cable.pull()),
+        format!("  {}  (puts it back, as `labctl heal` does)", cable.plug()),
+    ])
 }
 
 /// Keeps a lab until it is told to end.

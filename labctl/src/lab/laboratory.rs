@@ -180,7 +180,11 @@ impl Laboratory {
             Act::HealAll => {
                 self.links.values().for_each(|link| link.set(Rules::Whole));
                 self.record_link("every machine", "every other", "healed");
-                vec!["labctl heal".into()]
+                let mut done = vec!["labctl heal".into()];
+                if let Some(project) = &self.project {
+                    done.extend(project.plug_all_in().await?);
+                }
+                done
             }
             Act::Heal { from, to } => {
                 let heal = |link: &Link| link.set(Rules::Whole);

@@ -200,8 +200,9 @@ impl Life {
         self.frozen.load(Ordering::Acquire)
     }
 
-    /// It is on the lab's network, or is not; told only when that is new.
-    pub(super) fn is_connected(&self, connected: bool, at: Duration) {
+    /// It is on the lab's network with its own address, or is not, and this command puts it back; told only
+    /// when that is new.
+    pub(super) fn is_connected(&self, connected: bool, back: &str, at: Duration) {
         if self.connected.swap(connected, Ordering::AcqRel) != connected {
             let machine = self.machine.clone();
             self.events.record_at(
@@ -209,13 +210,19 @@ impl Life {
                 if connected {
                     Happening::Connected { machine }
                 } else {
-                    Happening::Disconnected { machine }
+                    Happening::Disconnected { machine, back: back.to_owned() }
                 },
             );
         }
     }
 
-    /// Whether it is on the lab's network.
+    /// It is on the lab's network with an address where nobody looks for it; these commands put it right.
+    pub(super) fn is_elsewhere(&self, address: String, back: String, at: Duration) {
+        self.connected.store(false, Ordering::Release);
+        self.events.record_at(at, Happening::Elsewhere { machine: self.machine.clone(), address, back });
+    }
+
+    /// Whether it is on the lab's network, with its own address.
     pub(super) fn was_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
     }

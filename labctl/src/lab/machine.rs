@@ -112,7 +112,7 @@ impl RunningMachine {
         self.life.is_on()
     }
 
-    /// Whether it is on the lab's network.
+    /// Whether it is on the lab's network, with its own address.
     pub fn is_connected(&self) -> bool {
         self.life.was_connected()
     }

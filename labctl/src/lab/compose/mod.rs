@@ -5,9 +5,11 @@
 //! compose` makes the containers, plain `docker` does things to them, and what is known of them comes from
 //! the engine's events alone, so that it makes no difference who did it.
 
+mod cable;
 mod container;
 mod engine;
 mod follow;
+mod inspect;
 mod project;
 
 use std::fs::{self, Permissions};
@@ -24,12 +26,14 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use cable::Cable;
 pub(in crate::lab) use container::Container;
 
 use self::container::did_not;
 use self::engine::{RedisImage, Refused, WHOLE_LAB, docker, docker_within};
 use self::follow::Fleet;
-use self::project::{Ground, LABEL, container_name};
+use self::inspect::Inspected;
+use self::project::{Ground, LABEL};
 use super::events::Events;
 use super::http;
 use super::life::Life;
@@ -138,15 +142,23 @@ impl Project {
         Ok(project)
     }
 
-    /// Starts a machine's container, which is made anew when its plan has changed.
+    /// Starts a machine's container, which is made anew when its plan has changed or it is not there any more.
     pub(super) async fn start(&self, machine: MachinePlan, plan: &Plan) -> Result<RunningMachine, LabError> {
         let name = machine.name.clone();
         self.prepare(&machine, plan).with_context(|| format!("make room for {name}"))?;
         let service = project::service(&machine, plan, &self.ground);
-        if self.written.lock()["services"][&name] != service {
-            self.make(plan, &[&name]).await?;
-        }
+        let has_changed = self.written.lock()["services"][&name] != service;
         let container = self.fleet.lock().get(&name).cloned().context("it was prepared")?;
+        let found = match Inspected::of(container.name()).await {
+            Ok(found) if !has_changed => found,
+            _ => {
+                let mut plan = plan.clone();
+                plan.machines.insert(name.clone(), machine.clone());
+                self.make(&plan, &[&name]).await?;
+                Inspected::of(container.name()).await.map_err(did_not)?
+            }
+        };
+        plug_in(&container, &found).await?;
         let times = container.life().times_on() + 1;
         docker(&["start", container.name()]).await.map_err(|refused| not_made(&refused))?;
         if !container.life().wait_until_on(times, START_MAX).await {
@@ -156,6 +168,19 @@ impl Project {
         }
         let socket = self.ground.socket(&name);
         Ok(RunningMachine::in_container(machine, container, socket))
+    }
+
+    /// Puts every cable back that was pulled, or that leads to another address. Returns what could have been
+    /// typed.
+    pub(super) async fn plug_all_in(&self) -> Result<Vec<String>, LabError> {
+        let mut typed = Vec::new();
+        let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
+        let pulled = |life: &Life| life.is_on() && !life.was_connected();
+        for container in containers.iter().filter(|container| pulled(container.life())) {
+            let found = Inspected::of(container.name()).await.map_err(did_not)?;
+            typed.extend(plug_in(container, &found).await?);
+        }
+        Ok(typed)
     }
 
     /// Removes a machine's container for good.
@@ -199,9 +224,11 @@ impl Project {
         let _ = fs::remove_file(self.ground.socket(name));
         let alone = machine.programs.first().filter(|program| program.program.is_redis());
         let alone = alone.map(|program| program.program.name());
+        let address = plan.ip_of(name).expect("a machine that is started is one of the plan");
         self.fleet.lock().entry(name.clone()).or_insert_with(|| {
             let life = Life::new(name, &self.events);
-            Arc::new(Container::new(&container_name(network, name), life, self.ground.reports(name), alone))
+            let cable = Cable::of(network, name, address);
+            Arc::new(Container::new(cable, life, self.ground.reports(name), alone))
         });
         Ok(())
     }
@@ -243,8 +270,14 @@ impl Project {
         let file = file.display().to_string();
         let name = project::name(plan.place().network);
         let create = ["compose", "--project-name", &name, "--file", &file, "create", "--pull", "never"];
-        docker(&[&create, machines].concat()).await.map_err(|refused| not_made(&refused))?;
-        *self.written.lock() = project;
+        let made = docker_within(WHOLE_LAB, &[&create, machines].concat()).await;
+        made.map_err(|refused| not_made(&refused))?;
+        let mut written = self.written.lock();
+        if machines.is_empty() {
+            *written = project;
+        } else {
+            machines.iter().for_each(|name| written["services"][*name] = project["services"][*name].clone());
+        }
         Ok(())
     }
 
@@ -252,6 +285,22 @@ impl Project {
     fn file(&self) -> PathBuf {
         self.ground.lab_directory.join("compose.json")
     }
+}
+
+/// Puts a container's cable back where it is pulled, or leads to another address. Returns what could have been
+/// typed.
+async fn plug_in(container: &Container, found: &Inspected) -> Result<Vec<String>, LabError> {
+    let cable = container.cable();
+    if found.is_plugged(cable) {
+        return Ok(vec![]);
+    }
+    let pull = found.is_on(cable).then(|| cable.pull());
+    let typed: Vec<_> = pull.into_iter().chain([cable.plug()]).collect();
+    for command in &typed {
+        let words: Vec<_> = command.split(' ').skip(1).collect();
+        docker(&words).await.map_err(did_not)?;
+    }
+    Ok(typed)
 }
 
 /// Removes every container of the lab, and its network.
