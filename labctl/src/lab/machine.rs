@@ -144,13 +144,16 @@ impl RunningMachine {
         self.signal(Signal::SIGTERM).await?;
         Ok(match &self.body {
             Body::Process { process, .. } => format!("kill {}", process.pid),
-            Body::Container(_) => format!("docker stop {}", self.plan.name),
+            Body::Container(container) => format!("docker stop {}", container.name()),
         })
     }
 
     /// Signals one program. Returns what could have been typed; `None` when it is not there.
     pub async fn signal_program(&self, program: &str, signal: Signal) -> Result<Option<String>, LabError> {
         let Some(pid) = self.life.pid_of(program) else { return Ok(None) };
+        if matches!(&self.body, Body::Container(container) if container.is_alone()) {
+            return self.signal(signal).await.map(Some);
+        }
         self.life.intend_for(pid, signal);
         match &self.body {
             Body::Process { .. } => {

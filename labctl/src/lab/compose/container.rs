@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 
@@ -89,8 +88,10 @@ impl Container {
             Signal::SIGKILL => vec!["kill", name],
             other => vec!["kill", "--signal", other.as_str(), name],
         };
-        docker(&words).await.map_err(did_not)?;
-        Ok(format!("docker {}", words.join(" ")))
+        match docker(&words).await {
+            Err(refused) if !is_done(signal, &refused.said) => Err(did_not(refused)),
+            _ => Ok(format!("docker {}", words.join(" "))),
+        }
     }
 
     /// Signals one program in it, by the number that it has in there.
@@ -200,7 +201,34 @@ impl Reports {
     }
 }
 
+/// Whether what the engine refused is so already.
+fn is_done(signal: Signal, said: &str) -> bool {
+    let is_so = match signal {
+        Signal::SIGSTOP => "already paused",
+        Signal::SIGCONT => "not paused",
+        Signal::SIGKILL | Signal::SIGTERM => "is not running",
+        _ => return false,
+    };
+    said.contains(is_so)
+}
+
 /// The engine refused something that it should have done.
 pub(super) fn did_not(refused: Refused) -> LabError {
-    LabError::Broken(anyhow!(refused))
+    LabError::NotReady(format!(
+        "the docker engine refused ({refused}); `labctl status` and `docker ps --all` show what is there"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_so_already_is_done() {
+        let paused = "Error response from daemon: Container web-1 is already paused";
+        assert!(is_done(Signal::SIGSTOP, paused));
+        assert!(is_done(Signal::SIGCONT, "Error response from daemon: Container web-1 is not paused"));
+        assert!(!is_done(Signal::SIGSTOP, "Error response from daemon: Container web-1 is not running"));
+        assert!(!is_done(Signal::SIGCONT, "Cannot connect to the Docker daemon"));
+    }
 }
