@@ -164,6 +164,14 @@ impl RunningMachine {
         }
     }
 
+    /// The last thing that was said on it and that is in no program's log, where somebody keeps that.
+    pub async fn last_said(&self) -> Option<String> {
+        match &self.body {
+            Body::Process { .. } => None,
+            Body::Container(container) => container.last_said().await,
+        }
+    }
+
     /// Waits until it is gone. False when it is still there at the limit.
     pub async fn wait_until_off(&self, limit: Duration) -> bool {
         self.life.wait_until_off(limit).await
