@@ -183,9 +183,9 @@ async fn stay(source: &Source, common: &Common, interrupt: &Interrupt) -> Result
         tell(&Word::Ready { swept: lab.swept().to_vec() });
         interrupt.raised().await;
     }
-    lab.down().await;
+    let closed = lab.close().await;
     control?.end().await;
-    Ok(())
+    closed
 }
 
 async fn start(source: &Source, common: &Common, interrupt: &Interrupt) -> Result<Arc<Laboratory>, LabError> {

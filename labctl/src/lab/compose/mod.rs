@@ -12,10 +12,12 @@ mod follow;
 mod inspect;
 mod project;
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -39,7 +41,7 @@ use super::http;
 use super::life::Life;
 use super::machine::RunningMachine;
 use super::plan::{MachinePlan, Plan, secret_file};
-use super::site::Site;
+use super::site::{self, Site};
 use crate::error::LabError;
 
 /// Nobody: who containers run as when labctl is run by root.
@@ -87,7 +89,7 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
     .await
     .map_err(did_not)?;
     match others.lines().next() {
-        Some(other) if Path::new(other) == site.lab_directory => remove(plan).await,
+        Some(other) if Path::new(other) == site.lab_directory => remove(plan).await?,
         Some(other) => {
             return Err(LabError::NotReady(format!(
                 "a lab in containers is there already, that of {other}: end it with `labctl down --lab-dir {other}`"
@@ -100,7 +102,7 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
 
 /// What is missing on this computer for a lab in containers.
 pub async fn missing() -> Option<String> {
-    let programs = match super::site::find_programs() {
+    let programs = match site::find_programs() {
         Ok(programs) => programs,
         Err(error) => return Some(error.to_string()),
     };
@@ -193,7 +195,7 @@ impl Project {
     }
 
     /// Ends everything, and removes containers and network.
-    pub(super) async fn down(&self, plan: &Plan) {
+    pub(super) async fn down(&self, plan: &Plan) -> Result<(), LabError> {
         let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
         for container in &containers {
             container.life().intend(Signal::SIGTERM);
@@ -201,9 +203,10 @@ impl Project {
         let frozen =
             containers.iter().filter(|container| container.life().was_frozen() && container.life().is_on());
         join_all(frozen.map(|container| container.signal(Signal::SIGCONT))).await;
-        remove(plan).await;
+        remove(plan).await?;
         join_all(containers.iter().map(|container| container.life().wait_until_off(Duration::from_secs(2))))
             .await;
+        Ok(())
     }
 
     /// What a machine finds when it starts, which has to belong to it.
@@ -304,7 +307,7 @@ async fn plug_in(container: &Container, found: &Inspected) -> Result<Vec<String>
 }
 
 /// Removes every container of the lab, and its network.
-pub(super) async fn remove(plan: &Plan) {
+pub(super) async fn remove(plan: &Plan) -> Result<(), LabError> {
     let project = project::name(plan.place().network);
     let down = [
         "compose",
@@ -316,27 +319,89 @@ pub(super) async fn remove(plan: &Plan) {
         "--volumes",
         "--remove-orphans",
     ];
-    if let Err(refused) = docker(&down).await {
-        tracing::warn!(%refused, "containers of the lab may be left");
-    }
+    docker_within(WHOLE_LAB, &down).await.map(|_| ()).map_err(|refused| left(&refused))
 }
 
-/// Removes what a killed lab of this directory left behind, and says what that was.
-pub(super) fn sweep(lab_directory: &Path, network: [u8; 2]) -> Vec<String> {
-    let docker = |words: &[&str]| {
-        let output = std::process::Command::new("docker").args(words).output();
-        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+fn left(refused: &Refused) -> LabError {
+    LabError::NotReady(format!(
+        "containers of the lab may be left ({refused}): see that the docker engine is well, and then `labctl down` removes them"
+    ))
+}
+
+/// Whose leftovers are swept up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// Those of the lab in this directory, on this network.
+    Lab(&'a Path, [u8; 2]),
+    /// Those of the labs that were in this directory, and beside one another in it, of which nothing else may
+    /// be known.
+    Any(&'a Path),
+}
+
+/// Removes what killed labs left behind, and says what that was.
+pub(super) fn sweep(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
+    // Whoever sweeps waits for it, in or outside of tasks.
+    let sweeping = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("sweep up containers")?.block_on(sweep_up(whose))
     };
-    let lab_directory = std::path::absolute(lab_directory).unwrap_or_else(|_| lab_directory.to_owned());
-    let label = format!("label={LABEL}={}", lab_directory.display());
-    let names = docker(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"]);
-    let names: Vec<_> = names.lines().collect();
+    thread::scope(|scope| scope.spawn(sweeping).join().expect("sweeping does not panic"))
+}
+
+async fn sweep_up(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
+    let found = match (containers_of(whose).await, whose) {
+        (Ok(found), _) => found,
+        // Nothing says that there was any, and there may never have been an engine.
+        (Err(_), Whose::Any(_)) => return Ok(vec![]),
+        (Err(refused), Whose::Lab(..)) => return Err(left(&refused)),
+    };
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
     if !names.is_empty() {
-        docker(&[&["rm", "--force", "--volumes"], &*names].concat());
+        let removed = docker_within(WHOLE_LAB, &[&["rm", "--force", "--volumes"], &*names].concat()).await;
+        // One that was going already is refused, and is gone all the same.
+        if let Err(refused) = removed
+            && !containers_of(whose).await.is_ok_and(|still| still.is_empty())
+        {
+            return Err(left(&refused));
+        }
     }
-    // Refused by the engine while containers of somebody else are on it.
-    docker(&["network", "rm", &project::name(network)]);
-    names.into_iter().map(str::to_owned).collect()
+    let mut networks: BTreeSet<_> = found.iter().map(|(_, project)| project.clone()).collect();
+    if let Whose::Lab(_, network) = whose {
+        networks.insert(project::name(network));
+    }
+    for network in networks {
+        if let Err(refused) = docker(&["network", "rm", &network]).await
+            && !refused.said.to_lowercase().contains("not found")
+            && !refused.said.to_lowercase().contains("no such network")
+        {
+            return Err(LabError::NotReady(format!(
+                "the network of the lab is left ({refused}): remove what else is on it (`docker network inspect {network}` shows that), and then `labctl down`"
+            )));
+        }
+    }
+    Ok(found.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Containers, each with the project that it is of.
+async fn containers_of(whose: Whose<'_>) -> Result<Vec<(String, String)>, Refused> {
+    let (Whose::Lab(directory, _) | Whose::Any(directory)) = whose;
+    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let label = match whose {
+        Whose::Lab(..) => format!("label={LABEL}={}", directory.display()),
+        Whose::Any(_) => format!("label={LABEL}"),
+    };
+    let format =
+        format!("{{{{.Names}}}}\t{{{{.Label \"com.docker.compose.project\"}}}}\t{{{{.Label {LABEL:?}}}}}");
+    let said = docker(&["ps", "--all", "--filter", &label, "--format", &format]).await?;
+    Ok(said.lines().filter_map(|line| container_in(line, &directory)).collect())
+}
+
+/// Understands a line about a container, when its lab was in this directory or beside others in it.
+fn container_in(line: &str, directory: &Path) -> Option<(String, String)> {
+    let mut parts = line.splitn(3, '\t');
+    let (name, project, lab) = (parts.next()?, parts.next()?, Path::new(parts.next()?));
+    let is_in = lab == directory || (site::is_beside(lab) && lab.parent() == Some(directory));
+    is_in.then(|| (name.to_owned(), project.to_owned()))
 }
 
 /// What keeps the engine from making a container is mostly something that is already there.
@@ -352,4 +417,20 @@ fn not_made(refused: &Refused) -> LabError {
         return LabError::NotReady(format!("the docker engine did not make the lab: {said}"));
     };
     LabError::NotReady(format!("the docker engine did not make the lab ({said}); {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labs_beside_one_another_are_found_with_their_directory() {
+        let of = |line: &str| container_in(line, Path::new("/home/ada/.lab"));
+        let own = Some(("web-1".to_owned(), "labctl".to_owned()));
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab"), own);
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab/beside-2"), own);
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab/other"), None);
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab-2"), None);
+        assert_eq!(of("web-1\tlabctl\t/home/bob/.lab"), None);
+    }
 }
