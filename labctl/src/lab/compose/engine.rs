@@ -79,11 +79,17 @@ async fn run<Word: AsRef<str>>(program: &str, words: &[Word], limit: Duration) -
         Err(_) => Err(refused(format!("no end within {limit:?}"), false)),
         Ok(Err(error)) => Err(refused(error.to_string(), error.kind() == ErrorKind::NotFound)),
         Ok(Ok(output)) if output.status.success() => Ok(output),
-        Ok(Ok(output)) => Err(refused(last_line(&output.stderr).unwrap_or("it failed".into()), false)),
+        Ok(Ok(output)) => Err(refused(wrong(&output.stderr).unwrap_or("it failed".into()), false)),
     }
 }
 
-/// What went wrong is said last.
+/// What went wrong is said last, but for what the command adds to the engine's own words.
+fn wrong(said: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(said);
+    let engines = text.lines().map(str::trim).rfind(|line| line.starts_with("Error response from daemon"));
+    engines.map(str::to_owned).or_else(|| last_line(said))
+}
+
 fn last_line(said: &[u8]) -> Option<String> {
     let said = String::from_utf8_lossy(said);
     said.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
@@ -246,6 +252,15 @@ mod tests {
         assert_eq!(major("v2.5.0"), 2);
         assert_eq!(major("1.29.2"), 1);
         assert_eq!(major("unknown"), 0);
+    }
+
+    #[test]
+    fn what_the_engine_says_goes_before_what_the_command_adds() {
+        let said = |text: &str| wrong(text.as_bytes()).unwrap_or_default();
+        let engines = "Error response from daemon: network labctl not found";
+        assert_eq!(said(&format!("{engines}\nexit status 1\n")), engines);
+        assert_eq!(said("Network labctl  Creating\npool is full\n\n"), "pool is full");
+        assert_eq!(said(""), "");
     }
 
     #[test]
