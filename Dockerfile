@@ -1,13 +1,13 @@
 # One image with every program of the lab; a container is one machine, and says which programs stand on it.
 #
-#   docker compose build                     from source; nothing but Docker is needed
-#   docker build --target prebuilt -t scaling-lab .    from target/image, which scripts/images.sh fills
+#   docker compose --profile final build    from source; nothing but Docker is needed
+#   scripts/images.sh                       from the programs of this computer, which it puts into target/image
 ARG BASE=debian:bookworm-slim
 ARG RUST=rust:1.95-slim-bookworm
 
 # A pair of balancers moves its address with these two.
 FROM ${BASE} AS base
-RUN command -v ip arping >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends \
+RUN { command -v ip && command -v arping; } >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends \
     iproute2 iputils-arping && rm -rf /var/lib/apt/lists/*; } \
     # Named volumes begin as what is here, and belong to the same user.
     && mkdir -p /data /secrets && chown 65534:65534 /data /secrets
@@ -29,11 +29,14 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/lab/target \
     cargo build --release --locked --bins \
     && mkdir /programs \
-    && for program in machine healthcheck lb webserver dbnode labctl; do strip -o /programs/$program target/release/$program; done
+    && for program in machine healthcheck lb webserver dbnode labctl; do \
+        strip -o /programs/$program target/release/$program || exit; done
 
 # Last, so that it is what is built when nothing else is asked for.
 FROM base AS lab
 COPY --from=build /programs/ /usr/local/bin/
+# No two builds from source are alike, so labctl does not compare it.
+LABEL scaling-lab.build=source
 USER 65534:65534
 ENTRYPOINT ["machine"]
 CMD ["--help"]

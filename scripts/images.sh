@@ -17,7 +17,7 @@ fail() {
 }
 
 command -v docker >/dev/null || fail "docker is missing: install it from https://docs.docker.com/engine/install, or Debian's package docker.io"
-docker info >/dev/null 2>&1 || fail "the docker engine does not answer: start it (systemctl start docker), or join its group (usermod -aG docker $USER)"
+docker info >/dev/null 2>&1 || fail "the docker engine does not answer: start it (systemctl start docker), or join its group (usermod -aG docker $(id -un))"
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -58,7 +58,9 @@ from_packages() {
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/bash-completion/*' \
         --extract-hook='cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"' \
         --extract-hook='cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"' \
-        "$@" bookworm - "$debian" | docker import - "$image" >/dev/null
+        "$@" bookworm "$scratch/base.tar" "$debian" || fail "$image was not put together"
+    docker import "$scratch/base.tar" "$image" >/dev/null
+    rm "$scratch/base.tar"
 }
 
 base_images() {
@@ -74,6 +76,7 @@ own_image() {
         [ -x "$from/$program" ] || fail "$from/$program is missing: cargo build --release --bins"
     done
     rm -rf "$into" && mkdir -p "$into"
+    command -v strip >/dev/null || fail "strip is missing: install the package binutils"
     for program in "${programs[@]}"; do strip -o "$into/$program" "$from/$program"; done
     # labctl compares this with the programs beside it, and refuses an image of others.
     local build
@@ -81,7 +84,7 @@ own_image() {
     DOCKER_BUILDKIT="${DOCKER_BUILDKIT:-0}" docker build --quiet --target prebuilt --build-arg "BUILD=$build" --tag scaling-lab:latest . >/dev/null 2>"$scratch/build" ||
         fail "the image was not built: $(tail -n 1 "$scratch/build")"
     docker run --rm --network none scaling-lab:latest --version >/dev/null ||
-        fail "the programs were built for a newer system than the image's: docker compose build"
+        fail "the programs were built for a newer system than the image's: docker compose --profile final build"
     say "scaling-lab is built from $from ($build)"
 }
 

@@ -76,7 +76,8 @@ pub enum Command {
     Flap(commands::act::FlapArgs),
     /// Cut every link between groups of machines.
     Partition(commands::act::GroupArgs),
-    /// Make a link, or without names every link, whole and fast again.
+    /// Make a link whole and fast again; without names every link, and put back every cable of a container
+    /// that was pulled.
     Heal(commands::act::HealArgs),
     /// Send requests to the lab that is running, at a rate.
     Load(commands::load::LoadArgs),

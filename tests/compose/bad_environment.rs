@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Output;
 
 use tests::Lab;
 use tests::lab::shown;
@@ -11,7 +12,7 @@ use tests::lab::shown;
 const WELL: &str = r#"
     "info "*) echo '{"NCPU":2,"OperatingSystem":"Debian","SecurityOptions":["name=seccomp"]}' ;;
     "compose version "*) echo 2.26.1 ;;
-    "image inspect "*) echo '{}' ;;
+    "image inspect "*) echo '{"scaling-lab.build":"source"}' ;;
     "ps "*) ;;
 "#;
 
@@ -30,17 +31,35 @@ fn not_ready(docker: Option<&str>, compose_v1: Option<&str>, said: &[&str]) {
     std::fs::create_dir(&bin).expect("it can be made");
     docker.into_iter().for_each(|cases| script(&bin, "docker", cases));
     compose_v1.into_iter().for_each(|cases| script(&bin, "docker-compose", cases));
-    let mut command = lab.labctl();
-    command.env("PATH", &bin).env("LABCTL_NETWORK", "172.28");
-    let output =
-        command.args(["run", "one-machine", "--backend", "compose"]).output().expect("it can be started");
-    assert_eq!(output.status.code(), Some(4), "{}", shown(&output));
+    refused(&lab, &["run", "one-machine"], 4, said);
+}
+
+/// Has labctl do something with the docker command of this lab, and checks that it cannot.
+fn refused(lab: &Lab, words: &[&str], code: i32, said: &[&str]) {
+    let output = labctl(lab, words);
+    assert_eq!(output.status.code(), Some(code), "{}", shown(&output));
     let stderr = String::from_utf8_lossy(&output.stderr);
     for part in said {
         assert!(stderr.contains(part), "it should say {part:?}: {stderr}");
     }
     assert_eq!(stderr.trim().lines().count(), 1, "one sentence, not: {stderr}");
     assert_eq!(lab.running(), vec![]);
+}
+
+/// Has labctl do something with nothing on its PATH but the docker command of this lab.
+fn labctl(lab: &Lab, words: &[&str]) -> Output {
+    let mut command = lab.labctl();
+    command.env("PATH", lab.path().join("bin")).env("LABCTL_NETWORK", "172.28");
+    command.env("LABCTL_BACKEND", "compose").args(words).output().expect("it can be started")
+}
+
+/// A lab with this docker command.
+fn with(docker: &str) -> Lab {
+    let lab = Lab::new();
+    let bin = lab.path().join("bin");
+    std::fs::create_dir(&bin).expect("it can be made");
+    script(&bin, "docker", docker);
+    lab
 }
 
 #[test]
@@ -87,6 +106,68 @@ fn an_old_image_is_one_sentence() {
         None,
         &["another build (0123456789abcdef)", "scripts/images.sh"],
     );
+}
+
+#[test]
+fn an_image_of_unknown_programs_is_one_sentence() {
+    let unknown = r#""image inspect "*) echo 'null' ;;"#;
+    not_ready(Some(&format!("{unknown}{WELL}")), None, &["does not say which programs", "scripts/images.sh"]);
+}
+
+#[test]
+fn containers_need_no_redis_server_on_this_computer() {
+    let full = r#""compose --project-name "*" create "*) echo "no space left on device" >&2; exit 1 ;;
+        "compose --project-name "*" down "*) ;;
+        "events "*) exec /bin/sleep 60 ;;"#;
+    let lab = with(&format!("{full}{WELL}"));
+    for chapter in ["sessions", "cache"] {
+        // As far as the engine lets it.
+        refused(&lab, &["run", chapter], 4, &["no space left on device"]);
+    }
+}
+
+#[test]
+fn a_redis_that_containers_cannot_reach_is_a_mistake() {
+    let lab = with(WELL);
+    let words = ["run", "cache", "--redis-url", "redis://127.0.0.1:6379"];
+    refused(&lab, &words, 2, &["--redis-url", "LABCTL_REDIS_URL"]);
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_its_state() {
+    let broken = r#""compose --project-name "*" create "*) echo "the disk is gone" >&2; exit 1 ;;
+        "compose --project-name "*" down "*) echo "the disk is gone" >&2; exit 1 ;;
+        "events "*) exec /bin/sleep 60 ;;"#;
+    let lab = with(&format!("{broken}{WELL}"));
+    refused(&lab, &["run", "one-machine"], 4, &["may be left", "the disk is gone", "labctl down"]);
+    let state = lab.path().join(".lab/state.json");
+    assert!(state.exists(), "what is left is known");
+
+    let bin = lab.path().join("bin");
+    script(&bin, "docker", r#""ps "*) echo "Cannot connect to the Docker daemon" >&2; exit 1 ;;"#);
+    refused(&lab, &["down"], 4, &["may be left", "Cannot connect"]);
+    let stubborn = r#""ps "*) printf 'app\tlabctl\t%s/.lab\n' "$PWD" ;;
+        "rm "*) echo "device or resource busy" >&2; exit 1 ;;"#;
+    script(&bin, "docker", stubborn);
+    refused(&lab, &["down"], 4, &["may be left", "busy"]);
+    refused(&lab, &["clean"], 4, &["may be left", "busy"]);
+    assert!(state.exists(), "what is left is known");
+
+    let nothing = r#""ps "*) ;;
+        "network rm "*) echo "Error response from daemon: network labctl not found" >&2; exit 1 ;;"#;
+    script(&bin, "docker", nothing);
+    let output = labctl(&lab, &["down"]);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(!state.exists(), "nothing is left");
+}
+
+#[test]
+fn down_needs_no_engine_where_no_lab_was() {
+    let lab = with(r#""ps "*) echo "Cannot connect to the Docker daemon" >&2; exit 1 ;;"#);
+    std::fs::create_dir(lab.path().join(".lab")).expect("it can be made");
+    std::fs::write(lab.path().join(".lab/.labctl"), "").expect("it can be marked as labctl's");
+    let output = labctl(&lab, &["down"]);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
 }
 
 #[test]

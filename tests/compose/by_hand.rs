@@ -19,7 +19,12 @@ fn machine(lab: &Lab, name: &str) -> Value {
 }
 
 fn has_happened(lab: &Lab, what: &str) -> bool {
-    succeed(lab, &["events"]).contains(what)
+    happened(lab, what) > 0
+}
+
+/// How often.
+fn happened(lab: &Lab, what: &str) -> usize {
+    succeed(lab, &["events"]).matches(what).count()
 }
 
 #[test]
@@ -41,8 +46,11 @@ fn what_is_done_with_plain_docker_is_noticed() {
     let ip = address.split(':').next().unwrap_or_default();
     docker(&["network", "disconnect", "labctl", "web-3"]);
     until_true("web-3 is off the network", NOTICED, || machine(&lab, "web-3")["connected"] == false);
+    assert!(has_happened(&lab, &format!("`docker network connect --ip {ip} labctl web-3` puts it back")));
     docker(&["network", "connect", "--ip", ip, "labctl", "web-3"]);
     until_true("web-3 is on the network", NOTICED, || machine(&lab, "web-3")["connected"] == true);
+    // A container that is killed leaves the network as well, which is nothing to be told.
+    assert_eq!(happened(&lab, "is taken off the network"), 1, "{}", succeed(&lab, &["events"]));
     docker(&["start", "web-1"]);
     until_true("web-1 is on", NOTICED, || machine(&lab, "web-1")["on"] == true);
     until_true("web-1 is taken back", Duration::from_secs(10), || has_happened(&lab, "lb took web-1 in"));
@@ -51,6 +59,8 @@ fn what_is_done_with_plain_docker_is_noticed() {
         ["kill", "web-2"],
         ["restart", "web-2"],
         ["freeze", "web-5"],
+        ["freeze", "web-5"],
+        ["thaw", "web-5"],
         ["thaw", "web-5"],
         ["add", "web"],
         ["remove", "web-4"],
@@ -60,6 +70,7 @@ fn what_is_done_with_plain_docker_is_noticed() {
     assert_eq!(machine(&lab, "web-2")["on"], true);
     assert_eq!(machine(&lab, "web-6")["on"], true);
     assert_eq!(machine(&lab, "web-4"), Value::Null);
+    assert_eq!(happened(&lab, "is taken off the network"), 1, "{}", succeed(&lab, &["events"]));
     assert!(
         succeed(&lab, &["logs", "web-1"]).contains("listening")
             || !succeed(&lab, &["logs", "web-1"]).is_empty()
@@ -67,6 +78,75 @@ fn what_is_done_with_plain_docker_is_noticed() {
     succeed(&lab, &["down"]);
     assert_eq!(left_of("labctl"), "");
     assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_balancer_that_is_started_again_knows_whom_it_has_and_is_listened_to() {
+    let lab = Lab::new();
+    succeed(&lab, &["up", "server-failure"]);
+    succeed(&lab, &["add", "web"]);
+    succeed(&lab, &["remove", "web-1"]);
+    succeed(&lab, &["restart", "lb"]);
+    let flags = docker(&["inspect", "--format", "{{json .Config.Cmd}}", "lb"]);
+    assert!(flags.contains("web-6=") && !flags.contains("web-1="), "{flags}");
+
+    // It counts what it notices, and will begin to count anew.
+    docker(&["kill", "web-3"]);
+    until_true("it is heard", Duration::from_secs(10), || has_happened(&lab, "lb took web-3 out"));
+    docker(&["start", "web-3"]);
+    until_true("it is heard", Duration::from_secs(10), || has_happened(&lab, "lb took web-3 in"));
+    docker(&["restart", "-t", "1", "lb"]);
+    let serves = || ask("172.28.0.1:8080", "GET /products/1") == Some(200);
+    until_true("the balancer serves", Duration::from_secs(10), serves);
+    docker(&["kill", "web-2"]);
+    until_true("it is heard", Duration::from_secs(10), || has_happened(&lab, "lb took web-2 out"));
+    succeed(&lab, &["down"]);
+    assert_eq!(left_of("labctl"), "");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn what_was_removed_or_connected_elsewhere_is_put_right() {
+    let lab = Lab::new();
+    succeed(&lab, &["up", "server-failure"]);
+    docker(&["rm", "--force", "web-1"]);
+    until_true("web-1 is off", NOTICED, || machine(&lab, "web-1")["on"] == false);
+    succeed(&lab, &["restart", "web-1"]);
+    assert_eq!(machine(&lab, "web-1")["on"], true);
+
+    let is_connected = |name| machine(&lab, name)["connected"] == true;
+    for name in ["web-2", "web-3"] {
+        docker(&["network", "disconnect", "labctl", name]);
+        until_true("it is off the network", NOTICED, || !is_connected(name));
+    }
+    // Without --ip it gets another address.
+    docker(&["network", "connect", "labctl", "web-2"]);
+    until_true("that is told", NOTICED, || has_happened(&lab, "where nobody looks for it"));
+    succeed(&lab, &["heal"]);
+    until_true("both are on the network", NOTICED, || is_connected("web-2") && is_connected("web-3"));
+
+    docker(&["network", "disconnect", "labctl", "web-2"]);
+    until_true("web-2 is off the network", NOTICED, || !is_connected("web-2"));
+    succeed(&lab, &["restart", "web-2"]);
+    until_true("web-2 is on the network", NOTICED, || is_connected("web-2"));
+    succeed(&lab, &["down"]);
+    assert_eq!(left_of("labctl"), "");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn what_is_done_to_the_only_program_is_done_to_its_container() {
+    let lab = Lab::new();
+    succeed(&lab, &["up", "cache"]);
+    let is_frozen = || machine(&lab, "redis")["programs"][0]["frozen"] == true;
+    succeed(&lab, &["freeze", "redis/redis"]);
+    until_true("it is frozen", NOTICED, is_frozen);
+    succeed(&lab, &["thaw", "redis/redis"]);
+    until_true("it goes on", NOTICED, || !is_frozen());
+    assert!(succeed(&lab, &["kill", "redis/redis"]).contains("docker kill redis"));
+    until_true("it is off", NOTICED, || machine(&lab, "redis")["on"] == false);
+    succeed(&lab, &["down"]);
 }
 
 #[test]

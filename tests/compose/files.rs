@@ -1,5 +1,6 @@
 //! `docker-compose.yml` and `deploy/stack.yml`, as students use them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tests::wait::until_true;
@@ -97,18 +98,8 @@ fn the_final_architecture_is_up_in_time_safe_and_survives_the_loss_of_any_contai
 #[test]
 #[ignore = "needs a Docker engine"]
 fn every_profile_is_a_valid_project_that_publishes_on_loopback_only() {
-    let profiles = [
-        "one-machine",
-        "split",
-        "more-servers",
-        "load-balancer",
-        "server-failure",
-        "sessions",
-        "cache",
-        "replication",
-        "final",
-    ];
-    for profile in profiles {
+    let profiles = chapters_and_the_final();
+    for profile in &profiles {
         let config = docker(&["compose", "--profile", profile, "config", "--format", "json"]);
         let config: serde_json::Value = serde_json::from_str(&config).expect("it is JSON");
         let services = config["services"].as_object().expect("services are a map");
@@ -118,6 +109,23 @@ fn every_profile_is_a_valid_project_that_publishes_on_loopback_only() {
                 assert_eq!(port["host_ip"], "127.0.0.1", "{profile}: {name}");
             }
             assert!(service["mem_limit"].is_string() && service["cpus"].is_number(), "{profile}: {name}");
+            assert_eq!(service["read_only"], true, "{profile}: {name}");
+            assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]), "{profile}: {name}");
+            let no_more = serde_json::json!(["no-new-privileges:true"]);
+            assert_eq!(service["security_opt"], no_more, "{profile}: {name}");
+            assert!(service["pids_limit"].is_number(), "{profile}: {name}");
         }
     }
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn every_chapter_has_a_profile() {
+    let said = docker(&["compose", "config", "--profiles"]);
+    let profiles: BTreeSet<_> = said.lines().map(str::to_owned).collect();
+    assert_eq!(profiles, chapters_and_the_final());
+}
+
+fn chapters_and_the_final() -> BTreeSet<String> {
+    labctl::chapter::library::names().chain(["final"]).map(str::to_owned).collect()
 }

@@ -20,8 +20,10 @@ pub fn clean(common: &Common) -> Performed {
         if !site::is_own_directory(directory) {
             continue;
         }
-        let _lock = (directory == &args.lab_dir).then(|| site::lock(directory)).transpose()?;
-        State::sweep(directory);
+        let lock = (directory == &args.lab_dir).then(|| site::lock(directory)).transpose()?;
+        if lock.is_some() {
+            State::sweep_all(directory)?;
+        }
         std::fs::remove_dir_all(directory).map_err(|error| {
             LabError::not_ready(format!("cannot remove {}: {error}", directory.display()))
         })?;

@@ -5,11 +5,10 @@ use std::time::Duration;
 use super::{Performed, running, say_note};
 use crate::cli::Common;
 use crate::error::LabError;
+use crate::lab::Backend;
 use crate::lab::control::{self, Question};
 use crate::lab::site;
 use crate::lab::state::State;
-
-const END_MAX: Duration = Duration::from_secs(15);
 
 /// Ends the lab that is running; sweeps up what a killed one left behind.
 pub async fn down(common: &Common) -> Performed {
@@ -20,7 +19,7 @@ pub async fn down(common: &Common) -> Performed {
             return Ok(0);
         }
         let _lock = site::lock(directory)?;
-        let swept = State::sweep(directory);
+        let swept = State::sweep_all(directory)?;
         if swept.is_empty() {
             say_note(common, "no lab is running");
         } else {
@@ -32,16 +31,31 @@ pub async fn down(common: &Common) -> Performed {
         return Ok(0);
     };
     running::ask(common, &Question::Down).await?;
-    let deadline = tokio::time::Instant::now() + END_MAX;
+    let limit = state.backend.end_max();
+    let deadline = tokio::time::Instant::now() + limit;
     while state.keeper.is_alive() {
         if tokio::time::Instant::now() > deadline {
-            return Err(LabError::NotReady(format!(
-                "the lab (pid {}) has not ended within {END_MAX:?}: `kill -9 {}` and `labctl down` again",
-                state.keeper.pid, state.keeper.pid
-            )));
+            return Err(LabError::NotReady(not_ended(&state, limit)));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // A keeper that could not end all of it has left its state.
+    if let Ok(_lock) = site::lock(directory) {
+        State::sweep(directory)?;
+    }
     say_note(common, format!("'{}' has ended; nothing of it is running any more", state.chapter));
     Ok(0)
+}
+
+fn not_ended(state: &State, limit: Duration) -> String {
+    let pid = state.keeper.pid;
+    match state.backend {
+        Backend::Process => format!(
+            "the lab (pid {pid}) has not ended within {limit:?}: `kill -9 {pid}` and `labctl down` again"
+        ),
+        // Killed, it would leave its containers.
+        Backend::Compose => format!(
+            "the lab (pid {pid}) has not ended within {limit:?}: see that the docker engine answers (`docker ps`), and `labctl down` again"
+        ),
+    }
 }

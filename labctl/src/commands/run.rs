@@ -208,12 +208,17 @@ impl Runs<'_> {
 
         let told = self.tell(source, &lab, &generator).await;
         // Whatever became of the story, the lab ends here.
-        lab.down().await;
-        let summary = summarize(source, self.args, told?, began, clock.now(), &directory);
+        let closed = lab.close().await;
+        let findings = match told {
+            Ok(findings) => findings,
+            // What stays is more than why it was to end.
+            Err(error) => return closed.and(Err(error)),
+        };
+        let summary = summarize(source, self.args, findings, began, clock.now(), &directory);
         let recorder = generator.recorder().clone();
         directory.finish(&summary, &source.text, &lab.events, &recorder)?;
         generator.stop();
-        Ok(summary)
+        closed.map(|()| summary)
     }
 
     /// Runs the steps, while other labctls may ask and act.

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,11 +28,10 @@ use crate::chapter::{Setting, Source};
 use crate::cli::Common;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
+use crate::lab::compose::Cable;
 use crate::lab::control::Control;
 use crate::lab::events::Clock;
-use crate::lab::{Backend, Laboratory, Plan, Site, site};
-
-const READY_MAX: Duration = Duration::from_secs(60);
+use crate::lab::{Backend, Laboratory, MachineStatus, Plan, Site, site};
 
 /// Which chapter.
 #[derive(Debug, Args)]
@@ -65,7 +64,8 @@ pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Perfor
         return keep(&source, common, interrupt).await;
     }
     let mut keeper = start_keeper(common)?;
-    let word = interrupt.unless(async { Ok(hear(&mut keeper).await?) }).await;
+    let backend = common.site.backend;
+    let word = interrupt.unless(hear(&mut keeper, backend.ready_max())).await;
     match word {
         Ok(Word::Ready { swept }) => {
             if !swept.is_empty() {
@@ -78,7 +78,7 @@ pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Perfor
         }
         Ok(Word::Failed { code, reason }) => Err(LabError::reported(code, reason)),
         Err(error) => {
-            end(&mut keeper).await;
+            end(&mut keeper, backend.end_max()).await;
             Err(error)
         }
     }
@@ -99,22 +99,27 @@ fn start_keeper(common: &Common) -> Result<Child, LabError> {
     Ok(command.spawn().context("start the lab's keeper")?)
 }
 
-async fn hear(keeper: &mut Child) -> anyhow::Result<Word> {
+async fn hear(keeper: &mut Child, limit: Duration) -> Result<Word, LabError> {
     let stdout = keeper.stdout.take().context("its standard output is piped")?;
     let mut line = String::new();
     let mut reader = BufReader::new(stdout);
-    let read = tokio::time::timeout(READY_MAX, reader.read_line(&mut line)).await;
-    match read {
-        Ok(Ok(length)) if length > 0 => serde_json::from_str(&line).context("understand the lab's keeper"),
-        Ok(_) => bail!("the lab's keeper ended without a word; see keeper.log in the lab's directory"),
-        Err(_) => bail!("the lab was not up within {READY_MAX:?}"),
+    match tokio::time::timeout(limit, reader.read_line(&mut line)).await {
+        Ok(Ok(length)) if length > 0 => {
+            Ok(serde_json::from_str(&line).context("understand the lab's keeper")?)
+        }
+        Ok(_) => Err(LabError::Broken(anyhow!(
+            "the lab's keeper ended without a word; see keeper.log in the lab's directory"
+        ))),
+        Err(_) => Err(LabError::not_ready(format!(
+            "the lab was not up within {limit:?}, and is ended: `labctl doctor` says what this computer lacks"
+        ))),
     }
 }
 
-async fn end(keeper: &mut Child) {
+async fn end(keeper: &mut Child, limit: Duration) {
     if let Some(pid) = keeper.id() {
         let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
-        let _ = tokio::time::timeout(Duration::from_secs(15), keeper.wait()).await;
+        let _ = tokio::time::timeout(limit, keeper.wait()).await;
     }
 }
 
@@ -129,19 +134,32 @@ async fn introduce(source: &Source, common: &Common) -> Performed {
     }
     say(format!("{}. {}\n{}\n", source.chapter.number, source.chapter.title, source.chapter.question));
     say(status::table(&machines));
-    let name = machines.first().map_or("NAME", |machine| machine.name.as_str());
     say("Now it is yours. For instance:");
     say("  labctl load --rps 50       send it 50 requests a second");
-    let by_hand = match common.site.backend {
-        Backend::Process => "`kill -9` any pid above".into(),
-        Backend::Compose => {
-            format!("`docker kill {name}`; `docker pause`, `docker network disconnect labctl {name}`")
-        }
-    };
-    say(format!("  labctl kill {name:<14} or {by_hand}"));
+    for line in by_hand(source, common, &machines)? {
+        say(line);
+    }
     say("  labctl status              how everything is; `labctl events`: what happened");
     say("  labctl down                end it");
     Ok(0)
+}
+
+/// What can be done to the first machine, with labctl and without.
+fn by_hand(source: &Source, common: &Common, machines: &[MachineStatus]) -> Result<Vec<String>, LabError> {
+    let name = machines.first().map_or("NAME", |machine| machine.name.as_str());
+    let kill = format!("  labctl kill {name:<14} or");
+    if common.site.backend == Backend::Process {
+        return Ok(vec![format!("{kill} `kill -9` any pid above")]);
+    }
+    let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+    let Some(address) = plan.ip_of(name) else { return Ok(vec![]) };
+    let cable = Cable::of(common.site.network(), name, address);
+    let container = &cable.container;
+    Ok(vec![
+        format!("{kill} `docker kill {container}`, `docker pause {container}`"),
+        format!("  {}  (pulls its cable)", cable.pull()),
+        format!("  {}  (puts it back, as `labctl heal` does)", cable.plug()),
+    ])
 }
 
 /// Keeps a lab until it is told to end.
@@ -165,9 +183,9 @@ async fn stay(source: &Source, common: &Common, interrupt: &Interrupt) -> Result
         tell(&Word::Ready { swept: lab.swept().to_vec() });
         interrupt.raised().await;
     }
-    lab.down().await;
+    let closed = lab.close().await;
     control?.end().await;
-    Ok(())
+    closed
 }
 
 async fn start(source: &Source, common: &Common, interrupt: &Interrupt) -> Result<Arc<Laboratory>, LabError> {

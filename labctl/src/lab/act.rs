@@ -73,7 +73,7 @@ pub enum Act {
         /// The groups, of machines.
         groups: Vec<Vec<String>>,
     },
-    /// Makes every link whole and fast.
+    /// Makes every link whole and fast, and puts every container's cable back.
     HealAll,
     /// Makes a link whole and fast.
     Heal {

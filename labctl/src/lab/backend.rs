@@ -1,5 +1,7 @@
 //! What machines are made of.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What a lab's machines are made of.
@@ -19,6 +21,22 @@ impl Backend {
         match self {
             Self::Process => [127, 77],
             Self::Compose => [172, 28],
+        }
+    }
+
+    /// The longest that a lab may take until it is up. Of containers also images come, and networks are made.
+    pub fn ready_max(self) -> Duration {
+        match self {
+            Self::Process => Duration::from_secs(60),
+            Self::Compose => Duration::from_secs(15 * 60),
+        }
+    }
+
+    /// The longest that a lab may take to end.
+    pub fn end_max(self) -> Duration {
+        match self {
+            Self::Process => Duration::from_secs(15),
+            Self::Compose => Duration::from_secs(4 * 60),
         }
     }
 }

@@ -61,7 +61,7 @@ async fn wait_until_up(admin: SocketAddr, name: &str, limit: Duration) -> anyhow
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Noticed {
     seq: u64,
     event: String,
@@ -69,22 +69,35 @@ struct Noticed {
     unix_ms: u64,
 }
 
-/// Writes down what a balancer notices, for as long as this is polled.
+/// The last thing that a balancer is known to have noticed: its number, and when it was.
+type Last = (u64, u64);
+
+/// Writes down what a balancer notices, for as long as this is polled, also when it is another process by then.
 pub async fn follow(balancer: String, admin: SocketAddr, events: Events) {
-    let mut seen: u64 = 0;
+    let mut last: Last = (0, 0);
     loop {
-        if let Ok(noticed) = noticed_since(admin, seen).await {
-            for one in noticed {
-                seen = seen.max(one.seq);
-                write_down(&balancer, &one, &events);
+        // The last thing is asked for again: it says whether who answers is still the same.
+        if let Ok(noticed) = noticed_since(admin, last.0.saturating_sub(1)).await {
+            if is_another(last, &noticed) {
+                last = (0, 0);
+                continue;
             }
+            for one in noticed.iter().filter(|one| one.seq > last.0) {
+                write_down(&balancer, one, &events);
+            }
+            last = noticed.last().map_or(last, |one| (one.seq, one.unix_ms));
         }
         sleep(POLL).await;
     }
 }
 
-async fn noticed_since(admin: SocketAddr, seen: u64) -> anyhow::Result<Vec<Noticed>> {
-    let path = format!("/events?after={seen}&format=json");
+/// Whether who noticed this is not who noticed the last thing: one that was started again counts from 1.
+fn is_another(last: Last, noticed: &[Noticed]) -> bool {
+    last.0 > 0 && noticed.first().is_none_or(|one| one.seq <= last.0 && (one.seq, one.unix_ms) != last)
+}
+
+async fn noticed_since(admin: SocketAddr, after: u64) -> anyhow::Result<Vec<Noticed>> {
+    let path = format!("/events?after={after}&format=json");
     let http::Answer { body, .. } = http::ask(admin, Method::GET, &path, None, CALL).await?;
     Ok(serde_json::from_slice(&body)?)
 }
@@ -102,7 +115,7 @@ fn write_down(balancer: &str, noticed: &Noticed, events: &Events) {
     events.record_at(events.clock().of_unix_millis(noticed.unix_ms), what);
 }
 
-/// Whoever follows a lab's balancers and databases; a restarted balancer is followed anew.
+/// Whoever follows a lab's balancers and databases.
 #[derive(Debug, Default)]
 pub struct Followers(HashMap<String, tokio::task::JoinHandle<()>>);
 
@@ -123,5 +136,29 @@ impl Followers {
 impl Drop for Followers {
     fn drop(&mut self) {
         self.0.values().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noticed(events: &[Last]) -> Vec<Noticed> {
+        let one =
+            |&(seq, unix_ms): &Last| Noticed { seq, event: "ejected".into(), name: "web-1".into(), unix_ms };
+        events.iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_balancer_that_was_started_again_is_another() {
+        assert!(!is_another((0, 0), &noticed(&[])));
+        assert!(!is_another((0, 0), &noticed(&[(1, 100)])));
+        assert!(!is_another((3, 300), &noticed(&[(3, 300)])));
+        assert!(!is_another((3, 300), &noticed(&[(3, 300), (4, 400)])));
+        // What it noticed long ago is forgotten.
+        assert!(!is_another((3, 300), &noticed(&[(7, 700)])));
+        assert!(is_another((3, 300), &noticed(&[])));
+        assert!(is_another((3, 300), &noticed(&[(3, 900), (4, 950)])));
+        assert!(is_another((1, 100), &noticed(&[(1, 900)])));
     }
 }

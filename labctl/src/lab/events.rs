@@ -140,11 +140,22 @@ pub enum Happening {
     Disconnected {
         /// The machine.
         machine: String,
+        /// The command that puts it back.
+        back: String,
     },
     /// A machine is on the lab's network again.
     Connected {
         /// The machine.
         machine: String,
+    },
+    /// A machine is on the lab's network, but with an address where nobody looks for it.
+    Elsewhere {
+        /// The machine.
+        machine: String,
+        /// The address.
+        address: String,
+        /// The commands that give it its own.
+        back: String,
     },
     /// A link was changed.
     Link {
@@ -299,8 +310,14 @@ impl fmt::Display for Happening {
             Self::SteppedDown { machine, term } => {
                 write!(formatter, "{machine} is not the primary of term {term} any more")
             }
-            Self::Disconnected { machine } => write!(formatter, "{machine} is taken off the network"),
+            Self::Disconnected { machine, back } => {
+                write!(formatter, "{machine} is taken off the network; `{back}` puts it back")
+            }
             Self::Connected { machine } => write!(formatter, "{machine} is on the network again"),
+            Self::Elsewhere { machine, address, back } => write!(
+                formatter,
+                "{machine} is on the network as {address}, where nobody looks for it; `{back}` gives it its own address"
+            ),
             Self::Link { from, to, now } => write!(formatter, "the link {from} to {to} is {now}"),
         }
     }

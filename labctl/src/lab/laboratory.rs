@@ -79,9 +79,20 @@ impl Laboratory {
         let state = State::new(&source.name, control, results, plan.place());
         // Before there is anything, so that it is found when this labctl is killed meanwhile.
         write_state(&state, &site)?;
-        let (project, links) = match make_ready(&plan, &site, logs, &events, interrupt).await {
+        let cores = match make_ready(&plan, &site, interrupt).await {
+            Ok(cores) => cores,
+            Err(error) => {
+                State::remove(&site.lab_directory);
+                return Err(error);
+            }
+        };
+        let (project, links) = match interrupt.unless(make(&plan, &site, logs, &events, cores)).await {
             Ok(made) => made,
             Err(error) => {
+                if plan.place().backend == Backend::Compose {
+                    // Its state stays while something of it does.
+                    compose::remove(&plan).await?;
+                }
                 State::remove(&site.lab_directory);
                 return Err(error);
             }
@@ -101,7 +112,7 @@ impl Laboratory {
         });
         fs::write(chapter_file(&lab.site.lab_directory), &source.text).context("write the chapter")?;
         if let Err(error) = interrupt.unless(lab.start_all(&plan)).await {
-            lab.down().await;
+            lab.close().await?;
             return Err(error);
         }
         for balancer in plan.balancers() {
@@ -180,7 +191,11 @@ impl Laboratory {
             Act::HealAll => {
                 self.links.values().for_each(|link| link.set(Rules::Whole));
                 self.record_link("every machine", "every other", "healed");
-                vec!["labctl heal".into()]
+                let mut done = vec!["labctl heal".into()];
+                if let Some(project) = &self.project {
+                    done.extend(project.plug_all_in().await?);
+                }
+                done
             }
             Act::Heal { from, to } => {
                 let heal = |link: &Link| link.set(Rules::Whole);
@@ -242,18 +257,26 @@ impl Laboratory {
         }
     }
 
-    /// Ends everything: first asked, then killed.
+    /// Ends everything, for whoever can do nothing about what stays.
     pub async fn down(&self) {
+        if let Err(error) = self.close().await {
+            tracing::warn!(%error, "the lab has not ended");
+        }
+    }
+
+    /// Ends everything: first asked, then killed. What stays keeps its state, so that it is found.
+    pub async fn close(&self) -> Result<(), LabError> {
         let machines: Vec<_> = {
             let machines = self.machines.lock();
             self.closing.store(true, Ordering::Release);
             machines.values().cloned().collect()
         };
         match &self.project {
-            Some(project) => project.down(&self.plan()).await,
+            Some(project) => project.down(&self.plan()).await?,
             None => drop(join_all(machines.iter().map(|machine| end(machine))).await),
         }
         State::remove(&self.site.lab_directory);
+        Ok(())
     }
 
     /// Signals a machine with everything on it, or one program.
@@ -294,9 +317,6 @@ impl Laboratory {
         }
         let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
         self.start_machine(plan).await?;
-        if self.plan.lock().admin_of(name).is_some() {
-            self.follow(name);
-        }
         Ok(vec![format!("labctl restart {name}")])
     }
 
@@ -539,34 +559,34 @@ async fn end(machine: &RunningMachine) {
     }
 }
 
-/// Sees that everything can be had that the plan needs, and makes what has to be there before its machines.
-async fn make_ready(
+/// Sees that everything can be had that the plan needs, and says how many cores containers may be given.
+async fn make_ready(plan: &Plan, site: &Site, interrupt: &Interrupt) -> Result<u32, LabError> {
+    if plan.place().backend == Backend::Compose {
+        return interrupt.unless(compose::check(plan, site)).await;
+    }
+    redis::check(plan)?;
+    Site::check_ports(plan)?;
+    Ok(0)
+}
+
+/// Makes what has to be there before the machines.
+async fn make(
     plan: &Plan,
     site: &Site,
     logs: &Path,
     events: &Events,
-    interrupt: &Interrupt,
+    cores: u32,
 ) -> Result<(Option<Project>, Links), LabError> {
     write_secret(&secret_file(&plan.place().data)).context("write what clusters know")?;
     if plan.place().backend == Backend::Process {
-        redis::check(plan)?;
-        Site::check_ports(plan)?;
         return Ok((None, open_links(plan).await?));
     }
-    let cores = compose::check(plan, site).await?;
     for machine in plan.to_start() {
         prepare(machine)?;
     }
-    let make = async {
-        let project = Project::create(plan, site, logs, events, cores).await?;
-        // Links listen where this computer is on the containers' network, which is there only now.
-        Ok((Some(project), open_links(plan).await?))
-    };
-    let made = interrupt.unless(make).await;
-    if made.is_err() {
-        compose::remove(plan).await;
-    }
-    made
+    let project = Project::create(plan, site, logs, events, cores).await?;
+    // Links listen where this computer is on the containers' network, which is there only now.
+    Ok((Some(project), open_links(plan).await?))
 }
 
 type Links = HashMap<(String, String), Link>;

@@ -39,8 +39,8 @@ struct Power {
 struct Intent {
     /// It was told to end.
     end: bool,
-    /// The last of SIGSTOP and SIGCONT that it was sent.
-    last_pause: Option<Signal>,
+    /// The last of SIGSTOP and SIGCONT that it was sent, and for which program, when it was only for one.
+    last_pause: Option<(Signal, Option<u32>)>,
     /// Programs on it that were killed.
     killed: Vec<u32>,
 }
@@ -121,7 +121,7 @@ impl Life {
         let mut intent = self.intent.lock();
         intent.end |= matches!(signal, Signal::SIGKILL | Signal::SIGTERM);
         if matches!(signal, Signal::SIGSTOP | Signal::SIGCONT) {
-            intent.last_pause = Some(signal);
+            intent.last_pause = Some((signal, None));
         }
     }
 
@@ -129,7 +129,7 @@ impl Life {
     pub(super) fn intend_for(&self, pid: u32, signal: Signal) {
         let mut intent = self.intent.lock();
         match signal {
-            Signal::SIGSTOP | Signal::SIGCONT => intent.last_pause = Some(signal),
+            Signal::SIGSTOP | Signal::SIGCONT => intent.last_pause = Some((signal, Some(pid))),
             _ => intent.killed.push(pid),
         }
     }
@@ -181,7 +181,7 @@ impl Life {
     /// It is frozen, or goes on; told only when that is new.
     pub(super) fn is_frozen(&self, frozen: bool, at: Duration) {
         if self.frozen.swap(frozen, Ordering::AcqRel) != frozen {
-            self.tell_frozen(self.machine.clone(), frozen, at);
+            self.tell_frozen(self.machine.clone(), None, frozen, at);
         }
     }
 
@@ -190,7 +190,7 @@ impl Life {
         for (program, life) in self.programs.lock().iter_mut().filter(|(_, life)| life.alive) {
             let frozen = is_frozen(life);
             if std::mem::replace(&mut life.frozen, frozen) != frozen {
-                self.tell_frozen(self.full_name(program), frozen, self.events.clock().now());
+                self.tell_frozen(self.full_name(program), Some(life.pid), frozen, self.events.clock().now());
             }
         }
     }
@@ -200,8 +200,9 @@ impl Life {
         self.frozen.load(Ordering::Acquire)
     }
 
-    /// It is on the lab's network, or is not; told only when that is new.
-    pub(super) fn is_connected(&self, connected: bool, at: Duration) {
+    /// It is on the lab's network with its own address, or is not, and this command puts it back; told only
+    /// when that is new.
+    pub(super) fn is_connected(&self, connected: bool, back: &str, at: Duration) {
         if self.connected.swap(connected, Ordering::AcqRel) != connected {
             let machine = self.machine.clone();
             self.events.record_at(
@@ -209,13 +210,19 @@ impl Life {
                 if connected {
                     Happening::Connected { machine }
                 } else {
-                    Happening::Disconnected { machine }
+                    Happening::Disconnected { machine, back: back.to_owned() }
                 },
             );
         }
     }
 
-    /// Whether it is on the lab's network.
+    /// It is on the lab's network with an address where nobody looks for it; these commands put it right.
+    pub(super) fn is_elsewhere(&self, address: String, back: String, at: Duration) {
+        self.connected.store(false, Ordering::Release);
+        self.events.record_at(at, Happening::Elsewhere { machine: self.machine.clone(), address, back });
+    }
+
+    /// Whether it is on the lab's network, with its own address.
     pub(super) fn was_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
     }
@@ -224,10 +231,10 @@ impl Life {
         format!("{}/{program}", self.machine)
     }
 
-    fn tell_frozen(&self, name: String, frozen: bool, at: Duration) {
+    fn tell_frozen(&self, name: String, pid: Option<u32>, frozen: bool, at: Duration) {
         let happening = match frozen {
-            true => Happening::Frozen { name, by: self.who_sent(Signal::SIGSTOP) },
-            false => Happening::Thawed { name, by: self.who_sent(Signal::SIGCONT) },
+            true => Happening::Frozen { name, by: self.who_sent(Signal::SIGSTOP, pid) },
+            false => Happening::Thawed { name, by: self.who_sent(Signal::SIGCONT, pid) },
         };
         self.events.record_at(at, happening);
     }
@@ -252,9 +259,25 @@ impl Life {
         if killed_all { Hand::Labctl } else { self.who_ended(pid) }
     }
 
-    /// Who stopped the machine, or let it go on.
-    fn who_sent(&self, pause: Signal) -> Hand {
-        if self.intent.lock().last_pause == Some(pause) { Hand::Labctl } else { Hand::SomebodyElse }
+    /// Who stopped the machine, or one program on it, or let it go on.
+    fn who_sent(&self, pause: Signal, pid: Option<u32>) -> Hand {
+        let mut intent = self.intent.lock();
+        if pause == Signal::SIGCONT && intent.end {
+            // An engine lets a frozen container go on before it ends it.
+            return Hand::Labctl;
+        }
+        let last = intent.last_pause;
+        match last {
+            Some((sent, only)) if sent == pause && (only.is_none() || only == pid) => Hand::Labctl,
+            Some((sent, only)) => {
+                // Somebody undid what labctl did. Who does it once more is not labctl.
+                if sent != pause && (only.is_none() || pid.is_none() || only == pid) {
+                    intent.last_pause = None;
+                }
+                Hand::SomebodyElse
+            }
+            None => Hand::SomebodyElse,
+        }
     }
 }
 
@@ -264,5 +287,55 @@ pub(super) fn how_it_ended(code: Option<i32>, signal: Option<i32>) -> String {
         (_, Some(signal)) => format!("killed by signal {signal}"),
         (Some(code), _) => format!("exit code {code}"),
         (None, None) => "its end was not seen".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::events::Clock;
+    use super::*;
+
+    fn hands(events: &Events) -> Vec<Hand> {
+        let events = events.since(0).into_iter();
+        let hand = |happening| match happening {
+            Happening::Frozen { by, .. } | Happening::Thawed { by, .. } => Some(by),
+            _ => None,
+        };
+        events.filter_map(|event| hand(event.what)).collect()
+    }
+
+    #[test]
+    fn a_freeze_of_labctls_is_its_own_once() {
+        let events = Events::new(Clock::start());
+        let life = Life::new("db", &events);
+        life.begin(1, Duration::ZERO);
+        life.intend(Signal::SIGSTOP);
+        for frozen in [true, false, true] {
+            life.is_frozen(frozen, Duration::ZERO);
+        }
+        assert_eq!(hands(&events), [Hand::Labctl, Hand::SomebodyElse, Hand::SomebodyElse]);
+    }
+
+    #[test]
+    fn a_freeze_of_one_program_is_no_other_programs() {
+        let events = Events::new(Clock::start());
+        let life = Life::new("app", &events);
+        life.begin(1, Duration::ZERO);
+        life.program_started("dbnode", 2);
+        life.program_started("webserver", 3);
+        life.intend_for(3, Signal::SIGSTOP);
+        life.look_for_frozen_programs(|_| true);
+        assert_eq!(hands(&events), [Hand::SomebodyElse, Hand::Labctl]);
+    }
+
+    #[test]
+    fn the_thaw_before_an_end_is_by_whoever_ends_it() {
+        let events = Events::new(Clock::start());
+        let life = Life::new("db", &events);
+        life.begin(1, Duration::ZERO);
+        life.is_frozen(true, Duration::ZERO);
+        life.intend(Signal::SIGKILL);
+        life.is_frozen(false, Duration::ZERO);
+        assert_eq!(hands(&events), [Hand::SomebodyElse, Hand::Labctl]);
     }
 }

@@ -112,7 +112,7 @@ impl RunningMachine {
         self.life.is_on()
     }
 
-    /// Whether it is on the lab's network.
+    /// Whether it is on the lab's network, with its own address.
     pub fn is_connected(&self) -> bool {
         self.life.was_connected()
     }
@@ -144,13 +144,16 @@ impl RunningMachine {
         self.signal(Signal::SIGTERM).await?;
         Ok(match &self.body {
             Body::Process { process, .. } => format!("kill {}", process.pid),
-            Body::Container(_) => format!("docker stop {}", self.plan.name),
+            Body::Container(container) => format!("docker stop {}", container.name()),
         })
     }
 
     /// Signals one program. Returns what could have been typed; `None` when it is not there.
     pub async fn signal_program(&self, program: &str, signal: Signal) -> Result<Option<String>, LabError> {
         let Some(pid) = self.life.pid_of(program) else { return Ok(None) };
+        if matches!(&self.body, Body::Container(container) if container.is_alone()) {
+            return self.signal(signal).await.map(Some);
+        }
         self.life.intend_for(pid, signal);
         match &self.body {
             Body::Process { .. } => {
@@ -158,6 +161,14 @@ impl RunningMachine {
                 Ok(process::signal(pid, signal).then(typed))
             }
             Body::Container(container) => container.signal_program(pid, signal).await.map(Some),
+        }
+    }
+
+    /// The last thing that was said on it and that is in no program's log, where somebody keeps that.
+    pub async fn last_said(&self) -> Option<String> {
+        match &self.body {
+            Body::Process { .. } => None,
+            Body::Container(container) => container.last_said().await,
         }
     }
 

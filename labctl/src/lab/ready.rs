@@ -37,10 +37,15 @@ pub async fn until_ready(machine: &RunningMachine, logs: &Path, limit: Duration)
                     format!("did not answer within {limit:?}")
                 };
                 let log = logs.join(&machine.plan.name).join(format!("{name}.log"));
+                let said = match last_line(&log) {
+                    // What its machine said of it is not in its log.
+                    None if gone => machine.last_said().await,
+                    said => said,
+                };
                 return Err(LabError::NotReady(format!(
                     "{}/{name} {what}: {}; its log is {}",
                     machine.plan.name,
-                    last_line(&log),
+                    said.as_deref().unwrap_or("it said nothing"),
                     log.display()
                 )));
             }
@@ -78,7 +83,7 @@ async fn redis_says(address: SocketAddr, ask: &str, says: &[String]) -> std::io:
     }
 }
 
-fn last_line(log: &Path) -> String {
+fn last_line(log: &Path) -> Option<String> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    text.lines().last().unwrap_or("it said nothing").trim().to_owned()
+    text.lines().last().map(|line| line.trim().to_owned())
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::backend::Backend;
 use super::plan::Plan;
 use crate::chapter::Chapter;
 use crate::error::LabError;
@@ -22,8 +23,21 @@ pub fn how_to_get_it() -> &'static str {
     "install one (Debian, Ubuntu: `apt-get install redis-server`; Fedora: `dnf install valkey`; macOS: `brew install redis`), or say where one is already running: LABCTL_REDIS_URL=redis://127.0.0.1:6379"
 }
 
-/// Whether the plan can be carried out with the Redis that is there.
+/// Whether machines of this kind can do with the Redis that is said to be there.
+pub fn check_url(backend: Backend, url: Option<&str>) -> Result<(), LabError> {
+    match (backend, url) {
+        (Backend::Compose, Some(url)) => Err(LabError::Usage(format!(
+            "--redis-url: containers have a Redis of their own, and do not reach the one at {url}; leave it out, and unset LABCTL_REDIS_URL"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the plan can be carried out with the Redis that is there. Containers bring theirs along.
 pub fn check(plan: &Plan) -> Result<(), LabError> {
+    if plan.place().backend == Backend::Compose {
+        return Ok(());
+    }
     let wanted = plan.to_start().flat_map(|machine| &machine.programs).any(|plan| plan.program.is_redis());
     if wanted && plan.place().redis_url.is_some() {
         return Err(LabError::NotReady(

@@ -14,6 +14,8 @@ use super::state::State;
 use crate::error::{LabError, advice};
 
 const MARKER: &str = ".labctl";
+/// What directories of labs beside a lab are called, in its own.
+const BESIDE_PREFIX: &str = "beside-";
 /// What directories of sockets are called, in the temporary directory.
 pub(super) const SOCKETS_PREFIX: &str = "labctl-";
 
@@ -69,6 +71,21 @@ fn parse_network(text: &str) -> Result<Network, String> {
     }
 }
 
+/// The so-manieth network after this one, of its kind.
+fn network_beside([first, second]: [u8; 2], number: u8) -> [u8; 2] {
+    // Of the private ones some are somebody's: the engine's own, and that of docker-compose.yml.
+    const PRIVATE: [u8; 14] = [16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31];
+    match first {
+        127 | 10 => [first, second.wrapping_add(number)],
+        _ => {
+            // There is only one that begins with 192.168.
+            let from = if first == 172 { second } else { Backend::Compose.network()[1] };
+            let at = PRIVATE.iter().position(|private| *private >= from).unwrap_or(0);
+            [172, PRIVATE[(at + usize::from(number)) % PRIVATE.len()]]
+        }
+    }
+}
+
 /// A site that is ours until this is dropped.
 #[derive(Debug)]
 pub struct Site {
@@ -91,10 +108,9 @@ impl SiteArgs {
 
     /// A place for another lab beside this one: a directory within its own, and another network.
     pub fn beside(&self, number: u8) -> Self {
-        let [first, second] = self.network();
         Self {
-            lab_dir: self.lab_dir.join(format!("beside-{number}")),
-            network: Some(Network([first, second.wrapping_add(number)])),
+            lab_dir: self.lab_dir.join(format!("{BESIDE_PREFIX}{number}")),
+            network: Some(Network(network_beside(self.network(), number))),
             ..self.clone()
         }
     }
@@ -121,10 +137,11 @@ impl Site {
                 false => "--network: processes have loopback addresses, such as 127.77".into(),
             }));
         }
+        redis::check_url(args.backend, args.redis_url.as_deref())?;
         let lab_directory = absolute(&args.lab_dir);
         let lock = lock(&lab_directory)?;
         let programs = find_programs()?;
-        let swept = State::sweep(&lab_directory);
+        let swept = State::sweep(&lab_directory)?;
         let data = lab_directory.join("data");
         empty_directory(&data)?;
         can_hold_data(&data)?;
@@ -249,6 +266,18 @@ pub fn is_own_directory(path: &Path) -> bool {
     path.join(MARKER).is_file()
 }
 
+/// The directories of labs that were beside one another in a lab's own.
+pub(super) fn beside(lab_directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(lab_directory).into_iter().flatten().flatten();
+    let is_one = |path: &PathBuf| is_beside(path) && is_own_directory(path);
+    entries.map(|entry| entry.path()).filter(is_one).collect()
+}
+
+/// Whether a directory is called as those are.
+pub(super) fn is_beside(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(BESIDE_PREFIX))
+}
+
 /// A full disk is found now rather than in the middle of a chapter.
 pub fn can_hold_data(directory: &Path) -> Result<(), LabError> {
     const PROBE: usize = 1 << 20;
@@ -275,4 +304,23 @@ pub fn find_programs() -> Result<PathBuf, LabError> {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_beside_one_are_private_and_nobody_elses() {
+        for number in 1..14 {
+            let [first, second] = network_beside([172, 28], number);
+            assert!(first == 172 && (16..=31).contains(&second), "{number}: {first}.{second}");
+            assert!(![17, 28, 30].contains(&second), "{number}: {first}.{second}");
+        }
+        assert_eq!(network_beside([172, 28], 1), [172, 29]);
+        assert_eq!(network_beside([172, 28], 2), [172, 31]);
+        assert_eq!(network_beside([172, 30], 1), [172, 16]);
+        assert_eq!(network_beside([192, 168], 1), [172, 29]);
+        assert_eq!(network_beside([127, 77], 3), [127, 80]);
+    }
 }

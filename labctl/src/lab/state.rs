@@ -9,10 +9,11 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
-use super::compose;
+use super::compose::{self, Whose};
 use super::plan::Place;
 use super::process::Identity;
-use super::site::SOCKETS_PREFIX;
+use super::site::{self, SOCKETS_PREFIX};
+use crate::error::LabError;
 
 const VERSION: u32 = 1;
 
@@ -87,28 +88,40 @@ impl State {
         let _ = fs::remove_file(chapter_file(lab_directory));
     }
 
-    /// Kills what a lab left behind whose keeper is gone, and says what that was. Only call with
-    /// the lab's lock in hand: then no keeper is there.
-    pub fn sweep(lab_directory: &Path) -> Vec<String> {
+    /// Kills what a lab left behind whose keeper is gone, and says what that was. The state stays when
+    /// something else does. Only call with the lab's lock in hand: then no keeper is there.
+    pub fn sweep(lab_directory: &Path) -> Result<Vec<String>, LabError> {
         let left = match Self::read(lab_directory) {
             Ok(Some(state)) if state.version == VERSION => state,
-            Ok(None) => return vec![],
+            Ok(None) => return Ok(vec![]),
             _ => {
                 Self::remove(lab_directory);
-                return vec!["a state file of another version".into()];
+                return Ok(vec!["a state file of another version".into()]);
             }
         };
         let killed = left.machines.iter().filter(|machine| machine.process.signal_group(Signal::SIGKILL));
         let mut swept: Vec<_> = killed.map(|machine| machine.name.clone()).collect();
         if left.backend == Backend::Compose {
-            swept.extend(compose::sweep(lab_directory, left.network));
+            swept.extend(compose::sweep(Whose::Lab(lab_directory, left.network))?);
         }
         for directory in [left.control.parent().filter(|path| is_for_sockets(path)), left.unfinished()] {
             directory.map(fs::remove_dir_all);
         }
         Self::remove(lab_directory);
         swept.push("a stale state file".into());
-        swept
+        Ok(swept)
+    }
+
+    /// The same for the labs that were beside one another in this directory, and for containers of which no
+    /// state says anything any more.
+    pub fn sweep_all(lab_directory: &Path) -> Result<Vec<String>, LabError> {
+        let mut swept = Self::sweep(lab_directory)?;
+        for beside in site::beside(lab_directory) {
+            let _lock = site::lock(&beside)?;
+            swept.extend(Self::sweep(&beside)?);
+        }
+        swept.extend(compose::sweep(Whose::Any(lab_directory))?);
+        Ok(swept)
     }
 
     /// The results of a run that was killed.

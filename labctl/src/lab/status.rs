@@ -15,7 +15,7 @@ pub struct MachineStatus {
     pub pid: u32,
     /// Whether it is switched on.
     pub on: bool,
-    /// Whether it is on the lab's network.
+    /// Whether it is on the lab's network, with its own address.
     pub connected: bool,
     /// What is on it.
     pub programs: Vec<ProgramStatus>,

@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 
 use super::super::life::{Life, how_it_ended};
 use super::super::process::name_of;
-use super::engine::{Refused, docker};
+use super::cable::Cable;
+use super::engine::{Refused, docker, last_said};
+use super::inspect::Inspected;
 use crate::error::LabError;
 
 /// A container that stands for a machine.
 #[derive(Debug)]
 pub(in crate::lab) struct Container {
-    name: String,
+    /// What it is called, and how it is on the network.
+    cable: Cable,
     life: Arc<Life>,
     /// Its first process, as this computer numbers it.
     pid: AtomicU32,
@@ -36,10 +38,10 @@ struct Reports {
 }
 
 impl Container {
-    /// One that is called so by the engine.
-    pub(super) fn new(name: &str, life: Life, reports: PathBuf, alone: Option<&'static str>) -> Self {
+    /// One that is on the network so.
+    pub(super) fn new(cable: Cable, life: Life, reports: PathBuf, alone: Option<&'static str>) -> Self {
         Self {
-            name: name.to_owned(),
+            cable,
             life: Arc::new(life),
             pid: AtomicU32::new(0),
             reports: Mutex::new(Reports { path: reports, read_to: 0 }),
@@ -48,8 +50,23 @@ impl Container {
     }
 
     /// What the engine calls it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(in crate::lab) fn name(&self) -> &str {
+        &self.cable.container
+    }
+
+    /// How it is on the lab's network.
+    pub(super) fn cable(&self) -> &Cable {
+        &self.cable
+    }
+
+    /// Whether it is one program, without a machine: what is done to the one is done to the other.
+    pub(in crate::lab) fn is_alone(&self) -> bool {
+        self.alone.is_some()
+    }
+
+    /// The last thing that was said in it, also by its machine.
+    pub(in crate::lab) async fn last_said(&self) -> Option<String> {
+        last_said(self.name()).await
     }
 
     /// What is known of it.
@@ -64,31 +81,40 @@ impl Container {
 
     /// Sends a signal as the engine understands it. Returns what could have been typed.
     pub(in crate::lab) async fn signal(&self, signal: Signal) -> Result<String, LabError> {
-        let name = self.name.as_str();
+        let name = self.name();
         let words = match signal {
             Signal::SIGSTOP => vec!["pause", name],
             Signal::SIGCONT => vec!["unpause", name],
             Signal::SIGKILL => vec!["kill", name],
             other => vec!["kill", "--signal", other.as_str(), name],
         };
-        docker(&words).await.map_err(did_not)?;
-        Ok(format!("docker {}", words.join(" ")))
+        match docker(&words).await {
+            Err(refused) if !is_done(signal, &refused.said) => Err(did_not(refused)),
+            _ => Ok(format!("docker {}", words.join(" "))),
+        }
     }
 
     /// Signals one program in it, by the number that it has in there.
     pub(in crate::lab) async fn signal_program(&self, pid: u32, signal: Signal) -> Result<String, LabError> {
         let kill = format!("kill -{} {pid}", name_of(signal));
-        docker(&["exec", &self.name, "sh", "-c", &kill]).await.map_err(did_not)?;
+        docker(&["exec", self.name(), "sh", "-c", &kill]).await.map_err(did_not)?;
         // The engine has no word for a single program that stands still.
         let frozen = signal == Signal::SIGSTOP;
         if frozen || signal == Signal::SIGCONT {
             self.life.look_for_frozen_programs(|life| if life.pid == pid { frozen } else { life.frozen });
         }
-        Ok(format!("docker exec {} sh -c '{kill}'", self.name))
+        Ok(format!("docker exec {} sh -c '{kill}'", self.name()))
     }
 
     /// The engine says that it was started.
     pub(super) fn started(&self, pid: u32, at: Duration) {
+        if self.life.is_on() {
+            if self.pid() == pid {
+                return;
+            }
+            // Its end was missed.
+            self.is_gone(how_it_ended(None, None), at);
+        }
         self.pid.store(pid, Ordering::Release);
         self.life.begin(pid, at);
         if let Some(program) = self.alone {
@@ -98,16 +124,48 @@ impl Container {
 
     /// The engine says that it has ended.
     pub(super) fn ended(&self, code: i32, at: Duration) {
+        // The engine tells of a signal as a shell does.
+        let how = if code > 128 { how_it_ended(None, Some(code - 128)) } else { format!("exit code {code}") };
+        self.is_gone(how, at);
+    }
+
+    fn is_gone(&self, how: String, at: Duration) {
         // What it reported before comes first.
         self.hear();
         if self.life.is_on() {
-            // The engine tells of a signal as a shell does.
-            let how =
-                if code > 128 { how_it_ended(None, Some(code - 128)) } else { format!("exit code {code}") };
             self.life.end(self.pid(), how, at);
         }
         self.life.forget_programs();
         self.pid.store(0, Ordering::Release);
+    }
+
+    /// The engine says that it was connected, and with which address, or disconnected.
+    pub(super) fn connected(&self, found: &Inspected, at: Duration) {
+        match found.elsewhere(&self.cable) {
+            Some(address) => {
+                let back = format!("{} && {}", self.cable.pull(), self.cable.plug());
+                self.life.is_elsewhere(address.to_owned(), back, at);
+            }
+            None => self.life.is_connected(found.is_on(&self.cable), &self.cable.plug(), at),
+        }
+    }
+
+    /// What the engine has said of it was missed: it is as it is found, or is not there.
+    pub(super) fn found(&self, found: Option<&Inspected>, at: Duration) {
+        let Some(found) = found.filter(|found| found.state.running) else {
+            if self.life.is_on() {
+                match found {
+                    Some(found) => self.ended(found.state.exit_code, at),
+                    None => self.is_gone(how_it_ended(None, None), at),
+                }
+            }
+            return;
+        };
+        self.started(found.state.pid, at);
+        self.connected(found, at);
+        if found.state.paused != self.life.was_frozen() {
+            self.frozen(found.state.paused, at);
+        }
     }
 
     /// The engine says that it stands still, or goes on.
@@ -143,7 +201,34 @@ impl Reports {
     }
 }
 
+/// Whether what the engine refused is so already.
+fn is_done(signal: Signal, said: &str) -> bool {
+    let is_so = match signal {
+        Signal::SIGSTOP => "already paused",
+        Signal::SIGCONT => "not paused",
+        Signal::SIGKILL | Signal::SIGTERM => "is not running",
+        _ => return false,
+    };
+    said.contains(is_so)
+}
+
 /// The engine refused something that it should have done.
 pub(super) fn did_not(refused: Refused) -> LabError {
-    LabError::Broken(anyhow!(refused))
+    LabError::NotReady(format!(
+        "the docker engine refused ({refused}); `labctl status` and `docker ps --all` show what is there"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_so_already_is_done() {
+        let paused = "Error response from daemon: Container web-1 is already paused";
+        assert!(is_done(Signal::SIGSTOP, paused));
+        assert!(is_done(Signal::SIGCONT, "Error response from daemon: Container web-1 is not paused"));
+        assert!(!is_done(Signal::SIGSTOP, "Error response from daemon: Container web-1 is not running"));
+        assert!(!is_done(Signal::SIGCONT, "Cannot connect to the Docker daemon"));
+    }
 }

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use anyhow::Context;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -17,8 +18,14 @@ use crate::error::LabError;
 
 /// The longest that the engine may take for one thing.
 const LIMIT: Duration = Duration::from_secs(60);
+/// The longest that it may take for a whole lab, which it makes or removes.
+pub(super) const WHOLE_LAB: Duration = Duration::from_secs(180);
+/// The longest that an image may take on its way here.
+const PULL: Duration = Duration::from_secs(600);
 /// What `scripts/images.sh` calls the programs that an image was built from.
 const BUILD_LABEL: &str = "scaling-lab.build";
+/// What is said there of an image that was built from source. It is not compared: no two builds are alike.
+const FROM_SOURCE: &str = "source";
 /// The programs that are compared, in the order in which the script reads them.
 const PROGRAMS: [&str; 4] = ["machine", "lb", "webserver", "dbnode"];
 
@@ -34,28 +41,58 @@ pub(super) struct Refused {
     missing: bool,
 }
 
-/// Runs the docker command, and returns what it prints.
-pub(super) async fn docker<Word: AsRef<str>>(words: &[Word]) -> Result<String, Refused> {
-    run("docker", words).await
+impl Refused {
+    /// It answered something else than what was asked.
+    pub(super) fn of(asked: &str, said: String) -> Self {
+        Self { asked: asked.to_owned(), said, missing: false }
+    }
 }
 
-async fn run<Word: AsRef<str>>(program: &str, words: &[Word]) -> Result<String, Refused> {
+/// Runs the docker command, and returns what it prints.
+pub(super) async fn docker<Word: AsRef<str>>(words: &[Word]) -> Result<String, Refused> {
+    docker_within(LIMIT, words).await
+}
+
+/// The same for what takes longer than others.
+pub(super) async fn docker_within<Word: AsRef<str>>(
+    limit: Duration,
+    words: &[Word],
+) -> Result<String, Refused> {
+    let output = run("docker", words, limit).await?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The last thing that a container has said, wherever it said it.
+pub(super) async fn last_said(container: &str) -> Option<String> {
+    let Output { stdout, stderr, .. } =
+        run("docker", &["logs", "--tail", "1", container], LIMIT).await.ok()?;
+    last_line(&stderr).or_else(|| last_line(&stdout))
+}
+
+async fn run<Word: AsRef<str>>(program: &str, words: &[Word], limit: Duration) -> Result<Output, Refused> {
     let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
     let refused = |said: String, missing| Refused { asked: words.join(" "), said, missing };
     let mut command = Command::new(program);
     // Ctrl-C in the terminal is for labctl.
     command.args(&words).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
-    let output = match timeout(LIMIT, command.output()).await {
-        Err(_) => return Err(refused(format!("no end within {LIMIT:?}"), false)),
-        Ok(Err(error)) => return Err(refused(error.to_string(), error.kind() == ErrorKind::NotFound)),
-        Ok(Ok(output)) => output,
-    };
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    match timeout(limit, command.output()).await {
+        Err(_) => Err(refused(format!("no end within {limit:?}"), false)),
+        Ok(Err(error)) => Err(refused(error.to_string(), error.kind() == ErrorKind::NotFound)),
+        Ok(Ok(output)) if output.status.success() => Ok(output),
+        Ok(Ok(output)) => Err(refused(wrong(&output.stderr).unwrap_or("it failed".into()), false)),
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it failed");
-    Err(refused(said.to_owned(), false))
+}
+
+/// What went wrong is said last, but for what the command adds to the engine's own words.
+fn wrong(said: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(said);
+    let engines = text.lines().map(str::trim).rfind(|line| line.starts_with("Error response from daemon"));
+    engines.map(str::to_owned).or_else(|| last_line(said))
+}
+
+fn last_line(said: &[u8]) -> Option<String> {
+    let said = String::from_utf8_lossy(said);
+    said.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// What is known of the engine.
@@ -73,12 +110,21 @@ pub(super) struct Engine {
     server_errors: Option<Vec<String>>,
 }
 
+/// What is done about the image of Redis.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RedisImage {
+    /// Nothing: no machine is made of it.
+    NotNeeded,
+    /// It is fetched where it is not there.
+    Fetched,
+    /// It is said that it is not there.
+    LookedFor,
+}
+
 /// Whether everything is there: the engine, Compose v2, and images of these programs.
-pub(super) async fn check(programs: &Path, needs_redis: bool) -> Result<Engine, LabError> {
+pub(super) async fn check(programs: &Path, redis: RedisImage) -> Result<Engine, LabError> {
     let (engine, compose, own, redis) =
-        tokio::join!(engine(), compose(), own_image(programs.to_owned()), async {
-            if needs_redis { redis_image().await } else { Ok(()) }
-        },);
+        tokio::join!(engine(), compose(), own_image(programs.to_owned()), redis_image(redis));
     let engine = engine?;
     compose?;
     own?;
@@ -126,7 +172,10 @@ async fn compose() -> Result<(), LabError> {
     }
     let old = match version {
         Ok(version) => Ok(version),
-        Err(_) => run("docker-compose", &["version", "--short"]).await,
+        Err(_) => {
+            let output = run("docker-compose", &["version", "--short"], LIMIT).await;
+            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        }
     };
     Err(LabError::NotReady(match old {
         Ok(old) => format!("this is Compose {}, and the lab needs Compose v2: {GET_IT}", old.trim()),
@@ -144,17 +193,20 @@ async fn labels(image: &str) -> Result<HashMap<String, String>, Refused> {
     Ok(serde_json::from_str::<Option<_>>(&said).ok().flatten().unwrap_or_default())
 }
 
-/// An image that was built from source is not compared: no two builds are alike.
 async fn own_image(programs: PathBuf) -> Result<(), LabError> {
-    let hashed = tokio::task::spawn_blocking(move || build_of(&programs));
     let labels = labels(IMAGE).await.map_err(|_| {
         LabError::NotReady(format!("there is no image {IMAGE}: build it with `scripts/images.sh`"))
     })?;
-    let (Some(image), Ok(Ok(own))) =
-        (labels.get(BUILD_LABEL).filter(|build| !build.is_empty()), hashed.await)
-    else {
-        return Ok(());
+    let Some(image) = labels.get(BUILD_LABEL).filter(|build| !build.is_empty()) else {
+        return Err(LabError::NotReady(format!(
+            "the image {IMAGE} does not say which programs are in it: build it with `scripts/images.sh`, or from source with `docker compose --profile final build`"
+        )));
     };
+    if image == FROM_SOURCE {
+        return Ok(());
+    }
+    let own = tokio::task::spawn_blocking(move || build_of(&programs).context("read the lab's programs"));
+    let own = own.await.map_err(anyhow::Error::from)??;
     match *image == own {
         true => Ok(()),
         false => Err(LabError::NotReady(format!(
@@ -163,11 +215,16 @@ async fn own_image(programs: PathBuf) -> Result<(), LabError> {
     }
 }
 
-async fn redis_image() -> Result<(), LabError> {
-    if labels(REDIS_IMAGE).await.is_ok() {
+async fn redis_image(redis: RedisImage) -> Result<(), LabError> {
+    if matches!(redis, RedisImage::NotNeeded) || labels(REDIS_IMAGE).await.is_ok() {
         return Ok(());
     }
-    let pulled = docker(&["pull", "--quiet", REDIS_IMAGE]).await;
+    if matches!(redis, RedisImage::LookedFor) {
+        return Err(LabError::NotReady(format!(
+            "there is no image {REDIS_IMAGE} yet: `docker pull {REDIS_IMAGE}`, or `scripts/images.sh --base` where no registry can be reached"
+        )));
+    }
+    let pulled = docker_within(PULL, &["pull", "--quiet", REDIS_IMAGE]).await;
     pulled.map(|_| ()).map_err(|refused| {
         LabError::NotReady(format!(
             "there is no image {REDIS_IMAGE}, and it cannot be pulled ({}): `scripts/images.sh --base` makes one",
@@ -195,6 +252,15 @@ mod tests {
         assert_eq!(major("v2.5.0"), 2);
         assert_eq!(major("1.29.2"), 1);
         assert_eq!(major("unknown"), 0);
+    }
+
+    #[test]
+    fn what_the_engine_says_goes_before_what_the_command_adds() {
+        let said = |text: &str| wrong(text.as_bytes()).unwrap_or_default();
+        let engines = "Error response from daemon: network labctl not found";
+        assert_eq!(said(&format!("{engines}\nexit status 1\n")), engines);
+        assert_eq!(said("Network labctl  Creating\npool is full\n\n"), "pool is full");
+        assert_eq!(said(""), "");
     }
 
     #[test]

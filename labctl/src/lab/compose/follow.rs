@@ -10,16 +10,20 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{ChildStdout, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::events::Clock;
 use super::container::Container;
 use super::engine::docker;
+use super::inspect::Inspected;
 
 /// How often reports are looked for that machines have written.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long it is waited before an engine that fell silent is listened to again. What it has to say of the
+/// time between is said within as long.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The lab's containers, by the machine's name.
 pub(super) type Fleet = Arc<Mutex<HashMap<String, Arc<Container>>>>;
@@ -32,17 +36,20 @@ struct Said {
     /// The machine's name, where the engine says it.
     machine: Option<String>,
     what: What,
-    /// When, in milliseconds since 1970.
-    unix_millis: u64,
+    /// When, in nanoseconds since 1970.
+    nanos: u64,
 }
 
 #[derive(Debug, PartialEq)]
 enum What {
     Created,
     Started,
-    Ended { code: i32 },
+    Ended {
+        code: i32,
+    },
     Frozen(bool),
-    Connected(bool),
+    /// It was connected to the lab's network, or disconnected.
+    Cable,
 }
 
 /// The engine's own words.
@@ -70,15 +77,12 @@ struct Actor {
 fn understand(line: &str, project: &str) -> Option<Said> {
     let Line { kind, action, actor, nanos } = serde_json::from_str(line).ok()?;
     let attribute = |name: &str| actor.attributes.get(name).cloned();
-    let unix_millis = nanos / 1_000_000;
     if kind == "network" {
-        let connected = match action.as_str() {
-            "connect" => true,
-            "disconnect" => false,
-            _ => return None,
-        };
+        if !matches!(action.as_str(), "connect" | "disconnect") {
+            return None;
+        }
         let id = attribute("container").filter(|_| attribute("name").as_deref() == Some(project))?;
-        return Some(Said { id, machine: None, what: What::Connected(connected), unix_millis });
+        return Some(Said { id, machine: None, what: What::Cable, nanos });
     }
     if kind != "container" || attribute("com.docker.compose.project").as_deref() != Some(project) {
         return None;
@@ -91,7 +95,7 @@ fn understand(line: &str, project: &str) -> Option<Said> {
         "unpause" => What::Frozen(false),
         _ => return None,
     };
-    Some(Said { id: actor.id, machine: attribute("com.docker.compose.service"), what, unix_millis })
+    Some(Said { id: actor.id, machine: attribute("com.docker.compose.service"), what, nanos })
 }
 
 /// Follows the engine's words since the lab began, and the machines' own, for as long as this is polled.
@@ -100,46 +104,68 @@ pub(super) fn follow(
     fleet: Fleet,
     clock: Clock,
 ) -> anyhow::Result<impl Future<Output = ()>> {
-    let since = clock.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let since = format!("{:.3}", since.as_secs_f64());
-    let mut command = Command::new("docker");
-    command.args(["events", "--since", &since, "--format", "{{json .}}"]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = command.spawn().context("follow the docker engine's events")?;
-    let words = child.stdout.take().context("its standard output is piped")?;
+    let began = clock.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let began = u64::try_from(began.as_nanos()).unwrap_or_default();
+    let mut notes = Notes {
+        project,
+        fleet,
+        clock,
+        machines: HashMap::new(),
+        asking: HashMap::new(),
+        next: began,
+        compare_at: None,
+        deaf: false,
+    };
+    let mut engine = listen(notes.next).context("follow the docker engine's events")?;
     Ok(async move {
-        hear_both(words, project, fleet, clock).await;
-        // Dropped here, and with it killed, when nobody polls any more.
-        drop(child);
+        loop {
+            if let Some(words) = engine.stdout.take() {
+                hear_both(words, &mut notes).await;
+            }
+            notes.fell_silent(engine).await;
+            engine = loop {
+                sleep(AGAIN).await;
+                if let Ok(again) = listen(notes.next) {
+                    break again;
+                }
+            };
+            notes.compare_at = Some(Instant::now() + AGAIN);
+        }
     })
 }
 
-async fn hear_both(words: ChildStdout, project: String, fleet: Fleet, clock: Clock) {
+/// Has the engine say what happens, from this moment on. It is killed with whoever listens.
+fn listen(since: u64) -> std::io::Result<Child> {
+    let mut command = Command::new("docker");
+    command.args(["events", "--since", &seconds(since), "--format", "{{json .}}"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0).kill_on_drop(true).spawn()
+}
+
+/// A moment as the engine reads it.
+fn seconds(nanos: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    format!("{}.{:09}", nanos / SECOND, nanos % SECOND)
+}
+
+/// Until the engine says nothing any more.
+async fn hear_both(words: ChildStdout, notes: &mut Notes) {
     let mut lines = BufReader::new(words).lines();
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut notes = Notes { project, fleet, clock, machines: HashMap::new(), starting: HashMap::new() };
     loop {
         tokio::select! {
-            line = lines.next_line() => match line {
-                Ok(Some(line)) => {
-                    if let Some(said) = understand(&line, &notes.project) {
-                        notes.take(said).await;
-                    }
+            line = lines.next_line() => {
+                let Ok(Some(line)) = line else { return };
+                if let Some(said) = understand(&line, &notes.project) {
+                    notes.take(said).await;
                 }
-                _ => {
-                    tracing::warn!("the docker engine says nothing any more; what is done by hand is not seen");
-                    return;
-                }
-            },
+            }
             _ = look.tick() => {
-                let containers: Vec<_> = notes.fleet.lock().values().cloned().collect();
-                containers.iter().for_each(|container| container.hear());
+                notes.containers().iter().for_each(|container| container.hear());
+                if notes.compare_at.is_some_and(|at| at <= Instant::now()) {
+                    notes.compare().await;
+                }
             }
         }
     }
@@ -152,12 +178,19 @@ struct Notes {
     clock: Clock,
     /// Machines' names by their containers' ids.
     machines: HashMap<String, String>,
-    /// Containers that were started, and whose process is being asked for.
-    starting: HashMap<String, JoinHandle<()>>,
+    /// Containers of which something was said, and that are being looked at.
+    asking: HashMap<String, JoinHandle<()>>,
+    /// The first moment of which the engine has said nothing yet, in nanoseconds since 1970.
+    next: u64,
+    /// When what is known is compared with what is there, after the engine had fallen silent.
+    compare_at: Option<Instant>,
+    /// The engine is silent, and that has been told.
+    deaf: bool,
 }
 
 impl Notes {
     async fn take(&mut self, said: Said) {
+        self.next = self.next.max(said.nanos + 1);
         if let Some(machine) = said.machine {
             self.machines.insert(said.id.clone(), machine);
         }
@@ -166,30 +199,81 @@ impl Notes {
             return;
         };
         // One thing after the other for one container; others need not wait for it.
-        if let Some(starting) = self.starting.remove(&said.id) {
-            let _ = starting.await;
+        if let Some(asking) = self.asking.remove(&said.id) {
+            let _ = asking.await;
         }
-        let at = self.clock.of_unix_millis(said.unix_millis);
+        let at = self.clock.of_unix_millis(said.nanos / 1_000_000);
         match said.what {
             What::Created => {}
             What::Started => {
-                let id = said.id.clone();
-                let start = async move { container.started(pid_of(&id).await, at) };
-                self.starting.insert(said.id, tokio::spawn(start));
+                self.ask(said.id, move |found| {
+                    container.started(found.map_or(0, |found| found.state.pid), at);
+                    if let Some(found) = found.filter(|found| found.state.running) {
+                        container.connected(found, at);
+                    }
+                });
             }
             What::Ended { code } => container.ended(code, at),
             What::Frozen(frozen) => container.frozen(frozen, at),
-            // A container that ends leaves the network as well, which is nothing new.
-            What::Connected(false) if !container.life().is_on() => {}
-            What::Connected(connected) => container.life().is_connected(connected, at),
+            // A container joins the network before it is said to be started, and leaves it before or after
+            // it is said to have ended: only of one that runs is it something new.
+            What::Cable => {
+                if container.life().is_on() {
+                    self.ask(said.id, move |found| {
+                        if let Some(found) = found.filter(|found| found.state.running) {
+                            container.connected(found, at);
+                        }
+                    });
+                }
+            }
         }
     }
-}
 
-/// A container's first process, as this computer numbers it.
-async fn pid_of(container: &str) -> u32 {
-    let said = docker(&["inspect", "--format", "{{.State.Pid}}", container]).await;
-    said.ok().and_then(|said| said.trim().parse().ok()).unwrap_or(0)
+    /// Looks at a container, and then does something with what was found.
+    fn ask(&mut self, id: String, then: impl FnOnce(Option<&Inspected>) + Send + 'static) {
+        let container = id.clone();
+        let look = async move { then(Inspected::of(&container).await.ok().as_ref()) };
+        self.asking.insert(id, tokio::spawn(look));
+    }
+
+    fn containers(&self) -> Vec<Arc<Container>> {
+        self.fleet.lock().values().cloned().collect()
+    }
+
+    /// Nothing is noticed meanwhile.
+    async fn fell_silent(&mut self, engine: Child) {
+        let ended = timeout(AGAIN, engine.wait_with_output()).await;
+        if !std::mem::replace(&mut self.deaf, true) {
+            let said = ended.ok().and_then(Result::ok).map(|output| output.stderr).unwrap_or_default();
+            let said = String::from_utf8_lossy(&said);
+            let said = said.trim();
+            tracing::warn!(
+                said,
+                "the docker engine says nothing any more; until it does, nothing is noticed"
+            );
+        }
+    }
+
+    /// An engine that was started anew knows nothing of what was before: who is there, and how, is seen.
+    async fn compare(&mut self) {
+        let label = format!("label=com.docker.compose.project={}", self.project);
+        let Ok(names) = docker(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"]).await else {
+            self.compare_at = Some(Instant::now() + AGAIN);
+            return;
+        };
+        for container in self.containers() {
+            let at = self.clock.now();
+            if !names.lines().any(|name| name == container.name()) {
+                container.found(None, at);
+            } else if let Ok(found) = Inspected::of(container.name()).await {
+                container.found(Some(&found), at);
+            }
+        }
+        self.compare_at = None;
+        if std::mem::take(&mut self.deaf) {
+            tracing::warn!("the docker engine is heard again");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +294,7 @@ mod tests {
     fn a_killed_container_is_understood() {
         let said = said(&container("die", r#","exitCode":"137""#)).unwrap();
         assert_eq!((said.machine.as_deref(), said.what), (Some("web-1"), What::Ended { code: 137 }));
-        assert_eq!(said.unix_millis, 1_763_000_000_123);
+        assert_eq!(said.nanos, 1_763_000_000_123_456_789);
     }
 
     #[test]
@@ -229,8 +313,13 @@ mod tests {
                 r#"{{"Type":"network","Action":"disconnect","Actor":{{"ID":"n","Attributes":{{"container":"abc","name":"{network}","type":"bridge"}}}},"scope":"local","time":1,"timeNano":1000000}}"#
             )
         };
-        assert_eq!(said(&line("labctl")).unwrap().what, What::Connected(false));
+        assert_eq!(said(&line("labctl")).unwrap().what, What::Cable);
         assert_eq!(said(&line("bridge")), None);
+    }
+
+    #[test]
+    fn a_moment_is_written_as_the_engine_reads_it() {
+        assert_eq!(seconds(1_763_000_000_023_456_789), "1763000000.023456789");
     }
 
     #[test]

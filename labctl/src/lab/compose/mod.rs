@@ -5,15 +5,19 @@
 //! compose` makes the containers, plain `docker` does things to them, and what is known of them comes from
 //! the engine's events alone, so that it makes no difference who did it.
 
+mod cable;
 mod container;
 mod engine;
 mod follow;
+mod inspect;
 mod project;
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,18 +28,20 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use cable::Cable;
 pub(in crate::lab) use container::Container;
 
 use self::container::did_not;
-use self::engine::{Refused, docker};
+use self::engine::{RedisImage, Refused, WHOLE_LAB, docker, docker_within};
 use self::follow::Fleet;
-use self::project::{Ground, LABEL, container_name};
+use self::inspect::Inspected;
+use self::project::{Ground, LABEL};
 use super::events::Events;
 use super::http;
 use super::life::Life;
 use super::machine::RunningMachine;
 use super::plan::{MachinePlan, Plan, secret_file};
-use super::site::Site;
+use super::site::{self, Site};
 use crate::error::LabError;
 
 /// Nobody: who containers run as when labctl is run by root.
@@ -69,7 +75,8 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
     }
     let needs_redis =
         plan.to_start().any(|machine| machine.programs.iter().any(|plan| plan.program.is_redis()));
-    let engine = engine::check(&site.programs, needs_redis).await?;
+    let redis = if needs_redis { RedisImage::Fetched } else { RedisImage::NotNeeded };
+    let engine = engine::check(&site.programs, redis).await?;
     let project = project::name(plan.place().network);
     let others = docker(&[
         "ps",
@@ -82,7 +89,7 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
     .await
     .map_err(did_not)?;
     match others.lines().next() {
-        Some(other) if Path::new(other) == site.lab_directory => remove(plan).await,
+        Some(other) if Path::new(other) == site.lab_directory => remove(plan).await?,
         Some(other) => {
             return Err(LabError::NotReady(format!(
                 "a lab in containers is there already, that of {other}: end it with `labctl down --lab-dir {other}`"
@@ -95,11 +102,11 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
 
 /// What is missing on this computer for a lab in containers.
 pub async fn missing() -> Option<String> {
-    let programs = match super::site::find_programs() {
+    let programs = match site::find_programs() {
         Ok(programs) => programs,
         Err(error) => return Some(error.to_string()),
     };
-    engine::check(&programs, true).await.err().map(|error| error.to_string())
+    engine::check(&programs, RedisImage::LookedFor).await.err().map(|error| error.to_string())
 }
 
 impl Project {
@@ -137,15 +144,23 @@ impl Project {
         Ok(project)
     }
 
-    /// Starts a machine's container, which is made anew when its plan has changed.
+    /// Starts a machine's container, which is made anew when its plan has changed or it is not there any more.
     pub(super) async fn start(&self, machine: MachinePlan, plan: &Plan) -> Result<RunningMachine, LabError> {
         let name = machine.name.clone();
         self.prepare(&machine, plan).with_context(|| format!("make room for {name}"))?;
         let service = project::service(&machine, plan, &self.ground);
-        if self.written.lock()["services"][&name] != service {
-            self.make(plan, &[&name]).await?;
-        }
+        let has_changed = self.written.lock()["services"][&name] != service;
         let container = self.fleet.lock().get(&name).cloned().context("it was prepared")?;
+        let found = match Inspected::of(container.name()).await {
+            Ok(found) if !has_changed => found,
+            _ => {
+                let mut plan = plan.clone();
+                plan.machines.insert(name.clone(), machine.clone());
+                self.make(&plan, &[&name]).await?;
+                Inspected::of(container.name()).await.map_err(did_not)?
+            }
+        };
+        plug_in(&container, &found).await?;
         let times = container.life().times_on() + 1;
         docker(&["start", container.name()]).await.map_err(|refused| not_made(&refused))?;
         if !container.life().wait_until_on(times, START_MAX).await {
@@ -155,6 +170,19 @@ impl Project {
         }
         let socket = self.ground.socket(&name);
         Ok(RunningMachine::in_container(machine, container, socket))
+    }
+
+    /// Puts every cable back that was pulled, or that leads to another address. Returns what could have been
+    /// typed.
+    pub(super) async fn plug_all_in(&self) -> Result<Vec<String>, LabError> {
+        let mut typed = Vec::new();
+        let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
+        let pulled = |life: &Life| life.is_on() && !life.was_connected();
+        for container in containers.iter().filter(|container| pulled(container.life())) {
+            let found = Inspected::of(container.name()).await.map_err(did_not)?;
+            typed.extend(plug_in(container, &found).await?);
+        }
+        Ok(typed)
     }
 
     /// Removes a machine's container for good.
@@ -167,7 +195,7 @@ impl Project {
     }
 
     /// Ends everything, and removes containers and network.
-    pub(super) async fn down(&self, plan: &Plan) {
+    pub(super) async fn down(&self, plan: &Plan) -> Result<(), LabError> {
         let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
         for container in &containers {
             container.life().intend(Signal::SIGTERM);
@@ -175,9 +203,10 @@ impl Project {
         let frozen =
             containers.iter().filter(|container| container.life().was_frozen() && container.life().is_on());
         join_all(frozen.map(|container| container.signal(Signal::SIGCONT))).await;
-        remove(plan).await;
+        remove(plan).await?;
         join_all(containers.iter().map(|container| container.life().wait_until_off(Duration::from_secs(2))))
             .await;
+        Ok(())
     }
 
     /// What a machine finds when it starts, which has to belong to it.
@@ -198,9 +227,11 @@ impl Project {
         let _ = fs::remove_file(self.ground.socket(name));
         let alone = machine.programs.first().filter(|program| program.program.is_redis());
         let alone = alone.map(|program| program.program.name());
+        let address = plan.ip_of(name).expect("a machine that is started is one of the plan");
         self.fleet.lock().entry(name.clone()).or_insert_with(|| {
             let life = Life::new(name, &self.events);
-            Arc::new(Container::new(&container_name(network, name), life, self.ground.reports(name), alone))
+            let cable = Cable::of(network, name, address);
+            Arc::new(Container::new(cable, life, self.ground.reports(name), alone))
         });
         Ok(())
     }
@@ -242,8 +273,14 @@ impl Project {
         let file = file.display().to_string();
         let name = project::name(plan.place().network);
         let create = ["compose", "--project-name", &name, "--file", &file, "create", "--pull", "never"];
-        docker(&[&create, machines].concat()).await.map_err(|refused| not_made(&refused))?;
-        *self.written.lock() = project;
+        let made = docker_within(WHOLE_LAB, &[&create, machines].concat()).await;
+        made.map_err(|refused| not_made(&refused))?;
+        let mut written = self.written.lock();
+        if machines.is_empty() {
+            *written = project;
+        } else {
+            machines.iter().for_each(|name| written["services"][*name] = project["services"][*name].clone());
+        }
         Ok(())
     }
 
@@ -253,8 +290,24 @@ impl Project {
     }
 }
 
+/// Puts a container's cable back where it is pulled, or leads to another address. Returns what could have been
+/// typed.
+async fn plug_in(container: &Container, found: &Inspected) -> Result<Vec<String>, LabError> {
+    let cable = container.cable();
+    if found.is_plugged(cable) {
+        return Ok(vec![]);
+    }
+    let pull = found.is_on(cable).then(|| cable.pull());
+    let typed: Vec<_> = pull.into_iter().chain([cable.plug()]).collect();
+    for command in &typed {
+        let words: Vec<_> = command.split(' ').skip(1).collect();
+        docker(&words).await.map_err(did_not)?;
+    }
+    Ok(typed)
+}
+
 /// Removes every container of the lab, and its network.
-pub(super) async fn remove(plan: &Plan) {
+pub(super) async fn remove(plan: &Plan) -> Result<(), LabError> {
     let project = project::name(plan.place().network);
     let down = [
         "compose",
@@ -266,27 +319,89 @@ pub(super) async fn remove(plan: &Plan) {
         "--volumes",
         "--remove-orphans",
     ];
-    if let Err(refused) = docker(&down).await {
-        tracing::warn!(%refused, "containers of the lab may be left");
-    }
+    docker_within(WHOLE_LAB, &down).await.map(|_| ()).map_err(|refused| left(&refused))
 }
 
-/// Removes what a killed lab of this directory left behind, and says what that was.
-pub(super) fn sweep(lab_directory: &Path, network: [u8; 2]) -> Vec<String> {
-    let docker = |words: &[&str]| {
-        let output = std::process::Command::new("docker").args(words).output();
-        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+fn left(refused: &Refused) -> LabError {
+    LabError::NotReady(format!(
+        "containers of the lab may be left ({refused}): see that the docker engine is well, and then `labctl down` removes them"
+    ))
+}
+
+/// Whose leftovers are swept up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// Those of the lab in this directory, on this network.
+    Lab(&'a Path, [u8; 2]),
+    /// Those of the labs that were in this directory, and beside one another in it, of which nothing else may
+    /// be known.
+    Any(&'a Path),
+}
+
+/// Removes what killed labs left behind, and says what that was.
+pub(super) fn sweep(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
+    // Whoever sweeps waits for it, in or outside of tasks.
+    let sweeping = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("sweep up containers")?.block_on(sweep_up(whose))
     };
-    let lab_directory = std::path::absolute(lab_directory).unwrap_or_else(|_| lab_directory.to_owned());
-    let label = format!("label={LABEL}={}", lab_directory.display());
-    let names = docker(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"]);
-    let names: Vec<_> = names.lines().collect();
+    thread::scope(|scope| scope.spawn(sweeping).join().expect("sweeping does not panic"))
+}
+
+async fn sweep_up(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
+    let found = match (containers_of(whose).await, whose) {
+        (Ok(found), _) => found,
+        // Nothing says that there was any, and there may never have been an engine.
+        (Err(_), Whose::Any(_)) => return Ok(vec![]),
+        (Err(refused), Whose::Lab(..)) => return Err(left(&refused)),
+    };
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
     if !names.is_empty() {
-        docker(&[&["rm", "--force", "--volumes"], &*names].concat());
+        let removed = docker_within(WHOLE_LAB, &[&["rm", "--force", "--volumes"], &*names].concat()).await;
+        // One that was going already is refused, and is gone all the same.
+        if let Err(refused) = removed
+            && !containers_of(whose).await.is_ok_and(|still| still.is_empty())
+        {
+            return Err(left(&refused));
+        }
     }
-    // Refused by the engine while containers of somebody else are on it.
-    docker(&["network", "rm", &project::name(network)]);
-    names.into_iter().map(str::to_owned).collect()
+    let mut networks: BTreeSet<_> = found.iter().map(|(_, project)| project.clone()).collect();
+    if let Whose::Lab(_, network) = whose {
+        networks.insert(project::name(network));
+    }
+    for network in networks {
+        if let Err(refused) = docker(&["network", "rm", &network]).await
+            && !refused.said.to_lowercase().contains("not found")
+            && !refused.said.to_lowercase().contains("no such network")
+        {
+            return Err(LabError::NotReady(format!(
+                "the network of the lab is left ({refused}): remove what else is on it (`docker network inspect {network}` shows that), and then `labctl down`"
+            )));
+        }
+    }
+    Ok(found.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Containers, each with the project that it is of.
+async fn containers_of(whose: Whose<'_>) -> Result<Vec<(String, String)>, Refused> {
+    let (Whose::Lab(directory, _) | Whose::Any(directory)) = whose;
+    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let label = match whose {
+        Whose::Lab(..) => format!("label={LABEL}={}", directory.display()),
+        Whose::Any(_) => format!("label={LABEL}"),
+    };
+    let format =
+        format!("{{{{.Names}}}}\t{{{{.Label \"com.docker.compose.project\"}}}}\t{{{{.Label {LABEL:?}}}}}");
+    let said = docker(&["ps", "--all", "--filter", &label, "--format", &format]).await?;
+    Ok(said.lines().filter_map(|line| container_in(line, &directory)).collect())
+}
+
+/// Understands a line about a container, when its lab was in this directory or beside others in it.
+fn container_in(line: &str, directory: &Path) -> Option<(String, String)> {
+    let mut parts = line.splitn(3, '\t');
+    let (name, project, lab) = (parts.next()?, parts.next()?, Path::new(parts.next()?));
+    let is_in = lab == directory || (site::is_beside(lab) && lab.parent() == Some(directory));
+    is_in.then(|| (name.to_owned(), project.to_owned()))
 }
 
 /// What keeps the engine from making a container is mostly something that is already there.
@@ -302,4 +417,20 @@ fn not_made(refused: &Refused) -> LabError {
         return LabError::NotReady(format!("the docker engine did not make the lab: {said}"));
     };
     LabError::NotReady(format!("the docker engine did not make the lab ({said}); {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labs_beside_one_another_are_found_with_their_directory() {
+        let of = |line: &str| container_in(line, Path::new("/home/ada/.lab"));
+        let own = Some(("web-1".to_owned(), "labctl".to_owned()));
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab"), own);
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab/beside-2"), own);
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab/other"), None);
+        assert_eq!(of("web-1\tlabctl\t/home/ada/.lab-2"), None);
+        assert_eq!(of("web-1\tlabctl\t/home/bob/.lab"), None);
+    }
 }
