@@ -117,8 +117,8 @@ pub async fn audit(
     tell(Told::Begins { faults: single.len(), each_seconds: inspection.each_seconds() });
     let mut inspector = Inspector::new(inspection, &chapter, interrupt, tell);
     let looked = inspector.look_at(single).await;
-    let distrust = inspector.leave().await;
-    let rows = looked?;
+    let left = inspector.leave().await;
+    let (rows, distrust) = (looked?, left?);
     let paths = chapter.traffic.keys().filter(|name| paths::is_path(name));
     Ok(Audit {
         schema: SCHEMA,

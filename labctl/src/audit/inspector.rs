@@ -51,11 +51,11 @@ impl<'a> Inspector<'a> {
     }
 
     /// Ends what still stands, and says why nothing should be concluded, if so.
-    pub(super) async fn leave(self) -> Option<String> {
+    pub(super) async fn leave(self) -> Result<Option<String>, LabError> {
         if let Some(stage) = self.stage {
-            stage.down().await;
+            stage.down().await?;
         }
-        self.distrust
+        Ok(self.distrust)
     }
 
     /// Looks at every fault, and then, when asked to, at pairs of those that are harmless alone.
@@ -96,7 +96,7 @@ impl<'a> Inspector<'a> {
         let inspected = interrupt.unless(self.inspect(&mut stage, faults)).await;
         match &inspected {
             Ok(row) if leaves_all_as_it_was(row, &stage.lab.plan(), faults) => self.stage = Some(stage),
-            _ => stage.down().await,
+            _ => stage.down().await?,
         }
         let row = inspected?;
         (self.tell)(Told::Done { row: &row, each_seconds: self.inspection.each_seconds() });
@@ -176,7 +176,7 @@ impl<'a> Inspector<'a> {
                 Ok(stage)
             }
             Ok(Err(unwell)) => {
-                stage.down().await;
+                stage.down().await?;
                 Err(LabError::Unsteady(format!(
                     "the architecture '{}' does not become steady, so it cannot be audited: after {} s {unwell}",
                     source.name,
@@ -184,7 +184,7 @@ impl<'a> Inspector<'a> {
                 )))
             }
             Err(error) => {
-                stage.down().await;
+                stage.down().await?;
                 Err(error)
             }
         }

@@ -65,14 +65,15 @@ impl Stage {
         Ok(Self { lab, generator, chapter, streams, histories, rate: Cell::new(0.0), watch })
     }
 
-    /// Ends everything.
-    pub async fn down(self) {
+    /// Ends everything. `Err` says what stays.
+    pub async fn down(self) -> Result<(), LabError> {
         let Self { lab, generator, watch, .. } = self;
-        lab.down().await;
+        let closed = lab.close().await;
         generator.stop();
         // The watch holds the lab, and with it its place: whoever comes next finds it free.
         watch.abort();
         let _ = watch.await;
+        closed
     }
 
     /// The paths, by name.

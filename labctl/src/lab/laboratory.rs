@@ -257,13 +257,6 @@ impl Laboratory {
         }
     }
 
-    /// Ends everything, for whoever can do nothing about what stays.
-    pub async fn down(&self) {
-        if let Err(error) = self.close().await {
-            tracing::warn!(%error, "the lab has not ended");
-        }
-    }
-
     /// Ends everything: first asked, then killed. What stays keeps its state, so that it is found.
     pub async fn close(&self) -> Result<(), LabError> {
         let machines: Vec<_> = {

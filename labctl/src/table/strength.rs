@@ -64,8 +64,8 @@ impl Strongman<'_> {
         (self.doing)("starting it");
         let stage = Stage::raise(self.source, chapter.clone(), self.place, self.seed, self.interrupt).await?;
         let measured = self.interrupt.unless(self.measure_on(&stage, &chapter, from)).await;
-        stage.down().await;
-        measured
+        let ended = stage.down().await;
+        measured.and_then(|found| ended.map(|()| found))
     }
 
     async fn measure_on(
