@@ -52,7 +52,7 @@ pub(super) fn traffic(
     if traffic.users.is_some() {
         let cookies = Cookies::default();
         stream.requests.cookies = Some(cookies.clone());
-        for introduction in &mut introduction {
+        if let Some(introduction) = &mut introduction {
             introduction.requests.cookies = Some(cookies.clone());
             introduction.requests.keys = Keys::Sequence { count: traffic.keys };
         }

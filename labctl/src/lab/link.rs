@@ -240,8 +240,11 @@ async fn until_left(near: &TcpStream) {
 }
 
 fn has_left(near: &TcpStream) -> bool {
-    let ready = near.ready(Interest::READABLE).now_or_never();
-    ready.is_some_and(|ready| ready.map_or(true, |ready| ready.is_read_closed()))
+    match near.ready(Interest::READABLE).now_or_never() {
+        Some(Ok(ready)) => ready.is_read_closed(),
+        Some(Err(_)) => true,
+        None => false,
+    }
 }
 
 /// Waits until the link is not cut. `None` when the link is gone.

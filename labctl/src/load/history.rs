@@ -225,7 +225,7 @@ fn answer(action: &Action, text: &str, etag: Option<&str>) -> Option<Answer> {
     let named = |name: &str| document.as_ref()?.get(name);
     let number = || ["value", "balance"].into_iter().find_map(|name| named(name)?.as_i64());
     let tag = || etag?.strip_prefix('"')?.strip_suffix('"');
-    let version = named("version").and_then(|version| version.as_str()).or_else(tag).and_then(version);
+    let version = named("version").and_then(serde_json::Value::as_str).or_else(tag).and_then(version);
     Some(match action {
         Action::Put { .. } | Action::Delete => Answer::Done { version },
         Action::Add { .. } => Answer::Sum { value: number()?, version },

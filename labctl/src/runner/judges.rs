@@ -30,7 +30,7 @@ pub struct Histories {
 type About = (String, bool, (u64, usize));
 
 /// A figure, or `None` where there is nothing to show. `Err` says why it is not known.
-pub type Figure = Result<Option<f64>, String>;
+pub(super) type Figure = Result<Option<f64>, String>;
 
 /// So many records are named; of more it is said how many.
 const NAMED_MAX: usize = 5;
