@@ -144,7 +144,10 @@ impl<'a> Inspector<'a> {
             Some(lost) => lost,
             None => stage.sessions_lost().await,
         };
-        let lost = [(paths::SESSION, sessions), (paths::WRITE, stage.writes_lost().await)];
+        let writes = stage.writes_lost().await;
+        let unknown = writes.as_ref().err().cloned();
+        self.distrust = self.distrust.take().or_else(|| unknown.clone());
+        let lost = [(paths::SESSION, sessions), (paths::WRITE, writes.unwrap_or_default())];
         for (path, impact) in names.iter().zip(&mut impacts) {
             let lost = lost.iter().find(|(name, _)| name == path).map_or(0, |(_, lost)| *lost);
             *impact = impact.clone().having_lost(lost);
@@ -155,6 +158,7 @@ impl<'a> Inspector<'a> {
         }
         let repair_seconds = steady.is_ok().then(|| stage.now().saturating_sub(repaired).as_secs_f64());
         let note = steady.err().map(|unwell| format!("not well after the repair: {unwell}; started anew"));
+        let note = note.or(unknown);
         let cells = names.into_iter().zip(impacts).collect();
         Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, note })
     }

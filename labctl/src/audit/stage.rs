@@ -119,8 +119,9 @@ impl Stage {
         window.samples().iter().filter(|sample| sample.status == UNAUTHORIZED).count()
     }
 
-    /// How many acknowledged writes are not in the database. It is asked after everything else.
-    pub async fn writes_lost(&mut self) -> usize {
+    /// How many acknowledged writes are not in the database. It is asked after everything else. `Err` says
+    /// of which records nothing is known.
+    pub async fn writes_lost(&mut self) -> Result<usize, String> {
         // Nobody writes meanwhile: what is acknowledged after it was read is not there yet, and not lost.
         let writing = self.streams.get(paths::WRITE).copied();
         if let Some(stream) = writing {
@@ -136,14 +137,13 @@ impl Stage {
         self.settle(self.now()).await;
         let keys = self.histories.keys(paths::DEPOSITS);
         let databases = self.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());
-        let Some(database) = databases.map(|(kind, _)| kind).next() else { return 0 };
+        let Some(database) = databases.map(|(kind, _)| kind).next() else { return Ok(0) };
         let nodes = self.lab.plan().vitals_of(&format!("{database}/dbnode"));
         let found = last_values(&nodes, &keys, "account:").await;
         self.histories.found(paths::DEPOSITS, found);
         writing.iter().for_each(|stream| self.generator.set_rate(*stream, Rate::Steady(self.rate.get())));
-        let lost = self.histories.all_lost();
-        let deposits = lost.iter().filter(|(history, _)| history == paths::DEPOSITS);
-        deposits.flat_map(|(_, records)| records).map(|lost| lost.at_least).sum()
+        let lost = self.histories.measure("lost_writes", paths::DEPOSITS)?;
+        Ok(lost.unwrap_or_default() as usize)
     }
 
     /// One traffic between two moments.
