@@ -233,16 +233,16 @@ async fn watch(stage: &Stage, paths: &[String], from: Moment, within: Duration) 
     }
 }
 
-/// When something noticed, and acted: a balancer, or the nodes of a database.
+/// Whether this is somebody noticing that another is gone, and acting: a balancer, or the nodes of a
+/// database.
+pub(crate) fn is_noticed(what: &Happening) -> bool {
+    matches!(what, Happening::Ejected { .. } | Happening::TookOver { .. } | Happening::BecamePrimary { .. })
+}
+
+/// When somebody noticed, and acted.
 fn detection(stage: &Stage, first_event: usize, from: Moment) -> Option<f64> {
-    let noticed = |what: &Happening| {
-        matches!(
-            what,
-            Happening::Ejected { .. } | Happening::TookOver { .. } | Happening::BecamePrimary { .. }
-        )
-    };
     let events = stage.lab.events.since(first_event);
-    let at = events.iter().filter(|event| noticed(&event.what)).map(|event| event.at).min()?;
+    let at = events.iter().filter(|event| is_noticed(&event.what)).map(|event| event.at).min()?;
     Some(at.saturating_sub(from).as_secs_f64())
 }
 

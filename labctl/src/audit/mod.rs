@@ -27,5 +27,6 @@ mod inspector;
 pub use faults::{Component, Fault, FaultKind, Scope, Selection};
 pub use impact::{Class, Impact};
 pub use inspection::{Inspection, QUICK_WITHIN, Told, WITHIN, audit};
+pub(crate) use inspector::is_noticed;
 pub use matrix::{Audit, Row};
 pub use stage::Stage;

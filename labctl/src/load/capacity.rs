@@ -14,6 +14,8 @@ pub struct Search {
     floor: f64,
     ceiling: f64,
     precision: f64,
+    /// By what a rate is multiplied, or divided, until the truth is between two.
+    stride: f64,
     /// The highest rate that met the objective.
     met: Option<f64>,
     /// The lowest rate that missed it.
@@ -40,7 +42,7 @@ impl Search {
         let floor = floor.max(f64::MIN_POSITIVE);
         let ceiling = ceiling.max(floor);
         let (start, precision) = (start.clamp(floor, ceiling), Self::PRECISION);
-        Self { start, floor, ceiling, precision, met: None, missed: None }
+        Self { start, floor, ceiling, precision, stride: 2.0, met: None, missed: None }
     }
 
     /// Ends when the truth is known to this share of it, rather than to [`Self::PRECISION`].
@@ -48,12 +50,17 @@ impl Search {
         Self { precision, ..self }
     }
 
+    /// Goes up and down by this factor rather than by two: where it starts is a good guess.
+    pub fn in_strides_of(self, stride: f64) -> Self {
+        Self { stride: stride.max(1.01), ..self }
+    }
+
     /// The next rate to try. `None`: the search is over.
     pub fn next_rate(&self) -> Option<f64> {
         match (self.met, self.missed) {
             (None, None) => Some(self.start),
-            (Some(met), None) => (met < self.ceiling).then(|| (met * 2.0).min(self.ceiling)),
-            (None, Some(missed)) => (missed > self.floor).then(|| (missed / 2.0).max(self.floor)),
+            (Some(met), None) => (met < self.ceiling).then(|| (met * self.stride).min(self.ceiling)),
+            (None, Some(missed)) => (missed > self.floor).then(|| (missed / self.stride).max(self.floor)),
             // The geometric middle: it takes a trial less than the plain one after a doubling.
             (Some(met), Some(missed)) => (!self.is_close(met, missed)).then(|| (met * missed).sqrt()),
         }
@@ -127,6 +134,17 @@ mod tests {
     #[test]
     fn a_good_guess_takes_six_trials() {
         assert_eq!(search(60.0, 100.0).1, 6);
+    }
+
+    #[test]
+    fn a_very_good_guess_takes_short_strides() {
+        let mut search = Search::new(100.0, 1.0, 10_000.0).in_strides_of(1.25);
+        let mut trials = Vec::new();
+        while let Some(rate) = search.next_rate() {
+            search.report(rate, if rate <= 104.0 { Trial::Met } else { Trial::Missed });
+            trials.push(rate.round() as u32);
+        }
+        assert_eq!(trials, [100, 125, 112, 106, 103]);
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub struct Objective {
     pub probe: Duration,
     /// How far the result may be from the truth, as a share of it.
     pub precision: f64,
+    /// By what the rate goes up, or down, until it is too much, or is not any more.
+    pub stride: f64,
     /// A rate is missed when it was missed so many times in a row: a host that was busy for a moment
     /// misses one.
     pub misses: u32,
@@ -73,7 +75,7 @@ pub struct Objective {
 impl Objective {
     /// An objective, and the usual precision.
     pub fn new(p99: Duration, probe: Duration) -> Self {
-        Self { p99, probe, precision: Search::PRECISION, misses: 1 }
+        Self { p99, probe, precision: Search::PRECISION, stride: 2.0, misses: 1 }
     }
 }
 
@@ -114,7 +116,8 @@ pub async fn find_capacity(
         let added = generator.add(stream);
         ids.push((added.map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?, share));
     }
-    let mut search = Search::new(from, RATE_MIN, RATE_MAX).to_within(objective.precision);
+    let mut search =
+        Search::new(from, RATE_MIN, RATE_MAX).to_within(objective.precision).in_strides_of(objective.stride);
     let (mut distrusted, mut missed) = (0, 0);
     while let Some(rate) = search.next_rate() {
         let tried = probe(generator, &ids, rate, objective, patience).await;

@@ -19,12 +19,15 @@ use crate::lab::{Plan, Program};
 use crate::report::{Progress, audit_progress};
 use crate::runner::capacity::Objective;
 
-/// So many architectures are audited at the same time.
-const AUDITS_AT_ONCE: usize = 6;
-/// An audit of more machines than this is made in two parts, at the same time.
-const LARGE: usize = 11;
+/// So many audits go on at the same time.
+const AUDITS_AT_ONCE: usize = 8;
+/// An audit of more faults than this is made in parts, at the same time.
+const FAULTS_MAX: usize = 8;
+/// So many of those that bear little are searched at the same time.
+const LIGHT_AT_ONCE: usize = 4;
 /// How long a search takes, about, in seconds: for the progress bar.
-const SEARCH_SECONDS: f64 = 30.0;
+const LIGHT_SECONDS: f64 = 36.0;
+const HEAVY_SECONDS: f64 = 55.0;
 /// The first rate tried with the first architecture, in requests a second.
 const FIRST_RATE: f64 = 30.0;
 
@@ -66,10 +69,10 @@ pub async fn climb(
     let plans = plans.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
     let costs = plans.iter().map(|plan| climb.prices.of_plan(plan));
     let costs = costs.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
-    let inspections = climb.inspections(&plans)?;
+    let inspections = climb.inspections()?;
     inspections.iter().try_for_each(|(_, inspection)| inspection.check())?;
     let _lock = site::lock(&climb.place.lab_dir)?;
-    progress.expect(SEARCH_SECONDS * climb.sources.len() as f64);
+    plans.iter().for_each(|plan| progress.expect(search_seconds(plan)));
     for (_, inspection) in &inspections {
         let faults = inspection.faults(&inspection.plan()?)?;
         progress.expect(faults.len() as f64 * inspection.each_seconds() / AUDITS_AT_ONCE as f64);
@@ -113,18 +116,24 @@ impl Climb {
         progress: &Progress,
         interrupt: &Interrupt,
     ) -> Result<Vec<(Strength, Left)>, LabError> {
-        let light = |index: &usize| !plans[*index].machines.values().any(|one| one.has(Program::Redis));
+        let light = |index: &usize| is_light(&plans[*index]);
         let (light, heavy): (Vec<_>, Vec<_>) = (0..self.sources.len()).partition(light);
         let highest = Mutex::new(FIRST_RATE);
-        let run = |index: usize, from: f64| {
+        let run = |index: usize, from: f64, stride: f64| {
             let highest = &highest;
             async move {
                 let source = &self.sources[index];
                 let place = self.place.beside(lane(index));
                 let doing = |what: &str| progress.doing(&format!("capacity of {}: {what}", source.name));
-                let (objective, seed) = (&self.objective, self.seed);
-                let strongman =
-                    Strongman { source, place: &place, objective, seed, interrupt, doing: &doing };
+                let (objective, seed) = (Objective { stride, ..self.objective.clone() }, self.seed);
+                let strongman = Strongman {
+                    source,
+                    place: &place,
+                    objective: &objective,
+                    seed,
+                    interrupt,
+                    doing: &doing,
+                };
                 let found = match strongman.measure(from).await {
                     // The others' figures are not less true for it.
                     Err(LabError::Unsteady(why)) => {
@@ -134,7 +143,7 @@ impl Climb {
                     }
                     measured => measured?,
                 };
-                progress.done(SEARCH_SECONDS);
+                progress.done(search_seconds(&plans[index]));
                 progress.line(&match &found {
                     (Strength { distrust: Some(why), .. }, _) => format!("  {}: {why}", source.name),
                     (Strength { rate, .. }, left) => format!(
@@ -148,29 +157,27 @@ impl Climb {
             }
         };
         let mut found = Vec::new();
-        let side_by_side = light.into_iter().map(|index| run(index, FIRST_RATE));
-        for measured in stream::iter(side_by_side).buffer_unordered(4).collect::<Vec<_>>().await {
+        let side_by_side = light.into_iter().map(|index| run(index, FIRST_RATE, 2.0));
+        for measured in stream::iter(side_by_side).buffer_unordered(LIGHT_AT_ONCE).collect::<Vec<_>>().await {
             found.push(measured?);
         }
-        for index in heavy {
+        for (before, index) in heavy.into_iter().enumerate() {
             let from = *highest.lock();
-            found.push(run(index, from).await?);
+            // With a cache all bear about the same.
+            found.push(run(index, from, if before == 0 { 2.0 } else { 1.25 }).await?);
         }
         found.sort_by_key(|(index, _)| *index);
         Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 
-    /// What is to be audited, and of which architecture each is: large ones in two parts.
-    fn inspections(&self, plans: &[Plan]) -> Result<Vec<(usize, Inspection)>, LabError> {
-        let parts = plans.iter().map(|plan| if plan.machines.len() > LARGE { 2 } else { 1 });
-        let rows = parts.enumerate().flat_map(|(index, of)| (0..of).map(move |part| (index, (part, of))));
-        let variants = (0..self.variants.len()).map(|variant| (self.sources.len() + variant, (0, 1)));
-        let sources: Vec<_> = self.sources.iter().chain(&self.variants).collect();
-        let each = rows.chain(variants).enumerate().map(|(job, (index, part))| {
+    /// What is to be audited, and of which architecture each is: large ones in parts.
+    fn inspections(&self) -> Result<Vec<(usize, Inspection)>, LabError> {
+        let mut inspections = Vec::new();
+        for (index, source) in self.sources.iter().chain(&self.variants).enumerate() {
             let is_variant = index >= self.sources.len();
-            let inspection = Inspection {
-                source: sources[index].clone(),
-                place: self.place.beside(lane(job)),
+            let whole = Inspection {
+                source: source.clone(),
+                place: self.place.clone(),
                 wanted: Selection {
                     scope: if self.quick { Scope::OneOfEach } else { Scope::Everything },
                     only: is_variant.then(|| "db".to_owned()),
@@ -180,11 +187,15 @@ impl Climb {
                 within: self.within,
                 rate: 10.0,
                 seed: self.seed,
-                part,
+                part: (0, 1),
             };
-            (index, inspection)
-        });
-        Ok(each.collect())
+            let parts = whole.faults(&whole.plan()?)?.len().div_ceil(FAULTS_MAX);
+            for part in 0..parts {
+                let place = self.place.beside(lane(inspections.len()));
+                inspections.push((index, Inspection { place, part: (part, parts), ..whole.clone() }));
+            }
+        }
+        Ok(inspections)
     }
 
     /// The audits, several at the same time.
@@ -194,7 +205,7 @@ impl Climb {
         progress: &Progress,
         interrupt: &Interrupt,
     ) -> Result<Vec<Audited>, LabError> {
-        let audits = inspections.iter().enumerate().rev().map(|(job, (index, inspection))| async move {
+        let audits = inspections.iter().enumerate().map(|(job, (index, inspection))| async move {
             let tell =
                 |told: Told<'_>| audit_progress::tell_beside(progress, inspection, AUDITS_AT_ONCE, told);
             let audited = match audit::audit(inspection, interrupt, &tell).await {
@@ -204,7 +215,6 @@ impl Climb {
             };
             Ok::<_, LabError>((job, *index, audited))
         });
-        // The large ones first, so that none of them is left to the end.
         let mut audits: Vec<(usize, usize, Audited)> =
             stream::iter(audits).buffer_unordered(AUDITS_AT_ONCE).try_collect().await?;
         audits.sort_by_key(|(job, ..)| *job);
@@ -222,6 +232,15 @@ impl Climb {
 /// Two parts of one audit, put together again.
 fn joined(one: Audited, other: Audited) -> Audited {
     Ok(one?.joined_with(other?))
+}
+
+/// Whether an architecture bears so little that others can be measured beside it: it has no cache.
+fn is_light(plan: &Plan) -> bool {
+    !plan.machines.values().any(|machine| machine.has(Program::Redis))
+}
+
+fn search_seconds(plan: &Plan) -> f64 {
+    if is_light(plan) { LIGHT_SECONDS / LIGHT_AT_ONCE as f64 } else { HEAVY_SECONDS }
 }
 
 fn lane(index: usize) -> u8 {

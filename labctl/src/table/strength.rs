@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use super::rows::{Left, Strength};
 use crate::audit::paths;
-use crate::audit::{Component, Fault, Scope, Selection, Stage, faults};
+use crate::audit::{Component, Fault, Scope, Selection, Stage, faults, is_noticed};
 use crate::chapter::traffic::Traffic;
 use crate::chapter::{Chapter, Source};
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
+use crate::lab::roles::{self, Role};
 use crate::lab::site::SiteArgs;
 use crate::load::Outcome;
 use crate::runner::capacity::{Objective, find_capacity, probe};
@@ -23,10 +22,10 @@ const MIX: [(&str, f64); 2] = [("pages", 0.95), ("accounts", 0.05)];
 /// What is done before, at so many requests a second: accounts are opened, and caches filled.
 const ACCOUNTS_OPEN: (&str, f64) = ("accounts-open", 20.0);
 const PAGES_READ: (&str, f64) = ("pages-read", 200.0);
-/// After a kill it is waited so long for those who are to notice: three checks, and a takeover.
+/// After a kill it is waited so long at most for those who are to notice: three checks, and a takeover.
 const NOTICE: Duration = Duration::from_millis(5000);
-/// So many times it is tried whether something still serves, before it does not.
-const TRIES: u32 = 3;
+/// So often a rate is tried before it is too much.
+const TRIES: u32 = 2;
 /// How long a machine that was started again may take until it serves.
 const BACK_MAX: Duration = Duration::from_secs(15);
 
@@ -74,7 +73,8 @@ impl Strongman<'_> {
         chapter: &Chapter,
         from: f64,
     ) -> Result<(Strength, Left), LabError> {
-        self.warm(stage).await?;
+        self.open_accounts(stage).await?;
+        self.fill_cache(stage).await?;
         let strength = self.search(stage, chapter, from, self.objective).await?;
         if strength.rate <= 0.0 {
             let distrust = strength.distrust.clone();
@@ -83,7 +83,8 @@ impl Strongman<'_> {
         let mut worst: Option<Left> = None;
         for fault in killable(stage)? {
             (self.doing)(&format!("what is left without {}", fault.component.name()));
-            let left = self.without(stage, chapter, &fault, strength.rate).await?;
+            let most = worst.as_ref().map_or(strength.rate, |worst| worst.rate);
+            let left = self.without(stage, chapter, &fault, most).await?;
             // Nothing can be worse than nothing.
             let is_nothing = left.rate == 0.0 && left.distrust.is_none();
             if worst.as_ref().is_none_or(|worst| left.rate < worst.rate) {
@@ -96,22 +97,26 @@ impl Strongman<'_> {
         Ok((strength, worst.unwrap_or_default()))
     }
 
-    /// What it can bear with one program dead. It is alive again afterwards.
+    /// What it can bear with one program dead, `most` at the most: whether it could bear more is not asked.
+    /// It is alive again afterwards.
     async fn without(
         &self,
         stage: &Stage,
         chapter: &Chapter,
         fault: &Fault,
-        whole: f64,
+        most: f64,
     ) -> Result<Left, LabError> {
         let without = fault.component.name();
         let fault = fault.resolved(&stage.lab).await?;
+        let first_event = stage.lab.events.count();
         stage.lab.act(&fault.act()).await?;
-        sleep(NOTICE).await;
-        let (rate, distrust) = match self.still_serves(stage, chapter, whole / 10.0).await? {
+        stage.lab.events.wait_for(first_event, NOTICE, is_noticed).await;
+        let anything = Objective { p99: self.objective.p99 * 5, ..self.objective.clone() };
+        let (rate, distrust) = match self.bears(stage, chapter, (most / 10.0).max(20.0), &anything).await? {
+            Ok(true) if self.bears(stage, chapter, most, self.objective).await? == Ok(true) => (most, None),
             Ok(true) => {
-                let rough = Objective { precision: 0.1, ..self.objective.clone() };
-                let found = self.search(stage, chapter, whole / 2.0, &rough).await?;
+                let rough = Objective { precision: 0.1, stride: 2.0, ..self.objective.clone() };
+                let found = self.search(stage, chapter, most / 2.0, &rough).await?;
                 (found.rate, found.distrust)
             }
             Ok(false) => (0.0, None),
@@ -119,7 +124,11 @@ impl Strongman<'_> {
         };
         stage.lab.act(&fault.repair()).await?;
         if rate > 0.0 || distrust.is_some() {
-            self.warm(stage).await?;
+            self.open_accounts(stage).await?;
+            // With anything else the copies are still there.
+            if fault.component.what() == "redis" {
+                self.fill_cache(stage).await?;
+            }
         }
         Ok(Left { rate, without, distrust })
     }
@@ -137,12 +146,13 @@ impl Strongman<'_> {
         Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
     }
 
-    /// Whether it serves anything at all, at a rate that costs it nothing. Or why that cannot be said.
-    async fn still_serves(
+    /// Whether it bears a rate. Or why that cannot be said.
+    async fn bears(
         &self,
         stage: &Stage,
         chapter: &Chapter,
         rate: f64,
+        objective: &Objective,
     ) -> Result<Result<bool, String>, LabError> {
         let mut ids = Vec::new();
         for (stream, share) in self.mix(stage, chapter)? {
@@ -152,10 +162,9 @@ impl Strongman<'_> {
         }
         let patience = ids.iter().map(|(_, _, patience)| *patience).max().unwrap_or_default();
         let ids: Vec<_> = ids.into_iter().map(|(id, share, _)| (id, share)).collect();
-        let objective = Objective { p99: self.objective.p99 * 5, ..self.objective.clone() };
         let mut distrust = None;
         for _ in 0..TRIES {
-            let tried = probe(&stage.generator, &ids, rate.max(20.0), &objective, patience).await;
+            let tried = probe(&stage.generator, &ids, rate, objective, patience).await;
             if tried.met {
                 return Ok(Ok(true));
             }
@@ -172,46 +181,56 @@ impl Strongman<'_> {
         MIX.iter().map(stream).collect()
     }
 
-    /// Opens the accounts and reads every page once, until nothing of that fails.
-    async fn warm(&self, stage: &Stage) -> Result<(), LabError> {
-        (self.doing)("filling its cache");
-        let deadline = stage.now() + BACK_MAX;
+    /// Makes a deposit to every account.
+    async fn open_accounts(&self, stage: &Stage) -> Result<(), LabError> {
+        self.until_served(stage, ACCOUNTS_OPEN).await
+    }
+
+    /// Reads every page once, where there is a cache.
+    async fn fill_cache(&self, stage: &Stage) -> Result<(), LabError> {
         let has_cache = self.source.chapter.machine.values().any(|machine| {
             machine.webserver.as_ref().and_then(|web| web.cache.as_ref()).is_some_and(|kind| kind != "none")
         });
-        let before = [Some(ACCOUNTS_OPEN), has_cache.then_some(PAGES_READ)];
-        for (traffic, rate) in before.into_iter().flatten() {
-            loop {
-                let from = stage.now();
-                stage.send(traffic, rate).await;
-                let window = stage.window(traffic, from, crate::load::Moment::MAX);
-                if window.failed() == 0 && window.requests() > 0 {
-                    break;
-                }
-                if stage.now() > deadline {
-                    let outcome = window.outcomes().into_keys().find(|outcome| !outcome.is_success());
-                    return Err(LabError::Unsteady(format!(
-                        "the architecture '{}' does not become steady, so its capacity cannot be measured: {} of {} requests fail ({})",
-                        self.source.name,
-                        window.failed(),
-                        window.requests(),
-                        outcome.map_or("no answer", Outcome::name)
-                    )));
-                }
+        if !has_cache {
+            return Ok(());
+        }
+        (self.doing)("filling its cache");
+        self.until_served(stage, PAGES_READ).await
+    }
+
+    /// Asks for something again and again, until nothing of that fails.
+    async fn until_served(&self, stage: &Stage, (traffic, rate): (&str, f64)) -> Result<(), LabError> {
+        let deadline = stage.now() + BACK_MAX;
+        loop {
+            let from = stage.now();
+            stage.send(traffic, rate).await;
+            let window = stage.window(traffic, from, crate::load::Moment::MAX);
+            if window.failed() == 0 && window.requests() > 0 {
+                return Ok(());
+            }
+            if stage.now() > deadline {
+                let outcome = window.outcomes().into_keys().find(|outcome| !outcome.is_success());
+                return Err(LabError::Unsteady(format!(
+                    "the architecture '{}' does not become steady, so its capacity cannot be measured: {} of {} requests fail ({})",
+                    self.source.name,
+                    window.failed(),
+                    window.requests(),
+                    outcome.map_or("no answer", Outcome::name)
+                )));
             }
         }
-        Ok(())
     }
 }
 
 /// One of each kind of program, to be killed: databases first, for they are the likeliest to leave
-/// nothing.
+/// nothing. What only stands by bears nothing, and is left out.
 fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
     let wanted = Selection { scope: Scope::OneOfEach, only: None, kills_only: true };
     let mut faults = faults::faults(&stage.lab.plan(), &wanted).map_err(LabError::Usage)?;
     faults.retain(|fault| {
-        let watcher = matches!(&fault.component, Component::Program { program: "sentinel", .. });
-        matches!(fault.component, Component::Program { .. }) && !watcher
+        let Component::Program { name, program } = &fault.component else { return false };
+        let stands_by = matches!(roles::parse(name), Some((_, Role::Standby)));
+        *program != "sentinel" && !stands_by
     });
     faults.sort_by_key(|fault| fault.component.what() != "dbnode");
     // When the first Redis has failed over to its copy, the copy is what the first one was.
