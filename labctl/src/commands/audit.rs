@@ -65,8 +65,8 @@ pub struct AuditArgs {
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(rate) if (1.0..=1000.0).contains(&rate) => Ok(rate),
-        _ => Err("a rate is 1 to 1000 requests a second".into()),
+        Ok(rate) if (5.0..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("a rate is 5 to 1000 requests a second: of fewer, too few fall into the two seconds that are judged".into()),
     }
 }
 

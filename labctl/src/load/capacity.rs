@@ -50,6 +50,11 @@ impl Search {
         Self { precision, ..self }
     }
 
+    /// This rate is known to be too much.
+    pub fn below(self, missed: f64) -> Self {
+        Self { missed: Some(missed), start: self.start.min(missed), ..self }
+    }
+
     /// Goes up and down by this factor rather than by two: where it starts is a good guess.
     pub fn in_strides_of(self, stride: f64) -> Self {
         Self { stride: stride.max(1.01), ..self }
@@ -60,6 +65,7 @@ impl Search {
         match (self.met, self.missed) {
             (None, None) => Some(self.start),
             (Some(met), None) => (met < self.ceiling).then(|| (met * self.stride).min(self.ceiling)),
+            (None, Some(missed)) if self.start < missed => Some(self.start),
             (None, Some(missed)) => (missed > self.floor).then(|| (missed / self.stride).max(self.floor)),
             // The geometric middle: it takes a trial less than the plain one after a doubling.
             (Some(met), Some(missed)) => (!self.is_close(met, missed)).then(|| (met * missed).sqrt()),
@@ -145,6 +151,18 @@ mod tests {
             trials.push(rate.round() as u32);
         }
         assert_eq!(trials, [100, 125, 112, 106, 103]);
+    }
+
+    #[test]
+    fn what_is_known_to_be_too_much_is_not_tried() {
+        let mut search = Search::new(50.0, 1.0, 10_000.0).below(100.0).to_within(0.1);
+        let mut trials = Vec::new();
+        while let Some(rate) = search.next_rate() {
+            search.report(rate, if rate <= 90.0 { Trial::Met } else { Trial::Missed });
+            trials.push(rate.round() as u32);
+        }
+        assert_eq!(trials, [50, 71, 84]);
+        assert_eq!(search.result().high, Some(100.0));
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct Objective {
     pub precision: f64,
     /// By what the rate goes up, or down, until it is too much, or is not any more.
     pub stride: f64,
+    /// A rate that is known to be too much.
+    pub too_much: Option<f64>,
     /// A rate is missed when it was missed so many times in a row: a host that was busy for a moment
     /// misses one.
     pub misses: u32,
@@ -75,7 +77,7 @@ pub struct Objective {
 impl Objective {
     /// An objective, and the usual precision.
     pub fn new(p99: Duration, probe: Duration) -> Self {
-        Self { p99, probe, precision: Search::PRECISION, stride: 2.0, misses: 1 }
+        Self { p99, probe, precision: Search::PRECISION, stride: 2.0, too_much: None, misses: 1 }
     }
 }
 
@@ -118,6 +120,9 @@ pub async fn find_capacity(
     }
     let mut search =
         Search::new(from, RATE_MIN, RATE_MAX).to_within(objective.precision).in_strides_of(objective.stride);
+    if let Some(rate) = objective.too_much {
+        search = search.below(rate);
+    }
     let (mut distrusted, mut missed) = (0, 0);
     while let Some(rate) = search.next_rate() {
         let tried = probe(generator, &ids, rate, objective, patience).await;

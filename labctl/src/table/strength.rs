@@ -112,15 +112,20 @@ impl Strongman<'_> {
         stage.lab.act(&fault.act()).await?;
         stage.lab.events.wait_for(first_event, NOTICE, is_noticed).await;
         let anything = Objective { p99: self.objective.p99 * 5, ..self.objective.clone() };
-        let (rate, distrust) = match self.bears(stage, chapter, (most / 10.0).max(20.0), &anything).await? {
-            Ok(true) if self.bears(stage, chapter, most, self.objective).await? == Ok(true) => (most, None),
-            Ok(true) => {
-                let rough = Objective { precision: 0.1, stride: 2.0, ..self.objective.clone() };
-                let found = self.search(stage, chapter, most / 2.0, &rough).await?;
-                (found.rate, found.distrust)
+        let least = (most / 10.0).max(20.0);
+        let (rate, distrust) = if self.bears(stage, chapter, most, self.objective).await? == Ok(true) {
+            (most, None)
+        } else {
+            match self.bears(stage, chapter, least, &anything).await? {
+                Ok(true) => {
+                    let too_much = Some(most);
+                    let rough = Objective { precision: 0.1, stride: 2.0, too_much, ..self.objective.clone() };
+                    let found = self.search(stage, chapter, most / 2.0, &rough).await?;
+                    (found.rate, found.distrust)
+                }
+                Ok(false) => (0.0, None),
+                Err(distrust) => (0.0, Some(distrust)),
             }
-            Ok(false) => (0.0, None),
-            Err(distrust) => (0.0, Some(distrust)),
         };
         stage.lab.act(&fault.repair()).await?;
         if rate > 0.0 || distrust.is_some() {
