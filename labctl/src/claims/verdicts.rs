@@ -126,7 +126,7 @@ mod tests {
         let found = |verdict: &Verdict| Found { verdict: *verdict, measured: Some(1.0) };
         let runs = runs.iter().map(|(name, verdict)| ((*name).to_owned(), found(verdict))).collect();
         let table = Some(super::super::table_measures::tests::table());
-        judge_one(&claim, &Evidence { runs, table }).standing
+        judge_one(&claim, &Evidence { runs, table, ..Evidence::default() }).standing
     }
 
     #[test]
