@@ -6,7 +6,7 @@ use serde_json::Value;
 use tests::Lab;
 use tests::wait::until_true;
 
-use crate::engine::{ask, docker, labctl, left_of, succeed};
+use crate::engine::{InContainers, ask, docker, labctl, left_of, succeed};
 
 /// What is done by hand shows within this time.
 const NOTICED: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ fn happened(lab: &Lab, what: &str) -> usize {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn what_is_done_with_plain_docker_is_noticed() {
-    let lab = Lab::new();
+    let lab = InContainers::new();
     succeed(&lab, &["up", "server-failure"]);
     assert_eq!(ask("172.28.0.1:8080", "GET /products/1"), Some(200));
 
@@ -51,6 +51,8 @@ fn what_is_done_with_plain_docker_is_noticed() {
     until_true("web-3 is on the network", NOTICED, || machine(&lab, "web-3")["connected"] == true);
     // A container that is killed leaves the network as well, which is nothing to be told.
     assert_eq!(happened(&lab, "is taken off the network"), 1, "{}", succeed(&lab, &["events"]));
+    // A balancer takes back only whom it has taken out.
+    until_true("web-1 is taken out", Duration::from_secs(10), || has_happened(&lab, "lb took web-1 out"));
     docker(&["start", "web-1"]);
     until_true("web-1 is on", NOTICED, || machine(&lab, "web-1")["on"] == true);
     until_true("web-1 is taken back", Duration::from_secs(10), || has_happened(&lab, "lb took web-1 in"));
@@ -83,7 +85,7 @@ fn what_is_done_with_plain_docker_is_noticed() {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn a_balancer_that_is_started_again_knows_whom_it_has_and_is_listened_to() {
-    let lab = Lab::new();
+    let lab = InContainers::new();
     succeed(&lab, &["up", "server-failure"]);
     succeed(&lab, &["add", "web"]);
     succeed(&lab, &["remove", "web-1"]);
@@ -108,7 +110,7 @@ fn a_balancer_that_is_started_again_knows_whom_it_has_and_is_listened_to() {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn what_was_removed_or_connected_elsewhere_is_put_right() {
-    let lab = Lab::new();
+    let lab = InContainers::new();
     succeed(&lab, &["up", "server-failure"]);
     docker(&["rm", "--force", "web-1"]);
     until_true("web-1 is off", NOTICED, || machine(&lab, "web-1")["on"] == false);
@@ -137,7 +139,7 @@ fn what_was_removed_or_connected_elsewhere_is_put_right() {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn what_is_done_to_the_only_program_is_done_to_its_container() {
-    let lab = Lab::new();
+    let lab = InContainers::new();
     succeed(&lab, &["up", "cache"]);
     let is_frozen = || machine(&lab, "redis")["programs"][0]["frozen"] == true;
     succeed(&lab, &["freeze", "redis/redis"]);
@@ -152,7 +154,7 @@ fn what_is_done_to_the_only_program_is_done_to_its_container() {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn links_between_containers_can_be_slowed_and_cut() {
-    let lab = Lab::new();
+    let lab = InContainers::new();
     succeed(&lab, &["up", "split"]);
     let product = |id: u32| ask("172.28.0.2:9001", &format!("GET /products/{id}"));
     assert_eq!(product(1), Some(200));
@@ -169,7 +171,7 @@ fn links_between_containers_can_be_slowed_and_cut() {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn what_a_killed_labctl_leaves_is_swept() {
-    let lab = Lab::new();
+    let lab = InContainers::new();
     succeed(&lab, &["up", "one-machine"]);
     let state = std::fs::read_to_string(lab.path().join(".lab/state.json")).expect("there is a state");
     let state: Value = serde_json::from_str(&state).expect("it is JSON");

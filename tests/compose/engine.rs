@@ -2,12 +2,37 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use tests::Lab;
 use tests::lab::shown;
+
+/// A lab of one test's own, in containers: whatever becomes of the test, they are ended with it.
+pub(crate) struct InContainers(Lab);
+
+impl InContainers {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self(Lab::new())
+    }
+}
+
+impl Deref for InContainers {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.0
+    }
+}
+
+impl Drop for InContainers {
+    fn drop(&mut self) {
+        labctl(self, &["down"]);
+    }
+}
 
 /// `labctl` for a lab in containers.
 pub(crate) fn labctl(lab: &Lab, words: &[&str]) -> Output {

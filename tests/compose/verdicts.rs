@@ -1,13 +1,12 @@
 //! Each chapter says the same of machines that are containers as of processes: every claim holds
 //! (`tests/chapters/whole.rs` sees to the processes).
 
-use tests::Lab;
 use tests::lab::shown;
 
-use crate::engine::{labctl, left_of};
+use crate::engine::{InContainers, labctl, left_of};
 
 fn holds(chapter: &str) {
-    let lab = Lab::new();
+    let lab = InContainers::new();
     let output = labctl(&lab, &["run", chapter, "--quick", "--attempts", "3"]);
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     assert_eq!(left_of("labctl"), "", "{chapter} left something");
