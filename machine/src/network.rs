@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A two-way connection.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -65,13 +65,20 @@ impl fmt::Debug for Network {
     }
 }
 
+/// Connections that wait to be accepted; the system may have a lower limit. Of those that come on top the
+/// first packet is dropped, and sent again only after a second.
+const BACKLOG: u32 = 4096;
+
 struct Tcp;
 
 impl Connect for Tcp {
     fn bind(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Accept>>> {
         Box::pin(async move {
-            let listener = TcpListener::bind(address).await?;
-            Ok(Box::new(listener) as Box<dyn Accept>)
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // A program that is started again does not wait for what the last one left on the wire.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(Box::new(socket.listen(BACKLOG)?) as Box<dyn Accept>)
         })
     }
 

@@ -2,8 +2,10 @@
 //! checker that claims to find lost writes must find what this loses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use super::{Failure, Storage};
 use crate::replication::disk::{Batch, Installation};
@@ -12,6 +14,10 @@ use crate::replication::snapshot::{Chunk, Cursor};
 
 /// The environment variable that turns the bug on in a node built with `planted-bugs`.
 const VARIABLE: &str = "DBNODE_TEST_ACK_BEFORE_SYNC";
+
+/// What a killed process has handed to the system is not lost: so it is handed over late, and a kill finds
+/// something on its way however fast the disk is.
+const LATE: Duration = Duration::from_millis(3);
 
 /// A storage that may say "on disk" too early.
 #[derive(Debug)]
@@ -53,7 +59,10 @@ impl<S: Storage> Storage for Hasty<S> {
         if self.says == Says::InTime {
             return persisting.await;
         }
-        tokio::spawn(persisting);
+        tokio::spawn(async move {
+            sleep(LATE).await;
+            persisting.await
+        });
         Ok(())
     }
 

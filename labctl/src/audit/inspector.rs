@@ -129,11 +129,24 @@ impl<'a> Inspector<'a> {
             })
             .collect();
         let detection_seconds = detection(stage, first_event, before);
+        let (repair_seconds, note) = self.mend(stage, &faults, &names, &mut impacts).await?;
+        let cells = names.into_iter().zip(impacts).collect();
+        Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, note })
+    }
 
+    /// Repairs what was broken, counts what is lost, and waits until all is well again. Returns how long that
+    /// took, in seconds, and what there is to know about it.
+    async fn mend(
+        &mut self,
+        stage: &mut Stage,
+        faults: &[Fault],
+        names: &[String],
+        impacts: &mut [Impact],
+    ) -> Result<(Option<f64>, Option<String>), LabError> {
         // Where sessions can be read they are counted now: what a repair takes away, no fault has.
-        let down = names.iter().zip(&impacts).any(|(path, impact)| path == paths::SESSION && impact.down);
+        let down = names.iter().zip(&*impacts).any(|(path, impact)| path == paths::SESSION && impact.down);
         let sessions = if down { None } else { Some(stage.sessions_lost().await) };
-        for fault in &faults {
+        for fault in faults {
             stage.lab.act(&repair(stage, fault)).await?;
         }
         let repaired = stage.now();
@@ -148,19 +161,18 @@ impl<'a> Inspector<'a> {
         let unknown = writes.as_ref().err().cloned();
         self.distrust = self.distrust.take().or_else(|| unknown.clone());
         let lost = [(paths::SESSION, sessions), (paths::WRITE, writes.unwrap_or_default())];
-        for (path, impact) in names.iter().zip(&mut impacts) {
+        for (path, impact) in names.iter().zip(impacts) {
             let lost = lost.iter().find(|(name, _)| name == path).map_or(0, |(_, lost)| *lost);
             *impact = impact.clone().having_lost(lost);
         }
         if steady.is_ok() {
             stage.log_members_in().await;
-            steady = stage.until_steady(&names, STEADY_MAX).await;
+            steady = stage.until_steady(names, STEADY_MAX).await;
         }
         let repair_seconds = steady.is_ok().then(|| stage.now().saturating_sub(repaired).as_secs_f64());
         let note = steady.err().map(|unwell| format!("not well after the repair: {unwell}; started anew"));
         let note = note.or(unknown);
-        let cells = names.into_iter().zip(impacts).collect();
-        Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, note })
+        Ok((repair_seconds, note))
     }
 
     /// An architecture on which all is well: the one that stands, or a new one.
