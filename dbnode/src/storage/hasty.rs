@@ -26,6 +26,8 @@ pub struct Hasty<S> {
     /// The order is kept, at least: the one before has to be there.
     order: Arc<Mutex<()>>,
     says: Says,
+    /// How long the disk is not even asked.
+    late: Duration,
 }
 
 /// When "on disk" is said.
@@ -38,13 +40,13 @@ enum Says {
 impl<S> Hasty<S> {
     /// A storage that says it too early.
     pub fn new(storage: S) -> Self {
-        Self { storage: Arc::new(storage), order: Arc::default(), says: Says::TooEarly }
+        Self { storage: Arc::new(storage), order: Arc::default(), says: Says::TooEarly, late: Duration::ZERO }
     }
 
     /// The same when the environment asks for it, and otherwise one without the bug.
     pub fn if_asked(storage: S) -> Self {
         let says = if std::env::var_os(VARIABLE).is_some() { Says::TooEarly } else { Says::InTime };
-        Self { says, ..Self::new(storage) }
+        Self { says, late: LATE, ..Self::new(storage) }
     }
 }
 
@@ -59,8 +61,11 @@ impl<S: Storage> Storage for Hasty<S> {
         if self.says == Says::InTime {
             return persisting.await;
         }
+        let late = self.late;
         tokio::spawn(async move {
-            sleep(LATE).await;
+            if !late.is_zero() {
+                sleep(late).await;
+            }
             persisting.await
         });
         Ok(())
