@@ -131,8 +131,10 @@ pub async fn run(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) -> 
         };
         let order = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            // First what was ordered before the stop: a socket listens from the moment it is made, and who has
+            // knocked there is taken in.
             Some(order) = orders.recv() => order,
+            () = stop.cancelled() => break,
             never = accepting => match never {},
         };
         match order {
