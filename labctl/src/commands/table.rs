@@ -18,7 +18,7 @@ use crate::table::{self, Climb, Prices};
 /// What to measure, and how.
 #[derive(Debug, Args)]
 pub struct TableArgs {
-    /// Shorter probes, and in audits one of what is alike: under six minutes on two cores.
+    /// Shorter probes, and in audits one of what is alike: about six and a half minutes on two cores.
     #[arg(long, env = "LABCTL_QUICK")]
     quick: bool,
 
