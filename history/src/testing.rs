@@ -1,6 +1,7 @@
 //! Histories for tests: written by hand, drawn at random, and made by a register that is right.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use proptest::prelude::*;
 use rand::seq::IndexedRandom;
@@ -106,6 +107,19 @@ pub(crate) struct Use {
     pub(crate) unknown_percent: u32,
     /// Keys with an odd number are only added to.
     pub(crate) counters: bool,
+}
+
+/// Any use, of so many keys by so many operations.
+pub(crate) fn use_of(keys: Range<usize>, operations: Range<usize>) -> impl Strategy<Value = Use> {
+    (1..8_usize, keys, operations, 0..30_u32, any::<bool>()).prop_map(
+        |(sessions, keys, operations, unknown_percent, counters)| Use {
+            sessions,
+            keys,
+            operations,
+            unknown_percent,
+            counters,
+        },
+    )
 }
 
 /// What sessions would see of registers that are right: each operation has its effect at one

@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::History;
-    use crate::testing::{Use, absent, add, put, right, seen};
+    use crate::testing::{Use, absent, add, put, right, seen, use_of};
 
     #[test]
     fn a_sum_that_builds_on_a_later_addition_is_not_what_is_wrong() {
@@ -219,15 +219,7 @@ mod tests {
     }
 
     fn how() -> impl Strategy<Value = Use> {
-        (1..8_usize, 1..3_usize, 1..40_usize, 0..30_u32, any::<bool>()).prop_map(
-            |(sessions, keys, operations, unknown_percent, counters)| Use {
-                sessions,
-                keys,
-                operations,
-                unknown_percent,
-                counters,
-            },
-        )
+        use_of(1..3, 1..40)
     }
 
     /// Every record of a history, whole.

@@ -3,7 +3,9 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Use, absent, add, delete, failed, put, right, seen, unknown, with_one_stale_read};
+use crate::testing::{
+    Use, absent, add, delete, failed, put, right, seen, unknown, use_of, with_one_stale_read,
+};
 
 fn verdict(operations: Vec<Operation>) -> Verdict {
     judge(&History::new(operations), Limits::default())
@@ -135,15 +137,7 @@ fn the_explanation_of_a_long_history_is_short_and_begins_late() {
 }
 
 fn how() -> impl Strategy<Value = Use> {
-    (1..8_usize, 1..4_usize, 1..120_usize, 0..30_u32, any::<bool>()).prop_map(
-        |(sessions, keys, operations, unknown_percent, counters)| Use {
-            sessions,
-            keys,
-            operations,
-            unknown_percent,
-            counters,
-        },
-    )
+    use_of(1..4, 1..120)
 }
 
 proptest! {

@@ -332,7 +332,6 @@ fn another(fault: &Fault) -> Option<Fault> {
 mod tests {
     use super::*;
     use crate::audit::{library, paths};
-    use crate::lab::Backend;
     use crate::lab::plan::Place;
 
     fn names(architecture: &str, scope: Scope) -> Vec<String> {
@@ -342,14 +341,7 @@ mod tests {
 
     fn plan(architecture: &str) -> Plan {
         let chapter = paths::prepared(&library::open(architecture).unwrap().chapter).unwrap();
-        let place = Place {
-            backend: Backend::Process,
-            network: [127, 77],
-            port_shift: 0,
-            data: "/data".into(),
-            redis_url: None,
-        };
-        Plan::of(&chapter, place).unwrap()
+        Plan::of(&chapter, Place::of_a_test()).unwrap()
     }
 
     #[test]

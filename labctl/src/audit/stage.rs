@@ -190,15 +190,7 @@ impl Stage {
     /// Sends as many requests as the traffic has keys, so many a second, and waits for their answers.
     pub async fn send(&self, traffic: &str, rate: f64) {
         let count = self.chapter.traffic[traffic].keys;
-        let from = self.now();
-        self.generator.send(self.streams[traffic], count, rate);
-        let limit = Duration::from_secs_f64(count as f64 / rate) + BATCH_MARGIN;
-        let answered = async {
-            while (self.window(traffic, from, Moment::MAX).requests() as u64) < count {
-                sleep(LOOK_EVERY).await;
-            }
-        };
-        let _ = tokio::time::timeout(limit, answered).await;
+        self.generator.send_and_wait(self.streams[traffic], count, rate, BATCH_MARGIN).await;
     }
 }
 

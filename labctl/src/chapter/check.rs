@@ -258,9 +258,7 @@ fn check_by(chapter: &Chapter, until: &Until, balancer: &Spanned<String>) -> Che
     }
     let name = balancer.as_ref();
     single_machine(chapter, name, balancer.span())?;
-    let kind = name.rsplit_once('-').map_or(name.as_str(), |(kind, _)| kind);
-    let entry = chapter.machine.get(name).or_else(|| chapter.machine.get(kind));
-    if entry.is_some_and(|entry| entry.lb.is_some()) {
+    if chapter.machine.iter().any(|(kind, entry)| entry.lb.is_some() && is_of_kind(name, kind)) {
         return Ok(());
     }
     Err(here(format!("machine '{name}' has no lb that could eject or admit another")))

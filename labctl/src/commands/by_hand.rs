@@ -16,7 +16,6 @@ use crate::runner::stream_of;
 const INTRODUCTIONS_RATE: f64 = 200.0;
 /// How long the answers may take beyond what was expected.
 const MARGIN: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A traffic, as it is sent by hand.
 #[derive(Debug)]
@@ -87,17 +86,9 @@ pub(super) async fn introduce(
     let (count, patience) = (by_hand.users, stream.timeout);
     say_note(common, format!("{count} users introduce themselves first ({})", stream.name));
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
-    generator.send(id, count, INTRODUCTIONS_RATE);
-    let window = || generator.recorder().window(id, Moment::ZERO, Moment::MAX);
-    let answered = async {
-        while (window().requests() as u64) < count {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    let limit = Duration::from_secs_f64(count as f64 / INTRODUCTIONS_RATE) + patience + MARGIN;
-    let in_time = tokio::time::timeout(limit, answered).await.is_ok();
-    let ok = window().ok() as u64;
-    if !in_time || ok < count {
+    generator.send_and_wait(id, count, INTRODUCTIONS_RATE, patience + MARGIN).await;
+    let ok = generator.recorder().window(id, Moment::ZERO, Moment::MAX).ok() as u64;
+    if ok < count {
         say_note(common, format!("{} of them were not answered well", count - ok));
     }
     Ok(())
@@ -109,7 +100,6 @@ mod tests {
 
     use super::*;
     use crate::chapter::Source;
-    use crate::lab::Backend;
     use crate::lab::plan::Place;
 
     const CHAPTER: &str = r#"
@@ -141,14 +131,7 @@ users = "members"
 
     fn by_hand(name: &str, path: Option<&str>) -> ByHand {
         let source = Source::parse(Path::new("small.toml"), CHAPTER, &[]).unwrap();
-        let place = Place {
-            backend: Backend::Process,
-            network: [127, 77],
-            port_shift: 0,
-            data: "data".into(),
-            redis_url: None,
-        };
-        let plan = Plan::of(&source.chapter, place).unwrap();
+        let plan = Plan::of(&source.chapter, Place::of_a_test()).unwrap();
         traffic(Some(&name.into()), path.map(str::to_owned).as_ref(), 1, &source.chapter, &plan).unwrap()
     }
 

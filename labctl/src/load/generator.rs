@@ -5,16 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{sleep, timeout};
 
 use super::arrivals::Schedule;
 use super::client::Client;
 use super::pacer::{Command, Due, PacedStream, Pacer};
 use super::requests::RequestMaker;
-use super::{InvalidRequests, LiveFigures, Rate, Recorder, Stream, StreamId};
+use super::{InvalidRequests, LiveFigures, Moment, Rate, Recorder, Stream, StreamId};
+
+/// How often it is looked whether everything is answered.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running generator of any number of streams. Dropping it stops it as well, without waiting.
 #[derive(Debug)]
@@ -58,6 +62,20 @@ impl Generator {
     /// rests.
     pub fn send(&self, stream: StreamId, count: u64, per_second: f64) {
         self.command(Command::Send(stream, count, per_second));
+    }
+
+    /// Sends so many, like [`Self::send`], and waits for their answers: as long as sending takes, and this
+    /// margin. What has no answer by then is unfinished in the record.
+    pub async fn send_and_wait(&self, stream: StreamId, count: u64, per_second: f64, margin: Duration) {
+        let from = self.recorder.now();
+        self.send(stream, count, per_second);
+        let limit = Duration::from_secs_f64(count as f64 / per_second) + margin;
+        let answered = async {
+            while (self.recorder.window(stream, from, Moment::MAX).requests() as u64) < count {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = timeout(limit, answered).await;
     }
 
     /// From now on the stream's requests go to another target; what is in flight stays where it is.

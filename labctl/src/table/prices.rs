@@ -63,18 +63,10 @@ impl Prices {
 mod tests {
     use super::*;
     use crate::audit::library;
-    use crate::lab::Backend;
     use crate::lab::plan::Place;
 
     fn plan(name: &str) -> Plan {
-        let place = Place {
-            backend: Backend::Process,
-            network: [127, 77],
-            port_shift: 0,
-            data: "/data".into(),
-            redis_url: None,
-        };
-        Plan::of(&library::open(name).unwrap().chapter, place).unwrap()
+        Plan::of(&library::open(name).unwrap().chapter, Place::of_a_test()).unwrap()
     }
 
     #[test]

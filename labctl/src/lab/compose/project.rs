@@ -200,9 +200,8 @@ mod tests {
         let place = Place {
             backend: Backend::Compose,
             network: Backend::Compose.network(),
-            port_shift: 0,
             data: "/lab/data".into(),
-            redis_url: None,
+            ..Place::of_a_test()
         };
         project(&Plan::of(&Source::open(chapter, &[]).unwrap().chapter, place).unwrap(), &ground())
     }

@@ -108,6 +108,18 @@ pub struct Place {
 }
 
 impl Place {
+    /// For plans of which nothing is started.
+    #[cfg(test)]
+    pub(crate) fn of_a_test() -> Self {
+        Self {
+            backend: Backend::Process,
+            network: [127, 77],
+            port_shift: 0,
+            data: "/data".into(),
+            redis_url: None,
+        }
+    }
+
     /// The address that this computer has on the network of the lab's containers.
     pub fn gateway(&self) -> Ipv4Addr {
         let [first, second] = self.network;
@@ -485,14 +497,7 @@ mod tests {
     use crate::chapter::Source;
 
     fn plan(name: &str) -> Plan {
-        let place = Place {
-            backend: Backend::Process,
-            network: [127, 77],
-            port_shift: 0,
-            data: "/data".into(),
-            redis_url: None,
-        };
-        Plan::of(&Source::open(name, &[]).unwrap().chapter, place).unwrap()
+        Plan::of(&Source::open(name, &[]).unwrap().chapter, Place::of_a_test()).unwrap()
     }
 
     fn flags(plan: &Plan, machine: &str) -> String {
