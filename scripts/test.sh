@@ -36,12 +36,13 @@ echo "== the other parts, each by itself"
 run_tests --workspace --exclude tests --exclude dbnode
 
 [ "${1:-}" = "--parts" ] && exit
+# All are chosen out of the whole workspace: what is built once serves them all.
 echo "== the parts together"
-run_tests --package tests --test processes
-run_tests --package tests --test compose
+run_tests --workspace --test processes
+run_tests --workspace --test compose
 echo "== chapters"
 runs=$(mktemp -d)
-LABCTL_RUNS_DIR=$runs run_tests --package tests --test chapters whole::
+LABCTL_RUNS_DIR=$runs run_tests --workspace --test chapters whole::
 echo "== the table, and the article, sentence by sentence"
 verdict=0
 scripts/claims.sh "$runs" || verdict=$?
@@ -58,16 +59,16 @@ if [ "${1:-}" != "--everything" ]; then
 fi
 
 echo "== chapters broken on purpose, and the ladder"
-run_tests --package tests --test chapters broken::
-run_tests --package tests --test chapters ladder::
+run_tests --workspace --test chapters broken::
+run_tests --workspace --test chapters ladder::
 echo "== the lab in containers"
 if docker info >/dev/null 2>&1; then
     scripts/images.sh
     # They are ignored otherwise, because not every computer has an engine.
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --no-fail-fast --package tests --test compose --run-ignored only
+        cargo nextest run --release --locked --no-fail-fast --workspace --test compose --run-ignored only
     else
-        cargo test --release --locked --no-fail-fast --package tests --test compose -- --ignored --test-threads 1
+        cargo test --release --locked --no-fail-fast --workspace --test compose -- --ignored --test-threads 1
     fi
 elif [ -n "${CI:-}" ] && command -v docker >/dev/null; then
     echo "docker is here, but its engine does not answer: the tests in containers are required" >&2

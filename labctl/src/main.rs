@@ -6,13 +6,15 @@ use clap::Parser;
 use labctl::cli::Cli;
 use labctl::commands;
 use labctl::interrupt::Interrupt;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     machine::startup::raise_file_limit();
-    let filter = EnvFilter::try_from_env("LABCTL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = machine::startup::log_filter("LABCTL_LOG", LevelFilter::WARN);
+    let logs = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    logs.finish().with(filter).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("without a runtime there is nothing to do and nobody to tell");
     let ended = runtime.block_on(async {

@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long, env = "LB_RISE", default_value_t = 2, value_name = "CHECKS", value_parser = value_parser!(u32).range(1..))]
     pub rise: u32,
 
-    /// How long opening a connection to an upstream may take.
+    /// How long opening a connection to an upstream may take, at most as long as a try.
     #[arg(long, env = "LB_CONNECT_TIMEOUT", default_value = "1s", value_name = "DURATION")]
     pub connect_timeout: humantime::Duration,
 
@@ -277,10 +277,12 @@ impl Config {
             return Err(wrong(format!("--health-path: '{path}' does not start with '/'")));
         }
         let request = positive("--request-timeout", args.request_timeout)?;
+        let attempt = args.try_timeout.map_or(Ok(request), |limit| positive("--try-timeout", limit))?;
         let timeouts = Timeouts {
-            connect: positive("--connect-timeout", args.connect_timeout)?,
+            // To connect is a part of a try.
+            connect: positive("--connect-timeout", args.connect_timeout)?.min(attempt).min(request),
             request,
-            attempt: args.try_timeout.map_or(Ok(request), |limit| positive("--try-timeout", limit))?,
+            attempt,
             header: positive("--header-timeout", args.header_timeout)?,
             idle: positive("--idle-timeout", args.idle_timeout)?,
             upstream_idle: positive("--upstream-idle-timeout", args.upstream_idle_timeout)?,
@@ -502,6 +504,15 @@ mod tests {
         assert_eq!((config.tolerance.breaker.fall, config.tolerance.retry.retries), (0, 0));
         assert_eq!((config.tolerance.slow_start, config.tolerance.panic_below), (Duration::ZERO, 50));
         assert_eq!(config.timeouts.attempt, config.timeouts.request);
+    }
+
+    #[test]
+    fn connecting_takes_no_longer_than_a_try() {
+        let connect = |flags: &[&str]| check(flags).unwrap().timeouts.connect;
+        assert_eq!(connect(&[]), Duration::from_secs(1));
+        assert_eq!(connect(&["--try-timeout", "200ms"]), Duration::from_millis(200));
+        assert_eq!(connect(&["--request-timeout", "500ms"]), Duration::from_millis(500));
+        assert_eq!(connect(&["--connect-timeout", "50ms", "--try-timeout", "1s"]), Duration::from_millis(50));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::protocol::SOCKET_VARIABLE;
 use crate::vitals::Vitals;
@@ -42,17 +43,26 @@ pub enum LogFormat {
 /// Starts logging, makes room for many connections, and binds this process's life to the machine
 /// it was placed on.
 pub fn begin(args: &StartupArgs) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let filter = log_filter("RUST_LOG", LevelFilter::INFO);
+    // The filter alone decides.
+    let logs = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
     match args.log_format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
+        LogFormat::Text => logs.finish().with(filter).init(),
+        LogFormat::Json => logs.json().finish().with(filter).init(),
     }
     raise_file_limit();
     if std::env::var_os(SOCKET_VARIABLE).is_some() {
         die_with_parent();
     }
+}
+
+/// What is logged: what an environment variable says, like `info` or `warn,lb=debug`, or from a level on.
+pub fn log_filter(variable: &str, otherwise: LevelFilter) -> Targets {
+    let wanted = std::env::var(variable).ok().and_then(|wanted| wanted.parse().ok());
+    wanted.unwrap_or_else(|| Targets::new().with_default(otherwise))
 }
 
 /// Raises this process's limit of open files as far as this user may, and returns what it is then.

@@ -18,6 +18,9 @@ use crate::replication::{Limits, Timing};
 use crate::storage::hasty::Hasty;
 use crate::storage::memory::{Fault, Memory};
 
+/// Long enough for a disk in memory, and short enough for a test to wait for.
+const PATIENCE: Duration = Duration::from_millis(400);
+
 /// Starts a node on a disk; the last is what the driver ends with.
 async fn start(
     storage: impl Storage,
@@ -36,7 +39,7 @@ fn setup() -> Setup {
         incarnation: Incarnation(Uuid::from_u128(1)),
         members: vec!["db-1".into()],
         mode: Mode::Quorum,
-        limits: Limits::default(),
+        limits: Limits { patience: PATIENCE, ..Limits::default() },
         timing: Timing::default(),
         seed: 1,
         planted: Planted::default(),
@@ -68,18 +71,18 @@ fn lost(acknowledged: &BTreeSet<String>, disk: &Memory) -> Vec<String> {
     acknowledged.iter().filter(lost).cloned().collect()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_was_acknowledged_survives_a_crash_in_the_middle_of_a_batch() {
     let disk = Memory::default();
     let (node, _driver) = start(disk.clone(), disk.recover()).await;
     let mut acknowledged = write_many(&node, 10).await;
     disk.set_fault(Some(Fault::Stuck));
-    acknowledged.extend(write_many(&node, 12).await);
+    acknowledged.extend(write_many(&node, 2).await);
     assert_eq!(acknowledged.len(), 10);
     assert_eq!(lost(&acknowledged, &disk), [""; 0]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     let disk = Memory::default();
     let (node, _driver) = start(Hasty::new(disk.clone()), disk.recover()).await;
@@ -90,7 +93,7 @@ async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     assert_eq!(lost(&acknowledged, &disk), ["key-10"]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_disk_that_says_nothing_leads_to_an_unknown_outcome_in_time() {
     let disk = Memory::default();
     let (node, _driver) = start(disk.clone(), disk.recover()).await;

@@ -322,10 +322,12 @@ fn spanned_machine(chapter: &Chapter, name: &Spanned<String>) -> Checked {
     known_machine(chapter, name.as_ref(), Some(name.span()))
 }
 
-/// A machine of a database by its role: `db:primary`.
+/// A machine by its role, of a database or of a pair: `db:primary`, `lb:active`.
 fn is_role(chapter: &Chapter, name: &Spanned<String>) -> bool {
-    let has_database = |kind: &str| chapter.machine.get(kind).is_some_and(|entry| entry.dbnode.is_some());
-    roles::parse(name.as_ref()).is_some_and(|(kind, _)| has_database(kind))
+    let Some((kind, role)) = roles::parse(name.as_ref()) else { return false };
+    let Some(entry) = chapter.machine.get(kind) else { return false };
+    let is_of_pair = entry.lb.as_ref().is_some_and(|lb| lb.pair) && role.is_of_pair();
+    is_of_pair || entry.dbnode.is_some() && role.is_of_database()
 }
 
 /// One machine, not a kind of which there may be several.

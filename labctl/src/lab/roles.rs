@@ -15,7 +15,7 @@ pub enum Role {
     Primary,
     /// The first one that does not.
     Replica,
-    /// The primary that something was last done to.
+    /// The primary, or the active balancer, that something was last done to.
     Former,
     /// The balancer of a pair that has its address.
     Active,
@@ -23,6 +23,18 @@ pub enum Role {
     Standby,
     /// The first one that does not answer.
     Gone,
+}
+
+impl Role {
+    /// Whether a database node can have it.
+    pub fn is_of_database(self) -> bool {
+        matches!(self, Self::Primary | Self::Replica | Self::Former | Self::Gone)
+    }
+
+    /// Whether one of a pair of balancers can have it.
+    pub fn is_of_pair(self) -> bool {
+        matches!(self, Self::Active | Self::Standby | Self::Former)
+    }
 }
 
 /// What a name such as `db:primary` means: the kind of machine, and the role.
@@ -73,10 +85,10 @@ impl Roles {
         primaries.into_iter().max_by_key(|(_, status)| status.term).map(|(name, _)| name)
     }
 
-    /// Something is done to the machine that a name means: if that is a primary, it is the former one from
-    /// now on.
+    /// Something is done to the machine that a name means: if that is a primary, or the active one of a pair,
+    /// it is the former one from now on.
     pub fn remember(&self, name: &str, meant: &str) {
-        if let Some((kind, Role::Primary)) = parse(name) {
+        if let Some((kind, Role::Primary | Role::Active)) = parse(name) {
             self.former.lock().insert(kind.to_owned(), meant.to_owned());
         }
     }

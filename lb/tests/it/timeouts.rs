@@ -90,9 +90,9 @@ async fn an_upload_that_hardly_moves_is_a_408() {
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
-#[tokio::test]
-async fn an_upstream_that_cannot_be_reached_is_a_504() {
-    // A listener with a full backlog drops what comes: the closest to a black hole on loopback.
+/// A listener with a full backlog drops what comes: the closest to a black hole on loopback. It is one for as
+/// long as both are kept.
+async fn black_hole() -> (std::net::TcpListener, Vec<TcpStream>) {
     let full = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = full.local_addr().unwrap();
     let mut kept = Vec::new();
@@ -101,9 +101,27 @@ async fn an_upstream_that_cannot_be_reached_is_a_504() {
     {
         kept.push(stream);
     }
-    let lb =
-        Balancer::start(&[&format!("--upstream=hole={address}"), "--health=off", "--connect-timeout=50ms"])
-            .await;
+    (full, kept)
+}
+
+#[tokio::test]
+async fn an_upstream_that_cannot_be_reached_is_a_504() {
+    let (hole, _full) = black_hole().await;
+    let upstream = format!("--upstream=hole={}", hole.local_addr().unwrap());
+    let lb = Balancer::start(&[&upstream, "--health=off", "--connect-timeout=50ms"]).await;
     let answer = lb.get("/").await;
     assert_eq!((answer.status.as_u16(), answer.header("x-lb-error")), (504, "connect_timeout"));
+}
+
+/// A host that is switched off answers nothing, not even that nobody listens there.
+#[tokio::test]
+async fn who_cannot_be_reached_costs_one_try_and_not_the_request() {
+    let (hole, _full) = black_hole().await;
+    let upstream = format!("--upstream=hole={}", hole.local_addr().unwrap());
+    let web = Web::start("web-1");
+    let limits = ["--retries=1", "--try-timeout=100ms", "--request-timeout=800ms"];
+    let lb = Balancer::start(&[&[upstream.as_str(), &web.flag(), "--health=off"], &limits[..]].concat()).await;
+    for _ in 0..4 {
+        assert_eq!(lb.get("/").await.status, 200);
+    }
 }
