@@ -1,6 +1,7 @@
 //! Climbing the ladder: every architecture is loaded, then broken. What disturbs nobody is done side
 //! by side: searches of those that bear little, and audits, which ask for little.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -20,7 +21,7 @@ use crate::report::{Progress, audit_progress};
 use crate::runner::capacity::Objective;
 
 /// So many audits go on at the same time.
-const AUDITS_AT_ONCE: usize = 8;
+const AUDITS_AT_ONCE: usize = 10;
 /// An audit of more faults than this is made in parts, at the same time.
 const FAULTS_MAX: usize = 8;
 /// So many of those that bear little are searched at the same time.
@@ -54,6 +55,15 @@ pub struct Climb {
     pub seed: u64,
 }
 
+/// A part of what is to be audited.
+struct Job {
+    /// Of which architecture, as a place in the table; variants come after its rows.
+    architecture: usize,
+    inspection: Inspection,
+    /// So many are looked at.
+    faults: usize,
+}
+
 /// What was found of one architecture's faults, or why nothing was.
 type Audited = Result<Audit, String>;
 
@@ -70,12 +80,11 @@ pub async fn climb(
     let costs = plans.iter().map(|plan| climb.prices.of_plan(plan));
     let costs = costs.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
     let inspections = climb.inspections()?;
-    inspections.iter().try_for_each(|(_, inspection)| inspection.check())?;
+    inspections.iter().try_for_each(|job| job.inspection.check())?;
     let _lock = site::lock(&climb.place.lab_dir)?;
     plans.iter().for_each(|plan| progress.expect(search_seconds(plan)));
-    for (_, inspection) in &inspections {
-        let faults = inspection.faults(&inspection.plan()?)?;
-        progress.expect(faults.len() as f64 * inspection.each_seconds() / AUDITS_AT_ONCE as f64);
+    for Job { inspection, faults, .. } in &inspections {
+        progress.expect(*faults as f64 * inspection.each_seconds() / AUDITS_AT_ONCE as f64);
     }
 
     let strengths = climb.strengths(&plans, progress, interrupt).await?;
@@ -170,8 +179,8 @@ impl Climb {
         Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 
-    /// What is to be audited, and of which architecture each is: large ones in parts.
-    fn inspections(&self) -> Result<Vec<(usize, Inspection)>, LabError> {
+    /// What is to be audited: large architectures in parts.
+    fn inspections(&self) -> Result<Vec<Job>, LabError> {
         let mut inspections = Vec::new();
         for (index, source) in self.sources.iter().chain(&self.variants).enumerate() {
             let is_variant = index >= self.sources.len();
@@ -189,23 +198,28 @@ impl Climb {
                 seed: self.seed,
                 part: (0, 1),
             };
-            let parts = whole.faults(&whole.plan()?)?.len().div_ceil(FAULTS_MAX);
+            let plan = whole.plan()?;
+            let parts = whole.faults(&plan)?.len().div_ceil(FAULTS_MAX);
             for part in 0..parts {
                 let place = self.place.beside(lane(inspections.len()));
-                inspections.push((index, Inspection { place, part: (part, parts), ..whole.clone() }));
+                let inspection = Inspection { place, part: (part, parts), ..whole.clone() };
+                let faults = inspection.faults(&plan)?.len();
+                inspections.push(Job { architecture: index, inspection, faults });
             }
         }
         Ok(inspections)
     }
 
-    /// The audits, several at the same time.
+    /// The audits, several at the same time; the longest are begun first, so that all end at about the same time.
     async fn audits(
         &self,
-        inspections: &[(usize, Inspection)],
+        inspections: &[Job],
         progress: &Progress,
         interrupt: &Interrupt,
     ) -> Result<Vec<Audited>, LabError> {
-        let audits = inspections.iter().enumerate().map(|(job, (index, inspection))| async move {
+        let mut jobs: Vec<_> = inspections.iter().enumerate().collect();
+        jobs.sort_by_key(|(_, job)| Reverse(job.faults));
+        let audits = jobs.into_iter().map(|(number, Job { architecture, inspection, .. })| async move {
             let tell =
                 |told: Told<'_>| audit_progress::tell_beside(progress, inspection, AUDITS_AT_ONCE, told);
             let audited = match audit::audit(inspection, interrupt, &tell).await {
@@ -213,14 +227,14 @@ impl Climb {
                 Err(LabError::Unsteady(why)) => Err(why),
                 audited => Ok(audited?),
             };
-            Ok::<_, LabError>((job, *index, audited))
+            Ok::<_, LabError>((number, *architecture, audited))
         });
         let mut audits: Vec<(usize, usize, Audited)> =
             stream::iter(audits).buffer_unordered(AUDITS_AT_ONCE).try_collect().await?;
-        audits.sort_by_key(|(job, ..)| *job);
+        audits.sort_by_key(|(number, ..)| *number);
         let mut whole: Vec<Audited> = Vec::new();
-        for (_, index, audited) in audits {
-            match whole.get_mut(index) {
+        for (_, architecture, audited) in audits {
+            match whole.get_mut(architecture) {
                 None => whole.push(audited),
                 Some(before) => *before = joined(before.clone(), audited),
             }

@@ -21,7 +21,7 @@ const LOAD: &str = include_str!("../../architectures/load.toml");
 const MIX: [(&str, f64); 2] = [("pages", 0.95), ("accounts", 0.05)];
 /// What is done before, at so many requests a second: accounts are opened, and caches filled.
 const ACCOUNTS_OPEN: (&str, f64) = ("accounts-open", 20.0);
-const PAGES_READ: (&str, f64) = ("pages-read", 200.0);
+const PAGES_READ: (&str, f64) = ("pages-read", 300.0);
 /// After a kill it is waited so long at most for those who are to notice: three checks, and a takeover.
 const NOTICE: Duration = Duration::from_millis(5000);
 /// So often a rate is tried before it is too much.
@@ -227,8 +227,9 @@ impl Strongman<'_> {
     }
 }
 
-/// One of each kind of program, to be killed: databases first, for they are the likeliest to leave
-/// nothing. What only stands by bears nothing, and is left out.
+/// One of each kind of program, to be killed: databases first, and then Redis, for they are the likeliest to
+/// leave little, and the less is left the sooner the others are found to leave more. What only stands by bears
+/// nothing, and is left out.
 fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
     let wanted = Selection { scope: Scope::OneOfEach, only: None, kills_only: true };
     let mut faults = faults::faults(&stage.lab.plan(), &wanted).map_err(LabError::Usage)?;
@@ -237,7 +238,11 @@ fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
         let stands_by = matches!(roles::parse(name), Some((_, Role::Standby)));
         *program != "sentinel" && !stands_by
     });
-    faults.sort_by_key(|fault| fault.component.what() != "dbnode");
+    faults.sort_by_key(|fault| match fault.component.what() {
+        "dbnode" => 0,
+        "redis" => 1,
+        _ => 2,
+    });
     // When the first Redis has failed over to its copy, the copy is what the first one was.
     let mut redis = 0;
     faults.retain(|fault| {

@@ -120,7 +120,8 @@ async fn who_cannot_be_reached_costs_one_try_and_not_the_request() {
     let upstream = format!("--upstream=hole={}", hole.local_addr().unwrap());
     let web = Web::start("web-1");
     let limits = ["--retries=1", "--try-timeout=100ms", "--request-timeout=800ms"];
-    let lb = Balancer::start(&[&[upstream.as_str(), &web.flag(), "--health=off"], &limits[..]].concat()).await;
+    let lb =
+        Balancer::start(&[&[upstream.as_str(), &web.flag(), "--health=off"], &limits[..]].concat()).await;
     for _ in 0..4 {
         assert_eq!(lb.get("/").await.status, 200);
     }
