@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh               what has to pass before anything is taken in
 #   scripts/test.sh --parts       without labs and chapters
-#   scripts/test.sh --everything  also the rest, which takes long: the chapters broken on purpose, the
-#                                 ladder, the labs in containers
+#   scripts/test.sh --everything  also the rest, which takes long: the chapters broken on purpose, and the
+#                                 ladder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
@@ -23,6 +23,14 @@ run_tests() {
         cargo nextest run --release --locked --no-fail-fast --retries 2 "$@"
     else
         cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1
+    fi
+}
+
+run_ignored_tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --release --locked --no-fail-fast --retries 2 --run-ignored only "$@"
+    else
+        cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1 --ignored
     fi
 }
 
@@ -53,26 +61,22 @@ case $verdict in
     3) echo "INCONCLUSIVE: the computer was too busy for some of the article's sentences" >&2 ;;
     *) exit "$verdict" ;;
 esac
-if [ "${1:-}" != "--everything" ]; then
-    echo "not run: the chapters broken on purpose, the ladder, and the labs in containers (--everything)" >&2
-    exit 0
-fi
-
-echo "== chapters broken on purpose, and the ladder"
-run_tests --workspace --test chapters broken::
-run_tests --workspace --test chapters ladder::
 echo "== the lab in containers"
 if docker info >/dev/null 2>&1; then
     scripts/images.sh
     # They are ignored otherwise, because not every computer has an engine.
-    if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --no-fail-fast --workspace --test compose --run-ignored only
-    else
-        cargo test --release --locked --no-fail-fast --workspace --test compose -- --ignored --test-threads 1
-    fi
+    run_ignored_tests --workspace --test compose
 elif [ -n "${CI:-}" ] && command -v docker >/dev/null; then
     echo "docker is here, but its engine does not answer: the tests in containers are required" >&2
     exit 4
 else
     echo "SKIPPED: the tests in containers, because there is no Docker engine (they are counted above as ignored)" >&2
 fi
+if [ "${1:-}" != "--everything" ]; then
+    echo "not run: the chapters broken on purpose, and the ladder (--everything)" >&2
+    exit 0
+fi
+
+echo "== chapters broken on purpose, and the ladder"
+run_tests --workspace --test chapters broken::
+run_tests --workspace --test chapters ladder::
