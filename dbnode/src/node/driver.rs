@@ -9,6 +9,7 @@ use std::time::Duration;
 use machine::Machine;
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,9 @@ use crate::storage::{Failure, Storage};
 
 /// How often the core is told that time passes.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How often at most it is looked whether somebody else asks, before a batch is begun.
+const GATHER_MAX: usize = 8;
 
 /// What makes a node work.
 pub struct Driver<S> {
@@ -121,7 +125,10 @@ impl<S: Storage> Driver<S> {
     /// Works until `stop`, and then until everything taken is answered, or until the disk fails.
     pub async fn run(mut self, mut peers: Peers, stop: CancellationToken) -> Result<(), Halted> {
         while !(self.closed && self.is_idle()) {
-            let event = self.next_event(&mut peers, &stop).await;
+            let mut event = self.next_event(&mut peers, &stop).await;
+            if let Event::Asked(asked) = &mut event {
+                self.gather(asked).await;
+            }
             self.handle(event, &peers)?;
         }
         let storage = Arc::into_inner(self.storage).expect("no work is under way any more");
@@ -154,6 +161,21 @@ impl<S: Storage> Driver<S> {
             () = cancelled(stop, stopping) => {
                 self.inbox.close();
                 Event::TimePassed
+            }
+        }
+    }
+
+    /// Takes in whoever else has something to ask already: one sync of the disk, and one message to each of the
+    /// others, then does for all of them. Nobody is waited for: each round looks at the sockets once.
+    async fn gather(&mut self, asked: &mut Vec<Asked>) {
+        for _ in 0..GATHER_MAX {
+            let before = asked.len();
+            yield_now().await;
+            while let Ok(another) = self.inbox.try_recv() {
+                asked.push(another);
+            }
+            if asked.len() == before {
+                break;
             }
         }
     }

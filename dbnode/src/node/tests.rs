@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use machine::vitals::Vitals;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,7 +28,14 @@ async fn start(
     storage: impl Storage,
     recovered: Recovered,
 ) -> (Node, tokio::task::JoinHandle<Result<(), Halted>>) {
-    let metrics = Metrics::new(&Vitals::new("dbnode"));
+    start_counted(storage, recovered, Metrics::new(&Vitals::new("dbnode"))).await
+}
+
+async fn start_counted(
+    storage: impl Storage,
+    recovered: Recovered,
+    metrics: Metrics,
+) -> (Node, tokio::task::JoinHandle<Result<(), Halted>>) {
     let (node, driver) = node(setup(), recovered, storage, Machine::unlimited(), metrics);
     let driver = tokio::spawn(driver.run(Peers::none(), CancellationToken::new()));
     node.wait_for(Core::is_settled).await;
@@ -99,6 +108,31 @@ async fn a_disk_that_says_nothing_leads_to_an_unknown_outcome_in_time() {
     let (node, _driver) = start(disk.clone(), disk.recover()).await;
     disk.set_fault(Some(Fault::Stuck));
     assert_eq!(node.write(put("a")).await, Err(Refusal::OutcomeUnknown));
+}
+
+/// Each of four writers hears over a socket that the one before has asked: all have something to ask when the
+/// sockets are looked at for the third time.
+#[tokio::test]
+async fn who_asks_while_a_batch_is_gathered_shares_its_sync() {
+    let (disk, metrics) = (Memory::default(), Metrics::new(&Vitals::new("dbnode")));
+    let (node, _driver) = start_counted(disk.clone(), disk.recover(), metrics.clone()).await;
+    let before = metrics.syncs.get();
+    let (first, mut heard) = UnixStream::pair().unwrap();
+    let mut writers = Vec::new();
+    for number in 0..4 {
+        let ((mut tell, next), node) = (UnixStream::pair().unwrap(), node.clone());
+        let mut hear = std::mem::replace(&mut heard, next);
+        writers.push(tokio::spawn(async move {
+            hear.read_u8().await.unwrap();
+            tell.write_u8(0).await.unwrap();
+            node.write(put(&format!("key-{number}"))).await
+        }));
+    }
+    { first }.write_u8(0).await.unwrap();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    assert_eq!(metrics.syncs.get() - before, 1);
 }
 
 #[tokio::test]
