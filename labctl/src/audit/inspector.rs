@@ -19,8 +19,11 @@ use crate::load::Moment;
 
 /// How often it is looked how things are.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A path that has been well for so long after a failure has recovered.
+/// A path that has been well for so long after a failure has recovered; and an architecture on which all has been
+/// well for so long is steady.
 const WELL_FOR: Duration = Duration::from_millis(2000);
+/// After a repair, of what had been well: every path must have been for so long.
+const STEADY_FOR: Duration = Duration::from_millis(1200);
 /// So long a fault is watched even when nobody notices it: a health check needs its time.
 const WATCH_MIN: Duration = Duration::from_millis(4500);
 /// How long an architecture may take to become steady at first, and after a repair.
@@ -152,7 +155,7 @@ impl<'a> Inspector<'a> {
         let repaired = stage.now();
         // Sessions that are lost fail until their owners log in again; that is counted, not waited for.
         let others: Vec<_> = names.iter().filter(|path| *path != paths::SESSION).cloned().collect();
-        let mut steady = stage.until_steady(&others, STEADY_MAX).await;
+        let mut steady = stage.until_steady(&others, STEADY_FOR, STEADY_MAX).await;
         let sessions = match sessions {
             Some(lost) => lost,
             None => stage.sessions_lost().await,
@@ -167,7 +170,7 @@ impl<'a> Inspector<'a> {
         }
         if steady.is_ok() {
             stage.log_members_in().await;
-            steady = stage.until_steady(names, STEADY_MAX).await;
+            steady = stage.until_steady(names, STEADY_FOR, STEADY_MAX).await;
         }
         let repair_seconds = steady.is_ok().then(|| stage.now().saturating_sub(repaired).as_secs_f64());
         let note = steady.err().map(|unwell| format!("not well after the repair: {unwell}; started anew"));
@@ -185,7 +188,8 @@ impl<'a> Inspector<'a> {
         stage.begin(STEADY_MAX).await;
         stage.flow(*rate);
         let names: Vec<_> = stage.paths().cloned().collect();
-        let steady = self.interrupt.unless(async { Ok(stage.until_steady(&names, STEADY_MAX).await) }).await;
+        let steady =
+            self.interrupt.unless(async { Ok(stage.until_steady(&names, WELL_FOR, STEADY_MAX).await) }).await;
         match steady {
             Ok(Ok(())) => {
                 self.was_steady = true;

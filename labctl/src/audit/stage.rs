@@ -20,8 +20,8 @@ use crate::runner::{Histories, add_streams, last_values};
 
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// So long every path must have been well to be called steady.
-const STEADY_FOR: Duration = Duration::from_millis(1200);
+/// Requests arrive at random: with fewer than this share of those that are to be expected, nothing is known.
+const ENOUGH: f64 = 0.5;
 /// How fast members log in, in requests a second.
 const MEMBERS_RATE: f64 = 150.0;
 /// What a stranger is told.
@@ -168,15 +168,22 @@ impl Stage {
     }
 
     /// Waits until none of these paths has failed for a while. `Err` says what still does.
-    pub async fn until_steady(&self, paths: &[String], limit: Duration) -> Result<(), String> {
+    pub async fn until_steady(
+        &self,
+        paths: &[String],
+        steady_for: Duration,
+        limit: Duration,
+    ) -> Result<(), String> {
         let begun = self.now();
+        let enough = (ENOUGH * self.rate.get() * steady_for.as_secs_f64()) as usize;
         loop {
             sleep(LOOK_EVERY).await;
             let now = self.now();
-            let from = now.saturating_sub(STEADY_FOR).max(begun);
-            let Some(unwell) = paths.iter().find_map(|path| unwell(path, &self.window(path, from, now)))
+            let from = now.saturating_sub(steady_for).max(begun);
+            let Some(unwell) =
+                paths.iter().find_map(|path| unwell(path, &self.window(path, from, now), enough))
             else {
-                if now.saturating_sub(begun) >= STEADY_FOR {
+                if now.saturating_sub(begun) >= steady_for {
                     return Ok(());
                 }
                 continue;
@@ -194,8 +201,8 @@ impl Stage {
     }
 }
 
-/// What is wrong with a path, if something is.
-fn unwell(path: &str, window: &Window) -> Option<String> {
+/// What is wrong with a path, if something is; it is not known with fewer than `enough` answers.
+fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
     let worst = window.outcomes().into_iter().filter(|(outcome, _)| !outcome.is_success());
     let worst = worst.max_by_key(|(_, count)| *count);
     let meaning = paths::meaning(path);
@@ -209,6 +216,9 @@ fn unwell(path: &str, window: &Window) -> Option<String> {
         // One may be under way; more are not answered.
         None if window.requests() == 0 || window.unfinished > 3 => {
             Some(format!("{} requests of the path '{meaning}' are not answered", window.unfinished))
+        }
+        None if window.requests() < enough => {
+            Some(format!("only {} requests of the path '{meaning}' are answered", window.requests()))
         }
         None => None,
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join_all, try_join, try_join_all};
 use indexmap::IndexMap;
 use machine::capacity::Usage;
 use nix::sys::signal::Signal;
@@ -124,12 +124,20 @@ impl Laboratory {
 
     async fn start_all(&self, plan: &Plan) -> Result<(), LabError> {
         // A Sentinel learns who copies the primary when it first sees it, and then every ten seconds; a
-        // balancer takes out whoever is not there yet.
+        // balancer takes out whoever is not there yet. So they come last, unless they share a machine with what
+        // the others wait for: a Redis.
         let watches = |machine: &&MachinePlan| machine.has(Program::Sentinel) || machine.has(Program::Lb);
-        let (last, first): (Vec<_>, Vec<_>) = plan.to_start().partition(watches);
-        for wave in [first, last] {
-            try_join_all(wave.into_iter().map(|machine| self.start_machine(machine.clone()))).await?;
-        }
+        let (watching, first): (Vec<_>, Vec<_>) = plan.to_start().partition(watches);
+        let (shared, last): (Vec<_>, Vec<_>) =
+            watching.into_iter().partition(|machine| machine.has(Program::Redis));
+        let start = |machines: Vec<&MachinePlan>| {
+            try_join_all(machines.into_iter().cloned().map(|machine| self.start_machine(machine)))
+        };
+        let one_after_the_other = async {
+            start(first).await?;
+            start(last).await
+        };
+        try_join(start(shared), one_after_the_other).await?;
         Ok(())
     }
 
