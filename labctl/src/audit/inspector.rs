@@ -274,7 +274,7 @@ fn leaves_all_as_it_was(row: &Row, plan: &Plan, faults: &[Fault]) -> bool {
 fn changes_who_is_who(plan: &Plan, faults: &[Fault]) -> bool {
     let watched = plan.machines.values().any(|machine| machine.has(Program::Sentinel));
     let is_redis = |fault: &Fault| {
-        let machine = plan.machines.get(&fault.component.name());
+        let machine = fault.component.machine().and_then(|name| plan.machines.get(name));
         machine.is_some_and(|machine| machine.has(Program::Redis) || machine.has(Program::Sentinel))
     };
     watched && faults.iter().any(is_redis)
