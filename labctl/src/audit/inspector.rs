@@ -279,3 +279,40 @@ fn changes_who_is_who(plan: &Plan, faults: &[Fault]) -> bool {
     };
     watched && faults.iter().any(is_redis)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::faults::{Scope, Selection};
+    use super::*;
+    use crate::chapter::Source;
+    use crate::lab::plan::Place;
+
+    const WATCHED: &str = r#"
+        number = 1
+        title = "t"
+        question = "q"
+        [machine.web]
+        webserver = { db = "db", sessions = "redis", sentinels = "redis" }
+        [machine.db]
+        dbnode = {}
+        [machine.redis]
+        redis = {}
+        sentinel = { watches = "redis", quorum = 1, down-after = "1s" }
+    "#;
+
+    #[test]
+    fn a_redis_that_is_watched_is_another_s_copy_afterwards_wherever_it_is() {
+        let source = Source::parse(Path::new("watched.toml"), WATCHED, &[]).unwrap();
+        let plan = Plan::of(&source.chapter, Place::of_a_test()).unwrap();
+        let wanted = Selection { scope: Scope::Everything, only: None, kills_only: true };
+        let changes = |name: &str| {
+            let all = faults::faults(&plan, &wanted).unwrap();
+            let fault = all.into_iter().find(|fault| fault.component.name() == name).expect(name);
+            changes_who_is_who(&plan, &[fault])
+        };
+        assert!(changes("redis/redis") && changes("redis/sentinel") && changes("redis"));
+        assert!(!changes("web") && !changes("db"));
+    }
+}

@@ -214,12 +214,42 @@ fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
             outcome.name().replace('_', " ")
         )),
         // One may be under way; more are not answered.
-        None if window.requests() == 0 || window.unfinished > 3 => {
+        None if window.unfinished > 3 => {
             Some(format!("{} requests of the path '{meaning}' are not answered", window.unfinished))
         }
-        None if window.requests() < enough => {
-            Some(format!("only {} requests of the path '{meaning}' are answered", window.requests()))
+        None if window.requests() < enough.max(1) => {
+            Some(format!("too few requests of the path '{meaning}' are answered: {}", window.requests()))
         }
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{CacheMark, Outcome, Sample};
+
+    fn window(good: usize, refused: usize) -> Window {
+        let outcomes = [Outcome::Ok].repeat(good).into_iter().chain([Outcome::Refused].repeat(refused));
+        let samples = outcomes.map(|outcome| Sample {
+            stream: StreamId::default(),
+            intended: Duration::ZERO,
+            lag: Duration::ZERO,
+            latency: Duration::from_millis(1),
+            outcome,
+            status: 0,
+            served_by: None,
+            cache: CacheMark::None,
+        });
+        Window::new(Duration::ZERO, Duration::from_secs(2), samples.collect(), 0)
+    }
+
+    #[test]
+    fn a_path_is_well_when_enough_is_answered_and_nothing_fails() {
+        let said = |good, refused| unwell(paths::SESSION, &window(good, refused), 10);
+        assert_eq!(said(10, 0), None);
+        assert_eq!(said(9, 1).unwrap(), "1 of 10 requests of the path 'session read' fail (refused)");
+        assert_eq!(said(1, 0).unwrap(), "too few requests of the path 'session read' are answered: 1");
+        assert!(unwell(paths::SESSION, &window(0, 0), 0).is_some(), "silence says nothing");
     }
 }
