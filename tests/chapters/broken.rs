@@ -238,12 +238,15 @@ fn every_claim_of_load_balancer_can_fail() {
                 "machine.pair.lb.pair-advert=\"600ms\"",
                 "step.frozen.freeze=[]",
                 "step.frozen.until.within=\"1s\"",
+                "step.fenced.kill=[\"pair:active\"]",
             ],
-            // Servers die with the active balancer, and one that is said to be frozen is dead.
+            // A server dies instead of its balancer, fewer come than are counted with, and one that is said to be
+            // frozen is dead.
             &[
                 "step.single.kill=[\"web-2\"]",
+                "step.single.load.readers=600",
                 "step.pair.kill=[\"web-3\"]",
-                "step.takeover.kill=[\"pair:active\", \"web-1\"]",
+                "step.takeover.load={ shoppers = 100 }",
                 "step.frozen.freeze=[]",
                 "step.frozen.kill=[\"pair:active\"]",
                 "step.fenced.kill=[]",
