@@ -347,9 +347,12 @@ fn every_claim_of_replication_can_fail() {
                 "step.quorum-dies.kill=[]",
                 "traffic.deposit-quorum.history.by=25",
             ],
-            // Merge without a slow wire, and customers who look for their own deposits on a replica.
+            // Merge without a slow wire, and nobody reads a copy of it.
             &[
                 "step.merge.slow=[]",
+                "step.merge.load.read-merge-1=0",
+                "step.merge.load.read-merge-2=0",
+                "step.merge.load.read-merge-3=0",
                 "step.merge-settles.kill=[\"merge:replica\"]",
                 "step.merge-settles.until.within=\"1s\"",
                 "step.merge-elects.until.within=\"1s\"",
