@@ -17,20 +17,18 @@ fi
 
 scripts/check.sh
 
+# `--ignored` as the first word runs only those that are left out otherwise.
 run_tests() {
+    local nextest=() plain=()
+    if [ "$1" = --ignored ]; then
+        nextest=(--run-ignored only) plain=(--ignored)
+        shift
+    fi
     if cargo nextest --version >/dev/null 2>&1; then
         # A test that passes only at its second try is named at the end, and is a bug.
-        cargo nextest run --release --locked --no-fail-fast --retries 2 "$@"
+        cargo nextest run --release --locked --no-fail-fast --retries 2 "${nextest[@]}" "$@"
     else
-        cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1
-    fi
-}
-
-run_ignored_tests() {
-    if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --no-fail-fast --retries 2 --run-ignored only "$@"
-    else
-        cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1 --ignored
+        cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1 "${plain[@]}"
     fi
 }
 
@@ -65,7 +63,7 @@ echo "== the lab in containers"
 if docker info >/dev/null 2>&1; then
     scripts/images.sh
     # They are ignored otherwise, because not every computer has an engine.
-    run_ignored_tests --workspace --test compose
+    run_tests --ignored --workspace --test compose
 elif [ -n "${CI:-}" ] && command -v docker >/dev/null; then
     echo "docker is here, but its engine does not answer: the tests in containers are required" >&2
     exit 4

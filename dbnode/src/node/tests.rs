@@ -86,7 +86,7 @@ async fn what_was_acknowledged_survives_a_crash_in_the_middle_of_a_batch() {
     let (node, _driver) = start(disk.clone(), disk.recover()).await;
     let mut acknowledged = write_many(&node, 10).await;
     disk.set_fault(Some(Fault::Stuck));
-    acknowledged.extend(write_many(&node, 2).await);
+    acknowledged.extend(write_many(&node, 12).await);
     assert_eq!(acknowledged.len(), 10);
     assert_eq!(lost(&acknowledged, &disk), [""; 0]);
 }
