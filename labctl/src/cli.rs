@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands;
-use crate::lab::site::SiteArgs;
+use lab::site::SiteArgs;
 
 /// The laboratory of "Scaling: build it yourself": real processes, real load, real faults, and a
 /// verdict on what the article says.

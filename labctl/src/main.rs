@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use lab::interrupt::Interrupt;
 use labctl::cli::Cli;
 use labctl::commands;
-use labctl::interrupt::Interrupt;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 

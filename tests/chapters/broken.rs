@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use labctl::chapter::Source;
+use chapter::Source;
 use tests::Lab;
 use tests::lab::shown;
 

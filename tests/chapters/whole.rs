@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use labctl::chapter::library;
+use chapter::library;
 use tests::Lab;
 use tests::lab::shown;
 

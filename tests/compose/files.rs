@@ -127,5 +127,5 @@ fn every_chapter_has_a_profile() {
 }
 
 fn chapters_and_the_final() -> BTreeSet<String> {
-    labctl::chapter::library::names().chain(["final"]).map(str::to_owned).collect()
+    chapter::library::names().chain(["final"]).map(str::to_owned).collect()
 }

@@ -23,7 +23,7 @@ macro_rules! hold {
 
         #[test]
         fn every_chapter_is_tested_here() {
-            let known: Vec<_> = labctl::chapter::library::names().collect();
+            let known: Vec<_> = chapter::library::names().collect();
             let tested = [$($chapter),*];
             for chapter in known {
                 assert!(tested.contains(&chapter), "{chapter} is not run in containers");

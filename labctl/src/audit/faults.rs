@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::lab::{Act, MachinePlan, Plan, Program, roles};
+use chapter::{Act, role};
+use lab::{MachinePlan, Plan, Program};
 
 /// Something that can fail by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -106,13 +107,13 @@ impl Component {
 
     /// True when it is whichever has a role in a cluster: `db:primary`.
     pub fn is_role(&self) -> bool {
-        self.machine().is_some_and(|machine| roles::parse(machine).is_some())
+        self.machine().is_some_and(|machine| role::parse(machine).is_some())
     }
 
     /// True when it is a link to or from this machine, or of one of its kind that has a role.
     fn touches(&self, machine: &str) -> bool {
         let Self::Link { from, to } = self else { return false };
-        let kind = roles::parse(machine).map(|(kind, _)| kind);
+        let kind = role::parse(machine).map(|(kind, _)| kind);
         let is_it = |end: &String| {
             end == machine
                 || kind.is_some_and(|kind| end.strip_prefix(kind).is_some_and(|rest| rest.starts_with('-')))
@@ -281,7 +282,7 @@ fn components_of(plan: &Plan, machine: &MachinePlan) -> Vec<(String, Component)>
 fn kinds_of(plan: &Plan, component: &Component) -> Vec<FaultKind> {
     let Some(machine) = component.machine() else { return vec![FaultKind::Cut] };
     let mut kinds = vec![FaultKind::Kill, FaultKind::Freeze];
-    let kind = roles::parse(machine).map_or_else(|| plan.machines[machine].kind.as_str(), |(kind, _)| kind);
+    let kind = role::parse(machine).map_or_else(|| plan.machines[machine].kind.as_str(), |(kind, _)| kind);
     let is_whole = matches!(component, Component::Machine { .. }) || !component.name().contains('/');
     if is_whole && plan.of_kind(kind).all(|machine| can_be_cut_off(plan, machine)) {
         kinds.push(FaultKind::Cut);
@@ -332,7 +333,7 @@ fn another(fault: &Fault) -> Option<Fault> {
 mod tests {
     use super::*;
     use crate::audit::{library, paths};
-    use crate::lab::plan::Place;
+    use lab::plan::Place;
 
     fn names(architecture: &str, scope: Scope) -> Vec<String> {
         let wanted = Selection { scope, only: None, kills_only: false };
@@ -341,7 +342,7 @@ mod tests {
 
     fn plan(architecture: &str) -> Plan {
         let chapter = paths::prepared(&library::open(architecture).unwrap().chapter).unwrap();
-        Plan::of(&chapter, Place::of_a_test()).unwrap()
+        Plan::of(&chapter, Place::on_paper()).unwrap()
     }
 
     #[test]

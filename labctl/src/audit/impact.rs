@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Outcome, Window};
+use load::{Outcome, Window};
 
 /// From so many failing requests on, as a share of all, a path is down.
 const DOWN: f64 = 0.5;
@@ -144,7 +144,7 @@ fn ratio(end: Duration, calm: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{CacheMark, Sample, StreamId};
+    use load::{CacheMark, Sample, StreamId};
 
     /// A request each 100 ms: `.` good, `x` failed, `~` stale, `s` slow.
     fn window(drawn: &str) -> Window {

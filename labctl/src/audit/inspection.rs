@@ -6,11 +6,11 @@ use super::faults::{self, Fault, Scope, Selection};
 use super::inspector::Inspector;
 use super::matrix::{Audit, Row, SCHEMA};
 use super::paths;
-use crate::chapter::{Chapter, Source};
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::site::SiteArgs;
-use crate::lab::{Backend, Plan, redis};
+use chapter::{Chapter, Source};
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
+use lab::site::SiteArgs;
+use lab::{Backend, Plan, redis};
 
 /// Who recovers by itself within this time has not been down.
 pub const WITHIN: Duration = Duration::from_secs(10);

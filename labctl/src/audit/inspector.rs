@@ -11,11 +11,12 @@ use super::inspection::{Inspection, Told};
 use super::matrix::Row;
 use super::paths;
 use super::stage::Stage;
-use crate::chapter::Chapter;
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::{Act, Happening, Laboratory, Plan, Program};
-use crate::load::Moment;
+use chapter::Act;
+use chapter::Chapter;
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
+use lab::{Happening, Laboratory, Plan, Program};
+use load::Moment;
 
 /// How often it is looked how things are.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -286,8 +287,8 @@ mod tests {
 
     use super::super::faults::{Scope, Selection};
     use super::*;
-    use crate::chapter::Source;
-    use crate::lab::plan::Place;
+    use chapter::Source;
+    use lab::plan::Place;
 
     const WATCHED: &str = r#"
         number = 1
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn a_redis_that_is_watched_is_another_s_copy_afterwards_wherever_it_is() {
         let source = Source::parse(Path::new("watched.toml"), WATCHED, &[]).unwrap();
-        let plan = Plan::of(&source.chapter, Place::of_a_test()).unwrap();
+        let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
         let wanted = Selection { scope: Scope::Everything, only: None, kills_only: true };
         let changes = |name: &str| {
             let all = faults::faults(&plan, &wanted).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::chapter::{ChapterError, Source};
+use chapter::{ChapterError, Source};
 
 const ARCHITECTURES: [(&str, &str); 7] = [
     ("single", include_str!("../../architectures/single.toml")),

@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::chapter::traffic::Traffic;
-use crate::chapter::{Chapter, MachineEntry};
+use chapter::traffic::Traffic;
+use chapter::{Chapter, MachineEntry};
 
 const PATHS: &str = include_str!("../../architectures/paths.toml");
 

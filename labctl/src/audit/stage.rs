@@ -9,14 +9,14 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::paths;
-use crate::chapter::{Chapter, Source};
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::events::Clock;
-use crate::lab::site::{self, SiteArgs};
-use crate::lab::{Laboratory, Plan, Site};
-use crate::load::{Generator, Moment, Rate, StreamId, Window};
 use crate::runner::{Histories, add_streams, last_values};
+use chapter::{Chapter, Source};
+use lab::error::LabError;
+use lab::events::Clock;
+use lab::interrupt::Interrupt;
+use lab::site::{self, SiteArgs};
+use lab::{Laboratory, Plan, Site};
+use load::{Generator, Moment, Rate, StreamId, Window};
 
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -227,7 +227,7 @@ fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{CacheMark, Outcome, Sample};
+    use load::{CacheMark, Outcome, Sample};
 
     fn window(good: usize, refused: usize) -> Window {
         let outcomes = [Outcome::Ok].repeat(good).into_iter().chain([Outcome::Refused].repeat(refused));

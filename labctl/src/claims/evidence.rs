@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::chapter::library;
-use crate::error::LabError;
 use crate::report::stored;
 use crate::runner::Verdict;
 use crate::table::LadderTable;
+use chapter::library;
+use lab::error::LabError;
 
 /// Everything that was measured.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chapter::Bound;
+use chapter::Bound;
 
 const TEXT: &str = include_str!("../../claims.toml");
 
@@ -120,8 +120,8 @@ mod tests {
     use super::super::table_measures;
     use super::*;
     use crate::audit::library as architectures;
-    use crate::chapter::expression::Expression;
-    use crate::chapter::{Source, library};
+    use chapter::expression::Expression;
+    use chapter::{Source, library};
 
     fn exhibits(claim: &Claim) -> impl Iterator<Item = &Exhibit> {
         claim.r#for.iter().chain(&claim.against)

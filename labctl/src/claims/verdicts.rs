@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::evidence::Evidence;
 use super::registry::{Claim, Exhibit, Expectation, Registry};
 use super::table_measures;
-use crate::chapter::expression::Expression;
 use crate::runner::Verdict;
+use chapter::expression::Expression;
 
 /// How a sentence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

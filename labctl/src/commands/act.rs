@@ -5,8 +5,8 @@ use clap::Args;
 
 use super::{Performed, running, say, say_document};
 use crate::cli::Common;
-use crate::lab::Act;
-use crate::lab::control::{Answer, Question};
+use chapter::Act;
+use lab::control::{Answer, Question};
 
 /// A machine.
 #[derive(Debug, Args)]

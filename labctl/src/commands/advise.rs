@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::{Performed, say, say_document};
 use crate::cli::Common;
-use crate::error::{EXIT_FAILED, LabError};
 use crate::report::stored;
 use crate::table::advice::{Needs, advise as choose};
+use lab::error::{EXIT_FAILED, LabError};
 
 /// What is needed.
 #[derive(Debug, Args)]

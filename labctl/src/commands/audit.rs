@@ -7,9 +7,9 @@ use clap::Args;
 use super::{Performed, say, say_json};
 use crate::audit::{self, Audit, Inspection, Scope, Selection, library};
 use crate::cli::Common;
-use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
-use crate::interrupt::Interrupt;
 use crate::report::{Progress, audit_progress, audit_text, html, junit};
+use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
+use lab::interrupt::Interrupt;
 
 /// What to audit, and how.
 #[derive(Debug, Args)]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use hyper::Method;
 
 use super::say_note;
-use crate::chapter::{Chapter, Traffic};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::lab::Plan;
-use crate::load::{Cookies, Generator, Keys, Moment, Stream};
 use crate::runner::stream_of;
+use chapter::{Chapter, Traffic};
+use lab::Plan;
+use lab::error::LabError;
+use load::{Cookies, Generator, Keys, Moment, Stream};
 
 /// How fast users introduce themselves, in requests a second.
 const INTRODUCTIONS_RATE: f64 = 200.0;
@@ -99,8 +99,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::chapter::Source;
-    use crate::lab::plan::Place;
+    use chapter::Source;
+    use lab::plan::Place;
 
     const CHAPTER: &str = r#"
 number = 1
@@ -131,7 +131,7 @@ users = "members"
 
     fn by_hand(name: &str, path: Option<&str>) -> ByHand {
         let source = Source::parse(Path::new("small.toml"), CHAPTER, &[]).unwrap();
-        let plan = Plan::of(&source.chapter, Place::of_a_test()).unwrap();
+        let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
         traffic(Some(&name.into()), path.map(str::to_owned).as_ref(), 1, &source.chapter, &plan).unwrap()
     }
 

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::{Performed, by_hand, running, say, say_document, say_note};
 use crate::cli::Common;
-use crate::interrupt::Interrupt;
-use crate::load::Generator;
 use crate::runner::capacity::{Objective, find_capacity};
+use lab::interrupt::Interrupt;
+use load::Generator;
 
 /// What has to be met.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub async fn capacity(args: &CapacityArgs, common: &Common, interrupt: &Interrup
     match distrust {
         Some(reason) => {
             say_note(common, format!("do not trust this: {reason}"));
-            Ok(crate::error::EXIT_INCONCLUSIVE)
+            Ok(lab::error::EXIT_INCONCLUSIVE)
         }
         None => Ok(0),
     }

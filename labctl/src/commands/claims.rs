@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Performed, say, say_document};
-use crate::chapter::library;
 use crate::claims::{Evidence, Registry, Standing, verdicts};
 use crate::cli::Common;
-use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 use crate::report::{claims_text, junit};
+use chapter::library;
+use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 
 /// Which claims, and what for.
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 use super::{Performed, say_note};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::lab::control;
-use crate::lab::site;
-use crate::lab::state::State;
+use lab::control;
+use lab::error::LabError;
+use lab::site;
+use lab::state::State;
 
 /// Removes results and what is left of a lab, unless one is running. Nothing is removed that labctl
 /// did not make.

@@ -4,8 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use super::{Performed, say, say_document};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::lab::{Backend, compose, redis, site};
+use lab::error::LabError;
+use lab::{Backend, compose, redis, site};
 
 /// Open files that a lab under load may need.
 const DESCRIPTORS: u64 = 8192;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{Performed, running, say_note};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::lab::Backend;
-use crate::lab::control::{self, Question};
-use crate::lab::site;
-use crate::lab::state::State;
+use lab::Backend;
+use lab::control::{self, Question};
+use lab::error::LabError;
+use lab::site;
+use lab::state::State;
 
 /// Ends the lab that is running; sweeps up what a killed one left behind.
 pub async fn down(common: &Common) -> Performed {

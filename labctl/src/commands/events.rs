@@ -2,7 +2,7 @@
 
 use super::{Performed, running, say, say_document};
 use crate::cli::Common;
-use crate::lab::control::{Answer, Question};
+use lab::control::{Answer, Question};
 
 /// Prints what happened in the lab that is running.
 pub async fn events(common: &Common) -> Performed {

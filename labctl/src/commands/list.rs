@@ -1,8 +1,8 @@
 //! `labctl list`
 
 use super::{Performed, say, say_document};
-use crate::chapter::{Source, library};
 use crate::cli::Common;
+use chapter::{Source, library};
 
 /// Lists the chapters.
 pub fn list(common: &Common) -> Performed {

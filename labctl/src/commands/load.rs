@@ -8,10 +8,10 @@ use clap::Args;
 
 use super::{Performed, by_hand, running, say, say_document, say_note};
 use crate::cli::Common;
-use crate::error::{EXIT_INCONCLUSIVE, LabError};
-use crate::interrupt::Interrupt;
-use crate::load::{Arrivals, Generator, Rate, Recorder, StreamId, Window};
 use crate::report::terminal::live_line;
+use lab::error::{EXIT_INCONCLUSIVE, LabError};
+use lab::interrupt::Interrupt;
+use load::{Arrivals, Generator, Rate, Recorder, StreamId, Window};
 
 /// What to send.
 #[derive(Debug, Args)]

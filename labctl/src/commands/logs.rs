@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::{Performed, running};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 

@@ -34,9 +34,9 @@ use owo_colors::{OwoColorize, Stream};
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, Common};
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::Act;
+use chapter::Act;
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
 
 /// What a command ends with.
 pub type Performed = Result<u8, LabError>;

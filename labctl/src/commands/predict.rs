@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, Write};
 
-use crate::chapter::{Expect, Source};
-use crate::error::LabError;
 use crate::report::summary::RunSummary;
 use crate::report::terminal::short;
+use chapter::{Expect, Source};
+use lab::error::LabError;
 
 /// So many questions are asked of a chapter at most.
 const QUESTIONS_MAX: usize = 3;
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_chapter_asks_one_to_three_questions() {
-        for name in crate::chapter::library::names() {
+        for name in chapter::library::names() {
             let chapter = Source::open(name, &[]).unwrap().chapter;
             let count =
                 chapter.step.iter().flat_map(|step| &step.expect).filter(|one| one.ask.is_some()).count();

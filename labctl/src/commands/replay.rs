@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Performed, run};
-use crate::chapter::Source;
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
 use crate::report::stored;
+use chapter::Source;
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
 
 /// Which run.
 #[derive(Debug, Args)]

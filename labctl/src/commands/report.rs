@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{Performed, say, say_document};
 use crate::cli::Common;
-use crate::error::{EXIT_FAILED, LabError};
 use crate::report::{comparison, html, stored};
+use lab::error::{EXIT_FAILED, LabError};
 
 /// Which run.
 #[derive(Debug, Args)]

@@ -9,18 +9,18 @@ use clap::Args;
 
 use super::report::write_page;
 use super::{Performed, predict, say_json, say_note};
-use crate::chapter::{Setting, Source, library};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::control::Control;
-use crate::lab::events::Clock;
-use crate::lab::{Laboratory, Plan, Site, redis};
-use crate::load::Generator;
 use crate::report::stored::StoredRun;
 use crate::report::summary::{RUN_SCHEMA, worst};
 use crate::report::{RunDirectory, RunSummary, Summary, Terminal, junit};
 use crate::runner::{self, Findings, Pace, Verdict};
+use chapter::{Setting, Source, library};
+use lab::control::Control;
+use lab::error::LabError;
+use lab::events::Clock;
+use lab::interrupt::Interrupt;
+use lab::{Laboratory, Plan, Site, redis};
+use load::Generator;
 
 /// What to run, and how.
 #[derive(Debug, Args)]

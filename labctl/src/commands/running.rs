@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::chapter::Source;
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::lab::control::{self, Answer, Question};
-use crate::lab::http;
-use crate::lab::plan::Place;
-use crate::lab::state;
-use crate::lab::{MachineStatus, Plan};
+use chapter::Source;
+use lab::control::{self, Answer, Question};
+use lab::error::LabError;
+use lab::http;
+use lab::plan::Place;
+use lab::state;
+use lab::{MachineStatus, Plan};
 
 /// Asks the running lab; what it refuses is an error.
 pub(super) async fn ask(common: &Common, question: &Question) -> Result<Answer, LabError> {

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::{Performed, say, say_document};
-use crate::chapter::{MachineEntry, Source};
 use crate::cli::Common;
+use chapter::{MachineEntry, Source};
 
 /// Which chapter.
 #[derive(Debug, Args)]

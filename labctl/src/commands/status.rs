@@ -5,7 +5,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use super::{Performed, running, say, say_document};
 use crate::cli::Common;
-use crate::lab::{MachineStatus, ProgramStatus};
+use lab::{MachineStatus, ProgramStatus};
 
 /// Shows the machines of the lab that is running, and what is on them.
 pub async fn status(common: &Common) -> Performed {

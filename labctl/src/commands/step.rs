@@ -8,10 +8,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{Performed, by_hand, running, say, say_document};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::http;
-use crate::load::{InvalidRequests, Stream};
+use lab::error::LabError;
+use lab::http;
+use lab::interrupt::Interrupt;
+use load::{InvalidRequests, Stream};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests sent when nobody is there to press Enter.

@@ -9,12 +9,12 @@ use clap::Args;
 use super::{Performed, say, say_json, say_note};
 use crate::audit::{self, library};
 use crate::cli::Common;
-use crate::error::{EXIT_INCONCLUSIVE, LabError};
-use crate::interrupt::Interrupt;
-use crate::load::Search;
 use crate::report::{Progress, RunDirectory, html, junit, table_text};
 use crate::runner::capacity::Objective;
 use crate::table::{self, Climb, Prices};
+use lab::error::{EXIT_INCONCLUSIVE, LabError};
+use lab::interrupt::Interrupt;
+use load::Search;
 
 /// How far a capacity may be from the truth in a hurry, as a share of it: the article's are told by factors.
 const QUICK_PRECISION: f64 = 0.03;

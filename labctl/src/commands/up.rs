@@ -24,14 +24,14 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Performed, running, say, say_document, status};
-use crate::chapter::{Setting, Source};
 use crate::cli::Common;
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::compose::Cable;
-use crate::lab::control::Control;
-use crate::lab::events::Clock;
-use crate::lab::{Backend, Laboratory, MachineStatus, Plan, Site, site};
+use chapter::{Setting, Source};
+use lab::compose::Cable;
+use lab::control::Control;
+use lab::error::LabError;
+use lab::events::Clock;
+use lab::interrupt::Interrupt;
+use lab::{Backend, Laboratory, MachineStatus, Plan, Site, site};
 
 /// Which chapter.
 #[derive(Debug, Args)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Performed, say};
-use crate::chapter::Source;
 use crate::cli::Common;
+use chapter::Source;
 
 /// Which files.
 #[derive(Debug, Args)]

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::summary::RunSummary;
-use crate::error::LabError;
-use crate::lab::{Events, site};
-use crate::load::Recorder;
+use lab::error::LabError;
+use lab::{Events, site};
+use load::Recorder;
 
 /// A directory that is being filled. Dropped before it is finished, it is removed.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::stored::incomplete;
-use crate::error::LabError;
+use lab::error::LabError;
 
 /// What became of the requests that were due in one short span.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::LabError;
-use crate::load::{CacheMark, Outcome};
 use crate::report::summary::RUN_SCHEMA;
 use crate::runner::{ClaimResult, FilledTable, Verdict};
 use crate::table::LadderTable;
 use crate::table::rows::SCHEMA as TABLE_SCHEMA;
+use lab::error::LabError;
+use load::{CacheMark, Outcome};
 
 /// A run that was kept.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 use crate::runner::{Findings, Pace, Verdict};
+use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 
 /// The version of what is printed. It changes when a key's meaning does.
 pub const SCHEMA: &str = "scaling-lab/runs/1";

@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 
 use super::summary::{RunSummary, Summary};
-use crate::chapter::{Bound, Chapter, Expected};
-use crate::load::LiveFigures;
 use crate::runner::{Audience, ClaimResult, FilledTable, Telling, Verdict};
+use chapter::{Bound, Chapter, Expected};
+use load::LiveFigures;
 
 const WIDTH_MAX: usize = 100;
 /// So many records are listed; whoever wants more reads the summary.

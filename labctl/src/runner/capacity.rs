@@ -11,11 +11,9 @@ use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
 use super::{Run, Telling, stream_of};
-use crate::chapter::step::CapacitySearch;
-use crate::error::LabError;
-use crate::load::{
-    Arrivals, CapacityEstimate, Generator, Moment, Rate, Search, Stream, StreamId, Trial, Window,
-};
+use chapter::step::CapacitySearch;
+use lab::error::LabError;
+use load::{Arrivals, CapacityEstimate, Generator, Moment, Rate, Search, Stream, StreamId, Trial, Window};
 
 /// Rates outside of these are not tried.
 const RATE_MIN: f64 = 5.0;
@@ -196,7 +194,7 @@ async fn last(generator: &Generator, mix: &[(StreamId, f64)], rate: f64, objecti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{CacheMark, Outcome, Sample};
+    use load::{CacheMark, Outcome, Sample};
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)

@@ -3,8 +3,8 @@
 
 use toml::Spanned;
 
-use crate::chapter::step::Until;
-use crate::lab::Happening;
+use chapter::step::Until;
+use lab::Happening;
 
 /// Whether this is what is waited for.
 pub(super) type Condition = Box<dyn Fn(&Happening) -> bool + Send>;

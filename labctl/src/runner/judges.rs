@@ -11,7 +11,7 @@ use history::lost::{Final, Lost};
 use history::{Action, History, Outcome, ghost, inversions, lost, sessions, stale};
 use indexmap::IndexMap;
 
-use crate::load::HistoryLog;
+use load::HistoryLog;
 
 /// A run's histories, by name, and what they are found to be.
 #[derive(Debug, Default)]

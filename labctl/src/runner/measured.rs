@@ -9,10 +9,10 @@ use machine::capacity::Usage;
 
 use super::judges::{Figure, Histories};
 use super::{owners, primaries};
-use crate::chapter::expression::Expression;
-use crate::chapter::measures::{self, Of};
-use crate::lab::{Events, Happening, Plan};
-use crate::load::{CacheMark, CapacityEstimate, Moment, Outcome, Recorder, StreamId, Window};
+use chapter::expression::Expression;
+use chapter::measures::{self, Of};
+use lab::{Events, Happening, Plan};
+use load::{CacheMark, CapacityEstimate, Moment, Outcome, Recorder, StreamId, Window};
 
 /// Everything measured in a run.
 #[derive(Debug)]

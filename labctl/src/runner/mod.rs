@@ -27,12 +27,12 @@ pub use stock::last_values;
 pub use telling::{Audience, Telling};
 pub use verdict::{ClaimResult, Verdict};
 
-use crate::chapter::expression::Expression;
-use crate::chapter::traffic::{Does, Draw, Recording, Spacing, Traffic};
-use crate::chapter::{Chapter, Source, Table};
-use crate::error::LabError;
-use crate::lab::{Laboratory, Plan, roles};
-use crate::load::{
+use chapter::expression::Expression;
+use chapter::traffic::{Does, Draw, Recording, Spacing, Traffic};
+use chapter::{Chapter, Source, Table};
+use lab::error::LabError;
+use lab::{Laboratory, Plan};
+use load::{
     Arrivals, Cookies, Generator, Keys, Recorded, RecordedAction, RequestMix, Sessions, Stream, StreamId,
 };
 
@@ -203,7 +203,7 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
     let usage = |message: String| LabError::Usage(format!("traffic '{name}': {message}"));
     // A machine by its role is looked for when a step wants it; until then it is the first of its kind.
     let to = traffic.to.as_ref();
-    let target = plan.address_of(roles::parse(to).map_or(to.as_str(), |(kind, _)| kind));
+    let target = plan.address_of(chapter::role::parse(to).map_or(to.as_str(), |(kind, _)| kind));
     let target = target.ok_or_else(|| usage(format!("nothing answers at '{}'", traffic.to.as_ref())))?;
     let count = traffic.keys;
     let keys = match traffic.draw {
@@ -225,4 +225,14 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
     stream.contains = traffic.contains.clone();
     stream.seed = name.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    /// The language and the generator know nothing of each other, so neither can ask the other for its limits.
+    #[test]
+    fn what_a_chapter_may_ask_for_is_what_the_generator_can_do() {
+        assert_eq!(chapter::RATE_MAX, load::Rate::MAX);
+        assert_eq!(chapter::ZIPF_KEYS_MAX, load::Keys::ZIPF_MAX);
+    }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use crate::lab::{Event, Happening};
-use crate::load::Moment;
+use lab::{Event, Happening};
+use load::Moment;
 
 /// The largest number of balancers of a kind that held the shared address at one moment between
 /// `from` and `to`. A balancer holds it from when it says so until it says otherwise or is gone.
@@ -45,7 +45,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::lab::events::Hand;
+    use lab::events::Hand;
 
     fn at(ms: u64, what: Happening) -> Event {
         Event { at: Duration::from_millis(ms), what }

@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::lab::{Event, Happening};
-use crate::load::Moment;
+use lab::{Event, Happening};
+use load::Moment;
 
 /// Whether a machine is this one, or of this kind.
 pub(super) fn is_of(machine: &str, kind: &str) -> bool {

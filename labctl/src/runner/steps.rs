@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::measured::StepMeasurement;
 use super::{ClaimResult, Counted, Run, Telling, condition, last_values, verdict};
-use crate::chapter::step::{self, Batch, CapacitySearch, LinkEnds, ReadBack, TakeStock, Until};
-use crate::chapter::{Expect, Span, Step};
-use crate::error::LabError;
-use crate::lab::databases::{self, NodeStatus};
-use crate::lab::{Act, Backend, Happening, counters, http, roles};
-use crate::load::{LiveFigures, Moment, Rate, Window};
+use chapter::step::{self, Batch, CapacitySearch, LinkEnds, ReadBack, TakeStock, Until};
+use chapter::{Act, role};
+use chapter::{Expect, Span, Step};
+use lab::databases::{self, NodeStatus};
+use lab::error::LabError;
+use lab::{Backend, Happening, counters, http};
+use load::{LiveFigures, Moment, Rate, Window};
 
 /// How often the live figures change.
 const LIVE_EVERY: Duration = Duration::from_millis(200);
@@ -76,7 +77,7 @@ impl Run<'_> {
         let wanted = step.load.iter().filter(|(_, rate)| !rate.is_none()).map(|(name, _)| name);
         for name in wanted.chain(step.send.keys()).map(AsRef::as_ref) {
             let to = self.chapter.traffic[name].to.as_ref();
-            if roles::parse(to).is_some() {
+            if role::parse(to).is_some() {
                 let machine = self.lab.who_is(to).await?;
                 if let Some(address) = self.lab.plan().address_of(&machine) {
                     self.generator.aim(self.streams[name], address);

@@ -8,7 +8,7 @@ use history::lost::Final;
 use hyper::{Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::lab::http;
+use lab::http;
 
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(8);

@@ -6,8 +6,8 @@ use history::lost::Lost;
 
 use super::capacity::Tried;
 use super::{ClaimResult, FilledTable};
-use crate::lab::Event;
-use crate::load::LiveFigures;
+use lab::Event;
+use load::LiveFigures;
 
 /// Whoever listens: a terminal, a log, nobody.
 pub trait Audience: Sync {

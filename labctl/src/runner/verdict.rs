@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chapter::{Bound, Expect, Expected};
+use chapter::{Bound, Expect, Expected};
 
 /// A claim, what was measured, and what that says of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,13 +12,13 @@ use super::prices::Prices;
 use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
 use super::strength::Strongman;
 use crate::audit::{self, Audit, Inspection, Scope, Selection, Told, library, paths};
-use crate::chapter::Source;
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::site::{self, SiteArgs};
-use crate::lab::{Plan, Program};
 use crate::report::{Progress, audit_progress};
 use crate::runner::capacity::Objective;
+use chapter::Source;
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
+use lab::site::{self, SiteArgs};
+use lab::{Plan, Program};
 
 /// So many audits go on at the same time.
 const AUDITS_AT_ONCE: usize = 10;

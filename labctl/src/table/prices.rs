@@ -6,7 +6,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use crate::lab::{MachinePlan, Plan};
+use lab::{MachinePlan, Plan};
 
 const BUILT_IN: &str = include_str!("../../prices.toml");
 
@@ -63,10 +63,10 @@ impl Prices {
 mod tests {
     use super::*;
     use crate::audit::library;
-    use crate::lab::plan::Place;
+    use lab::plan::Place;
 
     fn plan(name: &str) -> Plan {
-        Plan::of(&library::open(name).unwrap().chapter, Place::of_a_test()).unwrap()
+        Plan::of(&library::open(name).unwrap().chapter, Place::on_paper()).unwrap()
     }
 
     #[test]

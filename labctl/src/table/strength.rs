@@ -5,15 +5,15 @@ use std::time::Duration;
 use super::rows::{Left, Strength};
 use crate::audit::paths;
 use crate::audit::{Component, Fault, Scope, Selection, Stage, faults, is_noticed};
-use crate::chapter::traffic::Traffic;
-use crate::chapter::{Chapter, Source};
-use crate::error::LabError;
-use crate::interrupt::Interrupt;
-use crate::lab::roles::{self, Role};
-use crate::lab::site::SiteArgs;
-use crate::load::Outcome;
 use crate::runner::capacity::{Objective, find_capacity, probe};
 use crate::runner::stream_of;
+use chapter::role::{self, Role};
+use chapter::traffic::Traffic;
+use chapter::{Chapter, Source};
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
+use lab::site::SiteArgs;
+use load::Outcome;
 
 const LOAD: &str = include_str!("../../architectures/load.toml");
 
@@ -178,7 +178,7 @@ impl Strongman<'_> {
         Ok(distrust.map_or(Ok(false), Err))
     }
 
-    fn mix(&self, stage: &Stage, chapter: &Chapter) -> Result<Vec<(crate::load::Stream, f64)>, LabError> {
+    fn mix(&self, stage: &Stage, chapter: &Chapter) -> Result<Vec<(load::Stream, f64)>, LabError> {
         let plan = stage.lab.plan();
         let stream = |(name, share): &(&str, f64)| {
             Ok((stream_of(name, &chapter.traffic[*name], &plan, self.seed)?, *share))
@@ -209,7 +209,7 @@ impl Strongman<'_> {
         loop {
             let from = stage.now();
             stage.send(traffic, rate).await;
-            let window = stage.window(traffic, from, crate::load::Moment::MAX);
+            let window = stage.window(traffic, from, load::Moment::MAX);
             if window.failed() == 0 && window.requests() > 0 {
                 return Ok(());
             }
@@ -235,7 +235,7 @@ fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
     let mut faults = faults::faults(&stage.lab.plan(), &wanted).map_err(LabError::Usage)?;
     faults.retain(|fault| {
         let Component::Program { name, program } = &fault.component else { return false };
-        let stands_by = matches!(roles::parse(name), Some((_, Role::Standby)));
+        let stands_by = matches!(role::parse(name), Some((_, Role::Standby)));
         *program != "sentinel" && !stands_by
     });
     faults.sort_by_key(|fault| match fault.component.what() {

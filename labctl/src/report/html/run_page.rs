@@ -4,16 +4,16 @@ use askama::Template;
 
 use super::rendered;
 use super::topology::Topology;
-use crate::chapter::{Expected, Source};
-use crate::error::LabError;
-use crate::lab::plan::Place;
-use crate::lab::{Backend, Plan};
 use crate::report::charts::Timeline;
 use crate::report::requests;
 use crate::report::stored::{self, StoredRun};
 use crate::report::terminal::{short, wanted};
 use crate::report::windows::{FaultWindow, fault_windows};
 use crate::runner::{ClaimResult, Verdict};
+use chapter::{Expected, Source};
+use lab::Plan;
+use lab::error::LabError;
+use lab::plan::Place;
 
 /// Traffics with fewer requests than this have nothing to show over time.
 const SPANS_MIN: usize = 4;
@@ -49,14 +49,7 @@ pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
     let events = stored::events(&run.directory)?;
     let series = requests::read(&run.directory, run.ended)?;
     let source = Source::open(&run.directory.join("chapter.toml").to_string_lossy(), &[])?;
-    let place = Place {
-        backend: Backend::Process,
-        network: [127, 0],
-        port_shift: 0,
-        data: "/".into(),
-        redis_url: None,
-    };
-    let plan = Plan::of(&source.chapter, place).map_err(LabError::Usage)?;
+    let plan = Plan::of(&source.chapter, Place::on_paper()).map_err(LabError::Usage)?;
     let machines: Vec<_> = plan
         .machines
         .values()

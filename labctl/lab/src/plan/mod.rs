@@ -18,8 +18,8 @@ pub use programs::{Program, ProgramPlan, Readiness, products_file, secret_file};
 
 use self::programs::{Membership, Partner, WhereRedisIs};
 use super::Backend;
-use crate::chapter::machines::WebserverPart;
-use crate::chapter::{Chapter, MachineEntry};
+use chapter::machines::WebserverPart;
+use chapter::{Chapter, MachineEntry};
 
 /// How many machines a lab may have: one byte of an address, less the ends.
 const MACHINES_MAX: usize = 250;
@@ -108,9 +108,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// For plans of which nothing is started.
-    #[cfg(test)]
-    pub(crate) fn of_a_test() -> Self {
+    /// For plans of which nothing is started: pages, prices, tests.
+    pub fn on_paper() -> Self {
         Self {
             backend: Backend::Process,
             network: [127, 77],
@@ -494,10 +493,10 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chapter::Source;
+    use chapter::Source;
 
     fn plan(name: &str) -> Plan {
-        Plan::of(&Source::open(name, &[]).unwrap().chapter, Place::of_a_test()).unwrap()
+        Plan::of(&Source::open(name, &[]).unwrap().chapter, Place::on_paper()).unwrap()
     }
 
     fn flags(plan: &Plan, machine: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::chapter::ChapterError;
+use chapter::ChapterError;
 
 /// A claim failed.
 pub const EXIT_FAILED: u8 = 1;

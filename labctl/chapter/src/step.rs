@@ -130,7 +130,7 @@ pub struct Batch {
 }
 
 fn at_once() -> f64 {
-    crate::load::Rate::MAX
+    super::RATE_MAX
 }
 
 /// A slow link.

@@ -1,14 +1,15 @@
 //! A chapter's machines, running: as processes of this computer, or as containers.
 
-pub mod act;
 pub mod backend;
 pub mod balancers;
 pub mod compose;
 pub mod control;
 pub mod counters;
 pub mod databases;
+pub mod error;
 pub mod events;
 pub mod http;
+pub mod interrupt;
 pub mod link;
 pub mod machine;
 mod pairs;
@@ -24,7 +25,6 @@ pub mod status;
 mod laboratory;
 mod life;
 
-pub use act::Act;
 pub use backend::Backend;
 pub use events::{Event, Events, Happening};
 pub use laboratory::Laboratory;

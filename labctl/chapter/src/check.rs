@@ -10,9 +10,7 @@ use super::machines::WebserverPart;
 use super::measures::{self, MEASURES, Of};
 use super::step::{CapacitySearch, Step, Until};
 use super::traffic::Draw;
-use super::{Chapter, MachineEntry};
-use crate::lab::roles;
-use crate::load::Keys;
+use super::{Chapter, MachineEntry, ZIPF_KEYS_MAX, role};
 
 /// Something wrong, and where.
 #[derive(Debug)]
@@ -52,8 +50,8 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         if traffic.method.parse::<http::Method>().is_err() {
             return Err(problem(format!("'{}' is no method such as GET or POST", traffic.method)));
         }
-        if traffic.draw == Draw::Zipf && traffic.keys > Keys::ZIPF_MAX {
-            let message = format!("of Zipf keys there are at most {}", Keys::ZIPF_MAX);
+        if traffic.draw == Draw::Zipf && traffic.keys > ZIPF_KEYS_MAX {
+            let message = format!("of Zipf keys there are at most {}", ZIPF_KEYS_MAX);
             return Err(Problem { span: Some(traffic.to.span()), message });
         }
         if !traffic.path.starts_with('/') {
@@ -324,7 +322,7 @@ fn spanned_machine(chapter: &Chapter, name: &Spanned<String>) -> Checked {
 
 /// A machine by its role, of a database or of a pair: `db:primary`, `lb:active`.
 fn is_role(chapter: &Chapter, name: &Spanned<String>) -> bool {
-    let Some((kind, role)) = roles::parse(name.as_ref()) else { return false };
+    let Some((kind, role)) = role::parse(name.as_ref()) else { return false };
     let Some(entry) = chapter.machine.get(kind) else { return false };
     let is_of_pair = entry.lb.as_ref().is_some_and(|lb| lb.pair) && role.is_of_pair();
     is_of_pair || entry.dbnode.is_some() && role.is_of_database()
@@ -375,7 +373,7 @@ fn known_target(chapter: &Chapter, target: &Spanned<String>) -> Checked {
 fn is_of_kind(name: &str, kind: &str) -> bool {
     name == kind
         || name.rsplit_once('-').is_some_and(|(of, _)| of == kind)
-        || roles::parse(name).is_some_and(|(of, _)| of == kind)
+        || role::parse(name).is_some_and(|(of, _)| of == kind)
 }
 
 fn known_link(chapter: &Chapter, from: &Spanned<String>, to: &Spanned<String>) -> Checked {

@@ -189,7 +189,7 @@ fn volumes(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Vec<Value> {
 mod tests {
     use super::super::super::plan::Place;
     use super::*;
-    use crate::chapter::Source;
+    use chapter::Source;
 
     fn ground() -> Ground {
         let [lab_directory, sockets, logs] = ["/lab", "/sockets", "/logs"].map(PathBuf::from);
@@ -201,7 +201,7 @@ mod tests {
             backend: Backend::Compose,
             network: Backend::Compose.network(),
             data: "/lab/data".into(),
-            ..Place::of_a_test()
+            ..Place::on_paper()
         };
         project(&Plan::of(&Source::open(chapter, &[]).unwrap().chapter, place).unwrap(), &ground())
     }

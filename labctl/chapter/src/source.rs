@@ -1,65 +1,12 @@
-//! A chapter: machines, traffic, steps and claims, as a TOML file that reads like the article.
-//!
-//! Read [`step`](crate::chapter::step) for what a step may do and [`expect`](crate::chapter::expect) for
-//! what it may claim.
-
-mod check;
-mod closed;
-pub mod expect;
-pub mod expression;
-pub mod library;
-pub mod machines;
-pub mod measures;
-pub mod settings;
-mod span;
-pub mod step;
-pub mod table;
-pub mod traffic;
+//! A chapter together with the text it came from, and what can be wrong with that.
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-use serde::Deserialize;
-use toml::Spanned;
-
-pub use expect::{Bound, Expect, Expected};
-pub use machines::MachineEntry;
-pub use settings::Setting;
-pub use span::Span;
-pub use step::Step;
-pub use table::Table;
-pub use traffic::Traffic;
-
-/// A chapter as written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Chapter {
-    /// Its place among the article's chapters.
-    pub number: u32,
-    /// The article's heading.
-    pub title: String,
-    /// What it asks, in one sentence.
-    pub question: String,
-    /// The machines, by name. Addresses are given in this order.
-    pub machine: IndexMap<String, MachineEntry>,
-    /// Connections that pass through a link which can be slowed and cut: `["web", "db"]`.
-    #[serde(default)]
-    pub links: Vec<(Spanned<String>, Spanned<String>)>,
-    /// Kinds of machines of which each has a link to each other one.
-    #[serde(default)]
-    pub mesh: Vec<Spanned<String>>,
-    /// Streams of requests, by name. The first is the one that claims speak of by default.
-    #[serde(default)]
-    pub traffic: IndexMap<String, Traffic>,
-    /// What is done, in order.
-    #[serde(default)]
-    pub step: Vec<Step>,
-    /// What is laid side by side when everything is done.
-    #[serde(default)]
-    pub table: Vec<Table>,
-}
+use crate::chapter::Chapter;
+use crate::settings::{self, Setting};
+use crate::{check, library};
 
 /// A chapter together with the text it came from.
 #[derive(Debug, Clone)]

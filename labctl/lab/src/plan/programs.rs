@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::chapter::machines::{DbnodePart, LbPart, RedisPart, SentinelPart, WebserverPart};
+use chapter::machines::{DbnodePart, LbPart, RedisPart, SentinelPart, WebserverPart};
 
 /// The programs of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -29,7 +29,7 @@ use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use cable::Cable;
-pub(in crate::lab) use container::Container;
+pub(crate) use container::Container;
 
 use self::container::did_not;
 use self::engine::{RedisImage, Refused, WHOLE_LAB, docker, docker_within};

@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::act::Act;
 use super::backend::Backend;
 use super::balancers::{self, Followers};
 use super::compose::{self, Project};
@@ -32,9 +31,10 @@ use super::roles::Roles;
 use super::site::Site;
 use super::state::{MachineState, State, chapter_file};
 use super::status::MachineStatus;
-use crate::chapter::Source;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
+use chapter::Act;
+use chapter::Source;
 
 const START_MAX: Duration = Duration::from_secs(20);
 const END_MAX: Duration = Duration::from_secs(3);

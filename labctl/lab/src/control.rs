@@ -13,12 +13,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::act::Act;
 use super::laboratory::Laboratory;
 use super::state::State;
 use super::status::MachineStatus;
 use crate::error::LabError;
 use crate::interrupt::{Interrupt, TERMINATED};
+use chapter::Act;
 
 /// The longest that anything may take: a server that drains, a machine that starts.
 const ANSWER_MAX: Duration = Duration::from_secs(45);

@@ -19,7 +19,7 @@ use crate::error::LabError;
 
 /// A container that stands for a machine.
 #[derive(Debug)]
-pub(in crate::lab) struct Container {
+pub(crate) struct Container {
     /// What it is called, and how it is on the network.
     cable: Cable,
     life: Arc<Life>,
@@ -50,7 +50,7 @@ impl Container {
     }
 
     /// What the engine calls it.
-    pub(in crate::lab) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.cable.container
     }
 
@@ -60,27 +60,27 @@ impl Container {
     }
 
     /// Whether it is one program, without a machine: what is done to the one is done to the other.
-    pub(in crate::lab) fn is_alone(&self) -> bool {
+    pub(crate) fn is_alone(&self) -> bool {
         self.alone.is_some()
     }
 
     /// The last thing that was said in it, also by its machine.
-    pub(in crate::lab) async fn last_said(&self) -> Option<String> {
+    pub(crate) async fn last_said(&self) -> Option<String> {
         last_said(self.name()).await
     }
 
     /// What is known of it.
-    pub(in crate::lab) fn life(&self) -> &Arc<Life> {
+    pub(crate) fn life(&self) -> &Arc<Life> {
         &self.life
     }
 
     /// Its first process, as this computer numbers it. 0 while it has none.
-    pub(in crate::lab) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid.load(Ordering::Acquire)
     }
 
     /// Sends a signal as the engine understands it. Returns what could have been typed.
-    pub(in crate::lab) async fn signal(&self, signal: Signal) -> Result<String, LabError> {
+    pub(crate) async fn signal(&self, signal: Signal) -> Result<String, LabError> {
         let name = self.name();
         let words = match signal {
             Signal::SIGSTOP => vec!["pause", name],
@@ -95,7 +95,7 @@ impl Container {
     }
 
     /// Signals one program in it, by the number that it has in there.
-    pub(in crate::lab) async fn signal_program(&self, pid: u32, signal: Signal) -> Result<String, LabError> {
+    pub(crate) async fn signal_program(&self, pid: u32, signal: Signal) -> Result<String, LabError> {
         let kill = format!("kill -{} {pid}", name_of(signal));
         docker(&["exec", self.name(), "sh", "-c", &kill]).await.map_err(did_not)?;
         // The engine has no word for a single program that stands still.

@@ -101,8 +101,7 @@ impl HistoryLog {
     }
 
     /// A log of what has happened.
-    #[cfg(test)]
-    pub(crate) fn of(ended: Vec<Operation>) -> Self {
+    pub fn of(ended: Vec<Operation>) -> Self {
         Self(Arc::new(Mutex::new(Pages { ended, ..Pages::default() })))
     }
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::backend::Backend;
 use super::plan::Plan;
-use crate::chapter::Chapter;
 use crate::error::LabError;
+use chapter::Chapter;
 
 /// The programs that are one, the first that is found being used.
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];

@@ -1,0 +1,39 @@
+//! A chapter as written.
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::machines::MachineEntry;
+use crate::step::Step;
+use crate::table::Table;
+use crate::traffic::Traffic;
+
+/// A chapter as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Chapter {
+    /// Its place among the article's chapters.
+    pub number: u32,
+    /// The article's heading.
+    pub title: String,
+    /// What it asks, in one sentence.
+    pub question: String,
+    /// The machines, by name. Addresses are given in this order.
+    pub machine: IndexMap<String, MachineEntry>,
+    /// Connections that pass through a link which can be slowed and cut: `["web", "db"]`.
+    #[serde(default)]
+    pub links: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Kinds of machines of which each has a link to each other one.
+    #[serde(default)]
+    pub mesh: Vec<Spanned<String>>,
+    /// Streams of requests, by name. The first is the one that claims speak of by default.
+    #[serde(default)]
+    pub traffic: IndexMap<String, Traffic>,
+    /// What is done, in order.
+    #[serde(default)]
+    pub step: Vec<Step>,
+    /// What is laid side by side when everything is done.
+    #[serde(default)]
+    pub table: Vec<Table>,
+}

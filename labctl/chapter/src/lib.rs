@@ -1,0 +1,38 @@
+//! The chapter language: machines, traffic, steps and claims, as a TOML file that reads like the article.
+//!
+//! Read [`step`] for what a step may do and [`expect`] for what it may claim. Nothing here knows a lab that
+//! runs, nor the generator of its traffic.
+
+pub mod act;
+mod chapter;
+mod check;
+mod closed;
+pub mod expect;
+pub mod expression;
+pub mod library;
+pub mod machines;
+pub mod measures;
+pub mod role;
+pub mod settings;
+mod source;
+mod span;
+pub mod step;
+pub mod table;
+pub mod traffic;
+
+pub use act::Act;
+pub use chapter::Chapter;
+pub use expect::{Bound, Expect, Expected};
+pub use machines::MachineEntry;
+pub use settings::Setting;
+pub use source::{ChapterError, Source};
+pub use span::Span;
+pub use step::Step;
+pub use table::Table;
+pub use traffic::Traffic;
+
+/// Keys that can be drawn by Zipf's law at most: their table is held in memory.
+pub const ZIPF_KEYS_MAX: u64 = 1_000_000;
+
+/// Requests a second at most, in any traffic.
+pub const RATE_MAX: f64 = 100_000.0;
