@@ -12,9 +12,16 @@ RUN { command -v ip && command -v arping; } >/dev/null || { apt-get update && ap
     # Named volumes begin as what is here, and belong to the same user.
     && mkdir -p /data /secrets && chown 65534:65534 /data /secrets
 COPY deploy/products.jsonl /usr/share/scaling-lab/
+# Whoever made the clone or the programs may have an umask that lets nobody else read.
+RUN chmod 755 /usr/share/scaling-lab && chmod 644 /usr/share/scaling-lab/products.jsonl
+
+# In a stage of its own, so that the image has them only once.
+FROM base AS programs
+COPY target/image/ /programs/
+RUN chmod 755 /programs/*
 
 FROM base AS prebuilt
-COPY target/image/ /usr/local/bin/
+COPY --from=programs /programs/ /usr/local/bin/
 # Which programs these are: labctl refuses an image that is not of its own build.
 ARG BUILD
 LABEL scaling-lab.build=${BUILD}

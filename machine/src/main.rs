@@ -9,8 +9,9 @@
 //! ends with the last of its processes and that one's exit code, or with 137 when it ran out of
 //! memory and killed them all.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -77,11 +78,14 @@ fn main() -> ExitCode {
         let mut command = Args::command();
         command.error(clap::error::ErrorKind::ValueValidation, "no process is given after '--'").exit();
     }
-    let socket = args.socket.clone().unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("machine-{}-{}.sock", args.name, std::process::id()))
-    });
-    let ending = live(&args, &placements, &socket);
-    let _ = std::fs::remove_file(&socket);
+    let ending = match &args.socket {
+        Some(socket) => {
+            let ending = live(&args, &placements, socket);
+            let _ = std::fs::remove_file(socket);
+            ending
+        }
+        None => in_private_directory(|socket| live(&args, &placements, socket)),
+    };
     match ending {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
@@ -89,6 +93,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has a socket in a new directory that only this user can enter, and removes both in the end.
+fn in_private_directory(live: impl FnOnce(&Path) -> anyhow::Result<i32>) -> anyhow::Result<i32> {
+    let directory =
+        tempfile::Builder::new().prefix("machine-").permissions(Permissions::from_mode(0o700)).tempdir();
+    let directory = directory.with_context(|| {
+        format!("make a directory for the machine's socket in {}", std::env::temp_dir().display())
+    })?;
+    live(&directory.path().join("machine.sock"))
 }
 
 /// From the first process to the last.
@@ -132,14 +146,17 @@ fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<
 }
 
 /// Listens, also where a machine of the same name that was killed has left its socket behind.
+/// Only this user can connect.
 fn listen(socket: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(socket) {
+    let listener = match UnixListener::bind(socket) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && UnixStream::connect(socket).is_err() => {
             std::fs::remove_file(socket)?;
             UnixListener::bind(socket)
         }
         bound => bound,
-    }
+    }?;
+    std::fs::set_permissions(socket, Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 fn wait_until_all_are_reported(inbox: &mpsc::Receiver<Input>) {

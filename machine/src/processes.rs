@@ -15,7 +15,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
-use crate::protocol::{MachineEvent, PROCESS_VARIABLE, SOCKET_VARIABLE};
+use crate::protocol::{MachineEvent, PARENT_VARIABLE, PROCESS_VARIABLE, SOCKET_VARIABLE};
 use crate::startup;
 
 /// The first word that makes this program become another one.
@@ -103,7 +103,7 @@ impl Processes {
         let name = placement.name.clone();
         let mut command = bonded(&find_program(&placement.program));
         command.args(&placement.flags).env(SOCKET_VARIABLE, socket).env(PROCESS_VARIABLE, &name);
-        command.stdin(Stdio::null());
+        command.env(PARENT_VARIABLE, std::process::id().to_string()).stdin(Stdio::null());
         if let Some(directory) = log_directory {
             let path = directory.join(format!("{name}.log"));
             let log = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
@@ -181,7 +181,8 @@ pub fn become_another(mut words: impl Iterator<Item = OsString>) -> Option<Strin
     }
     let program = words.next()?;
     startup::die_with_parent();
-    let error = Command::new(&program).args(words).exec();
+    // What that program starts has another parent.
+    let error = Command::new(&program).args(words).env_remove(PARENT_VARIABLE).exec();
     Some(format!("cannot start {}: {error}", program.display()))
 }
 

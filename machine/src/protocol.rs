@@ -11,6 +11,9 @@ pub const SOCKET_VARIABLE: &str = "MACHINE_SOCKET";
 /// The environment variable that tells a process what it is called on its machine.
 pub const PROCESS_VARIABLE: &str = "MACHINE_PROCESS";
 
+/// Environment variable with the pid of the process that started this one, and that it must not outlive.
+pub const PARENT_VARIABLE: &str = "MACHINE_PARENT";
+
 /// The exit code of a machine that ran out of memory, and of a process whose machine is gone:
 /// what a shell reports for a process killed by SIGKILL.
 pub const EXIT_KILLED: i32 = 137;

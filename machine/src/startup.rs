@@ -6,12 +6,13 @@ use clap::{Args, ValueEnum};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
+use nix::unistd::getppid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-use crate::protocol::SOCKET_VARIABLE;
+use crate::protocol::{EXIT_KILLED, PARENT_VARIABLE, SOCKET_VARIABLE};
 use crate::vitals::Vitals;
 
 /// Flags that every part has.
@@ -78,11 +79,16 @@ pub fn raise_file_limit() -> u64 {
     }
 }
 
-/// When whoever started this process is killed it is killed too, also when it is frozen and cannot
-/// notice. Linux only; elsewhere it notices by its lost connection.
+/// When the parent of this process is killed it is killed too, also when it is frozen and cannot notice.
+/// Linux only; elsewhere it notices by its lost connection. A parent that was killed before this was asked for
+/// sends no signal any more: then this process ends at once.
 pub fn die_with_parent() {
     if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
         tracing::warn!(%error, "cannot bind this process's life to its machine's");
+    }
+    let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|pid| pid.parse().ok());
+    if parent.is_some_and(|parent: i32| parent != getppid().as_raw()) {
+        std::process::exit(EXIT_KILLED);
     }
 }
 

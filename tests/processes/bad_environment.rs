@@ -86,6 +86,132 @@ fn a_full_disk_is_named() {
     not_ready(&lab, &["run", "one-machine", "--runs-dir", "small/runs"], &["small/runs", "the disk is full"]);
 }
 
+#[test]
+fn what_is_in_the_shell_does_not_change_a_chapter() {
+    let lab = Lab::new();
+    let mut up = lab.labctl();
+    up.args(["up", "more-servers"]);
+    // Each means something to one of the lab's programs: some change what it does, and some it refuses.
+    up.envs([
+        ("LB_POLICY", "sticky"),
+        ("LB_PANIC_THRESHOLD", "0"),
+        ("WEBSERVER_CACHE", "local"),
+        ("MACHINE_CORES", "7"),
+        ("DBNODE_PEERS", "x"),
+        ("LOG_FORMAT", "logfmt"),
+        ("DRAIN_TIMEOUT", "30"),
+    ]);
+    let output = up.output().expect("labctl can be started");
+    assert!(output.status.success(), "{}", shown(&output));
+    let environment = |pid: u64| std::fs::read(format!("/proc/{pid}/environ")).expect("it is there");
+    for machine in lab.json(&["status"])["machines"].as_array().expect("machines are a list") {
+        for program in machine["programs"].as_array().expect("programs are a list") {
+            let environment = environment(program["pid"].as_u64().expect("a pid is a number"));
+            let environment = String::from_utf8_lossy(&environment);
+            for prefix in ["LB_", "WEBSERVER_", "DBNODE_", "MACHINE_CORES", "LOG_FORMAT", "DRAIN_", "LABCTL_"]
+            {
+                let of_the_shell =
+                    |entry: &str| entry.starts_with(prefix) && !entry.starts_with("LABCTL_LOG");
+                assert!(!environment.split('\0').any(of_the_shell), "{prefix}: {environment}");
+            }
+        }
+    }
+    lab.succeed(&["down"]);
+}
+
+#[test]
+fn directories_are_called_as_people_call_them() {
+    let lab = Lab::new();
+    let long = "long-directory-name-".repeat(12);
+    for name in ["Jane Doe's größe-実験", "a \"b\" $HOME:b#c back\\slash", &long] {
+        let directory = lab.path().join(name);
+        std::fs::create_dir(&directory).expect("it can be made");
+        // Sentinels keep their configuration in a file, with paths in it.
+        let up = lab
+            .labctl()
+            .current_dir(&directory)
+            .args(["up", "sessions"])
+            .output()
+            .expect("it can be started");
+        assert!(up.status.success(), "{name}: {}", shown(&up));
+        let down = lab.labctl().current_dir(&directory).arg("down").output().expect("it can be started");
+        assert!(down.status.success(), "{name}: {}", shown(&down));
+    }
+    assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
+fn a_directory_that_is_no_text_is_named() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let lab = Lab::new();
+    let directory = lab.path().join(OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&directory).expect("it can be made");
+    let up = lab.labctl().current_dir(&directory).args(["up", "split"]).output().expect("it can be started");
+    assert_eq!(up.status.code(), Some(4), "{}", shown(&up));
+    let stderr = String::from_utf8_lossy(&up.stderr);
+    assert!(stderr.contains("not UTF-8") && stderr.contains("--lab-dir"), "{stderr}");
+}
+
+#[test]
+fn a_temporary_directory_that_does_not_do_is_done_without() {
+    let lab = Lab::new();
+    let long = lab.path().join("t".repeat(100));
+    std::fs::create_dir(&long).expect("it can be made");
+    for temporary in [long.as_path(), Path::new("/nowhere/tmp")] {
+        let up =
+            lab.labctl().env("TMPDIR", temporary).args(["up", "split"]).output().expect("it can be started");
+        assert!(up.status.success(), "{}: {}", temporary.display(), shown(&up));
+        let down = lab.labctl().env("TMPDIR", temporary).arg("down").output().expect("it can be started");
+        assert!(down.status.success(), "{}: {}", temporary.display(), shown(&down));
+    }
+    assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
+fn a_labs_directories_and_sockets_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = Lab::new();
+    // A shell that would let everybody in.
+    let up = std::process::Command::new("sh")
+        .args(["-c", "umask 000; exec \"$@\"", "sh"])
+        .arg(programs().join("labctl"))
+        .args(["up", "split"])
+        .current_dir(lab.path())
+        .env("LABCTL_NETWORK", lab.network())
+        .output()
+        .expect("it can be started");
+    assert!(up.status.success(), "{}", shown(&up));
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    let directory = lab.path().join(".lab");
+    assert_eq!(mode(&directory), 0o700);
+    let state = std::fs::read_to_string(directory.join("state.json")).expect("there is a state file");
+    let state: serde_json::Value = serde_json::from_str(&state).expect("it is JSON");
+    let control = Path::new(state["control"].as_str().expect("a path is text")).to_owned();
+    let sockets = control.parent().expect("it is in a directory");
+    assert_eq!(mode(sockets), 0o700, "{}", sockets.display());
+    lab.succeed(&["down"]);
+}
+
+#[test]
+fn a_redis_that_was_left_behind_is_swept_up() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "sessions"]);
+    lab.succeed(&["down"]);
+    // As one that a signal missed: nobody's child, in the lab's own data.
+    let data = lab.path().join(".lab/data/left");
+    std::fs::create_dir_all(&data).expect("it can be made");
+    let socket = lab.path().join("left.sock");
+    let mut redis = std::process::Command::new("redis-server");
+    redis.args(["--port", "0", "--unixsocket"]).arg(&socket).arg("--dir").arg(&data);
+    let mut redis = redis.stdout(std::process::Stdio::null()).spawn().expect("there is a Redis");
+    tests::wait::until_true("a Redis that listens", std::time::Duration::from_secs(5), || socket.exists());
+    let cleaned = lab.run(&["clean"]);
+    assert!(cleaned.status.success(), "{}", shown(&cleaned));
+    let gone = || redis.try_wait().expect("it can be asked").is_some();
+    tests::wait::until_true("its end", std::time::Duration::from_secs(5), gone);
+}
+
 /// A file system that is taken away again.
 struct Mounted<'a>(&'a Path);
 

@@ -43,6 +43,19 @@ fn a_killed_keeper_takes_its_lab_with_it_and_the_next_one_starts() {
 }
 
 #[test]
+fn what_a_killed_labctl_left_can_be_cleaned_at_once() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "split"]);
+    let refused = lab.run(&["clean"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", shown(&refused));
+    processes::signal(keeper_of(&lab), Signal::SIGKILL);
+    // In the same moment: its keeper may not be gone yet.
+    lab.succeed(&["clean"]);
+    assert!(!lab.path().join(".lab").exists());
+    wait::until_true("the end of everything", Duration::from_secs(3), || lab.running().is_empty());
+}
+
+#[test]
 fn a_frozen_machine_dies_with_its_keeper_too() {
     let lab = Lab::new();
     lab.succeed(&["up", "one-machine"]);

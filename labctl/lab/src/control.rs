@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::laboratory::Laboratory;
@@ -164,6 +164,22 @@ pub fn running(lab_directory: &Path) -> Result<State, LabError> {
     match State::read(lab_directory) {
         Ok(Some(state)) if state.keeper.is_alive() => Ok(state),
         _ => Err(nothing_runs(lab_directory)),
+    }
+}
+
+/// The lab that runs in a directory, unless its keeper is just going: one that was killed takes a moment to be
+/// gone, and does not answer any more.
+pub async fn still_running(lab_directory: &Path) -> Option<State> {
+    const MOMENT: Duration = Duration::from_secs(1);
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    let deadline = Instant::now() + MOMENT;
+    loop {
+        let state = running(lab_directory).ok()?;
+        let answered = timeout(MOMENT, exchange(&state.control, &Question::Events(usize::MAX))).await;
+        if matches!(answered, Ok(Ok(_))) || Instant::now() > deadline {
+            return Some(state);
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 

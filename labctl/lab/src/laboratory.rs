@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -562,6 +563,7 @@ async fn end(machine: &RunningMachine) {
 
 /// Sees that everything can be had that the plan needs, and says how many cores containers may be given.
 async fn make_ready(plan: &Plan, site: &Site, interrupt: &Interrupt) -> Result<u32, LabError> {
+    site.check_sockets(plan)?;
     if plan.place().backend == Backend::Compose {
         return interrupt.unless(compose::check(plan, site)).await;
     }
@@ -605,7 +607,6 @@ async fn open_links(plan: &Plan) -> Result<Links, LabError> {
 
 /// Writes what all members of a cluster know, and nobody else: nodes of a database, balancers of a pair.
 fn write_secret(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
     let secret: [u8; 32] = rand::random();
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -638,5 +639,7 @@ fn write_products(program: &ProgramPlan) -> std::io::Result<()> {
         let record = serde_json::json!({ "key": format!("product:{number}"), "value": product.to_string() });
         writeln!(file, "{record}")?;
     }
-    file.flush()
+    file.flush()?;
+    // A container's user is another one, whatever the umask is.
+    fs::set_permissions(products_file(data), fs::Permissions::from_mode(0o644))
 }

@@ -12,6 +12,7 @@ pub mod http;
 pub mod interrupt;
 pub mod link;
 pub mod machine;
+mod orphans;
 mod pairs;
 pub mod plan;
 pub mod process;
@@ -19,6 +20,7 @@ pub mod ready;
 pub mod redis;
 pub mod roles;
 pub mod site;
+mod sockets;
 pub mod state;
 pub mod status;
 

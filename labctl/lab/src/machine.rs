@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use machine::capacity::Usage;
+use machine::protocol::PARENT_VARIABLE;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
@@ -204,8 +205,28 @@ impl RunningMachine {
     }
 }
 
+/// What a machine and its programs see of labctl's environment. A chapter is what its file says: a variable
+/// that sets a flag of a program in the student's shell, such as LB_POLICY, must not change it.
+const ENVIRONMENT: [&str; 12] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+    "LLVM_PROFILE_FILE",
+    "SSL_CERT_FILE",
+];
+
 fn command(plan: &MachinePlan, site: &Site, socket: &Path, logs: &Path) -> Command {
     let mut command = Command::new(site.programs.join("machine"));
+    command.env_clear();
+    command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.env(PARENT_VARIABLE, std::process::id().to_string());
     command.args(plan.flags());
     command.arg("--socket").arg(socket).arg("--log-dir").arg(logs).arg("--lifeline");
     for program in &plan.programs {

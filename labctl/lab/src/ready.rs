@@ -36,18 +36,9 @@ pub async fn until_ready(machine: &RunningMachine, logs: &Path, limit: Duration)
                 } else {
                     format!("did not answer within {limit:?}")
                 };
-                let log = logs.join(&machine.plan.name).join(format!("{name}.log"));
-                let said = match last_line(&log) {
-                    // What its machine said of it is not in its log.
-                    None if gone => machine.last_said().await,
-                    said => said,
-                };
-                return Err(LabError::NotReady(format!(
-                    "{}/{name} {what}: {}; its log is {}",
-                    machine.plan.name,
-                    said.as_deref().unwrap_or("it said nothing"),
-                    log.display()
-                )));
+                let logs = logs.join(&machine.plan.name);
+                let why = reason(machine, gone, &logs, name).await;
+                return Err(LabError::NotReady(format!("{}/{name} {what}: {why}", machine.plan.name)));
             }
             sleep(POLL).await;
         }
@@ -83,7 +74,43 @@ async fn redis_says(address: SocketAddr, ask: &str, says: &[String]) -> std::io:
     }
 }
 
-fn last_line(log: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    text.lines().last().map(|line| line.trim().to_owned())
+/// What a program that did not start said, or its machine about it, and where the rest can be read.
+async fn reason(machine: &RunningMachine, gone: bool, logs: &Path, program: &str) -> String {
+    let own = logs.join(format!("{program}.log"));
+    let text = |log: &Path| std::fs::read_to_string(log).unwrap_or_default();
+    if let Some(said) = telling_line(&text(&own)) {
+        return format!("{said}; its log is {}", own.display());
+    }
+    // A machine that could not start it says so in its own log.
+    let of_machine = logs.join("machine.log");
+    match telling_line(&text(&of_machine)) {
+        Some(said) if gone => format!("{said}; its machine's log is {}", of_machine.display()),
+        _ => match machine.last_said().await {
+            Some(said) if gone => said,
+            _ => format!("it said nothing; its log is {}", own.display()),
+        },
+    }
+}
+
+/// The line of a log that says why: a command line that was refused ends with advice, and says before that what
+/// is wrong with it. `None`: the log is empty.
+fn telling_line(text: &str) -> Option<String> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.clone().next_back();
+    lines.find(|line| line.starts_with("error:")).or(last).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_says_why_is_told() {
+        let refused =
+            "error: invalid value 'logfmt' for '--log-format'\n\nFor more information, try '--help'.\n";
+        assert_eq!(telling_line(refused).unwrap(), "error: invalid value 'logfmt' for '--log-format'");
+        let log = "12:00 INFO listening\n12:01 ERROR the disk failed\n";
+        assert_eq!(telling_line(log).unwrap(), "12:01 ERROR the disk failed");
+        assert_eq!(telling_line("\n"), None);
+    }
 }

@@ -2,22 +2,22 @@
 //! answers every "is the environment ready?" question before anything is started.
 
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
 use super::plan::{Place, Plan, Program};
 use super::redis;
+use super::sockets;
 use super::state::State;
 use crate::error::{LabError, advice};
 
 const MARKER: &str = ".labctl";
 /// What directories of labs beside a lab are called, in its own.
 const BESIDE_PREFIX: &str = "beside-";
-/// What directories of sockets are called, in the temporary directory.
-pub(super) const SOCKETS_PREFIX: &str = "labctl-";
 
 /// What a site is made from: flags of labctl.
 #[derive(Debug, Clone, clap::Args)]
@@ -139,14 +139,14 @@ impl Site {
         }
         redis::check_url(args.backend, args.redis_url.as_deref())?;
         let lab_directory = absolute(&args.lab_dir);
+        check_is_text(&lab_directory)?;
         let lock = lock(&lab_directory)?;
         let programs = find_programs()?;
         let swept = State::sweep(&lab_directory)?;
         let data = lab_directory.join("data");
         empty_directory(&data)?;
         can_hold_data(&data)?;
-        let sockets = tempfile::Builder::new().prefix(SOCKETS_PREFIX).tempdir();
-        let sockets = sockets.map_err(|error| cannot_write(&std::env::temp_dir(), &error))?.keep();
+        let sockets = sockets::make()?;
         Ok(Self { lab_directory, programs, sockets, swept, _lock: lock })
     }
 
@@ -166,6 +166,11 @@ impl Site {
     /// Where the lab listens to other labctls.
     pub fn control_path(&self) -> PathBuf {
         self.sockets.join("control.sock")
+    }
+
+    /// Whether the path of every machine's socket is short enough.
+    pub fn check_sockets(&self, plan: &Plan) -> Result<(), LabError> {
+        plan.to_start().try_for_each(|machine| sockets::check(&self.sockets, &machine.name))
     }
 
     /// Whether every address of a plan is free.
@@ -203,6 +208,8 @@ impl Drop for Site {
 /// sweeps one up.
 pub fn lock(lab_directory: &Path) -> Result<File, LabError> {
     own_directory(lab_directory)?;
+    // Secrets of the lab are in it. It may be somebody else's, who lets this user write in it.
+    let _ = fs::set_permissions(lab_directory, Permissions::from_mode(0o700));
     let path = lab_directory.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| cannot_write(&path, &error))?;
@@ -300,6 +307,17 @@ pub fn find_programs() -> Result<PathBuf, LabError> {
         }
     }
     Ok(beside)
+}
+
+/// Paths are handed to programs as flags, and stand in JSON documents: both are text.
+fn check_is_text(path: &Path) -> Result<(), LabError> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(LabError::NotReady(format!(
+            "the path {} is not UTF-8, and the lab's programs cannot be told it: choose another with --lab-dir",
+            path.display()
+        ))),
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {

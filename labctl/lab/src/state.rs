@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
 use super::compose::{self, Whose};
+use super::orphans;
 use super::plan::Place;
 use super::process::Identity;
-use super::site::{self, SOCKETS_PREFIX};
+use super::site;
+use super::sockets;
 use crate::error::LabError;
 
 const VERSION: u32 = 1;
@@ -91,20 +93,22 @@ impl State {
     /// Kills what a lab left behind whose keeper is gone, and says what that was. The state stays when
     /// something else does. Only call with the lab's lock in hand: then no keeper is there.
     pub fn sweep(lab_directory: &Path) -> Result<Vec<String>, LabError> {
+        let orphans = orphans::kill_in(&lab_directory.join("data"));
         let left = match Self::read(lab_directory) {
             Ok(Some(state)) if state.version == VERSION => state,
-            Ok(None) => return Ok(vec![]),
+            Ok(None) => return Ok(orphans),
             _ => {
                 Self::remove(lab_directory);
-                return Ok(vec!["a state file of another version".into()]);
+                return Ok([orphans, vec!["a state file of another version".into()]].concat());
             }
         };
         let killed = left.machines.iter().filter(|machine| machine.process.signal_group(Signal::SIGKILL));
         let mut swept: Vec<_> = killed.map(|machine| machine.name.clone()).collect();
+        swept.extend(orphans);
         if left.backend == Backend::Compose {
             swept.extend(compose::sweep(Whose::Lab(lab_directory, left.network))?);
         }
-        for directory in [left.control.parent().filter(|path| is_for_sockets(path)), left.unfinished()] {
+        for directory in [left.control.parent().filter(|path| sockets::is_one(path)), left.unfinished()] {
             directory.map(fs::remove_dir_all);
         }
         Self::remove(lab_directory);
@@ -128,12 +132,6 @@ impl State {
     fn unfinished(&self) -> Option<&Path> {
         self.results.as_deref().filter(|path| path.extension().is_some_and(|ending| ending == "partial"))
     }
-}
-
-/// Only what labctl itself makes is removed, whatever a state file says.
-fn is_for_sockets(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with(SOCKETS_PREFIX) && path.parent() == Some(&std::env::temp_dir())
 }
 
 /// Where a running lab leaves its chapter, settings applied, for other labctls to read.

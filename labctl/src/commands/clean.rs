@@ -9,9 +9,9 @@ use lab::state::State;
 
 /// Removes results and what is left of a lab, unless one is running. Nothing is removed that labctl
 /// did not make.
-pub fn clean(common: &Common) -> Performed {
+pub async fn clean(common: &Common) -> Performed {
     let args = &common.site;
-    if let Ok(state) = control::running(&args.lab_dir) {
+    if let Some(state) = control::still_running(&args.lab_dir).await {
         let reason = format!("'{}' is running: end it with `labctl down` first", state.chapter);
         return Err(LabError::not_ready(reason));
     }

@@ -77,7 +77,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Audit(args) => audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => validate::validate(&args, common),
         Command::Doctor => doctor::doctor(common).await,
-        Command::Clean => clean::clean(common),
+        Command::Clean => clean::clean(common).await,
         Command::Completions(args) => completions::completions(&args),
     }
 }

@@ -97,9 +97,7 @@ pub(super) fn service(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Va
     let rights: &[&str] = if moves_an_address { &["NET_ADMIN", "NET_RAW"] } else { &[] };
     let address = plan.ip_of(&machine.name).map(|address| address.to_string());
     let words = if redis { redis_words(machine, ground) } else { machine_words(machine, ground) };
-    // The compose file's own `$` stands for a variable.
-    let words: Vec<_> = words.iter().map(|word| word.replace('$', "$$")).collect();
-    json!({
+    without_variables(json!({
         "image": if redis { REDIS_IMAGE } else { IMAGE },
         "container_name": container_name(plan.place().network, &machine.name),
         "hostname": machine.name,
@@ -117,7 +115,19 @@ pub(super) fn service(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Va
         "networks": { "lab": { "ipv4_address": address } },
         "volumes": volumes(machine, plan, ground),
         "labels": { LABEL: ground.lab_directory.display().to_string() },
-    })
+    }))
+}
+
+/// In a compose file `$` stands for a variable, in every string; `$$` stands for itself.
+fn without_variables(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('$', "$$")),
+        Value::Array(values) => values.into_iter().map(without_variables).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, without_variables(value))).collect()
+        }
+        other => other,
+    }
 }
 
 /// Whether it is one of a pair of balancers, whose address moves from one to the other. That takes a right
@@ -249,5 +259,23 @@ mod tests {
         let project = made_of("cache");
         assert_eq!(project["services"]["redis"]["image"], REDIS_IMAGE);
         assert_eq!(project["services"]["redis"]["command"][0], "redis-server");
+    }
+
+    #[test]
+    fn a_dollar_in_a_path_is_no_variable() {
+        let place = Place {
+            backend: Backend::Compose,
+            network: Backend::Compose.network(),
+            data: "/a$HOME/.lab/data".into(),
+            ..Place::on_paper()
+        };
+        let [lab_directory, sockets, logs] = ["/a$HOME/.lab", "/b$c", "/a${x/logs"].map(PathBuf::from);
+        let ground = Ground { lab_directory, sockets, logs, user: (65534, 65534), cores: 2 };
+        let project =
+            project(&Plan::of(&Source::open("split", &[]).unwrap().chapter, place).unwrap(), &ground);
+        let text = project.to_string().replace("$$", "");
+        assert!(!text.contains('$'), "{text}");
+        let data = &project["services"]["db"]["volumes"][2];
+        assert_eq!(data["source"], "/a$$HOME/.lab/data/db");
     }
 }

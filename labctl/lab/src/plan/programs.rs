@@ -297,7 +297,7 @@ pub(super) fn sentinel(
          sentinel monitor {PRIMARY} {primary_ip} {primary_port} {quorum}\n\
          sentinel down-after-milliseconds {PRIMARY} {down_after}\n\
          sentinel failover-timeout {PRIMARY} 10000\n",
-        dir = data.display(),
+        dir = quoted(&data.display().to_string()),
         primary_ip = primary.ip(),
         primary_port = primary.port(),
         down_after = down_after.0.as_millis(),
@@ -314,6 +314,21 @@ pub(super) fn sentinel(
         configuration: Some((path, text)),
         ..ProgramPlan::new(Program::Sentinel, address, flags)
     }
+}
+
+/// A word as Redis reads it in its configuration: between double quotes, where a backslash protects the next
+/// character (`sdssplitargs`).
+fn quoted(word: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in word.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control.is_ascii_control() => quoted += &format!("\\x{:02x}", u32::from(control)),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// The file with what the members of every cluster in a lab know, beside their data.
