@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::events::{Events, Happening};
-use super::http;
+use super::http::{self, Admin};
 
 const POLL: Duration = Duration::from_millis(50);
 const CALL: Duration = Duration::from_secs(2);
@@ -19,10 +19,10 @@ const CALL: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// Puts a server into a balancer's rotation, and waits until the balancer sends it requests.
-pub async fn add(admin: SocketAddr, name: &str, address: SocketAddr, limit: Duration) -> anyhow::Result<()> {
+pub async fn add(admin: &Admin, name: &str, address: SocketAddr, limit: Duration) -> anyhow::Result<()> {
     let upstream = serde_json::json!({ "name": name, "address": address.to_string() });
     let http::Answer { status, body, .. } =
-        http::ask(admin, Method::POST, "/upstreams", Some(upstream), CALL).await?;
+        admin.ask(Method::POST, "/upstreams", Some(upstream), CALL).await?;
     if status != StatusCode::CREATED {
         bail!("the balancer refused {name}: {}", String::from_utf8_lossy(&body));
     }
@@ -30,9 +30,9 @@ pub async fn add(admin: SocketAddr, name: &str, address: SocketAddr, limit: Dura
 }
 
 /// Takes a server out of the rotation, and waits until its last request is answered.
-pub async fn remove(admin: SocketAddr, name: &str) -> anyhow::Result<()> {
+pub async fn remove(admin: &Admin, name: &str) -> anyhow::Result<()> {
     let http::Answer { status, body, .. } =
-        http::ask(admin, Method::DELETE, &format!("/upstreams/{name}"), None, DRAIN).await?;
+        admin.ask(Method::DELETE, &format!("/upstreams/{name}"), None, DRAIN).await?;
     if status != StatusCode::OK {
         bail!("the balancer did not let {name} go: {}", String::from_utf8_lossy(&body));
     }
@@ -45,10 +45,10 @@ struct Upstream {
     state: String,
 }
 
-async fn wait_until_up(admin: SocketAddr, name: &str, limit: Duration) -> anyhow::Result<()> {
+async fn wait_until_up(admin: &Admin, name: &str, limit: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
     loop {
-        let http::Answer { body, .. } = http::ask(admin, Method::GET, "/upstreams", None, CALL).await?;
+        let http::Answer { body, .. } = admin.ask(Method::GET, "/upstreams", None, CALL).await?;
         let upstreams: Vec<Upstream> =
             serde_json::from_slice(&body).context("read the balancer's upstreams")?;
         if upstreams.iter().any(|upstream| upstream.name == name && upstream.state == "up") {
@@ -73,11 +73,11 @@ struct Noticed {
 type Last = (u64, u64);
 
 /// Writes down what a balancer notices, for as long as this is polled, also when it is another process by then.
-pub async fn follow(balancer: String, admin: SocketAddr, events: Events) {
+pub async fn follow(balancer: String, admin: Admin, events: Events) {
     let mut last: Last = (0, 0);
     loop {
         // The last thing is asked for again: it says whether who answers is still the same.
-        if let Ok(noticed) = noticed_since(admin, last.0.saturating_sub(1)).await {
+        if let Ok(noticed) = noticed_since(&admin, last.0.saturating_sub(1)).await {
             if is_another(last, &noticed) {
                 last = (0, 0);
                 continue;
@@ -96,9 +96,9 @@ fn is_another(last: Last, noticed: &[Noticed]) -> bool {
     last.0 > 0 && noticed.first().is_none_or(|one| one.seq <= last.0 && (one.seq, one.unix_ms) != last)
 }
 
-async fn noticed_since(admin: SocketAddr, after: u64) -> anyhow::Result<Vec<Noticed>> {
+async fn noticed_since(admin: &Admin, after: u64) -> anyhow::Result<Vec<Noticed>> {
     let path = format!("/events?after={after}&format=json");
-    let http::Answer { body, .. } = http::ask(admin, Method::GET, &path, None, CALL).await?;
+    let http::Answer { body, .. } = admin.ask(Method::GET, &path, None, CALL).await?;
     Ok(serde_json::from_slice(&body)?)
 }
 
@@ -121,7 +121,7 @@ pub struct Followers(HashMap<String, tokio::task::JoinHandle<()>>);
 
 impl Followers {
     /// Follows a balancer from its first event on.
-    pub fn follow(&mut self, balancer: &str, admin: SocketAddr, events: Events) {
+    pub fn follow(&mut self, balancer: &str, admin: Admin, events: Events) {
         self.keep(balancer, tokio::spawn(follow(balancer.to_owned(), admin, events)));
     }
 

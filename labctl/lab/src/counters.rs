@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use hyper::Method;
 
-use super::http;
+use super::http::Client;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The sum of a counter over all its labels, as a program says. `None` when the program does not
 /// answer, or knows no such counter.
-pub async fn read(address: SocketAddr, counter: &str) -> Option<f64> {
-    let answer = http::ask(address, Method::GET, "/metrics", None, PATIENCE).await.ok()?;
+pub async fn read(client: &Client, address: SocketAddr, counter: &str) -> Option<f64> {
+    let answer = client.ask(address, Method::GET, "/metrics", None, PATIENCE).await.ok()?;
     total(std::str::from_utf8(&answer.body).ok()?, counter)
 }
 

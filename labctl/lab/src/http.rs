@@ -1,6 +1,7 @@
 //! One request, one answer, within a limit: for health checks and the balancers' administration.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,25 +11,82 @@ use hyper::client::conn::http1;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const ANSWER_MAX: usize = 4 << 20;
 
-/// The word that this labctl's balancers ask for, where others can reach them too. All of them ask for the
-/// same, whichever lab they belong to.
-static WORD: Mutex<Option<String>> = Mutex::new(None);
-
-/// The word that balancers are to ask for, which is made up when there is none yet. From now on whoever is
-/// asked something gets it.
-pub fn word() -> String {
-    WORD.lock().get_or_insert_with(|| hex::encode(rand::random::<[u8; 16]>())).clone()
+/// Asks the programs of one lab. Where others can reach them too, in containers, balancers want a token.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    token: Option<Arc<str>>,
 }
 
-/// From now on whoever is asked something gets this word, that of a lab which another labctl keeps.
-pub fn present(word: String) {
-    *WORD.lock() = Some(word);
+impl Client {
+    /// For a lab whose balancers want no token.
+    pub fn without_token() -> Self {
+        Self::default()
+    }
+
+    /// With a token that was made up before.
+    pub fn with_token(token: &str) -> Self {
+        Self { token: Some(token.trim().into()) }
+    }
+
+    /// With a new token.
+    pub fn with_new_token() -> Self {
+        Self::with_token(&hex::encode(rand::random::<[u8; 16]>()))
+    }
+
+    /// What balancers want to be told, if anything.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Asks, with an optional JSON body.
+    pub async fn ask(
+        &self,
+        address: SocketAddr,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+        limit: Duration,
+    ) -> anyhow::Result<Answer> {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let mut request = Request::builder();
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request
+            .method(method)
+            .uri(path)
+            .header("host", address.to_string())
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        send(address, request, limit).await
+    }
+}
+
+/// The administration of one balancer.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who asks it.
+    pub client: Client,
+}
+
+impl Admin {
+    /// Asks, with an optional JSON body.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+        limit: Duration,
+    ) -> anyhow::Result<Answer> {
+        self.client.ask(self.address, method, path, body, limit).await
+    }
 }
 
 /// What was answered.
@@ -53,7 +111,7 @@ impl Answer {
     }
 }
 
-/// Asks, with an optional JSON body.
+/// Asks a program that wants no token, with an optional JSON body.
 pub async fn ask(
     address: SocketAddr,
     method: Method,
@@ -61,19 +119,7 @@ pub async fn ask(
     body: Option<serde_json::Value>,
     limit: Duration,
 ) -> anyhow::Result<Answer> {
-    let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let token = WORD.lock().as_ref().map(|token| format!("Bearer {token}"));
-    let mut request = Request::builder();
-    if let Some(token) = token {
-        request = request.header("authorization", token);
-    }
-    let request = request
-        .method(method)
-        .uri(path)
-        .header("host", address.to_string())
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body)))?;
-    send(address, request, limit).await
+    Client::without_token().ask(address, method, path, body, limit).await
 }
 
 /// Sends a request, on a connection of its own.

@@ -23,6 +23,7 @@ use super::balancers::{self, Followers};
 use super::compose::{self, Project};
 use super::databases;
 use super::events::{Clock, Events, Happening};
+use super::http::Admin;
 use super::link::{Link, Rules};
 use super::machine::RunningMachine;
 use super::plan::{MachinePlan, Plan, Program, ProgramPlan, products_file, secret_file};
@@ -345,9 +346,9 @@ impl Laboratory {
         let mut done = Vec::new();
         for balancer in self.balancers_of(machine) {
             let admin = self.admin(&balancer)?;
-            balancers::add(admin, name, address, JOIN_MAX).await?;
+            balancers::add(&admin, name, address, JOIN_MAX).await?;
             let body = format!("{{\"name\":\"{name}\",\"address\":\"{address}\"}}");
-            done.push(format!("curl -X POST http://{admin}/upstreams -d '{body}'"));
+            done.push(format!("curl -X POST http://{}/upstreams -d '{body}'", admin.address));
         }
         Ok(done)
     }
@@ -376,8 +377,8 @@ impl Laboratory {
         let mut done = Vec::new();
         for balancer in self.balancers_of(&machine.plan) {
             let admin = self.admin(&balancer)?;
-            balancers::remove(admin, name).await?;
-            done.push(format!("curl -X DELETE http://{admin}/upstreams/{name}"));
+            balancers::remove(&admin, name).await?;
+            done.push(format!("curl -X DELETE http://{}/upstreams/{name}", admin.address));
         }
         done.push(machine.ask_to_end().await?);
         if !machine.wait_until_off(END_MAX).await {
@@ -489,7 +490,7 @@ impl Laboratory {
             }
         };
         self.write_state()?;
-        until_ready(&machine, &self.logs, START_MAX).await?;
+        until_ready(&machine, self.plan().client(), &self.logs, START_MAX).await?;
         self.events.record(Happening::MachineReady { machine: name });
         Ok(())
     }
@@ -529,7 +530,7 @@ impl Laboratory {
         self.machines.lock().get(name).is_some_and(|machine| machine.is_on())
     }
 
-    fn admin(&self, balancer: &str) -> Result<std::net::SocketAddr, LabError> {
+    fn admin(&self, balancer: &str) -> Result<Admin, LabError> {
         let admin = self.plan.lock().admin_of(balancer);
         admin.ok_or_else(|| LabError::Broken(anyhow!("{balancer} is no balancer")))
     }

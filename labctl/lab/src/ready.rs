@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::http;
+use super::http::Client;
 use super::machine::RunningMachine;
 use super::plan::{ProgramPlan, Readiness};
 use crate::error::LabError;
@@ -21,12 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Waits until everything on a machine answers its health check, for at most `limit`. Fails at
 /// once when one of its programs ends, with the last thing that program said.
-pub async fn until_ready(machine: &RunningMachine, logs: &Path, limit: Duration) -> Result<(), LabError> {
+pub async fn until_ready(
+    machine: &RunningMachine,
+    client: &Client,
+    logs: &Path,
+    limit: Duration,
+) -> Result<(), LabError> {
     let deadline = Instant::now() + limit;
     for program in &machine.plan.programs {
         let name = program.program.name();
         loop {
-            if is_ready(program).await {
+            if is_ready(program, client).await {
                 break;
             }
             let gone = machine.programs().get(name).is_some_and(|life| !life.alive) || !machine.is_on();
@@ -46,10 +51,10 @@ pub async fn until_ready(machine: &RunningMachine, logs: &Path, limit: Duration)
     Ok(())
 }
 
-async fn is_ready(program: &ProgramPlan) -> bool {
+async fn is_ready(program: &ProgramPlan, client: &Client) -> bool {
     match &program.readiness {
         Readiness::Healthz => {
-            let health = http::ask(program.health, Method::GET, "/healthz", None, PATIENCE).await;
+            let health = client.ask(program.health, Method::GET, "/healthz", None, PATIENCE).await;
             health.is_ok_and(|answer| answer.status == StatusCode::OK)
         }
         Readiness::Redis { ask, says } => {

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
+use super::http::Client;
 use super::plan::{Place, Plan, Program};
 use super::redis;
 use super::sockets;
@@ -123,6 +124,10 @@ impl SiteArgs {
             port_shift: self.port_shift,
             data: absolute(&self.lab_dir).join("data"),
             redis_url: self.redis_url.clone(),
+            client: match self.backend {
+                Backend::Process => Client::without_token(),
+                Backend::Compose => Client::with_new_token(),
+            },
         }
     }
 }

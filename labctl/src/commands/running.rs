@@ -6,7 +6,7 @@ use crate::cli::Common;
 use chapter::Source;
 use lab::control::{self, Answer, Question};
 use lab::error::LabError;
-use lab::http;
+use lab::http::Client;
 use lab::plan::Place;
 use lab::state;
 use lab::{MachineStatus, Plan};
@@ -33,17 +33,18 @@ pub(super) async fn status(common: &Common) -> Result<(String, PathBuf, Vec<Mach
 pub(super) fn chapter(common: &Common) -> Result<(Source, Plan), LabError> {
     let state = control::running(&common.site.lab_dir)?;
     let source = Source::open(&state::chapter_file(&common.site.lab_dir).to_string_lossy(), &[])?;
-    let place = Place {
+    let mut place = Place {
         backend: state.backend,
         network: state.network,
         port_shift: state.port_shift,
         data: common.site.lab_dir.join("data"),
         redis_url: None,
+        client: Client::without_token(),
     };
     if let Some(token) = place.admin_token_file() {
         let token = std::fs::read_to_string(&token)
             .map_err(|error| LabError::not_ready(format!("cannot read {}: {error}", token.display())))?;
-        http::present(token);
+        place.client = Client::with_token(&token);
     }
     let plan = Plan::of(&source.chapter, place).map_err(LabError::Usage)?;
     Ok((source, plan))

@@ -217,9 +217,10 @@ impl Run<'_> {
         let plan = self.lab.plan();
         let wanted = self.counters.iter().filter(|counter| counter.step == step);
         let reading = wanted.flat_map(|Counted { of, counter, .. }| {
+            let client = plan.client();
             plan.vitals_of(of).into_iter().map(move |address| async move {
                 // A machine that is gone counts nothing.
-                let value = counters::read(address, counter).await?;
+                let value = counters::read(client, address, counter).await?;
                 Some(((of.clone(), counter.clone(), address), value))
             })
         });

@@ -37,7 +37,6 @@ use self::follow::Fleet;
 use self::inspect::Inspected;
 use self::project::{Ground, LABEL};
 use super::events::Events;
-use super::http;
 use super::life::Life;
 use super::machine::RunningMachine;
 use super::plan::{MachinePlan, Plan, secret_file};
@@ -254,8 +253,8 @@ impl Project {
     /// Balancers can be reached by every container, and so ask for a word.
     fn write_secrets(&self, plan: &Plan) -> anyhow::Result<()> {
         let Some(path) = plan.place().admin_token_file() else { return Ok(()) };
-        let token = http::word();
-        fs::write(&path, &token).with_context(|| format!("write {}", path.display()))?;
+        let token = plan.client().token().unwrap_or_default();
+        fs::write(&path, token).with_context(|| format!("write {}", path.display()))?;
         for path in [path, secret_file(&plan.place().data)] {
             // Root without rights reads only what everybody may; nobody else can enter the directory.
             fs::set_permissions(&path, Permissions::from_mode(0o444))?;

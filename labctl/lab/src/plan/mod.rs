@@ -18,6 +18,7 @@ pub use programs::{Program, ProgramPlan, Readiness, products_file, secret_file};
 
 use self::programs::{Membership, Partner, WhereRedisIs};
 use super::Backend;
+use super::http::{Admin, Client};
 use chapter::machines::WebserverPart;
 use chapter::{Chapter, MachineEntry};
 
@@ -105,6 +106,8 @@ pub struct Place {
     pub data: PathBuf,
     /// A Redis server that is used instead of one of the lab's own.
     pub redis_url: Option<String>,
+    /// Asks the lab's programs.
+    pub client: Client,
 }
 
 impl Place {
@@ -116,6 +119,7 @@ impl Place {
             port_shift: 0,
             data: "/data".into(),
             redis_url: None,
+            client: Client::without_token(),
         }
     }
 
@@ -125,7 +129,7 @@ impl Place {
         Ipv4Addr::new(first, second, 255, 254)
     }
 
-    /// The file with the word that administrations ask for, where others can reach them.
+    /// The file with the token that balancers want, where others can reach them.
     pub fn admin_token_file(&self) -> Option<PathBuf> {
         (self.backend == Backend::Compose).then(|| self.data.join("admin-token"))
     }
@@ -165,6 +169,11 @@ impl Plan {
     /// The machines that are labctl's to start.
     pub fn to_start(&self) -> impl Iterator<Item = &MachinePlan> {
         self.machines.values().filter(|machine| !machine.elsewhere)
+    }
+
+    /// Asks the lab's programs.
+    pub fn client(&self) -> &Client {
+        &self.place.client
     }
 
     /// Where the lab stands.
@@ -258,9 +267,10 @@ impl Plan {
     }
 
     /// The administration of a balancer.
-    pub fn admin_of(&self, balancer: &str) -> Option<SocketAddr> {
+    pub fn admin_of(&self, balancer: &str) -> Option<Admin> {
         let machine = self.machines.get(balancer)?;
-        machine.programs.iter().find(|plan| plan.program == Program::Lb).map(|plan| plan.health)
+        let program = machine.programs.iter().find(|plan| plan.program == Program::Lb)?;
+        Some(Admin { address: program.health, client: self.client().clone() })
     }
 
     /// The balancers that send a machine requests.
