@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# The gate: format, lints, dependencies, chapters. Changes nothing. `scripts/fix.sh` rewrites.
+# The gate: format, spelling, lints, documentation, dependencies, workflows. Changes no file of the project;
+# `scripts/fix.sh` does. Tools that are missing are installed under target/, and cargo-deny by cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
 
 echo "== format"
 cargo fmt --all --check
+echo "== spelling"
+run_wheel typos 1.52.0
+echo "== workflows"
+run_wheel zizmor 1.32.0 --offline --quiet .github/workflows examples/ci/github.yml
+run_wheel check-jsonschema 0.39.0 --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/github.yml
+run_wheel check-jsonschema 0.39.0 --builtin-schema vendor.gitlab-ci examples/ci/gitlab-ci.yml
 echo "== lints"
 cargo clippy --release --locked --workspace --all-targets -- --deny warnings
 echo "== documentation"

@@ -51,6 +51,27 @@ need_redis() {
     there_is_redis || exit 4
 }
 
+# Runs a command-line tool out of a Python wheel, which is kept under target/tools:
+#
+#   run_wheel typos 1.52.0 [ARGUMENT]...
+#
+# Where it cannot be had that is said; in CI it ends the script.
+run_wheel() {
+    local name=$1 version=$2
+    local venv=target/tools/$name-$version
+    shift 2
+    if [ ! -x "$venv/bin/$name" ]; then
+        echo "installing $name $version (a Python wheel, into $venv)"
+        if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "$name==$version"; }; then
+            rm -rf "$venv"
+            [ -z "${CI:-}" ] || exit 4
+            echo "SKIPPED: $name could not be installed (it takes python3 with venv and pip)" >&2
+            return
+        fi
+    fi
+    "$venv/bin/$name" "$@"
+}
+
 if ! there_is cargo; then
     [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 fi

@@ -202,7 +202,7 @@ impl RequestHead {
         let target = Target::parse(target, self.verb == Verb::Options);
         target.ok_or(Refusal::BadRequest("the target is neither a path nor a URL of HTTP"))?;
         self.check_host()?;
-        self.check_look_alikes()?;
+        self.check_similar_fields()?;
         self.body = self.body()?;
 
         let connection = |option: &[u8]| self.fields.lists(Known::Connection, option, bytes);
@@ -232,7 +232,7 @@ impl RequestHead {
     }
 
     /// `Content_Length` is another header, but not for those behind who make a variable of it.
-    fn check_look_alikes(&self) -> Result<(), Refusal> {
+    fn check_similar_fields(&self) -> Result<(), Refusal> {
         let names = self.fields.iter().filter(|field| field.known == Known::Other);
         let names = names.map(|field| field.name.in_bytes(&self.bytes));
         for name in names.filter(|name| matches!(name.len(), 14 | 17) && name.contains(&b'_')) {

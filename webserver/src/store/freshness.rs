@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn dice_shorten_a_copys_time_by_a_fifth_at_most() {
+    fn chance_shortens_the_time_of_a_copy_by_a_fifth_at_most() {
         let asked = Instant::now_in_tests();
         let fresh_at =
             |dice, age| RULES.times(asked, true, dice).judge(asked + seconds(age)) == Verdict::Fresh;
