@@ -9,6 +9,8 @@ echo "== format"
 cargo fmt --all --check
 echo "== spelling"
 run_wheel typos 1.52.0
+echo "== links"
+python3 scripts/check_links.py
 echo "== workflows"
 run_wheel zizmor 1.32.0 --offline --quiet .github/workflows examples/ci/github.yml
 run_wheel check-jsonschema 0.39.0 --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/github.yml
