@@ -8,6 +8,7 @@
 //!   do the same the one that was asked first.
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::model::{Dictionary, Does, State, Step};
 use crate::operation::{At, Operation};
@@ -70,6 +71,19 @@ struct Situation {
     state: State,
 }
 
+impl Situation {
+    /// Stands for the situation where all that were met are remembered: 16 bytes, however long the history is. That
+    /// two of a million have the same is less likely than that the memory is read wrongly.
+    fn fingerprint(&self) -> u128 {
+        let half = |salt: u64| {
+            let mut hasher = DefaultHasher::new();
+            (salt, self).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        half(0) << 64 | half(1)
+    }
+}
+
 impl Problem {
     fn new<'a>(operations: &[&'a Operation], dictionary: &mut Dictionary<'a>) -> Self {
         let (mut certain, mut possible) = (Vec::new(), Vec::new());
@@ -92,7 +106,7 @@ impl Problem {
     fn solve(&self, initial: State, situations_max: u64) -> Found {
         let start =
             Situation { first: 0, beyond: BTreeSet::new(), possible: BTreeSet::new(), state: initial };
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<u128> = HashSet::new();
         let mut stack = vec![self.frame(start)];
         while let Some(frame) = stack.last_mut() {
             if frame.placed.first == self.certain.len() {
@@ -104,7 +118,7 @@ impl Problem {
             };
             frame.tried += 1;
             let Some(next) = self.place(&frame.placed, candidate) else { continue };
-            if seen.insert(next.clone()) {
+            if seen.insert(next.fingerprint()) {
                 if seen.len() as u64 > situations_max {
                     return Found::GaveUp;
                 }

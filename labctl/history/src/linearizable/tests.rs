@@ -187,3 +187,34 @@ fn ten_thousand_operations_are_judged_in_about_a_second() {
     assert!(started.elapsed().as_secs() < 30, "{right_took:?}, {:?}", started.elapsed());
     println!("right: {right_took:?}, and wrong: {:?}", started.elapsed());
 }
+
+/// The history with one stale read of one record.
+fn with_one_wrong_record(history: &History, key: &str, seed: u64) -> History {
+    let (of_key, mut others): (Vec<_>, Vec<_>) =
+        history.operations.iter().cloned().partition(|operation| operation.key == key);
+    let wrong = with_one_stale_read(History { initial: history.initial.clone(), operations: of_key }, seed);
+    others.extend(wrong.expect("there is a read that can be made stale").operations);
+    History { initial: history.initial.clone(), operations: others }
+}
+
+/// How long a large history takes: `cargo test --release -p history large -- --ignored --nocapture`.
+#[test]
+#[ignore = "it measures"]
+fn a_large_history_is_judged_in_seconds() {
+    let uses = [(16, 0, false), (64, 5, false), (64, 5, true), (256, 5, true), (64, 30, true)];
+    for (sessions, unknown_percent, counters) in uses {
+        let how = Use { sessions, keys: 100, operations: 200_000, unknown_percent, counters };
+        let history = right(7, &how);
+        let began = Instant::now();
+        let verdict = judge(&history, Limits::default());
+        println!("{how:?}: {verdict:?} after {:.2?}", began.elapsed());
+        let wrong = with_one_wrong_record(&history, "k0", 8);
+        let began = Instant::now();
+        let verdict = judge(&wrong, Limits::default());
+        println!(
+            "  with a stale read: {} after {:.2?}",
+            matches!(verdict, Verdict::Violation(_)),
+            began.elapsed()
+        );
+    }
+}
