@@ -49,6 +49,7 @@ pub struct Name(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     text: String,
+    is_address: bool,
     /// What `record` says, for those who only read.
     published: ArcSwap<Standing>,
     record: Mutex<Record>,
@@ -128,6 +129,7 @@ impl Name {
     fn new(text: &str, record: Record) -> Self {
         Self(Arc::new(Shared {
             text: text.to_owned(),
+            is_address: matches!(record.standing(), Standing::Known(_)),
             published: ArcSwap::from_pointee(record.standing().clone()),
             record: Mutex::new(record),
             changed: watch::Sender::new(()),
@@ -144,6 +146,11 @@ impl Name {
     /// True when only the resolver holds it, and nobody has asked for it for so long.
     fn is_forgotten(&self, asked_ago: Duration) -> bool {
         asked_ago > REMEMBERED && Arc::strong_count(&self.0) == 1
+    }
+
+    /// True when it is an address already: it leads to itself for ever.
+    pub fn is_address(&self) -> bool {
+        self.0.is_address
     }
 
     /// All its addresses, the one in use first; none while there are none.
