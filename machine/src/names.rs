@@ -17,7 +17,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -29,8 +28,8 @@ use lookup::LookUp;
 pub use lookup::find;
 use record::{News, Record, Standing};
 
-/// How long a name is remembered that nobody holds.
-const REMEMBERED: Duration = Duration::from_secs(300);
+/// Names that are remembered though nobody holds them: those of a configuration are far fewer.
+const REMEMBERED_MAX: usize = 64;
 
 /// Looks names up, each once for all who ask for it. Cheap to clone; the clones share their memory.
 #[derive(Debug, Clone)]
@@ -39,7 +38,7 @@ pub struct Resolver(Arc<Memory>);
 #[derive(Debug)]
 struct Memory {
     look_up: LookUp,
-    names: Mutex<HashMap<String, (Name, Instant)>>,
+    names: Mutex<HashMap<String, Name>>,
 }
 
 /// `HOST:PORT`, and where that leads. Cheap to clone; the clones share what is known.
@@ -96,18 +95,17 @@ impl Resolver {
     }
 
     /// What is known of `HOST:PORT`, from now on. A name that is new is looked up in a task of the current
-    /// runtime, as long as somebody holds it or has asked for it lately. An address leads to itself.
+    /// runtime, as long as the resolver or somebody else holds it. An address leads to itself.
     pub fn name(&self, text: &str) -> Name {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Name::from(address);
         }
-        let now = Instant::now();
         let mut names = self.0.names.lock();
-        names.retain(|_, (name, asked)| !name.is_forgotten(now.duration_since(*asked)));
-        let look_up = || Name::followed(text, self.0.look_up.clone());
-        let (name, asked) = names.entry(text.to_owned()).or_insert_with(|| (look_up(), now));
-        *asked = now;
-        name.clone()
+        if names.len() >= REMEMBERED_MAX && !names.contains_key(text) {
+            names.retain(|_, name| name.is_held());
+        }
+        let new = || Name::followed(text, self.0.look_up.clone());
+        names.entry(text.to_owned()).or_insert_with(new).clone()
     }
 }
 
@@ -143,9 +141,9 @@ impl Name {
         name
     }
 
-    /// True when only the resolver holds it, and nobody has asked for it for so long.
-    fn is_forgotten(&self, asked_ago: Duration) -> bool {
-        asked_ago > REMEMBERED && Arc::strong_count(&self.0) == 1
+    /// True when somebody else than the resolver holds it.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// True when it is an address already: it leads to itself for ever.

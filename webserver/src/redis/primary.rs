@@ -17,7 +17,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{CONNECT_LIMIT, RESPONSE_LIMIT};
 use crate::config::{RedisConfig, RedisPlace};
-use crate::lookup::look_up;
 
 /// An open connection, and the task that moves its bytes: it ends when the connection does.
 pub(super) struct Connected {
@@ -99,9 +98,9 @@ async fn ask_sentinel(sentinel: &str, primary: &str, network: &Network) -> Resul
 }
 
 async fn open(node: String, login: &RedisConnectionInfo, network: &Network) -> Result<Connected, NoPrimary> {
-    let connecting = async { network.connect(look_up(&node).await?).await };
-    let stream = match timeout(CONNECT_LIMIT, connecting).await {
-        Ok(Ok(stream)) => stream,
+    let way = network.name(&node);
+    let stream = match timeout(CONNECT_LIMIT, network.connect_to(&way)).await {
+        Ok(Ok((stream, _))) => stream,
         Ok(Err(source)) => return Err(NoPrimary::Unreachable { node, source }),
         Err(late) => return Err(NoPrimary::Unreachable { node, source: late.into() }),
     };
