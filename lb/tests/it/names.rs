@@ -265,3 +265,26 @@ async fn a_slow_renewal_of_the_address_does_not_cost_the_lease() {
     }
     assert!(!process.events().await.contains(&"stood_down".to_owned()));
 }
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_does_not_cost_the_lease() {
+    let (shared, ears) = (free_port(), [free_port(), free_port()]);
+    let mut flags = pair_flags(shared, &ears, 1);
+    flags.retain(|flag| !flag.starts_with("--pair-peer"));
+    flags.push(format!("--pair-peer={}", ears[0]));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lb"));
+    command.env("RUST_LOG", "debug").stderr(std::process::Stdio::piped());
+    let process = Process::start_by(command, free_port(), &flags);
+    until(async || process.try_get("/pair").await["role"] == "active", "it is active").await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        // Each is worth a line, and a pipe holds less than a thousand.
+        for _ in 0..20 {
+            stranger.send_to(b"nothing that the other one would say", ears[1]).unwrap();
+        }
+        assert_eq!(process.try_get("/pair").await["role"], "active");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!process.events().await.contains(&"stood_down".to_owned()));
+}
