@@ -22,7 +22,11 @@ pub type Taken = Result<Vec<TcpListener>, TakeoverError>;
 pub struct Holder {
     orders: Sender<Order>,
     done: Receiver<Done>,
-    is_taking: bool,
+    taking: Taking,
+    /// Taking the address takes no longer, or has failed: the other one may have it by then.
+    limit: Duration,
+    /// As long as the system keeps the address here.
+    kept: Arc<Lease>,
 }
 
 #[derive(Debug)]
@@ -37,22 +41,31 @@ enum Done {
     GivenBack,
 }
 
+/// What is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    Nothing,
+    Since(Instant),
+    /// It was told that it has failed; what comes of it is given back.
+    TooSlow,
+}
+
 impl Holder {
     /// Starts the thread. It keeps the address while the lease lasts, and ends when this is dropped.
-    pub fn start(takeover: Takeover, lease: Arc<Lease>) -> io::Result<Self> {
+    pub fn start(takeover: Takeover, lease: Arc<Lease>, limit: Duration) -> io::Result<Self> {
         let ((orders, receiver), (tell, done)) = (channel(), channel());
-        std::thread::Builder::new()
-            .name("lb-address".into())
-            .spawn(move || hold(takeover, &lease, &receiver, &tell))?;
-        Ok(Self { orders, done, is_taking: false })
+        let kept = Arc::new(Lease::new(Instant::now()));
+        let hand = Hand { takeover, lease, kept: Arc::clone(&kept) };
+        std::thread::Builder::new().name("lb-address".into()).spawn(move || hand.hold(&receiver, &tell))?;
+        Ok(Self { orders, done, taking: Taking::Nothing, limit, kept })
     }
 
     /// Has the address taken, unless that is under way; true when it was not. What comes of it is told by
     /// [`taken`](Self::taken).
     pub fn take(&mut self, manner: Manner) -> bool {
-        let begins = !self.is_taking;
+        let begins = self.taking == Taking::Nothing && self.orders.send(Order::Take(manner)).is_ok();
         if begins {
-            self.is_taking = self.orders.send(Order::Take(manner)).is_ok();
+            self.taking = Taking::Since(Instant::now());
         }
         begins
     }
@@ -60,53 +73,98 @@ impl Holder {
     /// What came of taking the address, once; waits for it no longer than `patience`.
     pub fn taken(&mut self, patience: Duration) -> Option<Taken> {
         let end = Instant::now() + patience;
-        while self.is_taking {
+        while self.taking != Taking::Nothing {
             match self.done.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(Done::Taken(taken)) => {
-                    self.is_taking = false;
-                    return Some(taken);
-                }
                 Ok(Done::GivenBack) => {}
-                Err(_) => return None,
+                Ok(Done::Taken(taken)) => {
+                    if std::mem::replace(&mut self.taking, Taking::Nothing) != Taking::TooSlow {
+                        return Some(taken);
+                    }
+                    self.give_back(Duration::ZERO);
+                }
+                Err(_) => break,
             }
         }
-        None
+        match self.taking {
+            Taking::Since(since) if since.elapsed() >= self.limit => {
+                self.taking = Taking::TooSlow;
+                Some(Err(TakeoverError::TooSlow(self.limit)))
+            }
+            _ => None,
+        }
+    }
+
+    /// False when the system no longer keeps an address that was taken.
+    pub fn keeps(&self, now: Instant) -> bool {
+        self.kept.lasts(now)
     }
 
     /// Has the address given back, and waits for it no longer than `patience`.
     pub fn give_back(&mut self, patience: Duration) {
         // What was done before is of no use any more.
         while let Ok(done) = self.done.try_recv() {
-            self.is_taking &= matches!(done, Done::GivenBack);
+            self.note(&done);
         }
         // A thread that has ended holds nothing: the kernel takes the address away.
         if self.orders.send(Order::GiveBack).is_err() || patience.is_zero() {
             return;
         }
         let end = Instant::now() + patience;
-        while let Ok(Done::Taken(_)) = self.done.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            self.is_taking = false;
+        while let Ok(done) = self.done.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            self.note(&done);
+            if matches!(done, Done::GivenBack) {
+                return;
+            }
+        }
+    }
+
+    fn note(&mut self, done: &Done) {
+        if matches!(done, Done::Taken(_)) {
+            self.taking = Taking::Nothing;
         }
     }
 }
 
-fn hold(mut takeover: Takeover, lease: &Lease, orders: &Receiver<Order>, tell: &Sender<Done>) {
-    loop {
-        let done = match orders.recv_timeout(TICK) {
-            Ok(Order::Take(manner)) => Some(Done::Taken(takeover.take(manner))),
-            Ok(Order::GiveBack) => {
-                takeover.give_back();
-                Some(Done::GivenBack)
+/// What the thread has.
+struct Hand {
+    takeover: Takeover,
+    /// Without it nobody answers on the address, and the kernel may take it away.
+    lease: Arc<Lease>,
+    kept: Arc<Lease>,
+}
+
+impl Hand {
+    fn hold(mut self, orders: &Receiver<Order>, tell: &Sender<Done>) {
+        loop {
+            let done = match orders.recv_timeout(TICK) {
+                Ok(Order::Take(manner)) => {
+                    let taken = self.takeover.take(manner);
+                    if taken.is_ok() {
+                        self.note_kept();
+                    }
+                    Some(Done::Taken(taken))
+                }
+                Ok(Order::GiveBack) => {
+                    self.takeover.give_back();
+                    Some(Done::GivenBack)
+                }
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if done.is_some_and(|done| tell.send(done).is_err()) {
+                return;
             }
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if done.is_some_and(|done| tell.send(done).is_err()) {
-            return;
+            if self.lease.lasts(Instant::now()) && self.takeover.renew(Instant::now()) {
+                self.note_kept();
+            }
         }
-        // Without a lease nobody answers on it, and the kernel takes it away.
-        if lease.lasts(Instant::now()) {
-            takeover.renew(Instant::now());
+    }
+
+    fn note_kept(&self) {
+        match self.takeover.kept_until() {
+            Some(until) => self.kept.extend_to(until),
+            // Sockets stay.
+            None => self.kept.forget(),
         }
     }
 }

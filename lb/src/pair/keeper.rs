@@ -147,7 +147,7 @@ pub fn start(
         started: now,
         peer: names.name(&config.peer),
         heard_from: None,
-        holder: Holder::start(takeover, Arc::clone(&handle.lease)).map_err(error)?,
+        holder: Holder::start(takeover, Arc::clone(&handle.lease), 2 * config.rules.advert).map_err(error)?,
         handle: Arc::clone(&handle),
         taken: None,
         reason: "",
@@ -180,13 +180,21 @@ impl Keeper {
                 }
             }
             self.act_on(Input::Tick);
-            if let Some(taken) = self.holder.taken(Duration::ZERO) {
-                let input = self.note(taken);
-                self.act_on(input);
-            }
+            self.look_at_holder();
             if self.handle.leaves.load(Ordering::Acquire) {
                 self.act_on(Input::Leave);
             }
+        }
+    }
+
+    /// What has become of the address since the last look.
+    fn look_at_holder(&mut self) {
+        if let Some(taken) = self.holder.taken(Duration::ZERO) {
+            let input = self.note(taken);
+            self.act_on(input);
+        }
+        if self.duty.lease().is_some() && !self.holder.keeps(Instant::now()) {
+            self.act_on(Input::AddressLost);
         }
     }
 
@@ -316,6 +324,7 @@ impl Keeper {
             Why::LeaseLost => "it was away for so long that the other one may have the address",
             Why::Outranked => "the other one has it too, and a higher priority",
             Why::TooLate => "it was away while it took the address",
+            Why::AddressLost => "the system does not keep the address here any more",
             Why::HandedOver => "the other one has it now",
             Why::Leaving => "it leaves, and nobody stands by",
         };

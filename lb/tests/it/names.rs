@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -236,28 +237,41 @@ async fn one_whose_name_leads_nowhere_is_answered_where_it_was_heard_from() {
     assert_eq!((from, advert.id.as_str(), stamp.echo), (ear, "lb-1", 1_001));
 }
 
-/// The system's `ip` takes a second for each renewal, and needs no rights.
-const SLOW_IP: &str = "#!/bin/sh\n[ \"$2\" = replace ] && [ -e \"$0.slow\" ] && sleep 1\nexit 0\n";
+/// An `ip` that needs no rights, and takes its time with renewals once that is written beside it, in seconds.
+const SLOW_IP: &str =
+    "#!/bin/sh\n[ \"$2\" = replace ] && [ -e \"$0.slow\" ] && exec sleep $(cat \"$0.slow\")\nexit 0\n";
 
-#[tokio::test]
-async fn a_slow_renewal_of_the_address_does_not_cost_the_lease() {
+/// A balancer that has its address by `ip`, in this directory.
+async fn active_by_ip(programs: &Path) -> Process {
     use std::os::unix::fs::PermissionsExt;
-    let programs = tempfile::tempdir().unwrap();
     for program in ["ip", "arping"] {
-        let path = programs.path().join(program);
+        let path = programs.join(program);
         std::fs::write(&path, SLOW_IP).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let (shared, ears) = (free_port(), [free_port(), free_port()]);
-    let mut flags = pair_flags(shared, &ears, 1);
-    flags.retain(|flag| !flag.starts_with("--pair-peer"));
-    flags.extend(["--takeover=vip".to_owned(), format!("--pair-peer={}", ears[0])]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_lb"));
-    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     command.env("PATH", path);
+    let mut flags = lonely_flags(&[free_port(), free_port()]);
+    flags.push("--takeover=vip".to_owned());
     let process = Process::start_by(command, free_port(), &flags);
     until(async || process.try_get("/pair").await["role"] == "active", "it is active").await;
-    std::fs::write(programs.path().join("ip.slow"), "").unwrap();
+    process
+}
+
+/// The flags of one whose other one is not there.
+fn lonely_flags(ears: &[SocketAddr; 2]) -> Vec<String> {
+    let mut flags = pair_flags(free_port(), ears, 1);
+    flags.retain(|flag| !flag.starts_with("--pair-peer"));
+    flags.push(format!("--pair-peer={}", ears[0]));
+    flags
+}
+
+#[tokio::test]
+async fn a_slow_renewal_of_the_address_does_not_cost_the_lease() {
+    let programs = tempfile::tempdir().unwrap();
+    let process = active_by_ip(programs.path()).await;
+    std::fs::write(programs.path().join("ip.slow"), "0.8").unwrap();
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
         assert_eq!(process.try_get("/pair").await["role"], "active");
@@ -267,14 +281,20 @@ async fn a_slow_renewal_of_the_address_does_not_cost_the_lease() {
 }
 
 #[tokio::test]
+async fn one_whose_address_is_not_renewed_lets_the_other_one_have_it() {
+    let programs = tempfile::tempdir().unwrap();
+    let process = active_by_ip(programs.path()).await;
+    std::fs::write(programs.path().join("ip.slow"), "60").unwrap();
+    until(async || process.events().await.contains(&"stood_down".to_owned()), "it stands down").await;
+    until(async || process.try_get("/pair").await["role"] == "blocked", "and claims it no more").await;
+}
+
+#[tokio::test]
 async fn a_log_that_nobody_reads_does_not_cost_the_lease() {
-    let (shared, ears) = (free_port(), [free_port(), free_port()]);
-    let mut flags = pair_flags(shared, &ears, 1);
-    flags.retain(|flag| !flag.starts_with("--pair-peer"));
-    flags.push(format!("--pair-peer={}", ears[0]));
+    let ears = [free_port(), free_port()];
     let mut command = Command::new(env!("CARGO_BIN_EXE_lb"));
     command.env("RUST_LOG", "debug").stderr(std::process::Stdio::piped());
-    let process = Process::start_by(command, free_port(), &flags);
+    let process = Process::start_by(command, free_port(), &lonely_flags(&ears));
     until(async || process.try_get("/pair").await["role"] == "active", "it is active").await;
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let end = Instant::now() + Duration::from_secs(3);
