@@ -189,6 +189,15 @@ impl Name {
         }
     }
 
+    /// Returns when this address is no longer the one in use.
+    pub async fn leaves(&self, address: SocketAddr) {
+        let mut changes = self.0.changed.subscribe();
+        while self.current() == Some(address) {
+            // The sender lives as long as `self` does.
+            let _ = changes.changed().await;
+        }
+    }
+
     /// Connects to one of its addresses, and returns which: the one in use if it accepts, otherwise the next,
     /// which is in use from then on. When none accepts, the name is soon looked up. Sets no limit to the whole.
     pub async fn connect<T, F>(&self, connect: impl Fn(SocketAddr) -> F) -> io::Result<(T, SocketAddr)>

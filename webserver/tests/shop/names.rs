@@ -12,8 +12,7 @@ use crate::shop::TestShop;
 use crate::visitor::Visitor;
 use crate::wait::until;
 
-/// A network in which each name leads to nobody first and then to these addresses, until the name server
-/// is silent.
+/// A name server. Each name leads to `::1`, where nobody listens, and then to its address.
 #[derive(Clone, Default)]
 struct NameServer(Arc<(Mutex<bool>, Condvar)>);
 
@@ -53,4 +52,22 @@ async fn what_is_called_localhost_is_reached_and_found_again_without_a_name_serv
     until("Redis is found", async || Visitor::default().login(&shop, "ada").await.status == StatusCode::OK)
         .await;
     assert_eq!(shop.get("/products/1").await.text(), product);
+}
+
+#[tokio::test]
+async fn a_redis_whose_name_moves_is_followed_though_the_old_one_still_answers() {
+    let (database, old, new) = (Database::start().await, Redis::start().await, Redis::start().await);
+    let leads_to = Arc::new(Mutex::new(old.address));
+    let now = Arc::clone(&leads_to);
+    let names = Resolver::new(move |_| Ok(vec![*now.lock().unwrap()]));
+    let db = database.address.to_string();
+    let flags = ["--db", &db, "--sessions", "redis", "--redis", "redis://redis.lab:1"];
+    let shop = TestShop::open_in(Network::tcp().with_names(names), &flags).await;
+    assert_eq!(Visitor::default().login(&shop, "ada").await.status, StatusCode::OK);
+    *leads_to.lock().unwrap() = new.address;
+    until("sessions are kept in the new one", async || {
+        let _either = Visitor::default().login(&shop, "ada").await;
+        new.ask::<u64>(&redis::cmd("DBSIZE")).await.unwrap() > 0
+    })
+    .await;
 }
