@@ -189,6 +189,15 @@ impl Name {
         }
     }
 
+    /// Returns when it has an address.
+    pub async fn found(&self) {
+        let mut changes = self.0.changed.subscribe();
+        while !self.is_known() {
+            // The sender lives as long as `self` does.
+            let _ = changes.changed().await;
+        }
+    }
+
     /// Returns when this address is no longer the one in use.
     pub async fn leaves(&self, address: SocketAddr) {
         let mut changes = self.0.changed.subscribe();

@@ -35,12 +35,19 @@ pub fn watch(
         sleep(delay).await;
         let mut ticks = interval(checks.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_unresolved = false;
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => {}
+                // Nobody could be asked, and now somebody can.
+                () = upstream.way.found(), if is_unresolved => {}
+            }
             let result = check(&upstream, &checks).await;
             if let Err(fault) = &result {
                 tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
             }
+            is_unresolved = result.as_ref().is_err_and(|fault: &Fault| fault.kind == FaultKind::NameUnknown);
             table.judge(upstream.id, Check { at: SystemTime::now(), result });
         }
     };

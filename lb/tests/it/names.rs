@@ -119,6 +119,17 @@ async fn an_upstream_whose_name_is_unknown_is_not_blamed_for_it() {
 }
 
 #[tokio::test]
+async fn one_that_is_found_is_checked_at_once() {
+    let (web, names) = (Web::start("web"), Names::default());
+    // A wait in a test is shorter.
+    let flags = ["--upstream=web=web.lab:80", "--health-interval=30s"];
+    let balancer = Balancer::start_with_names(names.resolver(), &flags).await;
+    balancer.until_state("web", "unresolved").await;
+    names.lead("web.lab:80", &[web.address]);
+    balancer.until_state("web", "up").await;
+}
+
+#[tokio::test]
 async fn without_checks_an_unknown_name_is_told_as_that() {
     let names = Names::default();
     let flags = ["--upstream=web=web.lab:80", "--health=off", "--passive-fall=1"];

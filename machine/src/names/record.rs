@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 /// From the end of one look-up to the next.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(2);
 
-/// The same after the first failure of a name that has never led anywhere; doubled with each one.
+/// The same after the first failure of a name that has never led anywhere; doubled with each one, up to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const UNKNOWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The same when a connection failed meanwhile: perhaps the name leads elsewhere by now.
 const DOUBT_PAUSE: Duration = Duration::from_millis(500);
@@ -127,9 +128,9 @@ impl Record {
     /// When to look it up again, after a look-up that `ended`. With a doubt about its addresses sooner.
     pub(super) fn next_look_up(&self, ended: Instant, in_doubt: bool) -> Instant {
         let pause = match self.standing {
-            Standing::Unknown(_) => {
-                FIRST_PAUSE.saturating_mul(1 << self.failures.saturating_sub(1).min(10)).min(LOOK_UP_EVERY)
-            }
+            Standing::Unknown(_) => FIRST_PAUSE
+                .saturating_mul(1 << self.failures.saturating_sub(1).min(10))
+                .min(UNKNOWN_PAUSE_MAX),
             Standing::Asking | Standing::Known(_) => LOOK_UP_EVERY,
         };
         ended + if in_doubt { pause.min(DOUBT_PAUSE) } else { pause }
@@ -242,7 +243,7 @@ mod tests {
             record.answered(failed());
             pauses.push((record.next_look_up(ended, false) - ended).as_millis());
         }
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000]);
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000, 1000]);
         assert_eq!(record.next_look_up(ended, true), ended + DOUBT_PAUSE, "asked for by somebody");
         record.answered(Ok(addresses(&["10.0.0.1:80"])));
         assert_eq!(record.next_look_up(ended, false), ended + LOOK_UP_EVERY);
