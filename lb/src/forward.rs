@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use machine::names::NameUnknown;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -153,7 +154,8 @@ async fn try_elsewhere(
     drop(failed);
 
     let refused = Failure::Refused(refusal);
-    let nobody_saw_it = matches!(refusal, Refusal::ConnectFailed | Refusal::ConnectTimeout);
+    let nobody_saw_it =
+        matches!(refusal, Refusal::ConnectFailed | Refusal::ConnectTimeout | Refusal::NameUnknown);
     let repeatable = journey.may_be_repeated(request.head) || nobody_saw_it && journey.upload.is_whole();
     let allowed = retry <= worker.config.tolerance.retry.retries && refusal.is_the_upstreams();
     if !allowed || !repeatable || !request.client.watch.try_again() {
@@ -191,12 +193,14 @@ async fn send(
 }
 
 async fn connect(client: &Client, upstream: &Upstream) -> Result<Connection, Refusal> {
-    match timeout(client.worker.config.timeouts.connect, Connection::open(&upstream.address)).await {
+    match timeout(client.worker.config.timeouts.connect, Connection::open(&upstream.way)).await {
         Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) if NameUnknown::caused(&error) => Err(Refusal::NameUnknown),
         Ok(Err(error)) => {
             tracing::debug!(upstream = upstream.name, %error, "cannot connect");
             Err(Refusal::ConnectFailed)
         }
+        Err(_) if !upstream.way.is_known() => Err(Refusal::NameUnknown),
         Err(_) => {
             tracing::debug!(upstream = upstream.name, "cannot connect in time");
             Err(Refusal::ConnectTimeout)

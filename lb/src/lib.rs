@@ -61,4 +61,4 @@ pub mod wire;
 pub mod worker;
 
 pub use config::{Args, Config};
-pub use proxy::{Running, start};
+pub use proxy::{Running, start, start_with_names};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::names::Resolver;
 use machine::network::Network;
 use machine::serving::{self, Limits};
 use machine::vitals::Vitals;
@@ -57,16 +58,26 @@ pub async fn start(
     vitals: Arc<Vitals>,
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
+    start_with_names(config, Resolver::system(), vitals, stop).await
+}
+
+/// The same, with the names of upstreams and of the other balancer looked up by this resolver.
+pub async fn start_with_names(
+    config: Config,
+    names: Resolver,
+    vitals: Arc<Vitals>,
+    stop: CancellationToken,
+) -> Result<Running, StartError> {
     let over = CancellationToken::new();
     let policy = Arc::new(Policy::named(config.policy));
     let (doors, orders): (Vec<_>, Vec<_>) = (0..config.threads).map(|_| mpsc::unbounded_channel()).unzip();
-    let fleet = Fleet::new(&config, over.clone());
+    let fleet = Fleet::new(&config, names.clone(), over.clone());
     keeper::keep(Arc::clone(&fleet.table), over.clone());
     for upstream in &config.upstreams {
         fleet.begin_with(upstream.clone())?;
     }
     let Entrance { address, pair, closed } =
-        open_the_door(&config, Seat { doors }, &fleet.events, stop.clone())?;
+        open_the_door(&config, Seat { doors }, &fleet.events, &names, stop.clone())?;
     let shared = Shared {
         table: Arc::clone(&fleet.table),
         policy: Arc::clone(&policy),
@@ -120,6 +131,7 @@ fn open_the_door(
     config: &Config,
     seat: Seat,
     events: &Arc<Events>,
+    names: &Resolver,
     stop: CancellationToken,
 ) -> Result<Entrance, StartError> {
     let Some(pair) = config.pair.clone() else {
@@ -131,7 +143,7 @@ fn open_the_door(
         }
         return Ok(Entrance { address, pair: None, closed: stop });
     };
-    let (handle, left) = pair::keeper::start(pair, config.listen, seat, Arc::clone(events))?;
+    let (handle, left) = pair::keeper::start(pair, config.listen, seat, Arc::clone(events), names)?;
     let closed = CancellationToken::new();
     let (leaving, over) = (Arc::clone(&handle), closed.clone());
     tokio::spawn(async move {
@@ -163,7 +175,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    fn new(config: &Config, over: CancellationToken) -> Self {
+    fn new(config: &Config, names: Resolver, over: CancellationToken) -> Self {
         let events = Arc::new(Events::default());
         let manners = Manners {
             breaker: config.tolerance.breaker,
@@ -171,7 +183,7 @@ impl Fleet {
             panic_below: config.tolerance.panic_below,
             key: config.sticky.clone(),
         };
-        let table = Arc::new(Table::new(manners, Arc::clone(&events)));
+        let table = Arc::new(Table::new(manners, Arc::clone(&events)).with_names(names));
         Self { table, events, checks: config.health.clone(), over }
     }
 

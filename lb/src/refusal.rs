@@ -28,6 +28,8 @@ pub enum Refusal {
     ConnectFailed,
     /// The upstream did not accept a connection in time.
     ConnectTimeout,
+    /// The upstream's name has never led anywhere, so it was not asked.
+    NameUnknown,
     /// The upstream closed the connection, or its answer is malformed or ambiguous.
     BadAnswer,
     /// There is no healthy upstream.
@@ -40,7 +42,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code there is, in alphabetical order.
-    pub const CODES: [&'static str; 14] = [
+    pub const CODES: [&'static str; 15] = [
         "bad_answer",
         "bad_request",
         "body_too_large",
@@ -48,6 +50,7 @@ impl Refusal {
         "connect_timeout",
         "expectation_failed",
         "headers_too_large",
+        "name_unknown",
         "no_upstream",
         "not_implemented",
         "overloaded",
@@ -70,6 +73,7 @@ impl Refusal {
             Self::NotImplemented(_) => "not_implemented",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::NameUnknown => "name_unknown",
             Self::BadAnswer => "bad_answer",
             Self::NoUpstream => "no_upstream",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -88,7 +92,7 @@ impl Refusal {
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::ConnectFailed | Self::BadAnswer => StatusCode::BAD_GATEWAY,
+            Self::ConnectFailed | Self::NameUnknown | Self::BadAnswer => StatusCode::BAD_GATEWAY,
             Self::NoUpstream | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -106,6 +110,7 @@ impl Refusal {
             Self::VersionNotSupported => "only HTTP/1.1 and HTTP/1.0 are spoken here",
             Self::ConnectFailed => "the upstream accepts no connection",
             Self::ConnectTimeout => "the upstream did not accept a connection in time",
+            Self::NameUnknown => "the upstream's name leads nowhere",
             Self::BadAnswer => "the upstream closed the connection or answered nonsense",
             Self::NoUpstream => "no healthy upstream",
             Self::UpstreamTimeout => "the upstream did not answer in time",
@@ -130,7 +135,14 @@ impl Refusal {
 
     /// True when another upstream may do better.
     pub fn is_the_upstreams(self) -> bool {
-        matches!(self, Self::ConnectFailed | Self::ConnectTimeout | Self::BadAnswer | Self::UpstreamTimeout)
+        matches!(
+            self,
+            Self::ConnectFailed
+                | Self::ConnectTimeout
+                | Self::NameUnknown
+                | Self::BadAnswer
+                | Self::UpstreamTimeout
+        )
     }
 
     /// True when it may be over in a moment, and the client is told so.

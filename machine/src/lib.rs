@@ -13,6 +13,10 @@ pub mod capacity;
 pub mod handle;
 /// The loop that owns the model, the clock and the sockets.
 pub mod kernel;
+/// Log lines that wait for nobody.
+pub mod log_lines;
+/// Where names lead: one memory of each, and how to connect to them.
+pub mod names;
 /// The seam through which servers reach each other.
 pub mod network;
 /// The processes placed on a machine, from their start to the last one's end.

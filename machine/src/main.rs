@@ -24,6 +24,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use machine::MachineSpec;
 use machine::kernel::{self, Ending, Input};
+use machine::log_lines::LogLines;
 use machine::processes::{self, Exit, Placement, Processes};
 use machine::protocol::{EXIT_KILLED, MachineEvent};
 use machine::startup;
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         return ExitCode::from(127);
     }
     let args = Args::parse();
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt().with_writer(LogLines::to_stderr()).with_ansi(false).init();
     let placements = Placement::split(&args.processes);
     if placements.is_empty() {
         let mut command = Args::command();

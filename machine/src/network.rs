@@ -10,6 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::names::{Name, Resolver};
+
 /// A two-way connection.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
@@ -35,27 +37,46 @@ pub trait Connect: Send + Sync {
 
 /// The network a server was given. Cheap to clone.
 #[derive(Clone)]
-pub struct Network(Arc<dyn Connect>);
+pub struct Network {
+    connect: Arc<dyn Connect>,
+    names: Resolver,
+}
 
 impl Network {
     /// The operating system's TCP.
     pub fn tcp() -> Self {
-        Self(Arc::new(Tcp))
+        Self::new(Tcp)
     }
 
     /// A network made by somebody else: a simulation.
     pub fn new(network: impl Connect + 'static) -> Self {
-        Self(Arc::new(network))
+        Self { connect: Arc::new(network), names: Resolver::system() }
+    }
+
+    /// The same with names looked up by another resolver.
+    #[must_use]
+    pub fn with_names(self, names: Resolver) -> Self {
+        Self { names, ..self }
+    }
+
+    /// What is known of `HOST:PORT`: see [`Resolver::name`].
+    pub fn name(&self, text: &str) -> Name {
+        self.names.name(text)
     }
 
     /// Listens on an address.
     pub async fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Accept>> {
-        self.0.bind(address).await
+        self.connect.bind(address).await
     }
 
     /// Connects to an address.
     pub async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
-        self.0.connect(address).await
+        self.connect.connect(address).await
+    }
+
+    /// Connects to one of a name's addresses, and returns which: see [`Name::connect`].
+    pub async fn connect_to(&self, name: &Name) -> io::Result<(Stream, SocketAddr)> {
+        name.connect(|address| self.connect.connect(address)).await
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use crate::log_lines::LogLines;
 use crate::protocol::{EXIT_KILLED, PARENT_VARIABLE, SOCKET_VARIABLE};
 use crate::vitals::Vitals;
 
@@ -48,7 +49,7 @@ pub fn begin(args: &StartupArgs) {
     // The filter alone decides.
     let logs = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
-        .with_writer(std::io::stderr)
+        .with_writer(LogLines::to_stderr())
         .with_ansi(false);
     match args.log_format {
         LogFormat::Text => logs.finish().with(filter).init(),

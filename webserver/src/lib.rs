@@ -30,7 +30,6 @@ pub mod routes;
 pub mod state;
 
 /// From `host:port` to an address.
-mod lookup;
 /// Redis: asked within limits, and left alone while it is gone.
 pub mod redis;
 /// Who is logged in, and what is in their carts.

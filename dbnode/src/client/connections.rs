@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use machine::network::Network;
+use machine::names::Name;
+use machine::network::{Network, Stream};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -29,6 +31,8 @@ pub(super) struct Connection {
 /// Connections waiting for their next call, the freshest last.
 #[derive(Debug)]
 pub(super) struct Connections {
+    /// Names that lead to nodes, also by other addresses than the one in use.
+    ways: Arc<[Name]>,
     network: Network,
     connect_limit: Duration,
     idle_max: usize,
@@ -42,8 +46,13 @@ impl Connection {
 }
 
 impl Connections {
-    pub(super) fn new(network: Network, connect_limit: Duration, idle_max: usize) -> Self {
-        Self { network, connect_limit, idle_max, idle: Mutex::default() }
+    pub(super) fn new(ways: Arc<[Name]>, network: Network, connect_limit: Duration, idle_max: usize) -> Self {
+        Self { ways, network, connect_limit, idle_max, idle: Mutex::default() }
+    }
+
+    /// Closes the idle ones to all other nodes: those have moved.
+    pub(super) fn keep_only(&self, nodes: &[SocketAddr]) {
+        self.idle.lock().retain(|node, _| nodes.contains(node));
     }
 
     /// A connection that was open already, or a new one.
@@ -58,7 +67,7 @@ impl Connections {
 
     /// A new connection.
     pub(super) async fn open(&self, node: SocketAddr) -> std::io::Result<Connection> {
-        let stream = timeout(self.connect_limit, self.network.connect(node)).await??;
+        let (stream, node) = timeout(self.connect_limit, self.connect(node)).await??;
         let handshake = http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await;
         let (requests, connection) = handshake.map_err(std::io::Error::other)?;
         tokio::spawn(async move {
@@ -67,6 +76,14 @@ impl Connections {
             }
         });
         Ok(Connection { requests, node, reused: false })
+    }
+
+    /// By the name that leads to a node, if there is one: it may have more addresses.
+    async fn connect(&self, node: SocketAddr) -> std::io::Result<(Stream, SocketAddr)> {
+        match self.ways.iter().find(|way| !way.is_address() && way.current() == Some(node)) {
+            Some(way) => self.network.connect_to(way).await,
+            None => Ok((self.network.connect(node).await?, node)),
+        }
     }
 
     /// Keeps a connection whose answer was read to its end.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
+use machine::names::Name;
 use machine::network::Network;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -22,7 +23,11 @@ use super::types::ClientLimits;
 /// Makes calls.
 #[derive(Debug)]
 pub(super) struct Exchange {
+    /// The nodes, as the client was given them.
+    given: Arc<[Name]>,
+    /// The addresses that they led to when a call last looked.
     nodes: Mutex<Arc<[SocketAddr]>>,
+    network: Network,
     connections: Connections,
     limit: Duration,
     /// Who took the last call. A guess: whoever is wrong is redirected.
@@ -53,10 +58,13 @@ enum Failed {
 }
 
 impl Exchange {
-    pub(super) fn new(nodes: Vec<SocketAddr>, network: Network, limits: ClientLimits) -> Self {
-        let connections = Connections::new(network, limits.connect, limits.idle_connections);
+    pub(super) fn new(given: Arc<[Name]>, network: Network, limits: ClientLimits) -> Self {
+        let ways = Arc::clone(&given);
+        let connections = Connections::new(ways, network.clone(), limits.connect, limits.idle_connections);
         Self {
-            nodes: Mutex::new(nodes.into()),
+            given,
+            nodes: Mutex::default(),
+            network,
             connections,
             limit: limits.request,
             primary: Mutex::default(),
@@ -65,14 +73,26 @@ impl Exchange {
         }
     }
 
-    /// From now on the nodes are here. Calls under way go on with what they began with.
-    pub(super) fn move_to(&self, nodes: Vec<SocketAddr>) {
-        *self.nodes.lock() = nodes.into();
-        self.names.lock().clear();
+    /// Where the nodes are now: the address in use of each that has one. Calls under way go on with what they
+    /// began with.
+    fn nodes(&self) -> Arc<[SocketAddr]> {
+        let now = || self.given.iter().filter_map(Name::current);
+        let mut nodes = self.nodes.lock();
+        if !now().eq(nodes.iter().copied()) {
+            *nodes = now().collect();
+            self.names.lock().clear();
+            self.connections.keep_only(&nodes);
+        }
+        Arc::clone(&nodes)
     }
 
-    fn nodes(&self) -> Arc<[SocketAddr]> {
-        Arc::clone(&self.nodes.lock())
+    /// Why there is nobody to ask.
+    fn nobody(&self) -> ClientError {
+        let detail = match &*self.given {
+            [] => "the list of database nodes is empty".to_owned(),
+            [one, ..] => format!("the name of no database node leads anywhere; the first is '{one}'"),
+        };
+        ClientError::Unavailable { detail }
     }
 
     /// Asks until there is an answer, or no node left to ask, or no time. Writes and reads of the
@@ -115,8 +135,7 @@ impl Exchange {
         let deadline = Instant::now() + self.limit;
         let nodes = self.nodes();
         let mut route = Route::new(&nodes, first);
-        let no_nodes = || ClientError::Unavailable { detail: "the list of database nodes is empty".into() };
-        let mut node = route.first().ok_or_else(no_nodes)?;
+        let mut node = route.first().ok_or_else(|| self.nobody())?;
         let mut doubt = None;
         loop {
             let until = deadline.min(Instant::now() + self.try_limit(&call));
@@ -216,8 +235,18 @@ impl Exchange {
         let known = answer.primary().and_then(|name| self.names.lock().get(name).copied());
         match known {
             Some(node) => Some(node),
-            None => locate(location, deadline).await,
+            None => self.locate(location, deadline).await,
         }
+    }
+
+    /// The address of a node that was named, as one of the known nodes if it is one. One that cannot be found is
+    /// no help; others are asked.
+    async fn locate(&self, authority: &str, deadline: Instant) -> Option<SocketAddr> {
+        // Containers are called by their names, and their addresses change.
+        let name = self.network.name(authority);
+        let found = timeout_at(deadline, name.known()).await.ok()?.ok()?;
+        let nodes = self.nodes();
+        found.iter().find(|address| nodes.contains(address)).or(found.first()).copied()
     }
 
     fn remember(&self, name: &str, node: SocketAddr) {
@@ -237,13 +266,4 @@ impl Failed {
         };
         ClientError::Unavailable { detail }
     }
-}
-
-/// The address of a node that was named. One that cannot be found is no help; others are asked.
-async fn locate(authority: &str, deadline: Instant) -> Option<SocketAddr> {
-    if let Ok(address) = authority.parse() {
-        return Some(address);
-    }
-    // Containers are called by their names, and their addresses change.
-    timeout_at(deadline, tokio::net::lookup_host(authority)).await.ok()?.ok()?.next()
 }

@@ -20,11 +20,11 @@ pub mod routing;
 /// What is asked and what is given.
 mod types;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use machine::names::Name;
 use machine::network::Network;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -46,15 +46,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of these nodes. Connects when it is first used.
-    pub fn new(nodes: Vec<SocketAddr>, network: Network, limits: ClientLimits) -> Self {
+    /// A client of these nodes, wherever their names lead at the time. Connects when it is first used.
+    pub fn new(nodes: Vec<impl Into<Name>>, network: Network, limits: ClientLimits) -> Self {
+        let nodes = nodes.into_iter().map(Into::into).collect();
         Self { exchange: Arc::new(Exchange::new(nodes, network, limits)) }
-    }
-
-    /// From now on the cluster's nodes are at these addresses: those of containers change when they
-    /// come back.
-    pub fn move_to(&self, nodes: Vec<SocketAddr>) {
-        self.exchange.move_to(nodes);
     }
 
     /// Reads a record; none when there is no such record. What was written last is asked of the

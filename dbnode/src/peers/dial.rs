@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::names::Name;
 use rand::RngExt;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::handshake::{self, Introduction, Reply, Side};
 use super::wire::Wire;
-use super::{HANDSHAKE_LIMIT, OUTBOX_MAX, Peer, Shared, resolve};
+use super::{HANDSHAKE_LIMIT, OUTBOX_MAX, Peer, Shared};
 use crate::replication::input::Input;
 use crate::replication::message::Envelope;
 
@@ -22,9 +23,11 @@ const STUCK: Duration = Duration::from_secs(2);
 
 /// Keeps a way to one of the others open, for ever.
 pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Receiver<Envelope>) {
+    // Looked up in the background: in containers a name may lead elsewhere after a restart.
+    let way = shared.network.name(&peer.address);
     let mut complaint = String::new();
     loop {
-        match timeout(HANDSHAKE_LIMIT, connect(&shared, &peer)).await {
+        match timeout(HANDSHAKE_LIMIT, connect(&shared, &peer, &way)).await {
             Ok(Ok((wire, other))) => {
                 complaint.clear();
                 tracing::info!(peer = &*peer.name, "connected");
@@ -64,9 +67,9 @@ fn complain(before: &mut String, peer: &Peer, error: &io::Error) {
     *before = now;
 }
 
-async fn connect(shared: &Shared, peer: &Peer) -> io::Result<(Wire, Introduction)> {
+async fn connect(shared: &Shared, peer: &Peer, way: &Name) -> io::Result<(Wire, Introduction)> {
     let refused = |why: String| io::Error::new(io::ErrorKind::PermissionDenied, why);
-    let stream = shared.network.connect(resolve(&peer.address).await?).await?;
+    let (stream, _) = shared.network.connect_to(way).await?;
     let mut wire = Wire::new(stream);
     let own = shared.introduction(&peer.name, rand::rng().random());
     wire.send(&own).await?;

@@ -25,7 +25,6 @@ mod handshake;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,10 +154,4 @@ impl handshake::Introduction {
     fn hello(&self) -> Hello {
         Hello { incarnation: self.incarnation, cluster: self.cluster }
     }
-}
-
-/// Resolves `host:port`, each time anew: in containers a name may lead elsewhere after a restart.
-async fn resolve(address: &str) -> std::io::Result<SocketAddr> {
-    let no_address = || std::io::Error::other(format!("the name in '{address}' leads nowhere"));
-    tokio::net::lookup_host(address).await?.next().ok_or_else(no_address)
 }

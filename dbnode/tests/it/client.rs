@@ -1,9 +1,12 @@
 //! The client library against a node.
 
+use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read};
 use dbnode::version::Version;
+use machine::names::Resolver;
 use machine::network::Network;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -119,7 +122,50 @@ async fn a_redirect_does_not_lead_around_the_ways_that_were_given() {
     let client = client_of(&[replica, node.address]);
     client.put("a", "1".into(), Condition::Always).await.unwrap();
     // Nor when the replica is all that is left to ask.
-    client.move_to(vec![replica]);
-    let error = client.put("a", "1".into(), Condition::Always).await.unwrap_err();
+    let error = client_of(&[replica]).put("a", "1".into(), Condition::Always).await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+}
+
+/// A network in which `db.lab:1` leads to whatever stands there at the time.
+fn network_with(addresses: &Arc<Mutex<Vec<SocketAddr>>>) -> Network {
+    let addresses = Arc::clone(addresses);
+    Network::tcp().with_names(Resolver::new(move |name| match name {
+        "db.lab:1" => Ok(addresses.lock().unwrap().clone()),
+        _ => Err(std::io::Error::other("no such name")),
+    }))
+}
+
+#[tokio::test]
+async fn every_address_of_a_node_is_tried_and_its_name_is_followed() {
+    let (first, second) = (TestNode::start().await, TestNode::start().await);
+    for (node, value) in [(&first, "first"), (&second, "second")] {
+        client_of(&[node.address]).put("a", value.into(), Condition::Always).await.unwrap();
+    }
+    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, first.address.port()));
+    let addresses = Arc::new(Mutex::new(vec![six, first.address]));
+    let network = network_with(&addresses);
+    let (name, unknown) = (network.name("db.lab:1"), network.name("gone.lab:1"));
+    name.known().await.unwrap();
+    let client = Client::new(vec![unknown, name], network, ClientLimits::default());
+    let value = async || client.get("a", Read::Latest).await.unwrap().unwrap().value;
+    assert_eq!(value().await, "first");
+    *addresses.lock().unwrap() = vec![second.address];
+    // Though the first one is still there, and a connection to it is open.
+    let moving = async {
+        while value().await != "second" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), moving).await.expect("the client follows the name");
+}
+
+#[tokio::test]
+async fn without_any_name_that_leads_somewhere_the_error_says_so() {
+    let network = network_with(&Arc::default());
+    let unknown = network.name("gone.lab:1");
+    assert!(unknown.known().await.is_err());
+    let client = Client::new(vec![unknown], network, ClientLimits::default());
+    let error = client.put("a", "1".into(), Condition::Always).await.unwrap_err();
+    assert!(error.may_retry() && !error.may_have_happened());
+    assert!(error.to_string().contains("gone.lab:1"), "{error}");
 }

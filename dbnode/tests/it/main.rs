@@ -15,6 +15,8 @@ mod full_disk;
 mod http;
 /// Killed again and again, and nothing acknowledged is lost.
 mod kill;
+/// Members that know each other by name.
+mod peers;
 /// Start, stop, and start again.
 mod restart;
 /// What a node spends on its machine.

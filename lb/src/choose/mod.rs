@@ -189,13 +189,18 @@ impl Tried {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use machine::names::Name;
+
     use super::*;
     use crate::upstream::{Address, Upstream};
 
     fn pool(shares: &[u32]) -> Pool {
         let candidate = |(index, share): (usize, &u32)| {
             let address = Address::new(&format!("web-{}", index + 1), "h:80").unwrap();
-            Candidate { upstream: Arc::new(Upstream::new(index as u64 + 1, address)), share: *share }
+            let way = Name::from(SocketAddr::from(([127, 0, 0, 1], 80)));
+            Candidate { upstream: Arc::new(Upstream::new(index as u64 + 1, address, way)), share: *share }
         };
         Pool::new(shares.iter().enumerate().map(candidate).collect())
     }

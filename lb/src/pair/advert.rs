@@ -1,24 +1,29 @@
 //! What the two say to each other: one datagram, of this form.
 //!
 //! ```text
-//!   "lbpair1"  saying  priority  id's length  id  [HMAC-SHA-256 of all that, with the shared secret]
+//!   "lbpair2"  saying  priority  id's length  incarnation  number  echo  id  [HMAC-SHA-256 of all that,
+//!                                                                             with the shared secret]
 //! ```
 //!
-//! The secret keeps out who can send to the port, but not who can listen on the wire: a datagram
-//! that was recorded can be sent again. Between the two is a network of their own, or loopback.
+//! The secret keeps out those who can send to the port; the numbers keep out those who can also record what is
+//! sent, and send it again ([`Sequence`](super::sequence::Sequence)).
 #![deny(clippy::disallowed_methods)]
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-const MAGIC: &[u8; 7] = b"lbpair1";
+use super::sequence::Stamp;
+
+const MAGIC: &[u8; 7] = b"lbpair2";
+/// Before the id: saying, priority, the id's length, and three numbers.
+const FIXED_BYTES: usize = 3 + 3 * 8;
 const MAC_BYTES: usize = 32;
 
 /// The longest id, in bytes.
 pub const ID_BYTES_MAX: usize = 64;
 
 /// The longest datagram.
-pub const BYTES_MAX: usize = MAGIC.len() + 3 + ID_BYTES_MAX + MAC_BYTES;
+pub const BYTES_MAX: usize = MAGIC.len() + FIXED_BYTES + ID_BYTES_MAX + MAC_BYTES;
 
 /// What one of the two says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +73,14 @@ impl std::fmt::Debug for Secret {
 
 impl Advert {
     /// As a datagram.
-    pub fn encode(&self, secret: Option<&Secret>) -> Vec<u8> {
+    pub fn encode(&self, stamp: Stamp, secret: Option<&Secret>) -> Vec<u8> {
         let number = SAYINGS.iter().position(|saying| *saying == self.saying).unwrap_or_default();
         let id = &self.id.as_bytes()[..self.id.len().min(ID_BYTES_MAX)];
         let mut bytes = MAGIC.to_vec();
         bytes.extend([number as u8, self.priority, id.len() as u8]);
+        for number in [stamp.incarnation, stamp.number, stamp.echo] {
+            bytes.extend(number.to_be_bytes());
+        }
         bytes.extend(id);
         if let Some(Secret(mac)) = secret {
             bytes.extend(mac.clone().chain_update(&bytes).finalize().into_bytes());
@@ -81,7 +89,7 @@ impl Advert {
     }
 
     /// From a datagram; none when it is anything else than exactly one that this secret has signed.
-    pub fn decode(bytes: &[u8], secret: Option<&Secret>) -> Option<Self> {
+    pub fn decode(bytes: &[u8], secret: Option<&Secret>) -> Option<(Self, Stamp)> {
         let said = match secret {
             None => bytes,
             Some(Secret(mac)) => {
@@ -90,11 +98,20 @@ impl Advert {
                 said
             }
         };
-        let [saying, priority, length, id @ ..] = said.strip_prefix(MAGIC)? else { return None };
+        let [saying, priority, length, rest @ ..] = said.strip_prefix(MAGIC)? else { return None };
+        let ([incarnation, number, echo], id) = numbers(rest)?;
         let proper = usize::from(*length) == id.len() && (1..=ID_BYTES_MAX).contains(&id.len());
         let id = std::str::from_utf8(id).ok().filter(|_| proper)?.to_owned();
-        Some(Self { saying: *SAYINGS.get(usize::from(*saying))?, priority: *priority, id })
+        let advert = Self { saying: *SAYINGS.get(usize::from(*saying))?, priority: *priority, id };
+        Some((advert, Stamp { incarnation, number, echo }))
     }
+}
+
+/// Three numbers, and what comes after them.
+fn numbers(bytes: &[u8]) -> Option<([u64; 3], &[u8])> {
+    let (numbers, rest) = bytes.split_at_checked(3 * 8)?;
+    let (numbers, _) = numbers.as_chunks::<8>();
+    Some(([0, 1, 2].map(|place: usize| u64::from_be_bytes(numbers[place])), rest))
 }
 
 #[cfg(test)]
@@ -107,13 +124,15 @@ mod tests {
         Advert { saying, priority: 100, id: "lb-1".into() }
     }
 
+    const STAMP: Stamp = Stamp { incarnation: 1, number: u64::MAX, echo: 0x0102_0304_0506_0708 };
+
     #[test]
     fn what_is_said_is_heard() {
         let secret = Secret::new(b"between us");
         for saying in SAYINGS {
             for secret in [None, Some(&secret)] {
-                let heard = Advert::decode(&advert(saying).encode(secret), secret);
-                assert_eq!(heard, Some(advert(saying)));
+                let heard = Advert::decode(&advert(saying).encode(STAMP, secret), secret);
+                assert_eq!(heard, Some((advert(saying), STAMP)));
             }
         }
     }
@@ -122,7 +141,7 @@ mod tests {
     fn strangers_are_not_heard() {
         let (ours, theirs) = (Secret::new(b"ours"), Secret::new(b"theirs"));
         for secret in [None, Some(&theirs)] {
-            assert_eq!(Advert::decode(&advert(Saying::Gone).encode(secret), Some(&ours)), None);
+            assert_eq!(Advert::decode(&advert(Saying::Gone).encode(STAMP, secret), Some(&ours)), None);
         }
     }
 
@@ -131,16 +150,16 @@ mod tests {
         fn whatever_comes_is_an_advert_or_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let secret = Secret::new(b"s");
             prop_assert_eq!(Advert::decode(&bytes, Some(&secret)), None);
-            if let Some(advert) = Advert::decode(&bytes, None) {
-                prop_assert_eq!(advert.encode(None), bytes);
+            if let Some((advert, stamp)) = Advert::decode(&bytes, None) {
+                prop_assert_eq!(advert.encode(stamp, None), bytes);
             }
         }
 
         #[test]
-        fn one_changed_bit_makes_a_stranger(place in 0usize..46, bit in 0u8..8) {
+        fn one_changed_bit_makes_a_stranger(place in 0usize..70, bit in 0u8..8) {
             let secret = Secret::new(b"s");
-            let mut bytes = advert(Saying::Claim).encode(Some(&secret));
-            prop_assert_eq!(bytes.len(), 46);
+            let mut bytes = advert(Saying::Claim).encode(STAMP, Some(&secret));
+            prop_assert_eq!(bytes.len(), 70);
             bytes[place] ^= 1 << bit;
             prop_assert_eq!(Advert::decode(&bytes, Some(&secret)), None);
         }

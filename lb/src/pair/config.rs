@@ -1,6 +1,6 @@
 //! The flags of a pair as written, and as used.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub struct PairConfig {
     pub rules: Rules,
     /// Where it listens to the other one.
     pub listen: SocketAddr,
-    /// Where the other one listens: looked up anew each time, because it may move.
+    /// Where the other one listens: `HOST:PORT`.
     pub peer: String,
     /// What they sign with, if they do.
     pub secret: Option<Secret>,
@@ -98,7 +98,8 @@ impl PairConfig {
         if !peer.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) {
             return Err(format!("--pair-peer: '{peer}' is not HOST:PORT"));
         }
-        let listen = resolve(&listen).ok_or_else(|| format!("--pair-listen: '{listen}' is no address"))?;
+        let found = machine::names::find(&listen).ok().and_then(|found| found.first().copied());
+        let listen = found.ok_or_else(|| format!("--pair-listen: '{listen}' is no address"))?;
         let advert: Duration = args.pair_advert.into();
         if !ADVERT.contains(&advert) {
             return Err("--pair-advert: is between 20ms and 40s".into());
@@ -122,9 +123,4 @@ impl PairConfig {
             interface: args.vip_interface,
         }))
     }
-}
-
-/// The first address of a host with a port.
-pub(super) fn resolve(address: &str) -> Option<SocketAddr> {
-    address.to_socket_addrs().ok()?.next()
 }

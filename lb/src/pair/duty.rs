@@ -64,6 +64,8 @@ pub enum Input {
     Taken,
     /// It cannot be taken.
     NotTaken,
+    /// The system no longer keeps it here.
+    AddressLost,
     /// This process is to end.
     Leave,
 }
@@ -99,6 +101,8 @@ pub enum Why {
     Outranked,
     /// It had been away while it took the address: nobody may be answered.
     TooLate,
+    /// The system no longer keeps it here: nobody can be answered.
+    AddressLost,
     /// The other one has it: who is inside is still answered.
     HandedOver,
     /// Nobody wants it: who is inside is still answered.
@@ -174,6 +178,11 @@ impl Duty {
                 self.until = now + self.rules.moment();
             }
             Input::NotTaken => {}
+            Input::AddressLost if matches!(self.role, Role::Active | Role::Yielding) => {
+                self.stand_by(now);
+                effects.push(Effect::Release(Why::AddressLost));
+            }
+            Input::AddressLost => {}
             Input::Leave => self.leave(now, &mut effects),
         }
         effects
@@ -385,6 +394,14 @@ mod tests {
             assert_eq!(duty.step(now, says(Saying::Active, 1)), []);
             assert_eq!(duty.role(), Role::Standby);
         }
+    }
+
+    #[test]
+    fn one_that_loses_its_address_lets_the_other_one_have_it() {
+        let (mut duty, now) = active(Instant::now());
+        assert_eq!(duty.step(now, Input::AddressLost), [Effect::Release(Why::AddressLost)]);
+        assert_eq!((duty.role(), duty.lease()), (Role::Standby, None));
+        assert_eq!(duty.step(now, Input::AddressLost), [], "once");
     }
 
     #[test]

@@ -2,21 +2,26 @@
 //! opens and closes the door.
 //!
 //! A thread of its own on a blocking socket: what has come in is always heard before time counts,
-//! also after this process was frozen.
+//! also after this process was frozen. The lease depends on this thread, so nothing else that may take long is done
+//! here: names are looked up elsewhere, and the address is held by the [`Holder`].
 
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use machine::names::{Name, Resolver};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::advert::{Advert, BYTES_MAX, Saying};
-use super::config::{PairConfig, TakeoverName, resolve};
+use super::config::{PairConfig, TakeoverName};
 use super::duty::{Duty, Effect, Input, Manner, Role, Why};
+use super::holder::{Holder, Taken};
 use super::lease::Lease;
+use super::reach::targets;
+use super::sequence::Sequence;
 use super::takeover::Takeover;
 use crate::events::{Events, Happening};
 use crate::listen::ListenError;
@@ -90,13 +95,21 @@ impl Seat {
 struct Keeper {
     config: PairConfig,
     duty: Duty,
+    sequence: Sequence,
+    started: Instant,
     socket: UdpSocket,
-    takeover: Takeover,
+    /// Where the other one listens.
+    peer: Name,
+    /// Where its latest advert came from.
+    heard_from: Option<SocketAddr>,
+    holder: Holder,
     seat: Seat,
     events: Arc<Events>,
     handle: Arc<Handle>,
-    /// Sockets that listen on the address, and a reason: for a moment, until the lease has begun.
-    taken: Option<(Vec<TcpListener>, &'static str)>,
+    /// Sockets that listen on the address: for a moment, until the lease has begun.
+    taken: Option<Vec<TcpListener>>,
+    /// Why it was taken last.
+    reason: &'static str,
     /// True when it has been told that the address cannot be had.
     told_blocked: bool,
 }
@@ -104,9 +117,10 @@ struct Keeper {
 /// Starts the thread. The receiver is told when this balancer has left its pair.
 pub fn start(
     config: PairConfig,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     seat: Seat,
     events: Arc<Events>,
+    names: &Resolver,
 ) -> Result<(Arc<Handle>, oneshot::Receiver<()>), ListenError> {
     let listen = config.listen;
     let error = |source| ListenError::new(listen, "--pair-listen", source);
@@ -114,6 +128,8 @@ pub fn start(
     // Several looks in the time of one advert, so that none is sent late.
     let tick = (config.rules.advert / 16).clamp(Duration::from_millis(2), Duration::from_millis(50));
     socket.set_read_timeout(Some(tick)).map_err(error)?;
+    // A datagram for which there is no room is lost like any other.
+    socket.set_write_timeout(Some(tick)).map_err(error)?;
     let now = Instant::now();
     let handle = Arc::new(Handle {
         id: config.rules.id.clone(),
@@ -124,11 +140,17 @@ pub fn start(
         status: Mutex::new(Status { role: Role::Standby, since: now, partner: None }),
         leaves: AtomicBool::new(false),
     });
+    let takeover = Takeover::new(address, seat.doors.len(), config.takeover, config.interface.clone());
     let keeper = Keeper {
         duty: Duty::new(config.rules.clone(), now),
-        takeover: Takeover::new(address, seat.doors.len(), config.takeover, config.interface.clone()),
+        sequence: Sequence::new(unix_us(SystemTime::now())),
+        started: now,
+        peer: names.name(&config.peer),
+        heard_from: None,
+        holder: Holder::start(takeover, Arc::clone(&handle.lease), 2 * config.rules.advert).map_err(error)?,
         handle: Arc::clone(&handle),
         taken: None,
+        reason: "",
         told_blocked: false,
         config,
         socket,
@@ -150,7 +172,7 @@ impl Keeper {
         let mut buffer = [0; BYTES_MAX + 1];
         while self.duty.role() != Role::Gone {
             match self.socket.recv_from(&mut buffer) {
-                Ok((bytes, _)) => self.hear(&buffer[..bytes]),
+                Ok((bytes, from)) => self.hear(&buffer[..bytes], from),
                 Err(error) if is_nothing(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot listen to the other balancer");
@@ -158,15 +180,26 @@ impl Keeper {
                 }
             }
             self.act_on(Input::Tick);
+            self.look_at_holder();
             if self.handle.leaves.load(Ordering::Acquire) {
                 self.act_on(Input::Leave);
             }
-            self.takeover.renew(Instant::now());
         }
     }
 
-    fn hear(&mut self, bytes: &[u8]) {
-        let Some(advert) = Advert::decode(bytes, self.config.secret.as_ref()) else {
+    /// What has become of the address since the last look.
+    fn look_at_holder(&mut self) {
+        if let Some(taken) = self.holder.taken(Duration::ZERO) {
+            let input = self.note(taken);
+            self.act_on(input);
+        }
+        if self.duty.lease().is_some() && !self.holder.keeps(Instant::now()) {
+            self.act_on(Input::AddressLost);
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8], from: SocketAddr) {
+        let Some((advert, stamp)) = Advert::decode(bytes, self.config.secret.as_ref()) else {
             tracing::debug!("something came that the other balancer did not say");
             return;
         };
@@ -174,6 +207,11 @@ impl Keeper {
             tracing::warn!(id = advert.id, "somebody has the same --pair-id; give each its own");
             return;
         }
+        if !self.sequence.accept(stamp) {
+            tracing::debug!(?stamp, "an advert came that is older than the latest");
+            return;
+        }
+        self.heard_from = Some(from);
         let partner = Partner { advert: advert.clone(), heard: Instant::now() };
         self.handle.status.lock().partner = Some(partner);
         self.act_on(Input::Heard(advert));
@@ -188,7 +226,7 @@ impl Keeper {
             for effect in effects {
                 match effect {
                     Effect::Say(saying) => self.say(saying),
-                    Effect::Take(manner) => inputs.push(self.take(manner)),
+                    Effect::Take(manner) => inputs.extend(self.take(manner)),
                     Effect::Pause => self.seat.order(|| Order::Pause),
                     Effect::Release(why) => self.release(why),
                 }
@@ -209,42 +247,53 @@ impl Keeper {
         }
         self.told_blocked &= matches!(role, Role::Blocked | Role::Claiming);
         if role == Role::Active
-            && let Some((listeners, reason)) = self.taken.take()
+            && let Some(listeners) = self.taken.take()
         {
-            self.open(listeners, reason);
+            self.open(listeners);
         }
     }
 
-    fn open(&self, listeners: Vec<TcpListener>, reason: &str) {
+    fn open(&self, listeners: Vec<TcpListener>) {
         for (door, listener) in self.seat.doors.iter().zip(listeners) {
             // A thread that has ended needs no orders.
             let _ = door.send(Order::Open(listener));
         }
         self.handle.takeovers.fetch_add(1, Ordering::Relaxed);
-        self.events.tell(&self.config.rules.id, Happening::TookOver, reason.to_owned());
+        self.events.tell(&self.config.rules.id, Happening::TookOver, self.reason.to_owned());
     }
 
-    fn say(&self, saying: Saying) {
+    fn say(&mut self, saying: Saying) {
         let rules = &self.config.rules;
         let advert = Advert { saying, priority: rules.priority, id: rules.id.clone() };
-        let Some(peer) = resolve(&self.config.peer) else {
-            tracing::debug!(peer = self.config.peer, "the other balancer's name leads nowhere now");
-            return;
-        };
-        // Whether it is heard is another matter.
-        if let Err(error) = self.socket.send_to(&advert.encode(self.config.secret.as_ref()), peer) {
-            tracing::debug!(%error, "cannot speak to the other balancer");
+        let stamp = self.sequence.next_stamp(self.started.elapsed());
+        let datagram = advert.encode(stamp, self.config.secret.as_ref());
+        // An address is where it is wanted to go, also when answers come from elsewhere.
+        let heard_from = self.heard_from.filter(|_| !self.peer.is_address());
+        for peer in targets(self.config.listen.ip(), &self.peer.addresses(), heard_from) {
+            // Whether it is heard is another matter.
+            if let Err(error) = self.socket.send_to(&datagram, peer) {
+                tracing::debug!(%error, %peer, "cannot speak to the other balancer");
+            }
         }
     }
 
-    fn take(&mut self, manner: Manner) -> Input {
-        match self.takeover.take(manner) {
+    /// Has the address taken. Mostly that is done at once; if not, it is heard of later.
+    fn take(&mut self, manner: Manner) -> Option<Input> {
+        if self.holder.take(manner) {
+            self.reason = match manner {
+                Manner::Alone => "the other one is silent",
+                Manner::HandedOver => "the other one hands it over",
+            };
+        }
+        let taken = self.holder.taken(self.config.rules.advert / 4)?;
+        Some(self.note(taken))
+    }
+
+    /// What it means that the address was taken, or not.
+    fn note(&mut self, taken: Taken) -> Input {
+        match taken {
             Ok(listeners) => {
-                let reason = match manner {
-                    Manner::Alone => "the other one is silent",
-                    Manner::HandedOver => "the other one hands it over",
-                };
-                self.taken = Some((listeners, reason));
+                self.taken = Some(listeners);
                 Input::Taken
             }
             Err(error) => {
@@ -261,11 +310,13 @@ impl Keeper {
         if why.is_orderly() {
             self.handle.lease.forget();
             self.seat.order(|| Order::Close);
+            // The other one is told that it may have the address when it is free.
+            self.holder.give_back(self.config.rules.advert);
         } else {
             self.handle.lease.end();
             self.seat.order(|| Order::Cut);
+            self.holder.give_back(Duration::ZERO);
         }
-        self.takeover.give_back();
         if self.taken.take().is_some() {
             return;
         }
@@ -273,11 +324,17 @@ impl Keeper {
             Why::LeaseLost => "it was away for so long that the other one may have the address",
             Why::Outranked => "the other one has it too, and a higher priority",
             Why::TooLate => "it was away while it took the address",
+            Why::AddressLost => "the system does not keep the address here any more",
             Why::HandedOver => "the other one has it now",
             Why::Leaving => "it leaves, and nobody stands by",
         };
         self.events.tell(&self.config.rules.id, Happening::StoodDown, reason.to_owned());
     }
+}
+
+fn unix_us(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Nothing came; or, on loopback, nobody listens where something was sent.

@@ -16,10 +16,16 @@ pub mod advert;
 pub mod config;
 /// Who is on duty: the state machine ◇.
 pub mod duty;
+/// Holds the address, on a thread of its own.
+pub mod holder;
 /// Carries out what the state machine decides.
 pub mod keeper;
 /// How long this balancer may still answer.
 pub mod lease;
+/// Where the other one is spoken to ◇.
+pub mod reach;
+/// Which adverts are news ◇.
+pub mod sequence;
 #[cfg(test)]
 mod simulation;
 /// How the address is taken and given back.

@@ -15,6 +15,7 @@ use crate::listen::{self, ListenError};
 
 /// How long the kernel keeps an address that nobody renews, in seconds.
 const LIFETIME_SECONDS: &str = "2";
+const LIFETIME: Duration = Duration::from_secs(2);
 const RENEWAL: Duration = Duration::from_millis(500);
 
 /// The shared address.
@@ -38,6 +39,9 @@ pub enum TakeoverError {
     /// It cannot be added to the interface.
     #[error("cannot run 'ip address' (Debian package iproute2)")]
     Ip(#[source] io::Error),
+    /// The system is at it, and has been for long.
+    #[error("the address was not taken within {0:?}; is 'ip address' stuck?")]
+    TooSlow(Duration),
     /// The kernel does not want to.
     #[error("'ip address {verb} {address} dev {interface}' failed: {said}")]
     Refused {
@@ -78,13 +82,21 @@ impl Takeover {
         Ok(listeners)
     }
 
-    /// Keeps the address.
-    pub fn renew(&mut self, now: Instant) {
-        if self.renewed.is_some_and(|renewed| now >= renewed + RENEWAL)
-            && let Err(error) = self.add()
-        {
+    /// Keeps the address. True when that was due, and done.
+    pub fn renew(&mut self, now: Instant) -> bool {
+        if !self.renewed.is_some_and(|renewed| now >= renewed + RENEWAL) {
+            return false;
+        }
+        let renewed = self.add();
+        if let Err(error) = &renewed {
             tracing::warn!(%error, "cannot keep the shared address");
         }
+        renewed.is_ok()
+    }
+
+    /// Until when the kernel keeps the address, if it was added to an interface.
+    pub fn kept_until(&self) -> Option<Instant> {
+        Some(self.renewed? + LIFETIME)
     }
 
     /// Takes the address off the interface, when it was added to one.
@@ -102,8 +114,9 @@ impl Takeover {
             let lifetime = ["valid_lft", LIFETIME_SECONDS, "preferred_lft", LIFETIME_SECONDS];
             // Nobody else in this network can have it by IPv6's own check, which takes a second.
             let more: &[&str] = if self.address.is_ipv6() { &["nodad"] } else { &[] };
+            let now = Instant::now();
             self.ip("replace", interface, &[more, &lifetime].concat())?;
-            self.renewed = Some(Instant::now());
+            self.renewed = Some(now);
         }
         Ok(())
     }

@@ -5,9 +5,11 @@
 //! the client has gone, the connection is closed with it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
+use machine::names::Name;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
@@ -22,15 +24,24 @@ pub struct Connection {
     pub stream: TcpStream,
     /// Since when it has been waiting for its next request.
     pub idle_since: Instant,
+    /// The name it was opened by, and where that led; none when it was opened by an address.
+    led: Option<(Name, SocketAddr)>,
 }
 
 impl Connection {
-    /// Opens a connection.
-    pub async fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+    /// Opens a connection. The error may be [`NameUnknown`](machine::names::NameUnknown).
+    pub async fn open(way: &Name) -> io::Result<Self> {
+        let (stream, address) = way.connect(TcpStream::connect).await?;
         stream.set_nodelay(true)?;
         give_up_when_unreachable(&stream)?;
-        Ok(Self { stream, idle_since: Instant::now() })
+        let led = (!way.is_address()).then(|| (way.clone(), address));
+        Ok(Self { stream, idle_since: Instant::now(), led })
+    }
+
+    /// True while the name that it was opened by leads there: another machine's answers are not wanted, and checks
+    /// say nothing about it.
+    pub fn leads_to_its_upstream(&self) -> bool {
+        self.led.as_ref().is_none_or(|(name, address)| name.current() == Some(*address))
     }
 
     /// True while nothing has come and the other side has not closed. Nothing is to come while it

@@ -31,15 +31,18 @@ impl Connections {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.iter_mut().find(|pool| pool.upstream == upstream)?;
         while let Some(connection) = pool.waiting.pop() {
-            if connection.is_quiet() {
+            if connection.leads_to_its_upstream() && connection.is_quiet() {
                 return Some(connection);
             }
         }
         None
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request, unless its upstream is elsewhere by now.
     pub fn put(&self, upstream: u64, mut connection: Connection, now: Instant) {
+        if !connection.leads_to_its_upstream() {
+            return;
+        }
         connection.idle_since = now;
         let mut pools = self.pools.borrow_mut();
         match pools.iter_mut().find(|pool| pool.upstream == upstream) {
@@ -50,13 +53,15 @@ impl Connections {
     }
 
     /// Closes those that have waited too long, those that the upstream has closed, and all to
-    /// upstreams that are no longer there.
+    /// upstreams that are no longer there, or elsewhere.
     pub fn sweep(&self, snapshot: &Snapshot, now: Instant, idle_max: Duration) {
         let mut pools = self.pools.borrow_mut();
         pools.retain(|pool| snapshot.all.iter().any(|upstream| upstream.id == pool.upstream));
         for pool in pools.iter_mut() {
             pool.waiting.retain(|connection| {
-                connection.is_quiet() && now.duration_since(connection.idle_since) < idle_max
+                connection.leads_to_its_upstream()
+                    && connection.is_quiet()
+                    && now.duration_since(connection.idle_since) < idle_max
             });
         }
     }

@@ -40,8 +40,19 @@ pub struct Check {
 pub struct Fault {
     /// In words.
     pub detail: String,
-    /// True when nothing listens there at all.
-    pub refused: bool,
+    /// What it says about the upstream.
+    pub kind: FaultKind,
+}
+
+/// What a failed check says about its upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Nothing listens there at all.
+    Refused,
+    /// Its name has never led anywhere: nobody was asked, so nothing.
+    NameUnknown,
+    /// It does not answer, or not well.
+    Other,
 }
 
 /// What an upstream is doing, in one word.
@@ -54,6 +65,8 @@ pub enum State {
     Down,
     /// No check has passed yet.
     Unknown,
+    /// Its name has never led anywhere.
+    Unresolved,
     /// Too many requests in a row have failed there; it waits, or is on trial.
     Ejected,
     /// It finishes what it has.
@@ -67,6 +80,7 @@ impl Member {
     pub(super) fn state(&self) -> State {
         match (self.health.standing(), self.breaker.state()) {
             _ if self.draining => State::Draining,
+            _ if self.last_fault() == Some(FaultKind::NameUnknown) => State::Unresolved,
             (Standing::Down, _) => State::Down,
             (Standing::Unknown, _) => State::Unknown,
             (Standing::Up, breaker::State::Closed) => State::Up,
@@ -75,19 +89,26 @@ impl Member {
     }
 
     pub(super) fn known(&self) -> Known {
-        let refused = |check: &Check| check.result.as_ref().is_err_and(|fault| fault.refused);
+        let last_fault = self.last_fault();
         Known {
             draining: self.draining,
             standing: self.health.standing(),
-            refuses: self.last_check.as_ref().is_some_and(refused),
+            refuses: last_fault == Some(FaultKind::Refused),
+            unresolved: last_fault == Some(FaultKind::NameUnknown),
             breaker: self.breaker.state(),
         }
+    }
+
+    /// What its latest check found wrong, if anything.
+    fn last_fault(&self) -> Option<FaultKind> {
+        Some(self.last_check.as_ref()?.result.as_ref().err()?.kind)
     }
 
     /// Takes in a check. What it changes is news only when requests do not say otherwise.
     pub(super) fn judge(&mut self, check: Check, now: Instant) -> News {
         let change = match &check.result {
             Ok(()) => self.health.pass(),
+            Err(Fault { kind: FaultKind::NameUnknown, .. }) => None,
             Err(_) => self.health.fail(),
         };
         let closed = self.breaker.state() == breaker::State::Closed;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderValue;
 use http::uri::Authority;
+use machine::names::Name;
 
 use crate::choose::sticky::Pin;
 use conduct::{Admission, Conduct};
@@ -36,7 +37,7 @@ pub mod table;
 pub struct Address {
     /// Its name: letters, digits, `.`, `-`, `_`.
     pub name: String,
-    /// `HOST:PORT`. A host name is looked up each time a connection is opened.
+    /// `HOST:PORT`. A host name is looked up in the background.
     pub address: String,
     /// Its part of the requests, relative to that of the others: 1 to [`WEIGHT_MAX`].
     pub weight: u32,
@@ -95,6 +96,8 @@ pub struct Upstream {
     pub name: String,
     /// Where it is: `HOST:PORT`.
     pub address: String,
+    /// What that leads to now, for whoever connects.
+    pub way: Name,
     /// Its name, as answers carry it in `X-Served-By`.
     pub served_by: HeaderValue,
     /// Its address, for requests of HTTP/1.0 clients that named no host.
@@ -176,8 +179,8 @@ struct Counters {
 }
 
 impl Upstream {
-    /// An upstream that nothing is known of yet.
-    pub fn new(id: u64, Address { name, address, .. }: Address) -> Self {
+    /// An upstream that nothing is known of yet, and what its address leads to.
+    pub fn new(id: u64, Address { name, address, .. }: Address, way: Name) -> Self {
         let value = |text: &str| HeaderValue::from_str(text).expect("names and addresses are checked ASCII");
         Self {
             id,
@@ -185,6 +188,7 @@ impl Upstream {
             host: value(&address),
             name,
             address,
+            way,
             pin: None,
             conduct: Conduct::default(),
             counters: Counters::default(),
@@ -282,6 +286,11 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
+    fn upstream() -> Arc<Upstream> {
+        let way = Name::from(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
+        Arc::new(Upstream::new(1, Address::new("web-1", "h:80").unwrap(), way))
+    }
+
     #[test]
     fn addresses_are_checked() {
         for good in ["127.0.0.1:80", "[::1]:80", "web-1.lab:8080"] {
@@ -297,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_request_counts_from_entering_to_its_end() {
-        let upstream = Arc::new(Upstream::new(1, Address::new("web-1", "h:80").unwrap()));
+        let upstream = upstream();
         let mut request = upstream.enter().unwrap();
         assert_eq!((upstream.in_flight(), upstream.requests()), (1, 1));
         request.outcome = Outcome::Broken;
@@ -307,7 +316,7 @@ mod tests {
 
     #[test]
     fn nobody_enters_an_upstream_that_is_leaving() {
-        let upstream = Arc::new(Upstream::new(1, Address::new("web-1", "h:80").unwrap()));
+        let upstream = upstream();
         upstream.set_leaving(true);
         assert!(upstream.enter().is_none());
         assert_eq!((upstream.in_flight(), upstream.requests()), (0, 0));

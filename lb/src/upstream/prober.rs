@@ -13,12 +13,13 @@ use http::{Request, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use machine::names::NameUnknown;
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Upstream;
-use super::table::{Check, Fault, Table};
+use super::table::{Check, Fault, FaultKind, Table};
 use crate::config::Checks;
 
 /// Checks an upstream, after `delay` for the first time, until it is removed or the process ends.
@@ -34,12 +35,19 @@ pub fn watch(
         sleep(delay).await;
         let mut ticks = interval(checks.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_unresolved = false;
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => {}
+                // Nobody could be asked, and now somebody can.
+                () = upstream.way.found(), if is_unresolved => {}
+            }
             let result = check(&upstream, &checks).await;
             if let Err(fault) = &result {
                 tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
             }
+            is_unresolved = result.as_ref().is_err_and(|fault: &Fault| fault.kind == FaultKind::NameUnknown);
             table.judge(upstream.id, Check { at: SystemTime::now(), result });
         }
     };
@@ -54,7 +62,7 @@ pub fn watch(
 }
 
 async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
-    let fault = |detail| Err(Fault { detail, refused: false });
+    let fault = |detail| Err(Fault { detail, kind: FaultKind::Other });
     match timeout(checks.timeout, ask(upstream, checks)).await {
         Ok(Ok(status)) if status.is_none_or(|status| status.is_success()) => Ok(()),
         Ok(Ok(status)) => {
@@ -62,17 +70,28 @@ async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
             fault(format!("answered {status}"))
         }
         Ok(Err(error)) => {
-            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            let refused = kind == Some(io::ErrorKind::ConnectionRefused);
-            Err(Fault { detail: format!("{error:#}"), refused })
+            let kind = error.downcast_ref::<io::Error>().map_or(FaultKind::Other, kind_of);
+            Err(Fault { detail: format!("{error:#}"), kind })
+        }
+        Err(_) if !upstream.way.is_known() => {
+            let detail = format!("the name in '{}' has not been looked up yet", upstream.way);
+            Err(Fault { detail, kind: FaultKind::NameUnknown })
         }
         Err(_) => fault(format!("no answer within {}", humantime::Duration::from(checks.timeout))),
     }
 }
 
+fn kind_of(error: &io::Error) -> FaultKind {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => FaultKind::Refused,
+        _ if NameUnknown::caused(error) => FaultKind::NameUnknown,
+        _ => FaultKind::Other,
+    }
+}
+
 /// The status of its answer; none when a connection is all that is asked for.
 async fn ask(upstream: &Upstream, checks: &Checks) -> anyhow::Result<Option<http::StatusCode>> {
-    let stream = TcpStream::connect(&upstream.address).await?;
+    let (stream, _) = upstream.way.connect(TcpStream::connect).await?;
     let Some(path) = &checks.path else { return Ok(None) };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path.as_str())

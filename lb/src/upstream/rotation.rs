@@ -21,6 +21,8 @@ pub struct Known {
     pub standing: Standing,
     /// The latest check was refused a connection.
     pub refuses: bool,
+    /// Its name has never led anywhere, so nobody can be asked.
+    pub unresolved: bool,
     /// What its requests say.
     pub breaker: breaker::State,
 }
@@ -36,12 +38,14 @@ pub struct Rotation {
 
 impl Known {
     fn is_well(&self) -> bool {
-        self.standing == Standing::Up && !matches!(self.breaker, breaker::State::Open { .. })
+        !self.unresolved
+            && self.standing == Standing::Up
+            && !matches!(self.breaker, breaker::State::Open { .. })
     }
 
     /// One that is expected to serve: neither leaving nor still to arrive.
     fn counts(&self) -> bool {
-        !self.draining && self.standing != Standing::Unknown
+        !self.draining && !self.unresolved && self.standing != Standing::Unknown
     }
 
     fn is_out(&self) -> bool {
@@ -83,8 +87,14 @@ mod tests {
 
     use super::*;
 
-    const WELL: Known =
-        Known { draining: false, standing: Standing::Up, refuses: false, breaker: breaker::State::Closed };
+    const WELL: Known = Known {
+        draining: false,
+        standing: Standing::Up,
+        refuses: false,
+        unresolved: false,
+        breaker: breaker::State::Closed,
+    };
+    const NAMELESS: Known = Known { unresolved: true, ..WELL };
     const FAILING: Known = Known { standing: Standing::Down, ..WELL };
     const DEAD: Known = Known { refuses: true, ..FAILING };
     const NEW: Known = Known { standing: Standing::Unknown, ..WELL };
@@ -114,6 +124,8 @@ mod tests {
     fn who_is_not_here_yet_or_leaves_is_not_counted() {
         check(&[WELL, NEW, NEW, LEAVING], &[true, false, false, false], false);
         check(&[FAILING, NEW, LEAVING], &[true, false, false], true);
+        check(&[WELL, NAMELESS, NAMELESS], &[true, false, false], false);
+        check(&[NAMELESS], &[false], false);
     }
 
     #[test]
@@ -129,7 +141,7 @@ mod tests {
     proptest! {
         #[test]
         fn with_anybody_who_accepts_there_is_somebody_to_serve(
-            fleet in prop::collection::vec(prop::sample::select(vec![WELL, FAILING, DEAD, NEW, LEAVING]), 1..12),
+            fleet in prop::collection::vec(prop::sample::select(vec![WELL, FAILING, DEAD, NEW, LEAVING, NAMELESS]), 1..12),
             panic_below in 1u32..=100,
         ) {
             let rotation = rotation(&fleet, panic_below);

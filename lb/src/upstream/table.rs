@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Cache};
+use machine::names::Resolver;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use super::breaker::{self, Breaker};
 use super::conduct::Conduct;
 use super::health::{self, Health};
 use super::member::Member;
-pub use super::member::{Check, Fault, State};
+pub use super::member::{Check, Fault, FaultKind, State};
 use super::rotation::{Known, may_eject, rotation};
 use super::{Address, Upstream, slow_start};
 use crate::choose::sticky::Key;
@@ -30,6 +31,7 @@ pub struct Table {
     members: Mutex<Members>,
     events: Arc<Events>,
     manners: Manners,
+    names: Resolver,
     called: Arc<Notify>,
 }
 
@@ -99,7 +101,14 @@ impl Table {
     /// Without upstreams.
     pub fn new(manners: Manners, events: Arc<Events>) -> Self {
         let members = Mutex::new(Members { list: Vec::new(), next_id: 0 });
-        Self { published: Arc::default(), members, events, manners, called: Arc::default() }
+        let (published, called, names) = (Arc::default(), Arc::default(), Resolver::system());
+        Self { published, members, events, manners, names, called }
+    }
+
+    /// The same with upstreams' names looked up by this resolver.
+    #[must_use]
+    pub fn with_names(self, names: Resolver) -> Self {
+        Self { names, ..self }
     }
 
     /// A view for one thread.
@@ -127,7 +136,8 @@ impl Table {
         let weight = address.weight;
         let pin = self.manners.key.as_ref().map(|key| key.pin(&address.name));
         let conduct = Conduct::new(self.manners.breaker.fall, Arc::clone(&self.called));
-        let upstream = Arc::new(Upstream::new(members.next_id, address).with(pin, conduct));
+        let way = self.names.name(&address.address);
+        let upstream = Arc::new(Upstream::new(members.next_id, address, way).with(pin, conduct));
         let removed = CancellationToken::new();
         members.list.push(Member {
             upstream: Arc::clone(&upstream),
@@ -319,7 +329,12 @@ mod tests {
     const PASSED: Result<(), &str> = Ok(());
 
     fn check(result: Result<(), &str>) -> Check {
-        let result = result.map_err(|detail| Fault { detail: detail.into(), refused: detail == "refused" });
+        let kind = |detail| match detail {
+            "refused" => FaultKind::Refused,
+            "unresolved" => FaultKind::NameUnknown,
+            _ => FaultKind::Other,
+        };
+        let result = result.map_err(|detail| Fault { detail: detail.into(), kind: kind(detail) });
         Check { at: SystemTime::UNIX_EPOCH, result }
     }
 
@@ -416,6 +431,17 @@ mod tests {
         assert!(table.snapshot().panic);
         table.judge(1, check(PASSED));
         assert!(!table.snapshot().panic);
+    }
+
+    #[test]
+    fn an_upstream_whose_name_is_unknown_takes_no_request_and_is_not_down() {
+        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        (0..5).for_each(|_| table.judge(1, check(Err("unresolved"))));
+        assert_eq!(eligible(&table), ["web-2"]);
+        assert_eq!((table.report()[0].state, table.report()[0].upstream.ejections()), (State::Unresolved, 0));
+        assert!(!table.snapshot().panic, "nor does it count among those that could serve");
+        table.judge(1, check(PASSED));
+        assert_eq!(eligible(&table), ["web-1", "web-2"], "it has done nothing wrong");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use lb::{Args, Config, Running};
+use machine::names::Resolver;
 use machine::network::Network;
 use machine::serving::{self, Limits};
 use machine::vitals::Vitals;
@@ -133,6 +134,10 @@ pub struct Balancer {
 
 impl Balancer {
     pub async fn start(flags: &[&str]) -> Self {
+        Self::start_with_names(Resolver::system(), flags).await
+    }
+
+    pub async fn start_with_names(names: Resolver, flags: &[&str]) -> Self {
         let always = [
             "lb",
             "--listen=127.0.0.1:0",
@@ -147,7 +152,7 @@ impl Balancer {
         all.extend(flags);
         let config = Config::check(Args::parse_from(all)).unwrap();
         let (vitals, stop) = (Vitals::new("lb"), CancellationToken::new());
-        let running = lb::start(config, vitals.clone(), stop.clone()).await.unwrap();
+        let running = lb::start_with_names(config, names, vitals.clone(), stop.clone()).await.unwrap();
         Self { address: running.address, admin: running.admin, vitals, stop, running: Some(running) }
     }
 

@@ -23,14 +23,25 @@ fn main() -> ExitCode {
 
 /// The status line of the answer.
 fn ask(address: &str) -> io::Result<String> {
-    let found = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
-    let mut stream = TcpStream::connect_timeout(&found, LIMIT)?;
+    let mut stream = connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
     let mut status = String::new();
     BufReader::new(stream).read_line(&mut status)?;
     Ok(status.trim_end().to_owned())
+}
+
+/// To the first of the name's addresses that accepts.
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for found in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&found, LIMIT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn unfit(address: &str, why: &dyn std::fmt::Display) -> ExitCode {

@@ -198,6 +198,8 @@ impl Keeper {
         tokio::select! {
             _ = connected.driver => {}
             _ = withdrawn.wait_for(|link| link.connection.is_none()) => {}
+            // Whoever is there now is not who is meant.
+            () = connected.led.0.leaves(connected.led.1) => {}
         }
         self.change(|link| {
             link.breaker.lost(Instant::now().into_std());

@@ -6,18 +6,19 @@
 //! right after a failover a Sentinel may still name the old one.
 
 use std::io;
+use std::net::SocketAddr;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Script, cmd};
 use futures_util::FutureExt;
 use futures_util::future::{join_all, select_ok};
+use machine::names::Name;
 use machine::network::Network;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{CONNECT_LIMIT, RESPONSE_LIMIT};
 use crate::config::{RedisConfig, RedisPlace};
-use crate::lookup::look_up;
 
 /// An open connection, and the task that moves its bytes: it ends when the connection does.
 pub(super) struct Connected {
@@ -25,6 +26,8 @@ pub(super) struct Connected {
     pub(super) driver: AbortOnDropHandle<()>,
     /// Where it leads, as `host:port`.
     pub(super) node: String,
+    /// The name that it was opened by, and the address that was found.
+    pub(super) led: (Name, SocketAddr),
 }
 
 /// Why there is no connection to the primary.
@@ -99,9 +102,9 @@ async fn ask_sentinel(sentinel: &str, primary: &str, network: &Network) -> Resul
 }
 
 async fn open(node: String, login: &RedisConnectionInfo, network: &Network) -> Result<Connected, NoPrimary> {
-    let connecting = async { network.connect(look_up(&node).await?).await };
-    let stream = match timeout(CONNECT_LIMIT, connecting).await {
-        Ok(Ok(stream)) => stream,
+    let way = network.name(&node);
+    let (stream, address) = match timeout(CONNECT_LIMIT, network.connect_to(&way)).await {
+        Ok(Ok(connected)) => connected,
         Ok(Err(source)) => return Err(NoPrimary::Unreachable { node, source }),
         Err(late) => return Err(NoPrimary::Unreachable { node, source: late.into() }),
     };
@@ -111,7 +114,7 @@ async fn open(node: String, login: &RedisConnectionInfo, network: &Network) -> R
     match timeout(RESPONSE_LIMIT, greeting).await {
         Ok(Ok((connection, driver))) => {
             let driver = AbortOnDropHandle::new(tokio::spawn(driver));
-            Ok(Connected { connection, driver, node })
+            Ok(Connected { connection, driver, node, led: (way, address) })
         }
         Ok(Err(source)) => Err(NoPrimary::NotRedis { node, source }),
         Err(_) => Err(NoPrimary::Silent { node }),

@@ -12,9 +12,8 @@ use machine::network::Network;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::de::IgnoredAny;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::names::{LookupError, Names};
+use super::names::{LookupError, find};
 use super::{Document, Found, StoreError};
 use crate::config::DatabaseConfig;
 use crate::metrics::Metrics;
@@ -39,8 +38,6 @@ pub struct Database {
     own_writes: Cache<String, ()>,
     answers: Arc<AtomicBool>,
     metrics: Metrics,
-    /// Keeps the nodes' addresses up to date, where they have names.
-    _following: Option<Arc<AbortOnDropHandle<()>>>,
 }
 
 /// What is in an account.
@@ -66,15 +63,14 @@ pub enum Place {
 }
 
 impl Database {
-    /// The database that is configured. Looks its nodes' names up, and goes on doing so; does not
+    /// The database that is configured. Looks its nodes' names up, and has them followed; does not
     /// connect yet.
     pub async fn find(
         config: &DatabaseConfig,
         network: Network,
         metrics: &Metrics,
     ) -> Result<Self, LookupError> {
-        let mut names = Names::of(&config.nodes);
-        let nodes = names.look_up().await?;
+        let nodes = find(&config.nodes, &network).await?;
         let limits = ClientLimits {
             connect: config.timeout.min(ClientLimits::default().connect),
             request: config.timeout,
@@ -85,18 +81,12 @@ impl Database {
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(OWN_WRITES_FOR)
             .build();
-        let client = Client::new(nodes.clone(), network, limits);
-        let following = names.may_move().then(|| {
-            let client = client.clone();
-            AbortOnDropHandle::new(tokio::spawn(names.follow(nodes, move |nodes| client.move_to(nodes))))
-        });
         Ok(Self {
-            client,
+            client: Client::new(nodes, network, limits),
             limit: config.timeout,
             own_writes,
             answers: Arc::new(AtomicBool::new(true)),
             metrics: metrics.clone(),
-            _following: following.map(Arc::new),
         })
     }
 

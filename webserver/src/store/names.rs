@@ -1,116 +1,94 @@
-//! Where the database's nodes are: their names, looked up again and again. A container that comes
-//! back may have another address, and one that is down has none at all.
+//! The database's nodes by their names: found at the start, and followed from then on.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::sleep;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use machine::names::{Name, NameUnknown};
+use machine::network::Network;
+use tokio::time::timeout;
 
-use crate::lookup::look_up;
-
-/// How often names are looked up again.
-const LOOKUP_EVERY: Duration = Duration::from_secs(2);
+/// How long a start waits for the first of the names. A name server that is gone answers nothing.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// None of the database's names leads anywhere.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot find the database node '{node}'; correct it in --db")]
 pub struct LookupError {
     node: String,
-    source: std::io::Error,
+    source: Option<NameUnknown>,
 }
 
-/// The nodes' names, and where they were found last.
-#[derive(Debug)]
-pub(super) struct Names {
-    nodes: Vec<Node>,
-}
-
-#[derive(Debug)]
-struct Node {
-    name: String,
-    address: Option<SocketAddr>,
-}
-
-impl Names {
-    /// Of these nodes, each as `host:port`.
-    pub(super) fn of(nodes: &[String]) -> Self {
-        let node = |name: &String| Node { name: name.clone(), address: None };
-        Self { nodes: nodes.iter().map(node).collect() }
-    }
-
-    /// True when one of them is a name, which may lead elsewhere later.
-    pub(super) fn may_move(&self) -> bool {
-        self.nodes.iter().any(|node| node.name.parse::<SocketAddr>().is_err())
-    }
-
-    /// Where they are now. Of one that cannot be found now, where it was last; it is left out when it
-    /// never was found, as long as another one was.
-    pub(super) async fn look_up(&mut self) -> Result<Vec<SocketAddr>, LookupError> {
-        let answers = join_all(self.nodes.iter().map(|node| look_up(&node.name))).await;
-        let mut missing = None;
-        for (node, answer) in self.nodes.iter_mut().zip(answers) {
+/// The nodes, each given as `host:port`. One that is found is enough to begin with: the others may be found
+/// later.
+pub(super) async fn find(nodes: &[String], network: &Network) -> Result<Vec<Name>, LookupError> {
+    let names: Vec<_> = nodes.iter().map(|node| network.name(node)).collect();
+    let mut unknown = None;
+    let finding = async {
+        let mut answers: FuturesUnordered<_> = names.iter().map(Name::known).collect();
+        while let Some(answer) = answers.next().await {
             match answer {
-                Ok(address) => node.address = Some(address),
-                Err(source) => {
-                    tracing::debug!(node = node.name, %source, "the name leads nowhere now");
-                    missing.get_or_insert(LookupError { node: node.name.clone(), source });
-                }
+                Ok(_) => return true,
+                Err(error) => unknown = unknown.take().or(Some(error)),
             }
         }
-        let found: Vec<_> = self.nodes.iter().filter_map(|node| node.address).collect();
-        match missing {
-            Some(error) if found.is_empty() => Err(error),
-            _ => Ok(found),
-        }
+        names.is_empty()
+    };
+    if timeout(LIMIT, finding).await.unwrap_or(false) {
+        return Ok(names);
     }
-
-    /// Tells where they are, each time that has changed since they were `last` looked up.
-    pub(super) async fn follow(mut self, mut last: Vec<SocketAddr>, mut moved: impl FnMut(Vec<SocketAddr>)) {
-        loop {
-            sleep(LOOKUP_EVERY).await;
-            if let Ok(nodes) = self.look_up().await
-                && nodes != last
-            {
-                last.clone_from(&nodes);
-                moved(nodes);
-            }
-        }
-    }
+    let node = unknown.as_ref().map(|unknown| &unknown.name).or(nodes.first()).cloned().unwrap_or_default();
+    Err(LookupError { node, source: unknown })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::sync::Barrier;
+
+    use machine::names::Resolver;
+
     use super::*;
 
-    /// No such name will ever be (RFC 6761, section 6.4).
     const NOWHERE: &str = "database.invalid:7001";
+    const SLOW: &str = "slow.invalid:7001";
+    const HERE: &str = "database.lab:7001";
+
+    fn address() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 7001))
+    }
+
+    async fn found(nodes: &[&str]) -> Result<Vec<Option<SocketAddr>>, String> {
+        let network = Network::tcp().with_names(Resolver::new(|name| match name {
+            HERE => Ok(vec![address()]),
+            SLOW => {
+                // Nobody else comes.
+                Barrier::new(2).wait();
+                Ok(vec![])
+            }
+            _ => Err(io::Error::other("no such name")),
+        }));
+        let nodes: Vec<_> = nodes.iter().map(|node| (*node).to_owned()).collect();
+        let found = find(&nodes, &network).await.map_err(|error| error.to_string())?;
+        Ok(found.iter().map(Name::current).collect())
+    }
 
     #[tokio::test]
     async fn one_that_is_found_is_enough_to_begin_with() {
-        let mut names = Names::of(&[NOWHERE.to_owned(), "127.0.0.1:7001".to_owned()]);
-        assert!(names.may_move());
-        assert_eq!(names.look_up().await.unwrap(), ["127.0.0.1:7001".parse().unwrap()]);
+        assert_eq!(found(&[NOWHERE, HERE]).await.unwrap()[1], Some(address()));
+        assert_eq!(found(&["127.0.0.1:7001"]).await.unwrap(), [Some(address())]);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_not_found_yet_delays_no_other() {
+        let finding = timeout(LIMIT / 2, found(&[SLOW, HERE])).await;
+        assert_eq!(finding.expect("in time").unwrap(), [None, Some(address())]);
     }
 
     #[tokio::test]
     async fn none_that_is_found_is_an_error_with_its_name() {
-        let error = Names::of(&[NOWHERE.to_owned()]).look_up().await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("cannot find the database node '{NOWHERE}'; correct it in --db")
-        );
-    }
-
-    #[tokio::test]
-    async fn one_that_is_not_found_any_more_stays_where_it_was() {
-        let address = "127.0.0.9:7001".parse().unwrap();
-        let mut names = Names { nodes: vec![Node { name: NOWHERE.to_owned(), address: Some(address) }] };
-        assert_eq!(names.look_up().await.unwrap(), [address]);
-    }
-
-    #[test]
-    fn addresses_do_not_move() {
-        assert!(!Names::of(&["127.0.0.1:7001".to_owned()]).may_move());
+        let told = format!("cannot find the database node '{NOWHERE}'; correct it in --db");
+        assert_eq!(found(&[NOWHERE]).await.unwrap_err(), told);
     }
 }

@@ -21,6 +21,8 @@ mod cache;
 mod garbage;
 /// Too much, too slow, too late.
 mod limits;
+/// The database and Redis by names, whatever becomes of the name server.
+mod names;
 /// Redis killed, frozen, emptied, slow, full.
 mod redis_faults;
 /// Each route, each error.

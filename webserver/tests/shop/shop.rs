@@ -46,6 +46,15 @@ impl TestShop {
         Self { app: app::app(Arc::clone(&shop), &vitals), shop }
     }
 
+    /// With these flags alone, in a network of its own.
+    pub(crate) async fn open_in(network: Network, flags: &[&str]) -> Self {
+        let vitals = Vitals::new("webserver");
+        let args = Args::parse_from([&["webserver", "--listen", "127.0.0.1:0"], flags].concat());
+        let config = Config::check(args).unwrap();
+        let shop = Shop::open(config, Machine::unlimited(), network, &vitals).await.unwrap();
+        Self { app: app::app(Arc::clone(&shop), &vitals), shop }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.ask(Request::get(path).body(Body::empty()).unwrap()).await
     }
