@@ -180,7 +180,7 @@ async fn send(
     journey: &mut Journey,
     in_flight: &mut InFlight,
 ) -> Result<After, Failure> {
-    if let Some(connection) = request.client.worker.connections.take(in_flight.upstream.id) {
+    if let Some(connection) = request.client.worker.connections.take(&in_flight.upstream) {
         match exchange(request, journey, in_flight, connection, true).await {
             Err(Failure::Stale) => {}
             other => return other,
@@ -216,13 +216,16 @@ async fn exchange(
     let mut papers = Papers { up: buffers.take(), inbox: Vec::new(), down: buffers.take() };
     let done = exchange_with(request, journey, in_flight, &mut connection, was_waiting, &mut papers).await;
     let surplus = !papers.inbox.is_empty();
+    if surplus && connection.was_denied_a_body {
+        in_flight.upstream.note_forbidden_body();
+    }
     for buffer in [&mut papers.up, &mut papers.inbox, &mut papers.down] {
         buffers.give_back(buffer);
     }
     let Done { after, reusable } = done?;
     if reusable && !surplus {
         let worker = &request.client.worker;
-        worker.connections.put(in_flight.upstream.id, connection, worker.watchdog.now());
+        worker.connections.put(&in_flight.upstream, connection, worker.watchdog.now());
     }
     Ok(after)
 }
@@ -289,8 +292,10 @@ async fn exchange_with(
                 (true, false) => After::Close,
                 (false, _) => After::Linger,
             };
+            connection.was_denied_a_body = answer.speaks_of_body;
+            let trusted = !answer.speaks_of_body || !in_flight.upstream.sends_forbidden_bodies();
             // What is unsent of a body would be missing from it, and the next head taken for it.
-            Ok(Done { after, reusable: answer.keep_alive && journey.upload.is_sent() })
+            Ok(Done { after, reusable: answer.keep_alive && trusted && journey.upload.is_sent() })
         }
         Ok(Answered::Passed { answer, passed: Passed::Cut(outcome), .. }) => {
             tracing::debug!(upstream = in_flight.upstream.name, ?outcome, "an answer broke off");

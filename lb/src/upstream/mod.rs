@@ -104,6 +104,7 @@ pub struct Upstream {
     conduct: Conduct,
     counters: Counters,
     leaving: AtomicBool,
+    sends_forbidden_bodies: AtomicBool,
 }
 
 /// How a request to an upstream ended.
@@ -189,6 +190,7 @@ impl Upstream {
             conduct: Conduct::default(),
             counters: Counters::default(),
             leaving: AtomicBool::new(false),
+            sends_forbidden_bodies: AtomicBool::new(false),
         }
     }
 
@@ -249,6 +251,21 @@ impl Upstream {
     /// How often it has been taken out, by its checks or its requests.
     pub fn ejections(&self) -> u64 {
         self.counters.ejections.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that it sent something after an answer that has no body, such as one to HEAD.
+    pub fn note_forbidden_body(&self) {
+        if !self.sends_forbidden_bodies.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                upstream = self.name,
+                "it sends a body after HEAD, 204 or 304; its connections are no longer kept after these"
+            );
+        }
+    }
+
+    /// True when its connections cannot be kept after answers that have no body.
+    pub fn sends_forbidden_bodies(&self) -> bool {
+        self.sends_forbidden_bodies.load(Ordering::Relaxed)
     }
 
     /// Counts an ejection.
