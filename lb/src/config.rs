@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -245,6 +246,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Clients' connections open at a time, over all threads.
     pub connections: usize,
+    /// Files with this number or a greater one are not for clients and their requests.
+    pub files: RawFd,
 }
 
 /// The admin interface.
@@ -294,6 +297,7 @@ impl Config {
                 bytes => bytes,
             },
             connections: args.max_connections as usize,
+            files: RawFd::MAX,
         };
         Ok(Self {
             listen: args.listen,

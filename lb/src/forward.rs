@@ -20,6 +20,7 @@ use crate::download::{self, Download, NoAnswer, Passed};
 use crate::headers::{self, Farewell, Passport};
 use crate::refusal::Refusal;
 use crate::retry;
+use crate::shortage::Shortage;
 use crate::stream;
 use crate::tunnel::tunnel;
 use crate::upload::{Upload, UploadFault};
@@ -147,15 +148,19 @@ async fn try_elsewhere(
     tried: &mut Tried,
 ) -> Result<InFlight, Failure> {
     let worker = &request.client.worker;
-    failed.outcome = refusal.outcome();
+    failed.outcome = match refusal {
+        // What was left of the request's time was less than an upstream may take.
+        Refusal::UpstreamTimeout if request.client.watch.was_cut_short() => Outcome::Local,
+        refusal => refusal.outcome(),
+    };
     let upstream = Arc::clone(&failed.upstream);
     tried.note(upstream.id);
     drop(failed);
 
     let refused = Failure::Refused(refusal);
-    let nobody_saw_it = matches!(refusal, Refusal::ConnectFailed | Refusal::ConnectTimeout);
+    let nobody_saw_it = refusal.came_before_the_request();
     let repeatable = journey.may_be_repeated(request.head) || nobody_saw_it && journey.upload.is_whole();
-    let allowed = retry <= worker.config.tolerance.retry.retries && refusal.is_the_upstreams();
+    let allowed = retry <= worker.config.tolerance.retry.retries && refusal.may_go_better_elsewhere();
     if !allowed || !repeatable || !request.client.watch.try_again() {
         return Err(refused);
     }
@@ -191,11 +196,33 @@ async fn send(
 }
 
 async fn connect(client: &Client, upstream: &Upstream) -> Result<Connection, Refusal> {
-    match timeout(client.worker.config.timeouts.connect, Connection::open(&upstream.address)).await {
-        Ok(Ok(connection)) => Ok(connection),
+    let worker = &client.worker;
+    let opened = match open(client, upstream).await {
+        // Connections that only wait hold files that this one needs.
+        Err(Refusal::LocalShortage(Shortage::Files)) if worker.connections.close_all() > 0 => {
+            open(client, upstream).await
+        }
+        opened => opened,
+    };
+    if let Err(Refusal::LocalShortage(shortage)) = opened {
+        worker.shortages.note(shortage, &format!("connect to {}", upstream.name));
+    }
+    opened
+}
+
+async fn open(client: &Client, upstream: &Upstream) -> Result<Connection, Refusal> {
+    let worker = &client.worker;
+    match timeout(worker.config.timeouts.connect, Connection::open(&upstream.address)).await {
+        Ok(Ok(connection)) if worker.may_use_file(&connection.stream) => Ok(connection),
+        Ok(Ok(_)) => Err(Refusal::LocalShortage(Shortage::Files)),
         Ok(Err(error)) => {
             tracing::debug!(upstream = upstream.name, %error, "cannot connect");
-            Err(Refusal::ConnectFailed)
+            Err(match Shortage::of(&error, upstream.address.parse().ok()) {
+                Some(shortage) => Refusal::LocalShortage(shortage),
+                // The system has an error of its own for everything but a name.
+                None if error.raw_os_error().is_none() => Refusal::NameUnknown,
+                None => Refusal::ConnectFailed,
+            })
         }
         Err(_) => {
             tracing::debug!(upstream = upstream.name, "cannot connect in time");
@@ -468,6 +495,7 @@ impl Journey {
                 Failure::Refused(Refusal::ClientTooSlow)
             }
             NoAnswer::TooLate => Failure::Refused(Refusal::UpstreamTimeout),
+            NoAnswer::TooLarge => Failure::Refused(Refusal::AnswerTooLarge),
             NoAnswer::Closed | NoAnswer::Broken(_) => Failure::Refused(Refusal::BadAnswer),
         }
     }

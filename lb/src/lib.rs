@@ -43,6 +43,8 @@ pub mod refusal;
 pub mod retry;
 /// What happens to those who find the house full.
 pub mod shed;
+/// What this side lacks to open a connection, which is no upstream's fault.
+pub mod shortage;
 /// Reading and writing, with an end to every wait.
 pub mod stream;
 /// How much upstreams are forgiven, as flags and as used.

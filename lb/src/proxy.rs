@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::listen::{self, ListenError};
 use crate::metrics::Metrics;
 use crate::pair::{self, Handle, Seat};
+use crate::shortage::Shortages;
 use crate::upstream::health::Rules;
 use crate::upstream::table::{Beginning, Manners, NameTaken, Table};
 use crate::upstream::{Address, keeper, prober};
@@ -74,6 +75,7 @@ pub async fn start(
         refused: Arc::default(),
         retried: Arc::default(),
         accept_failures: Arc::default(),
+        shortages: Arc::clone(&fleet.shortages),
         room: Arc::new(Semaphore::new(config.limits.connections)),
         lease: pair.as_ref().map(|pair| Arc::clone(&pair.lease)),
         stop: closed,
@@ -84,6 +86,7 @@ pub async fn start(
         refused: Arc::clone(&shared.refused),
         retried: Arc::clone(&shared.retried),
         accept_failures: Arc::clone(&shared.accept_failures),
+        shortages: Arc::clone(&shared.shortages),
         pair: pair.clone(),
     });
 
@@ -158,6 +161,7 @@ pub struct Fleet {
     pub table: Arc<Table>,
     /// What happened.
     pub events: Arc<Events>,
+    shortages: Arc<Shortages>,
     checks: Option<Checks>,
     over: CancellationToken,
 }
@@ -172,7 +176,7 @@ impl Fleet {
             key: config.sticky.clone(),
         };
         let table = Arc::new(Table::new(manners, Arc::clone(&events)));
-        Self { table, events, checks: config.health.clone(), over }
+        Self { table, events, shortages: Arc::default(), checks: config.health.clone(), over }
     }
 
     /// Takes in an upstream that was known at the start. Its checks begin a little later than the
@@ -194,7 +198,8 @@ impl Fleet {
             return Ok(());
         };
         let (upstream, removed) = self.table.add(address, beginning, checks.rules)?;
-        prober::watch(Arc::clone(&self.table), upstream, checks.clone(), delay, removed, self.over.clone());
+        let (table, shortages) = (Arc::clone(&self.table), Arc::clone(&self.shortages));
+        prober::watch(table, shortages, upstream, checks.clone(), delay, removed, self.over.clone());
         Ok(())
     }
 }

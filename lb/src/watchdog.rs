@@ -40,6 +40,8 @@ pub struct Watch {
     deadline: Cell<Instant>,
     /// Until when the present request's answer must have begun, whoever gives it.
     answer_by: Cell<Instant>,
+    /// True while a try has less time than one may take.
+    cut_short: Cell<bool>,
     expired: Cell<bool>,
     leaving: Cell<bool>,
     cut: Cell<bool>,
@@ -80,6 +82,7 @@ impl Watchdog {
             phase: Cell::new(Phase::Head),
             deadline: Cell::new(self.clock.deadline(Phase::Head)),
             answer_by: Cell::new(self.clock.now.get()),
+            cut_short: Cell::new(false),
             expired: Cell::new(false),
             leaving: Cell::new(self.leaving.get()),
             cut: Cell::new(false),
@@ -141,6 +144,7 @@ impl Watch {
         self.deadline.set(self.clock.deadline(phase));
         if phase == Phase::Waiting {
             self.answer_by.set(self.clock.answer_by());
+            self.cut_short.set(false);
         }
     }
 
@@ -162,9 +166,16 @@ impl Watch {
     pub fn try_again(&self) -> bool {
         if self.phase.get() == Phase::Waiting {
             self.expired.set(false);
-            self.deadline.set(self.clock.deadline(Phase::Waiting).min(self.answer_by.get()));
+            let (whole, left) = (self.clock.deadline(Phase::Waiting), self.answer_by.get());
+            self.deadline.set(whole.min(left));
+            self.cut_short.set(left < whole);
         }
         self.phase.get() == Phase::Upload || self.clock.now.get() < self.answer_by.get()
+    }
+
+    /// True when the present try has had less time than an upstream may take.
+    pub fn was_cut_short(&self) -> bool {
+        self.cut_short.get()
     }
 
     /// What the connection is doing.
@@ -253,11 +264,15 @@ mod tests {
         watch.enter(Phase::Waiting);
         dog.sweep(start + 31 * SECOND);
         assert!(watch.is_expired());
+        assert!(!watch.was_cut_short());
         assert!(watch.try_again() && !watch.is_expired());
+        assert!(watch.was_cut_short(), "nine of thirty seconds are left");
         dog.sweep(start + 40 * SECOND);
         assert!(!watch.is_expired());
         dog.sweep(start + 41 * SECOND);
         assert!(watch.is_expired() && !watch.try_again(), "nothing is left");
+        watch.enter(Phase::Waiting);
+        assert!(!watch.was_cut_short(), "the next request has all of its time");
     }
 
     #[test]

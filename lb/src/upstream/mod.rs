@@ -126,11 +126,13 @@ pub enum Outcome {
     Broken,
     /// The client went away, or what it sent broke off or made no sense.
     Abandoned,
+    /// This balancer ended it: it lacks something, or has a limit.
+    Local,
 }
 
 impl Outcome {
     /// All there are, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Redirection,
         Self::ClientError,
@@ -139,6 +141,7 @@ impl Outcome {
         Self::TimedOut,
         Self::Broken,
         Self::Abandoned,
+        Self::Local,
     ];
 
     /// What a complete answer with this status is.
@@ -162,6 +165,7 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::Broken => "broken",
             Self::Abandoned => "abandoned",
+            Self::Local => "local",
         }
     }
 }

@@ -20,10 +20,12 @@ use tokio_util::sync::CancellationToken;
 use super::Upstream;
 use super::table::{Check, Fault, Table};
 use crate::config::Checks;
+use crate::shortage::{Shortage, Shortages};
 
 /// Checks an upstream, after `delay` for the first time, until it is removed or the process ends.
 pub fn watch(
     table: Arc<Table>,
+    shortages: Arc<Shortages>,
     upstream: Arc<Upstream>,
     checks: Checks,
     delay: Duration,
@@ -36,10 +38,18 @@ pub fn watch(
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let result = check(&upstream, &checks).await;
-            if let Err(fault) = &result {
-                tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
-            }
+            let result = match check(&upstream, &checks).await {
+                Ok(()) => Ok(()),
+                Err(Failure::Local(shortage)) => {
+                    // It says nothing about the upstream.
+                    shortages.note(shortage, &format!("check {}", upstream.name));
+                    continue;
+                }
+                Err(Failure::Upstream(fault)) => {
+                    tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
+                    Err(fault)
+                }
+            };
             table.judge(upstream.id, Check { at: SystemTime::now(), result });
         }
     };
@@ -53,8 +63,16 @@ pub fn watch(
     });
 }
 
-async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
-    let fault = |detail| Err(Fault { detail, refused: false });
+/// Why a check did not pass.
+enum Failure {
+    /// By the upstream's fault.
+    Upstream(Fault),
+    /// There was none: this side lacks something.
+    Local(Shortage),
+}
+
+async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Failure> {
+    let fault = |detail| Err(Failure::Upstream(Fault { detail, refused: false }));
     match timeout(checks.timeout, ask(upstream, checks)).await {
         Ok(Ok(status)) if status.is_none_or(|status| status.is_success()) => Ok(()),
         Ok(Ok(status)) => {
@@ -62,9 +80,12 @@ async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
             fault(format!("answered {status}"))
         }
         Ok(Err(error)) => {
-            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            let refused = kind == Some(io::ErrorKind::ConnectionRefused);
-            Err(Fault { detail: format!("{error:#}"), refused })
+            let system = error.downcast_ref::<io::Error>();
+            if let Some(short) = system.and_then(|error| Shortage::of(error, upstream.address.parse().ok())) {
+                return Err(Failure::Local(short));
+            }
+            let refused = system.map(io::Error::kind) == Some(io::ErrorKind::ConnectionRefused);
+            Err(Failure::Upstream(Fault { detail: format!("{error:#}"), refused }))
         }
         Err(_) => fault(format!("no answer within {}", humantime::Duration::from(checks.timeout))),
     }

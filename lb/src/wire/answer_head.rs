@@ -46,6 +46,11 @@ pub enum AnswerBody {
 #[error("this is no answer: {0}")]
 pub struct NoSense(pub &'static str);
 
+impl NoSense {
+    /// It may be an answer, but exceeds a limit of this balancer.
+    pub const TOO_LARGE: Self = Self("its head is too large");
+}
+
 impl AnswerHead {
     /// Reads a head from the begin of what has come in; none when it is not complete. Its lines are
     /// put into `lines_of_it`. The answer to a HEAD request has no body.
@@ -64,7 +69,9 @@ impl AnswerHead {
         let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut lines) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if input.len() <= bytes_max => return Ok(None),
-            Ok(httparse::Status::Partial) => return Err(NoSense("its head is too large")),
+            Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+                return Err(NoSense::TOO_LARGE);
+            }
             Err(_) => return Err(NoSense("its head is malformed")),
         };
         let head = &input[..length];
@@ -216,6 +223,15 @@ mod tests {
         ] {
             let error = read(text, false).map(|_| ()).unwrap_err();
             assert_ne!(error, NoSense("incomplete"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_exceeds_a_limit_is_told_from_what_is_no_answer() {
+        let long = format!("HTTP/1.1 200 OK\r\nA: {}", "a".repeat(8192));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(LINES_MAX + 1));
+        for text in [long, many] {
+            assert_eq!(read(&text, false).map(|_| ()).unwrap_err(), NoSense::TOO_LARGE);
         }
     }
 

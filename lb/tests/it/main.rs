@@ -19,6 +19,7 @@ mod processes;
 mod retries;
 mod rotation;
 mod shedding;
+mod shortages;
 mod sticky;
 mod strictness;
 mod timeouts;
