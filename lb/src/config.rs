@@ -257,7 +257,12 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// What it asks for, when it asks for anything.
     pub token: Option<String>,
+    /// How long a request's headers may take, and then its body; and a connection be quiet.
+    pub patience: Duration,
 }
+
+/// How long whoever uses the admin interface may keep it waiting.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Config {
     /// What the flags mean together. The error names the flag, and exits with code 2.
@@ -368,7 +373,7 @@ fn read(flag: &str, path: &Path) -> Result<String, String> {
 fn admin(listen: SocketAddr, token_file: Option<PathBuf>) -> Result<AdminConfig, clap::Error> {
     let Some(path) = token_file else {
         if listen.ip().is_loopback() {
-            return Ok(AdminConfig { listen, token: None });
+            return Ok(AdminConfig { listen, token: None, patience: ADMIN_PATIENCE });
         }
         return Err(wrong(format!(
             "--admin: {listen} can be reached by others; give --admin-token-file, or a loopback address"
@@ -378,7 +383,7 @@ fn admin(listen: SocketAddr, token_file: Option<PathBuf>) -> Result<AdminConfig,
     if token.is_empty() {
         return Err(wrong(format!("--admin-token-file: {} is empty", path.display())));
     }
-    Ok(AdminConfig { listen, token: Some(token) })
+    Ok(AdminConfig { listen, token: Some(token), patience: ADMIN_PATIENCE })
 }
 
 fn header_bytes(size: ByteSize) -> Result<usize, clap::Error> {

@@ -213,10 +213,11 @@ async fn serve_admin(
     let error = |source| ListenError::new(config.listen, "--admin", source);
     let listener = Network::tcp().bind(config.listen).await.map_err(error)?;
     let address = listener.local_address().map_err(error)?;
-    let app = admin::app(admin, vitals, Guard { address, token: config.token.clone() });
+    let guard = Guard { address, token: config.token.clone() };
+    let app = admin::app(admin, vitals, guard, config.patience);
     let limits = Limits {
         connections: 256,
-        header_timeout: Duration::from_secs(10),
+        header_timeout: config.patience,
         drain: Duration::from_secs(1),
         ..Limits::default()
     };
