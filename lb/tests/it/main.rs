@@ -11,6 +11,7 @@ mod admin;
 mod conformance;
 mod drain;
 mod health;
+mod lease;
 mod pair;
 mod passing;
 mod passive;

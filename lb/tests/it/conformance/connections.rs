@@ -278,6 +278,33 @@ async fn an_early_answer_to_a_large_upload_arrives() {
     assert!(answer.starts_with("HTTP/1.1 413 Too large\r\n"), "{answer}");
 }
 
+/// A connection to an upstream that has not got all of a request is of no use to the next one: that
+/// would be taken for what is missing.
+#[tokio::test]
+async fn after_an_answer_that_came_before_its_request_was_sent_the_connection_is_not_used_again() {
+    let upstream = format!("--upstream=web-1={}", numbered_upstream().await);
+    let lb = Balancer::start(&[&upstream, "--health=off", "--threads=1"]).await;
+    for (number, framing) in
+        ["Content-Length: 1000\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf"]
+            .into_iter()
+            .enumerate()
+    {
+        let mut early = TcpStream::connect(lb.address).await.unwrap();
+        early.write_all(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes()).await.unwrap();
+        let head = tokio::time::timeout(LIMIT, read_head(&mut early)).await.unwrap().unwrap();
+        assert_lines(&head, &[&format!("x-connection: {number}\r\n")], framing);
+        let mut next = TcpStream::connect(lb.address).await.unwrap();
+        let head = tokio::time::timeout(LIMIT, ask(&mut next, "GET /304")).await.unwrap();
+        assert_lines(&head, &["HTTP/1.1 304", &format!("x-connection: {}\r\n", number + 1)], framing);
+        // Nothing more is asked there either.
+        drop(next);
+        let mut last = TcpStream::connect(lb.address).await.unwrap();
+        last.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let head = tokio::time::timeout(LIMIT, read_head(&mut last)).await.unwrap().unwrap();
+        assert_lines(&head, &[&format!("x-connection: {}\r\n", number + 1)], framing);
+    }
+}
+
 /// The balancer's own answer does not leave a body behind that would be read as a request.
 #[tokio::test]
 async fn a_body_that_nobody_read_is_no_request() {
