@@ -217,12 +217,7 @@ async fn open(client: &Client, upstream: &Upstream) -> Result<Connection, Refusa
         Ok(Ok(_)) => Err(Refusal::LocalShortage(Shortage::Files)),
         Ok(Err(error)) => {
             tracing::debug!(upstream = upstream.name, %error, "cannot connect");
-            Err(match Shortage::of(&error, upstream.address.parse().ok()) {
-                Some(shortage) => Refusal::LocalShortage(shortage),
-                // The system has an error of its own for everything but a name.
-                None if error.raw_os_error().is_none() => Refusal::NameUnknown,
-                None => Refusal::ConnectFailed,
-            })
+            Err(Refusal::without_connection(&error, upstream.address.parse().ok()))
         }
         Err(_) => {
             tracing::debug!(upstream = upstream.name, "cannot connect in time");

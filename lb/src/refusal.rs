@@ -1,5 +1,8 @@
 //! The balancer's own answers: why a request got no other.
 
+use std::io;
+use std::net::SocketAddr;
+
 use http::StatusCode;
 
 use crate::headers::Persistence;
@@ -66,6 +69,16 @@ impl Refusal {
         "uri_too_long",
         "version_not_supported",
     ];
+
+    /// Why no connection to this address could be opened.
+    pub fn without_connection(error: &io::Error, to: Option<SocketAddr>) -> Self {
+        match Shortage::of(error, to) {
+            Some(shortage) => Self::LocalShortage(shortage),
+            // The system has a number for everything but a name without an address.
+            None if error.raw_os_error().is_none() => Self::NameUnknown,
+            None => Self::ConnectFailed,
+        }
+    }
 
     /// What programs tell it by.
     pub fn code(self) -> &'static str {
@@ -212,6 +225,8 @@ fn said(connection: Persistence) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
@@ -234,6 +249,26 @@ mod tests {
             assert!(Refusal::CODES.binary_search(&refusal.code()).is_ok());
         }
         assert!(Refusal::CODES.is_sorted());
+    }
+
+    #[test]
+    fn why_there_is_no_connection_is_told_apart() {
+        let to = "127.0.0.1:80".parse().ok();
+        for (errno, refusal) in [
+            (Errno::ECONNREFUSED, Refusal::ConnectFailed),
+            (Errno::EHOSTUNREACH, Refusal::ConnectFailed),
+            (Errno::EADDRNOTAVAIL, Refusal::LocalShortage(Shortage::Ports)),
+            (Errno::EMFILE, Refusal::LocalShortage(Shortage::Files)),
+        ] {
+            assert_eq!(Refusal::without_connection(&errno.into(), to), refusal, "{errno}");
+        }
+        let no_name = io::Error::other("failed to lookup address information");
+        assert_eq!(Refusal::without_connection(&no_name, None), Refusal::NameUnknown);
+        assert!(Refusal::NameUnknown.may_go_better_elsewhere());
+        assert_eq!(
+            (Refusal::NameUnknown.status().as_u16(), Refusal::NameUnknown.outcome()),
+            (503, Outcome::Local)
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -190,19 +190,29 @@ impl Door {
             let turn = Arc::clone(&self.turned_away).acquire_owned();
             let turn = turn.await.expect("the semaphore is never closed");
             match listener.accept().await {
-                Ok((stream, _)) if !self.worker.may_use_file(&stream) => {
-                    drop(stream);
-                    self.wait_for_room(Some(Shortage::Files)).await;
+                Ok((stream, peer)) => {
+                    self.until_there_are_files(&stream).await;
+                    match Arc::clone(&self.room).try_acquire_owned() {
+                        Ok(place) => self.serve(stream, peer, place),
+                        Err(_) => self.turn_away(stream, turn),
+                    }
                 }
-                Ok((stream, peer)) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(place) => self.serve(stream, peer, place),
-                    Err(_) => self.turn_away(stream, turn),
-                },
                 Err(error) => {
                     tracing::debug!(%error, "cannot accept a connection");
                     self.wait_for_room(Shortage::of(&error, None)).await;
                 }
             }
+        }
+    }
+
+    /// A client that has got one of the last files waits, and the others behind it, until another one
+    /// is free.
+    async fn until_there_are_files(&self, stream: &TcpStream) {
+        let mut free = self.worker.may_use_file(stream);
+        while !free {
+            self.wait_for_room(Some(Shortage::Files)).await;
+            let next = stream.as_fd().try_clone_to_owned();
+            free = next.is_ok_and(|next| self.worker.may_use_file(&next));
         }
     }
 

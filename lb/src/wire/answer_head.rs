@@ -67,9 +67,9 @@ impl AnswerHead {
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut lines) {
-            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Complete(length)) if length <= bytes_max => length,
             Ok(httparse::Status::Partial) if input.len() <= bytes_max => return Ok(None),
-            Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
                 return Err(NoSense::TOO_LARGE);
             }
             Err(_) => return Err(NoSense("its head is malformed")),
@@ -230,7 +230,7 @@ mod tests {
     fn what_exceeds_a_limit_is_told_from_what_is_no_answer() {
         let long = format!("HTTP/1.1 200 OK\r\nA: {}", "a".repeat(8192));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(LINES_MAX + 1));
-        for text in [long, many] {
+        for text in [format!("{long}\r\n\r\n"), long, many] {
             assert_eq!(read(&text, false).map(|_| ()).unwrap_err(), NoSense::TOO_LARGE);
         }
     }
