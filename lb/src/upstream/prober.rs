@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -21,6 +21,9 @@ use super::Upstream;
 use super::table::{Check, Fault, Table};
 use crate::config::Checks;
 use crate::shortage::{Shortage, Shortages};
+
+/// A timeout that comes this late finds that the process was frozen.
+const AWAY_MIN: Duration = Duration::from_millis(500);
 
 /// Checks an upstream, after `delay` for the first time, until it is removed or the process ends.
 pub fn watch(
@@ -45,6 +48,7 @@ pub fn watch(
                     shortages.note(shortage, &format!("check {}", upstream.name));
                     continue;
                 }
+                Err(Failure::Away) => continue,
                 Err(Failure::Upstream(fault)) => {
                     tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
                     Err(fault)
@@ -69,10 +73,13 @@ enum Failure {
     Upstream(Fault),
     /// There was none: this side lacks something.
     Local(Shortage),
+    /// There was none: this side was not there to see.
+    Away,
 }
 
 async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Failure> {
     let fault = |detail| Err(Failure::Upstream(Fault { detail, refused: false }));
+    let begun = Instant::now();
     match timeout(checks.timeout, ask(upstream, checks)).await {
         Ok(Ok(status)) if status.is_none_or(|status| status.is_success()) => Ok(()),
         Ok(Ok(status)) => {
@@ -87,6 +94,8 @@ async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Failure> {
             let refused = system.map(io::Error::kind) == Some(io::ErrorKind::ConnectionRefused);
             Err(Failure::Upstream(Fault { detail: format!("{error:#}"), refused }))
         }
+        // This process was frozen, or the whole machine: it is not known how long the upstream took.
+        Err(_) if begun.elapsed() >= checks.timeout + AWAY_MIN => Err(Failure::Away),
         Err(_) => fault(format!("no answer within {}", humantime::Duration::from(checks.timeout))),
     }
 }
