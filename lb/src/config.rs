@@ -257,7 +257,8 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// What it asks for, when it asks for anything.
     pub token: Option<String>,
-    /// How long a request's headers may take, and then its body; and a connection be quiet.
+    /// How long a request's headers may take, and then its body; and a connection be quiet; and an
+    /// answer not be taken.
     pub patience: Duration,
 }
 

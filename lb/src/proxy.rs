@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::listen::{self, ListenError};
 use crate::metrics::Metrics;
 use crate::pair::{self, Handle, Seat};
+use crate::patience::Patient;
 use crate::shortage::Shortages;
 use crate::upstream::health::Rules;
 use crate::upstream::table::{Beginning, Manners, NameTaken, Table};
@@ -221,6 +222,7 @@ async fn serve_admin(
         drain: Duration::from_secs(1),
         ..Limits::default()
     };
+    let listener = Box::new(Patient { listener, patience: config.patience });
     Ok((address, tokio::spawn(serving::serve(listener, app, limits, over))))
 }
 

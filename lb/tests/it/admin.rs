@@ -207,6 +207,18 @@ async fn the_admin_interface_waits_for_nobody_for_ever() {
     assert_eq!(lb.admin(Method::GET, "/upstreams", Value::Null).await.0, 200);
 }
 
+/// Whoever asks and asks and takes no answer.
+#[tokio::test]
+async fn the_admin_interface_does_not_wait_for_its_answers_to_be_taken() {
+    let patience = Duration::from_millis(200);
+    let lb = Balancer::start_changed(&[], |config| config.admin.patience = patience).await;
+    let mut greedy = TcpStream::connect(lb.admin).await.unwrap();
+    let requests = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", lb.admin).repeat(100);
+    let asking = async { while greedy.write_all(requests.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(LIMIT, asking).await.expect("its connection is broken off");
+    assert_eq!(lb.admin(Method::GET, "/upstreams", Value::Null).await.0, 200);
+}
+
 #[tokio::test]
 async fn events_are_told_as_they_happen_and_end_with_the_balancer() {
     let web = Web::start("web-1");
