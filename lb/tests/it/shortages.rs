@@ -37,23 +37,23 @@ fn with_local_ports(ports: std::ops::RangeInclusive<u16>, test: impl AsyncFnOnce
 /// it is over; so it is done when a check has found none.
 async fn take_all_ports(lb: &Balancer, web: &Web) -> Vec<TcpStream> {
     let mut taken = Vec::new();
-    loop {
+    let all_are_taken = async || {
         let none_for_checks = shortages(lb, "ports") > 0;
         match TcpStream::connect(web.address).await {
             Ok(stream) => {
                 // Its port is free as soon as it is dropped.
                 stream.set_zero_linger().unwrap();
                 taken.push(stream);
+                false
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable && none_for_checks => {
-                return taken;
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable, "{error}");
+                none_for_checks
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Err(error) => panic!("{error}"),
         }
-    }
+    };
+    until(all_are_taken, "all ports are taken, and a check has found none").await;
+    taken
 }
 
 fn shortages(lb: &Balancer, kind: &str) -> u64 {
