@@ -197,13 +197,17 @@ async fn send(
 
 async fn connect(client: &Client, upstream: &Upstream) -> Result<Connection, Refusal> {
     let worker = &client.worker;
-    let opened = match open(client, upstream).await {
-        // Connections that only wait hold files that this one needs.
-        Err(Refusal::LocalShortage(Shortage::Files)) if worker.connections.close_all() > 0 => {
-            open(client, upstream).await
-        }
-        opened => opened,
-    };
+    let mut opened = open(client, upstream).await;
+    if let Err(Refusal::LocalShortage(Shortage::Files)) = opened {
+        // Connections that only wait hold files that this one needs, here and on the other threads.
+        worker.shortages.ask_for_files();
+        worker.connections.close_all();
+        opened = open(client, upstream).await;
+    }
+    if let Err(Refusal::LocalShortage(Shortage::Files)) = opened {
+        sleep(2 * worker.watchdog.tick()).await;
+        opened = open(client, upstream).await;
+    }
     if let Err(Refusal::LocalShortage(shortage)) = opened {
         worker.shortages.note(shortage, &format!("connect to {}", upstream.name));
     }

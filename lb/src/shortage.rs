@@ -94,6 +94,7 @@ const OVER_AFTER: Duration = Duration::from_secs(10);
 pub struct Shortages {
     origin: Instant,
     each: [State; Shortage::ALL.len()],
+    asked_for_files: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +107,7 @@ struct State {
 
 impl Default for Shortages {
     fn default() -> Self {
-        Self { origin: Instant::now(), each: Default::default() }
+        Self { origin: Instant::now(), each: Default::default(), asked_for_files: AtomicU64::new(0) }
     }
 }
 
@@ -134,6 +135,16 @@ impl Shortages {
                 tracing::info!(shortage = shortage.label(), met, "the shortage is over");
             }
         }
+    }
+
+    /// Asks all threads to close connections that only wait for their next request.
+    pub fn ask_for_files(&self) {
+        self.asked_for_files.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often files have been asked for.
+    pub fn asked_for_files(&self) -> u64 {
+        self.asked_for_files.load(Ordering::Relaxed)
     }
 
     /// How often it has been met.

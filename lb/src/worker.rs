@@ -96,6 +96,8 @@ pub struct Worker {
     /// How many more may be.
     pub budget: Budget,
     lease: Option<Arc<Lease>>,
+    /// How often some thread has asked for files, when this one last gave some.
+    asked_for_files: Cell<u64>,
     policy: Arc<Policy>,
     view: RefCell<View>,
     dice: RefCell<SmallRng>,
@@ -263,6 +265,10 @@ async fn keep_watch(worker: Rc<Worker>) {
         worker.watchdog.sweep(now);
         worker.date.set(date_now());
         worker.shortages.sweep(now);
+        let asked = worker.shortages.asked_for_files();
+        if worker.asked_for_files.replace(asked) != asked {
+            worker.connections.close_all();
+        }
         let mut view = worker.view.borrow_mut();
         worker.connections.sweep(view.load(), now, worker.config.timeouts.upstream_idle);
     }
@@ -282,6 +288,7 @@ impl Worker {
             shortages: shared.shortages,
             budget: Budget::new(config.threads),
             lease: shared.lease,
+            asked_for_files: Cell::default(),
             policy: shared.policy,
             view: RefCell::new(shared.table.view()),
             date: Cell::new(date_now()),

@@ -1,14 +1,18 @@
 //! What the balancer lacks itself is no upstream's fault: none is taken out for it, and requests
 //! are told so. Some of this needs root, for a network whose ports can be counted.
 
+use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
 use nix::sched::{CloneFlags, unshare};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
 use super::processes::*;
 use super::support::*;
@@ -134,11 +138,12 @@ fn an_upstream_that_this_machine_may_not_speak_to_is_not_blamed() {
 }
 
 /// A balancer that may open 256 files: 96 clients, and 192 files for them and their requests.
-async fn with_few_files(web: &Web) -> (Process, std::net::SocketAddr) {
+async fn with_few_files(upstream: &str) -> (Process, SocketAddr) {
     let address = free_port();
     let mut command = Command::new("sh");
     command.args(["-c", r#"ulimit -n 256; exec "$0" "$@""#, env!("CARGO_BIN_EXE_lb")]);
-    let mut flags = vec![format!("--listen={address}"), web.flag()];
+    let mut flags = vec![format!("--listen={address}"), upstream.to_owned()];
+    flags.push("--upstream-idle-timeout=60s".to_owned());
     flags.extend(STRICT[..3].iter().map(|flag| (*flag).to_owned()));
     let process = Process::start_by(command, free_port(), &flags);
     process.until_ready().await;
@@ -151,20 +156,39 @@ async fn metric(process: &Process, line: &str) -> u64 {
 
 #[tokio::test]
 async fn without_files_requests_are_told_so_and_nobody_is_blamed() {
-    let web = Web::start("web-1");
-    let (process, address) = with_few_files(&web).await;
+    let (go_on, goes_on) = tokio::sync::watch::channel(false);
+    let slow = raw_upstream(move |mut stream, _| {
+        let mut goes_on = goes_on.clone();
+        async move {
+            while let Some(head) = read_head(&mut stream).await {
+                if head.starts_with("GET / ") {
+                    goes_on.wait_for(|goes_on| *goes_on).await.unwrap();
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        }
+    })
+    .await;
+    let (process, address) = with_few_files(&format!("--upstream=web-1={slow}")).await;
     let mut clients = Vec::new();
     for _ in 0..96 {
         clients.push(Client::open(address).await);
     }
-    let asking = clients.into_iter().map(|mut client| async move {
-        let answer = client.get("/slow").await;
-        (answer.status.as_u16(), answer.header("x-lb-error").to_owned())
-    });
-    let answers = futures_util::future::join_all(asking).await;
-    let good = answers.iter().filter(|answer| answer.0 == 200).count();
-    let short = answers.iter().filter(|answer| **answer == (503, "local_shortage".to_owned())).count();
-    assert!(good > 0 && short > 0 && good + short == answers.len(), "{answers:?}");
+    let mut asking = JoinSet::new();
+    for mut client in clients {
+        asking.spawn(async move {
+            let answer = client.get("/").await;
+            (answer.status.as_u16(), answer.header("x-lb-error").to_owned())
+        });
+    }
+    let mut answers = vec![asking.join_next().await.unwrap().unwrap()];
+    go_on.send(true).unwrap();
+    while let Some(answer) = asking.join_next().await {
+        answers.push(answer.unwrap());
+    }
+    let short = (503, "local_shortage".to_owned());
+    assert_eq!(answers[0], short);
+    assert!(answers.iter().all(|answer| answer.0 == 200 || *answer == short), "{answers:?}");
     let events = process.events().await;
     assert!(!events.contains(&"ejected".to_owned()), "{events:?}");
     assert!(metric(&process, r#"lb_local_shortages_total{kind="files"}"#).await > 0);
@@ -172,10 +196,48 @@ async fn without_files_requests_are_told_so_and_nobody_is_blamed() {
     assert_eq!(client.get("/").await.status, 200, "when they have gone there is room again");
 }
 
+/// An upstream that answers when so many requests are there.
+async fn answers_to_all_of(requests: usize) -> SocketAddr {
+    let all = Arc::new(Barrier::new(requests));
+    raw_upstream(move |mut stream, _| {
+        let all = Arc::clone(&all);
+        async move {
+            while let Some(head) = read_head(&mut stream).await {
+                if head.starts_with("GET / ") {
+                    all.wait().await;
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        }
+    })
+    .await
+}
+
+/// Connections that wait for requests to one upstream make room for requests to another.
+#[tokio::test]
+async fn files_of_connections_that_only_wait_are_used_for_others() {
+    const CLIENTS: usize = 70;
+    let (old, new) = (answers_to_all_of(CLIENTS).await, answers_to_all_of(CLIENTS).await);
+    let (process, address) = with_few_files(&format!("--upstream=old={old}")).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::open(address).await);
+    }
+    for round in ["old", "new"] {
+        let asking = clients.iter_mut().map(async |client| client.get("/").await.status.as_u16());
+        assert_eq!(futures_util::future::join_all(asking).await, [200; CLIENTS], "{round}");
+        let newcomer = json!({ "name": "new", "address": new.to_string() });
+        process.ask(Method::POST, "/upstreams", newcomer).await;
+        let is_up = async || process.try_get("/upstreams").await[1]["state"] == "up";
+        until(is_up, "the new one is up").await;
+        process.ask(Method::PATCH, "/upstreams/old", json!({ "drain": true })).await;
+    }
+}
+
 #[tokio::test]
 async fn without_files_those_inside_and_the_admin_interface_are_unharmed() {
     let web = Web::start("web-1");
-    let (process, address) = with_few_files(&web).await;
+    let (process, address) = with_few_files(&web.flag()).await;
     let mut inside = Client::open(address).await;
     assert_eq!(inside.get("/").await.status, 200);
     // They come all at once, and say nothing.
@@ -188,6 +250,8 @@ async fn without_files_those_inside_and_the_admin_interface_are_unharmed() {
         assert_eq!((&state[0]["state"], &state[0]["ejections"]), (&"up".into(), &0.into()), "{state}");
         assert_eq!(inside.get("/").await.status, 200);
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        // A few more than the crowd may use: one held at each door, a check, and this question.
+        assert!(process.files() <= 200, "{} files", process.files());
     }
     drop(crowd);
     let serves = async || {
