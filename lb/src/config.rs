@@ -435,6 +435,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_is_taken() {
+        let flags = "--health-path=/up --health-interval=2s --health-timeout=3s --fall=4 --rise=5 \
+            --connect-timeout=6s --request-timeout=77s --try-timeout=8s --header-timeout=9s --idle-timeout=10s \
+            --upstream-idle-timeout=11s --max-header-bytes=12KiB --max-body-bytes=13 --max-connections=14 \
+            --threads=15 --passive-fall=16 --retries=2 --retry-idempotency-key=on --slow-start=17s \
+            --panic-threshold=18 --drain-timeout=19s --forwarded=replace --policy=two-choices";
+        let config = check(&flags.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let seconds = Duration::from_secs;
+        let checks = config.health.unwrap();
+        assert_eq!(
+            (checks.path.unwrap().as_str(), checks.interval, checks.timeout),
+            ("/up", seconds(2), seconds(3))
+        );
+        assert_eq!(checks.rules, Rules { fall: 4, rise: 5 });
+        let times = config.timeouts;
+        assert_eq!((times.connect, times.request, times.attempt), (seconds(6), seconds(77), seconds(8)));
+        assert_eq!((times.header, times.idle, times.upstream_idle), (seconds(9), seconds(10), seconds(11)));
+        let limits = config.limits;
+        assert_eq!((limits.header_bytes, limits.body_bytes, limits.connections), (12 * 1024, 13, 14));
+        let tolerance = config.tolerance;
+        assert_eq!((config.threads, tolerance.breaker.fall, tolerance.retry.retries), (15, 16, 2));
+        assert_eq!((tolerance.slow_start, tolerance.panic_below), (seconds(17), 18));
+        assert!(tolerance.retry.with_key);
+        assert_eq!((config.drain_timeout, config.hearsay), (seconds(19), Hearsay::Replace));
+        assert_eq!(config.policy, PolicyName::TwoChoices);
+    }
+
+    #[test]
     fn an_admin_interface_that_others_can_reach_needs_a_token() {
         assert!(check(&["--admin", "0.0.0.0:8081"]).unwrap_err().contains("--admin-token-file"));
         let file = tempfile::NamedTempFile::new().unwrap();

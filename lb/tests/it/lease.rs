@@ -2,88 +2,24 @@
 //! happens: the address may belong to the other one by now.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use clap::Parser;
-use lb::choose::Policy;
 use lb::pair::Lease;
-use lb::upstream::Address;
-use lb::upstream::health::Rules;
-use lb::upstream::table::{Beginning, Manners, Table};
-use lb::worker::{self, Order, Shared};
-use lb::{Args, Config};
-use machine::vitals::Vitals;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::one_thread::*;
 use super::support::*;
-
-/// One thread of a balancer, with a lease that the test holds in its hand.
-struct Leased {
-    address: SocketAddr,
-    lease: Arc<Lease>,
-    _orders: mpsc::UnboundedSender<Order>,
-    _stop: DropGuard,
-}
-
-impl Leased {
-    fn start(upstreams: &[SocketAddr], flags: &[&str]) -> Self {
-        let config = Config::check(Args::parse_from([&["lb", "--threads=1"], flags].concat())).unwrap();
-        let manners = Manners {
-            breaker: config.tolerance.breaker,
-            slow_start: Duration::ZERO,
-            panic_below: 0,
-            key: None,
-        };
-        let table = Arc::new(Table::new(manners, Arc::default()));
-        for (number, upstream) in upstreams.iter().enumerate() {
-            let address = Address::new(&format!("web-{number}"), &upstream.to_string()).unwrap();
-            table.add(address, Beginning::PresumedUp, Rules { fall: 1, rise: 1 }).unwrap();
-        }
-        let lease = Arc::new(Lease::new(Instant::now()));
-        lease.extend_to(Instant::now() + Duration::from_secs(3600));
-        let stop = CancellationToken::new();
-        let shared = Shared {
-            table,
-            policy: Arc::new(Policy::named(config.policy)),
-            vitals: Vitals::new("lb"),
-            refused: Arc::default(),
-            retried: Arc::default(),
-            accept_failures: Arc::default(),
-            shortages: Arc::default(),
-            room: Arc::new(Semaphore::new(100)),
-            lease: Some(Arc::clone(&lease)),
-            stop: stop.clone(),
-            config: Arc::new(config),
-        };
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (orders, receiver) = mpsc::unbounded_channel();
-        orders.send(Order::Open(listener)).unwrap();
-        std::thread::spawn(move || {
-            let runtime =
-                Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
-            runtime.block_on(worker::run(shared, receiver)).unwrap();
-        });
-        Self { address, lease, _orders: orders, _stop: stop.drop_guard() }
-    }
-}
 
 /// An upstream that takes one request, has the lease end, and then says this and closes; and how
 /// many requests it has seen.
-async fn ends_the_lease(
-    then: &'static str,
-) -> (SocketAddr, Arc<AtomicU64>, Arc<std::sync::OnceLock<Arc<Lease>>>) {
-    let (seen, lease) = (Arc::new(AtomicU64::new(0)), Arc::new(std::sync::OnceLock::new()));
+async fn ends_the_lease(then: &'static str) -> (SocketAddr, Arc<AtomicU64>, Arc<OnceLock<Arc<Lease>>>) {
+    let (seen, lease) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::<Arc<Lease>>::new()));
     let (counter, ends) = (Arc::clone(&seen), Arc::clone(&lease));
     let address = raw_upstream(move |mut stream, _| {
-        let (counter, ends) = (Arc::clone(&counter), Arc::<std::sync::OnceLock<Arc<Lease>>>::clone(&ends));
+        let (counter, ends) = (Arc::clone(&counter), Arc::clone(&ends));
         async move {
             read_head(&mut stream).await;
             counter.fetch_add(1, Ordering::SeqCst);
@@ -105,16 +41,21 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 #[tokio::test]
 async fn with_a_lease_it_answers() {
     let web = Web::start("web-0");
-    let lb = Leased::start(&[web.address], &[]);
+    let lb = OneThread::start(&[web.address], &[]);
     assert!(said_to(lb.address, GET).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
 async fn without_a_lease_no_request_is_passed_on_and_none_is_refused() {
     let web = Web::start("web-0");
-    let lb = Leased::start(&[web.address], &[]);
+    let lb = OneThread::start(&[web.address], &["--retries=1", "--retry-idempotency-key=on"]);
     lb.lease.end();
-    for request in [GET, "nonsense\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"] {
+    for request in [
+        GET,
+        "nonsense\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+    ] {
         assert_eq!(said_to(lb.address, request).await, "", "{request:?}");
     }
     assert_eq!(web.served(), 0);
@@ -132,7 +73,7 @@ async fn an_answer_that_comes_after_the_lease_is_not_passed_on() {
         (upgrade, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\nhello"),
     ] {
         let (upstream, seen, lease) = ends_the_lease(answer).await;
-        let lb = Leased::start(&[upstream], &[]);
+        let lb = OneThread::start(&[upstream], &[]);
         lease.set(Arc::clone(&lb.lease)).unwrap();
         assert_eq!(said_to(lb.address, request).await, "", "{answer:?}");
         assert_eq!(seen.load(Ordering::SeqCst), 1, "{answer:?}");
@@ -145,7 +86,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 #[tokio::test]
 async fn a_request_that_failed_after_the_lease_is_not_sent_elsewhere() {
     let ((upstream, seen, lease), web) = (ends_the_lease("").await, Web::start("web-1"));
-    let lb = Leased::start(&[upstream, web.address], &["--retries=1"]);
+    let lb = OneThread::start(&[upstream, web.address], &["--retries=1"]);
     lease.set(Arc::clone(&lb.lease)).unwrap();
     assert_eq!(said_to(lb.address, GET).await, "");
     assert_eq!((seen.load(Ordering::SeqCst), web.served()), (1, 0));
@@ -159,7 +100,7 @@ async fn nobody_is_told_to_go_on_after_the_lease() {
         std::future::pending().await
     })
     .await;
-    let lb = Leased::start(&[upstream], &["--request-timeout=30s"]);
+    let lb = OneThread::start(&[upstream], &["--request-timeout=30s"]);
     let mut client = TcpStream::connect(lb.address).await.unwrap();
     let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     client.write_all(request).await.unwrap();

@@ -12,6 +12,7 @@ mod conformance;
 mod drain;
 mod health;
 mod lease;
+mod one_thread;
 mod pair;
 mod passing;
 mod passive;
