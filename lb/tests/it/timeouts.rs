@@ -133,6 +133,25 @@ async fn who_cannot_be_reached_costs_one_try_and_not_the_request() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_to_an_upstream_that_is_not_used_is_closed() {
+    let (closed, mut was_closed) = tokio::sync::mpsc::unbounded_channel();
+    let address = raw_upstream(move |mut stream, _| {
+        let closed = closed.clone();
+        async move {
+            read_head(&mut stream).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            closed.send(stream.read(&mut [0]).await.unwrap()).unwrap();
+        }
+    })
+    .await;
+    let flags = [&format!("--upstream=web-1={address}"), "--health=off", "--upstream-idle-timeout=50ms"];
+    let lb = Balancer::start(&flags).await;
+    assert_eq!(lb.get("/").await.status, 200);
+    let end = tokio::time::timeout(LIMIT, was_closed.recv()).await.expect("it is closed");
+    assert_eq!(end, Some(0));
+}
+
 /// The whole machine stands still for a while: when it goes on, nobody has taken too long.
 #[tokio::test]
 async fn no_limit_runs_while_everything_is_frozen() {
