@@ -1,24 +1,26 @@
 //! The admin interface: see, add, drain and remove upstreams while requests flow.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::StatusCode;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch};
 use axum::{Json, Router};
 use futures_util::{Stream, StreamExt, stream};
+use http_body_util::LengthLimitError;
 use machine::vitals::Vitals;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 
@@ -49,8 +51,8 @@ pub struct Admin {
     pub stop: CancellationToken,
 }
 
-/// The interface, for those whom the guard lets in.
-pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard) -> Router {
+/// The interface, for those whom the guard lets in. A request's body may take as long as `patience`.
+pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard, patience: Duration) -> Router {
     Router::new()
         .route("/upstreams", get(list).post(add))
         .route("/upstreams/{name}", patch(change).delete(remove))
@@ -60,16 +62,38 @@ pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard) -> Router {
         .with_state(admin)
         .merge(vitals.routes())
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             let allowed = guard.check(request.headers());
             async move {
-                match allowed {
-                    Ok(()) => next.run(request).await,
-                    Err((status, detail)) => problem(status, "not_allowed", detail).into_response(),
+                if let Err((status, detail)) = allowed {
+                    return problem(status, "not_allowed", detail).into_response();
+                }
+                match with_whole_body(request, patience).await {
+                    Ok(request) => next.run(request).await,
+                    Err(problem) => ([(header::CONNECTION, "close")], problem).into_response(),
                 }
             }
         }))
+}
+
+/// Waits for all of a request's body, whatever is asked for, within limits: a client that sends half
+/// of it would otherwise hold its connection for ever.
+async fn with_whole_body(request: Request, patience: Duration) -> Result<Request, Problem> {
+    let (head, body) = request.into_parts();
+    match timeout(patience, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(head, Body::from(bytes))),
+        Ok(Err(error)) => {
+            let too_large = error.source().is_some_and(|error| error.is::<LengthLimitError>());
+            let (status, detail) = match too_large {
+                true => (StatusCode::PAYLOAD_TOO_LARGE, "the body: more than 64 KiB"),
+                false => (StatusCode::BAD_REQUEST, "the body: it broke off or is malformed"),
+            };
+            Err(problem(status, "bad_request", detail))
+        }
+        Err(_) => {
+            Err(problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body was not sent in time"))
+        }
+    }
 }
 
 async fn list(State(admin): State<Arc<Admin>>) -> Json<Vec<Value>> {
@@ -156,11 +180,8 @@ fn one() -> u32 {
     1
 }
 
-async fn add(
-    State(admin): State<Arc<Admin>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
-    let newcomer: Newcomer = parse(body)?;
+async fn add(State(admin): State<Arc<Admin>>, body: Bytes) -> Result<Response, Problem> {
+    let newcomer: Newcomer = parse(&body)?;
     let address = Address::new(&newcomer.name, &newcomer.address)
         .and_then(|address| address.weighing(newcomer.weight))
         .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", error))?;
@@ -179,9 +200,9 @@ struct Wish {
 async fn change(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    let wish: Wish = parse(body)?;
+    let wish: Wish = parse(&body)?;
     let mut done = json!({ "name": name });
     match wish {
         Wish { drain: None, weight: None } => {
@@ -257,10 +278,8 @@ fn follow(
 
 /// Whatever content type it is said to have: `curl -d` says none that fits, and the guard keeps
 /// out the web pages that would make use of it.
-fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
-    let bytes =
-        body.map_err(|rejection| problem(rejection.status(), "bad_request", rejection.body_text()))?;
-    serde_json::from_slice(&bytes)
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    serde_json::from_slice(body)
         .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", format!("the body: {error}")))
 }
 

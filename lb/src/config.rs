@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -245,6 +246,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Clients' connections open at a time, over all threads.
     pub connections: usize,
+    /// Files with this number or a greater one are not for clients and their requests.
+    pub files: RawFd,
 }
 
 /// The admin interface.
@@ -254,7 +257,13 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// What it asks for, when it asks for anything.
     pub token: Option<String>,
+    /// How long a request's headers may take, and then its body; and a connection be quiet; and an
+    /// answer not be taken.
+    pub patience: Duration,
 }
+
+/// How long whoever uses the admin interface may keep it waiting.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Config {
     /// What the flags mean together. The error names the flag, and exits with code 2.
@@ -294,6 +303,7 @@ impl Config {
                 bytes => bytes,
             },
             connections: args.max_connections as usize,
+            files: RawFd::MAX,
         };
         Ok(Self {
             listen: args.listen,
@@ -364,7 +374,7 @@ fn read(flag: &str, path: &Path) -> Result<String, String> {
 fn admin(listen: SocketAddr, token_file: Option<PathBuf>) -> Result<AdminConfig, clap::Error> {
     let Some(path) = token_file else {
         if listen.ip().is_loopback() {
-            return Ok(AdminConfig { listen, token: None });
+            return Ok(AdminConfig { listen, token: None, patience: ADMIN_PATIENCE });
         }
         return Err(wrong(format!(
             "--admin: {listen} can be reached by others; give --admin-token-file, or a loopback address"
@@ -374,7 +384,7 @@ fn admin(listen: SocketAddr, token_file: Option<PathBuf>) -> Result<AdminConfig,
     if token.is_empty() {
         return Err(wrong(format!("--admin-token-file: {} is empty", path.display())));
     }
-    Ok(AdminConfig { listen, token: Some(token) })
+    Ok(AdminConfig { listen, token: Some(token), patience: ADMIN_PATIENCE })
 }
 
 fn header_bytes(size: ByteSize) -> Result<usize, clap::Error> {
@@ -422,6 +432,34 @@ mod tests {
         assert_eq!(health.interval.as_millis(), 1000);
         assert_eq!((health.timeout.as_millis(), health.rules.fall, health.rules.rise), (500, 3, 2));
         assert_eq!(config.limits.body_bytes, 1 << 30);
+    }
+
+    #[test]
+    fn what_is_given_is_taken() {
+        let flags = "--health-path=/up --health-interval=2s --health-timeout=3s --fall=4 --rise=5 \
+            --connect-timeout=6s --request-timeout=77s --try-timeout=8s --header-timeout=9s --idle-timeout=10s \
+            --upstream-idle-timeout=11s --max-header-bytes=12KiB --max-body-bytes=13 --max-connections=14 \
+            --threads=15 --passive-fall=16 --retries=2 --retry-idempotency-key=on --slow-start=17s \
+            --panic-threshold=18 --drain-timeout=19s --forwarded=replace --policy=two-choices";
+        let config = check(&flags.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let seconds = Duration::from_secs;
+        let checks = config.health.unwrap();
+        assert_eq!(
+            (checks.path.unwrap().as_str(), checks.interval, checks.timeout),
+            ("/up", seconds(2), seconds(3))
+        );
+        assert_eq!(checks.rules, Rules { fall: 4, rise: 5 });
+        let times = config.timeouts;
+        assert_eq!((times.connect, times.request, times.attempt), (seconds(6), seconds(77), seconds(8)));
+        assert_eq!((times.header, times.idle, times.upstream_idle), (seconds(9), seconds(10), seconds(11)));
+        let limits = config.limits;
+        assert_eq!((limits.header_bytes, limits.body_bytes, limits.connections), (12 * 1024, 13, 14));
+        let tolerance = config.tolerance;
+        assert_eq!((config.threads, tolerance.breaker.fall, tolerance.retry.retries), (15, 16, 2));
+        assert_eq!((tolerance.slow_start, tolerance.panic_below), (seconds(17), 18));
+        assert!(tolerance.retry.with_key);
+        assert_eq!((config.drain_timeout, config.hearsay), (seconds(19), Hearsay::Replace));
+        assert_eq!(config.policy, PolicyName::TwoChoices);
     }
 
     #[test]

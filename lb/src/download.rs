@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::headers::{self, Farewell, Framing, Persistence};
 use crate::stream::{self, Stop, consume};
 use crate::upstream::Outcome;
+use crate::wire::answer_head::NoSense;
 use crate::wire::chunks::{Chunks, write_size};
 use crate::wire::{AnswerBody, AnswerHead, Fields, Known, RequestHead, Verb};
 
@@ -27,10 +28,18 @@ pub enum NoAnswer {
     Closed,
     /// Something came that is no answer, or no whole one.
     Broken(&'static str),
+    /// An answer came whose head is larger than is taken here.
+    TooLarge,
     /// Nothing came in time.
     TooLate,
     /// The client takes nothing.
     ClientGone,
+}
+
+impl From<NoSense> for NoAnswer {
+    fn from(error: NoSense) -> Self {
+        if error == NoSense::TOO_LARGE { Self::TooLarge } else { Self::Broken(error.0) }
+    }
 }
 
 /// What an upstream says, as it comes in.
@@ -74,7 +83,7 @@ impl Download<'_> {
         loop {
             if !self.inbox.is_empty() {
                 let read = AnswerHead::read(self.inbox, self.fields, to_head, bytes_max);
-                match read.map_err(|error| NoAnswer::Broken(error.0))? {
+                match read? {
                     Some(head) if head.status == 101 => return self.switch(head),
                     Some(head) if head.is_interim() => {
                         interim += 1;

@@ -10,7 +10,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use machine::names::NameUnknown;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +20,7 @@ use crate::download::{self, Download, NoAnswer, Passed};
 use crate::headers::{self, Farewell, Passport};
 use crate::refusal::Refusal;
 use crate::retry;
+use crate::shortage::Shortage;
 use crate::stream;
 use crate::tunnel::tunnel;
 use crate::upload::{Upload, UploadFault};
@@ -148,16 +148,19 @@ async fn try_elsewhere(
     tried: &mut Tried,
 ) -> Result<InFlight, Failure> {
     let worker = &request.client.worker;
-    failed.outcome = refusal.outcome();
+    failed.outcome = match refusal {
+        // What was left of the request's time was less than an upstream may take.
+        Refusal::UpstreamTimeout if request.client.watch.was_cut_short() => Outcome::Local,
+        refusal => refusal.outcome(),
+    };
     let upstream = Arc::clone(&failed.upstream);
     tried.note(upstream.id);
     drop(failed);
 
     let refused = Failure::Refused(refusal);
-    let nobody_saw_it =
-        matches!(refusal, Refusal::ConnectFailed | Refusal::ConnectTimeout | Refusal::NameUnknown);
+    let nobody_saw_it = refusal.came_before_the_request();
     let repeatable = journey.may_be_repeated(request.head) || nobody_saw_it && journey.upload.is_whole();
-    let allowed = retry <= worker.config.tolerance.retry.retries && refusal.is_the_upstreams();
+    let allowed = retry <= worker.config.tolerance.retry.retries && refusal.may_go_better_elsewhere();
     if !allowed || !repeatable || !request.client.watch.try_again() {
         return Err(refused);
     }
@@ -182,7 +185,7 @@ async fn send(
     journey: &mut Journey,
     in_flight: &mut InFlight,
 ) -> Result<After, Failure> {
-    if let Some(connection) = request.client.worker.connections.take(in_flight.upstream.id) {
+    if let Some(connection) = request.client.worker.connections.take(&in_flight.upstream) {
         match exchange(request, journey, in_flight, connection, true).await {
             Err(Failure::Stale) => {}
             other => return other,
@@ -193,12 +196,32 @@ async fn send(
 }
 
 async fn connect(client: &Client, upstream: &Upstream) -> Result<Connection, Refusal> {
-    match timeout(client.worker.config.timeouts.connect, Connection::open(&upstream.way)).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) if NameUnknown::caused(&error) => Err(Refusal::NameUnknown),
+    let worker = &client.worker;
+    let mut opened = open(client, upstream).await;
+    if let Err(Refusal::LocalShortage(Shortage::Files)) = opened {
+        // Connections that only wait hold files that this one needs, here and on the other threads.
+        worker.shortages.ask_for_files();
+        worker.connections.close_all();
+        opened = open(client, upstream).await;
+    }
+    if let Err(Refusal::LocalShortage(Shortage::Files)) = opened {
+        sleep(2 * worker.watchdog.tick()).await;
+        opened = open(client, upstream).await;
+    }
+    if let Err(Refusal::LocalShortage(shortage)) = opened {
+        worker.shortages.note(shortage, &format!("connect to {}", upstream.name));
+    }
+    opened
+}
+
+async fn open(client: &Client, upstream: &Upstream) -> Result<Connection, Refusal> {
+    let worker = &client.worker;
+    match timeout(worker.config.timeouts.connect, Connection::open(&upstream.way)).await {
+        Ok(Ok(connection)) if worker.may_use_file(&connection.stream) => Ok(connection),
+        Ok(Ok(_)) => Err(Refusal::LocalShortage(Shortage::Files)),
         Ok(Err(error)) => {
             tracing::debug!(upstream = upstream.name, %error, "cannot connect");
-            Err(Refusal::ConnectFailed)
+            Err(Refusal::without_connection(&error, upstream.way.current()))
         }
         Err(_) if !upstream.way.is_known() => Err(Refusal::NameUnknown),
         Err(_) => {
@@ -220,13 +243,16 @@ async fn exchange(
     let mut papers = Papers { up: buffers.take(), inbox: Vec::new(), down: buffers.take() };
     let done = exchange_with(request, journey, in_flight, &mut connection, was_waiting, &mut papers).await;
     let surplus = !papers.inbox.is_empty();
+    if surplus && connection.was_denied_a_body {
+        in_flight.upstream.note_forbidden_body();
+    }
     for buffer in [&mut papers.up, &mut papers.inbox, &mut papers.down] {
         buffers.give_back(buffer);
     }
     let Done { after, reusable } = done?;
     if reusable && !surplus {
         let worker = &request.client.worker;
-        worker.connections.put(in_flight.upstream.id, connection, worker.watchdog.now());
+        worker.connections.put(&in_flight.upstream, connection, worker.watchdog.now());
     }
     Ok(after)
 }
@@ -293,8 +319,10 @@ async fn exchange_with(
                 (true, false) => After::Close,
                 (false, _) => After::Linger,
             };
+            connection.was_denied_a_body = answer.speaks_of_body;
+            let trusted = !answer.speaks_of_body || !in_flight.upstream.sends_forbidden_bodies();
             // What is unsent of a body would be missing from it, and the next head taken for it.
-            Ok(Done { after, reusable: answer.keep_alive && journey.upload.is_sent() })
+            Ok(Done { after, reusable: answer.keep_alive && trusted && journey.upload.is_sent() })
         }
         Ok(Answered::Passed { answer, passed: Passed::Cut(outcome), .. }) => {
             tracing::debug!(upstream = in_flight.upstream.name, ?outcome, "an answer broke off");
@@ -467,6 +495,7 @@ impl Journey {
                 Failure::Refused(Refusal::ClientTooSlow)
             }
             NoAnswer::TooLate => Failure::Refused(Refusal::UpstreamTimeout),
+            NoAnswer::TooLarge => Failure::Refused(Refusal::AnswerTooLarge),
             NoAnswer::Closed | NoAnswer::Broken(_) => Failure::Refused(Refusal::BadAnswer),
         }
     }

@@ -35,6 +35,8 @@ pub mod listen;
 pub mod metrics;
 /// Two balancers with one address between them.
 pub mod pair;
+/// Connections whose other side has to take what it is sent.
+pub mod patience;
 /// The whole: threads, probers and admin interface, from start to drain.
 pub mod proxy;
 /// The balancer's own answers.
@@ -43,6 +45,8 @@ pub mod refusal;
 pub mod retry;
 /// What happens to those who find the house full.
 pub mod shed;
+/// What this side lacks to open a connection, which is no upstream's fault.
+pub mod shortage;
 /// Reading and writing, with an end to every wait.
 pub mod stream;
 /// How much upstreams are forgiven, as flags and as used.

@@ -4,6 +4,7 @@
 //! lb --listen 127.0.0.1:8080 --upstream web-1=127.0.0.1:9001 --upstream web-2=127.0.0.1:9002
 //! ```
 
+use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,7 +18,7 @@ use machine::vitals::Vitals;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Files for listening, checks and the admin interface.
+/// Files that clients and their requests do not get: for checks and the admin interface.
 const FILES_RESERVED: u64 = 64;
 
 fn main() -> ExitCode {
@@ -52,7 +53,9 @@ async fn balance(mut config: Config, drain_delay: std::time::Duration) -> anyhow
 /// soon reached. Without enough of them, clients had better wait at the door than fail inside.
 fn fit_to_file_limit(limits: &mut Limits) {
     let files = startup::raise_file_limit();
-    let room = usize::try_from(files.saturating_sub(FILES_RESERVED) / 2).unwrap_or(usize::MAX).max(1);
+    let free = files.saturating_sub(FILES_RESERVED.min(files / 4));
+    limits.files = RawFd::try_from(free).unwrap_or(RawFd::MAX);
+    let room = usize::try_from(free / 2).unwrap_or(usize::MAX).max(1);
     if room < limits.connections {
         tracing::warn!(files, connections = room, "too few open files are allowed for --max-connections");
         limits.connections = room;

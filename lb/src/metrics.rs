@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use crate::pair::Handle;
 use crate::pair::duty::Role;
 use crate::refusal::Refusal;
+use crate::shortage::{Shortage, Shortages};
 use crate::upstream::table::{Report, State, Table};
 use crate::upstream::{Outcome, Upstream};
 
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub retried: Arc<Retried>,
     /// Connections that the system could not open.
     pub accept_failures: Arc<AtomicU64>,
+    /// What this side lacks.
+    pub shortages: Arc<Shortages>,
     /// This balancer's part in its pair.
     pub pair: Option<Arc<Handle>>,
 }
@@ -102,6 +105,16 @@ impl Collector for Metrics {
         let help =
             "How often a client's connection could not be accepted: mostly for want of file descriptors";
         failures.encode(encoder.encode_descriptor("accept_failures", help, None, MetricType::Counter)?)?;
+        let mut shortages = encoder.encode_descriptor(
+            "local_shortages",
+            "How often this balancer, and no upstream, lacked something for a connection",
+            None,
+            MetricType::Counter,
+        )?;
+        for shortage in Shortage::ALL {
+            let count = ConstCounter::new(self.shortages.met(shortage));
+            count.encode(shortages.encode_family(&[("kind", shortage.label())])?)?;
+        }
         if let Some(pair) = &self.pair {
             let active = ConstGauge::new(i64::from(pair.status().role == Role::Active));
             let help = "1 while this balancer answers on the address that it shares";

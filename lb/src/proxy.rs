@@ -22,6 +22,8 @@ use crate::events::Events;
 use crate::listen::{self, ListenError};
 use crate::metrics::Metrics;
 use crate::pair::{self, Handle, Seat};
+use crate::patience::Patient;
+use crate::shortage::Shortages;
 use crate::upstream::health::Rules;
 use crate::upstream::table::{Beginning, Manners, NameTaken, Table};
 use crate::upstream::{Address, keeper, prober};
@@ -85,6 +87,7 @@ pub async fn start_with_names(
         refused: Arc::default(),
         retried: Arc::default(),
         accept_failures: Arc::default(),
+        shortages: Arc::clone(&fleet.shortages),
         room: Arc::new(Semaphore::new(config.limits.connections)),
         lease: pair.as_ref().map(|pair| Arc::clone(&pair.lease)),
         stop: closed,
@@ -95,6 +98,7 @@ pub async fn start_with_names(
         refused: Arc::clone(&shared.refused),
         retried: Arc::clone(&shared.retried),
         accept_failures: Arc::clone(&shared.accept_failures),
+        shortages: Arc::clone(&shared.shortages),
         pair: pair.clone(),
     });
 
@@ -170,6 +174,7 @@ pub struct Fleet {
     pub table: Arc<Table>,
     /// What happened.
     pub events: Arc<Events>,
+    shortages: Arc<Shortages>,
     checks: Option<Checks>,
     over: CancellationToken,
 }
@@ -184,7 +189,7 @@ impl Fleet {
             key: config.sticky.clone(),
         };
         let table = Arc::new(Table::new(manners, Arc::clone(&events)).with_names(names));
-        Self { table, events, checks: config.health.clone(), over }
+        Self { table, events, shortages: Arc::default(), checks: config.health.clone(), over }
     }
 
     /// Takes in an upstream that was known at the start. Its checks begin a little later than the
@@ -206,7 +211,8 @@ impl Fleet {
             return Ok(());
         };
         let (upstream, removed) = self.table.add(address, beginning, checks.rules)?;
-        prober::watch(Arc::clone(&self.table), upstream, checks.clone(), delay, removed, self.over.clone());
+        let (table, shortages) = (Arc::clone(&self.table), Arc::clone(&self.shortages));
+        prober::watch(table, shortages, upstream, checks.clone(), delay, removed, self.over.clone());
         Ok(())
     }
 }
@@ -220,13 +226,15 @@ async fn serve_admin(
     let error = |source| ListenError::new(config.listen, "--admin", source);
     let listener = Network::tcp().bind(config.listen).await.map_err(error)?;
     let address = listener.local_address().map_err(error)?;
-    let app = admin::app(admin, vitals, Guard { address, token: config.token.clone() });
+    let guard = Guard { address, token: config.token.clone() };
+    let app = admin::app(admin, vitals, guard, config.patience);
     let limits = Limits {
         connections: 256,
-        header_timeout: Duration::from_secs(10),
+        header_timeout: config.patience,
         drain: Duration::from_secs(1),
         ..Limits::default()
     };
+    let listener = Box::new(Patient { listener, patience: config.patience });
     Ok((address, tokio::spawn(serving::serve(listener, app, limits, over))))
 }
 

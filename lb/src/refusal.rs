@@ -1,8 +1,13 @@
 //! The balancer's own answers: why a request got no other.
 
+use std::io;
+use std::net::SocketAddr;
+
 use http::StatusCode;
+use machine::names::NameUnknown;
 
 use crate::headers::Persistence;
+use crate::shortage::Shortage;
 use crate::upstream::Outcome;
 
 /// Why the balancer answers a request itself.
@@ -28,10 +33,14 @@ pub enum Refusal {
     ConnectFailed,
     /// The upstream did not accept a connection in time.
     ConnectTimeout,
-    /// The upstream's name has never led anywhere, so it was not asked.
-    NameUnknown,
     /// The upstream closed the connection, or its answer is malformed or ambiguous.
     BadAnswer,
+    /// The head of the upstream's answer exceeds the limit.
+    AnswerTooLarge,
+    /// The upstream's name has never had an address, so it was not asked.
+    NameUnknown,
+    /// This side lacks something to open a connection.
+    LocalShortage(Shortage),
     /// There is no healthy upstream.
     NoUpstream,
     /// The upstream did not begin its answer in time.
@@ -42,7 +51,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code there is, in alphabetical order.
-    pub const CODES: [&'static str; 15] = [
+    pub const CODES: [&'static str; 17] = [
+        "answer_too_large",
         "bad_answer",
         "bad_request",
         "body_too_large",
@@ -50,6 +60,7 @@ impl Refusal {
         "connect_timeout",
         "expectation_failed",
         "headers_too_large",
+        "local_shortage",
         "name_unknown",
         "no_upstream",
         "not_implemented",
@@ -59,6 +70,15 @@ impl Refusal {
         "uri_too_long",
         "version_not_supported",
     ];
+
+    /// Why no connection to this address could be opened.
+    pub fn without_connection(error: &io::Error, to: Option<SocketAddr>) -> Self {
+        match Shortage::of(error, to) {
+            Some(shortage) => Self::LocalShortage(shortage),
+            None if NameUnknown::caused(error) => Self::NameUnknown,
+            None => Self::ConnectFailed,
+        }
+    }
 
     /// What programs tell it by.
     pub fn code(self) -> &'static str {
@@ -73,8 +93,10 @@ impl Refusal {
             Self::NotImplemented(_) => "not_implemented",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
-            Self::NameUnknown => "name_unknown",
             Self::BadAnswer => "bad_answer",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::NameUnknown => "name_unknown",
+            Self::LocalShortage(_) => "local_shortage",
             Self::NoUpstream => "no_upstream",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Overloaded => "overloaded",
@@ -92,8 +114,10 @@ impl Refusal {
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::ConnectFailed | Self::NameUnknown | Self::BadAnswer => StatusCode::BAD_GATEWAY,
-            Self::NoUpstream | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectFailed | Self::BadAnswer | Self::AnswerTooLarge => StatusCode::BAD_GATEWAY,
+            Self::NoUpstream | Self::Overloaded | Self::NameUnknown | Self::LocalShortage(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ConnectTimeout | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -110,8 +134,10 @@ impl Refusal {
             Self::VersionNotSupported => "only HTTP/1.1 and HTTP/1.0 are spoken here",
             Self::ConnectFailed => "the upstream accepts no connection",
             Self::ConnectTimeout => "the upstream did not accept a connection in time",
-            Self::NameUnknown => "the upstream's name leads nowhere",
             Self::BadAnswer => "the upstream closed the connection or answered nonsense",
+            Self::AnswerTooLarge => "the upstream's answer has a head larger than --max-header-bytes allows",
+            Self::NameUnknown => "the upstream's name has no address",
+            Self::LocalShortage(shortage) => shortage.detail(),
             Self::NoUpstream => "no healthy upstream",
             Self::UpstreamTimeout => "the upstream did not answer in time",
             Self::Overloaded => "as many connections are open as --max-connections allows",
@@ -124,6 +150,7 @@ impl Refusal {
             Self::ConnectFailed => Outcome::ConnectFailed,
             Self::ConnectTimeout | Self::UpstreamTimeout => Outcome::TimedOut,
             Self::BadAnswer => Outcome::Broken,
+            Self::AnswerTooLarge | Self::NameUnknown | Self::LocalShortage(_) => Outcome::Local,
             _ => Outcome::Abandoned,
         }
     }
@@ -133,21 +160,27 @@ impl Refusal {
         self.status().is_client_error() || matches!(self, Self::NotImplemented(_) | Self::VersionNotSupported)
     }
 
-    /// True when another upstream may do better.
-    pub fn is_the_upstreams(self) -> bool {
+    /// True when another upstream may do better. Ports and permission are short for one address; what
+    /// is short for all of them is only wanted more if the request asks for it again.
+    pub fn may_go_better_elsewhere(self) -> bool {
+        match self {
+            Self::LocalShortage(shortage) => matches!(shortage, Shortage::Ports | Shortage::Permission),
+            Self::BadAnswer | Self::UpstreamTimeout => true,
+            _ => self.came_before_the_request(),
+        }
+    }
+
+    /// True when no upstream can have seen anything of the request.
+    pub fn came_before_the_request(self) -> bool {
         matches!(
             self,
-            Self::ConnectFailed
-                | Self::ConnectTimeout
-                | Self::NameUnknown
-                | Self::BadAnswer
-                | Self::UpstreamTimeout
+            Self::ConnectFailed | Self::ConnectTimeout | Self::NameUnknown | Self::LocalShortage(_)
         )
     }
 
     /// True when it may be over in a moment, and the client is told so.
     fn passes_soon(self) -> bool {
-        matches!(self, Self::NoUpstream | Self::Overloaded)
+        matches!(self, Self::NoUpstream | Self::Overloaded | Self::NameUnknown | Self::LocalShortage(_))
     }
 
     /// `{"error": code, "detail": sentence}`.
@@ -192,6 +225,8 @@ fn said(connection: Persistence) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
@@ -203,10 +238,54 @@ mod tests {
 
     #[test]
     fn every_code_is_listed() {
-        for refusal in [Refusal::BadRequest(""), Refusal::NotImplemented(""), Refusal::ConnectTimeout] {
+        for refusal in [
+            Refusal::BadRequest(""),
+            Refusal::NotImplemented(""),
+            Refusal::ConnectTimeout,
+            Refusal::AnswerTooLarge,
+            Refusal::NameUnknown,
+            Refusal::LocalShortage(Shortage::Files),
+        ] {
             assert!(Refusal::CODES.binary_search(&refusal.code()).is_ok());
         }
         assert!(Refusal::CODES.is_sorted());
+    }
+
+    #[test]
+    fn why_there_is_no_connection_is_told_apart() {
+        let to = "127.0.0.1:80".parse().ok();
+        for (errno, refusal) in [
+            (Errno::ECONNREFUSED, Refusal::ConnectFailed),
+            (Errno::EHOSTUNREACH, Refusal::ConnectFailed),
+            (Errno::EADDRNOTAVAIL, Refusal::LocalShortage(Shortage::Ports)),
+            (Errno::EMFILE, Refusal::LocalShortage(Shortage::Files)),
+        ] {
+            assert_eq!(Refusal::without_connection(&errno.into(), to), refusal, "{errno}");
+        }
+        let no_name = io::Error::from(NameUnknown { name: "web-1:80".into(), why: "no such name".into() });
+        assert_eq!(Refusal::without_connection(&no_name, None), Refusal::NameUnknown);
+        assert!(Refusal::NameUnknown.may_go_better_elsewhere());
+        assert_eq!(
+            (Refusal::NameUnknown.status().as_u16(), Refusal::NameUnknown.outcome()),
+            (503, Outcome::Local)
+        );
+    }
+
+    #[test]
+    fn what_is_short_here_is_no_upstream_s_fault() {
+        for (shortage, elsewhere) in [
+            (Shortage::Ports, true),
+            (Shortage::Permission, true),
+            (Shortage::Files, false),
+            (Shortage::Memory, false),
+        ] {
+            let refusal = Refusal::LocalShortage(shortage);
+            assert_eq!((refusal.status().as_u16(), refusal.outcome()), (503, Outcome::Local));
+            assert_eq!(refusal.may_go_better_elsewhere(), elsewhere, "{shortage:?}");
+            assert!(!refusal.casts_doubt_on_the_rest());
+        }
+        assert_eq!(Refusal::AnswerTooLarge.outcome(), Outcome::Local);
+        assert!(!Refusal::AnswerTooLarge.may_go_better_elsewhere(), "the answer would be the same");
     }
 
     #[test]

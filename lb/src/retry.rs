@@ -118,6 +118,16 @@ mod tests {
         assert!(!budget.withdraw());
     }
 
+    #[test]
+    fn a_long_time_without_failures_saves_no_more_than_a_few_retries() {
+        for threads in [1, 2, 7] {
+            let budget = Budget::new(threads);
+            (0..100_000).for_each(|_| budget.deposit());
+            let burst = (0..1_000).take_while(|_| budget.withdraw()).count();
+            assert!(burst * threads <= SAVED_MAX as usize, "{burst} on each of {threads} threads");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_more_than_a_fifth_beyond_what_was_saved(

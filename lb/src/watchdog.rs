@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use crate::config::Timeouts;
 
+/// A sweep that comes this late finds that the process was frozen, or the whole machine.
+const AWAY_MIN: Duration = Duration::from_millis(500);
+
 /// What a client's connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -40,6 +43,8 @@ pub struct Watch {
     deadline: Cell<Instant>,
     /// Until when the present request's answer must have begun, whoever gives it.
     answer_by: Cell<Instant>,
+    /// True while a try has less time than one may take.
+    cut_short: Cell<bool>,
     expired: Cell<bool>,
     leaving: Cell<bool>,
     cut: Cell<bool>,
@@ -80,6 +85,7 @@ impl Watchdog {
             phase: Cell::new(Phase::Head),
             deadline: Cell::new(self.clock.deadline(Phase::Head)),
             answer_by: Cell::new(self.clock.now.get()),
+            cut_short: Cell::new(false),
             expired: Cell::new(false),
             leaving: Cell::new(self.leaving.get()),
             cut: Cell::new(false),
@@ -99,10 +105,17 @@ impl Watchdog {
         self.clock.now.get()
     }
 
-    /// Moves the time on, wakes whoever has exceeded a limit, and forgets whoever has gone.
+    /// Moves the time on, wakes whoever has exceeded a limit, and forgets whoever has gone. While this
+    /// process was frozen no limit ran: what was answered meanwhile is still to be read.
     pub fn sweep(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.clock.now.get());
+        let away = Some(since.saturating_sub(self.clock.tick)).filter(|away| *away >= AWAY_MIN);
         self.clock.now.set(now);
         self.watched.borrow_mut().retain(|watch| {
+            if let Some(away) = away {
+                watch.deadline.set(watch.deadline.get() + away);
+                watch.answer_by.set(watch.answer_by.get() + away);
+            }
             if now >= watch.deadline.get() && !watch.expired.replace(true) {
                 watch.wake();
             }
@@ -141,6 +154,7 @@ impl Watch {
         self.deadline.set(self.clock.deadline(phase));
         if phase == Phase::Waiting {
             self.answer_by.set(self.clock.answer_by());
+            self.cut_short.set(false);
         }
     }
 
@@ -162,9 +176,16 @@ impl Watch {
     pub fn try_again(&self) -> bool {
         if self.phase.get() == Phase::Waiting {
             self.expired.set(false);
-            self.deadline.set(self.clock.deadline(Phase::Waiting).min(self.answer_by.get()));
+            let (whole, left) = (self.clock.deadline(Phase::Waiting), self.answer_by.get());
+            self.deadline.set(whole.min(left));
+            self.cut_short.set(left < whole);
         }
         self.phase.get() == Phase::Upload || self.clock.now.get() < self.answer_by.get()
+    }
+
+    /// True when the present try has had less time than an upstream may take.
+    pub fn was_cut_short(&self) -> bool {
+        self.cut_short.get()
     }
 
     /// What the connection is doing.
@@ -231,6 +252,15 @@ mod tests {
         Watchdog::new(timeouts, start)
     }
 
+    impl Watchdog {
+        /// Sweeps as often as it wants, up to this moment.
+        fn advance(&self, until: Instant) {
+            while self.now() < until {
+                self.sweep((self.now() + self.tick()).min(until));
+            }
+        }
+    }
+
     #[test]
     fn each_state_has_its_own_limit() {
         for (phase, seconds) in [(Phase::Head, 10), (Phase::Waiting, 30), (Phase::Idle, 60)] {
@@ -238,9 +268,9 @@ mod tests {
             let dog = watchdog(start);
             let watch = dog.watch();
             watch.enter(phase);
-            dog.sweep(start + seconds * SECOND);
+            dog.advance(start + seconds * SECOND);
             assert!(!watch.is_expired(), "{phase:?} is never cut early");
-            dog.sweep(start + (seconds + 1) * SECOND);
+            dog.advance(start + (seconds + 1) * SECOND);
             assert!(watch.is_expired(), "{phase:?}");
         }
     }
@@ -251,13 +281,17 @@ mod tests {
         let dog = watchdog(start);
         let watch = dog.watch();
         watch.enter(Phase::Waiting);
-        dog.sweep(start + 31 * SECOND);
+        dog.advance(start + 31 * SECOND);
         assert!(watch.is_expired());
+        assert!(!watch.was_cut_short());
         assert!(watch.try_again() && !watch.is_expired());
-        dog.sweep(start + 40 * SECOND);
+        assert!(watch.was_cut_short(), "nine of thirty seconds are left");
+        dog.advance(start + 40 * SECOND);
         assert!(!watch.is_expired());
-        dog.sweep(start + 41 * SECOND);
+        dog.advance(start + 41 * SECOND);
         assert!(watch.is_expired() && !watch.try_again(), "nothing is left");
+        watch.enter(Phase::Waiting);
+        assert!(!watch.was_cut_short(), "the next request has all of its time");
     }
 
     #[test]
@@ -267,7 +301,7 @@ mod tests {
         let watch = dog.watch();
         for second in 1..100 {
             watch.enter(Phase::Upload);
-            dog.sweep(start + second * SECOND);
+            dog.advance(start + second * SECOND);
         }
         assert!(!watch.is_expired());
     }
@@ -279,12 +313,28 @@ mod tests {
         let watch = dog.watch();
         watch.enter(Phase::Upload);
         watch.shorten(20 * SECOND);
-        dog.sweep(start + 11 * SECOND);
+        dog.advance(start + 11 * SECOND);
         assert!(watch.is_expired());
         watch.enter(Phase::Upload);
         watch.shorten(2 * SECOND);
-        dog.sweep(start + 14 * SECOND);
+        dog.advance(start + 14 * SECOND);
         assert!(watch.is_expired());
+    }
+
+    #[test]
+    fn no_limit_runs_while_the_process_is_frozen() {
+        let (start, minute) = (Instant::now(), 60 * SECOND);
+        let dog = watchdog(start);
+        let watch = dog.watch();
+        watch.enter(Phase::Waiting);
+        dog.advance(start + 20 * SECOND);
+        dog.sweep(start + 20 * SECOND + minute);
+        assert!(!watch.is_expired(), "ten of thirty seconds are left");
+        dog.advance(start + minute + 31 * SECOND);
+        assert!(watch.is_expired());
+        assert!(watch.try_again(), "nine of forty seconds are left");
+        dog.advance(start + minute + 41 * SECOND);
+        assert!(watch.is_expired() && !watch.try_again());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,7 @@ use crate::pair::Lease;
 use crate::refusal::Refusal;
 use crate::retry::Budget;
 use crate::shed;
+use crate::shortage::{Shortage, Shortages};
 use crate::upstream::InFlight;
 use crate::upstream::connections::Connections;
 use crate::upstream::table::{Table, View};
@@ -39,6 +41,9 @@ const FIRST_WORDS: Duration = Duration::from_millis(50);
 
 /// How long the kernel may take to complete a connection that its client counts as open.
 const STILL_KNOCKING: Duration = Duration::from_millis(20);
+
+/// How long clients wait at the door when a connection could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What all threads share.
 #[derive(Debug, Clone)]
@@ -57,6 +62,8 @@ pub struct Shared {
     pub retried: Arc<Retried>,
     /// Connections that the system could not open.
     pub accept_failures: Arc<AtomicU64>,
+    /// What this side lacks.
+    pub shortages: Arc<Shortages>,
     /// A permit for each client's connection that may be open.
     pub room: Arc<Semaphore>,
     /// How long this balancer may answer, when it shares its address with another one.
@@ -84,9 +91,13 @@ pub struct Worker {
     pub retried: Arc<Retried>,
     /// Connections that the system could not open.
     pub accept_failures: Arc<AtomicU64>,
+    /// What this side lacks.
+    pub shortages: Arc<Shortages>,
     /// How many more may be.
     pub budget: Budget,
     lease: Option<Arc<Lease>>,
+    /// How often some thread has asked for files, when this one last gave some.
+    asked_for_files: Cell<u64>,
     policy: Arc<Policy>,
     view: RefCell<View>,
     dice: RefCell<SmallRng>,
@@ -181,18 +192,39 @@ impl Door {
             let turn = Arc::clone(&self.turned_away).acquire_owned();
             let turn = turn.await.expect("the semaphore is never closed");
             match listener.accept().await {
-                Ok((stream, peer)) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(place) => self.serve(stream, peer, place),
-                    Err(_) => self.turn_away(stream, turn),
-                },
+                Ok((stream, peer)) => {
+                    self.until_there_are_files(&stream).await;
+                    match Arc::clone(&self.room).try_acquire_owned() {
+                        Ok(place) => self.serve(stream, peer, place),
+                        Err(_) => self.turn_away(stream, turn),
+                    }
+                }
                 Err(error) => {
-                    // Out of file descriptors, mostly: what is open goes on, and closing makes room.
-                    self.worker.accept_failures.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%error, "cannot accept a connection; trying again in 100 ms");
-                    sleep(Duration::from_millis(100)).await;
+                    tracing::debug!(%error, "cannot accept a connection");
+                    self.wait_for_room(Shortage::of(&error, None)).await;
                 }
             }
         }
+    }
+
+    /// A client that has got one of the last files waits, and the others behind it, until another one
+    /// is free.
+    async fn until_there_are_files(&self, stream: &TcpStream) {
+        let mut free = self.worker.may_use_file(stream);
+        while !free {
+            self.wait_for_room(Some(Shortage::Files)).await;
+            let next = stream.as_fd().try_clone_to_owned();
+            free = next.is_ok_and(|next| self.worker.may_use_file(&next));
+        }
+    }
+
+    /// What is open goes on, and closing makes room.
+    async fn wait_for_room(&self, shortage: Option<Shortage>) {
+        self.worker.accept_failures.fetch_add(1, Ordering::Relaxed);
+        if let Some(shortage) = shortage {
+            self.worker.shortages.note(shortage, "accept a client's connection");
+        }
+        sleep(ACCEPT_AGAIN).await;
     }
 
     /// The kernel has completed these connections, or is about to; closing the listener would reset
@@ -232,6 +264,11 @@ async fn keep_watch(worker: Rc<Worker>) {
         let now = Instant::now();
         worker.watchdog.sweep(now);
         worker.date.set(date_now());
+        worker.shortages.sweep(now);
+        let asked = worker.shortages.asked_for_files();
+        if worker.asked_for_files.replace(asked) != asked {
+            worker.connections.close_all();
+        }
         let mut view = worker.view.borrow_mut();
         worker.connections.sweep(view.load(), now, worker.config.timeouts.upstream_idle);
     }
@@ -248,8 +285,10 @@ impl Worker {
             refused: shared.refused,
             retried: shared.retried,
             accept_failures: shared.accept_failures,
+            shortages: shared.shortages,
             budget: Budget::new(config.threads),
             lease: shared.lease,
+            asked_for_files: Cell::default(),
             policy: shared.policy,
             view: RefCell::new(shared.table.view()),
             date: Cell::new(date_now()),
@@ -283,6 +322,12 @@ impl Worker {
     /// has not been told.
     pub fn may_answer(&self) -> bool {
         self.lease.as_ref().is_none_or(|lease| lease.lasts(Instant::now()))
+    }
+
+    /// False for one of the last files that this process may open: they are kept for the admin
+    /// interface, for checks, and for what makes room. The system gives out the lowest number first.
+    pub fn may_use_file(&self, file: &impl AsRawFd) -> bool {
+        file.as_raw_fd() < self.config.limits.files
     }
 
     /// A random number from 0 to 1.

@@ -67,9 +67,9 @@ impl Conduct {
             return;
         }
         match outcome {
-            Outcome::Abandoned if admission == Admission::OnTrial => self.begin_trial(),
-            // That was the client.
-            Outcome::Abandoned => {}
+            Outcome::Abandoned | Outcome::Local if admission == Admission::OnTrial => self.begin_trial(),
+            // That was the client, or this balancer.
+            Outcome::Abandoned | Outcome::Local => {}
             Outcome::Success | Outcome::Redirection | Outcome::ClientError => self.note_good(admission),
             Outcome::ServerError | Outcome::ConnectFailed | Outcome::TimedOut | Outcome::Broken => {
                 self.note_failure(admission);
@@ -127,9 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn failures_count_in_a_row_and_the_client_s_own_do_not() {
+    fn failures_count_in_a_row_and_the_client_s_and_the_balancer_s_own_do_not() {
         let conduct = conduct();
-        for outcome in [Outcome::Broken, Outcome::Abandoned, Outcome::ServerError] {
+        for outcome in [Outcome::Broken, Outcome::Abandoned, Outcome::Local, Outcome::ServerError] {
             conduct.note(outcome, Admission::Freely);
         }
         assert_eq!(conduct.streak(), Streak::Failures(2));
@@ -149,6 +149,8 @@ mod tests {
         assert_eq!(conduct.streak(), Streak::Nothing, "one from before the trial");
         conduct.note(Outcome::Abandoned, Admission::OnTrial);
         assert_eq!(conduct.admit(), Some(Admission::OnTrial), "the client went away: another trial");
+        conduct.note(Outcome::Local, Admission::OnTrial);
+        assert_eq!(conduct.admit(), Some(Admission::OnTrial), "this side was at fault: another trial");
         conduct.note(Outcome::Success, Admission::OnTrial);
         assert_eq!((conduct.streak(), conduct.admit()), (Streak::Good, None), "until it is judged");
         conduct.begin_anew();

@@ -26,6 +26,19 @@ pub struct Connection {
     pub idle_since: Instant,
     /// The name it was opened by, and where that led; none when it was opened by an address.
     led: Option<(Name, SocketAddr)>,
+    /// True when its last answer spoke of a body that must not follow.
+    pub was_denied_a_body: bool,
+}
+
+/// What a connection does while no request is on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing, as it should.
+    Quiet,
+    /// The other side has closed it.
+    Closed,
+    /// Something has come that nobody asked for.
+    Speaks,
 }
 
 impl Connection {
@@ -35,7 +48,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         give_up_when_unreachable(&stream)?;
         let led = (!way.is_address()).then(|| (way.clone(), address));
-        Ok(Self { stream, idle_since: Instant::now(), led })
+        Ok(Self { stream, idle_since: Instant::now(), led, was_denied_a_body: false })
     }
 
     /// True while the name that it was opened by leads there: another machine's answers are not wanted, and checks
@@ -44,16 +57,20 @@ impl Connection {
         self.led.as_ref().is_none_or(|(name, address)| name.current() == Some(*address))
     }
 
-    /// True while nothing has come and the other side has not closed. Nothing is to come while it
-    /// waits: what comes is no answer to the next request.
-    pub fn is_quiet(&self) -> bool {
+    /// What it does while it waits. Nothing is to come then: what comes is no answer to the next
+    /// request.
+    pub fn waiting(&self) -> Waiting {
         let mut context = Context::from_waker(Waker::noop());
         if self.stream.poll_read_ready(&mut context).is_pending() {
-            return true;
+            return Waiting::Quiet;
         }
         // It may only seem so, when the last read filled its buffer to the brim.
-        let read = self.stream.try_read(&mut [0]);
-        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        match self.stream.try_read(&mut [0]) {
+            Ok(0) => Waiting::Closed,
+            Ok(_) => Waiting::Speaks,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Quiet,
+            Err(_) => Waiting::Closed,
+        }
     }
 }
 

@@ -107,6 +107,7 @@ pub struct Upstream {
     conduct: Conduct,
     counters: Counters,
     leaving: AtomicBool,
+    sends_forbidden_bodies: AtomicBool,
 }
 
 /// How a request to an upstream ended.
@@ -128,11 +129,13 @@ pub enum Outcome {
     Broken,
     /// The client went away, or what it sent broke off or made no sense.
     Abandoned,
+    /// This balancer ended it: it lacks something, or has a limit.
+    Local,
 }
 
 impl Outcome {
     /// All there are, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Redirection,
         Self::ClientError,
@@ -141,6 +144,7 @@ impl Outcome {
         Self::TimedOut,
         Self::Broken,
         Self::Abandoned,
+        Self::Local,
     ];
 
     /// What a complete answer with this status is.
@@ -164,6 +168,7 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::Broken => "broken",
             Self::Abandoned => "abandoned",
+            Self::Local => "local",
         }
     }
 }
@@ -193,6 +198,7 @@ impl Upstream {
             conduct: Conduct::default(),
             counters: Counters::default(),
             leaving: AtomicBool::new(false),
+            sends_forbidden_bodies: AtomicBool::new(false),
         }
     }
 
@@ -253,6 +259,21 @@ impl Upstream {
     /// How often it has been taken out, by its checks or its requests.
     pub fn ejections(&self) -> u64 {
         self.counters.ejections.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that it sent something after an answer that has no body, such as one to HEAD.
+    pub fn note_forbidden_body(&self) {
+        if !self.sends_forbidden_bodies.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                upstream = self.name,
+                "it sends a body after HEAD, 204 or 304; its connections are no longer kept after these"
+            );
+        }
+    }
+
+    /// True when its connections cannot be kept after answers that have no body.
+    pub fn sends_forbidden_bodies(&self) -> bool {
+        self.sends_forbidden_bodies.load(Ordering::Relaxed)
     }
 
     /// Counts an ejection.

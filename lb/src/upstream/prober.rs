@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -21,10 +21,15 @@ use tokio_util::sync::CancellationToken;
 use super::Upstream;
 use super::table::{Check, Fault, FaultKind, Table};
 use crate::config::Checks;
+use crate::shortage::{Shortage, Shortages};
+
+/// A timeout that comes this late finds that the process was frozen.
+const AWAY_MIN: Duration = Duration::from_millis(500);
 
 /// Checks an upstream, after `delay` for the first time, until it is removed or the process ends.
 pub fn watch(
     table: Arc<Table>,
+    shortages: Arc<Shortages>,
     upstream: Arc<Upstream>,
     checks: Checks,
     delay: Duration,
@@ -43,10 +48,19 @@ pub fn watch(
                 // Nobody could be asked, and now somebody can.
                 () = upstream.way.found(), if is_unresolved => {}
             }
-            let result = check(&upstream, &checks).await;
-            if let Err(fault) = &result {
-                tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
-            }
+            let result = match check(&upstream, &checks).await {
+                Ok(()) => Ok(()),
+                Err(Failure::Local(shortage)) => {
+                    // It says nothing about the upstream.
+                    shortages.note(shortage, &format!("check {}", upstream.name));
+                    continue;
+                }
+                Err(Failure::Away) => continue,
+                Err(Failure::Upstream(fault)) => {
+                    tracing::debug!(upstream = upstream.name, fault.detail, "a check failed");
+                    Err(fault)
+                }
+            };
             is_unresolved = result.as_ref().is_err_and(|fault: &Fault| fault.kind == FaultKind::NameUnknown);
             table.judge(upstream.id, Check { at: SystemTime::now(), result });
         }
@@ -61,23 +75,42 @@ pub fn watch(
     });
 }
 
-async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Fault> {
-    let fault = |detail| Err(Fault { detail, kind: FaultKind::Other });
+/// Why a check did not pass.
+enum Failure {
+    /// By the upstream's fault.
+    Upstream(Fault),
+    /// There was none: this side lacks something.
+    Local(Shortage),
+    /// There was none: this side was not there to see.
+    Away,
+}
+
+async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Failure> {
+    let fault = |detail, kind| Err(Failure::Upstream(Fault { detail, kind }));
+    let begun = Instant::now();
     match timeout(checks.timeout, ask(upstream, checks)).await {
         Ok(Ok(status)) if status.is_none_or(|status| status.is_success()) => Ok(()),
         Ok(Ok(status)) => {
             let status = status.map_or_else(String::new, |status| status.to_string());
-            fault(format!("answered {status}"))
+            fault(format!("answered {status}"), FaultKind::Other)
         }
         Ok(Err(error)) => {
-            let kind = error.downcast_ref::<io::Error>().map_or(FaultKind::Other, kind_of);
-            Err(Fault { detail: format!("{error:#}"), kind })
+            let system = error.downcast_ref::<io::Error>();
+            if let Some(short) = system.and_then(|error| Shortage::of(error, upstream.way.current())) {
+                return Err(Failure::Local(short));
+            }
+            fault(format!("{error:#}"), system.map_or(FaultKind::Other, kind_of))
         }
         Err(_) if !upstream.way.is_known() => {
             let detail = format!("the name in '{}' has not been looked up yet", upstream.way);
-            Err(Fault { detail, kind: FaultKind::NameUnknown })
+            fault(detail, FaultKind::NameUnknown)
         }
-        Err(_) => fault(format!("no answer within {}", humantime::Duration::from(checks.timeout))),
+        // This process was frozen, or the whole machine: it is not known how long the upstream took.
+        Err(_) if begun.elapsed() >= checks.timeout + AWAY_MIN => Err(Failure::Away),
+        Err(_) => {
+            let detail = format!("no answer within {}", humantime::Duration::from(checks.timeout));
+            fault(detail, FaultKind::Other)
+        }
     }
 }
 

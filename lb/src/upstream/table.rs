@@ -445,6 +445,55 @@ mod tests {
     }
 
     #[test]
+    fn nobody_slips_in_behind_a_drain() {
+        let table = table_with(&["web-1"], Beginning::PresumedUp);
+        // One that has chosen it a moment before.
+        let chosen = Arc::clone(&table.report()[0].upstream);
+        table.set_draining("web-1", true).unwrap();
+        assert!(chosen.enter().is_none() && chosen.enter_as_last_resort().is_none());
+        table.set_draining("web-1", false).unwrap();
+        assert!(chosen.enter().is_some());
+    }
+
+    #[test]
+    fn one_that_is_removed_is_no_longer_checked() {
+        let table = table_with(&[], Beginning::PresumedUp);
+        let address = Address::new("web-1", "127.0.0.1:1").unwrap();
+        let (upstream, removed) = table.add(address, Beginning::PresumedUp, RULES).unwrap();
+        assert!(!removed.is_cancelled());
+        table.remove(upstream.id, true);
+        assert!(removed.is_cancelled() && upstream.enter().is_none());
+    }
+
+    #[test]
+    fn one_that_returns_starts_slowly_whoever_had_taken_it_out() {
+        let share = |table: &Table, name: &str| {
+            let snapshot = table.snapshot();
+            let found = snapshot.pool.candidates().iter().find(|one| one.upstream.name == name);
+            found.map(|candidate| candidate.share)
+        };
+        for by_requests in [false, true] {
+            let mut table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+            table.manners.slow_start = Duration::from_secs(3600);
+            assert_eq!(share(&table, "web-1"), Some(slow_start::STEPS));
+            if by_requests {
+                end(&table, 0, Outcome::Broken);
+                end(&table, 0, Outcome::Broken);
+                let due = table.advance(Instant::now()).unwrap();
+                table.advance(due);
+                end(&table, 0, Outcome::Success);
+                table.advance(due);
+            } else {
+                table.judge(1, check(Err("refused")));
+                assert_eq!(share(&table, "web-1"), None);
+                table.judge(1, check(PASSED));
+            }
+            assert_eq!(share(&table, "web-1"), Some(1), "by requests: {by_requests}");
+            assert_eq!(share(&table, "web-2"), Some(slow_start::STEPS));
+        }
+    }
+
+    #[test]
     fn a_weight_can_be_changed() {
         let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
         table.set_weight("web-1", 3).unwrap();

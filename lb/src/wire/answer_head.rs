@@ -22,6 +22,8 @@ pub struct AnswerHead {
     pub content_length: Option<u64>,
     /// Whether its connection can be used for another request.
     pub keep_alive: bool,
+    /// It speaks of a body that must not follow: some upstreams send it all the same.
+    pub speaks_of_body: bool,
     /// It has a `Date`.
     pub has_date: bool,
 }
@@ -44,6 +46,11 @@ pub enum AnswerBody {
 #[error("this is no answer: {0}")]
 pub struct NoSense(pub &'static str);
 
+impl NoSense {
+    /// It may be an answer, but exceeds a limit of this balancer.
+    pub const TOO_LARGE: Self = Self("its head is too large");
+}
+
 impl AnswerHead {
     /// Reads a head from the begin of what has come in; none when it is not complete. Its lines are
     /// put into `lines_of_it`. The answer to a HEAD request has no body.
@@ -60,9 +67,11 @@ impl AnswerHead {
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut lines) {
-            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Complete(length)) if length <= bytes_max => length,
             Ok(httparse::Status::Partial) if input.len() <= bytes_max => return Ok(None),
-            Ok(httparse::Status::Partial) => return Err(NoSense("its head is too large")),
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+                return Err(NoSense::TOO_LARGE);
+            }
             Err(_) => return Err(NoSense("its head is malformed")),
         };
         let head = &input[..length];
@@ -83,6 +92,7 @@ impl AnswerHead {
             body: AnswerBody::None,
             content_length: None,
             keep_alive: false,
+            speaks_of_body: false,
             has_date: lines_of_it.has(Known::Date),
         };
         answer.understand(lines_of_it, head, to_head)?;
@@ -111,9 +121,8 @@ impl AnswerHead {
         };
         let connection = |option: &[u8]| lines.lists(Known::Connection, option, head);
         let kept = if self.is_old { connection(b"keep-alive") } else { true } && !connection(b"close");
-        // An answer that speaks of a body and must not have one may be followed by it all the same.
-        let speaks_of_one = has_no_body && (coding || self.content_length.is_some_and(|length| length > 0));
-        self.keep_alive = kept && !both && self.body != AnswerBody::UntilClose && !speaks_of_one;
+        self.keep_alive = kept && !both && self.body != AnswerBody::UntilClose;
+        self.speaks_of_body = has_no_body && (coding || self.content_length.is_some_and(|length| length > 0));
         Ok(())
     }
 
@@ -148,7 +157,9 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", AnswerBody::Chunked, true),
             ("HTTP/1.1 200 OK\r\n\r\n", AnswerBody::UntilClose, false),
             ("HTTP/1.1 204 No\r\n\r\n", AnswerBody::None, true),
-            ("HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", AnswerBody::None, false),
+            ("HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", AnswerBody::None, true),
+            ("HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", AnswerBody::None, true),
+            ("HTTP/1.1 304 No\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", AnswerBody::None, false),
             ("HTTP/1.1 103 Early\r\n\r\n", AnswerBody::None, true),
             ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", AnswerBody::Length(5), false),
             (
@@ -171,8 +182,22 @@ mod tests {
             let head = read(text, false).unwrap();
             assert_eq!((head.body, head.keep_alive), (body, kept), "{text:?}");
         }
-        let head = read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true).unwrap();
-        assert_eq!((head.body, head.content_length, head.keep_alive), (AnswerBody::None, Some(5), false));
+    }
+
+    #[test]
+    fn an_answer_to_head_has_no_body_and_its_connection_is_kept() {
+        for (lines, kept, speaks) in [
+            ("", true, false),
+            ("Content-Length: 0\r\n", true, false),
+            ("Content-Length: 5\r\n", true, true),
+            ("Transfer-Encoding: chunked\r\n", true, true),
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", false, true),
+            ("Content-Length: 5\r\nConnection: close\r\n", false, true),
+        ] {
+            let head = read(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n"), true).unwrap();
+            let read = (head.body, head.keep_alive, head.speaks_of_body);
+            assert_eq!(read, (AnswerBody::None, kept, speaks), "{lines:?}");
+        }
     }
 
     #[test]
@@ -198,6 +223,15 @@ mod tests {
         ] {
             let error = read(text, false).map(|_| ()).unwrap_err();
             assert_ne!(error, NoSense("incomplete"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_exceeds_a_limit_is_told_from_what_is_no_answer() {
+        let long = format!("HTTP/1.1 200 OK\r\nA: {}", "a".repeat(8192));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(LINES_MAX + 1));
+        for text in [format!("{long}\r\n\r\n"), long, many] {
+            assert_eq!(read(&text, false).map(|_| ()).unwrap_err(), NoSense::TOO_LARGE);
         }
     }
 

@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -155,6 +158,65 @@ async fn other_hosts_and_wrong_tokens_stay_outside() {
         let answer = raw(lb.admin, request(headers).as_bytes()).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
     }
+}
+
+/// Whoever does not finish what it says, or says nothing, does not hold its connection for ever.
+#[tokio::test]
+async fn the_admin_interface_waits_for_nobody_for_ever() {
+    let patience = Duration::from_millis(200);
+    let lb = Balancer::start_changed(&[], |config| config.admin.patience = patience).await;
+    let host = format!("Host: {}\r\n", lb.admin);
+    let half = format!("{host}Content-Length: 1000\r\n\r\n{{");
+    let chunk = format!("{host}Transfer-Encoding: chunked\r\n\r\n5\r\n{{");
+    let large = format!("{host}Content-Length: 70000\r\n\r\n{}", "x".repeat(70_000));
+    for (case, request, answer) in [
+        ("nothing", String::new(), ""),
+        ("half a line", "GET /upst".to_owned(), ""),
+        ("half a head", format!("GET /upstreams HTTP/1.1\r\n{host}"), ""),
+        ("half a body", format!("POST /upstreams HTTP/1.1\r\n{half}"), "HTTP/1.1 408 "),
+        ("half a chunk", format!("PATCH /upstreams/web-1 HTTP/1.1\r\n{chunk}"), "HTTP/1.1 408 "),
+        ("half a body where none belongs", format!("GET /metrics HTTP/1.1\r\n{half}"), "HTTP/1.1 408 "),
+        ("half a body for nobody", format!("POST /nothing HTTP/1.1\r\n{half}"), "HTTP/1.1 408 "),
+        (
+            "half a body by a stranger",
+            "POST /upstreams HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9\r\n\r\n{".to_owned(),
+            "HTTP/1.1 403 ",
+        ),
+        ("too much", format!("POST /upstreams HTTP/1.1\r\n{large}"), "HTTP/1.1 413 "),
+        ("nothing after an answer", format!("GET /upstreams HTTP/1.1\r\n{host}\r\n"), "HTTP/1.1 200 "),
+    ] {
+        // The other side closes, or this would wait for longer than a test may.
+        let said = raw(lb.admin, request.as_bytes()).await;
+        assert!(said.starts_with(answer) && (said.is_empty() == answer.is_empty()), "{case}: {said}");
+    }
+    // A body that comes slowly has one limit for all of it.
+    let mut stream = TcpStream::connect(lb.admin).await.unwrap();
+    stream.write_all(format!("POST /upstreams HTTP/1.1\r\n{half}").as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let dripping = async {
+        while writer.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(patience / 10).await;
+        }
+    };
+    let mut answer = String::new();
+    let (end, ()) =
+        tokio::time::timeout(LIMIT, async { tokio::join!(reader.read_to_string(&mut answer), dripping) })
+            .await
+            .expect("it closes");
+    assert!(answer.starts_with("HTTP/1.1 408 ") || end.is_err(), "{answer}");
+    assert_eq!(lb.admin(Method::GET, "/upstreams", Value::Null).await.0, 200);
+}
+
+/// Whoever asks and asks and takes no answer.
+#[tokio::test]
+async fn the_admin_interface_does_not_wait_for_its_answers_to_be_taken() {
+    let patience = Duration::from_millis(200);
+    let lb = Balancer::start_changed(&[], |config| config.admin.patience = patience).await;
+    let mut greedy = TcpStream::connect(lb.admin).await.unwrap();
+    let requests = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", lb.admin).repeat(100);
+    let asking = async { while greedy.write_all(requests.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(LIMIT, asking).await.expect("its connection is broken off");
+    assert_eq!(lb.admin(Method::GET, "/upstreams", Value::Null).await.0, 200);
 }
 
 #[tokio::test]

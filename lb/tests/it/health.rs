@@ -1,6 +1,7 @@
 //! Who is taken out of rotation, and who comes back.
 
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
 use super::support::*;
 
@@ -38,6 +39,25 @@ async fn a_server_that_accepts_but_never_answers_is_ejected() {
     lb.until_state("frozen", "down").await;
     let ejected = event(&lb, "ejected").await.unwrap();
     assert!(ejected["reason"].as_str().unwrap().contains("no answer within 20ms"), "{ejected}");
+}
+
+#[tokio::test]
+async fn only_2xx_passes_a_check() {
+    for (status, state) in [(200, "up"), (204, "up"), (302, "down"), (404, "down"), (503, "down")] {
+        let address = raw_upstream(move |mut stream, _| async move {
+            read_head(&mut stream).await;
+            let answer = format!("HTTP/1.1 {status} X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        })
+        .await;
+        let lb = Balancer::start(&[&format!("--upstream=web-1={address}"), "--fall=1"]).await;
+        let checked = async || {
+            let (_, upstreams) = lb.admin(http::Method::GET, "/upstreams", Value::Null).await;
+            upstreams[0]["last_check"].is_object()
+        };
+        until(checked, "it has been checked").await;
+        assert_eq!(lb.state("web-1").await, state, "{status}");
+    }
 }
 
 #[tokio::test]

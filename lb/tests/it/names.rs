@@ -136,7 +136,7 @@ async fn without_checks_an_unknown_name_is_told_as_that() {
     let balancer = Balancer::start_with_names(names.resolver(), &flags).await;
     for _ in 0..3 {
         let answer = balancer.get("/").await;
-        assert_eq!((answer.status.as_u16(), answer.header("x-lb-error")), (502, "name_unknown"));
+        assert_eq!((answer.status.as_u16(), answer.header("x-lb-error")), (503, "name_unknown"));
     }
     assert_eq!(balancer.state("web").await, "up", "nothing is known against it");
     names.be_silent(true);

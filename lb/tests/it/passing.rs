@@ -213,6 +213,63 @@ async fn surplus_bytes_are_never_an_answer() {
     }
 }
 
+/// A client that has reset its connection waits for nothing, and nobody works for it any longer.
+#[tokio::test]
+async fn a_client_that_resets_its_connection_is_noticed_while_it_waits() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &[]).await;
+    let mut stream = TcpStream::connect(lb.address).await.unwrap();
+    stream.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    until(async || web.served() == 1, "it is passed on").await;
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    until(async || lb.vitals.render().contains(r#"outcome="abandoned"} 1"#), "it is noticed").await;
+}
+
+/// What a client sends ahead of its time is not collected without end.
+#[tokio::test]
+async fn a_client_that_sends_ahead_is_held_up() {
+    const MUCH: usize = 64 << 20;
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &[]).await;
+    let mut stream = TcpStream::connect(lb.address).await.unwrap();
+    stream.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let piece = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    // More than the system's own buffers hold is taken by nobody.
+    while sent < MUCH
+        && let Ok(bytes) = tokio::time::timeout(Duration::from_secs(1), stream.write(&piece)).await
+    {
+        sent += bytes.unwrap();
+    }
+    assert!(sent < MUCH, "it took everything");
+}
+
+/// An answer that comes before all of its request is read is not lost: the connection is not reset.
+#[tokio::test]
+async fn a_refusal_of_a_large_request_arrives() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &["--max-body-bytes=10"]).await;
+    let mut stream = TcpStream::connect(lb.address).await.unwrap();
+    let head = "POST /collect HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+    // All of it is on its way before anything is answered.
+    stream.write_all(&[head.as_bytes(), &[b'x'; 100_000]].concat()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("the connection is not reset");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+}
+
+#[tokio::test]
+async fn each_request_has_an_id_of_its_own() {
+    let web = Web::start("web-1");
+    let lb = Balancer::over(&[&web], &["--threads=2"]).await;
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..20 {
+        assert!(seen.insert(lb.get("/").await.header("x-request-id").to_owned()), "{seen:?}");
+    }
+}
+
 /// When the client goes away, so does its connection to the upstream.
 #[tokio::test]
 async fn an_aborted_upload_never_ends_cleanly_upstream() {

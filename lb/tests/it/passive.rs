@@ -75,6 +75,49 @@ async fn a_killed_server_is_out_before_its_checks_notice_and_back_when_they_pass
     assert_eq!(told, ["ejected", "admitted"]);
 }
 
+async fn ended(lb: &Balancer, upstream: &str, outcome: &str) -> bool {
+    let line = format!(r#"lb_requests_total{{upstream="{upstream}",outcome="{outcome}"}} 1"#);
+    lb.vitals.render().contains(&line)
+}
+
+/// A client can make an answer's head too large, by cookies that come back; and it would be as large
+/// elsewhere.
+#[tokio::test]
+async fn a_head_that_exceeds_a_limit_of_this_balancer_does_not_count() {
+    for head in [format!("X: {}\r\n", "x".repeat(20_000)), "X: y\r\n".repeat(101)] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}Content-Length: 0\r\n\r\n");
+        let address = raw_upstream(move |mut stream, _| {
+            let answer = answer.clone();
+            async move {
+                read_head(&mut stream).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        })
+        .await;
+        let (talkative, web) = (format!("--upstream=talkative={address}"), Web::start("web-1"));
+        let flags = ["--passive-fall=1", "--retries=1", "--max-header-bytes=8KiB", "--health=off"];
+        let lb = Balancer::over(&[&web], &[&[&talkative[..]], &flags[..]].concat()).await;
+        let answers = [lb.get("/").await, lb.get("/").await];
+        let refused = answers.iter().find(|answer| answer.status == 502).expect("it is not taken elsewhere");
+        assert_eq!(refused.header("x-lb-error"), "answer_too_large");
+        until(async || ended(&lb, "talkative", "local").await, "it is counted").await;
+        assert_eq!(lb.state("talkative").await, "up");
+    }
+}
+
+/// One that has less than a try's time, because another one has used it up, cannot be blamed for
+/// not having answered.
+#[tokio::test]
+async fn what_is_left_of_a_request_s_time_is_no_measure() {
+    let webs = [Web::start("web-1"), Web::start("web-2")];
+    let flags =
+        ["--retries=1", "--try-timeout=300ms", "--request-timeout=400ms", "--passive-fall=9", "--threads=1"];
+    let lb = Balancer::over(&[&webs[0], &webs[1]], &flags).await;
+    assert_eq!(lb.get("/never").await.header("x-lb-error"), "upstream_timeout");
+    until(async || ended(&lb, "web-1", "timed_out").await, "the first has had its time").await;
+    until(async || ended(&lb, "web-2", "local").await, "the second has not").await;
+}
+
 /// An attacker must not be able to take servers out.
 #[tokio::test]
 async fn what_clients_do_wrong_does_not_count() {

@@ -69,6 +69,11 @@ impl Process {
         events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Its resident memory, in bytes.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -88,8 +93,13 @@ impl Drop for Process {
 /// given to somebody's outgoing connection.
 pub fn free_port() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let [high, low] = TAKEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     // Other runs of these tests may go on beside this one.
     let ours = 100 + u8::try_from(std::process::id() % 100).unwrap();
-    SocketAddr::from(([127, ours, high, low + 1], 8080))
+    loop {
+        let [high, low] = TAKEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let address = SocketAddr::from(([127, ours, high, low + 1], 8080));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use http_body_util::Full;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::*;
 
@@ -74,11 +74,72 @@ async fn a_get_that_met_death_goes_elsewhere_and_a_post_does_not() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 502], "one of them met the dying one, and stayed there");
     assert_eq!(seen.load(Ordering::SeqCst), before + 1);
-    let bodiless = [
-        send(&lb, Request::post("/echo"), "").await.status.as_u16(),
-        send(&lb, Request::delete("/echo"), "").await.status.as_u16(),
-    ];
-    assert!(bodiless.contains(&502), "it is the method that counts: {bodiless:?}");
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        let mut statuses = Vec::new();
+        for _ in 0..2 {
+            let request = Request::builder().method(method).uri("/echo");
+            statuses.push(send(&lb, request, "").await.status.as_u16());
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 502], "it is the method that counts, {method}, and not the body");
+    }
+}
+
+/// Once the client has seen something of an answer, even an interim one, that answer is its own.
+#[tokio::test]
+async fn a_get_that_was_told_something_goes_nowhere_else() {
+    let dying = raw_upstream(async |mut stream, _| {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let (dying, web) = (format!("--upstream=dying={dying}"), Web::start("web-1"));
+    let lb = Balancer::start(&[&dying, &web.flag(), "--health=off", "--retries=1"]).await;
+    let answer = raw(lb.address, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 103 ") && answer.contains("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(web.served(), 0);
+}
+
+/// A connection that waited may be closed in the very moment it is used, and nobody knows whether
+/// the request was seen: only what may be done twice is sent again.
+#[tokio::test]
+async fn what_met_a_connection_that_was_closed_is_sent_again_only_if_it_may_be_done_twice() {
+    let seen = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&seen);
+    // The first request on each connection is answered, and the second meets its end.
+    let address = raw_upstream(move |mut stream, _| {
+        let counter = Arc::clone(&counter);
+        async move {
+            for answers in [true, false] {
+                if read_head(&mut stream).await.is_none() {
+                    return;
+                }
+                counter.fetch_add(1, Ordering::SeqCst);
+                if answers {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+                }
+            }
+        }
+    })
+    .await;
+    for (method, body, status, times) in [
+        ("GET", "", 200, 2),
+        ("HEAD", "", 200, 2),
+        ("DELETE", "", 200, 2),
+        ("PUT", "", 200, 2),
+        ("PUT", "body", 502, 1),
+        ("POST", "", 502, 1),
+        ("POST", "body", 502, 1),
+        ("PATCH", "", 502, 1),
+    ] {
+        let lb =
+            Balancer::start(&[&format!("--upstream=web-1={address}"), "--health=off", "--threads=1"]).await;
+        assert_eq!(lb.get("/").await.status, 200, "a connection waits from now on");
+        let before = seen.load(Ordering::SeqCst);
+        let request = Request::builder().method(method).uri("/");
+        assert_eq!(send(&lb, request, body).await.status, status, "{method} {body}");
+        assert_eq!(seen.load(Ordering::SeqCst) - before, times, "{method} {body}");
+    }
 }
 
 #[tokio::test]

@@ -134,10 +134,19 @@ pub struct Balancer {
 
 impl Balancer {
     pub async fn start(flags: &[&str]) -> Self {
-        Self::start_with_names(Resolver::system(), flags).await
+        Self::start_all(Resolver::system(), flags, |_| {}).await
     }
 
     pub async fn start_with_names(names: Resolver, flags: &[&str]) -> Self {
+        Self::start_all(names, flags, |_| {}).await
+    }
+
+    /// With something in its configuration that there is no flag for.
+    pub async fn start_changed(flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_all(Resolver::system(), flags, change).await
+    }
+
+    async fn start_all(names: Resolver, flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         let always = [
             "lb",
             "--listen=127.0.0.1:0",
@@ -150,7 +159,8 @@ impl Balancer {
         let given: Vec<_> = flags.iter().map(|flag| name(flag)).collect();
         let mut all: Vec<&str> = always.into_iter().filter(|flag| !given.contains(&name(flag))).collect();
         all.extend(flags);
-        let config = Config::check(Args::parse_from(all)).unwrap();
+        let mut config = Config::check(Args::parse_from(all)).unwrap();
+        change(&mut config);
         let (vitals, stop) = (Vitals::new("lb"), CancellationToken::new());
         let running = lb::start_with_names(config, names, vitals.clone(), stop.clone()).await.unwrap();
         Self { address: running.address, admin: running.admin, vitals, stop, running: Some(running) }

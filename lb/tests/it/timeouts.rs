@@ -1,8 +1,14 @@
 //! Every wait has an end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::processes::*;
 use super::support::*;
 
 #[tokio::test]
@@ -125,4 +131,71 @@ async fn who_cannot_be_reached_costs_one_try_and_not_the_request() {
     for _ in 0..4 {
         assert_eq!(lb.get("/").await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn a_connection_to_an_upstream_that_is_not_used_is_closed() {
+    let (closed, mut was_closed) = tokio::sync::mpsc::unbounded_channel();
+    let address = raw_upstream(move |mut stream, _| {
+        let closed = closed.clone();
+        async move {
+            read_head(&mut stream).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            closed.send(stream.read(&mut [0]).await.unwrap()).unwrap();
+        }
+    })
+    .await;
+    let flags = [&format!("--upstream=web-1={address}"), "--health=off", "--upstream-idle-timeout=50ms"];
+    let lb = Balancer::start(&flags).await;
+    assert_eq!(lb.get("/").await.status, 200);
+    let end = tokio::time::timeout(LIMIT, was_closed.recv()).await.expect("it is closed");
+    assert_eq!(end, Some(0));
+}
+
+/// The whole machine stands still for a while: when it goes on, nobody has taken too long.
+#[tokio::test]
+async fn no_limit_runs_while_everything_is_frozen() {
+    let (frozen, thaws) = tokio::sync::watch::channel(false);
+    let waiting = Arc::new(AtomicU64::new(0));
+    let waits = Arc::clone(&waiting);
+    let upstream = raw_upstream(move |mut stream, _| {
+        let (mut thaws, waiting) = (thaws.clone(), Arc::clone(&waits));
+        async move {
+            while let Some(head) = read_head(&mut stream).await {
+                if *thaws.borrow() {
+                    waiting.fetch_or(if head.starts_with("GET / ") { 1 } else { 2 }, Ordering::SeqCst);
+                }
+                thaws.wait_for(|frozen| !frozen).await.unwrap();
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        }
+    })
+    .await;
+    let address = free_port();
+    let flags = [
+        &format!("--listen={address}"),
+        &format!("--upstream=web-1={upstream}"),
+        "--health-interval=20ms",
+        "--health-timeout=2s",
+        "--fall=1",
+        "--passive-fall=1",
+        "--try-timeout=2s",
+    ];
+    let process = Process::start(&flags.map(str::to_owned));
+    process.until_ready().await;
+    let mut client = Client::open(address).await;
+    assert_eq!(client.get("/").await.status, 200);
+
+    frozen.send(true).unwrap();
+    let asking = tokio::spawn(async move { client.get("/").await });
+    until(async || waiting.load(Ordering::SeqCst) == 3, "a request and a check wait").await;
+    process.signal(SIGSTOP);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    process.signal(SIGCONT);
+    // It has noticed that time has passed, before anything is answered.
+    process.until_ready().await;
+    frozen.send(false).unwrap();
+    assert_eq!(asking.await.unwrap().status, 200);
+    let events = process.events().await;
+    assert!(!events.contains(&"ejected".to_owned()), "{events:?}");
 }

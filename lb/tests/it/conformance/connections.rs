@@ -70,7 +70,137 @@ async fn what_follows_a_body_is_the_next_request() {
     }
 }
 
-/// What an upstream sends beyond its answer is nobody's.
+/// An upstream that answers as its request's target says, on each connection for as long as it is
+/// kept; answers carry the connection's number.
+async fn numbered_upstream() -> SocketAddr {
+    raw_upstream(async |mut stream, number| {
+        while let Some(head) = read_head(&mut stream).await {
+            let answer = match head.split(' ').nth(1).unwrap() {
+                "/204" => "204 No Content\r\n",
+                "/204-length" => "204 No Content\r\nContent-Length: 1000\r\n",
+                "/304" => "304 Not Modified\r\n",
+                "/304-length" => "304 Not Modified\r\nContent-Length: 1000\r\nETag: \"a\"\r\n",
+                "/304-chunked" => "304 Not Modified\r\nTransfer-Encoding: chunked\r\n",
+                "/length" => "200 OK\r\nContent-Length: 1000\r\n",
+                "/chunked" => "200 OK\r\nTransfer-Encoding: chunked\r\n",
+                "/unsaid" => "200 OK\r\n",
+                _ => "200 OK\r\nContent-Length: 0\r\n",
+            };
+            let answer = format!("HTTP/1.1 {answer}X-Connection: {number}\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await
+}
+
+/// Sends a request on a connection that is kept, and returns the head of its answer, which has no
+/// body.
+async fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+    let head = tokio::time::timeout(LIMIT, read_head(stream)).await.expect("an answer in time");
+    head.unwrap_or_else(|| panic!("{request}: the client's connection was closed"))
+}
+
+/// After an answer that has no body whatever it speaks of, both connections are kept.
+#[tokio::test]
+async fn connections_are_kept_after_answers_without_a_body() {
+    let upstream = format!("--upstream=web-1={}", numbered_upstream().await);
+    let lb = Balancer::start(&[&upstream, "--health=off", "--upstream-idle-timeout=60s"]).await;
+    let mut client = TcpStream::connect(lb.address).await.unwrap();
+    for round in 0..3 {
+        for request in [
+            "GET /204",
+            "GET /204-length",
+            "GET /304",
+            "GET /304-length",
+            "GET /304-chunked",
+            "HEAD /length",
+            "HEAD /chunked",
+            "HEAD /unsaid",
+            "HEAD /304-length",
+            "GET /empty",
+        ] {
+            let head = ask(&mut client, request).await;
+            assert_lines(
+                &head,
+                &["x-connection: 0\r\n", "!connection: close"],
+                &format!("{request}, {round}"),
+            );
+        }
+    }
+}
+
+/// What an upstream must not send, made to look like an answer.
+const EVIL: &[u8] = b"HTTP/1.1 200 OK\r\nX-Evil: yes\r\nContent-Length: 0\r\n\r\n";
+
+/// An upstream that sends a body to HEAD harms nobody, and its connections are not kept after one
+/// from then on.
+#[tokio::test]
+async fn an_upstream_that_sends_a_body_to_head_is_not_trusted_again() {
+    let (sent, mut was_sent) = tokio::sync::mpsc::unbounded_channel();
+    let address = raw_upstream(move |mut stream, number| {
+        let sent = sent.clone();
+        async move {
+            while let Some(head) = read_head(&mut stream).await {
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nX-Connection: {number}\r\nContent-Length: {}\r\n\r\n",
+                    EVIL.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                if head.starts_with("HEAD /with-body ") {
+                    stream.write_all(EVIL).await.unwrap();
+                    sent.send(()).unwrap();
+                }
+            }
+        }
+    })
+    .await;
+    let upstream = format!("--upstream=web-1={address}");
+    let lb = Balancer::start(&[&upstream, "--health=off", "--threads=1"]).await;
+    let mut client = TcpStream::connect(lb.address).await.unwrap();
+    let head = ask(&mut client, "HEAD /with-body").await;
+    assert_lines(&head, &["x-connection: 0\r\n"], "the first");
+    tokio::time::timeout(LIMIT, was_sent.recv()).await.unwrap();
+    for number in 1..4 {
+        let head = ask(&mut client, "HEAD /without-body").await;
+        assert_lines(&head, &[&format!("x-connection: {number}\r\n"), "!evil"], "one after it");
+    }
+}
+
+/// What an upstream says while nobody has asked it anything is no answer to the next request.
+#[tokio::test]
+async fn what_comes_unasked_is_never_an_answer() {
+    let speak = Arc::new(tokio::sync::Notify::new());
+    let (said, mut was_said) = tokio::sync::mpsc::unbounded_channel();
+    let told = Arc::clone(&speak);
+    let address = raw_upstream(move |mut stream, _| {
+        let (told, said) = (Arc::clone(&told), said.clone());
+        async move {
+            while read_head(&mut stream).await.is_some() {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nX-Good: yes\r\nContent-Length: 0\r\n\r\n")
+                    .await
+                    .unwrap();
+                told.notified().await;
+                stream.write_all(EVIL).await.unwrap();
+                said.send(()).unwrap();
+            }
+        }
+    })
+    .await;
+    let upstream = format!("--upstream=web-1={address}");
+    let lb = Balancer::start(&[&upstream, "--health=off", "--threads=1"]).await;
+    let mut client = TcpStream::connect(lb.address).await.unwrap();
+    for number in 0..20 {
+        let head = ask(&mut client, "GET /").await;
+        assert_lines(&head, &["x-good: yes"], &format!("answer {number}"));
+        // It has its answer, and nobody waits for anything.
+        speak.notify_one();
+        tokio::time::timeout(LIMIT, was_said.recv()).await.unwrap();
+    }
+}
+
+/// What an upstream sends beyond its answer is nobody's, and nothing more is asked there.
 #[tokio::test]
 async fn surplus_bytes_are_never_an_answer_whatever_the_answer_is() {
     for (first, request) in [
@@ -83,9 +213,10 @@ async fn surplus_bytes_are_never_an_answer_whatever_the_answer_is() {
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         ),
     ] {
-        let answer = format!("{first}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
-        let address = raw_upstream(move |mut stream, _| {
-            let answer = answer.clone();
+        let surplus = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        let address = raw_upstream(move |mut stream, number| {
+            let answer =
+                format!("{}{surplus}", first.replacen("\r\n", &format!("\r\nX-Connection: {number}\r\n"), 1));
             async move {
                 while read_head(&mut stream).await.is_some() {
                     if stream.write_all(answer.as_bytes()).await.is_err() {
@@ -97,9 +228,10 @@ async fn surplus_bytes_are_never_an_answer_whatever_the_answer_is() {
         .await;
         let lb =
             Balancer::start(&[&format!("--upstream=web-1={address}"), "--health=off", "--threads=1"]).await;
-        for _ in 0..20 {
+        for number in 0..20 {
             let reply = exchange(lb.address, request).await;
-            assert!(!reply.text.contains("evil"), "{first:?}: {reply:?}");
+            // The rest of a surplus may still be on its way, so the connection is of no use.
+            assert_lines(&reply.text, &[&format!("x-connection: {number}\r\n"), "!evil"], first);
         }
     }
 }
@@ -144,6 +276,33 @@ async fn an_early_answer_to_a_large_upload_arrives() {
     };
     let answer = tokio::time::timeout(LIMIT, both).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 413 Too large\r\n"), "{answer}");
+}
+
+/// A connection to an upstream that has not got all of a request is of no use to the next one: that
+/// would be taken for what is missing.
+#[tokio::test]
+async fn after_an_answer_that_came_before_its_request_was_sent_the_connection_is_not_used_again() {
+    let upstream = format!("--upstream=web-1={}", numbered_upstream().await);
+    let lb = Balancer::start(&[&upstream, "--health=off", "--threads=1"]).await;
+    for (number, framing) in
+        ["Content-Length: 1000\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf"]
+            .into_iter()
+            .enumerate()
+    {
+        let mut early = TcpStream::connect(lb.address).await.unwrap();
+        early.write_all(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes()).await.unwrap();
+        let head = tokio::time::timeout(LIMIT, read_head(&mut early)).await.unwrap().unwrap();
+        assert_lines(&head, &[&format!("x-connection: {number}\r\n")], framing);
+        let mut next = TcpStream::connect(lb.address).await.unwrap();
+        let head = tokio::time::timeout(LIMIT, ask(&mut next, "GET /304")).await.unwrap();
+        assert_lines(&head, &["HTTP/1.1 304", &format!("x-connection: {}\r\n", number + 1)], framing);
+        // Nothing more is asked there either.
+        drop(next);
+        let mut last = TcpStream::connect(lb.address).await.unwrap();
+        last.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let head = tokio::time::timeout(LIMIT, read_head(&mut last)).await.unwrap().unwrap();
+        assert_lines(&head, &[&format!("x-connection: {}\r\n", number + 1)], framing);
+    }
 }
 
 /// The balancer's own answer does not leave a body behind that would be read as a request.

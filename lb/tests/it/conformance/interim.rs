@@ -72,14 +72,29 @@ async fn an_upstream_that_wants_the_body_says_so_itself() {
     assert!(read_head(&mut stream).await.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
-/// Many know nothing of expectations, and just wait.
+/// Whoever goes on and on is cut off.
+#[tokio::test]
+async fn interim_answers_without_an_end_are_no_answer() {
+    let address = raw_upstream(async |mut stream, _| {
+        read_head(&mut stream).await.unwrap();
+        while stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await.is_ok() {}
+    })
+    .await;
+    let lb = Balancer::start(&[&format!("--upstream=web-1={address}"), "--health=off"]).await;
+    let reply = exchange(lb.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(reply.text.matches("HTTP/1.1 103 ").count(), 16, "{reply:?}");
+    assert!(reply.text.contains("HTTP/1.1 502 "), "{reply:?}");
+}
+
+/// Many know nothing of expectations, and just wait. One that says so late is not passed on: the
+/// client has been told.
 #[tokio::test]
 async fn an_upstream_that_says_nothing_does_not_leave_both_waiting() {
     let address = raw_upstream(async |mut stream, _| {
         read_head(&mut stream).await.unwrap();
         let mut body = [0; 5];
         stream.read_exact(&mut body).await.unwrap();
-        stream.write_all(OK.as_bytes()).await.unwrap();
+        stream.write_all(format!("HTTP/1.1 100 Continue\r\n\r\n{OK}").as_bytes()).await.unwrap();
     })
     .await;
     let lb = Balancer::start(&[&format!("--upstream=web-1={address}"), "--health=off"]).await;
