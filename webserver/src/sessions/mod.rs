@@ -23,11 +23,9 @@ mod shared;
 
 use std::time::Duration;
 
-use ::redis::Script;
-
 pub use id::{SessionId, SessionKey};
 
-use crate::redis::{Failure, Redis};
+use crate::redis::{Failure, Purpose, Redis};
 use cart::{Cart, CartFull, Quantity};
 use memory::MemorySessions;
 use shared::SharedSessions;
@@ -87,9 +85,9 @@ impl Sessions {
         Self::Shared(SharedSessions::new(redis, lifetime))
     }
 
-    /// What Redis is asked to run for sessions.
-    pub fn scripts() -> Vec<Script> {
-        shared::scripts().into()
+    /// What Redis is used for when sessions are in it.
+    pub fn purpose() -> Purpose {
+        Purpose { keys: shared::KEYS, scripts: shared::scripts().into() }
     }
 
     /// Begins a session for a user, under an id that nobody has seen before. The session that the
