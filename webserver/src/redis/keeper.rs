@@ -116,7 +116,7 @@ impl Keeper {
         }
     }
 
-    /// The end of a connection, and what was said at it.
+    /// Returns at the end of the connection, with what was said at it.
     async fn publish_while_it_lasts(
         &self,
         connected: Connected,
@@ -134,15 +134,16 @@ impl Keeper {
         let mut withdrawn = self.link.subscribe();
         self.metrics.connects.inc();
         self.complaints.forget();
+        if moved {
+            // It may have been told to remove something that this one has.
+            self.change(|link| link.writes.interrupted(Instant::now().into_std()));
+        }
+        self.note(sent, probe);
         self.change(|link| {
-            if moved {
-                link.writes.moved(Instant::now().into_std());
-            }
             link.breaker.trial_succeeded();
             link.connection = Some(connection.clone());
             link.generation += 1;
         });
-        self.note(sent, probe);
         let said = tokio::select! {
             _ = driver => None,
             _ = withdrawn.wait_for(|link| link.connection.is_none()) => None,
@@ -153,7 +154,7 @@ impl Keeper {
             link.withdraw_unless_closed();
             link.writes.lost();
             if said.is_some() {
-                link.writes.refused(Instant::now().into_std());
+                link.writes.interrupted(Instant::now().into_std());
             }
         });
         self.metrics.writes_stand(Standing::Unknown.name());

@@ -156,11 +156,8 @@ impl Redis {
     /// takes no writes: nobody could remove it. Where that was not tried for too long, because this process
     /// stood still, it is tried first.
     pub async fn copies_believed_from(&self) -> Result<u64, Failure> {
-        let lapsed = match self.believed_from() {
-            Err(Failure::Doubtful) => !self.link.borrow().writes.refuses(),
-            known => return known,
-        };
-        if lapsed {
+        let known = self.believed_from();
+        if matches!(known, Err(Failure::Doubtful)) && !self.link.borrow().writes.refuses() {
             self.complaints.look_now();
             let mut link = self.link.subscribe();
             let now = || Instant::now().into_std();
@@ -170,8 +167,9 @@ impl Redis {
                     || link.writes.believed_from(now()).is_some()
             };
             let _ = timeout(RESPONSE_LIMIT, link.wait_for(tried)).await;
+            return self.believed_from();
         }
-        self.believed_from()
+        known
     }
 
     fn believed_from(&self) -> Result<u64, Failure> {
@@ -220,13 +218,15 @@ impl Redis {
 
     fn refused(&self, refusal: &Refusal) {
         self.metrics.refused(refusal.word);
-        if matches!(refusal.meaning, Meaning::NotNow | Meaning::WrongServer) {
-            let now = Instant::now().into_std();
-            self.link.send_if_modified(|link| {
-                link.writes.refused(now);
-                false
-            });
-        }
+        let now = Instant::now().into_std();
+        self.link.send_if_modified(|link| {
+            match refusal.meaning {
+                Meaning::WrongServer => link.writes.interrupted(now),
+                Meaning::NotNow => link.writes.refused(now),
+                Meaning::Full | Meaning::ThisRequest => {}
+            }
+            false
+        });
         self.complaints.add(refusal);
     }
 

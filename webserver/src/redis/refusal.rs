@@ -67,7 +67,7 @@ const WORDS: [(&str, Meaning); 25] = [
 ];
 
 /// What a sentence has in it that begins with `ERR`, and the word that stands for it.
-const SENTENCES: [(&str, &str, Meaning); 12] = [
+const SENTENCES: [(&str, &str, Meaning); 13] = [
     ("max number of clients", "MAXCLIENTS", WrongServer),
     ("DB index is out of range", "DATABASE", WrongServer),
     ("SELECT is not allowed", "DATABASE", WrongServer),
@@ -78,6 +78,8 @@ const SENTENCES: [(&str, &str, Meaning); 12] = [
     ("has no permissions", "NOPERM", NotNow),
     ("can't access at least one of the keys", "NOPERM", NotNow),
     ("cluster is down", "CLUSTERDOWN", NotNow),
+    // A script found something under its key that no shop wrote.
+    (": attempt to ", "FOREIGN", ThisRequest),
     ("attempted to access a non local key", "MOVED", ThisRequest),
     ("do not hash to the same slot", "CROSSSLOT", ThisRequest),
 ];
@@ -109,7 +111,7 @@ impl Refusal {
     /// What is under one of the shop's keys was not written by a shop.
     pub(crate) fn foreign() -> Self {
         let says = "what is under this key was not written by a shop".into();
-        Self { word: "foreign", meaning: ThisRequest, says }
+        Self { word: "FOREIGN", meaning: ThisRequest, says }
     }
 
     /// What somebody could do about it.
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     /// As Redis 7 says it; from its source where it could not be made to.
-    const SAID: [(&str, &str, Meaning); 40] = [
+    const SAID: [(&str, &str, Meaning); 41] = [
         ("READONLY You can't write against a read only replica.", "READONLY", WrongServer),
         (
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
@@ -244,6 +246,7 @@ mod tests {
         ("TRYAGAIN Multiple keys request during rehashing of slot", "TRYAGAIN", ThisRequest),
         ("CROSSSLOT Keys in request don't hash to the same slot", "CROSSSLOT", ThisRequest),
         ("WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE", ThisRequest),
+        ("ERR user_script:14: attempt to compare nil with number", "FOREIGN", ThisRequest),
         ("ERR value is not an integer or out of range", "ERR", NotNow),
         ("NEWWORD of a later version", "other", NotNow),
     ];

@@ -29,6 +29,8 @@ pub(super) struct Writes {
     taken_at: Option<Instant>,
     /// Since when it has refused without a break.
     refused_since: Option<Instant>,
+    /// Not only something, but everything: it did not take a probe, or another server was asked.
+    interrupted: bool,
     /// Copies from before this are not believed. In milliseconds of Redis' own clock.
     believed_from: u64,
 }
@@ -71,10 +73,11 @@ impl Writes {
         };
         if let Standing::Refused(_) = standing {
             self.taken_at = None;
-            self.refused(now);
+            self.interrupted(now);
         } else {
             self.taken_at = Some(sent);
-            if self.refused_since.take().is_some() {
+            self.refused_since = None;
+            if std::mem::take(&mut self.interrupted) {
                 self.believed_from = probe.clock;
             }
         }
@@ -83,20 +86,21 @@ impl Writes {
         changed
     }
 
-    /// Redis refused something that it does for everybody, or for nobody.
+    /// Redis refused a request, and perhaps those of others.
     pub(super) fn refused(&mut self, now: Instant) {
         self.refused_since.get_or_insert(now);
+    }
+
+    /// Redis refuses everybody; or what it was told is not known to the one that is asked from now on.
+    pub(super) fn interrupted(&mut self, now: Instant) {
+        self.refused(now);
+        self.interrupted = true;
     }
 
     /// There is no connection any more.
     pub(super) fn lost(&mut self) {
         self.standing = Standing::Unknown;
         self.taken_at = None;
-    }
-
-    /// Another server was the primary before. It may have been told to remove something that this one has.
-    pub(super) fn moved(&mut self, now: Instant) {
-        self.refused(now);
     }
 
     /// From when on copies are believed, by Redis' own clock in milliseconds; none when no copy is.
@@ -209,11 +213,22 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_ends_the_lease_and_its_refusal_is_not_forgotten() {
+    fn a_request_that_alone_is_refused_does_not_empty_the_cache() {
         let now = some_moment();
         let mut writes = Writes::default();
         writes.probed(now, now, taken(1));
         writes.refused(now);
+        assert_eq!(writes.known_to_all(), Some(now + LEASE), "it may be more than that one");
+        writes.probed(now, now, taken(9));
+        assert_eq!((writes.known_to_all(), writes.believed_from(now)), (None, Some(0)));
+    }
+
+    #[test]
+    fn a_lost_connection_ends_the_lease_and_its_refusal_is_not_forgotten() {
+        let now = some_moment();
+        let mut writes = Writes::default();
+        writes.probed(now, now, taken(1));
+        writes.probed(now, now, refusing("MISCONF disk"));
         writes.lost();
         assert_eq!((writes.believed_from(now), writes.standing()), (None, &Standing::Unknown));
         writes.probed(now, now, taken(9));
@@ -229,7 +244,7 @@ mod tests {
         writes.probed(now, now, taken(2));
         assert_eq!(writes.believed_from(now), Some(0));
         writes.lost();
-        writes.moved(now);
+        writes.interrupted(now);
         writes.probed(now, now, taken(3));
         assert_eq!(writes.believed_from(now), Some(3));
     }

@@ -45,7 +45,7 @@ pub enum Sessions {
     /// In this process's memory.
     Memory(MemorySessions),
     /// In Redis.
-    Shared(SharedSessions),
+    Shared(Box<SharedSessions>),
 }
 
 /// One visitor's session.
@@ -82,7 +82,7 @@ impl Sessions {
 
     /// Sessions in Redis.
     pub fn in_redis(redis: Redis, lifetime: Lifetime) -> Self {
-        Self::Shared(SharedSessions::new(redis, lifetime))
+        Self::Shared(Box::new(SharedSessions::new(redis, lifetime)))
     }
 
     /// What Redis is used for when sessions are in it.

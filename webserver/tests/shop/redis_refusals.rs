@@ -420,18 +420,32 @@ async fn that_it_takes_no_more_clients_is_said_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_request_that_alone_is_refused_is_told_of_once() {
+async fn a_request_that_alone_is_refused_is_told_of_once_and_costs_the_others_nothing() {
     let (database, redis) = (Database::start().await, Redis::start().await);
     let log = Log::collect();
     let shop = open(&database, &redis.url()).await;
     let () = redis.ask(cmd("SET").arg("copy:product:1").arg("a stranger's")).await.unwrap();
+    let junk = &["fresh", "soon", "useful", "later"];
+    let () = redis.ask(cmd("HSET").arg("copy:product:3").arg(junk)).await.unwrap();
+    database.put("product:3", OLD);
+    shop.get("/products/2").await;
     for _ in 0..20 {
         assert_eq!(shop.get("/products/1").await.text(), OLD);
+        assert_eq!(shop.get("/products/3").await.text(), OLD);
     }
-    until("it is told of", async || !log.with(&["WARN"]).is_empty()).await;
-    assert!(log.with(&["WARN", "WRONGTYPE"]).len() == 1, "{:#?}", log.with(&["WARN"]));
+    until("it is told of", async || log.with(&["WARN"]).len() == 2).await;
+    let said = log.with(&["WARN"]);
+    assert!(said[0].contains("WRONGTYPE") && said[1].contains("user_script"), "{said:#?}");
     assert_eq!(shop.counted(ACCEPTED).await, 1);
-    assert_eq!(shop.get("/products/2").await.cache(), "MISS");
+    assert_eq!(shop.get("/products/2").await.cache(), "HIT");
+    // A write cleans up, at once.
+    let began = Instant::now();
+    assert_eq!(shop.put("/products/3", NEW).await.status, StatusCode::OK);
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    assert_eq!(
+        (shop.get("/products/3").await.text(), shop.get("/products/3").await.cache()),
+        (NEW.into(), "HIT")
+    );
 }
 
 #[tokio::test]
