@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::Lab;
+use tests::http::ask;
 use tests::wait::until_true;
 
-use crate::engine::{InContainers, ask, docker, labctl, left_of, succeed};
+use crate::engine::{InContainers, docker, labctl, left_of, succeed};
 
 /// What is done by hand shows within this time.
 const NOTICED: Duration = Duration::from_secs(1);

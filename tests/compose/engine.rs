@@ -1,7 +1,5 @@
 //! The Docker engine as these tests use it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -78,23 +76,4 @@ pub(crate) fn left_of(project: &str) -> String {
         docker(&["volume", "ls", "--quiet", "--filter", &label]),
     ];
     left.concat()
-}
-
-/// The status of an answer; none when there was no answer in time.
-pub(crate) fn ask(address: &str, request: &str) -> Option<u16> {
-    const LIMIT: Duration = Duration::from_secs(1);
-    let address: SocketAddr = address.parse().expect("it is an address");
-    let mut stream = TcpStream::connect_timeout(&address, LIMIT).ok()?;
-    stream.set_read_timeout(Some(LIMIT)).ok()?;
-    let (head, body) = request.split_once('\n').unwrap_or((request, ""));
-    let length = body.len();
-    write!(
-        stream,
-        "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    )
-    .ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    answer.split(' ').nth(1)?.parse().ok()
 }

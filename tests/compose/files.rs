@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use tests::http::{ask, ask_for_cookie, ask_with_cookie};
 use tests::wait::until_true;
 
-use crate::engine::{ask, docker, left_of};
+use crate::engine::{docker, left_of};
 
 const PROJECT: &str = "scaling-lab";
 /// The address that the pair of balancers shares.
@@ -93,6 +94,32 @@ fn the_final_architecture_is_up_in_time_safe_and_survives_the_loss_of_any_contai
     }
     drop(down);
     assert_eq!(left_of(PROJECT), "");
+}
+
+#[test]
+#[ignore = "needs a Docker engine"]
+fn a_primary_of_redis_that_restarts_before_it_is_missed_logs_nobody_out() {
+    let down = Down;
+    compose(&["up", "--detach", "--wait"]);
+    until_true("it serves", BACK, serves);
+    let cookie = ask_for_cookie(FRONT, "POST /login\n{\"user\":\"ada\"}");
+    let is_known = || ask_with_cookie(FRONT, "GET /me", &cookie) == Some(200);
+    assert!(is_known());
+    for _ in 0..3 {
+        docker(&["restart", "--timeout", "1", &primary()]);
+        until_true("her session is there again", BACK, is_known);
+        assert_ne!(ask_with_cookie(FRONT, "GET /me", &cookie), Some(401));
+    }
+    // Nor when everything is restarted.
+    compose(&["restart", "--timeout", "1"]);
+    until_true("her session is there again", 2 * BACK, is_known);
+    drop(down);
+}
+
+/// The container of the Redis that is the primary now.
+fn primary() -> String {
+    let is_primary = |name: &&str| docker(&["exec", name, "redis-cli", "role"]).starts_with("master");
+    ["redis-1", "redis-2"].into_iter().find(is_primary).expect("one of them is the primary").to_owned()
 }
 
 #[test]

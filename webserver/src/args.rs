@@ -65,6 +65,11 @@ pub struct Args {
     )]
     pub redis: String,
 
+    /// What every key in Redis begins with, so that several shops can share one: `shop-2:`. All servers of
+    /// a shop have the same.
+    #[arg(long, env = "WEBSERVER_REDIS_PREFIX", default_value = "", value_name = "TEXT", value_parser = parse_prefix)]
+    pub redis_prefix: String,
+
     /// Redis Sentinels, separated by commas. They are asked where the primary is, now and whenever it
     /// is lost; of `--redis` only the user, the password and the database remain.
     #[arg(
@@ -176,5 +181,16 @@ fn parse_node(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
         _ => Err("expected HOST:PORT, such as 127.0.0.1:7001".into()),
+    }
+}
+
+/// What keys begin with: letters, digits and a little between them. Others mean something in the patterns of
+/// Redis' access lists, or to its cluster.
+fn parse_prefix(text: &str) -> Result<String, String> {
+    const LENGTH_MAX: usize = 100;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":-_./".contains(&byte);
+    match text.len() <= LENGTH_MAX && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected at most {LENGTH_MAX} of: letters, digits, : - _ . /")),
     }
 }

@@ -86,6 +86,8 @@ pub struct RedisConfig {
     pub place: RedisPlace,
     /// User, password and database. Its `Debug` shows no password.
     pub login: RedisConnectionInfo,
+    /// What every key begins with.
+    pub prefix: String,
 }
 
 /// Where to look for Redis.
@@ -132,7 +134,7 @@ impl Config {
         };
         let needs_redis = args.cache == CacheKind::Redis || args.sessions == SessionsKind::Redis;
         let redis = match needs_redis {
-            true => Some(RedisConfig::check(&args.redis, args.redis_sentinel, args.redis_master)?),
+            true => Some(RedisConfig::check(&args)?),
             false => None,
         };
         let sessions = SessionsConfig {
@@ -172,19 +174,25 @@ impl Config {
 }
 
 impl RedisConfig {
-    fn check(url: &str, sentinels: Vec<String>, primary: String) -> Result<Self, clap::Error> {
+    fn check(args: &Args) -> Result<Self, clap::Error> {
         // The URL itself is not repeated in any message: it may contain a password.
         let expected = "expected redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]";
-        let info =
-            url.into_connection_info().map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
+        let info = args
+            .redis
+            .as_str()
+            .into_connection_info()
+            .map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
         let ConnectionAddr::Tcp(host, port) = info.addr() else {
             return Err(wrong(format!("--redis: {expected}; neither TLS nor unix sockets are spoken here")));
         };
-        let place = match sentinels.is_empty() {
+        let place = match args.redis_sentinel.is_empty() {
             true => RedisPlace::Fixed(format!("{host}:{port}")),
-            false => RedisPlace::Sentinels { nodes: sentinels, primary },
+            false => RedisPlace::Sentinels {
+                nodes: args.redis_sentinel.clone(),
+                primary: args.redis_master.clone(),
+            },
         };
-        Ok(Self { place, login: info.redis_settings().clone() })
+        Ok(Self { place, login: info.redis_settings().clone(), prefix: args.redis_prefix.clone() })
     }
 }
 

@@ -53,9 +53,17 @@ pub struct RedisMetrics {
     /// Connections to a primary.
     pub connects: Counter,
     breaker: Family<Stands, Gauge>,
+    writes: Family<Stands, Gauge>,
+    refusals: Family<Refused, Counter>,
 }
 
-/// Where the breaker stands.
+/// What Redis said when it refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    word: &'static str,
+}
+
+/// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Stands {
     state: &'static str,
@@ -152,7 +160,29 @@ impl RedisMetrics {
                 "1 for the state of the breaker: 'closed' lets requests through",
                 Family::default(),
             ),
+            writes: vitals.register(
+                "redis_writes",
+                "1 for how Redis takes writes: 'accepted'; 'full', nothing new; 'refused'; 'unknown', without a connection",
+                Family::default(),
+            ),
+            refusals: vitals.register(
+                "redis_refusals",
+                "Calls that Redis refused, by its word for it",
+                Family::default(),
+            ),
         }
+    }
+
+    /// Shows how Redis takes writes.
+    pub fn writes_stand(&self, at: &'static str) {
+        for state in ["accepted", "full", "refused", "unknown"] {
+            self.writes.get_or_create(&Stands { state }).set((state == at).into());
+        }
+    }
+
+    /// Counts a call that was refused.
+    pub fn refused(&self, word: &'static str) {
+        self.refusals.get_or_create(&Refused { word }).inc();
     }
 
     /// Shows where the breaker stands.

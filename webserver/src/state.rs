@@ -8,7 +8,7 @@ use machine::network::Network;
 use machine::vitals::Vitals;
 
 use crate::args::SessionsKind;
-use crate::config::Config;
+use crate::config::{CacheConfig, Config};
 use crate::metrics::{Metrics, RedisMetrics};
 use crate::redis::Redis;
 use crate::sessions::Sessions;
@@ -49,8 +49,12 @@ impl Shop {
         let database = Database::find(&config.database, network.clone(), &metrics).await?;
         let redis = match config.redis.clone() {
             Some(redis) => {
-                let scripts = [Sessions::scripts(), Store::scripts()].concat();
-                Some(Redis::open(redis, scripts, network, RedisMetrics::new(vitals)).await)
+                let purposes = [
+                    (config.sessions.kept == SessionsKind::Redis).then(Sessions::purpose),
+                    matches!(config.cache, CacheConfig::Redis { .. }).then(Store::purpose),
+                ];
+                let purposes = purposes.into_iter().flatten().collect();
+                Some(Redis::open(redis, purposes, network, RedisMetrics::new(vitals)).await)
             }
             None => None,
         };

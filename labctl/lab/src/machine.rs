@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::compose::Container;
 use super::events::Events;
 use super::life::{Life, how_it_ended};
-use super::plan::MachinePlan;
+use super::plan::{MachinePlan, SharedRedis};
 use super::process::{self, Identity};
 use super::site::Site;
 use crate::error::LabError;
@@ -231,6 +231,11 @@ fn command(plan: &MachinePlan, site: &Site, socket: &Path, logs: &Path) -> Comma
     command.arg("--socket").arg(socket).arg("--log-dir").arg(logs).arg("--lifeline");
     for program in &plan.programs {
         command.arg("--").arg(site.program(program.program)).args(&program.flags);
+        // A machine's programs have its environment.
+        if let Some(SharedRedis { url, prefix }) = &program.shared_redis {
+            command.env("WEBSERVER_REDIS", url);
+            command.env("WEBSERVER_REDIS_PREFIX", [site.key_prefix(), prefix.clone()].concat());
+        }
     }
     // A group of its own: Ctrl-C in the terminal is for labctl, and a signal to the group reaches
     // everything on the machine.

@@ -26,9 +26,11 @@ pub fn how_to_get_it() -> &'static str {
 /// Whether machines of this kind can do with the Redis that is said to be there.
 pub fn check_url(backend: Backend, url: Option<&str>) -> Result<(), LabError> {
     match (backend, url) {
-        (Backend::Compose, Some(url)) => Err(LabError::Usage(format!(
-            "--redis-url: containers have a Redis of their own, and do not reach the one at {url}; leave it out, and unset LABCTL_REDIS_URL"
-        ))),
+        // The URL is not repeated: it may have a password in it.
+        (Backend::Compose, Some(_)) => Err(LabError::Usage(
+            "--redis-url: containers have a Redis of their own, and do not reach this one; leave it out, and unset LABCTL_REDIS_URL"
+                .into(),
+        )),
         _ => Ok(()),
     }
 }

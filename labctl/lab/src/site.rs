@@ -53,7 +53,14 @@ pub struct SiteArgs {
 
     /// A Redis server that is already there, to be used instead of starting one:
     /// redis://127.0.0.1:6379.
-    #[arg(long, global = true, env = "LABCTL_REDIS_URL", value_name = "URL", help_heading = "The lab")]
+    #[arg(
+        long,
+        global = true,
+        env = "LABCTL_REDIS_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        help_heading = "The lab"
+    )]
     pub redis_url: Option<String>,
 }
 
@@ -166,6 +173,13 @@ impl Site {
             }
             own => self.programs.join(own.name()).into(),
         }
+    }
+
+    /// What the lab's keys begin with in a Redis that it shares with others: no other lab's do, nor those of
+    /// this one when it is started again.
+    pub fn key_prefix(&self) -> String {
+        let name = self.sockets.file_name().unwrap_or_default();
+        format!("{}:", name.to_string_lossy())
     }
 
     /// Where the lab listens to other labctls.

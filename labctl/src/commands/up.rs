@@ -9,6 +9,7 @@
 //!     <──── one line: ready, or what is wrong ────┘
 //! ```
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
@@ -91,12 +92,28 @@ fn start_keeper(common: &Common) -> Result<Child, LabError> {
     let log = File::create(&log)
         .map_err(|error| LabError::not_ready(format!("cannot write {}: {error}", log.display())))?;
     let own = std::env::current_exe().context("find this program")?;
-    let mut words = std::env::args_os().skip(1);
+    let words = without_redis_url(std::env::args_os().skip(1));
     let mut command = Command::new(own);
     // The flag belongs to `up`, so it goes to the end of its words.
-    command.args(&mut words).arg("--keeper");
+    command.args(words).arg("--keeper");
+    command.envs(common.site.redis_url.as_ref().map(|url| ("LABCTL_REDIS_URL", url)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     Ok(command.spawn().context("start the lab's keeper")?)
+}
+
+/// All words but the address of a Redis, which may have a password in it: the keeper stays, and everybody can
+/// read its words.
+fn without_redis_url(mut words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const FLAG: &str = "--redis-url";
+    let mut left = Vec::new();
+    while let Some(word) = words.next() {
+        match word.to_str().and_then(|word| word.strip_prefix(FLAG)) {
+            Some("") => drop(words.next()),
+            Some(rest) if rest.starts_with('=') => {}
+            _ => left.push(word),
+        }
+    }
+    left
 }
 
 async fn hear(keeper: &mut Child, limit: Duration) -> Result<Word, LabError> {
@@ -200,4 +217,21 @@ fn tell(word: &Word) {
     let line = serde_json::to_string(word).expect("words serialize");
     // The one in the foreground may have been interrupted.
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keeper_is_not_told_of_a_redis_by_its_words() {
+        let left = |words: &str| {
+            let left = without_redis_url(words.split(' ').map(OsString::from));
+            left.join(OsString::from(" ").as_os_str()).into_string().unwrap()
+        };
+        assert_eq!(left("up cache --redis-url redis://:secret@box --json"), "up cache --json");
+        assert_eq!(left("--redis-url=redis://:secret@box up cache"), "up cache");
+        assert_eq!(left("up cache --set a=b"), "up cache --set a=b");
+        assert_eq!(left("up cache --redis-url"), "up cache");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The library's own Sentinel client asks the Sentinels only when it opens a connection and has its
 //! own, longer limits; asking them is one command, so it is asked here, over the same few lines that
-//! connect to Redis itself. A connection counts only when its other end says that it is the primary:
+//! connect to Redis itself. A connection counts only when its other end does not say that it is no primary:
 //! right after a failover a Sentinel may still name the old one.
 
 use std::io;
@@ -13,10 +13,14 @@ use ::redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Scrip
 use futures_util::FutureExt;
 use futures_util::future::{join_all, select_ok};
 use machine::names::Name;
-use machine::network::Network;
+use machine::network::{Network, Stream};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::failure::refusal;
+use super::greeting::greet;
+use super::refusal::Refusal;
 use super::{CONNECT_LIMIT, RESPONSE_LIMIT};
 use crate::config::{RedisConfig, RedisPlace};
 
@@ -28,6 +32,8 @@ pub(super) struct Connected {
     pub(super) node: String,
     /// The name that it was opened by, and the address that was found.
     pub(super) led: (Name, SocketAddr),
+    /// Other members of a cluster have some of the keys.
+    pub(super) is_in_a_cluster: bool,
 }
 
 /// Why there is no connection to the primary.
@@ -37,12 +43,27 @@ pub(super) enum NoPrimary {
     Unreachable { node: String, source: io::Error },
     #[error("{node} does not answer as Redis does: {source}")]
     NotRedis { node: String, source: RedisError },
+    #[error("{node} says: {refusal}; {hint}", hint = refusal.hint())]
+    Refused { node: String, refusal: Refusal },
     #[error("{node} did not answer within {RESPONSE_LIMIT:?}")]
     Silent { node: String },
     #[error("the Sentinel {node} knows no primary called '{primary}'")]
     UnknownName { node: String, primary: String },
     #[error("{node} is not a primary now, but a {role}")]
     NotPrimary { node: String, role: String },
+}
+
+impl NoPrimary {
+    /// What tells one reason from another, whatever else is in the sentence.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } | Self::Silent { .. } => "gone",
+            Self::NotRedis { .. } => "not Redis",
+            Self::Refused { refusal, .. } => refusal.word,
+            Self::UnknownName { .. } => "unknown name",
+            Self::NotPrimary { .. } => "not primary",
+        }
+    }
 }
 
 /// Connects to the primary, wherever it is now, and makes the scripts known to it.
@@ -78,21 +99,23 @@ async fn connect_as_primary(
     login: &RedisConnectionInfo,
     network: &Network,
 ) -> Result<Connected, NoPrimary> {
-    let connected = open(node, login, network).await?;
-    // The rest of the answer is about replication, and differs by role.
-    let role: Vec<::redis::Value> = connected.ask(&cmd("ROLE")).await?;
-    let role = role.first().and_then(|role| ::redis::from_redis_value_ref::<String>(role).ok());
-    match role.as_deref() {
-        Some("master") => Ok(connected),
-        role => Err(NoPrimary::NotPrimary {
-            node: connected.node,
-            role: role.unwrap_or("server without a role").to_owned(),
-        }),
+    let mut connected = open(node, network).await?;
+    let greeting = match greet(&connected, login).await {
+        Err(NoPrimary::NotRedis { node, source }) => match said_unasked(&node, network).await {
+            Some(refusal) => return Err(NoPrimary::Refused { node, refusal }),
+            None => return Err(NoPrimary::NotRedis { node, source }),
+        },
+        greeted => greeted?,
+    };
+    connected.is_in_a_cluster = greeting.is_in_a_cluster();
+    match greeting.role_but_primary() {
+        None => Ok(connected),
+        Some(role) => Err(NoPrimary::NotPrimary { node: connected.node, role }),
     }
 }
 
 async fn ask_sentinel(sentinel: &str, primary: &str, network: &Network) -> Result<String, NoPrimary> {
-    let connected = open(sentinel.to_owned(), &RedisConnectionInfo::default(), network).await?;
+    let connected = open(sentinel.to_owned(), network).await?;
     let mut question = cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(primary);
     let address: Option<(String, u16)> = connected.ask(&question).await?;
@@ -101,32 +124,55 @@ async fn ask_sentinel(sentinel: &str, primary: &str, network: &Network) -> Resul
     Ok(format!("{host}:{port}"))
 }
 
-async fn open(node: String, login: &RedisConnectionInfo, network: &Network) -> Result<Connected, NoPrimary> {
+async fn open(node: String, network: &Network) -> Result<Connected, NoPrimary> {
     let way = network.name(&node);
-    let (stream, address) = match timeout(CONNECT_LIMIT, network.connect_to(&way)).await {
-        Ok(Ok(connected)) => connected,
-        Ok(Err(source)) => return Err(NoPrimary::Unreachable { node, source }),
-        Err(late) => return Err(NoPrimary::Unreachable { node, source: late.into() }),
-    };
+    let (stream, address) = reach(&node, &way, network).await?;
     // The limit of an answer is kept by who waits for it, over all round trips it may take.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    let greeting = MultiplexedConnection::new_with_config(login, stream, config);
-    match timeout(RESPONSE_LIMIT, greeting).await {
+    // Nothing is said before the greeting.
+    let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let opening = MultiplexedConnection::new_with_config(&silent, stream, config);
+    match timeout(RESPONSE_LIMIT, opening).await {
         Ok(Ok((connection, driver))) => {
             let driver = AbortOnDropHandle::new(tokio::spawn(driver));
-            Ok(Connected { connection, driver, node, led: (way, address) })
+            Ok(Connected { connection, driver, node, led: (way, address), is_in_a_cluster: false })
         }
         Ok(Err(source)) => Err(NoPrimary::NotRedis { node, source }),
         Err(_) => Err(NoPrimary::Silent { node }),
     }
 }
 
+async fn reach(node: &str, way: &Name, network: &Network) -> Result<(Stream, SocketAddr), NoPrimary> {
+    let unreachable = |source| NoPrimary::Unreachable { node: node.to_owned(), source };
+    match timeout(CONNECT_LIMIT, network.connect_to(way)).await {
+        Ok(reached) => reached.map_err(unreachable),
+        Err(late) => Err(unreachable(late.into())),
+    }
+}
+
+/// What a server says before it is asked, and hangs up: that it has no room, or takes no strangers. The library
+/// passes it by.
+async fn said_unasked(node: &str, network: &Network) -> Option<Refusal> {
+    const LENGTH_MAX: u64 = 1024;
+    let mut said = Vec::new();
+    let (stream, _) = reach(node, &network.name(node), network).await.ok()?;
+    let mut stream = stream.take(LENGTH_MAX);
+    timeout(RESPONSE_LIMIT, stream.read_to_end(&mut said)).await.ok()?.ok()?;
+    let said = String::from_utf8_lossy(&said);
+    Some(Refusal::of(said.strip_prefix('-')?.lines().next()?))
+}
+
 impl Connected {
-    async fn ask<T: ::redis::FromRedisValue>(&self, question: &Cmd) -> Result<T, NoPrimary> {
+    /// Asks one question, within its limit.
+    pub(super) async fn ask<T: ::redis::FromRedisValue>(&self, question: &Cmd) -> Result<T, NoPrimary> {
+        let node = || self.node.clone();
         match timeout(RESPONSE_LIMIT, question.query_async(&mut self.connection.clone())).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(source)) => Err(NoPrimary::NotRedis { node: self.node.clone(), source }),
-            Err(_) => Err(NoPrimary::Silent { node: self.node.clone() }),
+            Ok(Err(error)) => Err(match refusal(&error) {
+                Some(refusal) => NoPrimary::Refused { node: node(), refusal },
+                None => NoPrimary::NotRedis { node: node(), source: error },
+            }),
+            Err(_) => Err(NoPrimary::Silent { node: node() }),
         }
     }
 
@@ -134,7 +180,7 @@ impl Connected {
     async fn load(&self, scripts: &[Script]) -> Result<(), NoPrimary> {
         let loading = scripts.iter().map(async |script| {
             if let Err(error) = script.load_async(&mut self.connection.clone()).await {
-                tracing::warn!(node = self.node, %error, "Redis does not take a script");
+                tracing::debug!(node = self.node, %error, "Redis does not take a script");
             }
         });
         let loaded = timeout(RESPONSE_LIMIT, join_all(loading)).await;

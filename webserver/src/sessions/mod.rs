@@ -23,11 +23,9 @@ mod shared;
 
 use std::time::Duration;
 
-use ::redis::Script;
-
 pub use id::{SessionId, SessionKey};
 
-use crate::redis::{Failure, Redis};
+use crate::redis::{Failure, Purpose, Redis};
 use cart::{Cart, CartFull, Quantity};
 use memory::MemorySessions;
 use shared::SharedSessions;
@@ -47,7 +45,7 @@ pub enum Sessions {
     /// In this process's memory.
     Memory(MemorySessions),
     /// In Redis.
-    Shared(SharedSessions),
+    Shared(Box<SharedSessions>),
 }
 
 /// One visitor's session.
@@ -84,12 +82,12 @@ impl Sessions {
 
     /// Sessions in Redis.
     pub fn in_redis(redis: Redis, lifetime: Lifetime) -> Self {
-        Self::Shared(SharedSessions::new(redis, lifetime))
+        Self::Shared(Box::new(SharedSessions::new(redis, lifetime)))
     }
 
-    /// What Redis is asked to run for sessions.
-    pub fn scripts() -> Vec<Script> {
-        shared::scripts().into()
+    /// What Redis is used for when sessions are in it.
+    pub fn purpose() -> Purpose {
+        Purpose { keys: shared::KEYS, scripts: shared::scripts().into() }
     }
 
     /// Begins a session for a user, under an id that nobody has seen before. The session that the

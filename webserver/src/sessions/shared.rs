@@ -1,7 +1,7 @@
 //! Sessions in a Redis that all servers share: any server knows them, and none takes them along when
 //! it dies.
 //!
-//! One hash for each session, `session:` and the SHA-256 of its id:
+//! One hash for each session, `session:` and the SHA-256 of its id, after the prefix of all keys:
 //!
 //! | field | |
 //! |---|---|
@@ -20,6 +20,9 @@ use ::redis::{Script, cmd};
 use super::cart::{Cart, CartFull, ITEMS_MAX, PIECES_MAX, Quantity};
 use super::{Lifetime, Session, SessionError, SessionKey};
 use crate::redis::{Failure, Redis};
+
+/// Before the name of a session.
+pub(super) const KEYS: &str = "session:";
 
 /// Before the name of a product in the cart.
 const CART: &str = "cart:";
@@ -57,9 +60,9 @@ impl SharedSessions {
         before: Option<SessionKey>,
     ) -> Result<(), SessionError> {
         let mut script = self.begin.prepare_invoke();
-        script.key(redis_key(&key));
+        script.key(self.redis_key(&key));
         if let Some(before) = before {
-            script.key(redis_key(&before));
+            script.key(self.redis_key(&before));
         }
         let lasting = self.lifetime.idle.min(self.lifetime.absolute);
         script.arg(user).arg(millis(lasting));
@@ -67,7 +70,7 @@ impl SharedSessions {
     }
 
     pub(super) async fn find(&self, key: &SessionKey) -> Result<Session, SessionError> {
-        let mut script = self.find.key(redis_key(key));
+        let mut script = self.find.key(self.redis_key(key));
         script.arg(millis(self.lifetime.idle)).arg(millis(self.lifetime.absolute));
         let fields: HashMap<String, String> =
             self.redis.run(&script).await.map_err(SessionError::Unavailable)?;
@@ -81,13 +84,13 @@ impl SharedSessions {
         product: &str,
         quantity: Quantity,
     ) -> Result<Cart, SessionError> {
-        let mut script = self.add.key(redis_key(key));
+        let mut script = self.add.key(self.redis_key(key));
         script.arg(millis(self.lifetime.idle)).arg(millis(self.lifetime.absolute));
         script.arg(format!("{CART}{product}")).arg(quantity.pieces()).arg(ITEMS_MAX).arg(PIECES_MAX);
         let answer: Result<(String, HashMap<String, String>), Failure> = self.redis.run(&script).await;
         let (outcome, fields) = answer.map_err(|failure| match failure {
             Failure::Unanswered => SessionError::OutcomeUnknown,
-            Failure::Down | Failure::Refused { .. } => SessionError::Unavailable(failure),
+            Failure::Down | Failure::Doubtful | Failure::Refused(_) => SessionError::Unavailable(failure),
         })?;
         match outcome.as_str() {
             "added" => Ok(cart(&fields)),
@@ -98,12 +101,12 @@ impl SharedSessions {
     }
 
     pub(super) async fn end(&self, key: &SessionKey) -> Result<(), SessionError> {
-        self.redis.ask(cmd("DEL").arg(redis_key(key))).await.map_err(SessionError::Unavailable)
+        self.redis.ask(cmd("DEL").arg(self.redis_key(key))).await.map_err(SessionError::Unavailable)
     }
-}
 
-fn redis_key(key: &SessionKey) -> String {
-    format!("session:{}", key.as_str())
+    fn redis_key(&self, key: &SessionKey) -> String {
+        self.redis.key(KEYS, key.as_str())
+    }
 }
 
 /// What is no number of pieces was not written by a shop.

@@ -1,11 +1,12 @@
 //! Copies in a Redis that all servers share, and who is filling them: one hash for each document,
-//! `copy:` and its key, and four scripts, each of which happens in one step.
+//! `copy:` and its key after the prefix of all keys, and four scripts, each of which happens in one step.
 //!
 //! | field | |
 //! |---|---|
 //! | `fresh`, `useful` | until when the copy is, in milliseconds of Redis' own clock |
 //! | `found`, `body`, `version`, `node` | the copy |
 //! | `rests`, `failure` | until when it is served at once, or why there is none, because a fill has just failed |
+//! | `since` | when the fill began that left the copy |
 //! | `filler`, `began` | the token of the fill under way, and since when it is |
 //! | `latest` | until when a fill asks for what was written last, because of a write |
 //!
@@ -22,7 +23,10 @@ use super::database::OWN_WRITES_FOR;
 use super::freshness::{REST, Rules};
 use super::reason::Reason;
 use super::{Document, Found};
-use crate::redis::{Failure, Redis};
+use crate::redis::{Failure, Redis, Refusal};
+
+/// Before the name of a document.
+pub(super) const KEYS: &str = "copy:";
 
 /// Copies in Redis.
 #[derive(Debug)]
@@ -80,10 +84,12 @@ impl Copies {
         Self { redis, rules, fill_limit, look, land, give_up, invalidate }
     }
 
-    /// What there is of a document, for somebody who would fill it.
+    /// What there is of a document, for somebody who would fill it. Nothing is believed while it could not be
+    /// removed, nor what was there before that was over.
     pub(super) async fn look(&self, key: &str) -> Result<Look, Failure> {
-        let mut look = self.look.key(redis_key(key));
+        let mut look = self.look.key(self.redis.key(KEYS, key));
         look.arg(Token::random().to_text()).arg(millis(self.fill_limit));
+        look.arg(self.redis.copies_believed_from().await?).arg(millis(OWN_WRITES_FOR));
         let (verdict, word, age, latest, copy): (String, String, u64, bool, Raw) =
             self.redis.run(&look).await?;
         let copy = found(copy)?;
@@ -107,7 +113,7 @@ impl Copies {
         dice: f64,
     ) -> Result<(), Failure> {
         let lasting = self.rules.lasting(found.is_some(), dice);
-        let mut land = self.land.key(redis_key(key));
+        let mut land = self.land.key(self.redis.key(KEYS, key));
         land.arg(token.to_text()).arg(millis(lasting.fresh)).arg(millis(lasting.stale));
         match found {
             Some(Document { body, version, node }) => {
@@ -120,14 +126,14 @@ impl Copies {
 
     /// Ends a fill that failed.
     pub(super) async fn give_up(&self, key: &str, token: Token, reason: Reason) -> Result<(), Failure> {
-        let mut give_up = self.give_up.key(redis_key(key));
+        let mut give_up = self.give_up.key(self.redis.key(KEYS, key));
         give_up.arg(token.to_text()).arg(millis(REST)).arg(reason.word());
         self.redis.run::<u64>(&give_up).await.map(drop)
     }
 
     /// Forgets a document, and the fill that is under way.
     pub(super) async fn invalidate(&self, key: &str) -> Result<(), Failure> {
-        let mut invalidate = self.invalidate.key(redis_key(key));
+        let mut invalidate = self.invalidate.key(self.redis.key(KEYS, key));
         invalidate.arg(millis(OWN_WRITES_FOR));
         self.redis.run::<u64>(&invalidate).await.map(drop)
     }
@@ -135,6 +141,11 @@ impl Copies {
     /// Returns when Redis can be asked.
     pub(super) async fn available(&self) {
         self.redis.available().await;
+    }
+
+    /// Returns when no server believes a copy any more that Redis refused to remove.
+    pub(super) async fn believed_by_nobody(&self) {
+        self.redis.refusal_is_known_to_all().await;
     }
 }
 
@@ -152,10 +163,6 @@ impl Token {
     }
 }
 
-fn redis_key(key: &str) -> String {
-    format!("copy:{key}")
-}
-
 fn found(raw: Raw) -> Result<Option<Found>, Failure> {
     if raw.is_empty() {
         return Ok(None);
@@ -171,7 +178,7 @@ fn found(raw: Raw) -> Result<Option<Found>, Failure> {
 
 /// Somebody else wrote something under our keys: it is passed by.
 fn unreadable() -> Failure {
-    Failure::Refused { detail: "what is under this key is not one of the shop's copies".into() }
+    Failure::Refused(Refusal::foreign())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -35,7 +35,6 @@ mod unsettled;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::Script;
 use bytes::Bytes;
 use dbnode::Version;
 use dbnode::client::{ClientError, Read, Sum};
@@ -43,7 +42,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::{CacheConfig, Config};
 use crate::metrics::{Came, Metrics};
-use crate::redis::Redis;
+use crate::redis::{Purpose, Redis};
 use database::{Balance, Database, Place};
 use fill::Filler;
 use local::{LocalCache, Lookup};
@@ -133,9 +132,9 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// What Redis is asked to run for a cache.
-    pub fn scripts() -> Vec<Script> {
-        copies::scripts().into()
+    /// What Redis is used for when copies are in it.
+    pub fn purpose() -> Purpose {
+        Purpose { keys: copies::KEYS, scripts: copies::scripts().into() }
     }
 
     /// A store over this database, with the cache that is configured; `redis` is there when that needs

@@ -12,9 +12,10 @@
 //!   └─(no Redis)──> ask the database, so many at a time at most ──> BYPASS
 //! ```
 //!
-//! What an acknowledged write replaced is not read from here any more, on any server. One exception:
-//! while Redis cannot be reached, copies cannot be removed from it. They are as soon as it is there
-//! again; in the moment in between, another server may still read one.
+//! What an acknowledged write replaced is not read from here any more, on any server. Where Redis refuses to
+//! remove it, every server notices within a second that Redis takes no writes, and passes by what is in it; the
+//! writer has its answer after that. One exception: while Redis cannot be reached, copies cannot be removed
+//! from it. They are as soon as it is there again; in the moment in between, another server may still read one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use super::reason::Reason;
 use super::unsettled::Unsettled;
 use super::{Answer, Found, Source, StoreError};
 use crate::metrics::Metrics;
-use crate::redis::Redis;
+use crate::redis::{Failure, Redis};
 
 /// How often a server that waits for another one's fill looks whether it is there.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -113,19 +114,26 @@ impl SharedCache {
     /// Makes every reader that comes after this see what was written. Without Redis this is done in the
     /// background when it is there again, and until then this server's readers go past it.
     pub(super) async fn invalidate(self: &Arc<Self>, key: &str) {
-        if self.copies.invalidate(key).await.is_err() && self.unsettled.add(key) {
+        let Err(failure) = self.copies.invalidate(key).await else { return };
+        if self.unsettled.add(key) {
             let cache = Arc::clone(self);
             tokio::spawn(async move { cache.settle().await });
         }
+        if matches!(failure, Failure::Refused(_)) {
+            self.copies.believed_by_nobody().await;
+        }
     }
 
+    /// Each in its turn, so that one that is refused again and again does not hold up the others.
     async fn settle(&self) {
-        while let Some((key, doubt)) = self.unsettled.next() {
+        let mut last = None;
+        while let Some((key, doubt)) = self.unsettled.next(last.as_deref()) {
             self.copies.available().await;
             match self.copies.invalidate(&key).await {
                 Ok(()) => self.unsettled.remove(&key, doubt),
                 Err(_) => sleep(SETTLE_AGAIN_AFTER).await,
             }
+            last = Some(key);
         }
     }
 

@@ -4,6 +4,7 @@
 //! one that arose meanwhile.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use parking_lot::Mutex;
 
@@ -50,11 +51,16 @@ impl Unsettled {
         !std::mem::replace(&mut state.settling, true)
     }
 
-    /// A key that is still to be settled, and the doubt about it; none when all are, and then nobody is
-    /// settling any more.
-    pub(super) fn next(&self) -> Option<(String, Doubt)> {
+    /// A key that is still to be settled, and the doubt about it: the one after the `last`, in a circle. None
+    /// when all are, and then nobody is settling any more.
+    pub(super) fn next(&self, last: Option<&str>) -> Option<(String, Doubt)> {
         let mut state = self.state.lock();
-        let next = state.keys.first_key_value().map(|(key, doubt)| (key.clone(), *doubt));
+        let after = last.and_then(|last| {
+            let after = (Bound::Excluded(last), Bound::Unbounded);
+            state.keys.range::<str, _>(after).next()
+        });
+        let next = after.or_else(|| state.keys.first_key_value());
+        let next = next.map(|(key, doubt)| (key.clone(), *doubt));
         state.settling = next.is_some();
         next
     }
@@ -76,12 +82,12 @@ mod tests {
     fn a_write_while_the_one_before_is_settled_is_not_forgotten() {
         let unsettled = Unsettled::default();
         assert!(unsettled.add("key"), "nobody is settling yet");
-        let (_, first) = unsettled.next().unwrap();
+        let (_, first) = unsettled.next(None).unwrap();
         assert!(!unsettled.add("key"), "somebody is settling already");
         unsettled.remove("key", first);
         assert!(unsettled.contains("key"));
 
-        let (key, second) = unsettled.next().unwrap();
+        let (key, second) = unsettled.next(None).unwrap();
         unsettled.remove(&key, second);
         assert!(!unsettled.contains("key"));
     }
@@ -90,10 +96,25 @@ mod tests {
     fn when_all_is_settled_the_next_write_has_to_settle_again() {
         let unsettled = Unsettled::default();
         unsettled.add("key");
-        let (key, doubt) = unsettled.next().unwrap();
+        let (key, doubt) = unsettled.next(None).unwrap();
         unsettled.remove(&key, doubt);
-        assert_eq!(unsettled.next(), None);
+        assert_eq!(unsettled.next(None), None);
         assert!(unsettled.add("key"));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_settled_does_not_hold_up_the_others() {
+        let unsettled = Unsettled::default();
+        for key in ["a", "b", "c"] {
+            unsettled.add(key);
+        }
+        let mut last: Option<String> = None;
+        let turns = (0..4).map(|_| {
+            let (key, _) = unsettled.next(last.as_deref()).unwrap();
+            last = Some(key.clone());
+            key
+        });
+        assert_eq!(turns.collect::<Vec<_>>(), ["a", "b", "c", "a"]);
     }
 
     #[test]
@@ -102,7 +123,7 @@ mod tests {
         for number in 0..KEYS_MAX {
             unsettled.add(&format!("key-{number:06}"));
         }
-        let (key, doubt) = unsettled.next().unwrap();
+        let (key, doubt) = unsettled.next(None).unwrap();
         unsettled.add(&key);
         unsettled.remove(&key, doubt);
         assert!(unsettled.contains(&key));

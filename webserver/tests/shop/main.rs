@@ -4,6 +4,8 @@
 
 /// A database that does what the test says.
 mod database;
+/// What the shop writes into its log.
+mod log;
 /// A Redis server that can be killed, frozen and started again.
 mod redis;
 /// A shop, and how to ask it.
@@ -25,6 +27,8 @@ mod limits;
 mod names;
 /// Redis killed, frozen, emptied, slow, full.
 mod redis_faults;
+/// Redis answers, and refuses: each word, each right that is missing.
+mod redis_refusals;
 /// Each route, each error.
 mod routes;
 /// Sentinels, and the primary that dies.

@@ -1,6 +1,7 @@
 //! A real Redis server, at an address of its own, so that one that is started again finds its port free.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -81,15 +82,36 @@ impl Redis {
 
     /// From now on it refuses what needs memory, or no longer does.
     pub(crate) async fn set_full(&self, full: bool) {
-        let limit = if full { "1" } else { "0" };
-        let () = self.ask(cmd("CONFIG").arg("SET").arg("maxmemory").arg(limit)).await.unwrap();
+        self.configure("maxmemory", if full { "1" } else { "0" }).await;
     }
 
-    /// How often each command was called, as `INFO commandstats` has it.
-    pub(crate) async fn calls(&self, command: &str) -> u64 {
+    /// How often scripts were run, apart from those that try whether Redis takes writes, or that keep a copy.
+    pub(crate) async fn scripts_run(&self) -> u64 {
         let stats: String = self.ask(cmd("INFO").arg("commandstats")).await.unwrap();
-        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-        line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+        let calls = |command: &str| {
+            let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+            line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse::<u64>().unwrap())
+        };
+        // Each of those uses this once, and no other does.
+        calls("evalsha") - calls("pexpireat")
+    }
+
+    /// A file of its own directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Changes its configuration.
+    pub(crate) async fn configure(&self, name: &str, value: &str) {
+        let () = self.ask(cmd("CONFIG").arg("SET").arg(name).arg(value)).await.unwrap();
+    }
+
+    /// Gives a user these rights, and no other.
+    pub(crate) async fn user(&self, name: &str, rights: &str) {
+        let mut rules = cmd("ACL");
+        rules.arg("SETUSER").arg(name).arg("reset").arg("on").arg(">hunter2");
+        rules.arg(rights.split_whitespace().collect::<Vec<_>>());
+        let () = self.ask(&rules).await.unwrap();
     }
 
     fn signal(&self, signal: Signal) {

@@ -151,7 +151,7 @@ async fn a_malformed_cookie_is_no_session() {
             );
         }
     }
-    assert_eq!(redis.calls("evalsha").await, 0, "Redis was asked for what cannot be a session");
+    assert_eq!(redis.scripts_run().await, 0, "Redis was asked for what cannot be a session");
 }
 
 #[tokio::test]

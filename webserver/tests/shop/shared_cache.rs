@@ -58,7 +58,7 @@ async fn two_hundred_readers_of_a_cold_key_on_five_servers_cost_one_database_rea
         assert_eq!((reply.status, reply.cache()), (StatusCode::OK, "MISS"));
     }
     assert_eq!(database.reads(), 1);
-    let asked = redis.calls("evalsha").await;
+    let asked = redis.scripts_run().await;
     assert!(
         asked < 2_000,
         "200 readers asked Redis {asked} times: not each of them may look again and again"
@@ -152,7 +152,7 @@ async fn a_fill_whose_server_died_is_taken_over() {
     // What is left of a server that was killed: its token, and nobody behind it.
     let mut fill = cmd("EVAL");
     fill.arg(include_str!("../../src/store/scripts/look.lua")).arg(1).arg("copy:product:1");
-    let _: redis::Value = redis.ask(fill.arg("f".repeat(32)).arg(350)).await.unwrap();
+    let _: redis::Value = redis.ask(fill.arg("f".repeat(32)).arg(350).arg(0).arg(0)).await.unwrap();
     let reply = shops[0].get("/products/1").await;
     assert_eq!((reply.status, reply.cache(), reply.text()), (StatusCode::OK, "MISS", OLD.into()));
     assert_eq!(database.reads(), 1);

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use machine::MachineSpec;
 
-pub use programs::{Program, ProgramPlan, Readiness, products_file, secret_file};
+pub use programs::{Program, ProgramPlan, Readiness, SharedRedis, products_file, secret_file};
 
-use self::programs::{Membership, Partner, WhereRedisIs};
+use self::programs::{Membership, Partner, Persistence, WhereRedisIs};
 use super::Backend;
 use super::http::{Admin, Client};
 use chapter::machines::WebserverPart;
@@ -325,7 +325,7 @@ impl Plan {
             let database = nodes.map(|node| self.reached_from(name, kind, &node.name, Program::Dbnode));
             let database = database.collect::<Result<Vec<_>, _>>()?;
             let redis = self.redis_for(name, kind, part)?;
-            plans.push(programs::webserver(part, name, at(Program::Webserver), &database, &redis));
+            plans.push(programs::webserver(part, name, at(Program::Webserver), &database, redis));
         }
         if let Some(part) = &entry.dbnode {
             let membership = self.membership(name, kind, index)?;
@@ -335,7 +335,8 @@ impl Plan {
             let primary = part.replica_of.as_ref();
             let primary =
                 primary.map(|primary| self.reached_from(name, kind, primary.as_ref(), Program::Redis));
-            plans.push(programs::redis(part, at(Program::Redis), primary.transpose()?, data()));
+            let persistence = self.persistence(name, kind);
+            plans.push(programs::redis(part, at(Program::Redis), primary.transpose()?, data(), persistence));
         }
         if let Some(part) = &entry.sentinel {
             let watched = part.watches.as_ref();
@@ -387,25 +388,41 @@ impl Plan {
 
     /// Where a web server finds Redis.
     fn redis_for(&self, name: &str, kind: &str, part: &WebserverPart) -> Result<WhereRedisIs, String> {
-        let url = match (&part.redis, &self.place.redis_url) {
-            (None, _) => None,
-            (Some(_), Some(url)) => Some(url.clone()),
+        let mut place = WhereRedisIs::default();
+        let database = part.redis_database;
+        match (&part.redis, &self.place.redis_url) {
+            (None, _) => {}
+            // Its databases are not the lab's to choose among, and there may be one only.
+            (Some(_), Some(url)) => {
+                let prefix = database.map_or(String::new(), |number| format!("{number}:"));
+                place.shared = Some(SharedRedis { url: url.clone(), prefix });
+            }
             (Some(redis), None) => {
                 let address = self.reached_from(name, kind, redis.as_ref(), Program::Redis)?;
-                Some(format!("redis://{address}"))
+                let database = database.map_or(String::new(), |number| format!("/{number}"));
+                place.url = Some(format!("redis://{address}{database}"));
             }
-        };
-        let url = match (url, part.redis_database) {
-            (Some(url), Some(number)) => Some(format!("{url}/{number}")),
-            (url, _) => url,
-        };
-        let sentinels = part.sentinels.as_ref().map(|sentinels| {
+        }
+        place.sentinels = part.sentinels.as_ref().map(|sentinels| {
             let port = Program::Sentinel.port();
             let machines = self.members(sentinels.as_ref()).into_iter();
             let addresses = machines.filter_map(|machine| self.index_of(&machine.name).ok());
             addresses.map(|index| self.address(index, port).to_string()).collect::<Vec<_>>().join(",")
         });
-        Ok(WhereRedisIs { url, sentinels })
+        Ok(place)
+    }
+
+    /// What a Redis holds is promised to survive only where Sentinels watch over it.
+    fn persistence(&self, name: &str, kind: &str) -> Persistence {
+        let copied = self.kinds[kind].redis.as_ref().and_then(|redis| redis.replica_of.as_ref());
+        let is_it = |watched: &str| {
+            watched == name || watched == kind || copied.is_some_and(|copied| copied.as_ref() == watched)
+        };
+        let mut sentinels = self.kinds.values().filter_map(|entry| entry.sentinel.as_ref());
+        match sentinels.any(|sentinel| is_it(sentinel.watches.as_ref())) {
+            true => Persistence::AppendOnly,
+            false => Persistence::None,
+        }
     }
 
     /// Where a balancer reaches a machine's web server, whether or not that has been planned yet.
@@ -519,6 +536,33 @@ mod tests {
         assert_eq!(plan.address_of("lb").unwrap().to_string(), "127.77.0.1:8080");
         assert_eq!(plan.address_of("web-1").unwrap().to_string(), "127.77.0.2:9001");
         assert_eq!(plan.address_of("db").unwrap().to_string(), "127.77.0.3:7001");
+    }
+
+    #[test]
+    fn a_redis_keeps_what_it_has_where_sentinels_watch_over_it() {
+        let plan = plan("sessions");
+        for (machine, kept) in [("primary", true), ("copy", true), ("redis", false)] {
+            let flags = flags(&plan, machine);
+            assert_eq!(flags.contains("--appendonly yes --appendfsync no"), kept, "{machine}: {flags}");
+            assert_eq!(flags.contains("--appendonly no"), !kept, "{machine}: {flags}");
+        }
+    }
+
+    #[test]
+    fn a_redis_that_others_use_too_is_in_no_flag_and_each_database_is_a_prefix() {
+        let url = "redis://shop:hunter2@box:7000/3";
+        let place = Place { redis_url: Some(url.into()), ..Place::of_a_test() };
+        let chapter = Source::open("cache", &[]).unwrap().chapter;
+        let plan = Plan::of(&chapter, place).unwrap();
+        let mut prefixes = std::collections::BTreeSet::new();
+        for program in plan.machines.values().flat_map(|machine| &machine.programs) {
+            assert!(!format!("{program:?}").contains("hunter2"), "{program:?}");
+            if let Some(shared) = &program.shared_redis {
+                assert_eq!(shared.url, url);
+                prefixes.insert(shared.prefix.as_str());
+            }
+        }
+        assert_eq!(prefixes.into_iter().collect::<Vec<_>>(), ["", "1:", "2:"]);
     }
 
     #[test]

@@ -36,6 +36,22 @@ pub enum Readiness {
     },
 }
 
+/// A Redis that was there before the lab, and which others use too.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SharedRedis {
+    /// Where it is, and how it is entered.
+    pub url: String,
+    /// What the keys begin with, after what all keys of the lab do.
+    pub prefix: String,
+}
+
+impl std::fmt::Debug for SharedRedis {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the URL, which may have a password in it.
+        formatter.debug_struct("SharedRedis").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
 /// One program on a machine.
 #[derive(Debug, Clone)]
 pub struct ProgramPlan {
@@ -47,6 +63,9 @@ pub struct ProgramPlan {
     pub health: SocketAddr,
     /// Its flags.
     pub flags: Vec<String>,
+    /// The Redis that it shares with others, told by its environment: everybody can read flags, and there may
+    /// be a password in it.
+    pub shared_redis: Option<SharedRedis>,
     /// A directory it keeps data in.
     pub data: Option<PathBuf>,
     /// How many products its database begins with.
@@ -92,6 +111,7 @@ impl ProgramPlan {
             address,
             health: address,
             flags: flags.0,
+            shared_redis: None,
             data: None,
             products: 0,
             readiness: Readiness::Healthz,
@@ -171,7 +191,7 @@ pub(super) fn webserver(
     name: &str,
     address: SocketAddr,
     database: &[SocketAddr],
-    redis: &WhereRedisIs,
+    redis: WhereRedisIs,
 ) -> ProgramPlan {
     let database = database.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
     let flags = Flags::new()
@@ -191,14 +211,16 @@ pub(super) fn webserver(
         .maybe("render-cost", part.render_cost)
         .maybe("request-memory", part.request_memory.map(|memory| format!("{}B", memory.as_u64())))
         .maybe("resident-memory", part.resident_memory.map(|memory| format!("{}B", memory.as_u64())));
-    ProgramPlan::new(Program::Webserver, address, flags)
+    ProgramPlan { shared_redis: redis.shared, ..ProgramPlan::new(Program::Webserver, address, flags) }
 }
 
 /// Where a web server finds Redis.
 #[derive(Debug, Default)]
 pub(super) struct WhereRedisIs {
-    /// At this URL.
+    /// At this URL, where it is the lab's own.
     pub(super) url: Option<String>,
+    /// Where it is shared with others.
+    pub(super) shared: Option<SharedRedis>,
     /// Where these Sentinels say, as `HOST:PORT,…`.
     pub(super) sentinels: Option<String>,
 }
@@ -250,20 +272,35 @@ pub(super) fn dbnode(
 /// The name that Sentinels and web servers know the Redis primary by.
 const PRIMARY: &str = "mymaster";
 
+/// What becomes of what a Redis server holds when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Persistence {
+    /// It is lost.
+    None,
+    /// It is found again: a primary that is back before its Sentinels miss it has to know what it knew, or its
+    /// copies forget it too.
+    AppendOnly,
+}
+
 /// A Redis server, a copy of `primary` where there is one.
 pub(super) fn redis(
     part: &RedisPart,
     address: SocketAddr,
     primary: Option<SocketAddr>,
     data: PathBuf,
+    persistence: Persistence,
 ) -> ProgramPlan {
     let mut flags = Flags::new()
         .with("bind", address.ip())
         .with("port", address.port())
         .with("dir", data.display())
-        // Nothing is kept on a disk: a killed Redis comes back empty.
-        .with("save", "")
-        .with("appendonly", "no")
+        .with("save", "");
+    flags = match persistence {
+        Persistence::None => flags.with("appendonly", "no"),
+        // What was written outlives the process, and here nothing else dies: there is nothing to wait for.
+        Persistence::AppendOnly => flags.with("appendonly", "yes").with("appendfsync", "no"),
+    };
+    flags = flags
         // Connections on loopback all come from 127.0.0.1, which is no machine of the lab.
         .with("replica-announce-ip", address.ip())
         // By default a new replica waits five seconds for others to share its copy with.

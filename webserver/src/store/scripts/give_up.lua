@@ -2,9 +2,9 @@
 -- readers get the stale copy at once, or the failure, in milliseconds. ARGV[3]: why it failed.
 if redis.call('HGET', KEYS[1], 'filler') ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
-redis.pcall('HSET', KEYS[1], 'rests', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2],
-    'failure', ARGV[3])
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.pcall('HSET', KEYS[1], 'rests', now + ARGV[2], 'failure', ARGV[3])
 redis.call('HDEL', KEYS[1], 'filler', 'began')
 local left = redis.call('PTTL', KEYS[1])
-redis.call('PEXPIRE', KEYS[1], math.max(left, tonumber(ARGV[2])))
+redis.call('PEXPIREAT', KEYS[1], now + math.max(left, tonumber(ARGV[2])))
 return 1

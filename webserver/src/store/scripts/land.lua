@@ -4,10 +4,11 @@
 -- A fill that a write has overtaken, or that was given up for dead, may not leave anything. Nor does
 -- one for which there is no memory, but it does not keep others waiting.
 if redis.call('HGET', KEYS[1], 'filler') ~= ARGV[1] then return 0 end
-local fresh = redis.call('HGET', KEYS[1], 'began') + ARGV[2]
+local began = redis.call('HGET', KEYS[1], 'began')
+local fresh = began + ARGV[2]
 local useful = fresh + ARGV[3]
 local kept = redis.pcall('HSET', KEYS[1], 'fresh', fresh, 'useful', useful,
-    'found', ARGV[4], 'body', ARGV[5], 'version', ARGV[6], 'node', ARGV[7])
+    'found', ARGV[4], 'body', ARGV[5], 'version', ARGV[6], 'node', ARGV[7], 'since', began)
 redis.call('HDEL', KEYS[1], 'filler', 'began', 'rests', 'failure')
 if type(kept) == 'table' then return kept end
 local latest = redis.call('HGET', KEYS[1], 'latest') or 0

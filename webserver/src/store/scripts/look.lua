@@ -1,12 +1,21 @@
 -- KEYS[1]: what is known of a document. ARGV[1]: the asker's token, ARGV[2]: how long a fill may take,
--- in milliseconds. Who gets "fill" is the only one who is to ask the database.
+-- in milliseconds. ARGV[3]: copies from before this are not believed, because nobody could remove them when
+-- the document was written, and ARGV[4]: for how long after it the newest is asked for. Who gets "fill" is the
+-- only one who is to ask the database.
 -- The answer: a verdict, the token of the fill under way (or why the last one failed) and its age,
 -- whether the newest must be asked for, and the copy. A fresh copy is only read: that works also when Redis is full.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local kept = redis.call('HMGET', KEYS[1], 'fresh', 'useful', 'rests', 'filler', 'began', 'latest',
-    'found', 'body', 'version', 'node', 'failure')
+    'found', 'body', 'version', 'node', 'failure', 'since')
 local fresh, useful, rests, filler, began = kept[1], kept[2], kept[3], kept[4], kept[5]
+local latest, doubtful = kept[6], false
+if ARGV[3] ~= '0' then
+    latest = math.max(tonumber(latest or 0), ARGV[3] + ARGV[4])
+    doubtful = fresh and tonumber(kept[12] or 0) < tonumber(ARGV[3])
+    if doubtful then fresh, useful, rests = nil, nil, nil end
+    if filler and tonumber(began) < tonumber(ARGV[3]) then filler = nil end
+end
 local copy = {}
 if useful and now < tonumber(useful) then copy = {kept[7], kept[8], kept[9], kept[10]} end
 if fresh and now < tonumber(fresh) then return {'fresh', '', 0, 0, copy} end
@@ -15,8 +24,8 @@ if rests and now < tonumber(rests) then
     return {'failed', kept[11] or '', 0, 0, copy}
 end
 if filler and now < began + ARGV[2] then return {'wait', filler, now - began, 0, copy} end
+if doubtful then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'filler', ARGV[1], 'began', now)
 local left = redis.call('PTTL', KEYS[1])
 redis.call('PEXPIRE', KEYS[1], math.max(left, 2 * ARGV[2]))
-local latest = kept[6] and now < tonumber(kept[6])
-return {'fill', ARGV[1], 0, latest and 1 or 0, copy}
+return {'fill', ARGV[1], 0, latest and now < tonumber(latest) and 1 or 0, copy}
