@@ -84,7 +84,7 @@ impl Takeover {
 
     /// Keeps the address. True when that was due, and done.
     pub fn renew(&mut self, now: Instant) -> bool {
-        if !self.renewed.is_some_and(|renewed| now >= renewed + RENEWAL) {
+        if self.renewed.is_none_or(|renewed| now < renewed + RENEWAL) {
             return false;
         }
         let renewed = self.add();
