@@ -26,6 +26,13 @@ use crate::replication::planted::Planted;
 use crate::replication::{Core, Limits, Setup, Timing};
 use crate::storage::disk::{self, OpenError};
 
+/// Files for the other members, who may be 64 connections, and for the log, the snapshot, and names that are
+/// looked up.
+const FILES_RESERVED: u64 = 128;
+
+/// Bytes of one request's headers: a key takes 512, or three times that as it is written.
+const HEADER_BYTES: usize = 32 * 1024;
+
 /// A node that has read its data and listens.
 pub struct Server {
     listener: Box<dyn Accept>,
@@ -67,6 +74,22 @@ pub enum StartError {
     },
 }
 
+/// Why a node does not work any more.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its disk failed.
+    #[error(transparent)]
+    Halted(#[from] Halted),
+    /// It has a bug.
+    #[error(transparent)]
+    Bug(#[from] Bug),
+}
+
+/// The node met a state that it should never be in, and said so.
+#[derive(Debug, thiserror::Error)]
+#[error("the node has stopped because of a bug in it")]
+pub struct Bug;
+
 /// Starts a node: reads its data, and takes its addresses.
 pub async fn start(
     config: Config,
@@ -107,7 +130,12 @@ pub async fn start(
         }
     };
     tracing::info!(id = config.id, %address, records = node.inspect(|core, _| core.state().len()), "serving");
-    let limits = serving::Limits { drain: config.drain, ..serving::Limits::default() };
+    let limits = serving::Limits {
+        files_reserved: FILES_RESERVED,
+        header_bytes: HEADER_BYTES,
+        drain: config.drain,
+        ..serving::Limits::default()
+    };
     let about = About { incarnation, mode, directory };
     let api = Arc::new(Api::new(config, about, node.clone(), machine, vitals, metrics));
     let driver = Box::pin(driver.run(peers, stop_driver.clone()));
@@ -169,7 +197,7 @@ impl Server {
 
     /// Serves until `stop`, then lets somebody else be the primary and requests in flight finish;
     /// or until the disk fails.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), Halted> {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let (stop_serving, api, node) = (CancellationToken::new(), self.api, self.node);
         let service = service_fn(move |request| {
             let api = Arc::clone(&api);
@@ -194,14 +222,14 @@ impl Server {
         tokio::select! {
             _ = &mut serving => {
                 self.stop_driver.cancel();
-                driving.await.expect("the driver does not panic")
+                Ok(driving.await.map_err(|_| Bug)??)
             }
             halted = &mut driving => {
                 // Whoever waits hears of it; then the doors close.
                 stop.cancel();
                 stop_serving.cancel();
                 serving.await;
-                halted.expect("the driver does not panic")
+                Ok(halted.map_err(|_| Bug)??)
             }
         }
     }

@@ -62,7 +62,7 @@ pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard) -> Router {
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
-            let allowed = guard.check(request.headers());
+            let allowed = guard.check(request.method(), request.headers());
             async move {
                 match allowed {
                     Ok(()) => next.run(request).await,

@@ -1,5 +1,7 @@
 //! The first lines of every `main`: logs, signals, and the bond with the parent.
 
+use std::backtrace::Backtrace;
+use std::panic;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -59,6 +61,21 @@ pub fn begin(args: &StartupArgs) {
     }
 }
 
+/// From now on a panic, which is always a bug, is told in one sentence: what happened, to which part, and what
+/// to do. Where it came from is shown when `RUST_BACKTRACE` asks for it.
+pub fn tell_panics(part: String, what_to_do: &'static str) {
+    let with_trace = std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0");
+    panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or("it did not say what");
+        let place = panic.location().map(|place| format!(", at {}:{}", place.file(), place.line()));
+        let place = place.unwrap_or_default();
+        tracing::error!("a bug in {part}: {message}{place}; {what_to_do}");
+        if with_trace {
+            tracing::error!("it came from:\n{}", Backtrace::force_capture());
+        }
+    }));
+}
+
 /// What is logged: what an environment variable says, like `info` or `warn,lb=debug`, or from a level on.
 pub fn log_filter(variable: &str, otherwise: LevelFilter) -> Targets {
     let wanted = std::env::var(variable).ok().and_then(|wanted| wanted.parse().ok());
@@ -76,6 +93,11 @@ pub fn raise_file_limit() -> u64 {
             soft
         }
     }
+}
+
+/// How many files this process may have open.
+pub fn file_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
 }
 
 /// When whoever started this process is killed it is killed too, also when it is frozen and cannot
