@@ -14,10 +14,10 @@ use crate::replication::state::Record;
 pub(super) const BYTES_MAX: usize = 4 << 20;
 
 /// Bytes of one piece; it ends after the part that exceeds them.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 
 /// Bytes of a value that are written at a time. As text each may become six.
-const PART_BYTES: usize = 8 << 10;
+const PART_BYTES: usize = 4 << 10;
 
 /// The document, as far as it has not been written yet.
 #[derive(Debug)]
