@@ -125,7 +125,8 @@ pub async fn start(
             let asked = node.clone();
             let cluster = Arc::new(move || asked.inspect(|core, _| core.membership().map(|it| it.cluster)));
             let stop = stop_driver.clone();
-            let peers = Peers::open(identity, peers, listener, network, cluster, directory.clone(), stop);
+            let (known, steps) = (directory.clone(), metrics.steps.clone());
+            let peers = Peers::open(identity, peers, listener, network, cluster, known, steps, stop);
             (peers, Some(peer_address))
         }
     };
@@ -232,5 +233,35 @@ impl Server {
                 Ok(halted.map_err(|_| Bug)??)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+
+    async fn server(data: &Path) -> Server {
+        let flags = ["dbnode", "--id", "db-1", "--listen", "127.0.0.1:0", "--data"];
+        let args = crate::Args::parse_from(flags.map(Path::new).into_iter().chain([data]));
+        let config = Config::try_from(args).unwrap();
+        start(config, Machine::unlimited(), Network::tcp(), Vitals::new("dbnode")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_bug_in_the_driver_ends_the_node_and_is_no_failed_disk() {
+        let data = tempfile::tempdir().unwrap();
+        let mut server = server(data.path()).await;
+        let driver = std::mem::replace(&mut server.driver, Box::pin(async { panic!("on purpose") }));
+        // It leads at once, so that nobody waits for it.
+        let peers = CancellationToken::new();
+        let leading = tokio::spawn(driver);
+        server.node.wait_for(Core::is_settled).await;
+        let ended = server.run(peers).await;
+        assert!(matches!(ended, Err(RunError::Bug(_))), "{ended:?}");
+        leading.abort();
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,7 +11,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use machine::serving::Connection;
 use machine::serving::budget::Share;
 use machine::steps::Steps;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio_util::sync::{CancellationToken, DropGuard, PollSemaphore};
 
 use super::listing::Listing;
 
@@ -30,8 +32,8 @@ pub struct ListBody {
     next: Option<Bytes>,
     listing: Listing,
     steps: Steps,
-    /// Everybody else had a turn since the last piece.
-    rested: bool,
+    /// Whose turn it is, among all lists.
+    turn: PollSemaphore,
     /// The watch over the share ends with this.
     _watch: DropGuard,
 }
@@ -44,6 +46,7 @@ impl ListBody {
         listing: Listing,
         share: Share,
         connection: Option<Arc<Connection>>,
+        turn: Arc<Semaphore>,
         steps: Steps,
     ) -> Self {
         let sent = CancellationToken::new();
@@ -54,18 +57,22 @@ impl ListBody {
                 () = share.is_wanted_back() => connection.iter().for_each(|connection| connection.cut()),
             }
         });
-        Self { next: Some(first), listing, steps, rested: true, _watch: watch }
+        Self { next: Some(first), listing, steps, turn: PollSemaphore::new(turn), _watch: watch }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(first) = self.next.take() {
             return Poll::Ready(Some(first));
         }
-        self.rested = !self.rested;
-        if self.rested && !self.listing.is_done() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        if self.listing.is_done() {
+            return Poll::Ready(None);
         }
+        let turn = ready!(self.turn.poll_acquire(context));
+        // The next piece, of whichever list, comes after everything else that waits had its turn.
+        tokio::spawn(async move {
+            yield_now().await;
+            drop(turn);
+        });
         let listing = &mut self.listing;
         Poll::Ready(self.steps.time("a piece of a list", || listing.next_piece()))
     }

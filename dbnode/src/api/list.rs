@@ -64,8 +64,8 @@ impl Api {
         let first = listing.next_piece().expect("a list has a beginning");
         let body = match share {
             Some(share) if !listing.is_done() => {
-                let steps = self.metrics.steps.clone();
-                AnswerBody::List(Box::new(ListBody::new(first, listing, share, connection, steps)))
+                let (turn, steps) = (Arc::clone(&self.list_turn), self.metrics.steps.clone());
+                AnswerBody::List(Box::new(ListBody::new(first, listing, share, connection, turn, steps)))
             }
             _ => whole(first, listing),
         };

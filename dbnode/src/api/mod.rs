@@ -34,6 +34,7 @@ use machine::serving::Connection;
 use machine::serving::budget::Lane;
 use machine::serving::guard::Guard;
 use machine::vitals::Vitals;
+use tokio::sync::Semaphore;
 
 use crate::client::Read;
 use crate::config::Config;
@@ -73,6 +74,8 @@ pub struct Api {
     guard: Guard,
     /// Shares for long lists.
     lists: Lane,
+    /// Which of them is written at the moment.
+    list_turn: Arc<Semaphore>,
     /// The node's name, ready to be sent.
     name: HeaderValue,
 }
@@ -100,7 +103,18 @@ impl Api {
     ) -> Self {
         let name = HeaderValue::from_str(&config.id).expect("a node's name is letters and digits");
         let (guard, lists) = (Guard::named(config.host_names()), Lane::new(LISTS_MAX));
-        Self { config, node, machine, vitals, metrics, about, guard, lists, name }
+        Self {
+            config,
+            node,
+            machine,
+            vitals,
+            metrics,
+            about,
+            guard,
+            lists,
+            list_turn: Arc::new(Semaphore::new(1)),
+            name,
+        }
     }
 
     /// Answers a request.

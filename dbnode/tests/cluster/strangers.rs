@@ -101,3 +101,32 @@ async fn garbage_on_the_peers_port_does_no_harm() {
     wait_for("it to answer", || get(cluster.address(0), "/healthz"));
     cluster.client().put("key", "value".into(), Condition::Always).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_only_sit_there_keep_no_member_out() {
+    let mut cluster = Cluster::start(27, "quorum");
+    cluster.kill(2);
+    // Each takes the place of one that was let go, all the time.
+    let stop = tokio_util::sync::CancellationToken::new();
+    let strangers: Vec<_> = (1..=2)
+        .map(|node| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let mut sitting = std::collections::VecDeque::new();
+                while !stop.is_cancelled() {
+                    sitting.extend(std::net::TcpStream::connect(format!("127.83.27.{node}:7101")));
+                    sitting.drain(..sitting.len().saturating_sub(200));
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    cluster.run(2);
+    let primary = cluster.wait_for_primary();
+    cluster.client().put("key", "value".into(), Condition::Always).await.unwrap();
+    cluster.wait_until_equal();
+    assert_eq!(cluster.wait_for_primary(), primary);
+    stop.cancel();
+    strangers.into_iter().for_each(|stranger| stranger.join().unwrap());
+}

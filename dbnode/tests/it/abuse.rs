@@ -141,7 +141,9 @@ fn bodies_that_do_not_end_take_little_memory_and_give_it_back() {
 #[test]
 fn readers_that_do_not_read_hold_nobody_up() {
     let node = Process::start(3, 1_024);
-    (0..5).for_each(|number| drop(node.puts(&format!("bin-{number}"), &bytes(number))));
+    for number in 0..5 {
+        node.puts(&format!("bin-{number}"), &bytes(number));
+    }
     let before = node.resident_mib();
     let list = "GET /kv?limit=1000&prefix=bin&read=local HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(20);
     let readers: Vec<_> = (0..300).map(|_| node.send(list.as_bytes()).unwrap()).collect();
