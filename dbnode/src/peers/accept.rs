@@ -53,7 +53,7 @@ pub(super) async fn accept(
             }
         };
         if places.available_permits() == 0 {
-            strangers.send_oldest_away();
+            strangers.send_oldest_away().await;
         }
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let (shared, members, speakers) = (Arc::clone(&shared), Arc::clone(&members), Arc::clone(&speakers));

@@ -1,11 +1,17 @@
 //! Connections of those who have not proved yet that they are members. When there is no room for another
-//! connection, the one that has taken longest to do so leaves.
+//! connection, the one that has taken longest to do so leaves; each has a moment for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+/// How long somebody may take to prove who it is while others want its place.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// All connections of strangers, the oldest first.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +20,14 @@ pub(super) struct Strangers(Arc<Mutex<Queue>>);
 #[derive(Debug, Default)]
 struct Queue {
     next: u64,
-    waiting: VecDeque<(u64, CancellationToken)>,
+    waiting: VecDeque<Entered>,
+}
+
+#[derive(Debug)]
+struct Entered {
+    number: u64,
+    at: Instant,
+    leave: CancellationToken,
 }
 
 /// A connection of a stranger, until this is dropped.
@@ -32,14 +45,19 @@ impl Strangers {
         let mut queue = self.0.lock();
         queue.next += 1;
         let number = queue.next;
-        queue.waiting.push_back((number, leave.clone()));
+        queue.waiting.push_back(Entered { number, at: Instant::now(), leave: leave.clone() });
         Stranger { strangers: self.clone(), number, leave }
     }
 
-    /// Asks the oldest to leave.
-    pub(super) fn send_oldest_away(&self) {
-        if let Some((_, leave)) = self.0.lock().waiting.pop_front() {
-            leave.cancel();
+    /// Asks the oldest to leave, when it has had its moment.
+    pub(super) async fn send_oldest_away(&self) {
+        let oldest = self.0.lock().waiting.front().map(|oldest| (oldest.number, oldest.at + GRACE));
+        let Some((number, due)) = oldest else { return };
+        sleep_until(due).await;
+        // It may have proved who it is meanwhile, and then there is nobody to send away for it.
+        let mut queue = self.0.lock();
+        if let Some(oldest) = queue.waiting.pop_front_if(|oldest| oldest.number == number) {
+            oldest.leave.cancel();
         }
     }
 }
@@ -53,7 +71,7 @@ impl Stranger {
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.strangers.0.lock().waiting.retain(|(number, _)| *number != self.number);
+        self.strangers.0.lock().waiting.retain(|other| other.number != self.number);
     }
 }
 
@@ -61,13 +79,13 @@ impl Drop for Stranger {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_oldest_leaves_and_who_is_known_stays() {
+    #[tokio::test]
+    async fn the_oldest_leaves_and_who_is_known_stays() {
         let strangers = Strangers::default();
         let (known, first, second) = (strangers.enter(), strangers.enter(), strangers.enter());
         let leave = known.leave();
         drop(known);
-        strangers.send_oldest_away();
+        strangers.send_oldest_away().await;
         let leave = [leave, first.leave(), second.leave()].map(|leave| leave.is_cancelled());
         assert_eq!(leave, [false, true, false]);
     }

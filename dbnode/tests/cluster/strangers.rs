@@ -106,21 +106,24 @@ async fn garbage_on_the_peers_port_does_no_harm() {
 async fn strangers_who_only_sit_there_keep_no_member_out() {
     let mut cluster = Cluster::start(27, "quorum");
     cluster.kill(2);
-    // Each takes the place of one that was let go, all the time.
+    // Each that is let go comes again, all the time.
     let stop = tokio_util::sync::CancellationToken::new();
-    let strangers: Vec<_> = (1..=2)
-        .map(|node| {
-            let stop = stop.clone();
-            std::thread::spawn(move || {
-                let mut sitting = std::collections::VecDeque::new();
-                while !stop.is_cancelled() {
-                    sitting.extend(std::net::TcpStream::connect(format!("127.83.27.{node}:7101")));
-                    sitting.drain(..sitting.len().saturating_sub(200));
-                    std::thread::sleep(std::time::Duration::from_millis(1));
+    let sit = |node: u8| {
+        let stop = stop.clone();
+        move || {
+            let mut sitting: Vec<std::net::TcpStream> = Vec::new();
+            while !stop.is_cancelled() {
+                sitting.retain(|stream| stream.peek(&mut [0]).is_err());
+                while sitting.len() < 300 {
+                    let stream = std::net::TcpStream::connect(format!("127.83.27.{node}:7101")).unwrap();
+                    stream.set_nonblocking(true).unwrap();
+                    sitting.push(stream);
                 }
-            })
-        })
-        .collect();
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    };
+    let strangers = [1, 2].map(|node| std::thread::spawn(sit(node)));
     std::thread::sleep(std::time::Duration::from_millis(300));
     cluster.run(2);
     let primary = cluster.wait_for_primary();
