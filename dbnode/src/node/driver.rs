@@ -142,7 +142,7 @@ impl<S: Storage> Driver<S> {
     pub async fn run(mut self, mut peers: Peers, stop: CancellationToken) -> Result<(), Halted> {
         let steps = self.metrics.steps.clone();
         while !(self.closed && self.is_idle()) {
-            let mut event = self.next_event(&mut peers, &stop).await;
+            let mut event = steps.watch("work for the disk", self.next_event(&mut peers, &stop)).await;
             if let Event::Asked(asked) = &mut event {
                 self.gather(asked).await;
             }
