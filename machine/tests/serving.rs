@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, as it should")]
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use futures_util::{StreamExt, stream};
 use machine::network::Network;
 use machine::serving::body::{self, BodyError, BodyLimits};
 use machine::serving::{Limits, serve};
@@ -42,12 +45,13 @@ impl TestServer {
         let app = Router::new()
             .route("/", get(async || "hello"))
             .route("/slow", get(async || sleep(2 * SOON).await))
+            .route("/pausing", get(pausing))
             .route("/body", post(take_body))
             .route(
                 "/large",
                 get({
                     let large = Arc::clone(&large);
-                    async move || axum::body::Bytes::from_owner(Large::new(large))
+                    async move || Bytes::from_owner(Large::new(large))
                 }),
             );
         let serving = tokio::spawn(serve(listener, app, limits, stop.clone()));
@@ -73,6 +77,15 @@ impl TestServer {
     async fn answers(&self) -> bool {
         self.ask("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.ends_with("hello")
     }
+}
+
+/// An answer in two parts: more than the system's buffers hold, and later the end.
+async fn pausing() -> Body {
+    let parts = stream::iter([Bytes::from(vec![b'x'; 32 << 20]), Bytes::from("the end")]);
+    Body::from_stream(parts.enumerate().then(async |(number, part)| {
+        sleep(number as u32 * 4 * SOON).await;
+        Ok::<_, Infallible>(part)
+    }))
 }
 
 async fn take_body(request: Request) -> Result<String, StatusCode> {
@@ -214,6 +227,16 @@ async fn a_client_that_does_not_read_is_cut_and_one_that_reads_slowly_is_not() {
     until("the answer is on its way", async || server.large.load(Ordering::SeqCst) > 0).await;
     until("the answer is given up", async || server.large.load(Ordering::SeqCst) == 0).await;
     drop(stuck);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_blocked_once_may_pause_later() {
+    let limits = Limits { write_timeout: SOON, ..Limits::default() };
+    let server = TestServer::start(limits).await;
+    let mut stream = server.send(b"GET /pausing HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    // Its first part has filled all buffers.
+    sleep(SOON / 3).await;
+    assert!(rest(&mut stream).await.contains("the end"));
 }
 
 #[tokio::test]

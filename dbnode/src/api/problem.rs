@@ -88,7 +88,11 @@ impl Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "not_allowed", refused.to_string())
+        let advice = match refused {
+            Refused::Host => " (further ones are given with --advertise)",
+            Refused::Page => "",
+        };
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("{refused}{advice}"))
     }
 }
 

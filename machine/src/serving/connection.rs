@@ -25,11 +25,11 @@ pub struct Connection {
     table: Arc<Table>,
     /// The phase, and since when: see [`pack`].
     phase: AtomicU64,
-    /// When its client did not take all of an answer for the first time, in milliseconds; 0: it did.
+    /// Since when its client has not taken all that there is to send, in milliseconds; 0: it has.
     blocked_since: AtomicU64,
-    /// When the client last took some of that answer, in milliseconds.
+    /// When the client last took some of that, in milliseconds.
     progress: AtomicU64,
-    /// Bytes of that answer that the client took since.
+    /// Bytes that the client took since.
     taken: AtomicU64,
     /// An [`Order`] that was not looked at yet.
     order: AtomicU8,
@@ -161,9 +161,9 @@ impl Connection {
         }
     }
 
-    /// Everything that was to be written has been. That is the end of an answer when there is no more of it.
+    /// Everything that was to be written has been: nothing waits for the client, even when there will be more.
     fn flushed(&self) {
-        if self.blocked_since.load(Ordering::Relaxed) > 0 && !self.is_in(Phase::Working) {
+        if self.blocked_since.load(Ordering::Relaxed) > 0 {
             self.blocked_since.store(0, Ordering::Relaxed);
         }
     }

@@ -16,7 +16,7 @@ pub struct Timeouts {
     pub write: Duration,
 }
 
-/// Bytes a second that a client takes of its answer at the least, once it has had the time of
+/// Bytes a second that a client takes of what waits for it at the least, once it has had the time of
 /// [`Timeouts::write`].
 const WRITE_RATE_MIN: u64 = 10 * 1024;
 
@@ -52,14 +52,14 @@ pub struct View {
     pub blocked: Option<Blocked>,
 }
 
-/// An answer that waits for its client.
+/// A part of an answer that waits for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocked {
-    /// When the client did not take all of it for the first time.
+    /// Since when it does.
     pub since: Duration,
-    /// When it last took some.
+    /// When the client last took some of it.
     pub progress: Duration,
-    /// Bytes that it has taken since.
+    /// Bytes that the client has taken since.
     pub bytes: u64,
 }
 
