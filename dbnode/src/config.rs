@@ -182,6 +182,17 @@ impl TryFrom<Args> for Config {
     }
 }
 
+impl Config {
+    /// The names that its clients may know it by, or, when they were sent on, one of the others.
+    pub fn host_names(&self) -> Vec<String> {
+        let peers = self.cluster.iter().flat_map(|cluster| &cluster.peers);
+        let names = peers.clone().map(|peer| peer.name.to_string());
+        let addresses = peers.map(|peer| &peer.address).chain(&self.advertise);
+        let hosts = addresses.filter_map(|address| Some(address.rsplit_once(':')?.0.to_owned()));
+        names.chain(hosts).chain([self.id.clone()]).collect()
+    }
+}
+
 fn cluster(args: &Args) -> Result<Option<Cluster>, ConfigError> {
     if args.peers.is_empty() {
         return match (&args.peer_listen, &args.secret_file) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use dbnode::server::{Bug, RunError};
 use dbnode::{Args, Config};
 use machine::Machine;
 use machine::network::Network;
@@ -19,16 +20,24 @@ use machine::vitals::Vitals;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What to do after a bug.
+const AFTER_A_BUG: &str = "if the node has stopped, start it again: what it acknowledged is on its disk; \
+    to report this, keep its data directory and run it with RUST_BACKTRACE=1";
+
 fn main() -> ExitCode {
     let args = Args::parse();
     startup::begin(&args.startup);
     let drain_delay = args.startup.drain_delay.into();
     let config = Config::try_from(args)
         .unwrap_or_else(|error| Args::command().error(ErrorKind::ArgumentConflict, error).exit());
+    startup::tell_panics(format!("node {}", config.id), AFTER_A_BUG);
     match serve(config, drain_delay) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // Of a bug everything has been said.
+            if !error.is::<Bug>() {
+                tracing::error!("{error:#}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -41,6 +50,8 @@ async fn serve(config: Config, drain_delay: Duration) -> anyhow::Result<()> {
     let vitals = Vitals::new("dbnode");
     let stop = startup::stop_on_signal(vitals.clone(), drain_delay).context("listen to signals")?;
     let server = dbnode::start(config, machine, Network::tcp(), vitals).await?;
-    server.run(stop).await?;
-    Ok(())
+    match server.run(stop).await {
+        Err(RunError::Bug(bug)) => Err(bug.into()),
+        outcome => Ok(outcome?),
+    }
 }

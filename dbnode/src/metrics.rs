@@ -1,5 +1,6 @@
 //! What is counted.
 
+use machine::steps::Steps;
 use machine::vitals::Vitals;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +16,8 @@ pub struct Metrics {
     /// Records read, one by one or in lists.
     pub reads: Counter,
     refusals: Family<Refused, Counter>,
+    /// How long one step holds up everything else: one thread does all the work but the disk's.
+    pub steps: Steps,
 }
 
 /// What an answer that is an error says.
@@ -31,6 +34,7 @@ impl Metrics {
             syncs: vitals.register("syncs", "Batches of writes synced to the disk.", Counter::default()),
             reads: vitals.register("reads", "Reads of a record.", Counter::default()),
             refusals: vitals.register("refusals", "Answers that are errors.", Family::default()),
+            steps: Steps::new(vitals),
         }
     }
 

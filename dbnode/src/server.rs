@@ -26,6 +26,13 @@ use crate::replication::planted::Planted;
 use crate::replication::{Core, Limits, Setup, Timing};
 use crate::storage::disk::{self, OpenError};
 
+/// Files for the other members, who may be 64 connections, and for the log, the snapshot, and names that are
+/// looked up.
+const FILES_RESERVED: u64 = 128;
+
+/// Bytes of one request's headers: a key takes 512, or three times that as it is written.
+const HEADER_BYTES: usize = 32 * 1024;
+
 /// A node that has read its data and listens.
 pub struct Server {
     listener: Box<dyn Accept>,
@@ -67,6 +74,22 @@ pub enum StartError {
     },
 }
 
+/// Why a node does not work any more.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its disk failed.
+    #[error(transparent)]
+    Halted(#[from] Halted),
+    /// It has a bug.
+    #[error(transparent)]
+    Bug(#[from] Bug),
+}
+
+/// The node met a state that it should never be in, and said so.
+#[derive(Debug, thiserror::Error)]
+#[error("the node has stopped because of a bug in it")]
+pub struct Bug;
+
 /// Starts a node: reads its data, and takes its addresses.
 pub async fn start(
     config: Config,
@@ -102,12 +125,18 @@ pub async fn start(
             let asked = node.clone();
             let cluster = Arc::new(move || asked.inspect(|core, _| core.membership().map(|it| it.cluster)));
             let stop = stop_driver.clone();
-            let peers = Peers::open(identity, peers, listener, network, cluster, directory.clone(), stop);
+            let (known, steps) = (directory.clone(), metrics.steps.clone());
+            let peers = Peers::open(identity, peers, listener, network, cluster, known, steps, stop);
             (peers, Some(peer_address))
         }
     };
     tracing::info!(id = config.id, %address, records = node.inspect(|core, _| core.state().len()), "serving");
-    let limits = serving::Limits { drain: config.drain, ..serving::Limits::default() };
+    let limits = serving::Limits {
+        files_reserved: FILES_RESERVED,
+        header_bytes: HEADER_BYTES,
+        drain: config.drain,
+        ..serving::Limits::default()
+    };
     let about = About { incarnation, mode, directory };
     let api = Arc::new(Api::new(config, about, node.clone(), machine, vitals, metrics));
     let driver = Box::pin(driver.run(peers, stop_driver.clone()));
@@ -169,7 +198,7 @@ impl Server {
 
     /// Serves until `stop`, then lets somebody else be the primary and requests in flight finish;
     /// or until the disk fails.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), Halted> {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let (stop_serving, api, node) = (CancellationToken::new(), self.api, self.node);
         let service = service_fn(move |request| {
             let api = Arc::clone(&api);
@@ -194,15 +223,45 @@ impl Server {
         tokio::select! {
             _ = &mut serving => {
                 self.stop_driver.cancel();
-                driving.await.expect("the driver does not panic")
+                Ok(driving.await.map_err(|_| Bug)??)
             }
             halted = &mut driving => {
                 // Whoever waits hears of it; then the doors close.
                 stop.cancel();
                 stop_serving.cancel();
                 serving.await;
-                halted.expect("the driver does not panic")
+                Ok(halted.map_err(|_| Bug)??)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+
+    async fn server(data: &Path) -> Server {
+        let flags = ["dbnode", "--id", "db-1", "--listen", "127.0.0.1:0", "--data"];
+        let args = crate::Args::parse_from(flags.map(Path::new).into_iter().chain([data]));
+        let config = Config::try_from(args).unwrap();
+        start(config, Machine::unlimited(), Network::tcp(), Vitals::new("dbnode")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_bug_in_the_driver_ends_the_node_and_is_no_failed_disk() {
+        let data = tempfile::tempdir().unwrap();
+        let mut server = server(data.path()).await;
+        let driver = std::mem::replace(&mut server.driver, Box::pin(async { panic!("on purpose") }));
+        // It leads at once, so that nobody waits for it.
+        let peers = CancellationToken::new();
+        let leading = tokio::spawn(driver);
+        server.node.wait_for(Core::is_settled).await;
+        let ended = server.run(peers).await;
+        assert!(matches!(ended, Err(RunError::Bug(_))), "{ended:?}");
+        leading.abort();
     }
 }

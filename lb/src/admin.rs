@@ -63,7 +63,7 @@ pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard, patience: Dura
         .merge(vitals.routes())
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
-            let allowed = guard.check(request.headers());
+            let allowed = guard.check(request.method(), request.headers());
             async move {
                 if let Err((status, detail)) = allowed {
                     return problem(status, "not_allowed", detail).into_response();

@@ -3,14 +3,15 @@
 //! A web page in somebody's browser reaches loopback too, under a name of its own that resolves
 //! to it (DNS rebinding), and may send requests to loopback's own name (request forgery). So the
 //! `Host` header must be loopback's or the address that was bound, a page of another origin gets
-//! nothing, and where others can reach the interface a token is asked for.
+//! nothing ([`machine::serving::guard`]), and where others can reach the interface a token is asked for.
 #![deny(clippy::disallowed_methods)]
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, HOST};
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
+use machine::serving::guard;
 
 /// Decides who gets in.
 #[derive(Debug, Clone)]
@@ -25,12 +26,12 @@ pub struct Guard {
 pub type Rejection = (StatusCode, &'static str);
 
 impl Guard {
-    /// Looks at a request's headers.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+    /// Looks at a request's method and headers.
+    pub fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Rejection> {
         if !self.is_our_host(headers) {
             return Err((StatusCode::FORBIDDEN, "the Host header is neither loopback nor the bound address"));
         }
-        if is_sent_by_another_page(headers) {
+        if guard::is_sent_by_another_page(method, headers) {
             return Err((StatusCode::FORBIDDEN, "sent by a web page of another origin"));
         }
         match &self.token {
@@ -44,21 +45,14 @@ impl Guard {
     fn is_our_host(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
         let Some(host) = host else { return false };
-        let name = host.host().trim_start_matches('[').trim_end_matches(']');
         let ours = self.address.ip();
-        match name.parse::<IpAddr>() {
+        match guard::address(host.host()) {
             // Bound to all addresses, any address is ours; a rebound host is never an address.
-            Ok(ip) => ip.is_loopback() || ip == ours || ours.is_unspecified(),
+            Some(ip) => ip.is_loopback() || ip == ours || ours.is_unspecified(),
             // Among containers it is spoken to by name, and protected by its token.
-            Err(_) => name.eq_ignore_ascii_case("localhost") || !ours.is_loopback(),
+            None => host.host().eq_ignore_ascii_case("localhost") || !ours.is_loopback(),
         }
     }
-}
-
-/// Browsers say which page sends a request that may change something; programs say nothing.
-fn is_sent_by_another_page(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).map_or(&b""[..], |host| host.as_bytes());
-    headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes().strip_prefix(b"http://") != Some(host))
 }
 
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
@@ -80,7 +74,7 @@ mod tests {
     fn status(address: &str, token: Option<&str>, headers: &[(&'static str, &str)]) -> u16 {
         let guard = Guard { address: address.parse().unwrap(), token: token.map(str::to_owned) };
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        guard.check(&headers.collect()).map_or_else(|(status, _)| status.as_u16(), |()| 200)
+        guard.check(&Method::POST, &headers.collect()).map_or_else(|(status, _)| status.as_u16(), |()| 200)
     }
 
     #[test]

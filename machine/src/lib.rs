@@ -29,6 +29,8 @@ pub mod serving;
 pub mod spec;
 /// The first lines of every `main`: logs, signals, the bond with the parent.
 pub mod startup;
+/// How long one step of one task held up a thread.
+pub mod steps;
 /// Health and counters, on `/healthz` and `/metrics`.
 pub mod vitals;
 pub use handle::{Held, Machine};

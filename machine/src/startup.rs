@@ -1,5 +1,7 @@
 //! The first lines of every `main`: logs, signals, and the bond with the parent.
 
+use std::backtrace::Backtrace;
+use std::panic;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -61,6 +63,25 @@ pub fn begin(args: &StartupArgs) {
     }
 }
 
+/// From now on a panic, which is always a bug, is told in one sentence: what happened, to which part, and what
+/// to do. Where it came from is shown when `RUST_BACKTRACE` asks for it.
+pub fn tell_panics(part: String, what_to_do: &'static str) {
+    let with_trace = std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0");
+    tell_panics_so(part, with_trace, what_to_do);
+}
+
+fn tell_panics_so(part: String, with_trace: bool, what_to_do: &'static str) {
+    panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or("it did not say what");
+        let place = panic.location().map(|place| format!(", at {}:{}", place.file(), place.line()));
+        let place = place.unwrap_or_default();
+        tracing::error!("a bug in {part}: {message}{place}; {what_to_do}");
+        if with_trace {
+            tracing::error!("it came from:\n{}", Backtrace::force_capture());
+        }
+    }));
+}
+
 /// What is logged: what an environment variable says, like `info` or `warn,lb=debug`, or from a level on.
 pub fn log_filter(variable: &str, otherwise: LevelFilter) -> Targets {
     let wanted = std::env::var(variable).ok().and_then(|wanted| wanted.parse().ok());
@@ -78,6 +99,11 @@ pub fn raise_file_limit() -> u64 {
             soft
         }
     }
+}
+
+/// How many files this process may have open.
+pub fn file_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
 }
 
 /// When the parent of this process is killed it is killed too, also when it is frozen and cannot notice.
@@ -114,4 +140,46 @@ pub fn stop_on_signal(
         stopping.cancel();
     });
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_one_line_that_says_what_where_and_what_to_do() {
+        let log = Log::default();
+        let writer = log.clone();
+        let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let before = panic::take_hook();
+        tell_panics_so("node db-1".into(), false, "start it again");
+        tracing::subscriber::with_default(logging, || {
+            panic::catch_unwind(|| panic!("seven is {}", 8)).unwrap_err();
+        });
+        panic::set_hook(before);
+        let text = String::from_utf8(log.0.lock().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("ERROR") && text.contains("a bug in node db-1: seven is 8, at "), "{text}");
+        assert!(text.contains("startup.rs:") && text.ends_with("; start it again\n"), "{text}");
+    }
 }

@@ -4,21 +4,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Uri;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
+use machine::serving::guard::Guard;
 use machine::vitals::Vitals;
 
 use crate::admission;
 use crate::error::Error;
 use crate::routes::{accounts, cart, products, render, session};
 use crate::state::Shop;
+use crate::vitals_guard::only_directly;
 
 /// The whole shop as one service.
 ///
 /// `/healthz` and `/metrics` stand beside the shop, not in it: they cost nothing, are never shed, and
 /// know nothing of the database, nor of Redis. A shop whose database is down is alive, and leaving
-/// the balancer for that would take every shop out at once.
+/// the balancer for that would take every shop out at once. Nor do visitors see them.
 pub fn app(shop: Arc<Shop>, vitals: &Arc<Vitals>) -> Router {
-    let beside = vitals.routes().method_not_allowed_fallback(wrong_method);
+    let guard = Guard::named([shop.config.name.clone()]).or_any_plain_name();
+    let only_directly = from_fn(move |request, next| only_directly(guard.clone(), request, next));
+    let beside = vitals.routes().method_not_allowed_fallback(wrong_method).layer(only_directly);
     admission::guard(routes(), &shop).with_state(shop).merge(beside)
 }
 

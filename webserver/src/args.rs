@@ -137,12 +137,13 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_MAX_IN_FLIGHT", default_value_t = 0, value_name = "REQUESTS")]
     pub max_in_flight: u32,
 
-    /// How many connections may be open at a time; more wait to be accepted.
+    /// How many connections may be open at a time; fewer where this process may not open enough files.
+    /// For one on top another one is closed that is idle, or it is told to come back later (503).
     #[arg(long, env = "WEBSERVER_MAX_CONNECTIONS", default_value_t = 16_384, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// From a connection's opening, or the end of its last answer, to the end of the next request's
-    /// headers: so long it may also be quiet between two requests. Keep it above the idle time of
+    /// From a connection's opening, or the first byte of a later request, to the end of the request's
+    /// headers; and so long it may be quiet between two requests. Keep it above the idle time of
     /// the balancer in front (`lb --upstream-idle-timeout`: 4s), which looks four times a second.
     #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "5s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,

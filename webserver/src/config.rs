@@ -152,9 +152,13 @@ impl Config {
             request_memory: args.request_memory.as_u64(),
             resident_memory: args.resident_memory.as_u64(),
         };
+        let header_timeout = positive("--header-timeout", args.header_timeout)?;
         let limits = Limits {
             connections: args.max_connections as usize,
-            header_timeout: positive("--header-timeout", args.header_timeout)?,
+            // A connection to the database stands behind each request.
+            files_per_connection: 2,
+            header_timeout,
+            idle_timeout: header_timeout,
             drain: bounded("--drain-timeout", args.startup.drain_timeout)?,
             ..Limits::default()
         };
@@ -243,7 +247,7 @@ mod tests {
 
     #[test]
     fn headers_have_little_time_but_a_connection_lives_longer_than_the_balancer_keeps_it() {
-        let limit = check(&[]).unwrap().limits.header_timeout;
+        let limit = check(&[]).unwrap().limits.idle_timeout;
         // The balancer's four seconds, and a quarter until it looks.
         assert!(limit > Duration::from_millis(4_250) && limit <= Duration::from_secs(5), "{limit:?}");
     }

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use dbnode::client::ClientError;
 use http::{HeaderValue, StatusCode, header};
+use machine::serving::guard::Refused;
 use serde_json::json;
 
 use crate::sessions::SessionError;
@@ -61,6 +62,9 @@ pub enum Error {
     /// The session is not known, or cannot be looked up.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// It is not for whoever asks.
+    #[error(transparent)]
+    NotAllowed(#[from] Refused),
     /// Not with this method.
     #[error("this path does not answer to this method; see the header Allow")]
     WrongMethod,
@@ -79,7 +83,7 @@ pub enum Error {
     /// The body is not what is expected here.
     #[error("the request's body must be JSON, and say so: content-type: application/json")]
     NotJson,
-    /// There are too many requests in flight.
+    /// There are too many requests in flight, or too many bodies are arriving.
     #[error("too many requests are in flight; try again later")]
     Overloaded,
     /// The data could not be had.
@@ -102,6 +106,7 @@ impl Error {
             Self::BadQuantity => (StatusCode::UNPROCESSABLE_ENTITY, "bad_quantity", None),
             Self::BadAmount { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_amount", None),
             Self::Session(error) => session_kind(error),
+            Self::NotAllowed(_) => (StatusCode::FORBIDDEN, "not_allowed", None),
             Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", None),
             Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout", None),
             Self::LargeBody { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", None),

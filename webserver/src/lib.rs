@@ -28,6 +28,8 @@ pub mod app;
 pub mod routes;
 /// What a handler has at hand.
 pub mod state;
+/// Who sees health and counters.
+mod vitals_guard;
 
 /// From `host:port` to an address.
 /// Redis: asked within limits, and left alone while it is gone.

@@ -16,11 +16,16 @@ use webserver::{Args, Config, Server};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What to do after a bug.
+const AFTER_A_BUG: &str =
+    "only the request that met it was given up; to report this, run the server with RUST_BACKTRACE=1";
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let startup_args = args.startup.clone();
     let config = Config::check(args).unwrap_or_else(|error| error.exit());
     startup::begin(&startup_args);
+    startup::tell_panics(format!("the web server {}", config.name), AFTER_A_BUG);
     match keep_shop(config, startup_args.drain_delay.into()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,11 +1,15 @@
 //! How clients speak to the node. Routed by hand: a request for a key goes through one `match`.
 
+/// The body of an answer.
+mod answer_body;
 /// Reading a request's body.
 mod body;
 /// From a request's headers to when it may happen ◇.
 mod conditions;
 /// Requests about many records.
 mod list;
+/// Many records as one document, piece by piece ◇.
+mod listing;
 /// Answers that are errors.
 mod problem;
 /// From a request's query to what is wanted ◇.
@@ -26,7 +30,11 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, heade
 use http_body_util::Full;
 use hyper::body::Incoming;
 use machine::Machine;
+use machine::serving::Connection;
+use machine::serving::budget::Lane;
+use machine::serving::guard::Guard;
 use machine::vitals::Vitals;
+use tokio::sync::Semaphore;
 
 use crate::client::Read;
 use crate::config::Config;
@@ -38,10 +46,14 @@ use crate::replication::durability::Mode;
 use crate::replication::effect::Refusal;
 use crate::replication::member::Incarnation;
 use crate::replication::showing::View;
+pub use answer_body::AnswerBody;
 use problem::Problem;
 use route::Target;
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<AnswerBody>;
+
+/// Long lists that are sent at the same time: each holds some megabytes of values.
+const LISTS_MAX: usize = 8;
 
 /// Which node answered.
 const NODE: HeaderName = HeaderName::from_static("x-db-node");
@@ -58,6 +70,12 @@ pub struct Api {
     vitals: Arc<Vitals>,
     metrics: Metrics,
     about: About,
+    /// The hosts that it is known by.
+    guard: Guard,
+    /// Shares for long lists.
+    lists: Lane,
+    /// Which of them is written at the moment.
+    list_turn: Arc<Semaphore>,
     /// The node's name, ready to be sent.
     name: HeaderValue,
 }
@@ -84,7 +102,19 @@ impl Api {
         metrics: Metrics,
     ) -> Self {
         let name = HeaderValue::from_str(&config.id).expect("a node's name is letters and digits");
-        Self { config, node, machine, vitals, metrics, about, name }
+        let (guard, lists) = (Guard::named(config.host_names()), Lane::new(LISTS_MAX));
+        Self {
+            config,
+            node,
+            machine,
+            vitals,
+            metrics,
+            about,
+            guard,
+            lists,
+            list_turn: Arc::new(Semaphore::new(1)),
+            name,
+        }
     }
 
     /// Answers a request.
@@ -101,20 +131,29 @@ impl Api {
     }
 
     async fn route(&self, request: Request<Incoming>) -> Result<Answer, Problem> {
+        self.guard.check(request.method(), request.uri(), request.headers())?;
         let target = route::target(request.uri().path())?;
         let place = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
-        let answered = match (target, request.method()) {
+        let step = target.name();
+        let answered = self.metrics.steps.watch(step, self.answer_about(target, request)).await;
+        answered.map_err(|problem| self.send_to_primary(problem, &place))
+    }
+
+    async fn answer_about(&self, target: Target, request: Request<Incoming>) -> Result<Answer, Problem> {
+        match (target, request.method()) {
             (Target::Record(key), &Method::GET) => self.get(&key, request.uri().query()).await,
             (Target::Record(key), &Method::PUT) => self.put(key, request).await,
             (Target::Record(key), &Method::DELETE) => self.delete(key, &request).await,
             (Target::Addition(key), &Method::POST) => self.add(key, request).await,
-            (Target::Records, &Method::GET) => self.list(request.uri().query()).await,
+            (Target::Records, &Method::GET) => {
+                let connection = request.extensions().get::<Arc<Connection>>().cloned();
+                self.list(request.uri().query(), connection).await
+            }
             (Target::Status, &Method::GET) => Ok(self.status()),
             (Target::Health, &Method::GET) => Ok(self.health()),
             (Target::Metrics, &Method::GET) => Ok(self.show_metrics()),
             (target, method) => Err(Problem::method(method, target.methods())),
-        };
-        answered.map_err(|problem| self.send_to_primary(problem, &place))
+        }
     }
 
     /// What only the primary can do is to be asked there, once it has said where it is.
@@ -148,7 +187,7 @@ fn empty(status: StatusCode) -> Answer {
 }
 
 fn with_body(status: StatusCode, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(AnswerBody::Whole(Full::new(body)));
     *answer.status_mut() = status;
     answer
 }

@@ -1,6 +1,7 @@
 //! Answers that are errors: `{"error": code, "detail": sentence}`.
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use machine::serving::guard::Refused;
 use serde::Serialize;
 
 use super::{Answer, json};
@@ -32,6 +33,12 @@ impl Problem {
 
     pub(super) fn not_found(detail: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// There is too much to do at the moment; nothing was done.
+    pub(super) fn overloaded(detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+            .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     pub(super) fn method(method: &Method, allowed: &'static str) -> Self {
@@ -76,6 +83,16 @@ impl Problem {
         answer.headers_mut().extend(primary.map(|primary| (PRIMARY_HEADER, primary)));
         answer.headers_mut().extend(self.header.map(|header| *header));
         answer
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let advice = match refused {
+            Refused::Host => " (further ones are given with --advertise)",
+            Refused::Page => "",
+        };
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("{refused}{advice}"))
     }
 }
 

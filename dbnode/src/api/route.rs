@@ -27,6 +27,18 @@ pub(super) enum Target {
 }
 
 impl Target {
+    /// What answering it is called.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Record(_) => "a request about a record",
+            Self::Addition(_) => "an addition",
+            Self::Records => "a list",
+            Self::Status => "status",
+            Self::Health => "health",
+            Self::Metrics => "metrics",
+        }
+    }
+
     /// The methods that it knows, as they stand in `Allow`.
     pub(super) fn methods(&self) -> &'static str {
         match self {

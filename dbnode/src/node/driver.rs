@@ -81,6 +81,22 @@ enum Event {
     Closed,
 }
 
+impl Event {
+    /// What handling it is called.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Asked(_) => "what clients want",
+            Self::Heard(_) => "what the others said",
+            Self::Persisted(_) => "a batch on disk",
+            Self::Folded(..) => "a folded log",
+            Self::Installed(_) => "a snapshot taken over",
+            Self::Read(..) => "a piece of the snapshot",
+            Self::TimePassed => "a tick",
+            Self::Closed => "the end",
+        }
+    }
+}
+
 /// Whether there was room on the disk when it was last written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Room {
@@ -124,12 +140,13 @@ impl<S: Storage> Driver<S> {
 
     /// Works until `stop`, and then until everything taken is answered, or until the disk fails.
     pub async fn run(mut self, mut peers: Peers, stop: CancellationToken) -> Result<(), Halted> {
+        let steps = self.metrics.steps.clone();
         while !(self.closed && self.is_idle()) {
-            let mut event = self.next_event(&mut peers, &stop).await;
+            let mut event = steps.watch("work for the disk", self.next_event(&mut peers, &stop)).await;
             if let Event::Asked(asked) = &mut event {
                 self.gather(asked).await;
             }
-            self.handle(event, &peers)?;
+            steps.time(event.name(), || self.handle(event, &peers))?;
         }
         let storage = Arc::into_inner(self.storage).expect("no work is under way any more");
         storage.close().await;

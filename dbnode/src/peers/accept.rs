@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::handshake::{self, Introduction, Proof, Reply, Side};
+use super::strangers::{Stranger, Strangers};
 use super::wire::Wire;
 use super::{HANDSHAKE_LIMIT, Shared};
 use crate::replication::input::Input;
@@ -41,8 +42,8 @@ pub(super) async fn accept(
     let members: Arc<[Name]> = members.into();
     let speakers = Arc::new(Speakers::default());
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let strangers = Strangers::default();
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -51,23 +52,39 @@ pub(super) async fn accept(
                 continue;
             }
         };
+        if places.available_permits() == 0 {
+            strangers.send_oldest_away().await;
+        }
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let (shared, members, speakers) = (Arc::clone(&shared), Arc::clone(&members), Arc::clone(&speakers));
+        let stranger = strangers.enter();
         let listening = async move {
-            let _place = place;
-            if let Err(error) = listen(&shared, &members, &speakers, stream).await {
-                tracing::debug!(%error, "a connection of another node ended");
+            let (_place, leave) = (place, stranger.leave());
+            let listening = listen(&shared, &members, &speakers, stream, stranger);
+            let listening = shared.steps.watch("what another node says", listening);
+            match leave.run_until_cancelled(listening).await {
+                Some(Err(error)) => tracing::debug!(%error, "a connection of another node ended"),
+                Some(Ok(())) => {}
+                None => tracing::debug!("a connection of nobody known left for another one"),
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(listening));
     }
 }
 
-async fn listen(shared: &Shared, members: &[Name], speakers: &Speakers, stream: Stream) -> io::Result<()> {
+async fn listen(
+    shared: &Shared,
+    members: &[Name],
+    speakers: &Speakers,
+    stream: Stream,
+    stranger: Stranger,
+) -> io::Result<()> {
     let mut wire = Wire::new(stream);
     let Ok(greeted) = timeout(HANDSHAKE_LIMIT, greet(shared, members, speakers, &mut wire)).await else {
         return Err(io::ErrorKind::TimedOut.into());
     };
     let other = greeted?;
+    drop(stranger);
     wire.trust();
     shared.directory.learn(&other.from, &other.advertised);
     while let Some(envelope) = wire.next::<Envelope>().await? {

@@ -21,6 +21,8 @@ mod dial;
 pub mod directory;
 /// How each proves who it is ◇.
 mod handshake;
+/// Those who have not proved who they are.
+mod strangers;
 /// Messages on a connection.
 mod wire;
 
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::network::{Accept, Network};
+use machine::steps::Steps;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +89,7 @@ impl Peers {
     }
 
     /// Opens ways to the others, and lets them in, until `stop`.
+    #[allow(clippy::too_many_arguments, reason = "each is used, and nothing else would hold them together")]
     pub fn open(
         identity: Identity,
         peers: Vec<Peer>,
@@ -93,16 +97,19 @@ impl Peers {
         network: Network,
         cluster: WhichCluster,
         directory: Directory,
+        steps: Steps,
         stop: CancellationToken,
     ) -> Self {
         let (tell, heard) = mpsc::channel(INBOX_MAX);
-        let shared = Arc::new(Shared { identity, cluster, directory, network, tell });
+        let shared = Arc::new(Shared { identity, cluster, directory, network, steps, tell });
         let names = peers.iter().map(|peer| peer.name.clone()).collect();
         let mut outboxes = BTreeMap::new();
         for peer in peers {
             let (sender, outbox) = mpsc::channel(OUTBOX_MAX);
             outboxes.insert(peer.name.clone(), sender);
-            let dialing = dial::dial(Arc::clone(&shared), peer, outbox);
+            let (shared, steps) = (Arc::clone(&shared), shared.steps.clone());
+            let dialing = dial::dial(shared, peer, outbox);
+            let dialing = async move { steps.watch("what is said to another node", dialing).await };
             tokio::spawn(stop.clone().run_until_cancelled_owned(dialing));
         }
         let accepting = accept::accept(shared, names, listener, stop.clone());
@@ -132,6 +139,7 @@ struct Shared {
     cluster: WhichCluster,
     directory: Directory,
     network: Network,
+    steps: Steps,
     tell: mpsc::Sender<Input>,
 }
 

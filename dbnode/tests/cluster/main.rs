@@ -10,6 +10,8 @@ mod cluster;
 
 /// The primary dies, freezes, or stops.
 mod failover;
+/// Long lists, and who waits for them.
+mod lists;
 /// Members that were away, or lost their data.
 mod rejoining;
 /// Who does not belong there.

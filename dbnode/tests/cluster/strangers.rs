@@ -101,3 +101,36 @@ async fn garbage_on_the_peers_port_does_no_harm() {
     wait_for("it to answer", || get(cluster.address(0), "/healthz"));
     cluster.client().put("key", "value".into(), Condition::Always).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_only_sit_there_keep_no_member_out() {
+    let mut cluster = Cluster::start(27, "quorum");
+    cluster.kill(2);
+    // Each that is let go comes again, all the time.
+    let stop = tokio_util::sync::CancellationToken::new();
+    let sit = |node: u8| {
+        let stop = stop.clone();
+        move || {
+            let mut sitting: Vec<std::net::TcpStream> = Vec::new();
+            while !stop.is_cancelled() {
+                sitting.retain(|stream| stream.peek(&mut [0]).is_err());
+                while sitting.len() < 300 {
+                    let Ok(stream) = std::net::TcpStream::connect(format!("127.83.27.{node}:7101")) else {
+                        return;
+                    };
+                    stream.set_nonblocking(true).unwrap();
+                    sitting.push(stream);
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+    };
+    let strangers = [1, 2].map(|node| std::thread::spawn(sit(node)));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    cluster.run(2);
+    cluster.wait_for_primary();
+    cluster.client().put("key", "value".into(), Condition::Always).await.unwrap();
+    cluster.wait_until_equal();
+    stop.cancel();
+    strangers.into_iter().for_each(|stranger| stranger.join().unwrap());
+}

@@ -185,3 +185,34 @@ async fn the_node_tells_about_itself() {
     let metrics = String::from_utf8(node.get("/metrics").await.body).unwrap();
     assert!(metrics.contains("dbnode_writes_total 1"), "{metrics}");
 }
+
+#[tokio::test]
+async fn web_pages_of_others_are_kept_out_and_programs_are_not() {
+    let node = TestNode::start().await;
+    let forged = [("Content-Type", "text/plain"), ("Origin", "http://evil.example")];
+    let answer = node.send("POST", "/kv/a/add", &forged, b"{\"by\":7}").await;
+    answer.assert_problem(403, "not_allowed", "web page");
+    let cross_site = [("Sec-Fetch-Site", "cross-site")];
+    for path in ["/kv/a", "/kv", "/status", "/metrics", "/healthz"] {
+        node.send("GET", path, &cross_site, b"").await.assert_problem(403, "not_allowed", "web page");
+    }
+    assert_eq!(node.get("/kv/a").await.status, 404, "nothing was added");
+    let curl = [("Content-Type", "application/x-www-form-urlencoded")];
+    assert_eq!(node.send("POST", "/kv/a/add", &curl, b"{\"by\":7}").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_node_answers_under_its_own_names_only() {
+    let node = TestNode::start().await;
+    for host in ["evil.example", "evil.example:7001", "db-1.evil.example"] {
+        for (method, path) in [("GET", "/kv/a"), ("PUT", "/kv/a"), ("DELETE", "/kv/a"), ("GET", "/metrics")] {
+            let answer = node.send_to(host, method, path, &[], b"").await;
+            answer.assert_problem(403, "not_allowed", "Host");
+        }
+    }
+    for host in ["127.0.0.1:7001", "10.0.0.1", "localhost", "db-1:7001", "[::1]:7001"] {
+        assert_eq!(node.send_to(host, "GET", "/status", &[], b"").await.status, 200, "{host}");
+    }
+    let twice = node.send_to("db-1\r\nHost: db-1", "GET", "/status", &[], b"").await;
+    twice.assert_problem(400, "bad_host", "two Host lines");
+}

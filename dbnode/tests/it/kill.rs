@@ -83,7 +83,7 @@ impl Process {
 /// It says that it is fit to serve.
 fn is_ready(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
-    let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: db\r\nConnection: close\r\n\r\n");
+    let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: db-1\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
 }

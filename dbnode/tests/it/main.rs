@@ -7,6 +7,8 @@
 /// A node in this process, and one in a process of its own.
 mod support;
 
+/// Clients that keep a node waiting.
+mod abuse;
 /// The client library against a node.
 mod client;
 /// There is no room on the disk, and then there is.

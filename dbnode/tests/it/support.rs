@@ -99,7 +99,19 @@ impl TestNode {
 
     /// Sends a request as it stands here, and reads the answer.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: db\r\nConnection: close\r\n");
+        self.send_to("db-1", method, path, headers, body).await
+    }
+
+    /// The same, to a node that is called this.
+    pub async fn send_to(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
@@ -125,7 +137,11 @@ impl Answer {
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers = lines.filter_map(|line| line.split_once(": "));
         let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-        Self { status, headers, body: bytes[end + 4..].to_vec() }
+        let answer = Self { status, headers, body: bytes[end + 4..].to_vec() };
+        if answer.header("transfer-encoding") == "chunked" {
+            return Self { body: joined(&answer.body), ..answer };
+        }
+        answer
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -141,5 +157,20 @@ impl Answer {
         let json = self.json();
         assert_eq!((self.status, &json["error"]), (status, &error.into()), "{json}");
         assert!(json["detail"].as_str().unwrap().contains(words), "{json}");
+    }
+}
+
+/// What chunks contain.
+fn joined(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n").expect("a chunk's length");
+        let length = std::str::from_utf8(&chunks[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        body.extend_from_slice(&chunks[end + 2..end + 2 + length]);
+        chunks = &chunks[end + 2 + length + 2..];
+        if length == 0 {
+            return body;
+        }
     }
 }

@@ -154,6 +154,9 @@ async fn other_hosts_and_wrong_tokens_stay_outside() {
         ("Host: localhost\r\nAuthorization: Bearer wrong!\r\n", 401),
         ("Host: localhost\r\n", 401),
         ("Host: evil.example\r\nAuthorization: Bearer secret\r\n", 403),
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site\r\nAuthorization: Bearer secret\r\n", 403),
+        ("Host: localhost\r\nHost: localhost\r\nAuthorization: Bearer secret\r\n", 400),
+        ("Authorization: Bearer secret\r\n", 400),
     ] {
         let answer = raw(lb.admin, request(headers).as_bytes()).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
 use axum::extract::Request;
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use http_body::Body as _;
-use tokio::time::timeout;
+use machine::serving::body::{self, BodyError, BodyLimits};
 
 use crate::error::Error;
 
@@ -19,22 +17,13 @@ pub(super) async fn read_json(request: Request, limit: Duration) -> Result<Bytes
     if !says_json(request.headers()) {
         return Err(Error::NotJson);
     }
-    let too_large = Error::LargeBody { limit: BODY_BYTES_MAX };
-    let body = request.into_body();
-    // What is announced as too large need not be waited for.
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        return Err(too_large);
-    }
-    match timeout(limit, to_bytes(body, BODY_BYTES_MAX)).await {
-        Err(_) => Err(Error::SlowBody { limit }),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_large(&error) => Err(too_large),
-        Ok(Err(error)) => Err(Error::BadRequest { detail: format!("the request's body broke off: {error}") }),
-    }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+    let limits = BodyLimits { bytes: BODY_BYTES_MAX, time: limit };
+    body::read(request, limits).await.map_err(|error| match error {
+        BodyError::TooLarge => Error::LargeBody { limit: BODY_BYTES_MAX },
+        BodyError::TooSlow => Error::SlowBody { limit },
+        BodyError::Overloaded => Error::Overloaded,
+        BodyError::Broken(_) => Error::BadRequest { detail: error.to_string() },
+    })
 }
 
 /// `application/json`, with parameters or without.

@@ -154,3 +154,31 @@ async fn requests_are_counted_by_route_and_class() {
     let seconds = r#"webserver_request_seconds_count{method="GET",route="/render"}"#;
     assert_eq!(shop.counted(seconds).await, 1);
 }
+
+#[tokio::test]
+async fn health_and_counters_are_not_for_visitors() {
+    let (_database, shop) = shop().await;
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        let request = headers
+            .iter()
+            .fold(http::Request::get(path), |request, (name, value)| request.header(*name, *value));
+        shop.ask(request.body(Body::empty()).unwrap()).await
+    };
+    for path in ["/healthz", "/metrics"] {
+        // What a proxy passed on comes from outside.
+        for line in [("via", "1.1 lb"), ("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")] {
+            let reply = ask(path, &[("host", "127.0.0.1:9001"), line]).await;
+            assert_eq!(reply.error(), (404, "not_found".into()), "{path} {line:?}");
+        }
+        let from_a_page = ask(path, &[("host", "127.0.0.1:9001"), ("origin", "http://evil.example")]).await;
+        assert_eq!(from_a_page.error(), (403, "not_allowed".into()), "{path}");
+        for host in ["127.0.0.1:9001", "localhost:9001", "web-1:9001", "[::1]:9001"] {
+            assert_eq!(ask(path, &[("host", host)]).await.status, StatusCode::OK, "{path} {host}");
+        }
+    }
+    // The balancer's checks name the server as the balancer knows it; counters are shown under its own names.
+    assert_eq!(ask("/healthz", &[("host", "web-1.example:9001")]).await.status, StatusCode::OK);
+    assert_eq!(ask("/metrics", &[("host", "evil.example")]).await.error(), (403, "not_allowed".into()));
+    // The shop is for everybody.
+    assert_eq!(ask("/render", &[("host", "shop.example"), ("via", "1.1 lb")]).await.status, StatusCode::OK);
+}

@@ -121,6 +121,30 @@ async fn a_busy_port_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn two_host_lines_or_none_are_refused() {
+    let database = Database::start().await;
+    let shop = serve(&database, &[]).await;
+    for hosts in ["host: x\r\nhost: x\r\n", "host: x\r\nhost: y\r\n", ""] {
+        let request = format!("GET /render HTTP/1.1\r\n{hosts}\r\n");
+        let answer = exchange(shop.address, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("bad_host"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn clients_without_a_request_leave_for_those_who_have_one() {
+    let database = Database::start().await;
+    let shop = serve(&database, &["--max-connections", "4", "--header-timeout", "1m"]).await;
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        idle.push(TcpStream::connect(shop.address).await.unwrap());
+    }
+    let request = b"GET /render HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = exchange(shop.address, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn bytes_that_are_not_http_end_the_connection_and_nothing_else() {
     let database = Database::start().await;
     let shop = serve(&database, &["--header-timeout", "300ms"]).await;

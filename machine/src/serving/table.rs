@@ -1,0 +1,179 @@
+//! All open connections of a server: how many there may be, who leaves for whom, and who is overdue.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::budget::Budget;
+use super::connection::{Connection, Order};
+use super::timeouts::{Overdue, Timeouts, View};
+
+/// When there is no room, this part of all connections is asked to leave at once, so that the next ones
+/// need not look for somebody again.
+const LEAVE_TOGETHER: usize = 64;
+
+/// The open connections of a server, and what they share.
+#[derive(Debug)]
+pub(super) struct Table {
+    began: Instant,
+    timeouts: Timeouts,
+    connections_max: usize,
+    /// Since when the server stops, in milliseconds; 0: it does not.
+    stopping: AtomicU64,
+    open: Mutex<Open>,
+    left: Notify,
+    /// Memory for the bodies that are arriving.
+    pub(super) bodies: Budget,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Arc<Connection>>,
+}
+
+/// A connection's place in the table; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    connection: Arc<Connection>,
+    number: u64,
+}
+
+impl Table {
+    pub(super) fn new(timeouts: Timeouts, connections_max: usize, body_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            timeouts,
+            connections_max,
+            stopping: AtomicU64::new(0),
+            open: Mutex::default(),
+            left: Notify::new(),
+            bodies: Budget::new(body_bytes),
+        })
+    }
+
+    /// How long the server has been there.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The same, in milliseconds.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now().as_millis() as u64
+    }
+
+    /// What a client did not do in time, if anything.
+    pub(super) fn overdue(&self, view: &View) -> Option<Overdue> {
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        let stopping = (stopping > 0).then(|| Duration::from_millis(stopping));
+        view.overdue(self.now(), &self.timeouts, stopping)
+    }
+
+    /// How often the clients' clocks are to be looked at.
+    pub(super) fn sweep_interval(&self) -> Duration {
+        let Timeouts { header, idle, write } = self.timeouts;
+        (header.min(idle).min(write) / 8).clamp(Duration::from_millis(10), Duration::from_millis(250))
+    }
+
+    /// Ends the connections whose client is overdue.
+    pub(super) fn sweep(&self) {
+        for connection in self.open.lock().connections.values() {
+            if self.overdue(&connection.view()).is_some() {
+                connection.tell(Order::LookAtTheClock);
+            }
+        }
+    }
+
+    /// A place for another connection; none when there is no room.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
+        let mut open = self.open.lock();
+        if open.connections.len() >= self.connections_max {
+            return None;
+        }
+        let connection = Arc::new(Connection::new(Arc::clone(self)));
+        open.next += 1;
+        let number = open.next;
+        open.connections.insert(number, Arc::clone(&connection));
+        Some(Place { connection, number })
+    }
+
+    /// A place for another connection, as soon as there is room.
+    pub(super) async fn admit_when_there_is_room(self: &Arc<Self>) -> Place {
+        loop {
+            let left = self.left.notified();
+            if let Some(place) = self.admit() {
+                return place;
+            }
+            left.await;
+        }
+    }
+
+    /// Asks connections to leave that keep the server waiting, or at least do not need it at the moment:
+    /// how many.
+    pub(super) fn make_room(&self) -> usize {
+        let (now, open) = (self.now(), self.open.lock());
+        let leaving = open.connections.values().filter_map(|connection| {
+            let rank = connection.view().leaves(now)?;
+            Some((rank, connection))
+        });
+        let mut leaving: Vec<_> = leaving.collect();
+        let count = (self.connections_max / LEAVE_TOGETHER + 1).min(leaving.len());
+        if count == 0 {
+            return 0;
+        }
+        leaving.select_nth_unstable_by_key(count - 1, |(rank, _)| *rank);
+        // Those who have asked for something before leave one at a time.
+        let count = leaving[..count].iter().filter(|((class, _), _)| *class == 0).count().max(1);
+        leaving.select_nth_unstable_by_key(count - 1, |(rank, _)| *rank);
+        leaving[..count].iter().for_each(|(_, connection)| connection.tell(Order::MakeRoom));
+        count
+    }
+
+    /// From now on no connection takes a further request.
+    pub(super) fn finish(&self) {
+        self.stopping.store(self.now_ms().max(1), Ordering::Relaxed);
+        self.tell_all(Order::Finish);
+    }
+
+    /// Ends all connections.
+    pub(super) fn cut(&self) {
+        self.tell_all(Order::Cut);
+    }
+
+    fn tell_all(&self, order: Order) {
+        self.open.lock().connections.values().for_each(|connection| connection.tell(order));
+    }
+
+    /// Waits until there is no connection any more.
+    pub(super) async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.open.lock().connections.is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Deref for Place {
+    type Target = Arc<Connection>;
+
+    fn deref(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let table = self.connection.table();
+        table.open.lock().connections.remove(&self.number);
+        table.left.notify_waiters();
+    }
+}
