@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use machine::vitals::Vitals;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
@@ -12,11 +13,14 @@ use super::*;
 use crate::client::Condition;
 use crate::peers::Peers;
 use crate::replication::durability::Mode;
+use crate::replication::entry::Entry;
 use crate::replication::input::Action;
 use crate::replication::key::Key;
 use crate::replication::member::Incarnation;
 use crate::replication::planted::Planted;
 use crate::replication::{Limits, Timing};
+use crate::storage::disk;
+use crate::storage::disk::trial::Trial;
 use crate::storage::hasty::Hasty;
 use crate::storage::memory::{Fault, Memory};
 
@@ -100,6 +104,26 @@ async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     let acknowledged = BTreeSet::from(["key-10".to_owned()]);
     assert!(node.write(put("key-10")).await.is_ok(), "it says so");
     assert_eq!(lost(&acknowledged, &disk), ["key-10"]);
+}
+
+/// On real files: at the moment of the answer the power fails.
+#[tokio::test]
+async fn what_is_acknowledged_is_synced_before_the_answer() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("data");
+    let trial = Trial::of(&data);
+    let (storage, recovered) = disk::open(&data, "db-1", None).await.unwrap();
+    let (node, _driver) = start(storage, recovered).await;
+    for number in 0..5 {
+        let key = format!("key-{number}");
+        node.write(put(&key)).await.unwrap();
+        let crashed = directory.path().join(&key);
+        trial.after_power_failure(&crashed);
+        let (storage, recovered) = disk::open(&crashed, "db-1", None).await.unwrap();
+        storage.close().await;
+        let writes = recovered.entries.iter().filter_map(Entry::write);
+        assert_eq!(writes.last().map(|write| write.key.as_str()), Some(&*key));
+    }
 }
 
 #[tokio::test]

@@ -6,10 +6,9 @@
 //! slot: 4096 bytes   the same, one older or one newer
 //! ```
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::marker::PhantomData;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crc::{CRC_32_ISCSI, Crc, Table};
@@ -17,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::OpenError;
+use super::files::{Directory, OpenFile};
 
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
@@ -29,7 +29,7 @@ const SEQUENCE: usize = 8;
 /// A file that holds one value.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
-    file: File,
+    file: OpenFile,
     sequence: u64,
     value: PhantomData<T>,
 }
@@ -46,22 +46,20 @@ pub(super) struct Held<T> {
 impl<T: Serialize + DeserializeOwned> Slots<T> {
     /// Makes the file. It is on disk, under its name, when this returns.
     pub(super) fn create(path: &Path, value: &T) -> io::Result<Self> {
-        let unfinished = path.with_extension("new");
-        let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&unfinished)?;
-        let bytes = [encode(0, value), encode(1, value)].concat();
-        file.write_all_at(&bytes, 0)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        if let Some(directory) = path.parent() {
-            File::open(directory)?.sync_all()?;
-        }
+        let mut file = OpenFile::open_or_create(path.with_extension("new"))?;
+        file.resize(0)?;
+        file.write(0, &[padded(0, value), padded(1, value)].concat())?;
+        file.sync()?;
+        file.rename(path.to_owned())?;
+        let directory = path.parent().expect("a file is in a directory");
+        Directory::open(directory.to_owned())?.sync()?;
         Ok(Self { file, sequence: 1, value: PhantomData })
     }
 
     /// Opens the file, and reads it; none where there is no such file.
     pub(super) fn open(path: &Path) -> Result<Option<(Self, Held<T>)>, OpenError> {
         let failed = |source| OpenError::Directory { path: path.to_owned(), source };
-        let file = match OpenOptions::new().read(true).write(true).open(path) {
+        let file = match OpenFile::open(path.to_owned()) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed(source)),
@@ -75,14 +73,14 @@ impl<T: Serialize + DeserializeOwned> Slots<T> {
     /// it is synced.
     pub(super) fn write(&mut self, value: &T) -> io::Result<()> {
         let sequence = self.sequence + 1;
-        self.file.write_all_at(&encode(sequence, value), offset(sequence))?;
+        self.file.write(offset(sequence), &encode(sequence, value))?;
         self.sequence = sequence;
         Ok(())
     }
 
     /// What was written is on disk when this returns.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 }
 
@@ -102,6 +100,11 @@ fn encode<T: Serialize>(sequence: u64, value: &T) -> Vec<u8> {
     let checksum = CRC.checksum(&slot[HEAD..]);
     slot[..4].copy_from_slice(&length.to_le_bytes());
     slot[4..HEAD].copy_from_slice(&checksum.to_le_bytes());
+    slot
+}
+
+fn padded<T: Serialize>(sequence: u64, value: &T) -> Vec<u8> {
+    let mut slot = encode(sequence, value);
     slot.resize(SLOT, 0);
     slot
 }

@@ -15,19 +15,19 @@ use crate::replication::entry::{Change, Entry, Payload, Request, Write};
 use crate::replication::key::Key;
 use crate::replication::snapshot::Cursor;
 use crate::replication::state::State;
-use crate::storage::Storage;
+use crate::storage::{Failure, Storage};
 
-fn put(index: u64, key: &str, value: &str) -> Entry {
+pub(super) fn put(index: u64, key: &str, value: &str) -> Entry {
     let change = Change::Put { value: Bytes::from(value.to_owned()), page: index - 1 };
     let write = Write { key: Key::new(key).unwrap(), change, request: None };
     Entry { index, term: 1, payload: Payload::Write(write) }
 }
 
-fn some_entries(count: u64) -> Vec<Entry> {
+pub(super) fn some_entries(count: u64) -> Vec<Entry> {
     (1..=count).map(|index| put(index, &format!("key-{index}"), "some value or other")).collect()
 }
 
-fn batch(entries: Vec<Entry>) -> Batch {
+pub(super) fn batch(entries: Vec<Entry>) -> Batch {
     Batch { entries, ..Batch::default() }
 }
 
@@ -45,7 +45,7 @@ async fn reopen(directory: &Path) -> (Disk, State) {
     (storage, state(recovered))
 }
 
-fn state(recovered: Recovered) -> State {
+pub(super) fn state(recovered: Recovered) -> State {
     let mut state = recovered.snapshot;
     recovered.entries.iter().for_each(|entry| state.apply(entry));
     state
@@ -183,7 +183,7 @@ async fn a_ballot_a_cut_and_what_came_after_it_are_there_again() {
 async fn a_long_log_goes_on_in_further_segments_and_old_ones_are_let_go() {
     let directory = TempDir::new().unwrap();
     let (mut storage, _) = open(directory.path(), "db-1", None).await.unwrap();
-    let large = "x".repeat(1 << 20);
+    let large = "x".repeat(1 << 17);
     let entries: Vec<_> = (1..=20).map(|index| put(index, "key", &large)).collect();
     for entry in &entries {
         storage.persist(batch(vec![entry.clone()])).await.unwrap();
@@ -289,6 +289,38 @@ async fn a_fold_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
     assert_eq!(state(again), state(recovered));
 }
 
+/// SQLite says that the disk is full at another moment of each try, and rolls back by itself at some of them.
+#[tokio::test]
+async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_again() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let entries: Vec<_> =
+        (1..=1_200).map(|index| put(index, &format!("key-{index}"), &"some value".repeat(30))).collect();
+    storage.persist(batch(entries.clone())).await.unwrap();
+    storage.fold(entries[..100].to_vec()).await.unwrap();
+    let mut elsewhere = State::default();
+    let value = "value".repeat(30);
+    (1..=3_000).for_each(|index| elsewhere.apply(&put(index, &format!("other-{index}"), &value)));
+    let installation = Installation { state: elsewhere.clone().into(), cut_off: entries[1_190..].to_vec() };
+    let pages: u32 = storage.snapshot.lock().await.pragma("PRAGMA page_count").await.parse().unwrap();
+    for room in 0..12 {
+        storage.snapshot.lock().await.pragma(&format!("PRAGMA max_page_count = {}", pages + room * 5)).await;
+        let folded = storage.fold(entries[100..].to_vec()).await;
+        assert!(matches!(folded, Err(Failure::Full)), "{room}: {folded:?}");
+        let installed = storage.install(installation.clone()).await;
+        assert!(matches!(installed, Err(Failure::Full)), "{room}: {installed:?}");
+        assert_eq!(storage.read_snapshot(Cursor::START, 1 << 20).await.unwrap().records.len(), 100);
+    }
+    assert!(segments(directory.path()) < 4, "each try takes room");
+    assert_eq!(fs::read(directory.path().join("discarded.jsonl")).unwrap(), b"", "it was taken back");
+    storage.snapshot.lock().await.pragma("PRAGMA max_page_count = 100000").await;
+    storage.fold(entries[100..].to_vec()).await.unwrap();
+    storage.install(installation).await.unwrap();
+    storage.close().await;
+    let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!((recovered.snapshot, recovered.discarded), (elsewhere, 10));
+}
+
 #[tokio::test]
 async fn an_import_happens_at_the_first_start_only() {
     let directory = TempDir::new().unwrap();
@@ -325,9 +357,12 @@ async fn a_batch_cut_short_by_a_crash_is_as_if_it_never_was() {
     let whole = fs::read(&path).unwrap();
     let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let acknowledged = fs::read(directory.path().join("acknowledged")).unwrap();
     storage.persist(batch(vec![put(4, "torn", &"some value".repeat(500))])).await.unwrap();
     storage.close().await;
     let with_it = fs::read(&path).unwrap();
+    // It crashed before it knew that the batch was on disk.
+    fs::write(directory.path().join("acknowledged"), acknowledged).unwrap();
     for torn_at in (end + 8..end + 5_000).step_by(613) {
         let mut bytes = with_it.clone();
         bytes[torn_at..].fill(0);
