@@ -9,6 +9,8 @@ mod support;
 
 /// The client library against a node.
 mod client;
+/// Files of a data directory that are damaged at random.
+mod damage;
 /// There is no room on the disk, and then there is.
 mod full_disk;
 /// What `curl` would see: every status, every refusal.
