@@ -161,10 +161,19 @@ async fn who_asks_while_a_batch_is_gathered_shares_its_sync() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
+    refuses_and_takes_again(Fault::Full).await;
+}
+
+#[tokio::test]
+async fn a_lack_of_something_else_refuses_writes_as_a_full_disk_does() {
+    refuses_and_takes_again(Fault::Short).await;
+}
+
+async fn refuses_and_takes_again(fault: Fault) {
     let disk = Memory::default();
     let (node, _driver) = start(disk.clone(), disk.recover()).await;
     node.write(put("a")).await.unwrap();
-    disk.set_fault(Some(Fault::Full));
+    disk.set_fault(Some(fault));
     assert_eq!(node.write(put("b")).await, Err(Refusal::DiskFull));
     assert!(node.read_local(|view| view.get("a").is_some() && view.get("b").is_none()));
     disk.set_fault(None);

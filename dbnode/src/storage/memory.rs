@@ -28,6 +28,8 @@ struct Disk {
 pub enum Fault {
     /// There is no room.
     Full,
+    /// Something other than the disk has run out.
+    Short,
     /// It fails.
     Broken,
     /// It takes everything and never says anything: what a crash finds under way.
@@ -52,6 +54,7 @@ impl Memory {
         match fault {
             None => Ok(()),
             Some(Fault::Full) => Err(Failure::Full),
+            Some(Fault::Short) => Err(Failure::Short("there are too few".into())),
             Some(Fault::Broken) => Err(Failure::Broken("the disk was told to fail".into())),
             Some(Fault::Stuck) => pending().await,
         }

@@ -224,7 +224,8 @@ impl fmt::Display for Damage {
 /// Damages one file, starts from that, and says what is wrong, if anything is.
 async fn damage(killed: &Killed, dice: &mut ChaCha8Rng) -> Result<&'static str, String> {
     // Some say nothing: they are damaged less often.
-    let says_something = |name: &&PathBuf| !(name.ends_with("lock") || name.ends_with("spare"));
+    let says_something =
+        |name: &&PathBuf| !["lock", "spare", "reserve"].map(Path::new).iter().any(|it| name.ends_with(it));
     let names: Vec<_> = match dice.random_ratio(1, 20) {
         true => killed.files.keys().collect(),
         false => killed.files.keys().filter(says_something).collect(),

@@ -91,13 +91,12 @@ async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk(
     let value = |number: u32| vec![number as u8; 5_000];
     // The last thing before the disk is full.
     for number in 0..900 {
-        node.put(&format!("/kv/key-{}", number % 300), &value(number)).await;
+        node.put(&format!("/kv/key-{number}"), &value(number)).await;
     }
     let filler = fill(disk.0.path(), 0);
     let (mut acknowledged, mut refused) = (900, 0);
     while refused < 30 {
-        let key = acknowledged % 300;
-        match node.put(&format!("/kv/key-{key}"), &value(acknowledged)).await.status {
+        match node.put(&format!("/kv/key-{acknowledged}"), &value(acknowledged)).await.status {
             204 => acknowledged += 1,
             status => {
                 assert_eq!(status, 503);
@@ -109,7 +108,7 @@ async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk(
     }
     let node = node.restart().await;
     for number in acknowledged - 300..acknowledged {
-        let found = node.get(&format!("/kv/key-{}", number % 300)).await;
+        let found = node.get(&format!("/kv/key-{number}")).await;
         assert_eq!(found.body, value(number), "write {number} of {acknowledged}");
     }
     let status = node.get("/status").await.json();
@@ -132,5 +131,18 @@ async fn a_log_that_fills_a_small_disk_is_folded_and_writes_go_on() {
         }
     }
     assert_eq!(node.get("/kv/one").await.body, vec![199; 200_000]);
+    drop(node.stop().await);
+}
+
+/// Others take every byte there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_writes_on_where_others_have_filled_the_disk_while_its_records_do_not_grow() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let node = disk.start().await;
+    node.put("/kv/one", &[0; 200_000]).await;
+    fill(disk.0.path(), 0);
+    for number in 0..200_u8 {
+        put_in_time(&node, "/kv/one", &vec![number; 200_000]).await;
+    }
     drop(node.stop().await);
 }

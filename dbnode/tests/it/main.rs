@@ -19,5 +19,7 @@ mod http;
 mod kill;
 /// Start, stop, and start again.
 mod restart;
+/// A process that has no descriptor left.
+mod shortage;
 /// What a node spends on its machine.
 mod spending;

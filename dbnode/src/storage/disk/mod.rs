@@ -4,6 +4,7 @@
 //! ```text
 //! DIR/lock             held by the process that uses the directory
 //! DIR/acknowledged     how far the log was surely on disk
+//! DIR/reserve          room for when the disk is full
 //! DIR/log/             ballot and entries that are not in the snapshot yet: one fsync a batch
 //! DIR/life             how often the directory was started from
 //! DIR/snapshot.db      the records as of some entry: a SQLite database
@@ -42,6 +43,9 @@ mod wal;
 /// A crash after each step, and each step failing.
 #[cfg(test)]
 mod crashes;
+/// What ends early, is blank, or is of another age.
+#[cfg(test)]
+mod damaged;
 #[cfg(test)]
 mod tests;
 /// Steps that fail, and power that is cut.
@@ -99,23 +103,25 @@ impl Disk {
         self.usage.clone()
     }
 
-    /// Brings the snapshot forward. When there is no room for that, the log gives up what it holds for its
-    /// next segment: it gets more back.
+    /// Brings the snapshot forward. When there is no room for that, the log gives up what it holds: it gets
+    /// more back.
     async fn fold_into_snapshot(&self, entries: &[Entry]) -> Result<(), Failure> {
-        match self.snapshot.lock().await.fold(entries).await {
-            Err(Failure::Full) => self.log.run(LogFiles::release_reserve).await?,
-            outcome => return outcome,
+        loop {
+            match self.snapshot.lock().await.fold(entries).await {
+                Err(Failure::Full) if self.log.run(LogFiles::give_room).await? => {}
+                outcome => return outcome,
+            }
         }
-        self.snapshot.lock().await.fold(entries).await
     }
 
     /// Puts a state in the place of the snapshot, as a fold does.
     async fn replace_snapshot(&self, state: &State, first_segment: u64) -> Result<(), Failure> {
-        match self.snapshot.lock().await.replace(state, first_segment).await {
-            Err(Failure::Full) => self.log.run(LogFiles::release_reserve).await?,
-            outcome => return outcome,
+        loop {
+            match self.snapshot.lock().await.replace(state, first_segment).await {
+                Err(Failure::Full) if self.log.run(LogFiles::give_room).await? => {}
+                outcome => return outcome,
+            }
         }
-        self.snapshot.lock().await.replace(state, first_segment).await
     }
 }
 

@@ -224,10 +224,10 @@ impl SnapshotFile {
 
     /// What SQLite says to a question about itself.
     #[cfg(test)]
-    pub(super) async fn pragma(&mut self, question: &str) -> String {
+    pub(super) async fn ask(&mut self, question: &str) -> String {
         use sqlx::{AssertSqlSafe, Row};
-        let row =
-            sqlx::query(AssertSqlSafe(question)).fetch_one(&mut self.database.connection).await.unwrap();
+        let row = sqlx::query(AssertSqlSafe(question)).fetch_optional(&mut self.database.connection).await;
+        let Some(row) = row.unwrap() else { return String::new() };
         row.try_get(0).unwrap_or_else(|_| row.get::<i64, _>(0).to_string())
     }
 

@@ -302,9 +302,9 @@ async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_ag
     let value = "value".repeat(30);
     (1..=3_000).for_each(|index| elsewhere.apply(&put(index, &format!("other-{index}"), &value)));
     let installation = Installation { state: elsewhere.clone().into(), cut_off: entries[1_190..].to_vec() };
-    let pages: u32 = storage.snapshot.lock().await.pragma("PRAGMA page_count").await.parse().unwrap();
+    let pages: u32 = storage.snapshot.lock().await.ask("PRAGMA page_count").await.parse().unwrap();
     for room in 0..12 {
-        storage.snapshot.lock().await.pragma(&format!("PRAGMA max_page_count = {}", pages + room * 5)).await;
+        storage.snapshot.lock().await.ask(&format!("PRAGMA max_page_count = {}", pages + room * 5)).await;
         let folded = storage.fold(entries[100..].to_vec()).await;
         assert!(matches!(folded, Err(Failure::Full)), "{room}: {folded:?}");
         let installed = storage.install(installation.clone()).await;
@@ -313,7 +313,7 @@ async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_ag
     }
     assert!(segments(directory.path()) < 4, "each try takes room");
     assert_eq!(fs::read(directory.path().join("discarded.jsonl")).unwrap(), b"", "it was taken back");
-    storage.snapshot.lock().await.pragma("PRAGMA max_page_count = 100000").await;
+    storage.snapshot.lock().await.ask("PRAGMA max_page_count = 100000").await;
     storage.fold(entries[100..].to_vec()).await.unwrap();
     storage.install(installation).await.unwrap();
     storage.close().await;

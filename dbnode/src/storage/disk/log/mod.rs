@@ -21,6 +21,8 @@ mod record;
 mod recovery;
 /// From records to a log ◇.
 mod replay;
+/// Room for when the disk is full.
+mod reserve;
 /// One file.
 mod segment;
 /// The file for the next segment.
@@ -52,6 +54,7 @@ use acknowledged::Acknowledged;
 use aside::Kept;
 use record::{Body, Head, Previous, encode};
 use recovery::Read;
+use reserve::Reserve;
 use spare::Spare;
 
 /// The log's files.
@@ -77,6 +80,7 @@ pub(super) struct LogFiles {
     /// What the next segment begins with.
     head: Head,
     spare: Spare,
+    reserve: Reserve,
     acknowledged: Slots<Acknowledged>,
     marked: Acknowledged,
     /// What is marked is not on disk yet.
@@ -217,7 +221,7 @@ impl LogFiles {
                 (Slots::create(&data.join("acknowledged"), &marked)?, marked)
             }
         };
-        let spare = Spare::new(directory.path());
+        let (spare, reserve) = (Spare::new(directory.path()), Reserve::new(&data));
         let last = snapshot.max(replay.last_index());
         let mut log = Self {
             data: Directory::open(data)?,
@@ -232,6 +236,7 @@ impl LogFiles {
             begins_anew: false,
             head,
             spare,
+            reserve,
             acknowledged,
             marked,
             is_marked_only: false,
@@ -352,14 +357,13 @@ impl LogFiles {
         Ok(self.number())
     }
 
-    /// Keeps aside what is about to be cut off. It may use the reserve.
+    /// Keeps aside what is about to be cut off. It may use what is held for a full disk.
     pub(super) fn keep_aside(&mut self, cut_off: &[Entry]) -> Result<Kept, Failure> {
-        match aside::keep(&self.data, cut_off) {
-            Err(error) if files::is_full(&error) && self.spare.is_there() => {
-                self.release_reserve()?;
-                aside::keep(&self.data, cut_off).map_err(failure)
+        loop {
+            match aside::keep(&self.data, cut_off).map_err(failure) {
+                Err(Failure::Full) if self.give_room()? => {}
+                outcome => return outcome,
             }
-            outcome => outcome.map_err(failure),
         }
     }
 
@@ -382,17 +386,29 @@ impl LogFiles {
         self.trim(snapshot)
     }
 
-    /// Gives the room for the next segment to whoever needs it more.
-    pub(super) fn release_reserve(&mut self) -> Result<(), Failure> {
+    /// Gives up room that it holds, for whoever needs it more; false when it holds none. The room for the
+    /// next segment comes last.
+    pub(super) fn give_room(&mut self) -> Result<bool, Failure> {
+        if self.reserve.is_there() {
+            self.reserve.release();
+            return Ok(true);
+        }
+        let gives = self.spare.is_there();
         let released = self.spare.release().map_err(failure);
         self.count();
-        released
+        released.map(|()| gives)
     }
 
-    /// Takes the room for the next segment, if there is any.
+    /// Takes the room for the next segment, and for a full disk, if there is any.
     pub(super) fn reserve(&mut self) {
-        if let Err(error) = self.spare.reserve() {
-            tracing::debug!(%error, "no room for the next segment of the log");
+        let mut reserved = self.spare.reserve();
+        if reserved.is_err() && self.reserve.is_there() {
+            self.reserve.release();
+            reserved = self.spare.reserve();
+        }
+        match reserved {
+            Ok(()) => self.reserve.hold(),
+            Err(error) => tracing::debug!(%error, "no room for the next segment of the log"),
         }
         self.count();
     }
