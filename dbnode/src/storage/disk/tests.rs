@@ -200,6 +200,28 @@ async fn a_long_log_goes_on_in_further_segments_and_old_ones_are_let_go() {
     assert_eq!((recovered.snapshot.applied(), recovered.entries.len()), (15, 5));
 }
 
+/// So a node can become the primary, and answer reads, where there is no room for another segment.
+#[tokio::test]
+async fn the_end_of_a_segment_is_kept_for_batches_without_a_clients_write() {
+    let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let write = |index| batch(vec![put(index, "key", &"x".repeat(4_000))]);
+    let (storage, _) = open(first.path(), "db-1", None).await.unwrap();
+    let mut fit = 0;
+    while segments(first.path()) == 1 {
+        fit += 1;
+        storage.persist(write(fit)).await.unwrap();
+    }
+    let (storage, _) = open(second.path(), "db-1", None).await.unwrap();
+    for index in 1..fit {
+        storage.persist(write(index)).await.unwrap();
+    }
+    for term in 1..300 {
+        let ballot = Some(Ballot { term, voted_for: Some("db-1".into()) });
+        storage.persist(Batch { ballot, ..Batch::default() }).await.unwrap();
+    }
+    assert_eq!(segments(second.path()), 1);
+}
+
 #[tokio::test]
 async fn a_snapshot_from_elsewhere_takes_the_place_of_everything() {
     let directory = TempDir::new().unwrap();
