@@ -51,7 +51,15 @@ pub struct Server {
 pub enum StartError {
     /// Its data cannot be used.
     #[error(transparent)]
-    Data(#[from] OpenError),
+    Data(OpenError),
+    /// Its data was damaged.
+    #[error("{damage}; {advice}")]
+    Damaged {
+        /// What is damaged, and how.
+        damage: OpenError,
+        /// What to do.
+        advice: &'static str,
+    },
     /// Its data says that the cluster has other members.
     #[error(
         "the data in --data belongs to a cluster of {found}, and --id and --peer name {wanted}; start it with the members it had, or with a new data directory"
@@ -97,8 +105,9 @@ pub async fn start(
     network: Network,
     vitals: Arc<Vitals>,
 ) -> Result<Server, StartError> {
-    let (storage, recovered) = disk::open(&config.data, &config.id, config.import.as_deref()).await?;
-    let incarnation = storage.incarnation();
+    let opened = disk::open(&config.data, &config.id, config.import.as_deref()).await;
+    let (storage, recovered) = opened.map_err(|error| data_error(error, config.cluster.is_some()))?;
+    let (incarnation, log) = (storage.incarnation(), storage.log_usage());
     let setup = setup(&config, incarnation);
     check_members(&setup, &recovered)?;
     #[cfg(feature = "planted-bugs")]
@@ -137,10 +146,24 @@ pub async fn start(
         drain: config.drain,
         ..serving::Limits::default()
     };
-    let about = About { incarnation, mode, directory };
+    let about = About { incarnation, mode, directory, log };
     let api = Arc::new(Api::new(config, about, node.clone(), machine, vitals, metrics));
     let driver = Box::pin(driver.run(peers, stop_driver.clone()));
     Ok(Server { listener, address, peer_address, api, node, driver, stop_driver, limits, hand_over_limit })
+}
+
+/// What to do about damage is another thing where other members have everything.
+fn data_error(error: OpenError, is_member: bool) -> StartError {
+    let advice = match is_member {
+        true => {
+            "move the data directory away and start this node again: the other members fill an empty one. Do not put it back from a copy: what this node confirmed since then would be missing"
+        }
+        false => "put the data directory back from a copy, or move it away to begin with nothing",
+    };
+    match error {
+        damage @ OpenError::Damaged { .. } => StartError::Damaged { damage, advice },
+        error => StartError::Data(error),
+    }
 }
 
 fn setup(config: &Config, incarnation: Incarnation) -> Setup {

@@ -46,6 +46,7 @@ use crate::replication::durability::Mode;
 use crate::replication::effect::Refusal;
 use crate::replication::member::Incarnation;
 use crate::replication::showing::View;
+use crate::storage::disk::LogUsage;
 pub use answer_body::AnswerBody;
 use problem::Problem;
 use route::Target;
@@ -89,6 +90,8 @@ pub struct About {
     pub mode: Option<Mode>,
     /// Where clients reach the others.
     pub directory: Directory,
+    /// How much room its log takes.
+    pub log: LogUsage,
 }
 
 impl Api {

@@ -29,6 +29,10 @@ struct Status<'a> {
     /// Batches synced to the disk, and writes acknowledged, since the start.
     syncs: u64,
     writes: u64,
+    /// True while the disk has no room, as far as is known: writes are refused, or soon will be.
+    no_room: bool,
+    /// How much of the disk the log takes, in bytes, with what is held for its next segment.
+    log_bytes: u64,
     /// Writes that were cut off this node's log, ever: `discarded.jsonl` in its data directory
     /// lists them.
     discarded: u64,
@@ -53,6 +57,8 @@ impl Api {
                 keys: core.state().len(),
                 syncs: self.metrics.syncs.get(),
                 writes: self.metrics.writes.get(),
+                no_room: core.has_no_room(),
+                log_bytes: self.about.log.bytes(),
                 discarded: core.discarded(),
             };
             json(StatusCode::OK, &status)

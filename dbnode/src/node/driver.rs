@@ -98,10 +98,21 @@ impl Event {
 }
 
 /// Whether there was room on the disk when it was last written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Room {
     Enough,
     None,
+    /// There was too little of something else.
+    Short(String),
+}
+
+impl Room {
+    fn short_of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Short(error) => Self::Short(error.to_string()),
+            _ => Self::None,
+        }
+    }
 }
 
 impl<S: Storage> Driver<S> {
@@ -206,18 +217,24 @@ impl<S: Storage> Driver<S> {
                 self.say_room(Room::Enough);
                 vec![Input::Persisted]
             }
-            Event::Persisted(Err(Failure::Full)) => {
-                self.say_room(Room::None);
+            Event::Persisted(Err(failure @ (Failure::Full | Failure::Short(_)))) => {
+                self.say_room(Room::short_of(&failure));
                 vec![Input::DiskFull]
             }
             Event::Folded(up_to, Ok(())) => vec![Input::Folded { up_to }],
-            Event::Folded(_, Err(Failure::Full)) => vec![Input::NotFolded],
+            Event::Folded(_, Err(Failure::Full | Failure::Short(_))) => vec![Input::NotFolded],
             Event::Installed(Ok(())) => {
                 tracing::info!("took over the primary's snapshot");
                 vec![Input::Installed]
             }
-            Event::Installed(Err(Failure::Full)) => vec![Input::NotInstalled],
+            Event::Installed(Err(failure @ (Failure::Full | Failure::Short(_)))) => {
+                tracing::warn!(error = %failure, "the primary's snapshot could not be taken over; it is tried again");
+                vec![Input::NotInstalled]
+            }
             Event::Read(peer, Ok(chunk)) => vec![Input::SnapshotRead { peer, chunk: Some(chunk) }],
+            Event::Read(peer, Err(Failure::Full | Failure::Short(_))) => {
+                vec![Input::SnapshotRead { peer, chunk: None }]
+            }
             Event::Persisted(Err(source))
             | Event::Folded(_, Err(source))
             | Event::Installed(Err(source))
@@ -225,7 +242,10 @@ impl<S: Storage> Driver<S> {
                 self.step(vec![Input::DiskFailed], peers);
                 return Err(Halted { source });
             }
-            Event::TimePassed => vec![Input::TimePassed],
+            Event::TimePassed => {
+                let is_short = self.storage.is_short_of_room();
+                vec![Input::Room { is_short }, Input::TimePassed]
+            }
             Event::Closed => {
                 self.closed = true;
                 Vec::new()
@@ -324,10 +344,16 @@ impl<S: Storage> Driver<S> {
 
     /// Says it once, not for each write.
     fn say_room(&mut self, room: Room) {
-        match room {
-            _ if room == self.room => {}
+        match &room {
+            room if *room == self.room => {}
+            Room::Short(error) => {
+                tracing::warn!(
+                    error,
+                    "nothing can be written for want of something other than disk: writes are refused meanwhile"
+                );
+            }
             Room::None => tracing::warn!("the disk is full: writes are refused until there is room"),
-            Room::Enough => tracing::info!("there is room on the disk again: writes are taken"),
+            Room::Enough => tracing::info!("what was written is on disk again: writes are taken"),
         }
         self.room = room;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use machine::vitals::Vitals;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
@@ -12,11 +13,14 @@ use super::*;
 use crate::client::Condition;
 use crate::peers::Peers;
 use crate::replication::durability::Mode;
+use crate::replication::entry::Entry;
 use crate::replication::input::Action;
 use crate::replication::key::Key;
 use crate::replication::member::Incarnation;
 use crate::replication::planted::Planted;
 use crate::replication::{Limits, Timing};
+use crate::storage::disk;
+use crate::storage::disk::trial::Trial;
 use crate::storage::hasty::Hasty;
 use crate::storage::memory::{Fault, Memory};
 
@@ -102,6 +106,26 @@ async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     assert_eq!(lost(&acknowledged, &disk), ["key-10"]);
 }
 
+/// On real files: at the moment of the answer the power fails.
+#[tokio::test]
+async fn what_is_acknowledged_is_synced_before_the_answer() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("data");
+    let trial = Trial::of(&data);
+    let (storage, recovered) = disk::open(&data, "db-1", None).await.unwrap();
+    let (node, _driver) = start(storage, recovered).await;
+    for number in 0..5 {
+        let key = format!("key-{number}");
+        node.write(put(&key)).await.unwrap();
+        let crashed = directory.path().join(&key);
+        trial.after_power_failure(&crashed);
+        let (storage, recovered) = disk::open(&crashed, "db-1", None).await.unwrap();
+        storage.close().await;
+        let writes = recovered.entries.iter().filter_map(Entry::write);
+        assert_eq!(writes.last().map(|write| write.key.as_str()), Some(&*key));
+    }
+}
+
 #[tokio::test]
 async fn a_disk_that_says_nothing_leads_to_an_unknown_outcome_in_time() {
     let disk = Memory::default();
@@ -137,10 +161,19 @@ async fn who_asks_while_a_batch_is_gathered_shares_its_sync() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
+    refuses_and_takes_again(Fault::Full).await;
+}
+
+#[tokio::test]
+async fn a_lack_of_something_else_refuses_writes_as_a_full_disk_does() {
+    refuses_and_takes_again(Fault::Short).await;
+}
+
+async fn refuses_and_takes_again(fault: Fault) {
     let disk = Memory::default();
     let (node, _driver) = start(disk.clone(), disk.recover()).await;
     node.write(put("a")).await.unwrap();
-    disk.set_fault(Some(Fault::Full));
+    disk.set_fault(Some(fault));
     assert_eq!(node.write(put("b")).await, Err(Refusal::DiskFull));
     assert!(node.read_local(|view| view.get("a").is_some() && view.get("b").is_none()));
     disk.set_fault(None);

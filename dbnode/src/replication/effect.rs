@@ -84,7 +84,7 @@ pub enum Refusal {
     #[error("this idempotency key was used before, for a different write")]
     RequestIdReused,
     /// There is no room on the disk.
-    #[error("the disk is full; nothing was written")]
+    #[error("the disk is full, or this node is short of files or memory; nothing was written")]
     DiskFull,
     /// Too many writes wait already.
     #[error("too many writes are waiting; this one was not taken")]

@@ -86,6 +86,11 @@ pub enum Input {
     },
     /// The entries that were to be folded found no room on the disk.
     NotFolded,
+    /// There is little room left on the disk, or there is enough again.
+    Room {
+        /// There is little.
+        is_short: bool,
+    },
     /// The piece of the snapshot that was to be read; none when it could not be read now.
     SnapshotRead {
         /// For whom.

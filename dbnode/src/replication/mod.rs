@@ -220,6 +220,10 @@ pub struct Core {
     disk_rests_until: Moment,
     /// The last batch did.
     found_no_room: bool,
+    /// The last fold did.
+    fold_found_no_room: bool,
+    /// There is little of it.
+    room_is_short: bool,
     folding: Folding,
     installing: Option<Installing>,
     /// The last entry that lets somebody join.
@@ -236,7 +240,7 @@ impl Core {
     /// A node as it was found on disk.
     pub fn new(setup: Setup, found: Recovered, now: Moment) -> Self {
         let Setup { name, incarnation, mut members, mode, limits, timing, seed, planted } = setup;
-        let Recovered { ballot, snapshot, entries, committed, discarded } = found;
+        let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
         members.sort();
         let log = Log::recovered(snapshot.place(), entries);
         let committed = committed.clamp(snapshot.applied(), log.last());
@@ -263,6 +267,8 @@ impl Core {
             waiting: Waiting::default(),
             disk_rests_until: now,
             found_no_room: false,
+            fold_found_no_room: false,
+            room_is_short: false,
             folding: Folding::NotBefore(now),
             installing: None,
             joining: None,
@@ -312,6 +318,7 @@ impl Core {
             Input::DiskFailed => self.stop(effects),
             Input::Folded { up_to } => self.folded(now, up_to),
             Input::NotFolded => self.not_folded(now),
+            Input::Room { is_short } => self.room_is_short = is_short,
             Input::SnapshotRead { peer, chunk } => self.ship_snapshot(now, &peer, chunk, effects),
             Input::Installed => self.installed(effects),
             Input::NotInstalled => self.installing = None,

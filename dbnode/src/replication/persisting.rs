@@ -27,6 +27,10 @@ const LAG_ENTRIES_MAX: u64 = 16_384;
 /// How long folding rests after it found no room.
 const FOLDING_RESTS: Duration = Duration::from_secs(1);
 
+/// While there is little room, the log is folded when it takes more than this: a little more than one of the
+/// files that it lets go of.
+const SHORT_ROOM_BYTES_MAX: usize = 10 << 20;
+
 /// Messages that wait for the ballot to be on disk; more are as good as lost.
 const HELD_MAX: usize = 1_024;
 
@@ -210,17 +214,30 @@ impl Core {
         self.send(&from, Message::SnapshotTaken(receipt), effects);
     }
 
-    /// Moves the oldest part of a log that has grown long into the snapshot.
+    /// True when the last batch, or the last fold, found no room on the disk.
+    pub fn has_no_room(&self) -> bool {
+        self.found_no_room || self.fold_found_no_room
+    }
+
+    /// Moves the oldest part of a log that has grown long into the snapshot. Without room all of it goes
+    /// that can: that needs no more than the snapshot grows by, and then the log takes less.
     pub(super) fn fold(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let (entries, bytes) = self.log.size();
         let large =
             |factor| entries > self.limits.log_entries * factor || bytes > self.limits.log_bytes * factor;
+        let keep = match (self.found_no_room, self.room_is_short && bytes > SHORT_ROOM_BYTES_MAX) {
+            (true, _) => 0,
+            (false, true) => entries / 8,
+            (false, false) if large(1) => entries / 2,
+            (false, false) => return,
+        };
         let rested = matches!(self.folding, Folding::NotBefore(moment) if moment <= now);
-        let in_the_way = self.installing.is_some() || (self.ships_snapshot() && !large(4));
-        if !rested || !large(1) || in_the_way || matches!(self.standing, Standing::Stopped) {
+        let may_wait = !large(4) && !self.found_no_room;
+        let in_the_way = self.installing.is_some() || (self.ships_snapshot() && may_wait);
+        if !rested || in_the_way || matches!(self.standing, Standing::Stopped) {
             return;
         }
-        let oldest = self.log.oldest(entries / 2, self.state.applied().min(self.log.persisted()));
+        let oldest = self.log.oldest(keep, self.state.applied().min(self.log.persisted()));
         if !oldest.is_empty() {
             self.folding = Folding::UnderWay;
             effects.push(Effect::Fold(oldest));
@@ -231,10 +248,16 @@ impl Core {
     pub(super) fn folded(&mut self, now: Moment, up_to: u64) {
         self.log.folded_up_to(up_to);
         self.folding = Folding::NotBefore(now);
+        self.fold_found_no_room = false;
+        if self.found_no_room {
+            // There may be room now.
+            self.disk_rests_until = now;
+        }
     }
 
     /// It is not, for there was no room.
     pub(super) fn not_folded(&mut self, now: Moment) {
         self.folding = Folding::NotBefore(now + FOLDING_RESTS);
+        self.fold_found_no_room = true;
     }
 }

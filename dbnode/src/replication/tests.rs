@@ -271,6 +271,51 @@ fn a_long_log_is_folded_by_half_and_only_what_is_on_disk() {
     assert_eq!(fold(&mut core), 2, "half of five stays, and one more");
 }
 
+/// What is folded when time passes: the indexes of the first and the last entry.
+fn folded(core: &mut Core, now: Moment) -> Option<(u64, u64)> {
+    let effects = core.step(now, Input::TimePassed);
+    effects.iter().find_map(|effect| match effect {
+        Effect::Fold(entries) => Some((entries[0].index, entries.last().unwrap().index)),
+        _ => None,
+    })
+}
+
+#[test]
+fn without_room_all_that_is_applied_is_folded_and_then_it_is_tried_again_at_once() {
+    let mut core = core();
+    effects(&mut core, (1..=4).map(|ticket| write(ticket, "a", put("x"))));
+    effects(&mut core, [Input::Persisted, Input::Persisted]);
+    assert_eq!(folded(&mut core, NOW), None, "it is not long");
+    core.step(NOW, write(5, "a", put("y")));
+    core.step(NOW, Input::DiskFull);
+    assert!(core.has_no_room());
+    assert_eq!(folded(&mut core, NOW), Some((1, 5)));
+    core.step(NOW, Input::NotFolded);
+    assert_eq!(folded(&mut core, NOW), None, "it rests");
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(folded(&mut core, later), Some((1, 5)));
+    core.step(later, Input::Folded { up_to: 5 });
+    assert_eq!(folded(&mut core, later), None, "there is nothing left to fold");
+    let taken = core.step(later, write(6, "a", put("z")));
+    assert!(matches!(taken.as_slice(), [Effect::Persist(_)]), "{taken:?}");
+    core.step(later, Input::Persisted);
+    assert!(!core.has_no_room());
+}
+
+#[test]
+fn while_there_is_little_room_a_shorter_log_is_folded_and_its_newest_part_stays() {
+    let mut core = core();
+    let large = || Action::Put(vec![0; 1 << 20].into());
+    for ticket in 1..=12 {
+        effects(&mut core, [write(ticket, "a", large()), Input::Persisted]);
+    }
+    assert_eq!(folded(&mut core, NOW), None);
+    core.step(NOW, Input::Room { is_short: true });
+    assert_eq!(folded(&mut core, NOW), Some((1, 12)), "of 13 one stays");
+    core.step(NOW, Input::Folded { up_to: 12 });
+    assert_eq!(folded(&mut core, NOW), None, "it is short now");
+}
+
 #[test]
 fn a_restart_finds_the_same_state_and_leads_again_at_once() {
     let mut core = core();

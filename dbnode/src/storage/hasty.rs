@@ -85,6 +85,10 @@ impl<S: Storage> Storage for Hasty<S> {
         self.storage.install(installation).await
     }
 
+    fn is_short_of_room(&self) -> bool {
+        self.storage.is_short_of_room()
+    }
+
     async fn close(self) {
         drop(self.order.lock().await);
         if let Some(storage) = Arc::into_inner(self.storage) {

@@ -28,6 +28,8 @@ struct Disk {
 pub enum Fault {
     /// There is no room.
     Full,
+    /// Something other than the disk has run out.
+    Short,
     /// It fails.
     Broken,
     /// It takes everything and never says anything: what a crash finds under way.
@@ -35,9 +37,11 @@ pub enum Fault {
 }
 
 impl Memory {
-    /// What a node finds when it starts from this disk now.
+    /// What a node finds when it starts from this disk now. It counts as a start.
     pub fn recover(&self) -> Recovered {
-        self.disk.lock().stored.clone()
+        let mut disk = self.disk.lock();
+        disk.stored.life += 1;
+        disk.stored.clone()
     }
 
     /// From now on the disk has this fault, or none.
@@ -50,6 +54,7 @@ impl Memory {
         match fault {
             None => Ok(()),
             Some(Fault::Full) => Err(Failure::Full),
+            Some(Fault::Short) => Err(Failure::Short("there are too few".into())),
             Some(Fault::Broken) => Err(Failure::Broken("the disk was told to fail".into())),
             Some(Fault::Stuck) => pending().await,
         }

@@ -39,6 +39,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Puts a state in the place of the snapshot, and empties the log.
     fn install(&self, installation: Installation) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// True while there is so little room left that the log had better be folded soon.
+    fn is_short_of_room(&self) -> bool {
+        false
+    }
+
     /// Closes it, so that the next start is quick. Nothing is lost without it.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
@@ -49,6 +54,10 @@ pub enum Failure {
     /// There is no room. Nothing was stored, and there may be room later.
     #[error("there is no room on the disk")]
     Full,
+    /// Something other than the disk has run out, of this process or this computer: files, memory,
+    /// threads. Nothing was stored, and it may be there again later.
+    #[error("something other than the disk has run out")]
+    Short(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else. What is on the disk is not known any more, and asking again would not help:
     /// after a failed fsync a later one may succeed without having written anything.
     #[error("the disk failed")]

@@ -178,7 +178,7 @@ async fn the_node_tells_about_itself() {
     let expected = serde_json::json!({
         "id": "db-1", "role": "primary", "term": 1, "primary": "db-1", "mode": "single",
         "last_index": 2, "committed_index": 2, "applied_index": 2, "replicas": [],
-        "keys": 1, "syncs": 2, "writes": 1, "discarded": 0,
+        "keys": 1, "syncs": 2, "writes": 1, "no_room": false, "log_bytes": 16 << 20, "discarded": 0,
     });
     assert_eq!(status, expected);
     assert_eq!(node.get("/healthz").await.json(), serde_json::json!({"status": "ok"}));

@@ -11,6 +11,8 @@ mod support;
 mod abuse;
 /// The client library against a node.
 mod client;
+/// Files of a data directory that are damaged at random.
+mod damage;
 /// There is no room on the disk, and then there is.
 mod full_disk;
 /// What `curl` would see: every status, every refusal.
@@ -21,5 +23,7 @@ mod kill;
 mod peers;
 /// Start, stop, and start again.
 mod restart;
+/// A process that has no descriptor left.
+mod shortage;
 /// What a node spends on its machine.
 mod spending;

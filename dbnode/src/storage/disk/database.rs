@@ -1,5 +1,8 @@
 //! One database: how it is opened, checked and written to.
 
+use std::ffi::OsString;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt;
@@ -10,6 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::error::OpenError;
+use super::files;
 use super::row::BadRow;
 use super::wal;
 use crate::storage::Failure;
@@ -22,12 +26,14 @@ const STATEMENTS_MAX: usize = 128;
 pub(super) struct Database {
     path: PathBuf,
     pub(super) connection: SqliteConnection,
+    /// When it was opened there was something in its write-ahead log.
+    had_wal: bool,
 }
 
 impl Database {
     /// Opens a database, or makes an empty one, and checks that it is whole.
     pub(super) async fn open(path: PathBuf) -> Result<Self, OpenError> {
-        check_write_ahead_log(&path)?;
+        let had_wal = check_write_ahead_log(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -35,26 +41,59 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", "0")
+            // What a statement needs for a moment takes no file, and no room on another disk.
+            .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging();
         let connection = options.connect().await.map_err(|error| database_error(&path, error))?;
-        let mut database = Self { path, connection };
-        database.check().await?;
-        Ok(database)
+        let mut database = Self { path, connection, had_wal };
+        match database.check().await {
+            Ok(()) => Ok(database),
+            Err(error) => {
+                database.leave_as_found();
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Moves what was written from the write-ahead log into the database. SQLite would do it by
-    /// itself, but keep quiet about a failed fsync.
-    pub(super) async fn checkpoint(&mut self) -> Result<(), sqlx::Error> {
-        match self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await {
-            // What was written is safe in the write-ahead log; the next checkpoint tries again.
-            Err(error) if is_full(&error) => Ok(()),
-            outcome => outcome.map(drop),
+    /// Begins a transaction. sqlx has transactions of its own, which count: after SQLite has rolled one
+    /// back by itself, as it does when the disk is full, they count wrong for ever.
+    pub(super) async fn begin(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        self.connection.execute("BEGIN IMMEDIATE").await?;
+        Ok(&mut self.connection)
+    }
+
+    /// Ends a transaction that came to this: with all of it on disk, or with nothing of it anywhere.
+    pub(super) async fn end<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        let outcome = match outcome {
+            Ok(value) => self.connection.execute("COMMIT").await.map(|_| value),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            // Where SQLite has rolled it back already there is none, and this says so.
+            let _ = self.connection.execute("ROLLBACK").await;
         }
+        outcome
+    }
+
+    /// Moves what was written from the write-ahead log into the database. SQLite would do it by
+    /// itself, but keep quiet about a failed fsync. Without room for it, what was written is safe in the
+    /// write-ahead log, and the next checkpoint tries again.
+    pub(super) async fn checkpoint(&mut self) -> Result<(), Failure> {
+        let moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
+        match moved.map_err(|error| self.failure(error)) {
+            Err(failure @ Failure::Broken(_)) => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    /// What an error means to whoever stores something.
+    pub(super) fn failure(&self, error: sqlx::Error) -> Failure {
+        failure(&self.path, error)
     }
 
     /// Reads all rows of a query; `take` says what is wrong with a row.
@@ -90,6 +129,14 @@ impl Database {
         }
     }
 
+    /// Gives it up without changing a file. To close it would move what is in the write-ahead log into the
+    /// database, and what is damaged is to be left as it is: so it stays open until the process ends.
+    pub(super) fn leave_as_found(self) {
+        if self.had_wal {
+            std::mem::forget(self.connection);
+        }
+    }
+
     async fn check(&mut self) -> Result<(), OpenError> {
         let check = sqlx::query_scalar("PRAGMA quick_check(1)");
         let found: String = check.fetch_one(&mut self.connection).await.map_err(|error| self.error(error))?;
@@ -98,39 +145,57 @@ impl Database {
 }
 
 /// SQLite takes a damaged write-ahead log for one that ends early, and would go on without what
-/// was acknowledged after the damage. Returns how long it is.
-fn check_write_ahead_log(path: &Path) -> Result<(), OpenError> {
-    let mut wal_path = path.as_os_str().to_owned();
-    wal_path.push("-wal");
-    let wal_path = PathBuf::from(wal_path);
-    let bytes = match std::fs::read(&wal_path) {
+/// was acknowledged after the damage. True when there is something in it.
+fn check_write_ahead_log(path: &Path) -> Result<bool, OpenError> {
+    let path = beside(path, "-wal");
+    let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(OpenError::Directory { path: wal_path, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(OpenError::Directory { path, source }),
     };
-    wal::check(&bytes).map_err(|what| OpenError::Damaged { path: wal_path, what: what.to_string() })
+    match wal::check(&bytes) {
+        Ok(()) => Ok(!bytes.is_empty()),
+        Err(what) => Err(OpenError::Damaged { path, what: what.to_string() }),
+    }
+}
+
+/// What an error of a database means to whoever stores or reads something.
+pub(super) fn failure(path: &Path, error: sqlx::Error) -> Failure {
+    match code(&error) {
+        // SQLITE_FULL: the statement had no effect.
+        Some(code) if code & 0xff == 13 => Failure::Full,
+        // SQLITE_IOERR_WRITE, which is also said where a quota is used up.
+        Some(778) if !has_room(path) => Failure::Full,
+        // SQLITE_NOMEM, SQLITE_CANTOPEN, SQLITE_IOERR_NOMEM.
+        Some(code) if matches!(code & 0xff, 7 | 14) || code == 3_082 => Failure::Short(error.into()),
+        _ => Failure::Broken(error.into()),
+    }
+}
+
+/// True when there is room for something next to a database.
+fn has_room(path: &Path) -> bool {
+    let probe = beside(path, "-probe");
+    let written = fs::write(&probe, [1; 1 << 16]);
+    let _ = fs::remove_file(&probe);
+    !written.is_err_and(|error| files::is_full(&error))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 fn database_error(path: &Path, error: sqlx::Error) -> OpenError {
     let path = path.to_owned();
     // SQLITE_CORRUPT and SQLITE_NOTADB, whatever their extension.
-    match primary_code(&error) {
+    match code(&error).map(|code| code & 0xff) {
         Some(11 | 26) => OpenError::Damaged { path, what: error.to_string() },
         _ => OpenError::Database { path, source: error },
     }
 }
 
-/// What an error means to whoever stores something.
-pub(super) fn failure(error: sqlx::Error) -> Failure {
-    if is_full(&error) { Failure::Full } else { Failure::Broken(error.into()) }
-}
-
-/// SQLITE_FULL: the statement had no effect.
-fn is_full(error: &sqlx::Error) -> bool {
-    primary_code(error) == Some(13)
-}
-
-fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+/// SQLite's extended result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
 }

@@ -43,9 +43,7 @@ pub enum OpenError {
         known: u32,
     },
     /// Something in it is not as it was written. It is left as it is.
-    #[error(
-        "{path} is damaged: {what}; nothing was changed: restore it from a copy, or move it away to begin with nothing"
-    )]
+    #[error("{path} is damaged: {what}; nothing was changed")]
     Damaged {
         /// Which file.
         path: PathBuf,

@@ -3,7 +3,10 @@
 //!
 //! ```text
 //! DIR/lock             held by the process that uses the directory
+//! DIR/acknowledged     how far the log was surely on disk
+//! DIR/reserve          room for when the disk is full
 //! DIR/log/             ballot and entries that are not in the snapshot yet: one fsync a batch
+//! DIR/life             how often the directory was started from
 //! DIR/snapshot.db      the records as of some entry: a SQLite database
 //! DIR/discarded.jsonl  writes that were cut off, for people to look at
 //! ```
@@ -18,12 +21,18 @@ mod about;
 mod database;
 /// Why a data directory cannot be used.
 mod error;
+/// What is asked of the file system.
+mod files;
+/// How often it was started from.
+mod life;
 /// The log.
 mod log;
 /// The first start, and every other.
 mod open;
 /// A row and its checksum.
 mod row;
+/// A small file that holds one value.
+mod slots;
 /// The snapshot.
 mod snapshot;
 /// Its tables.
@@ -31,23 +40,33 @@ mod tables;
 /// What SQLite does not tell: whether its write-ahead log was damaged ◇.
 mod wal;
 
+/// A crash after each step, and each step failing.
+#[cfg(test)]
+mod crashes;
+/// What ends early, is blank, or is of another age.
+#[cfg(test)]
+mod damaged;
 #[cfg(test)]
 mod tests;
+/// Steps that fail, and power that is cut.
+#[cfg(test)]
+pub(crate) mod trial;
 
 use std::fs::File;
+use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
 pub use error::OpenError;
 pub use open::open;
 
-use self::database::failure;
 use super::{Failure, Storage};
 use crate::replication::disk::{Batch, Installation};
 use crate::replication::entry::Entry;
 use crate::replication::member::Incarnation;
 use crate::replication::snapshot::{Chunk, Cursor};
-use log::LogThread;
+use crate::replication::state::State;
+use log::{LogFiles, LogThread, Usage};
 use snapshot::SnapshotFile;
 
 /// A data directory in use.
@@ -56,8 +75,20 @@ pub struct Disk {
     log: LogThread,
     snapshot: Mutex<SnapshotFile>,
     incarnation: Incarnation,
+    usage: LogUsage,
     /// Locked as long as it is open.
     _lock: File,
+}
+
+/// How much room the log takes, for others to look at.
+#[derive(Debug, Clone, Default)]
+pub struct LogUsage(Arc<Usage>);
+
+impl LogUsage {
+    /// The log's files and the room held for the next one, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
 }
 
 impl Disk {
@@ -65,6 +96,32 @@ impl Disk {
     /// again under the same node's name has another one.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// How much room the log takes, now and later.
+    pub fn log_usage(&self) -> LogUsage {
+        self.usage.clone()
+    }
+
+    /// Brings the snapshot forward. When there is no room for that, the log gives up what it holds: it gets
+    /// more back.
+    async fn fold_into_snapshot(&self, entries: &[Entry]) -> Result<(), Failure> {
+        loop {
+            match self.snapshot.lock().await.fold(entries).await {
+                Err(Failure::Full) if self.log.run(LogFiles::give_room).await? => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Puts a state in the place of the snapshot, as a fold does.
+    async fn replace_snapshot(&self, state: &State, first_segment: u64) -> Result<(), Failure> {
+        loop {
+            match self.snapshot.lock().await.replace(state, first_segment).await {
+                Err(Failure::Full) if self.log.run(LogFiles::give_room).await? => {}
+                outcome => return outcome,
+            }
+        }
     }
 }
 
@@ -75,7 +132,10 @@ impl Storage for Disk {
 
     async fn fold(&self, entries: Vec<Entry>) -> Result<(), Failure> {
         let Some(up_to) = entries.last().map(|entry| entry.index) else { return Ok(()) };
-        self.snapshot.lock().await.fold(&entries).await.map_err(failure)?;
+        if let Err(failure) = self.fold_into_snapshot(&entries).await {
+            self.log.run(LogFiles::reserve).await;
+            return Err(failure);
+        }
         self.log.run(move |log| log.trim(up_to)).await
     }
 
@@ -84,9 +144,22 @@ impl Storage for Disk {
     }
 
     async fn install(&self, Installation { state, cut_off }: Installation) -> Result<(), Failure> {
-        let first_segment = self.log.run(move |log| log.begin_anew(&cut_off)).await?;
-        self.snapshot.lock().await.replace(&state, first_segment).await.map_err(failure)?;
-        self.log.run(log::LogFiles::drop_before).await
+        let (place, discarded) = (state.place().index, cut_off.len() as u64);
+        let begun = move |log: &mut LogFiles| {
+            let first_segment = log.begin_anew()?;
+            Ok((first_segment, log.keep_aside(&cut_off)?))
+        };
+        let (first_segment, kept) = self.log.run(begun).await?;
+        if let Err(failure) = self.replace_snapshot(&state, first_segment).await {
+            kept.take_back();
+            self.log.run(LogFiles::reserve).await;
+            return Err(failure);
+        }
+        self.log.run(move |log| log.begun_anew(place, discarded)).await
+    }
+
+    fn is_short_of_room(&self) -> bool {
+        self.usage.0.is_short()
     }
 
     async fn close(self) {

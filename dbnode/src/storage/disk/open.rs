@@ -18,29 +18,71 @@ use std::path::Path;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::Disk;
 use super::about::{About, FORMAT};
 use super::database::Database;
 use super::error::OpenError;
-use super::log::{LogFiles, LogThread, Replay};
+use super::life::Life;
+use super::log::{Found, LogFiles, LogThread, Replay};
 use super::snapshot::SnapshotFile;
-use crate::replication::disk::Recovered;
+use super::{Disk, LogUsage};
+use crate::replication::disk::{Ballot, Recovered};
+use crate::replication::entry::Entry;
 use crate::replication::member::Incarnation;
 use crate::replication::state::State;
 use crate::storage::import;
 
 /// Opens the data directory of a node, or makes it. What it was given to import is read when the
-/// directory is new, and only then.
+/// directory is new, and only then. What is damaged is left as it is.
 pub async fn open(
     directory: &Path,
     id: &str,
     to_import: Option<&Path>,
 ) -> Result<(Disk, Recovered), OpenError> {
     let lock = lock(directory)?;
-    let mut snapshot = SnapshotFile::open(Database::open(directory.join("snapshot.db")).await?, id).await?;
+    look_for_the_snapshot(directory)?;
+    let database = Database::open(directory.join("snapshot.db")).await?;
+    let mut snapshot = SnapshotFile::open(database, id).await?;
+    let read = match read(directory, id, to_import, &mut snapshot).await {
+        Ok(read) => read,
+        Err(error) => {
+            snapshot.leave_as_found();
+            return Err(error);
+        }
+    };
+    // All of it is as it was written: from here on things are changed.
+    let Read { state, entries, ballot, committed, discarded, log, life } = read;
+    let log = LogFiles::open(log, state.place().index)?;
+    snapshot.begin().await?;
+    let life = life.begin()?;
+    let usage = LogUsage(log.usage());
+    let incarnation = snapshot.about().incarnation;
+    let thread = LogThread::start(log);
+    let log = thread.map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
+    let recovered = Recovered { life, ballot, snapshot: state, entries, committed, discarded };
+    Ok((Disk { log, snapshot: Mutex::new(snapshot), incarnation, usage, _lock: lock }, recovered))
+}
+
+/// What was found in a directory, all of which is as it was written.
+struct Read {
+    state: State,
+    entries: Vec<Entry>,
+    ballot: Ballot,
+    committed: u64,
+    discarded: u64,
+    log: Found,
+    life: Life,
+}
+
+/// Reads everything, and makes what is made at the first start.
+async fn read(
+    directory: &Path,
+    id: &str,
+    to_import: Option<&Path>,
+    snapshot: &mut SnapshotFile,
+) -> Result<Read, OpenError> {
     let no_log = LogFiles::is_new(directory)?;
     if snapshot.is_new() && !no_log {
-        return Err(snapshot.damaged("it is gone, and the log is not"));
+        return Err(snapshot.damaged("it is empty, and the log is not"));
     }
     if snapshot.has_begun() && no_log {
         let path = directory.join("log");
@@ -56,15 +98,54 @@ pub async fn open(
         let created = LogFiles::create(directory, incarnation.0);
         created.map_err(|source| OpenError::Directory { path: directory.join("log"), source })?;
     }
-    snapshot.begin().await?;
     let state = snapshot.read().await?;
-    let (log, mut replay) = LogFiles::open(directory, incarnation.0, snapshot.first_segment())?;
+    // What is always there, once a directory was begun in this format.
+    let may_be_missing = !snapshot.has_begun() || snapshot.format() < FORMAT;
+    let mut log = LogFiles::read(directory, incarnation.0, snapshot.first_segment(), may_be_missing)?;
+    let (folded, place) = (log.folded(), state.place());
+    if place.index < folded {
+        return Err(snapshot.damaged(&format!(
+            "it ends with entry {}, and the log was told that it ends with entry {folded}: it is an old one, or misses its newest part",
+            place.index
+        )));
+    }
     let damaged = |what| OpenError::Damaged { path: directory.join("log"), what };
-    let entries = replay.entries_after(state.place()).map_err(damaged)?;
-    let Replay { ballot, committed, discarded, .. } = replay;
-    let recovered = Recovered { ballot, snapshot: state, entries, committed, discarded };
-    let (log, snapshot) = (LogThread::start(log), Mutex::new(snapshot));
-    Ok((Disk { log, snapshot, incarnation, _lock: lock }, recovered))
+    let entries = log.replay().entries_after(place).map_err(damaged)?;
+    let life = Life::open(directory, may_be_missing)?;
+    say_what_is_missing_aside(directory, &log);
+    let &mut Replay { ref ballot, committed, discarded, .. } = log.replay();
+    let ballot = ballot.clone();
+    Ok(Read { state, entries, ballot, committed, discarded, log, life })
+}
+
+/// SQLite makes the snapshot where there is none, and removes what belonged to it. So it is looked for
+/// before SQLite sees it.
+fn look_for_the_snapshot(directory: &Path) -> Result<(), OpenError> {
+    let path = directory.join("snapshot.db");
+    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
+        return Ok(());
+    }
+    let is_there = |name: &&str| directory.join(name).exists();
+    let left = ["acknowledged", "life"].into_iter().find(is_there);
+    let left = if LogFiles::is_new(directory)? { left } else { Some("log") };
+    match left {
+        Some(left) => Err(OpenError::Damaged { path, what: format!("it is gone, and the {left} is not") }),
+        None => Ok(()),
+    }
+}
+
+/// The list of what was cut off is for people, and people may have removed it: that keeps no node from
+/// starting.
+fn say_what_is_missing_aside(directory: &Path, log: &Found) {
+    match log.discarded_missing() {
+        Ok(0) => {}
+        Ok(missing) => tracing::warn!(
+            path = %directory.join("discarded.jsonl").display(),
+            missing,
+            "writes that were cut off this node's log are not in the list of them any more"
+        ),
+        Err(error) => tracing::warn!(%error, "the list of the writes that were cut off cannot be read"),
+    }
 }
 
 /// What a node begins with.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use crc::{CRC_32_ISCSI, Crc, Digest, Table};
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -39,6 +40,35 @@ impl Checksum {
     }
 }
 
+/// How many rows a table has, and their checksums added up. Each row may be as it was written and the table
+/// not: when it is put together from pages of different ages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Sum {
+    pub(super) rows: u64,
+    checksums: u64,
+}
+
+impl Sum {
+    /// A row is added, with this checksum.
+    pub(super) fn add(&mut self, checksum: i64) {
+        self.rows = self.rows.wrapping_add(1);
+        self.checksums = self.checksums.wrapping_add(checksum.cast_unsigned());
+    }
+
+    /// So many rows go, whose checksums add up to this.
+    pub(super) fn subtract(&mut self, rows: i64, checksums: i64) {
+        self.rows = self.rows.wrapping_sub(rows.cast_unsigned());
+        self.checksums = self.checksums.wrapping_sub(checksums.cast_unsigned());
+    }
+}
+
+/// The sums of both tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Sums {
+    pub(super) records: Sum,
+    pub(super) requests: Sum,
+}
+
 pub(super) fn record_checksum(key: &Key, value: &[u8], version: i64, page: i64) -> i64 {
     Checksum::new().bytes(key.as_str().as_bytes()).bytes(value).number(version).number(page).finish()
 }
@@ -70,6 +100,11 @@ pub(super) fn request_from_row(row: &SqliteRow) -> Result<(Version, Request), Ba
     let request = Request { id: id.into(), fingerprint: fingerprint.cast_unsigned(), sum: column(row, 3)? };
     compare(row, 4, request_checksum(version, &request))?;
     Ok((Version(unsigned(version)), request))
+}
+
+/// The checksum of a row of either table, which was found to fit.
+pub(super) fn checksum_of(row: &SqliteRow) -> Result<i64, BadRow> {
+    column(row, 4)
 }
 
 fn column<'r, T>(row: &'r SqliteRow, place: usize) -> Result<T, BadRow>

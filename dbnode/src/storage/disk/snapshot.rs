@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::{Executor, SqliteConnection};
 
-use super::about::{self, About};
+use super::about::{self, About, FORMAT};
 use super::database::{Database, failure};
 use super::error::OpenError;
-use super::row::{record_from_row, request_from_row};
+use super::row::{Sum, Sums, record_from_row, request_from_row};
 use super::tables::{self, TABLES};
 use crate::replication::entry::{Change, Entry};
 use crate::replication::key::Key;
@@ -26,12 +26,21 @@ const ROWS: i64 = 500;
 struct Contents {
     #[serde(flatten)]
     about: About,
-    /// The log next to it was made: from now on there is one.
+    /// The log and the other files next to it were made: from now on they are there.
     begun: bool,
     /// The log counts from this segment on.
     first_segment: u64,
     /// What it is a snapshot of.
     of: AboutSnapshot,
+    /// What the rows of its tables add up to; unknown before format 3.
+    #[serde(default)]
+    sums: Option<Sums>,
+}
+
+impl Contents {
+    fn sums(&mut self) -> &mut Sums {
+        self.sums.get_or_insert_default()
+    }
 }
 
 /// The snapshot's database.
@@ -61,6 +70,11 @@ impl SnapshotFile {
         &self.known().about
     }
 
+    /// The format of the data directory.
+    pub(super) fn format(&self) -> u32 {
+        self.about().format
+    }
+
     /// The log counts from this segment on.
     pub(super) fn first_segment(&self) -> u64 {
         self.known().first_segment
@@ -70,75 +84,96 @@ impl SnapshotFile {
         self.database.damaged(what)
     }
 
+    /// Gives it up without changing a file.
+    pub(super) fn leave_as_found(self) {
+        self.database.leave_as_found();
+    }
+
     fn known(&self) -> &Contents {
         self.contents.as_ref().expect("a snapshot is created before it is used")
     }
 
     /// Makes the tables and fills them. Whoever is killed meanwhile begins again.
     pub(super) async fn create(&mut self, about: About, state: &State) -> Result<(), OpenError> {
-        let contents = Contents { about, begun: false, first_segment: 1, of: AboutSnapshot::of(state) };
-        self.write_first(contents, state).await.map_err(|error| self.database.error(error))
-    }
-
-    async fn write_first(&mut self, contents: Contents, state: &State) -> Result<(), sqlx::Error> {
-        let mut transaction = self.database.connection.begin_with("BEGIN IMMEDIATE").await?;
-        for table in TABLES {
-            transaction.execute(table).await?;
-        }
-        put_all(&mut transaction, state).await?;
-        about::write(&mut transaction, &contents).await?;
-        transaction.commit().await?;
+        let of = AboutSnapshot::of(state);
+        let mut contents = Contents { about, begun: false, first_segment: 1, of, sums: None };
+        let written = match self.database.begin().await {
+            Ok(connection) => write_first(connection, &mut contents, state).await,
+            Err(error) => Err(error),
+        };
+        self.database.end(written).await.map_err(|error| self.database.error(error))?;
         self.contents = Some(contents);
         Ok(())
     }
 
-    /// Remembers that there is a log now.
+    /// Remembers that everything next to it is there now, in the format that this program writes.
     pub(super) async fn begin(&mut self) -> Result<(), OpenError> {
         let contents = self.contents.as_mut().expect("a snapshot is created before it begins");
-        if contents.begun {
+        if contents.begun && contents.about.format == FORMAT {
             return Ok(());
         }
         contents.begun = true;
+        contents.about.format = FORMAT;
         let written = about::write(&mut self.database.connection, contents).await;
         written.map_err(|error| self.database.error(error))
     }
 
     /// Everything in it, checked.
     pub(super) async fn read(&mut self) -> Result<State, OpenError> {
-        let records = tables::read_records(&mut self.database).await?;
-        let requests = tables::read_requests(&mut self.database).await?;
-        let AboutSnapshot { place, pages, membership } = self.known().of.clone();
+        let mut sums = Sums::default();
+        let records = tables::read_records(&mut self.database, &mut sums.records).await?;
+        let requests = tables::read_requests(&mut self.database, &mut sums.requests).await?;
+        let contents = self.contents.as_mut().expect("a snapshot is created before it is read");
+        let said = *contents.sums.get_or_insert(sums);
+        let AboutSnapshot { place, pages, membership } = contents.of.clone();
+        self.compare("records", said.records, sums.records)?;
+        self.compare("requests", said.requests, sums.requests)?;
         Ok(State::recovered(records, requests, place, pages, membership))
     }
 
-    /// Brings the snapshot forward by these entries, which follow it.
-    pub(super) async fn fold(&mut self, entries: &[Entry]) -> Result<(), sqlx::Error> {
-        let mut contents = self.known().clone();
-        entries.iter().for_each(|entry| contents.of.follow(entry));
-        let mut newest: BTreeMap<&Key, (Version, &Change)> = BTreeMap::new();
-        let mut requests = Vec::new();
-        for (entry, write) in entries.iter().filter_map(|entry| Some((entry, entry.write()?))) {
-            newest.insert(&write.key, (entry.version(), &write.change));
-            requests.extend(write.request.clone().map(|request| (entry.version(), request)));
+    fn compare(&self, table: &str, said: Sum, found: Sum) -> Result<(), OpenError> {
+        match found == said {
+            true => Ok(()),
+            false if found.rows == said.rows => {
+                Err(self
+                    .damaged(&format!("its table of {table} is put together from parts of different ages")))
+            }
+            false => Err(self.damaged(&format!(
+                "its table of {table} has {} rows, and had {} when it was written",
+                found.rows, said.rows
+            ))),
         }
-        let mut transaction = self.database.connection.begin_with("BEGIN IMMEDIATE").await?;
-        tables::apply(&mut transaction, &newest).await?;
-        tables::put_requests(&mut transaction, &requests).await?;
-        about::write(&mut transaction, &contents).await?;
-        transaction.commit().await?;
-        self.contents = Some(contents);
-        self.database.checkpoint().await
     }
 
-    /// Puts a state in the place of everything. The log counts from this segment on.
-    pub(super) async fn replace(&mut self, state: &State, first_segment: u64) -> Result<(), sqlx::Error> {
+    /// Brings the snapshot forward by these entries, which follow it. When it fails for want of something,
+    /// it is as it was.
+    pub(super) async fn fold(&mut self, entries: &[Entry]) -> Result<(), Failure> {
+        let mut contents = self.known().clone();
+        entries.iter().for_each(|entry| contents.of.follow(entry));
+        let written = match self.database.begin().await {
+            Ok(connection) => apply(connection, &mut contents, entries).await,
+            Err(error) => Err(error),
+        };
+        self.finish(contents, written).await
+    }
+
+    /// Puts a state in the place of everything. The log counts from this segment on. When it fails for
+    /// want of something, it is as it was.
+    pub(super) async fn replace(&mut self, state: &State, first_segment: u64) -> Result<(), Failure> {
         let Contents { about, begun, .. } = self.known().clone();
-        let contents = Contents { about, begun, first_segment, of: AboutSnapshot::of(state) };
-        let mut transaction = self.database.connection.begin_with("BEGIN IMMEDIATE").await?;
-        tables::clear(&mut transaction).await?;
-        put_all(&mut transaction, state).await?;
-        about::write(&mut transaction, &contents).await?;
-        transaction.commit().await?;
+        let of = AboutSnapshot::of(state);
+        let mut contents = Contents { about, begun, first_segment, of, sums: None };
+        let written = match self.database.begin().await {
+            Ok(connection) => replace_all(connection, &mut contents, state).await,
+            Err(error) => Err(error),
+        };
+        self.finish(contents, written).await
+    }
+
+    /// Ends a transaction after which the snapshot is to say this.
+    async fn finish(&mut self, contents: Contents, written: Result<(), sqlx::Error>) -> Result<(), Failure> {
+        let ended = self.database.end(written).await;
+        ended.map_err(|error| self.database.failure(error))?;
         self.contents = Some(contents);
         self.database.checkpoint().await
     }
@@ -159,6 +194,8 @@ impl SnapshotFile {
         bytes_max: usize,
         chunk: &mut Chunk,
     ) -> Result<(), Failure> {
+        let path = self.database.path().to_owned();
+        let failure = |error| failure(&path, error);
         let after = after.as_ref().map_or("", Key::as_str);
         let mut rows = tables::records_after(&mut self.database.connection, after);
         let mut bytes = 0;
@@ -176,8 +213,8 @@ impl SnapshotFile {
     }
 
     async fn read_piece_of_requests(&mut self, after: Version, chunk: &mut Chunk) -> Result<(), Failure> {
-        let connection = &mut self.database.connection;
-        let rows = tables::requests_after(connection, after, ROWS).await.map_err(failure)?;
+        let rows = tables::requests_after(&mut self.database.connection, after, ROWS).await;
+        let rows = rows.map_err(|error| self.database.failure(error))?;
         for row in &rows {
             chunk.requests.push(request_from_row(row).map_err(|what| Failure::Broken(what.into()))?);
         }
@@ -185,14 +222,73 @@ impl SnapshotFile {
         Ok(())
     }
 
+    /// What SQLite says to a question about itself.
+    #[cfg(test)]
+    pub(super) async fn ask(&mut self, question: &str) -> String {
+        use sqlx::{AssertSqlSafe, Row};
+        let row = sqlx::query(AssertSqlSafe(question)).fetch_optional(&mut self.database.connection).await;
+        let Some(row) = row.unwrap() else { return String::new() };
+        row.try_get(0).unwrap_or_else(|_| row.get::<i64, _>(0).to_string())
+    }
+
+    /// Writes what an older version would have written about itself.
+    #[cfg(test)]
+    pub(super) async fn write_as_of_format(&mut self, format: u32) {
+        let mut contents = self.known().clone();
+        contents.about.format = format;
+        about::write(&mut self.database.connection, &contents).await.unwrap();
+    }
+
     pub(super) async fn close(self) {
         self.database.close().await;
     }
 }
 
-async fn put_all(connection: &mut SqliteConnection, state: &State) -> Result<(), sqlx::Error> {
+async fn write_first(
+    connection: &mut SqliteConnection,
+    contents: &mut Contents,
+    state: &State,
+) -> Result<(), sqlx::Error> {
+    for table in TABLES {
+        connection.execute(table).await?;
+    }
+    put_all(connection, contents.sums(), state).await?;
+    about::write(connection, contents).await
+}
+
+async fn apply(
+    connection: &mut SqliteConnection,
+    contents: &mut Contents,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
+    let mut newest: BTreeMap<&Key, (Version, &Change)> = BTreeMap::new();
+    let mut requests = Vec::new();
+    for (entry, write) in entries.iter().filter_map(|entry| Some((entry, entry.write()?))) {
+        newest.insert(&write.key, (entry.version(), &write.change));
+        requests.extend(write.request.clone().map(|request| (entry.version(), request)));
+    }
+    tables::apply(connection, &newest, &mut contents.sums().records).await?;
+    tables::put_requests(connection, &requests, &mut contents.sums().requests).await?;
+    about::write(connection, contents).await
+}
+
+async fn replace_all(
+    connection: &mut SqliteConnection,
+    contents: &mut Contents,
+    state: &State,
+) -> Result<(), sqlx::Error> {
+    tables::clear(connection).await?;
+    put_all(connection, contents.sums(), state).await?;
+    about::write(connection, contents).await
+}
+
+async fn put_all(
+    connection: &mut SqliteConnection,
+    sums: &mut Sums,
+    state: &State,
+) -> Result<(), sqlx::Error> {
     let records: Vec<_> = state.scan("", "").collect();
-    tables::put_records(connection, &records).await?;
+    tables::put_records(connection, &records, &mut sums.records).await?;
     let requests: Vec<_> = state.requests().after(Version(0)).collect();
-    tables::put_requests(connection, &requests).await
+    tables::put_requests(connection, &requests, &mut sums.requests).await
 }

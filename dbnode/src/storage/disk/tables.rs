@@ -9,7 +9,9 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use super::about;
 use super::database::Database;
 use super::error::OpenError;
-use super::row::{record_checksum, record_from_row, request_checksum, request_from_row, signed};
+use super::row::{
+    Sum, checksum_of, record_checksum, record_from_row, request_checksum, request_from_row, signed,
+};
 use crate::replication::entry::{Change, Request};
 use crate::replication::key::Key;
 use crate::replication::requests::Requests;
@@ -32,7 +34,10 @@ pub(super) const TABLES: [&str; 3] = [
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     newest: &BTreeMap<&Key, (Version, &Change)>,
+    sum: &mut Sum,
 ) -> Result<(), sqlx::Error> {
+    let keys: Vec<_> = newest.keys().map(|key| key.as_str()).collect();
+    subtract_records(connection, &keys, sum).await?;
     let mut put = Vec::new();
     let mut deleted = Vec::new();
     for (key, (version, change)) in newest {
@@ -44,14 +49,37 @@ pub(super) async fn apply(
         }
     }
     let put: Vec<_> = put.iter().map(|(key, record)| (*key, record)).collect();
-    put_records(connection, &put).await?;
+    put_records(connection, &put, sum).await?;
     delete_records(connection, &deleted).await
 }
 
-/// Writes records, whether or not they are there already.
+/// Takes out of the sum what these records add to it, where they are there.
+async fn subtract_records(
+    connection: &mut SqliteConnection,
+    keys: &[&str],
+    sum: &mut Sum,
+) -> Result<(), sqlx::Error> {
+    for chunk in keys.chunks(ROWS_MAX) {
+        let mut select = QueryBuilder::<Sqlite>::new(
+            "SELECT COUNT(*), COALESCE(SUM(checksum), 0) FROM records WHERE key IN (",
+        );
+        let mut list = select.separated(", ");
+        for key in chunk {
+            list.push_bind(*key);
+        }
+        select.push(")");
+        let found = select.build_query_as().persistent(chunk.len() == ROWS_MAX);
+        let (rows, checksums) = found.fetch_one(&mut *connection).await?;
+        sum.subtract(rows, checksums);
+    }
+    Ok(())
+}
+
+/// Writes records, and adds them to the sum: those that were there already are not in it any more.
 pub(super) async fn put_records(
     connection: &mut SqliteConnection,
     records: &[(&Key, &Record)],
+    sum: &mut Sum,
 ) -> Result<(), sqlx::Error> {
     for chunk in records.chunks(ROWS_MAX) {
         let mut insert = QueryBuilder::<Sqlite>::new(
@@ -60,7 +88,9 @@ pub(super) async fn put_records(
         insert.push_values(chunk, |mut row, (key, record)| {
             let (version, page) = (signed(record.version.0), signed(record.page));
             row.push_bind(key.as_str()).push_bind(&*record.value).push_bind(version).push_bind(page);
-            row.push_bind(record_checksum(key, &record.value, version, page));
+            let checksum = record_checksum(key, &record.value, version, page);
+            row.push_bind(checksum);
+            sum.add(checksum);
         });
         insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
     }
@@ -84,6 +114,7 @@ async fn delete_records(connection: &mut SqliteConnection, keys: &[&str]) -> Res
 pub(super) async fn put_requests(
     connection: &mut SqliteConnection,
     requests: &[(Version, Request)],
+    sum: &mut Sum,
 ) -> Result<(), sqlx::Error> {
     for chunk in requests.chunks(ROWS_MAX) {
         let mut insert =
@@ -91,33 +122,55 @@ pub(super) async fn put_requests(
         insert.push_values(chunk, |mut row, (version, request)| {
             let version = signed(version.0);
             row.push_bind(version).push_bind(&*request.id).push_bind(request.fingerprint.cast_signed());
-            row.push_bind(request.sum).push_bind(request_checksum(version, request));
+            let checksum = request_checksum(version, request);
+            row.push_bind(request.sum).push_bind(checksum);
+            sum.add(checksum);
         });
         insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
     }
-    let forget = "DELETE FROM requests WHERE version <= (SELECT version FROM requests ORDER BY version DESC LIMIT 1 OFFSET ?)";
-    sqlx::query(forget).bind(signed(Requests::MAX as u64)).execute(connection).await.map(drop)
+    forget_requests(connection, sum).await
 }
 
-/// All records, checked.
-pub(super) async fn read_records(database: &mut Database) -> Result<BTreeMap<Key, Record>, OpenError> {
+/// Forgets all but the newest.
+async fn forget_requests(connection: &mut SqliteConnection, sum: &mut Sum) -> Result<(), sqlx::Error> {
+    let forgotten = "SELECT version FROM requests ORDER BY version DESC LIMIT 1 OFFSET ?";
+    let forgotten = sqlx::query_scalar(forgotten).bind(signed(Requests::MAX as u64));
+    let Some(version): Option<i64> = forgotten.fetch_optional(&mut *connection).await? else { return Ok(()) };
+    let sums = "SELECT COUNT(*), COALESCE(SUM(checksum), 0) FROM requests WHERE version <= ?";
+    let (rows, checksums) = sqlx::query_as(sums).bind(version).fetch_one(&mut *connection).await?;
+    sum.subtract(rows, checksums);
+    let forget = sqlx::query("DELETE FROM requests WHERE version <= ?");
+    forget.bind(version).execute(connection).await.map(drop)
+}
+
+/// All records, checked, and added to the sum.
+pub(super) async fn read_records(
+    database: &mut Database,
+    sum: &mut Sum,
+) -> Result<BTreeMap<Key, Record>, OpenError> {
     let mut records = BTreeMap::new();
     let query = "SELECT key, value, version, page, checksum FROM records ORDER BY key";
     database
         .for_each_row(query, |row| {
-            record_from_row(row).map(|(key, record)| drop(records.insert(key, record)))
+            let (key, record) = record_from_row(row)?;
+            sum.add(checksum_of(row)?);
+            records.insert(key, record);
+            Ok(())
         })
         .await?;
     Ok(records)
 }
 
-/// All named writes, checked.
-pub(super) async fn read_requests(database: &mut Database) -> Result<Requests, OpenError> {
+/// All named writes, checked, and added to the sum.
+pub(super) async fn read_requests(database: &mut Database, sum: &mut Sum) -> Result<Requests, OpenError> {
     let mut requests = Requests::default();
     let query = "SELECT version, id, fingerprint, sum, checksum FROM requests ORDER BY version";
     database
         .for_each_row(query, |row| {
-            request_from_row(row).map(|(version, request)| requests.remember(&request, version))
+            let (version, request) = request_from_row(row)?;
+            sum.add(checksum_of(row)?);
+            requests.remember(&request, version);
+            Ok(())
         })
         .await?;
     Ok(requests)

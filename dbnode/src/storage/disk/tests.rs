@@ -7,6 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::about::FORMAT;
 use super::database::Database;
 use super::{Disk, OpenError, open};
 use crate::replication::disk::{Ballot, Batch, Installation, Recovered};
@@ -14,19 +15,19 @@ use crate::replication::entry::{Change, Entry, Payload, Request, Write};
 use crate::replication::key::Key;
 use crate::replication::snapshot::Cursor;
 use crate::replication::state::State;
-use crate::storage::Storage;
+use crate::storage::{Failure, Storage};
 
-fn put(index: u64, key: &str, value: &str) -> Entry {
+pub(super) fn put(index: u64, key: &str, value: &str) -> Entry {
     let change = Change::Put { value: Bytes::from(value.to_owned()), page: index - 1 };
     let write = Write { key: Key::new(key).unwrap(), change, request: None };
     Entry { index, term: 1, payload: Payload::Write(write) }
 }
 
-fn some_entries(count: u64) -> Vec<Entry> {
+pub(super) fn some_entries(count: u64) -> Vec<Entry> {
     (1..=count).map(|index| put(index, &format!("key-{index}"), "some value or other")).collect()
 }
 
-fn batch(entries: Vec<Entry>) -> Batch {
+pub(super) fn batch(entries: Vec<Entry>) -> Batch {
     Batch { entries, ..Batch::default() }
 }
 
@@ -44,7 +45,7 @@ async fn reopen(directory: &Path) -> (Disk, State) {
     (storage, state(recovered))
 }
 
-fn state(recovered: Recovered) -> State {
+pub(super) fn state(recovered: Recovered) -> State {
     let mut state = recovered.snapshot;
     recovered.entries.iter().for_each(|entry| state.apply(entry));
     state
@@ -69,7 +70,33 @@ async fn refusal(directory: &Path, id: &str) -> String {
 async fn what_was_appended_is_there_when_it_is_opened_again() {
     let directory = directory_with(some_entries(3)).await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
-    assert_eq!(recovered, Recovered { entries: some_entries(3), ..Recovered::default() });
+    assert_eq!(recovered, Recovered { life: 2, entries: some_entries(3), ..Recovered::default() });
+}
+
+#[tokio::test]
+async fn each_start_is_counted_and_a_missing_count_is_refused() {
+    let directory = directory_with(some_entries(3)).await;
+    for life in 2..5 {
+        let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+        // Even when the node is killed at once.
+        drop(storage);
+        assert_eq!(recovered.life, life);
+    }
+    fs::remove_file(directory.path().join("life")).unwrap();
+    let refusal = refusal(directory.path(), "db-1").await;
+    assert!(refusal.contains("life is damaged: it is gone"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_directory_of_the_format_before_is_read_and_becomes_one_of_this_format() {
+    let directory = directory_with(some_entries(3)).await;
+    let (mut storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    storage.snapshot.get_mut().write_as_of_format(2).await;
+    storage.close().await;
+    fs::remove_file(directory.path().join("life")).unwrap();
+    let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!((recovered.life, recovered.entries), (1, some_entries(3)));
+    assert_eq!(storage.snapshot.lock().await.format(), FORMAT);
 }
 
 #[tokio::test]
@@ -90,11 +117,11 @@ async fn another_nodes_directory_is_refused() {
 async fn a_newer_format_is_refused() {
     let directory = directory_with(some_entries(1)).await;
     let mut snapshot = Database::open(directory.path().join("snapshot.db")).await.unwrap();
-    let newer = serde_json::json!({ "format": 3, "owner": { "node": "db-1" } });
+    let newer = serde_json::json!({ "format": FORMAT + 1, "owner": { "node": "db-1" } });
     super::about::write(&mut snapshot.connection, &newer).await.unwrap();
     snapshot.close().await;
     let refusal = refusal(directory.path(), "db-1").await;
-    assert!(refusal.contains("has format 3"), "{refusal}");
+    assert!(refusal.contains(&format!("has format {}", FORMAT + 1)), "{refusal}");
 }
 
 #[tokio::test]
@@ -145,7 +172,7 @@ async fn a_ballot_a_cut_and_what_came_after_it_are_there_again() {
     let entries: Vec<_> = some_entries(3).into_iter().chain([entry]).collect();
     assert_eq!(
         recovered,
-        Recovered { ballot, snapshot: State::default(), entries, committed: 2, discarded: 2 }
+        Recovered { life: 2, ballot, snapshot: State::default(), entries, committed: 2, discarded: 2 }
     );
     let aside = fs::read_to_string(directory.path().join("discarded.jsonl")).unwrap();
     assert_eq!(aside.lines().count(), 2);
@@ -156,7 +183,7 @@ async fn a_ballot_a_cut_and_what_came_after_it_are_there_again() {
 async fn a_long_log_goes_on_in_further_segments_and_old_ones_are_let_go() {
     let directory = TempDir::new().unwrap();
     let (mut storage, _) = open(directory.path(), "db-1", None).await.unwrap();
-    let large = "x".repeat(1 << 20);
+    let large = "x".repeat(1 << 17);
     let entries: Vec<_> = (1..=20).map(|index| put(index, "key", &large)).collect();
     for entry in &entries {
         storage.persist(batch(vec![entry.clone()])).await.unwrap();
@@ -171,6 +198,28 @@ async fn a_long_log_goes_on_in_further_segments_and_old_ones_are_let_go() {
     storage.close().await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
     assert_eq!((recovered.snapshot.applied(), recovered.entries.len()), (15, 5));
+}
+
+/// So a node can become the primary, and answer reads, where there is no room for another segment.
+#[tokio::test]
+async fn the_end_of_a_segment_is_kept_for_batches_without_a_clients_write() {
+    let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let write = |index| batch(vec![put(index, "key", &"x".repeat(4_000))]);
+    let (storage, _) = open(first.path(), "db-1", None).await.unwrap();
+    let mut fit = 0;
+    while segments(first.path()) == 1 {
+        fit += 1;
+        storage.persist(write(fit)).await.unwrap();
+    }
+    let (storage, _) = open(second.path(), "db-1", None).await.unwrap();
+    for index in 1..fit {
+        storage.persist(write(index)).await.unwrap();
+    }
+    for term in 1..300 {
+        let ballot = Some(Ballot { term, voted_for: Some("db-1".into()) });
+        storage.persist(Batch { ballot, ..Batch::default() }).await.unwrap();
+    }
+    assert_eq!(segments(second.path()), 1);
 }
 
 #[tokio::test]
@@ -262,6 +311,38 @@ async fn a_fold_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
     assert_eq!(state(again), state(recovered));
 }
 
+/// SQLite says that the disk is full at another moment of each try, and rolls back by itself at some of them.
+#[tokio::test]
+async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_again() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let entries: Vec<_> =
+        (1..=1_200).map(|index| put(index, &format!("key-{index}"), &"some value".repeat(30))).collect();
+    storage.persist(batch(entries.clone())).await.unwrap();
+    storage.fold(entries[..100].to_vec()).await.unwrap();
+    let mut elsewhere = State::default();
+    let value = "value".repeat(30);
+    (1..=3_000).for_each(|index| elsewhere.apply(&put(index, &format!("other-{index}"), &value)));
+    let installation = Installation { state: elsewhere.clone().into(), cut_off: entries[1_190..].to_vec() };
+    let pages: u32 = storage.snapshot.lock().await.ask("PRAGMA page_count").await.parse().unwrap();
+    for room in 0..12 {
+        storage.snapshot.lock().await.ask(&format!("PRAGMA max_page_count = {}", pages + room * 5)).await;
+        let folded = storage.fold(entries[100..].to_vec()).await;
+        assert!(matches!(folded, Err(Failure::Full)), "{room}: {folded:?}");
+        let installed = storage.install(installation.clone()).await;
+        assert!(matches!(installed, Err(Failure::Full)), "{room}: {installed:?}");
+        assert_eq!(storage.read_snapshot(Cursor::START, 1 << 20).await.unwrap().records.len(), 100);
+    }
+    assert!(segments(directory.path()) < 4, "each try takes room");
+    assert_eq!(fs::read(directory.path().join("discarded.jsonl")).unwrap(), b"", "it was taken back");
+    storage.snapshot.lock().await.ask("PRAGMA max_page_count = 100000").await;
+    storage.fold(entries[100..].to_vec()).await.unwrap();
+    storage.install(installation).await.unwrap();
+    storage.close().await;
+    let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!((recovered.snapshot, recovered.discarded), (elsewhere, 10));
+}
+
 #[tokio::test]
 async fn an_import_happens_at_the_first_start_only() {
     let directory = TempDir::new().unwrap();
@@ -298,9 +379,12 @@ async fn a_batch_cut_short_by_a_crash_is_as_if_it_never_was() {
     let whole = fs::read(&path).unwrap();
     let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let acknowledged = fs::read(directory.path().join("acknowledged")).unwrap();
     storage.persist(batch(vec![put(4, "torn", &"some value".repeat(500))])).await.unwrap();
     storage.close().await;
     let with_it = fs::read(&path).unwrap();
+    // It crashed before it knew that the batch was on disk.
+    fs::write(directory.path().join("acknowledged"), acknowledged).unwrap();
     for torn_at in (end + 8..end + 5_000).step_by(613) {
         let mut bytes = with_it.clone();
         bytes[torn_at..].fill(0);

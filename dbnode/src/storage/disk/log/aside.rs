@@ -1,14 +1,15 @@
 //! What was cut off the log, kept aside for people to look at: a line of JSON for each write, in
-//! `discarded.jsonl`. Nothing reads it again.
+//! `discarded.jsonl`. No node reads it again, but for counting its lines.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
-use super::segment;
 use crate::replication::entry::{Change, Entry};
+use crate::storage::disk::files::{Directory, OpenFile};
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -20,8 +21,48 @@ struct Line<'a> {
     request: Option<&'a str>,
 }
 
-/// Keeps entries aside. They are on disk when this returns.
-pub(super) fn keep(log_directory: &Path, cut_off: &[Entry]) -> io::Result<()> {
+/// What was added to the file, so that it can be taken back.
+#[derive(Debug)]
+pub(in super::super) struct Kept(Option<(OpenFile, u64)>);
+
+impl Kept {
+    /// Takes it back.
+    pub(in super::super) fn take_back(self) {
+        if let Some((file, length)) = self.0 {
+            // They are there twice then, and nothing is missing.
+            let _ = file.resize(length);
+        }
+    }
+}
+
+/// Where they are kept.
+pub(super) fn path(data: &Path) -> PathBuf {
+    data.join("discarded.jsonl")
+}
+
+/// Keeps entries aside. They are on disk when this returns; when it fails, nothing was added.
+pub(super) fn keep(data: &Directory, cut_off: &[Entry]) -> io::Result<Kept> {
+    let text = lines(cut_off)?;
+    if text.is_empty() {
+        return Ok(Kept(None));
+    }
+    let path = path(data.path());
+    let is_new = !path.exists();
+    let file = OpenFile::open_or_create(path)?;
+    let length = file.len()?;
+    let written = file.write(length, &text).and_then(|()| file.sync());
+    let kept = Kept(Some((file, length)));
+    if let Err(error) = written {
+        kept.take_back();
+        return Err(error);
+    }
+    if is_new {
+        data.sync()?;
+    }
+    Ok(kept)
+}
+
+fn lines(cut_off: &[Entry]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for entry in cut_off {
         let Some(write) = entry.write() else { continue };
@@ -34,16 +75,16 @@ pub(super) fn keep(log_directory: &Path, cut_off: &[Entry]) -> io::Result<()> {
         serde_json::to_writer(&mut text, &line)?;
         text.push(b'\n');
     }
-    if text.is_empty() {
-        return Ok(());
-    }
-    let path = log_directory.with_file_name("discarded.jsonl");
-    let is_new = !path.exists();
-    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-    file.write_all(&text)?;
-    file.sync_data()?;
-    match path.parent() {
-        Some(directory) if is_new => segment::sync_directory(directory),
-        _ => Ok(()),
-    }
+    Ok(text)
+}
+
+/// How many writes can be read in the file; none where there is no file.
+pub(super) fn count(data: &Path) -> io::Result<u64> {
+    let text = match fs::read(path(data)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let is_line = |line: &&[u8]| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    Ok(text.split(|byte| *byte == b'\n').filter(is_line).count() as u64)
 }

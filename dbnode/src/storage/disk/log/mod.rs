@@ -3,14 +3,16 @@
 //! ```text
 //! DIR/log/00000000000000000007.log   head, batch, batch, …
 //! DIR/log/00000000000000000008.log   head, batch, batch, 0 0 0 …     the one in use
-//! DIR/log/spare                      zeros, for the next one
+//! DIR/log/spare                      room for the next one
+//! DIR/acknowledged                   how far it was surely on disk
 //! ```
 //!
 //! Segments whose entries are all in the snapshot are removed. What a crash cuts short is the last
-//! record of the last segment, for the next is only begun when it is on disk; anything else that
-//! cannot be read was damaged, and is refused. Damage to the very last record looks like a crash,
-//! and is taken for one.
+//! record of the last segment, for the next is only begun when it is on disk. Anything else that
+//! cannot be read was damaged, and is refused; so is a log that ends before what was acknowledged.
 
+/// How far the log was surely on disk ◇.
+mod acknowledged;
 /// What was cut off, for people to look at.
 mod aside;
 /// What one record says ◇.
@@ -19,16 +21,22 @@ mod record;
 mod recovery;
 /// From records to a log ◇.
 mod replay;
+/// Room for when the disk is full.
+mod reserve;
 /// One file.
 mod segment;
+/// The file for the next segment.
+mod spare;
 /// The thread that waits for the disk.
 mod thread;
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use uuid::Uuid;
 
@@ -37,23 +45,47 @@ pub(super) use thread::LogThread;
 
 use super::about::FORMAT;
 use super::error::OpenError;
+use super::files::{self, Directory, OpenFile};
+use super::slots::{Held, Slots};
 use crate::replication::disk::{Ballot, Batch};
 use crate::replication::entry::Entry;
 use crate::storage::Failure;
-use record::{Body, Head, encode};
+use acknowledged::Acknowledged;
+use aside::Kept;
+use record::{Body, Head, Previous, encode};
+use recovery::Read;
+use reserve::Reserve;
+use spare::Spare;
 
 /// The log's files.
 #[derive(Debug)]
 pub(super) struct LogFiles {
-    directory: PathBuf,
+    data: Directory,
+    directory: Directory,
     /// The segments, the oldest first; the last one is in use.
     segments: VecDeque<Segment>,
-    file: File,
+    file: OpenFile,
+    /// Where its first batch goes.
+    begins: usize,
+    /// Where its next batch goes.
     offset: usize,
+    /// Behind the offset, what a failed write may have left ends here.
+    dirty: usize,
+    /// The last entry.
+    last: u64,
+    /// The segment in use is at least half full.
+    is_half_full: bool,
+    /// It follows nothing: the entries before it are not to count.
+    begins_anew: bool,
     /// What the next segment begins with.
     head: Head,
-    /// The file for the next segment, on its way.
-    spare: Option<JoinHandle<io::Result<File>>>,
+    spare: Spare,
+    reserve: Reserve,
+    acknowledged: Slots<Acknowledged>,
+    marked: Acknowledged,
+    /// What is marked is not on disk yet.
+    is_marked_only: bool,
+    usage: Arc<Usage>,
 }
 
 #[derive(Debug)]
@@ -61,6 +93,51 @@ struct Segment {
     number: u64,
     /// No entry in it has a higher index.
     last_index: u64,
+}
+
+/// What the log takes of the disk, for others to look at.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    bytes: AtomicU64,
+    is_short: AtomicBool,
+}
+
+impl Usage {
+    /// How much room it takes, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// True while there is no room for the next segment.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed)
+    }
+}
+
+/// What was found, and not touched yet.
+#[derive(Debug)]
+pub(super) struct Found {
+    data: PathBuf,
+    incarnation: Uuid,
+    read: Read,
+    acknowledged: Option<(Slots<Acknowledged>, Acknowledged)>,
+}
+
+impl Found {
+    /// What the records say.
+    pub(super) fn replay(&mut self) -> &mut Replay {
+        &mut self.read.replay
+    }
+
+    /// The last entry that was in the snapshot when the log let go of it.
+    pub(super) fn folded(&self) -> u64 {
+        self.acknowledged.as_ref().map_or(0, |(_, acknowledged)| acknowledged.folded)
+    }
+
+    /// How many of the writes that were cut off are not in the list of them, or cannot be read there.
+    pub(super) fn discarded_missing(&self) -> io::Result<u64> {
+        Ok(self.read.replay.discarded.saturating_sub(aside::count(&self.data)?))
+    }
 }
 
 impl LogFiles {
@@ -75,35 +152,109 @@ impl LogFiles {
 
     /// Makes the first segment.
     pub(super) fn create(data: &Path, incarnation: Uuid) -> io::Result<()> {
-        let directory = data.join("log");
-        fs::create_dir_all(&directory)?;
-        let head =
-            Head { format: FORMAT, incarnation, ballot: Ballot::default(), committed: 0, discarded: 0 };
-        let file = segment::make(&directory.join("spare"))?;
-        begin_segment(&directory, &file, 1, &head)?;
-        segment::sync_directory(data)
+        let path = data.join("log");
+        fs::create_dir_all(&path)?;
+        let head = Head {
+            format: FORMAT,
+            incarnation,
+            ballot: Ballot::default(),
+            committed: 0,
+            discarded: 0,
+            previous: None,
+        };
+        let mut file = Spare::new(&path).take()?;
+        let acknowledged = Acknowledged { segment: 1, end: 0, folded: 0 };
+        // That makes the log's directory last as well.
+        drop(Slots::create(&data.join("acknowledged"), &acknowledged)?);
+        begin_segment(&Directory::open(path)?, &mut file, 1, &head)?;
+        Ok(())
     }
 
-    /// Opens the log, and reads it. Segments before the first that counts are removed.
-    pub(super) fn open(data: &Path, incarnation: Uuid, first: u64) -> Result<(Self, Replay), OpenError> {
-        let directory = data.join("log");
-        let failed = |source| OpenError::Directory { path: directory.clone(), source };
-        let recovery::Read { replay, segments, end } = recovery::read(&directory, incarnation, first)?;
-        let last = segments.back().expect("a log has at least one segment");
-        let path = segment::path(&directory, last.number);
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
-        segment::clear_from(&file, end).map_err(failed)?;
+    /// Reads the log, and changes nothing. In a directory that was not begun in this format, what was
+    /// acknowledged need not be known.
+    pub(super) fn read(
+        data: &Path,
+        incarnation: Uuid,
+        first: u64,
+        may_know_nothing: bool,
+    ) -> Result<Found, OpenError> {
+        let path = data.join("acknowledged");
+        let acknowledged = match Slots::open(&path)? {
+            // One that cannot be read says less or was torn: the other one is true as well.
+            Some((slots, Held { value, .. })) => Some((slots, value)),
+            None if may_know_nothing => None,
+            None => {
+                return Err(OpenError::Damaged { path, what: "it is gone, and the log is not".into() });
+            }
+        };
+        let known = acknowledged.as_ref().map_or(Acknowledged::default(), |(_, value)| *value);
+        let read = recovery::read(&data.join("log"), incarnation, first, &known)?;
+        Ok(Found { data: data.to_owned(), incarnation, read, acknowledged })
+    }
+
+    /// Opens what was read, which was found to be whole: what a crash left is cleared away. Its
+    /// snapshot ends with this entry.
+    pub(super) fn open(found: Found, snapshot: u64) -> Result<Self, OpenError> {
+        let path = found.data.clone();
+        Self::take_over(found, snapshot).map_err(|source| OpenError::Directory { path, source })
+    }
+
+    fn take_over(found: Found, snapshot: u64) -> io::Result<Self> {
+        let Found { data, incarnation, read: Read { replay, segments, end, torn, old }, acknowledged } =
+            found;
+        let directory = Directory::open(data.join("log"))?;
+        let number = segments.back().expect("a log has at least one segment").number;
+        let file = OpenFile::open(segment::path(directory.path(), number))?;
+        if let Some(torn) = torn {
+            clear(&file, number, torn)?;
+        }
+        for path in old {
+            files::remove(&path)?;
+        }
         let Replay { ballot, committed, discarded, .. } = &replay;
-        let (committed, discarded) = (*committed, *discarded);
-        let head = Head { format: FORMAT, incarnation, ballot: ballot.clone(), committed, discarded };
-        Ok((Self { directory, segments, file, offset: end, head, spare: None }, replay))
+        let (ballot, committed, discarded) = (ballot.clone(), *committed, *discarded);
+        let head = Head { format: FORMAT, incarnation, ballot, committed, discarded, previous: None };
+        let (acknowledged, marked) = match acknowledged {
+            Some(known) => known,
+            None => {
+                let marked = Acknowledged { segment: number, end: end as u64, folded: 0 };
+                (Slots::create(&data.join("acknowledged"), &marked)?, marked)
+            }
+        };
+        let (spare, reserve) = (Spare::new(directory.path()), Reserve::new(&data));
+        let last = snapshot.max(replay.last_index());
+        let mut log = Self {
+            data: Directory::open(data)?,
+            directory,
+            segments,
+            file,
+            begins: end,
+            offset: end,
+            dirty: end,
+            last,
+            is_half_full: false,
+            begins_anew: false,
+            head,
+            spare,
+            reserve,
+            acknowledged,
+            marked,
+            is_marked_only: false,
+            usage: Arc::default(),
+        };
+        log.reserve();
+        Ok(log)
+    }
+
+    /// What the log takes of the disk, now and later.
+    pub(super) fn usage(&self) -> Arc<Usage> {
+        Arc::clone(&self.usage)
     }
 
     /// Writes a batch. It is on disk when this returns.
     pub(super) fn append(&mut self, batch: Batch) -> Result<(), Failure> {
         let discarded = batch.cut_off.len() as u64;
         let cut_off = batch.cut_off;
-        let last = batch.entries.last().map(|entry| entry.index);
         let body = Body {
             ballot: batch.ballot,
             cut_after: batch.cut_after,
@@ -112,95 +263,238 @@ impl LogFiles {
             entries: batch.entries,
         };
         let mut record = encode(self.number(), self.offset, &body);
-        if self.offset + record.len() > segment::SIZE {
-            self.rotate().map_err(failure)?;
+        let is_for_clients = body.entries.iter().any(|entry| entry.write().is_some());
+        let limit = segment::SIZE - if is_for_clients { segment::RESERVED } else { 0 };
+        if self.offset + record.len() > limit {
+            self.rotate(self.last)?;
             record = encode(self.number(), self.offset, &body);
         }
-        aside::keep(&self.directory, &cut_off).map_err(failure)?;
-        segment::write(&self.file, self.offset, &record).map_err(failure)?;
-        self.offset += record.len();
-        self.head.ballot = body.ballot.unwrap_or_else(|| std::mem::take(&mut self.head.ballot));
-        self.head.committed = self.head.committed.max(body.committed);
-        self.head.discarded += discarded;
-        let segment = self.segments.back_mut().expect("a log has at least one segment");
-        segment.last_index = segment.last_index.max(last.unwrap_or(0));
-        self.prepare_spare();
+        let kept = self.keep_aside(&cut_off)?;
+        if let Err(error) = self.write(record) {
+            kept.take_back();
+            return Err(failure(error));
+        }
+        self.wrote(body);
+        self.mark()
+    }
+
+    /// Writes a record; on disk when it returns.
+    fn write(&mut self, mut record: Vec<u8>) -> io::Result<()> {
+        let end = self.offset + record.len();
+        // What a failed write left is not to be met behind this record.
+        record.resize(record.len().max(self.dirty.saturating_sub(self.offset)), 0);
+        self.dirty = self.dirty.max(self.offset + record.len());
+        self.file.write(self.offset as u64, &record)?;
+        self.file.sync()?;
+        self.offset = end;
+        self.dirty = end;
         Ok(())
     }
 
-    /// Lets go of the segments whose entries are all in the snapshot, which ends there.
-    pub(super) fn trim(&mut self, up_to: u64) -> Result<(), Failure> {
-        while self.segments.len() > 1 && self.segments[0].last_index <= up_to {
-            self.remove_first().map_err(failure)?;
+    /// A batch is on disk.
+    fn wrote(&mut self, body: Body) {
+        if let Some(after) = body.cut_after {
+            self.last = self.last.min(after);
         }
+        self.last = body.entries.last().map_or(self.last, |entry| entry.index);
+        self.head.ballot = body.ballot.unwrap_or_else(|| std::mem::take(&mut self.head.ballot));
+        self.head.committed = self.head.committed.max(body.committed);
+        self.head.discarded += body.discarded;
+        let last = self.last;
+        let segment = self.segments.back_mut().expect("a log has at least one segment");
+        segment.last_index = segment.last_index.max(last);
+        // From half of a segment on, the next one is filled. There may have been no room for it before.
+        if self.offset > segment::SIZE / 2 && !self.is_half_full {
+            self.is_half_full = true;
+            self.reserve();
+            self.spare.fill_soon();
+        }
+    }
+
+    /// Marks what is on disk.
+    fn mark(&mut self) -> Result<(), Failure> {
+        self.marked.segment = self.number();
+        self.marked.end = self.offset as u64;
+        self.is_marked_only = true;
+        match self.acknowledged.write(&self.marked) {
+            // It is written in place. Where that takes room nonetheless, it says less, which is as true.
+            Err(error) if files::is_full(&error) || files::is_shortage(&error) => Ok(()),
+            outcome => outcome.map_err(failure),
+        }
+    }
+
+    /// What was marked is on disk when this returns, if it can be.
+    fn sync_acknowledged(&mut self) {
+        if self.is_marked_only {
+            self.is_marked_only = false;
+            if let Err(error) = self.acknowledged.sync() {
+                tracing::warn!(%error, "how far the log is on disk could not be noted; nothing is lost");
+            }
+        }
+    }
+
+    /// Lets go of the segments whose entries are all in the snapshot, which ends there, and is on disk.
+    pub(super) fn trim(&mut self, up_to: u64) -> Result<(), Failure> {
+        self.marked.folded = self.marked.folded.max(up_to);
+        self.mark()?;
+        self.sync_acknowledged();
+        while self.segments.len() > 1 && self.segments[0].last_index <= up_to {
+            if !self.remove_first()? {
+                break;
+            }
+        }
+        self.reserve();
         Ok(())
     }
 
     /// Begins a segment that follows nothing, and says its number: from there on the log will
-    /// count, once the snapshot says so. What is lost with the log is kept aside.
-    pub(super) fn begin_anew(&mut self, cut_off: &[Entry]) -> Result<u64, Failure> {
-        aside::keep(&self.directory, cut_off).map_err(failure)?;
-        self.head.discarded += cut_off.len() as u64;
-        self.rotate().map_err(failure)?;
+    /// count, once the snapshot says so.
+    pub(super) fn begin_anew(&mut self) -> Result<u64, Failure> {
+        if !(self.begins_anew && self.offset == self.begins) {
+            self.rotate(0)?;
+            self.begins_anew = true;
+        }
         Ok(self.number())
     }
 
-    /// The log begins with the segment in use.
-    pub(super) fn drop_before(&mut self) -> Result<(), Failure> {
-        while self.segments.len() > 1 {
-            self.remove_first().map_err(failure)?;
+    /// Keeps aside what is about to be cut off. It may use what is held for a full disk.
+    pub(super) fn keep_aside(&mut self, cut_off: &[Entry]) -> Result<Kept, Failure> {
+        loop {
+            match aside::keep(&self.data, cut_off).map_err(failure) {
+                Err(Failure::Full) if self.give_room()? => {}
+                outcome => return outcome,
+            }
         }
-        Ok(())
     }
 
-    fn remove_first(&mut self) -> io::Result<()> {
-        fs::remove_file(segment::path(&self.directory, self.segments[0].number))?;
-        self.segments.pop_front();
-        Ok(())
+    /// The snapshot, which ends there, is on disk, and says that the log begins with the segment in use.
+    /// So many writes were cut off with what was before it. From here on nothing is taken back: what
+    /// finds no room is done later, or by the next start.
+    pub(super) fn begun_anew(&mut self, snapshot: u64, discarded: u64) -> Result<(), Failure> {
+        self.last = snapshot;
+        self.segments.iter_mut().for_each(|segment| segment.last_index = 0);
+        if discarded > 0 {
+            let committed = self.head.committed;
+            let body = Body { ballot: None, cut_after: None, discarded, committed, entries: Vec::new() };
+            let record = encode(self.number(), self.offset, &body);
+            match self.write(record).map_err(failure) {
+                Ok(()) => self.wrote(body),
+                Err(failure @ Failure::Broken(_)) => return Err(failure),
+                Err(error) => tracing::warn!(%error, discarded, "writes that were cut off are not counted"),
+            }
+        }
+        self.trim(snapshot)
+    }
+
+    /// Gives up room that it holds, for whoever needs it more; false when it holds none. The room for the
+    /// next segment comes last.
+    pub(super) fn give_room(&mut self) -> Result<bool, Failure> {
+        if self.reserve.is_there() {
+            self.reserve.release();
+            return Ok(true);
+        }
+        let gives = self.spare.is_there();
+        let released = self.spare.release().map_err(failure);
+        self.count();
+        released.map(|()| gives)
+    }
+
+    /// Takes the room for the next segment, and for a full disk, if there is any.
+    pub(super) fn reserve(&mut self) {
+        let mut reserved = self.spare.reserve();
+        if reserved.is_err() && self.reserve.is_there() {
+            self.reserve.release();
+            reserved = self.spare.reserve();
+        }
+        match reserved {
+            Ok(()) => self.reserve.hold(),
+            Err(error) => tracing::debug!(%error, "no room for the next segment of the log"),
+        }
+        self.count();
+    }
+
+    fn count(&self) {
+        let files = self.segments.len() + usize::from(self.spare.is_there());
+        self.usage.bytes.store((files * segment::SIZE) as u64, Ordering::Relaxed);
+        self.usage.is_short.store(!self.spare.is_there(), Ordering::Relaxed);
+    }
+
+    /// Removes the oldest segment; false when that has to wait.
+    fn remove_first(&mut self) -> Result<bool, Failure> {
+        match files::remove(&segment::path(self.directory.path(), self.segments[0].number)) {
+            Ok(()) => {
+                self.segments.pop_front();
+                Ok(true)
+            }
+            Err(error) => match failure(error) {
+                failure @ Failure::Broken(_) => Err(failure),
+                _ => Ok(false),
+            },
+        }
     }
 
     fn number(&self) -> u64 {
         self.segments.back().expect("a log has at least one segment").number
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
-        let spare = self.spare.take().map(|spare| spare.join().expect("making a file does not panic"));
-        let file = match spare {
-            Some(Ok(file)) => file,
-            _ => segment::make(&self.directory.join("spare"))?,
-        };
+    /// Begins the next segment, which follows this entry.
+    fn rotate(&mut self, last_index: u64) -> Result<(), Failure> {
         let number = self.number() + 1;
-        self.offset = begin_segment(&self.directory, &file, number, &self.head)?;
-        self.file = file;
+        let begun = self.begin_next(number, last_index).map_err(failure);
+        if begun.is_err() {
+            self.count();
+        }
+        // The file before is closed by this: its descriptor is free for the next spare file.
+        (self.file, self.begins) = begun?;
+        (self.offset, self.dirty) = (self.begins, self.begins);
+        (self.is_half_full, self.begins_anew) = (false, false);
         self.segments.push_back(Segment { number, last_index: 0 });
+        self.reserve();
+        self.mark()?;
+        self.sync_acknowledged();
         Ok(())
     }
 
-    /// From half of a segment on, the next one is being made.
-    fn prepare_spare(&mut self) {
-        if self.spare.is_none() && self.offset > segment::SIZE / 2 {
-            let path = self.directory.join("spare");
-            self.spare = Some(std::thread::spawn(move || segment::make(&path)));
-        }
+    fn begin_next(&mut self, number: u64, last_index: u64) -> io::Result<(OpenFile, usize)> {
+        let mut file = self.spare.take()?;
+        self.head.previous = Some(Previous { end: self.offset as u64, last_index });
+        let begins = begin_segment(&self.directory, &mut file, number, &self.head)?;
+        Ok((file, begins))
+    }
+
+    /// Closes it: what can wait is done.
+    fn close(&mut self) {
+        self.sync_acknowledged();
     }
 }
 
-/// Makes the file that is called `spare` a segment; where its first batch goes.
-fn begin_segment(directory: &Path, file: &File, number: u64, head: &Head) -> io::Result<usize> {
+/// Makes a file full of zeros a segment; where its first batch goes.
+fn begin_segment(directory: &Directory, file: &mut OpenFile, number: u64, head: &Head) -> io::Result<usize> {
     let record = encode(number, 0, head);
-    segment::write(file, 0, &record)?;
-    file.sync_all()?;
-    fs::rename(directory.join("spare"), segment::path(directory, number))?;
-    segment::sync_directory(directory)?;
+    file.write(0, &record)?;
+    file.sync()?;
+    file.rename(segment::path(directory.path(), number))?;
+    directory.sync()?;
     Ok(record.len())
+}
+
+/// Clears away what a crash left behind the last record: it is not to be met again.
+fn clear(file: &OpenFile, number: u64, torn: Range<usize>) -> io::Result<()> {
+    tracing::warn!(
+        segment = number,
+        byte = torn.start,
+        bytes = torn.len(),
+        "a batch that a crash cut short is left out: it was never acknowledged"
+    );
+    file.write(torn.start as u64, &vec![0; torn.len()])?;
+    file.sync()
 }
 
 /// What an error means to whoever stores something.
 fn failure(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            Failure::Full
-        }
-        _ => Failure::Broken(error.into()),
+    match error {
+        error if files::is_full(&error) => Failure::Full,
+        error if files::is_shortage(&error) => Failure::Short(error.into()),
+        error => Failure::Broken(error.into()),
     }
 }

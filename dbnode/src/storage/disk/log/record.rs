@@ -34,6 +34,28 @@ pub(super) struct Head {
     pub(super) committed: u64,
     /// How many writes were ever cut off.
     pub(super) discarded: u64,
+    /// The segment before; unknown for the first one, and before format 3.
+    pub(super) previous: Option<Previous>,
+}
+
+/// How the segment before ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Previous {
+    /// Where its last record ended.
+    pub(super) end: u64,
+    /// The last entry of the log, up to there; 0 where the log begins anew.
+    pub(super) last_index: u64,
+}
+
+impl Head {
+    /// Reads what stands in the first record of a segment of this format.
+    pub(super) fn decode(format: u32, body: &[u8]) -> Result<Self, postcard::Error> {
+        if format >= 3 {
+            return postcard::from_bytes(body);
+        }
+        let (format, incarnation, ballot, committed, discarded) = postcard::from_bytes(body)?;
+        Ok(Self { format, incarnation, ballot, committed, discarded, previous: None })
+    }
 }
 
 /// Every other record: a batch.
@@ -73,9 +95,18 @@ pub(super) fn encode(segment: u64, offset: usize, says: &impl Serialize) -> Vec<
 pub(super) fn read(segment: u64, bytes: &[u8], offset: usize) -> Found<'_> {
     match record_at(segment, bytes, offset) {
         Some(body) => Found::Record(body, (offset + HEAD + body.len()).next_multiple_of(ALIGNMENT)),
-        None if bytes[offset.min(bytes.len())..].iter().all(|byte| *byte == 0) => Found::End,
+        None if used(&bytes[offset.min(bytes.len())..]) == 0 => Found::End,
         None => Found::Broken,
     }
+}
+
+/// How many bytes there are before the zeros at the end.
+pub(super) fn used(bytes: &[u8]) -> usize {
+    const PIECE: usize = 4_096;
+    let pieces = bytes.chunks(PIECE).enumerate();
+    let last = pieces.rev().find(|(_, piece)| *piece != &[0; PIECE][..piece.len()]);
+    let in_last = |piece: &[u8]| piece.iter().rposition(|byte| *byte != 0).map_or(0, |place| place + 1);
+    last.map_or(0, |(number, piece)| number * PIECE + in_last(piece))
 }
 
 /// True when a whole record stands somewhere after an offset.

@@ -12,12 +12,16 @@ pub(in super::super) struct Replay {
     pub(in super::super) ballot: Ballot,
     pub(in super::super) committed: u64,
     pub(in super::super) discarded: u64,
+    /// The last entry before the first segment that was read.
+    follows: Option<u64>,
     entries: Vec<Entry>,
 }
 
 impl Replay {
     /// A segment begins.
     pub(super) fn head(&mut self, head: Head) {
+        let previous = head.previous.map_or(0, |previous| previous.last_index);
+        self.follows.get_or_insert(previous);
         (self.ballot, self.committed, self.discarded) = (head.ballot, head.committed, head.discarded);
     }
 
@@ -48,14 +52,24 @@ impl Replay {
 
     /// The entries that follow a snapshot which ends there.
     pub(in super::super) fn entries_after(&mut self, snapshot: Place) -> Result<Vec<Entry>, String> {
+        let follows = self.follows.unwrap_or(0);
+        if follows > snapshot.index {
+            return Err(format!(
+                "the log follows entry {follows}, and the snapshot ends with entry {}: {} entries are missing",
+                snapshot.index,
+                follows - snapshot.index
+            ));
+        }
         let mut entries = std::mem::take(&mut self.entries);
         // A fold was cut short: the snapshot has them already.
         let first = entries.partition_point(|entry| entry.index <= snapshot.index);
         entries.drain(..first);
         match entries.first() {
             Some(entry) if entry.index != snapshot.index + 1 => Err(format!(
-                "entry {} follows entry {}, the last of the snapshot",
-                entry.index, snapshot.index
+                "entry {} follows entry {}, the last of the snapshot: {} entries are missing",
+                entry.index,
+                snapshot.index,
+                entry.index - snapshot.index - 1
             )),
             _ => Ok(entries),
         }

@@ -1,13 +1,21 @@
-//! One file of the log. It gets its full size, filled with zeros, before it is used: a write that
-//! changes nothing but bytes is on disk after one short fsync, without the file system's journal.
+//! One file of the log. It has its full size, filled with zeros, before it gets its name: a write that
+//! changes nothing but bytes is on disk after one short fsync, without the file system's journal. And
+//! a file that is shorter was damaged.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// The size of a segment, in bytes. Every batch is smaller.
-pub(super) const SIZE: usize = 8 << 20;
+use crate::storage::disk::files::OpenFile;
+
+/// The size of a segment, in bytes: smaller where unit tests make and read hundreds of them.
+pub(super) const SIZE: usize = if cfg!(test) { 1 << 20 } else { 8 << 20 };
+
+/// No batch is larger, in bytes: a batch holds 2 MiB of entries, or one entry that is larger.
+pub(super) const BATCH_MAX: usize = SIZE / 2;
+
+/// The end of a segment is kept for batches without a client's write, in bytes: so that a node can become the
+/// primary, and answer reads, while there is no room for another segment.
+pub(super) const RESERVED: usize = 16 << 10;
 
 /// What it is called.
 pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
@@ -20,38 +28,12 @@ pub(super) fn number(path: &Path) -> Option<u64> {
     (name.len() == 20).then(|| name.parse().ok()).flatten()
 }
 
-/// Makes a file full of zeros. It is not on disk yet. Without room for all of it there is none.
-pub(super) fn make(path: &Path) -> io::Result<File> {
-    let made = fill(path);
-    if made.is_err() {
-        // What there is of it takes room that others may need.
-        let _ = fs::remove_file(path);
+/// Makes a file the size of a segment and fills it with zeros. They are on disk when this returns.
+pub(super) fn fill(file: &OpenFile) -> io::Result<()> {
+    let zeros = vec![0; SIZE / 8];
+    for part in 0..SIZE / zeros.len() {
+        file.write((part * zeros.len()) as u64, &zeros)?;
     }
-    made
-}
-
-fn fill(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(path)?;
-    let zeros = vec![0; 1 << 20];
-    for _ in 0..SIZE / zeros.len() {
-        file.write_all(&zeros)?;
-    }
-    Ok(file)
-}
-
-/// Writes at an offset; on disk when it returns.
-pub(super) fn write(file: &File, offset: usize, bytes: &[u8]) -> io::Result<()> {
-    file.write_all_at(bytes, offset as u64)?;
-    file.sync_data()
-}
-
-/// Writes zeros from an offset to the end: what a crash left there is not to be met again.
-pub(super) fn clear_from(file: &File, offset: usize) -> io::Result<()> {
-    file.write_all_at(&vec![0; SIZE - offset], offset as u64)?;
-    file.sync_data()
-}
-
-/// Names in a directory are on disk when it returns.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    file.resize(SIZE as u64)?;
+    file.sync()
 }

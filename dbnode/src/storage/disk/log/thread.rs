@@ -1,7 +1,9 @@
 //! The thread that waits for the disk: one piece of work after the other.
 
-use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -9,19 +11,28 @@ use super::LogFiles;
 
 type Work = Box<dyn FnOnce(&mut LogFiles) + Send>;
 
+/// After so long without work there is time for what can wait.
+const IDLE: Duration = Duration::from_millis(200);
+
 /// The log, behind its thread.
 #[derive(Debug)]
 pub(in super::super) struct LogThread {
     work: mpsc::Sender<Work>,
-    thread: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 impl LogThread {
     /// Starts the thread.
-    pub(in super::super) fn start(mut files: LogFiles) -> Self {
+    pub(in super::super) fn start(mut files: LogFiles) -> io::Result<Self> {
         let (work, inbox) = mpsc::channel::<Work>();
-        let thread = std::thread::spawn(move || inbox.into_iter().for_each(|work| work(&mut files)));
-        Self { work, thread }
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new().name("log".into()).spawn(move || {
+            run(&mut files, &inbox);
+            files.close();
+            drop(files);
+            let _ = end.send(());
+        })?;
+        Ok(Self { work, ended })
     }
 
     /// Has the thread do something, and waits for what it comes to.
@@ -41,7 +52,23 @@ impl LogThread {
     /// Waits until everything is done.
     pub(in super::super) async fn close(self) {
         drop(self.work);
-        let thread = self.thread;
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let _ = self.ended.await;
+    }
+}
+
+/// Works until nobody can ask any more.
+fn run(files: &mut LogFiles, inbox: &mpsc::Receiver<Work>) {
+    loop {
+        match inbox.recv_timeout(IDLE) {
+            Ok(work) => work(files),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                files.sync_acknowledged();
+                match inbox.recv() {
+                    Ok(work) => work(files),
+                    Err(_) => return,
+                }
+            }
+        }
     }
 }
