@@ -113,7 +113,7 @@ fn asked(lab: &Lab, method: &str, body: &str) -> String {
 }
 
 #[test]
-fn a_full_disk_stays_full_through_a_restart_until_it_is_emptied() {
+fn a_full_disk_takes_no_writes_and_is_read_until_it_is_emptied() {
     let lab = Lab::new();
     lab.succeed(&["up", "one-machine"]);
     assert_eq!(asked(&lab, "PUT", "before"), "HTTP/1.1 204 No Content");
@@ -122,13 +122,27 @@ fn a_full_disk_stays_full_through_a_restart_until_it_is_emptied() {
     assert_eq!(asked(&lab, "PUT", "meanwhile"), "HTTP/1.1 503 Service Unavailable");
     assert_eq!(asked(&lab, "GET", ""), "HTTP/1.1 200 OK");
     assert!(lab.succeed(&["status"]).contains("disk full"));
-    lab.succeed(&["restart", "app"]);
-    assert_eq!(asked(&lab, "PUT", "meanwhile"), "HTTP/1.1 503 Service Unavailable");
     lab.succeed(&["empty", "app"]);
     is_recorded(&lab, &["there is room on app's disk again"]);
     wait::until_true("a write that is taken", Duration::from_secs(10), || {
         asked(&lab, "PUT", "after").contains("204")
     });
+    lab.succeed(&["down"]);
+}
+
+#[test]
+fn a_full_disk_stays_full_when_its_machine_is_restarted() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "replication"]);
+    lab.succeed(&["fill", "quorum-2"]);
+    lab.succeed(&["restart", "quorum-2"]);
+    assert_eq!(lab.machine("quorum-2")["usage"]["disk_full"], true);
+    lab.succeed(&["kill", "quorum-2"]);
+    lab.succeed(&["empty", "quorum-2"]);
+    lab.succeed(&["restart", "quorum-2"]);
+    assert_eq!(lab.machine("quorum-2")["usage"]["disk_full"], false);
+    let refused = lab.run(&["fill", "web-quorum"]);
+    assert_eq!(refused.status.code(), Some(2), "a web server keeps nothing on its disk");
     lab.succeed(&["down"]);
 }
 

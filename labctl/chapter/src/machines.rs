@@ -172,7 +172,7 @@ pub struct DbnodePart {
     pub election_timeout: Option<Span>,
 }
 
-/// A Redis server. Nothing is written to a disk.
+/// A Redis server. Nothing is written to a disk, unless it is told to.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RedisPart {
@@ -180,6 +180,8 @@ pub struct RedisPart {
     pub replica_of: Option<Spanned<String>>,
     /// How much it may hold. What does not fit is refused.
     pub maxmemory: Option<ByteSize>,
+    /// True when each write also goes to a file, which is read at its next start.
+    pub append_only: bool,
 }
 
 /// A Redis Sentinel.

@@ -273,9 +273,9 @@ pub(super) fn redis(
         .with("bind", address.ip())
         .with("port", address.port())
         .with("dir", data.display())
-        // Nothing is kept on a disk: a killed Redis comes back empty.
+        // Otherwise nothing is kept on a disk: a killed Redis comes back empty.
         .with("save", "")
-        .with("appendonly", "no")
+        .with("appendonly", if part.append_only { "yes" } else { "no" })
         // Connections on loopback all come from 127.0.0.1, which is no machine of the lab.
         .with("replica-announce-ip", address.ip())
         // By default a new replica waits five seconds for others to share its copy with.
