@@ -8,7 +8,7 @@ use tests::Lab;
 use tests::lab::shown;
 
 /// Two of everything, and nothing hidden in it.
-pub const TWO_OF_EVERYTHING: &str = r#"
+pub(crate) const TWO_OF_EVERYTHING: &str = r#"
 number = 1
 title = "Two of everything"
 question = "What is hidden here?"
@@ -72,12 +72,10 @@ fn audited(architecture: &str, only: &str, words: &[&str]) -> Value {
     for _ in 0..ATTEMPTS {
         let output = lab.run(&command);
         assert_eq!(lab.running(), vec![], "the audit left something running");
-        if output.status.code() == Some(INCONCLUSIVE) {
-            println!("the computer was too busy to say: {}", shown(&output));
-            continue;
+        if output.status.code() != Some(INCONCLUSIVE) {
+            assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+            return serde_json::from_slice(&output.stdout).expect("an audit is a document");
         }
-        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-        return serde_json::from_slice(&output.stdout).expect("an audit is a document");
     }
     panic!("the computer was too busy {ATTEMPTS} times to say anything");
 }

@@ -334,7 +334,7 @@ mod tests {
                 let mut dice = dice(seed);
                 let (mut failed, mut requests) = (0, 0);
                 loop {
-                    failed += usize::from(dice() % one_in == 0);
+                    failed += usize::from(dice().is_multiple_of(one_in));
                     requests += 1;
                     // It is looked at for two seconds first, and then every half second.
                     let look = requests >= 20 && requests % 5 == 0;

@@ -25,6 +25,9 @@ const CLEAR_EVERY: Duration = Duration::from_millis(500);
 /// How long an expired copy may take to be missed: its key has to be asked for.
 const COPIES_MISSED: Duration = Duration::from_millis(1500);
 
+/// A generator that was so late has stood still, and with it most likely the lab.
+const STOOD_STILL: Duration = Duration::from_millis(600);
+
 /// What was seen of a fault.
 #[derive(Debug)]
 pub(super) struct Watched {
@@ -70,7 +73,8 @@ impl Watch<'_> {
         let mut distrust = None;
         let impacts = self.names.iter().zip(self.calm).zip(&ends).map(|((path, calm), end_window)| {
             let whole = self.stage.judged(path, self.from, end);
-            let late = end_window.generator_fell_behind(Duration::from_secs(1));
+            let late =
+                end_window.generator_fell_behind(Duration::from_secs(1)).or_else(|| stood_still(&whole));
             distrust = distrust.take().or(late);
             Impact::of(&Seen { calm, whole: &whole, end: end_window, overload: overload.as_ref() })
         });
@@ -191,4 +195,11 @@ impl Watch<'_> {
         let since = whole.samples().get(whole.requests() - run)?.intended;
         (run >= RUN).then(|| self.stage.judged(path, since, end))
     }
+}
+
+/// Why the computer was too busy, if it was: for so long nobody was sent anything, so perhaps nobody answered either,
+/// and whoever was missed was missed for that.
+fn stood_still(whole: &Window) -> Option<String> {
+    let lag = whole.samples().iter().map(|sample| sample.lag).max()?;
+    (lag > STOOD_STILL).then(|| format!("the load generator stood still for {lag:.1?}"))
 }
