@@ -293,6 +293,8 @@ impl Laboratory {
             Some(project) => project.down(&self.plan()).await?,
             None => drop(join_all(machines.iter().map(|machine| end(machine))).await),
         }
+        // Whoever comes next finds their addresses free.
+        join_all(self.links.values().map(Link::close)).await;
         State::remove(&self.site.lab_directory);
         Ok(())
     }

@@ -40,7 +40,7 @@ pub(super) fn of(
     let on_copies = cells.iter().filter(|(_, impact)| impact.copies && !is_down(impact));
     let on_copies: Vec<_> = on_copies.map(|(path, _)| paths::meaning(path)).collect();
     // What no cache holds cannot be read: so nothing renews what a cache does hold.
-    if !on_copies.is_empty() && cells.get(paths::READ).is_some_and(is_down) {
+    if !on_copies.is_empty() && cells.get(paths::READ).is_some_and(|impact| impact.down) {
         remarks.push(format!(
             "the path '{}' lives on copies that nobody renews: they are fresh for {}, and served for {} more",
             on_copies.join("', '"),
