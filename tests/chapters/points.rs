@@ -2,6 +2,7 @@
 //! and what has none is called sound, whatever the dice say.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use tests::Lab;
@@ -44,6 +45,8 @@ const DB: &str = "count = 3\ndbnode = { products = 20, replication = \"quorum\" 
 const REDIS: &str = "[machine.redis]\nredis = {}\n";
 const SENTINELS: &str = "[machine.sentinel]\ncount = 3";
 
+/// No audit of these takes so long.
+const PATIENCE: Duration = Duration::from_secs(280);
 /// What an audit ends with that says nothing, because the computer was too busy for it.
 const INCONCLUSIVE: i32 = 3;
 /// How often such an audit is made.
@@ -70,7 +73,7 @@ fn audited(architecture: &str, only: &str, words: &[&str]) -> Value {
     let mut command = vec!["audit", "mine.toml", "--quick", "--only", only, "--json"];
     command.extend(words);
     for _ in 0..ATTEMPTS {
-        let output = lab.run(&command);
+        let output = lab.labctl().timeout(PATIENCE).args(&command).output().expect("labctl can be started");
         assert_eq!(lab.running(), vec![], "the audit left something running");
         if output.status.code() != Some(INCONCLUSIVE) {
             assert_eq!(output.status.code(), Some(0), "{}", shown(&output));

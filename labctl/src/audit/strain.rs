@@ -28,6 +28,10 @@ const BEARABLE: f64 = 0.92;
 const UNBEARABLE: f64 = 1.05;
 /// How long must have been looked before either is said of one that is busy.
 const BUSY_FOR: Duration = Duration::from_secs(4);
+/// Of one that is asked for so much more than it can do …
+const FAR_TOO_MUCH: f64 = 1.15;
+/// … it is known sooner.
+const FAR_TOO_MUCH_FOR: Duration = Duration::from_millis(2400);
 /// A queue has grown when so many more wait than at first.
 const GROWN: f64 = 2.0;
 /// The shortest time of which anything is said.
@@ -115,6 +119,9 @@ pub fn level(
         _ if times < IDLE && !rising => Level::Level,
         _ if times < BEARABLE && !rising && seconds >= BUSY_FOR => Level::Level,
         Some(worst) if times >= limit && grows && seconds >= BUSY_FOR => Level::Overloaded(worst),
+        Some(worst) if times >= FAR_TOO_MUCH && grows && seconds >= FAR_TOO_MUCH_FOR => {
+            Level::Overloaded(worst)
+        }
         // No machine that is known of keeps them waiting.
         _ if last && rising && times < IDLE => Level::Overloaded(endless(paths)),
         _ if last => Level::Level,
@@ -205,7 +212,7 @@ pub fn is_hit(overload: &Overload, calm: &Window, end: &Window) -> bool {
     let median = |window: &Window| window.percentile(50.0).unwrap_or_default();
     let slower = median(end).saturating_sub(median(calm));
     let waits = Duration::try_from_secs_f64(overload.wait_seconds / 3.0).unwrap_or_default();
-    slower >= waits.max(RISE_BY) || end.requests() == 0
+    slower >= waits.max(RISE_BY) || end.ok() == 0
 }
 
 /// Whether all that a path was given since the fault came out of copies: nobody knows what is behind them.
@@ -294,6 +301,12 @@ mod tests {
         assert!((overload.grows_by - 0.3 / 0.13).abs() < 0.3, "{overload:?}");
         assert!(is_hit(&overload, &window(0.0, 2.0, |_| 0.13), &window(2.5, 4.5, |at| 0.13 + 0.3 * at)));
         assert!(!is_hit(&overload, &window(0.0, 2.0, |_| 0.01), &window(2.5, 4.5, |_| 0.01)));
+    }
+
+    #[test]
+    fn what_is_far_too_much_is_known_sooner() {
+        assert!(matches!(said(3.0, 1.3, |at| 0.13 + 0.3 * at, false), Level::Overloaded(_)));
+        assert_eq!(said(3.0, 1.1, |at| 0.13 + 0.1 * at, false), Level::NotYet);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) const WELL_FOR: Duration = Duration::from_millis(2000);
 const WATCH_MIN: Duration = Duration::from_millis(4500);
 /// How often it is looked whether it is clear by now how much fails.
 const CLEAR_EVERY: Duration = Duration::from_millis(500);
+/// The last of a fault after which something still fails, of which it is asked whether a machine is overloaded.
+const STRAINED_FOR: Duration = Duration::from_secs(5);
 /// How long an expired copy may take to be missed: its key has to be asked for.
 const COPIES_MISSED: Duration = Duration::from_millis(1500);
 
@@ -105,9 +107,26 @@ impl Watch<'_> {
                         _ => (now, None),
                     };
                 }
-                Look::Failing if now >= deadline => return (now, None),
+                Look::Failing if now >= deadline => return (now, self.strained(&specs, &readings, now)),
                 _ => {}
             }
+        }
+    }
+
+    /// What is overloaded while something still fails: that it fails may be because of it.
+    fn strained(
+        &self,
+        specs: &IndexMap<String, MachineSpec>,
+        readings: &[Reading],
+        now: Moment,
+    ) -> Option<Overload> {
+        let from = now.saturating_sub(STRAINED_FOR).max(self.from);
+        let lasts: Vec<_> = self.names.iter().map(|path| self.stage.judged(path, from, now)).collect();
+        let paths: Vec<_> =
+            self.calm.iter().zip(&lasts).map(|(calm, quiet)| PathSeen { calm, quiet }).collect();
+        match strain::level(specs, readings, &paths, self.stage.rate(), false) {
+            Level::Overloaded(overload) => Some(overload),
+            Level::Level | Level::NotYet => None,
         }
     }
 
