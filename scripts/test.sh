@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh               what has to pass before anything is taken in
 #   scripts/test.sh --parts       without labs and chapters
-#   scripts/test.sh --everything  also the rest, which takes long: the chapters broken on purpose, and the
-#                                 ladder
+#   scripts/test.sh --everything  also the rest, which takes long: the chapters broken on purpose, the
+#                                 ladder, and what is hidden in architectures
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
@@ -49,6 +49,8 @@ run_tests --workspace --test compose
 echo "== chapters"
 runs=$(mktemp -d)
 LABCTL_RUNS_DIR=$runs run_tests --workspace --test chapters whole::
+echo "== audits"
+run_tests --workspace --test chapters points::once::
 echo "== the table, and the article, sentence by sentence"
 verdict=0
 scripts/claims.sh "$runs" || verdict=$?
@@ -71,10 +73,12 @@ else
     echo "SKIPPED: the tests in containers, because there is no Docker engine (they are counted above as ignored)" >&2
 fi
 if [ "${1:-}" != "--everything" ]; then
-    echo "not run: the chapters broken on purpose, and the ladder (--everything)" >&2
+    echo "not run: the chapters broken on purpose, the ladder, and hidden single points (--everything)" >&2
     exit 0
 fi
 
 echo "== chapters broken on purpose, and the ladder"
 run_tests --workspace --test chapters broken::
 run_tests --workspace --test chapters ladder::
+echo "== what is hidden in an architecture, five times each"
+run_tests --workspace --test chapters points::five_times::

@@ -62,6 +62,10 @@ pub enum Command {
     Thaw(commands::act::NameArgs),
     /// Start a machine again, with its data.
     Restart(commands::act::NameArgs),
+    /// Take all room on the disk of a database's machine: nothing more can be written there.
+    Fill(commands::act::NameArgs),
+    /// Give the room on a machine's disk back.
+    Empty(commands::act::NameArgs),
     /// Add a machine of a kind, behind its balancer.
     Add(commands::act::KindArgs),
     /// Take a machine out from behind its balancer, let it finish, and stop it.

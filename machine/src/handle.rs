@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::capacity::Usage;
+use crate::capacity::{DiskFull, Usage};
 use crate::protocol::{EXIT_KILLED, FromMachine, SOCKET_VARIABLE, ToMachine};
 
 /// A process's share in the machine it stands on. Cheap to clone.
@@ -94,12 +94,18 @@ impl Machine {
         self.ask(|id| ToMachine::Cpu { id, nanos }).await;
     }
 
-    /// Does disk operations, one after the other. Returns when they are done.
-    pub async fn disk(&self, operations: u32) {
-        if operations == 0 {
-            return;
+    /// Does disk operations that need room, one after the other. Returns when they are done; `Err` when there
+    /// is no room left, and nothing was written. Of none at all: asks whether there is room.
+    pub async fn write(&self, operations: u32) -> Result<(), DiskFull> {
+        match self.ask(|id| ToMachine::Write { id, operations }).await {
+            Some(FromMachine::DiskFull { .. }) => Err(DiskFull),
+            _ => Ok(()),
         }
-        self.ask(|id| ToMachine::Disk { id, operations }).await;
+    }
+
+    /// Takes all room on the machine's disk, or gives it back. Returns whether the machine has heard it.
+    pub async fn fill_disk(&self, full: bool) -> bool {
+        self.ask(|id| ToMachine::Fill { id, full }).await.is_some()
     }
 
     /// Brings a page of data into memory: free when it is there, one disk operation when not.
@@ -205,7 +211,8 @@ async fn receive_answers(reader: OwnedReadHalf, bond: &Bond) {
             );
             continue;
         };
-        let (FromMachine::Granted { id } | FromMachine::Usage { id, .. }) = answer;
+        let (FromMachine::Granted { id } | FromMachine::DiskFull { id } | FromMachine::Usage { id, .. }) =
+            answer;
         if let Some(waiting) = bond.answers.lock().remove(&id) {
             let _ = waiting.send(answer);
         }

@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::capacity::{Capacity, Completion, Demand, Moment, OutOfMemory, Ticket};
+use crate::capacity::{Capacity, Completion, Demand, DiskFull, Moment, OutOfMemory, Ticket};
 use crate::protocol::{FromMachine, ToMachine};
 use crate::spec::MachineSpec;
 
@@ -156,7 +156,7 @@ impl Kernel {
             ToMachine::Cpu { id, nanos } => {
                 self.submit(at, ticket(id), Demand::Cpu(Duration::from_nanos(nanos)));
             }
-            ToMachine::Disk { id, operations } => self.submit(at, ticket(id), Demand::Disk(operations)),
+            ToMachine::Write { id, operations } => self.submit(at, ticket(id), Demand::Write(operations)),
             ToMachine::Page { id, page } => self.submit(at, ticket(id), Demand::Page(page)),
             ToMachine::Warm { from, to } => self.capacity.warm(from..to),
             ToMachine::Hold { bytes } => self.capacity.hold(connection, bytes)?,
@@ -166,6 +166,10 @@ impl Kernel {
                 let usage = self.capacity.usage();
                 self.answer(connection, FromMachine::Usage { id, usage, late_micros_max });
             }
+            ToMachine::Fill { id, full } => {
+                self.capacity.fill_disk(full);
+                self.answer(connection, FromMachine::Granted { id });
+            }
         }
         Ok(())
     }
@@ -174,8 +178,10 @@ impl Kernel {
     fn submit(&mut self, asked: Instant, ticket: Ticket, demand: Demand) {
         let at = asked.saturating_duration_since(self.switched_on);
         self.grant_due(at);
-        if let Some(done) = self.capacity.submit(at, ticket, demand) {
-            self.grant(done);
+        match self.capacity.submit(at, ticket, demand) {
+            Ok(Some(done)) => self.grant(done),
+            Ok(None) => {}
+            Err(DiskFull) => self.answer(ticket.connection, FromMachine::DiskFull { id: ticket.request }),
         }
     }
 
@@ -228,6 +234,27 @@ mod tests {
         assert_eq!(outbox.recv_timeout(Duration::from_secs(5)), Ok(FromMachine::Granted { id: 7 }));
         assert_eq!(outbox.recv_timeout(Duration::from_secs(5)), Ok(FromMachine::Granted { id: 8 }));
         assert!(started.elapsed() >= Duration::from_millis(40), "granted early: {:?}", started.elapsed());
+        inputs.send(Input::Off).unwrap();
+        assert_eq!(kernel.join().unwrap(), Ending::Off);
+    }
+
+    #[test]
+    fn a_full_disk_refuses_writes_and_is_read_until_it_is_emptied() {
+        let (inputs, inbox) = mpsc::channel();
+        let (answers, outbox) = mpsc::channel();
+        inputs.send(Input::Joined(1, answers)).unwrap();
+        let kernel = thread::spawn(move || run(&MachineSpec::default(), &inbox));
+        let answer = |request| {
+            inputs.send(said(1, request)).unwrap();
+            outbox.recv_timeout(Duration::from_secs(5)).unwrap()
+        };
+        assert_eq!(answer(ToMachine::Write { id: 1, operations: 1 }), FromMachine::Granted { id: 1 });
+        assert_eq!(answer(ToMachine::Fill { id: 2, full: true }), FromMachine::Granted { id: 2 });
+        assert_eq!(answer(ToMachine::Write { id: 3, operations: 1 }), FromMachine::DiskFull { id: 3 });
+        assert_eq!(answer(ToMachine::Write { id: 4, operations: 0 }), FromMachine::DiskFull { id: 4 });
+        assert_eq!(answer(ToMachine::Page { id: 5, page: 7 }), FromMachine::Granted { id: 5 });
+        assert_eq!(answer(ToMachine::Fill { id: 6, full: false }), FromMachine::Granted { id: 6 });
+        assert_eq!(answer(ToMachine::Write { id: 7, operations: 0 }), FromMachine::Granted { id: 7 });
         inputs.send(Input::Off).unwrap();
         assert_eq!(kernel.join().unwrap(), Ending::Off);
     }

@@ -29,8 +29,9 @@ pub enum ToMachine {
         /// Core time, in nanoseconds.
         nanos: u64,
     },
-    /// Wants disk operations; granted when they are done.
-    Disk {
+    /// Wants disk operations that need room; granted when they are done, refused when there is none. Of none
+    /// at all: whether there is room.
+    Write {
         /// Number of this request.
         id: u64,
         /// How many, one after the other.
@@ -61,6 +62,13 @@ pub enum ToMachine {
         /// Number of this request.
         id: u64,
     },
+    /// Takes all room on the disk, or gives it back; granted at once. For those who break machines.
+    Fill {
+        /// Number of this request.
+        id: u64,
+        /// Whether there is to be no room.
+        full: bool,
+    },
 }
 
 /// From a machine to a process on it.
@@ -69,6 +77,11 @@ pub enum ToMachine {
 pub enum FromMachine {
     /// The work is done.
     Granted {
+        /// Number of the request.
+        id: u64,
+    },
+    /// There is no room on the disk: nothing was written.
+    DiskFull {
         /// Number of the request.
         id: u64,
     },

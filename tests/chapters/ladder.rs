@@ -4,34 +4,7 @@ use serde_json::Value;
 use tests::Lab;
 use tests::lab::shown;
 
-/// Two of everything, at first sight. Each test below hides a single point of failure in it.
-const TWO_OF_EVERYTHING: &str = r#"
-number = 1
-title = "Two of everything"
-question = "What is hidden here?"
-
-[machine.lb]
-count = 2
-lb = { upstreams = "web", pair = true }
-
-[machine.web]
-count = 2
-webserver = { db = "db", sessions = "redis", cache = "redis", sentinels = "sentinel" }
-
-[machine.db]
-count = 3
-dbnode = { products = 20, replication = "quorum" }
-
-[machine.redis]
-redis = {}
-
-[machine.redis-copy]
-redis = { replica-of = "redis" }
-
-[machine.sentinel]
-count = 3
-sentinel = { watches = "redis", quorum = 2, down-after = "1s" }
-"#;
+use super::points::TWO_OF_EVERYTHING;
 
 /// Audits an architecture's parts of this name, and returns what was found.
 fn audited(architecture: &str, only: &str) -> Value {
@@ -110,7 +83,7 @@ fn a_machine_of_which_only_the_whole_is_missed_is_found() {
     let output = lab.run(&words);
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("login: 1 single point of failure: redis."), "{said}");
+    assert!(said.contains("1 single point of failure: redis."), "{said}");
 }
 
 #[test]

@@ -3,4 +3,5 @@
 
 mod broken;
 mod ladder;
+mod points;
 mod whole;

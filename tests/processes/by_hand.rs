@@ -1,5 +1,7 @@
 //! What a student does by hand is noticed, named and recorded.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -91,6 +93,56 @@ fn a_frozen_machine_answers_again_when_it_is_thawed() {
     lab.succeed(&["thaw", "app"]);
     let answered = lab.json(&["step", "--count", "1"]);
     assert_eq!(answered["steps"][0]["status"], "200 OK", "{answered}");
+    lab.succeed(&["down"]);
+}
+
+/// Asks the database of `one-machine` for something, and returns the answer's first line.
+fn asked(lab: &Lab, method: &str, body: &str) -> String {
+    let machine = lab.machine("app");
+    let programs = machine["programs"].as_array().expect("programs are a list");
+    let database = programs.iter().find(|program| program["program"] == "dbnode").expect("there is one");
+    let address = database["address"].as_str().expect("an address is a text");
+    let mut connection = TcpStream::connect(address).expect("it listens");
+    let length = body.len();
+    let head =
+        format!("{method} /kv/x HTTP/1.1\r\nhost: db\r\nconnection: close\r\ncontent-length: {length}");
+    write!(connection, "{head}\r\n\r\n{body}").expect("it reads");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("it answers");
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_full_disk_takes_no_writes_and_is_read_until_it_is_emptied() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "one-machine"]);
+    assert_eq!(asked(&lab, "PUT", "before"), "HTTP/1.1 204 No Content");
+    assert_eq!(lab.succeed(&["fill", "app"]).trim(), "$ labctl fill app");
+    is_recorded(&lab, &["there is no room left on app's disk"]);
+    assert_eq!(asked(&lab, "PUT", "meanwhile"), "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(asked(&lab, "GET", ""), "HTTP/1.1 200 OK");
+    assert!(lab.succeed(&["status"]).contains("disk full"));
+    lab.succeed(&["empty", "app"]);
+    is_recorded(&lab, &["there is room on app's disk again"]);
+    wait::until_true("a write that is taken", Duration::from_secs(10), || {
+        asked(&lab, "PUT", "after").contains("204")
+    });
+    lab.succeed(&["down"]);
+}
+
+#[test]
+fn a_full_disk_stays_full_when_its_machine_is_restarted() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "replication"]);
+    lab.succeed(&["fill", "quorum-2"]);
+    lab.succeed(&["restart", "quorum-2"]);
+    assert_eq!(lab.machine("quorum-2")["usage"]["disk_full"], true);
+    lab.succeed(&["kill", "quorum-2"]);
+    lab.succeed(&["empty", "quorum-2"]);
+    lab.succeed(&["restart", "quorum-2"]);
+    assert_eq!(lab.machine("quorum-2")["usage"]["disk_full"], false);
+    let refused = lab.run(&["fill", "web-quorum"]);
+    assert_eq!(refused.status.code(), Some(2), "a web server keeps nothing on its disk");
     lab.succeed(&["down"]);
 }
 

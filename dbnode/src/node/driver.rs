@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::Machine;
+use machine::capacity::DiskFull;
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -94,6 +95,13 @@ impl Event {
             Self::TimePassed => "a tick",
             Self::Closed => "the end",
         }
+    }
+}
+
+/// A machine whose disk is full refuses what a full disk of this computer would.
+impl From<DiskFull> for Failure {
+    fn from(DiskFull: DiskFull) -> Self {
+        Self::Full
     }
 }
 
@@ -291,19 +299,28 @@ impl<S: Storage> Driver<S> {
             Effect::Persist(batch) => {
                 let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
                 self.persisting.begin(async move {
-                    machine.disk(1).await;
+                    machine.write(1).await?;
                     storage.persist(batch).await
                 });
             }
             Effect::Send { to, envelope } => peers.send(&to, envelope),
             Effect::Fold(entries) => {
-                let storage = Arc::clone(&self.storage);
+                let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
                 let up_to = entries.last().map_or(0, |entry| entry.index);
-                self.folding.begin(async move { (up_to, storage.fold(entries).await) });
+                self.folding.begin(async move {
+                    let folded = async {
+                        machine.write(0).await?;
+                        storage.fold(entries).await
+                    };
+                    (up_to, folded.await)
+                });
             }
             Effect::Install(installation) => {
-                let storage = Arc::clone(&self.storage);
-                self.installing.begin(async move { storage.install(installation).await });
+                let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
+                self.installing.begin(async move {
+                    machine.write(0).await?;
+                    storage.install(installation).await
+                });
             }
             Effect::ReadSnapshot { peer, from, bytes_max } => {
                 self.to_read.push_back((peer, from, bytes_max));

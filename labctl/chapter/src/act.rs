@@ -26,6 +26,16 @@ pub enum Act {
         /// Which machine.
         name: String,
     },
+    /// Takes all room on a machine's disk: its database cannot write any more.
+    Fill {
+        /// Which machine.
+        name: String,
+    },
+    /// Gives the room on a machine's disk back.
+    Empty {
+        /// Which machine.
+        name: String,
+    },
     /// Adds a machine of a kind, behind its balancer.
     Add {
         /// Which kind.

@@ -183,6 +183,9 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
     for machine in acted_on.filter(|machine| !is_role(chapter, machine)) {
         single_machine(chapter, machine.as_ref(), machine.span())?;
     }
+    for machine in step.fill.iter().chain(&step.empty) {
+        check_disk(chapter, machine)?;
+    }
     if let Some(kind) = &step.add {
         let counted = |entry: &MachineEntry| entry.count.is_some();
         if !chapter.machine.get(kind.as_ref()).is_some_and(counted) {
@@ -216,6 +219,20 @@ fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
         spanned_machine(chapter, &stock.from)?;
     }
     step.expect.iter().try_for_each(|expect| check_expect(chapter, expect, so_far))
+}
+
+/// Only a database asks its machine for room: a Redis writes to the disk of this computer.
+fn check_disk(chapter: &Chapter, machine: &Spanned<String>) -> Checked {
+    if !is_role(chapter, machine) {
+        single_machine(chapter, machine.as_ref(), machine.span())?;
+    }
+    let name = machine.as_ref();
+    let has_database = |entry: &MachineEntry| entry.dbnode.is_some();
+    if chapter.machine.iter().any(|(kind, entry)| has_database(entry) && is_of_kind(name, kind)) {
+        return Ok(());
+    }
+    let message = format!("machine '{name}' has no dbnode whose disk could be full");
+    Err(Problem { span: Some(machine.span()), message })
 }
 
 fn check_search(chapter: &Chapter, search: &CapacitySearch) -> Checked {

@@ -11,6 +11,11 @@ pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     word(deserializer, "policy", &["round-robin", "least-busy", "two-choices", "sticky"])
 }
 
+/// Who knows the secret that a sticky balancer signs with.
+pub(super) fn sticky_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer, "sticky-secret", &["shared", "own"])
+}
+
 /// How a balancer checks its upstreams.
 pub(super) fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer, "health", &["on", "connect", "off"])

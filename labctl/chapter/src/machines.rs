@@ -90,6 +90,10 @@ pub struct LbPart {
     /// How an upstream is chosen: `round-robin`, `least-busy`, `two-choices` or `sticky`.
     #[serde(default, deserialize_with = "closed::policy")]
     pub policy: Option<String>,
+    /// Which secret the cookies of `policy = "sticky"` are signed with: `shared`, one that all balancers of
+    /// the lab know, also after a restart (that is the default), or `own`, one that ends with the process.
+    #[serde(default, deserialize_with = "closed::sticky_secret")]
+    pub sticky_secret: Option<String>,
     /// Failed requests in a row until an upstream is taken out; 0 for not looking.
     pub passive_fall: Option<u32>,
     /// How often a request that can be repeated is tried on another upstream.
@@ -137,6 +141,8 @@ pub struct WebserverPart {
     pub max_bypass_reads: Option<u32>,
     /// How long a refill may take before a stale copy is served.
     pub stale_after: Option<Span>,
+    /// How long a copy is kept, and may be served as stale, after it was last fresh.
+    pub stale_for: Option<Span>,
     /// CPU time of one product page.
     pub page_cost: Option<Span>,
     /// CPU time of one whose product came from the cache.
@@ -166,7 +172,7 @@ pub struct DbnodePart {
     pub election_timeout: Option<Span>,
 }
 
-/// A Redis server. Nothing is written to a disk.
+/// A Redis server. Nothing is written to a disk, unless it is told to.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RedisPart {
@@ -174,6 +180,8 @@ pub struct RedisPart {
     pub replica_of: Option<Spanned<String>>,
     /// How much it may hold. What does not fit is refused.
     pub maxmemory: Option<ByteSize>,
+    /// True when each write also goes to a file, which is read at its next start.
+    pub append_only: bool,
 }
 
 /// A Redis Sentinel.

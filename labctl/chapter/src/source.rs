@@ -208,6 +208,21 @@ equals = 0
     }
 
     #[test]
+    fn only_a_machine_with_a_database_has_a_disk_to_be_filled() {
+        let with = |more: &str| {
+            let lb = "[machine.lb]\nlb = { upstreams = 'app' }\n\n[traffic";
+            let text = SMALL.replacen("[traffic", lb, 1);
+            text.replace("measure = \"2s\"", &format!("{more}\nmeasure = \"2s\""))
+        };
+        let source = Source::parse(Path::new("small.toml"), &with("fill = ['app']\nempty = ['app']"), &[]);
+        assert_eq!(source.unwrap().chapter.step[0].fill.len(), 1);
+        let error = error_of(&with("fill = ['lb']"));
+        assert_eq!(error, "small.toml, line 22: machine 'lb' has no dbnode whose disk could be full");
+        let error = error_of(&with("empty = ['ap']"));
+        assert_eq!(error, "small.toml, line 22: there is no machine 'ap'; known are app, lb");
+    }
+
+    #[test]
     fn a_setting_changes_one_value() {
         let settings =
             ["step.half.load.shoppers=75".parse().unwrap(), "machine.app.cores=2".parse().unwrap()];

@@ -31,6 +31,12 @@ pub struct Step {
     /// Starts machines again, with their data.
     #[serde(default)]
     pub restart: Vec<Spanned<String>>,
+    /// Takes all room on machines' disks: their databases cannot write any more.
+    #[serde(default)]
+    pub fill: Vec<Spanned<String>>,
+    /// Gives the room on machines' disks back.
+    #[serde(default)]
+    pub empty: Vec<Spanned<String>>,
     /// Adds one more machine of a kind, and puts it behind its balancer.
     pub add: Option<Spanned<String>>,
     /// Takes a machine out from behind its balancer, drains it, and stops it.

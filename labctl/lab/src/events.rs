@@ -88,6 +88,16 @@ pub enum Happening {
         /// Whose doing it was.
         by: Hand,
     },
+    /// There is no room left on a machine's disk.
+    DiskFull {
+        /// The machine.
+        machine: String,
+    },
+    /// There is room on a machine's disk again.
+    DiskEmptied {
+        /// The machine.
+        machine: String,
+    },
     /// labctl did something that a student could have typed.
     Did {
         /// The command, by hand.
@@ -296,6 +306,8 @@ impl fmt::Display for Happening {
             }
             Self::Frozen { name, by } => write!(formatter, "{name} is frozen{by}"),
             Self::Thawed { name, by } => write!(formatter, "{name} goes on{by}"),
+            Self::DiskFull { machine } => write!(formatter, "there is no room left on {machine}'s disk"),
+            Self::DiskEmptied { machine } => write!(formatter, "there is room on {machine}'s disk again"),
             Self::Did { command } => write!(formatter, "labctl did: {command}"),
             Self::Ejected { balancer, upstream } => write!(formatter, "{balancer} took {upstream} out"),
             Self::Admitted { balancer, upstream } => write!(formatter, "{balancer} took {upstream} in"),

@@ -1,6 +1,6 @@
 //! The lab itself: machines that run, links between them, and everything that can be done to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -42,6 +42,8 @@ const START_MAX: Duration = Duration::from_secs(20);
 const END_MAX: Duration = Duration::from_secs(3);
 const JOIN_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a machine that is being switched on is told that its disk is full.
+const FILL_EVERY: Duration = Duration::from_millis(2);
 /// How long a role may be nobody's.
 const ROLE_MAX: Duration = Duration::from_secs(10);
 
@@ -59,6 +61,8 @@ pub struct Laboratory {
     links: Links,
     roles: Roles,
     followers: Mutex<Followers>,
+    /// The machines on whose disks there is no room.
+    full_disks: Mutex<HashSet<String>>,
     state: Mutex<State>,
     /// The lab is on its way down: nothing is started any more.
     closing: AtomicBool,
@@ -107,6 +111,7 @@ impl Laboratory {
             links,
             roles: Roles::default(),
             followers: Mutex::default(),
+            full_disks: Mutex::default(),
             state: Mutex::new(state),
             site,
             plan: Mutex::new(plan.clone()),
@@ -175,6 +180,8 @@ impl Laboratory {
             Act::Freeze { name } => self.signal(&self.meant(name).await?, Signal::SIGSTOP).await?,
             Act::Thaw { name } => self.thaw(&self.meant(name).await?).await?,
             Act::Restart { name } => self.restart(&self.meant(name).await?).await?,
+            Act::Fill { name } => self.fill(&self.meant(name).await?, true).await?,
+            Act::Empty { name } => self.fill(&self.meant(name).await?, false).await?,
             Act::Add { kind } => self.add(kind).await?,
             Act::Remove { name } => self.remove(name).await?,
             Act::Slow { from, to, by_ms } => {
@@ -232,6 +239,16 @@ impl Laboratory {
         machine.usage().await
     }
 
+    /// The figures of all machines that answer, by name.
+    pub async fn usages(&self) -> IndexMap<String, Usage> {
+        let machines: Vec<_> = self.machines.lock().values().cloned().collect();
+        let asking = machines
+            .iter()
+            .filter(|machine| machine.is_on())
+            .map(|machine| async move { Some((machine.plan.name.clone(), machine.usage().await?.0)) });
+        join_all(asking).await.into_iter().flatten().collect()
+    }
+
     /// The names of the machines that are on.
     pub fn machines_on(&self) -> Vec<String> {
         let machines = self.machines.lock();
@@ -278,6 +295,8 @@ impl Laboratory {
             Some(project) => project.down(&self.plan()).await?,
             None => drop(join_all(machines.iter().map(|machine| end(machine))).await),
         }
+        // Whoever comes next finds their addresses free.
+        join_all(self.links.values().map(Link::close)).await;
         State::remove(&self.site.lab_directory);
         Ok(())
     }
@@ -323,6 +342,33 @@ impl Laboratory {
         Ok(vec![format!("labctl restart {name}")])
     }
 
+    /// Takes all room on a machine's disk, or gives it back. A disk that is full stays so when its machine is
+    /// switched off and on.
+    async fn fill(&self, name: &str, full: bool) -> Result<Vec<String>, LabError> {
+        let machine = self.machine(name)?;
+        let has = |program: Program| machine.plan.has(program);
+        if !has(Program::Dbnode) || has(Program::Redis) || has(Program::Sentinel) {
+            return Err(LabError::Usage(format!(
+                "{name}'s disk cannot be filled or emptied: only a database asks its machine for room, and a Redis beside it would go on writing"
+            )));
+        }
+        if machine.is_on() && !machine.fill_disk(full).await {
+            return Err(LabError::Usage(format!("{name} does not answer, so its disk stays as it is")));
+        }
+        let changed = match full {
+            true => self.full_disks.lock().insert(name.to_owned()),
+            false => self.full_disks.lock().remove(name),
+        };
+        let machine = name.to_owned();
+        if changed {
+            self.events.record(match full {
+                true => Happening::DiskFull { machine },
+                false => Happening::DiskEmptied { machine },
+            });
+        }
+        Ok(vec![format!("labctl {} {name}", if full { "fill" } else { "empty" })])
+    }
+
     async fn add(&self, kind: &str) -> Result<Vec<String>, LabError> {
         let machine = self.plan.lock().add(kind).map_err(LabError::Usage)?;
         match self.join(&machine).await {
@@ -366,6 +412,7 @@ impl Laboratory {
             plan.removed = true;
         }
         self.machines.lock().shift_remove(name);
+        self.full_disks.lock().remove(name);
         if let Some(project) = &self.project {
             project.forget(name).await;
         }
@@ -490,6 +537,9 @@ impl Laboratory {
             }
         };
         self.write_state()?;
+        if self.full_disks.lock().contains(&name) {
+            fill_again(&machine).await;
+        }
         until_ready(&machine, self.plan().client(), &self.logs, START_MAX).await?;
         self.events.record(Happening::MachineReady { machine: name });
         Ok(())
@@ -550,6 +600,16 @@ fn write_state(state: &State, site: &Site) -> Result<(), LabError> {
     state.write(&site.lab_directory).map_err(|error| {
         LabError::NotReady(format!("cannot write to {} ({error})", site.lab_directory.display()))
     })
+}
+
+/// What was full is full again, as soon as the machine that was switched on can be told.
+async fn fill_again(machine: &RunningMachine) {
+    let filled = async {
+        while !machine.fill_disk(true).await && machine.is_on() {
+            sleep(FILL_EVERY).await;
+        }
+    };
+    let _ = tokio::time::timeout(START_MAX, filled).await;
 }
 
 /// Ends a machine: first it is asked, then it is killed.

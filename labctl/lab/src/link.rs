@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -58,6 +59,7 @@ impl Rules {
 pub struct Link {
     rules: watch::Sender<Rules>,
     stop: CancellationToken,
+    accepting: Mutex<Option<JoinHandle<Option<()>>>>,
     flapping: Arc<Mutex<Flapping>>,
 }
 
@@ -76,8 +78,20 @@ impl Link {
         let listener = TcpListener::bind(listen).await?;
         let (rules, current) = watch::channel(Rules::default());
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, target, current, stop.clone())));
-        Ok(Self { rules, stop, flapping: Arc::default() })
+        let accepting = accept(listener, target, current, stop.clone());
+        let accepting = tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
+        Ok(Self { rules, stop, accepting: Mutex::new(Some(accepting)), flapping: Arc::default() })
+    }
+
+    /// Ends it, and returns when its address is free.
+    pub async fn close(&self) {
+        self.flapping.lock().task = None;
+        self.stop.cancel();
+        let accepting = self.accepting.lock().take();
+        if let Some(accepting) = accepting {
+            // However it ended, the listener went with it.
+            let _ = accepting.await;
+        }
     }
 
     /// Changes the rules, at once.
@@ -291,6 +305,15 @@ mod tests {
         assert!(round_trip(&mut stream).await < Duration::from_millis(150));
         link.set(Rules::Slow(Duration::from_millis(200)));
         assert!(round_trip(&mut stream).await >= Duration::from_millis(200));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_address_of_a_link_is_free_when_it_has_been_closed() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for _ in 0..500 {
+            let link = Link::open(free, free).await.expect("the one before it was closed");
+            link.close().await;
+        }
     }
 
     #[tokio::test]

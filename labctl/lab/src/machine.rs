@@ -36,7 +36,7 @@ pub struct RunningMachine {
     body: Body,
     socket: PathBuf,
     life: Arc<Life>,
-    usage: tokio::sync::Mutex<Option<machine::Machine>>,
+    handle: tokio::sync::Mutex<Option<machine::Machine>>,
 }
 
 /// What it is made of.
@@ -80,7 +80,7 @@ impl RunningMachine {
     }
 
     fn new(plan: MachinePlan, body: Body, socket: PathBuf, life: Arc<Life>) -> Self {
-        Self { plan, body, socket, life, usage: tokio::sync::Mutex::new(None) }
+        Self { plan, body, socket, life, handle: tokio::sync::Mutex::new(None) }
     }
 
     /// The process that stands for it: when it is killed, so is everything on the machine.
@@ -180,18 +180,29 @@ impl RunningMachine {
 
     /// The machine's figures, and how late it has been in granting since it was last asked.
     pub async fn usage(&self) -> Option<(Usage, Duration)> {
+        self.ask(async |machine| machine.usage().await).await
+    }
+
+    /// Takes all room on its disk, or gives it back. False when it does not answer.
+    pub async fn fill_disk(&self, full: bool) -> bool {
+        let filled = self.ask(async |machine| machine.fill_disk(full).await.then_some(())).await;
+        filled.is_some()
+    }
+
+    /// Asks the machine something. `None`: it does not answer.
+    async fn ask<T>(&self, question: impl AsyncFnOnce(&machine::Machine) -> Option<T>) -> Option<T> {
         const LIMIT: Duration = Duration::from_millis(500);
-        let mut handle = self.usage.lock().await;
+        let mut handle = self.handle.lock().await;
         if handle.is_none() {
             let stream = UnixStream::connect(&self.socket).await.ok()?;
             *handle = Some(machine::Machine::over(stream, |_| {}));
         }
-        let usage = timeout(LIMIT, handle.as_ref()?.usage()).await.ok().flatten();
-        if usage.is_none() {
+        let answer = timeout(LIMIT, question(handle.as_ref()?)).await.ok().flatten();
+        if answer.is_none() {
             // A container that is switched on again answers at the same place, over a new connection.
             *handle = None;
         }
-        usage
+        answer
     }
 
     /// Sees whether a process was frozen or thawed, and writes it down.

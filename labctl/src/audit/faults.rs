@@ -45,6 +45,10 @@ pub enum FaultKind {
     Freeze,
     /// Nothing passes, and nobody is told: one link, or every link of a machine.
     Cut,
+    /// It is switched off and at once on again, sooner than anybody misses it.
+    Restart,
+    /// There is no room left on the disk of its machine.
+    Fill,
 }
 
 /// One fault of one component.
@@ -76,6 +80,17 @@ pub struct Selection {
     pub only: Option<String>,
     /// Only kills.
     pub kills_only: bool,
+    /// What is restarted.
+    pub restarts: Restarts,
+}
+
+/// Which machines are restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restarts {
+    /// Each.
+    Each,
+    /// Those that keep something. Of the others killing tells all: they are started again afterwards.
+    OfWhatKeepsSomething,
 }
 
 impl Component {
@@ -152,6 +167,8 @@ impl Fault {
             (_, FaultKind::Freeze) => "frozen",
             (Component::Link { .. }, FaultKind::Cut) => "cut",
             (_, FaultKind::Cut) => "cut off",
+            (_, FaultKind::Restart) => "restarted",
+            (_, FaultKind::Fill) => "disk full",
         }
     }
 
@@ -164,6 +181,8 @@ impl Fault {
             (_, FaultKind::Cut) => Act::Partition { groups: vec![vec![name], vec![]] },
             (_, FaultKind::Freeze) => Act::Freeze { name },
             (_, FaultKind::Kill) => Act::Kill { name },
+            (_, FaultKind::Restart) => Act::Restart { name },
+            (_, FaultKind::Fill) => Act::Fill { name },
         }
     }
 
@@ -174,8 +193,9 @@ impl Fault {
             (Component::Link { from, to }, _) => Act::Heal { from: from.clone(), to: to.clone() },
             (_, FaultKind::Cut) => Act::HealAll,
             (_, FaultKind::Freeze) => Act::Thaw { name },
+            (_, FaultKind::Fill) => Act::Empty { name },
             // A machine is started with everything on it.
-            (_, FaultKind::Kill) => {
+            (_, FaultKind::Kill | FaultKind::Restart) => {
                 Act::Restart { name: self.component.machine().unwrap_or_default().to_owned() }
             }
         }
@@ -197,19 +217,18 @@ pub fn faults(plan: &Plan, wanted: &Selection) -> Result<Vec<Fault>, String> {
     let chosen: Vec<_> = found.iter().filter(is_wanted).filter(first_of_its_kind).collect();
     let mut faults = Vec::new();
     for (alike, component) in chosen {
-        let like_it = found.iter().filter(|(other, _)| other == alike).map(|(_, one)| one.name());
-        let stands_for = match wanted.scope {
-            Scope::Everything if !component.is_role() => vec![component.name()],
-            Scope::OneOfEach | Scope::Everything => numbered(like_it),
-        };
+        let like_it = found.iter().filter(|(other, one)| match wanted.scope {
+            Scope::OneOfEach => other == alike,
+            // Two that have the same role are called the same.
+            Scope::Everything => one.name() == component.name(),
+        });
+        let stands_for = numbered(like_it.map(|(_, one)| one.name()));
         let kinds = kinds_of(plan, component).into_iter();
-        faults.extend(
-            kinds.filter(|kind| !wanted.kills_only || *kind == FaultKind::Kill).map(|kind| Fault {
-                component: component.clone(),
-                kind,
-                stands_for: stands_for.clone(),
-            }),
-        );
+        faults.extend(kinds.filter(|kind| is_wanted_of(plan, wanted, component, *kind)).map(|kind| Fault {
+            component: component.clone(),
+            kind,
+            stands_for: stands_for.clone(),
+        }));
     }
     if faults.is_empty() {
         let mut known: Vec<_> = found.iter().map(|(_, component)| component.name()).collect();
@@ -240,10 +259,29 @@ fn components(plan: &Plan) -> Vec<(String, Component)> {
     }
     for link in &plan.links {
         let kind = |name: &str| plan.machines.get(name).map_or(name.to_owned(), |plan| plan.kind.clone());
-        let alike = format!("{} → {}", kind(&link.from), kind(&link.to));
-        found.push((alike, Component::Link { from: link.from.clone(), to: link.to.clone() }));
+        let role = |name: &str| plan.machines.get(name).and_then(|machine| role_of(plan, machine));
+        // A link of whoever is active matters, one of whoever stands by does not, and who that is changes.
+        let alike = |name: &String| role(name).unwrap_or_else(|| kind(name));
+        let end = |name: &String| role(name).unwrap_or_else(|| name.clone());
+        let like_it = format!("{} → {}", alike(&link.from), alike(&link.to));
+        found.push((like_it, Component::Link { from: end(&link.from), to: end(&link.to) }));
     }
     found
+}
+
+/// What a machine is called by the role that it has at first, where its kind has roles: `db:primary`.
+fn role_of(plan: &Plan, machine: &MachinePlan) -> Option<String> {
+    let kind = &machine.kind;
+    let is_first = plan.of_kind(kind).next().is_some_and(|first| first.name == machine.name);
+    let role = if machine.has(Program::Dbnode) && plan.of_kind(kind).count() > 1 {
+        if is_first { "primary" } else { "replica" }
+    } else if machine.has(Program::Lb) && plan.is_pair(kind) {
+        // Of several balancers that are no pair each has users of its own.
+        if is_first { "active" } else { "standby" }
+    } else {
+        return None;
+    };
+    Some(format!("{kind}:{role}"))
 }
 
 /// What can fail on one machine, each with a name that it shares with what is like it.
@@ -253,19 +291,8 @@ fn components_of(plan: &Plan, machine: &MachinePlan) -> Vec<(String, Component)>
     let mut components = Vec::new();
     for program in &machine.programs {
         let program = program.program;
-        let is_several = plan.of_kind(kind).count() > 1;
-        let is_first = plan.of_kind(kind).next().is_some_and(|first| first.name == machine.name);
-        let role = match program {
-            Program::Dbnode if is_several => Some(if is_first { "primary" } else { "replica" }),
-            // Of several balancers that are no pair each has users of its own.
-            Program::Lb if is_several && plan.is_pair(kind) => {
-                Some(if is_first { "active" } else { "standby" })
-            }
-            _ => None,
-        };
-        if let Some(role) = role.filter(|_| alone) {
+        if let Some(name) = role_of(plan, machine).filter(|_| alone) {
             // Who has a role changes; what matters is what it does to lose one.
-            let name = format!("{kind}:{role}");
             components.push((name.clone(), Component::Program { name, program: program.name() }));
             continue;
         }
@@ -287,7 +314,35 @@ fn kinds_of(plan: &Plan, component: &Component) -> Vec<FaultKind> {
     if is_whole && plan.of_kind(kind).all(|machine| can_be_cut_off(plan, machine)) {
         kinds.push(FaultKind::Cut);
     }
+    if is_whole {
+        kinds.push(FaultKind::Restart);
+    }
+    if is_whole && plan.of_kind(kind).all(has_a_disk_that_fills) {
+        kinds.push(FaultKind::Fill);
+    }
     kinds
+}
+
+/// Whether this fault of a component is wanted.
+fn is_wanted_of(plan: &Plan, wanted: &Selection, component: &Component, kind: FaultKind) -> bool {
+    let keeps_something = || {
+        let machine = component.machine().unwrap_or_default();
+        let kind = role::parse(machine).map_or(machine, |(kind, _)| kind);
+        let mut alike = plan.machines.values().filter(|one| one.name == machine || one.kind == kind);
+        alike.any(|machine| machine.has(Program::Dbnode) || machine.has(Program::Redis))
+    };
+    match kind {
+        FaultKind::Kill => true,
+        _ if wanted.kills_only => false,
+        FaultKind::Restart => wanted.restarts == Restarts::Each || keeps_something(),
+        FaultKind::Freeze | FaultKind::Cut | FaultKind::Fill => true,
+    }
+}
+
+/// Whether there can be no room left on a machine's disk: a database asks its machine, a Redis writes to
+/// the disk of this computer.
+fn has_a_disk_that_fills(machine: &MachinePlan) -> bool {
+    machine.has(Program::Dbnode) && !machine.has(Program::Redis) && !machine.has(Program::Sentinel)
 }
 
 /// Whether everything that a machine says and hears goes over links, so that it can be cut off. Users
@@ -336,7 +391,7 @@ mod tests {
     use lab::plan::Place;
 
     fn names(architecture: &str, scope: Scope) -> Vec<String> {
-        let wanted = Selection { scope, only: None, kills_only: false };
+        let wanted = Selection { scope, only: None, kills_only: false, restarts: Restarts::Each };
         faults(&plan(architecture), &wanted).unwrap().iter().map(ToString::to_string).collect()
     }
 
@@ -346,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_with_two_programs_has_three_ways_to_fail() {
+    fn a_machine_with_two_programs_fails_program_by_program_and_as_a_whole() {
         let wanted = [
             "app/webserver killed",
             "app/webserver frozen",
@@ -354,6 +409,8 @@ mod tests {
             "app/dbnode frozen",
             "app killed",
             "app frozen",
+            "app restarted",
+            "app disk full",
         ];
         assert_eq!(names("single", Scope::Everything), wanted);
     }
@@ -364,23 +421,32 @@ mod tests {
         let wanted = [
             "lb killed",
             "lb frozen",
+            "lb restarted",
             "web-1 killed",
             "web-1 frozen",
             "web-1 cut off",
+            "web-1 restarted",
             "db killed",
             "db frozen",
             "db cut off",
+            "db restarted",
+            "db disk full",
             "lb → web-1 cut",
             "web-1 → db cut",
         ];
         assert_eq!(quick, wanted);
-        assert_eq!(names("several", Scope::Everything).len(), 2 + 3 * (5 + 1) + 5 + 5);
+        assert_eq!(names("several", Scope::Everything).len(), 3 + 4 * 5 + 5 + 5 + 5);
     }
 
     #[test]
     fn what_is_named_is_looked_at_even_when_another_would_stand_for_it() {
         let only = |only: &str, kills_only| {
-            let wanted = Selection { scope: Scope::OneOfEach, only: Some(only.to_owned()), kills_only };
+            let wanted = Selection {
+                scope: Scope::OneOfEach,
+                only: Some(only.to_owned()),
+                kills_only,
+                restarts: Restarts::Each,
+            };
             faults(&plan("several"), &wanted)
         };
         let found: Vec<_> = only("web-2", true).unwrap().iter().map(ToString::to_string).collect();
@@ -390,6 +456,50 @@ mod tests {
             "there is nothing that can fail and is called 'wbe'"
         );
         assert!(only("lb →", true).unwrap_err().contains("nothing that can be killed"));
+    }
+
+    #[test]
+    fn a_link_of_whoever_has_a_role_fails_for_itself() {
+        let quick = names("no-single-point", Scope::OneOfEach);
+        let cut: Vec<_> = quick.iter().filter(|name| name.ends_with(" cut")).map(String::as_str).collect();
+        let wanted = [
+            "lb:active → web-1 cut",
+            "lb:standby → web-1 cut",
+            "web-1 → db:primary cut",
+            "web-1 → db:replica cut",
+            "db:primary → db:replica cut",
+            "db:replica → db:primary cut",
+            "db:replica → db:replica cut",
+        ];
+        assert_eq!(cut, wanted);
+        let wanted = Selection {
+            scope: Scope::OneOfEach,
+            only: Some("web-1 → db".into()),
+            kills_only: false,
+            restarts: Restarts::Each,
+        };
+        let stand_for = faults(&plan("no-single-point"), &wanted).unwrap();
+        assert_eq!(stand_for.iter().map(|fault| fault.stands_for.len()).collect::<Vec<_>>(), [5, 10]);
+    }
+
+    #[test]
+    fn a_disk_fills_where_a_database_is_and_no_redis() {
+        let filled = |architecture: &str| {
+            let all = names(architecture, Scope::OneOfEach);
+            all.into_iter().filter(|name| name.ends_with("disk full")).collect::<Vec<_>>()
+        };
+        assert_eq!(filled("redis-cache"), ["db disk full"]);
+        assert_eq!(filled("no-single-point"), ["db:primary disk full", "db:replica disk full"]);
+    }
+
+    #[test]
+    fn of_what_keeps_nothing_a_restart_tells_nothing_new() {
+        let restarts = Restarts::OfWhatKeepsSomething;
+        let wanted = Selection { scope: Scope::OneOfEach, only: None, kills_only: false, restarts };
+        let faults = faults(&plan("no-single-point"), &wanted).unwrap();
+        let restarted: Vec<_> = faults.iter().filter(|fault| fault.kind == FaultKind::Restart).collect();
+        let restarted: Vec<_> = restarted.iter().map(|fault| fault.component.name()).collect();
+        assert_eq!(restarted, ["db:primary", "db:replica", "redis", "redis-copy"]);
     }
 
     #[test]
@@ -416,12 +526,18 @@ mod tests {
         assert!(quick.contains(&"db:replica frozen".to_owned()), "{quick:?}");
         assert!(quick.contains(&"lb:active frozen".to_owned()), "{quick:?}");
         let all = names("replicated", Scope::Everything);
-        assert_eq!(all.iter().filter(|name| name.starts_with("db:")).count(), 6, "{all:?}");
+        let of_nodes = all.iter().filter(|name| name.starts_with("db:") && !name.contains('→'));
+        assert_eq!(of_nodes.count(), 2 * 5, "{all:?}");
     }
 
     #[test]
     fn one_that_has_a_role_stands_for_all_that_have_it() {
-        let wanted = Selection { scope: Scope::OneOfEach, only: Some("db:".into()), kills_only: true };
+        let wanted = Selection {
+            scope: Scope::OneOfEach,
+            only: Some("db:".into()),
+            kills_only: true,
+            restarts: Restarts::Each,
+        };
         let faults = faults(&plan("no-single-point"), &wanted).unwrap();
         let stand_for: Vec<_> = faults.iter().map(|fault| fault.stands_for.join(", ")).collect();
         assert_eq!(stand_for, ["db:primary", "db:replica, db:replica 2"]);

@@ -1,12 +1,18 @@
 //! What a fault did to a path: from the requests before, during and after it to one word. Pure.
 //!
 //! ```text
-//! nothing failed ─────────────────> ok          (slower or stale to the end: degraded)
+//! nothing failed, or in passing ──> ok              (slower or stale to the end: degraded)
 //! failed, and good again in time ─> blip
-//! still failing at the end ───────> degraded    (fewer than half of the requests)
-//!                                └─> outage      (half of them, or more)
+//! still failing at the end ───────> degraded        (hardly any request)
+//!                                ├─> partial outage  (a share of them)
+//!                                └─> outage          (nearly all of them)
+//! good, and cannot carry the load > outage
 //! acknowledged, and gone ─────────> data loss, whatever else
 //! ```
+//!
+//! Where one of n that are alike is dead and nobody notices, one request in n fails: a half, a third, a fifth.
+//! So the limits between the words are where no such share is, and a path is looked at until it is clear on
+//! which side of them it stands ([`Share::of`]).
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt;
@@ -14,10 +20,24 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::strain::{Overload, is_hit, lives_on_copies};
 use load::{Outcome, Window};
 
-/// From so many failing requests on, as a share of all, a path is down.
-const DOWN: f64 = 0.5;
+/// From this share of failing requests on a path is down as a whole: between one of two and all.
+const WHOLE: f64 = 0.75;
+/// Up to this share hardly any fail: less than one of twenty.
+const HARDLY_ANY: f64 = 0.04;
+/// How sure it has to be: so many standard deviations (99 %, on both sides).
+const SURE: f64 = 2.576;
+/// After so many requests the likeliest is said.
+pub const REQUESTS_MAX: usize = 120;
+/// So many failed requests, …
+const PASSING: usize = 2;
+/// … within so long, hardly anybody notices: whether there is one hangs on the dice.
+const PASSING_FOR: Duration = Duration::from_millis(200);
+/// A path on which so many in a row were good after one that failed has recovered: of one in five that fails
+/// for good nobody sees so many pass.
+pub const RUN: usize = 40;
 /// Answers that take so many times as long as before are slow …
 const SLOWER: f64 = 3.0;
 /// … when they also take so much longer.
@@ -27,13 +47,16 @@ const SLOWER_BY: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Nobody noticed.
+    /// Nobody noticed, or hardly anybody: a request or two failed in passing.
     Ok,
     /// Requests failed, and then none did any more, with nobody touching anything.
     Blip,
-    /// It went on, worse: slower, with old copies, or with some requests failing.
+    /// It went on, worse: slower, with old copies, or with hardly any requests failing.
     Degraded,
-    /// It was down until somebody repaired it.
+    /// A share of the requests failed until somebody repaired it.
+    #[serde(rename = "partial_outage")]
+    Partial,
+    /// It was down until somebody repaired it, or would have been before long.
     Outage,
     /// Something that had been acknowledged is gone.
     DataLoss,
@@ -44,8 +67,23 @@ pub enum Class {
 pub struct Impact {
     /// In one word.
     pub class: Class,
-    /// It did not come back by itself.
+    /// It did not come back by itself, or could not carry the load.
     pub down: bool,
+    /// A share of its requests failed, and did not stop failing by itself.
+    #[serde(default)]
+    pub partly_down: bool,
+    /// The share of requests that failed in the end, from 0 to 1: what the word is by.
+    #[serde(default)]
+    pub failing: f64,
+    /// What is left cannot carry the load: nothing failed any more, and before long everything would have.
+    #[serde(default)]
+    pub overload: Option<Overload>,
+    /// The longest that a good answer took, in seconds.
+    #[serde(default)]
+    pub slowest_seconds: f64,
+    /// All that it was given came out of copies, which expire.
+    #[serde(default)]
+    pub copies: bool,
     /// Requests failed, and in the end none did, with nobody touching anything.
     pub recovered: bool,
     /// From the first failed request to the first good one after the last failed one, in seconds; as
@@ -70,6 +108,61 @@ pub struct Seen<'a> {
     pub whole: &'a Window,
     /// The end: by then it should have recovered.
     pub end: &'a Window,
+    /// What is left cannot carry the load.
+    pub overload: Option<&'a Overload>,
+}
+
+/// How much of a path fails for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Nothing.
+    Nothing,
+    /// Hardly any request.
+    HardlyAny,
+    /// One of a few.
+    Part,
+    /// All, or nearly.
+    Whole,
+}
+
+impl Share {
+    /// What can be said after so many requests, of which so many failed. `None`: nothing yet.
+    pub fn of(failed: usize, requests: usize) -> Option<Self> {
+        if failed == 0 && requests > 0 {
+            return Some(Self::Nothing);
+        }
+        let (low, high) = interval(failed, requests);
+        match () {
+            () if low >= WHOLE => Some(Self::Whole),
+            () if low >= HARDLY_ANY && high < WHOLE => Some(Self::Part),
+            () if high < HARDLY_ANY => Some(Self::HardlyAny),
+            () if requests >= REQUESTS_MAX => Some(Self::likeliest(failed, requests)),
+            () => None,
+        }
+    }
+
+    /// The likeliest.
+    fn likeliest(failed: usize, requests: usize) -> Self {
+        match failed as f64 / requests as f64 {
+            // A path on which nothing was answered at all is down, whatever the reason.
+            share if share.is_nan() || share >= WHOLE => Self::Whole,
+            share if share >= HARDLY_ANY => Self::Part,
+            share if share > 0.0 => Self::HardlyAny,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// Between which shares the true one is, by Wilson's score.
+fn interval(failed: usize, requests: usize) -> (f64, f64) {
+    if requests == 0 {
+        return (0.0, 1.0);
+    }
+    let (count, share, square) = (requests as f64, failed as f64 / requests as f64, SURE * SURE);
+    let middle = share + square / (2.0 * count);
+    let spread = SURE * (share * (1.0 - share) / count + square / (4.0 * count * count)).sqrt();
+    let scale = 1.0 + square / count;
+    ((middle - spread) / scale, (middle + spread) / scale)
 }
 
 impl Class {
@@ -79,6 +172,7 @@ impl Class {
             Self::Ok => "ok",
             Self::Blip => "blip",
             Self::Degraded => "degraded",
+            Self::Partial => "partial outage",
             Self::Outage => "outage",
             Self::DataLoss => "data loss",
         }
@@ -94,16 +188,19 @@ impl fmt::Display for Class {
 impl Impact {
     /// Judges what was seen.
     pub fn of(seen: &Seen<'_>) -> Self {
-        let failed_in_the_end = seen.end.error_rate();
-        // A path on which nothing was answered at all in the end is down, whatever the reason.
-        let down = failed_in_the_end >= DOWN || seen.end.requests() == 0;
+        let (failed, requests) = (seen.end.failed(), seen.end.requests());
+        let share = Share::of(failed, requests).unwrap_or_else(|| Share::likeliest(failed, requests));
+        let overload = seen.overload.filter(|overload| is_hit(overload, seen.calm, seen.end));
+        let down = share == Share::Whole || overload.is_some();
         let median = |window: &Window| window.percentile(50.0);
         let slower = median(seen.calm).zip(median(seen.end)).map(|(calm, end)| ratio(end, calm));
         let class = if down {
             Class::Outage
-        } else if failed_in_the_end > 0.0 || is_slow(seen, slower) || is_stale(seen.end) {
+        } else if share == Share::Part {
+            Class::Partial
+        } else if share == Share::HardlyAny || is_slow(seen, slower) || is_stale(seen.end) {
             Class::Degraded
-        } else if seen.whole.failed() > 0 {
+        } else if seen.whole.failed() > PASSING || seen.whole.outage() > PASSING_FOR {
             Class::Blip
         } else {
             Class::Ok
@@ -111,7 +208,12 @@ impl Impact {
         Self {
             class,
             down,
-            recovered: seen.whole.failed() > 0 && !down && failed_in_the_end == 0.0,
+            partly_down: share == Share::Part && !down,
+            failing: if requests == 0 { 1.0 } else { seen.end.error_rate() },
+            overload: overload.cloned(),
+            slowest_seconds: seen.whole.percentile(100.0).unwrap_or_default().as_secs_f64(),
+            copies: lives_on_copies(seen.end),
+            recovered: seen.whole.failed() > 0 && !down && share == Share::Nothing,
             outage_seconds: seen.whole.outage().as_secs_f64(),
             dropped: seen.whole.failed(),
             requests: seen.whole.requests(),
@@ -171,14 +273,22 @@ mod tests {
 
     fn class(whole: &str) -> Class {
         let end = &whole[whole.len().saturating_sub(5)..];
-        Impact::of(&Seen { calm: &window("....."), whole: &window(whole), end: &window(end) }).class
+        let end = end.repeat(8);
+        judged(".....", whole, &end).class
+    }
+
+    fn judged(calm: &str, whole: &str, end: &str) -> Impact {
+        let (calm, whole, end) = (window(calm), window(whole), window(end));
+        Impact::of(&Seen { calm: &calm, whole: &whole, end: &end, overload: None })
     }
 
     #[test]
     fn a_fault_is_told_by_how_it_ends() {
         assert_eq!(class(".........."), Class::Ok);
-        assert_eq!(class(".xx......."), Class::Blip);
-        assert_eq!(class(".x.x.x.x.."), Class::Degraded, "one in five still fails");
+        assert_eq!(class(".xxx......"), Class::Blip);
+        assert_eq!(class(".xx......."), Class::Ok, "in passing");
+        assert_eq!(class(".x..x....."), Class::Blip, "not in passing");
+        assert_eq!(class(".x.x.x.x.."), Class::Partial, "two in five still fail");
         assert_eq!(class(".xxxxxxxxx"), Class::Outage);
         assert_eq!(class("...~~~~~~~"), Class::Degraded);
         assert_eq!(class("...sssssss"), Class::Degraded);
@@ -186,25 +296,90 @@ mod tests {
 
     #[test]
     fn an_outage_says_how_long_and_how_many() {
-        let drawn = window(".xx.......");
-        let impact = Impact::of(&Seen { calm: &window("..."), whole: &drawn, end: &window(".....") });
+        let impact = judged("...", ".xx.......", ".....");
         assert!((impact.outage_seconds - 0.2).abs() < 1e-9);
         assert_eq!((impact.dropped, impact.requests, impact.down), (2, 10, false));
     }
 
     #[test]
     fn nothing_heard_in_the_end_is_an_outage() {
-        let impact = Impact::of(&Seen { calm: &window("..."), whole: &window("..."), end: &window("") });
+        let impact = judged("...", "...", "");
         assert_eq!((impact.class, impact.down), (Class::Outage, true));
     }
 
     #[test]
     fn what_is_lost_weighs_more_than_how_it_went() {
-        let seen = window(".xx.......");
-        let blip = Impact::of(&Seen { calm: &window("..."), whole: &seen, end: &window(".....") });
+        let blip = judged("...", ".xxx......", ".....");
         assert_eq!(blip.clone().having_lost(0).class, Class::Blip);
         let lost = blip.having_lost(3);
         assert_eq!((lost.class, lost.lost, lost.down), (Class::DataLoss, 3, false));
+    }
+
+    /// The same numbers for the same seed (splitmix64).
+    fn dice(seed: u64) -> impl FnMut() -> u64 {
+        let mut state = seed.wrapping_mul(0x2545_F491_4F6C_DD1D);
+        move || {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (mixed ^ (mixed >> 31)) >> 8
+        }
+    }
+
+    #[test]
+    fn a_share_that_fails_for_good_has_one_name_whatever_the_dice_say() {
+        // One of two that are alike is dead, one of three, one of five: of thousand series each.
+        for (one_in, seeds) in [(2, 0..1000), (3, 0..1000), (5, 0..1000)] {
+            let told = seeds.map(|seed| {
+                let mut dice = dice(seed);
+                let (mut failed, mut requests) = (0, 0);
+                loop {
+                    failed += usize::from(dice().is_multiple_of(one_in));
+                    requests += 1;
+                    // It is looked at for two seconds first, and then every half second.
+                    let look = requests >= 20 && requests % 5 == 0;
+                    if let Some(share) = Share::of(failed, requests).filter(|_| look) {
+                        return share;
+                    }
+                }
+            });
+            let told: Vec<_> = told.collect();
+            let wrong = told.iter().filter(|share| **share != Share::Part).count();
+            assert!(
+                wrong <= 20,
+                "one in {one_in} that fails has another name {wrong} times of 1000: {told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_fails_altogether_is_known_after_twenty_requests() {
+        assert_eq!(Share::of(20, 20), Some(Share::Whole));
+        assert_eq!(Share::of(10, 20), Some(Share::Part));
+        assert_eq!(Share::of(12, 20), None, "it may be more than one of two");
+        assert_eq!(Share::of(1, 20), None);
+        assert_eq!(Share::of(1, 200), Some(Share::HardlyAny));
+        assert_eq!((Share::of(0, 20), Share::of(0, 0)), (Some(Share::Nothing), None));
+    }
+
+    #[test]
+    fn the_figure_that_is_told_is_that_of_the_word() {
+        let impact = judged("...", "xxxxxxxxxxxxxxxxxxxx.x.x.x.x", &".x".repeat(20));
+        assert_eq!((impact.class, impact.failing, impact.partly_down), (Class::Partial, 0.5, true));
+    }
+
+    #[test]
+    fn what_recovers_and_cannot_carry_the_load_is_down_where_it_waits() {
+        let overload =
+            Overload { machine: Some("web-2".into()), times: 1.3, grows_by: 2.0, wait_seconds: 0.6 };
+        let of = |end: &str| {
+            let (calm, whole, end) = (window("....."), window(".xxx......"), window(end));
+            Impact::of(&Seen { calm: &calm, whole: &whole, end: &end, overload: Some(&overload) })
+        };
+        let waits = of("sssss");
+        assert_eq!((waits.class, waits.down, waits.overload.is_some()), (Class::Outage, true, true));
+        let elsewhere = of(".....");
+        assert_eq!((elsewhere.class, elsewhere.down, elsewhere.overload), (Class::Blip, false, None));
     }
 
     #[test]

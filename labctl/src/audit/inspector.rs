@@ -3,30 +3,23 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
-
-use super::faults::{self, Fault};
-use super::impact::{Impact, Seen};
+use super::faults::{self, Component, Fault, FaultKind};
+use super::impact::Impact;
 use super::inspection::{Inspection, Told};
 use super::matrix::Row;
 use super::paths;
+use super::remarks;
 use super::stage::Stage;
+use super::watching::{WELL_FOR, Watch, Watched};
 use chapter::Act;
 use chapter::Chapter;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 use lab::{Happening, Laboratory, Plan, Program};
-use load::Moment;
+use load::{Moment, Window};
 
-/// How often it is looked how things are.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A path that has been well for so long after a failure has recovered; and an architecture on which all has been
-/// well for so long is steady.
-const WELL_FOR: Duration = Duration::from_millis(2000);
 /// After a repair, of what had been well: every path must have been for so long.
 const STEADY_FOR: Duration = Duration::from_millis(1200);
-/// So long a fault is watched even when nobody notices it: a health check needs its time.
-const WATCH_MIN: Duration = Duration::from_millis(4500);
 /// How long an architecture may take to become steady at first, and after a repair.
 const STEADY_MAX: Duration = Duration::from_secs(15);
 
@@ -71,7 +64,7 @@ impl<'a> Inspector<'a> {
         if self.inspection.depth < 2 {
             return Ok(rows);
         }
-        let harmless = rows.iter().filter(|row| !row.cells.values().any(|impact| impact.down));
+        let harmless = rows.iter().filter(|row| !row.cells.keys().any(|path| row.takes_down(path)));
         let harmless: Vec<_> = harmless.flat_map(|row| row.faults.clone()).collect();
         let pairs = faults::pairs(&harmless);
         (self.tell)(Told::Begins { faults: pairs.len(), each_seconds: self.inspection.each_seconds() });
@@ -81,15 +74,25 @@ impl<'a> Inspector<'a> {
         Ok(rows)
     }
 
-    /// Looks at one; once more on a new stage when the first was not fit for it, though others were.
+    /// Looks at one; once more when the computer was too busy to say, and on a new stage when the first was not fit
+    /// for it, though others were.
     async fn look_at_one_again(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
-        match self.look_at_one(faults).await {
-            Err(LabError::Unsteady(why)) if self.was_steady => {
+        let before = self.distrust.take();
+        let looked = self.look_at_one(faults).await;
+        let why = match (&looked, self.distrust.take()) {
+            (Err(LabError::Unsteady(why)), _) if self.was_steady => Some(why.clone()),
+            (Ok(_), disturbed) => disturbed,
+            (Err(_), _) => None,
+        };
+        let looked = match why {
+            Some(why) => {
                 (self.tell)(Told::Note(&format!("  {why}; once more")));
                 self.look_at_one(faults).await
             }
-            looked => looked,
-        }
+            None => looked,
+        };
+        self.distrust = before.or(self.distrust.take());
+        looked
     }
 
     async fn look_at_one(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
@@ -111,7 +114,7 @@ impl<'a> Inspector<'a> {
     async fn inspect(&mut self, stage: &mut Stage, wanted: &[Fault]) -> Result<Row, LabError> {
         let names: Vec<String> = stage.paths().cloned().collect();
         let (before, first_event) = (stage.now(), stage.lab.events.count());
-        let calm = names.iter().map(|path| stage.window(path, before.saturating_sub(WELL_FOR), before));
+        let calm = names.iter().map(|path| stage.judged(path, before.saturating_sub(WELL_FOR), before));
         let calm: Vec<_> = calm.collect();
         let mut faults = Vec::new();
         for fault in wanted {
@@ -120,22 +123,22 @@ impl<'a> Inspector<'a> {
             stage.lab.act(&fault.act()).await?;
             faults.push(fault);
         }
-        let end = watch(stage, &names, before, self.inspection.within).await;
-        stage.settle(end).await;
-        let mut impacts: Vec<Impact> = names
-            .iter()
-            .zip(&calm)
-            .map(|(path, calm)| {
-                let (whole, last) =
-                    (stage.window(path, before, end), stage.window(path, end.saturating_sub(WELL_FOR), end));
-                self.distrust = self.distrust.take().or(last.generator_fell_behind(Duration::from_secs(1)));
-                Impact::of(&Seen { calm, whole: &whole, end: &last })
-            })
-            .collect();
+        let mut impacts = self.watch(stage, &names, &calm, before).await;
         let detection_seconds = detection(stage, first_event, before);
         let (repair_seconds, note) = self.mend(stage, &faults, &names, &mut impacts).await?;
         let cells = names.into_iter().zip(impacts).collect();
-        Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, note })
+        let remarks = remarks::of(self.chapter, &stage.lab.plan(), &faults, &cells);
+        Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, remarks, note })
+    }
+
+    /// What became of each path since the fault.
+    async fn watch(&mut self, stage: &Stage, names: &[String], calm: &[Window], from: Moment) -> Vec<Impact> {
+        let within = self.inspection.within;
+        let copies_show = remarks::copies_show(self.chapter, within);
+        let watch = Watch { stage, names, calm, from, within, copies_show };
+        let Watched { impacts, distrust } = watch.to_the_end().await;
+        self.distrust = self.distrust.take().or(distrust);
+        impacts
     }
 
     /// Repairs what was broken, counts what is lost, and waits until all is well again. Returns how long that
@@ -148,15 +151,20 @@ impl<'a> Inspector<'a> {
         impacts: &mut [Impact],
     ) -> Result<(Option<f64>, Option<String>), LabError> {
         // Where sessions can be read they are counted now: what a repair takes away, no fault has.
-        let down = names.iter().zip(&*impacts).any(|(path, impact)| path == paths::SESSION && impact.down);
-        let sessions = if down { None } else { Some(stage.sessions_lost().await) };
-        for fault in faults {
-            stage.lab.act(&repair(stage, fault)).await?;
+        let is_down = |(_, impact): &(&String, &Impact)| impact.down || impact.partly_down;
+        let down: Vec<_> = names.iter().zip(&*impacts).filter(is_down).map(|(path, _)| path).collect();
+        let is_readable = !down.iter().any(|path| *path == paths::SESSION);
+        let all_are_known = down.is_empty();
+        let sessions = if is_readable { Some(stage.sessions_lost().await) } else { None };
+        for repair in faults.iter().flat_map(|fault| repairs(stage, fault)) {
+            stage.lab.act(&repair).await?;
         }
         let repaired = stage.now();
         // Sessions that are lost fail until their owners log in again; that is counted, not waited for.
         let others: Vec<_> = names.iter().filter(|path| *path != paths::SESSION).cloned().collect();
-        let mut steady = stage.until_steady(&others, STEADY_FOR, STEADY_MAX).await;
+        let nothing_is_lost = all_are_known && sessions == Some(0);
+        let awaited = if nothing_is_lost { names } else { &others };
+        let mut steady = stage.until_steady(awaited, STEADY_FOR, STEADY_MAX).await;
         let sessions = match sessions {
             Some(lost) => lost,
             None => stage.sessions_lost().await,
@@ -169,7 +177,8 @@ impl<'a> Inspector<'a> {
             let lost = lost.iter().find(|(name, _)| name == path).map_or(0, |(_, lost)| *lost);
             *impact = impact.clone().having_lost(lost);
         }
-        if steady.is_ok() {
+        // Those whose session is lost; or, where none was, those from whom the repair may have taken it.
+        if nothing_is_lost != steady.is_ok() {
             stage.log_members_in().await;
             steady = stage.until_steady(names, STEADY_FOR, STEADY_MAX).await;
         }
@@ -215,38 +224,45 @@ impl<'a> Inspector<'a> {
 impl Fault {
     /// The same fault of the machine that has the role now.
     pub(crate) async fn resolved(&self, lab: &Laboratory) -> Result<Self, LabError> {
-        if !self.component.is_role() {
-            return Ok(self.clone());
-        }
-        let name = self.component.name();
-        let nobody = |_| LabError::Unsteady(format!("no machine is {name} now"));
-        let meant = lab.who_is(&name).await.map_err(nobody)?;
-        Ok(Self { component: self.component.called(meant), ..self.clone() })
+        let component = match &self.component {
+            Component::Link { from, to } => {
+                let from = who_is(lab, from).await?;
+                let to = who_is(lab, to).await?;
+                // From one replica to another.
+                let to = if to == from { another_replica(lab, &from).await? } else { to };
+                Component::Link { from, to }
+            }
+            component if component.is_role() => component.called(who_is(lab, &component.name()).await?),
+            component => component.clone(),
+        };
+        Ok(Self { component, ..self.clone() })
     }
 }
 
-/// What a person would do about a fault now: what was frozen may have been switched off meanwhile.
-fn repair(stage: &Stage, fault: &Fault) -> Act {
-    let off = fault.component.machine().filter(|machine| {
-        let on = stage.lab.machines_on();
-        !on.iter().any(|name| name == machine)
-    });
-    off.map_or_else(|| fault.repair(), |machine| Act::Restart { name: machine.to_owned() })
+async fn who_is(lab: &Laboratory, name: &str) -> Result<String, LabError> {
+    lab.who_is(name).await.map_err(|_| LabError::Unsteady(format!("no machine is {name} now")))
 }
 
-/// Watches until every path has been well for a while, or its time is up. Returns the end.
-async fn watch(stage: &Stage, paths: &[String], from: Moment, within: Duration) -> Moment {
-    let deadline = from + within + WELL_FOR;
-    loop {
-        sleep(LOOK_EVERY).await;
-        let now = stage.now();
-        let all_well = paths.iter().all(|path| {
-            let last = stage.window(path, now.saturating_sub(WELL_FOR), now);
-            last.failed() == 0 && last.unfinished < 3 && last.requests() > 0
-        });
-        if now >= deadline || (all_well && now.saturating_sub(from) >= WATCH_MIN) {
-            return now;
-        }
+/// One that is neither this one nor the primary.
+async fn another_replica(lab: &Laboratory, replica: &str) -> Result<String, LabError> {
+    let plan = lab.plan();
+    let kind = plan.machines.get(replica).map(|machine| machine.kind.clone()).unwrap_or_default();
+    let primary = who_is(lab, &format!("{kind}:primary")).await?;
+    let mut others = plan.of_kind(&kind).map(|machine| machine.name.clone());
+    let another = others.find(|name| *name != replica && *name != primary);
+    another.ok_or_else(|| LabError::Unsteady(format!("{kind} has no second replica now")))
+}
+
+/// What a person would do about a fault now: what was frozen may have been switched off meanwhile, and what was
+/// restarted is back by itself.
+fn repairs(stage: &Stage, fault: &Fault) -> Vec<Act> {
+    let on = stage.lab.machines_on();
+    let off = fault.component.machine().filter(|machine| !on.iter().any(|name| name == machine));
+    let restart = off.map(|machine| Act::Restart { name: machine.to_owned() });
+    match fault.kind {
+        FaultKind::Restart => restart.into_iter().collect(),
+        FaultKind::Fill => [fault.repair()].into_iter().chain(restart).collect(),
+        _ => vec![restart.unwrap_or_else(|| fault.repair())],
     }
 }
 
@@ -285,7 +301,7 @@ fn changes_who_is_who(plan: &Plan, faults: &[Fault]) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::super::faults::{Scope, Selection};
+    use super::super::faults::{Restarts, Scope, Selection};
     use super::*;
     use chapter::Source;
     use lab::plan::Place;
@@ -307,7 +323,8 @@ mod tests {
     fn a_redis_that_is_watched_is_another_s_copy_afterwards_wherever_it_is() {
         let source = Source::parse(Path::new("watched.toml"), WATCHED, &[]).unwrap();
         let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
-        let wanted = Selection { scope: Scope::Everything, only: None, kills_only: true };
+        let wanted =
+            Selection { scope: Scope::Everything, only: None, kills_only: true, restarts: Restarts::Each };
         let changes = |name: &str| {
             let all = faults::faults(&plan, &wanted).unwrap();
             let fault = all.into_iter().find(|fault| fault.component.name() == name).expect(name);

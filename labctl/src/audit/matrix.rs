@@ -58,7 +58,9 @@ pub struct Row {
     /// From the repair until every path was well again, in seconds. `None`: it never was, and the
     /// architecture had to be started anew.
     pub repair_seconds: Option<f64>,
-    /// Something to know about it.
+    /// What there is to say of it beside the words: why something is lost, where a queue grows.
+    pub remarks: Vec<String>,
+    /// What went wrong with the audit itself.
     pub note: Option<String>,
 }
 
@@ -66,6 +68,14 @@ impl Row {
     /// What went wrong, in words.
     pub fn title(&self) -> String {
         self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Whether it takes a path down, until somebody repairs it: the path as a whole; or a share of it, unless only
+    /// links are cut. Those who stand at both ends of a link are well, and one of several servers misses one of
+    /// several ways: that is told, and does not count.
+    pub fn takes_down(&self, path: &str) -> bool {
+        let only_links = self.faults.iter().all(|fault| matches!(fault.component, Component::Link { .. }));
+        self.cells.get(path).is_some_and(|impact| impact.down || (impact.partly_down && !only_links))
     }
 
     /// The worst that it did to any path.
@@ -87,12 +97,12 @@ impl Audit {
     /// programs; a machine or a link is one when it takes the path down and no program does that stands on
     /// it, or at an end of it.
     pub fn single_points(&self, path: &str) -> BTreeSet<String> {
-        self.points(|impacts| impacts.get(path).is_some_and(|impact| impact.down))
+        self.points(|row| row.takes_down(path))
     }
 
     /// What alone takes any path down.
     pub fn single_points_of_any(&self) -> BTreeSet<String> {
-        self.points(|impacts| impacts.values().any(|impact| impact.down))
+        self.points(|row| row.cells.keys().any(|path| row.takes_down(path)))
     }
 
     /// How many acknowledged writes or sessions were lost on a path, over all faults.
@@ -110,7 +120,7 @@ impl Audit {
     pub fn fatal_pairs(&self) -> Vec<&Row> {
         let alone = self.single_points_of_any();
         let pairs = self.rows.iter().filter(|row| row.faults.len() > 1);
-        let fatal = pairs.filter(|row| row.cells.values().any(|impact| impact.down));
+        let fatal = pairs.filter(|row| row.cells.keys().any(|path| row.takes_down(path)));
         fatal.filter(|row| !row.faults.iter().any(|fault| alone.contains(&fault.component.name()))).collect()
     }
 
@@ -119,8 +129,21 @@ impl Audit {
         self.rows.iter().filter(|row| row.faults.len() == 1)
     }
 
-    fn points(&self, is_down: impl Fn(&IndexMap<String, Impact>) -> bool) -> BTreeSet<String> {
-        let down = self.singles().filter(|row| is_down(&row.cells)).flat_map(|row| &row.faults);
+    /// Rows of cut links that take a share of a path down, where that is not told by a part at an end of it:
+    /// it does not count.
+    pub fn partly_by_links(&self) -> impl Iterator<Item = &Row> {
+        let points = self.single_points_of_any();
+        let is_told = move |row: &Row| {
+            let by = |point: &String| row.faults.iter().any(|fault| fault.component.is_told_by(point));
+            points.iter().any(by)
+        };
+        let in_part =
+            |row: &Row| row.cells.iter().any(|(path, impact)| impact.partly_down && !row.takes_down(path));
+        self.singles().filter(move |row| in_part(row) && !is_told(row))
+    }
+
+    fn points(&self, is_down: impl Fn(&Row) -> bool) -> BTreeSet<String> {
+        let down = self.singles().filter(|row| is_down(row)).flat_map(|row| &row.faults);
         let (programs, others): (Vec<_>, Vec<_>) = down.partition(|fault| is_program(&fault.component));
         let mut points: BTreeSet<String> =
             programs.iter().flat_map(|fault| fault.stands_for.clone()).collect();
@@ -142,13 +165,30 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn impact(class: Class, outage_seconds: f64, lost: usize) -> Impact {
-        let down = class == Class::Outage;
-        let dropped = usize::from(class > Class::Ok);
-        let recovered = class == Class::Blip;
-        Impact { class, down, recovered, outage_seconds, dropped, requests: 100, slower: None, lost }
+        Impact {
+            class,
+            down: class == Class::Outage,
+            partly_down: class == Class::Partial,
+            failing: if class == Class::Partial { 0.5 } else { 0.0 },
+            overload: None,
+            slowest_seconds: 0.0,
+            copies: false,
+            recovered: class == Class::Blip,
+            outage_seconds,
+            dropped: usize::from(class > Class::Ok),
+            requests: 100,
+            slower: None,
+            lost,
+        }
     }
 
-    fn program(name: &str, stands_for: &[&str]) -> Fault {
+    pub(crate) fn link(from: &str, to: &str) -> Fault {
+        let component = Component::Link { from: from.into(), to: to.into() };
+        let stands_for = vec![component.name()];
+        Fault { component, kind: FaultKind::Cut, stands_for }
+    }
+
+    pub(crate) fn program(name: &str, stands_for: &[&str]) -> Fault {
         Fault {
             component: Component::Program { name: name.into(), program: "webserver" },
             kind: FaultKind::Kill,
@@ -156,9 +196,9 @@ pub(crate) mod tests {
         }
     }
 
-    fn row(faults: Vec<Fault>, cells: &[(&str, Impact)]) -> Row {
+    pub(crate) fn row(faults: Vec<Fault>, cells: &[(&str, Impact)]) -> Row {
         let cells = cells.iter().map(|(path, impact)| ((*path).to_owned(), impact.clone())).collect();
-        Row { faults, cells, detection_seconds: None, repair_seconds: Some(1.0), note: None }
+        Row { faults, cells, detection_seconds: None, repair_seconds: Some(1.0), remarks: vec![], note: None }
     }
 
     pub(crate) fn audit(rows: Vec<Row>) -> Audit {
@@ -214,6 +254,22 @@ pub(crate) mod tests {
             row(vec![link("c", "b")], &[("read", outage)]),
         ]);
         assert_eq!(audit.single_points("read").into_iter().collect::<Vec<_>>(), ["a", "b/dbnode"]);
+    }
+
+    #[test]
+    fn a_share_that_fails_counts_unless_only_a_link_is_cut() {
+        let partial = impact(Class::Partial, 9.0, 0);
+        let audit = audit(vec![
+            row(vec![program("lb-1", &["lb-1", "lb-2"])], &[("read", partial.clone())]),
+            row(vec![link("web-1", "db:primary")], &[("write", partial.clone())]),
+            row(vec![link("lb-1", "web-1")], &[("read", partial.clone())]),
+            row(vec![link("web-1", "redis")], &[("read", impact(Class::Outage, 9.0, 0))]),
+        ]);
+        let points = |path: &str| audit.single_points(path).into_iter().collect::<Vec<_>>();
+        assert_eq!(points("read"), ["lb-1", "lb-2", "web-1 → redis"]);
+        assert_eq!(points("write"), Vec::<String>::new());
+        let told: Vec<_> = audit.partly_by_links().map(Row::title).collect();
+        assert_eq!(told, ["web-1 → db:primary cut"], "what lb-1 does tells what its link does");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! every path, and what each of them did to whom.
 //!
 //! ```text
-//! paths ◇ ──traffic──> stage ──up, steady──> inspector ───a fault──> impact ◇ ──> matrix ◇
-//! faults ◇ ────────────────────────────────────┘    └── repair, count what is lost
+//! paths ◇ ──traffic──> stage ──up, steady──> inspector ──a fault──> watching ──> impact ◇ ──> matrix ◇
+//! faults ◇ ────────────────────────────────────┘ │                     └── strain ◇: level, or overloaded
+//!                                                └── repair, count what is lost ──> remarks ◇
 //! ```
 
 /// What can go wrong: the faults of an architecture.
@@ -18,13 +19,19 @@ pub mod matrix;
 pub mod paths;
 /// An architecture that stands, with traffic on every path.
 pub mod stage;
+/// Whether what is left can carry the load.
+pub mod strain;
 
 /// An audit: what is to be looked at, and what comes of it.
 mod inspection;
 /// One fault after the other.
 mod inspector;
+/// Why something is lost, and what else there is to say of a fault.
+mod remarks;
+/// Watching what a fault does.
+mod watching;
 
-pub use faults::{Component, Fault, FaultKind, Scope, Selection};
+pub use faults::{Component, Fault, FaultKind, Restarts, Scope, Selection};
 pub use impact::{Class, Impact};
 pub use inspection::{Inspection, QUICK_WITHIN, Told, WITHIN, audit};
 pub(crate) use inspector::is_noticed;

@@ -16,6 +16,8 @@ pub const MEMBERS_LOG_IN: &str = "members-log-in";
 pub const MEMBERS_LOOK: &str = "members-look";
 /// The accounts begin with something.
 pub const ACCOUNTS_OPEN: &str = "accounts-open";
+/// The path of what no cache holds.
+pub const READ: &str = "read";
 /// The path on which a lost session is felt.
 pub const SESSION: &str = "session";
 /// The history that acknowledged writes are found in, and the path on which a lost one is felt.
@@ -61,7 +63,7 @@ pub fn is_path(name: &str) -> bool {
 /// What a path is, in words.
 pub fn meaning(name: &str) -> &str {
     match name {
-        "read" => "anonymous read",
+        READ => "anonymous read",
         "cached" => "cached read",
         WRITE => "write",
         "login" => "login",

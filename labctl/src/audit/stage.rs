@@ -16,7 +16,7 @@ use lab::events::Clock;
 use lab::interrupt::Interrupt;
 use lab::site::{self, SiteArgs};
 use lab::{Laboratory, Plan, Site};
-use load::{Generator, Moment, Rate, StreamId, Window};
+use load::{Generator, Moment, Outcome, Rate, Sample, StreamId, Window};
 
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -151,6 +151,18 @@ impl Stage {
         self.generator.recorder().window(self.streams[traffic], from, to)
     }
 
+    /// One path between two moments, as a fault is judged by. Who is told to log in was answered: the session is lost,
+    /// and that is counted for itself.
+    pub(super) fn judged(&self, path: &str, from: Moment, to: Moment) -> Window {
+        let window = self.window(path, from, to);
+        if path == paths::SESSION { without_strangers(&window) } else { window }
+    }
+
+    /// What each path is asked for, in requests a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate.get()
+    }
+
     /// The time of its clock.
     pub fn now(&self) -> Moment {
         self.generator.recorder().now()
@@ -201,6 +213,15 @@ impl Stage {
     }
 }
 
+/// The same, as if whoever is told to log in had been served.
+fn without_strangers(window: &Window) -> Window {
+    let served = window.samples().iter().cloned().map(|sample| match sample.status {
+        UNAUTHORIZED => Sample { outcome: Outcome::Ok, ..sample },
+        _ => sample,
+    });
+    Window::new(window.from, window.to, served.collect(), window.unfinished)
+}
+
 /// What is wrong with a path, if something is; it is not known with fewer than `enough` answers.
 fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
     let worst = window.outcomes().into_iter().filter(|(outcome, _)| !outcome.is_success());
@@ -227,7 +248,7 @@ fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use load::{CacheMark, Outcome, Sample};
+    use load::CacheMark;
 
     fn window(good: usize, refused: usize) -> Window {
         let outcomes = [Outcome::Ok].repeat(good).into_iter().chain([Outcome::Refused].repeat(refused));

@@ -31,7 +31,8 @@ pub fn measure(table: &LadderTable, name: &str, of: &[String]) -> Option<f64> {
             let part = of.get(1)?;
             Some(truth(row.single_points.iter().any(|point| is_part(point, part))))
         }
-        "down" => impacts(row, of.get(1)?, of.get(2)?).map(|some| truth(some.iter().any(|one| one.down))),
+        "down" => impacts(row, of.get(1)?, of.get(2)?)
+            .map(|some| truth(some.iter().any(|one| one.down || one.partly_down))),
         "ok" => impacts(row, of.get(1)?, of.get(2)?)
             .map(|some| truth(some.iter().all(|one| one.class == crate::audit::Class::Ok))),
         "lost" => impacts(row, of.get(1)?, of.get(2)?)
@@ -95,20 +96,12 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::audit::Class;
+    use crate::audit::matrix::tests::impact;
     use crate::table::article::tests::measured;
     use crate::table::rows::{FaultRow, SCHEMA};
 
     pub(crate) fn table() -> LadderTable {
-        let impact = |class, lost| Impact {
-            class,
-            down: class == Class::Outage,
-            recovered: class == Class::Blip,
-            outage_seconds: 1.0,
-            dropped: 1,
-            requests: 10,
-            slower: None,
-            lost,
-        };
+        let impact = |class, lost| impact(class, 1.0, lost);
         let fault = |component: &str, write: Impact| FaultRow {
             component: component.into(),
             fault: "killed".into(),

@@ -1,4 +1,4 @@
-//! `labctl kill`, `freeze`, `thaw`, `restart`, `add`, `remove`, `slow`, `cut`, `fail`,
+//! `labctl kill`, `freeze`, `thaw`, `restart`, `fill`, `empty`, `add`, `remove`, `slow`, `cut`, `fail`,
 //! `flap`, `partition`, `heal`: each does one thing to the lab that is running, and says what could have been typed instead.
 
 use clap::Args;

@@ -1,11 +1,14 @@
 //! `labctl audit ARCHITECTURE`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use indexmap::IndexMap;
+use serde::Serialize;
 
 use super::{Performed, say, say_json};
-use crate::audit::{self, Audit, Inspection, Scope, Selection, library};
+use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library};
 use crate::cli::Common;
 use crate::report::{Progress, audit_progress, audit_text, html, junit};
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
@@ -38,7 +41,8 @@ pub struct AuditArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     depth: u8,
 
-    /// Who recovers by itself within this time has not been down [default: 10s].
+    /// A path that recovers by itself within this time does not count as down; it is also the longest that is
+    /// looked at afterwards whether what is left can carry the load [default: 10s].
     #[arg(long)]
     within: Option<humantime::Duration>,
 
@@ -87,6 +91,7 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
             scope: if args.all { Scope::Everything } else { Scope::OneOfEach },
             only: args.only.clone(),
             kills_only: args.kills_only,
+            restarts: Restarts::Each,
         },
         depth: args.depth.into(),
         within: args.within.map_or(within, Into::into),
@@ -107,11 +112,30 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
         html::write(path, &html::audit_page(&found)?)?;
     }
     if common.json {
-        say_json(&found)?;
+        say_json(&Document::of(&found))?;
     } else {
         audit_text::lines(&found).into_iter().for_each(say);
     }
     Ok(exit_code(&found, args.allow))
+}
+
+/// An audit as a document: what was found, and what that comes to.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    audit: &'a Audit,
+    /// What alone takes a path down.
+    single_points: BTreeSet<String>,
+    /// The same for each path.
+    single_points_of: IndexMap<&'a String, BTreeSet<String>>,
+}
+
+impl<'a> Document<'a> {
+    fn of(audit: &'a Audit) -> Self {
+        let of_path = |(path, _): &'a (String, String)| (path, audit.single_points(path));
+        let single_points_of = audit.paths.iter().map(of_path).collect();
+        Self { audit, single_points: audit.single_points_of_any(), single_points_of }
+    }
 }
 
 fn exit_code(found: &Audit, allowed: Option<usize>) -> u8 {

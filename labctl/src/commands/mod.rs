@@ -56,6 +56,8 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Freeze(args) => act::act(Act::Freeze { name: args.name }, common).await,
         Command::Thaw(args) => act::act(Act::Thaw { name: args.name }, common).await,
         Command::Restart(args) => act::act(Act::Restart { name: args.name }, common).await,
+        Command::Fill(args) => act::act(Act::Fill { name: args.name }, common).await,
+        Command::Empty(args) => act::act(Act::Empty { name: args.name }, common).await,
         Command::Add(args) => act::act(Act::Add { kind: args.kind }, common).await,
         Command::Remove(args) => act::act(Act::Remove { name: args.name }, common).await,
         Command::Slow(args) => act::act(args.act(), common).await,

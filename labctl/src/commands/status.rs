@@ -5,7 +5,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use super::{Performed, running, say, say_document};
 use crate::cli::Common;
-use lab::{MachineStatus, ProgramStatus};
+use lab::{MachineStatus, Program, ProgramStatus};
 
 /// Shows the machines of the lab that is running, and what is on them.
 pub async fn status(common: &Common) -> Performed {
@@ -45,6 +45,11 @@ fn state(machine: &MachineStatus, program: &ProgramStatus) -> &'static str {
         _ if !machine.connected => "off the network",
         ProgramStatus { alive: false, .. } => "dead",
         ProgramStatus { frozen: true, .. } => "frozen",
+        ProgramStatus { program: Program::Dbnode, .. }
+            if machine.usage.is_some_and(|usage| usage.disk_full) =>
+        {
+            "disk full"
+        }
         _ => "up",
     }
 }

@@ -28,13 +28,13 @@ fn write_report(report: &Report, path: &Path) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-/// Writes an audit: a suite per fault, a case per path. An outage and a loss are failures.
+/// Writes an audit: a suite per fault, a case per path. An outage, be it partial, and a loss are failures.
 pub fn write_audit(audit: &Audit, path: &Path) -> anyhow::Result<()> {
     let mut report = Report::new(format!("audit of {}", audit.architecture));
     for row in &audit.rows {
         let mut suite = TestSuite::new(row.title());
         for (name, impact) in &row.cells {
-            let status = if impact.class >= Class::Outage {
+            let status = if impact.class >= Class::Partial {
                 let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 failed.set_message(super::audit_text::in_short(impact));
                 failed

@@ -39,7 +39,7 @@ pub fn lines(table: &LadderTable) -> Vec<String> {
     }
     let mut lines: Vec<_> = drawn.to_string().lines().map(str::to_owned).collect();
     lines.push(format!(
-        "✓ as the article says, ✗ not so, ? not judged; the article's figure is in parentheses. Capacity: the highest rate at which 99 % are answered within {:.0} ms and at most one in a thousand fails, between the last good rate and the first bad one. A single point of failure takes a path down by being killed, frozen or cut off, until somebody repairs it.",
+        "✓ as the article says, ✗ not so, ? not judged; the article's figure is in parentheses. Capacity: the highest rate at which 99 % are answered within {:.0} ms and at most one in a thousand fails, between the last good rate and the first bad one. A single point of failure takes a path down, or a share of it, until somebody repairs it: by being killed, frozen, restarted or cut off, or by a full disk.",
         table.p99_ms
     ));
     lines.push(String::new());

@@ -29,6 +29,8 @@ pub fn fault_windows(events: &[StoredEvent], end: f64) -> Vec<FaultWindow> {
             "program_started" => (None, Some(format!("{} is gone", name("program")))),
             "frozen" => (Some(format!("{} is frozen", name("name"))), None),
             "thawed" => (None, Some(format!("{} is frozen", name("name")))),
+            "disk_full" => (Some(format!("{}'s disk is full", name("machine"))), None),
+            "disk_emptied" => (None, Some(format!("{}'s disk is full", name("machine")))),
             "link" => {
                 let what = format!("{} → {} is not whole", name("from"), name("to"));
                 if name("now") == "healed" { (None, Some(what)) } else { (Some(what), None) }
@@ -75,6 +77,16 @@ mod tests {
 {"at": 20.1, "event": "machine_ended", "machine": "web-1", "how": "asked to"}"#,
         );
         let wanted = FaultWindow { what: "web-1 is gone".into(), from: 5.0, to: 9.0 };
+        assert_eq!(fault_windows(&events, 20.0), [wanted]);
+    }
+
+    #[test]
+    fn a_disk_is_full_until_it_is_emptied() {
+        let events = events(
+            r#"{"at": 2.0, "event": "disk_full", "machine": "db-1"}
+{"at": 7.5, "event": "disk_emptied", "machine": "db-1"}"#,
+        );
+        let wanted = FaultWindow { what: "db-1's disk is full".into(), from: 2.0, to: 7.5 };
         assert_eq!(fault_windows(&events, 20.0), [wanted]);
     }
 

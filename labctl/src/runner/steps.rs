@@ -414,6 +414,8 @@ fn acts_of(step: &Step) -> Vec<Act> {
     acts.extend(step.freeze.iter().map(|name| Act::Freeze { name: named(name) }));
     acts.extend(step.thaw.iter().map(|name| Act::Thaw { name: named(name) }));
     acts.extend(step.restart.iter().map(|name| Act::Restart { name: named(name) }));
+    acts.extend(step.fill.iter().map(|name| Act::Fill { name: named(name) }));
+    acts.extend(step.empty.iter().map(|name| Act::Empty { name: named(name) }));
     acts.extend(step.add.iter().map(|kind| Act::Add { kind: named(kind) }));
     acts.extend(step.remove.iter().map(|name| Act::Remove { name: named(name) }));
     acts.extend(step.slow.iter().map(|slow| {

@@ -11,7 +11,7 @@ use super::article;
 use super::prices::Prices;
 use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
 use super::strength::Strongman;
-use crate::audit::{self, Audit, Inspection, Scope, Selection, Told, library, paths};
+use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, Told, library, paths};
 use crate::report::{Progress, audit_progress};
 use crate::runner::capacity::Objective;
 use chapter::Source;
@@ -191,6 +191,7 @@ impl Climb {
                     scope: if self.quick { Scope::OneOfEach } else { Scope::Everything },
                     only: is_variant.then(|| "db".to_owned()),
                     kills_only: is_variant,
+                    restarts: Restarts::OfWhatKeepsSomething,
                 },
                 depth: 1,
                 within: self.within,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rows::{Left, Strength};
 use crate::audit::paths;
-use crate::audit::{Component, Fault, Scope, Selection, Stage, faults, is_noticed};
+use crate::audit::{Component, Fault, Restarts, Scope, Selection, Stage, faults, is_noticed};
 use crate::runner::capacity::{Objective, find_capacity, probe};
 use crate::runner::stream_of;
 use chapter::role::{self, Role};
@@ -231,7 +231,8 @@ impl Strongman<'_> {
 /// leave little, and the less is left the sooner the others are found to leave more. What only stands by bears
 /// nothing, and is left out.
 fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
-    let wanted = Selection { scope: Scope::OneOfEach, only: None, kills_only: true };
+    let wanted =
+        Selection { scope: Scope::OneOfEach, only: None, kills_only: true, restarts: Restarts::Each };
     let mut faults = faults::faults(&stage.lab.plan(), &wanted).map_err(LabError::Usage)?;
     faults.retain(|fault| {
         let Component::Program { name, program } = &fault.component else { return false };

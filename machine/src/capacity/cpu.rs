@@ -104,6 +104,11 @@ impl Cpu {
         self.waiting.len()
     }
 
+    /// What those jobs cost.
+    pub fn waiting_cost(&self) -> Duration {
+        self.waiting.iter().map(|job| job.cost).sum()
+    }
+
     fn finish(&mut self, at: Moment, job: Job) -> Completion {
         self.busy += job.cost;
         Completion { ticket: job.ticket, at }

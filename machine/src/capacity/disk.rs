@@ -14,12 +14,23 @@ pub struct Disk {
     free_at: Moment,
     queue: VecDeque<Completion>,
     busy: Duration,
+    full: bool,
 }
 
 impl Disk {
     /// An idle disk that needs this long for one operation.
     pub fn new(operation: Duration) -> Self {
-        Self { operation, free_at: Moment::ZERO, queue: VecDeque::new(), busy: Duration::ZERO }
+        Self { operation, free_at: Moment::ZERO, queue: VecDeque::new(), busy: Duration::ZERO, full: false }
+    }
+
+    /// Takes all room on it, or gives it back.
+    pub fn fill(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// Whether there is no room left on it. It is read all the same.
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// Queues operations behind those already taken in.

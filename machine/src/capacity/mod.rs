@@ -35,8 +35,8 @@ pub struct Ticket {
 pub enum Demand {
     /// So much time on a core.
     Cpu(Duration),
-    /// So many disk operations, one after the other.
-    Disk(u32),
+    /// So many disk operations that need room, one after the other; refused while the disk is full.
+    Write(u32),
     /// One page of data: from the page cache, or else from the disk.
     Page(u64),
 }
@@ -49,6 +49,11 @@ pub struct Completion {
     /// The moment it was done, which may be a little before the kernel noticed.
     pub at: Moment,
 }
+
+/// There is no room left on the machine's disk. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no room left on the machine's disk")]
+pub struct DiskFull;
 
 /// The whole machine: three resources, one clock.
 #[derive(Debug)]
@@ -65,10 +70,14 @@ pub struct Usage {
     pub cpu_busy_seconds: f64,
     /// Jobs that wait for a core now.
     pub cpu_waiting: usize,
+    /// Core-seconds that those jobs ask for.
+    pub cpu_waiting_seconds: f64,
     /// Seconds the disk spent working.
     pub disk_busy_seconds: f64,
     /// Operations that wait for the disk now.
     pub disk_waiting: usize,
+    /// Whether there is no room left on the disk.
+    pub disk_full: bool,
     /// Bytes held by requests and processes now.
     pub memory_held: u64,
     /// Bytes there are.
@@ -90,19 +99,29 @@ impl Capacity {
     }
 
     /// Takes work in. Completions up to `now` must have been collected with [`Self::advance`].
-    /// Returns the completion at once when the work costs nothing (a page that is in memory).
-    pub fn submit(&mut self, now: Moment, ticket: Ticket, demand: Demand) -> Option<Completion> {
+    /// Returns the completion at once when the work costs nothing (a page that is in memory, or a
+    /// question whether there is room). `Err`: a write, and the disk is full.
+    pub fn submit(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        demand: Demand,
+    ) -> Result<Option<Completion>, DiskFull> {
+        let at_once = Some(Completion { ticket, at: now });
         match demand {
             Demand::Cpu(cost) => self.cpu.submit(now, ticket, cost),
-            Demand::Disk(operations) => self.disk.submit(now, ticket, operations),
-            Demand::Page(page) => {
-                if self.memory.touch(page) {
-                    return Some(Completion { ticket, at: now });
-                }
-                self.disk.submit(now, ticket, 1);
-            }
+            Demand::Write(_) if self.disk.is_full() => return Err(DiskFull),
+            Demand::Write(0) => return Ok(at_once),
+            Demand::Write(operations) => self.disk.submit(now, ticket, operations),
+            Demand::Page(page) if self.memory.touch(page) => return Ok(at_once),
+            Demand::Page(_) => self.disk.submit(now, ticket, 1),
         }
-        None
+        Ok(None)
+    }
+
+    /// Takes all room on the disk, or gives it back.
+    pub fn fill_disk(&mut self, full: bool) {
+        self.disk.fill(full);
     }
 
     /// Puts pages into the page cache without charging for them: a sequential read at start.
@@ -139,8 +158,10 @@ impl Capacity {
         Usage {
             cpu_busy_seconds: self.cpu.busy().as_secs_f64(),
             cpu_waiting: self.cpu.waiting(),
+            cpu_waiting_seconds: self.cpu.waiting_cost().as_secs_f64(),
             disk_busy_seconds: self.disk.busy().as_secs_f64(),
             disk_waiting: self.disk.waiting(),
+            disk_full: self.disk.is_full(),
             memory_held: self.memory.held(),
             memory_limit: self.memory.limit(),
             page_hits: self.memory.page_hits(),

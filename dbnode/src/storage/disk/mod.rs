@@ -147,7 +147,7 @@ impl Storage for Disk {
         let (place, discarded) = (state.place().index, cut_off.len() as u64);
         let begun = move |log: &mut LogFiles| {
             let first_segment = log.begin_anew()?;
-            Ok((first_segment, log.keep_aside(&cut_off)?))
+            Ok::<_, Failure>((first_segment, log.keep_aside(&cut_off)?))
         };
         let (first_segment, kept) = self.log.run(begun).await?;
         if let Err(failure) = self.replace_snapshot(&state, first_segment).await {

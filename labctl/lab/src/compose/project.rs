@@ -138,7 +138,7 @@ pub(super) fn moves_an_address(machine: &MachinePlan) -> bool {
 
 /// Whether it is a member of a cluster.
 fn knows_the_secret(machine: &MachinePlan) -> bool {
-    has_flag(machine, "--pair-secret-file") || has_flag(machine, "--secret-file")
+    ["--pair-secret-file", "--sticky-secret-file", "--secret-file"].iter().any(|flag| has_flag(machine, flag))
 }
 
 fn has_flag(machine: &MachinePlan, flag: &str) -> bool {

@@ -16,10 +16,10 @@ use machine::MachineSpec;
 
 pub use programs::{Program, ProgramPlan, Readiness, SharedRedis, products_file, secret_file};
 
-use self::programs::{Membership, Partner, Persistence, WhereRedisIs};
+use self::programs::{Membership, Partner, Persistence, Secrets, WhereRedisIs};
 use super::Backend;
 use super::http::{Admin, Client};
-use chapter::machines::WebserverPart;
+use chapter::machines::{LbPart, WebserverPart};
 use chapter::{Chapter, MachineEntry};
 
 /// How many machines a lab may have: one byte of an address, less the ends.
@@ -316,8 +316,11 @@ impl Plan {
             let shared =
                 || self.socket(2, self.kinds.get_index_of(kind).unwrap_or_default(), Program::Lb.port());
             let address = if part.pair { shared() } else { at(Program::Lb) };
-            let token = self.place.admin_token_file();
-            plans.push(programs::lb(part, address, admin, token, upstreams, partner.as_ref()));
+            let secrets = Secrets {
+                admin_token: self.place.admin_token_file(),
+                sticky: has_shared_cookies(part).then(|| secret_file(&self.place.data)),
+            };
+            plans.push(programs::lb(part, address, admin, secrets, upstreams, partner.as_ref()));
         }
         let data = || self.place.data.join(name);
         if let Some(part) = &entry.webserver {
@@ -517,6 +520,13 @@ impl Plan {
     }
 }
 
+/// Whether another balancer of the kind, or the same one after a restart, has to know whom a cookie binds
+/// to which server.
+fn has_shared_cookies(part: &LbPart) -> bool {
+    let is = |word: &Option<String>, wanted: &str| word.as_deref() == Some(wanted);
+    is(&part.policy, "sticky") && !is(&part.sticky_secret, "own")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -579,6 +589,22 @@ mod tests {
         let plan = plan("split");
         assert!(flags(&plan, "web").contains("--db 127.77.1.1:7001"));
         assert_eq!(plan.links[0].target, plan.address_of("db").unwrap());
+    }
+
+    #[test]
+    fn both_balancers_of_a_pair_know_each_others_cookies_unless_they_are_not_to() {
+        let pair = |lb: &str| {
+            let text = format!(
+                "number = 1\ntitle = 't'\nquestion = 'q'\n[machine.lb]\ncount = 2\nlb = {{ upstreams = 'web', pair = true{lb} }}\n\
+                 [machine.web]\nwebserver = {{ db = 'db' }}\n[machine.db]\ndbnode = {{}}\n"
+            );
+            let source = Source::parse(std::path::Path::new("pair.toml"), &text, &[]).unwrap();
+            let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
+            ["lb-1", "lb-2"].map(|name| flags(&plan, name).contains("--sticky-secret-file /data/"))
+        };
+        assert_eq!(pair(", policy = 'sticky'"), [true; 2]);
+        assert_eq!(pair(", policy = 'sticky', sticky-secret = 'own'"), [false; 2]);
+        assert_eq!(pair(""), [false; 2], "there are no cookies");
     }
 
     #[test]

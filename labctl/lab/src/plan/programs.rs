@@ -144,17 +144,28 @@ pub(super) struct Partner<'a> {
     pub(super) secret: Option<PathBuf>,
 }
 
+/// The files with what a balancer has to know and others must not.
+#[derive(Debug, Default)]
+pub(super) struct Secrets {
+    /// What its administration asks for, where others could speak to it.
+    pub(super) admin_token: Option<PathBuf>,
+    /// What it signs its cookies with.
+    pub(super) sticky: Option<PathBuf>,
+}
+
 /// A balancer over these upstreams.
 pub(super) fn lb<'a>(
     part: &LbPart,
     address: SocketAddr,
     admin: SocketAddr,
-    admin_token: Option<PathBuf>,
+    secrets: Secrets,
     upstreams: impl Iterator<Item = (&'a String, SocketAddr)>,
     partner: Option<&Partner<'_>>,
 ) -> ProgramPlan {
     let flags = Flags::new().with("listen", address).with("admin", admin);
-    let flags = flags.maybe("admin-token-file", admin_token.map(|path| path.display().to_string()));
+    let flags = flags
+        .maybe("admin-token-file", secrets.admin_token.as_ref().map(|path| path.display()))
+        .maybe("sticky-secret-file", secrets.sticky.as_ref().map(|path| path.display()));
     let flags =
         upstreams.fold(flags, |flags, (name, target)| flags.with("upstream", format!("{name}={target}")));
     let flags = flags
@@ -206,6 +217,7 @@ pub(super) fn webserver(
         .maybe("redis-sentinel", redis.sentinels.as_ref())
         .maybe("max-bypass-reads", part.max_bypass_reads)
         .maybe("stale-after", part.stale_after)
+        .maybe("stale-for", part.stale_for)
         .maybe("page-cost", part.page_cost)
         .maybe("hit-cost", part.hit_cost)
         .maybe("render-cost", part.render_cost)
@@ -294,11 +306,12 @@ pub(super) fn redis(
         .with("bind", address.ip())
         .with("port", address.port())
         .with("dir", data.display())
+        // Otherwise nothing is kept on a disk: a killed Redis comes back empty.
         .with("save", "");
     flags = match persistence {
-        Persistence::None => flags.with("appendonly", "no"),
+        Persistence::None if !part.append_only => flags.with("appendonly", "no"),
         // What was written outlives the process, and here nothing else dies: there is nothing to wait for.
-        Persistence::AppendOnly => flags.with("appendonly", "yes").with("appendfsync", "no"),
+        _ => flags.with("appendonly", "yes").with("appendfsync", "no"),
     };
     flags = flags
         // Connections on loopback all come from 127.0.0.1, which is no machine of the lab.

@@ -5,7 +5,7 @@ use askama::Template;
 use super::rendered;
 use super::topology::Topology;
 use crate::audit::{Audit, Impact, Row};
-use crate::report::audit_text::{conclusions, detail};
+use crate::report::audit_text::{conclusions, detail, remarks};
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -13,6 +13,7 @@ struct Page<'a> {
     audit: &'a Audit,
     topology: Topology,
     conclusions: Vec<String>,
+    remarks: Vec<String>,
 }
 
 #[derive(Template)]
@@ -24,7 +25,7 @@ struct Matrix<'a> {
 /// The page.
 pub fn audit_page(audit: &Audit) -> anyhow::Result<String> {
     let topology = Topology::of(&audit.machines, &audit.links, &audit.single_points_of_any());
-    rendered(&Page { audit, topology, conclusions: conclusions(audit) })
+    rendered(&Page { audit, topology, conclusions: conclusions(audit), remarks: remarks(audit) })
 }
 
 /// Only its matrix, for another page.

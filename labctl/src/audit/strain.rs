@@ -1,0 +1,351 @@
+//! Whether what is left can carry the load, once nothing fails any more: from what machines say of themselves
+//! and how long answers take. Pure.
+//!
+//! ```text
+//! quiet, nobody busy, answers no slower ─────────────────────────> level
+//! quiet, a machine is asked for more than it can do ─────────────> overloaded
+//! quiet, and neither can be said yet ─────────────> looked at for longer, in the end by the best estimate
+//! ```
+//!
+//! A queue that grows takes long to fail anybody: at 1.3 times what a machine can do, a patience of two
+//! seconds is used up after seven. The work that is asked of a machine is known much sooner.
+#![deny(clippy::disallowed_methods)]
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use machine::MachineSpec;
+use machine::capacity::Usage;
+use serde::{Deserialize, Serialize};
+
+use load::{CacheMark, Moment, Window};
+
+/// A machine of which less than this share is asked is not busy: two seconds are enough to say so.
+const IDLE: f64 = 0.75;
+/// With four seconds it is known that it bears less than this, …
+const BEARABLE: f64 = 0.92;
+/// … and that it does not bear more than this.
+const UNBEARABLE: f64 = 1.05;
+/// How long must have been looked before either is said of one that is busy.
+const BUSY_FOR: Duration = Duration::from_secs(4);
+/// Of one that is asked for so much more than it can do …
+const FAR_TOO_MUCH: f64 = 1.15;
+/// … it is known sooner.
+const FAR_TOO_MUCH_FOR: Duration = Duration::from_millis(2400);
+/// A queue has grown when so many more wait than at first.
+const GROWN: f64 = 2.0;
+/// The shortest time of which anything is said.
+const QUIET_FOR: Duration = Duration::from_millis(1500);
+/// The work that was asked for is put in proportion to how many requests there happened to be: within these bounds.
+const LUCK: [f64; 2] = [0.6, 1.6];
+/// Answers that take so many times as long as before …
+const RISE: f64 = 1.3;
+/// … and so much longer take longer and longer.
+const RISE_BY: Duration = Duration::from_millis(50);
+
+/// What the machines said of themselves at one moment.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// When.
+    pub at: Moment,
+    /// By machine; one that does not answer is absent.
+    pub machines: IndexMap<String, Usage>,
+}
+
+/// More is asked for than what is left can do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Overload {
+    /// The machine that is asked for too much; none when only the answers tell, which take longer and longer.
+    pub machine: Option<String>,
+    /// What is asked of it, as a multiple of what it can do.
+    pub times: f64,
+    /// How many more requests wait there with each second.
+    pub grows_by: f64,
+    /// How long whoever comes last waits there, in seconds.
+    pub wait_seconds: f64,
+}
+
+/// What can be said while nothing fails.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Level {
+    /// Nothing grows.
+    Level,
+    /// Something grows without end.
+    Overloaded(Overload),
+    /// Neither can be said yet.
+    NotYet,
+}
+
+/// One path, looked at for load.
+#[derive(Debug, Clone, Copy)]
+pub struct PathSeen<'a> {
+    /// Before the fault.
+    pub calm: &'a Window,
+    /// From the moment since which nothing has failed.
+    pub quiet: &'a Window,
+}
+
+/// What can be said of the time since nothing fails. `rate` is what each path is asked for, in requests a second; `last`: it
+/// will not be looked at for longer.
+pub fn level(
+    specs: &IndexMap<String, MachineSpec>,
+    readings: &[Reading],
+    paths: &[PathSeen<'_>],
+    rate: f64,
+    last: bool,
+) -> Level {
+    let Some(quiet) = paths.iter().map(|path| (path.quiet.from, path.quiet.to)).next() else {
+        return Level::Level;
+    };
+    let inside = |reading: &&Reading| reading.at >= quiet.0 && reading.at <= quiet.1;
+    let (first, now) = (readings.iter().find(inside), readings.iter().rfind(inside));
+    let (Some(first), Some(now)) = (first, now) else { return Level::NotYet };
+    let seconds = now.at.saturating_sub(first.at);
+    if seconds < QUIET_FOR {
+        return Level::NotYet;
+    }
+    let luck = luck(paths, rate, first.at, now.at);
+    let worst = specs.iter().filter_map(|(name, spec)| {
+        let (first, now) = (first.machines.get(name)?, now.machines.get(name)?);
+        strain(name, spec, first, now, seconds.as_secs_f64(), luck)
+    });
+    let worst = worst.max_by(|one, other| one.times.total_cmp(&other.times));
+    let rising = paths.iter().any(|path| is_rising(path));
+    let times = worst.as_ref().map_or(0.0, |worst| worst.times);
+    // A disk whose writers wait for each other may be busy all the time, and keep nobody waiting.
+    let grows = worst.as_ref().is_some_and(|worst| worst.grows_by * seconds.as_secs_f64() >= GROWN);
+    let limit = if last { 1.0 } else { UNBEARABLE };
+    match worst {
+        _ if times < IDLE && !rising => Level::Level,
+        _ if times < BEARABLE && !rising && seconds >= BUSY_FOR => Level::Level,
+        Some(worst) if times >= limit && grows && seconds >= BUSY_FOR => Level::Overloaded(worst),
+        Some(worst) if times >= FAR_TOO_MUCH && grows && seconds >= FAR_TOO_MUCH_FOR => {
+            Level::Overloaded(worst)
+        }
+        // No machine that is known of keeps them waiting.
+        _ if last && rising && times < IDLE => Level::Overloaded(endless(paths)),
+        _ if last => Level::Level,
+        _ => Level::NotYet,
+    }
+}
+
+/// What is asked of a machine. `None`: it was switched on again meanwhile.
+fn strain(
+    name: &str,
+    spec: &MachineSpec,
+    first: &Usage,
+    now: &Usage,
+    seconds: f64,
+    luck: f64,
+) -> Option<Overload> {
+    let cores = f64::from(spec.cores);
+    let usable = cores / (1.0 + spec.exclusive * (cores - 1.0));
+    let worked = now.cpu_busy_seconds - first.cpu_busy_seconds;
+    let cpu = (worked + now.cpu_waiting_seconds - first.cpu_waiting_seconds) / usable;
+    // A disk counts what it has taken in, be it done or not.
+    let disk = now.disk_busy_seconds - first.disk_busy_seconds;
+    if worked < 0.0 || disk < 0.0 {
+        return None;
+    }
+    let waiting = |usage: &Usage| (usage.cpu_waiting + usage.disk_waiting) as f64;
+    let for_the_disk = now.disk_waiting as f64 * spec.disk_operation().as_secs_f64();
+    Some(Overload {
+        machine: Some(name.to_owned()),
+        times: cpu.max(disk) / seconds / luck,
+        grows_by: (waiting(now) - waiting(first)) / seconds,
+        wait_seconds: (now.cpu_waiting_seconds / usable).max(for_the_disk),
+    })
+}
+
+/// How much more work than usual came by chance: requests arrive at random, and each path's cost about what its
+/// answers take.
+fn luck(paths: &[PathSeen<'_>], rate: f64, from: Moment, to: Moment) -> f64 {
+    let seconds = to.saturating_sub(from).as_secs_f64();
+    let (mut came, mut usual) = (0.0, 0.0);
+    for path in paths {
+        let cost = path.calm.percentile(50.0).unwrap_or_default().as_secs_f64().max(1e-3);
+        let inside =
+            path.quiet.samples().iter().filter(|sample| sample.intended >= from && sample.intended < to);
+        // Those that wait still are the youngest.
+        came += cost * (inside.count() + path.quiet.unfinished) as f64;
+        usual += cost * rate * seconds;
+    }
+    if usual > 0.0 { (came / usual).clamp(LUCK[0], LUCK[1]) } else { 1.0 }
+}
+
+/// Whether a path's answers take longer and longer: each third of the time longer than the one before, and in
+/// the end longer than before the fault.
+fn is_rising(path: &PathSeen<'_>) -> bool {
+    let samples: Vec<_> = path.quiet.samples().iter().filter(|sample| sample.outcome.is_success()).collect();
+    if samples.len() < 12 {
+        return false;
+    }
+    let thirds = samples.chunks(samples.len().div_ceil(3)).map(|third| {
+        let mut latencies: Vec<_> = third.iter().map(|sample| sample.latency).collect();
+        latencies.sort_unstable();
+        latencies[latencies.len() / 2]
+    });
+    let thirds: Vec<_> = thirds.collect();
+    let longer = |one: Duration, other: Duration| other > one.mul_f64(RISE) && other > one + RISE_BY;
+    let calm = path.calm.percentile(50.0).unwrap_or_default();
+    thirds.windows(2).all(|pair| longer(pair[0], pair[1])) && longer(calm, thirds[thirds.len() - 1])
+}
+
+/// Nobody knows where they wait, but more and more do.
+fn endless(paths: &[PathSeen<'_>]) -> Overload {
+    let slowest =
+        paths.iter().filter_map(|path| path.quiet.samples().last()).map(|sample| sample.latency).max();
+    let waiting: usize = paths.iter().map(|path| path.quiet.unfinished).sum();
+    let seconds = paths
+        .first()
+        .map_or(1.0, |path| path.quiet.to.saturating_sub(path.quiet.from).as_secs_f64().max(1.0));
+    Overload {
+        machine: None,
+        times: 1.0,
+        grows_by: waiting as f64 / seconds,
+        wait_seconds: slowest.unwrap_or_default().as_secs_f64(),
+    }
+}
+
+/// Whether a path waits where too much is asked for: its answers take longer by a good part of the queue.
+pub fn is_hit(overload: &Overload, calm: &Window, end: &Window) -> bool {
+    let median = |window: &Window| window.percentile(50.0).unwrap_or_default();
+    let slower = median(end).saturating_sub(median(calm));
+    let waits = Duration::try_from_secs_f64(overload.wait_seconds / 3.0).unwrap_or_default();
+    slower >= waits.max(RISE_BY) || end.ok() == 0
+}
+
+/// Whether all that a path was given since the fault came out of copies: nobody knows what is behind them.
+pub fn lives_on_copies(window: &Window) -> bool {
+    let marks = window.cache_marks();
+    let count = |mark: CacheMark| marks.get(&mark).copied().unwrap_or(0);
+    let copies = count(CacheMark::Hit) + count(CacheMark::Stale);
+    copies > 0 && copies == window.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use load::{Outcome, Sample, StreamId};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Requests evenly spaced at ten a second, from one moment to another, in seconds; each takes what `latency` says
+    /// of its moment.
+    fn window(from: f64, to: f64, latency: impl Fn(f64) -> f64) -> Window {
+        let count = ((to - from) * 10.0).round() as usize;
+        let samples = (0..count).map(|index| {
+            let at = from + index as f64 / 10.0;
+            Sample {
+                stream: StreamId::default(),
+                intended: Duration::from_secs_f64(at),
+                lag: Duration::ZERO,
+                latency: Duration::from_secs_f64(latency(at)),
+                outcome: Outcome::Ok,
+                status: 200,
+                served_by: None,
+                cache: CacheMark::None,
+            }
+        });
+        Window::new(Duration::from_secs_f64(from), Duration::from_secs_f64(to), samples.collect(), 0)
+    }
+
+    /// Readings twice a second of one machine that is asked for so much of one core: it works as much as it can,
+    /// and the rest waits.
+    fn readings(to: f64, asked: f64) -> Vec<Reading> {
+        let reading = |index: u32| {
+            let at = f64::from(index) / 2.0;
+            let waiting = at * (asked - 1.0).max(0.0);
+            let usage = Usage {
+                cpu_busy_seconds: at * asked.min(1.0),
+                cpu_waiting: (waiting / 0.13) as usize,
+                cpu_waiting_seconds: waiting,
+                disk_busy_seconds: 0.0,
+                disk_waiting: 0,
+                disk_full: false,
+                memory_held: 0,
+                memory_limit: 1,
+                page_hits: 0,
+                page_misses: 0,
+            };
+            Reading { at: Duration::from_secs_f64(at), machines: [("web-2".to_owned(), usage)].into() }
+        };
+        (0..=(to * 2.0) as u32).map(reading).collect()
+    }
+
+    fn said(to: f64, asked: f64, latency: impl Fn(f64) -> f64, last: bool) -> Level {
+        let specs = [("web-2".to_owned(), MachineSpec::default())].into();
+        let (calm, quiet) = (window(0.0, 2.0, |_| 0.13), window(0.0, to, latency));
+        level(&specs, &readings(to, asked), &[PathSeen { calm: &calm, quiet: &quiet }], 10.0, last)
+    }
+
+    #[test]
+    fn what_is_hardly_asked_for_anything_is_level_at_once() {
+        assert_eq!(said(2.0, 0.4, |_| 0.13, false), Level::Level);
+        assert_eq!(said(1.0, 0.4, |_| 0.13, false), Level::NotYet, "one second says nothing");
+    }
+
+    #[test]
+    fn what_is_busy_is_looked_at_for_longer() {
+        assert_eq!(said(2.0, 0.85, |_| 0.13, false), Level::NotYet);
+        assert_eq!(said(4.5, 0.85, |_| 0.13, false), Level::Level);
+    }
+
+    #[test]
+    fn a_queue_that_grows_is_known_long_before_anybody_is_failed() {
+        let Level::Overloaded(overload) = said(4.5, 1.3, |at| 0.13 + 0.3 * at, false) else {
+            panic!("1.3 times what it can do is too much");
+        };
+        assert_eq!(overload.machine.as_deref(), Some("web-2"));
+        assert!((overload.times - 1.3).abs() < 0.05, "{overload:?}");
+        assert!((overload.grows_by - 0.3 / 0.13).abs() < 0.3, "{overload:?}");
+        assert!(is_hit(&overload, &window(0.0, 2.0, |_| 0.13), &window(2.5, 4.5, |at| 0.13 + 0.3 * at)));
+        assert!(!is_hit(&overload, &window(0.0, 2.0, |_| 0.01), &window(2.5, 4.5, |_| 0.01)));
+    }
+
+    #[test]
+    fn what_is_far_too_much_is_known_sooner() {
+        assert!(matches!(said(3.0, 1.3, |at| 0.13 + 0.3 * at, false), Level::Overloaded(_)));
+        assert_eq!(said(3.0, 1.1, |at| 0.13 + 0.1 * at, false), Level::NotYet);
+    }
+
+    #[test]
+    fn what_is_about_as_much_as_it_can_do_is_said_in_the_end() {
+        assert_eq!(said(6.0, 1.03, |at| 0.13 + 0.03 * at, false), Level::NotYet);
+        assert!(matches!(said(12.0, 1.03, |at| 0.13 + 0.03 * at, true), Level::Overloaded(_)));
+        assert_eq!(said(12.0, 0.97, |_| 0.3, true), Level::Level);
+    }
+
+    #[test]
+    fn answers_that_take_longer_and_longer_where_no_machine_is_busy_tell_too() {
+        let rises = |at: f64| 0.13 + 0.15 * at;
+        assert_eq!(said(4.5, 0.2, rises, false), Level::NotYet);
+        let Level::Overloaded(overload) = said(8.0, 0.2, rises, true) else { panic!("they rise") };
+        assert_eq!(overload.machine, None);
+    }
+
+    #[test]
+    fn more_requests_than_usual_are_no_overload() {
+        // Half as many again came by chance, and the machine did their work.
+        let specs = [("web-2".to_owned(), MachineSpec::default())].into();
+        let calm = window(0.0, 2.0, |_| 0.13);
+        let twice = Window::joined(
+            Duration::ZERO,
+            Duration::from_millis(4500),
+            vec![window(0.0, 4.5, |_| 0.2), window(0.0, 2.2, |_| 0.2)],
+        );
+        let seen = [PathSeen { calm: &calm, quiet: &twice }];
+        assert_eq!(level(&specs, &readings(4.5, 1.2), &seen, 10.0, false), Level::Level);
+    }
+
+    #[test]
+    fn a_path_that_is_given_copies_alone_lives_on_them() {
+        let marked = |marks: &[CacheMark]| {
+            let sample =
+                |mark: &CacheMark| Sample { cache: *mark, ..window(0.0, 0.1, |_| 0.01).samples()[0].clone() };
+            lives_on_copies(&Window::new(Duration::ZERO, 100 * MS, marks.iter().map(sample).collect(), 0))
+        };
+        assert!(marked(&[CacheMark::Hit, CacheMark::Stale]));
+        assert!(!marked(&[CacheMark::Hit, CacheMark::Miss]) && !marked(&[]) && !marked(&[CacheMark::None]));
+    }
+}
