@@ -13,9 +13,9 @@ pub mod capacity;
 pub mod handle;
 /// The loop that owns the model, the clock and the sockets.
 pub mod kernel;
-/// Log lines that wait for nobody.
+/// Log lines that never block.
 pub mod log_lines;
-/// Where names lead: one memory of each, and how to connect to them.
+/// Names resolved in the background, with a memory, and connections to them.
 pub mod names;
 /// The seam through which servers reach each other.
 pub mod network;

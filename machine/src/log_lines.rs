@@ -1,5 +1,5 @@
-//! Log lines that wait for nobody. When a pipe's reader has stopped reading, whoever logs would stand still in the
-//! middle of its work, with whatever lock it holds; a line that finds no room is lost instead, and counted.
+//! Writes log lines without blocking. When the reader of a pipe has stopped reading, a thread that logs would block in
+//! the middle of its work, with any lock it holds. A line for which there is no room is dropped instead, and counted.
 
 use std::io::{self, Stderr, Write};
 use std::os::fd::AsFd;

@@ -1,9 +1,9 @@
-//! Where names lead, for everything that connects: one memory of each name.
+//! Resolves names, with a memory: one for each name, shared by everything that connects.
 //!
-//! A name is looked up in the background, again and again; whoever connects uses what was published last and
-//! waits for nothing. So a name server that is slow, silent or wrong for a while is not noticed, an address that
-//! moves is followed, and whoever connects and whoever checks mean the same machine. Only a name that has never
-//! led anywhere is of no use, and that is an error of its own: [`NameUnknown`].
+//! A name is looked up in the background at regular intervals; a connection uses the addresses that were published
+//! last and waits for no look-up. So a name server that is slow, silent or failing for a while takes nothing down, an
+//! address that moves is followed, and checks and requests go to the same machine. Only a name that has never been
+//! resolved is of no use, and that is an error of its own: [`NameUnknown`].
 
 /// A connection to whichever of several addresses accepts one.
 mod dial;
@@ -28,10 +28,10 @@ use lookup::LookUp;
 pub use lookup::find;
 use record::{News, Record, Standing};
 
-/// Names that are remembered though nobody holds them: those of a configuration are far fewer.
+/// Names kept in memory without a holder. A configuration has far fewer.
 const REMEMBERED_MAX: usize = 64;
 
-/// Looks names up, each once for all who ask for it. Cheap to clone; the clones share their memory.
+/// Resolves names, each with one look-up for all its users. Cheap to clone; the clones share their memory.
 #[derive(Debug, Clone)]
 pub struct Resolver(Arc<Memory>);
 
@@ -49,7 +49,7 @@ pub struct Name(Arc<Shared>);
 struct Shared {
     text: String,
     is_address: bool,
-    /// What `record` says, for those who only read.
+    /// The standing of `record`, for lock-free reads.
     published: ArcSwap<Standing>,
     record: Mutex<Record>,
     changed: watch::Sender<()>,
@@ -57,7 +57,7 @@ struct Shared {
     doubted: Arc<Notify>,
 }
 
-/// A name has never led anywhere: whoever it is meant to be has not been asked, and is not to blame.
+/// A name has never been resolved. No machine was asked, so none is to blame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the name in '{name}' leads nowhere: {why}; correct it, or make it known to the name server or in /etc/hosts"
@@ -255,7 +255,7 @@ impl Name {
     }
 }
 
-/// Lets the name be looked up soon when a connection to it failed, or was given up by whoever waited for it.
+/// When dropped, has the name looked up soon: a connection to it failed, or was given up.
 struct Doubt<'a>(Option<&'a Notify>);
 
 impl Drop for Doubt<'_> {

@@ -8,8 +8,8 @@
 //! does. It is told from a recording by the echo, the number that it heard from this side last: what its former self
 //! said echoes nothing that was sent after that was heard last.
 //!
-//! Who has heard nothing yet believes what is signed. So a process that is started can be shown a recording until
-//! the other one speaks.
+//! A process that has heard nothing yet believes any signed advert. So one that has just been started can be shown a
+//! recording until the other one speaks.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Sequence {
         Self { incarnation, sent: incarnation, heard: None, sent_before: incarnation, latest_incarnation: 0 }
     }
 
-    /// The numbers of the next advert, from a process that has been `running` for so long.
+    /// The numbers of the next advert. `running` is how long this process has been running.
     pub fn next_stamp(&mut self, running: Duration) -> Stamp {
         let now = u64::try_from(running.as_micros()).unwrap_or(u64::MAX);
         self.sent = self.incarnation.saturating_add(now).max(self.sent.saturating_add(1));

@@ -45,8 +45,8 @@ where
     }
 }
 
-/// Of two failures the one that says something about the other side: where this machine has no way to one family
-/// of addresses, that is no news of who is at the other.
+/// Of two failures the one that says something about the other side. That this machine has no route to one family of
+/// addresses says nothing about the server at the other.
 fn more_telling(before: Option<io::Error>, now: io::Error) -> io::Error {
     let is_local = |error: &io::Error| {
         use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable, Unsupported};
@@ -79,7 +79,7 @@ mod tests {
 
     use Fate::{Accepts, AcceptsLate, Fails, IsSilent};
 
-    /// Dials: what came of it, after how long, and who was tried.
+    /// Dials; returns the result, how long it took, and which addresses were tried.
     async fn check(fates: &[(&str, Fate)]) -> (Result<String, io::ErrorKind>, Duration, Vec<String>) {
         let start = Instant::now();
         let tried = RefCell::new(Vec::new());

@@ -15,7 +15,7 @@ const AT_ONCE_MAX: usize = 32;
 
 type Find = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// Who looks names up, on threads of its own. Cheap to clone.
+/// Looks names up on threads of its own. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct LookUp {
     find: Arc<Find>,
@@ -44,7 +44,7 @@ impl LookUp {
         let (tell, told) = oneshot::channel();
         let (find, name) = (Arc::clone(&self.find), name.to_owned());
         let looking = std::thread::Builder::new().name("look-up".into()).spawn(move || {
-            // Nobody may be waiting any more.
+            // The name may have been forgotten meanwhile.
             let _ = tell.send(find(&name));
             drop(place);
         });

@@ -63,7 +63,7 @@ pub(super) enum News {
 }
 
 impl Record {
-    /// Of a name that nobody has looked up yet.
+    /// The record of a name that has not been looked up yet.
     pub(super) fn new() -> Self {
         Self { standing: Standing::Asking, failures: 0 }
     }
