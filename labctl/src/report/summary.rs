@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::runner::{Findings, Pace, Verdict};
+use lab::Backend;
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 
 /// The version of what is printed. It changes when a key's meaning does.
@@ -45,11 +46,44 @@ pub struct RunSummary {
     pub pace: Pace,
     /// The hardware that was measured on: `emulated` machines on this host.
     pub hardware: &'static str,
+    /// What the verdicts rest on besides the chapter.
+    pub set_up: SetUp,
     /// What was found.
     #[serde(flatten)]
     pub findings: Findings,
     /// Where the rest is.
     pub directory: PathBuf,
+}
+
+/// What a run's verdicts rest on besides its chapter's file.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetUp {
+    /// The version of labctl.
+    pub labctl: &'static str,
+    /// What its machines were made of.
+    pub backend: Backend,
+    /// The values of the chapter that were changed (`--set`).
+    pub settings: Vec<String>,
+    /// The cores of the computer, those of its other programs included.
+    pub host_cores: usize,
+    /// Which run of the chapter it was, from 1: one that the host disturbed is made again.
+    pub attempt: u32,
+}
+
+impl RunSummary {
+    /// Why a chapter is worth another run, if it is: nothing could be said, or something failed while the host
+    /// was busy with something else.
+    pub fn why_once_more(&self) -> Option<String> {
+        match (self.verdict, &self.findings.disturbances[..]) {
+            (Verdict::Inconclusive, _) => {
+                Some("The host was too busy for some of the measurements. Once more.".into())
+            }
+            (Verdict::Fails, [disturbance, ..]) => Some(format!(
+                "Before it is called a failure: once more, for the run was disturbed ({disturbance})."
+            )),
+            (Verdict::Holds, _) | (Verdict::Fails, []) => None,
+        }
+    }
 }
 
 impl Summary {

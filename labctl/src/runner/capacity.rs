@@ -172,7 +172,10 @@ fn tried(whole: &Window, judged: &Window, objective: &Objective, patience: Durat
     let p99 = judged.percentile(99.0).unwrap_or(patience);
     let met = requests > 0 && failed as f64 <= ERRORS_MAX * requests as f64 && p99 <= objective.p99;
     // A generator that is late makes answers late; a rate that was met all the same was met.
-    let distrust = whole.not_sent().or_else(|| whole.late(objective.p99)).filter(|_| !met);
+    // What would have been too slow on time as well was missed for certain.
+    let on_time = judged.as_if_on_time(&[]).percentile(99.0);
+    let matters = !met && on_time.is_none_or(|p99| p99 <= objective.p99);
+    let distrust = whole.not_sent().filter(|_| !met).or(whole.late(objective.p99).filter(|_| matters));
     Tried { met, p99, failed, distrust }
 }
 
@@ -226,6 +229,9 @@ mod tests {
         assert!(!hopeless.met && hopeless.distrust.is_none());
         let late = judged(&window(50, &[3_000], 0), &nothing);
         assert!(!late.met && late.distrust.is_some_and(|reason| reason.contains("late")));
+        let late_and_slow = window(50, &[3_000], 0);
+        let missed = judged(&late_and_slow, &late_and_slow);
+        assert!(!missed.met && missed.distrust.is_none(), "on time it would have been too slow as well");
     }
 
     #[test]
