@@ -6,3 +6,4 @@ mod by_hand;
 mod contract;
 mod interrupted;
 mod kept;
+mod output;

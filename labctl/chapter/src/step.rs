@@ -254,3 +254,38 @@ pub struct TakeStock {
     #[serde(default)]
     pub prefix: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happens_once(step: &str) -> bool {
+        let step: Step = toml::from_str(&format!("name = 's'\nsay = 's'\n{step}")).expect("a step");
+        step.happens_once()
+    }
+
+    #[test]
+    fn what_follows_from_a_deed_is_not_measured_twice_in_the_same_lab() {
+        let deeds = [
+            "kill = ['web-1']",
+            "freeze = ['web-1']",
+            "thaw = ['web-1']",
+            "restart = ['web-1']",
+            "add = 'web'",
+            "remove = 'web-1'",
+            "cut = [['a', 'b']]",
+            "fail = [['a', 'b']]",
+            "flap = [{ link = ['a', 'b'], every = '1s' }]",
+            "slow = [{ link = ['a', 'b'], by = '1s' }]",
+            "partition = [['a'], ['b']]",
+            "heal = [['a', 'b']]",
+            "heal-all = true",
+        ];
+        for deed in deeds {
+            assert!(happens_once(&format!("{deed}\nmeasure = '2s'")), "{deed}");
+        }
+        assert!(happens_once("load = { shoppers = { from = 1, to = 9, over = '9s' } }\nmeasure = '2s'"));
+        assert!(happens_once("once = true\nmeasure = '2s'"));
+        assert!(!happens_once("load = { shoppers = 9 }\nmeasure = '2s'"));
+    }
+}

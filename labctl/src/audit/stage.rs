@@ -17,7 +17,7 @@ use lab::events::Clock;
 use lab::interrupt::Interrupt;
 use lab::site::{self, SiteArgs};
 use lab::{Laboratory, Plan, Site};
-use load::{Generator, Moment, Rate, StreamId, Window};
+use load::{Generator, Moment, Outcome, Rate, StreamId, Window};
 
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -204,7 +204,8 @@ impl Stage {
 
 /// What is wrong with a path, if something is; it is not known with fewer than `enough` answers.
 fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
-    let worst = window.outcomes().into_iter().filter(|(outcome, _)| !outcome.is_success());
+    let is_bad = |outcome: &Outcome| !outcome.is_success() && !outcome.is_the_generators();
+    let worst = window.outcomes().into_iter().filter(|(outcome, _)| is_bad(outcome));
     let worst = worst.max_by_key(|(_, count)| *count);
     let meaning = paths::meaning(path);
     match worst {
@@ -228,7 +229,7 @@ fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use load::{CacheMark, Outcome, Sample};
+    use load::{CacheMark, Sample};
 
     fn window(good: usize, refused: usize) -> Window {
         let outcomes = [Outcome::Ok].repeat(good).into_iter().chain([Outcome::Refused].repeat(refused));

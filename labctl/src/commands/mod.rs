@@ -115,6 +115,19 @@ fn complain(what: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{name} {what}");
 }
 
+/// What a command ends with that also writes files of what it found: a failure is not hidden by one that cannot
+/// be written.
+fn with_files(code: u8, written: Result<(), LabError>) -> Performed {
+    match written {
+        Ok(()) => Ok(code),
+        Err(error) if code == 0 => Err(error),
+        Err(error) => {
+            complain(error);
+            Ok(code)
+        }
+    }
+}
+
 /// A line on standard output.
 fn say(line: impl std::fmt::Display) {
     output::line(line);

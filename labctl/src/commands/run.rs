@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::report::write_page;
-use super::{Performed, predict, say_json, say_note};
+use super::{Performed, predict, say_json, say_note, with_files};
 use crate::cli::Common;
 use crate::output::Output;
 use crate::report::stored::StoredRun;
@@ -123,7 +123,7 @@ pub(super) async fn run_sources(
     let terminal = Terminal::new(common.json);
     let shared = Runs { args, common, terminal: &terminal, interrupt };
     let mut runs = Vec::new();
-    let mut lacking = None;
+    let (mut lacking, mut written) = (None, Ok(()));
     for source in sources {
         if let Some(what) = shared.lacks(source)? {
             if sources.len() == 1 {
@@ -143,14 +143,14 @@ pub(super) async fn run_sources(
         let run = shared.run_chapter(source).await?;
         predict::beside(&guesses, &run).iter().for_each(|line| say_note(common, line));
         if let Some(path) = &args.html {
-            write_page(&run.directory, path)?;
+            written = written.and(write_page(&run.directory, path));
         }
         runs.push(run);
     }
     let summary = Summary::of(runs);
     terminal.all_ended(&summary);
     if let Some(path) = &args.junit {
-        junit::write(&summary, path)?;
+        written = written.and(junit::write(&summary, path).map_err(LabError::from));
     }
     if common.json {
         say_json(&summary)?;
@@ -158,7 +158,7 @@ pub(super) async fn run_sources(
     interrupt.check()?;
     match lacking {
         Some(what) if summary.exit_code() == 0 => Err(what),
-        _ => Ok(summary.exit_code()),
+        _ => with_files(summary.exit_code(), written),
     }
 }
 

@@ -94,8 +94,12 @@ impl Condition {
                 Happening::MachineStarted { machine, .. } => (machine == wanted).then_some(false),
                 _ => None,
             }),
-            Awaited::Ejected { upstream, by } => is_out(before, upstream, by.as_deref()),
-            Awaited::Admitted { upstream, by } => !is_out(before, upstream, by.as_deref()),
+            Awaited::Ejected { upstream, by } => {
+                rotation(before, upstream, by.as_deref()) == Some(Rotation::Out)
+            }
+            Awaited::Admitted { upstream, by } => {
+                rotation(before, upstream, by.as_deref()) == Some(Rotation::In)
+            }
             Awaited::Elected { before, .. } => before.is_another,
             Awaited::TookOver(wanted) => last(&|what| match what {
                 Happening::TookOver { balancer } => (balancer == wanted).then_some(true),
@@ -124,10 +128,17 @@ impl Condition {
     }
 }
 
-/// Whether a server is out of the rotation of this balancer, or of any where none is named. One that was
-/// started begins with all of its servers.
-fn is_out(events: &[&Event], wanted: &str, by: Option<&str>) -> bool {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rotation {
+    In,
+    Out,
+}
+
+/// Whether a server is in the rotation of this balancer; where none is named it is out when it is out of any.
+/// One that was started begins with all of its servers; one that is gone has none.
+fn rotation(events: &[&Event], wanted: &str, by: Option<&str>) -> Option<Rotation> {
     let mut out: HashSet<&str> = HashSet::new();
+    let mut gone: HashSet<&str> = HashSet::new();
     for event in events {
         match &event.what {
             Happening::Ejected { balancer, upstream } if upstream == wanted => {
@@ -138,11 +149,20 @@ fn is_out(events: &[&Event], wanted: &str, by: Option<&str>) -> bool {
             }
             Happening::MachineStarted { machine, .. } => {
                 out.remove(machine.as_str());
+                gone.remove(machine.as_str());
+            }
+            Happening::MachineEnded { machine, .. } => {
+                out.remove(machine.as_str());
+                gone.insert(machine);
             }
             _ => {}
         }
     }
-    by.map_or(!out.is_empty(), |by| out.contains(by))
+    match by {
+        Some(by) if gone.contains(by) => None,
+        Some(by) => Some(if out.contains(by) { Rotation::Out } else { Rotation::In }),
+        None => Some(if out.is_empty() { Rotation::In } else { Rotation::Out }),
+    }
 }
 
 fn named(name: &Option<Spanned<String>>) -> Option<String> {
@@ -222,6 +242,7 @@ mod tests {
         assert_eq!(met("admitted = 'web-1'", &[]), Some(1_000));
         assert_eq!(met("admitted = 'web-1'", &[(500, out("lb"))]), None);
         assert_eq!(met("admitted = 'web-1'", &[(500, out("lb")), (1_600, back("lb"))]), Some(1_600));
+        assert_eq!(met("admitted = 'web-1'\nby = 'lb'", &[(500, gone("lb"))]), None, "nobody has it");
     }
 
     #[test]

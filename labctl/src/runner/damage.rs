@@ -65,6 +65,11 @@ pub(super) fn excuse(pauses: &[Range<Moment>], from: Moment, to: Moment) -> Opti
     pauses.iter().find(concerns).map(told)
 }
 
+/// How long the host had paused between two moments.
+pub(super) fn paused(pauses: &[Range<Moment>], from: Moment, to: Moment) -> Duration {
+    pauses.iter().map(|pause| pause.end.min(to).saturating_sub(pause.start.max(from))).sum()
+}
+
 /// A pause in words.
 pub(super) fn told(pause: &Range<Moment>) -> String {
     format!("the computer stood still for {:.1?} at {:.1} s", lasted(pause), pause.start.as_secs_f64())

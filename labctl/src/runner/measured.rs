@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use machine::capacity::Usage;
 
 use super::host::HostWatch;
 use super::judges::Histories;
@@ -40,8 +39,8 @@ pub(super) struct StepMeasurement {
     pub(super) to: Moment,
     /// Whether what it waited for happened. True when it waited for nothing.
     pub(super) happened: bool,
-    /// Machines' figures at the measurement's begin and end.
-    pub(super) usage: HashMap<String, (Usage, Usage)>,
+    /// How busy machines were while it was measured.
+    pub(super) busy: HashMap<String, Busy>,
     /// Rates asked for at the end, by traffic.
     pub(super) final_rates: HashMap<String, f64>,
     /// What a search found, by traffic.
@@ -56,14 +55,23 @@ pub(super) struct StepMeasurement {
     pub(super) distrust: Option<String>,
     /// Why its times may be other ones than were measured; what is counted is not affected.
     pub(super) doubt: Option<String>,
-    /// By how much they may be.
+    /// By how much those from its begin on may be.
     pub(super) late: Duration,
+    /// And those from when its measurement began.
+    pub(super) measured_late: Duration,
     /// How much later machines granted work than they should have, where that was much.
     pub(super) granted_late: Duration,
     /// Why it may be the host's that something failed.
     pub(super) excuse: Option<String>,
     /// Everything that disturbed it, however little.
     pub(super) disturbed: Vec<String>,
+}
+
+/// How much a machine worked, in what time: between two moments at which it said so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Busy {
+    pub(super) core_seconds: f64,
+    pub(super) seconds: f64,
 }
 
 impl StepMeasurement {
@@ -78,7 +86,7 @@ impl StepMeasurement {
 
     /// Something of which there is so much in a time.
     fn per_time(&self, figure: f64) -> Reading {
-        let share = self.late.as_secs_f64() / self.seconds().max(f64::MIN_POSITIVE);
+        let share = self.measured_late.as_secs_f64() / self.seconds().max(f64::MIN_POSITIVE);
         Reading::give_or_take(figure, figure * share.min(1.0))
     }
 }
@@ -272,7 +280,11 @@ impl Measured {
                 let sum = of_kind.map(|(_, discarded)| *discarded).reduce(|sum, more| sum + more)?;
                 Some(Reading::exact(sum as f64))
             }
-            M::Utilisation => Some(step.per_time(self.utilisation(step, call.of.get(1)?)?)),
+            M::Utilisation => {
+                let (figure, host) = (self.utilisation(step, call.of.get(1)?)?, self.host.pauses());
+                let paused = damage::paused(&host, step.from, step.to).as_secs_f64();
+                Some(Reading::give_or_take(figure, figure * (paused / step.seconds()).min(1.0)))
+            }
             M::Capacity => Some(Reading::exact(step.capacities.get(call.of.get(1)?)?.rate())),
             M::Counted => {
                 let counter = (call.of.get(1)?.clone(), call.of.get(2)?.clone());
@@ -348,10 +360,9 @@ impl Measured {
     }
 
     fn utilisation(&self, step: &StepMeasurement, machine: &str) -> Option<f64> {
-        let (before, after) = step.usage.get(machine)?;
+        let Busy { core_seconds, seconds } = step.busy.get(machine)?;
         let cores = f64::from(self.plan.machines.get(machine)?.spec.cores);
-        let seconds = step.seconds();
-        Some((after.cpu_busy_seconds - before.cpu_busy_seconds) / (cores * seconds))
+        Some(core_seconds / (cores * seconds))
     }
 
     fn times_out_of_memory(&self, wanted: &str) -> f64 {

@@ -9,7 +9,7 @@ use machine::capacity::Usage;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::condition::{Condition, Primary};
-use super::measured::StepMeasurement;
+use super::measured::{Busy, StepMeasurement};
 use super::{ClaimResult, Counted, Run, Telling, damage, last_values, verdict};
 use chapter::role;
 use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
@@ -43,6 +43,13 @@ const SETTLE_MARGIN: Duration = Duration::from_secs(2);
 /// What counters say: by the machine or program that claims name, the counter's name, and the address of
 /// the program that shows it.
 type Counters = HashMap<(String, String, SocketAddr), f64>;
+
+/// A machine's figures, how late it has granted work since they were last asked for, and when they came.
+struct AtMoment {
+    usage: Usage,
+    late: Duration,
+    at: Moment,
+}
 
 impl Run<'_> {
     /// Carries out one step, and judges its claims.
@@ -313,12 +320,12 @@ impl Run<'_> {
 
     /// Ends a measurement: takes the machines' figures, waits for the last answers, and sees how far it can
     /// be trusted.
-    async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, (Usage, Duration)>) {
+    async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, AtMoment>) {
         let after = self.usages().await;
         self.settle(measurement.to).await;
         let window = |name: &String| self.measured.window(Some(name), measurement.from, measurement.to);
         let windows: Vec<_> = self.streams.keys().filter_map(window).collect();
-        let late = windows.iter().find_map(|window| window.late(Duration::ZERO));
+        let is_late = windows.iter().find_map(|window| window.late(Duration::ZERO));
         let held_up = || windows.iter().filter(|window| window.late(Duration::ZERO).is_some());
         let not_sent = windows.iter().find_map(Window::not_sent);
         let host = latest(&after);
@@ -329,31 +336,33 @@ impl Run<'_> {
         let pause = damage::excuse(&pauses, measurement.begun, measurement.to);
         measurement.distrust = windows.iter().find_map(Window::incomplete).or_else(|| host_is(FAR_TOO_LATE));
         measurement.excuse = host_is(TOO_LATE);
-        measurement.disturbed = [late.clone(), not_sent.clone(), host_is(RATHER_LATE)]
+        measurement.disturbed = [is_late.clone(), not_sent.clone(), host_is(RATHER_LATE)]
             .into_iter()
             .flatten()
             .chain(measurement.disturbed.drain(..))
             .collect();
         measurement.granted_late =
             host.filter(|(late, _)| *late > TOO_LATE).map(|(late, _)| late).unwrap_or_default();
-        let paused: Duration = pauses
+        let lag = held_up().map(Window::lag_max).max().unwrap_or_default();
+        let late = |from| lag.max(damage::paused(&pauses, from, measurement.to)) + measurement.granted_late;
+        (measurement.late, measurement.measured_late) = (late(measurement.begun), late(measurement.from));
+        measurement.doubt = is_late.or(not_sent).or(pause).or(measurement.excuse.clone());
+        let busy = |before: &AtMoment, after: &AtMoment| Busy {
+            core_seconds: after.usage.cpu_busy_seconds - before.usage.cpu_busy_seconds,
+            seconds: after.at.saturating_sub(before.at).as_secs_f64(),
+        };
+        measurement.busy = before
             .iter()
-            .filter(|pause| pause.start <= measurement.to && pause.end >= measurement.begun)
-            .map(|pause| pause.end - pause.start)
-            .sum();
-        measurement.late =
-            held_up().map(Window::lag_max).max().unwrap_or_default().max(paused) + measurement.granted_late;
-        measurement.doubt = late.or(not_sent).or(pause).or(measurement.excuse.clone());
-        measurement.usage = before
-            .into_iter()
-            .filter_map(|(machine, (before, _))| Some((machine.clone(), (before, after.get(&machine)?.0))))
+            .filter_map(|(machine, before)| Some((machine.clone(), busy(before, after.get(machine)?))))
             .collect();
     }
 
-    async fn usages(&self) -> HashMap<String, (Usage, Duration)> {
-        let machines = self.lab.machines_on();
-        let usages = join_all(machines.iter().map(|name| self.lab.usage(name))).await;
-        machines.into_iter().zip(usages).filter_map(|(name, usage)| Some((name, usage?))).collect()
+    async fn usages(&self) -> HashMap<String, AtMoment> {
+        let asking = self.lab.machines_on().into_iter().map(|name| async move {
+            let (usage, late) = self.lab.usage(&name).await?;
+            Some((name, AtMoment { usage, late, at: self.now() }))
+        });
+        join_all(asking).await.into_iter().flatten().collect()
     }
 
     /// Waits until every request that was due before `to` has an outcome.
@@ -470,8 +479,8 @@ fn growth(before: &Counters, after: Counters) -> HashMap<(String, String), f64> 
 }
 
 /// How late machines granted work at worst, and that in words.
-fn latest(usages: &HashMap<String, (Usage, Duration)>) -> Option<(Duration, String)> {
-    let (machine, (_, late)) = usages.iter().max_by_key(|(_, (_, late))| *late)?;
+fn latest(usages: &HashMap<String, AtMoment>) -> Option<(Duration, String)> {
+    let (machine, AtMoment { late, .. }) = usages.iter().max_by_key(|(_, usage)| usage.late)?;
     Some((*late, format!("the host was too busy: {machine} was granted its work {late:.0?} late")))
 }
 
