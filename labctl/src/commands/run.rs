@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::report::stored::StoredRun;
 use crate::report::summary::{RUN_SCHEMA, SetUp, worst};
 use crate::report::{RunDirectory, RunSummary, Summary, Terminal, junit};
-use crate::runner::{self, Findings, Pace};
+use crate::runner::{self, Findings, Pace, Wanted};
 use chapter::{Setting, Source, library};
 use lab::control::Control;
 use lab::error::LabError;
@@ -207,7 +207,7 @@ impl Runs<'_> {
         let lab = Laboratory::start(source, plan, site, &logs, results, clock, self.interrupt).await?;
         self.terminal.up(lab.machines_on().len(), clock.now());
 
-        let told = self.tell(source, &lab, &generator).await;
+        let told = self.tell(source, &lab, &generator, attempt).await;
         // Whatever became of the story, the lab ends here.
         let closed = lab.close().await;
         let findings = match told {
@@ -241,11 +241,13 @@ impl Runs<'_> {
         source: &Source,
         lab: &Arc<Laboratory>,
         generator: &Generator,
+        attempt: u32,
     ) -> Result<Findings, LabError> {
         let _watch = lab.watch();
         let control = Control::begin(lab, &source.name, self.interrupt)?;
-        let (seed, pace) = (self.args.seed, self.args.pace());
-        let story = runner::run(source, Arc::clone(lab), generator, seed, pace, self.terminal);
+        let ends_when_damaged = attempt < self.args.attempts;
+        let wanted = Wanted { seed: self.args.seed, pace: self.args.pace(), ends_when_damaged };
+        let story = runner::run(source, Arc::clone(lab), generator, wanted, self.terminal);
         let told = self.interrupt.unless(story).await;
         control.end().await;
         told

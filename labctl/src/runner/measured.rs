@@ -140,7 +140,7 @@ impl Measured {
         of_steps.chain(self.host.pauses().iter().map(damage::told)).collect()
     }
 
-    /// The value of a text's expression.
+    /// The value of a text's expression. What is of no step is of all that has happened so far.
     pub(super) fn evaluate(&self, text: &str) -> Evaluated {
         // Chapters are checked before they run.
         let Ok(expression) = Expression::<MeasureCall>::parse(text) else { return Evaluated::default() };
@@ -151,8 +151,14 @@ impl Measured {
             |reason: &dyn Fn(&StepMeasurement) -> Option<String>| steps.iter().find_map(|step| reason(step));
         let distrust = of_steps(&|step| step.distrust.clone());
         let doubt = of_steps(&|step| step.doubt.clone());
-        let excuse =
-            of_steps(&|step| step.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to)));
+        let of_all = || {
+            let is_of_all = expression.measures().iter().any(|call| call.step().is_none());
+            damage::excuse(&pauses, Moment::ZERO, self.recorder.now()).filter(|_| is_of_all)
+        };
+        let excuse = of_steps(&|step| {
+            step.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to))
+        });
+        let excuse = excuse.or_else(of_all);
         match expression.value(&|call| self.figure(call)) {
             Ok(reading) => Evaluated { reading, distrust, doubt, excuse },
             Err(unknown) => Evaluated { distrust: Some(unknown), ..Evaluated::default() },

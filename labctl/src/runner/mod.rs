@@ -105,15 +105,26 @@ pub struct FilledTable {
     pub rows: Vec<(String, Vec<Option<f64>>)>,
 }
 
+/// How a chapter is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The dice of its traffic.
+    pub seed: u64,
+    /// How long is measured.
+    pub pace: Pace,
+    /// Whether to leave out the rest once nothing can be judged any more: the chapter is run again anyway.
+    pub ends_when_damaged: bool,
+}
+
 /// Runs every step of a chapter on a lab that is up.
 pub async fn run(
     source: &Source,
     lab: Arc<Laboratory>,
     generator: &Generator,
-    seed: u64,
-    pace: Pace,
+    wanted: Wanted,
     audience: &dyn Audience,
 ) -> Result<Findings, LabError> {
+    let Wanted { seed, pace, .. } = wanted;
     let mut histories = Histories::written_to(lab.results());
     let streams = add_streams(&source.chapter, &lab.plan(), generator, seed, &mut histories)?;
     let recorder = generator.recorder().clone();
@@ -144,7 +155,10 @@ pub async fn run(
     };
     let mut claims = Vec::new();
     for step in &source.chapter.step {
-        claims.extend(run.step(step).await?);
+        match run.damage.clone() {
+            Some(reason) if wanted.ends_when_damaged => claims.extend(run.left_out(step, &reason)),
+            _ => claims.extend(run.step(step).await?),
+        }
     }
     let generator_lag_p99_ms = run.measured.generator_lag_p99().as_secs_f64() * 1e3;
     let tables: Vec<_> = chapter.table.iter().map(|table| run.fill(table)).collect();

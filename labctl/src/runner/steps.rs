@@ -9,7 +9,7 @@ use machine::capacity::Usage;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::condition::{Condition, Primary};
-use super::measured::{Busy, StepMeasurement};
+use super::measured::{Busy, Evaluated, StepMeasurement};
 use super::{ClaimResult, Counted, Run, Telling, damage, last_values, verdict};
 use chapter::role;
 use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
@@ -39,6 +39,9 @@ const RECOVERED: usize = 10;
 const BEFORE: Duration = Duration::from_secs(10);
 /// Beyond the patience of a request, how long its outcome may take to be written down.
 const SETTLE_MARGIN: Duration = Duration::from_secs(2);
+
+/// How much longer than it should take sending a number of requests may take.
+const SEND_MARGIN: Duration = Duration::from_secs(10);
 
 /// What counters say: by the machine or program that claims name, the counter's name, and the address of
 /// the program that shows it.
@@ -244,7 +247,8 @@ impl Run<'_> {
         for (traffic, batch) in &step.send {
             self.generator.send(self.streams[traffic.as_ref()], batch.count, batch.rate);
         }
-        let limit = step.send.values().map(expected).max().unwrap_or_default() + SETTLE_MARGIN;
+        // A generator that was held up sends them later.
+        let limit = 2 * step.send.values().map(expected).max().unwrap_or_default() + SEND_MARGIN;
         let sent = async {
             loop {
                 let all_sent = step.send.iter().all(|(traffic, batch)| {
@@ -411,6 +415,12 @@ impl Run<'_> {
             Some(claim)
         };
         step.expect.iter().filter_map(judge).collect()
+    }
+
+    /// The claims of a step that is not run any more.
+    pub(super) fn left_out(&self, step: &Step, reason: &str) -> Vec<ClaimResult> {
+        let nothing = || Evaluated { distrust: Some(reason.to_owned()), ..Evaluated::default() };
+        step.expect.iter().map(|expect| verdict::judge(&step.name, expect, nothing())).collect()
     }
 
     /// Waits for a future while telling what goes on, and what happens besides.
