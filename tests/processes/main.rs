@@ -7,3 +7,4 @@ mod contract;
 mod interrupted;
 mod kept;
 mod output;
+mod paused;

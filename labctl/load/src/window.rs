@@ -1,7 +1,7 @@
 //! The figures of a span of time: all requests that were *meant* to be sent in it.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::{CacheMark, Latencies, Moment, Outcome, Sample};
 
 /// More requests than this share that could not be sent are missing in every figure.
-const MISSING_MAX: f64 = 0.02;
+const MISSING_MAX: f64 = 0.1;
 
-/// So long a late request is taken to be in the way of others.
-const IN_THE_WAY: Duration = Duration::from_secs(1);
+/// A late request is in the way of those after it until so many times its lateness has passed: what came
+/// together is done by a target that has a quarter of its time to spare.
+const MADE_UP_IN: u32 = 4;
 
 /// The requests meant for one span of time.
 #[derive(Debug, Clone)]
@@ -193,13 +194,14 @@ impl Window {
     #[must_use]
     pub fn as_if_on_time(&self, pauses: &[Range<Moment>]) -> Self {
         let mut samples = self.samples.clone();
-        let mut late: VecDeque<(Moment, Duration)> = VecDeque::new();
+        let mut in_the_way = (Moment::ZERO, Duration::ZERO);
         for sample in &mut samples {
-            late.push_back((sample.intended, sample.lag));
-            while late.front().is_some_and(|(at, _)| *at + IN_THE_WAY < sample.intended) {
-                late.pop_front();
+            let (since, by) = in_the_way;
+            let still = by.saturating_sub(sample.intended.saturating_sub(since) / MADE_UP_IN);
+            let lag = still.max(sample.lag);
+            if sample.lag >= still {
+                in_the_way = (sample.intended + sample.lag, sample.lag);
             }
-            let lag = late.iter().map(|(_, lag)| *lag).max().unwrap_or_default();
             let during = sample.intended..sample.intended + sample.latency;
             let paused = pauses.iter().map(|pause| overlap(pause, &during)).sum::<Duration>();
             sample.latency = sample.latency.saturating_sub(lag.max(paused));
@@ -353,23 +355,24 @@ mod tests {
             lag: Duration::from_millis(lag),
             ..sample(Outcome::Ok, latency, None)
         };
-        let window = window(vec![sent(0, 0, 10), sent(100, 40, 55), sent(150, 0, 30), sent(1_500, 0, 520)]);
+        let window = window(vec![sent(0, 0, 10), sent(100, 40, 55), sent(180, 0, 50), sent(1_500, 0, 520)]);
         let pause = Duration::from_millis(1_510)..Duration::from_millis(2_010);
         let on_time = window.as_if_on_time(&[pause]);
         let took: Vec<_> = on_time.samples().iter().map(|sample| sample.latency.as_millis()).collect();
-        assert_eq!(took, [10, 15, 0, 20]);
+        // 40 ms after the late one was sent, 30 of its 40 ms are still in the way.
+        assert_eq!(took, [10, 15, 20, 20]);
         assert_eq!((window.lag_max(), on_time.lag_max()), (Duration::from_millis(40), Duration::ZERO));
     }
 
     #[test]
     fn what_could_not_be_sent_is_in_no_figure() {
-        let mut samples = vec![sample(Outcome::Ok, 10, None); 98];
-        samples.extend(vec![sample(Outcome::NotSent, 900, None); 2]);
+        let mut samples = vec![sample(Outcome::Ok, 10, None); 90];
+        samples.extend(vec![sample(Outcome::NotSent, 900, None); 10]);
         let few = window(samples.clone());
-        assert_eq!((few.requests(), few.failed(), few.unsent(), few.outage()), (98, 0, 2, Duration::ZERO));
+        assert_eq!((few.requests(), few.failed(), few.unsent(), few.outage()), (90, 0, 10, Duration::ZERO));
         assert!(few.not_sent().is_some() && few.incomplete().is_none());
         samples.push(sample(Outcome::NotSent, 900, None));
-        assert!(window(samples).incomplete().unwrap().contains("3 of 101"));
+        assert!(window(samples).incomplete().unwrap().contains("11 of 101"));
     }
 
     #[test]

@@ -16,31 +16,52 @@ use load::Moment;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A look that comes later than this was held up by a pause rather than by a busy computer.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// So late a thread wakes up on a computer with nothing else to do.
+const WAKES_LATE: Duration = Duration::from_micros(200);
 
 /// Looks for pauses for as long as it is held.
 #[derive(Debug)]
 pub(super) struct HostWatch {
-    pauses: Arc<Mutex<Vec<Range<Moment>>>>,
+    looks: Arc<Mutex<Looks>>,
     _stop: mpsc::Sender<()>,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Looks {
+    pauses: Vec<Range<Moment>>,
+    /// When it was looked, and how much later than wanted.
+    late: Vec<(Moment, Duration)>,
 }
 
 impl HostWatch {
     /// Begins to look. All moments count from `origin`.
     pub(super) fn begin(origin: Instant) -> io::Result<Self> {
-        let pauses = Arc::new(Mutex::default());
+        let looks = Arc::new(Mutex::default());
         let (stop, stopped) = mpsc::channel();
-        let found = Arc::clone(&pauses);
+        let found = Arc::clone(&looks);
         thread::Builder::new().name("host-watch".into()).spawn(move || look(origin, &stopped, &found))?;
-        Ok(Self { pauses, _stop: stop })
+        Ok(Self { looks, _stop: stop })
     }
 
     /// The pauses so far.
     pub(super) fn pauses(&self) -> Vec<Range<Moment>> {
-        self.pauses.lock().clone()
+        self.looks.lock().pauses.clone()
+    }
+
+    /// How much later than on a computer with nothing else to do a thread woke up between two moments, on
+    /// average.
+    pub(super) fn wakes_late(&self, from: Moment, to: Moment) -> Duration {
+        let looks = self.looks.lock();
+        let first = looks.late.partition_point(|(at, _)| *at < from);
+        let during: Vec<_> = looks.late[first..].iter().take_while(|(at, _)| *at <= to).collect();
+        let count = u32::try_from(during.len()).unwrap_or(u32::MAX).max(1);
+        let mean = during.iter().map(|(_, late)| *late).sum::<Duration>() / count;
+        mean.saturating_sub(WAKES_LATE)
     }
 }
 
-fn look(origin: Instant, stopped: &mpsc::Receiver<()>, pauses: &Mutex<Vec<Range<Moment>>>) {
+fn look(origin: Instant, stopped: &mpsc::Receiver<()>, looks: &Mutex<Looks>) {
     let mut last = (Instant::now(), SystemTime::now());
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
         let now = (Instant::now(), SystemTime::now());
@@ -48,10 +69,12 @@ fn look(origin: Instant, stopped: &mpsc::Receiver<()>, pauses: &Mutex<Vec<Range<
         // that others have stamped by it are as much off.
         let measured = now.0 - last.0;
         let told = now.1.duration_since(last.1).unwrap_or_else(|error| error.duration());
-        let paused = measured.saturating_sub(LOOK_EVERY).max(told.abs_diff(measured));
+        let late = measured.saturating_sub(LOOK_EVERY);
+        let paused = late.max(told.abs_diff(measured));
+        let (at, mut looks) = (now.0.saturating_duration_since(origin), looks.lock());
+        looks.late.push((at, late));
         if paused > PAUSE_MIN {
-            let end = now.0.saturating_duration_since(origin);
-            pauses.lock().push(end.saturating_sub(paused)..end);
+            looks.pauses.push(at.saturating_sub(paused)..at);
         }
         last = now;
     }
@@ -67,5 +90,6 @@ mod tests {
         thread::sleep(LOOK_EVERY * 10);
         let paused = watch.pauses().into_iter().map(|pause| pause.end - pause.start).max();
         assert!(paused.is_none_or(|paused| paused < Duration::from_secs(5)), "{paused:?}");
+        assert_eq!(watch.wakes_late(Duration::from_secs(60), Duration::from_secs(70)), Duration::ZERO);
     }
 }

@@ -11,7 +11,7 @@ use super::judges::Histories;
 use super::{damage, owners, primaries};
 use chapter::Reading;
 use chapter::expression::Expression;
-use chapter::measures::{Measure, MeasureCall, Of};
+use chapter::measures::{Measure, MeasureCall, Of, Unit};
 use lab::{Events, Happening, Plan};
 use load::{CacheMark, CapacityEstimate, Moment, Outcome, Recorder, StreamId, Window};
 
@@ -91,6 +91,10 @@ impl StepMeasurement {
     }
 }
 
+/// So many times a thread has to wake up, about, until a request is answered: in the generator, the balancer, a
+/// server, its machine, and what it asks.
+const HOPS: u32 = 10;
+
 /// What an expression came to.
 #[derive(Debug, Default)]
 pub(super) struct Evaluated {
@@ -100,6 +104,8 @@ pub(super) struct Evaluated {
     pub(super) distrust: Option<String>,
     /// Why the truth may be somewhere else than the figure.
     pub(super) doubt: Option<String>,
+    /// The figure with what a busy host may have added to times besides, and why it is taken for busy.
+    pub(super) on_a_calm_host: Option<(Reading, String)>,
     /// Why it may be the host's that the figure is not better.
     pub(super) excuse: Option<String>,
 }
@@ -155,12 +161,16 @@ impl Measured {
             let is_of_all = expression.measures().iter().any(|call| call.step().is_none());
             damage::excuse(&pauses, Moment::ZERO, self.recorder.now()).filter(|_| is_of_all)
         };
-        let excuse = of_steps(&|step| {
-            step.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to))
-        });
+        let excuse =
+            of_steps(&|step| step.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to)));
         let excuse = excuse.or_else(of_all);
+        let on_a_calm_host = expression.value(&|call| self.figure_on_a_calm_host(call)).ok().flatten();
+        let late =
+            steps.iter().map(|step| self.host.wakes_late(step.begun, step.to)).max().unwrap_or_default();
+        let busy = || format!("the computer was busy, and its threads woke up {late:.1?} late");
+        let on_a_calm_host = on_a_calm_host.filter(|_| !late.is_zero()).map(|reading| (reading, busy()));
         match expression.value(&|call| self.figure(call)) {
-            Ok(reading) => Evaluated { reading, distrust, doubt, excuse },
+            Ok(reading) => Evaluated { reading, distrust, doubt, on_a_calm_host, excuse },
             Err(unknown) => Evaluated { distrust: Some(unknown), ..Evaluated::default() },
         }
     }
@@ -206,6 +216,19 @@ impl Measured {
             None => Some(&of_none),
         };
         Ok(step.and_then(|step| self.reading(call, step)))
+    }
+
+    /// The same, had no thread been late: each time may be as much shorter as a handful of them were together.
+    fn figure_on_a_calm_host(&self, call: &MeasureCall) -> Result<Option<Reading>, String> {
+        let figure = self.figure(call)?;
+        let Some(step) = call.step().and_then(|step| self.steps.get(step)) else { return Ok(figure) };
+        let late = HOPS * self.host.wakes_late(step.begun, step.to);
+        let by = match call.measure.description().unit {
+            Unit::Millis => late.as_secs_f64() * 1e3,
+            Unit::Seconds => late.as_secs_f64(),
+            _ => 0.0,
+        };
+        Ok(figure.map(|reading| Reading { low: (reading.low - by).max(0.0), ..reading }))
     }
 
     /// A figure that is of no history. There is one arm for each measure, and the compiler misses none.
@@ -323,7 +346,8 @@ impl Measured {
     }
 
     /// A figure that does not depend on when exactly something was sent. Of nothing, nothing can be said: not
-    /// even that none of it failed.
+    /// even that none of it failed. Where some could not be sent there may have been as many more, in proportion;
+    /// a share is the same without them.
     fn count(
         &self,
         call: &MeasureCall,
@@ -331,7 +355,12 @@ impl Measured {
         figure: &dyn Fn(&Window) -> f64,
     ) -> Option<Reading> {
         let window = self.window(call.traffic(), during.start, during.end)?;
-        (window.requests() > 0).then(|| Reading::exact(figure(&window)))
+        let (figure, sent) = (figure(&window), window.requests() as f64);
+        let all = match call.measure.description().unit {
+            Unit::Count => figure * (sent + window.unsent() as f64) / sent,
+            _ => figure,
+        };
+        (window.requests() > 0).then(|| Reading::between(figure, all))
     }
 
     /// How long requests took, in milliseconds: as measured, and as it would have been without what is known

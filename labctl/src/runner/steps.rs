@@ -23,6 +23,8 @@ use load::{LiveFigures, Moment, Rate, Window};
 const LIVE_EVERY: Duration = Duration::from_millis(200);
 /// A machine that grants work this late is worth a word when something fails.
 const RATHER_LATE: Duration = Duration::from_millis(20);
+/// And threads that wake up this late, on average.
+const BUSY: Duration = Duration::from_micros(500);
 /// One that grants this late may have made others wait, or give up.
 const TOO_LATE: Duration = Duration::from_millis(100);
 /// One that grants this late makes its figures the host's rather than its own.
@@ -340,7 +342,9 @@ impl Run<'_> {
         let pause = damage::excuse(&pauses, measurement.begun, measurement.to);
         measurement.distrust = windows.iter().find_map(Window::incomplete).or_else(|| host_is(FAR_TOO_LATE));
         measurement.excuse = host_is(TOO_LATE);
-        measurement.disturbed = [is_late.clone(), not_sent.clone(), host_is(RATHER_LATE)]
+        let wakes_late = self.measured.host.wakes_late(measurement.begun, measurement.to);
+        let busy = (wakes_late > BUSY).then(|| format!("threads woke up {wakes_late:.1?} late"));
+        measurement.disturbed = [is_late.clone(), not_sent.clone(), host_is(RATHER_LATE), busy]
             .into_iter()
             .flatten()
             .chain(measurement.disturbed.drain(..))

@@ -50,7 +50,7 @@ pub enum Verdict {
 /// Judges one claim. No figure means that there was nothing to measure, unless it is said why it is not
 /// known: what was to happen did not.
 pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimResult {
-    let Evaluated { reading, distrust, doubt, excuse } = evaluated;
+    let Evaluated { reading, distrust, doubt, on_a_calm_host, excuse } = evaluated;
     let bound = expect.bound().unwrap_or(Bound { low: f64::NAN, high: f64::NAN });
     let measured = reading.map(|reading| reading.figure);
     let is_known = measured.is_some_and(f64::is_finite);
@@ -60,11 +60,19 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
         // What could not be measured refutes nothing.
         Expected::Refute => is_so.map(|is_so| is_known && !is_so),
     };
+    let may_hold = |calm: Option<&(Reading, String)>| {
+        let is_so = calm.and_then(|(reading, _)| bound.judge(*reading));
+        calm.is_some() && is_so != Some(expect.expected == Expected::Refute)
+    };
     let (verdict, because) = match (distrust, is_as_expected, excuse) {
         (Some(reason), _, _) => (Verdict::Inconclusive, Some(reason)),
         (None, Some(true), _) => (Verdict::Holds, expect.because.clone()),
         (None, None, _) => (Verdict::Inconclusive, Some(either_way(reading, doubt))),
         (None, Some(false), Some(reason)) => (Verdict::Inconclusive, Some(reason)),
+        (None, Some(false), None) if may_hold(on_a_calm_host.as_ref()) => {
+            let (reading, reason) = on_a_calm_host.unzip();
+            (Verdict::Inconclusive, Some(either_way(reading, reason)))
+        }
         // What the chapter gives as a reason is one for the opposite.
         (None, Some(false), None) => (Verdict::Fails, None),
     };
@@ -126,6 +134,17 @@ mod tests {
         let told =
             judge("s", &toml::from_str(text).unwrap(), Evaluated { reading, doubt, ..evaluated(None) });
         assert_eq!(told.because.unwrap(), "the load generator was late, so the figure may be 9 to 11");
+    }
+
+    #[test]
+    fn a_busy_host_excuses_as_much_as_it_may_have_added() {
+        let of = |expected, low| {
+            let calm = Some((Reading { figure: 11.0, low, high: 11.0 }, "busy".into()));
+            verdict_of(expected, Evaluated { on_a_calm_host: calm, ..evaluated(Some(11.0)) })
+        };
+        assert_eq!(of(Expected::Confirm, 9.0), Verdict::Inconclusive);
+        assert_eq!(of(Expected::Confirm, 10.5), Verdict::Fails, "not by so much");
+        assert_eq!(of(Expected::Refute, 9.0), Verdict::Holds, "what holds holds");
     }
 
     #[test]
