@@ -71,18 +71,23 @@ pub struct SetUp {
 }
 
 impl RunSummary {
-    /// Why a chapter is worth another run, if it is: nothing could be said, or something failed while the host
-    /// was busy with something else.
+    /// Why its chapter is worth another run, if it is.
     pub fn why_once_more(&self) -> Option<String> {
-        match (self.verdict, &self.findings.disturbances[..]) {
-            (Verdict::Inconclusive, _) => {
-                Some("The host was too busy for some of the measurements. Once more.".into())
-            }
-            (Verdict::Fails, [disturbance, ..]) => Some(format!(
-                "Before it is called a failure: once more, for the run was disturbed ({disturbance})."
-            )),
-            (Verdict::Holds, _) | (Verdict::Fails, []) => None,
+        once_more(self.verdict, &self.findings.disturbances)
+    }
+}
+
+/// Why a chapter is worth another run, if it is: nothing could be said, or something failed while the host was
+/// busy with something else.
+fn once_more(verdict: Verdict, disturbances: &[String]) -> Option<String> {
+    match (verdict, disturbances) {
+        (Verdict::Inconclusive, _) => {
+            Some("The host was too busy for some of the measurements. Once more.".into())
         }
+        (Verdict::Fails, [disturbance, ..]) => Some(format!(
+            "Before it is called a failure: once more, for the run was disturbed ({disturbance})."
+        )),
+        (Verdict::Holds, _) | (Verdict::Fails, []) => None,
     }
 }
 
@@ -106,4 +111,18 @@ impl Summary {
 /// The worst of several verdicts; of none, that it holds.
 pub fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     verdicts.max().unwrap_or(Verdict::Holds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_in_a_disturbed_run_is_tried_once_more() {
+        let disturbed = ["half: the load generator was late".to_owned()];
+        assert_eq!(once_more(Verdict::Fails, &[]), None, "nothing was in its way");
+        assert!(once_more(Verdict::Fails, &disturbed).unwrap().contains("half: the load generator was late"));
+        assert!(once_more(Verdict::Inconclusive, &[]).is_some());
+        assert_eq!(once_more(Verdict::Holds, &disturbed), None);
+    }
 }

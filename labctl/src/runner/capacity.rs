@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{Run, Telling, stream_of};
+use super::{Pace, Run, Telling, stream_of};
 use chapter::step::CapacitySearch;
 use lab::error::LabError;
 use load::{Arrivals, CapacityEstimate, Generator, Moment, Rate, Search, Stream, StreamId, Trial, Window};
@@ -36,9 +36,7 @@ impl Run<'_> {
         &self,
         search: &CapacitySearch,
     ) -> Result<(HashMap<String, CapacityEstimate>, Option<String>), LabError> {
-        // One miss may be the host's, or that of a queue that was there before; and what is too much once is
-        // never tried again.
-        let objective = Objective { misses: 2, ..Objective::new(search.p99.0, self.pace.of(search.probe.0)) };
+        let objective = Objective::of(search, self.pace);
         let searches = search.of.iter().map(|name| async {
             let name = name.as_ref();
             let stream = stream_of(name, &self.chapter.traffic[name], &self.lab.plan(), self.seed)?;
@@ -75,6 +73,12 @@ pub struct Objective {
 }
 
 impl Objective {
+    /// A chapter's objective. One miss may be the host's, or that of a queue that was there before; and what is
+    /// too much once is never tried again.
+    fn of(search: &CapacitySearch, pace: Pace) -> Self {
+        Self { misses: 2, ..Self::new(search.p99.0, pace.of(search.probe.0)) }
+    }
+
     /// An objective, and the usual precision.
     pub fn new(p99: Duration, probe: Duration) -> Self {
         Self { p99, probe, precision: Search::PRECISION, stride: 2.0, too_much: None, misses: 1 }
@@ -234,6 +238,12 @@ mod tests {
         let late_and_slow = window(50, &[3_000], 0);
         let missed = judged(&late_and_slow, &late_and_slow);
         assert!(!missed.met && missed.distrust.is_none(), "on time it would have been too slow as well");
+    }
+
+    #[test]
+    fn one_miss_does_not_cap_a_capacity() {
+        let search = toml::from_str("of = ['a']\nfrom = 80\np99 = '60ms'\nprobe = '2s'").unwrap();
+        assert!(Objective::of(&search, Pace::Normal).misses > 1);
     }
 
     #[test]
