@@ -54,6 +54,9 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
             let message = format!("of Zipf keys there are at most {}", ZIPF_KEYS_MAX);
             return Err(Problem { span: Some(traffic.to.span()), message });
         }
+        if let Some(dice) = &traffic.dice {
+            known_traffic(chapter, dice.as_ref(), Some(dice.span()))?;
+        }
         if !traffic.path.starts_with('/') {
             return Err(problem(format!("the path '{}' does not begin with /", traffic.path)));
         }

@@ -37,6 +37,8 @@ pub(super) struct StepMeasurement {
     pub(super) from: Moment,
     /// When it ended.
     pub(super) to: Moment,
+    /// Whether it waited for something: then the wait is what was measured.
+    pub(super) waited: bool,
     /// Whether what it waited for happened. True when it waited for nothing.
     pub(super) happened: bool,
     /// How busy machines were while it was measured.
@@ -297,7 +299,9 @@ impl Measured {
                 let others = ejections.iter().filter(|(_, upstream)| upstream != victim).count();
                 Some(Reading::exact(others as f64))
             }
-            M::Seconds => Some(step.time(step.seconds())),
+            M::Seconds if step.waited => Some(step.time(step.seconds())),
+            // A measurement ends when it is to.
+            M::Seconds => Some(Reading::exact(step.seconds())),
             M::Happened => Some(Reading::exact(f64::from(u8::from(step.happened)))),
             M::Promotions => {
                 let (kind, events) = (call.of.get(1)?, self.events.since(0));

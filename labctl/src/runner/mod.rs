@@ -255,7 +255,7 @@ fn recorded(recording: &Recording, histories: &mut Histories) -> anyhow::Result<
 }
 
 /// A chapter's traffic as the generator sends it. Each has dice of its own, so that adding one
-/// does not change the others.
+/// does not change the others, or those of another traffic, so that both can be compared.
 pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Result<Stream, LabError> {
     let usage = |message: String| LabError::Usage(format!("traffic '{name}': {message}"));
     // A machine by its role is looked for when a step wants it; until then it is the first of its kind.
@@ -280,12 +280,29 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
     };
     stream.timeout = traffic.timeout.0;
     stream.contains = traffic.contains.clone();
-    stream.seed = name.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    let dice = traffic.dice.as_ref().map_or(name, |dice| dice.as_ref());
+    stream.seed = dice.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
     Ok(stream)
 }
 
 #[cfg(test)]
 mod tests {
+    use chapter::Source;
+    use lab::Plan;
+    use lab::plan::Place;
+
+    use super::stream_of;
+
+    /// What differs between machines that are compared is then not the luck of their arrivals.
+    #[test]
+    fn traffics_of_the_same_dice_come_in_the_same_moments() {
+        let chapter = Source::open("bigger-machine", &[]).unwrap().chapter;
+        let plan = Plan::of(&chapter, Place::on_paper()).unwrap();
+        let seed = |name: &str| stream_of(name, &chapter.traffic[name], &plan, 42).unwrap().seed;
+        assert_eq!([seed("ram"), seed("x2")], [seed("x1"); 2]);
+        assert_ne!(seed("x4"), seed("x1"));
+    }
+
     /// The language and the generator know nothing of each other, so neither can ask the other for its limits.
     #[test]
     fn what_a_chapter_may_ask_for_is_what_the_generator_can_do() {

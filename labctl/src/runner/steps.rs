@@ -185,6 +185,7 @@ impl Run<'_> {
     async fn wait_until(&self, until: &Until, primary: Primary, measurement: &mut StepMeasurement) {
         let before = self.usages().await;
         measurement.from = measurement.begun;
+        measurement.waited = true;
         let limit = until.within.0;
         if let Some(condition) = Condition::of(until, measurement.begun, primary) {
             let met = timeout(limit, self.come_about(&condition));
