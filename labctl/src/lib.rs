@@ -9,6 +9,8 @@ pub mod claims;
 pub mod cli;
 /// The commands, one per file.
 pub mod commands;
+/// Standard output, whatever becomes of it.
+pub mod output;
 /// What people and programs read of a run.
 pub mod report;
 /// One run of a chapter, from its first step to its verdict.

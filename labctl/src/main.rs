@@ -10,10 +10,16 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return commands::show(&usage),
+    };
     machine::startup::raise_file_limit();
     let filter = machine::startup::log_filter("LABCTL_LOG", LevelFilter::WARN);
-    let logs = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     logs.finish().with(filter).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("without a runtime there is nothing to do and nobody to tell");
@@ -23,7 +29,7 @@ fn main() -> ExitCode {
         commands::perform(cli, &interrupt).await
     });
     match ended {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => commands::end(code),
         Err(error) => commands::explain(&error),
     }
 }

@@ -6,4 +6,6 @@ mod by_hand;
 mod contract;
 mod interrupted;
 mod kept;
+mod output;
+mod paused;
 mod redis;

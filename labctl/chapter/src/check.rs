@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::expect::Expect;
 use super::expression::Expression;
 use super::machines::WebserverPart;
-use super::measures::{self, MEASURES, Of};
+use super::measures::{MeasureCall, Of};
 use super::step::{CapacitySearch, Step, Until};
 use super::traffic::Draw;
 use super::{Chapter, MachineEntry, ZIPF_KEYS_MAX, role};
@@ -53,6 +53,9 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         if traffic.draw == Draw::Zipf && traffic.keys > ZIPF_KEYS_MAX {
             let message = format!("of Zipf keys there are at most {}", ZIPF_KEYS_MAX);
             return Err(Problem { span: Some(traffic.to.span()), message });
+        }
+        if let Some(dice) = &traffic.dice {
+            known_traffic(chapter, dice.as_ref(), Some(dice.span()))?;
         }
         if !traffic.path.starts_with('/') {
             return Err(problem(format!("the path '{}' does not begin with /", traffic.path)));
@@ -287,26 +290,17 @@ fn check_expect(chapter: &Chapter, expect: &Expect, so_far: &[Step]) -> Checked 
 
 /// Whether an expression is one, and measures what there is.
 fn check_expression(chapter: &Chapter, text: &str, so_far: &[Step]) -> Result<(), String> {
-    let expression = Expression::parse(text)?;
-    for (name, of) in expression.measures() {
-        check_measure(chapter, name, of, so_far).map_err(|problem| problem.message)?;
+    let expression = Expression::<MeasureCall>::parse(text)?;
+    for call in expression.measures() {
+        check_measure(chapter, call, so_far).map_err(|problem| problem.message)?;
     }
     Ok(())
 }
 
-fn check_measure(chapter: &Chapter, name: &str, of: &[String], so_far: &[Step]) -> Checked {
-    let measure = measures::find(name).ok_or_else(|| {
-        let known = MEASURES.iter().map(|measure| measure.name).collect::<Vec<_>>().join(", ");
-        problem(format!("there is no measure '{name}'; known are {known}"))
-    })?;
-    let traffic = measure.traffic.then_some(Of::Traffic);
-    let most = measure.of.len() + usize::from(measure.traffic);
-    if of.len() < measure.of.len() || of.len() > most {
-        let wanted =
-            measure.of.iter().map(|of| format!("{of:?}").to_lowercase()).collect::<Vec<_>>().join(", ");
-        return Err(problem(format!("'{name}' is of ({wanted}), not of ({})", of.join(", "))));
-    }
-    for (kind, name) in measure.of.iter().chain(&traffic).zip(of) {
+fn check_measure(chapter: &Chapter, MeasureCall { measure, of }: &MeasureCall, so_far: &[Step]) -> Checked {
+    let description = measure.description();
+    let traffic = description.traffic.then_some(Of::Traffic);
+    for (kind, name) in description.of.iter().chain(&traffic).zip(of) {
         match kind {
             Of::Step => known_step(so_far, name)?,
             Of::Traffic => known_traffic(chapter, name, None)?,

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::Reading;
+
 /// A claim as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -115,11 +117,36 @@ impl Bound {
         const ROUNDING: f64 = 1e-9;
         figure >= self.low - ROUNDING && figure <= self.high + ROUNDING
     }
+
+    /// Whether a figure lies within, wherever in its bounds the truth may be. `None`: it may or may not.
+    pub fn judge(self, reading: Reading) -> Option<bool> {
+        let Reading { figure, low, high } = reading;
+        let ends = [figure, low, high].map(|end| self.holds(end));
+        match ends {
+            [true, true, true] => Some(true),
+            // Both ends lie on the same side of it.
+            [false, false, false] if low > self.high || high < self.low || low == high || figure.is_nan() => {
+                Some(false)
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_figure_is_judged_when_it_does_not_matter_where_the_truth_lies() {
+        let bound = Bound { low: 2.0, high: 4.0 };
+        let judged = |low, figure, high| bound.judge(Reading { figure, low, high });
+        assert_eq!(judged(2.0, 3.0, 4.0), Some(true));
+        assert_eq!((judged(1.0, 3.0, 3.0), judged(3.0, 3.0, 5.0)), (None, None));
+        assert_eq!((judged(0.0, 0.5, 1.0), judged(5.0, 6.0, 7.0)), (Some(false), Some(false)));
+        assert_eq!(judged(1.0, 1.0, 5.0), None, "it may be within");
+        assert_eq!(bound.judge(Reading::exact(f64::NAN)), Some(false));
+    }
 
     #[test]
     fn bounds_are_inclusive_and_refuse_what_is_no_number() {

@@ -16,17 +16,25 @@
 //! A minus that subtracts has spaces around it, because names contain hyphens.
 #![deny(clippy::disallowed_methods)]
 
-/// An expression, understood.
+use super::Reading;
+
+/// What measures there are: those of a chapter, or those of a table.
+pub trait Vocabulary: Sized {
+    /// The measure of this name, of these things. `Err` says what is wrong with it.
+    fn understand(name: &str, of: Vec<String>) -> Result<Self, String>;
+}
+
+/// An expression over measures, understood.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Expression {
+pub enum Expression<M> {
     /// A number.
     Number(f64),
-    /// A measure of something: its name, and what of.
-    Measure(String, Vec<String>),
+    /// A measure of something.
+    Measure(M),
     /// What several values come to.
-    Several(Together, Vec<Expression>),
+    Several(Together, Vec<Expression<M>>),
     /// Two expressions joined.
-    Joined(Box<Expression>, Operator, Box<Expression>),
+    Joined(Box<Expression<M>>, Operator, Box<Expression<M>>),
 }
 
 /// What several values come to.
@@ -51,7 +59,7 @@ pub enum Operator {
     Over,
 }
 
-impl Expression {
+impl<M: Vocabulary> Expression<M> {
     /// Understands a text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parser = Parser { words: split(text)?, next: 0 };
@@ -63,35 +71,45 @@ impl Expression {
     }
 
     /// Every measure in it.
-    pub fn measures(&self) -> Vec<(&str, &[String])> {
+    pub fn measures(&self) -> Vec<&M> {
         match self {
             Self::Number(_) => vec![],
-            Self::Measure(name, of) => vec![(name, of)],
+            Self::Measure(measure) => vec![measure],
             Self::Several(_, values) => values.iter().flat_map(Self::measures).collect(),
-            Self::Joined(left, _, right) => [left.measures(), right.measures()].concat(),
+            Self::Joined(left, _, right) => left.measures().into_iter().chain(right.measures()).collect(),
         }
     }
 
-    /// Its value, when `measured` knows the value of each measure. Dividing by zero gives an
-    /// infinity or no number, and neither satisfies a bound by accident.
-    pub fn value(&self, measured: &impl Fn(&str, &[String]) -> Option<f64>) -> Option<f64> {
-        Some(match self {
-            Self::Number(number) => *number,
-            Self::Measure(name, of) => measured(name, of)?,
+    /// Its value, when `measured` knows the value of each measure; `None` when one of them has none. Dividing by
+    /// zero gives an infinity or no number, and neither satisfies a bound by accident.
+    pub fn value<E>(
+        &self,
+        measured: &impl Fn(&M) -> Result<Option<Reading>, E>,
+    ) -> Result<Option<Reading>, E> {
+        Ok(match self {
+            Self::Number(number) => Some(Reading::exact(*number)),
+            Self::Measure(measure) => measured(measure)?,
             Self::Several(together, values) => {
                 let values = values.iter().map(|value| value.value(measured));
-                together.of(&values.collect::<Option<Vec<_>>>()?)
+                let values = values.collect::<Result<Option<Vec<_>>, E>>()?;
+                values.map(|values| Reading::together(&values, |values| together.of(values)))
             }
             Self::Joined(left, operator, right) => {
-                let (left, right) = (left.value(measured)?, right.value(measured)?);
-                match operator {
-                    Operator::Plus => left + right,
-                    Operator::Minus => left - right,
-                    Operator::Times => left * right,
-                    Operator::Over => left / right,
-                }
+                let both = left.value(measured)?.zip(right.value(measured)?);
+                both.map(|(left, right)| operator.join(left, right))
             }
         })
+    }
+}
+
+impl Operator {
+    fn join(self, left: Reading, right: Reading) -> Reading {
+        match self {
+            Self::Plus => left.join(right, |left, right| left + right),
+            Self::Minus => left.join(right, |left, right| left - right),
+            Self::Times => left.join(right, |left, right| left * right),
+            Self::Over => left.over(right),
+        }
     }
 }
 
@@ -163,7 +181,7 @@ struct Parser {
 }
 
 impl Parser {
-    fn sum(&mut self) -> Result<Expression, String> {
+    fn sum<M: Vocabulary>(&mut self) -> Result<Expression<M>, String> {
         let mut left = self.product()?;
         while let Some(operator) = self.operator(&[("+", Operator::Plus), ("-", Operator::Minus)]) {
             left = Expression::Joined(Box::new(left), operator, Box::new(self.product()?));
@@ -171,7 +189,7 @@ impl Parser {
         Ok(left)
     }
 
-    fn product(&mut self) -> Result<Expression, String> {
+    fn product<M: Vocabulary>(&mut self) -> Result<Expression<M>, String> {
         let mut left = self.factor()?;
         while let Some(operator) = self.operator(&[("*", Operator::Times), ("/", Operator::Over)]) {
             left = Expression::Joined(Box::new(left), operator, Box::new(self.factor()?));
@@ -179,7 +197,7 @@ impl Parser {
         Ok(left)
     }
 
-    fn factor(&mut self) -> Result<Expression, String> {
+    fn factor<M: Vocabulary>(&mut self) -> Result<Expression<M>, String> {
         let word = self.take().ok_or("the expression ends too early")?;
         match word.as_str() {
             "(" => {
@@ -198,14 +216,14 @@ impl Parser {
                 Some(together) => Ok(Expression::Several(together, self.values()?)),
                 None => {
                     let of = self.arguments(&word)?;
-                    Ok(Expression::Measure(word, of))
+                    M::understand(&word, of).map(Expression::Measure)
                 }
             },
             _ => Err(format!("'{word}' is unexpected")),
         }
     }
 
-    fn values(&mut self) -> Result<Vec<Expression>, String> {
+    fn values<M: Vocabulary>(&mut self) -> Result<Vec<Expression<M>>, String> {
         self.expect("(")?;
         let mut values = vec![self.sum()?];
         while self.peek() == Some(",") {
@@ -262,14 +280,30 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn value(text: &str) -> Option<f64> {
-        let known = |name: &str, of: &[String]| match (name, of.join(",").as_str()) {
-            ("p99", "busy") => Some(90.0),
-            ("p99", "half") => Some(30.0),
-            ("share", "two,web-1") => Some(0.5),
-            _ => None,
+    /// Any name, of anything.
+    #[derive(Debug)]
+    struct Anything(String);
+
+    impl Vocabulary for Anything {
+        fn understand(name: &str, of: Vec<String>) -> Result<Self, String> {
+            Ok(Self(format!("{name}({})", of.join(","))))
+        }
+    }
+
+    fn reading(text: &str) -> Option<Reading> {
+        let known = |measure: &Anything| match measure.0.as_str() {
+            "p99(busy)" => Ok(Some(Reading::exact(90.0))),
+            "p99(half)" => Ok(Some(Reading::exact(30.0))),
+            "p99(late)" => Ok(Some(Reading { figure: 60.0, low: 30.0, high: 60.0 })),
+            "share(two,web-1)" => Ok(Some(Reading::exact(0.5))),
+            "lost(h)" => Err("not all was read"),
+            _ => Ok(None),
         };
-        Expression::parse(text).unwrap().value(&known)
+        Expression::parse(text).unwrap().value(&known).unwrap()
+    }
+
+    fn value(text: &str) -> Option<f64> {
+        reading(text).map(|reading| reading.figure)
     }
 
     #[test]
@@ -284,6 +318,13 @@ mod tests {
         assert_eq!(value("p99(busy) / p99(half)"), Some(3.0));
         assert_eq!(value("100 * share(two, web-1)"), Some(50.0));
         assert_eq!(value("p99(unknown)"), None);
+    }
+
+    #[test]
+    fn how_far_the_truth_may_be_off_goes_through_all_of_it() {
+        let ends = |text| reading(text).map(|reading| (reading.low, reading.high)).unwrap();
+        assert_eq!(ends("p99(busy) / p99(late) - 1"), (0.5, 2.0));
+        assert_eq!(ends("median(p99(half), p99(late), 40)"), (30.0, 40.0));
     }
 
     #[test]
@@ -302,7 +343,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let error = |text| Expression::parse(text).unwrap_err();
+        let error = |text| Expression::<Anything>::parse(text).unwrap_err();
         assert_eq!(error("p99"), "a measure says of what: p99(step)");
         assert_eq!(error("p99(busy"), "'p99(' is not closed");
         assert_eq!(error("1 +"), "the expression ends too early");
@@ -313,7 +354,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(text in ".{0,60}") {
-            let _ = Expression::parse(&text);
+            let _ = Expression::<Anything>::parse(&text);
         }
     }
 }

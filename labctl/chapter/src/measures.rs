@@ -1,17 +1,7 @@
-//! What can be measured: the words of a claim's expression.
+//! What can be measured: the words of a claim's expression. Each measure is one line here, and one arm where
+//! the runner works it out; the table in `docs/chapters.md` is made of these lines.
 
-/// One measure: its name, what it is of, and what it says.
-#[derive(Debug)]
-pub struct Measure {
-    /// Its name.
-    pub name: &'static str,
-    /// What it must be given.
-    pub of: &'static [Of],
-    /// Whether a traffic may be named last; without one it is the chapter's first.
-    pub traffic: bool,
-    /// What it says, with its unit.
-    pub meaning: &'static str,
-}
+use super::expression::Vocabulary;
 
 /// What a measure is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,148 +20,278 @@ pub enum Of {
     Counter,
 }
 
-/// Every measure there is.
-pub const MEASURES: &[Measure] = &[
-    of_traffic("requests", "requests that were due while the step was measured"),
-    of_traffic("ok", "those that were answered well, a stale copy included"),
-    of_traffic("failed", "those that were not"),
-    of_traffic("failed_share", "failed ÷ requests"),
-    of_traffic("failed_throughout", "requests that failed from the step's first moment to its last"),
-    of_traffic("ok_throughout", "requests that were answered well from the step's first moment to its last"),
-    of_traffic("stale_share", "answers that said they were stale ÷ requests"),
-    of_traffic("client_errors", "answers of 400 to 499: the server did not know who asked, or for what"),
-    of_traffic("server_errors", "answers of 500 and more"),
-    of_traffic("hits", "answers that came from a cache"),
-    of_traffic("misses", "answers that a cache did not have"),
-    of_traffic("bypassed", "answers for which the cache was not asked"),
-    of_traffic("hit_p50", "the median time of an answer from a cache, in ms"),
-    of_traffic("miss_p50", "the median time of an answer that a cache did not have, in ms"),
-    of_traffic("slowest", "the longest time of any request, failed ones included, in ms"),
-    of_traffic(
-        "outage",
-        "from the first failed request of the step to the first good one after the last failed one, in s",
-    ),
-    of_traffic("silence", "the longest time of the step without one good answer, in s"),
-    of_traffic("rate", "requests a second"),
-    of_traffic("p50", "the median time of a good answer, in ms, from when the request was due"),
-    of_traffic("p99", "the time that 99 % of good answers stayed under, in ms"),
-    of_traffic("mean", "the mean time of a good answer, in ms"),
-    of_traffic("final_rate", "the rate asked for at the step's end, in requests a second"),
-    Measure {
-        name: "share",
-        of: &[Of::Step, Of::Machine],
-        traffic: true,
-        meaning: "answers that this machine's web server gave ÷ answers",
-    },
-    Measure {
-        name: "served",
-        of: &[Of::Step, Of::Machine],
-        traffic: true,
-        meaning: "answers that this machine's web server gave",
-    },
-    Measure {
-        name: "owners",
-        of: &[Of::Step, Of::Machine],
-        traffic: false,
-        meaning: "how many balancers of a pair answered on its address at the same time, at most, in the step",
-    },
-    Measure {
-        name: "detection",
-        of: &[Of::Step, Of::Machine],
-        traffic: false,
-        meaning: "from the step's begin until this balancer took a server out, in s; nothing when it did not",
-    },
-    Measure {
-        name: "false_ejections",
-        of: &[Of::Step, Of::Machine, Of::Machine],
-        traffic: false,
-        meaning: "how often a balancer took another server out than this one",
-    },
-    Measure {
-        name: "seconds",
-        of: &[Of::Step],
-        traffic: false,
-        meaning: "how long the measurement, or the wait, took",
-    },
-    Measure {
-        name: "happened",
-        of: &[Of::Step],
-        traffic: false,
-        meaning: "1 when what the step waited for happened in time, else 0",
-    },
-    Measure {
-        name: "promotions",
-        of: &[Of::Step, Of::Machine],
-        traffic: false,
-        meaning: "how often a database node on a machine of this kind became the primary in the step",
-    },
-    Measure {
-        name: "primaries_of_a_term",
-        of: &[Of::Machine],
-        traffic: false,
-        meaning: "how many machines of this kind were the primary of one and the same term, at most",
-    },
-    Measure {
-        name: "discarded",
-        of: &[Of::Step, Of::Machine],
-        traffic: false,
-        meaning: "writes that database nodes on machines of this kind had cut off their logs by the step's end",
-    },
-    Measure {
-        name: "utilisation",
-        of: &[Of::Step, Of::Machine],
-        traffic: false,
-        meaning: "core time worked ÷ core time there was",
-    },
-    Measure {
-        name: "capacity",
-        of: &[Of::Step, Of::Traffic],
-        traffic: false,
-        meaning: "the highest rate that met the objective, in requests a second",
-    },
-    Measure { name: "price", of: &[Of::Machine], traffic: false, meaning: "dollars a month" },
-    Measure {
-        name: "out_of_memory",
-        of: &[Of::Machine],
-        traffic: false,
-        meaning: "how often the machine ran out of memory",
-    },
-    Measure {
-        name: "seconds_between_ends",
-        of: &[Of::Program, Of::Program],
-        traffic: false,
-        meaning: "time between the last ends of two programs",
-    },
-    Measure {
-        name: "counted",
-        of: &[Of::Step, Of::Program, Of::Counter],
-        traffic: false,
-        meaning: "by how much a counter on /metrics grew while the step was measured; of a kind of machine, all of them",
-    },
-    of_history("stale_reads", "reads that gave a value which had been overwritten before they were asked"),
-    of_history("stale_ms_max", "how long before, in ms, of the worst of them"),
-    of_history("reads_judged", "reads of records that were answered"),
-    of_history("writes_acknowledged", "writes of records that were acknowledged"),
-    of_history("writes_refused", "writes of records that surely did not happen"),
-    of_history("lost_writes", "acknowledged writes that a step which takes stock did not find"),
-    of_history("ghost_writes", "reads of what had been refused, or counted twice"),
-    of_history("inversions", "reads that gave an older value than a read which had ended before"),
-    of_history("own_writes_missed", "reads by a record's owner that did not show what the owner had written"),
-    of_history("reads_back", "reads by a record's owner of an older value than the owner had read before"),
-    of_history("linearizable", "1 when some order of the operations explains every answer, else 0"),
-    of_history("linearizable_latest", "the same without the reads that were allowed to be old"),
-    Measure { name: "value", of: &[Of::Step], traffic: false, meaning: "the number the step read back" },
-];
-
-const fn of_traffic(name: &'static str, meaning: &'static str) -> Measure {
-    Measure { name, of: &[Of::Step], traffic: true, meaning }
+/// What a measure's figure is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A number of whatever is counted.
+    Count,
+    /// A part of a whole, from 0 to 1.
+    Share,
+    /// 1 when it is so, else 0.
+    YesNo,
+    /// Milliseconds.
+    Millis,
+    /// Seconds.
+    Seconds,
+    /// Requests a second.
+    PerSecond,
+    /// Dollars a month.
+    Dollars,
+    /// What the number that was read is in.
+    Unknown,
 }
 
-const fn of_history(name: &'static str, meaning: &'static str) -> Measure {
-    Measure { name, of: &[Of::History], traffic: false, meaning }
+impl Unit {
+    /// Its name in the documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Share => "share",
+            Self::YesNo => "1 or 0",
+            Self::Millis => "ms",
+            Self::Seconds => "s",
+            Self::PerSecond => "req/s",
+            Self::Dollars => "$",
+            Self::Unknown => "any",
+        }
+    }
 }
 
-/// The measure of a name.
-pub fn find(name: &str) -> Option<&'static Measure> {
-    MEASURES.iter().find(|measure| measure.name == name)
+/// All that there is to know of a measure, but for how it is worked out.
+#[derive(Debug, Clone, Copy)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// What it must be given.
+    pub of: &'static [Of],
+    /// Whether a traffic may be named last; without one it is the chapter's first.
+    pub traffic: bool,
+    /// What its figure is in.
+    pub unit: Unit,
+    /// What it says.
+    pub meaning: &'static str,
+}
+
+macro_rules! measures {
+    ($($measure:ident $name:literal ($($of:ident),* $(; $traffic:ident)?) $unit:ident $meaning:literal)*) => {
+        /// One measure.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Measure {
+            $(#[doc = $meaning] $measure,)*
+        }
+
+        impl Measure {
+            /// Every measure there is.
+            pub const ALL: &[Self] = &[$(Self::$measure,)*];
+
+            /// What there is to know of it.
+            pub fn description(self) -> Description {
+                match self {
+                    $(Self::$measure => Description {
+                        name: $name,
+                        of: &[$(Of::$of,)*],
+                        traffic: [$(stringify!($traffic),)? ""].len() > 1,
+                        unit: Unit::$unit,
+                        meaning: $meaning,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+measures! {
+    Requests "requests" (Step; traffic) Count "requests that were due while the step was measured"
+    Ok "ok" (Step; traffic) Count "those that were answered well, a stale copy included"
+    Failed "failed" (Step; traffic) Count "those that were not"
+    FailedShare "failed_share" (Step; traffic) Share "failed ÷ requests"
+    FailedThroughout "failed_throughout" (Step; traffic) Count
+        "requests that failed from the step's first moment to its last, not only while it was measured"
+    OkThroughout "ok_throughout" (Step; traffic) Count
+        "requests that were answered well from the step's first moment to its last"
+    StaleShare "stale_share" (Step; traffic) Share "answers that said they were stale ÷ requests"
+    ClientErrors "client_errors" (Step; traffic) Count
+        "answers of 400 to 499: the server did not know who asked, or for what"
+    ServerErrors "server_errors" (Step; traffic) Count "answers of 500 and more"
+    Hits "hits" (Step; traffic) Count "answers that came from a cache"
+    Misses "misses" (Step; traffic) Count "answers that a cache did not have"
+    Bypassed "bypassed" (Step; traffic) Count "answers for which the cache was not asked"
+    HitP50 "hit_p50" (Step; traffic) Millis "the median time of an answer from a cache"
+    MissP50 "miss_p50" (Step; traffic) Millis "the median time of an answer that a cache did not have"
+    Slowest "slowest" (Step; traffic) Millis "the longest time of any request, failed ones included"
+    Outage "outage" (Step; traffic) Seconds
+        "from the first failed request of the step to the first good one after the last failed one"
+    Silence "silence" (Step; traffic) Seconds "the longest time of the whole step without one good answer"
+    Rate "rate" (Step; traffic) PerSecond "requests a second"
+    P50 "p50" (Step; traffic) Millis "the median time of a good answer, from when the request was due"
+    P99 "p99" (Step; traffic) Millis "the time that 99 % of good answers stayed under"
+    Mean "mean" (Step; traffic) Millis "the mean time of a good answer"
+    FinalRate "final_rate" (Step; traffic) PerSecond "the rate asked for at the step's end"
+    ShareOf "share" (Step, Machine; traffic) Share "answers that this machine's web server gave ÷ answers"
+    Served "served" (Step, Machine; traffic) Count "answers that this machine's web server gave"
+    Owners "owners" (Step, Machine) Count
+        "how many balancers of a pair answered on its address at the same time, at most, in the step"
+    Detection "detection" (Step, Machine) Seconds
+        "from the step's begin until this balancer took a server out; nothing when it did not"
+    FalseEjections "false_ejections" (Step, Machine, Machine) Count
+        "how often a balancer took another server out than this one"
+    Seconds "seconds" (Step) Seconds "how long the measurement, or the wait, took"
+    Happened "happened" (Step) YesNo "whether what the step waited for happened in time"
+    Promotions "promotions" (Step, Machine) Count
+        "how often a database node on a machine of this kind became the primary in the step"
+    PrimariesOfATerm "primaries_of_a_term" (Machine) Count
+        "how many machines of this kind were the primary of one and the same term, at most"
+    Discarded "discarded" (Step, Machine) Count
+        "writes that database nodes on machines of this kind had cut off their logs by the step's end"
+    Utilisation "utilisation" (Step, Machine) Share "core time worked ÷ core time there was"
+    Capacity "capacity" (Step, Traffic) PerSecond "the highest rate that met the objective"
+    Price "price" (Machine) Dollars "what a machine, or all of a kind, costs a month"
+    OutOfMemory "out_of_memory" (Machine) Count "how often the machine ran out of memory"
+    SecondsBetweenEnds "seconds_between_ends" (Program, Program) Seconds
+        "time between the last ends of two programs"
+    Counted "counted" (Step, Program, Counter) Count
+        "by how much a counter on `/metrics` grew while the step was measured, of a kind of machine all of them together: `counted(reads, db, dbnode_reads_total)`"
+    StaleReads "stale_reads" (History) Count
+        "reads that gave a value which had been overwritten before they were asked"
+    StaleMsMax "stale_ms_max" (History) Millis "how long before, of the worst of them"
+    ReadsJudged "reads_judged" (History) Count "reads of records that were answered"
+    WritesAcknowledged "writes_acknowledged" (History) Count "writes of records that were acknowledged"
+    WritesRefused "writes_refused" (History) Count "writes of records that surely did not happen"
+    LostWrites "lost_writes" (History) Count
+        "acknowledged writes that a step which takes stock did not find; inconclusive while a record could not be read"
+    GhostWrites "ghost_writes" (History) Count "reads of what had been refused, or counted twice"
+    Inversions "inversions" (History) Count
+        "reads that gave an older value than a read which had ended before"
+    OwnWritesMissed "own_writes_missed" (History) Count
+        "reads by a record's owner that did not show what the owner had written"
+    ReadsBack "reads_back" (History) Count
+        "reads by a record's owner of an older value than the owner had read before"
+    Linearizable "linearizable" (History) YesNo
+        "whether some order of the operations explains every answer; the smallest part that cannot be explained is drawn, and a search that is given up is inconclusive"
+    LinearizableLatest "linearizable_latest" (History) YesNo
+        "the same without the reads that were allowed to be old"
+    Value "value" (Step) Unknown "the number the step read back"
+}
+
+impl Measure {
+    /// The measure of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|measure| measure.name() == name)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.description().name
+    }
+
+    /// Whether its figure is a length of time.
+    pub fn is_duration(self) -> bool {
+        matches!(self.description().unit, Unit::Millis | Unit::Seconds)
+    }
+}
+
+/// A measure, and what it is to be of: `share(two, web-1)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeasureCall {
+    /// The measure.
+    pub measure: Measure,
+    /// What it is of, in its order; the traffic that may be left out comes last.
+    pub of: Vec<String>,
+}
+
+impl MeasureCall {
+    /// The step it is of. `None`: it is of none.
+    pub fn step(&self) -> Option<&str> {
+        self.named(Of::Step)
+    }
+
+    /// The first that it is of among things of a sort.
+    pub fn named(&self, sort: Of) -> Option<&str> {
+        let at = self.measure.description().of.iter().position(|of| *of == sort)?;
+        self.of.get(at).map(String::as_str)
+    }
+
+    /// The traffic that it names, where one may be left out.
+    pub fn traffic(&self) -> Option<&str> {
+        let description = self.measure.description();
+        self.of.get(description.of.len()).filter(|_| description.traffic).map(String::as_str)
+    }
+}
+
+impl Vocabulary for MeasureCall {
+    fn understand(name: &str, of: Vec<String>) -> Result<Self, String> {
+        let measure = Measure::named(name).ok_or_else(|| {
+            let known = Measure::ALL.iter().map(|measure| measure.name()).collect::<Vec<_>>().join(", ");
+            format!("there is no measure '{name}'; known are {known}")
+        })?;
+        let Description { of: wanted, traffic, .. } = measure.description();
+        if of.len() < wanted.len() || of.len() > wanted.len() + usize::from(traffic) {
+            let wanted = wanted.iter().map(|of| format!("{of:?}").to_lowercase());
+            let wanted = wanted.collect::<Vec<_>>().join(", ");
+            return Err(format!("'{name}' is of ({wanted}), not of ({})", of.join(", ")));
+        }
+        Ok(Self { measure, of })
+    }
+}
+
+/// The table of all measures in the documentation, in Markdown.
+pub fn documentation() -> String {
+    let mut table = String::from("| measure | of | in | what |\n|---|---|---|---|\n");
+    for measure in Measure::ALL {
+        let Description { name, of, traffic, unit, meaning } = measure.description();
+        let mut of: Vec<_> = of.iter().map(|of| format!("{of:?}").to_lowercase()).collect();
+        of.extend(traffic.then(|| "traffic".into()));
+        table += &format!("| `{name}` | {} | {} | {meaning} |\n", of.join(", "), unit.name());
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_measure_has_a_name_of_its_own() {
+        for measure in Measure::ALL {
+            assert_eq!(Measure::named(measure.name()), Some(*measure));
+        }
+    }
+
+    #[test]
+    fn what_is_told_in_ms_or_s_is_a_length_of_time() {
+        assert!(
+            Measure::Silence.is_duration() && Measure::P99.is_duration() && !Measure::Failed.is_duration()
+        );
+    }
+
+    #[test]
+    fn a_measure_says_what_it_is_of() {
+        let call = |name: &str, of: &[&str]| {
+            MeasureCall::understand(name, of.iter().map(|word| (*word).to_owned()).collect())
+        };
+        let share = call("share", &["two", "web-1", "shoppers"]).unwrap();
+        assert_eq!(share.step(), Some("two"));
+        assert_eq!(share.named(Of::Machine), Some("web-1"));
+        assert_eq!(share.traffic(), Some("shoppers"));
+        assert_eq!(call("price", &["web"]).unwrap().step(), None);
+        assert_eq!(call("share", &["two"]).unwrap_err(), "'share' is of (step, machine), not of (two)");
+        assert!(call("happened", &["two", "shoppers"]).is_err(), "it is of no traffic");
+        assert!(call("p98", &["two"]).unwrap_err().contains("known are requests, ok"));
+    }
+
+    /// `UPDATE=1 cargo test -p chapter` writes it down anew.
+    #[test]
+    fn the_documentation_lists_every_measure() {
+        const BEGIN: &str = "<!-- measures -->\n";
+        const END: &str = "<!-- /measures -->";
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/chapters.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).expect("the table's begin is marked");
+        let (table, after) = rest.split_once(END).expect("the table's end is marked");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", documentation())).unwrap();
+            return;
+        }
+        assert_eq!(table, documentation(), "UPDATE=1 cargo test -p chapter writes it down anew");
+    }
 }

@@ -1,5 +1,6 @@
 //! `--set machine.web.cores=2`: one value of a chapter, changed for one run.
 
+use std::fmt;
 use std::str::FromStr;
 
 use toml::{Table, Value};
@@ -9,6 +10,13 @@ use toml::{Table, Value};
 pub struct Setting {
     path: String,
     value: Value,
+}
+
+/// As it is written on the command line.
+impl fmt::Display for Setting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}={}", self.path, self.value)
+    }
 }
 
 impl FromStr for Setting {

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Expect, Span};
+use super::{Act, Expect, Span};
 
 /// One step of a chapter.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,8 +74,8 @@ pub struct Step {
     pub warmup: Option<Span>,
     /// How long is measured.
     pub measure: Option<Span>,
-    /// True when what is measured happens only once: then it is not measured again when the host disturbed
-    /// it.
+    /// True when what is measured happens only once although the step itself does nothing: then it is not
+    /// measured again when the host disturbed it. Of a step that does something to the lab that is known.
     #[serde(default)]
     pub once: bool,
     /// Reads a number out of a database when the measurement is over.
@@ -86,6 +86,48 @@ pub struct Step {
     /// What is claimed about it.
     #[serde(default)]
     pub expect: Vec<Expect>,
+}
+
+impl Step {
+    /// What it does to the lab, in the order in which its verbs are documented.
+    pub fn acts(&self) -> Vec<Act> {
+        let named = |name: &toml::Spanned<String>| name.as_ref().clone();
+        let ends = |(from, to): &LinkEnds| (named(from), named(to));
+        let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+        let mut acts = Vec::new();
+        acts.extend(self.kill.iter().map(|name| Act::Kill { name: named(name) }));
+        acts.extend(self.freeze.iter().map(|name| Act::Freeze { name: named(name) }));
+        acts.extend(self.thaw.iter().map(|name| Act::Thaw { name: named(name) }));
+        acts.extend(self.restart.iter().map(|name| Act::Restart { name: named(name) }));
+        acts.extend(self.fill.iter().map(|name| Act::Fill { name: named(name) }));
+        acts.extend(self.empty.iter().map(|name| Act::Empty { name: named(name) }));
+        acts.extend(self.add.iter().map(|kind| Act::Add { kind: named(kind) }));
+        acts.extend(self.remove.iter().map(|name| Act::Remove { name: named(name) }));
+        acts.extend(self.slow.iter().map(|slow| {
+            let (from, to) = ends(&slow.link);
+            Act::Slow { from, to, by_ms: millis(slow.by) }
+        }));
+        acts.extend(self.cut.iter().map(ends).map(|(from, to)| Act::Cut { from, to }));
+        acts.extend(self.fail.iter().map(ends).map(|(from, to)| Act::Fail { from, to }));
+        acts.extend(self.flap.iter().map(|flap| {
+            let (from, to) = ends(&flap.link);
+            Act::Flap { from, to, every_ms: millis(flap.every) }
+        }));
+        if !self.partition.is_empty() {
+            let groups = self.partition.iter().map(|group| group.iter().map(named).collect());
+            acts.push(Act::Partition { groups: groups.collect() });
+        }
+        acts.extend(self.heal_all.then_some(Act::HealAll));
+        acts.extend(self.heal.iter().map(ends).map(|(from, to)| Act::Heal { from, to }));
+        acts
+    }
+
+    /// Whether what is measured happens only once, so that it cannot be measured again in the same lab: it
+    /// follows from something that the step does, or it goes on while a rate changes.
+    pub fn happens_once(&self) -> bool {
+        let is_ramp = |rate: &Rate| matches!(rate, Rate::Ramp { .. });
+        self.once || !self.acts().is_empty() || self.load.values().any(is_ramp)
+    }
 }
 
 /// Who connects, and to whom.
@@ -219,4 +261,39 @@ pub struct TakeStock {
     /// What stands before a record's key in the database: `account:`.
     #[serde(default)]
     pub prefix: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happens_once(step: &str) -> bool {
+        let step: Step = toml::from_str(&format!("name = 's'\nsay = 's'\n{step}")).expect("a step");
+        step.happens_once()
+    }
+
+    #[test]
+    fn what_follows_from_a_deed_is_not_measured_twice_in_the_same_lab() {
+        let deeds = [
+            "kill = ['web-1']",
+            "freeze = ['web-1']",
+            "thaw = ['web-1']",
+            "restart = ['web-1']",
+            "add = 'web'",
+            "remove = 'web-1'",
+            "cut = [['a', 'b']]",
+            "fail = [['a', 'b']]",
+            "flap = [{ link = ['a', 'b'], every = '1s' }]",
+            "slow = [{ link = ['a', 'b'], by = '1s' }]",
+            "partition = [['a'], ['b']]",
+            "heal = [['a', 'b']]",
+            "heal-all = true",
+        ];
+        for deed in deeds {
+            assert!(happens_once(&format!("{deed}\nmeasure = '2s'")), "{deed}");
+        }
+        assert!(happens_once("load = { shoppers = { from = 1, to = 9, over = '9s' } }\nmeasure = '2s'"));
+        assert!(happens_once("once = true\nmeasure = '2s'"));
+        assert!(!happens_once("load = { shoppers = 9 }\nmeasure = '2s'"));
+    }
 }

@@ -41,6 +41,9 @@ pub struct Traffic {
     /// How arrivals are spaced.
     #[serde(default)]
     pub arrivals: Spacing,
+    /// Whose dice it throws: another traffic's, so that both come at the same moments and ask for the same, and
+    /// what differs between them is not luck. Its own unless said otherwise.
+    pub dice: Option<Spanned<String>>,
     /// How long a request may take.
     #[serde(default = "five_seconds")]
     pub timeout: Span,

@@ -173,6 +173,11 @@ impl Laboratory {
         self.plan.lock().clone()
     }
 
+    /// The machine of a kind that something was last done to while it was the primary, or the active one.
+    pub fn former(&self, kind: &str) -> Option<String> {
+        self.roles.former(kind)
+    }
+
     /// Does something to the lab. Returns the commands that somebody could have typed instead.
     pub async fn act(&self, act: &Act) -> Result<Vec<String>, LabError> {
         let done = match act {

@@ -22,7 +22,7 @@ impl Roles {
     pub async fn resolve(&self, name: &str, plan: &Plan) -> Option<String> {
         let Some((kind, role)) = parse(name) else { return Some(name.to_owned()) };
         if role == Role::Former {
-            return self.former.lock().get(kind).cloned();
+            return self.former(kind);
         }
         if let Role::Active | Role::Standby = role {
             let wanted = role == Role::Active;
@@ -41,6 +41,11 @@ impl Roles {
         }
         // One that was cut off may still think so; the one of the latest term is right.
         primaries.into_iter().max_by_key(|(_, status)| status.term).map(|(name, _)| name)
+    }
+
+    /// The machine of a kind that something was last done to while it was the primary, or the active one.
+    pub fn former(&self, kind: &str) -> Option<String> {
+        self.former.lock().get(kind).cloned()
     }
 
     /// Something is done to the machine that a name means: if that is a primary, or the active one of a pair,

@@ -1,6 +1,8 @@
 //! When requests are meant to be sent. Time and dice are arguments.
 #![deny(clippy::disallowed_methods)]
 
+use std::time::Duration;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -66,6 +68,23 @@ impl Schedule {
         self.left = Some(count);
     }
 
+    /// Whether the arrivals that come are a counted number.
+    pub(super) fn is_counted(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// After a pause of whoever takes the arrivals: a counted number comes later, as evenly spaced as before,
+    /// when its next one has been due for longer than this.
+    pub(super) fn make_up_for_a_pause(&mut self, now: Moment, longest: Duration) {
+        if !self.is_counted() {
+            return;
+        }
+        let overdue = self.next_due().map_or(Duration::ZERO, |due| now.saturating_sub(due));
+        if overdue > longest {
+            self.since += overdue;
+        }
+    }
+
     /// When the next arrival is due. `None`: not at this rate.
     pub(super) fn next_due(&self) -> Option<Moment> {
         if self.left == Some(0) {
@@ -94,8 +113,6 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -187,6 +204,22 @@ mod tests {
         assert_eq!(schedule.next_due(), None);
         schedule.set_rate(seconds(60.0), Rate::Steady(100.0));
         assert!(schedule.next_due().is_some());
+    }
+
+    #[test]
+    fn a_counted_number_waits_for_who_was_away_and_comes_as_no_burst() {
+        let longest = Duration::from_millis(100);
+        let mut counted = schedule(Arrivals::Poisson, Rate::STOPPED);
+        counted.send(seconds(1.0), 4, 10.0);
+        assert_eq!(due(&mut counted, 1.0), [1.0]);
+        counted.make_up_for_a_pause(seconds(1.15), longest);
+        assert_eq!(counted.next_due(), Some(seconds(1.1)), "a little late is late");
+        counted.make_up_for_a_pause(seconds(3.0), longest);
+        assert_eq!(due(&mut counted, 3.0), [3.0]);
+        assert_eq!(due(&mut counted, 60.0).len(), 2);
+        let mut steady = schedule(Arrivals::Constant, Rate::Steady(10.0));
+        steady.make_up_for_a_pause(seconds(3.0), longest);
+        assert_eq!(steady.next_due(), Some(seconds(0.1)), "others are entered as not sent");
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl Client {
     /// Bytes of an answer that are read; a longer one is not what was asked for.
     const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
+    /// A request that has been due for longer is not sent any more. Of a generator, or a whole computer, that
+    /// stood still for a while, all that it missed would otherwise reach the target at once: nobody meant
+    /// that, and a target that breaks under it would be blamed.
+    pub(super) const OVERDUE: Duration = Duration::from_millis(100);
+
     pub(super) fn new(stream: &Stream, recorder: Recorder) -> Self {
         let connections = Connections::new(stream.target, stream.connect_timeout);
         let contains = stream.contains.clone();
@@ -58,10 +63,14 @@ impl Client {
         Self { connections, timeout: self.timeout, recorder, contains, keeps_bodies: self.keeps_bodies }
     }
 
-    /// Sends a request, records its outcome, and keeps the connection for the next one.
-    pub(super) async fn send(&self, ticket: Ticket, Made { request, user, entry }: Made) {
+    /// Sends a request, records its outcome, and keeps the connection for the next one. One that has been due
+    /// for too long is only recorded, unless it is of a counted number.
+    pub(super) async fn send(&self, ticket: Ticket, Made { request, user, entry }: Made, counted: bool) {
         let sent = self.recorder.now();
         let lag = sent.saturating_sub(ticket.intended);
+        if lag > Self::OVERDUE && !counted {
+            return self.recorder.finish(ticket, End::not_sent(lag));
+        }
         let pending = entry.map(|entry| entry.begin(sent));
         let exchange = timeout(self.timeout, self.exchange(request)).await;
         let ended = self.recorder.now();

@@ -71,7 +71,11 @@ impl Generator {
         self.send(stream, count, per_second);
         let limit = Duration::from_secs_f64(count as f64 / per_second) + margin;
         let answered = async {
-            while (self.recorder.window(stream, from, Moment::MAX).requests() as u64) < count {
+            let entered = || {
+                let window = self.recorder.window(stream, from, Moment::MAX);
+                window.requests() + window.unsent()
+            };
+            while (entered() as u64) < count {
                 sleep(LOOK_EVERY).await;
             }
         };
@@ -118,8 +122,8 @@ impl Generator {
 /// cuts what is in flight, when the pacer has ended.
 fn send_all(runtime: &Runtime, mut due: UnboundedReceiver<Due>) {
     runtime.block_on(async {
-        while let Some(Due { client, ticket, made }) = due.recv().await {
-            tokio::spawn(async move { client.send(ticket, made).await });
+        while let Some(Due { client, ticket, made, counted }) = due.recv().await {
+            tokio::spawn(async move { client.send(ticket, made, counted).await });
         }
     });
 }

@@ -32,8 +32,10 @@ impl LiveFigures {
         samples: impl Iterator<Item = Sample>,
     ) -> Self {
         let begin = now.saturating_sub(Self::SPAN);
-        let recent: Vec<Sample> =
-            samples.filter(|sample| (begin..=now).contains(&(sample.intended + sample.latency))).collect();
+        let recent: Vec<Sample> = samples
+            .filter(|sample| (begin..=now).contains(&(sample.intended + sample.latency)))
+            .filter(|sample| !sample.outcome.is_the_generators())
+            .collect();
         let successful: Latencies =
             recent.iter().filter(|sample| sample.outcome.is_success()).map(|sample| sample.latency).collect();
         Self {

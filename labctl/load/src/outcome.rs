@@ -33,13 +33,15 @@ pub enum Outcome {
     ConnectTimeout,
     /// Not sent, or cut off: the load generator was at its own limit. Says nothing about the server.
     Cancelled,
+    /// Not sent: the load generator was held up until long after it was due. Says nothing about the server.
+    NotSent,
     /// Answered with something that is not HTTP, or is far too long.
     Malformed,
 }
 
 impl Outcome {
     /// All of them, in the order reports list them.
-    pub const ALL: [Outcome; 12] = [
+    pub const ALL: [Outcome; 13] = [
         Outcome::Ok,
         Outcome::Stale,
         Outcome::Wrong,
@@ -51,12 +53,18 @@ impl Outcome {
         Outcome::Timeout,
         Outcome::ConnectTimeout,
         Outcome::Cancelled,
+        Outcome::NotSent,
         Outcome::Malformed,
     ];
 
     /// Whether whoever asked got what they wanted, be it old.
     pub fn is_success(self) -> bool {
         matches!(self, Outcome::Ok | Outcome::Stale)
+    }
+
+    /// Whether the load generator is why there is no answer, so that nothing is known of the server.
+    pub fn is_the_generators(self) -> bool {
+        matches!(self, Outcome::Cancelled | Outcome::NotSent)
     }
 
     /// Its name in reports and files.
@@ -73,6 +81,7 @@ impl Outcome {
             Outcome::Timeout => "timeout",
             Outcome::ConnectTimeout => "connect_timeout",
             Outcome::Cancelled => "cancelled",
+            Outcome::NotSent => "not_sent",
             Outcome::Malformed => "malformed",
         }
     }

@@ -1,6 +1,7 @@
 //! The thread that keeps time. It sleeps until the next arrival of any stream is due, enters it
-//! and hands it over; it never waits for anything else. What became due while it overslept is sent
-//! all at once, each with the moment it was meant for.
+//! and hands it over; it never waits for anything else. What became due while it overslept is handed
+//! over all at once, each with the moment it was meant for; what has been due for too long is not sent
+//! any more. A counted number is sent later instead, as evenly spaced as before.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub(super) struct Due {
     pub(super) client: Arc<Client>,
     pub(super) ticket: Ticket,
     pub(super) made: Made,
+    /// One of a counted number: it is sent however late it is.
+    pub(super) counted: bool,
 }
 
 #[derive(Debug)]
@@ -106,13 +109,15 @@ impl Pacer {
 
     fn send_due(&mut self, now: Moment) {
         for (id, stream) in &mut self.streams {
+            stream.schedule.make_up_for_a_pause(now, Client::OVERDUE);
+            let counted = stream.schedule.is_counted();
             while let Some(intended) = stream.schedule.take_due(now) {
                 // Made even when it is not sent, so that the same seed asks for the same keys.
                 let made = stream.requests.make();
                 let Some(ticket) = self.recorder.begin(*id, intended) else { continue };
                 let client = Arc::clone(&stream.client);
                 // A sender that is gone has stopped, and so will this thread.
-                let _ = self.due.send(Due { client, ticket, made });
+                let _ = self.due.send(Due { client, ticket, made, counted });
             }
         }
     }

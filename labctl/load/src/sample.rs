@@ -43,9 +43,18 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Of a request that was not sent.
+    /// Of a request for which there was no room any more.
     pub(super) fn cancelled(late: Duration) -> Self {
-        let (outcome, cache) = (Outcome::Cancelled, CacheMark::None);
+        Self::unsent(Outcome::Cancelled, late)
+    }
+
+    /// Of a request whose moment was long past when it could have been sent.
+    pub(super) fn not_sent(late: Duration) -> Self {
+        Self::unsent(Outcome::NotSent, late)
+    }
+
+    fn unsent(outcome: Outcome, late: Duration) -> Self {
+        let cache = CacheMark::None;
         Self { lag: late, latency: late, outcome, status: 0, served_by: None, cache }
     }
 

@@ -2,10 +2,18 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CacheMark, Latencies, Moment, Outcome, Sample};
+
+/// More requests than this share that could not be sent are missing in every figure.
+const MISSING_MAX: f64 = 0.1;
+
+/// A late request is in the way of those after it until so many times its lateness has passed: what came
+/// together is done by a target that has a quarter of its time to spare.
+const MADE_UP_IN: u32 = 4;
 
 /// The requests meant for one span of time.
 #[derive(Debug, Clone)]
@@ -16,7 +24,10 @@ pub struct Window {
     pub to: Moment,
     /// Requests that had no outcome yet when the window was taken. They are in none of the figures.
     pub unfinished: usize,
+    /// Those that were sent.
     samples: Vec<Sample>,
+    /// Those that the generator could not send. They are in none of the figures: nothing is known of them.
+    unsent: Vec<Sample>,
     successful: Latencies,
     all: Latencies,
     lags: Latencies,
@@ -25,35 +36,44 @@ pub struct Window {
 impl Window {
     /// The window over these samples.
     pub fn new(from: Moment, to: Moment, samples: Vec<Sample>, unfinished: usize) -> Self {
-        let sent = || samples.iter().filter(|sample| sample.outcome != Outcome::Cancelled);
+        let lags = samples.iter().map(|sample| sample.lag).collect();
+        let (unsent, samples): (Vec<_>, Vec<_>) =
+            samples.into_iter().partition(|sample| sample.outcome.is_the_generators());
         let successful = samples.iter().filter(|sample| sample.outcome.is_success());
         Self {
             from,
             to,
             unfinished,
             successful: successful.map(|sample| sample.latency).collect(),
-            all: sent().map(|sample| sample.latency).collect(),
-            lags: samples.iter().map(|sample| sample.lag).collect(),
+            all: samples.iter().map(|sample| sample.latency).collect(),
+            lags,
             samples,
+            unsent,
         }
     }
 
     /// Several streams' windows of the same span, as if they were one stream.
     pub fn joined(from: Moment, to: Moment, windows: Vec<Self>) -> Self {
         let unfinished = windows.iter().map(|window| window.unfinished).sum();
-        let mut samples: Vec<_> = windows.into_iter().flat_map(|window| window.samples).collect();
+        let both = |window: Self| window.samples.into_iter().chain(window.unsent);
+        let mut samples: Vec<_> = windows.into_iter().flat_map(both).collect();
         samples.sort_by_key(|sample| sample.intended);
         Self::new(from, to, samples, unfinished)
     }
 
-    /// The samples themselves, by the moment they were meant for.
+    /// The samples of what was sent, by the moment they were meant for.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// Requests that have an outcome.
+    /// Requests that were sent and have an outcome.
     pub fn requests(&self) -> usize {
         self.samples.len()
+    }
+
+    /// Requests that the generator could not send.
+    pub fn unsent(&self) -> usize {
+        self.unsent.len()
     }
 
     /// Requests that were answered as hoped, stale answers included.
@@ -73,12 +93,12 @@ impl Window {
 
     /// Requests with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.samples.iter().filter(|sample| sample.outcome == outcome).count()
+        self.outcomes().get(&outcome).copied().unwrap_or(0)
     }
 
-    /// Requests by outcome; those that did not occur are absent.
+    /// Requests by outcome, those that could not be sent included; those that did not occur are absent.
     pub fn outcomes(&self) -> BTreeMap<Outcome, usize> {
-        tally(self.samples.iter().map(|sample| sample.outcome))
+        tally(self.samples.iter().chain(&self.unsent).map(|sample| sample.outcome))
     }
 
     /// Answers by what they said of the cache; those that said nothing are absent.
@@ -155,11 +175,45 @@ impl Window {
         answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
-    /// Whether the last `count` requests were answered well, and one before them was not. To be asked of a
+    /// Whether one of the last `count` requests failed.
+    pub fn is_failing(&self, count: usize) -> bool {
+        self.samples.iter().rev().take(count).any(|sample| !sample.outcome.is_success())
+    }
+
+    /// Whether the last `count` requests were answered well, after one that was not: in this window, or
+    /// `before` it, whose end need not have been in time for this one to see a failure. To be asked of a
     /// window without unfinished requests.
-    pub fn has_recovered(&self, count: usize) -> bool {
+    pub fn has_recovered(&self, count: usize, before: &Self) -> bool {
         let good = self.samples.iter().rev().take_while(|sample| sample.outcome.is_success()).count();
-        good >= count && good < self.samples.len()
+        good >= count && (good < self.samples.len() || before.is_failing(count))
+    }
+
+    /// The same window as it would have been, had everything been sent when it was due, and had the host not
+    /// paused: what was late, or waited through a pause, took that much less. A request that is late is also
+    /// in the way of those after it, for a while.
+    #[must_use]
+    pub fn as_if_on_time(&self, pauses: &[Range<Moment>]) -> Self {
+        let mut samples = self.samples.clone();
+        let mut in_the_way = (Moment::ZERO, Duration::ZERO);
+        for sample in &mut samples {
+            let (since, by) = in_the_way;
+            let still = by.saturating_sub(sample.intended.saturating_sub(since) / MADE_UP_IN);
+            let lag = still.max(sample.lag);
+            if sample.lag >= still {
+                in_the_way = (sample.intended + sample.lag, sample.lag);
+            }
+            let during = sample.intended..sample.intended + sample.latency;
+            let paused = pauses.iter().map(|pause| overlap(pause, &during)).sum::<Duration>();
+            sample.latency = sample.latency.saturating_sub(lag.max(paused));
+            sample.lag = Duration::ZERO;
+        }
+        samples.extend(self.unsent.iter().cloned());
+        Self::new(self.from, self.to, samples, self.unfinished)
+    }
+
+    /// How late the latest request was sent.
+    pub fn lag_max(&self) -> Duration {
+        self.samples.iter().map(|sample| sample.lag).max().unwrap_or_default()
     }
 
     /// How late the generator itself was, in 99 % of the cases at most.
@@ -174,17 +228,17 @@ impl Window {
         self.incomplete().or_else(|| self.late(objective))
     }
 
-    /// Why some of the requests are missing in these figures, if some are.
+    /// Why so many of the requests are missing in these figures that not even counts can be trusted, if so.
     pub fn incomplete(&self) -> Option<String> {
         let unknown = || format!("nothing is known of {} requests", self.unfinished);
-        self.not_sent().or_else(|| (self.unfinished > 0).then(unknown))
+        let many = self.unsent() as f64 > MISSING_MAX * (self.requests() + self.unsent()) as f64;
+        self.not_sent().filter(|_| many).or_else(|| (self.unfinished > 0).then(unknown))
     }
 
     /// Why some of the requests were not sent, if some were not.
     pub fn not_sent(&self) -> Option<String> {
-        let cancelled = self.count(Outcome::Cancelled);
-        (cancelled > 0)
-            .then(|| format!("the load generator could not send {cancelled} of {}", self.requests()))
+        let (unsent, due) = (self.unsent(), self.requests() + self.unsent());
+        (unsent > 0).then(|| format!("the load generator could not send {unsent} of {due} in time"))
     }
 
     /// Why these requests were not sent when they were due, if they were not.
@@ -197,6 +251,10 @@ impl Window {
         let seconds = self.to.saturating_sub(self.from).as_secs_f64();
         if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
     }
+}
+
+fn overlap(one: &Range<Moment>, other: &Range<Moment>) -> Duration {
+    one.end.min(other.end).saturating_sub(one.start.max(other.start))
 }
 
 fn ratio(part: usize, whole: usize) -> f64 {
@@ -270,10 +328,51 @@ mod tests {
         assert_eq!(window(vec![good(0), good(10)]).outage(), Duration::ZERO);
         let with_a_gap = window(vec![good(0), bad(10), good(20), bad(30), good(45), good(50)]);
         assert_eq!(with_a_gap.outage(), Duration::from_millis(35));
-        assert!(with_a_gap.has_recovered(2) && !with_a_gap.has_recovered(3));
-        assert!(!window(vec![good(0), good(10)]).has_recovered(1), "nothing had failed");
         let to_the_end = window(vec![good(0), bad(500)]);
         assert_eq!(to_the_end.outage(), to_the_end.to - Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_traffic_has_recovered_when_it_failed_before_it_was_answered_well() {
+        let of = |outcomes: &str| {
+            let outcome = |letter| if letter == 'x' { Outcome::Refused } else { Outcome::Ok };
+            window(outcomes.chars().map(|letter| sample(outcome(letter), 1, None)).collect())
+        };
+        let recovered = |before: &str, after: &str| of(after).has_recovered(3, &of(before));
+        assert!(recovered("...", "x..x..."));
+        assert!(!recovered("...", "x..x.."), "not so many yet");
+        assert!(!recovered("...", "......"), "nothing had failed");
+        assert!(!recovered("", "......"), "nothing is known of before");
+        // What ended the failures may have been quicker than the next request.
+        assert!(recovered("xxx", "..."));
+        assert!(recovered("..x.", "...") && !recovered("x...", "..."), "the last ones before count");
+    }
+
+    #[test]
+    fn what_was_sent_late_or_waited_through_a_pause_took_less() {
+        let sent = |at, lag, latency| Sample {
+            intended: Duration::from_millis(at),
+            lag: Duration::from_millis(lag),
+            ..sample(Outcome::Ok, latency, None)
+        };
+        let window = window(vec![sent(0, 0, 10), sent(100, 40, 55), sent(180, 0, 50), sent(1_500, 0, 520)]);
+        let pause = Duration::from_millis(1_510)..Duration::from_millis(2_010);
+        let on_time = window.as_if_on_time(&[pause]);
+        let took: Vec<_> = on_time.samples().iter().map(|sample| sample.latency.as_millis()).collect();
+        // 40 ms after the late one was sent, 30 of its 40 ms are still in the way.
+        assert_eq!(took, [10, 15, 20, 20]);
+        assert_eq!((window.lag_max(), on_time.lag_max()), (Duration::from_millis(40), Duration::ZERO));
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_in_no_figure() {
+        let mut samples = vec![sample(Outcome::Ok, 10, None); 90];
+        samples.extend(vec![sample(Outcome::NotSent, 900, None); 10]);
+        let few = window(samples.clone());
+        assert_eq!((few.requests(), few.failed(), few.unsent(), few.outage()), (90, 0, 10, Duration::ZERO));
+        assert!(few.not_sent().is_some() && few.incomplete().is_none());
+        samples.push(sample(Outcome::NotSent, 900, None));
+        assert!(window(samples).incomplete().unwrap().contains("11 of 101"));
     }
 
     #[test]

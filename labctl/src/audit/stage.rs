@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::paths;
 use crate::runner::{Histories, add_streams, last_values};
+use chapter::measures::Measure;
 use chapter::{Chapter, Source};
 use lab::error::LabError;
 use lab::events::Clock;
@@ -142,7 +143,7 @@ impl Stage {
         let found = last_values(&nodes, &keys, "account:").await;
         self.histories.found(paths::DEPOSITS, found);
         writing.iter().for_each(|stream| self.generator.set_rate(*stream, Rate::Steady(self.rate.get())));
-        let lost = self.histories.measure("lost_writes", paths::DEPOSITS)?;
+        let lost = self.histories.measure(Measure::LostWrites, paths::DEPOSITS)?;
         Ok(lost.unwrap_or_default() as usize)
     }
 
@@ -224,7 +225,8 @@ fn without_strangers(window: &Window) -> Window {
 
 /// What is wrong with a path, if something is; it is not known with fewer than `enough` answers.
 fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
-    let worst = window.outcomes().into_iter().filter(|(outcome, _)| !outcome.is_success());
+    let is_bad = |outcome: &Outcome| !outcome.is_success() && !outcome.is_the_generators();
+    let worst = window.outcomes().into_iter().filter(|(outcome, _)| is_bad(outcome));
     let worst = worst.max_by_key(|(_, count)| *count);
     let meaning = paths::meaning(path);
     match worst {

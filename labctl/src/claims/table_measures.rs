@@ -3,65 +3,153 @@
 
 use crate::audit::Impact;
 use crate::table::rows::{LadderRow, LadderTable, Says};
+use chapter::expression::Vocabulary;
 
-/// Every measure there is. The first thing that each is of is an architecture.
-pub const NAMES: &[&str] = &[
-    "ratio", "capacity", "cost", "points", "is_point", "down", "ok", "lost", "left", "recovery", "machines",
-    "agrees",
-];
+/// What can be asked of a row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableMeasure {
+    /// Its capacity as a multiple of the first row's.
+    Ratio,
+    /// In requests a second.
+    Capacity,
+    /// In dollars a month.
+    Cost,
+    /// Its single points of failure; of one path, when one is named.
+    Points,
+    /// 1 when this part is one of them.
+    IsPoint,
+    /// 1 when some fault of this part takes this path down.
+    Down,
+    /// 1 when no fault of this part does anything to this path.
+    Ok,
+    /// What was lost of this path by faults of this part.
+    Lost,
+    /// What it bears without its weakest part, in requests a second.
+    Left,
+    /// How long it took to recover, in seconds.
+    Recovery,
+    /// How many machines it has.
+    Machines,
+    /// 1 when the cell in this column is as in the article.
+    Agrees,
+}
 
-/// The value of a measure. `None`: it was not measured.
-///
-/// `ratio` of capacity to the first row's, `capacity` and `left` in requests a second, `cost` in dollars,
-/// `points(row[, path])` single points of failure, `is_point(row, part)` 1 when this is one,
-/// `down(row, part, path)` 1 when some fault of the part takes the path down, `ok(row, part, path)` 1 when
-/// none does anything to it, `lost(row, part, path)` what was lost of it, `recovery` in seconds,
-/// `agrees(row, column)` 1 when the cell is as in the article.
-pub fn measure(table: &LadderTable, name: &str, of: &[String]) -> Option<f64> {
-    let row = table.row(of.first()?)?;
-    match name {
-        "ratio" => row.ratio.filter(|_| row.capacity.distrust.is_none()),
-        "capacity" => Some(row.capacity.rate).filter(|_| row.capacity.distrust.is_none()),
-        "cost" => Some(row.cost),
-        "points" => match of.get(1) {
-            None => Some(row.single_points.len() as f64),
-            Some(path) => Some(row.single_points_of.get(path)?.len() as f64),
-        },
-        "is_point" => {
-            let part = of.get(1)?;
-            Some(truth(row.single_points.iter().any(|point| is_part(point, part))))
+impl TableMeasure {
+    /// Every measure there is.
+    const ALL: [Self; 12] = [
+        Self::Ratio,
+        Self::Capacity,
+        Self::Cost,
+        Self::Points,
+        Self::IsPoint,
+        Self::Down,
+        Self::Ok,
+        Self::Lost,
+        Self::Left,
+        Self::Recovery,
+        Self::Machines,
+        Self::Agrees,
+    ];
+
+    /// Its name, how many things it must be of, the row included, and how many it may be of.
+    fn signature(self) -> (&'static str, usize, usize) {
+        match self {
+            Self::Ratio => ("ratio", 1, 1),
+            Self::Capacity => ("capacity", 1, 1),
+            Self::Cost => ("cost", 1, 1),
+            Self::Points => ("points", 1, 2),
+            Self::IsPoint => ("is_point", 2, 2),
+            Self::Down => ("down", 3, 3),
+            Self::Ok => ("ok", 3, 3),
+            Self::Lost => ("lost", 3, 3),
+            Self::Left => ("left", 1, 1),
+            Self::Recovery => ("recovery", 1, 1),
+            Self::Machines => ("machines", 1, 1),
+            Self::Agrees => ("agrees", 2, 2),
         }
-        "down" => impacts(row, of.get(1)?, of.get(2)?)
-            .map(|some| truth(some.iter().any(|one| one.down || one.partly_down))),
-        "ok" => impacts(row, of.get(1)?, of.get(2)?)
-            .map(|some| truth(some.iter().all(|one| one.class == crate::audit::Class::Ok))),
-        "lost" => impacts(row, of.get(1)?, of.get(2)?)
-            .map(|some| some.iter().map(|impact| impact.lost).sum::<usize>() as f64),
-        "left" => Some(row.left.rate),
-        "recovery" => row.recovery_seconds,
-        "machines" => Some(row.machines as f64),
-        "agrees" => {
-            let column = row.cells.iter().find(|(column, _)| column.starts_with(of[1].as_str()))?.1;
-            (column.says != Says::NotJudged).then(|| truth(column.says == Says::Confirmed))
-        }
-        _ => None,
     }
 }
 
-/// Whether a measure is of something in the table that should not be trusted.
-pub fn is_doubted(table: &LadderTable, name: &str, of: &[String]) -> bool {
-    let Some(row) = of.first().and_then(|architecture| table.row(architecture)) else { return false };
-    match name {
-        "cost" | "machines" => false,
-        "capacity" => row.capacity.distrust.is_some(),
-        // Without the first row there is nothing to divide by.
-        "ratio" => row.capacity.distrust.is_some() || row.ratio.is_none(),
-        "left" => row.left.distrust.is_some(),
-        "agrees" => row.cells.iter().any(|(column, cell)| {
-            of.get(1).is_some_and(|wanted| column.starts_with(wanted.as_str()))
-                && cell.says == Says::NotJudged
-        }),
-        _ => row.distrust.is_some(),
+/// A measure of the table, and what it is of: first of all an architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableCall {
+    measure: TableMeasure,
+    of: Vec<String>,
+}
+
+impl Vocabulary for TableCall {
+    fn understand(name: &str, of: Vec<String>) -> Result<Self, String> {
+        let mut known = TableMeasure::ALL.into_iter();
+        let measure = known.find(|measure| measure.signature().0 == name);
+        let measure = measure.ok_or_else(|| format!("the table has no measure '{name}'"))?;
+        let (_, least, most) = measure.signature();
+        if of.len() < least || of.len() > most {
+            return Err(format!("'{name}' is of {least} to {most} things, not of ({})", of.join(", ")));
+        }
+        Ok(Self { measure, of })
+    }
+}
+
+impl TableCall {
+    /// The architecture that it is of.
+    pub fn architecture(&self) -> &str {
+        &self.of[0]
+    }
+
+    /// Its value. `None`: it was not measured.
+    pub fn value(&self, table: &LadderTable) -> Option<f64> {
+        let Self { measure, of } = self;
+        let row = table.row(of.first()?)?;
+        match measure {
+            TableMeasure::Ratio => row.ratio.filter(|_| row.capacity.distrust.is_none()),
+            TableMeasure::Capacity => Some(row.capacity.rate).filter(|_| row.capacity.distrust.is_none()),
+            TableMeasure::Cost => Some(row.cost),
+            TableMeasure::Points => match of.get(1) {
+                None => Some(row.single_points.len() as f64),
+                Some(path) => Some(row.single_points_of.get(path)?.len() as f64),
+            },
+            TableMeasure::IsPoint => {
+                let part = of.get(1)?;
+                Some(truth(row.single_points.iter().any(|point| is_part(point, part))))
+            }
+            TableMeasure::Down => impacts(row, of.get(1)?, of.get(2)?)
+                .map(|some| truth(some.iter().any(|one| one.down || one.partly_down))),
+            TableMeasure::Ok => impacts(row, of.get(1)?, of.get(2)?)
+                .map(|some| truth(some.iter().all(|one| one.class == crate::audit::Class::Ok))),
+            TableMeasure::Lost => impacts(row, of.get(1)?, of.get(2)?)
+                .map(|some| some.iter().map(|impact| impact.lost).sum::<usize>() as f64),
+            TableMeasure::Left => Some(row.left.rate),
+            TableMeasure::Recovery => row.recovery_seconds,
+            TableMeasure::Machines => Some(row.machines as f64),
+            TableMeasure::Agrees => {
+                let wanted = of.get(1)?.as_str();
+                let cell = row.cells.iter().find(|(column, _)| column.starts_with(wanted))?.1;
+                (cell.says != Says::NotJudged).then(|| truth(cell.says == Says::Confirmed))
+            }
+        }
+    }
+
+    /// Whether it is of something in the table that should not be trusted.
+    pub fn is_doubted(&self, table: &LadderTable) -> bool {
+        let Self { measure, of } = self;
+        let Some(row) = of.first().and_then(|architecture| table.row(architecture)) else { return false };
+        match measure {
+            TableMeasure::Cost | TableMeasure::Machines => false,
+            TableMeasure::Capacity => row.capacity.distrust.is_some(),
+            // Without the first row there is nothing to divide by.
+            TableMeasure::Ratio => row.capacity.distrust.is_some() || row.ratio.is_none(),
+            TableMeasure::Left => row.left.distrust.is_some(),
+            TableMeasure::Agrees => row.cells.iter().any(|(column, cell)| {
+                of.get(1).is_some_and(|wanted| column.starts_with(wanted.as_str()))
+                    && cell.says == Says::NotJudged
+            }),
+            TableMeasure::Points
+            | TableMeasure::IsPoint
+            | TableMeasure::Down
+            | TableMeasure::Ok
+            | TableMeasure::Lost
+            | TableMeasure::Recovery => row.distrust.is_some(),
+        }
     }
 }
 
@@ -123,9 +211,12 @@ pub(crate) mod tests {
         }
     }
 
+    fn call(name: &str, of: &[&str]) -> TableCall {
+        TableCall::understand(name, of.iter().map(|word| (*word).to_owned()).collect()).unwrap()
+    }
+
     fn value(name: &str, of: &[&str]) -> Option<f64> {
-        let of: Vec<_> = of.iter().map(|word| (*word).to_owned()).collect();
-        measure(&table(), name, &of)
+        call(name, of).value(&table())
     }
 
     #[test]
@@ -144,13 +235,16 @@ pub(crate) mod tests {
     fn what_is_not_to_be_trusted_is_doubted_where_it_is_asked_for() {
         let mut table = table();
         table.rows[0].distrust = Some("the load generator was late".into());
-        let doubted = |name: &str, of: &[&str]| {
-            let of: Vec<_> = of.iter().map(|word| (*word).to_owned()).collect();
-            is_doubted(&table, name, &of)
-        };
+        let doubted = |name: &str, of: &[&str]| call(name, of).is_doubted(&table);
         assert!(doubted("points", &["row-6"]) && doubted("down", &["row-6", "db", "write"]));
         assert!(!doubted("capacity", &["row-6"]) && !doubted("cost", &["row-6"]));
         assert!(!doubted("points", &["row-9"]));
+    }
+
+    #[test]
+    fn what_there_is_none_of_is_refused() {
+        assert!(TableCall::understand("rotio", vec!["row-6".into()]).is_err());
+        assert!(TableCall::understand("agrees", vec!["row-6".into()]).is_err());
     }
 
     #[test]

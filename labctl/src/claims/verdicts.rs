@@ -1,12 +1,15 @@
 //! What the evidence says of each sentence, and whether that is what the registry says. Pure.
 #![deny(clippy::disallowed_methods)]
 
+use std::convert::Infallible;
+
 use serde::Serialize;
 
 use super::evidence::Evidence;
 use super::registry::{Claim, Exhibit, Expectation, Registry};
-use super::table_measures;
+use super::table_measures::TableCall;
 use crate::runner::Verdict;
+use chapter::Reading;
 use chapter::expression::Expression;
 
 /// How a sentence stands.
@@ -90,13 +93,15 @@ fn piece(exhibit: &Exhibit, speaks_for: bool, evidence: &Evidence) -> Piece {
         }
         Exhibit::Table(exhibit) => {
             // A test has read every expression that comes with the lab.
-            let expression = Expression::parse(&exhibit.table).ok();
+            let expression = Expression::<TableCall>::parse(&exhibit.table).ok();
             let (table, expression) = (evidence.table.as_ref(), expression.as_ref());
             let value = table.zip(expression).and_then(|(table, expression)| {
-                expression.value(&|name, of| table_measures::measure(table, name, of))
+                let measured = |call: &TableCall| Ok::<_, Infallible>(call.value(table).map(Reading::exact));
+                let Ok(reading) = expression.value(&measured);
+                reading.map(|reading| reading.figure)
             });
             let is_doubted = table.zip(expression).is_some_and(|(table, expression)| {
-                expression.measures().iter().any(|(name, of)| table_measures::is_doubted(table, name, of))
+                expression.measures().into_iter().any(|call| call.is_doubted(table))
             });
             let standing = match value {
                 _ if is_doubted => Standing::Inconclusive,

@@ -7,11 +7,11 @@ use clap::Args;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{Performed, say, say_json};
+use super::{Performed, say, say_json, with_files};
 use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library};
 use crate::cli::Common;
 use crate::report::{Progress, audit_progress, audit_text, html, junit};
-use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
+use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
 
 /// What to audit, and how.
@@ -105,18 +105,23 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
             .await;
     progress.end();
     let found = found?;
-    if let Some(path) = &args.junit {
-        junit::write_audit(&found, path)?;
-    }
-    if let Some(path) = &args.html {
-        html::write(path, &html::audit_page(&found)?)?;
-    }
+    let written = write_files(&found, args);
     if common.json {
         say_json(&Document::of(&found))?;
     } else {
         audit_text::lines(&found).into_iter().for_each(say);
     }
-    Ok(exit_code(&found, args.allow))
+    with_files(exit_code(&found, args.allow), written)
+}
+
+fn write_files(found: &Audit, args: &AuditArgs) -> Result<(), LabError> {
+    if let Some(path) = &args.junit {
+        junit::write_audit(found, path)?;
+    }
+    if let Some(path) = &args.html {
+        html::write(path, &html::audit_page(found)?)?;
+    }
+    Ok(())
 }
 
 /// An audit as a document: what was found, and what that comes to.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Performed, say, say_document};
+use super::{Performed, say, say_document, with_files};
 use crate::claims::{Evidence, Registry, Standing, verdicts};
 use crate::cli::Common;
 use crate::report::{claims_text, junit};
 use chapter::library;
-use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
+use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};
 
 /// Which claims, and what for.
 #[derive(Debug, Args)]
@@ -31,9 +31,8 @@ pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
     }
     let evidence = Evidence::gather(&common.site.runs_dir, library::names())?;
     let judged = verdicts::judge(&Registry::built_in(), &evidence);
-    if let Some(path) = &args.junit {
-        junit::write_claims(&judged, path)?;
-    }
+    let path = args.junit.as_deref();
+    let written = path.map_or(Ok(()), |path| junit::write_claims(&judged, path).map_err(LabError::from));
     if common.json {
         say_document("claims", serde_json::json!({ "claims": judged }))?;
     } else {
@@ -43,10 +42,11 @@ pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
             say("To measure what was not: `labctl run all`, and `labctl table --quick`.");
         }
     }
-    Ok(match verdicts::worst(&judged) {
+    let code = match verdicts::worst(&judged) {
         Standing::Flipped => EXIT_FAILED,
         Standing::Inconclusive => EXIT_INCONCLUSIVE,
         Standing::NotMeasured if args.all_measured => EXIT_INCONCLUSIVE,
         Standing::NotMeasured | Standing::AsExpected => 0,
-    })
+    };
+    with_files(code, written)
 }

@@ -5,6 +5,7 @@ use clap_complete::Shell;
 
 use super::Performed;
 use crate::cli::Cli;
+use crate::output::Output;
 
 /// Which shell.
 #[derive(Debug, Args)]
@@ -15,6 +16,6 @@ pub struct CompletionsArgs {
 
 /// Prints completions.
 pub fn completions(args: &CompletionsArgs) -> Performed {
-    clap_complete::generate(args.shell, &mut Cli::command(), "labctl", &mut std::io::stdout());
+    clap_complete::generate(args.shell, &mut Cli::command(), "labctl", &mut Output);
     Ok(0)
 }

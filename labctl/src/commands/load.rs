@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{Performed, by_hand, running, say, say_document, say_note};
 use crate::cli::Common;
+use crate::output;
 use crate::report::terminal::live_line;
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
@@ -88,7 +89,12 @@ async fn show(
     let bar = if terminal { indicatif::ProgressBar::new_spinner() } else { indicatif::ProgressBar::hidden() };
     let every = Duration::from_millis(if terminal { 200 } else { 1000 });
     let begun = Instant::now();
-    while length.is_none_or(|length| begun.elapsed() < length) {
+    // Who has nobody to show it to has no end either.
+    let goes_on = |length: Option<Duration>| match length {
+        Some(length) => begun.elapsed() < length,
+        None => !output::is_gone(),
+    };
+    while goes_on(length) {
         let left = length.map(|length| length.saturating_sub(begun.elapsed()));
         tokio::time::sleep(left.unwrap_or(every).min(every)).await;
         let line = live_line("loading", begun.elapsed(), &[(name, generator.live(id))]);

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{Performed, running};
 use crate::cli::Common;
+use crate::output::{self, Output};
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 
@@ -37,7 +38,7 @@ pub async fn logs(args: &LogsArgs, common: &Common, interrupt: &Interrupt) -> Pe
             *end = print_from(file, *end)
                 .map_err(|error| LabError::not_ready(format!("cannot read {}: {error}", file.display())))?;
         }
-        if !args.follow {
+        if !args.follow || output::is_gone() {
             return Ok(0);
         }
         let pause = async {
@@ -76,6 +77,7 @@ fn print_from(path: &Path, start: u64) -> std::io::Result<u64> {
     file.seek(SeekFrom::Start(start))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
-    std::io::stdout().write_all(&text)?;
+    Output.write_all(&text)?;
+    Output.flush()?;
     Ok(start + text.len() as u64)
 }

@@ -34,6 +34,7 @@ use owo_colors::{OwoColorize, Stream};
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, Common};
+use crate::output;
 use chapter::Act;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
@@ -85,27 +86,61 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
 }
 
 /// Says on standard error why labctl ends, and with which exit code.
-#[allow(clippy::print_stderr)]
 pub fn explain(error: &LabError) -> ExitCode {
     if std::io::stderr().is_terminal() {
         // The cursor may stand behind a ^C.
-        eprint!("\r");
+        let _ = write!(std::io::stderr(), "\r");
     }
-    eprintln!("{} {error}", "labctl:".if_supports_color(Stream::Stderr, |text| text.red()));
-    ExitCode::from(error.code())
+    complain(error);
+    end(error.code())
 }
 
-/// A line on standard output. A reader that went away (`| head`) ends the command quietly.
-fn say(line: impl std::fmt::Display) {
-    if writeln!(std::io::stdout(), "{line}").is_err() {
-        std::process::exit(0);
+/// Ends with this code, and says what became of standard output where that matters.
+pub fn end(code: u8) -> ExitCode {
+    let (code, problem) = output::exit_code(code);
+    problem.iter().for_each(complain);
+    ExitCode::from(code)
+}
+
+/// Prints what the command line's reader has to say: its help, or a mistake.
+pub fn show(usage: &clap::Error) -> ExitCode {
+    let printed = usage.print();
+    if !usage.use_stderr() {
+        output::note(printed);
     }
+    end(u8::try_from(usage.exit_code()).unwrap_or(2))
+}
+
+fn complain(what: impl std::fmt::Display) {
+    let name = "labctl:".if_supports_color(Stream::Stderr, |text| text.red());
+    // There is nobody left to tell that this cannot be told.
+    let _ = writeln!(std::io::stderr(), "{name} {what}");
+}
+
+/// What a command ends with that also writes files of what it found: a failure is not hidden by one that cannot
+/// be written.
+fn with_files(code: u8, written: Result<(), LabError>) -> Performed {
+    match written {
+        Ok(()) => Ok(code),
+        Err(error) if code == 0 => Err(error),
+        Err(error) => {
+            complain(error);
+            Ok(code)
+        }
+    }
+}
+
+/// A line on standard output.
+fn say(line: impl std::fmt::Display) {
+    output::line(line);
 }
 
 /// A remark: on standard output, unless that is for data.
-#[allow(clippy::print_stderr)]
 fn say_note(common: &Common, line: impl std::fmt::Display) {
-    if common.json { eprintln!("{line}") } else { say(line) }
+    match common.json {
+        true => drop(writeln!(std::io::stderr(), "{line}")),
+        false => say(line),
+    }
 }
 
 /// A document on standard output.

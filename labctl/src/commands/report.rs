@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Performed, say, say_document};
+use super::{Performed, say, say_document, with_files};
 use crate::cli::Common;
 use crate::report::{comparison, html, stored};
 use lab::error::{EXIT_FAILED, LabError};
@@ -55,9 +55,8 @@ pub(super) fn write_page(directory: &Path, path: &Path) -> Result<(), LabError> 
 pub fn compare(args: &CompareArgs, common: &Common) -> Performed {
     let (first, second) = (stored::run(&args.first)?, stored::run(&args.second)?);
     let comparison = comparison::compare(&first, &second).map_err(LabError::Usage)?;
-    if let Some(path) = &args.html {
-        html::write(path, &html::compare_page(&comparison)?)?;
-    }
+    let page = |path: &PathBuf| Ok(html::write(path, &html::compare_page(&comparison)?)?);
+    let written = args.html.as_ref().map_or(Ok(()), page);
     if common.json {
         say_document("comparison", serde_json::json!({ "comparison": comparison }))?;
     } else {
@@ -68,5 +67,5 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Performed {
         }
     }
     let flipped = comparison.lines.iter().any(comparison::Line::has_flipped);
-    Ok(if flipped { EXIT_FAILED } else { 0 })
+    with_files(if flipped { EXIT_FAILED } else { 0 }, written)
 }

@@ -8,12 +8,13 @@ use anyhow::Context;
 use clap::Args;
 
 use super::report::write_page;
-use super::{Performed, predict, say_json, say_note};
+use super::{Performed, predict, say_json, say_note, with_files};
 use crate::cli::Common;
+use crate::output::Output;
 use crate::report::stored::StoredRun;
-use crate::report::summary::{RUN_SCHEMA, worst};
+use crate::report::summary::{RUN_SCHEMA, SetUp, worst};
 use crate::report::{RunDirectory, RunSummary, Summary, Terminal, junit};
-use crate::runner::{self, Findings, Pace, Verdict};
+use crate::runner::{self, Findings, Pace, Wanted};
 use chapter::{Setting, Source, library};
 use lab::control::Control;
 use lab::error::LabError;
@@ -45,7 +46,7 @@ pub struct RunArgs {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     settings: Vec<Setting>,
 
-    /// How often to run a chapter whose measurements the host disturbed.
+    /// How often to run a chapter whose measurements the host disturbed, also one that then failed.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
     attempts: u32,
 
@@ -122,7 +123,7 @@ pub(super) async fn run_sources(
     let terminal = Terminal::new(common.json);
     let shared = Runs { args, common, terminal: &terminal, interrupt };
     let mut runs = Vec::new();
-    let mut lacking = None;
+    let (mut lacking, mut written) = (None, Ok(()));
     for source in sources {
         if let Some(what) = shared.lacks(source)? {
             if sources.len() == 1 {
@@ -136,20 +137,20 @@ pub(super) async fn run_sources(
         // The questions go where the story goes.
         let guesses = match (args.predict, common.json) {
             (false, _) => vec![],
-            (true, false) => predict::ask(source, &mut std::io::stdin().lock(), &mut std::io::stdout())?,
+            (true, false) => predict::ask(source, &mut std::io::stdin().lock(), &mut Output)?,
             (true, true) => predict::ask(source, &mut std::io::stdin().lock(), &mut std::io::stderr())?,
         };
         let run = shared.run_chapter(source).await?;
         predict::beside(&guesses, &run).iter().for_each(|line| say_note(common, line));
         if let Some(path) = &args.html {
-            write_page(&run.directory, path)?;
+            written = written.and(write_page(&run.directory, path));
         }
         runs.push(run);
     }
     let summary = Summary::of(runs);
     terminal.all_ended(&summary);
     if let Some(path) = &args.junit {
-        junit::write(&summary, path)?;
+        written = written.and(junit::write(&summary, path).map_err(LabError::from));
     }
     if common.json {
         say_json(&summary)?;
@@ -157,7 +158,7 @@ pub(super) async fn run_sources(
     interrupt.check()?;
     match lacking {
         Some(what) if summary.exit_code() == 0 => Err(what),
-        _ => Ok(summary.exit_code()),
+        _ => with_files(summary.exit_code(), written),
     }
 }
 
@@ -176,23 +177,23 @@ impl Runs<'_> {
         Ok(redis::check(&plan).err())
     }
 
-    /// Runs one chapter, and again when the host disturbed it.
+    /// Runs one chapter, and again when the host disturbed it and it was not found to hold.
     async fn run_chapter(&self, source: &Source) -> Result<RunSummary, LabError> {
         let mut attempt = 1;
         loop {
-            let summary = self.run_once(source).await;
+            let summary = self.run_once(source, attempt).await;
             self.terminal.quiet();
             let summary = summary?;
             self.terminal.ended(&summary);
-            if summary.verdict != Verdict::Inconclusive || attempt == self.args.attempts {
-                return Ok(summary);
+            match summary.why_once_more() {
+                Some(reason) if attempt < self.args.attempts => self.terminal.note(&reason),
+                _ => return Ok(summary),
             }
             attempt += 1;
-            self.terminal.note("The host was too busy for some of the measurements. Once more.");
         }
     }
 
-    async fn run_once(&self, source: &Source) -> Result<RunSummary, LabError> {
+    async fn run_once(&self, source: &Source, attempt: u32) -> Result<RunSummary, LabError> {
         let began = jiff::Timestamp::now();
         let clock = Clock::start();
         let args = &self.common.site;
@@ -206,7 +207,7 @@ impl Runs<'_> {
         let lab = Laboratory::start(source, plan, site, &logs, results, clock, self.interrupt).await?;
         self.terminal.up(lab.machines_on().len(), clock.now());
 
-        let told = self.tell(source, &lab, &generator).await;
+        let told = self.tell(source, &lab, &generator, attempt).await;
         // Whatever became of the story, the lab ends here.
         let closed = lab.close().await;
         let findings = match told {
@@ -214,11 +215,24 @@ impl Runs<'_> {
             // What stays is more than why it was to end.
             Err(error) => return closed.and(Err(error)),
         };
-        let summary = summarize(source, self.args, findings, began, clock.now(), &directory);
+        let set_up = self.set_up(attempt);
+        let summary = summarize(source, self.args, set_up, findings, began, clock.now(), &directory);
         let recorder = generator.recorder().clone();
         directory.finish(&summary, &source.text, &lab.events, &recorder)?;
         generator.stop();
         closed.map(|()| summary)
+    }
+
+    /// What the verdicts of a run rest on.
+    fn set_up(&self, attempt: u32) -> SetUp {
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        SetUp {
+            labctl: env!("CARGO_PKG_VERSION"),
+            backend: self.common.site.backend,
+            settings: self.args.settings.iter().map(ToString::to_string).collect(),
+            host_cores: cores,
+            attempt,
+        }
     }
 
     /// Runs the steps, while other labctls may ask and act.
@@ -227,11 +241,13 @@ impl Runs<'_> {
         source: &Source,
         lab: &Arc<Laboratory>,
         generator: &Generator,
+        attempt: u32,
     ) -> Result<Findings, LabError> {
         let _watch = lab.watch();
         let control = Control::begin(lab, &source.name, self.interrupt)?;
-        let (seed, pace) = (self.args.seed, self.args.pace());
-        let story = runner::run(source, Arc::clone(lab), generator, seed, pace, self.terminal);
+        let ends_when_damaged = attempt < self.args.attempts;
+        let wanted = Wanted { seed: self.args.seed, pace: self.args.pace(), ends_when_damaged };
+        let story = runner::run(source, Arc::clone(lab), generator, wanted, self.terminal);
         let told = self.interrupt.unless(story).await;
         control.end().await;
         told
@@ -241,6 +257,7 @@ impl Runs<'_> {
 fn summarize(
     source: &Source,
     args: &RunArgs,
+    set_up: SetUp,
     findings: Findings,
     began: jiff::Timestamp,
     took: Duration,
@@ -256,6 +273,7 @@ fn summarize(
         seed: args.seed,
         pace: args.pace(),
         hardware: "emulated",
+        set_up,
         findings,
         directory: directory.path().to_owned(),
     }

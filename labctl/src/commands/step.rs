@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{Performed, by_hand, running, say, say_document};
 use crate::cli::Common;
+use crate::output;
 use lab::error::LabError;
 use lab::http;
 use lab::interrupt::Interrupt;
@@ -46,6 +47,9 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
     let mut enters = BufReader::new(tokio::io::stdin()).lines();
     let mut steps = Vec::new();
     for number in 1..=args.count.unwrap_or(if waits { u32::MAX } else { COUNT }) {
+        if waits && output::is_gone() {
+            break;
+        }
         if waits {
             let enter = async { Ok(enters.next_line().await.map_err(anyhow::Error::from)?) };
             match interrupt.unless(enter).await {

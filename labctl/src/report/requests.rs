@@ -59,6 +59,8 @@ fn series(text: &str, seconds: f64) -> Option<Series> {
         }
         match *fields.get(outcome)? {
             "ok" | "stale" => bins[bin].0.push(fields.get(latency)?.parse().ok()?),
+            // The load generator could not send it: that says nothing of the servers.
+            "cancelled" | "not_sent" => {}
             _ => bins[bin].1 += 1,
         }
     }
@@ -87,12 +89,13 @@ mod tests {
                     10,shop,ok,200,5,0,,\n\
                     60,shop,refused,0,1,0,,\n\
                     120,shop,stale,200,9,0,,\n\
+                    125,shop,not_sent,0,400,400,,\n\
                     130,probe,unfinished,,,,,\n";
         let series = series(text, 10.0).unwrap();
         assert_eq!(series.width, 0.1);
         let shop = &series.traffics["shop"];
         assert_eq!(shop[0], Bin { ok: 10.0, failed: 10.0, p99: Some(5.0), p50: Some(5.0) });
-        assert_eq!((shop[1].ok, shop[1].p50), (10.0, Some(9.0)));
+        assert_eq!((shop[1].ok, shop[1].failed, shop[1].p50), (10.0, 0.0, Some(9.0)));
         assert_eq!(series.traffics["probe"][1], Bin { failed: 10.0, ..Bin::default() });
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::runner::{Findings, Pace, Verdict};
+use lab::Backend;
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 
 /// The version of what is printed. It changes when a key's meaning does.
@@ -45,11 +46,49 @@ pub struct RunSummary {
     pub pace: Pace,
     /// The hardware that was measured on: `emulated` machines on this host.
     pub hardware: &'static str,
+    /// What the verdicts rest on besides the chapter.
+    pub set_up: SetUp,
     /// What was found.
     #[serde(flatten)]
     pub findings: Findings,
     /// Where the rest is.
     pub directory: PathBuf,
+}
+
+/// What a run's verdicts rest on besides its chapter's file.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetUp {
+    /// The version of labctl.
+    pub labctl: &'static str,
+    /// What its machines were made of.
+    pub backend: Backend,
+    /// The values of the chapter that were changed (`--set`).
+    pub settings: Vec<String>,
+    /// The cores of the computer, those of its other programs included.
+    pub host_cores: usize,
+    /// Which run of the chapter it was, from 1: one that the host disturbed is made again.
+    pub attempt: u32,
+}
+
+impl RunSummary {
+    /// Why its chapter is worth another run, if it is.
+    pub fn why_once_more(&self) -> Option<String> {
+        once_more(self.verdict, &self.findings.disturbances)
+    }
+}
+
+/// Why a chapter is worth another run, if it is: nothing could be said, or something failed while the host was
+/// busy with something else.
+fn once_more(verdict: Verdict, disturbances: &[String]) -> Option<String> {
+    match (verdict, disturbances) {
+        (Verdict::Inconclusive, _) => {
+            Some("The host was too busy for some of the measurements. Once more.".into())
+        }
+        (Verdict::Fails, [disturbance, ..]) => Some(format!(
+            "Before it is called a failure: once more, for the run was disturbed ({disturbance})."
+        )),
+        (Verdict::Holds, _) | (Verdict::Fails, []) => None,
+    }
 }
 
 impl Summary {
@@ -72,4 +111,18 @@ impl Summary {
 /// The worst of several verdicts; of none, that it holds.
 pub fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     verdicts.max().unwrap_or(Verdict::Holds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_in_a_disturbed_run_is_tried_once_more() {
+        let disturbed = ["half: the load generator was late".to_owned()];
+        assert_eq!(once_more(Verdict::Fails, &[]), None, "nothing was in its way");
+        assert!(once_more(Verdict::Fails, &disturbed).unwrap().contains("half: the load generator was late"));
+        assert!(once_more(Verdict::Inconclusive, &[]).is_some());
+        assert_eq!(once_more(Verdict::Holds, &disturbed), None);
+    }
 }

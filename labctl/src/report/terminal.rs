@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 
 use super::summary::{RunSummary, Summary};
+use crate::output;
 use crate::runner::{Audience, ClaimResult, FilledTable, Telling, Verdict};
 use chapter::{Bound, Chapter, Expected};
 use load::LiveFigures;
@@ -156,7 +157,7 @@ impl Terminal {
         // A reader that went away (`| head`) does not end the lab half-way.
         let print = || match self.to_stderr {
             true => drop(writeln!(std::io::stderr(), "{text}")),
-            false => drop(writeln!(std::io::stdout(), "{text}")),
+            false => output::line(text),
         };
         match &self.live {
             Some(live) => live.suspend(print),

@@ -1,56 +1,168 @@
-//! What a step waits for: in words, and as a test of what happens.
+//! What a step waits for: in words, and as a question to what has happened. It is judged from before the
+//! step's deed: what it waits for may have come about by the time that anybody looks, or be so already.
 #![deny(clippy::disallowed_methods)]
+
+use std::collections::HashSet;
+use std::time::Duration;
 
 use toml::Spanned;
 
+use super::primaries;
 use chapter::step::Until;
-use lab::Happening;
+use lab::{Event, Happening};
+use load::Moment;
 
-/// Whether this is what is waited for.
-pub(super) type Condition = Box<dyn Fn(&Happening) -> bool + Send>;
+/// So long it takes at most until everything that happened before a moment has been told.
+const TOLD_AFTER: Duration = Duration::from_millis(250);
 
-/// What the machines and balancers are to do. `None` when it is something else that is waited for.
-pub(super) fn happening(until: &Until) -> Option<(String, Condition)> {
-    let by = named(&until.by);
-    let is_meant = move |balancer: &String| by.as_ref().is_none_or(|by| by == balancer);
-    if let Some(wanted) = named(&until.gone) {
-        return waiting(
-            format!("waiting for the end of {wanted}"),
-            move |what| matches!(what, Happening::MachineEnded { machine, .. } if *machine == wanted),
-        );
-    }
-    if let Some(wanted) = named(&until.ejected) {
-        return waiting(format!("waiting for {wanted} to be taken out"), move |what| match what {
-            Happening::Ejected { balancer, upstream } => *upstream == wanted && is_meant(balancer),
-            _ => false,
-        });
-    }
-    if let Some(wanted) = named(&until.admitted) {
-        return waiting(format!("waiting for {wanted} to be taken in"), move |what| match what {
-            Happening::Admitted { balancer, upstream } => *upstream == wanted && is_meant(balancer),
-            _ => false,
-        });
-    }
-    if let Some(kind) = named(&until.elected) {
-        return waiting("waiting for a new primary".into(), move |what| match what {
-            Happening::BecamePrimary { machine, .. } => {
-                machine.strip_prefix(&*kind).is_some_and(|rest| rest.starts_with('-'))
-            }
-            _ => false,
-        });
-    }
-    let wanted = named(&until.took_over)?;
-    waiting(
-        format!("waiting for {wanted} to take over"),
-        move |what| matches!(what, Happening::TookOver { balancer } if *balancer == wanted),
-    )
+/// Something that machines or balancers are to do.
+#[derive(Debug)]
+pub(super) struct Condition {
+    awaited: Awaited,
+    /// When the step began, before it did anything.
+    begun: Moment,
 }
 
-fn waiting(
-    words: String,
-    wanted: impl Fn(&Happening) -> bool + Send + 'static,
-) -> Option<(String, Condition)> {
-    Some((words, Box::new(wanted)))
+#[derive(Debug)]
+enum Awaited {
+    /// A machine is gone.
+    Gone(String),
+    /// A server is out of the rotation of a balancer, or of any.
+    Ejected { upstream: String, by: Option<String> },
+    /// It is in.
+    Admitted { upstream: String, by: Option<String> },
+    /// A database has another primary.
+    Elected { kind: String, before: Primary },
+    /// A balancer of a pair has the address.
+    TookOver(String),
+}
+
+/// Who was the primary of a database before a step did anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Primary {
+    /// The election that had made it so.
+    pub(super) term: u64,
+    /// It is another one already than the one that something was done to in an earlier step.
+    pub(super) is_another: bool,
+}
+
+impl Condition {
+    /// What a step waits for that began at this moment, with this primary of the database that it speaks of.
+    /// `None` when it is something else that is waited for.
+    pub(super) fn of(until: &Until, begun: Moment, before: Primary) -> Option<Self> {
+        let by = named(&until.by);
+        let awaited = named(&until.gone)
+            .map(Awaited::Gone)
+            .or_else(|| Some(Awaited::Ejected { upstream: named(&until.ejected)?, by: by.clone() }))
+            .or_else(|| Some(Awaited::Admitted { upstream: named(&until.admitted)?, by: by.clone() }))
+            .or_else(|| Some(Awaited::Elected { kind: named(&until.elected)?, before }))
+            .or_else(|| named(&until.took_over).map(Awaited::TookOver))?;
+        Some(Self { awaited, begun })
+    }
+
+    /// In words.
+    pub(super) fn words(&self) -> String {
+        match &self.awaited {
+            Awaited::Gone(machine) => format!("waiting for the end of {machine}"),
+            Awaited::Ejected { upstream, .. } => format!("waiting for {upstream} to be taken out"),
+            Awaited::Admitted { upstream, .. } => format!("waiting for {upstream} to be taken in"),
+            Awaited::Elected { .. } => "waiting for a new primary".into(),
+            Awaited::TookOver(balancer) => format!("waiting for {balancer} to take over"),
+        }
+    }
+
+    /// When it came about, as far as is known `now`: the moment of the step's begin when it was so already.
+    pub(super) fn met(&self, events: &[Event], now: Moment) -> Option<Moment> {
+        // A balancer's events are told a little late, with its own stamps.
+        let mut events: Vec<_> = events.iter().collect();
+        events.sort_by_key(|event| event.at);
+        let (before, since) = events.split_at(events.partition_point(|event| event.at < self.begun));
+        if now >= self.begun + TOLD_AFTER && self.was_so(before) {
+            return Some(self.begun);
+        }
+        since.iter().find(|event| self.comes_about_with(&event.what)).map(|event| event.at)
+    }
+
+    /// Whether it was so when the step began.
+    fn was_so(&self, before: &[&Event]) -> bool {
+        let last = |change: &dyn Fn(&Happening) -> Option<bool>| {
+            before.iter().rev().find_map(|event| change(&event.what)).unwrap_or(false)
+        };
+        match &self.awaited {
+            Awaited::Gone(wanted) => last(&|what| match what {
+                Happening::MachineEnded { machine, .. } => (machine == wanted).then_some(true),
+                Happening::MachineStarted { machine, .. } => (machine == wanted).then_some(false),
+                _ => None,
+            }),
+            Awaited::Ejected { upstream, by } => {
+                rotation(before, upstream, by.as_deref()) == Some(Rotation::Out)
+            }
+            Awaited::Admitted { upstream, by } => {
+                rotation(before, upstream, by.as_deref()) == Some(Rotation::In)
+            }
+            Awaited::Elected { before, .. } => before.is_another,
+            Awaited::TookOver(wanted) => last(&|what| match what {
+                Happening::TookOver { balancer } => (balancer == wanted).then_some(true),
+                Happening::StoodDown { balancer: gone } | Happening::MachineEnded { machine: gone, .. } => {
+                    (gone == wanted).then_some(false)
+                }
+                _ => None,
+            }),
+        }
+    }
+
+    fn comes_about_with(&self, what: &Happening) -> bool {
+        match (&self.awaited, what) {
+            (Awaited::Gone(wanted), Happening::MachineEnded { machine, .. }) => machine == wanted,
+            (Awaited::Ejected { upstream: wanted, by }, Happening::Ejected { balancer, upstream })
+            | (Awaited::Admitted { upstream: wanted, by }, Happening::Admitted { balancer, upstream }) => {
+                upstream == wanted && by.as_ref().is_none_or(|by| by == balancer)
+            }
+            // One that was elected before may be told of only now.
+            (Awaited::Elected { kind, before }, Happening::BecamePrimary { machine, term }) => {
+                primaries::is_of(machine, kind) && *term > before.term
+            }
+            (Awaited::TookOver(wanted), Happening::TookOver { balancer }) => balancer == wanted,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rotation {
+    In,
+    Out,
+}
+
+/// Whether a server is in the rotation of this balancer; where none is named it is out when it is out of any.
+/// One that was started begins with all of its servers; one that is gone has none.
+fn rotation(events: &[&Event], wanted: &str, by: Option<&str>) -> Option<Rotation> {
+    let mut out: HashSet<&str> = HashSet::new();
+    let mut gone: HashSet<&str> = HashSet::new();
+    for event in events {
+        match &event.what {
+            Happening::Ejected { balancer, upstream } if upstream == wanted => {
+                out.insert(balancer);
+            }
+            Happening::Admitted { balancer, upstream } if upstream == wanted => {
+                out.remove(balancer.as_str());
+            }
+            Happening::MachineStarted { machine, .. } => {
+                out.remove(machine.as_str());
+                gone.remove(machine.as_str());
+            }
+            Happening::MachineEnded { machine, .. } => {
+                out.remove(machine.as_str());
+                gone.insert(machine);
+            }
+            _ => {}
+        }
+    }
+    match by {
+        Some(by) if gone.contains(by) => None,
+        Some(by) => Some(if out.contains(by) { Rotation::Out } else { Rotation::In }),
+        None => Some(if out.is_empty() { Rotation::In } else { Rotation::Out }),
+    }
 }
 
 fn named(name: &Option<Spanned<String>>) -> Option<String> {
@@ -59,27 +171,95 @@ fn named(name: &Option<Spanned<String>>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use lab::events::Hand;
+
     use super::*;
 
-    fn happening_of(until: &str) -> Condition {
-        happening(&toml::from_str(until).expect("something to wait for")).expect("a happening").1
+    const BEGUN: u64 = 1_000;
+
+    fn ms(ms: u64) -> Moment {
+        Duration::from_millis(ms)
     }
 
-    fn taken_out(balancer: &str, upstream: &str) -> Happening {
-        Happening::Ejected { balancer: balancer.into(), upstream: upstream.into() }
+    /// When a step's wait is over that began at [`BEGUN`], by the events that have been told at its end.
+    fn met_with(until: &str, before: Primary, events: &[(u64, Happening)]) -> Option<u128> {
+        let until = toml::from_str(&format!("{until}\nwithin = '9s'")).expect("something to wait for");
+        let events: Vec<_> =
+            events.iter().map(|(at, what)| Event { at: ms(*at), what: what.clone() }).collect();
+        let condition = Condition::of(&until, ms(BEGUN), before).expect("a condition");
+        condition.met(&events, ms(9_000)).map(|at| at.as_millis())
     }
 
-    #[test]
-    fn any_balancer_is_meant_where_none_is_named() {
-        let wanted = happening_of("ejected = 'web-1'\nwithin = '9s'");
-        assert!(wanted(&taken_out("lb", "web-1")) && wanted(&taken_out("careful", "web-1")));
-        assert!(!wanted(&taken_out("lb", "web-2")));
+    fn met(until: &str, events: &[(u64, Happening)]) -> Option<u128> {
+        met_with(until, Primary::default(), events)
+    }
+
+    fn out(balancer: &str) -> Happening {
+        Happening::Ejected { balancer: balancer.into(), upstream: "web-1".into() }
+    }
+
+    fn back(balancer: &str) -> Happening {
+        Happening::Admitted { balancer: balancer.into(), upstream: "web-1".into() }
+    }
+
+    fn gone(machine: &str) -> Happening {
+        let (machine, how) = (machine.into(), "killed".into());
+        Happening::MachineEnded { machine, pid: 1, how, by: Hand::Labctl }
+    }
+
+    fn started(machine: &str) -> Happening {
+        Happening::MachineStarted { machine: machine.into(), pid: 2 }
+    }
+
+    fn primary(machine: &str, term: u64) -> Happening {
+        Happening::BecamePrimary { machine: machine.into(), term }
     }
 
     #[test]
     fn only_the_balancer_that_is_named_counts() {
-        let wanted = happening_of("ejected = 'web-1'\nby = 'lb'\nwithin = '9s'");
-        assert!(wanted(&taken_out("lb", "web-1")));
-        assert!(!wanted(&taken_out("careful", "web-1")));
+        assert_eq!(met("ejected = 'web-1'", &[(2_000, out("careful"))]), Some(2_000));
+        let by = "ejected = 'web-1'\nby = 'lb'";
+        assert_eq!(met(by, &[(2_000, out("careful"))]), None);
+        assert_eq!(met(by, &[(2_000, out("careful")), (2_500, out("lb"))]), Some(2_500));
+        assert_eq!(met("ejected = 'web-2'", &[(2_000, out("lb"))]), None);
+    }
+
+    #[test]
+    fn what_is_so_already_need_not_happen_again() {
+        assert_eq!(met("ejected = 'web-1'", &[(500, out("lb"))]), Some(1_000));
+        assert_eq!(met("ejected = 'web-1'", &[(500, out("lb")), (700, back("lb"))]), None);
+        assert_eq!(met("ejected = 'web-1'", &[(500, out("lb")), (700, started("lb"))]), None);
+        assert_eq!(met("gone = 'app'", &[(500, gone("app"))]), Some(1_000));
+        assert_eq!(met("gone = 'app'", &[(500, gone("app")), (600, started("app"))]), None);
+        let took_over = |name: &str| Happening::TookOver { balancer: name.into() };
+        assert_eq!(met("took-over = 'lb-2'", &[(500, took_over("lb-2"))]), Some(1_000));
+        assert_eq!(met("took-over = 'lb-2'", &[(500, took_over("lb-2")), (600, gone("lb-2"))]), None);
+        assert_eq!(met("took-over = 'lb-2'", &[(1_700, took_over("lb-2"))]), Some(1_700));
+    }
+
+    #[test]
+    fn a_server_that_was_back_before_anybody_missed_it_is_in() {
+        assert_eq!(met("admitted = 'web-1'", &[]), Some(1_000));
+        assert_eq!(met("admitted = 'web-1'", &[(500, out("lb"))]), None);
+        assert_eq!(met("admitted = 'web-1'", &[(500, out("lb")), (1_600, back("lb"))]), Some(1_600));
+        assert_eq!(met("admitted = 'web-1'\nby = 'lb'", &[(500, gone("lb"))]), None, "nobody has it");
+    }
+
+    #[test]
+    fn what_was_is_judged_when_all_of_it_has_been_told() {
+        let until = toml::from_str("admitted = 'web-1'\nwithin = '9s'").unwrap();
+        let condition = Condition::of(&until, ms(BEGUN), Primary::default()).unwrap();
+        assert_eq!(condition.met(&[], ms(BEGUN + 50)), None);
+    }
+
+    #[test]
+    fn a_new_primary_is_one_of_a_later_term() {
+        let before = Primary { term: 3, is_another: false };
+        let elected = |events: &[_]| met_with("elected = 'db'", before, events);
+        assert_eq!(elected(&[(1_050, primary("db-1", 3))]), None, "the old one, told of late");
+        assert_eq!(elected(&[(1_050, primary("other-1", 4))]), None);
+        assert_eq!(elected(&[(1_050, primary("db-1", 3)), (1_900, primary("db-2", 4))]), Some(1_900));
+        let already = Primary { term: 4, is_another: true };
+        assert_eq!(met_with("elected = 'db'", already, &[]), Some(1_000));
     }
 }

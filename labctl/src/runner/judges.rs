@@ -11,6 +11,7 @@ use history::lost::{Final, Lost};
 use history::{Action, History, Outcome, ghost, inversions, lost, sessions, stale};
 use indexmap::IndexMap;
 
+use chapter::measures::Measure;
 use load::HistoryLog;
 
 /// A run's histories, by name, and what they are found to be.
@@ -75,8 +76,8 @@ impl Histories {
         self.found.insert(name.to_owned(), found);
     }
 
-    /// A figure about a history.
-    pub fn measure(&self, measure: &str, name: &str) -> Figure {
+    /// A figure about a history. `None` for a measure of something else.
+    pub fn measure(&self, measure: Measure, name: &str) -> Figure {
         let history = History::new(self.logs.get(name).map(HistoryLog::operations).unwrap_or_default());
         if history.operations.is_empty() {
             return Ok(None);
@@ -86,18 +87,22 @@ impl Histories {
         };
         let is_write = |operation: &history::Operation| !matches!(operation.action, Action::Get { .. });
         let figure = match measure {
-            "reads_judged" => stale::judge(&history).reads as f64,
-            "stale_reads" => stale::judge(&history).stale.len() as f64,
-            "stale_ms_max" => stale::judge(&history).age_ms_max(),
-            "writes_acknowledged" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Ok(_))),
-            "writes_refused" => count(&|one| is_write(one) && matches!(one.outcome, Outcome::Failed(_))),
-            "lost_writes" => return self.lost_writes(name, &history),
-            "ghost_writes" => ghost::judge(&history).len() as f64,
-            "own_writes_missed" => sessions::judge(&history).own_writes.len() as f64,
-            "reads_back" => sessions::judge(&history).reads_back.len() as f64,
-            "inversions" => inversions::judge(&history).len() as f64,
-            "linearizable" => return is_linearizable(&self.verdict(name, false)),
-            "linearizable_latest" => return is_linearizable(&self.verdict(name, true)),
+            Measure::ReadsJudged => stale::judge(&history).reads as f64,
+            Measure::StaleReads => stale::judge(&history).stale.len() as f64,
+            Measure::StaleMsMax => stale::judge(&history).age_ms_max(),
+            Measure::WritesAcknowledged => {
+                count(&|one| is_write(one) && matches!(one.outcome, Outcome::Ok(_)))
+            }
+            Measure::WritesRefused => {
+                count(&|one| is_write(one) && matches!(one.outcome, Outcome::Failed(_)))
+            }
+            Measure::LostWrites => return self.lost_writes(name, &history),
+            Measure::GhostWrites => ghost::judge(&history).len() as f64,
+            Measure::OwnWritesMissed => sessions::judge(&history).own_writes.len() as f64,
+            Measure::ReadsBack => sessions::judge(&history).reads_back.len() as f64,
+            Measure::Inversions => inversions::judge(&history).len() as f64,
+            Measure::Linearizable => return is_linearizable(&self.verdict(name, false)),
+            Measure::LinearizableLatest => return is_linearizable(&self.verdict(name, true)),
             _ => return Ok(None),
         };
         Ok(Some(figure))
@@ -202,14 +207,14 @@ mod tests {
     #[test]
     fn nothing_is_said_of_lost_writes_until_every_record_was_read() {
         let mut histories = histories((1..=7).map(|key| put(&key.to_string())).collect());
-        assert_eq!(histories.measure("lost_writes", "h"), Ok(None), "no stock was taken");
+        assert_eq!(histories.measure(Measure::LostWrites, "h"), Ok(None), "no stock was taken");
         let mut found = Final::from([("1".into(), Some("x".into()))]);
         histories.found("h", found.clone());
-        let reason = histories.measure("lost_writes", "h").unwrap_err();
+        let reason = histories.measure(Measure::LostWrites, "h").unwrap_err();
         assert_eq!(reason, "no node could say what is in record 2, 3, 4, 5, 6 and 1 more");
         found.extend((2..=7).map(|key| (key.to_string(), None)));
         histories.found("h", found);
-        assert_eq!(histories.measure("lost_writes", "h"), Ok(Some(6.0)));
+        assert_eq!(histories.measure(Measure::LostWrites, "h"), Ok(Some(6.0)));
     }
 
     #[test]
@@ -222,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_history_in_which_nothing_happened_has_nothing_to_show() {
-        assert_eq!(histories(vec![]).measure("stale_reads", "h"), Ok(None));
-        assert_eq!(Histories::default().measure("linearizable", "h"), Ok(None));
+        assert_eq!(histories(vec![]).measure(Measure::StaleReads, "h"), Ok(None));
+        assert_eq!(Histories::default().measure(Measure::Linearizable, "h"), Ok(None));
     }
 }

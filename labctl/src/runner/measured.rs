@@ -1,16 +1,17 @@
 //! What a run has measured so far, for claims to ask.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use machine::capacity::Usage;
 
-use super::judges::{Figure, Histories};
-use super::{owners, primaries};
+use super::host::HostWatch;
+use super::judges::Histories;
+use super::{damage, owners, primaries};
+use chapter::Reading;
 use chapter::expression::Expression;
-use chapter::measures::{self, Of};
+use chapter::measures::{Measure, MeasureCall, Of, Unit};
 use lab::{Events, Happening, Plan};
 use load::{CacheMark, CapacityEstimate, Moment, Outcome, Recorder, StreamId, Window};
 
@@ -24,10 +25,11 @@ pub struct Measured {
     steps: IndexMap<String, StepMeasurement>,
     /// What was done to the database's records.
     pub(super) histories: Histories,
+    pub(super) host: HostWatch,
 }
 
 /// What was measured in one step.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct StepMeasurement {
     /// When the step began, before it did anything.
     pub(super) begun: Moment,
@@ -35,10 +37,12 @@ pub(super) struct StepMeasurement {
     pub(super) from: Moment,
     /// When it ended.
     pub(super) to: Moment,
+    /// Whether it waited for something: then the wait is what was measured.
+    pub(super) waited: bool,
     /// Whether what it waited for happened. True when it waited for nothing.
     pub(super) happened: bool,
-    /// Machines' figures at the measurement's begin and end.
-    pub(super) usage: HashMap<String, (Usage, Usage)>,
+    /// How busy machines were while it was measured.
+    pub(super) busy: HashMap<String, Busy>,
     /// Rates asked for at the end, by traffic.
     pub(super) final_rates: HashMap<String, f64>,
     /// What a search found, by traffic.
@@ -49,33 +53,63 @@ pub(super) struct StepMeasurement {
     pub(super) discarded: HashMap<String, u64>,
     /// By how much counters grew, by the machine or program and the counter's name.
     pub(super) counted: HashMap<(String, String), f64>,
-    /// Why it should not be trusted.
+    /// Why nothing of it should be trusted.
     pub(super) distrust: Option<String>,
-    /// Why its times should not be trusted; its counts can be.
-    pub(super) times_distrust: Option<String>,
+    /// Why its times may be other ones than were measured; what is counted is not affected.
+    pub(super) doubt: Option<String>,
+    /// By how much those from its begin on may be.
+    pub(super) late: Duration,
+    /// And those from when its measurement began.
+    pub(super) measured_late: Duration,
+    /// How much later machines granted work than they should have, where that was much.
+    pub(super) granted_late: Duration,
+    /// Why it may be the host's that something failed.
+    pub(super) excuse: Option<String>,
+    /// Everything that disturbed it, however little.
+    pub(super) disturbed: Vec<String>,
 }
 
-/// Measures that say how long something took, or how often in a time.
-const OF_TIME: [&str; 13] = [
-    "hit_p50",
-    "miss_p50",
-    "slowest",
-    "outage",
-    "rate",
-    "p50",
-    "p99",
-    "mean",
-    "seconds",
-    "utilisation",
-    "detection",
-    "capacity",
-    "owners",
-];
+/// How much a machine worked, in what time: between two moments at which it said so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Busy {
+    pub(super) core_seconds: f64,
+    pub(super) seconds: f64,
+}
 
 impl StepMeasurement {
     fn seconds(&self) -> f64 {
         self.to.saturating_sub(self.from).as_secs_f64()
     }
+
+    /// A length of time that was measured in it, in seconds.
+    fn time(&self, seconds: f64) -> Reading {
+        Reading::give_or_take(seconds, self.late.as_secs_f64())
+    }
+
+    /// Something of which there is so much in a time.
+    fn per_time(&self, figure: f64) -> Reading {
+        let share = self.measured_late.as_secs_f64() / self.seconds().max(f64::MIN_POSITIVE);
+        Reading::give_or_take(figure, figure * share.min(1.0))
+    }
+}
+
+/// So many times a thread has to wake up, about, until a request is answered: in the generator, the balancer, a
+/// server, its machine, and what it asks.
+const HOPS: u32 = 10;
+
+/// What an expression came to.
+#[derive(Debug, Default)]
+pub(super) struct Evaluated {
+    /// The figure, and how far the truth may be from it. `None`: there was nothing to measure.
+    pub(super) reading: Option<Reading>,
+    /// Why it is not known, or should not be trusted at all.
+    pub(super) distrust: Option<String>,
+    /// Why the truth may be somewhere else than the figure.
+    pub(super) doubt: Option<String>,
+    /// The figure with what a busy host may have added to times besides, and why it is taken for busy.
+    pub(super) on_a_calm_host: Option<(Reading, String)>,
+    /// Why it may be the host's that the figure is not better.
+    pub(super) excuse: Option<String>,
 }
 
 impl Measured {
@@ -86,8 +120,9 @@ impl Measured {
         streams: IndexMap<String, StreamId>,
         plan: Plan,
         histories: Histories,
+        host: HostWatch,
     ) -> Self {
-        Self { recorder, events, streams, plan, steps: IndexMap::new(), histories }
+        Self { recorder, events, streams, plan, steps: IndexMap::new(), histories, host }
     }
 
     pub(super) fn keep(&mut self, step: &str, measurement: StepMeasurement) {
@@ -104,28 +139,51 @@ impl Measured {
         self.plan = plan;
     }
 
-    /// The value of an expression, and why it is not known or should not be trusted, if so.
-    pub(super) fn evaluate(&self, text: &str) -> (Option<f64>, Option<String>) {
+    /// Everything that disturbed what was measured, in words.
+    pub(super) fn disturbances(&self) -> Vec<String> {
+        let of_steps = self
+            .steps
+            .iter()
+            .flat_map(|(name, step)| step.disturbed.iter().map(move |reason| format!("{name}: {reason}")));
+        of_steps.chain(self.host.pauses().iter().map(damage::told)).collect()
+    }
+
+    /// The value of a text's expression. What is of no step is of all that has happened so far.
+    pub(super) fn evaluate(&self, text: &str) -> Evaluated {
         // Chapters are checked before they run.
-        let Ok(expression) = Expression::parse(text) else { return (None, None) };
-        let unknown = RefCell::new(None);
-        let value = expression.value(&|name, of| {
-            let figure = self.figure(name, of);
-            figure.unwrap_or_else(|reason| {
-                unknown.replace(Some(reason));
-                None
-            })
-        });
-        let distrust = expression.measures().into_iter().find_map(|(name, of)| {
-            let step = self.steps.get(of.first()?)?;
-            let of_time = step.times_distrust.as_ref().filter(|_| OF_TIME.contains(&name));
-            step.distrust.as_ref().or(of_time).cloned()
-        });
-        (value, unknown.into_inner().or(distrust))
+        let Ok(expression) = Expression::<MeasureCall>::parse(text) else { return Evaluated::default() };
+        let pauses = self.host.pauses();
+        let steps: Vec<_> =
+            expression.measures().into_iter().filter_map(|call| self.steps.get(call.step()?)).collect();
+        let of_steps =
+            |reason: &dyn Fn(&StepMeasurement) -> Option<String>| steps.iter().find_map(|step| reason(step));
+        let distrust = of_steps(&|step| step.distrust.clone());
+        let doubt = of_steps(&|step| step.doubt.clone());
+        let of_all = || {
+            let is_of_all = expression.measures().iter().any(|call| call.step().is_none());
+            damage::excuse(&pauses, Moment::ZERO, self.recorder.now()).filter(|_| is_of_all)
+        };
+        let excuse =
+            of_steps(&|step| step.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to)));
+        let excuse = excuse.or_else(of_all);
+        let on_a_calm_host = expression.value(&|call| self.figure_on_a_calm_host(call)).ok().flatten();
+        let late =
+            steps.iter().map(|step| self.host.wakes_late(step.begun, step.to)).max().unwrap_or_default();
+        let busy = || format!("the computer was busy, and its threads woke up {late:.1?} late");
+        let on_a_calm_host = on_a_calm_host.filter(|_| !late.is_zero()).map(|reading| (reading, busy()));
+        match expression.value(&|call| self.figure(call)) {
+            Ok(reading) => Evaluated { reading, distrust, doubt, on_a_calm_host, excuse },
+            Err(unknown) => Evaluated { distrust: Some(unknown), ..Evaluated::default() },
+        }
+    }
+
+    /// How far apart what a measure may be lies from end to end, as a share of it.
+    pub(super) fn blur(&self, call: &MeasureCall) -> f64 {
+        self.figure(call).ok().flatten().map_or(0.0, Reading::blur)
     }
 
     /// One traffic between two moments.
-    pub(super) fn window(&self, traffic: Option<&String>, from: Moment, to: Moment) -> Option<Window> {
+    pub(super) fn window(&self, traffic: Option<&str>, from: Moment, to: Moment) -> Option<Window> {
         let stream = match traffic {
             Some(name) => self.streams.get(name)?,
             None => self.streams.first()?.1,
@@ -149,66 +207,184 @@ impl Measured {
             .unwrap_or_default()
     }
 
-    fn figure(&self, name: &str, of: &[String]) -> Figure {
-        match (measures::find(name).map(|measure| measure.of), of) {
-            (Some([Of::History]), [history, ..]) => self.histories.measure(name, history),
-            _ => Ok(self.measure(name, of)),
+    /// A measure's figure. `None`: there was nothing to measure. `Err`: why it is not known.
+    fn figure(&self, call: &MeasureCall) -> Result<Option<Reading>, String> {
+        if let Some(history) = call.named(Of::History) {
+            return Ok(self.histories.measure(call.measure, history)?.map(Reading::exact));
+        }
+        let of_none = StepMeasurement::default();
+        let step = match call.step() {
+            Some(step) => self.steps.get(step),
+            None => Some(&of_none),
+        };
+        Ok(step.and_then(|step| self.reading(call, step)))
+    }
+
+    /// The same, had no thread been late: each time may be as much shorter as a handful of them were together.
+    fn figure_on_a_calm_host(&self, call: &MeasureCall) -> Result<Option<Reading>, String> {
+        let figure = self.figure(call)?;
+        let Some(step) = call.step().and_then(|step| self.steps.get(step)) else { return Ok(figure) };
+        let late = HOPS * self.host.wakes_late(step.begun, step.to);
+        let by = match call.measure.description().unit {
+            Unit::Millis => late.as_secs_f64() * 1e3,
+            Unit::Seconds => late.as_secs_f64(),
+            _ => 0.0,
+        };
+        Ok(figure.map(|reading| Reading { low: (reading.low - by).max(0.0), ..reading }))
+    }
+
+    /// A figure that is of no history. There is one arm for each measure, and the compiler misses none.
+    fn reading(&self, call: &MeasureCall, step: &StepMeasurement) -> Option<Reading> {
+        use Measure as M;
+        let during = |figure: &dyn Fn(&Window) -> f64| self.count(call, step.from..step.to, figure);
+        let throughout = |figure: &dyn Fn(&Window) -> f64| self.count(call, step.begun..step.to, figure);
+        let time = |figure: &dyn Fn(&Window) -> Option<Duration>| self.time(call, step, figure);
+        let requests = |window: &Window| window.requests() as f64;
+        let marked = |mark: CacheMark| {
+            move |window: &Window| window.cache_marks().get(&mark).copied().unwrap_or(0) as f64
+        };
+        match call.measure {
+            M::Requests => during(&requests),
+            M::Ok => during(&|window| window.ok() as f64),
+            M::Failed => during(&|window| window.failed() as f64),
+            M::FailedShare => during(&Window::error_rate),
+            M::FailedThroughout => throughout(&|window| window.failed() as f64),
+            M::OkThroughout => throughout(&|window| window.ok() as f64),
+            M::StaleShare => during(&|window| window.count(Outcome::Stale) as f64 / requests(window)),
+            M::ClientErrors => during(&|window| window.count(Outcome::ClientError) as f64),
+            M::ServerErrors => {
+                during(&|window| (window.count(Outcome::ServerError) + window.count(Outcome::Shed)) as f64)
+            }
+            M::Hits => during(&marked(CacheMark::Hit)),
+            M::Misses => during(&marked(CacheMark::Miss)),
+            M::Bypassed => during(&marked(CacheMark::Bypass)),
+            M::HitP50 => time(&|window| window.latencies_marked(CacheMark::Hit).percentile(50.0)),
+            M::MissP50 => time(&|window| window.latencies_marked(CacheMark::Miss).percentile(50.0)),
+            M::Slowest => time(&|window| window.all_latencies().max()),
+            M::P50 => time(&|window| window.percentile(50.0)),
+            M::P99 => time(&|window| window.percentile(99.0)),
+            M::Mean => time(&|window| window.latencies().mean()),
+            M::Rate => Some(step.per_time(during(&Window::rate)?.figure)),
+            M::Outage => {
+                let window = self.window(call.traffic(), step.begun, step.to)?;
+                Some(step.time(window.outage().as_secs_f64()))
+            }
+            M::Silence => {
+                let window = self.window(call.traffic(), step.begun, step.to)?;
+                Some(step.time(window.silence().as_secs_f64()))
+            }
+            M::FinalRate => {
+                let first = self.streams.first()?.0;
+                step.final_rates.get(call.traffic().unwrap_or(first.as_str())).copied().map(Reading::exact)
+            }
+            M::ShareOf => {
+                let window = self.window(call.traffic(), step.from, step.to)?;
+                Some(Reading::exact(window.share(call.of.get(1)?)))
+            }
+            M::Served => {
+                let served = self.window(call.traffic(), step.from, step.to)?.served();
+                let count = served.get(call.of.get(1)?.as_str()).copied().unwrap_or(0);
+                Some(Reading::exact(count as f64))
+            }
+            M::Owners => {
+                let most = owners::at_most(&self.events.since(0), call.of.get(1)?, step.begun, step.to);
+                Some(Reading::exact(most as f64))
+            }
+            M::Detection => {
+                let (at, _) = self.ejections(step, call.of.get(1)?).into_iter().next()?;
+                Some(step.time(at.saturating_sub(step.begun).as_secs_f64()))
+            }
+            M::FalseEjections => {
+                let (ejections, victim) = (self.ejections(step, call.of.get(1)?), call.of.get(2)?);
+                let others = ejections.iter().filter(|(_, upstream)| upstream != victim).count();
+                Some(Reading::exact(others as f64))
+            }
+            M::Seconds if step.waited => Some(step.time(step.seconds())),
+            // A measurement ends when it is to.
+            M::Seconds => Some(Reading::exact(step.seconds())),
+            M::Happened => Some(Reading::exact(f64::from(u8::from(step.happened)))),
+            M::Promotions => {
+                let (kind, events) = (call.of.get(1)?, self.events.since(0));
+                Some(Reading::exact(primaries::promotions(&events, kind, step.begun, step.to) as f64))
+            }
+            M::Discarded => {
+                let kind = call.of.get(1)?;
+                let of_kind = step.discarded.iter().filter(|(machine, _)| primaries::is_of(machine, kind));
+                let sum = of_kind.map(|(_, discarded)| *discarded).reduce(|sum, more| sum + more)?;
+                Some(Reading::exact(sum as f64))
+            }
+            M::Utilisation => {
+                let (figure, host) = (self.utilisation(step, call.of.get(1)?)?, self.host.pauses());
+                let paused = damage::paused(&host, step.from, step.to).as_secs_f64();
+                Some(Reading::give_or_take(figure, figure * (paused / step.seconds()).min(1.0)))
+            }
+            M::Capacity => Some(Reading::exact(step.capacities.get(call.of.get(1)?)?.rate())),
+            M::Counted => {
+                let counter = (call.of.get(1)?.clone(), call.of.get(2)?.clone());
+                step.counted.get(&counter).copied().map(Reading::exact)
+            }
+            M::Value => step.value.map(Reading::exact),
+            M::Price => Some(Reading::exact(self.plan.price_of(call.of.first()?))),
+            M::OutOfMemory => Some(Reading::exact(self.times_out_of_memory(call.of.first()?))),
+            M::PrimariesOfATerm => {
+                let events = self.events.since(0);
+                Some(Reading::exact(primaries::of_one_term(&events, call.of.first()?) as f64))
+            }
+            M::SecondsBetweenEnds => {
+                self.seconds_between_ends(call.of.first()?, call.of.get(1)?).map(Reading::exact)
+            }
+            // These are of a history.
+            M::StaleReads
+            | M::StaleMsMax
+            | M::ReadsJudged
+            | M::WritesAcknowledged
+            | M::WritesRefused
+            | M::LostWrites
+            | M::GhostWrites
+            | M::Inversions
+            | M::OwnWritesMissed
+            | M::ReadsBack
+            | M::Linearizable
+            | M::LinearizableLatest => None,
         }
     }
 
-    /// A figure that is known when there is something to show.
-    fn measure(&self, name: &str, of: &[String]) -> Option<f64> {
-        match name {
-            "price" => return Some(self.plan.price_of(of.first()?)),
-            "out_of_memory" => return Some(self.times_out_of_memory(of.first()?)),
-            "primaries_of_a_term" => {
-                return Some(primaries::of_one_term(&self.events.since(0), of.first()?) as f64);
-            }
-            "seconds_between_ends" => return self.seconds_between_ends(of.first()?, of.get(1)?),
-            _ => {}
+    /// A figure that does not depend on when exactly something was sent. Of nothing, nothing can be said: not
+    /// even that none of it failed. Where some could not be sent there may have been as many more, in proportion;
+    /// a share is the same without them.
+    fn count(
+        &self,
+        call: &MeasureCall,
+        during: Range<Moment>,
+        figure: &dyn Fn(&Window) -> f64,
+    ) -> Option<Reading> {
+        let window = self.window(call.traffic(), during.start, during.end)?;
+        let (figure, sent) = (figure(&window), window.requests() as f64);
+        let all = match call.measure.description().unit {
+            Unit::Count => figure * (sent + window.unsent() as f64) / sent,
+            _ => figure,
+        };
+        (window.requests() > 0).then(|| Reading::between(figure, all))
+    }
+
+    /// How long requests took, in milliseconds: as measured, and as it would have been without what is known
+    /// to have held them up.
+    fn time(
+        &self,
+        call: &MeasureCall,
+        step: &StepMeasurement,
+        figure: &dyn Fn(&Window) -> Option<Duration>,
+    ) -> Option<Reading> {
+        let window = self.window(call.traffic(), step.from, step.to)?;
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        let measured = figure(&window)?;
+        let pauses = self.host.pauses();
+        let is_paused = damage::excuse(&pauses, step.begun, step.to).is_some();
+        if window.late(Duration::ZERO).is_none() && !is_paused && step.granted_late.is_zero() {
+            return Some(Reading::exact(millis(measured)));
         }
-        let step = self.steps.get(of.first()?)?;
-        match name {
-            "seconds" => Some(step.seconds()),
-            "happened" => Some(f64::from(u8::from(step.happened))),
-            "value" => step.value,
-            "counted" => step.counted.get(&(of.get(1)?.clone(), of.get(2)?.clone())).copied(),
-            "outage" => Some(self.window(of.get(1), step.begun, step.to)?.outage().as_secs_f64()),
-            "capacity" => step.capacities.get(of.get(1)?).map(CapacityEstimate::rate),
-            "utilisation" => self.utilisation(step, of.get(1)?),
-            "final_rate" => {
-                let first = self.streams.first()?.0;
-                step.final_rates.get(of.get(1).unwrap_or(first)).copied()
-            }
-            "share" => Some(self.window(of.get(2), step.from, step.to)?.share(of.get(1)?)),
-            "served" => {
-                let served = self.window(of.get(2), step.from, step.to)?.served();
-                Some(served.get(of.get(1)?.as_str()).copied().unwrap_or(0) as f64)
-            }
-            "detection" => {
-                let mut ejections = self.ejections(step, of.get(1)?).into_iter();
-                ejections.next().map(|(at, _)| at.saturating_sub(step.begun).as_secs_f64())
-            }
-            "false_ejections" => {
-                let (ejections, victim) = (self.ejections(step, of.get(1)?), of.get(2)?);
-                Some(ejections.iter().filter(|(_, upstream)| upstream != victim).count() as f64)
-            }
-            "silence" => Some(self.window(of.get(1), step.begun, step.to)?.silence().as_secs_f64()),
-            "promotions" => {
-                Some(primaries::promotions(&self.events.since(0), of.get(1)?, step.begun, step.to) as f64)
-            }
-            "discarded" => {
-                let kind = of.get(1)?;
-                let of_kind = step.discarded.iter().filter(|(machine, _)| primaries::is_of(machine, kind));
-                Some(of_kind.map(|(_, discarded)| *discarded).reduce(|sum, more| sum + more)? as f64)
-            }
-            "owners" => Some(owners::at_most(&self.events.since(0), of.get(1)?, step.begun, step.to) as f64),
-            "failed_throughout" | "ok_throughout" => {
-                let (name, _) = name.split_once('_')?;
-                of_window(name, &self.window(of.get(1), step.begun, step.to)?)
-            }
-            _ => of_window(name, &self.window(of.get(1), step.from, step.to)?),
-        }
+        let on_time = figure(&window.as_if_on_time(&pauses)).unwrap_or(measured);
+        Some(Reading::between(millis(measured), millis(on_time.saturating_sub(step.granted_late))))
     }
 
     /// When a balancer took which servers out, from a step's begin to its end.
@@ -223,10 +399,9 @@ impl Measured {
     }
 
     fn utilisation(&self, step: &StepMeasurement, machine: &str) -> Option<f64> {
-        let (before, after) = step.usage.get(machine)?;
+        let Busy { core_seconds, seconds } = step.busy.get(machine)?;
         let cores = f64::from(self.plan.machines.get(machine)?.spec.cores);
-        let seconds = step.seconds();
-        Some((after.cpu_busy_seconds - before.cpu_busy_seconds) / (cores * seconds))
+        Some(core_seconds / (cores * seconds))
     }
 
     fn times_out_of_memory(&self, wanted: &str) -> f64 {
@@ -243,35 +418,4 @@ impl Measured {
         };
         Some((end_of(one)? - end_of(other)?).abs())
     }
-}
-
-fn of_window(name: &str, window: &Window) -> Option<f64> {
-    let millis = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1e3);
-    if window.requests() == 0 {
-        // Of nothing, nothing can be said: not even that none of it failed.
-        return None;
-    }
-    let requests = window.requests() as f64;
-    let marked = |mark| window.cache_marks().get(&mark).copied().unwrap_or(0) as f64;
-    let counted = |outcomes: &[Outcome]| outcomes.iter().map(|one| window.count(*one)).sum::<usize>() as f64;
-    Some(match name {
-        "requests" => requests,
-        "ok" => window.ok() as f64,
-        "failed" => window.failed() as f64,
-        "failed_share" => window.failed() as f64 / requests,
-        "stale_share" => window.count(Outcome::Stale) as f64 / requests,
-        "client_errors" => counted(&[Outcome::ClientError]),
-        "server_errors" => counted(&[Outcome::ServerError, Outcome::Shed]),
-        "hits" => marked(CacheMark::Hit),
-        "misses" => marked(CacheMark::Miss),
-        "bypassed" => marked(CacheMark::Bypass),
-        "hit_p50" => millis(window.latencies_marked(CacheMark::Hit).percentile(50.0))?,
-        "miss_p50" => millis(window.latencies_marked(CacheMark::Miss).percentile(50.0))?,
-        "slowest" => millis(window.all_latencies().max())?,
-        "rate" => window.rate(),
-        "p50" => millis(window.percentile(50.0))?,
-        "p99" => millis(window.percentile(99.0))?,
-        "mean" => millis(window.latencies().mean())?,
-        _ => return None,
-    })
 }

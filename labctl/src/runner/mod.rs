@@ -2,6 +2,8 @@
 
 pub mod capacity;
 mod condition;
+mod damage;
+mod host;
 mod judges;
 mod measured;
 mod owners;
@@ -16,10 +18,12 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use anyhow::Context;
 use history::lost::Lost;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use host::HostWatch;
 pub use judges::Histories;
 pub use measured::Measured;
 pub use pace::Pace;
@@ -28,6 +32,7 @@ pub use telling::{Audience, Telling};
 pub use verdict::{ClaimResult, Verdict};
 
 use chapter::expression::Expression;
+use chapter::measures::{Measure, MeasureCall};
 use chapter::traffic::{Does, Draw, Recording, Spacing, Traffic};
 use chapter::{Chapter, Source, Table};
 use lab::error::LabError;
@@ -50,6 +55,10 @@ pub struct Run<'a> {
     told: Cell<usize>,
     /// The counters that claims ask for.
     counters: Vec<Counted>,
+    /// What claims ask for.
+    asked: Vec<MeasureCall>,
+    /// Why the lab is not any more what its chapter has made of it, if it is not.
+    damage: Option<String>,
 }
 
 /// A counter that is read at a step's begin and end.
@@ -81,6 +90,8 @@ pub struct Findings {
     /// How late the load generator was, over all that was measured: 99 % were less late than
     /// this, in milliseconds.
     pub generator_lag_p99_ms: f64,
+    /// What of the host disturbed the run, however little.
+    pub disturbances: Vec<String>,
 }
 
 /// A table with its figures.
@@ -94,27 +105,60 @@ pub struct FilledTable {
     pub rows: Vec<(String, Vec<Option<f64>>)>,
 }
 
+/// How a chapter is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The dice of its traffic.
+    pub seed: u64,
+    /// How long is measured.
+    pub pace: Pace,
+    /// Whether to leave out the rest once nothing can be judged any more: the chapter is run again anyway.
+    pub ends_when_damaged: bool,
+}
+
 /// Runs every step of a chapter on a lab that is up.
 pub async fn run(
     source: &Source,
     lab: Arc<Laboratory>,
     generator: &Generator,
-    seed: u64,
-    pace: Pace,
+    wanted: Wanted,
     audience: &dyn Audience,
 ) -> Result<Findings, LabError> {
+    let Wanted { seed, pace, .. } = wanted;
     let mut histories = Histories::written_to(lab.results());
     let streams = add_streams(&source.chapter, &lab.plan(), generator, seed, &mut histories)?;
     let recorder = generator.recorder().clone();
-    let measured = Measured::new(recorder, lab.events.clone(), streams.clone(), lab.plan(), histories);
+    let host = HostWatch::begin(lab.events.clock().origin).context("watch the computer")?;
+    let events = lab.events.clone();
+    let measured = Measured::new(recorder, events, streams.clone(), lab.plan(), histories, host);
     let up_after = lab.events.clock().now().as_secs_f64();
     let told = Cell::new(lab.events.count());
     let chapter = &source.chapter;
-    let counters = counters_of(chapter);
-    let mut run = Run { chapter, lab, generator, streams, audience, measured, seed, pace, told, counters };
+    let asked =
+        asked_by(chapter.step.iter().flat_map(|step| &step.expect).map(|claim| claim.measure.as_ref()));
+    let cells: Vec<_> = chapter.table.iter().flat_map(Table::cells).collect();
+    let counters = counters_of(asked.iter().chain(&asked_by(cells.iter())));
+    let damage = None;
+    let mut run = Run {
+        chapter,
+        lab,
+        generator,
+        streams,
+        audience,
+        measured,
+        seed,
+        pace,
+        told,
+        counters,
+        asked,
+        damage,
+    };
     let mut claims = Vec::new();
     for step in &source.chapter.step {
-        claims.extend(run.step(step).await?);
+        match run.damage.clone() {
+            Some(reason) if wanted.ends_when_damaged => claims.extend(run.left_out(step, &reason)),
+            _ => claims.extend(run.step(step).await?),
+        }
     }
     let generator_lag_p99_ms = run.measured.generator_lag_p99().as_secs_f64() * 1e3;
     let tables: Vec<_> = chapter.table.iter().map(|table| run.fill(table)).collect();
@@ -125,14 +169,25 @@ pub async fn run(
     lost.iter().for_each(|(history, records)| audience.hear(Telling::Lost { history, records }));
     offences.iter().for_each(|(history, picture)| audience.hear(Telling::Offence { history, picture }));
     let (steps, ended) = (run.measured.step_begins(), run.now().as_secs_f64());
-    Ok(Findings { claims, tables, lost, offences, steps, ended, up_after, generator_lag_p99_ms })
+    let disturbances = run.measured.disturbances();
+    Ok(Findings {
+        claims,
+        tables,
+        lost,
+        offences,
+        steps,
+        ended,
+        up_after,
+        generator_lag_p99_ms,
+        disturbances,
+    })
 }
 
 impl Run<'_> {
     fn fill(&self, table: &Table) -> FilledTable {
         let figure = |row: &String, column: &String| {
-            let (figure, _) = self.measured.evaluate(&table.cell(row, column));
-            figure.filter(|figure| figure.is_finite())
+            let reading = self.measured.evaluate(&table.cell(row, column)).reading;
+            reading.map(|reading| reading.figure).filter(|figure| figure.is_finite())
         };
         let row = |row: &String| {
             (row.clone(), table.columns.iter().map(|column| figure(row, column)).collect::<Vec<_>>())
@@ -145,16 +200,18 @@ impl Run<'_> {
     }
 }
 
-/// The counters that a chapter's claims ask for.
-fn counters_of(chapter: &Chapter) -> Vec<Counted> {
-    let claims = chapter.step.iter().flat_map(|step| &step.expect);
-    let texts = claims.map(|claim| claim.measure.as_ref().clone());
-    let texts = texts.chain(chapter.table.iter().flat_map(Table::cells));
+/// What expressions ask for.
+fn asked_by<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<MeasureCall> {
     // Chapters are checked before they run.
-    let expressions: Vec<_> = texts.filter_map(|text| Expression::parse(&text).ok()).collect();
+    let expressions: Vec<_> = texts.filter_map(|text| Expression::<MeasureCall>::parse(text).ok()).collect();
+    expressions.iter().flat_map(Expression::measures).cloned().collect()
+}
+
+/// The counters among what is asked for.
+fn counters_of<'a>(asked: impl Iterator<Item = &'a MeasureCall>) -> Vec<Counted> {
     let mut counters = Vec::new();
-    for (name, of) in expressions.iter().flat_map(Expression::measures) {
-        if let ("counted", [step, of, counter]) = (name, of) {
+    for MeasureCall { measure, of } in asked {
+        if let (Measure::Counted, [step, of, counter]) = (measure, &of[..]) {
             let counted = Counted { step: step.clone(), of: of.clone(), counter: counter.clone() };
             if !counters.contains(&counted) {
                 counters.push(counted);
@@ -198,7 +255,7 @@ fn recorded(recording: &Recording, histories: &mut Histories) -> anyhow::Result<
 }
 
 /// A chapter's traffic as the generator sends it. Each has dice of its own, so that adding one
-/// does not change the others.
+/// does not change the others, or those of another traffic, so that both can be compared.
 pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Result<Stream, LabError> {
     let usage = |message: String| LabError::Usage(format!("traffic '{name}': {message}"));
     // A machine by its role is looked for when a step wants it; until then it is the first of its kind.
@@ -223,12 +280,29 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
     };
     stream.timeout = traffic.timeout.0;
     stream.contains = traffic.contains.clone();
-    stream.seed = name.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    let dice = traffic.dice.as_ref().map_or(name, |dice| dice.as_ref());
+    stream.seed = dice.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
     Ok(stream)
 }
 
 #[cfg(test)]
 mod tests {
+    use chapter::Source;
+    use lab::Plan;
+    use lab::plan::Place;
+
+    use super::stream_of;
+
+    /// What differs between machines that are compared is then not the luck of their arrivals.
+    #[test]
+    fn traffics_of_the_same_dice_come_in_the_same_moments() {
+        let chapter = Source::open("bigger-machine", &[]).unwrap().chapter;
+        let plan = Plan::of(&chapter, Place::on_paper()).unwrap();
+        let seed = |name: &str| stream_of(name, &chapter.traffic[name], &plan, 42).unwrap().seed;
+        assert_eq!([seed("ram"), seed("x2")], [seed("x1"); 2]);
+        assert_ne!(seed("x4"), seed("x1"));
+    }
+
     /// The language and the generator know nothing of each other, so neither can ask the other for its limits.
     #[test]
     fn what_a_chapter_may_ask_for_is_what_the_generator_can_do() {

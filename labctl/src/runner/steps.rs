@@ -8,10 +8,11 @@ use futures_util::future::join_all;
 use machine::capacity::Usage;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::measured::StepMeasurement;
-use super::{ClaimResult, Counted, Run, Telling, condition, last_values, verdict};
-use chapter::step::{self, Batch, CapacitySearch, LinkEnds, ReadBack, TakeStock, Until};
-use chapter::{Act, role};
+use super::condition::{Condition, Primary};
+use super::measured::{Busy, Evaluated, StepMeasurement};
+use super::{ClaimResult, Counted, Run, Telling, damage, last_values, verdict};
+use chapter::role;
+use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
 use chapter::{Expect, Span, Step};
 use lab::databases::{self, NodeStatus};
 use lab::error::LabError;
@@ -20,20 +21,40 @@ use load::{LiveFigures, Moment, Rate, Window};
 
 /// How often the live figures change.
 const LIVE_EVERY: Duration = Duration::from_millis(200);
-/// A machine that grants this late makes its figures the host's rather than its own.
-const LATE_MAX: Duration = Duration::from_millis(100);
+/// A machine that grants work this late is worth a word when something fails.
+const RATHER_LATE: Duration = Duration::from_millis(20);
+/// And threads that wake up this late, on average.
+const BUSY: Duration = Duration::from_micros(500);
+/// One that grants this late may have made others wait, or give up.
+const TOO_LATE: Duration = Duration::from_millis(100);
+/// One that grants this late makes its figures the host's rather than its own.
+const FAR_TOO_LATE: Duration = Duration::from_millis(250);
+/// A figure that may be off by more than this share of it is measured again.
+const BLUR_MAX: f64 = 0.1;
 /// A measurement that the host disturbed is made again, so many times at most.
 const MEASURE_AGAIN_MAX: u32 = 2;
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// So many good answers after a bad one are a recovery.
 const RECOVERED: usize = 10;
+/// How far back it is looked whether a traffic was failing already.
+const BEFORE: Duration = Duration::from_secs(10);
 /// Beyond the patience of a request, how long its outcome may take to be written down.
 const SETTLE_MARGIN: Duration = Duration::from_secs(2);
+
+/// How much longer than it should take sending a number of requests may take.
+const SEND_MARGIN: Duration = Duration::from_secs(10);
 
 /// What counters say: by the machine or program that claims name, the counter's name, and the address of
 /// the program that shows it.
 type Counters = HashMap<(String, String, SocketAddr), f64>;
+
+/// A machine's figures, how late it has granted work since they were last asked for, and when they came.
+struct AtMoment {
+    usage: Usage,
+    late: Duration,
+    at: Moment,
+}
 
 impl Run<'_> {
     /// Carries out one step, and judges its claims.
@@ -42,9 +63,9 @@ impl Run<'_> {
             1 + self.chapter.step.iter().position(|other| other.name == step.name).unwrap_or_default();
         let of = self.chapter.step.len();
         self.audience.hear(Telling::Step { number, of, name: &step.name, say: &step.say });
-        let begun = self.now();
-        let first_event = self.lab.events.count();
         self.aim(step).await?;
+        let primary = self.primary_before(step).await;
+        let begun = self.now();
         self.set_rates(step);
         self.act(step).await?;
         self.measured.update_plan(self.lab.plan());
@@ -52,7 +73,7 @@ impl Run<'_> {
         let mut measurement = StepMeasurement { begun, happened: true, ..StepMeasurement::default() };
         match (&step.capacity, &step.until) {
             (Some(search), _) => self.search(search, &mut measurement).await?,
-            (None, Some(until)) => self.wait_until(until, first_event, &mut measurement).await,
+            (None, Some(until)) => self.wait_until(until, primary, &mut measurement).await,
             (None, None) if !step.send.is_empty() => {
                 let before = self.counters(&step.name).await;
                 self.send(step, &mut measurement).await;
@@ -65,6 +86,7 @@ impl Run<'_> {
             measurement.value = self.read_back(read).await;
         }
         measurement.discarded = self.discarded().await;
+        self.look_for_damage(step, &measurement);
         self.measured.keep(&step.name, measurement);
         if let Some(stock) = &step.take_stock {
             self.take_stock(stock).await;
@@ -108,7 +130,7 @@ impl Run<'_> {
     }
 
     async fn act(&self, step: &Step) -> Result<(), LabError> {
-        for act in acts_of(step) {
+        for act in step.acts() {
             for command in self.lab.act(&act).await? {
                 self.audience.hear(Telling::Did(&command));
             }
@@ -131,17 +153,45 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Who the primary is that a step waits to be replaced, before it does anything.
+    async fn primary_before(&self, step: &Step) -> Primary {
+        let Some(kind) = step.until.as_ref().and_then(|until| until.elected.as_ref()) else {
+            return Primary::default();
+        };
+        let statuses = databases::statuses(&self.lab.plan(), kind.as_ref()).await;
+        let primaries = statuses.into_iter().filter(|(_, status)| status.is_primary());
+        let Some((name, status)) = primaries.max_by_key(|(_, status)| status.term) else {
+            return Primary::default();
+        };
+        // A step that does something waits for what comes of that.
+        let former = self.lab.former(kind.as_ref()).filter(|_| step.acts().is_empty());
+        Primary { term: status.term, is_another: former.is_some_and(|former| former != name) }
+    }
+
+    /// Whether something happened for good that the host may have caused. What follows then says nothing.
+    fn look_for_damage(&mut self, step: &Step, measurement: &StepMeasurement) {
+        let events = self.lab.events.since(0);
+        let of_step = || {
+            let reason = measurement.distrust.as_ref().filter(|_| step.acts().is_empty())?;
+            let what = damage::irreversible(&events, measurement.begun, measurement.to)?;
+            Some(format!("{reason}, and meanwhile {what}"))
+        };
+        if self.damage.is_none() {
+            self.damage = damage::of_pauses(&self.measured.host.pauses(), &events).or_else(of_step);
+        }
+    }
+
     /// Waits for something to happen; the wait is what is measured.
-    async fn wait_until(&self, until: &Until, first_event: usize, measurement: &mut StepMeasurement) {
+    async fn wait_until(&self, until: &Until, primary: Primary, measurement: &mut StepMeasurement) {
         let before = self.usages().await;
         measurement.from = measurement.begun;
+        measurement.waited = true;
         let limit = until.within.0;
-        if let Some((what, wanted)) = condition::happening(until) {
-            let happened =
-                self.watching(&what, limit, self.lab.events.wait_for(first_event, limit, wanted)).await;
-            measurement.happened = happened.is_some();
-            // A balancer stamps its events by its own clock.
-            measurement.to = happened.map_or_else(|| self.now(), |event| event.at.max(measurement.begun));
+        if let Some(condition) = Condition::of(until, measurement.begun, primary) {
+            let met = timeout(limit, self.come_about(&condition));
+            let met = self.watching(&condition.words(), limit, met).await;
+            measurement.happened = met.is_ok();
+            measurement.to = met.unwrap_or_else(|_| self.now());
         } else if let Some(traffic) = &until.recovered {
             let what = format!("waiting for {} to be answered again", traffic.as_ref());
             let recovery = self.recovery(traffic.as_ref(), measurement.begun);
@@ -157,6 +207,16 @@ impl Run<'_> {
         self.close(measurement, before).await;
     }
 
+    /// Waits until a condition is met, and returns since when it is.
+    async fn come_about(&self, condition: &Condition) -> Moment {
+        loop {
+            if let Some(at) = condition.met(&self.lab.events.since(0), self.now()) {
+                return at;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Waits until the database nodes of a kind all show the same.
     async fn convergence(&self, kind: &str) {
         loop {
@@ -169,12 +229,13 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until a traffic has failed and is answered again. A request that hangs is not answered: until
+    /// Waits until a traffic has failed, be it before, and is answered again. A request that hangs is not answered: until
     /// it has an outcome, good answers after it count for nothing.
     async fn recovery(&self, traffic: &str, since: Moment) {
         loop {
             let window = self.measured.known_window(traffic, since, self.now());
-            if window.is_some_and(|window| window.has_recovered(RECOVERED)) {
+            let before = self.measured.window(Some(traffic), since.saturating_sub(BEFORE), since);
+            if window.zip(before).is_some_and(|(window, before)| window.has_recovered(RECOVERED, &before)) {
                 return;
             }
             sleep(LOOK_EVERY).await;
@@ -189,12 +250,14 @@ impl Run<'_> {
         for (traffic, batch) in &step.send {
             self.generator.send(self.streams[traffic.as_ref()], batch.count, batch.rate);
         }
-        let limit = step.send.values().map(expected).max().unwrap_or_default() + SETTLE_MARGIN;
+        // A generator that was held up sends them later.
+        let limit = 2 * step.send.values().map(expected).max().unwrap_or_default() + SEND_MARGIN;
         let sent = async {
             loop {
                 let all_sent = step.send.iter().all(|(traffic, batch)| {
                     let window = self.measured.window(Some(traffic.as_ref()), measurement.from, Moment::MAX);
-                    let begun = window.map_or(0, |window| window.requests() + window.unfinished);
+                    let begun =
+                        window.map_or(0, |window| window.requests() + window.unsent() + window.unfinished);
                     begun as u64 >= batch.count
                 });
                 if all_sent {
@@ -206,7 +269,7 @@ impl Run<'_> {
         // A generator that cannot send them in time is told of by what is then missing.
         let _ = self.watching("sending", limit, timeout(limit, sent)).await;
         measurement.to = self.now();
-        self.close_counted(measurement, before).await;
+        self.close(measurement, before).await;
         let at_rest = step.send.keys().map(|traffic| self.streams[traffic.as_ref()]);
         at_rest.for_each(|stream| self.generator.set_rate(stream, Rate::STOPPED));
         measurement.to = self.now();
@@ -227,12 +290,12 @@ impl Run<'_> {
         join_all(reading).await.into_iter().flatten().collect()
     }
 
-    async fn measure(&self, step: &Step, measurement: &mut StepMeasurement) {
+    async fn measure(&mut self, step: &Step, measurement: &mut StepMeasurement) {
         let pause = |span: Option<Span>| span.map_or(Duration::ZERO, |span| self.pace.of(span.0));
         let (warmup, length) = (pause(step.warmup), pause(step.measure));
         self.watching("warming up", warmup, sleep_until(Instant::now() + warmup)).await;
-        let again_max = if step.once { 0 } else { MEASURE_AGAIN_MAX };
-        for again in 0..=again_max {
+        let mut tries_left = if step.happens_once() { 0 } else { MEASURE_AGAIN_MAX };
+        loop {
             let before = self.usages().await;
             let counters = self.counters(&step.name).await;
             measurement.from = self.now();
@@ -240,49 +303,76 @@ impl Run<'_> {
             measurement.to = self.now();
             measurement.counted = growth(&counters, self.counters(&step.name).await);
             self.close(measurement, before).await;
-            match &measurement.distrust {
-                Some(reason) if again < again_max => {
+            match self.too_blurred(step, measurement) {
+                Some(reason) if tries_left > 0 => {
                     self.audience.hear(Telling::Note(&format!("{reason}; measuring again")));
+                    tries_left -= 1;
                 }
                 _ => return,
             }
         }
     }
 
-    /// Ends a measurement: takes the machines' figures, waits for the last answers, and decides
-    /// whether it can be trusted.
-    async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, (Usage, Duration)>) {
-        self.close_counted(measurement, before).await;
-        measurement.distrust = measurement.distrust.take().or(measurement.times_distrust.take());
+    /// Why a measurement is worth another one, if it is: it cannot be trusted, or what is asked of it may be
+    /// off by more than a little. Not when something happened for good meanwhile: that comes once.
+    fn too_blurred(&mut self, step: &Step, measurement: &StepMeasurement) -> Option<String> {
+        let events = self.lab.events.since(0);
+        if damage::irreversible(&events, measurement.begun, measurement.to).is_some() {
+            return None;
+        }
+        self.measured.keep(&step.name, measurement.clone());
+        let asked = self.asked.iter().filter(|call| call.step() == Some(&step.name));
+        let is_blurred = asked.map(|call| self.measured.blur(call)).any(|blur| blur > BLUR_MAX);
+        measurement.distrust.clone().or_else(|| measurement.doubt.clone().filter(|_| is_blurred))
     }
 
-    /// The same for a counted number of requests: however late some of them were sent, what became of
-    /// them can be counted.
-    async fn close_counted(
-        &self,
-        measurement: &mut StepMeasurement,
-        before: HashMap<String, (Usage, Duration)>,
-    ) {
+    /// Ends a measurement: takes the machines' figures, waits for the last answers, and sees how far it can
+    /// be trusted.
+    async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, AtMoment>) {
         let after = self.usages().await;
         self.settle(measurement.to).await;
-        let windows = self
-            .streams
-            .keys()
-            .filter_map(|traffic| self.measured.window(Some(traffic), measurement.from, measurement.to));
-        let windows: Vec<_> =
-            windows.filter(|window| window.requests() > 0 || window.unfinished > 0).collect();
-        measurement.distrust = windows.iter().find_map(Window::incomplete).or_else(|| too_late(&after));
-        measurement.times_distrust = windows.iter().find_map(|window| window.late(Duration::ZERO));
-        measurement.usage = before
+        let window = |name: &String| self.measured.window(Some(name), measurement.from, measurement.to);
+        let windows: Vec<_> = self.streams.keys().filter_map(window).collect();
+        let is_late = windows.iter().find_map(|window| window.late(Duration::ZERO));
+        let held_up = || windows.iter().filter(|window| window.late(Duration::ZERO).is_some());
+        let not_sent = windows.iter().find_map(Window::not_sent);
+        let host = latest(&after);
+        let host_is = |limit: Duration| {
+            host.as_ref().filter(|(late, _)| *late > limit).map(|(_, reason)| reason.clone())
+        };
+        let pauses = self.measured.host.pauses();
+        let pause = damage::excuse(&pauses, measurement.begun, measurement.to);
+        measurement.distrust = windows.iter().find_map(Window::incomplete).or_else(|| host_is(FAR_TOO_LATE));
+        measurement.excuse = host_is(TOO_LATE);
+        let wakes_late = self.measured.host.wakes_late(measurement.begun, measurement.to);
+        let busy = (wakes_late > BUSY).then(|| format!("threads woke up {wakes_late:.1?} late"));
+        measurement.disturbed = [is_late.clone(), not_sent.clone(), host_is(RATHER_LATE), busy]
             .into_iter()
-            .filter_map(|(machine, (before, _))| Some((machine.clone(), (before, after.get(&machine)?.0))))
+            .flatten()
+            .chain(measurement.disturbed.drain(..))
+            .collect();
+        measurement.granted_late =
+            host.filter(|(late, _)| *late > TOO_LATE).map(|(late, _)| late).unwrap_or_default();
+        let lag = held_up().map(Window::lag_max).max().unwrap_or_default();
+        let late = |from| lag.max(damage::paused(&pauses, from, measurement.to)) + measurement.granted_late;
+        (measurement.late, measurement.measured_late) = (late(measurement.begun), late(measurement.from));
+        measurement.doubt = is_late.or(not_sent).or(pause).or(measurement.excuse.clone());
+        let busy = |before: &AtMoment, after: &AtMoment| Busy {
+            core_seconds: after.usage.cpu_busy_seconds - before.usage.cpu_busy_seconds,
+            seconds: after.at.saturating_sub(before.at).as_secs_f64(),
+        };
+        measurement.busy = before
+            .iter()
+            .filter_map(|(machine, before)| Some((machine.clone(), busy(before, after.get(machine)?))))
             .collect();
     }
 
-    async fn usages(&self) -> HashMap<String, (Usage, Duration)> {
-        let machines = self.lab.machines_on();
-        let usages = join_all(machines.iter().map(|name| self.lab.usage(name))).await;
-        machines.into_iter().zip(usages).filter_map(|(name, usage)| Some((name, usage?))).collect()
+    async fn usages(&self) -> HashMap<String, AtMoment> {
+        let asking = self.lab.machines_on().into_iter().map(|name| async move {
+            let (usage, late) = self.lab.usage(&name).await?;
+            Some((name, AtMoment { usage, late, at: self.now() }))
+        });
+        join_all(asking).await.into_iter().flatten().collect()
     }
 
     /// Waits until every request that was due before `to` has an outcome.
@@ -320,16 +410,23 @@ impl Run<'_> {
 
     fn judge(&self, step: &Step) -> Vec<ClaimResult> {
         let judge = |expect: &Expect| {
-            let (measured, distrust) = self.measured.evaluate(expect.measure.as_ref());
+            let mut evaluated = self.measured.evaluate(expect.measure.as_ref());
+            evaluated.distrust = evaluated.distrust.or_else(|| self.damage.clone());
             let expect = match self.lab.plan().place().backend {
                 Backend::Process => expect.clone(),
                 Backend::Compose => expect.in_containers()?,
             };
-            let claim = verdict::judge(&step.name, &expect, measured, distrust);
+            let claim = verdict::judge(&step.name, &expect, evaluated);
             self.audience.hear(Telling::Claim(&claim));
             Some(claim)
         };
         step.expect.iter().filter_map(judge).collect()
+    }
+
+    /// The claims of a step that is not run any more.
+    pub(super) fn left_out(&self, step: &Step, reason: &str) -> Vec<ClaimResult> {
+        let nothing = || Evaluated { distrust: Some(reason.to_owned()), ..Evaluated::default() };
+        step.expect.iter().map(|expect| verdict::judge(&step.name, expect, nothing())).collect()
     }
 
     /// Waits for a future while telling what goes on, and what happens besides.
@@ -397,44 +494,10 @@ fn growth(before: &Counters, after: Counters) -> HashMap<(String, String), f64> 
     grown
 }
 
-/// Why the machines' figures say more about the host than about them, if they do.
-fn too_late(usages: &HashMap<String, (Usage, Duration)>) -> Option<String> {
-    let (machine, (_, late)) = usages.iter().max_by_key(|(_, (_, late))| *late)?;
-    let reason = format!("the host was too busy: {machine} was granted its work {late:.0?} late");
-    (*late > LATE_MAX).then_some(reason)
-}
-
-/// What a step does, in the order in which its verbs are documented.
-fn acts_of(step: &Step) -> Vec<Act> {
-    let named = |name: &toml::Spanned<String>| name.as_ref().clone();
-    let ends = |(from, to): &LinkEnds| (named(from), named(to));
-    let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
-    let mut acts = Vec::new();
-    acts.extend(step.kill.iter().map(|name| Act::Kill { name: named(name) }));
-    acts.extend(step.freeze.iter().map(|name| Act::Freeze { name: named(name) }));
-    acts.extend(step.thaw.iter().map(|name| Act::Thaw { name: named(name) }));
-    acts.extend(step.restart.iter().map(|name| Act::Restart { name: named(name) }));
-    acts.extend(step.fill.iter().map(|name| Act::Fill { name: named(name) }));
-    acts.extend(step.empty.iter().map(|name| Act::Empty { name: named(name) }));
-    acts.extend(step.add.iter().map(|kind| Act::Add { kind: named(kind) }));
-    acts.extend(step.remove.iter().map(|name| Act::Remove { name: named(name) }));
-    acts.extend(step.slow.iter().map(|slow| {
-        let (from, to) = ends(&slow.link);
-        Act::Slow { from, to, by_ms: millis(slow.by) }
-    }));
-    acts.extend(step.cut.iter().map(ends).map(|(from, to)| Act::Cut { from, to }));
-    acts.extend(step.fail.iter().map(ends).map(|(from, to)| Act::Fail { from, to }));
-    acts.extend(step.flap.iter().map(|flap| {
-        let (from, to) = ends(&flap.link);
-        Act::Flap { from, to, every_ms: millis(flap.every) }
-    }));
-    if !step.partition.is_empty() {
-        let groups = step.partition.iter().map(|group| group.iter().map(named).collect());
-        acts.push(Act::Partition { groups: groups.collect() });
-    }
-    acts.extend(step.heal_all.then_some(Act::HealAll));
-    acts.extend(step.heal.iter().map(ends).map(|(from, to)| Act::Heal { from, to }));
-    acts
+/// How late machines granted work at worst, and that in words.
+fn latest(usages: &HashMap<String, AtMoment>) -> Option<(Duration, String)> {
+    let (machine, AtMoment { late, .. }) = usages.iter().max_by_key(|(_, usage)| usage.late)?;
+    Some((*late, format!("the host was too busy: {machine} was granted its work {late:.0?} late")))
 }
 
 #[cfg(test)]

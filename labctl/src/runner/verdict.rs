@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use chapter::{Bound, Expect, Expected};
+use super::measured::Evaluated;
+use crate::report::terminal::short;
+use chapter::{Bound, Expect, Expected, Reading};
 
 /// A claim, what was measured, and what that says of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,28 +47,34 @@ pub enum Verdict {
     Fails,
 }
 
-/// Judges one claim. `distrust` says why the figure is not known, or says more about the host than about
-/// the servers, if so. Without it no figure means that there was nothing to measure: what was to happen
-/// did not.
-pub(super) fn judge(
-    step: &str,
-    expect: &Expect,
-    measured: Option<f64>,
-    distrust: Option<String>,
-) -> ClaimResult {
+/// Judges one claim. No figure means that there was nothing to measure, unless it is said why it is not
+/// known: what was to happen did not.
+pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimResult {
+    let Evaluated { reading, distrust, doubt, on_a_calm_host, excuse } = evaluated;
     let bound = expect.bound().unwrap_or(Bound { low: f64::NAN, high: f64::NAN });
-    let so = measured.is_some_and(|figure| bound.holds(figure));
-    let known = measured.is_some_and(f64::is_finite);
-    let as_expected = match expect.expected {
-        Expected::Confirm => so,
+    let measured = reading.map(|reading| reading.figure);
+    let is_known = measured.is_some_and(f64::is_finite);
+    let is_so = reading.map_or(Some(false), |reading| bound.judge(reading));
+    let is_as_expected = match expect.expected {
+        Expected::Confirm => is_so,
         // What could not be measured refutes nothing.
-        Expected::Refute => known && !so,
+        Expected::Refute => is_so.map(|is_so| is_known && !is_so),
     };
-    let (verdict, because) = match (distrust, as_expected) {
-        (Some(reason), _) => (Verdict::Inconclusive, Some(reason)),
-        (None, true) => (Verdict::Holds, expect.because.clone()),
+    let may_hold = |calm: Option<&(Reading, String)>| {
+        let is_so = calm.and_then(|(reading, _)| bound.judge(*reading));
+        calm.is_some() && is_so != Some(expect.expected == Expected::Refute)
+    };
+    let (verdict, because) = match (distrust, is_as_expected, excuse) {
+        (Some(reason), _, _) => (Verdict::Inconclusive, Some(reason)),
+        (None, Some(true), _) => (Verdict::Holds, expect.because.clone()),
+        (None, None, _) => (Verdict::Inconclusive, Some(either_way(reading, doubt))),
+        (None, Some(false), Some(reason)) => (Verdict::Inconclusive, Some(reason)),
+        (None, Some(false), None) if may_hold(on_a_calm_host.as_ref()) => {
+            let (reading, reason) = on_a_calm_host.unzip();
+            (Verdict::Inconclusive, Some(either_way(reading, reason)))
+        }
         // What the chapter gives as a reason is one for the opposite.
-        (None, false) => (Verdict::Fails, None),
+        (None, Some(false), None) => (Verdict::Fails, None),
     };
     ClaimResult {
         step: step.to_owned(),
@@ -83,14 +91,71 @@ pub(super) fn judge(
     }
 }
 
+/// Why a figure may be as the claim has it, or not.
+fn either_way(reading: Option<Reading>, doubt: Option<String>) -> String {
+    let reason = doubt.unwrap_or_else(|| "the host was too busy".into());
+    let ends = reading.map(|reading| [reading.low, reading.high].map(short));
+    ends.map_or(reason.clone(), |[low, high]| format!("{reason}, so the figure may be {low} to {high}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn verdict(expected: Expected, measured: Option<f64>, distrust: Option<&str>) -> Verdict {
+    fn evaluated(measured: Option<f64>) -> Evaluated {
+        Evaluated { reading: measured.map(Reading::exact), ..Evaluated::default() }
+    }
+
+    fn verdict_of(expected: Expected, evaluated: Evaluated) -> Verdict {
         let text = "claim = 'c'\nmeasure = 'm(s)'\nat-most = 10";
         let expect = Expect { expected, ..toml::from_str(text).unwrap() };
-        judge("s", &expect, measured, distrust.map(str::to_owned)).verdict
+        judge("s", &expect, evaluated).verdict
+    }
+
+    fn verdict(expected: Expected, measured: Option<f64>, distrust: Option<&str>) -> Verdict {
+        let distrust = distrust.map(str::to_owned);
+        verdict_of(expected, Evaluated { distrust, ..evaluated(measured) })
+    }
+
+    #[test]
+    fn a_late_generator_matters_when_the_claim_hangs_on_it() {
+        let of = |expected, low, figure, high| {
+            let reading = Some(Reading { figure, low, high });
+            verdict_of(expected, Evaluated { reading, doubt: Some("late".into()), ..Evaluated::default() })
+        };
+        assert_eq!(of(Expected::Confirm, 1.0, 9.0, 9.0), Verdict::Holds);
+        assert_eq!(of(Expected::Confirm, 9.0, 11.0, 11.0), Verdict::Inconclusive);
+        assert_eq!(of(Expected::Confirm, 11.0, 12.0, 12.0), Verdict::Fails);
+        assert_eq!(of(Expected::Refute, 9.0, 11.0, 11.0), Verdict::Inconclusive);
+        assert_eq!(of(Expected::Refute, 11.0, 12.0, 12.0), Verdict::Holds);
+        let text = "claim = 'c'\nmeasure = 'm(s)'\nat-most = 10";
+        let reading = Some(Reading { figure: 11.0, low: 9.0, high: 11.0 });
+        let doubt = Some("the load generator was late".into());
+        let told =
+            judge("s", &toml::from_str(text).unwrap(), Evaluated { reading, doubt, ..evaluated(None) });
+        assert_eq!(told.because.unwrap(), "the load generator was late, so the figure may be 9 to 11");
+    }
+
+    #[test]
+    fn a_busy_host_excuses_as_much_as_it_may_have_added() {
+        let of = |expected, low| {
+            let calm = Some((Reading { figure: 11.0, low, high: 11.0 }, "busy".into()));
+            verdict_of(expected, Evaluated { on_a_calm_host: calm, ..evaluated(Some(11.0)) })
+        };
+        assert_eq!(of(Expected::Confirm, 9.0), Verdict::Inconclusive);
+        assert_eq!(of(Expected::Confirm, 10.5), Verdict::Fails, "not by so much");
+        assert_eq!(of(Expected::Refute, 9.0), Verdict::Holds, "what holds holds");
+    }
+
+    #[test]
+    fn what_a_pause_of_the_host_excuses_has_not_failed() {
+        let excused = |figure| {
+            let excuse = Some("it stood still".into());
+            verdict_of(Expected::Confirm, Evaluated { excuse, ..evaluated(figure) })
+        };
+        assert_eq!(excused(Some(9.0)), Verdict::Holds);
+        assert_eq!(excused(Some(11.0)), Verdict::Inconclusive);
+        assert_eq!(excused(None), Verdict::Inconclusive);
     }
 
     #[test]
@@ -119,7 +184,7 @@ mod tests {
     fn the_reason_for_what_is_expected_is_none_for_what_is_not() {
         let text = "claim = 'c'\nmeasure = 'm(s)'\nat-most = 10\nbecause = 'one in five'";
         let expect: Expect = toml::from_str(text).unwrap();
-        let because = |figure| judge("s", &expect, Some(figure), None).because;
+        let because = |figure| judge("s", &expect, evaluated(Some(figure))).because;
         assert_eq!((because(9.0).as_deref(), because(11.0)), (Some("one in five"), None));
     }
 

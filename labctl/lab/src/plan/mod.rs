@@ -561,7 +561,7 @@ mod tests {
     #[test]
     fn a_redis_that_others_use_too_is_in_no_flag_and_each_database_is_a_prefix() {
         let url = "redis://shop:hunter2@box:7000/3";
-        let place = Place { redis_url: Some(url.into()), ..Place::of_a_test() };
+        let place = Place { redis_url: Some(url.into()), ..Place::on_paper() };
         let chapter = Source::open("cache", &[]).unwrap().chapter;
         let plan = Plan::of(&chapter, place).unwrap();
         let mut prefixes = std::collections::BTreeSet::new();

@@ -1,5 +1,7 @@
 //! What an open loop promises: it keeps its rate, is on time, and hides nothing.
 
+use super::super::client::Client;
+use super::super::requests::RequestMaker;
 use super::*;
 
 async fn hello() -> SocketAddr {
@@ -117,6 +119,25 @@ async fn rate_zero_stops_and_a_new_rate_goes_on_without_a_burst() {
     recorder.settled(again + Duration::from_secs(1), LIMIT).await.unwrap();
     let sent = recorder.window(id, again, again + Duration::from_secs(1)).requests();
     assert!((80..=101).contains(&sent), "{sent}");
+}
+
+/// As after SIGSTOP and SIGCONT, or when a laptop is opened again: here it is the thread that sends which is
+/// held up.
+#[tokio::test]
+async fn what_was_missed_in_a_pause_is_not_sent_as_a_burst() {
+    let server = hello().await;
+    let recorder = Recorder::new(Instant::now());
+    let client = Client::new(&stream(server), recorder.clone());
+    let id = recorder.add("shop", 100, LIMIT);
+    let mut maker = RequestMaker::new(&stream(server)).unwrap();
+    let late = Client::OVERDUE + Duration::from_millis(50);
+    tokio::time::sleep(late).await;
+    for counted in [false, true] {
+        let ticket = recorder.begin(id, Duration::ZERO).unwrap();
+        client.send(ticket, maker.make(), counted).await;
+    }
+    let window = recorder.window(id, Duration::ZERO, LIMIT);
+    assert_eq!(window.outcomes(), [(Outcome::Ok, 1), (Outcome::NotSent, 1)].into());
 }
 
 #[tokio::test]

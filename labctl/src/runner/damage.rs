@@ -1,0 +1,125 @@
+//! What a disturbance of the host may have done to a lab for good, and which failures it excuses. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use std::ops::Range;
+use std::time::Duration;
+
+use lab::events::Hand;
+use lab::{Event, Happening};
+use load::Moment;
+
+/// After a pause of this length checks, leases and elections may have run out that never would have.
+const LONG: Duration = Duration::from_millis(250);
+/// After one of this length that may also be so where no event tells of it: Sentinels that take another Redis.
+const VERY_LONG: Duration = Duration::from_millis(500);
+/// So long after a pause its consequences come.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// The first thing between two moments that does not undo itself, as words.
+pub(super) fn irreversible(events: &[Event], from: Moment, to: Moment) -> Option<String> {
+    let mut during = events.iter().filter(|event| event.at >= from && event.at <= to);
+    during.find(|event| is_irreversible(&event.what)).map(|event| event.what.to_string())
+}
+
+/// What nobody wanted and a chapter cannot go on after.
+fn is_irreversible(what: &Happening) -> bool {
+    match what {
+        Happening::OutOfMemory { .. }
+        | Happening::Ejected { .. }
+        | Happening::TookOver { .. }
+        | Happening::StoodDown { .. }
+        | Happening::BecamePrimary { .. }
+        | Happening::SteppedDown { .. } => true,
+        Happening::MachineEnded { by, .. } | Happening::ProgramEnded { by, .. } => *by != Hand::Labctl,
+        Happening::MachineStarted { .. }
+        | Happening::MachineReady { .. }
+        | Happening::ProgramStarted { .. }
+        | Happening::Frozen { .. }
+        | Happening::Thawed { .. }
+        | Happening::Did { .. }
+        | Happening::Admitted { .. }
+        | Happening::TakeoverBlocked { .. }
+        | Happening::Disconnected { .. }
+        | Happening::Connected { .. }
+        | Happening::Elsewhere { .. }
+        | Happening::DiskFull { .. }
+        | Happening::DiskEmptied { .. }
+        | Happening::Link { .. } => false,
+    }
+}
+
+/// Why a lab is not any more what its chapter has made of it, if it is not: something happened for good while
+/// the host had paused, or soon after.
+pub(super) fn of_pauses(pauses: &[Range<Moment>], events: &[Event]) -> Option<String> {
+    pauses.iter().filter(|pause| lasted(pause) >= LONG).find_map(|pause| {
+        let what = irreversible(events, pause.start, pause.end + AFTERMATH)?;
+        Some(format!("{}, and then {what}", told(pause)))
+    })
+}
+
+/// Why a failure between two moments may be the host's, if it may.
+pub(super) fn excuse(pauses: &[Range<Moment>], from: Moment, to: Moment) -> Option<String> {
+    let concerns = |pause: &&Range<Moment>| match lasted(pause) {
+        length if length >= VERY_LONG => pause.start <= to,
+        length if length >= LONG => pause.start <= to && pause.end + AFTERMATH >= from,
+        _ => pause.start <= to && pause.end >= from,
+    };
+    pauses.iter().find(concerns).map(told)
+}
+
+/// How long the host had paused between two moments.
+pub(super) fn paused(pauses: &[Range<Moment>], from: Moment, to: Moment) -> Duration {
+    pauses.iter().map(|pause| pause.end.min(to).saturating_sub(pause.start.max(from))).sum()
+}
+
+/// A pause in words.
+pub(super) fn told(pause: &Range<Moment>) -> String {
+    format!("the computer stood still for {:.1?} at {:.1} s", lasted(pause), pause.start.as_secs_f64())
+}
+
+fn lasted(pause: &Range<Moment>) -> Duration {
+    pause.end.saturating_sub(pause.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Moment {
+        Duration::from_millis(ms)
+    }
+
+    fn at(at: u64, what: Happening) -> Event {
+        Event { at: ms(at), what }
+    }
+
+    fn ejected(moment: u64) -> Event {
+        at(moment, Happening::Ejected { balancer: "lb".into(), upstream: "web-1".into() })
+    }
+
+    fn ended(moment: u64, by: Hand) -> Event {
+        at(moment, Happening::MachineEnded { machine: "app".into(), pid: 1, how: "killed".into(), by })
+    }
+
+    #[test]
+    fn what_happens_for_good_in_or_after_a_pause_damages_a_lab() {
+        let pause = [ms(1_000)..ms(3_000)];
+        let reason = of_pauses(&pause, &[ejected(4_500)]).unwrap();
+        assert_eq!(reason, "the computer stood still for 2.0s at 1.0 s, and then lb took web-1 out");
+        assert_eq!(of_pauses(&pause, &[ejected(900), ejected(6_000)]), None);
+        assert_eq!(of_pauses(&pause, &[ended(2_000, Hand::Labctl)]), None, "that was meant");
+        assert!(of_pauses(&pause, &[ended(2_000, Hand::Machine)]).is_some());
+        let short = ms(1_000)..ms(1_200);
+        assert_eq!(of_pauses(std::slice::from_ref(&short), &[ejected(1_100)]), None);
+    }
+
+    #[test]
+    fn a_pause_excuses_failures_for_as_long_as_it_may_have_caused_them() {
+        let excused = |pause: Range<Moment>, from, to| excuse(&[pause], ms(from), ms(to)).is_some();
+        let (short, long, very_long) = (ms(0)..ms(150), ms(0)..ms(300), ms(0)..ms(900));
+        assert!(excused(short.clone(), 100, 200) && !excused(short, 500, 900));
+        assert!(excused(long.clone(), 2_000, 3_000) && !excused(long, 2_500, 3_000));
+        assert!(excused(very_long, 60_000, 61_000));
+        assert!(!excused(ms(5_000)..ms(9_000), 1_000, 2_000), "it came later");
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether the computer itself stood still: a lab that is stopped and goes on, a virtual machine that was
+//! paused, a laptop that was closed. Everything that is measured then says more about that.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use load::Moment;
+
+/// How often it is looked.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A look that comes later than this was held up by a pause rather than by a busy computer.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// So late a thread wakes up on a computer with nothing else to do.
+const WAKES_LATE: Duration = Duration::from_micros(200);
+
+/// Looks for pauses for as long as it is held.
+#[derive(Debug)]
+pub(super) struct HostWatch {
+    looks: Arc<Mutex<Looks>>,
+    _stop: mpsc::Sender<()>,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Looks {
+    pauses: Vec<Range<Moment>>,
+    /// When it was looked, and how much later than wanted.
+    late: Vec<(Moment, Duration)>,
+}
+
+impl HostWatch {
+    /// Begins to look. All moments count from `origin`.
+    pub(super) fn begin(origin: Instant) -> io::Result<Self> {
+        let looks = Arc::new(Mutex::default());
+        let (stop, stopped) = mpsc::channel();
+        let found = Arc::clone(&looks);
+        thread::Builder::new().name("host-watch".into()).spawn(move || look(origin, &stopped, &found))?;
+        Ok(Self { looks, _stop: stop })
+    }
+
+    /// The pauses so far.
+    pub(super) fn pauses(&self) -> Vec<Range<Moment>> {
+        self.looks.lock().pauses.clone()
+    }
+
+    /// How much later than on a computer with nothing else to do a thread woke up between two moments, on
+    /// average.
+    pub(super) fn wakes_late(&self, from: Moment, to: Moment) -> Duration {
+        let looks = self.looks.lock();
+        let first = looks.late.partition_point(|(at, _)| *at < from);
+        let during: Vec<_> = looks.late[first..].iter().take_while(|(at, _)| *at <= to).collect();
+        let count = u32::try_from(during.len()).unwrap_or(u32::MAX).max(1);
+        let mean = during.iter().map(|(_, late)| *late).sum::<Duration>() / count;
+        mean.saturating_sub(WAKES_LATE)
+    }
+}
+
+fn look(origin: Instant, stopped: &mpsc::Receiver<()>, looks: &Mutex<Looks>) {
+    let mut last = (Instant::now(), SystemTime::now());
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
+        let now = (Instant::now(), SystemTime::now());
+        // The clock that measures stands still while a computer sleeps; the other one shows it, and events
+        // that others have stamped by it are as much off.
+        let measured = now.0 - last.0;
+        let told = now.1.duration_since(last.1).unwrap_or_else(|error| error.duration());
+        let late = measured.saturating_sub(LOOK_EVERY);
+        let paused = late.max(told.abs_diff(measured));
+        let (at, mut looks) = (now.0.saturating_duration_since(origin), looks.lock());
+        looks.late.push((at, late));
+        if paused > PAUSE_MIN {
+            looks.pauses.push(at.saturating_sub(paused)..at);
+        }
+        last = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_computer_that_goes_on_is_not_said_to_have_paused_for_long() {
+        let watch = HostWatch::begin(Instant::now()).unwrap();
+        thread::sleep(LOOK_EVERY * 10);
+        let paused = watch.pauses().into_iter().map(|pause| pause.end - pause.start).max();
+        assert!(paused.is_none_or(|paused| paused < Duration::from_secs(5)), "{paused:?}");
+        assert_eq!(watch.wakes_late(Duration::from_secs(60), Duration::from_secs(70)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Chapters again and again beside noise, and how often each claim held: the weakest have names.
+#
+#   scripts/stress.sh --noise busy --count 20
+#   scripts/stress.sh --chapters replication,cache --noise pauses,disk --minutes 30
+#   scripts/stress.sh --broken --noise busy       set-ups that are broken on purpose: they must go on failing
+#   scripts/stress.sh --help
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/needs.sh
+need python3 python3 python3 python3
+need_redis
+[ -x target/release/labctl ] || cargo build --release --locked --bins
+exec python3 scripts/stress.py "$@"
