@@ -125,6 +125,18 @@ async fn more_than_a_batch_behind_the_last_record_is_refused() {
     assert_eq!(used(&path).next_multiple_of(8), end, "what a crash left is cleared away");
 }
 
+#[tokio::test]
+async fn what_a_failed_write_left_is_not_met_behind_the_next_record() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    storage.persist(batch(vec![put(1, "a", "value")])).await.unwrap();
+    storage.log.run(|log| log.write_halfway(&[7; 600_000])).await;
+    storage.persist(batch(vec![put(2, "b", "value")])).await.unwrap();
+    let killed = killed(directory.path());
+    assert!(used(&segment(killed.path(), 1)) < 1_000);
+    assert_eq!(open(killed.path(), "db-1", None).await.unwrap().1.entries.len(), 2);
+}
+
 /// Three segments, of which the last has no batch yet when so many entries were written.
 async fn three_segments(count: u64) -> (TempDir, Vec<Entry>) {
     let directory = TempDir::new().unwrap();
