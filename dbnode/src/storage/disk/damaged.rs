@@ -24,7 +24,9 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let paths = ["", "log"].map(|inside| fs::read_dir(directory.join(inside)).unwrap());
     let paths = paths.into_iter().flatten().map(|entry| entry.unwrap().path());
     let files = paths.filter(|path| path.is_file() && !path.ends_with("lock") && !path.ends_with("reserve"));
-    files.map(|path| (path.clone(), fs::read(path).unwrap())).filter(|(_, bytes)| !bytes.is_empty()).collect()
+    // SQLite's thread may be removing an empty one.
+    let files = files.filter_map(|path| fs::read(&path).ok().map(|bytes| (path, bytes)));
+    files.filter(|(_, bytes)| !bytes.is_empty()).collect()
 }
 
 /// A start is refused with these words, and changes nothing. It keeps its files open: so it is given a copy.
