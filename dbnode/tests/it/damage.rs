@@ -298,11 +298,12 @@ fn files(directory: &Path) -> Files {
     let mut directories = vec![directory.to_owned()];
     while let Some(next) = directories.pop() {
         for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
+            match entry.path().is_dir() {
                 true => directories.push(entry.path()),
                 false => {
                     let name = entry.path().strip_prefix(directory).unwrap().to_owned();
-                    found.insert(name, fs::read(entry.path()).unwrap());
+                    // SQLite's thread may be removing an empty one.
+                    found.extend(fs::read(entry.path()).ok().map(|bytes| (name, bytes)));
                 }
             }
         }

@@ -462,6 +462,13 @@ impl LogFiles {
         Ok((file, begins))
     }
 
+    /// Leaves what a write may leave that found no room halfway.
+    #[cfg(test)]
+    pub(super) fn write_halfway(&mut self, bytes: &[u8]) {
+        self.file.write(self.offset as u64, bytes).unwrap();
+        self.dirty = self.dirty.max(self.offset + bytes.len());
+    }
+
     /// Closes it: what can wait is done.
     fn close(&mut self) {
         self.sync_acknowledged();

@@ -37,8 +37,7 @@ impl Reserve {
             return;
         }
         let left = statvfs(self.path.parent().expect("it is in a directory"));
-        let left =
-            left.map_or(0, |disk| u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()));
+        let left = left.map_or(0, |disk| disk.blocks_available() * disk.fragment_size());
         let bytes = BYTES_MAX.min(left / 4);
         if bytes < BYTES_MIN {
             return;
