@@ -17,19 +17,16 @@ fi
 
 scripts/check.sh
 
-# `--ignored` as the first word runs only those that are left out otherwise; `--once` tries each once.
+# `--ignored` as the first word runs only those that are left out otherwise.
 run_tests() {
-    local nextest=() plain=() retries=2
+    local nextest=() plain=()
     if [ "$1" = --ignored ]; then
         nextest=(--run-ignored only) plain=(--ignored)
-        shift
-    elif [ "$1" = --once ]; then
-        retries=0
         shift
     fi
     if cargo nextest --version >/dev/null 2>&1; then
         # A test that passes only at its second try is named at the end, and is a bug.
-        cargo nextest run --release --locked --no-fail-fast --retries "$retries" "${nextest[@]}" "$@"
+        cargo nextest run --release --locked --no-fail-fast --retries 2 "${nextest[@]}" "$@"
     else
         cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1 "${plain[@]}"
     fi
@@ -51,8 +48,7 @@ run_tests --workspace --test processes
 run_tests --workspace --test compose
 echo "== chapters"
 runs=$(mktemp -d)
-# labctl itself runs a chapter again that the host disturbed; whatever it says then is so.
-LABCTL_RUNS_DIR=$runs run_tests --once --workspace --test chapters whole::
+LABCTL_RUNS_DIR=$runs run_tests --workspace --test chapters whole::
 echo "== audits"
 run_tests --workspace --test chapters points::once::
 echo "== the table, and the article, sentence by sentence"

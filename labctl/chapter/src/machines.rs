@@ -180,8 +180,9 @@ pub struct RedisPart {
     pub replica_of: Option<Spanned<String>>,
     /// How much it may hold. What does not fit is refused.
     pub maxmemory: Option<ByteSize>,
-    /// True when each write also goes to a file, which is read at its next start.
-    pub append_only: bool,
+    /// Whether each write also goes to a file, which is read at its next start. Without a word it does where
+    /// Sentinels watch.
+    pub append_only: Option<bool>,
 }
 
 /// A Redis Sentinel.

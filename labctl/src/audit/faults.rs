@@ -82,6 +82,8 @@ pub struct Selection {
     pub kills_only: bool,
     /// What is restarted.
     pub restarts: Restarts,
+    /// Whether disks are filled.
+    pub fills: bool,
 }
 
 /// Which machines are restarted.
@@ -335,7 +337,8 @@ fn is_wanted_of(plan: &Plan, wanted: &Selection, component: &Component, kind: Fa
         FaultKind::Kill => true,
         _ if wanted.kills_only => false,
         FaultKind::Restart => wanted.restarts == Restarts::Each || keeps_something(),
-        FaultKind::Freeze | FaultKind::Cut | FaultKind::Fill => true,
+        FaultKind::Fill => wanted.fills,
+        FaultKind::Freeze | FaultKind::Cut => true,
     }
 }
 
@@ -391,7 +394,8 @@ mod tests {
     use lab::plan::Place;
 
     fn names(architecture: &str, scope: Scope) -> Vec<String> {
-        let wanted = Selection { scope, only: None, kills_only: false, restarts: Restarts::Each };
+        let wanted =
+            Selection { scope, only: None, kills_only: false, restarts: Restarts::Each, fills: true };
         faults(&plan(architecture), &wanted).unwrap().iter().map(ToString::to_string).collect()
     }
 
@@ -446,6 +450,7 @@ mod tests {
                 only: Some(only.to_owned()),
                 kills_only,
                 restarts: Restarts::Each,
+                fills: true,
             };
             faults(&plan("several"), &wanted)
         };
@@ -477,6 +482,7 @@ mod tests {
             only: Some("web-1 → db".into()),
             kills_only: false,
             restarts: Restarts::Each,
+            fills: true,
         };
         let stand_for = faults(&plan("no-single-point"), &wanted).unwrap();
         assert_eq!(stand_for.iter().map(|fault| fault.stands_for.len()).collect::<Vec<_>>(), [5, 10]);
@@ -495,7 +501,8 @@ mod tests {
     #[test]
     fn of_what_keeps_nothing_a_restart_tells_nothing_new() {
         let restarts = Restarts::OfWhatKeepsSomething;
-        let wanted = Selection { scope: Scope::OneOfEach, only: None, kills_only: false, restarts };
+        let wanted =
+            Selection { scope: Scope::OneOfEach, only: None, kills_only: false, restarts, fills: true };
         let faults = faults(&plan("no-single-point"), &wanted).unwrap();
         let restarted: Vec<_> = faults.iter().filter(|fault| fault.kind == FaultKind::Restart).collect();
         let restarted: Vec<_> = restarted.iter().map(|fault| fault.component.name()).collect();
@@ -537,6 +544,7 @@ mod tests {
             only: Some("db:".into()),
             kills_only: true,
             restarts: Restarts::Each,
+            fills: true,
         };
         let faults = faults(&plan("no-single-point"), &wanted).unwrap();
         let stand_for: Vec<_> = faults.iter().map(|fault| fault.stands_for.join(", ")).collect();

@@ -323,8 +323,13 @@ mod tests {
     fn a_redis_that_is_watched_is_another_s_copy_afterwards_wherever_it_is() {
         let source = Source::parse(Path::new("watched.toml"), WATCHED, &[]).unwrap();
         let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
-        let wanted =
-            Selection { scope: Scope::Everything, only: None, kills_only: true, restarts: Restarts::Each };
+        let wanted = Selection {
+            scope: Scope::Everything,
+            only: None,
+            kills_only: true,
+            restarts: Restarts::Each,
+            fills: false,
+        };
         let changes = |name: &str| {
             let all = faults::faults(&plan, &wanted).unwrap();
             let fault = all.into_iter().find(|fault| fault.component.name() == name).expect(name);

@@ -92,6 +92,7 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
             only: args.only.clone(),
             kills_only: args.kills_only,
             restarts: Restarts::Each,
+            fills: true,
         },
         depth: args.depth.into(),
         within: args.within.map_or(within, Into::into),

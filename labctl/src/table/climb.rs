@@ -192,6 +192,8 @@ impl Climb {
                     only: is_variant.then(|| "db".to_owned()),
                     kills_only: is_variant,
                     restarts: Restarts::OfWhatKeepsSomething,
+                    // The article says nothing of full disks.
+                    fills: false,
                 },
                 depth: 1,
                 within: self.within,

@@ -231,8 +231,13 @@ impl Strongman<'_> {
 /// leave little, and the less is left the sooner the others are found to leave more. What only stands by bears
 /// nothing, and is left out.
 fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
-    let wanted =
-        Selection { scope: Scope::OneOfEach, only: None, kills_only: true, restarts: Restarts::Each };
+    let wanted = Selection {
+        scope: Scope::OneOfEach,
+        only: None,
+        kills_only: true,
+        restarts: Restarts::Each,
+        fills: false,
+    };
     let mut faults = faults::faults(&stage.lab.plan(), &wanted).map_err(LabError::Usage)?;
     faults.retain(|fault| {
         let Component::Program { name, program } = &fault.component else { return false };

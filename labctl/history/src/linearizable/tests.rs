@@ -200,6 +200,7 @@ fn with_one_wrong_record(history: &History, key: &str, seed: u64) -> History {
 /// How long a large history takes: `cargo test --release -p history large -- --ignored --nocapture`.
 #[test]
 #[ignore = "it measures"]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn a_large_history_is_judged_in_seconds() {
     let uses = [(16, 0, false), (64, 5, false), (64, 5, true), (256, 5, true), (64, 30, true)];
     for (sessions, unknown_percent, counters) in uses {

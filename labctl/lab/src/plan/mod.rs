@@ -422,7 +422,9 @@ impl Plan {
             watched == name || watched == kind || copied.is_some_and(|copied| copied.as_ref() == watched)
         };
         let mut sentinels = self.kinds.values().filter_map(|entry| entry.sentinel.as_ref());
-        match sentinels.any(|sentinel| is_it(sentinel.watches.as_ref())) {
+        let is_watched = || sentinels.any(|sentinel| is_it(sentinel.watches.as_ref()));
+        let wanted = self.kinds[kind].redis.as_ref().and_then(|redis| redis.append_only);
+        match wanted.unwrap_or_else(is_watched) {
             true => Persistence::AppendOnly,
             false => Persistence::None,
         }

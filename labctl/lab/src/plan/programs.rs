@@ -309,9 +309,9 @@ pub(super) fn redis(
         // Otherwise nothing is kept on a disk: a killed Redis comes back empty.
         .with("save", "");
     flags = match persistence {
-        Persistence::None if !part.append_only => flags.with("appendonly", "no"),
+        Persistence::None => flags.with("appendonly", "no"),
         // What was written outlives the process, and here nothing else dies: there is nothing to wait for.
-        _ => flags.with("appendonly", "yes").with("appendfsync", "no"),
+        Persistence::AppendOnly => flags.with("appendonly", "yes").with("appendfsync", "no"),
     };
     flags = flags
         // Connections on loopback all come from 127.0.0.1, which is no machine of the lab.
