@@ -3,7 +3,7 @@
 //! A name is looked up in the background at regular intervals; a connection uses the addresses that were published
 //! last and waits for no look-up. So a name server that is slow, silent or failing for a while takes nothing down, an
 //! address that moves is followed, and checks and requests go to the same machine. Only a name that has never been
-//! resolved is of no use, and that is an error of its own: [`NameUnknown`].
+//! resolved is of no use, and that is an error of its own: `NameUnknown`.
 
 /// A connection to whichever of several addresses accepts one.
 mod dial;

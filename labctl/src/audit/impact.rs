@@ -12,7 +12,7 @@
 //!
 //! Where one of n that are alike is dead and nobody notices, one request in n fails: a half, a third, a fifth.
 //! So the limits between the words are where no such share is, and a path is looked at until it is clear on
-//! which side of them it stands ([`Share::of`]).
+//! which side of them it stands (`Share::of`).
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt;

@@ -11,9 +11,11 @@ use super::*;
 /// More than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
+type Addresses = HashMap<String, Vec<SocketAddr>>;
+
 /// What a name server would say.
 #[derive(Clone, Default)]
-struct Zone(Arc<(Mutex<HashMap<String, Vec<SocketAddr>>>, Mutex<Vec<String>>)>);
+struct Zone(Arc<(Mutex<Addresses>, Mutex<Vec<String>>)>);
 
 impl Zone {
     fn set(&self, name: &str, addresses: &[SocketAddr]) {

@@ -1,7 +1,7 @@
 //! Whether Redis takes writes, and what that says of the copies in it. Decides only; time is an argument.
 //!
 //! A copy may be shown only while whoever writes could remove it. So each server tries a write, again and
-//! again, and believes copies for [`LEASE`] after the last one that was taken:
+//! again, and believes copies for `LEASE` after the last one that was taken:
 //!
 //! ```text
 //! unknown ──> accepted or full (copies are believed) <──> refused (they are not)
