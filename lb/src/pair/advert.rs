@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The secret keeps out those who can send to the port; the numbers keep out those who can also record what is
-//! sent, and send it again ([`Sequence`](super::sequence::Sequence)).
+//! sent, and send it again (`Sequence`).
 #![deny(clippy::disallowed_methods)]
 
 use hmac::{Hmac, Mac};

@@ -3,7 +3,7 @@
 //!
 //! A thread of its own on a blocking socket: what has come in is always heard before time counts,
 //! also after this process was frozen. The lease depends on this thread, so nothing else that may take long is done
-//! here: names are looked up elsewhere, and the address is held by the [`Holder`].
+//! here: names are looked up elsewhere, and the address is held by the `Holder`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
