@@ -231,6 +231,7 @@ async fn serve_admin(
     let limits = Limits {
         connections: 256,
         header_timeout: config.patience,
+        idle_timeout: config.patience,
         drain: Duration::from_secs(1),
         ..Limits::default()
     };
