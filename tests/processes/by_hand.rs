@@ -105,7 +105,7 @@ fn asked(lab: &Lab, method: &str, body: &str) -> String {
     let mut connection = TcpStream::connect(address).expect("it listens");
     let length = body.len();
     let head =
-        format!("{method} /kv/x HTTP/1.1\r\nhost: db\r\nconnection: close\r\ncontent-length: {length}");
+        format!("{method} /kv/x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}");
     write!(connection, "{head}\r\n\r\n{body}").expect("it reads");
     let mut answer = String::new();
     connection.read_to_string(&mut answer).expect("it answers");
