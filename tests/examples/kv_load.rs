@@ -99,11 +99,11 @@ fn request(spoken: Spoken, asked: Asked, key: u64) -> String {
     match (spoken, asked) {
         (Spoken::Http, Asked::Put) => {
             format!(
-                "PUT /kv/k{key} HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n{VALUE}",
+                "PUT /kv/k{key} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{VALUE}",
                 VALUE.len()
             )
         }
-        (Spoken::Http, Asked::Get) => format!("GET /kv/k{key}?read=local HTTP/1.1\r\nhost: bench\r\n\r\n"),
+        (Spoken::Http, Asked::Get) => format!("GET /kv/k{key}?read=local HTTP/1.1\r\nhost: localhost\r\n\r\n"),
         (Spoken::Redis, Asked::Put) => {
             let set = command(&["SET", &format!("k{key}"), VALUE]);
             set + &command(&["WAIT", "2", "5000"])

@@ -19,6 +19,7 @@ dbnode = { products = 10 }
 [traffic.shoppers]
 to = "app"
 path = "/products/{key}"
+keys = 10
 
 [[step]]
 name = "some"

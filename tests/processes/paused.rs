@@ -23,6 +23,7 @@ dbnode = { query-cost = "4ms", products = 10 }
 [traffic.shoppers]
 to = "app"
 path = "/products/{key}"
+keys = 10
 arrivals = "constant"
 
 [[step]]
