@@ -49,6 +49,9 @@ pub struct Installation {
 /// What was found at start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
+    /// How often this data directory was started from, this start included. On disk before the
+    /// node says anything.
+    pub life: u64,
     /// The ballot.
     pub ballot: Ballot,
     /// The snapshot. Everything in it is committed.

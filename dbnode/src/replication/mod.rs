@@ -236,7 +236,7 @@ impl Core {
     /// A node as it was found on disk.
     pub fn new(setup: Setup, found: Recovered, now: Moment) -> Self {
         let Setup { name, incarnation, mut members, mode, limits, timing, seed, planted } = setup;
-        let Recovered { ballot, snapshot, entries, committed, discarded } = found;
+        let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
         members.sort();
         let log = Log::recovered(snapshot.place(), entries);
         let committed = committed.clamp(snapshot.applied(), log.last());

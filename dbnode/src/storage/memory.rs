@@ -35,9 +35,11 @@ pub enum Fault {
 }
 
 impl Memory {
-    /// What a node finds when it starts from this disk now.
+    /// What a node finds when it starts from this disk now. It counts as a start.
     pub fn recover(&self) -> Recovered {
-        self.disk.lock().stored.clone()
+        let mut disk = self.disk.lock();
+        disk.stored.life += 1;
+        disk.stored.clone()
     }
 
     /// From now on the disk has this fault, or none.

@@ -10,7 +10,9 @@ use super::row::Checksum;
 use crate::replication::member::Incarnation;
 
 /// The format this program writes, and the newest it can read.
-pub(super) const FORMAT: u32 = 2;
+///
+/// 3: the starts are counted. A directory of format 2 becomes one of format 3 when it is opened.
+pub(super) const FORMAT: u32 = 3;
 
 /// The table the document stands in.
 pub(super) const TABLE: &str = "CREATE TABLE about (only INTEGER PRIMARY KEY CHECK (only = 1), \

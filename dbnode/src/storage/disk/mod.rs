@@ -4,6 +4,7 @@
 //! ```text
 //! DIR/lock             held by the process that uses the directory
 //! DIR/log/             ballot and entries that are not in the snapshot yet: one fsync a batch
+//! DIR/life             how often the directory was started from
 //! DIR/snapshot.db      the records as of some entry: a SQLite database
 //! DIR/discarded.jsonl  writes that were cut off, for people to look at
 //! ```
@@ -18,12 +19,16 @@ mod about;
 mod database;
 /// Why a data directory cannot be used.
 mod error;
+/// How often it was started from.
+mod life;
 /// The log.
 mod log;
 /// The first start, and every other.
 mod open;
 /// A row and its checksum.
 mod row;
+/// A small file that holds one value.
+mod slots;
 /// The snapshot.
 mod snapshot;
 /// Its tables.

@@ -22,6 +22,7 @@ use super::Disk;
 use super::about::{About, FORMAT};
 use super::database::Database;
 use super::error::OpenError;
+use super::life::Life;
 use super::log::{LogFiles, LogThread, Replay};
 use super::snapshot::SnapshotFile;
 use crate::replication::disk::Recovered;
@@ -56,13 +57,15 @@ pub async fn open(
         let created = LogFiles::create(directory, incarnation.0);
         created.map_err(|source| OpenError::Directory { path: directory.join("log"), source })?;
     }
+    let life = Life::open(directory, !snapshot.has_begun() || snapshot.format() < FORMAT)?;
     snapshot.begin().await?;
     let state = snapshot.read().await?;
     let (log, mut replay) = LogFiles::open(directory, incarnation.0, snapshot.first_segment())?;
     let damaged = |what| OpenError::Damaged { path: directory.join("log"), what };
     let entries = replay.entries_after(state.place()).map_err(damaged)?;
     let Replay { ballot, committed, discarded, .. } = replay;
-    let recovered = Recovered { ballot, snapshot: state, entries, committed, discarded };
+    let life = life.begin()?;
+    let recovered = Recovered { life, ballot, snapshot: state, entries, committed, discarded };
     let (log, snapshot) = (LogThread::start(log), Mutex::new(snapshot));
     Ok((Disk { log, snapshot, incarnation, _lock: lock }, recovered))
 }

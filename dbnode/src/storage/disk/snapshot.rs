@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Executor, SqliteConnection};
 
-use super::about::{self, About};
+use super::about::{self, About, FORMAT};
 use super::database::{Database, failure};
 use super::error::OpenError;
 use super::row::{record_from_row, request_from_row};
@@ -26,7 +26,7 @@ const ROWS: i64 = 500;
 struct Contents {
     #[serde(flatten)]
     about: About,
-    /// The log next to it was made: from now on there is one.
+    /// The log and the other files next to it were made: from now on they are there.
     begun: bool,
     /// The log counts from this segment on.
     first_segment: u64,
@@ -61,6 +61,11 @@ impl SnapshotFile {
         &self.known().about
     }
 
+    /// The format of the data directory.
+    pub(super) fn format(&self) -> u32 {
+        self.about().format
+    }
+
     /// The log counts from this segment on.
     pub(super) fn first_segment(&self) -> u64 {
         self.known().first_segment
@@ -92,13 +97,14 @@ impl SnapshotFile {
         Ok(())
     }
 
-    /// Remembers that there is a log now.
+    /// Remembers that everything next to it is there now, in the format that this program writes.
     pub(super) async fn begin(&mut self) -> Result<(), OpenError> {
         let contents = self.contents.as_mut().expect("a snapshot is created before it begins");
-        if contents.begun {
+        if contents.begun && contents.about.format == FORMAT {
             return Ok(());
         }
         contents.begun = true;
+        contents.about.format = FORMAT;
         let written = about::write(&mut self.database.connection, contents).await;
         written.map_err(|error| self.database.error(error))
     }
@@ -183,6 +189,14 @@ impl SnapshotFile {
         }
         chunk.next = chunk.requests.last().map(|(version, _)| Cursor::Requests(*version));
         Ok(())
+    }
+
+    /// Writes what an older version would have written about itself.
+    #[cfg(test)]
+    pub(super) async fn write_as_of_format(&mut self, format: u32) {
+        let mut contents = self.known().clone();
+        contents.about.format = format;
+        about::write(&mut self.database.connection, &contents).await.unwrap();
     }
 
     pub(super) async fn close(self) {

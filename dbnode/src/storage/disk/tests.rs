@@ -7,6 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::about::FORMAT;
 use super::database::Database;
 use super::{Disk, OpenError, open};
 use crate::replication::disk::{Ballot, Batch, Installation, Recovered};
@@ -69,7 +70,33 @@ async fn refusal(directory: &Path, id: &str) -> String {
 async fn what_was_appended_is_there_when_it_is_opened_again() {
     let directory = directory_with(some_entries(3)).await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
-    assert_eq!(recovered, Recovered { entries: some_entries(3), ..Recovered::default() });
+    assert_eq!(recovered, Recovered { life: 2, entries: some_entries(3), ..Recovered::default() });
+}
+
+#[tokio::test]
+async fn each_start_is_counted_and_a_missing_count_is_refused() {
+    let directory = directory_with(some_entries(3)).await;
+    for life in 2..5 {
+        let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+        // Even when the node is killed at once.
+        drop(storage);
+        assert_eq!(recovered.life, life);
+    }
+    fs::remove_file(directory.path().join("life")).unwrap();
+    let refusal = refusal(directory.path(), "db-1").await;
+    assert!(refusal.contains("life is damaged: it is gone"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_directory_of_the_format_before_is_read_and_becomes_one_of_this_format() {
+    let directory = directory_with(some_entries(3)).await;
+    let (mut storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    storage.snapshot.get_mut().write_as_of_format(2).await;
+    storage.close().await;
+    fs::remove_file(directory.path().join("life")).unwrap();
+    let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!((recovered.life, recovered.entries), (1, some_entries(3)));
+    assert_eq!(storage.snapshot.lock().await.format(), FORMAT);
 }
 
 #[tokio::test]
@@ -90,11 +117,11 @@ async fn another_nodes_directory_is_refused() {
 async fn a_newer_format_is_refused() {
     let directory = directory_with(some_entries(1)).await;
     let mut snapshot = Database::open(directory.path().join("snapshot.db")).await.unwrap();
-    let newer = serde_json::json!({ "format": 3, "owner": { "node": "db-1" } });
+    let newer = serde_json::json!({ "format": FORMAT + 1, "owner": { "node": "db-1" } });
     super::about::write(&mut snapshot.connection, &newer).await.unwrap();
     snapshot.close().await;
     let refusal = refusal(directory.path(), "db-1").await;
-    assert!(refusal.contains("has format 3"), "{refusal}");
+    assert!(refusal.contains(&format!("has format {}", FORMAT + 1)), "{refusal}");
 }
 
 #[tokio::test]
@@ -145,7 +172,7 @@ async fn a_ballot_a_cut_and_what_came_after_it_are_there_again() {
     let entries: Vec<_> = some_entries(3).into_iter().chain([entry]).collect();
     assert_eq!(
         recovered,
-        Recovered { ballot, snapshot: State::default(), entries, committed: 2, discarded: 2 }
+        Recovered { life: 2, ballot, snapshot: State::default(), entries, committed: 2, discarded: 2 }
     );
     let aside = fs::read_to_string(directory.path().join("discarded.jsonl")).unwrap();
     assert_eq!(aside.lines().count(), 2);
