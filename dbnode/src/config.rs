@@ -77,7 +77,8 @@ pub struct Args {
     pub page_reads: bool,
 
     /// Records to begin with: a file with one {"key": "…", "value": "…"} a line. Read when the
-    /// data directory is new, and only then.
+    /// data directory is new, and only then; in a cluster only by the member whose name comes first,
+    /// and the others have it from there.
     #[arg(long, env = "DBNODE_IMPORT", value_name = "FILE")]
     pub import: Option<PathBuf>,
 
@@ -86,6 +87,12 @@ pub struct Args {
     #[arg(long, env = "DBNODE_LOG_ENTRIES", default_value_t = 50_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(2..))]
     pub log_entries: u32,
+
+    /// For how long an Idempotency-Key is remembered, at least: a write that is sent again under the
+    /// same key within this time has effect once. All members must be given the same.
+    #[arg(long, env = "DBNODE_IDEMPOTENCY_WINDOW", default_value = "60s", value_name = "DURATION",
+          value_parser = parse_window)]
+    pub idempotency_window: humantime::Duration,
 
     /// Logs and stopping.
     #[command(flatten)]
@@ -113,6 +120,8 @@ pub struct Config {
     pub import: Option<PathBuf>,
     /// Entries that the log may hold before it is folded.
     pub log_entries: usize,
+    /// For how long an Idempotency-Key is remembered, at least.
+    pub idempotency_window: Duration,
     /// How long requests in flight may take to finish after the stop.
     pub drain: Duration,
 }
@@ -177,6 +186,7 @@ impl TryFrom<Args> for Config {
             reads: if args.page_reads { Reads::ThroughPages } else { Reads::FromMemory },
             import: args.import,
             log_entries: usize::try_from(args.log_entries).expect("32 bits fit"),
+            idempotency_window: args.idempotency_window.into(),
             drain: args.startup.drain_timeout.into(),
         })
     }
@@ -232,6 +242,15 @@ fn parse_election_timeout(text: &str) -> Result<humantime::Duration, String> {
     match Duration::from(timeout).as_millis() {
         100..=60_000 => Ok(timeout),
         _ => Err("an election timeout is from 100ms to 60s".into()),
+    }
+}
+
+fn parse_window(text: &str) -> Result<humantime::Duration, String> {
+    let window: humantime::Duration =
+        text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
+    match Duration::from(window).as_secs() {
+        1..=86_400 => Ok(window),
+        _ => Err("an idempotency window is from 1s to 24h".into()),
     }
 }
 

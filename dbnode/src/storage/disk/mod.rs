@@ -50,6 +50,7 @@ use self::database::failure;
 use super::{Failure, Storage};
 use crate::replication::disk::{Batch, Installation};
 use crate::replication::entry::Entry;
+use crate::replication::life::Starts;
 use crate::replication::member::Incarnation;
 use crate::replication::snapshot::{Chunk, Cursor};
 use log::LogThread;
@@ -61,6 +62,7 @@ pub struct Disk {
     log: LogThread,
     snapshot: Mutex<SnapshotFile>,
     incarnation: Incarnation,
+    starts: Starts,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -70,6 +72,11 @@ impl Disk {
     /// again under the same node's name has another one.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// How often it was started from, and how to tell these starts from others.
+    pub fn starts(&self) -> &Starts {
+        &self.starts
     }
 }
 

@@ -64,10 +64,11 @@ pub async fn open(
     let damaged = |what| OpenError::Damaged { path: directory.join("log"), what };
     let entries = replay.entries_after(state.place()).map_err(damaged)?;
     let Replay { ballot, committed, discarded, .. } = replay;
-    let life = life.begin()?;
+    let starts = life.begin()?;
+    let life = starts.count();
     let recovered = Recovered { life, ballot, snapshot: state, entries, committed, discarded };
     let (log, snapshot) = (LogThread::start(log), Mutex::new(snapshot));
-    Ok((Disk { log, snapshot, incarnation, _lock: lock }, recovered))
+    Ok((Disk { log, snapshot, incarnation, starts, _lock: lock }, recovered))
 }
 
 /// What a node begins with.

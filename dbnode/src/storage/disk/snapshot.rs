@@ -103,8 +103,13 @@ impl SnapshotFile {
         if contents.begun && contents.about.format == FORMAT {
             return Ok(());
         }
+        let is_older = contents.begun;
         contents.begun = true;
         contents.about.format = FORMAT;
+        if is_older {
+            let added = self.database.connection.execute(tables::ADD_TIME).await;
+            added.map_err(|error| self.database.error(error))?;
+        }
         let written = about::write(&mut self.database.connection, contents).await;
         written.map_err(|error| self.database.error(error))
     }
@@ -113,8 +118,7 @@ impl SnapshotFile {
     pub(super) async fn read(&mut self) -> Result<State, OpenError> {
         let records = tables::read_records(&mut self.database).await?;
         let requests = tables::read_requests(&mut self.database).await?;
-        let AboutSnapshot { place, pages, membership } = self.known().of.clone();
-        Ok(State::recovered(records, requests, place, pages, membership))
+        Ok(State::recovered(records, requests, self.known().of.clone()))
     }
 
     /// Brings the snapshot forward by these entries, which follow it.
@@ -125,11 +129,13 @@ impl SnapshotFile {
         let mut requests = Vec::new();
         for (entry, write) in entries.iter().filter_map(|entry| Some((entry, entry.write()?))) {
             newest.insert(&write.key, (entry.version(), &write.change));
-            requests.extend(write.request.clone().map(|request| (entry.version(), request)));
+            requests.extend(entry.named());
         }
+        let forgets = entries.iter().filter_map(Entry::stamp).map(|stamp| stamp.forgets).max();
         let mut transaction = self.database.connection.begin_with("BEGIN IMMEDIATE").await?;
         tables::apply(&mut transaction, &newest).await?;
         tables::put_requests(&mut transaction, &requests).await?;
+        tables::forget_requests(&mut transaction, forgets.unwrap_or_default()).await?;
         about::write(&mut transaction, &contents).await?;
         transaction.commit().await?;
         self.contents = Some(contents);
@@ -187,13 +193,14 @@ impl SnapshotFile {
         for row in &rows {
             chunk.requests.push(request_from_row(row).map_err(|what| Failure::Broken(what.into()))?);
         }
-        chunk.next = chunk.requests.last().map(|(version, _)| Cursor::Requests(*version));
+        chunk.next = chunk.requests.last().map(|named| Cursor::Requests(named.version));
         Ok(())
     }
 
     /// Writes what an older version would have written about itself.
     #[cfg(test)]
     pub(super) async fn write_as_of_format(&mut self, format: u32) {
+        self.database.connection.execute("ALTER TABLE requests DROP COLUMN at").await.unwrap();
         let mut contents = self.known().clone();
         contents.about.format = format;
         about::write(&mut self.database.connection, &contents).await.unwrap();

@@ -10,13 +10,13 @@ use super::about;
 use super::database::Database;
 use super::error::OpenError;
 use super::row::{record_checksum, record_from_row, request_checksum, request_from_row, signed};
-use crate::replication::entry::{Change, Request};
+use crate::replication::entry::Change;
 use crate::replication::key::Key;
-use crate::replication::requests::Requests;
+use crate::replication::requests::{Named, Requests};
 use crate::replication::state::Record;
 use crate::version::Version;
 
-/// Rows in one statement: five values each, within SQLite's 32,766.
+/// Rows in one statement: six values each at most, within SQLite's 32,766.
 const ROWS_MAX: usize = 500;
 
 /// How they are made.
@@ -25,8 +25,11 @@ pub(super) const TABLES: [&str; 3] = [
     "CREATE TABLE records (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, \
      page INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE requests (version INTEGER PRIMARY KEY, id TEXT NOT NULL, fingerprint INTEGER NOT NULL, \
-     sum INTEGER, checksum INTEGER NOT NULL) STRICT",
+     sum INTEGER, at INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL) STRICT",
 ];
+
+/// Format 2 knew no times of named writes.
+pub(super) const ADD_TIME: &str = "ALTER TABLE requests ADD COLUMN at INTEGER NOT NULL DEFAULT 0";
 
 /// Makes of each record what the newest entry about it says.
 pub(super) async fn apply(
@@ -80,23 +83,33 @@ async fn delete_records(connection: &mut SqliteConnection, keys: &[&str]) -> Res
     Ok(())
 }
 
-/// Adds named writes, and forgets those that nobody remembers any more.
+/// Adds named writes.
 pub(super) async fn put_requests(
     connection: &mut SqliteConnection,
-    requests: &[(Version, Request)],
+    requests: &[Named],
 ) -> Result<(), sqlx::Error> {
     for chunk in requests.chunks(ROWS_MAX) {
-        let mut insert =
-            QueryBuilder::<Sqlite>::new("INSERT INTO requests (version, id, fingerprint, sum, checksum) ");
-        insert.push_values(chunk, |mut row, (version, request)| {
-            let version = signed(version.0);
-            row.push_bind(version).push_bind(&*request.id).push_bind(request.fingerprint.cast_signed());
-            row.push_bind(request.sum).push_bind(request_checksum(version, request));
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO requests (version, id, fingerprint, sum, at, checksum) ",
+        );
+        insert.push_values(chunk, |mut row, named| {
+            let Named { version, at, request } = named;
+            row.push_bind(signed(version.0)).push_bind(&*request.id);
+            row.push_bind(request.fingerprint.cast_signed()).push_bind(request.sum).push_bind(signed(*at));
+            row.push_bind(request_checksum(named));
         });
         insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
     }
-    let forget = "DELETE FROM requests WHERE version <= (SELECT version FROM requests ORDER BY version DESC LIMIT 1 OFFSET ?)";
-    sqlx::query(forget).bind(signed(Requests::MAX as u64)).execute(connection).await.map(drop)
+    Ok(())
+}
+
+/// Forgets the named writes up to this version.
+pub(super) async fn forget_requests(
+    connection: &mut SqliteConnection,
+    up_to: Version,
+) -> Result<(), sqlx::Error> {
+    let forget = sqlx::query("DELETE FROM requests WHERE version <= ?").bind(signed(up_to.0));
+    forget.execute(connection).await.map(drop)
 }
 
 /// All records, checked.
@@ -114,12 +127,8 @@ pub(super) async fn read_records(database: &mut Database) -> Result<BTreeMap<Key
 /// All named writes, checked.
 pub(super) async fn read_requests(database: &mut Database) -> Result<Requests, OpenError> {
     let mut requests = Requests::default();
-    let query = "SELECT version, id, fingerprint, sum, checksum FROM requests ORDER BY version";
-    database
-        .for_each_row(query, |row| {
-            request_from_row(row).map(|(version, request)| requests.remember(&request, version))
-        })
-        .await?;
+    let query = "SELECT version, id, fingerprint, sum, at, checksum FROM requests ORDER BY version";
+    database.for_each_row(query, |row| request_from_row(row).map(|named| requests.remember(&named))).await?;
     Ok(requests)
 }
 
@@ -138,7 +147,7 @@ pub(super) async fn requests_after(
     after: Version,
     limit: i64,
 ) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let query = "SELECT version, id, fingerprint, sum, checksum FROM requests WHERE version > ? ORDER BY version LIMIT ?";
+    let query = "SELECT version, id, fingerprint, sum, at, checksum FROM requests WHERE version > ? ORDER BY version LIMIT ?";
     sqlx::query(query).bind(signed(after.0)).bind(limit).fetch_all(connection).await
 }
 

@@ -11,11 +11,12 @@ use super::about::FORMAT;
 use super::database::Database;
 use super::{Disk, OpenError, open};
 use crate::replication::disk::{Ballot, Batch, Installation, Recovered};
-use crate::replication::entry::{Change, Entry, Payload, Request, Write};
+use crate::replication::entry::{Change, Entry, Payload, Request, Stamp, Write};
 use crate::replication::key::Key;
 use crate::replication::snapshot::Cursor;
 use crate::replication::state::State;
 use crate::storage::Storage;
+use crate::version::Version;
 
 fn put(index: u64, key: &str, value: &str) -> Entry {
     let change = Change::Put { value: Bytes::from(value.to_owned()), page: index - 1 };
@@ -402,5 +403,10 @@ fn next_entry(state: &State, key: u8, value: Option<u8>, named: bool) -> Entry {
     let change = value.map_or(Change::Delete, |value| Change::Put { value: vec![value].into(), page });
     let sum = value.map(i64::from);
     let request = named.then(|| Request { id: format!("r-{index}").into(), fingerprint: index << 40, sum });
-    Entry { index, term: 1, payload: Payload::Write(Write { key, change, request }) }
+    // Six named writes are remembered.
+    let forgets = Version::of(1, index.saturating_sub(6));
+    let write = Write { key, change, request };
+    let payload =
+        if named { Payload::Named(write, Stamp { at: index, forgets }) } else { Payload::Write(write) };
+    Entry { index, term: 1, payload }
 }
