@@ -35,8 +35,6 @@ pub mod listen;
 pub mod metrics;
 /// Two balancers with one address between them.
 pub mod pair;
-/// Connections whose other side has to take what it is sent.
-pub mod patience;
 /// The whole: threads, probers and admin interface, from start to drain.
 pub mod proxy;
 /// The balancer's own answers.

@@ -22,7 +22,6 @@ use crate::events::Events;
 use crate::listen::{self, ListenError};
 use crate::metrics::Metrics;
 use crate::pair::{self, Handle, Seat};
-use crate::patience::Patient;
 use crate::shortage::Shortages;
 use crate::upstream::health::Rules;
 use crate::upstream::table::{Beginning, Manners, NameTaken, Table};
@@ -232,10 +231,10 @@ async fn serve_admin(
         connections: 256,
         header_timeout: config.patience,
         idle_timeout: config.patience,
+        write_timeout: config.patience,
         drain: Duration::from_secs(1),
         ..Limits::default()
     };
-    let listener = Box::new(Patient { listener, patience: config.patience });
     Ok((address, tokio::spawn(serving::serve(listener, app, limits, over))))
 }
 
