@@ -103,7 +103,9 @@ fn request(spoken: Spoken, asked: Asked, key: u64) -> String {
                 VALUE.len()
             )
         }
-        (Spoken::Http, Asked::Get) => format!("GET /kv/k{key}?read=local HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+        (Spoken::Http, Asked::Get) => {
+            format!("GET /kv/k{key}?read=local HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        }
         (Spoken::Redis, Asked::Put) => {
             let set = command(&["SET", &format!("k{key}"), VALUE]);
             set + &command(&["WAIT", "2", "5000"])

@@ -104,8 +104,9 @@ fn asked(lab: &Lab, method: &str, body: &str) -> String {
     let address = database["address"].as_str().expect("an address is a text");
     let mut connection = TcpStream::connect(address).expect("it listens");
     let length = body.len();
-    let head =
-        format!("{method} /kv/x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}");
+    let head = format!(
+        "{method} /kv/x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}"
+    );
     write!(connection, "{head}\r\n\r\n{body}").expect("it reads");
     let mut answer = String::new();
     connection.read_to_string(&mut answer).expect("it answers");
