@@ -34,4 +34,4 @@ pub mod steps;
 /// Health and counters, on `/healthz` and `/metrics`.
 pub mod vitals;
 pub use handle::{Held, Machine};
-pub use spec::MachineSpec;
+pub use spec::{MachineSpec, QueueOrder};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// The size of one emulated machine. Everything a student can buy more of, and what they cannot.
 #[derive(Debug, Clone, Args, serde::Serialize, serde::Deserialize, PartialEq)]
@@ -26,9 +26,36 @@ pub struct MachineSpec {
     #[arg(long, env = "MACHINE_EXCLUSIVE", default_value_t = 0.0, value_parser = parse_share)]
     pub exclusive: f64,
 
+    /// Which of the jobs that wait for a core is next.
+    #[arg(long, env = "MACHINE_QUEUE", value_enum, default_value_t = QueueOrder::OldestFirst)]
+    #[serde(default)]
+    pub queue: QueueOrder,
+
     /// How much memory one page of the page cache takes.
     #[arg(long, env = "MACHINE_PAGE_SIZE", default_value = "256KiB", value_parser = parse_page_size)]
     pub page_size: ByteSize,
+}
+
+/// The order in which waiting jobs get a core.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueOrder {
+    /// First in, first out: fair, and in an overload everybody waits equally long.
+    #[default]
+    OldestFirst,
+    /// Last in, first out: in an overload those who came last are served in time, and those who have
+    /// waited longest, and have probably given up, are served last.
+    NewestFirst,
+}
+
+impl QueueOrder {
+    /// Its name as a flag's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OldestFirst => "oldest-first",
+            Self::NewestFirst => "newest-first",
+        }
+    }
 }
 
 impl MachineSpec {
@@ -45,6 +72,7 @@ impl Default for MachineSpec {
             memory: ByteSize::mib(512),
             disk_iops: 400,
             exclusive: 0.0,
+            queue: QueueOrder::default(),
             page_size: ByteSize::kib(256),
         }
     }

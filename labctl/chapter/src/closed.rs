@@ -51,6 +51,20 @@ pub(super) fn exclusive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f6
     within(deserializer, "exclusive", 0.0..=0.99)
 }
 
+/// How few upstreams may be well, in percent, before checks are not believed.
+pub(super) fn panic_threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    within(deserializer, "panic-threshold", 0..=100).map(Some)
+}
+
+/// What a health check asks for.
+pub(super) fn health_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    if path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok() {
+        return Ok(Some(path));
+    }
+    Err(D::Error::custom(format!("health-path is a path that begins with /, such as /healthz, not '{path}'")))
+}
+
 /// How many keys a traffic has.
 pub(super) fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     within(deserializer, "keys", 1..=1_000_000_000)

@@ -1,7 +1,7 @@
 //! The machines of a chapter, and the programs placed on them.
 
 use bytesize::ByteSize;
-use machine::MachineSpec;
+use machine::{MachineSpec, QueueOrder};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -24,6 +24,8 @@ pub struct MachineEntry {
     /// Share of CPU work that stops everybody else on the machine.
     #[serde(deserialize_with = "closed::exclusive")]
     pub exclusive: f64,
+    /// Which of the jobs that wait for a core is next: `oldest-first` or `newest-first`.
+    pub queue: QueueOrder,
     /// What it costs, per month, in dollars.
     pub price: f64,
     /// A load balancer on it.
@@ -47,6 +49,7 @@ impl Default for MachineEntry {
             memory: spec.memory,
             disk_iops: spec.disk_iops,
             exclusive: spec.exclusive,
+            queue: spec.queue,
             price: 200.0,
             lb: None,
             webserver: None,
@@ -65,6 +68,7 @@ impl MachineEntry {
             memory: self.memory,
             disk_iops: self.disk_iops,
             exclusive: self.exclusive,
+            queue: self.queue,
             ..MachineSpec::default()
         }
     }
@@ -87,6 +91,12 @@ pub struct LbPart {
     /// `off` for no health checks at all, `connect` for those that only open a connection, or `on`.
     #[serde(default, deserialize_with = "closed::health")]
     pub health: Option<String>,
+    /// What a check asks for; any 2xx passes. `/healthz`, which asks nobody else, unless said otherwise.
+    #[serde(default, deserialize_with = "closed::health_path")]
+    pub health_path: Option<String>,
+    /// Fewer well upstreams than this percentage, and checks are not believed any more; 0: never.
+    #[serde(default, deserialize_with = "closed::panic_threshold")]
+    pub panic_threshold: Option<u32>,
     /// How an upstream is chosen: `round-robin`, `least-busy`, `two-choices` or `sticky`.
     #[serde(default, deserialize_with = "closed::policy")]
     pub policy: Option<String>,
@@ -153,6 +163,10 @@ pub struct WebserverPart {
     pub request_memory: Option<ByteSize>,
     /// Memory that it takes by being there.
     pub resident_memory: Option<ByteSize>,
+    /// How many requests may be in flight; the next one is refused at once, with 503. 0 for no limit.
+    pub max_in_flight: Option<u32>,
+    /// Asked to stop, how long it goes on serving while its health check already fails.
+    pub drain_delay: Option<Span>,
 }
 
 /// Flags of `dbnode`. Of a kind with a count, all machines are one cluster.

@@ -164,6 +164,24 @@ equals = 0
     }
 
     #[test]
+    fn a_health_path_and_a_queue_that_are_none_are_named_with_their_lines() {
+        let lb = |more: &str| {
+            let lb = format!("[machine.lb]\nlb = {{ upstreams = 'app', {more} }}\n\n[traffic");
+            error_of(&SMALL.replacen("[traffic", &lb, 1))
+        };
+        let error = lb("health-path = 'healthz'");
+        assert!(
+            error.starts_with("small.toml, line 12: health-path is a path that begins with /"),
+            "{error}"
+        );
+        let error = lb("panic-threshold = 101");
+        assert_eq!(error, "small.toml, line 12: panic-threshold is from 0 to 100, not 101");
+        let error = error_of(&SMALL.replace("cores = 1", "queue = 'lifo'"));
+        assert!(error.starts_with("small.toml, line 7: unknown variant `lifo`"), "{error}");
+        assert!(error.contains("`oldest-first` or `newest-first`"), "{error}");
+    }
+
+    #[test]
     fn a_number_that_cannot_be_is_named_with_its_line() {
         let error = error_of(&SMALL.replace("cores = 1", "cores = 0"));
         assert_eq!(error, "small.toml, line 7: cores is from 1 to 1024, not 0");

@@ -1,6 +1,6 @@
 //! Cores, and the part of the work that stops everybody else.
 //!
-//! Jobs wait in one queue and take a free core in the order they came. Each runs its *shared* part
+//! Jobs wait in one queue and take a free core in the order they came, or the newest first. Each runs its *shared* part
 //! beside others, then its *exclusive* part alone on the whole machine, as under the write side of
 //! a read/write lock that prefers writers:
 //!
@@ -20,12 +20,14 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use super::{Completion, Moment, Ticket};
+use crate::spec::QueueOrder;
 
 /// The cores of one machine.
 #[derive(Debug)]
 pub struct Cpu {
     cores: usize,
     exclusive_share: f64,
+    order: QueueOrder,
     waiting: VecDeque<Job>,
     /// Shared parts under way, the one that ends first on top.
     shared: BinaryHeap<Reverse<(Moment, Job)>>,
@@ -43,10 +45,11 @@ struct Job {
 
 impl Cpu {
     /// Idle cores.
-    pub fn new(cores: u32, exclusive_share: f64) -> Self {
+    pub fn new(cores: u32, exclusive_share: f64, order: QueueOrder) -> Self {
         Self {
             cores: cores as usize,
             exclusive_share,
+            order,
             waiting: VecDeque::new(),
             shared: BinaryHeap::new(),
             gate: VecDeque::new(),
@@ -125,7 +128,11 @@ impl Cpu {
             return;
         }
         while self.shared.len() < self.cores {
-            let Some(job) = self.waiting.pop_front() else { break };
+            let next = match self.order {
+                QueueOrder::OldestFirst => self.waiting.pop_front(),
+                QueueOrder::NewestFirst => self.waiting.pop_back(),
+            };
+            let Some(job) = next else { break };
             let ends = at + (job.cost - self.exclusive_part(job));
             self.shared.push(Reverse((ends, job)));
         }
@@ -148,7 +155,7 @@ mod tests {
 
     /// Jobs finished in ten simulated seconds when there is always one waiting.
     fn saturated_rate(cores: u32, exclusive_share: f64) -> f64 {
-        let mut cpu = Cpu::new(cores, exclusive_share);
+        let mut cpu = Cpu::new(cores, exclusive_share, QueueOrder::OldestFirst);
         for request in 0..10_000 {
             cpu.submit(Duration::ZERO, ticket(request), 10 * MS);
         }
@@ -157,7 +164,7 @@ mod tests {
 
     #[test]
     fn one_core_works_through_its_queue_in_order() {
-        let mut cpu = Cpu::new(1, 0.0);
+        let mut cpu = Cpu::new(1, 0.0, QueueOrder::OldestFirst);
         cpu.submit(Duration::ZERO, ticket(1), 10 * MS);
         cpu.submit(2 * MS, ticket(2), 10 * MS);
         assert_eq!(cpu.next_completion(), Some(10 * MS));
@@ -174,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_late_kernel_takes_no_capacity() {
-        let mut punctual = Cpu::new(2, 0.32);
-        let mut late = Cpu::new(2, 0.32);
+        let mut punctual = Cpu::new(2, 0.32, QueueOrder::OldestFirst);
+        let mut late = Cpu::new(2, 0.32, QueueOrder::OldestFirst);
         for request in 0..100 {
             punctual.submit(Duration::ZERO, ticket(request), 10 * MS);
             late.submit(Duration::ZERO, ticket(request), 10 * MS);
@@ -202,7 +209,7 @@ mod tests {
 
     #[test]
     fn nobody_works_beside_an_exclusive_part() {
-        let mut cpu = Cpu::new(2, 0.5);
+        let mut cpu = Cpu::new(2, 0.5, QueueOrder::OldestFirst);
         cpu.submit(Duration::ZERO, ticket(1), 10 * MS);
         // The first job's exclusive part runs from 5 ms to 10 ms; this one has to wait for it.
         cpu.advance(6 * MS);
@@ -213,12 +220,45 @@ mod tests {
 
     #[test]
     fn a_process_that_died_leaves_the_queue() {
-        let mut cpu = Cpu::new(1, 0.0);
+        let mut cpu = Cpu::new(1, 0.0, QueueOrder::OldestFirst);
         cpu.submit(Duration::ZERO, ticket(1), 10 * MS);
         cpu.submit(Duration::ZERO, Ticket { connection: 2, request: 1 }, 10 * MS);
         cpu.submit(Duration::ZERO, ticket(2), 10 * MS);
         cpu.forget(2);
         let done = cpu.advance(20 * MS);
         assert_eq!(done.len(), 2, "{done:?}");
+    }
+
+    /// One core that is asked for half as much again as it can do: how many of the jobs that arrive in five
+    /// seconds are done within one second of their arrival.
+    fn done_in_time(order: QueueOrder) -> usize {
+        let mut cpu = Cpu::new(1, 0.0, order);
+        let arrival = |request: u64| u32::try_from(request).unwrap() * Duration::from_micros(6_667);
+        let mut in_time = 0;
+        for request in 0..750 {
+            let now = arrival(request);
+            let done = cpu.advance(now);
+            let is_in_time = |done: &&Completion| done.at - arrival(done.ticket.request) <= 1_000 * MS;
+            in_time += done.iter().filter(is_in_time).count();
+            cpu.submit(now, ticket(request), 10 * MS);
+        }
+        in_time
+    }
+
+    #[test]
+    fn in_an_overload_the_newest_first_are_served_in_time_and_the_oldest_first_too_late() {
+        // With the oldest first the queue is a second long after two seconds.
+        let oldest = done_in_time(QueueOrder::OldestFirst);
+        assert!((280..=320).contains(&oldest), "{oldest}");
+        let newest = done_in_time(QueueOrder::NewestFirst);
+        assert!((480..=500).contains(&newest), "{newest}");
+    }
+
+    #[test]
+    fn the_newest_first_leave_none_out_when_there_is_time_again() {
+        let mut cpu = Cpu::new(1, 0.0, QueueOrder::NewestFirst);
+        (1..=3).for_each(|request| cpu.submit(Duration::ZERO, ticket(request), 10 * MS));
+        let order: Vec<_> = cpu.advance(30 * MS).iter().map(|done| done.ticket.request).collect();
+        assert_eq!(order, [1, 3, 2], "the first one found a free core");
     }
 }

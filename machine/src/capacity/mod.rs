@@ -92,7 +92,7 @@ impl Capacity {
     /// An idle machine of this size.
     pub fn new(spec: &MachineSpec) -> Self {
         Self {
-            cpu: Cpu::new(spec.cores, spec.exclusive),
+            cpu: Cpu::new(spec.cores, spec.exclusive, spec.queue),
             disk: Disk::new(spec.disk_operation()),
             memory: Memory::new(spec.memory.as_u64(), spec.page_size.as_u64()),
         }

@@ -67,13 +67,14 @@ impl MachinePlan {
 
     /// The flags of its host program that say how large it is.
     pub fn flags(&self) -> Vec<String> {
-        let MachineSpec { cores, memory, disk_iops, exclusive, page_size } = &self.spec;
+        let MachineSpec { cores, memory, disk_iops, exclusive, queue, page_size } = &self.spec;
         let flags = [
             ("name", self.name.clone()),
             ("cores", cores.to_string()),
             ("memory", format!("{}B", memory.as_u64())),
             ("disk-iops", disk_iops.to_string()),
             ("exclusive", exclusive.to_string()),
+            ("queue", queue.name().to_owned()),
             ("page-size", format!("{}B", page_size.as_u64())),
         ];
         flags.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect()

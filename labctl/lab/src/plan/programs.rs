@@ -170,6 +170,8 @@ pub(super) fn lb<'a>(
         upstreams.fold(flags, |flags, (name, target)| flags.with("upstream", format!("{name}={target}")));
     let flags = flags
         .maybe("health", part.health.as_ref())
+        .maybe("health-path", part.health_path.as_ref())
+        .maybe("panic-threshold", part.panic_threshold)
         .maybe("health-interval", part.health_interval)
         .maybe("health-timeout", part.health_timeout)
         .maybe("fall", part.fall)
@@ -221,6 +223,8 @@ pub(super) fn webserver(
         .maybe("page-cost", part.page_cost)
         .maybe("hit-cost", part.hit_cost)
         .maybe("render-cost", part.render_cost)
+        .maybe("max-in-flight", part.max_in_flight)
+        .maybe("drain-delay", part.drain_delay)
         .maybe("request-memory", part.request_memory.map(|memory| format!("{}B", memory.as_u64())))
         .maybe("resident-memory", part.resident_memory.map(|memory| format!("{}B", memory.as_u64())));
     ProgramPlan { shared_redis: redis.shared, ..ProgramPlan::new(Program::Webserver, address, flags) }
