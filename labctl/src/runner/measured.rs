@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::disk::{self, DiskWatch};
 use super::host::HostWatch;
 use super::judges::Histories;
 use super::{damage, owners, primaries};
@@ -26,6 +27,8 @@ pub struct Measured {
     /// What was done to the database's records.
     pub(super) histories: Histories,
     pub(super) host: HostWatch,
+    /// Only in a lab with a database.
+    disk: Option<DiskWatch>,
 }
 
 /// What was measured in one step.
@@ -121,8 +124,9 @@ impl Measured {
         plan: Plan,
         histories: Histories,
         host: HostWatch,
+        disk: Option<DiskWatch>,
     ) -> Self {
-        Self { recorder, events, streams, plan, steps: IndexMap::new(), histories, host }
+        Self { recorder, events, streams, plan, steps: IndexMap::new(), histories, host, disk }
     }
 
     pub(super) fn keep(&mut self, step: &str, measurement: StepMeasurement) {
@@ -145,7 +149,9 @@ impl Measured {
             .steps
             .iter()
             .flat_map(|(name, step)| step.disturbed.iter().map(move |reason| format!("{name}: {reason}")));
-        of_steps.chain(self.host.pauses().iter().map(damage::told)).collect()
+        let syncs = self.slow_syncs();
+        let of_the_disk = syncs.iter().filter(|sync| disk::is_very_slow(sync)).map(disk::told);
+        of_steps.chain(self.host.pauses().iter().map(damage::told)).chain(of_the_disk).collect()
     }
 
     /// The value of a text's expression. What is of no step is of all that has happened so far.
@@ -165,16 +171,35 @@ impl Measured {
         };
         let excuse =
             of_steps(&|step| step.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to)));
-        let excuse = excuse.or_else(of_all);
+        let excuse = excuse.or_else(of_all).or_else(|| self.excuse_of_the_disk(&steps));
         let on_a_calm_host = expression.value(&|call| self.figure_on_a_calm_host(call)).ok().flatten();
-        let late =
-            steps.iter().map(|step| self.host.wakes_late(step.begun, step.to)).max().unwrap_or_default();
-        let busy = || format!("the computer was busy, and its threads woke up {late:.1?} late");
-        let on_a_calm_host = on_a_calm_host.filter(|_| !late.is_zero()).map(|reading| (reading, busy()));
+        let on_a_calm_host = on_a_calm_host.zip(self.unrest(&steps));
         match expression.value(&|call| self.figure(call)) {
             Ok(reading) => Evaluated { reading, distrust, doubt, on_a_calm_host, excuse },
             Err(unknown) => Evaluated { distrust: Some(unknown), ..Evaluated::default() },
         }
+    }
+
+    /// Why times in these steps may be longer than they are on a computer that does nothing else, if they may.
+    fn unrest(&self, steps: &[&StepMeasurement]) -> Option<String> {
+        let syncs = self.slow_syncs();
+        let slow = steps.iter().filter_map(|step| disk::longest(&syncs, step.begun, step.to));
+        if let Some(sync) = slow.max_by_key(|sync| sync.end - sync.start) {
+            return Some(disk::told(sync));
+        }
+        let late = steps.iter().map(|step| self.host.wakes_late(step.begun, step.to)).max()?;
+        (!late.is_zero()).then(|| format!("the computer was busy, and its threads woke up {late:.1?} late"))
+    }
+
+    /// Why a failure in these steps may be the disk's, if it may.
+    fn excuse_of_the_disk(&self, steps: &[&StepMeasurement]) -> Option<String> {
+        let syncs = self.slow_syncs();
+        let of_steps = steps.iter().filter_map(|step| disk::longest(&syncs, step.begun, step.to));
+        of_steps.filter(|sync| disk::is_very_slow(sync)).map(disk::told).next()
+    }
+
+    fn slow_syncs(&self) -> Vec<Range<Moment>> {
+        self.disk.as_ref().map(DiskWatch::slow_syncs).unwrap_or_default()
     }
 
     /// How far apart what a measure may be lies from end to end, as a share of it.
@@ -220,11 +245,14 @@ impl Measured {
         Ok(step.and_then(|step| self.reading(call, step)))
     }
 
-    /// The same, had no thread been late: each time may be as much shorter as a handful of them were together.
+    /// The same, had no thread and no disk been late: each time may be as much shorter as a handful of threads
+    /// and one sync were together.
     fn figure_on_a_calm_host(&self, call: &MeasureCall) -> Result<Option<Reading>, String> {
         let figure = self.figure(call)?;
         let Some(step) = call.step().and_then(|step| self.steps.get(step)) else { return Ok(figure) };
-        let late = HOPS * self.host.wakes_late(step.begun, step.to);
+        let syncs = self.slow_syncs();
+        let sync = disk::longest(&syncs, step.begun, step.to).map(|sync| sync.end - sync.start);
+        let late = HOPS * self.host.wakes_late(step.begun, step.to) + sync.unwrap_or_default();
         let by = match call.measure.description().unit {
             Unit::Millis => late.as_secs_f64() * 1e3,
             Unit::Seconds => late.as_secs_f64(),

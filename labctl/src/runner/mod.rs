@@ -3,6 +3,7 @@
 pub mod capacity;
 mod condition;
 mod damage;
+mod disk;
 mod host;
 mod judges;
 mod measured;
@@ -23,6 +24,7 @@ use history::lost::Lost;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use disk::DiskWatch;
 use host::HostWatch;
 pub use judges::Histories;
 pub use measured::Measured;
@@ -36,7 +38,7 @@ use chapter::measures::{Measure, MeasureCall};
 use chapter::traffic::{Does, Draw, Recording, Spacing, Traffic};
 use chapter::{Chapter, Source, Table};
 use lab::error::LabError;
-use lab::{Laboratory, Plan};
+use lab::{Laboratory, Plan, Program};
 use load::{
     Arrivals, Cookies, Generator, Keys, Recorded, RecordedAction, RequestMix, Sessions, Stream, StreamId,
 };
@@ -130,7 +132,10 @@ pub async fn run(
     let recorder = generator.recorder().clone();
     let host = HostWatch::begin(lab.events.clock().origin).context("watch the computer")?;
     let events = lab.events.clone();
-    let measured = Measured::new(recorder, events, streams.clone(), lab.plan(), histories, host);
+    let keeps_data = lab.plan().machines.values().any(|machine| machine.has(Program::Dbnode));
+    let disk = keeps_data.then(|| DiskWatch::begin(lab.events.clock().origin, lab.logs()));
+    let disk = disk.transpose().context("watch the computer's disk")?;
+    let measured = Measured::new(recorder, events, streams.clone(), lab.plan(), histories, host, disk);
     let up_after = lab.events.clock().now().as_secs_f64();
     let told = Cell::new(lab.events.count());
     let chapter = &source.chapter;
