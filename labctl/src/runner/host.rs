@@ -52,12 +52,20 @@ impl HostWatch {
     /// How much later than on a computer with nothing else to do a thread woke up between two moments, on
     /// average.
     pub(super) fn wakes_late(&self, from: Moment, to: Moment) -> Duration {
+        let late = self.late_between(from, to);
+        let count = u32::try_from(late.len()).unwrap_or(u32::MAX).max(1);
+        (late.into_iter().sum::<Duration>() / count).saturating_sub(WAKES_LATE)
+    }
+
+    /// The same of the latest time that it did.
+    pub(super) fn wakes_latest(&self, from: Moment, to: Moment) -> Duration {
+        self.late_between(from, to).into_iter().max().unwrap_or_default().saturating_sub(WAKES_LATE)
+    }
+
+    fn late_between(&self, from: Moment, to: Moment) -> Vec<Duration> {
         let looks = self.looks.lock();
         let first = looks.late.partition_point(|(at, _)| *at < from);
-        let during: Vec<_> = looks.late[first..].iter().take_while(|(at, _)| *at <= to).collect();
-        let count = u32::try_from(during.len()).unwrap_or(u32::MAX).max(1);
-        let mean = during.iter().map(|(_, late)| *late).sum::<Duration>() / count;
-        mean.saturating_sub(WAKES_LATE)
+        looks.late[first..].iter().take_while(|(at, _)| *at <= to).map(|(_, late)| *late).collect()
     }
 }
 
@@ -91,5 +99,14 @@ mod tests {
         let paused = watch.pauses().into_iter().map(|pause| pause.end - pause.start).max();
         assert!(paused.is_none_or(|paused| paused < Duration::from_secs(5)), "{paused:?}");
         assert_eq!(watch.wakes_late(Duration::from_secs(60), Duration::from_secs(70)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_latest_wake_up_says_more_than_their_mean() {
+        let (ms, looks) = (Duration::from_millis, Arc::<Mutex<Looks>>::default());
+        looks.lock().late = vec![(ms(20), ms(90)), (ms(40), ms(1)), (ms(60), ms(31)), (ms(80), ms(1))];
+        let watch = HostWatch { looks, _stop: mpsc::channel().0 };
+        assert_eq!(watch.wakes_latest(ms(30), ms(100)), ms(31) - WAKES_LATE);
+        assert_eq!(watch.wakes_late(ms(30), ms(100)), ms(11) - WAKES_LATE);
     }
 }
