@@ -1,11 +1,9 @@
-//! The database: a replicated, durable key-value store, and how to speak to it.
+//! The database: a replicated, durable key-value store. Its client library is the crate `dbclient`.
 //!
 //! Read the modules in this order. The files marked ◇ decide and do nothing else.
 
 /// How clients speak to the node.
 pub mod api;
-/// How a web server speaks to the database.
-pub mod client;
 /// The command line, and what becomes of it.
 pub mod config;
 /// What is counted.
@@ -20,9 +18,7 @@ pub mod replication;
 pub mod server;
 /// Where the log and the snapshot are kept.
 pub mod storage;
-/// What a record's every write gives it.
-pub mod version;
 
 pub use config::{Args, Config};
+pub use dbclient::Version;
 pub use server::start;
-pub use version::Version;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use dbnode::client::ClientError;
+use dbclient::ClientError;
 use http::{HeaderValue, StatusCode, header};
 use machine::serving::guard::Refused;
 use serde_json::json;

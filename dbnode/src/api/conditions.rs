@@ -5,9 +5,9 @@
 use http::{HeaderMap, header};
 
 use super::problem::Problem;
-use crate::client::Condition;
 use crate::replication::input::RequestId;
-use crate::version::Version;
+use dbclient::Condition;
+use dbclient::Version;
 
 /// The longest name of a request, in bytes.
 const REQUEST_ID_MAX: usize = 128;

@@ -144,7 +144,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::version::Version;
+    use dbclient::Version;
 
     fn record(key: &str, value: impl Into<Bytes>) -> (Key, Record) {
         (Key::new(key).unwrap(), Record { value: value.into(), version: Version::of(1, 2), page: 0 })

@@ -36,7 +36,6 @@ use machine::serving::guard::Guard;
 use machine::vitals::Vitals;
 use tokio::sync::Semaphore;
 
-use crate::client::Read;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -48,6 +47,7 @@ use crate::replication::member::Incarnation;
 use crate::replication::showing::View;
 use crate::storage::disk::LogUsage;
 pub use answer_body::AnswerBody;
+use dbclient::Read;
 use problem::Problem;
 use route::Target;
 

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 use super::problem::Problem;
-use crate::client::Read;
+use dbclient::Read;
 
 /// What a request about one record may ask.
 pub(super) const OF_RECORD: &[&str] = &["read"];

@@ -11,7 +11,7 @@ use crate::config::Reads;
 use crate::replication::effect::Written;
 use crate::replication::input::{Action, Write};
 use crate::replication::key::Key;
-use crate::version::Version;
+use dbclient::Version;
 
 impl Api {
     /// `GET /kv/{key}`

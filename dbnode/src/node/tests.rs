@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::*;
-use crate::client::Condition;
 use crate::peers::Peers;
 use crate::replication::durability::Mode;
 use crate::replication::entry::Entry;
@@ -23,6 +22,7 @@ use crate::storage::disk;
 use crate::storage::disk::trial::Trial;
 use crate::storage::hasty::Hasty;
 use crate::storage::memory::{Fault, Memory};
+use dbclient::Condition;
 
 /// Long enough for a disk in memory, and short enough for a test to wait for.
 const PATIENCE: Duration = Duration::from_millis(400);

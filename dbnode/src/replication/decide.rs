@@ -10,8 +10,8 @@ use super::entry::{self, Change, Request};
 use super::input::{Action, Write};
 use super::state::State;
 use super::upcoming::Upcoming;
-use crate::client::Condition;
-use crate::version::Version;
+use dbclient::Condition;
+use dbclient::Version;
 
 /// What becomes of a write.
 #[derive(Debug, PartialEq, Eq)]

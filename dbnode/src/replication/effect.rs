@@ -8,7 +8,7 @@ use super::input::Ticket;
 use super::member::Name;
 use super::message::Envelope;
 use super::snapshot::Cursor;
-use crate::version::Version;
+use dbclient::Version;
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]

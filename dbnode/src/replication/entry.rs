@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::input::RequestId;
 use super::key::Key;
 use super::member::{Incarnation, Membership, Name};
-use crate::version::Version;
+use dbclient::Version;
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

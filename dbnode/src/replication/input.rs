@@ -11,7 +11,7 @@ use super::key::Key;
 use super::member::{ClusterId, Incarnation, Name};
 use super::message::Envelope;
 use super::snapshot::Chunk;
-use crate::client::Condition;
+use dbclient::Condition;
 
 /// A point in time, counted from the start of the process. It only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::effect::Written;
 use super::entry::Request;
 use super::input::RequestId;
-use crate::version::Version;
+use dbclient::Version;
 
 /// The newest writes that had a name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -11,7 +11,7 @@ use super::key::Key;
 use super::member::Membership;
 use super::requests::Requests;
 use super::state::{Record, State};
-use crate::version::Version;
+use dbclient::Version;
 
 /// A piece of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

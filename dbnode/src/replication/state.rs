@@ -12,7 +12,7 @@ use super::entry::{Change, Entry, Payload, Place};
 use super::key::Key;
 use super::member::Membership;
 use super::requests::Requests;
-use crate::version::Version;
+use dbclient::Version;
 
 /// The records, as of the last entry applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

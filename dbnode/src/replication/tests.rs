@@ -13,10 +13,10 @@ use super::key::Key;
 use super::member::Incarnation;
 use super::role::Role;
 use super::{Core, Limits, Setup, Timing};
-use crate::client::Condition;
 use crate::replication::durability::Mode;
 use crate::replication::planted::Planted;
-use crate::version::Version;
+use dbclient::Condition;
+use dbclient::Version;
 
 const NOW: Moment = Moment(Duration::from_secs(1));
 

@@ -14,7 +14,7 @@ use super::input::RequestId;
 use super::key::Key;
 use super::requests::Remembered;
 use super::state::{Record, State, begin};
-use crate::version::Version;
+use dbclient::Version;
 
 /// What the entries that are not applied yet will change.
 #[derive(Debug, Default)]

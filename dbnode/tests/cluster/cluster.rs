@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dbnode::client::{Client, ClientLimits};
+use dbclient::{Client, ClientLimits};
 use machine::network::Network;
 use tempfile::TempDir;
 

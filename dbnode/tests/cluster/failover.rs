@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dbnode::client::{ClientError, Condition, Read};
+use dbclient::{ClientError, Condition, Read};
 
 use crate::cluster::Cluster;
 

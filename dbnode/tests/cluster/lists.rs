@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dbnode::client::Condition;
+use dbclient::Condition;
 use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, get};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use dbnode::client::{Condition, Read};
+use dbclient::{Condition, Read};
 
 use crate::cluster::{Cluster, LIMIT, wait_for};
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use dbnode::client::Condition;
+use dbclient::Condition;
 
 use crate::cluster::{Cluster, SECRET, get, wait_for};
 

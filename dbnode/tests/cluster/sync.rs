@@ -1,6 +1,6 @@
 //! What `sync` promises, and what it costs.
 
-use dbnode::client::{ClientError, Condition, Read};
+use dbclient::{ClientError, Condition, Read};
 
 use crate::cluster::{Cluster, wait_for};
 

@@ -4,8 +4,8 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read};
-use dbnode::version::Version;
+use dbclient::Version;
+use dbclient::{Client, ClientError, ClientLimits, Condition, Read};
 use machine::names::Resolver;
 use machine::network::Network;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

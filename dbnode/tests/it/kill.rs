@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read};
+use dbclient::{Client, ClientError, ClientLimits, Condition, Read};
 use machine::network::Network;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dbnode::client::{Client, ClientLimits, Condition};
+use dbclient::{Client, ClientLimits, Condition};
 use dbnode::config::{Cluster, Config};
 use dbnode::peers::{Peer, Secret};
 use dbnode::replication::durability::Mode;

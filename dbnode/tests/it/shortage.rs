@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use dbnode::client::{Client, ClientLimits, Condition};
+use dbclient::{Client, ClientLimits, Condition};
 use machine::network::Network;
 use tempfile::TempDir;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dbnode::client::Condition;
+use dbclient::Condition;
 use dbnode::replication::effect::Refusal;
 use dbnode::replication::input;
 use dbnode::replication::key::Key;

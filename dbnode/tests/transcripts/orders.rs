@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use dbnode::client::Condition;
+use dbclient::Condition;
 use dbnode::replication::durability::Mode;
 use dbnode::replication::input::{Action, Input, Ticket, Write};
 use dbnode::replication::key::Key;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ::redis::Script;
 use bytes::Bytes;
-use dbnode::Version;
+use dbclient::Version;
 
 use super::database::OWN_WRITES_FOR;
 use super::freshness::{REST, Rules};

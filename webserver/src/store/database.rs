@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dbnode::Version;
-use dbnode::client::{Client, ClientError, ClientLimits, Condition, Read, Record, Sum};
+use dbclient::Version;
+use dbclient::{Client, ClientError, ClientLimits, Condition, Read, Record, Sum};
 use machine::network::Network;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;

@@ -157,7 +157,7 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use dbnode::Version;
+    use dbclient::Version;
     use proptest::collection::vec;
     use proptest::prelude::*;
 

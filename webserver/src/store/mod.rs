@@ -36,8 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dbnode::Version;
-use dbnode::client::{ClientError, Read, Sum};
+use dbclient::Version;
+use dbclient::{ClientError, Read, Sum};
 use tokio::time::{Instant, timeout};
 
 use crate::config::{CacheConfig, Config};

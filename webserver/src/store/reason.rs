@@ -2,7 +2,7 @@
 
 #![deny(clippy::disallowed_methods)]
 
-use dbnode::client::ClientError;
+use dbclient::ClientError;
 
 use super::StoreError;
 

@@ -13,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use dbnode::Version;
+use dbclient::Version;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use machine::network::Network;
 use machine::serving::{self, Limits};

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::replication::entry::Request;
 use crate::replication::key::Key;
 use crate::replication::state::Record;
-use crate::version::Version;
+use dbclient::Version;
 
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 

@@ -16,7 +16,7 @@ use crate::replication::key::Key;
 use crate::replication::snapshot::{AboutSnapshot, Chunk, Cursor};
 use crate::replication::state::State;
 use crate::storage::Failure;
-use crate::version::Version;
+use dbclient::Version;
 
 /// Named writes in one piece.
 const ROWS: i64 = 500;

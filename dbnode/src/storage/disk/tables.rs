@@ -16,7 +16,7 @@ use crate::replication::entry::{Change, Request};
 use crate::replication::key::Key;
 use crate::replication::requests::Requests;
 use crate::replication::state::Record;
-use crate::version::Version;
+use dbclient::Version;
 
 /// Rows in one statement: five values each, within SQLite's 32,766.
 const ROWS_MAX: usize = 500;

@@ -1,4 +1,4 @@
-//! How a web server speaks to the database.
+//! The database's client library.
 //!
 //! Every call ends within its limit, and its error says whether a write may have happened. Nothing
 //! is tried twice that could take effect twice; what was surely not taken, because there was no
@@ -19,6 +19,8 @@ mod exchange;
 pub mod routing;
 /// What is asked and what is given.
 mod types;
+/// What a record's every write gives it.
+mod version;
 
 use std::sync::Arc;
 
@@ -30,8 +32,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use error::ClientError;
 pub use types::{ClientLimits, Condition, Read, Record, Sum};
+pub use version::Version;
 
-use crate::version::Version;
 use answer::Answer;
 use call::{Call, Effect};
 use exchange::Exchange;
