@@ -396,7 +396,7 @@ fn header_bytes(size: ByteSize) -> Result<usize, clap::Error> {
 
 fn positive(flag: &str, duration: humantime::Duration) -> Result<Duration, clap::Error> {
     match Duration::from(duration) {
-        Duration::ZERO => Err(wrong(format!("{flag}: must be longer than nothing"))),
+        Duration::ZERO => Err(wrong(format!("{flag}: must be longer than zero"))),
         duration if duration > DURATION_MAX => Err(wrong(format!("{flag}: must not exceed one day"))),
         duration => Ok(duration),
     }

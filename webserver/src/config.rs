@@ -7,11 +7,13 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use machine::serving::Limits;
 
-use ::redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
+use ::redis::{ConnectionAddr, IntoConnectionInfo};
 
 use crate::args::{Args, CacheKind, SessionsKind};
+use crate::redis::{RedisConfig, RedisPlace};
 use crate::sessions::Lifetime;
 use crate::store::freshness::Rules;
+use crate::store::{CacheConfig, DatabaseConfig};
 
 /// How the shop is to behave; checked, with no missing pieces.
 #[derive(Debug, Clone)]
@@ -38,36 +40,6 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// The database and how long to wait for it.
-#[derive(Debug, Clone)]
-pub struct DatabaseConfig {
-    /// Its nodes, each as `host:port`.
-    pub nodes: Vec<String>,
-    /// For one call, with everything.
-    pub timeout: Duration,
-}
-
-/// Where products are kept once they were read.
-#[derive(Debug, Clone)]
-pub enum CacheConfig {
-    /// Nowhere.
-    None,
-    /// In this process.
-    Local {
-        /// How many products it holds.
-        entries: u64,
-        /// When a copy is fresh, stale, or of no use.
-        rules: Rules,
-    },
-    /// In Redis.
-    Redis {
-        /// When a copy is fresh, stale, or of no use.
-        rules: Rules,
-        /// How many reads may go past it at a time while it is gone.
-        bypass_max: usize,
-    },
-}
-
 /// Sessions and their cookies.
 #[derive(Debug, Clone)]
 pub struct SessionsConfig {
@@ -77,31 +49,6 @@ pub struct SessionsConfig {
     pub lifetime: Lifetime,
     /// Whether their cookies are for HTTPS only.
     pub secure_cookies: bool,
-}
-
-/// How to find and enter Redis.
-#[derive(Debug, Clone)]
-pub struct RedisConfig {
-    /// Where to look for it.
-    pub place: RedisPlace,
-    /// User, password and database. Its `Debug` shows no password.
-    pub login: RedisConnectionInfo,
-    /// What every key begins with.
-    pub prefix: String,
-}
-
-/// Where to look for Redis.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedisPlace {
-    /// At one address, as `host:port`.
-    Fixed(String),
-    /// Where the Sentinels say.
-    Sentinels {
-        /// The Sentinels, each as `host:port`.
-        nodes: Vec<String>,
-        /// The name by which they know the primary.
-        primary: String,
-    },
 }
 
 /// What requests cost on the emulated machine.
@@ -134,7 +81,7 @@ impl Config {
         };
         let needs_redis = args.cache == CacheKind::Redis || args.sessions == SessionsKind::Redis;
         let redis = match needs_redis {
-            true => Some(RedisConfig::check(&args)?),
+            true => Some(check_redis(&args)?),
             false => None,
         };
         let sessions = SessionsConfig {
@@ -177,32 +124,29 @@ impl Config {
     }
 }
 
-impl RedisConfig {
-    fn check(args: &Args) -> Result<Self, clap::Error> {
-        // The URL itself is not repeated in any message: it may contain a password.
-        let expected = "expected redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]";
-        let info = args
-            .redis
-            .as_str()
-            .into_connection_info()
-            .map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
-        let ConnectionAddr::Tcp(host, port) = info.addr() else {
-            return Err(wrong(format!("--redis: {expected}; neither TLS nor unix sockets are spoken here")));
-        };
-        let place = match args.redis_sentinel.is_empty() {
-            true => RedisPlace::Fixed(format!("{host}:{port}")),
-            false => RedisPlace::Sentinels {
-                nodes: args.redis_sentinel.clone(),
-                primary: args.redis_master.clone(),
-            },
-        };
-        Ok(Self { place, login: info.redis_settings().clone(), prefix: args.redis_prefix.clone() })
-    }
+fn check_redis(args: &Args) -> Result<RedisConfig, clap::Error> {
+    // The URL itself is not repeated in any message: it may contain a password.
+    let expected = "expected redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]";
+    let info = args
+        .redis
+        .as_str()
+        .into_connection_info()
+        .map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
+    let ConnectionAddr::Tcp(host, port) = info.addr() else {
+        return Err(wrong(format!("--redis: {expected}; neither TLS nor unix sockets are spoken here")));
+    };
+    let place = match args.redis_sentinel.is_empty() {
+        true => RedisPlace::Fixed(format!("{host}:{port}")),
+        false => {
+            RedisPlace::Sentinels { nodes: args.redis_sentinel.clone(), primary: args.redis_master.clone() }
+        }
+    };
+    Ok(RedisConfig { place, login: info.redis_settings().clone(), prefix: args.redis_prefix.clone() })
 }
 
 fn positive(flag: &str, duration: humantime::Duration) -> Result<Duration, clap::Error> {
     match bounded(flag, duration)? {
-        Duration::ZERO => Err(wrong(format!("{flag}: must be longer than nothing"))),
+        Duration::ZERO => Err(wrong(format!("{flag}: must be longer than zero"))),
         duration => Ok(duration),
     }
 }

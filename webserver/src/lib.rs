@@ -31,7 +31,6 @@ pub mod state;
 /// Who sees health and counters.
 mod vitals_guard;
 
-/// From `host:port` to an address.
 /// Redis: asked within limits, and left alone while it is gone.
 pub mod redis;
 /// Who is logged in, and what is in their carts.

@@ -3,15 +3,12 @@
 use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
 use machine::vitals::Vitals;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::time::Instant;
-
-use crate::redis::Position;
-use crate::store::Source;
 
 /// The shop's counters. Cheap to clone; the clones count together.
 #[derive(Debug, Clone)]
@@ -90,16 +87,7 @@ pub struct Came {
     /// The kind of cache that was asked first.
     pub cache: &'static str,
     /// The place.
-    pub from: Source,
-}
-
-impl EncodeLabelValue for Source {
-    fn encode(
-        &self,
-        encoder: &mut prometheus_client::encoding::LabelValueEncoder,
-    ) -> Result<(), std::fmt::Error> {
-        EncodeLabelValue::encode(&self.name(), encoder)
-    }
+    pub from: &'static str,
 }
 
 impl Metrics {
@@ -186,11 +174,9 @@ impl RedisMetrics {
     }
 
     /// Shows where the breaker stands.
-    pub fn breaker_stands(&self, at: Position) {
-        let states =
-            [("closed", Position::Closed), ("open", Position::Open), ("half-open", Position::HalfOpen)];
-        for (state, position) in states {
-            self.breaker.get_or_create(&Stands { state }).set((position == at).into());
+    pub fn breaker_stands(&self, at: &'static str) {
+        for state in ["closed", "open", "half-open"] {
+            self.breaker.get_or_create(&Stands { state }).set((state == at).into());
         }
     }
 }

@@ -8,14 +8,14 @@ use machine::network::Network;
 use machine::vitals::Vitals;
 
 use crate::args::SessionsKind;
-use crate::config::{CacheConfig, Config};
+use crate::config::Config;
 use crate::metrics::{Metrics, RedisMetrics};
 use crate::redis::Redis;
 use crate::sessions::Sessions;
 use crate::sessions::cookie::Cookies;
-use crate::store::Store;
 use crate::store::database::Database;
 use crate::store::names::LookupError;
+use crate::store::{CacheConfig, Store};
 
 /// The shop: one for each server, shared by all its requests.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Shop {
             }
             None => None,
         };
-        let store = Store::new(&config, database, redis.clone(), &metrics);
+        let store = Store::new(&config.cache, database, redis.clone(), &metrics);
         let lifetime = config.sessions.lifetime;
         let sessions = match redis.filter(|_| config.sessions.kept == SessionsKind::Redis) {
             Some(redis) => Sessions::in_redis(redis, lifetime),

@@ -40,13 +40,24 @@ enum State {
 
 /// A breaker's state, without its figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Position {
+pub(super) enum Position {
     /// Requests go through.
     Closed,
     /// Nobody asks.
     Open,
     /// Somebody is trying, in the background.
     HalfOpen,
+}
+
+impl Position {
+    /// As it stands in `/metrics`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
 }
 
 impl Breaker {

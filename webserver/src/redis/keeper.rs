@@ -13,12 +13,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Link;
+use super::config::RedisConfig;
 use super::failure::{Blame, Failure};
 use super::primary::{self, Connected, NoPrimary};
 use super::probe::{PROBE_EVERY, Prober};
 use super::refusal::Refusal;
 use super::writes::{Probe, Standing};
-use crate::config::RedisConfig;
 use crate::metrics::RedisMetrics;
 
 /// So many probes without an answer in a row are no accident.
@@ -211,7 +211,7 @@ impl Keeper {
 
     fn change(&self, change: impl FnOnce(&mut Link)) {
         self.link.send_modify(change);
-        self.metrics.breaker_stands(self.link.borrow().breaker.position());
+        self.metrics.breaker_stands(self.link.borrow().breaker.position().name());
     }
 }
 

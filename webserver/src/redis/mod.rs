@@ -16,6 +16,8 @@
 
 /// When Redis is asked, and when it is left alone ◇.
 mod breaker;
+/// Where it is.
+mod config;
 /// Why Redis did not do what it was asked to.
 mod failure;
 /// The first words over a connection.
@@ -41,13 +43,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use breaker::Position;
+pub use config::{RedisConfig, RedisPlace};
 pub use failure::Failure;
 pub use refusal::{Meaning, Refusal};
 
-use crate::config::RedisConfig;
 use crate::metrics::RedisMetrics;
-use breaker::Breaker;
+use breaker::{Breaker, Position};
 use failure::{Blame, judge};
 use keeper::{Complaints, Keeper};
 use probe::Prober;

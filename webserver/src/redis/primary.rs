@@ -18,11 +18,11 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::config::{RedisConfig, RedisPlace};
 use super::failure::refusal;
 use super::greeting::greet;
 use super::refusal::Refusal;
 use super::{CONNECT_LIMIT, RESPONSE_LIMIT};
-use crate::config::{RedisConfig, RedisPlace};
 
 /// An open connection, and the task that moves its bytes: it ends when the connection does.
 pub(super) struct Connected {

@@ -13,9 +13,9 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::de::IgnoredAny;
 
+use super::config::DatabaseConfig;
 use super::names::{LookupError, find};
 use super::{Document, Found, StoreError};
-use crate::config::DatabaseConfig;
 use crate::metrics::Metrics;
 
 /// Connections to each database node that are kept though nobody uses them now.

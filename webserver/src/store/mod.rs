@@ -13,6 +13,8 @@
 //!
 //! Knows nothing of HTTP, nor of what the documents mean.
 
+/// Which database, and what keeps copies of it.
+mod config;
 /// Copies in Redis, and who is filling them.
 mod copies;
 /// The database, as the store sees it.
@@ -36,11 +38,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dbclient::Version;
-use dbclient::{ClientError, Read, Sum};
+use dbclient::{ClientError, Read, Sum, Version};
 use tokio::time::{Instant, timeout};
 
-use crate::config::{CacheConfig, Config};
+pub use config::{CacheConfig, DatabaseConfig};
+
 use crate::metrics::{Came, Metrics};
 use crate::redis::{Purpose, Redis};
 use database::{Balance, Database, Place};
@@ -139,8 +141,8 @@ impl Store {
 
     /// A store over this database, with the cache that is configured; `redis` is there when that needs
     /// it.
-    pub fn new(config: &Config, database: Database, redis: Option<Redis>, metrics: &Metrics) -> Self {
-        let cache = match (&config.cache, redis) {
+    pub fn new(cache: &CacheConfig, database: Database, redis: Option<Redis>, metrics: &Metrics) -> Self {
+        let cache = match (cache, redis) {
             (CacheConfig::Local { entries, rules }, _) => {
                 Cache::Local(Arc::new(LocalCache::new(*entries, *rules)))
             }
@@ -161,7 +163,7 @@ impl Store {
             Cache::Local(cache) => self.read_through(cache, key).await,
             Cache::Shared(cache) => cache.read(key).await,
         }?;
-        let came = Came { cache: self.cache.name(), from: answer.source };
+        let came = Came { cache: self.cache.name(), from: answer.source.name() };
         self.metrics.answers.get_or_create(&came).inc();
         Ok(answer)
     }
