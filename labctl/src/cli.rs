@@ -105,6 +105,8 @@ pub enum Command {
     Advise(commands::advise::AdviseArgs),
     /// What a machine's programs have written.
     Logs(commands::logs::LogsArgs),
+    /// Print something to begin with: a chapter with comments.
+    New(commands::new::NewArgs),
     /// Check chapter files without running them.
     Validate(commands::validate::ValidateArgs),
     /// Whether this computer has what the lab needs.

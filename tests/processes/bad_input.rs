@@ -22,7 +22,11 @@ fn refused_in(lab: &Lab, words: &[&str], code: i32, said: &[&str]) {
 
 #[test]
 fn an_unknown_chapter_is_refused_with_the_known_ones() {
-    refused(&["run", "one-machin"], 2, &["one-machin", "known are one-machine, bigger-machine"]);
+    refused(
+        &["run", "one-machin"],
+        2,
+        &["did you mean 'one-machine'? known are one-machine, bigger-machine"],
+    );
     refused(&["up", "nothing.toml"], 2, &["nothing.toml", "cannot be read"]);
 }
 
@@ -36,9 +40,25 @@ fn a_typo_in_a_chapter_file_is_named_with_its_line() {
             &lab,
             &[command, "mine.toml"],
             2,
-            &["mine.toml, line 11: unknown field `rendr-cost`", "`render-cost`"],
+            &["mine.toml:11:27: there is no key 'rendr-cost'; did you mean 'render-cost'?", "^^^^^^^^^^"],
         );
     }
+}
+
+#[test]
+fn every_mistake_in_every_file_is_told() {
+    let lab = Lab::new();
+    let chapter = lab.succeed(&["new", "chapter"]);
+    let wrong = chapter.replace("cores = 1", "coers = 1").replace("failed(calm)", "faild(calm)");
+    std::fs::write(lab.path().join("good.toml"), &chapter).expect("it can be written");
+    std::fs::write(lab.path().join("wrong.toml"), wrong).expect("it can be written");
+    let said = ["wrong.toml has 2 mistakes", "did you mean 'cores'?", "did you mean 'failed'?"];
+    refused_in(&lab, &["validate", "wrong.toml", "good.toml"], 2, &said);
+    let output = lab.run(&["validate", "wrong.toml", "good.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(document["files"][0]["mistakes"].as_array().map(Vec::len), Some(2), "{document:#}");
+    assert_eq!(document["files"][1]["valid"], true, "{document:#}");
 }
 
 #[test]
@@ -50,15 +70,23 @@ fn a_name_that_leads_nowhere_is_refused_with_its_line() {
         &lab,
         &["run", "mine.toml"],
         2,
-        &["mine.toml, line 11: there is no machine 'ap'; known are app"],
+        &["mine.toml:11:20: there is no machine 'ap'; did you mean 'app'? known are app"],
     );
 }
 
 #[test]
 fn a_wrong_setting_is_refused() {
-    refused(&["run", "split", "--set", "machine.wb.cores=2"], 2, &["there is no 'wb' here", "web"]);
+    refused(
+        &["run", "split", "--set", "machine.wb.cores=2"],
+        2,
+        &["--set machine.wb.cores=2: there is no key 'wb'; did you mean 'web'?"],
+    );
     refused(&["run", "split", "--set", "cores"], 2, &["path.to.key=value"]);
-    refused(&["run", "split", "--set", "machine.web.cores=\"two\""], 2, &["invalid type"]);
+    refused(
+        &["run", "split", "--set", "machine.web.cores=\"two\""],
+        2,
+        &["--set machine.web.cores", "a whole number"],
+    );
     refused(
         &["run", "split", "--set", "machine.web.webserver.render-cost=\"6mss\""],
         2,
@@ -106,18 +134,13 @@ fn unknown_machines_are_refused_with_the_known_ones() {
 
 #[test]
 fn an_unknown_architecture_or_part_is_refused() {
-    refused(&["audit", "sinlge"], 2, &["no such architecture; known are single, separated"]);
+    refused(&["audit", "sinlge"], 2, &["did you mean 'single'? known are single, separated"]);
     let nothing = "in 'single' there is nothing that can fail and is called 'redis'; known are app/webserver";
     refused(&["audit", "single", "--only", "redis"], 2, &[nothing]);
     let lab = Lab::new();
     let unknown = "number = 1\ntitle = 't'\nquestion = 'q'\n[machine.a]\nmemcached = {}\n";
     std::fs::write(lab.path().join("mine.toml"), unknown).expect("it can be written");
-    refused_in(
-        &lab,
-        &["audit", "mine.toml"],
-        2,
-        &["mine.toml, line 5: unknown field `memcached`", "`redis`"],
-    );
+    refused_in(&lab, &["audit", "mine.toml"], 2, &["mine.toml:5:1: there is no key 'memcached'", "redis"]);
 }
 
 #[test]

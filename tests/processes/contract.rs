@@ -55,3 +55,40 @@ fn every_flag_has_a_default_and_a_variable_or_a_reason() {
         }
     }
 }
+
+/// Flags of a program that a chapter cannot set, as `docs/chapters.md` lists them.
+fn no_keys(program: &str) -> Vec<&'static str> {
+    const CHAPTERS: &str = include_str!("../../docs/chapters.md");
+    let table = CHAPTERS.split("<!-- no-keys -->").nth(1).expect("the table is marked");
+    let row = table.lines().find(|line| line.starts_with(&format!("| `{program}` |")));
+    flags(row.unwrap_or_else(|| panic!("the table says nothing of {program}")))
+}
+
+/// The keys of a program in a chapter, which a wrong one is answered with.
+fn keys(program: &str) -> Vec<String> {
+    let lab = tests::Lab::new();
+    let chapter =
+        format!("number = 1\ntitle = 't'\nquestion = 'q'\n[machine.a]\n{program} = {{ zzz = 1 }}\n");
+    std::fs::write(lab.path().join("mine.toml"), chapter).expect("it can be written");
+    let said = String::from_utf8(lab.run(&["validate", "mine.toml"]).stderr).expect("it is text");
+    let known =
+        said.split("known are ").nth(1).and_then(|rest| rest.lines().next()).expect("keys are listed");
+    known.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_flag_is_a_key_of_chapters_or_the_docs_say_that_it_is_none() {
+    for program in ["lb", "webserver", "dbnode"] {
+        let (keys, others) = (keys(program), no_keys(program));
+        for entry in help(program, &[]).split("\n      --").skip(1) {
+            let flag = entry.split_whitespace().next().unwrap_or_default();
+            let is_key = keys.iter().any(|key| key == flag);
+            let is_listed = others.iter().any(|other| other.trim_start_matches("--") == flag);
+            assert!(
+                is_key || is_listed,
+                "{program} --{flag} is no key, and docs/chapters.md does not say so"
+            );
+            assert!(!(is_key && is_listed), "{program} --{flag} is a key, and docs/chapters.md denies it");
+        }
+    }
+}

@@ -1,28 +1,40 @@
 //! Whether everything a chapter names is there.
 
 use std::ops::Range;
+use std::time::Duration;
 
+use bytesize::ByteSize;
 use toml::Spanned;
 
-use super::expect::Expect;
 use super::expression::Expression;
 use super::machines::WebserverPart;
 use super::measures::{MeasureCall, Of};
+use super::mistake::{Mistake, Place};
 use super::step::{CapacitySearch, Step, Until};
-use super::traffic::Draw;
-use super::{Chapter, MachineEntry, ZIPF_KEYS_MAX, role};
+use super::traffic::{Draw, Traffic};
+use super::{Chapter, MachineEntry, Span, ZIPF_KEYS_MAX, measurable, role, suggest};
 
-/// Something wrong, and where.
-#[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) span: Option<Range<usize>>,
-    pub(super) message: String,
+type Checked = Result<(), Mistake>;
+
+/// All that was found so far.
+struct Found(Vec<Mistake>);
+
+impl Found {
+    /// Notes what is wrong, if something is: where it says itself, else at this key.
+    fn note(&mut self, key: &[&str], checked: Checked) {
+        if let Err(mut mistake) = checked {
+            let here = || Place::Key(key.iter().map(|word| (*word).to_owned()).collect());
+            mistake.place = mistake.place.or_else(|| Some(here()));
+            self.0.push(mistake);
+        }
+    }
 }
-
-type Checked = Result<(), Problem>;
 
 /// What can stand on a machine.
 const PROGRAMS: &str = "lb, webserver, dbnode, redis, sentinel";
+
+/// What a request can be.
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
 /// How many requests a step may send.
 const BATCH_MAX: u64 = 1_000_000;
@@ -30,198 +42,266 @@ const BATCH_MAX: u64 = 1_000_000;
 /// How many machines a lab may have.
 const COUNT_MAX: u32 = 250;
 
-pub(super) fn check(chapter: &Chapter) -> Checked {
+/// The least memory of a machine: what is less was meant to be something else.
+const MEMORY_MIN: ByteSize = ByteSize::mib(1);
+
+/// Everything that is wrong with a chapter. One that is not complete, because some of it could not be
+/// understood, is not asked whether its claims can be measured.
+pub(super) fn check(chapter: &Chapter, is_complete: bool) -> Vec<Mistake> {
+    let mut found = Found(Vec::new());
     for (name, entry) in &chapter.machine {
-        check_machine(chapter, name, entry)?;
+        check_machine(chapter, name, entry, &mut found);
     }
     for end in chapter.links.iter().flat_map(|(from, to)| [from, to]) {
-        spanned_machine(chapter, end)?;
+        found.note(&["links"], spanned_machine(chapter, end));
     }
     for kind in &chapter.mesh {
         if chapter.machine.get(kind.as_ref()).and_then(|entry| entry.count).is_none() {
             let message = format!("'{}' is not a kind of machine with a count", kind.as_ref());
-            return Err(Problem { span: Some(kind.span()), message });
+            found.note(&["mesh"], Err(at(kind.span(), message)));
         }
     }
-    for traffic in chapter.traffic.values() {
-        if !is_role(chapter, &traffic.to) {
-            known_target(chapter, &traffic.to)?;
-        }
-        if traffic.method.parse::<http::Method>().is_err() {
-            return Err(problem(format!("'{}' is no method such as GET or POST", traffic.method)));
-        }
-        if traffic.draw == Draw::Zipf && traffic.keys > ZIPF_KEYS_MAX {
-            let message = format!("of Zipf keys there are at most {}", ZIPF_KEYS_MAX);
-            return Err(Problem { span: Some(traffic.to.span()), message });
-        }
-        if let Some(dice) = &traffic.dice {
-            known_traffic(chapter, dice.as_ref(), Some(dice.span()))?;
-        }
-        if !traffic.path.starts_with('/') {
-            return Err(problem(format!("the path '{}' does not begin with /", traffic.path)));
-        }
+    for (name, traffic) in &chapter.traffic {
+        check_traffic(chapter, name, traffic, &mut found);
     }
     for (index, step) in chapter.step.iter().enumerate() {
+        let number = index.to_string();
         if chapter.step[..index].iter().any(|other| other.name == step.name) {
-            return Err(problem(format!("there are two steps called '{}'", step.name)));
+            let twice = problem(format!("there are two steps called '{}'", step.name));
+            found.note(&["step", &number, "name"], Err(twice));
         }
-        check_step(chapter, step, &chapter.step[..=index])?;
+        check_step(chapter, step, &number, &mut found);
+        check_claims(chapter, index, is_complete, &mut found);
     }
-    let ids = chapter.step.iter().flat_map(|step| &step.expect).filter_map(|expect| expect.id.as_ref());
-    let mut seen = std::collections::HashSet::new();
-    for id in ids {
-        if !seen.insert(id) {
-            return Err(problem(format!("there are two claims with the id '{id}'")));
-        }
-    }
+    check_ids(chapter, &mut found);
     for table in &chapter.table {
-        for cell in table.cells() {
-            check_expression(chapter, &cell, &chapter.step)
-                .map_err(|message| Problem { span: Some(table.measure.span()), message })?;
-        }
+        let cells = table.cells().collect::<Vec<_>>();
+        let checked = cells.iter().try_for_each(|cell| {
+            check_expression(chapter, cell, &chapter.step, is_complete)
+                .map_err(|message| at(table.measure.span(), message))
+        });
+        found.note(&["table"], checked);
     }
-    Ok(())
+    found.0
 }
 
-fn check_machine(chapter: &Chapter, name: &str, entry: &MachineEntry) -> Checked {
+/// Names by which others call claims are each one's own.
+fn check_ids(chapter: &Chapter, found: &mut Found) {
+    let mut seen = std::collections::HashSet::new();
+    for (index, step) in chapter.step.iter().enumerate() {
+        for (number, expect) in step.expect.iter().enumerate() {
+            let Some(id) = expect.id.as_ref().filter(|id| !seen.insert(id.as_str())) else { continue };
+            let place = ["step", &index.to_string(), "expect", &number.to_string(), "id"];
+            found.note(&place, Err(problem(format!("there are two claims with the id '{id}'"))));
+        }
+    }
+}
+
+fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut Found) {
+    let key = |key| ["traffic", name, key];
+    if !is_role(chapter, &traffic.to) {
+        found.note(&key("to"), known_target(chapter, &traffic.to));
+    }
+    if !METHODS.contains(&traffic.method.as_str()) {
+        found.note(&key("method"), Err(problem(suggest::unknown("method", &traffic.method, METHODS))));
+    }
+    if traffic.draw == Draw::Zipf && traffic.keys > ZIPF_KEYS_MAX {
+        let message = format!("of Zipf keys there are at most {ZIPF_KEYS_MAX}");
+        found.note(&key("keys"), Err(problem(message)));
+    }
+    if let Some(dice) = &traffic.dice {
+        found.note(&key("dice"), known_traffic(chapter, dice.as_ref(), Some(dice.span())));
+    }
+    if !traffic.path.starts_with('/') {
+        let message = format!("the path '{}' does not begin with /", traffic.path);
+        found.note(&key("path"), Err(problem(message)));
+    }
+    found.note(&key("timeout"), takes_time("timeout", Some(traffic.timeout)));
+}
+
+/// What takes no time at all cannot be waited for, nor measured.
+fn takes_time(what: &str, span: Option<Span>) -> Checked {
+    match span {
+        Some(Span(Duration::ZERO)) => Err(problem(format!("{what} is longer than 0s"))),
+        _ => Ok(()),
+    }
+}
+
+fn check_machine(chapter: &Chapter, name: &str, entry: &MachineEntry, found: &mut Found) {
+    let key = ["machine", name];
     let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     if name.is_empty() || !name.chars().all(plain) {
-        return Err(problem(format!("a machine's name is made of a-z, 0-9 and -, not '{name}'")));
+        let message = format!("a machine's name is made of a-z, 0-9 and -, not '{name}'");
+        found.note(&key, Err(problem(message)));
     }
     if entry.count.is_some_and(|count| count > COUNT_MAX) {
-        return Err(problem(format!("machine '{name}': a lab has at most {COUNT_MAX} machines")));
+        let message = format!("machine '{name}': a lab has at most {COUNT_MAX} machines");
+        found.note(&["machine", name, "count"], Err(problem(message)));
+    }
+    if entry.memory < MEMORY_MIN {
+        let message = format!("machine '{name}': memory is at least {MEMORY_MIN}, not {}", entry.memory);
+        found.note(&["machine", name, "memory"], Err(problem(message)));
     }
     if let Some((kind, _)) = name.rsplit_once('-')
         && chapter.machine.get(kind).is_some_and(|kind| kind.count.is_some())
     {
-        return Err(problem(format!(
-            "'{name}' is what one of the machines of kind '{kind}' is called; choose another name"
-        )));
+        let message =
+            format!("'{name}' is what one of the machines of kind '{kind}' is called; choose another name");
+        found.note(&key, Err(problem(message)));
     }
-    let parts = [
-        entry.lb.is_some(),
-        entry.webserver.is_some(),
-        entry.dbnode.is_some(),
-        entry.redis.is_some(),
-        entry.sentinel.is_some(),
-    ];
-    if !parts.contains(&true) {
-        return Err(problem(format!("machine '{name}' has nothing on it; known are {PROGRAMS}")));
+    if !PROGRAMS.split(", ").any(|program| has_program(entry, program)) {
+        let message = format!("machine '{name}' has nothing on it; known are {PROGRAMS}");
+        found.note(&key, Err(problem(message)));
     }
     if let Some(lb) = &entry.lb {
-        spanned_machine(chapter, &lb.upstreams)?;
+        found.note(&key, spanned_machine(chapter, &lb.upstreams));
         if lb.pair && entry.count != Some(2) {
-            return Err(problem(format!("machine '{name}': a pair of balancers has count = 2")));
+            let message = format!("machine '{name}': a pair of balancers has count = 2");
+            found.note(&["machine", name, "lb", "pair"], Err(problem(message)));
         }
     }
-    if let Some(WebserverPart { db, redis, sentinels, sessions, cache, .. }) = &entry.webserver {
-        has_part(chapter, name, db, "dbnode", |entry| entry.dbnode.is_some())?;
-        if let Some(redis) = redis {
-            has_part(chapter, name, redis, "redis", |entry| entry.redis.is_some())?;
-        }
-        if let Some(sentinels) = sentinels {
-            has_part(chapter, name, sentinels, "sentinel", |entry| entry.sentinel.is_some())?;
-        }
-        let wants_redis = [sessions, cache].into_iter().flatten().any(|place| place == "redis");
-        if wants_redis && redis.is_none() && sentinels.is_none() {
-            return Err(problem(format!(
-                "the web server on '{name}' keeps something in redis, but says neither redis nor sentinels"
-            )));
-        }
+    if let Some(webserver) = &entry.webserver {
+        check_webserver(chapter, name, entry, webserver, found);
     }
     if let Some(primary) = entry.redis.as_ref().and_then(|redis| redis.replica_of.as_ref()) {
-        has_part(chapter, name, primary, "redis", |entry| entry.redis.is_some())?;
+        found.note(&key, has_part(chapter, name, primary, "redis"));
     }
     if let Some(sentinel) = &entry.sentinel {
-        has_part(chapter, name, &sentinel.watches, "redis", |entry| entry.redis.is_some())?;
+        found.note(&key, has_part(chapter, name, &sentinel.watches, "redis"));
     }
-    Ok(())
 }
 
-/// Whether a machine that something on `user` needs has the part that is needed.
-fn has_part(
+fn check_webserver(
     chapter: &Chapter,
-    user: &str,
-    wanted: &Spanned<String>,
-    part: &str,
-    has: impl Fn(&MachineEntry) -> bool,
-) -> Checked {
+    name: &str,
+    entry: &MachineEntry,
+    webserver: &WebserverPart,
+    found: &mut Found,
+) {
+    let key = ["machine", name, "webserver"];
+    let WebserverPart { db, redis, sentinels, sessions, cache, resident_memory, .. } = webserver;
+    found.note(&key, has_part(chapter, name, db, "dbnode"));
+    if let Some(redis) = redis {
+        found.note(&key, has_part(chapter, name, redis, "redis"));
+    }
+    if let Some(sentinels) = sentinels {
+        found.note(&key, has_part(chapter, name, sentinels, "sentinel"));
+    }
+    let wants_redis = [sessions, cache].into_iter().flatten().any(|place| place == "redis");
+    if wants_redis && redis.is_none() && sentinels.is_none() {
+        let message = format!(
+            "the web server on '{name}' keeps something in redis, but says neither redis nor sentinels"
+        );
+        found.note(&key, Err(problem(message)));
+    }
+    if let Some(resident) = resident_memory.filter(|resident| *resident > entry.memory) {
+        let message =
+            format!("machine '{name}' has {}, and its web server alone takes {resident}", entry.memory);
+        found.note(&["machine", name, "webserver", "resident-memory"], Err(problem(message)));
+    }
+}
+
+/// Whether a program is on a machine.
+fn has_program(entry: &MachineEntry, program: &str) -> bool {
+    match program {
+        "lb" => entry.lb.is_some(),
+        "webserver" => entry.webserver.is_some(),
+        "dbnode" => entry.dbnode.is_some(),
+        "redis" => entry.redis.is_some(),
+        "sentinel" => entry.sentinel.is_some(),
+        _ => false,
+    }
+}
+
+/// Whether a machine that something on `user` needs has the program that is needed.
+fn has_part(chapter: &Chapter, user: &str, wanted: &Spanned<String>, program: &str) -> Checked {
     spanned_machine(chapter, wanted)?;
-    if chapter.machine.get(wanted.as_ref()).is_some_and(has) {
+    if chapter.machine.get(wanted.as_ref()).is_some_and(|entry| has_program(entry, program)) {
         return Ok(());
     }
-    let message = format!("machine '{}' has no {part} for '{user}'", wanted.as_ref());
-    Err(Problem { span: Some(wanted.span()), message })
+    Err(at(wanted.span(), format!("machine '{}' has no {program} for '{user}'", wanted.as_ref())))
 }
 
-/// `so_far`: this step and those before it; a claim can speak of no other.
-fn check_step(chapter: &Chapter, step: &Step, so_far: &[Step]) -> Checked {
+/// `number`: the step's place among the steps, from 0.
+fn check_step(chapter: &Chapter, step: &Step, number: &str, found: &mut Found) {
+    let key = ["step", number];
     for traffic in step.load.keys().chain(step.send.keys()) {
-        known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
+        found.note(&key, known_traffic(chapter, traffic.as_ref(), Some(traffic.span())));
     }
-    if let Some((traffic, _)) = step.load.iter().find(|(_, rate)| !rate.is_possible()) {
-        let message = "a rate is a number of requests a second, from 0 on".into();
-        return Err(Problem { span: Some(traffic.span()), message });
+    for (traffic, _) in step.load.iter().filter(|(_, rate)| !rate.is_possible()) {
+        let message = "a rate is a number of requests a second, from 0 on".to_owned();
+        found.note(&key, Err(at(traffic.span(), message)));
     }
     for (traffic, batch) in &step.send {
         if batch.count == 0 || batch.count > BATCH_MAX || batch.rate.is_nan() || batch.rate <= 0.0 {
             let message = format!("a step sends 1 to {BATCH_MAX} requests, at a rate above 0");
-            return Err(Problem { span: Some(traffic.span()), message });
+            found.note(&key, Err(at(traffic.span(), message)));
         }
     }
-    if !step.send.is_empty() && (step.measure.is_some() || step.until.is_some()) {
-        return Err(problem(format!(
-            "step '{}' has send, and measure or until besides; it can end in one way only",
-            step.name
-        )));
-    }
+    check_end(step, number, found);
     for target in step.kill.iter().filter(|target| !is_role(chapter, target)) {
-        known_target(chapter, target)?;
         let machine = target.as_ref().split('/').next().unwrap_or_default();
-        single_machine(chapter, machine, target.span())?;
+        let checked = known_target(chapter, target);
+        found.note(&key, checked.and_then(|()| single_machine(chapter, machine, target.span())));
     }
     let acted_on = [&step.freeze, &step.thaw, &step.restart].into_iter().flatten();
     let grouped = step.partition.iter().flatten();
     let acted_on = acted_on.chain(&step.remove).chain(grouped);
     for machine in acted_on.filter(|machine| !is_role(chapter, machine)) {
-        single_machine(chapter, machine.as_ref(), machine.span())?;
+        found.note(&key, single_machine(chapter, machine.as_ref(), machine.span()));
     }
     for machine in step.fill.iter().chain(&step.empty) {
-        check_disk(chapter, machine)?;
+        found.note(&key, check_disk(chapter, machine));
     }
-    if let Some(kind) = &step.add {
-        let counted = |entry: &MachineEntry| entry.count.is_some();
-        if !chapter.machine.get(kind.as_ref()).is_some_and(counted) {
-            let message =
-                format!("'{}' is not a kind of machine with a count, so none can be added", kind.as_ref());
-            return Err(Problem { span: Some(kind.span()), message });
-        }
+    if let Some(kind) = &step.add
+        && chapter.machine.get(kind.as_ref()).is_none_or(|entry| entry.count.is_none())
+    {
+        let message =
+            format!("'{}' is not a kind of machine with a count, so none can be added", kind.as_ref());
+        found.note(&key, Err(at(kind.span(), message)));
     }
     let plain = [&step.cut, &step.fail, &step.heal].into_iter().flatten();
     let slow = step.slow.iter().map(|slow| &slow.link);
     for (from, to) in plain.chain(slow).chain(step.flap.iter().map(|flap| &flap.link)) {
-        known_link(chapter, from, to)?;
+        found.note(&key, known_link(chapter, from, to));
     }
     if let Some(search) = &step.capacity {
-        check_search(chapter, search)?;
+        found.note(&key, check_search(chapter, search));
+        found.note(&["step", number, "capacity", "probe"], takes_time("probe", Some(search.probe)));
     }
     if let Some(until) = &step.until {
-        check_until(chapter, until)?;
-        if step.measure.is_some() {
-            return Err(problem(format!(
-                "step '{}' has both until and measure; it can end in one way only",
-                step.name
-            )));
-        }
+        found.note(&["step", number, "until"], check_until(chapter, until));
+        found.note(&["step", number, "until", "within"], takes_time("within", Some(until.within)));
     }
     if let Some(read) = &step.read {
-        single_machine(chapter, read.from.as_ref(), read.from.span())?;
+        found.note(&key, single_machine(chapter, read.from.as_ref(), read.from.span()));
     }
     if let Some(stock) = &step.take_stock {
-        known_history(chapter, stock.history.as_ref(), Some(stock.history.span()))?;
-        spanned_machine(chapter, &stock.from)?;
+        found.note(&key, known_history(chapter, stock.history.as_ref(), Some(stock.history.span())));
+        found.note(&key, spanned_machine(chapter, &stock.from));
     }
-    step.expect.iter().try_for_each(|expect| check_expect(chapter, expect, so_far))
+}
+
+/// How a step ends: in one way, and not at once.
+fn check_end(step: &Step, number: &str, found: &mut Found) {
+    let key = ["step", number];
+    if !step.send.is_empty() && (step.measure.is_some() || step.until.is_some()) {
+        found.note(
+            &key,
+            Err(problem(format!(
+                "step '{}' has send, and measure or until besides; it can end in one way only",
+                step.name
+            ))),
+        );
+    }
+    if step.until.is_some() && step.measure.is_some() {
+        let message = format!("step '{}' has both until and measure; it can end in one way only", step.name);
+        found.note(&key, Err(problem(message)));
+    }
+    found.note(&["step", number, "measure"], takes_time("measure", step.measure));
+    for flap in &step.flap {
+        found.note(&["step", number, "flap"], takes_time("every", Some(flap.every)));
+    }
 }
 
 /// Only a database asks its machine for room: a Redis writes to the disk of this computer.
@@ -234,8 +314,7 @@ fn check_disk(chapter: &Chapter, machine: &Spanned<String>) -> Checked {
     if chapter.machine.iter().any(|(kind, entry)| has_database(entry) && is_of_kind(name, kind)) {
         return Ok(());
     }
-    let message = format!("machine '{name}' has no dbnode whose disk could be full");
-    Err(Problem { span: Some(machine.span()), message })
+    Err(at(machine.span(), format!("machine '{name}' has no dbnode whose disk could be full")))
 }
 
 fn check_search(chapter: &Chapter, search: &CapacitySearch) -> Checked {
@@ -245,8 +324,7 @@ fn check_search(chapter: &Chapter, search: &CapacitySearch) -> Checked {
     if search.from.is_finite() && search.from > 0.0 {
         return Ok(());
     }
-    let message = "the first rate that is tried is a number of requests a second, above 0".into();
-    Err(Problem { span: search.of.first().map(Spanned::span), message })
+    Err(problem("the first rate that is tried is a number of requests a second, above 0".into()))
 }
 
 fn check_until(chapter: &Chapter, until: &Until) -> Checked {
@@ -259,7 +337,11 @@ fn check_until(chapter: &Chapter, until: &Until) -> Checked {
     match (&machines[..], &clusters[..], &until.recovered) {
         ([machine], [], None) => single_machine(chapter, machine.as_ref(), machine.span()),
         ([], [kind], None) => {
-            has_part(chapter, "until", kind, "dbnode", |entry| entry.dbnode.is_some() && entry.count.is_some())
+            has_part(chapter, "until", kind, "dbnode")?;
+            match chapter.machine.get(kind.as_ref()).and_then(|entry| entry.count) {
+                Some(_) => Ok(()),
+                None => Err(at(kind.span(), format!("'{}' is one machine, and no cluster", kind.as_ref()))),
+            }
         }
         ([], [], Some(traffic)) => known_traffic(chapter, traffic.as_ref(), Some(traffic.span())),
         _ => Err(problem(
@@ -270,7 +352,7 @@ fn check_until(chapter: &Chapter, until: &Until) -> Checked {
 }
 
 fn check_by(chapter: &Chapter, until: &Until, balancer: &Spanned<String>) -> Checked {
-    let here = |message| Problem { span: Some(balancer.span()), message };
+    let here = |message| at(balancer.span(), message);
     if until.ejected.is_none() && until.admitted.is_none() {
         return Err(here("by goes with ejected or admitted: it names the balancer that does it".into()));
     }
@@ -282,17 +364,25 @@ fn check_by(chapter: &Chapter, until: &Until, balancer: &Spanned<String>) -> Che
     Err(here(format!("machine '{name}' has no lb that could eject or admit another")))
 }
 
-fn check_expect(chapter: &Chapter, expect: &Expect, so_far: &[Step]) -> Checked {
-    let here = |message| Problem { span: Some(expect.measure.span()), message };
-    expect.bound().map_err(here)?;
-    check_expression(chapter, expect.measure.as_ref(), so_far).map_err(here)
+/// The claims of one step. A claim can speak of its own step and of those before it.
+fn check_claims(chapter: &Chapter, index: usize, is_complete: bool, found: &mut Found) {
+    let so_far = &chapter.step[..=index];
+    for (number, expect) in chapter.step[index].expect.iter().enumerate() {
+        let place = ["step", &index.to_string(), "expect", &number.to_string()];
+        found.note(&place, expect.bound().map(|_| ()).map_err(problem));
+        let checked = check_expression(chapter, expect.measure.as_ref(), so_far, is_complete);
+        found.note(&place, checked.map_err(|message| at(expect.measure.span(), message)));
+    }
 }
 
-/// Whether an expression is one, and measures what there is.
-fn check_expression(chapter: &Chapter, text: &str, so_far: &[Step]) -> Result<(), String> {
+/// Whether an expression is one, and measures what there is and what can be measured.
+fn check_expression(chapter: &Chapter, text: &str, so_far: &[Step], is_complete: bool) -> Result<(), String> {
     let expression = Expression::<MeasureCall>::parse(text)?;
     for call in expression.measures() {
-        check_measure(chapter, call, so_far).map_err(|problem| problem.message)?;
+        check_measure(chapter, call, so_far).map_err(|mistake| mistake.message)?;
+        if is_complete {
+            measurable::check(chapter, call, so_far)?;
+        }
     }
     Ok(())
 }
@@ -302,7 +392,7 @@ fn check_measure(chapter: &Chapter, MeasureCall { measure, of }: &MeasureCall, s
     let traffic = description.traffic.then_some(Of::Traffic);
     for (kind, name) in description.of.iter().chain(&traffic).zip(of) {
         match kind {
-            Of::Step => known_step(so_far, name)?,
+            Of::Step => known_step(chapter, so_far, name)?,
             Of::Traffic => known_traffic(chapter, name, None)?,
             Of::Machine => known_machine(chapter, name, None)?,
             Of::Program => known_target(chapter, &Spanned::new(0..0, name.clone()))?,
@@ -314,7 +404,13 @@ fn check_measure(chapter: &Chapter, MeasureCall { measure, of }: &MeasureCall, s
     Ok(())
 }
 
-fn known_step(so_far: &[Step], name: &str) -> Checked {
+fn known_step(chapter: &Chapter, so_far: &[Step], name: &str) -> Checked {
+    let is_it = |step: &Step| step.name == name;
+    if !so_far.iter().any(is_it) && chapter.step[so_far.len()..].iter().any(is_it) {
+        return Err(problem(format!(
+            "step '{name}' comes later; a claim speaks of its own step, or of one before it"
+        )));
+    }
     known_name("step", name, so_far.iter().map(|step| step.name.as_str()), None)
 }
 
@@ -343,10 +439,9 @@ fn is_role(chapter: &Chapter, name: &Spanned<String>) -> bool {
 fn single_machine(chapter: &Chapter, name: &str, span: Range<usize>) -> Checked {
     known_machine(chapter, name, Some(span.clone()))?;
     match chapter.machine.get(name) {
-        Some(MachineEntry { count: Some(_), .. }) => Err(Problem {
-            span: Some(span),
-            message: format!("'{name}' is a kind of machine; name one of them, such as '{name}-1'"),
-        }),
+        Some(MachineEntry { count: Some(_), .. }) => {
+            Err(at(span, format!("'{name}' is a kind of machine; name one of them, such as '{name}-1'")))
+        }
         _ => Ok(()),
     }
 }
@@ -370,14 +465,16 @@ fn known_target(chapter: &Chapter, target: &Spanned<String>) -> Checked {
         None => (target.as_ref().as_str(), None),
     };
     known_machine(chapter, machine, Some(target.span()))?;
-    match program {
-        None => Ok(()),
-        Some(known) if PROGRAMS.split(", ").any(|program| program == known) => Ok(()),
-        Some(other) => Err(Problem {
-            span: Some(target.span()),
-            message: format!("there is no program '{other}'; known are {PROGRAMS}"),
-        }),
+    let Some(program) = program else { return Ok(()) };
+    if !PROGRAMS.split(", ").any(|known| known == program) {
+        return Err(at(target.span(), suggest::unknown("program", program, PROGRAMS.split(", "))));
     }
+    let has_it =
+        |(kind, entry): (&String, &MachineEntry)| is_of_kind(machine, kind) && has_program(entry, program);
+    if chapter.machine.iter().any(has_it) {
+        return Ok(());
+    }
+    Err(at(target.span(), format!("machine '{machine}' has no {program}")))
 }
 
 /// Whether a name stands for machines of this kind: itself, one of them, or one by its role.
@@ -399,7 +496,7 @@ fn known_link(chapter: &Chapter, from: &Spanned<String>, to: &Spanned<String>) -
     }
     let message =
         format!("there is no link from '{}' to '{}'; declare it in links", from.as_ref(), to.as_ref());
-    Err(Problem { span: Some(from.span()), message })
+    Err(at(from.span(), message))
 }
 
 fn known_name<'a>(
@@ -411,10 +508,14 @@ fn known_name<'a>(
     if known.clone().any(|known| known == name) {
         return Ok(());
     }
-    let known = known.collect::<Vec<_>>().join(", ");
-    Err(Problem { span, message: format!("there is no {what} '{name}'; known are {known}") })
+    Err(Mistake { place: span.map(Place::Span), message: suggest::unknown(what, name, known) })
 }
 
-fn problem(message: String) -> Problem {
-    Problem { span: None, message }
+fn at(span: Range<usize>, message: String) -> Mistake {
+    Mistake { place: Some(Place::Span(span)), message }
+}
+
+/// Something wrong with what is being looked at.
+fn problem(message: String) -> Mistake {
+    Mistake { place: None, message }
 }

@@ -4,7 +4,10 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error};
+
+use crate::suggest;
 
 /// How a balancer chooses.
 pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -70,6 +73,38 @@ pub(super) fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
     within(deserializer, "keys", 1..=1_000_000_000)
 }
 
+/// An amount of memory.
+pub(super) fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let text = MemoryText::deserialize(deserializer)?.0;
+    text.parse().map_err(|_| D::Error::custom(format!("'{text}' is not a size such as 80MiB or 2GiB")))
+}
+
+/// An amount of memory that may be left out.
+pub(super) fn some_memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+    memory(deserializer).map(Some)
+}
+
+/// A text that is a size, so that a number without a unit is refused in these words.
+struct MemoryText(String);
+
+impl<'de> Deserialize<'de> for MemoryText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = MemoryText;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a size such as \"80MiB\" or \"2GiB\"")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<MemoryText, E> {
+                Ok(MemoryText(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
 fn word<'de, D: Deserializer<'de>>(
     deserializer: D,
     what: &str,
@@ -79,7 +114,7 @@ fn word<'de, D: Deserializer<'de>>(
     if known.contains(&word.as_str()) {
         return Ok(Some(word));
     }
-    Err(D::Error::custom(format!("there is no {what} '{word}'; known are {}", known.join(", "))))
+    Err(D::Error::custom(suggest::unknown(what, &word, known.iter().copied())))
 }
 
 fn within<'de, D: Deserializer<'de>, N: Deserialize<'de> + PartialOrd + Display>(

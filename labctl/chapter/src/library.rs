@@ -21,5 +21,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The text of one, if there is one of this name.
 pub fn text(name: &str) -> Option<&'static str> {
-    CHAPTERS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    find(name).map(|(_, text)| text)
+}
+
+/// The name and the text of one, by its name, or by its number among the article's chapters.
+pub fn find(wanted: &str) -> Option<(&'static str, &'static str)> {
+    let number = wanted.parse::<u32>().ok().map(|number| format!("number = {number}"));
+    let is_wanted = |name: &str, text: &str| {
+        name == wanted || number.as_ref().is_some_and(|number| text.lines().any(|line| line == number))
+    };
+    CHAPTERS.iter().copied().find(|(name, text)| is_wanted(name, text))
 }

@@ -17,6 +17,7 @@ pub struct MachineEntry {
     #[serde(deserialize_with = "closed::cores")]
     pub cores: u32,
     /// Memory.
+    #[serde(deserialize_with = "closed::memory")]
     pub memory: ByteSize,
     /// Disk operations per second.
     #[serde(deserialize_with = "closed::disk_iops")]
@@ -160,8 +161,10 @@ pub struct WebserverPart {
     /// CPU time of one `/render`.
     pub render_cost: Option<Span>,
     /// Memory that each request in flight holds.
+    #[serde(default, deserialize_with = "closed::some_memory")]
     pub request_memory: Option<ByteSize>,
     /// Memory that it takes by being there.
+    #[serde(default, deserialize_with = "closed::some_memory")]
     pub resident_memory: Option<ByteSize>,
     /// How many requests may be in flight; the next one is refused at once, with 503. 0 for no limit.
     pub max_in_flight: Option<u32>,
@@ -193,6 +196,7 @@ pub struct RedisPart {
     /// The machine whose Redis it copies.
     pub replica_of: Option<Spanned<String>>,
     /// How much it may hold. What does not fit is refused.
+    #[serde(default, deserialize_with = "closed::some_memory")]
     pub maxmemory: Option<ByteSize>,
     /// Whether each write also goes to a file, which is read at its next start. Without a word it does where
     /// Sentinels watch.

@@ -2,6 +2,7 @@
 //! the runner works it out; the table in `docs/chapters.md` is made of these lines.
 
 use super::expression::Vocabulary;
+use super::suggest;
 
 /// What a measure is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,8 +222,7 @@ impl MeasureCall {
 impl Vocabulary for MeasureCall {
     fn understand(name: &str, of: Vec<String>) -> Result<Self, String> {
         let measure = Measure::named(name).ok_or_else(|| {
-            let known = Measure::ALL.iter().map(|measure| measure.name()).collect::<Vec<_>>().join(", ");
-            format!("there is no measure '{name}'; known are {known}")
+            suggest::unknown("measure", name, Measure::ALL.iter().map(|measure| measure.name()))
         })?;
         let Description { of: wanted, traffic, .. } = measure.description();
         if of.len() < wanted.len() || of.len() > wanted.len() + usize::from(traffic) {

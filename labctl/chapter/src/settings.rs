@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
+use crate::suggest;
+
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
@@ -42,7 +44,7 @@ pub fn apply(text: &str, settings: &[Setting]) -> Result<String, String> {
     let mut chapter = Value::Table(chapter);
     for Setting { path, value } in settings {
         let words: Vec<&str> = path.split('.').collect();
-        set(&mut chapter, &words, value).map_err(|problem| format!("--set {path}: {problem}"))?;
+        set(&mut chapter, &words, value)?;
     }
     toml::to_string(&chapter).map_err(|error| error.to_string())
 }
@@ -53,6 +55,7 @@ fn set(place: &mut Value, path: &[&str], value: &Value) -> Result<(), String> {
         return Ok(());
     };
     let known = members(place);
+    let what = if matches!(place, Value::Array(_)) { "entry" } else { "key" };
     let inside = match place {
         // The last word may be a key that was left out so far.
         Value::Table(table) if rest.is_empty() => {
@@ -63,7 +66,7 @@ fn set(place: &mut Value, path: &[&str], value: &Value) -> Result<(), String> {
         Value::Array(list) => known.iter().position(|name| name == first).map(|index| &mut list[index]),
         _ => None,
     };
-    let inside = inside.ok_or(format!("there is no '{first}' here; known are {}", known.join(", ")))?;
+    let inside = inside.ok_or_else(|| suggest::unknown(what, first, known.iter().map(String::as_str)))?;
     set(inside, rest, value)
 }
 

@@ -1,12 +1,13 @@
-//! A chapter together with the text it came from, and what can be wrong with that.
+//! A chapter together with the text it came from.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::chapter::Chapter;
+use crate::mistake::{ChapterError, Mistake};
+use crate::parse::{self, Parsed};
 use crate::settings::{self, Setting};
-use crate::{check, library};
+use crate::{check, library, suggest};
 
 /// A chapter together with the text it came from.
 #[derive(Debug, Clone)]
@@ -21,42 +22,17 @@ pub struct Source {
     pub chapter: Chapter,
 }
 
-/// What is wrong with a chapter file, and on which line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChapterError {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, counted from 1, where there is one to point at.
-    pub line: Option<usize>,
-    /// One sentence, with what would have been known where that helps.
-    pub message: String,
-}
-
-impl std::error::Error for ChapterError {}
-
-impl fmt::Display for ChapterError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(formatter, ", line {line}")?;
-        }
-        write!(formatter, ": {}", self.message)
-    }
-}
-
 impl Source {
-    /// Reads a chapter: one of the built-in ones by name, or a file by its path.
+    /// Reads a chapter: one of the built-in ones by name or number, or a file by its path.
     pub fn open(name: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
-        if let Some(text) = library::text(name) {
+        if let Some((name, text)) = library::find(name) {
             return Self::parse(Path::new(&format!("{name}.toml")), text, settings);
         }
         let path = Path::new(name);
-        let error = |message| ChapterError { file: path.to_owned(), line: None, message };
+        let error = |message| ChapterError::of_file(path, message);
         if path.extension().is_none() {
-            let known = library::names().collect::<Vec<_>>().join(", ");
-            return Err(error(format!(
-                "there is no such chapter; known are {known}, or give a path to a .toml file"
-            )));
+            let known = suggest::unknown("chapter", name, library::names());
+            return Err(error(format!("{known}, or give a path to a .toml file")));
         }
         let text =
             std::fs::read_to_string(path).map_err(|cause| error(format!("cannot be read: {cause}")))?;
@@ -65,25 +41,49 @@ impl Source {
 
     /// Reads a chapter from its text, and checks that everything it names is there.
     pub fn parse(file: &Path, text: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
-        let text = settings::apply(text, settings).map_err(|message| ChapterError {
-            file: file.to_owned(),
-            line: None,
-            message,
-        })?;
-        let at = |span: Option<Range<usize>>, message: String| ChapterError {
-            file: file.to_owned(),
-            // With settings applied, lines are not those of the file any more.
-            line: span
-                .filter(|_| settings.is_empty())
-                .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1),
-            message,
+        let read = match settings {
+            [] => read(text).map(|chapter| (chapter, text.to_owned())),
+            _ => return Self::with_settings(file, text, settings),
         };
-        let chapter: Chapter =
-            toml::from_str(&text).map_err(|error| at(error.span(), error.message().to_owned()))?;
-        check::check(&chapter).map_err(|problem| at(problem.span, problem.message))?;
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, file: file.to_owned(), text, chapter })
+        let (chapter, text) = read.map_err(|mistakes| ChapterError::of_text(file, text, mistakes))?;
+        Ok(Self::of(file, text, chapter))
     }
+
+    /// With settings, places are not those of the file any more; a mistake is one setting's, or the file's.
+    fn with_settings(file: &Path, text: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
+        let read_with = |settings: &[Setting]| -> Result<(String, Chapter), Vec<String>> {
+            let text = settings::apply(text, settings).map_err(|message| vec![message])?;
+            let told =
+                |mistakes: Vec<(_, String)>| mistakes.into_iter().map(|(_, message)| message).collect();
+            read(&text).map_err(told).map(|chapter| (text, chapter))
+        };
+        let messages = match read_with(settings) {
+            Ok((text, chapter)) => return Ok(Self::of(file, text, chapter)),
+            Err(messages) => messages,
+        };
+        read(text).map_err(|mistakes| ChapterError::of_text(file, text, mistakes))?;
+        let culprit = (1..=settings.len()).find(|many| read_with(&settings[..*many]).is_err());
+        let culprit = culprit.map_or(String::new(), |many| format!("--set {}: ", settings[many - 1]));
+        Err(ChapterError::of_file(file, format!("{culprit}{}", messages.join("; "))))
+    }
+
+    fn of(file: &Path, text: String, chapter: Chapter) -> Self {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Self { name, file: file.to_owned(), text, chapter }
+    }
+}
+
+/// What a text says, or everything that is wrong with it, and where.
+fn read(text: &str) -> Result<Chapter, Vec<(Option<Range<usize>>, String)>> {
+    let Parsed { chapter, mut mistakes, document } = parse::parse(text);
+    if let Some(chapter) = &chapter {
+        let is_complete = mistakes.is_empty();
+        mistakes.extend(check::check(chapter, is_complete));
+    }
+    let located = |Mistake { place, message }: Mistake| {
+        (place.and_then(|place| parse::locate(&document, &place)), message)
+    };
+    chapter.filter(|_| mistakes.is_empty()).ok_or_else(|| mistakes.into_iter().map(located).collect())
 }
 
 #[cfg(test)]
@@ -116,8 +116,14 @@ measure = "failed(half)"
 equals = 0
 "#;
 
+    /// What is said about a text that is refused: of each mistake the line, and the sentence.
     fn error_of(text: &str) -> String {
-        Source::parse(Path::new("small.toml"), text, &[]).expect_err("should be refused").to_string()
+        let error = Source::parse(Path::new("small.toml"), text, &[]).expect_err("should be refused");
+        let told = error.mistakes().map(|(placed, message)| match placed {
+            Some(placed) => format!("{}: {message}", placed.line),
+            None => message.to_owned(),
+        });
+        told.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -139,26 +145,26 @@ equals = 0
     #[test]
     fn a_typo_is_named_with_its_line_and_the_known_keys() {
         let error = error_of(&SMALL.replace("cores = 1", "coers = 1"));
-        assert!(error.starts_with("small.toml, line 7: unknown field `coers`, expected one of"), "{error}");
-        assert!(error.contains("`cores`") && error.contains("`memory`"), "{error}");
+        assert!(error.starts_with("7: there is no key 'coers'; did you mean 'cores'? known are"), "{error}");
+        assert!(error.contains("memory, "), "{error}");
     }
 
     #[test]
     fn a_word_that_is_not_known_is_named_with_its_line_and_the_known_ones() {
         let with = |more: &str| SMALL.replace(r#"{ db = "app" }"#, &format!(r#"{{ db = "app", {more} }}"#));
         let error = error_of(&with("cache = 'loacl'"));
-        assert_eq!(error, "small.toml, line 8: there is no cache 'loacl'; known are none, local, redis");
+        assert_eq!(error, "8: there is no cache 'loacl'; did you mean 'local'? known are none, local, redis");
         let error = error_of(&with("sessions = 'rdis'"));
-        assert_eq!(error, "small.toml, line 8: there is no sessions 'rdis'; known are memory, redis");
+        assert_eq!(error, "8: there is no sessions 'rdis'; did you mean 'redis'? known are memory, redis");
         let error = error_of(&SMALL.replace("products = 10", "replication = 'asynch'"));
         assert_eq!(
             error,
-            "small.toml, line 9: there is no replication 'asynch'; known are async, sync, quorum"
+            "9: there is no replication 'asynch'; did you mean 'async'? known are async, sync, quorum"
         );
-        for (key, known) in [("policy", "round-robin, least-busy, two-choices, sticky"), ("health", "on, ")] {
+        for (key, known) in [("policy", "did you mean 'round-robin'? "), ("health", "known are on, ")] {
             let lb = format!("[machine.lb]\nlb = {{ upstreams = 'app', {key} = 'roundrobin' }}\n\n[traffic");
             let error = error_of(&SMALL.replacen("[traffic", &lb, 1));
-            let wanted = format!("small.toml, line 12: there is no {key} 'roundrobin'; known are {known}");
+            let wanted = format!("12: there is no {key} 'roundrobin'; {known}");
             assert!(error.starts_with(&wanted), "{error}");
         }
     }
@@ -184,45 +190,45 @@ equals = 0
     #[test]
     fn a_number_that_cannot_be_is_named_with_its_line() {
         let error = error_of(&SMALL.replace("cores = 1", "cores = 0"));
-        assert_eq!(error, "small.toml, line 7: cores is from 1 to 1024, not 0");
+        assert_eq!(error, "7: cores is from 1 to 1024, not 0");
         let error = error_of(&SMALL.replace("cores = 1", "exclusive = 1.0"));
-        assert_eq!(error, "small.toml, line 7: exclusive is from 0 to 0.99, not 1");
+        assert_eq!(error, "7: exclusive is from 0 to 0.99, not 1");
         let error = error_of(&SMALL.replace("to = \"app\"", "to = \"app\"\nkeys = 0"));
-        assert_eq!(error, "small.toml, line 13: keys is from 1 to 1000000000, not 0");
+        assert_eq!(error, "13: keys is from 1 to 1000000000, not 0");
         for rate in ["-50", "nan", "{ from = 0, to = -1, over = '1s' }"] {
             let error = error_of(&SMALL.replace("shoppers = 50", &format!("shoppers = {rate}")));
-            assert_eq!(error, "small.toml, line 18: a rate is a number of requests a second, from 0 on");
+            assert_eq!(error, "18: a rate is a number of requests a second, from 0 on");
         }
     }
 
     #[test]
     fn a_claim_about_a_step_that_is_not_there_is_refused() {
         let error = error_of(&SMALL.replace("failed(half)", "failed(hlaf)"));
-        assert_eq!(error, "small.toml, line 23: there is no step 'hlaf'; known are half");
+        assert_eq!(error, "23: there is no step 'hlaf'; did you mean 'half'? known are half");
     }
 
     #[test]
     fn an_unknown_measure_is_refused_with_the_known_ones() {
         let error = error_of(&SMALL.replace("failed(half)", "faild(half)"));
-        assert!(error.starts_with("small.toml, line 23: there is no measure 'faild'; known are"), "{error}");
+        assert!(
+            error.starts_with("23: there is no measure 'faild'; did you mean 'failed'? known are"),
+            "{error}"
+        );
     }
 
     #[test]
     fn traffic_to_a_machine_that_is_not_there_is_refused() {
         let error = error_of(&SMALL.replace("to = \"app\"", "to = \"ap\""));
-        assert_eq!(error, "small.toml, line 12: there is no machine 'ap'; known are app");
+        assert_eq!(error, "12: there is no machine 'ap'; did you mean 'app'? known are app");
     }
 
     #[test]
     fn only_a_balancer_can_be_waited_for_to_take_a_machine_out() {
         let waiting = |until: &str| SMALL.replace("measure = \"2s\"", &format!("until = {until}"));
         let error = error_of(&waiting(r#"{ ejected = "app", by = "app", within = "9s" }"#));
-        assert_eq!(error, "small.toml, line 19: machine 'app' has no lb that could eject or admit another");
+        assert_eq!(error, "19: machine 'app' has no lb that could eject or admit another");
         let error = error_of(&waiting(r#"{ gone = "app", by = "app", within = "9s" }"#));
-        assert_eq!(
-            error,
-            "small.toml, line 19: by goes with ejected or admitted: it names the balancer that does it"
-        );
+        assert_eq!(error, "19: by goes with ejected or admitted: it names the balancer that does it");
     }
 
     #[test]
@@ -235,9 +241,9 @@ equals = 0
         let source = Source::parse(Path::new("small.toml"), &with("fill = ['app']\nempty = ['app']"), &[]);
         assert_eq!(source.unwrap().chapter.step[0].fill.len(), 1);
         let error = error_of(&with("fill = ['lb']"));
-        assert_eq!(error, "small.toml, line 22: machine 'lb' has no dbnode whose disk could be full");
+        assert_eq!(error, "22: machine 'lb' has no dbnode whose disk could be full");
         let error = error_of(&with("empty = ['ap']"));
-        assert_eq!(error, "small.toml, line 22: there is no machine 'ap'; known are app, lb");
+        assert_eq!(error, "22: there is no machine 'ap'; did you mean 'app'? known are app, lb");
     }
 
     #[test]
@@ -254,7 +260,78 @@ equals = 0
         let error = Source::parse(Path::new("small.toml"), SMALL, &settings).expect_err("should be refused");
         assert_eq!(
             error.to_string(),
-            "small.toml: --set machine.ap.cores: there is no 'ap' here; known are app"
+            "small.toml: --set machine.ap.cores=2: there is no key 'ap'; did you mean 'app'? known are app"
         );
+    }
+
+    #[test]
+    fn a_setting_that_makes_the_chapter_wrong_is_named() {
+        let settings = ["step.half.measure=3s".parse().unwrap(), "foo=bar".parse().unwrap()];
+        let error = Source::parse(Path::new("small.toml"), SMALL, &settings).expect_err("should be refused");
+        let error = error.to_string();
+        assert!(
+            error.starts_with("small.toml: --set foo=\"bar\": there is no key 'foo'; known are"),
+            "{error}"
+        );
+        // What was wrong without them is the file's, and has its place there.
+        let wrong = SMALL.replace("cores = 1", "cores = 0");
+        let error = Source::parse(Path::new("small.toml"), &wrong, &settings[..1]).expect_err("refused");
+        assert!(error.to_string().starts_with("small.toml:7:9: cores is from 1"), "{error}");
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_each_with_its_line() {
+        let wrong = SMALL
+            .replace("to = \"app\"", "to = \"ap\"\nmethod = \"PSOT\"")
+            .replace("path = \"/", "path = \"")
+            .replace("measure = \"2s\"", "measure = \"0s\"")
+            .replace("equals = 0", "equals = 0\n\n[[step]]\nname = \"half\"\nsay = \"\"");
+        let wanted = [
+            "12: there is no machine 'ap'; did you mean 'app'? known are app",
+            "13: there is no method 'PSOT'; did you mean 'POST'? known are GET, POST, PUT, DELETE, HEAD, PATCH, OPTIONS",
+            "14: the path 'products/{key}' does not begin with /",
+            "20: measure is longer than 0s",
+            "28: there are two steps called 'half'",
+        ];
+        assert_eq!(error_of(&wrong), wanted.join("\n"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said_in_words() {
+        let error = error_of(&SMALL.replace("cores = 1", "cores = \"one\"\nmemory = \"2 gigs\""));
+        let wanted = "7: here belongs a whole number, from 0 on, not the text \"one\"\n\
+                      8: '2 gigs' is not a size such as 80MiB or 2GiB";
+        assert_eq!(error, wanted);
+        let error = error_of(&SMALL.replace("measure = \"2s\"", "measure = 2"));
+        assert_eq!(error, "19: here belongs a length of time such as \"500ms\" or \"3s\", not 2");
+        let error = error_of(&SMALL.replace("cores = 1", "memory = \"1KiB\""));
+        assert!(error.starts_with("7: machine 'app': memory is at least 1.0 MiB"), "{error}");
+    }
+
+    #[test]
+    fn a_claim_that_could_never_be_measured_is_refused() {
+        let claiming = |measure: &str| error_of(&SMALL.replace("failed(half)", measure));
+        let idle = SMALL.replacen("[[step]]", "[traffic.idle]\nto = \"app\"\npath = \"/\"\n\n[[step]]", 1);
+        let error = error_of(&idle.replace("failed(half)", "p50(half) / p50(half, idle)"));
+        assert_eq!(error, "27: nobody sends 'idle' in step 'half': neither load nor send names it");
+        let error = error_of(&SMALL.replace("shoppers = 50", "shoppers = 0"));
+        assert!(error.contains("nobody sends 'shoppers'"), "{error}");
+        let error = error_of(&SMALL.replace("measure = \"2s\"", ""));
+        assert!(error.contains("step 'half' is not measured"), "{error}");
+        assert!(claiming("happened(half)").contains("waits for nothing"));
+        assert!(claiming("value(half)").contains("reads no number"));
+        assert!(claiming("capacity(half, shoppers)").contains("does not look for the capacity"));
+        assert!(claiming("detection(half, app)").contains("'app' has none"));
+        assert!(claiming("seconds_between_ends(app/lb, app/dbnode)").contains("machine 'app' has no lb"));
+        let later = SMALL.to_owned() + "\n[[step]]\nname = \"late\"\nsay = \"\"\nmeasure = \"1s\"\n";
+        assert!(error_of(&later.replace("failed(half)", "failed(late)")).contains("step 'late' comes later"));
+    }
+
+    #[test]
+    fn a_chapter_is_found_by_its_number_too() {
+        assert_eq!(Source::open("10", &[]).unwrap().name, "server-failure");
+        assert_eq!(Source::open("1", &[]).unwrap().name, "one-machine");
+        let error = Source::open("13", &[]).unwrap_err().to_string();
+        assert!(error.contains("there is no chapter '13'"), "{error}");
     }
 }

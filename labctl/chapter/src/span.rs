@@ -11,11 +11,26 @@ pub struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = deserializer.deserialize_str(Text)?;
         humantime::parse_duration(&text).map(Self).map_err(|error| {
             let message = format!("'{text}' is not a length of time such as 500ms or 3s: {error}");
             serde::de::Error::custom(message)
         })
+    }
+}
+
+/// A text, and for what is none the words that say what belongs there.
+struct Text;
+
+impl serde::de::Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a length of time such as \"500ms\" or \"3s\"")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
     }
 }
 

@@ -135,7 +135,10 @@ pub type LinkEnds = (Spanned<String>, Spanned<String>);
 
 /// A rate of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a rate is a number of requests a second, or { from = 50, to = 130, over = \"20s\" }"
+)]
 pub enum Rate {
     /// So many a second, from now on.
     Steady(f64),

@@ -6,6 +6,8 @@ use chapter::ChapterError;
 
 /// A claim failed.
 pub const EXIT_FAILED: u8 = 1;
+/// What was asked for makes no sense, or a chapter file is wrong.
+pub const EXIT_USAGE: u8 = 2;
 /// The host or the load generator was the bottleneck, so nothing was judged.
 pub const EXIT_INCONCLUSIVE: u8 = 3;
 
@@ -41,7 +43,7 @@ impl LabError {
     /// The exit code that the contract promises.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Chapter(_) | Self::Usage(_) => 2,
+            Self::Chapter(_) | Self::Usage(_) => EXIT_USAGE,
             Self::NotReady(_) => 4,
             Self::Unsteady(_) => EXIT_INCONCLUSIVE,
             Self::Broken(_) => 5,

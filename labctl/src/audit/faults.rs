@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use chapter::{Act, role};
+use chapter::{Act, role, suggest};
 use lab::{MachinePlan, Plan, Program};
 
 /// Something that can fail by itself.
@@ -237,7 +237,10 @@ pub fn faults(plan: &Plan, wanted: &Selection) -> Result<Vec<Fault>, String> {
         known.dedup();
         let can = if wanted.kills_only { "can be killed" } else { "can fail" };
         let only = wanted.only.as_ref().map_or(String::new(), |only| format!(" and is called '{only}'"));
-        return Err(format!("there is nothing that {can}{only}; known are {}", known.join(", ")));
+        let meant =
+            wanted.only.as_ref().and_then(|only| suggest::similar(only, known.iter().map(AsRef::as_ref)));
+        let meant = meant.map_or(String::new(), |meant| format!("; did you mean '{meant}'?"));
+        return Err(format!("there is nothing that {can}{only}{meant}; known are {}", known.join(", ")));
     }
     Ok(faults)
 }

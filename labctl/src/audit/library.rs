@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chapter::{ChapterError, Source};
+use chapter::{ChapterError, Source, suggest};
 
 const ARCHITECTURES: [(&str, &str); 7] = [
     ("single", include_str!("../../architectures/single.toml")),
@@ -49,10 +49,8 @@ pub fn open(name: &str) -> Result<Source, ChapterError> {
     }
     let path = Path::new(name);
     if path.extension().is_none() {
-        let known = names().chain(variants()).collect::<Vec<_>>().join(", ");
-        let message =
-            format!("there is no such architecture; known are {known}, or give a path to a .toml file");
-        return Err(ChapterError { file: path.to_owned(), line: None, message });
+        let known = suggest::unknown("architecture", name, names().chain(variants()));
+        return Err(ChapterError::of_file(path, format!("{known}, or give a path to a .toml file")));
     }
     Source::open(name, &[])
 }
@@ -72,6 +70,6 @@ mod tests {
     #[test]
     fn an_unknown_architecture_is_refused_with_the_known_ones() {
         let error = open("sinlge").expect_err("there is none").to_string();
-        assert!(error.contains("no such architecture; known are single, separated"), "{error}");
+        assert!(error.contains("known are single, separated"), "{error}");
     }
 }

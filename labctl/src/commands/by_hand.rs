@@ -7,7 +7,7 @@ use hyper::Method;
 use super::say_note;
 use crate::cli::Common;
 use crate::runner::stream_of;
-use chapter::{Chapter, Traffic};
+use chapter::{Chapter, Traffic, suggest};
 use lab::Plan;
 use lab::error::LabError;
 use load::{Cookies, Generator, Keys, Moment, Stream};
@@ -37,13 +37,18 @@ pub(super) fn traffic(
     chapter: &Chapter,
     plan: &Plan,
 ) -> Result<ByHand, LabError> {
-    let known = || chapter.traffic.keys().cloned().collect::<Vec<_>>().join(", ");
     let found = match name {
         Some(name) => chapter.traffic.get_key_value(name),
         None => chapter.traffic.first(),
     };
-    let (name, traffic) =
-        found.ok_or_else(|| LabError::Usage(format!("there is no such traffic; known are {}", known())))?;
+    let unknown = || {
+        let known = chapter.traffic.keys().map(String::as_str);
+        LabError::Usage(match name {
+            Some(name) => suggest::unknown("traffic", name, known),
+            None => "the chapter has no traffic".into(),
+        })
+    };
+    let (name, traffic) = found.ok_or_else(unknown)?;
     let mut stream = stream_of(name, traffic, plan, seed)?;
     let mut introduction = introduction(chapter, traffic, (name, path))
         .map(|(name, traffic)| stream_of(name, traffic, plan, seed))

@@ -13,6 +13,7 @@ pub mod events;
 pub mod list;
 pub mod load;
 pub mod logs;
+pub mod new;
 pub mod replay;
 pub mod report;
 pub mod run;
@@ -79,6 +80,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Advise(args) => advise::advise(&args, common),
         Command::Audit(args) => audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => validate::validate(&args, common),
+        Command::New(args) => new::new(&args),
         Command::Doctor => doctor::doctor(common).await,
         Command::Clean => clean::clean(common).await,
         Command::Completions(args) => completions::completions(&args),
