@@ -29,7 +29,7 @@ use crate::choose::Policy;
 use crate::events::{Event, unix_ms};
 use crate::pair::Handle;
 use crate::pair::keeper::Partner;
-use crate::proxy::Fleet;
+use crate::upstream::fleet::Fleet;
 use crate::upstream::table::{Report, Snapshot};
 use crate::upstream::{Address, AddressError, Upstream, WEIGHT_MAX, slow_start};
 
@@ -118,7 +118,7 @@ fn describe(report: &Report, snapshot: &Snapshot, policy: &Policy) -> Value {
         "state": report.state,
         "breaker": report.breaker.label(),
         "in_rotation": candidate.is_some(),
-        "next": policy.foresee(&snapshot.pool).is_some_and(is_it),
+        "next": policy.peek_next(&snapshot.pool).is_some_and(is_it),
         "weight": report.weight,
         // Below its weight while it starts slowly, 0 while it is out.
         "effective_weight":
@@ -139,7 +139,7 @@ async fn policy(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json(json!({
         "policy": policy.name(),
         "turns_taken": policy.turns_taken(),
-        "next": policy.foresee(&snapshot.pool).map(|upstream| &upstream.name),
+        "next": policy.peek_next(&snapshot.pool).map(|upstream| &upstream.name),
         "order": snapshot.pool.order_from(policy.turns_taken()).take(ORDER_MAX).collect::<Vec<_>>(),
         "panic": snapshot.panic,
     }))
@@ -183,7 +183,7 @@ fn one() -> u32 {
 async fn add(State(admin): State<Arc<Admin>>, body: Bytes) -> Result<Response, Problem> {
     let newcomer: Newcomer = parse(&body)?;
     let address = Address::new(&newcomer.name, &newcomer.address)
-        .and_then(|address| address.weighing(newcomer.weight))
+        .and_then(|address| address.with_weight(newcomer.weight))
         .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", error))?;
     admin.fleet.join(address).map_err(|error| problem(StatusCode::CONFLICT, "name_taken", error))?;
     let added = json!({ "name": newcomer.name, "address": newcomer.address });
@@ -270,7 +270,7 @@ fn follow(
     stream::iter(past).chain(to_come).map(|event: Event| {
         let data = serde_json::to_string(&event).expect("an event always serializes");
         Ok(axum::response::sse::Event::default()
-            .event(event.happening.label())
+            .event(event.kind.label())
             .id(event.seq.to_string())
             .data(data))
     })

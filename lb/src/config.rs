@@ -14,10 +14,12 @@ use machine::startup::StartupArgs;
 
 use crate::choose::PolicyName;
 use crate::choose::sticky::Key;
-use crate::headers::Hearsay;
 use crate::pair::{PairArgs, PairConfig};
+use crate::proxy::headers::ForwardedPolicy;
+use crate::proxy::watchdog::Timeouts;
 use crate::tolerance::{Tolerance, ToleranceArgs};
 use crate::upstream::health::Rules;
+use crate::upstream::prober::Checks;
 use crate::upstream::{Address, AddressError};
 
 /// hyper's smallest buffer, and so the smallest limit of a head.
@@ -127,8 +129,8 @@ pub struct Args {
 
     /// What becomes of a client's own X-Forwarded-For, Forwarded and the like. Whoever is reached by
     /// anybody and not only by another balancer should replace them.
-    #[arg(long, env = "LB_FORWARDED", value_enum, default_value_t = Hearsay::Append)]
-    pub forwarded: Hearsay,
+    #[arg(long, env = "LB_FORWARDED", value_enum, default_value_t = ForwardedPolicy::Append)]
+    pub forwarded: ForwardedPolicy,
 
     /// Where the admin interface listens.
     #[arg(long, env = "LB_ADMIN", default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
@@ -167,15 +169,6 @@ pub enum HealthName {
     Off,
 }
 
-/// Whether something is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    /// Yes.
-    On,
-    /// No.
-    Off,
-}
-
 /// How a balancer is to behave; checked, with no missing pieces.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -196,7 +189,7 @@ pub struct Config {
     /// How large things may be, and how many.
     pub limits: Limits,
     /// What becomes of what clients say of those before them.
-    pub hearsay: Hearsay,
+    pub forwarded: ForwardedPolicy,
     /// The admin interface.
     pub admin: AdminConfig,
     /// How it shares its address with another balancer, if it does.
@@ -205,36 +198,6 @@ pub struct Config {
     pub threads: usize,
     /// From the moment the door is closed to the moment the last requests are cut.
     pub drain_timeout: Duration,
-}
-
-/// How upstreams are checked.
-#[derive(Debug, Clone)]
-pub struct Checks {
-    /// What is asked for with GET; none when a connection is all that is asked for.
-    pub path: Option<PathAndQuery>,
-    /// From the start of one check to the start of the next.
-    pub interval: Duration,
-    /// A check that takes longer has failed.
-    pub timeout: Duration,
-    /// How many results in a row change an upstream's state.
-    pub rules: Rules,
-}
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// Opening a connection to an upstream.
-    pub connect: Duration,
-    /// From the end of a request to the head of its answer, all tries together.
-    pub request: Duration,
-    /// The same for one try.
-    pub attempt: Duration,
-    /// A client's headers, and the time between two pieces of its body.
-    pub header: Duration,
-    /// A client's connection between requests, and between two pieces of an answer.
-    pub idle: Duration,
-    /// An unused connection to an upstream.
-    pub upstream_idle: Duration,
 }
 
 /// How large things may be, and how many.
@@ -314,7 +277,7 @@ impl Config {
             health: (args.health != HealthName::Off).then_some(checks),
             timeouts,
             limits,
-            hearsay: args.forwarded,
+            forwarded: args.forwarded,
             admin: admin(args.admin, args.admin_token_file)?,
             pair: pair(args.pair, args.listen)?,
             threads: args.threads.map_or_else(cores, usize::from),
@@ -330,7 +293,7 @@ impl std::str::FromStr for Address {
         let (name, address) = text.split_once('=').ok_or(AddressError::Shape)?;
         let Some((address, weight)) = address.split_once(';') else { return Self::new(name, address) };
         let weight = weight.strip_prefix("weight=").ok_or(AddressError::Shape)?;
-        Self::new(name, address)?.weighing(weight.parse().map_err(|_| AddressError::Weight)?)
+        Self::new(name, address)?.with_weight(weight.parse().map_err(|_| AddressError::Weight)?)
     }
 }
 
@@ -458,7 +421,7 @@ mod tests {
         assert_eq!((config.threads, tolerance.breaker.fall, tolerance.retry.retries), (15, 16, 2));
         assert_eq!((tolerance.slow_start, tolerance.panic_below), (seconds(17), 18));
         assert!(tolerance.retry.with_key);
-        assert_eq!((config.drain_timeout, config.hearsay), (seconds(19), Hearsay::Replace));
+        assert_eq!((config.drain_timeout, config.forwarded), (seconds(19), ForwardedPolicy::Replace));
         assert_eq!(config.policy, PolicyName::TwoChoices);
     }
 

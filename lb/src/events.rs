@@ -22,7 +22,7 @@ pub struct Event {
     pub name: String,
     /// What happened.
     #[serde(flatten)]
-    pub happening: Happening,
+    pub kind: EventKind,
     /// Why, in words.
     pub reason: String,
 }
@@ -30,7 +30,7 @@ pub struct Event {
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Happening {
+pub enum EventKind {
     /// It is known from now on.
     Added,
     /// It takes requests from now on.
@@ -65,7 +65,7 @@ pub enum EjectedBy {
     Requests,
 }
 
-impl Happening {
+impl EventKind {
     /// Its name, as in the JSON.
     pub fn label(self) -> &'static str {
         match self {
@@ -97,18 +97,17 @@ impl Default for Events {
 
 impl Events {
     /// Keeps it, tells it, and logs it.
-    pub fn tell(&self, name: &str, happening: Happening, reason: String) {
+    pub fn record(&self, name: &str, kind: EventKind, reason: String) {
         let mut kept = self.kept.lock();
         let seq = kept.back().map_or(1, |last| last.seq + 1);
-        let event =
-            Event { seq, unix_ms: unix_ms(SystemTime::now()), name: name.to_owned(), happening, reason };
-        match happening {
-            Happening::Ejected { .. } => tracing::warn!(upstream = name, reason = event.reason, "ejected"),
-            Happening::TakeoverBlocked => tracing::warn!(name, reason = event.reason, "cannot take over"),
-            Happening::TookOver | Happening::StoodDown => {
-                tracing::info!(name, reason = event.reason, "{}", happening.label());
+        let event = Event { seq, unix_ms: unix_ms(SystemTime::now()), name: name.to_owned(), kind, reason };
+        match kind {
+            EventKind::Ejected { .. } => tracing::warn!(upstream = name, reason = event.reason, "ejected"),
+            EventKind::TakeoverBlocked => tracing::warn!(name, reason = event.reason, "cannot take over"),
+            EventKind::TookOver | EventKind::StoodDown => {
+                tracing::info!(name, reason = event.reason, "{}", kind.label());
             }
-            _ => tracing::info!(upstream = name, reason = event.reason, "{}", happening.label()),
+            _ => tracing::info!(upstream = name, reason = event.reason, "{}", kind.label()),
         }
         if kept.len() == KEPT {
             kept.pop_front();
@@ -145,7 +144,7 @@ mod tests {
     fn only_the_latest_are_kept_and_numbers_go_on() {
         let events = Events::default();
         for _ in 0..KEPT + 5 {
-            events.tell("web-1", Happening::Draining, String::new());
+            events.record("web-1", EventKind::Draining, String::new());
         }
         let kept = events.after(0);
         assert_eq!((kept.len(), kept[0].seq, kept[KEPT - 1].seq), (KEPT, 6, KEPT as u64 + 5));
@@ -155,7 +154,7 @@ mod tests {
     #[test]
     fn an_event_says_what_happened_to_whom_and_why() {
         let events = Events::default();
-        events.tell("web-1", Happening::Ejected { by: EjectedBy::Requests, failures: 3 }, "refused".into());
+        events.record("web-1", EventKind::Ejected { by: EjectedBy::Requests, failures: 3 }, "refused".into());
         let json = serde_json::to_value(&events.after(0)[0]).unwrap();
         assert_eq!((&json["event"], &json["name"]), (&"ejected".into(), &"web-1".into()));
         assert_eq!((&json["failures"], &json["by"]), (&3.into(), &"passive".into()));

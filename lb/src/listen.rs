@@ -5,9 +5,40 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc;
 
 /// Connections the kernel keeps for a thread that is busy.
 const BACKLOG: i32 = 4096;
+
+/// What a thread is told about its listener.
+#[derive(Debug)]
+pub enum ListenerCommand {
+    /// Accept clients here.
+    Listen(TcpListener),
+    /// Let those who knock wait.
+    Pause,
+    /// Close the door; who is inside, or has knocked, is still served.
+    Close,
+    /// Close the door, and cut off who is inside.
+    Abort,
+}
+
+/// How the threads that accept clients are reached.
+#[derive(Debug)]
+pub struct ListenerHandles {
+    /// One for each thread.
+    pub workers: Vec<mpsc::UnboundedSender<ListenerCommand>>,
+}
+
+impl ListenerHandles {
+    /// Tells all of them the same.
+    pub fn tell_all(&self, command: impl Fn() -> ListenerCommand) {
+        for worker in &self.workers {
+            // A thread that has ended needs to know nothing.
+            let _ = worker.send(command());
+        }
+    }
+}
 
 /// Why nobody can listen on an address.
 #[derive(Debug, thiserror::Error)]

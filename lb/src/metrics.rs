@@ -11,42 +11,11 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::pair::Handle;
-use crate::pair::duty::Role;
-use crate::refusal::Refusal;
+use crate::pair::failover::Role;
+use crate::proxy::counters::{Refused, Retried};
 use crate::shortage::{Shortage, Shortages};
 use crate::upstream::table::{Report, State, Table};
 use crate::upstream::{Outcome, Upstream};
-
-/// How often the balancer answered itself, by code.
-#[derive(Debug, Default)]
-pub struct Refused([AtomicU64; Refusal::CODES.len()]);
-
-impl Refused {
-    /// Counts an answer of the balancer's own.
-    pub fn count(&self, refusal: Refusal) {
-        let index = Refusal::CODES.binary_search(&refusal.code());
-        self.0[index.expect("every code is in the list")].fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// How often requests were tried again.
-#[derive(Debug, Default)]
-pub struct Retried {
-    retries: AtomicU64,
-    denied: AtomicU64,
-}
-
-impl Retried {
-    /// Counts a request that was sent to another upstream.
-    pub fn count(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts one that the budget did not allow to be.
-    pub fn count_denied(&self) {
-        self.denied.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Collects all counters.
 #[derive(Debug)]
@@ -82,9 +51,8 @@ impl Collector for Metrics {
         }
         let mut refused =
             encoder.encode_descriptor("refused", "The balancer's own answers", None, MetricType::Counter)?;
-        for (code, count) in Refusal::CODES.iter().zip(&self.refused.0) {
-            let count = ConstCounter::new(count.load(Ordering::Relaxed));
-            count.encode(refused.encode_family(&[("error", *code)])?)?;
+        for (code, count) in self.refused.by_code() {
+            ConstCounter::new(count).encode(refused.encode_family(&[("error", code)])?)?;
         }
         counter(
             &mut encoder,
@@ -94,11 +62,11 @@ impl Collector for Metrics {
             |upstream| upstream.ended(Outcome::ConnectFailed),
         )?;
         let retried = [
-            ("retries", "Requests sent to another upstream after one had failed", &self.retried.retries),
-            ("retries_denied", "Requests not tried again because too many are", &self.retried.denied),
+            ("retries", "Requests sent to another upstream after one had failed", self.retried.retries()),
+            ("retries_denied", "Requests not tried again because too many are", self.retried.denied()),
         ];
         for (name, help, count) in retried {
-            let value = ConstCounter::new(count.load(Ordering::Relaxed));
+            let value = ConstCounter::new(count);
             value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         let failures = ConstCounter::new(self.accept_failures.load(Ordering::Relaxed));

@@ -3,15 +3,23 @@
 
 use std::time::Duration;
 
-use clap::value_parser;
+use clap::{ValueEnum, value_parser};
 
-use crate::config::Switch;
-use crate::retry::{self, RETRIES_MAX};
+use crate::proxy::retry::{self, RETRIES_MAX};
 use crate::upstream::breaker;
 
 /// How long an upstream that requests have taken out stays out for the first time, and at most.
 const EJECTION: Duration = Duration::from_secs(10);
 const EJECTION_MAX: Duration = Duration::from_secs(300);
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
 
 /// Flags for when upstreams fail.
 #[derive(Debug, Clone, clap::Args)]

@@ -30,9 +30,12 @@ use round_robin::RoundRobin;
 pub enum PolicyName {
     /// One after the other, in exact rotation, as often as their weights say.
     RoundRobin,
-    /// The one with the fewest requests in flight for its weight; among equals, one after the other.
+    /// The one with the fewest requests in flight for its weight (least connections); among equals, one after
+    /// the other.
+    #[value(alias = "least-connections")]
     LeastBusy,
-    /// The less busy of two drawn by lot.
+    /// The less busy of two that are drawn at random (power of two choices).
+    #[value(alias = "p2c")]
     TwoChoices,
     /// The one that a client had before, by a signed cookie; a new client's, one after the other.
     Sticky,
@@ -105,7 +108,7 @@ impl Policy {
     }
 
     /// Whose turn it would be now, without taking it; none when that is drawn by lot.
-    pub fn foresee<'a>(&self, pool: &'a Pool) -> Option<&'a Arc<Upstream>> {
+    pub fn peek_next<'a>(&self, pool: &'a Pool) -> Option<&'a Arc<Upstream>> {
         let turn = self.rotation.turns_taken();
         let nobody = |_| false;
         let index = match self.name {
@@ -230,7 +233,7 @@ mod tests {
         for name in [PolicyName::RoundRobin, PolicyName::LeastBusy, PolicyName::Sticky] {
             let policy = Policy::named(name);
             for _ in 0..20 {
-                let foreseen = policy.foresee(&pool).unwrap().id;
+                let foreseen = policy.peek_next(&pool).unwrap().id;
                 assert_eq!(choose(&policy, &pool, &Tried::default()), Some(foreseen), "{name:?}");
             }
         }

@@ -29,7 +29,7 @@ pub const BYTES_MAX: usize = MAGIC.len() + FIXED_BYTES + ID_BYTES_MAX + MAC_BYTE
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advert {
     /// What it is or wants.
-    pub saying: Saying,
+    pub saying: AdvertKind,
     /// Its priority.
     pub priority: u8,
     /// What it is called.
@@ -39,7 +39,7 @@ pub struct Advert {
 /// What one of the two is or wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Saying {
+pub enum AdvertKind {
     /// The address is its own.
     Active,
     /// It stands by.
@@ -52,7 +52,8 @@ pub enum Saying {
     Gone,
 }
 
-const SAYINGS: [Saying; 5] = [Saying::Active, Saying::Standby, Saying::Claim, Saying::Yield, Saying::Gone];
+const SAYINGS: [AdvertKind; 5] =
+    [AdvertKind::Active, AdvertKind::Standby, AdvertKind::Claim, AdvertKind::Yield, AdvertKind::Gone];
 
 /// What datagrams are signed with, when they are.
 #[derive(Clone)]
@@ -120,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    fn advert(saying: Saying) -> Advert {
+    fn advert(saying: AdvertKind) -> Advert {
         Advert { saying, priority: 100, id: "lb-1".into() }
     }
 
@@ -141,7 +142,7 @@ mod tests {
     fn strangers_are_not_heard() {
         let (ours, theirs) = (Secret::new(b"ours"), Secret::new(b"theirs"));
         for secret in [None, Some(&theirs)] {
-            assert_eq!(Advert::decode(&advert(Saying::Gone).encode(STAMP, secret), Some(&ours)), None);
+            assert_eq!(Advert::decode(&advert(AdvertKind::Gone).encode(STAMP, secret), Some(&ours)), None);
         }
     }
 
@@ -158,7 +159,7 @@ mod tests {
         #[test]
         fn one_changed_bit_makes_a_stranger(place in 0usize..70, bit in 0u8..8) {
             let secret = Secret::new(b"s");
-            let mut bytes = advert(Saying::Claim).encode(STAMP, Some(&secret));
+            let mut bytes = advert(AdvertKind::Claim).encode(STAMP, Some(&secret));
             prop_assert_eq!(bytes.len(), 70);
             bytes[place] ^= 1 << bit;
             prop_assert_eq!(Advert::decode(&bytes, Some(&secret)), None);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{ValueEnum, value_parser};
 
 use super::advert::{ID_BYTES_MAX, Secret};
-use super::duty::Rules;
+use super::failover::Rules;
 
 /// Flags of a balancer that shares its address with another one.
 #[derive(Debug, Clone, clap::Args)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::duty::Manner;
+use super::failover::TakeoverMode;
 use super::lease::Lease;
 use super::takeover::{Takeover, TakeoverError};
 
@@ -20,7 +20,7 @@ pub type Taken = Result<Vec<TcpListener>, TakeoverError>;
 /// The way to the thread.
 #[derive(Debug)]
 pub struct Holder {
-    orders: Sender<Order>,
+    orders: Sender<HolderCommand>,
     done: Receiver<Done>,
     taking: Taking,
     /// Taking the address takes no longer, or has failed: the other one may have it by then.
@@ -30,8 +30,8 @@ pub struct Holder {
 }
 
 #[derive(Debug)]
-enum Order {
-    Take(Manner),
+enum HolderCommand {
+    Take(TakeoverMode),
     GiveBack,
 }
 
@@ -62,8 +62,8 @@ impl Holder {
 
     /// Has the address taken, unless that is under way; true when it was not. What comes of it is told by
     /// [`taken`](Self::taken).
-    pub fn take(&mut self, manner: Manner) -> bool {
-        let begins = self.taking == Taking::Nothing && self.orders.send(Order::Take(manner)).is_ok();
+    pub fn take(&mut self, mode: TakeoverMode) -> bool {
+        let begins = self.taking == Taking::Nothing && self.orders.send(HolderCommand::Take(mode)).is_ok();
         if begins {
             self.taking = Taking::Since(Instant::now());
         }
@@ -106,7 +106,7 @@ impl Holder {
             self.note(&done);
         }
         // A thread that has ended holds nothing: the kernel takes the address away.
-        if self.orders.send(Order::GiveBack).is_err() || patience.is_zero() {
+        if self.orders.send(HolderCommand::GiveBack).is_err() || patience.is_zero() {
             return;
         }
         let end = Instant::now() + patience;
@@ -134,17 +134,17 @@ struct Hand {
 }
 
 impl Hand {
-    fn hold(mut self, orders: &Receiver<Order>, tell: &Sender<Done>) {
+    fn hold(mut self, orders: &Receiver<HolderCommand>, tell: &Sender<Done>) {
         loop {
             let done = match orders.recv_timeout(TICK) {
-                Ok(Order::Take(manner)) => {
-                    let taken = self.takeover.take(manner);
+                Ok(HolderCommand::Take(mode)) => {
+                    let taken = self.takeover.take(mode);
                     if taken.is_ok() {
                         self.note_kept();
                     }
                     Some(Done::Taken(taken))
                 }
-                Ok(Order::GiveBack) => {
+                Ok(HolderCommand::GiveBack) => {
                     self.takeover.give_back();
                     Some(Done::GivenBack)
                 }

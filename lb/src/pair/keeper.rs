@@ -1,5 +1,5 @@
 //! Carries out what the state machine decides: it listens to the other balancer, speaks to it, and
-//! opens and closes the door.
+//! opens and closes the worker.
 //!
 //! A thread of its own on a blocking socket: what has come in is always heard before time counts,
 //! also after this process was frozen. The lease depends on this thread, so nothing else that may take long is done
@@ -13,19 +13,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use machine::names::{Name, Resolver};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::advert::{Advert, BYTES_MAX, Saying};
+use super::advert::{Advert, AdvertKind, BYTES_MAX};
 use super::config::{PairConfig, TakeoverName};
-use super::duty::{Duty, Effect, Input, Manner, Role, Why};
+use super::failover::{Effect, Failover, Input, ReleaseReason, Role, TakeoverMode};
 use super::holder::{Holder, Taken};
 use super::lease::Lease;
 use super::reach::targets;
 use super::sequence::Sequence;
 use super::takeover::Takeover;
-use crate::events::{Events, Happening};
-use crate::listen::ListenError;
-use crate::worker::Order;
+use crate::events::{EventKind, Events};
+use crate::listen::{ListenError, ListenerCommand, ListenerHandles};
 
 /// What those who watch see.
 #[derive(Debug, Clone)]
@@ -76,25 +75,9 @@ impl Handle {
     }
 }
 
-/// Where the address leads: the threads that pass requests on.
-#[derive(Debug)]
-pub struct Seat {
-    /// One for each thread.
-    pub doors: Vec<mpsc::UnboundedSender<Order>>,
-}
-
-impl Seat {
-    fn order(&self, order: impl Fn() -> Order) {
-        for door in &self.doors {
-            // A thread that has ended needs no orders.
-            let _ = door.send(order());
-        }
-    }
-}
-
 struct Keeper {
     config: PairConfig,
-    duty: Duty,
+    failover: Failover,
     sequence: Sequence,
     started: Instant,
     socket: UdpSocket,
@@ -103,7 +86,7 @@ struct Keeper {
     /// Where its latest advert came from.
     heard_from: Option<SocketAddr>,
     holder: Holder,
-    seat: Seat,
+    listeners: ListenerHandles,
     events: Arc<Events>,
     handle: Arc<Handle>,
     /// Sockets that listen on the address: for a moment, until the lease has begun.
@@ -118,7 +101,7 @@ struct Keeper {
 pub fn start(
     config: PairConfig,
     address: SocketAddr,
-    seat: Seat,
+    listeners: ListenerHandles,
     events: Arc<Events>,
     names: &Resolver,
 ) -> Result<(Arc<Handle>, oneshot::Receiver<()>), ListenError> {
@@ -140,9 +123,9 @@ pub fn start(
         status: Mutex::new(Status { role: Role::Standby, since: now, partner: None }),
         leaves: AtomicBool::new(false),
     });
-    let takeover = Takeover::new(address, seat.doors.len(), config.takeover, config.interface.clone());
+    let takeover = Takeover::new(address, listeners.workers.len(), config.takeover, config.interface.clone());
     let keeper = Keeper {
-        duty: Duty::new(config.rules.clone(), now),
+        failover: Failover::new(config.rules.clone(), now),
         sequence: Sequence::new(unix_us(SystemTime::now())),
         started: now,
         peer: names.name(&config.peer),
@@ -154,7 +137,7 @@ pub fn start(
         told_blocked: false,
         config,
         socket,
-        seat,
+        listeners,
         events,
     };
     let (left, receiver) = oneshot::channel();
@@ -170,9 +153,9 @@ pub fn start(
 impl Keeper {
     fn run(mut self) {
         let mut buffer = [0; BYTES_MAX + 1];
-        while self.duty.role() != Role::Gone {
+        while self.failover.role() != Role::Gone {
             match self.socket.recv_from(&mut buffer) {
-                Ok((bytes, from)) => self.hear(&buffer[..bytes], from),
+                Ok((bytes, from)) => self.on_advert(&buffer[..bytes], from),
                 Err(error) if is_nothing(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot listen to the other balancer");
@@ -193,12 +176,12 @@ impl Keeper {
             let input = self.note(taken);
             self.act_on(input);
         }
-        if self.duty.lease().is_some() && !self.holder.keeps(Instant::now()) {
+        if self.failover.lease().is_some() && !self.holder.keeps(Instant::now()) {
             self.act_on(Input::AddressLost);
         }
     }
 
-    fn hear(&mut self, bytes: &[u8], from: SocketAddr) {
+    fn on_advert(&mut self, bytes: &[u8], from: SocketAddr) {
         let Some((advert, stamp)) = Advert::decode(bytes, self.config.secret.as_ref()) else {
             tracing::debug!("something came that the other balancer did not say");
             return;
@@ -220,14 +203,14 @@ impl Keeper {
     fn act_on(&mut self, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            let before = self.duty.role();
-            let effects = self.duty.step(Instant::now(), input);
+            let before = self.failover.role();
+            let effects = self.failover.step(Instant::now(), input);
             self.publish(before);
             for effect in effects {
                 match effect {
                     Effect::Say(saying) => self.say(saying),
-                    Effect::Take(manner) => inputs.extend(self.take(manner)),
-                    Effect::Pause => self.seat.order(|| Order::Pause),
+                    Effect::Take(mode) => inputs.extend(self.take(mode)),
+                    Effect::Pause => self.listeners.tell_all(|| ListenerCommand::Pause),
                     Effect::Release(why) => self.release(why),
                 }
             }
@@ -236,14 +219,14 @@ impl Keeper {
 
     /// Shows the threads and those who watch how things are now.
     fn publish(&mut self, before: Role) {
-        if let Some(until) = self.duty.lease() {
+        if let Some(until) = self.failover.lease() {
             self.handle.lease.extend_to(until);
         }
-        let role = self.duty.role();
+        let role = self.failover.role();
         if role != before {
             let mut status = self.handle.status.lock();
             (status.role, status.since) = (role, Instant::now());
-            tracing::debug!(?before, ?role, "on duty");
+            tracing::debug!(?before, ?role, "on failover");
         }
         self.told_blocked &= matches!(role, Role::Blocked | Role::Claiming);
         if role == Role::Active
@@ -254,15 +237,15 @@ impl Keeper {
     }
 
     fn open(&self, listeners: Vec<TcpListener>) {
-        for (door, listener) in self.seat.doors.iter().zip(listeners) {
+        for (worker, listener) in self.listeners.workers.iter().zip(listeners) {
             // A thread that has ended needs no orders.
-            let _ = door.send(Order::Open(listener));
+            let _ = worker.send(ListenerCommand::Listen(listener));
         }
         self.handle.takeovers.fetch_add(1, Ordering::Relaxed);
-        self.events.tell(&self.config.rules.id, Happening::TookOver, self.reason.to_owned());
+        self.events.record(&self.config.rules.id, EventKind::TookOver, self.reason.to_owned());
     }
 
-    fn say(&mut self, saying: Saying) {
+    fn say(&mut self, saying: AdvertKind) {
         let rules = &self.config.rules;
         let advert = Advert { saying, priority: rules.priority, id: rules.id.clone() };
         let stamp = self.sequence.next_stamp(self.started.elapsed());
@@ -278,11 +261,11 @@ impl Keeper {
     }
 
     /// Has the address taken. Mostly that is done at once; if not, it is heard of later.
-    fn take(&mut self, manner: Manner) -> Option<Input> {
-        if self.holder.take(manner) {
-            self.reason = match manner {
-                Manner::Alone => "the other one is silent",
-                Manner::HandedOver => "the other one hands it over",
+    fn take(&mut self, mode: TakeoverMode) -> Option<Input> {
+        if self.holder.take(mode) {
+            self.reason = match mode {
+                TakeoverMode::Alone => "the other one is silent",
+                TakeoverMode::HandedOver => "the other one hands it over",
             };
         }
         let taken = self.holder.taken(self.config.rules.advert / 4)?;
@@ -299,36 +282,36 @@ impl Keeper {
             Err(error) => {
                 if !std::mem::replace(&mut self.told_blocked, true) {
                     let reason = format!("the other one is silent, but {error}");
-                    self.events.tell(&self.config.rules.id, Happening::TakeoverBlocked, reason);
+                    self.events.record(&self.config.rules.id, EventKind::TakeoverBlocked, reason);
                 }
                 Input::NotTaken
             }
         }
     }
 
-    fn release(&mut self, why: Why) {
+    fn release(&mut self, why: ReleaseReason) {
         if why.is_orderly() {
             self.handle.lease.forget();
-            self.seat.order(|| Order::Close);
+            self.listeners.tell_all(|| ListenerCommand::Close);
             // The other one is told that it may have the address when it is free.
             self.holder.give_back(self.config.rules.advert);
         } else {
             self.handle.lease.end();
-            self.seat.order(|| Order::Cut);
+            self.listeners.tell_all(|| ListenerCommand::Abort);
             self.holder.give_back(Duration::ZERO);
         }
         if self.taken.take().is_some() {
             return;
         }
         let reason = match why {
-            Why::LeaseLost => "it was away for so long that the other one may have the address",
-            Why::Outranked => "the other one has it too, and a higher priority",
-            Why::TooLate => "it was away while it took the address",
-            Why::AddressLost => "the system does not keep the address here any more",
-            Why::HandedOver => "the other one has it now",
-            Why::Leaving => "it leaves, and nobody stands by",
+            ReleaseReason::LeaseLost => "it was away for so long that the other one may have the address",
+            ReleaseReason::Outranked => "the other one has it too, and a higher priority",
+            ReleaseReason::TooLate => "it was away while it took the address",
+            ReleaseReason::AddressLost => "the system does not keep the address here any more",
+            ReleaseReason::HandedOver => "the other one has it now",
+            ReleaseReason::Leaving => "it leaves, and nobody stands by",
         };
-        self.events.tell(&self.config.rules.id, Happening::StoodDown, reason.to_owned());
+        self.events.record(&self.config.rules.id, EventKind::StoodDown, reason.to_owned());
     }
 }
 

@@ -14,8 +14,8 @@
 pub mod advert;
 /// The flags as written, and as used.
 pub mod config;
-/// Who is on duty: the state machine ◇.
-pub mod duty;
+/// Who is on failover: the state machine ◇.
+pub mod failover;
 /// Holds the address, on a thread of its own.
 pub mod holder;
 /// Carries out what the state machine decides.
@@ -32,5 +32,5 @@ mod simulation;
 pub mod takeover;
 
 pub use config::{PairArgs, PairConfig};
-pub use keeper::{Handle, Seat, Status};
+pub use keeper::{Handle, Status};
 pub use lease::Lease;

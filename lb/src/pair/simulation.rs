@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::advert::{Advert, Saying};
-use super::duty::{Duty, Effect, Input, Manner, Role, Rules};
+use super::advert::{Advert, AdvertKind};
+use super::failover::{Effect, Failover, Input, Role, Rules, TakeoverMode};
 
 const ADVERT: Duration = Duration::from_millis(200);
 const STEP: Duration = Duration::from_millis(5);
@@ -23,7 +23,7 @@ enum State {
 
 struct Node {
     rules: Rules,
-    duty: Duty,
+    failover: Failover,
     state: State,
     /// The kernel's: what has arrived and was not read, and who holds the address.
     inbox: Vec<Advert>,
@@ -75,8 +75,8 @@ impl World {
         let start = Instant::now();
         let node = |id: &str, priority| {
             let rules = Rules { id: id.into(), priority, advert: ADVERT };
-            let duty = Duty::new(rules.clone(), start);
-            Node { rules, duty, state: State::Runs, inbox: vec![], holds: false, leaves: false }
+            let failover = Failover::new(rules.clone(), start);
+            Node { rules, failover, state: State::Runs, inbox: vec![], holds: false, leaves: false }
         };
         let nodes = [node("a", 100), node("b", 90)];
         Self { takeover, start, steps: 0, nodes, network: vec![], cut: false, dice: dice | 1, most_owners: 0 }
@@ -122,12 +122,12 @@ impl World {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
             let now = self.now();
-            for effect in self.nodes[index].duty.step(now, input) {
+            for effect in self.nodes[index].failover.step(now, input) {
                 match effect {
                     Effect::Say(saying) => self.say(index, saying),
-                    Effect::Take(manner) => {
+                    Effect::Take(mode) => {
                         let free = self.takeover == Takeover::Vip
-                            || manner == Manner::HandedOver
+                            || mode == TakeoverMode::HandedOver
                             || !self.nodes[1 - index].holds;
                         self.nodes[index].holds |= free;
                         inputs.push(if free { Input::Taken } else { Input::NotTaken });
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    fn say(&mut self, from: usize, saying: Saying) {
+    fn say(&mut self, from: usize, saying: AdvertKind) {
         let Rules { id, priority, .. } = self.nodes[from].rules.clone();
         let at = self.steps + self.roll(DELAY_STEPS_MAX + 1);
         if !self.cut {
@@ -149,8 +149,8 @@ impl World {
 
     /// Who would answer somebody who knocks now.
     fn answers(&self, node: &Node) -> bool {
-        let lease = node.duty.lease().is_some_and(|until| self.now() < until);
-        node.state == State::Runs && node.duty.role() == Role::Active && lease
+        let lease = node.failover.lease().is_some_and(|until| self.now() < until);
+        node.state == State::Runs && node.failover.role() == Role::Active && lease
     }
 
     fn owners(&self) -> usize {
@@ -171,7 +171,7 @@ impl World {
                 node.inbox.clear();
             }
             (BlowKind::Start, State::Dead) => {
-                node.duty = Duty::new(node.rules.clone(), now);
+                node.failover = Failover::new(node.rules.clone(), now);
                 (node.state, node.leaves) = (State::Runs, false);
             }
             (BlowKind::Freeze, State::Runs) => node.state = State::Frozen,
@@ -257,7 +257,7 @@ fn the_simulation_finds_a_claim_that_is_too_short() {
         let mut world = World::new(Takeover::Vip, dice * 7919);
         for node in &mut world.nodes {
             node.rules.advert = Duration::from_millis(4);
-            node.duty = Duty::new(node.rules.clone(), world.start);
+            node.failover = Failover::new(node.rules.clone(), world.start);
         }
         world.play(&[]);
         world.most_owners > 1

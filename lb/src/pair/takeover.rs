@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::config::TakeoverName;
-use super::duty::Manner;
+use super::failover::TakeoverMode;
 use crate::listen::{self, ListenError};
 
 /// How long the kernel keeps an address that nobody renews, in seconds.
@@ -69,11 +69,11 @@ impl Takeover {
     }
 
     /// Takes the address, and listens on it.
-    pub fn take(&mut self, manner: Manner) -> Result<Vec<TcpListener>, TakeoverError> {
+    pub fn take(&mut self, mode: TakeoverMode) -> Result<Vec<TcpListener>, TakeoverError> {
         self.add()?;
-        let listeners = match manner {
-            Manner::Alone => listen::listen(self.address, self.sockets),
-            Manner::HandedOver => listen::join(self.address, self.sockets),
+        let listeners = match mode {
+            TakeoverMode::Alone => listen::listen(self.address, self.sockets),
+            TakeoverMode::HandedOver => listen::join(self.address, self.sockets),
         };
         let listeners = listeners.inspect_err(|_| self.give_back())?;
         if let Some(interface) = &self.interface {

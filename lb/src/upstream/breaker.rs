@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Closed lets requests through. Open lets none through. Half-open lets one at a time through, as
-//! a trial. Each time it opens again it stays open for longer; only long good conduct makes it
+//! a trial. Each time it opens again it stays open for longer; only long good outcomes makes it
 //! forget. So a server that comes and goes all the time is soon left alone.
 #![deny(clippy::disallowed_methods)]
 
@@ -143,7 +143,7 @@ impl Breaker {
         Change::Opened { failures, time }
     }
 
-    /// One opening is forgotten for each six opening times of good conduct: a minute, by default.
+    /// One opening is forgotten for each six opening times of good outcomes: a minute, by default.
     fn forgotten_after(&self, good_for: Duration) -> u32 {
         let times = good_for.as_nanos().checked_div(6 * self.rules.open.as_nanos()).unwrap_or_default();
         u32::try_from(times).unwrap_or(u32::MAX)

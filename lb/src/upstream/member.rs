@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::Upstream;
 use super::breaker::{self, Breaker};
 use super::health::{self, Health, Standing};
-use super::rotation::Known;
-use crate::events::{EjectedBy, Happening};
+use super::rotation::MemberView;
+use crate::events::{EjectedBy, EventKind};
 
 /// An upstream in the table.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub enum State {
 }
 
 /// What happened, and why, for those who watch.
-pub(super) type News = Option<(Happening, String)>;
+pub(super) type StateChange = Option<(EventKind, String)>;
 
 impl Member {
     pub(super) fn state(&self) -> State {
@@ -88,9 +88,9 @@ impl Member {
         }
     }
 
-    pub(super) fn known(&self) -> Known {
+    pub(super) fn known(&self) -> MemberView {
         let last_fault = self.last_fault();
-        Known {
+        MemberView {
             draining: self.draining,
             standing: self.health.standing(),
             refuses: last_fault == Some(FaultKind::Refused),
@@ -105,7 +105,7 @@ impl Member {
     }
 
     /// Takes in a check. What it changes is news only when requests do not say otherwise.
-    pub(super) fn judge(&mut self, check: Check, now: Instant) -> News {
+    pub(super) fn judge(&mut self, check: Check, now: Instant) -> StateChange {
         let change = match &check.result {
             Ok(()) => self.health.pass(),
             Err(Fault { kind: FaultKind::NameUnknown, .. }) => None,
@@ -118,11 +118,11 @@ impl Member {
             health::Change::Ejected { failures } => closed.then(|| {
                 self.upstream.count_ejection();
                 let reason = format!("{failures} checks in a row failed; the last: {why}");
-                (Happening::Ejected { by: EjectedBy::Checks, failures }, reason)
+                (EventKind::Ejected { by: EjectedBy::Checks, failures }, reason)
             }),
             health::Change::Admitted { passes } => {
                 if self.breaker.came_back().is_some() {
-                    self.upstream.conduct.begin_trial();
+                    self.upstream.outcomes.begin_trial();
                 }
                 closed.then(|| {
                     self.since = Some(now);
@@ -130,37 +130,37 @@ impl Member {
                         1 => "a check passed".to_owned(),
                         _ => format!("{passes} checks in a row passed"),
                     };
-                    (Happening::Admitted, reason)
+                    (EventKind::Admitted, reason)
                 })
             }
         }
     }
 
     /// Takes in how its requests went, and what time it is.
-    pub(super) fn advance(&mut self, may_eject: bool, now: Instant) -> News {
-        let conduct = &self.upstream.conduct;
+    pub(super) fn advance(&mut self, may_eject: bool, now: Instant) -> StateChange {
+        let outcomes = &self.upstream.outcomes;
         let before = self.breaker.state();
-        let change = self.breaker.observe(conduct.streak(), may_eject, now)?;
+        let change = self.breaker.observe(outcomes.streak(), may_eject, now)?;
         let is_up = self.health.standing() == Standing::Up;
         match change {
             breaker::Change::Opened { failures, time } => {
-                conduct.begin_anew();
+                outcomes.begin_anew();
                 (is_up && before == breaker::State::Closed).then(|| {
                     self.upstream.count_ejection();
                     let time = humantime::Duration::from(time);
                     let reason = format!("passive: {failures} requests in a row failed; out for {time}");
-                    (Happening::Ejected { by: EjectedBy::Requests, failures }, reason)
+                    (EventKind::Ejected { by: EjectedBy::Requests, failures }, reason)
                 })
             }
             breaker::Change::HalfOpened => {
-                conduct.begin_trial();
+                outcomes.begin_trial();
                 None
             }
             breaker::Change::Closed => {
-                conduct.begin_anew();
+                outcomes.begin_anew();
                 is_up.then(|| {
                     self.since = Some(now);
-                    (Happening::Admitted, "passive: a request on trial went well".to_owned())
+                    (EventKind::Admitted, "passive: a request on trial went well".to_owned())
                 })
             }
         }

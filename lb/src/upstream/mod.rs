@@ -8,21 +8,23 @@ use http::uri::Authority;
 use machine::names::Name;
 
 use crate::choose::sticky::Pin;
-use conduct::{Admission, Conduct};
+use outcome_tracker::{Admission, OutcomeTracker};
 
 /// Whether an upstream is well, judged by its requests ◇.
 pub mod breaker;
-/// What requests tell about an upstream.
-pub mod conduct;
 /// One connection to an upstream.
 pub mod connection;
 /// The connections that wait for their next request.
 pub mod connections;
+/// The upstreams with their checks.
+pub mod fleet;
 /// Whether an upstream is well, judged by its checks ◇.
 pub mod health;
 /// Moves the table on when no check does.
 pub mod keeper;
 mod member;
+/// What requests tell about an upstream.
+pub mod outcome_tracker;
 /// The checks themselves.
 pub mod prober;
 /// Who is in rotation: the judgement over the whole fleet ◇.
@@ -79,7 +81,7 @@ impl Address {
     }
 
     /// The same with another weight.
-    pub fn weighing(self, weight: u32) -> Result<Self, AddressError> {
+    pub fn with_weight(self, weight: u32) -> Result<Self, AddressError> {
         match weight {
             1..=WEIGHT_MAX => Ok(Self { weight, ..self }),
             _ => Err(AddressError::Weight),
@@ -104,7 +106,7 @@ pub struct Upstream {
     pub host: HeaderValue,
     /// What binds clients to it, if anything does.
     pub pin: Option<Pin>,
-    conduct: Conduct,
+    outcomes: OutcomeTracker,
     counters: Counters,
     leaving: AtomicBool,
     sends_forbidden_bodies: AtomicBool,
@@ -195,7 +197,7 @@ impl Upstream {
             address,
             way,
             pin: None,
-            conduct: Conduct::default(),
+            outcomes: OutcomeTracker::default(),
             counters: Counters::default(),
             leaving: AtomicBool::new(false),
             sends_forbidden_bodies: AtomicBool::new(false),
@@ -204,8 +206,8 @@ impl Upstream {
 
     /// The same with clients bound to it, and its requests counted, in this way.
     #[must_use]
-    pub fn with(self, pin: Option<Pin>, conduct: Conduct) -> Self {
-        Self { pin, conduct, ..self }
+    pub fn with(self, pin: Option<Pin>, outcomes: OutcomeTracker) -> Self {
+        Self { pin, outcomes, ..self }
     }
 
     /// Takes a request in, unless this upstream is being drained or has a trial on.
@@ -213,7 +215,7 @@ impl Upstream {
     /// Whoever drains sets `leaving` and then looks at `in_flight`; a request does it the other way
     /// round. So one of them sees the other, and no request slips in behind a drain.
     pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
-        self.enter_by(|| self.conduct.admit())
+        self.enter_by(|| self.outcomes.admit())
     }
 
     /// Takes a request in even while a trial is on: there is nobody else.
@@ -298,7 +300,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let counters = &self.upstream.counters;
         counters.outcomes[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
-        self.upstream.conduct.note(self.outcome, self.admission);
+        self.upstream.outcomes.note(self.outcome, self.admission);
         counters.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{Request, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
@@ -19,9 +20,22 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Upstream;
+use super::health::Rules;
 use super::table::{Check, Fault, FaultKind, Table};
-use crate::config::Checks;
 use crate::shortage::{Shortage, Shortages};
+
+/// How upstreams are checked.
+#[derive(Debug, Clone)]
+pub struct Checks {
+    /// What is asked for with GET; none when a connection is all that is asked for.
+    pub path: Option<PathAndQuery>,
+    /// From the start of one check to the start of the next.
+    pub interval: Duration,
+    /// A check that takes longer has failed.
+    pub timeout: Duration,
+    /// How many results in a row change an upstream's state.
+    pub rules: Rules,
+}
 
 /// A timeout that comes this late finds that the process was frozen.
 const AWAY_MIN: Duration = Duration::from_millis(500);

@@ -14,7 +14,7 @@ use super::health::Standing;
 
 /// What is known of one upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct MemberView {
     /// It is to get no new requests.
     pub draining: bool,
     /// What its checks say.
@@ -36,7 +36,7 @@ pub struct Rotation {
     pub panic: bool,
 }
 
-impl Known {
+impl MemberView {
     fn is_well(&self) -> bool {
         !self.unresolved
             && self.standing == Standing::Up
@@ -54,7 +54,7 @@ impl Known {
 }
 
 /// Who takes requests. There is panic when fewer than `panic_below` per cent are well.
-pub fn rotation(fleet: &[Known], panic_below: u32) -> Rotation {
+pub fn rotation(fleet: &[MemberView], panic_below: u32) -> Rotation {
     let takes: Vec<bool> = fleet.iter().map(|one| !one.draining && one.is_well()).collect();
     let (well, all) = (count(&takes), fleet.iter().filter(|one| one.counts()).count());
     if well * 100 >= all * panic_below as usize {
@@ -67,7 +67,7 @@ pub fn rotation(fleet: &[Known], panic_below: u32) -> Rotation {
 }
 
 /// Whether requests may take out one more: never more than half are out.
-pub fn may_eject(fleet: &[Known]) -> bool {
+pub fn may_eject(fleet: &[MemberView]) -> bool {
     let fleet = fleet.iter().filter(|one| one.counts());
     let (all, out) = fleet.fold((0, 0), |(all, out), one| (all + 1, out + usize::from(one.is_out())));
     (out + 1) * 2 <= all
@@ -87,20 +87,20 @@ mod tests {
 
     use super::*;
 
-    const WELL: Known = Known {
+    const WELL: MemberView = MemberView {
         draining: false,
         standing: Standing::Up,
         refuses: false,
         unresolved: false,
         breaker: breaker::State::Closed,
     };
-    const NAMELESS: Known = Known { unresolved: true, ..WELL };
-    const FAILING: Known = Known { standing: Standing::Down, ..WELL };
-    const DEAD: Known = Known { refuses: true, ..FAILING };
-    const NEW: Known = Known { standing: Standing::Unknown, ..WELL };
-    const LEAVING: Known = Known { draining: true, ..WELL };
+    const NAMELESS: MemberView = MemberView { unresolved: true, ..WELL };
+    const FAILING: MemberView = MemberView { standing: Standing::Down, ..WELL };
+    const DEAD: MemberView = MemberView { refuses: true, ..FAILING };
+    const NEW: MemberView = MemberView { standing: Standing::Unknown, ..WELL };
+    const LEAVING: MemberView = MemberView { draining: true, ..WELL };
 
-    fn check(fleet: &[Known], takes: &[bool], panic: bool) {
+    fn check(fleet: &[MemberView], takes: &[bool], panic: bool) {
         assert_eq!(rotation(fleet, 50), Rotation { takes: takes.to_vec(), panic }, "{fleet:?}");
     }
 
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn requests_take_out_half_at_most() {
-        let open = Known { breaker: breaker::State::Open { until: Instant::now() }, ..WELL };
+        let open = MemberView { breaker: breaker::State::Open { until: Instant::now() }, ..WELL };
         assert!(!may_eject(&[WELL]), "the only one stays");
         assert!(may_eject(&[WELL, WELL]));
         assert!(!may_eject(&[WELL, open]));

@@ -14,15 +14,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{self, Breaker};
-use super::conduct::Conduct;
 use super::health::{self, Health};
 use super::member::Member;
 pub use super::member::{Check, Fault, FaultKind, State};
-use super::rotation::{Known, may_eject, rotation};
+use super::outcome_tracker::OutcomeTracker;
+use super::rotation::{MemberView, may_eject, rotation};
 use super::{Address, Upstream, slow_start};
 use crate::choose::sticky::Key;
 use crate::choose::{Candidate, Pool};
-use crate::events::{Events, Happening};
+use crate::events::{EventKind, Events};
 
 /// All upstreams, and what is known of them.
 #[derive(Debug)]
@@ -30,14 +30,14 @@ pub struct Table {
     published: Arc<ArcSwap<Snapshot>>,
     members: Mutex<Members>,
     events: Arc<Events>,
-    manners: Manners,
+    options: PoolOptions,
     names: Resolver,
     called: Arc<Notify>,
 }
 
 /// How the table treats upstreams.
 #[derive(Debug, Clone)]
-pub struct Manners {
+pub struct PoolOptions {
     /// When requests that fail take an upstream out, and for how long.
     pub breaker: breaker::Rules,
     /// How long one that comes into rotation takes to get its full share; zero for no time.
@@ -70,7 +70,7 @@ struct Members {
 
 /// Where a new upstream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beginning {
+pub enum InitialState {
     /// It takes requests at once.
     PresumedUp,
     /// It takes requests after its first successful check.
@@ -99,10 +99,10 @@ pub struct NameTaken(String);
 
 impl Table {
     /// Without upstreams.
-    pub fn new(manners: Manners, events: Arc<Events>) -> Self {
+    pub fn new(options: PoolOptions, events: Arc<Events>) -> Self {
         let members = Mutex::new(Members { list: Vec::new(), next_id: 0 });
         let (published, called, names) = (Arc::default(), Arc::default(), Resolver::system());
-        Self { published, members, events, manners, names, called }
+        Self { published, members, events, options, names, called }
     }
 
     /// The same with upstreams' names looked up by this resolver.
@@ -125,7 +125,7 @@ impl Table {
     pub fn add(
         &self,
         address: Address,
-        beginning: Beginning,
+        initial: InitialState,
         rules: health::Rules,
     ) -> Result<(Arc<Upstream>, CancellationToken), NameTaken> {
         let mut members = self.members.lock();
@@ -134,18 +134,18 @@ impl Table {
         }
         members.next_id += 1;
         let weight = address.weight;
-        let pin = self.manners.key.as_ref().map(|key| key.pin(&address.name));
-        let conduct = Conduct::new(self.manners.breaker.fall, Arc::clone(&self.called));
+        let pin = self.options.key.as_ref().map(|key| key.pin(&address.name));
+        let outcomes = OutcomeTracker::new(self.options.breaker.fall, Arc::clone(&self.called));
         let way = self.names.name(&address.address);
-        let upstream = Arc::new(Upstream::new(members.next_id, address, way).with(pin, conduct));
+        let upstream = Arc::new(Upstream::new(members.next_id, address, way).with(pin, outcomes));
         let removed = CancellationToken::new();
         members.list.push(Member {
             upstream: Arc::clone(&upstream),
-            health: match beginning {
-                Beginning::PresumedUp => Health::presumed_up(rules),
-                Beginning::Unknown => Health::unknown(rules),
+            health: match initial {
+                InitialState::PresumedUp => Health::presumed_up(rules),
+                InitialState::Unknown => Health::unknown(rules),
             },
-            breaker: Breaker::new(self.manners.breaker),
+            breaker: Breaker::new(self.options.breaker),
             weight,
             draining: false,
             since: None,
@@ -153,7 +153,7 @@ impl Table {
             removed: removed.clone(),
         });
         self.publish(&members);
-        self.events.tell(&upstream.name, Happening::Added, format!("at {}", upstream.address));
+        self.events.record(&upstream.name, EventKind::Added, format!("at {}", upstream.address));
         Ok((upstream, removed))
     }
 
@@ -162,13 +162,13 @@ impl Table {
         let mut members = self.members.lock();
         let Some(member) = members.list.iter_mut().find(|member| member.upstream.id == id) else { return };
         let before = member.known();
-        let news = member.judge(check, Instant::now());
+        let change = member.judge(check, Instant::now());
         let (changed, upstream) = (member.known() != before, Arc::clone(&member.upstream));
         if changed {
             self.publish(&members);
         }
-        if let Some((happening, reason)) = news {
-            self.events.tell(&upstream.name, happening, reason);
+        if let Some((kind, reason)) = change {
+            self.events.record(&upstream.name, kind, reason);
             // A slow start is the keeper's.
             self.called.notify_one();
         }
@@ -178,19 +178,19 @@ impl Table {
     /// something.
     pub fn advance(&self, now: Instant) -> Option<Instant> {
         let mut members = self.members.lock();
-        let mut news = Vec::new();
+        let mut change = Vec::new();
         for index in 0..members.list.len() {
             let may_eject = may_eject(&members.known());
             let member = &mut members.list[index];
-            if let Some((happening, reason)) = member.advance(may_eject, now) {
-                news.push((member.upstream.name.clone(), happening, reason));
+            if let Some((kind, reason)) = member.advance(may_eject, now) {
+                change.push((member.upstream.name.clone(), kind, reason));
             }
         }
         self.publish_at(&members, now);
-        for (name, happening, reason) in news {
-            self.events.tell(&name, happening, reason);
+        for (name, kind, reason) in change {
+            self.events.record(&name, kind, reason);
         }
-        let growth = |member: &Member| slow_start::due(member.since, self.manners.slow_start, now);
+        let growth = |member: &Member| slow_start::due(member.since, self.options.slow_start, now);
         members.list.iter().flat_map(|member| [member.breaker.due(), growth(member)]).flatten().min()
     }
 
@@ -221,9 +221,9 @@ impl Table {
         self.publish(&members);
         if draining {
             let reason = format!("{} requests in flight", upstream.in_flight());
-            self.events.tell(name, Happening::Draining, reason);
+            self.events.record(name, EventKind::Draining, reason);
         } else {
-            self.events.tell(name, Happening::Admitted, "no longer draining".into());
+            self.events.record(name, EventKind::Admitted, "no longer draining".into());
         }
         Some(upstream)
     }
@@ -254,7 +254,7 @@ impl Table {
             true => "drained".to_owned(),
             false => format!("{} requests still in flight", member.upstream.in_flight()),
         };
-        self.events.tell(&member.upstream.name, Happening::Removed, reason);
+        self.events.record(&member.upstream.name, EventKind::Removed, reason);
     }
 
     /// All upstreams, as those who watch see them.
@@ -274,9 +274,9 @@ impl Table {
     }
 
     fn publish_at(&self, members: &Members, now: Instant) {
-        let rotation = rotation(&members.known(), self.manners.panic_below);
+        let rotation = rotation(&members.known(), self.options.panic_below);
         let share =
-            |member: &Member| slow_start::share(member.weight, member.since, self.manners.slow_start, now);
+            |member: &Member| slow_start::share(member.weight, member.since, self.options.slow_start, now);
         let taking = members.list.iter().zip(rotation.takes).filter(|(_, takes)| *takes);
         let candidate =
             |member: &Member| Candidate { upstream: Arc::clone(&member.upstream), share: share(member) };
@@ -296,7 +296,7 @@ impl Table {
 }
 
 impl Members {
-    fn known(&self) -> Vec<Known> {
+    fn known(&self) -> Vec<MemberView> {
         self.list.iter().map(Member::known).collect()
     }
 }
@@ -311,12 +311,12 @@ mod tests {
     const OPEN: Duration = Duration::from_secs(10);
     const RULES: health::Rules = health::Rules { fall: 1, rise: 1 };
 
-    fn table_with(names: &[&str], beginning: Beginning) -> Table {
+    fn table_with(names: &[&str], initial: InitialState) -> Table {
         let breaker = breaker::Rules { fall: 2, open: OPEN, open_max: OPEN };
-        let manners = Manners { breaker, slow_start: Duration::ZERO, panic_below: 50, key: None };
-        let table = Table::new(manners, Arc::default());
+        let options = PoolOptions { breaker, slow_start: Duration::ZERO, panic_below: 50, key: None };
+        let table = Table::new(options, Arc::default());
         for name in names {
-            table.add(Address::new(name, "127.0.0.1:1").unwrap(), beginning, RULES).unwrap();
+            table.add(Address::new(name, "127.0.0.1:1").unwrap(), initial, RULES).unwrap();
         }
         table
     }
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_newcomer_joins_with_its_first_pass_and_leaves_with_its_failures() {
-        let table = table_with(&["web-1"], Beginning::Unknown);
+        let table = table_with(&["web-1"], InitialState::Unknown);
         assert!(eligible(&table).is_empty());
         table.judge(1, check(PASSED));
         assert_eq!(eligible(&table), ["web-1"]);
@@ -356,14 +356,14 @@ mod tests {
 
     #[test]
     fn a_name_is_used_once() {
-        let table = table_with(&["web-1"], Beginning::PresumedUp);
+        let table = table_with(&["web-1"], InitialState::PresumedUp);
         let again = Address::new("web-1", "127.0.0.1:2").unwrap();
-        assert!(table.add(again, Beginning::PresumedUp, RULES).is_err());
+        assert!(table.add(again, InitialState::PresumedUp, RULES).is_err());
     }
 
     #[tokio::test]
     async fn a_drain_waits_for_what_is_in_flight() {
-        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        let table = table_with(&["web-1", "web-2"], InitialState::PresumedUp);
         let request = table.report()[0].upstream.enter().unwrap();
         assert_eq!(table.drain_and_remove("web-1", Duration::from_millis(20)).await, Some(false));
         drop(request);
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn failing_requests_take_an_upstream_out_and_a_good_one_brings_it_back() {
-        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        let table = table_with(&["web-1", "web-2"], InitialState::PresumedUp);
         end(&table, 0, Outcome::Broken);
         end(&table, 0, Outcome::ServerError);
         let due = table.advance(Instant::now()).expect("it will be tried again");
@@ -389,13 +389,13 @@ mod tests {
         end(&table, 0, Outcome::Success);
         table.advance(due);
         assert_eq!(table.report()[0].state, State::Up);
-        let happened: Vec<_> = table.events.after(2).iter().map(|event| event.happening.label()).collect();
+        let happened: Vec<_> = table.events.after(2).iter().map(|event| event.kind.label()).collect();
         assert_eq!(happened, ["ejected", "admitted"]);
     }
 
     #[test]
     fn the_last_half_stays_whatever_its_requests_say() {
-        let table = table_with(&["web-1", "web-2", "web-3"], Beginning::PresumedUp);
+        let table = table_with(&["web-1", "web-2", "web-3"], InitialState::PresumedUp);
         for upstream in 0..3 {
             (0..5).for_each(|_| end(&table, upstream, Outcome::Broken));
         }
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn one_event_tells_that_it_is_out_and_one_that_it_is_back() {
-        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        let table = table_with(&["web-1", "web-2"], InitialState::PresumedUp);
         end(&table, 0, Outcome::ConnectFailed);
         end(&table, 0, Outcome::ConnectFailed);
         table.advance(Instant::now());
@@ -418,13 +418,13 @@ mod tests {
         end(&table, 0, Outcome::Success);
         table.advance(Instant::now());
         assert_eq!(table.report()[0].state, State::Up, "checks saw it come back, and its trial went well");
-        let happened: Vec<_> = table.events.after(2).iter().map(|event| event.happening.label()).collect();
+        let happened: Vec<_> = table.events.after(2).iter().map(|event| event.kind.label()).collect();
         assert_eq!(happened, ["ejected", "admitted"]);
     }
 
     #[test]
     fn when_checks_leave_too_few_all_that_accept_are_served() {
-        let table = table_with(&["web-1", "web-2", "web-3"], Beginning::PresumedUp);
+        let table = table_with(&["web-1", "web-2", "web-3"], InitialState::PresumedUp);
         table.judge(1, check(Err("answered 500")));
         table.judge(2, check(Err("refused")));
         assert_eq!(eligible(&table), ["web-1", "web-3"]);
@@ -435,7 +435,7 @@ mod tests {
 
     #[test]
     fn an_upstream_whose_name_is_unknown_takes_no_request_and_is_not_down() {
-        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        let table = table_with(&["web-1", "web-2"], InitialState::PresumedUp);
         (0..5).for_each(|_| table.judge(1, check(Err("unresolved"))));
         assert_eq!(eligible(&table), ["web-2"]);
         assert_eq!((table.report()[0].state, table.report()[0].upstream.ejections()), (State::Unresolved, 0));
@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn nobody_slips_in_behind_a_drain() {
-        let table = table_with(&["web-1"], Beginning::PresumedUp);
+        let table = table_with(&["web-1"], InitialState::PresumedUp);
         // One that has chosen it a moment before.
         let chosen = Arc::clone(&table.report()[0].upstream);
         table.set_draining("web-1", true).unwrap();
@@ -457,9 +457,9 @@ mod tests {
 
     #[test]
     fn one_that_is_removed_is_no_longer_checked() {
-        let table = table_with(&[], Beginning::PresumedUp);
+        let table = table_with(&[], InitialState::PresumedUp);
         let address = Address::new("web-1", "127.0.0.1:1").unwrap();
-        let (upstream, removed) = table.add(address, Beginning::PresumedUp, RULES).unwrap();
+        let (upstream, removed) = table.add(address, InitialState::PresumedUp, RULES).unwrap();
         assert!(!removed.is_cancelled());
         table.remove(upstream.id, true);
         assert!(removed.is_cancelled() && upstream.enter().is_none());
@@ -473,8 +473,8 @@ mod tests {
             found.map(|candidate| candidate.share)
         };
         for by_requests in [false, true] {
-            let mut table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
-            table.manners.slow_start = Duration::from_secs(3600);
+            let mut table = table_with(&["web-1", "web-2"], InitialState::PresumedUp);
+            table.options.slow_start = Duration::from_secs(3600);
             assert_eq!(share(&table, "web-1"), Some(slow_start::STEPS));
             if by_requests {
                 end(&table, 0, Outcome::Broken);
@@ -495,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_weight_can_be_changed() {
-        let table = table_with(&["web-1", "web-2"], Beginning::PresumedUp);
+        let table = table_with(&["web-1", "web-2"], InitialState::PresumedUp);
         table.set_weight("web-1", 3).unwrap();
         assert_eq!(table.snapshot().pool.order_from(0).collect::<String>().matches("web-1").count(), 3);
         assert!(table.set_weight("web-9", 3).is_none());

@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::{self, Fields, Known, LINES_MAX, Span};
+use super::fields::{self, Fields, KnownHeader, LINES_MAX, Span};
 
 /// An answer's head. Its spans are places in the bytes it was read from.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl AnswerHead {
             content_length: None,
             keep_alive: false,
             speaks_of_body: false,
-            has_date: lines_of_it.has(Known::Date),
+            has_date: lines_of_it.has(KnownHeader::Date),
         };
         answer.understand(lines_of_it, head, to_head)?;
         Ok(Some(answer))
@@ -108,9 +108,9 @@ impl AnswerHead {
         let coding = self.coding(lines, head)?;
         let has_no_body = self.is_interim() || matches!(self.status, 204 | 304) || to_head;
         // With both, only the chunks count, and the length may be a trap (RFC 9112, 6.3).
-        let both = coding && lines.has(Known::ContentLength);
+        let both = coding && lines.has(KnownHeader::ContentLength);
         if !coding {
-            let length = fields::content_length(lines.values(Known::ContentLength, head));
+            let length = fields::content_length(lines.values(KnownHeader::ContentLength, head));
             self.content_length = length.map_err(|_| NoSense("its Content-Length is not one number"))?;
         }
         self.body = match self.content_length {
@@ -119,7 +119,7 @@ impl AnswerHead {
             Some(length) => AnswerBody::Length(length),
             None => AnswerBody::UntilClose,
         };
-        let connection = |option: &[u8]| lines.lists(Known::Connection, option, head);
+        let connection = |option: &[u8]| lines.lists(KnownHeader::Connection, option, head);
         let kept = if self.is_old { connection(b"keep-alive") } else { true } && !connection(b"close");
         self.keep_alive = kept && !both && self.body != AnswerBody::UntilClose;
         self.speaks_of_body = has_no_body && (coding || self.content_length.is_some_and(|length| length > 0));
@@ -128,7 +128,7 @@ impl AnswerHead {
 
     /// True when it comes in chunks.
     fn coding(&self, lines: &Fields, head: &[u8]) -> Result<bool, NoSense> {
-        let mut codings = lines.values(Known::TransferEncoding, head);
+        let mut codings = lines.values(KnownHeader::TransferEncoding, head);
         match (codings.next(), codings.next()) {
             (None, _) => Ok(false),
             (Some(_), _) if self.is_old => Err(NoSense("HTTP/1.0 has no Transfer-Encoding")),

@@ -6,7 +6,7 @@
 //! ```
 #![deny(clippy::disallowed_methods)]
 
-use super::fields::{self, Known, LINES_MAX};
+use super::fields::{self, KnownHeader, LINES_MAX};
 
 /// Bytes of extensions in one body, and of trailers: nobody needs more, and they count for nothing.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;
@@ -142,10 +142,10 @@ impl Chunks {
 
 /// What a message means is settled before its body begins.
 fn may_trail(name: &str) -> bool {
-    let known = Known::of(name.as_bytes());
+    let known = KnownHeader::of(name.as_bytes());
     let other = ["authorization", "content-encoding", "content-type", "content-range", "set-cookie", "via"];
     !known.is_vital()
-        && (known == Known::Other && !other.iter().any(|no| name.eq_ignore_ascii_case(no)))
+        && (known == KnownHeader::Other && !other.iter().any(|no| name.eq_ignore_ascii_case(no)))
         && fields::members(name.as_bytes()).count() == 1
 }
 

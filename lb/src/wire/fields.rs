@@ -38,13 +38,13 @@ pub struct Field {
     /// Its value, without the white space around it.
     pub value: Span,
     /// Its name, when it means something to a balancer.
-    pub known: Known,
+    pub known: KnownHeader,
 }
 
 /// Names that mean something to a balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the name it is spelled like")]
-pub enum Known {
+pub enum KnownHeader {
     Other,
     Connection,
     ContentLength,
@@ -67,7 +67,7 @@ pub enum Known {
     XServedBy,
 }
 
-impl Known {
+impl KnownHeader {
     /// What a name means.
     pub fn of(name: &[u8]) -> Self {
         let known: &[(&[u8], Self)] = match name.len() {
@@ -128,7 +128,7 @@ impl Fields {
         self.list.extend(parsed.iter().map(|header| Field {
             name: Span::of(header.name.as_bytes(), bytes),
             value: Span::of(header.value, bytes),
-            known: Known::of(header.name.as_bytes()),
+            known: KnownHeader::of(header.name.as_bytes()),
         }));
     }
 
@@ -138,22 +138,22 @@ impl Fields {
     }
 
     /// The values of a name that is known.
-    pub fn values<'a>(&'a self, known: Known, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn values<'a>(&'a self, known: KnownHeader, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.list.iter().filter(move |field| field.known == known).map(|field| field.value.in_bytes(bytes))
     }
 
     /// True when there is a line of this name.
-    pub fn has(&self, known: Known) -> bool {
+    pub fn has(&self, known: KnownHeader) -> bool {
         self.list.iter().any(|field| field.known == known)
     }
 
     /// The members of all lists of this name, without the white space around them.
-    pub fn members<'a>(&'a self, known: Known, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn members<'a>(&'a self, known: KnownHeader, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.values(known, bytes).flat_map(members)
     }
 
     /// True when a list of this name has this member.
-    pub fn lists(&self, known: Known, member: &[u8], bytes: &[u8]) -> bool {
+    pub fn lists(&self, known: KnownHeader, member: &[u8], bytes: &[u8]) -> bool {
         self.members(known, bytes).any(|found| found.eq_ignore_ascii_case(member))
     }
 
@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn names_are_known_in_any_case() {
         for (name, known) in [
-            ("Host", Known::Host),
-            ("CONTENT-length", Known::ContentLength),
-            ("x-forwarded-PROTO", Known::XForwardedProto),
-            ("X-Other", Known::Other),
-            ("hosts", Known::Other),
+            ("Host", KnownHeader::Host),
+            ("CONTENT-length", KnownHeader::ContentLength),
+            ("x-forwarded-PROTO", KnownHeader::XForwardedProto),
+            ("X-Other", KnownHeader::Other),
+            ("hosts", KnownHeader::Other),
         ] {
-            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+            assert_eq!(KnownHeader::of(name.as_bytes()), known, "{name}");
         }
     }
 

@@ -9,6 +9,8 @@
 pub mod answer_head;
 /// Bodies in chunks ◇.
 pub mod chunks;
+/// Why a head is not understood ◇.
+pub mod error;
 /// The lines of a head ◇.
 pub mod fields;
 /// The head of a client's request ◇.
@@ -18,5 +20,6 @@ pub mod target;
 
 pub use answer_head::{AnswerBody, AnswerHead};
 pub use chunks::Chunks;
-pub use fields::{Field, Fields, Known};
+pub use error::HeadError;
+pub use fields::{Field, Fields, KnownHeader};
 pub use request_head::{RequestBody, RequestHead, Verb};

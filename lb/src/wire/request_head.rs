@@ -6,9 +6,9 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::{self, Fields, Known, LINES_MAX, Span};
+use super::error::HeadError;
+use super::fields::{self, Fields, KnownHeader, LINES_MAX, Span};
 use super::target::{Target, is_host};
-use crate::refusal::Refusal;
 
 /// A head that has grown beyond this is given back after its request.
 const BYTES_KEPT: usize = 4 * 1024;
@@ -97,7 +97,7 @@ impl Default for RequestHead {
 impl RequestHead {
     /// Reads a head from the begin of what has come in, and returns how many bytes it takes up;
     /// none when it is not complete.
-    pub fn read(&mut self, input: &[u8], bytes_max: usize) -> Result<Option<usize>, Refusal> {
+    pub fn read(&mut self, input: &[u8], bytes_max: usize) -> Result<Option<usize>, HeadError> {
         // What is refused is answered as if it were the plainest of requests.
         (self.verb, self.body, self.is_old, self.keep_alive) = (Verb::Get, RequestBody::None, false, false);
         let skipped = skip_empty_lines(input)?;
@@ -115,19 +115,19 @@ impl RequestHead {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if input.len() <= bytes_max => return Ok(None),
             Ok(httparse::Status::Partial) => return Err(too_large(input, bytes_max)),
-            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadersTooLarge),
+            Err(httparse::Error::TooManyHeaders) => return Err(HeadError::FieldsTooLarge),
             Err(httparse::Error::Version) => {
                 let as_ours = as_version_1_1(input).ok_or_else(|| wrong_version(input))?;
                 return Ok(self.read(&as_ours, bytes_max)?.map(|length| skipped + length));
             }
-            Err(error) => return Err(Refusal::BadRequest(explain(error))),
+            Err(error) => return Err(HeadError::Malformed(explain(error))),
         };
         if length > bytes_max {
             return Err(too_large(input, bytes_max));
         }
         let head = &input[..length];
         if !fields::lines_end_properly(head) {
-            return Err(Refusal::BadRequest("each line of a head ends with CR LF"));
+            return Err(HeadError::Malformed("each line of a head ends with CR LF"));
         }
         let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
         self.bytes.clear();
@@ -158,13 +158,13 @@ impl RequestHead {
 
     /// The host it is for: its target's, or else that of its `Host` line. An old client may name none.
     pub fn host(&self) -> Option<&[u8]> {
-        self.target().host.or_else(|| self.fields.values(Known::Host, &self.bytes).next())
+        self.target().host.or_else(|| self.fields.values(KnownHeader::Host, &self.bytes).next())
     }
 
     /// How many more intermediaries it may pass, when that is limited.
     pub fn forwards_left(&self) -> Option<u64> {
         let limited = self.verb == Verb::Options;
-        let value = limited.then(|| self.fields.values(Known::MaxForwards, &self.bytes).next())??;
+        let value = limited.then(|| self.fields.values(KnownHeader::MaxForwards, &self.bytes).next())??;
         let digits = Some(value).filter(|value| value.iter().all(u8::is_ascii_digit))?;
         std::str::from_utf8(digits).ok()?.parse().ok()
     }
@@ -172,7 +172,7 @@ impl RequestHead {
     /// The protocols that its client would rather speak, without those that a balancer keeps to
     /// itself: HTTP/2 in clear text would get requests past all of this.
     pub fn upgrades(&self) -> impl Iterator<Item = &[u8]> {
-        self.fields.members(Known::Upgrade, &self.bytes).filter(|protocol| {
+        self.fields.members(KnownHeader::Upgrade, &self.bytes).filter(|protocol| {
             let is = |name: &[u8]| protocol.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
             !is(b"h2") && !is(b"http") && !is(b"tls")
         })
@@ -186,120 +186,120 @@ impl RequestHead {
     }
 
     /// What the head means.
-    fn understand(&mut self) -> Result<(), Refusal> {
+    fn understand(&mut self) -> Result<(), HeadError> {
         let bytes = &self.bytes[..];
         self.verb = match self.method.in_bytes(bytes) {
             b"GET" => Verb::Get,
             b"HEAD" => Verb::Head,
             b"OPTIONS" => Verb::Options,
             b"CONNECT" | b"TRACE" => {
-                return Err(Refusal::NotImplemented("CONNECT and TRACE are not passed on"));
+                return Err(HeadError::NotImplemented("CONNECT and TRACE are not passed on"));
             }
             b"PUT" | b"DELETE" => Verb::Idempotent,
             _ => Verb::Other,
         };
         let target = self.target.in_bytes(bytes);
         let target = Target::parse(target, self.verb == Verb::Options);
-        target.ok_or(Refusal::BadRequest("the target is neither a path nor a URL of HTTP"))?;
+        target.ok_or(HeadError::Malformed("the target is neither a path nor a URL of HTTP"))?;
         self.check_host()?;
         self.check_similar_fields()?;
         self.body = self.body()?;
 
-        let connection = |option: &[u8]| self.fields.lists(Known::Connection, option, bytes);
+        let connection = |option: &[u8]| self.fields.lists(KnownHeader::Connection, option, bytes);
         self.keep_alive = if self.is_old { connection(b"keep-alive") } else { true } && !connection(b"close");
         self.wants_upgrade = !self.is_old
             && self.verb == Verb::Get
             && self.body == RequestBody::None
-            && self.fields.has(Known::Upgrade)
+            && self.fields.has(KnownHeader::Upgrade)
             && connection(b"upgrade")
             && self.upgrades().next().is_some();
-        self.takes_trailers = !self.is_old && self.fields.lists(Known::Te, b"trailers", bytes);
+        self.takes_trailers = !self.is_old && self.fields.lists(KnownHeader::Te, b"trailers", bytes);
         self.expects_continue = self.expects_continue()?;
         Ok(())
     }
 
-    fn check_host(&self) -> Result<(), Refusal> {
-        let mut hosts = self.fields.values(Known::Host, &self.bytes);
+    fn check_host(&self) -> Result<(), HeadError> {
+        let mut hosts = self.fields.values(KnownHeader::Host, &self.bytes);
         match (hosts.next(), hosts.next()) {
             (None, _) if self.is_old => Ok(()),
-            (None, _) => Err(Refusal::BadRequest("a request of HTTP/1.1 has a Host header")),
-            (Some(_), Some(_)) => Err(Refusal::BadRequest("a request has one Host header, not several")),
+            (None, _) => Err(HeadError::Malformed("a request of HTTP/1.1 has a Host header")),
+            (Some(_), Some(_)) => Err(HeadError::Malformed("a request has one Host header, not several")),
             (Some(host), None) if is_host(host) => Ok(()),
             (Some(_), None) => {
-                Err(Refusal::BadRequest("the Host header is not a host with an optional port"))
+                Err(HeadError::Malformed("the Host header is not a host with an optional port"))
             }
         }
     }
 
     /// `Content_Length` is another header, but not for those behind who make a variable of it.
-    fn check_similar_fields(&self) -> Result<(), Refusal> {
-        let names = self.fields.iter().filter(|field| field.known == Known::Other);
+    fn check_similar_fields(&self) -> Result<(), HeadError> {
+        let names = self.fields.iter().filter(|field| field.known == KnownHeader::Other);
         let names = names.map(|field| field.name.in_bytes(&self.bytes));
         for name in names.filter(|name| matches!(name.len(), 14 | 17) && name.contains(&b'_')) {
             let plain: Vec<u8> = name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();
-            if Known::of(&plain).is_vital() {
-                return Err(Refusal::BadRequest("a header looks like one that frames the body"));
+            if KnownHeader::of(&plain).is_vital() {
+                return Err(HeadError::Malformed("a header looks like one that frames the body"));
             }
         }
         Ok(())
     }
 
-    fn body(&self) -> Result<RequestBody, Refusal> {
-        let length = fields::content_length(self.fields.values(Known::ContentLength, &self.bytes))
-            .map_err(|_| Refusal::BadRequest("the Content-Length is not one number"))?;
-        let mut codings = self.fields.values(Known::TransferEncoding, &self.bytes);
+    fn body(&self) -> Result<RequestBody, HeadError> {
+        let length = fields::content_length(self.fields.values(KnownHeader::ContentLength, &self.bytes))
+            .map_err(|_| HeadError::Malformed("the Content-Length is not one number"))?;
+        let mut codings = self.fields.values(KnownHeader::TransferEncoding, &self.bytes);
         let Some(coding) = codings.next() else {
             return Ok(length.filter(|length| *length > 0).map_or(RequestBody::None, RequestBody::Length));
         };
         if length.is_some() {
-            return Err(Refusal::BadRequest(
+            return Err(HeadError::Malformed(
                 "a request has a Content-Length or a Transfer-Encoding, not both",
             ));
         }
         if self.is_old {
-            return Err(Refusal::BadRequest("HTTP/1.0 has no Transfer-Encoding"));
+            return Err(HeadError::Malformed("HTTP/1.0 has no Transfer-Encoding"));
         }
         if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() {
             return Ok(RequestBody::Chunked);
         }
-        let last = self.fields.members(Known::TransferEncoding, &self.bytes).last();
+        let last = self.fields.members(KnownHeader::TransferEncoding, &self.bytes).last();
         if last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")) {
-            return Err(Refusal::NotImplemented(
+            return Err(HeadError::NotImplemented(
                 "the only transfer coding is 'chunked', and it is given once",
             ));
         }
-        Err(Refusal::BadRequest("the last transfer coding is not 'chunked'"))
+        Err(HeadError::Malformed("the last transfer coding is not 'chunked'"))
     }
 
-    fn expects_continue(&self) -> Result<bool, Refusal> {
-        let mut expectations = self.fields.members(Known::Expect, &self.bytes);
+    fn expects_continue(&self) -> Result<bool, HeadError> {
+        let mut expectations = self.fields.members(KnownHeader::Expect, &self.bytes);
         if self.is_old {
             return Ok(false);
         }
         if expectations.any(|expectation| !expectation.eq_ignore_ascii_case(b"100-continue")) {
-            return Err(Refusal::ExpectationFailed);
+            return Err(HeadError::UnknownExpectation);
         }
-        Ok(self.fields.has(Known::Expect) && self.body != RequestBody::None)
+        Ok(self.fields.has(KnownHeader::Expect) && self.body != RequestBody::None)
     }
 }
 
 /// Before a request line, empty lines are allowed.
-fn skip_empty_lines(input: &[u8]) -> Result<usize, Refusal> {
+fn skip_empty_lines(input: &[u8]) -> Result<usize, HeadError> {
     let mut at = 0;
     while let [b'\r', b'\n', ..] = &input[at..] {
         at += 2;
     }
     match &input[at..] {
-        [b'\n', ..] | [b'\r', _, ..] => Err(Refusal::BadRequest("each line of a head ends with CR LF")),
+        [b'\n', ..] | [b'\r', _, ..] => Err(HeadError::Malformed("each line of a head ends with CR LF")),
         // Its line feed is still to come.
         b"\r" => Ok(input.len()),
         _ => Ok(at),
     }
 }
 
-fn too_large(input: &[u8], bytes_max: usize) -> Refusal {
+fn too_large(input: &[u8], bytes_max: usize) -> HeadError {
     let line = memchr::memchr(b'\n', input).unwrap_or(input.len());
-    if line >= bytes_max { Refusal::UriTooLong } else { Refusal::HeadersTooLarge }
+    if line >= bytes_max { HeadError::TargetTooLong } else { HeadError::FieldsTooLarge }
 }
 
 /// Whether a request, whatever else it is, is for the head of an answer.
@@ -316,12 +316,12 @@ fn as_version_1_1(input: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A version that is well-formed but not ours is another matter than one that is none.
-fn wrong_version(input: &[u8]) -> Refusal {
+fn wrong_version(input: &[u8]) -> HeadError {
     let line = &input[..memchr::memchr(b'\n', input).unwrap_or(input.len())];
     let word = line.split(|byte| *byte == b' ').nth(2).unwrap_or_default();
     match word.strip_suffix(b"\r").and_then(|word| word.strip_prefix(b"HTTP/")) {
-        Some([b'0'..=b'9', b'.', b'0'..=b'9']) => Refusal::VersionNotSupported,
-        _ => Refusal::BadRequest("the request line does not end with HTTP/1.1 or HTTP/1.0"),
+        Some([b'0'..=b'9', b'.', b'0'..=b'9']) => HeadError::Version,
+        _ => HeadError::Malformed("the request line does not end with HTTP/1.1 or HTTP/1.0"),
     }
 }
 
@@ -340,6 +340,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::proxy::local_reply::LocalReply;
 
     const LIMIT: usize = 8192;
 
@@ -351,7 +352,7 @@ mod tests {
                 Ok(head)
             }
             Ok(None) => Err(0),
-            Err(refusal) => Err(refusal.status().as_u16()),
+            Err(error) => Err(LocalReply::from(error).status().as_u16()),
         }
     }
 

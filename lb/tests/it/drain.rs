@@ -1,6 +1,6 @@
 //! Starting and stopping.
 
-use lb::proxy::StartError;
+use lb::server::StartError;
 use machine::vitals::Vitals;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use lb::pair::advert::{Advert, Saying};
+use lb::pair::advert::{Advert, AdvertKind};
 use lb::pair::sequence::Sequence;
 use machine::names::Resolver;
 use serde_json::Value;
@@ -214,7 +214,7 @@ async fn standby_of(names: &Names) -> (Balancer, UdpSocket, SocketAddr) {
 }
 
 fn active() -> Advert {
-    Advert { saying: Saying::Active, priority: 100, id: "lb-0".into() }
+    Advert { saying: AdvertKind::Active, priority: 100, id: "lb-0".into() }
 }
 
 #[tokio::test]

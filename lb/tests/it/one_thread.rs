@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
+use lb::accept;
 use lb::choose::Policy;
+use lb::listen::ListenerCommand;
 use lb::pair::Lease;
+use lb::proxy::worker::Shared;
 use lb::upstream::health::Rules;
-use lb::upstream::table::{Beginning, Check, Fault, FaultKind, Manners, Table};
+use lb::upstream::table::{Check, Fault, FaultKind, InitialState, PoolOptions, Table};
 use lb::upstream::{Address, Outcome};
-use lb::worker::{self, Order, Shared};
 use lb::{Args, Config};
 use machine::vitals::Vitals;
 use tokio::io::AsyncWriteExt;
@@ -26,14 +28,14 @@ pub struct OneThread {
     pub address: SocketAddr,
     pub lease: Arc<Lease>,
     pub table: Arc<Table>,
-    _orders: mpsc::UnboundedSender<Order>,
+    _orders: mpsc::UnboundedSender<ListenerCommand>,
     _stop: DropGuard,
 }
 
 impl OneThread {
     pub fn start(upstreams: &[SocketAddr], flags: &[&str]) -> Self {
         let config = Config::check(Args::parse_from([&["lb", "--threads=1"], flags].concat())).unwrap();
-        let manners = Manners {
+        let manners = PoolOptions {
             breaker: config.tolerance.breaker,
             slow_start: Duration::ZERO,
             panic_below: 0,
@@ -42,7 +44,7 @@ impl OneThread {
         let table = Arc::new(Table::new(manners, Arc::default()));
         for (number, upstream) in upstreams.iter().enumerate() {
             let address = Address::new(&format!("web-{number}"), &upstream.to_string()).unwrap();
-            table.add(address, Beginning::PresumedUp, Rules { fall: 1, rise: 1 }).unwrap();
+            table.add(address, InitialState::PresumedUp, Rules { fall: 1, rise: 1 }).unwrap();
         }
         let lease = Arc::new(Lease::new(Instant::now()));
         lease.extend_to(Instant::now() + Duration::from_secs(3600));
@@ -64,11 +66,11 @@ impl OneThread {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (orders, receiver) = mpsc::unbounded_channel();
-        orders.send(Order::Open(listener)).unwrap();
+        orders.send(ListenerCommand::Listen(listener)).unwrap();
         std::thread::spawn(move || {
             let runtime =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
-            runtime.block_on(worker::run(shared, receiver)).unwrap();
+            runtime.block_on(accept::run(shared, receiver)).unwrap();
         });
         Self { address, lease, table, _orders: orders, _stop: stop.drop_guard() }
     }

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::wire::{Known, RequestBody, RequestHead};
+use crate::wire::{KnownHeader, RequestBody, RequestHead};
 
 /// The largest body that is kept to be sent again, in bytes.
 pub const BODY_BYTES_MAX: u64 = 64 * 1024;
@@ -31,7 +31,7 @@ impl Rules {
     pub fn keeps_body(self, request: &RequestHead) -> bool {
         self.retries > 0
             && self.with_key
-            && request.fields.has(Known::IdempotencyKey)
+            && request.fields.has(KnownHeader::IdempotencyKey)
             && match request.body {
                 RequestBody::None => true,
                 RequestBody::Length(bytes) => bytes <= BODY_BYTES_MAX,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
-use crate::client::Client;
-use crate::headers::{self, Farewell, Framing, Persistence};
-use crate::stream::{self, Stop, consume};
+use crate::proxy::client::Client;
+use crate::proxy::headers::{self, Framing, Persistence, ResponseRewrite};
+use crate::proxy::stream::{self, Stop, consume};
 use crate::upstream::Outcome;
 use crate::wire::answer_head::NoSense;
 use crate::wire::chunks::{Chunks, write_size};
-use crate::wire::{AnswerBody, AnswerHead, Fields, Known, RequestHead, Verb};
+use crate::wire::{AnswerBody, AnswerHead, Fields, KnownHeader, RequestHead, Verb};
 
 /// Interim answers before a final one: more are nobody's.
 const INTERIM_MAX: usize = 16;
@@ -143,7 +143,7 @@ impl Download<'_> {
     }
 
     fn switch(&self, head: AnswerHead) -> Result<AnswerHead, NoAnswer> {
-        let protocol = self.fields.values(Known::Upgrade, self.inbox).next().unwrap_or_default();
+        let protocol = self.fields.values(KnownHeader::Upgrade, self.inbox).next().unwrap_or_default();
         let asked_for = self.request.upgrades().any(|wanted| wanted.eq_ignore_ascii_case(protocol));
         if self.request.wants_upgrade && asked_for {
             return Ok(head);
@@ -166,24 +166,24 @@ impl Download<'_> {
         self.say(to, &interim).await
     }
 
-    /// Passes the final answer on: its head, written by the caller's farewell, and its body.
+    /// Passes the final answer on: its head, written by the caller's rewrite, and its body.
     pub async fn pass(
         &mut self,
         head: &AnswerHead,
-        farewell: &Farewell<'_>,
+        rewrite: &ResponseRewrite<'_>,
         from: &mut ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
     ) -> Passed {
         self.out.clear();
-        headers::write_answer(head, self.fields, self.inbox, farewell, self.out);
+        headers::write_answer(head, self.fields, self.inbox, rewrite, self.out);
         consume(self.inbox, head.length);
         match head.body {
             AnswerBody::None => match self.flush(to).await {
                 Ok(passed) | Err(passed) => passed,
             },
             AnswerBody::Length(length) => self.pass_length(length, from, to).await,
-            AnswerBody::Chunked => self.pass_chunks(farewell.framing, from, to).await,
-            AnswerBody::UntilClose => self.pass_until_close(farewell.framing, from, to).await,
+            AnswerBody::Chunked => self.pass_chunks(rewrite.framing, from, to).await,
+            AnswerBody::UntilClose => self.pass_until_close(rewrite.framing, from, to).await,
         }
     }
 

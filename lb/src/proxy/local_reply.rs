@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use http::StatusCode;
 use machine::names::NameUnknown;
 
-use crate::headers::Persistence;
+use crate::proxy::headers::Persistence;
 use crate::shortage::Shortage;
 use crate::upstream::Outcome;
+use crate::wire::HeadError;
 
 /// Why the balancer answers a request itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum LocalReply {
     /// The request is malformed or ambiguous, in this way.
     BadRequest(&'static str),
     /// The client took too long to send its request.
@@ -49,7 +50,7 @@ pub enum Refusal {
     Overloaded,
 }
 
-impl Refusal {
+impl LocalReply {
     /// Every code there is, in alphabetical order.
     pub const CODES: [&'static str; 17] = [
         "answer_too_large",
@@ -215,6 +216,19 @@ impl Refusal {
     }
 }
 
+impl From<HeadError> for LocalReply {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Malformed(how) => Self::BadRequest(how),
+            HeadError::TargetTooLong => Self::UriTooLong,
+            HeadError::FieldsTooLarge => Self::HeadersTooLarge,
+            HeadError::UnknownExpectation => Self::ExpectationFailed,
+            HeadError::Version => Self::VersionNotSupported,
+            HeadError::NotImplemented(what) => Self::NotImplemented(what),
+        }
+    }
+}
+
 fn said(connection: Persistence) -> &'static str {
     match connection {
         Persistence::Usual => "",
@@ -231,42 +245,42 @@ mod tests {
 
     #[test]
     fn a_body_is_json_with_code_and_sentence() {
-        let body: serde_json::Value = serde_json::from_str(&Refusal::NoUpstream.body()).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&LocalReply::NoUpstream.body()).unwrap();
         assert_eq!(body["error"], "no_upstream");
         assert_eq!(body["detail"], "no healthy upstream");
     }
 
     #[test]
     fn every_code_is_listed() {
-        for refusal in [
-            Refusal::BadRequest(""),
-            Refusal::NotImplemented(""),
-            Refusal::ConnectTimeout,
-            Refusal::AnswerTooLarge,
-            Refusal::NameUnknown,
-            Refusal::LocalShortage(Shortage::Files),
+        for reply in [
+            LocalReply::BadRequest(""),
+            LocalReply::NotImplemented(""),
+            LocalReply::ConnectTimeout,
+            LocalReply::AnswerTooLarge,
+            LocalReply::NameUnknown,
+            LocalReply::LocalShortage(Shortage::Files),
         ] {
-            assert!(Refusal::CODES.binary_search(&refusal.code()).is_ok());
+            assert!(LocalReply::CODES.binary_search(&reply.code()).is_ok());
         }
-        assert!(Refusal::CODES.is_sorted());
+        assert!(LocalReply::CODES.is_sorted());
     }
 
     #[test]
     fn why_there_is_no_connection_is_told_apart() {
         let to = "127.0.0.1:80".parse().ok();
-        for (errno, refusal) in [
-            (Errno::ECONNREFUSED, Refusal::ConnectFailed),
-            (Errno::EHOSTUNREACH, Refusal::ConnectFailed),
-            (Errno::EADDRNOTAVAIL, Refusal::LocalShortage(Shortage::Ports)),
-            (Errno::EMFILE, Refusal::LocalShortage(Shortage::Files)),
+        for (errno, reply) in [
+            (Errno::ECONNREFUSED, LocalReply::ConnectFailed),
+            (Errno::EHOSTUNREACH, LocalReply::ConnectFailed),
+            (Errno::EADDRNOTAVAIL, LocalReply::LocalShortage(Shortage::Ports)),
+            (Errno::EMFILE, LocalReply::LocalShortage(Shortage::Files)),
         ] {
-            assert_eq!(Refusal::without_connection(&errno.into(), to), refusal, "{errno}");
+            assert_eq!(LocalReply::without_connection(&errno.into(), to), reply, "{errno}");
         }
         let no_name = io::Error::from(NameUnknown { name: "web-1:80".into(), why: "no such name".into() });
-        assert_eq!(Refusal::without_connection(&no_name, None), Refusal::NameUnknown);
-        assert!(Refusal::NameUnknown.may_go_better_elsewhere());
+        assert_eq!(LocalReply::without_connection(&no_name, None), LocalReply::NameUnknown);
+        assert!(LocalReply::NameUnknown.may_go_better_elsewhere());
         assert_eq!(
-            (Refusal::NameUnknown.status().as_u16(), Refusal::NameUnknown.outcome()),
+            (LocalReply::NameUnknown.status().as_u16(), LocalReply::NameUnknown.outcome()),
             (503, Outcome::Local)
         );
     }
@@ -279,18 +293,18 @@ mod tests {
             (Shortage::Files, false),
             (Shortage::Memory, false),
         ] {
-            let refusal = Refusal::LocalShortage(shortage);
-            assert_eq!((refusal.status().as_u16(), refusal.outcome()), (503, Outcome::Local));
-            assert_eq!(refusal.may_go_better_elsewhere(), elsewhere, "{shortage:?}");
-            assert!(!refusal.casts_doubt_on_the_rest());
+            let reply = LocalReply::LocalShortage(shortage);
+            assert_eq!((reply.status().as_u16(), reply.outcome()), (503, Outcome::Local));
+            assert_eq!(reply.may_go_better_elsewhere(), elsewhere, "{shortage:?}");
+            assert!(!reply.casts_doubt_on_the_rest());
         }
-        assert_eq!(Refusal::AnswerTooLarge.outcome(), Outcome::Local);
-        assert!(!Refusal::AnswerTooLarge.may_go_better_elsewhere(), "the answer would be the same");
+        assert_eq!(LocalReply::AnswerTooLarge.outcome(), Outcome::Local);
+        assert!(!LocalReply::AnswerTooLarge.may_go_better_elsewhere(), "the answer would be the same");
     }
 
     #[test]
     fn the_raw_answer_is_a_whole_one() {
-        let text = Refusal::ClientTooSlow.raw_answer(b"now", Persistence::Closed, false);
+        let text = LocalReply::ClientTooSlow.raw_answer(b"now", Persistence::Closed, false);
         let text = String::from_utf8(text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));

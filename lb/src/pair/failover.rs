@@ -1,4 +1,4 @@
-//! Who is on duty.
+//! Who is on failover.
 //!
 //! ```text
 //!             silence                nobody objects           has the address
@@ -19,7 +19,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::advert::{Advert, Saying};
+use super::advert::{Advert, AdvertKind};
 
 /// Adverts that must fail to come before the other one counts as dead.
 const MISSED_MAX: u32 = 3;
@@ -74,18 +74,18 @@ pub enum Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Say this to the other one.
-    Say(Saying),
+    Say(AdvertKind),
     /// Take the address, and say whether it worked.
-    Take(Manner),
+    Take(TakeoverMode),
     /// Accept nobody any more; who is inside is still answered.
     Pause,
     /// Give the address back.
-    Release(Why),
+    Release(ReleaseReason),
 }
 
 /// How the address is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum TakeoverMode {
     /// From nobody: if somebody holds it, it cannot be had.
     Alone,
     /// From one who still holds it and gives it up when we have it.
@@ -94,7 +94,7 @@ pub enum Manner {
 
 /// Why the address is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum ReleaseReason {
     /// It was away for so long that the other one may have it: nobody may be answered any more.
     LeaseLost,
     /// The other one, the stronger, has it too: nobody may be answered any more.
@@ -109,7 +109,7 @@ pub enum Why {
     Leaving,
 }
 
-impl Why {
+impl ReleaseReason {
     /// True when the other one agreed, so that who is inside may still be answered.
     pub fn is_orderly(self) -> bool {
         matches!(self, Self::HandedOver | Self::Leaving)
@@ -118,7 +118,7 @@ impl Why {
 
 /// One of the two.
 #[derive(Debug)]
-pub struct Duty {
+pub struct Failover {
     rules: Rules,
     role: Role,
     /// When this was last called: who was away for long has missed something.
@@ -135,7 +135,7 @@ pub struct Duty {
     partner_ready: Option<Instant>,
 }
 
-impl Duty {
+impl Failover {
     /// One that has just been started, and listens first.
     pub fn new(rules: Rules, now: Instant) -> Self {
         let until = now + rules.silence_max();
@@ -167,12 +167,12 @@ impl Duty {
         self.seen = now;
         match input {
             Input::Tick => self.tick(now, &mut effects),
-            Input::Heard(advert) => self.hear(now, &advert, &mut effects),
+            Input::Heard(advert) => self.on_advert(now, &advert, &mut effects),
             Input::Taken if matches!(self.role, Role::Claiming | Role::Blocked) => {
                 self.role = Role::Active;
-                self.advertise(now, Saying::Active, &mut effects);
+                self.advertise(now, AdvertKind::Active, &mut effects);
             }
-            Input::Taken => effects.push(Effect::Release(Why::TooLate)),
+            Input::Taken => effects.push(Effect::Release(ReleaseReason::TooLate)),
             Input::NotTaken if matches!(self.role, Role::Claiming | Role::Blocked) => {
                 self.role = Role::Blocked;
                 self.until = now + self.rules.moment();
@@ -180,7 +180,7 @@ impl Duty {
             Input::NotTaken => {}
             Input::AddressLost if matches!(self.role, Role::Active | Role::Yielding) => {
                 self.stand_by(now);
-                effects.push(Effect::Release(Why::AddressLost));
+                effects.push(Effect::Release(ReleaseReason::AddressLost));
             }
             Input::AddressLost => {}
             Input::Leave => self.leave(now, &mut effects),
@@ -193,7 +193,7 @@ impl Duty {
         match self.role {
             Role::Active | Role::Yielding if now >= self.lease_until => {
                 self.return_to_standby(now);
-                vec![Effect::Release(Why::LeaseLost)]
+                vec![Effect::Release(ReleaseReason::LeaseLost)]
             }
             Role::Standby | Role::Claiming | Role::Blocked if now >= self.seen + self.rules.lease() => {
                 self.return_to_standby(now);
@@ -209,50 +209,50 @@ impl Duty {
             Role::Claiming | Role::Blocked if now >= self.until => {
                 // In case nobody says how it went.
                 self.until = now + self.rules.moment();
-                effects.push(Effect::Take(Manner::Alone));
+                effects.push(Effect::Take(TakeoverMode::Alone));
             }
             Role::Yielding if now >= self.until => {
                 self.role = Role::Gone;
-                effects.extend([Effect::Release(Why::Leaving), Effect::Say(Saying::Gone)]);
+                effects.extend([Effect::Release(ReleaseReason::Leaving), Effect::Say(AdvertKind::Gone)]);
             }
-            Role::Active if now >= self.advert_at => self.advertise(now, Saying::Active, effects),
-            Role::Yielding if now >= self.advert_at => self.advertise(now, Saying::Yield, effects),
-            Role::Standby if now >= self.advert_at => self.advertise(now, Saying::Standby, effects),
+            Role::Active if now >= self.advert_at => self.advertise(now, AdvertKind::Active, effects),
+            Role::Yielding if now >= self.advert_at => self.advertise(now, AdvertKind::Yield, effects),
+            Role::Standby if now >= self.advert_at => self.advertise(now, AdvertKind::Standby, effects),
             _ => {}
         }
     }
 
-    fn hear(&mut self, now: Instant, advert: &Advert, effects: &mut Vec<Effect>) {
-        self.partner_ready = (advert.saying == Saying::Standby).then_some(now);
+    fn on_advert(&mut self, now: Instant, advert: &Advert, effects: &mut Vec<Effect>) {
+        self.partner_ready = (advert.saying == AdvertKind::Standby).then_some(now);
         let is_stronger = (advert.priority, &advert.id) > (self.rules.priority, &self.rules.id);
         match (self.role, advert.saying) {
-            (Role::Gone, _) | (_, Saying::Standby) => {}
-            (_, Saying::Yield | Saying::Gone) if now < self.distrusts_until => {}
-            (Role::Standby | Role::Claiming | Role::Blocked, Saying::Active) => self.stand_by(now),
-            (Role::Standby, Saying::Claim) => self.stand_by(now),
-            (Role::Claiming, Saying::Claim) if is_stronger => self.stand_by(now),
-            (Role::Claiming, Saying::Claim) => effects.push(Effect::Say(Saying::Claim)),
-            (Role::Blocked, Saying::Claim) => {}
-            (Role::Standby | Role::Claiming | Role::Blocked, Saying::Yield) => {
-                self.take(now, Manner::HandedOver, effects);
+            (Role::Gone, _) | (_, AdvertKind::Standby) => {}
+            (_, AdvertKind::Yield | AdvertKind::Gone) if now < self.distrusts_until => {}
+            (Role::Standby | Role::Claiming | Role::Blocked, AdvertKind::Active) => self.stand_by(now),
+            (Role::Standby, AdvertKind::Claim) => self.stand_by(now),
+            (Role::Claiming, AdvertKind::Claim) if is_stronger => self.stand_by(now),
+            (Role::Claiming, AdvertKind::Claim) => effects.push(Effect::Say(AdvertKind::Claim)),
+            (Role::Blocked, AdvertKind::Claim) => {}
+            (Role::Standby | Role::Claiming | Role::Blocked, AdvertKind::Yield) => {
+                self.take(now, TakeoverMode::HandedOver, effects);
             }
-            (Role::Standby | Role::Claiming | Role::Blocked, Saying::Gone) => {
-                self.take(now, Manner::Alone, effects);
+            (Role::Standby | Role::Claiming | Role::Blocked, AdvertKind::Gone) => {
+                self.take(now, TakeoverMode::Alone, effects);
             }
-            (Role::Active, Saying::Active) if is_stronger => {
+            (Role::Active, AdvertKind::Active) if is_stronger => {
                 self.stand_by(now);
-                effects.push(Effect::Release(Why::Outranked));
+                effects.push(Effect::Release(ReleaseReason::Outranked));
             }
-            (Role::Active, Saying::Active | Saying::Claim | Saying::Yield) => {
-                self.advertise(now, Saying::Active, effects);
+            (Role::Active, AdvertKind::Active | AdvertKind::Claim | AdvertKind::Yield) => {
+                self.advertise(now, AdvertKind::Active, effects);
             }
-            (Role::Active, Saying::Gone) => {}
-            (Role::Yielding, Saying::Active) => {
+            (Role::Active, AdvertKind::Gone) => {}
+            (Role::Yielding, AdvertKind::Active) => {
                 self.role = Role::Gone;
-                effects.push(Effect::Release(Why::HandedOver));
+                effects.push(Effect::Release(ReleaseReason::HandedOver));
             }
-            (Role::Yielding, Saying::Claim) => self.advertise(now, Saying::Yield, effects),
-            (Role::Yielding, Saying::Yield | Saying::Gone) => {}
+            (Role::Yielding, AdvertKind::Claim) => self.advertise(now, AdvertKind::Yield, effects),
+            (Role::Yielding, AdvertKind::Yield | AdvertKind::Gone) => {}
         }
     }
 
@@ -263,11 +263,11 @@ impl Duty {
                 self.role = Role::Yielding;
                 self.until = now + self.rules.lease();
                 effects.push(Effect::Pause);
-                self.advertise(now, Saying::Yield, effects);
+                self.advertise(now, AdvertKind::Yield, effects);
             }
             Role::Active => {
                 self.role = Role::Gone;
-                effects.extend([Effect::Release(Why::Leaving), Effect::Say(Saying::Gone)]);
+                effects.extend([Effect::Release(ReleaseReason::Leaving), Effect::Say(AdvertKind::Gone)]);
             }
             Role::Yielding => {}
             Role::Standby | Role::Claiming | Role::Blocked | Role::Gone => self.role = Role::Gone,
@@ -287,23 +287,23 @@ impl Duty {
     fn claim(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.role = Role::Claiming;
         self.until = now + self.rules.moment();
-        effects.push(Effect::Say(Saying::Claim));
+        effects.push(Effect::Say(AdvertKind::Claim));
     }
 
-    fn take(&mut self, now: Instant, manner: Manner, effects: &mut Vec<Effect>) {
+    fn take(&mut self, now: Instant, mode: TakeoverMode, effects: &mut Vec<Effect>) {
         self.role = Role::Claiming;
         self.until = now + self.rules.moment();
-        effects.push(Effect::Take(manner));
+        effects.push(Effect::Take(mode));
     }
 
-    fn advertise(&mut self, now: Instant, saying: Saying, effects: &mut Vec<Effect>) {
+    fn advertise(&mut self, now: Instant, saying: AdvertKind, effects: &mut Vec<Effect>) {
         effects.push(Effect::Say(saying));
         match saying {
-            Saying::Active => {
+            AdvertKind::Active => {
                 self.advert_at = now + self.rules.advert;
                 self.lease_until = now + self.rules.lease();
             }
-            Saying::Yield => {
+            AdvertKind::Yield => {
                 self.advert_at = now + self.rules.moment();
                 self.lease_until = now + self.rules.lease();
             }
@@ -338,20 +338,20 @@ mod tests {
 
     const ADVERT: Duration = Duration::from_millis(200);
 
-    fn duty(start: Instant) -> Duty {
-        Duty::new(Rules { id: "a".into(), priority: 100, advert: ADVERT }, start)
+    fn failover(start: Instant) -> Failover {
+        Failover::new(Rules { id: "a".into(), priority: 100, advert: ADVERT }, start)
     }
 
-    fn says(saying: Saying, priority: u8) -> Input {
+    fn says(saying: AdvertKind, priority: u8) -> Input {
         Input::Heard(Advert { saying, priority, id: "b".into() })
     }
 
     /// Ticks until something is to be done, and returns when that was.
-    fn until_something(duty: &mut Duty, mut now: Instant) -> (Instant, Vec<Effect>) {
+    fn until_something(failover: &mut Failover, mut now: Instant) -> (Instant, Vec<Effect>) {
         for _ in 0..1000 {
             now += Duration::from_millis(5);
-            let mut effects = duty.step(now, Input::Tick);
-            effects.retain(|effect| *effect != Effect::Say(Saying::Standby));
+            let mut effects = failover.step(now, Input::Tick);
+            effects.retain(|effect| *effect != Effect::Say(AdvertKind::Standby));
             if !effects.is_empty() {
                 return (now, effects);
             }
@@ -359,156 +359,164 @@ mod tests {
         panic!("nothing happens");
     }
 
-    fn active(start: Instant) -> (Duty, Instant) {
-        let mut duty = duty(start);
-        let (claimed, _) = until_something(&mut duty, start);
-        let (taken, _) = until_something(&mut duty, claimed);
-        duty.step(taken, Input::Taken);
-        assert_eq!(duty.role(), Role::Active);
-        (duty, taken)
+    fn active(start: Instant) -> (Failover, Instant) {
+        let mut failover = failover(start);
+        let (claimed, _) = until_something(&mut failover, start);
+        let (taken, _) = until_something(&mut failover, claimed);
+        failover.step(taken, Input::Taken);
+        assert_eq!(failover.role(), Role::Active);
+        (failover, taken)
     }
 
     #[test]
     fn silence_makes_a_claim_and_a_claim_without_objection_takes() {
         let start = Instant::now();
-        let mut duty = duty(start);
-        let (claimed, effects) = until_something(&mut duty, start);
-        assert_eq!(effects, [Effect::Say(Saying::Claim)]);
+        let mut failover = failover(start);
+        let (claimed, effects) = until_something(&mut failover, start);
+        assert_eq!(effects, [Effect::Say(AdvertKind::Claim)]);
         let skew = ADVERT * 156 / 256;
         let waited = claimed - start;
         assert!(waited >= 3 * ADVERT + skew && waited <= 3 * ADVERT + skew + Duration::from_millis(5));
-        let (taken, effects) = until_something(&mut duty, claimed);
-        assert_eq!((taken - claimed, effects), (ADVERT / 4, vec![Effect::Take(Manner::Alone)]));
-        assert_eq!(duty.lease(), None, "not before it has the address");
-        assert_eq!(duty.step(taken, Input::Taken), [Effect::Say(Saying::Active)]);
-        assert_eq!(duty.lease(), Some(taken + 3 * ADVERT));
+        let (taken, effects) = until_something(&mut failover, claimed);
+        assert_eq!((taken - claimed, effects), (ADVERT / 4, vec![Effect::Take(TakeoverMode::Alone)]));
+        assert_eq!(failover.lease(), None, "not before it has the address");
+        assert_eq!(failover.step(taken, Input::Taken), [Effect::Say(AdvertKind::Active)]);
+        assert_eq!(failover.lease(), Some(taken + 3 * ADVERT));
     }
 
     #[test]
     fn whoever_hears_the_other_stands_by_whatever_its_own_priority() {
         let start = Instant::now();
-        let mut duty = duty(start);
+        let mut failover = failover(start);
         let mut now = start;
         for _ in 0..100 {
             now += ADVERT;
-            assert_eq!(duty.step(now, says(Saying::Active, 1)), []);
-            assert_eq!(duty.role(), Role::Standby);
+            assert_eq!(failover.step(now, says(AdvertKind::Active, 1)), []);
+            assert_eq!(failover.role(), Role::Standby);
         }
     }
 
     #[test]
     fn one_that_loses_its_address_lets_the_other_one_have_it() {
-        let (mut duty, now) = active(Instant::now());
-        assert_eq!(duty.step(now, Input::AddressLost), [Effect::Release(Why::AddressLost)]);
-        assert_eq!((duty.role(), duty.lease()), (Role::Standby, None));
-        assert_eq!(duty.step(now, Input::AddressLost), [], "once");
+        let (mut failover, now) = active(Instant::now());
+        assert_eq!(failover.step(now, Input::AddressLost), [Effect::Release(ReleaseReason::AddressLost)]);
+        assert_eq!((failover.role(), failover.lease()), (Role::Standby, None));
+        assert_eq!(failover.step(now, Input::AddressLost), [], "once");
     }
 
     #[test]
     fn of_two_claims_the_stronger_wins_and_the_weaker_stands_by() {
         for (priority, role) in [(101, Role::Standby), (99, Role::Claiming)] {
-            let mut duty = duty(Instant::now());
-            let (now, _) = until_something(&mut duty, Instant::now());
-            duty.step(now, says(Saying::Claim, priority));
-            assert_eq!(duty.role(), role, "{priority}");
+            let mut failover = failover(Instant::now());
+            let (now, _) = until_something(&mut failover, Instant::now());
+            failover.step(now, says(AdvertKind::Claim, priority));
+            assert_eq!(failover.role(), role, "{priority}");
         }
     }
 
     #[test]
     fn one_that_was_frozen_gives_the_address_back_whatever_it_hears_first() {
-        let lost = Effect::Release(Why::LeaseLost);
-        for first in [Input::Tick, says(Saying::Active, 1), says(Saying::Claim, 1), Input::Leave] {
-            let (mut duty, now) = active(Instant::now());
-            let effects = duty.step(now + 3 * ADVERT, first.clone());
+        let lost = Effect::Release(ReleaseReason::LeaseLost);
+        for first in [Input::Tick, says(AdvertKind::Active, 1), says(AdvertKind::Claim, 1), Input::Leave] {
+            let (mut failover, now) = active(Instant::now());
+            let effects = failover.step(now + 3 * ADVERT, first.clone());
             assert_eq!(effects.first(), Some(&lost), "{first:?}");
-            assert!(duty.lease().is_none() && !effects.contains(&Effect::Say(Saying::Active)));
+            assert!(failover.lease().is_none() && !effects.contains(&Effect::Say(AdvertKind::Active)));
         }
     }
 
     #[test]
     fn a_standby_that_was_frozen_listens_anew() {
         let start = Instant::now();
-        let mut duty = duty(start);
-        assert_eq!(duty.step(start + 100 * ADVERT, Input::Tick), [Effect::Say(Saying::Standby)]);
-        assert_eq!(duty.role(), Role::Standby);
+        let mut failover = failover(start);
+        assert_eq!(failover.step(start + 100 * ADVERT, Input::Tick), [Effect::Say(AdvertKind::Standby)]);
+        assert_eq!(failover.role(), Role::Standby);
     }
 
     #[test]
     fn an_offer_from_before_an_absence_is_not_taken_up() {
         let start = Instant::now();
-        let mut duty = duty(start);
+        let mut failover = failover(start);
         let back = start + 100 * ADVERT;
-        assert_eq!(duty.step(back, says(Saying::Gone, 90)), []);
-        assert_eq!(duty.step(back, says(Saying::Yield, 90)), []);
-        let later = duty.step(back + ADVERT, says(Saying::Yield, 90));
-        assert_eq!(later, [Effect::Take(Manner::HandedOver)], "it is made again");
+        assert_eq!(failover.step(back, says(AdvertKind::Gone, 90)), []);
+        assert_eq!(failover.step(back, says(AdvertKind::Yield, 90)), []);
+        let later = failover.step(back + ADVERT, says(AdvertKind::Yield, 90));
+        assert_eq!(later, [Effect::Take(TakeoverMode::HandedOver)], "it is made again");
     }
 
     #[test]
     fn an_address_that_somebody_holds_is_tried_again_until_it_can_be_had() {
         let start = Instant::now();
-        let mut duty = duty(start);
-        let (claimed, _) = until_something(&mut duty, start);
-        let (mut now, _) = until_something(&mut duty, claimed);
+        let mut failover = failover(start);
+        let (claimed, _) = until_something(&mut failover, start);
+        let (mut now, _) = until_something(&mut failover, claimed);
         for _ in 0..3 {
-            assert_eq!(duty.step(now, Input::NotTaken), []);
-            assert_eq!(duty.role(), Role::Blocked);
-            let (next, effects) = until_something(&mut duty, now);
-            assert_eq!((next - now, effects), (ADVERT / 4, vec![Effect::Take(Manner::Alone)]));
+            assert_eq!(failover.step(now, Input::NotTaken), []);
+            assert_eq!(failover.role(), Role::Blocked);
+            let (next, effects) = until_something(&mut failover, now);
+            assert_eq!((next - now, effects), (ADVERT / 4, vec![Effect::Take(TakeoverMode::Alone)]));
             now = next;
         }
-        duty.step(now, Input::Taken);
-        assert_eq!(duty.role(), Role::Active);
+        failover.step(now, Input::Taken);
+        assert_eq!(failover.role(), Role::Active);
     }
 
     #[test]
     fn an_address_that_was_taken_during_an_absence_is_given_back() {
         let start = Instant::now();
-        let mut duty = duty(start);
-        let (claimed, _) = until_something(&mut duty, start);
-        let (now, _) = until_something(&mut duty, claimed);
-        assert_eq!(duty.step(now + 10 * ADVERT, Input::Taken), [Effect::Release(Why::TooLate)]);
+        let mut failover = failover(start);
+        let (claimed, _) = until_something(&mut failover, start);
+        let (now, _) = until_something(&mut failover, claimed);
+        assert_eq!(failover.step(now + 10 * ADVERT, Input::Taken), [Effect::Release(ReleaseReason::TooLate)]);
     }
 
     #[test]
     fn of_two_active_ones_the_weaker_gives_up_and_the_stronger_says_so() {
         let (mut weak, now) = active(Instant::now());
-        assert_eq!(weak.step(now, says(Saying::Active, 101)), [Effect::Release(Why::Outranked)]);
+        assert_eq!(
+            weak.step(now, says(AdvertKind::Active, 101)),
+            [Effect::Release(ReleaseReason::Outranked)]
+        );
         let (mut strong, now) = active(Instant::now());
-        assert_eq!(strong.step(now, says(Saying::Active, 99)), [Effect::Say(Saying::Active)]);
+        assert_eq!(strong.step(now, says(AdvertKind::Active, 99)), [Effect::Say(AdvertKind::Active)]);
         assert_eq!(strong.role(), Role::Active);
     }
 
     #[test]
     fn one_that_leaves_hands_over_when_somebody_stands_by() {
-        let (mut duty, now) = active(Instant::now());
-        duty.step(now, says(Saying::Standby, 90));
-        assert_eq!(duty.step(now, Input::Leave), [Effect::Pause, Effect::Say(Saying::Yield)]);
-        assert_eq!(duty.step(now, says(Saying::Active, 90)), [Effect::Release(Why::HandedOver)]);
-        assert_eq!(duty.role(), Role::Gone);
+        let (mut failover, now) = active(Instant::now());
+        failover.step(now, says(AdvertKind::Standby, 90));
+        assert_eq!(failover.step(now, Input::Leave), [Effect::Pause, Effect::Say(AdvertKind::Yield)]);
+        assert_eq!(
+            failover.step(now, says(AdvertKind::Active, 90)),
+            [Effect::Release(ReleaseReason::HandedOver)]
+        );
+        assert_eq!(failover.role(), Role::Gone);
     }
 
     #[test]
     fn one_that_leaves_alone_just_leaves() {
-        let (mut duty, now) = active(Instant::now());
-        let leaves = [Effect::Release(Why::Leaving), Effect::Say(Saying::Gone)];
-        assert_eq!(duty.step(now, Input::Leave), leaves);
-        let (mut duty, now) = active(Instant::now());
-        duty.step(now, says(Saying::Standby, 90));
-        duty.step(now, Input::Leave);
+        let (mut failover, now) = active(Instant::now());
+        let leaves = [Effect::Release(ReleaseReason::Leaving), Effect::Say(AdvertKind::Gone)];
+        assert_eq!(failover.step(now, Input::Leave), leaves);
+        let (mut failover, now) = active(Instant::now());
+        failover.step(now, says(AdvertKind::Standby, 90));
+        failover.step(now, Input::Leave);
         let mut effects = vec![];
         let mut now = now;
-        while duty.role() != Role::Gone {
-            (now, effects) = until_something(&mut duty, now);
+        while failover.role() != Role::Gone {
+            (now, effects) = until_something(&mut failover, now);
         }
         assert_eq!(effects, leaves, "the other one did not take over after all");
     }
 
     #[test]
     fn one_that_is_handed_the_address_takes_it_at_once() {
-        for (saying, manner) in [(Saying::Yield, Manner::HandedOver), (Saying::Gone, Manner::Alone)] {
-            let mut duty = duty(Instant::now());
-            assert_eq!(duty.step(Instant::now(), says(saying, 100)), [Effect::Take(manner)]);
+        for (saying, mode) in
+            [(AdvertKind::Yield, TakeoverMode::HandedOver), (AdvertKind::Gone, TakeoverMode::Alone)]
+        {
+            let mut failover = failover(Instant::now());
+            assert_eq!(failover.step(Instant::now(), says(saying, 100)), [Effect::Take(mode)]);
         }
     }
 }

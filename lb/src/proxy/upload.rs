@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-use crate::client::Client;
-use crate::refusal::Refusal;
-use crate::stream::{self, Stop, consume};
-use crate::watchdog::Phase;
+use crate::proxy::client::Client;
+use crate::proxy::local_reply::LocalReply;
+use crate::proxy::stream::{self, Stop, consume};
+use crate::proxy::watchdog::Phase;
 use crate::wire::chunks::{Chunks, write_size};
 use crate::wire::{RequestBody, RequestHead};
 
@@ -79,10 +79,10 @@ pub enum UploadFault {
 
 impl Upload {
     /// The body of a client's request.
-    pub fn of(head: &RequestHead, bytes_max: u64) -> Result<Self, Refusal> {
+    pub fn of(head: &RequestHead, bytes_max: u64) -> Result<Self, LocalReply> {
         let body = match head.body {
             RequestBody::None => Body::None,
-            RequestBody::Length(length) if length > bytes_max => return Err(Refusal::BodyTooLarge),
+            RequestBody::Length(length) if length > bytes_max => return Err(LocalReply::BodyTooLarge),
             RequestBody::Length(length) => Body::Length(length),
             RequestBody::Chunked => Body::Chunked(Chunks::default()),
         };
@@ -185,7 +185,7 @@ impl Upload {
             }
         }
         self.sent.set(true);
-        see_whether_it_is_there(client, from, inbox).await
+        watch_for_disconnect(client, from, inbox).await
     }
 
     /// Takes what has come of the body, and puts it out as it is framed upstream. True when that was
@@ -267,11 +267,7 @@ impl Upload {
 
 /// Reads what the client sends ahead. One that has closed its side may still want its answer; one
 /// that has reset the connection does not.
-async fn see_whether_it_is_there(
-    client: &Client,
-    from: &mut ReadHalf<'_>,
-    inbox: &mut Vec<u8>,
-) -> UploadFault {
+async fn watch_for_disconnect(client: &Client, from: &mut ReadHalf<'_>, inbox: &mut Vec<u8>) -> UploadFault {
     while inbox.len() < AHEAD_BYTES_MAX {
         let ready = std::future::poll_fn(|context| from.as_ref().poll_read_ready(context)).await;
         if ready.is_err() {

@@ -5,7 +5,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::wire::answer_head::AnswerHead;
-use crate::wire::fields::{Field, Fields, Known, members};
+use crate::wire::fields::{Field, Fields, KnownHeader, members};
 use crate::wire::{RequestBody, RequestHead};
 
 /// The longest request id that is kept, in bytes.
@@ -13,11 +13,11 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// What a request is given on its way up.
 #[derive(Debug)]
-pub struct Passport<'a> {
+pub struct RequestRewrite<'a> {
     /// The client's address.
     pub forwarded_for: &'a [u8],
     /// What the client says of those before it.
-    pub hearsay: Hearsay,
+    pub forwarded: ForwardedPolicy,
     /// The upstream's address, for requests that name no host.
     pub host: &'a [u8],
     /// The request's id.
@@ -33,7 +33,7 @@ pub struct Passport<'a> {
 /// What becomes of a client's own `X-Forwarded-For`, `Forwarded` and the like: anybody can write
 /// anything there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Hearsay {
+pub enum ForwardedPolicy {
     /// It is passed on, and the client's address is added to it: for a balancer behind another one.
     Append,
     /// It is left out: for a balancer that anybody can reach.
@@ -41,41 +41,42 @@ pub enum Hearsay {
 }
 
 /// Writes a request's head as it is passed on.
-pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<u8>) {
+pub fn write_request(head: &RequestHead, rewrite: &RequestRewrite<'_>, out: &mut Vec<u8>) {
     let bytes = head.bytes();
     put(out, &[head.method(), b" "]);
     head.target().write_to(out);
-    put(out, &[b" HTTP/1.1\r\nhost: ", head.host().unwrap_or(passport.host), b"\r\n"]);
+    put(out, &[b" HTTP/1.1\r\nhost: ", head.host().unwrap_or(rewrite.host), b"\r\n"]);
 
     let named = Named::in_lines(&head.fields, bytes);
     out.extend_from_slice(b"x-forwarded-for: ");
-    let heeded = passport.hearsay == Hearsay::Append && !named.has(b"x-forwarded-for");
-    let before = head.fields.values(Known::XForwardedFor, bytes);
+    let heeded = rewrite.forwarded == ForwardedPolicy::Append && !named.has(b"x-forwarded-for");
+    let before = head.fields.values(KnownHeader::XForwardedFor, bytes);
     for before in before.filter(|before| heeded && !before.is_empty()) {
         put(out, &[before, b", "]);
     }
-    put(
-        out,
-        &[passport.forwarded_for, b"\r\nx-forwarded-proto: http\r\nx-request-id: ", passport.id, b"\r\n"],
-    );
+    put(out, &[rewrite.forwarded_for, b"\r\nx-forwarded-proto: http\r\nx-request-id: ", rewrite.id, b"\r\n"]);
     for field in head.fields.iter() {
         match field.known {
-            Known::Host | Known::XForwardedFor | Known::XForwardedProto | Known::XRequestId => {}
-            Known::Cookie if passport.cookies.is_some() => {}
-            Known::MaxForwards if head.forwards_left().is_some() => {}
+            KnownHeader::Host
+            | KnownHeader::XForwardedFor
+            | KnownHeader::XForwardedProto
+            | KnownHeader::XRequestId => {}
+            KnownHeader::Cookie if rewrite.cookies.is_some() => {}
+            KnownHeader::MaxForwards if head.forwards_left().is_some() => {}
             known if known.is_of_one_hop() => {}
-            Known::Other
-                if passport.hearsay == Hearsay::Replace && is_hearsay(field.name.in_bytes(bytes)) => {}
+            KnownHeader::Other
+                if rewrite.forwarded == ForwardedPolicy::Replace
+                    && is_forwarding_field(field.name.in_bytes(bytes)) => {}
             _ => named.unless_named(field, bytes, |name, value| put(out, &[name, b": ", value, b"\r\n"])),
         }
     }
-    if let Some(cookies) = passport.cookies.filter(|cookies| !cookies.is_empty()) {
+    if let Some(cookies) = rewrite.cookies.filter(|cookies| !cookies.is_empty()) {
         put(out, &[b"cookie: ", cookies, b"\r\n"]);
     }
     if let Some(left) = head.forwards_left() {
         put_number(out, b"max-forwards: ", left.saturating_sub(1));
     }
-    match passport.body {
+    match rewrite.body {
         // What usually has a body says so when it has none (RFC 9110, 8.6).
         RequestBody::None if matches!(head.method(), b"POST" | b"PUT" | b"PATCH") => {
             out.extend_from_slice(b"content-length: 0\r\n");
@@ -84,7 +85,7 @@ pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<
         RequestBody::Length(length) => put_number(out, b"content-length: ", length),
         RequestBody::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
-    if passport.expects_continue {
+    if rewrite.expects_continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
     }
     if head.wants_upgrade {
@@ -98,7 +99,7 @@ pub fn write_request(head: &RequestHead, passport: &Passport<'_>, out: &mut Vec<
 }
 
 /// Names under which others look for where a request comes from, also where `_` is read as `-`.
-fn is_hearsay(name: &[u8]) -> bool {
+fn is_forwarding_field(name: &[u8]) -> bool {
     let name: Vec<u8> =
         name.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect();
     name == b"forwarded" || name == b"x-real-ip" || name.starts_with(b"x-forwarded-")
@@ -106,7 +107,7 @@ fn is_hearsay(name: &[u8]) -> bool {
 
 /// What an answer is given on its way down.
 #[derive(Debug)]
-pub struct Farewell<'a> {
+pub struct ResponseRewrite<'a> {
     /// The upstream's name.
     pub served_by: &'a [u8],
     /// The request's id.
@@ -148,35 +149,35 @@ pub fn write_answer(
     head: &AnswerHead,
     fields: &Fields,
     bytes: &[u8],
-    farewell: &Farewell<'_>,
+    rewrite: &ResponseRewrite<'_>,
     out: &mut Vec<u8>,
 ) {
     put_status(out, head, bytes);
     let named = Named::in_lines(fields, bytes);
     for field in fields.iter() {
         match field.known {
-            Known::XServedBy | Known::XRequestId => {}
+            KnownHeader::XServedBy | KnownHeader::XRequestId => {}
             known if known.is_of_one_hop() => {}
             _ => named.unless_named(field, bytes, |name, value| put(out, &[name, b": ", value, b"\r\n"])),
         }
     }
     if !head.has_date {
-        put(out, &[b"date: ", farewell.date, b"\r\n"]);
+        put(out, &[b"date: ", rewrite.date, b"\r\n"]);
     }
-    match farewell.framing {
+    match rewrite.framing {
         Framing::Length(length) => put_number(out, b"content-length: ", length),
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Framing::Unsaid => {}
     }
-    if let Some(cookie) = farewell.set_cookie {
+    if let Some(cookie) = rewrite.set_cookie {
         put(out, &[b"set-cookie: ", cookie, b"\r\n"]);
     }
-    match farewell.connection {
+    match rewrite.connection {
         Persistence::Usual => {}
         Persistence::Kept => out.extend_from_slice(b"connection: keep-alive\r\n"),
         Persistence::Closed => out.extend_from_slice(b"connection: close\r\n"),
     }
-    put(out, &[b"x-served-by: ", farewell.served_by, b"\r\nx-request-id: ", farewell.id]);
+    put(out, &[b"x-served-by: ", rewrite.served_by, b"\r\nx-request-id: ", rewrite.id]);
     put(out, &[b"\r\nvia: ", if head.is_old { b"1.0" } else { b"1.1" }, b" lb\r\n\r\n"]);
 }
 
@@ -215,12 +216,12 @@ impl<'a> Named<'a> {
                     .any(|known| known.eq_ignore_ascii_case(name))
             })
         };
-        let names_something = fields.values(Known::Connection, bytes).any(|value| !usual(value));
+        let names_something = fields.values(KnownHeader::Connection, bytes).any(|value| !usual(value));
         Self { fields: names_something.then_some(fields), bytes }
     }
 
     fn has(&self, name: &[u8]) -> bool {
-        self.fields.is_some_and(|fields| fields.lists(Known::Connection, name, self.bytes))
+        self.fields.is_some_and(|fields| fields.lists(KnownHeader::Connection, name, self.bytes))
     }
 
     fn unless_named(&self, field: &Field, bytes: &[u8], mut pass: impl FnMut(&[u8], &[u8])) {
@@ -268,15 +269,15 @@ mod tests {
     use super::*;
 
     fn passed_on(request: &str) -> String {
-        passed_on_with(Hearsay::Append, request)
+        passed_on_with(ForwardedPolicy::Append, request)
     }
 
-    fn passed_on_with(hearsay: Hearsay, request: &str) -> String {
+    fn passed_on_with(forwarded: ForwardedPolicy, request: &str) -> String {
         let mut head = RequestHead::default();
         head.read(request.as_bytes(), 8192).unwrap().expect("a whole head");
-        let passport = Passport {
+        let rewrite = RequestRewrite {
             forwarded_for: b"10.0.0.9",
-            hearsay,
+            forwarded,
             host: b"web-1:80",
             id: b"id",
             cookies: None,
@@ -284,17 +285,23 @@ mod tests {
             expects_continue: head.expects_continue,
         };
         let mut out = vec![];
-        write_request(&head, &passport, &mut out);
+        write_request(&head, &rewrite, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     fn passed_down(answer: &str, framing: Framing, connection: Persistence) -> String {
         let mut fields = Fields::default();
         let head = AnswerHead::read(answer.as_bytes(), &mut fields, false, 8192).unwrap().unwrap();
-        let farewell =
-            Farewell { served_by: b"web-1", id: b"id", date: b"now", set_cookie: None, framing, connection };
+        let rewrite = ResponseRewrite {
+            served_by: b"web-1",
+            id: b"id",
+            date: b"now",
+            set_cookie: None,
+            framing,
+            connection,
+        };
         let mut out = vec![];
-        write_answer(&head, &fields, answer.as_bytes(), &farewell, &mut out);
+        write_answer(&head, &fields, answer.as_bytes(), &rewrite, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -341,7 +348,7 @@ mod tests {
         let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\n\
                        X-Real-IP: 1.1.1.1\r\nX_Forwarded_For: 1.1.1.1\r\nX-Forwarded-Host: b\r\nAccept: b\r\n\r\n";
         let expected = format!("GET / HTTP/1.1\r\nhost: a\r\n{OURS}Accept: b\r\nvia: 1.1 lb\r\n\r\n");
-        assert_eq!(passed_on_with(Hearsay::Replace, request), expected);
+        assert_eq!(passed_on_with(ForwardedPolicy::Replace, request), expected);
     }
 
     #[test]

@@ -8,25 +8,24 @@ use machine::names::Resolver;
 use machine::network::Network;
 use machine::serving::{self, Limits};
 use machine::vitals::Vitals;
-use rand::RngExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept;
 use crate::admin::{self, Admin};
 use crate::admin_guard::Guard;
 use crate::choose::Policy;
-use crate::config::{AdminConfig, Checks, Config};
+use crate::config::{AdminConfig, Config};
 use crate::events::Events;
-use crate::listen::{self, ListenError};
+use crate::listen::{self, ListenError, ListenerCommand, ListenerHandles};
 use crate::metrics::Metrics;
-use crate::pair::{self, Handle, Seat};
-use crate::shortage::Shortages;
-use crate::upstream::health::Rules;
-use crate::upstream::table::{Beginning, Manners, NameTaken, Table};
-use crate::upstream::{Address, keeper, prober};
-use crate::worker::{self, Order, Shared};
+use crate::pair::{self, Handle};
+use crate::proxy::worker::Shared;
+use crate::upstream::fleet::Fleet;
+use crate::upstream::keeper;
+use crate::upstream::table::{NameTaken, PoolOptions};
 
 /// A balancer that serves.
 #[derive(Debug)]
@@ -50,6 +49,9 @@ pub enum StartError {
     /// There are no threads to be had.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
+    /// The system does not say where it listens.
+    #[error("cannot tell the address that is listened on")]
+    Address(#[source] std::io::Error),
 }
 
 /// Starts a balancer that serves until `stop`, and then drains. What is not on the path of a
@@ -71,14 +73,20 @@ pub async fn start_with_names(
 ) -> Result<Running, StartError> {
     let over = CancellationToken::new();
     let policy = Arc::new(Policy::named(config.policy));
-    let (doors, orders): (Vec<_>, Vec<_>) = (0..config.threads).map(|_| mpsc::unbounded_channel()).unzip();
-    let fleet = Fleet::new(&config, names.clone(), over.clone());
+    let (workers, orders): (Vec<_>, Vec<_>) = (0..config.threads).map(|_| mpsc::unbounded_channel()).unzip();
+    let options = PoolOptions {
+        breaker: config.tolerance.breaker,
+        slow_start: config.tolerance.slow_start,
+        panic_below: config.tolerance.panic_below,
+        key: config.sticky.clone(),
+    };
+    let fleet = Fleet::new(options, config.health.clone(), names.clone(), over.clone());
     keeper::keep(Arc::clone(&fleet.table), over.clone());
     for upstream in &config.upstreams {
         fleet.begin_with(upstream.clone())?;
     }
-    let Entrance { address, pair, closed } =
-        open_the_door(&config, Seat { doors }, &fleet.events, &names, stop.clone())?;
+    let Frontend { address, pair, closed } =
+        start_listening(&config, ListenerHandles { workers }, &fleet.events, &names, stop.clone())?;
     let shared = Shared {
         table: Arc::clone(&fleet.table),
         policy: Arc::clone(&policy),
@@ -121,7 +129,7 @@ pub async fn start_with_names(
 }
 
 /// Where clients come in.
-struct Entrance {
+struct Frontend {
     address: SocketAddr,
     /// This balancer's part in its pair.
     pair: Option<Arc<Handle>>,
@@ -129,24 +137,24 @@ struct Entrance {
     closed: CancellationToken,
 }
 
-/// Opens the door; or, in a pair, has somebody do it when it is this balancer's turn.
-fn open_the_door(
+/// Listens at once; or, in a pair, has its keeper do so when this balancer becomes the active one.
+fn start_listening(
     config: &Config,
-    seat: Seat,
+    handles: ListenerHandles,
     events: &Arc<Events>,
     names: &Resolver,
     stop: CancellationToken,
-) -> Result<Entrance, StartError> {
+) -> Result<Frontend, StartError> {
     let Some(pair) = config.pair.clone() else {
         let listeners = listen::listen(config.listen, config.threads)?;
-        let address = listeners[0].local_addr().map_err(StartError::Thread)?;
-        for (door, listener) in seat.doors.iter().zip(listeners) {
+        let address = listeners[0].local_addr().map_err(StartError::Address)?;
+        for (worker, listener) in handles.workers.iter().zip(listeners) {
             // The other end is kept for the thread that will be started.
-            let _ = door.send(Order::Open(listener));
+            let _ = worker.send(ListenerCommand::Listen(listener));
         }
-        return Ok(Entrance { address, pair: None, closed: stop });
+        return Ok(Frontend { address, pair: None, closed: stop });
     };
-    let (handle, left) = pair::keeper::start(pair, config.listen, seat, Arc::clone(events), names)?;
+    let (handle, left) = pair::keeper::start(pair, config.listen, handles, Arc::clone(events), names)?;
     let closed = CancellationToken::new();
     let (leaving, over) = (Arc::clone(&handle), closed.clone());
     tokio::spawn(async move {
@@ -156,63 +164,13 @@ fn open_the_door(
         let _ = left.await;
         over.cancel();
     });
-    Ok(Entrance { address: config.listen, pair: Some(handle), closed })
+    Ok(Frontend { address: config.listen, pair: Some(handle), closed })
 }
 
 impl Running {
     /// Returns when the balancer has been stopped and the last request is finished.
     pub async fn finished(self) {
         self.finished.await.expect("winding down does not panic and is not aborted");
-    }
-}
-
-/// The upstreams, their checks, and what happened to them.
-#[derive(Debug)]
-pub struct Fleet {
-    /// Who is there.
-    pub table: Arc<Table>,
-    /// What happened.
-    pub events: Arc<Events>,
-    shortages: Arc<Shortages>,
-    checks: Option<Checks>,
-    over: CancellationToken,
-}
-
-impl Fleet {
-    fn new(config: &Config, names: Resolver, over: CancellationToken) -> Self {
-        let events = Arc::new(Events::default());
-        let manners = Manners {
-            breaker: config.tolerance.breaker,
-            slow_start: config.tolerance.slow_start,
-            panic_below: config.tolerance.panic_below,
-            key: config.sticky.clone(),
-        };
-        let table = Arc::new(Table::new(manners, Arc::clone(&events)).with_names(names));
-        Self { table, events, shortages: Arc::default(), checks: config.health.clone(), over }
-    }
-
-    /// Takes in an upstream that was known at the start. Its checks begin a little later than the
-    /// others', so that not all of them are checked in the same instant for ever.
-    fn begin_with(&self, address: Address) -> Result<(), NameTaken> {
-        let spread = self.checks.as_ref().map_or(Duration::ZERO, |checks| checks.interval / 10);
-        self.take_in(address, Beginning::PresumedUp, spread.mul_f64(rand::rng().random::<f64>()))
-    }
-
-    /// Takes in an upstream while requests flow: it is checked at once, and takes requests when
-    /// that check has passed.
-    pub fn join(&self, address: Address) -> Result<(), NameTaken> {
-        self.take_in(address, Beginning::Unknown, Duration::ZERO)
-    }
-
-    fn take_in(&self, address: Address, beginning: Beginning, delay: Duration) -> Result<(), NameTaken> {
-        let Some(checks) = &self.checks else {
-            self.table.add(address, Beginning::PresumedUp, Rules { fall: 1, rise: 1 })?;
-            return Ok(());
-        };
-        let (upstream, removed) = self.table.add(address, beginning, checks.rules)?;
-        let (table, shortages) = (Arc::clone(&self.table), Arc::clone(&self.shortages));
-        prober::watch(table, shortages, upstream, checks.clone(), delay, removed, self.over.clone());
-        Ok(())
     }
 }
 
@@ -242,12 +200,12 @@ async fn serve_admin(
 fn start_thread(
     number: usize,
     shared: Shared,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: mpsc::UnboundedReceiver<ListenerCommand>,
 ) -> std::io::Result<oneshot::Receiver<()>> {
     let (finished, receiver) = oneshot::channel::<()>();
     std::thread::Builder::new().name(format!("lb-{number}")).spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-        let ran = runtime.and_then(|runtime| runtime.block_on(worker::run(shared, orders)));
+        let ran = runtime.and_then(|runtime| runtime.block_on(accept::run(shared, orders)));
         if let Err(error) = ran {
             tracing::error!(%error, number, "a thread cannot pass requests on");
         }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-use crate::watchdog::Watch;
+use crate::proxy::watchdog::Watch;
 
 /// Why something was not read or written.
 #[derive(Debug)]

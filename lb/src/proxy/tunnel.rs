@@ -4,9 +4,9 @@
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::Client;
-use crate::stream::{self, Stop};
-use crate::watchdog::Phase;
+use crate::proxy::client::Client;
+use crate::proxy::stream::{self, Stop};
+use crate::proxy::watchdog::Phase;
 
 /// Passes bytes both ways, beginning with those that have come already, until both sides have
 /// closed, one has gone, or nothing has moved for too long.

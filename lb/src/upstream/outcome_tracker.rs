@@ -11,7 +11,7 @@ use super::breaker::Streak;
 
 /// The latest requests' ends in a row, and whether requests are let in one at a time.
 #[derive(Debug, Default)]
-pub struct Conduct {
+pub struct OutcomeTracker {
     /// Failures in a row that somebody is called for; 0 for never.
     fall: u32,
     /// Failures in a row, 0 when nothing is known, [`GOOD`] when the latest request went well.
@@ -39,7 +39,7 @@ pub enum Admission {
     OnTrial,
 }
 
-impl Conduct {
+impl OutcomeTracker {
     /// Nothing is known. `called` is notified when there is something to be decided.
     pub fn new(fall: u32, called: Arc<Notify>) -> Self {
         Self { fall, called, ..Self::default() }
@@ -122,38 +122,38 @@ impl Conduct {
 mod tests {
     use super::*;
 
-    fn conduct() -> Conduct {
-        Conduct::new(3, Arc::default())
+    fn tracker() -> OutcomeTracker {
+        OutcomeTracker::new(3, Arc::default())
     }
 
     #[test]
     fn failures_count_in_a_row_and_the_client_s_and_the_balancer_s_own_do_not() {
-        let conduct = conduct();
+        let outcomes = tracker();
         for outcome in [Outcome::Broken, Outcome::Abandoned, Outcome::Local, Outcome::ServerError] {
-            conduct.note(outcome, Admission::Freely);
+            outcomes.note(outcome, Admission::Freely);
         }
-        assert_eq!(conduct.streak(), Streak::Failures(2));
-        conduct.note(Outcome::ClientError, Admission::Freely);
-        assert_eq!(conduct.streak(), Streak::Good);
-        conduct.note(Outcome::TimedOut, Admission::Freely);
-        assert_eq!(conduct.streak(), Streak::Failures(1));
+        assert_eq!(outcomes.streak(), Streak::Failures(2));
+        outcomes.note(Outcome::ClientError, Admission::Freely);
+        assert_eq!(outcomes.streak(), Streak::Good);
+        outcomes.note(Outcome::TimedOut, Admission::Freely);
+        assert_eq!(outcomes.streak(), Streak::Failures(1));
     }
 
     #[test]
     fn one_at_a_time_is_tried() {
-        let conduct = conduct();
-        conduct.begin_trial();
-        assert_eq!(conduct.admit(), Some(Admission::OnTrial));
-        assert_eq!(conduct.admit(), None);
-        conduct.note(Outcome::Broken, Admission::Freely);
-        assert_eq!(conduct.streak(), Streak::Nothing, "one from before the trial");
-        conduct.note(Outcome::Abandoned, Admission::OnTrial);
-        assert_eq!(conduct.admit(), Some(Admission::OnTrial), "the client went away: another trial");
-        conduct.note(Outcome::Local, Admission::OnTrial);
-        assert_eq!(conduct.admit(), Some(Admission::OnTrial), "this side was at fault: another trial");
-        conduct.note(Outcome::Success, Admission::OnTrial);
-        assert_eq!((conduct.streak(), conduct.admit()), (Streak::Good, None), "until it is judged");
-        conduct.begin_anew();
-        assert_eq!(conduct.admit(), Some(Admission::Freely));
+        let outcomes = tracker();
+        outcomes.begin_trial();
+        assert_eq!(outcomes.admit(), Some(Admission::OnTrial));
+        assert_eq!(outcomes.admit(), None);
+        outcomes.note(Outcome::Broken, Admission::Freely);
+        assert_eq!(outcomes.streak(), Streak::Nothing, "one from before the trial");
+        outcomes.note(Outcome::Abandoned, Admission::OnTrial);
+        assert_eq!(outcomes.admit(), Some(Admission::OnTrial), "the client went away: another trial");
+        outcomes.note(Outcome::Local, Admission::OnTrial);
+        assert_eq!(outcomes.admit(), Some(Admission::OnTrial), "this side was at fault: another trial");
+        outcomes.note(Outcome::Success, Admission::OnTrial);
+        assert_eq!((outcomes.streak(), outcomes.admit()), (Streak::Good, None), "until it is judged");
+        outcomes.begin_anew();
+        assert_eq!(outcomes.admit(), Some(Admission::Freely));
     }
 }

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::headers::Persistence;
-use crate::refusal::Refusal;
+use crate::proxy::headers::Persistence;
+use crate::proxy::local_reply::LocalReply;
 use crate::wire::request_head::is_for_head;
 
 /// How many may be told at the same time, on one thread. Beyond that, they do wait at the door.
@@ -38,7 +38,7 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     }
     let to_head = is_for_head(&first);
     let date = httpdate::fmt_http_date(SystemTime::now());
-    let answer = Refusal::Overloaded.raw_answer(date.as_bytes(), Persistence::Closed, to_head);
+    let answer = LocalReply::Overloaded.raw_answer(date.as_bytes(), Persistence::Closed, to_head);
     stream.write_all(&answer).await?;
     stream.shutdown().await?;
     // Closing with unread bytes would reset the connection, and the answer would be lost.

@@ -12,37 +12,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::forward::{After, Request, forward, refuse};
-use crate::refusal::Refusal;
-use crate::stream::{self, Stop, consume};
-use crate::watchdog::{Phase, Watch};
+use super::client::Client;
+use super::forward::forward;
+use super::local_reply::LocalReply;
+use super::request::{After, Request};
+use super::respond::refuse;
+use super::stream::{self, Stop, consume};
+use super::watchdog::Phase;
+use super::worker::Worker;
 use crate::wire::{Fields, RequestHead};
-use crate::worker::Worker;
 
 /// How long a client may take to read an answer that it gets before it has sent all of its
 /// request, and how much of the rest is thrown away meanwhile.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What belongs to one client's connection.
-#[derive(Debug)]
-pub struct Client {
-    /// The thread it is served by.
-    pub worker: Rc<Worker>,
-    /// What it is doing, and for how long it may.
-    pub watch: Rc<Watch>,
-    /// Its address, as requests carry it in `X-Forwarded-For`.
-    pub forwarded_for: String,
-    /// True while some of the present request's body has not been read.
-    pub unread: Cell<bool>,
-}
-
 /// Why there is no request.
 enum NoRequest {
     /// The client has closed, or is to go.
     Closed,
     /// What came is none.
-    Refused(Refusal),
+    Refused(LocalReply),
 }
 
 /// Serves a connection until one side closes it.
@@ -73,7 +63,7 @@ async fn serve_requests(client: &Client, mut stream: TcpStream) {
             Request { client, stream: &mut stream, inbox: &mut inbox, head: &head, fields: &mut fields };
         let after = match read {
             Ok(()) => forward(&mut request).await,
-            Err(NoRequest::Refused(refusal)) => refuse(&mut request, refusal, true).await,
+            Err(NoRequest::Refused(reply)) => refuse(&mut request, reply, true).await,
             Err(NoRequest::Closed) => After::Close,
         };
         head.clear();
@@ -113,7 +103,7 @@ async fn read_head(
             }
             // A head is read when a line of it has come: not for every byte, which may come slowly.
             if inbox.len() > bytes_max || inbox[looked_at..].contains(&b'\n') {
-                match head.read(inbox, bytes_max).map_err(NoRequest::Refused)? {
+                match head.read(inbox, bytes_max).map_err(|error| NoRequest::Refused(error.into()))? {
                     Some(bytes) => {
                         consume(inbox, bytes);
                         return Ok(());
@@ -132,7 +122,7 @@ async fn read_head(
             Ok(0) | Err(Stop::Broken(_)) => return Err(NoRequest::Closed),
             Ok(_) => {}
             Err(Stop::TooLate) if inbox.is_empty() => return Err(NoRequest::Closed),
-            Err(Stop::TooLate) => return Err(NoRequest::Refused(Refusal::ClientTooSlow)),
+            Err(Stop::TooLate) => return Err(NoRequest::Refused(LocalReply::ClientTooSlow)),
         }
     }
 }
@@ -154,13 +144,4 @@ async fn linger(mut stream: TcpStream) -> std::io::Result<()> {
 /// Whether there seem to be bytes that nobody will read.
 fn seems_readable(stream: &TcpStream) -> bool {
     stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
-}
-
-impl Client {
-    /// Makes sure that something can be read into a buffer.
-    pub fn make_room(&self, buffer: &mut Vec<u8>) {
-        if buffer.capacity() == 0 {
-            *buffer = self.worker.buffers.take();
-        }
-    }
 }

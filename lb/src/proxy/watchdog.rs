@@ -13,7 +13,22 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::config::Timeouts;
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Opening a connection to an upstream.
+    pub connect: Duration,
+    /// From the end of a request to the head of its answer, all tries together.
+    pub request: Duration,
+    /// The same for one try.
+    pub attempt: Duration,
+    /// A client's headers, and the time between two pieces of its body.
+    pub header: Duration,
+    /// A client's connection between requests, and between two pieces of an answer.
+    pub idle: Duration,
+    /// An unused connection to an upstream.
+    pub upstream_idle: Duration,
+}
 
 /// A sweep that comes this late finds that the process was frozen, or the whole machine.
 const AWAY_MIN: Duration = Duration::from_millis(500);

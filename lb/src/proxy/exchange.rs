@@ -1,0 +1,293 @@
+//! One exchange: a request is sent to one upstream over one connection, and its answer is passed on as it
+//! comes. How that went is noted for the upstream's health.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use tokio::time::{sleep, timeout};
+
+use super::attempt::{Failure, ForwardState};
+use super::client::Client;
+use super::download::{self, Download, NoAnswer, Passed};
+use super::headers::{self, RequestRewrite, ResponseRewrite};
+use super::local_reply::LocalReply;
+use super::request::{After, Request};
+use super::stream;
+use super::tunnel::tunnel;
+use super::upload::UploadFault;
+use super::watchdog::Phase;
+use crate::choose::sticky::Token;
+use crate::shortage::Shortage;
+use crate::upstream::connection::Connection;
+use crate::upstream::{InFlight, Outcome, Upstream};
+use crate::wire::{AnswerHead, KnownHeader, RequestHead};
+
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// Gets an answer, and passes it on: over a connection that waits, or else over a new one.
+///
+/// The upstream may have closed a waiting connection in the very moment it is used. A request that
+/// it may see twice is then sent once more, over a new connection to the same upstream. This is not
+/// a retry of a failed request: nothing has failed yet.
+pub(super) async fn send(
+    request: &mut Request<'_>,
+    state: &mut ForwardState,
+    in_flight: &mut InFlight,
+) -> Result<After, Failure> {
+    if let Some(connection) = request.client.worker.connections.take(&in_flight.upstream) {
+        match exchange(request, state, in_flight, connection, true).await {
+            Err(Failure::Stale) => {}
+            other => return other,
+        }
+    }
+    let connection = connect(request.client, &in_flight.upstream).await.map_err(Failure::Refused)?;
+    exchange(request, state, in_flight, connection, false).await
+}
+
+async fn connect(client: &Client, upstream: &Upstream) -> Result<Connection, LocalReply> {
+    let worker = &client.worker;
+    let mut opened = open(client, upstream).await;
+    if let Err(LocalReply::LocalShortage(Shortage::Files)) = opened {
+        // Connections that only wait hold files that this one needs, here and on the other threads.
+        worker.shortages.ask_for_files();
+        worker.connections.close_all();
+        opened = open(client, upstream).await;
+    }
+    if let Err(LocalReply::LocalShortage(Shortage::Files)) = opened {
+        sleep(2 * worker.watchdog.tick()).await;
+        opened = open(client, upstream).await;
+    }
+    if let Err(LocalReply::LocalShortage(shortage)) = opened {
+        worker.shortages.note(shortage, &format!("connect to {}", upstream.name));
+    }
+    opened
+}
+
+async fn open(client: &Client, upstream: &Upstream) -> Result<Connection, LocalReply> {
+    let worker = &client.worker;
+    match timeout(worker.config.timeouts.connect, Connection::open(&upstream.way)).await {
+        Ok(Ok(connection)) if worker.may_use_file(&connection.stream) => Ok(connection),
+        Ok(Ok(_)) => Err(LocalReply::LocalShortage(Shortage::Files)),
+        Ok(Err(error)) => {
+            tracing::debug!(upstream = upstream.name, %error, "cannot connect");
+            Err(LocalReply::without_connection(&error, upstream.way.current()))
+        }
+        Err(_) if !upstream.way.is_known() => Err(LocalReply::NameUnknown),
+        Err(_) => {
+            tracing::debug!(upstream = upstream.name, "cannot connect in time");
+            Err(LocalReply::ConnectTimeout)
+        }
+    }
+}
+
+/// Sends a request over a connection, and passes its answer on.
+async fn exchange(
+    request: &mut Request<'_>,
+    state: &mut ForwardState,
+    in_flight: &mut InFlight,
+    mut connection: Connection,
+    was_waiting: bool,
+) -> Result<After, Failure> {
+    let spare = &request.client.worker.buffers;
+    let mut buffers =
+        ExchangeBuffers { request: spare.take(), response_in: Vec::new(), response_out: spare.take() };
+    let done = exchange_with(request, state, in_flight, &mut connection, was_waiting, &mut buffers).await;
+    let surplus = !buffers.response_in.is_empty();
+    if surplus && connection.was_denied_a_body {
+        in_flight.upstream.note_forbidden_body();
+    }
+    for buffer in [&mut buffers.request, &mut buffers.response_in, &mut buffers.response_out] {
+        spare.give_back(buffer);
+    }
+    let Done { after, reusable } = done?;
+    if reusable && !surplus {
+        let worker = &request.client.worker;
+        worker.connections.put(&in_flight.upstream, connection, worker.watchdog.now());
+    }
+    Ok(after)
+}
+
+/// The buffers of one exchange.
+struct ExchangeBuffers {
+    /// The request, on its way to the upstream.
+    request: Vec<u8>,
+    /// What the upstream has sent, and was not passed on yet.
+    response_in: Vec<u8>,
+    /// The response, on its way to the client.
+    response_out: Vec<u8>,
+}
+
+struct Done {
+    after: After,
+    reusable: bool,
+}
+
+/// What was answered.
+enum Answered {
+    /// An answer, that was passed on as far as it came. The client was told that its connection is
+    /// kept, or that it is not.
+    Passed { answer: AnswerHead, passed: Passed, kept: bool },
+    /// From here on both sides speak another protocol.
+    Switched(AnswerHead),
+}
+
+/// Why nothing was answered.
+enum Trouble {
+    Upstream(NoAnswer),
+    Client(UploadFault),
+}
+
+/// Sends a request, passes its answer on, and judges how that went.
+async fn exchange_with(
+    request: &mut Request<'_>,
+    state: &mut ForwardState,
+    in_flight: &mut InFlight,
+    connection: &mut Connection,
+    was_waiting: bool,
+    buffers: &mut ExchangeBuffers,
+) -> Result<Done, Failure> {
+    let (client, head) = (request.client, request.head);
+    let rewrite = RequestRewrite {
+        forwarded_for: client.forwarded_for.as_bytes(),
+        forwarded: client.worker.config.forwarded,
+        host: in_flight.upstream.host.as_bytes(),
+        id: own_id(head).unwrap_or(&state.id),
+        cookies: state.cookies.as_deref(),
+        body: state.upload.framing(),
+        expects_continue: head.expects_continue && !state.told_to_continue,
+    };
+    headers::write_request(head, &rewrite, &mut buffers.request);
+    // It may have been frozen since the last look, and another balancer be on duty by now.
+    if !client.worker.may_answer() {
+        return Err(Failure::ClientGone);
+    }
+    match converse(request, state, &in_flight.upstream, connection, buffers).await {
+        Ok(Answered::Passed { answer, passed: Passed::Whole, kept }) => {
+            in_flight.outcome = Outcome::answered(answer.status);
+            let after = match (state.upload.is_complete(), kept) {
+                (true, true) => After::Next,
+                (true, false) => After::Close,
+                (false, _) => After::Linger,
+            };
+            connection.was_denied_a_body = answer.speaks_of_body;
+            let trusted = !answer.speaks_of_body || !in_flight.upstream.sends_forbidden_bodies();
+            // What is unsent of a body would be missing from it, and the next head taken for it.
+            Ok(Done { after, reusable: answer.keep_alive && trusted && state.upload.is_sent() })
+        }
+        Ok(Answered::Passed { answer, passed: Passed::Cut(outcome), .. }) => {
+            tracing::debug!(upstream = in_flight.upstream.name, ?outcome, "an answer broke off");
+            in_flight.outcome = outcome;
+            let unseen = download::ends_with_connection(head, &answer);
+            Ok(Done { after: if unseen { After::Reset } else { After::Cut }, reusable: false })
+        }
+        Ok(Answered::Switched(answer)) => {
+            in_flight.outcome = Outcome::Success;
+            switch(request, connection, &answer, &mut buffers.response_in).await;
+            Ok(Done { after: After::Close, reusable: false })
+        }
+        Err(Trouble::Client(fault)) => Err(fault.into()),
+        Err(Trouble::Upstream(no_answer)) => Err(state.failure(request, in_flight, no_answer, was_waiting)),
+    }
+}
+
+/// Sends a request, whose head is in the buffers, and at the same time reads what is answered and
+/// passes it on.
+async fn converse(
+    request: &mut Request<'_>,
+    state: &mut ForwardState,
+    upstream: &Upstream,
+    connection: &mut Connection,
+    ExchangeBuffers { request: up, response_in: inbox, response_out: down }: &mut ExchangeBuffers,
+) -> Result<Answered, Trouble> {
+    let (client, head) = (request.client, request.head);
+    let (mut from_client, mut to_client) = request.stream.split();
+    let (mut from_upstream, mut to_upstream) = connection.stream.split();
+    let mut sending = pin!(state.upload.send(client, &mut from_client, request.inbox, &mut to_upstream, up));
+    let mut download = Download {
+        client,
+        request: head,
+        inbox,
+        fields: &mut *request.fields,
+        out: down,
+        told_to_continue: &mut state.told_to_continue,
+        has_passed: &mut state.has_passed,
+    };
+    let reading = download.head(&mut from_upstream, &mut to_client);
+    let answer = with_concurrent_upload(sending.as_mut(), reading).await.map_err(Trouble::Client)?;
+    let answer = answer.map_err(Trouble::Upstream)?;
+    if answer.status == SWITCHING_PROTOCOLS {
+        return Ok(Answered::Switched(answer));
+    }
+    let waits_to_be_told = head.expects_continue && !*download.told_to_continue;
+    let kept =
+        keeps(client, head, &answer) && !(client.unread.get() && (waits_to_be_told || answer.status >= 400));
+    let rewrite = ResponseRewrite {
+        served_by: upstream.served_by.as_bytes(),
+        id: own_id(head).unwrap_or(&state.id),
+        date: &client.worker.date(),
+        set_cookie: set_cookie(upstream, state.token.as_ref()),
+        framing: download::framing(head, &answer),
+        connection: download::persistence(head, kept),
+    };
+    if !client.worker.may_answer() {
+        return Err(Trouble::Upstream(NoAnswer::ClientGone));
+    }
+    client.watch.enter(Phase::Download);
+    let passing = download.pass(&answer, &rewrite, &mut from_upstream, &mut to_client);
+    let passed = with_concurrent_upload(sending.as_mut(), passing).await;
+    // A client that breaks off its request breaks off its answer.
+    Ok(Answered::Passed { answer, passed: passed.unwrap_or(Passed::Cut(Outcome::Abandoned)), kept })
+}
+
+/// Tells the client that the protocol is switched, and passes bytes from then on.
+async fn switch(
+    request: &mut Request<'_>,
+    connection: &mut Connection,
+    head: &AnswerHead,
+    inbox: &mut Vec<u8>,
+) {
+    let client = request.client;
+    let mut said = Vec::new();
+    let protocol = request.fields.values(KnownHeader::Upgrade, inbox).next().map(<[u8]>::to_vec);
+    headers::write_interim(head, request.fields, inbox, protocol.as_deref(), &mut said);
+    stream::consume(inbox, head.length);
+    client.watch.enter(Phase::Tunnel);
+    if client.worker.may_answer() && stream::write_all(request.stream, &said, &client.watch).await.is_ok() {
+        tunnel(client, request.stream, request.inbox, &mut connection.stream, inbox).await;
+    }
+}
+
+/// Reads an answer while the request is still being sent. A fault of the upload ends both.
+async fn with_concurrent_upload<T>(
+    mut upload: Pin<&mut impl Future<Output = UploadFault>>,
+    answer: impl Future<Output = T>,
+) -> Result<T, UploadFault> {
+    let mut answer = pin!(answer);
+    poll_fn(|context| {
+        if let Poll::Ready(fault) = upload.as_mut().poll(context) {
+            return Poll::Ready(Err(fault));
+        }
+        answer.as_mut().poll(context).map(Ok)
+    })
+    .await
+}
+
+/// The request's id as its client gave it, when that is a proper one.
+fn own_id(head: &RequestHead) -> Option<&[u8]> {
+    head.fields.values(KnownHeader::XRequestId, head.bytes()).next().filter(|id| headers::is_request_id(id))
+}
+
+fn set_cookie<'a>(upstream: &'a Upstream, shown: Option<&Token>) -> Option<&'a [u8]> {
+    let pin = upstream.pin.as_ref()?;
+    let is_bound = shown.is_some_and(|token| token.equals(&pin.token));
+    (!is_bound).then_some(pin.set_cookie.as_bytes())
+}
+
+/// Whether the client's connection is kept after this answer, as far as can be told when it begins.
+fn keeps(client: &Client, request: &RequestHead, answer: &AnswerHead) -> bool {
+    request.keep_alive
+        && client.worker.vitals.is_fit()
+        && !client.watch.is_leaving()
+        && !download::ends_with_connection(request, answer)
+}
