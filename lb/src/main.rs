@@ -21,11 +21,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Files that clients and their requests do not get: for checks and the admin interface.
 const FILES_RESERVED: u64 = 64;
 
+/// What to do after a bug.
+const AFTER_A_BUG: &str =
+    "only the connection that met it was given up; to report this, run the balancer with RUST_BACKTRACE=1";
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let startup_args = args.startup.clone();
     let config = Config::check(args).unwrap_or_else(|error| error.exit());
     startup::begin(&startup_args);
+    startup::tell_panics(format!("the balancer at {}", config.listen), AFTER_A_BUG);
     match balance(config, startup_args.drain_delay.into()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
