@@ -14,8 +14,8 @@ use crate::replication::durability::Mode;
 
 /// The database: a replicated, durable key-value store.
 ///
-/// An answer of 200 or 204 to a write means that it is on as many disks as the mode promises. Reads are
-/// served from memory. Without --peer it is a single node.
+/// A write that is answered 200 or 204 is on as many disks as the mode promises. Reads are served from memory.
+/// Without --peer it is a single node.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "dbnode",
@@ -26,63 +26,63 @@ use crate::replication::durability::Mode;
     --peer-listen 127.0.0.1:7101 --peer db-2=127.0.0.1:7102 --peer db-3=127.0.0.1:7103"
 )]
 pub struct Args {
-    /// What this node is called. Its data directory belongs to that name.
+    /// Name of this node. Its data directory belongs to that name.
     #[arg(long, env = "DBNODE_ID", value_name = "NAME", value_parser = parse_id)]
     pub id: String,
 
-    /// Where clients come in.
+    /// Address to accept clients on.
     #[arg(long, env = "DBNODE_LISTEN", default_value = "127.0.0.1:7001", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
-    /// The directory for its data. It is made when it is not there.
+    /// Directory for its data; created if it does not exist.
     #[arg(long, env = "DBNODE_DATA", value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Where clients reach this node, as the others tell it to those who want the primary.
+    /// Address at which clients reach this node; the other nodes give it to clients that look for the primary.
     /// [default: what --listen says]
     #[arg(long, env = "DBNODE_ADVERTISE", value_name = "HOST:PORT", value_parser = parse_address)]
     pub advertise: Option<String>,
 
-    /// Another member of the cluster, and where it listens for the others. Once for each.
+    /// Another member of the cluster, and the address at which it listens for its peers; repeat for each one.
     #[arg(long = "peer", env = "DBNODE_PEERS", value_name = "NAME=HOST:PORT", value_delimiter = ',', value_parser = parse_peer)]
     pub peers: Vec<Peer>,
 
-    /// Where this node listens for the others.
+    /// Address to accept peers on.
     #[arg(long, env = "DBNODE_PEER_LISTEN", value_name = "ADDRESS:PORT")]
     pub peer_listen: Option<SocketAddr>,
 
-    /// What an acknowledged write survives: `async` the primary's disk, `quorum` the disks of a majority,
-    /// `sync` every member's disk, and every member shows it.
+    /// When a write is acknowledged: `async` when it is on the primary's disk, `quorum` when it is on the disks
+    /// of a majority, `sync` when it is on every member's disk and every member shows it. The same for all
+    /// members.
     #[arg(long, env = "DBNODE_REPLICATION", value_name = "MODE", default_value = "quorum",
           value_parser = parse_mode)]
     pub replication: Mode,
 
-    /// A file with what all members know and nobody else: at least 16 bytes.
+    /// File with a secret that all members share, at least 16 bytes.
     #[arg(long, env = "DBNODE_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 
-    /// The shortest time without a word from the primary after which a replica asks for an election;
-    /// the longest is twice that.
+    /// Shortest time without a heartbeat after which a replica asks for an election; the longest is twice that.
     #[arg(long, env = "DBNODE_ELECTION_TIMEOUT", default_value = "600ms", value_name = "DURATION",
           value_parser = parse_election_timeout)]
     pub election_timeout: humantime::Duration,
 
-    /// Core time that each operation on a key takes of the machine.
+    /// Emulated CPU time of each operation on a key.
     #[arg(long, env = "DBNODE_QUERY_COST", default_value = "0s", value_name = "DURATION")]
     pub query_cost: humantime::Duration,
 
-    /// Each read of a record goes through the machine's page cache, one page a record, and waits
-    /// for the disk when the page is not there.
+    /// Read each record through the machine's page cache, one page a record, and wait for the disk if the page
+    /// is not cached.
     #[arg(long, env = "DBNODE_PAGE_READS")]
     pub page_reads: bool,
 
-    /// Records to begin with: a file with one {"key": "…", "value": "…"} a line. Read when the
-    /// data directory is new, and only then.
+    /// File with initial records, one {"key": "…", "value": "…"} a line. Read only when the data directory is
+    /// new.
     #[arg(long, env = "DBNODE_IMPORT", value_name = "FILE")]
     pub import: Option<PathBuf>,
 
-    /// Entries that the log may hold; when there are more, the older half is folded into the
-    /// snapshot. A longer log costs time at the next start, a shorter one more work meanwhile.
+    /// Entries that the log may hold; beyond that, the older half is compacted into the snapshot. A longer log
+    /// costs time at the next start, a shorter one more work meanwhile.
     #[arg(long, env = "DBNODE_LOG_ENTRIES", default_value_t = 50_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(2..))]
     pub log_entries: u32,

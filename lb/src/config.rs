@@ -22,14 +22,14 @@ use crate::upstream::health::Rules;
 use crate::upstream::prober::Checks;
 use crate::upstream::{Address, AddressError};
 
-/// hyper's smallest buffer, and so the smallest limit of a head.
+/// The smallest limit of a head that may be asked for: what most servers accept.
 const HEADER_BYTES_MIN: u64 = 8 * 1024;
 
 /// A load balancer for HTTP/1.1.
 ///
-/// It spreads requests over healthy upstreams, in exact rotation or by another policy. Upstreams given here count as up
-/// until their checks say otherwise; upstreams added later through the admin interface join after
-/// their first successful check.
+/// Distributes requests over healthy upstreams, in exact rotation or by another policy. Upstreams given here
+/// count as healthy until a check fails; upstreams added later through the admin interface join after their
+/// first successful check.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "lb",
@@ -37,12 +37,12 @@ const HEADER_BYTES_MIN: u64 = 8 * 1024;
     after_help = "Example: lb --upstream web-1=127.0.0.1:9001 --upstream web-2=127.0.0.1:9002"
 )]
 pub struct Args {
-    /// Where clients come in.
+    /// Address to accept clients on.
     #[arg(long, env = "LB_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
-    /// A server to pass requests to; repeat for each one. `;weight=3` gives it three times the share
-    /// of one without. In the environment, separate them by commas.
+    /// A server to forward requests to; repeat for each one. `;weight=3` gives it three times the share of a
+    /// server without a weight. In the environment, separate them by commas.
     #[arg(
         long = "upstream",
         env = "LB_UPSTREAM",
@@ -51,97 +51,93 @@ pub struct Args {
     )]
     pub upstreams: Vec<Address>,
 
-    /// Which upstream takes the next request.
+    /// How to choose the upstream for the next request.
     #[arg(long, env = "LB_POLICY", value_enum, default_value_t = PolicyName::RoundRobin)]
     pub policy: PolicyName,
 
-    /// A file with the secret that sticky cookies are signed with, at least 16 bytes: the same for
-    /// all balancers that share clients [default: a random one, which ends with the process].
+    /// File with the secret that signs sticky cookies, at least 16 bytes; use the same one for all balancers
+    /// that share clients [default: a random secret for the life of the process].
     #[arg(long, env = "LB_STICKY_SECRET_FILE", value_name = "FILE")]
     pub sticky_secret_file: Option<PathBuf>,
 
-    /// How upstreams are checked: `on` asks them for --health-path, `connect` only opens a connection,
-    /// which a frozen one still accepts. Without checks all of them always count as up.
+    /// How to check upstreams: `on` requests --health-path, `connect` only opens a connection, which a frozen
+    /// server still accepts, `off` counts all of them as healthy.
     #[arg(long, env = "LB_HEALTH", value_enum, default_value_t = HealthName::On)]
     pub health: HealthName,
 
-    /// What a check asks for with GET; any 2xx passes.
+    /// Path that a check requests with GET; any 2xx passes.
     #[arg(long, env = "LB_HEALTH_PATH", default_value = "/healthz", value_name = "PATH")]
     pub health_path: PathAndQuery,
 
-    /// From the start of one check of an upstream to the start of the next.
+    /// Time from the start of one check of an upstream to the start of the next.
     #[arg(long, env = "LB_HEALTH_INTERVAL", default_value = "1s", value_name = "DURATION")]
     pub health_interval: humantime::Duration,
 
-    /// A check that takes longer has failed.
+    /// Time after which a check has failed.
     #[arg(long, env = "LB_HEALTH_TIMEOUT", default_value = "500ms", value_name = "DURATION")]
     pub health_timeout: humantime::Duration,
 
-    /// How many checks in a row must fail before an upstream is taken out.
+    /// Failed checks in a row before an upstream is taken out.
     #[arg(long, env = "LB_FALL", default_value_t = 3, value_name = "CHECKS", value_parser = value_parser!(u32).range(1..))]
     pub fall: u32,
 
-    /// How many checks in a row must pass before it is taken back.
+    /// Passed checks in a row before it is taken back.
     #[arg(long, env = "LB_RISE", default_value_t = 2, value_name = "CHECKS", value_parser = value_parser!(u32).range(1..))]
     pub rise: u32,
 
-    /// How long opening a connection to an upstream may take, at most as long as a try.
+    /// Limit for opening a connection to an upstream; at most --try-timeout.
     #[arg(long, env = "LB_CONNECT_TIMEOUT", default_value = "1s", value_name = "DURATION")]
     pub connect_timeout: humantime::Duration,
 
-    /// How long upstreams may take to begin an answer, all tries together, from the moment the
-    /// first has the whole request.
+    /// Limit for the beginning of an answer, all tries together, from the moment the first upstream has the
+    /// whole request.
     #[arg(long, env = "LB_REQUEST_TIMEOUT", default_value = "30s", value_name = "DURATION")]
     pub request_timeout: humantime::Duration,
 
-    /// How long one upstream may take to begin its answer; a retry begins anew [default: that of
-    /// --request-timeout].
+    /// The same limit for one try [default: --request-timeout].
     #[arg(long, env = "LB_TRY_TIMEOUT", value_name = "DURATION")]
     pub try_timeout: Option<humantime::Duration>,
 
-    /// How long a client may take to send a request's headers, and at most between two pieces of
-    /// its body.
+    /// Limit for a client to send a request's headers, and between two pieces of its body.
     #[arg(long, env = "LB_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 
-    /// How long a client's connection may be quiet between two requests, or an answer's body not
-    /// move at all.
+    /// Limit for a client's connection to be idle between two requests, or for an answer's body not to move at
+    /// all.
     #[arg(long, env = "LB_IDLE_TIMEOUT", default_value = "60s", value_name = "DURATION")]
     pub idle_timeout: humantime::Duration,
 
-    /// How long an unused connection to an upstream is kept. Keep it below the upstream's own
-    /// keep-alive time.
+    /// Time to keep an unused connection to an upstream. Keep it below the upstream's own keep-alive time.
     #[arg(long, env = "LB_UPSTREAM_IDLE_TIMEOUT", default_value = "4s", value_name = "DURATION")]
     pub upstream_idle_timeout: humantime::Duration,
 
-    /// The largest request line and headers that are let through; at least 8KiB.
+    /// Largest request line with headers to let through; at least 8KiB.
     #[arg(long, env = "LB_MAX_HEADER_BYTES", default_value = "64KiB", value_name = "SIZE")]
     pub max_header_bytes: ByteSize,
 
-    /// The largest request body that is let through; 0 for no limit.
+    /// Largest request body to let through; 0 for no limit.
     #[arg(long, env = "LB_MAX_BODY_BYTES", default_value = "1GiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
 
-    /// How many clients' connections may be open at a time; whoever comes on top is answered 503 at
-    /// once.
+    /// Client connections that may be open at the same time; a client over the limit gets 503 at once.
     #[arg(long, env = "LB_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// What becomes of a client's own X-Forwarded-For, Forwarded and the like. Whoever is reached by
-    /// anybody and not only by another balancer should replace them.
+    /// What to do with a client's own X-Forwarded-For, Forwarded and the like. Use `replace` unless only
+    /// another balancer of yours can connect.
     #[arg(long, env = "LB_FORWARDED", value_enum, default_value_t = ForwardedPolicy::Append)]
     pub forwarded: ForwardedPolicy,
 
-    /// Where the admin interface listens.
+    /// Address of the admin interface.
     #[arg(long, env = "LB_ADMIN", default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     pub admin: SocketAddr,
 
-    /// A file with the token that the admin interface asks for. Required when it listens on an
-    /// address that others can reach.
+    /// File with the token that the admin interface requires. Mandatory when it listens on an address that
+    /// other computers can reach.
     #[arg(long, env = "LB_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 
-    /// Threads that pass requests on [default: the number of cores].
+    /// Threads that forward requests [default: the number of cores].
     #[arg(long, env = "LB_THREADS", value_name = "THREADS", value_parser = value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
@@ -161,9 +157,9 @@ pub struct Args {
 /// How upstreams are checked, as it is called on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HealthName {
-    /// By asking them whether they are well.
+    /// With a GET of the health path.
     On,
-    /// By opening a connection.
+    /// By opening a connection only.
     Connect,
     /// Not at all.
     Off,

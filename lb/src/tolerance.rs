@@ -24,29 +24,28 @@ pub enum Switch {
 /// Flags for when upstreams fail.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ToleranceArgs {
-    /// How many requests in a row an upstream must fail (refuse, break off, exceed a timeout, or
-    /// answer 5xx) before it is taken out: for 10 seconds at first, longer each time. Requests
-    /// never take out more than half of all upstreams. 0: they take out none.
+    /// Failed requests in a row (refused, broken off, timed out, or answered 5xx) before an upstream is taken
+    /// out (outlier ejection): for 10 seconds at first, longer each time. At most half of all upstreams are
+    /// taken out this way. 0: none.
     #[arg(long, env = "LB_PASSIVE_FALL", default_value_t = 0, value_name = "REQUESTS", value_parser = value_parser!(u32).range(..=1000))]
     pub passive_fall: u32,
 
-    /// How often a request that failed is sent to another upstream, at most 2. Only GET, HEAD and
-    /// OPTIONS without a body are, and whatever no upstream has accepted a connection for; and no
-    /// more than a fifth of all requests.
+    /// Times a failed request is sent to another upstream, at most 2. Only GET, HEAD and OPTIONS without a body
+    /// are retried, and any request for which no upstream has accepted a connection; at most a fifth of all
+    /// requests (retry budget).
     #[arg(long, env = "LB_RETRIES", default_value_t = 0, value_name = "RETRIES", value_parser = value_parser!(u32).range(..=i64::from(RETRIES_MAX)))]
     pub retries: u32,
 
-    /// Whether other requests are sent again too, when they carry an Idempotency-Key and no more
-    /// than 64 KiB.
+    /// Whether to retry other requests too, if they carry an Idempotency-Key and at most 64 KiB.
     #[arg(long, env = "LB_RETRY_IDEMPOTENCY_KEY", value_enum, default_value_t = Switch::Off)]
     pub retry_idempotency_key: Switch,
 
-    /// How long an upstream that has come into rotation takes to get its full share of requests.
-    /// 0s: it has it at once, and the rotation stays exact.
+    /// Time over which an upstream that comes into rotation is given its full share of requests. 0s: at once,
+    /// and the rotation stays exact.
     #[arg(long, env = "LB_SLOW_START", default_value = "0s", value_name = "DURATION")]
     pub slow_start: humantime::Duration,
 
-    /// When fewer than this percentage of upstreams are well, checks are not believed: requests go
+    /// Panic mode: when fewer than this percentage of upstreams are healthy, checks are ignored and requests go
     /// to all that accept connections. 0: never.
     #[arg(long, env = "LB_PANIC_THRESHOLD", default_value_t = 50, value_name = "PERCENT", value_parser = value_parser!(u32).range(..=100))]
     pub panic_threshold: u32,

@@ -39,14 +39,14 @@ use signal_hook::iterator::Signals;
     after_help = "Example: machine --name app --cores 1 -- webserver --db 127.0.0.1:7001 -- dbnode --id db-1"
 )]
 struct Args {
-    /// What the machine is called.
+    /// Name of the machine.
     #[arg(long, env = "MACHINE_NAME")]
     name: String,
 
     #[command(flatten)]
     spec: MachineSpec,
 
-    /// Where processes reach their machine [default: a new path in the temporary directory].
+    /// Unix socket at which processes reach their machine [default: a new path in the temporary directory].
     #[arg(long)]
     socket: Option<PathBuf>,
 
@@ -58,11 +58,11 @@ struct Args {
     #[arg(long)]
     reports: Option<PathBuf>,
 
-    /// Die when standard input ends: whoever started this machine is gone.
+    /// Die when standard input ends: the process that started this machine is gone.
     #[arg(long)]
     lifeline: bool,
 
-    /// The processes: program and flags, each after a `--` of its own.
+    /// The processes: each a program with its flags, after a `--` of its own.
     #[arg(last = true, required = true)]
     processes: Vec<String>,
 }

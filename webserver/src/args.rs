@@ -19,12 +19,12 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_LISTEN", default_value = "127.0.0.1:9001", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
-    /// What this server is called; the machine it stands on sets it.
+    /// Name of this server; the machine it runs on sets it.
     #[arg(long, env = PROCESS_VARIABLE, default_value = "web")]
     pub name: String,
 
-    /// The database's nodes, separated by commas. Names are looked up at the start, and again
-    /// every few seconds.
+    /// Nodes of the database, separated by commas. Names are resolved at the start, and again every few
+    /// seconds.
     #[arg(
         long,
         env = "WEBSERVER_DB",
@@ -35,23 +35,23 @@ pub struct Args {
     )]
     pub db: Vec<String>,
 
-    /// How long one call to the database may take, with everything.
+    /// Limit for one call to the database, everything included.
     #[arg(long, env = "WEBSERVER_DB_TIMEOUT", default_value = "1s", value_name = "DURATION")]
     pub db_timeout: humantime::Duration,
 
-    /// Where it is kept who is logged in, and what is in their carts.
+    /// Where to keep sessions: who is logged in, and what is in their carts.
     #[arg(long, env = "WEBSERVER_SESSIONS", value_enum, default_value_t = SessionsKind::Memory)]
     pub sessions: SessionsKind,
 
-    /// How long a session lasts without a request.
+    /// Time a session lasts without a request.
     #[arg(long, env = "WEBSERVER_SESSION_IDLE", default_value = "30m", value_name = "DURATION")]
     pub session_idle: humantime::Duration,
 
-    /// How long a session lasts at most, however busy it is.
+    /// Longest life of a session, however busy it is.
     #[arg(long, env = "WEBSERVER_SESSION_ABSOLUTE", default_value = "12h", value_name = "DURATION")]
     pub session_absolute: humantime::Duration,
 
-    /// Cookies for HTTPS only: they are `Secure`, and their name begins with `__Host-`.
+    /// Set cookies for HTTPS only: `Secure`, with a name that begins with `__Host-`.
     #[arg(long, env = "WEBSERVER_SECURE_COOKIES")]
     pub secure_cookies: bool,
 
@@ -65,13 +65,13 @@ pub struct Args {
     )]
     pub redis: String,
 
-    /// What every key in Redis begins with, so that several shops can share one: `shop-2:`. All servers of
-    /// a shop have the same.
+    /// Prefix of every key in Redis, so that several shops can share one: `shop-2:`. Use the same one for all
+    /// servers of a shop.
     #[arg(long, env = "WEBSERVER_REDIS_PREFIX", default_value = "", value_name = "TEXT", value_parser = parse_prefix)]
     pub redis_prefix: String,
 
-    /// Redis Sentinels, separated by commas. They are asked where the primary is, now and whenever it
-    /// is lost; of `--redis` only the user, the password and the database remain.
+    /// Redis Sentinels, separated by commas: they are asked where the primary is, at the start and whenever it
+    /// is lost. Of `--redis` only user, password and database are used then.
     #[arg(
         long,
         env = "WEBSERVER_REDIS_SENTINEL",
@@ -81,34 +81,34 @@ pub struct Args {
     )]
     pub redis_sentinel: Vec<String>,
 
-    /// The name by which the Sentinels know the primary.
+    /// Name of the primary in the Sentinels' configuration.
     #[arg(long, env = "WEBSERVER_REDIS_MASTER", default_value = "mymaster", value_name = "NAME")]
     pub redis_master: String,
 
-    /// Where products are kept once they were read.
+    /// Where to cache products.
     #[arg(long, env = "WEBSERVER_CACHE", value_enum, default_value_t = CacheKind::None)]
     pub cache: CacheKind,
 
-    /// How long a cached product is fresh, at most: each one's time is up to a fifth shorter, so that
-    /// what was read together is not asked for again together.
+    /// Longest time a cached product is fresh. Each one's time is up to a fifth shorter, so that products that
+    /// were read together do not expire together.
     #[arg(long, env = "WEBSERVER_CACHE_TTL", default_value = "30s", value_name = "DURATION")]
     pub cache_ttl: humantime::Duration,
 
-    /// How many products the local cache holds; those asked for least make room.
+    /// Products that the local cache holds; the least requested ones make room.
     #[arg(long, env = "WEBSERVER_CACHE_ENTRIES", default_value_t = 10_000, value_name = "PRODUCTS", value_parser = value_parser!(u64).range(1..))]
     pub cache_entries: u64,
 
-    /// When the database has not answered a refill within this time, a stale copy is served where
-    /// there is one, while the refill goes on.
+    /// Time after which a stale copy is served, if there is one, while the database has not answered a refill;
+    /// the refill goes on.
     #[arg(long, env = "WEBSERVER_STALE_AFTER", default_value = "50ms", value_name = "DURATION")]
     pub stale_after: humantime::Duration,
 
-    /// How long a copy is kept, and may be served as stale, after it was last fresh.
+    /// Time a copy is kept, and may be served as stale, after it was last fresh.
     #[arg(long, env = "WEBSERVER_STALE_FOR", default_value = "10m", value_name = "DURATION")]
     pub stale_for: humantime::Duration,
 
-    /// While the Redis of the cache is gone, so many reads at a time go past it to the database; the
-    /// next one is told to come back later (503 with Retry-After).
+    /// Reads that may go to the database at the same time while the cache's Redis is gone; the next one gets
+    /// 503 with Retry-After.
     #[arg(long, env = "WEBSERVER_MAX_BYPASS_READS", default_value_t = 64, value_name = "READS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_bypass_reads: u32,
 
@@ -128,27 +128,27 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_REQUEST_MEMORY", default_value = "1MiB", value_name = "SIZE")]
     pub request_memory: ByteSize,
 
-    /// Memory that the server itself takes on the emulated machine, with nobody there.
+    /// Memory that the idle server takes on the emulated machine.
     #[arg(long, env = "WEBSERVER_RESIDENT_MEMORY", default_value = "0B", value_name = "SIZE")]
     pub resident_memory: ByteSize,
 
-    /// How many requests may be in flight at a time; the next one is told to come back later (503
-    /// with Retry-After). 0 for no limit: then the queue grows until the machine's memory is full.
+    /// Requests that may be in flight at the same time; the next one gets 503 with Retry-After. 0 for no limit:
+    /// then the queue grows until the machine's memory is full.
     #[arg(long, env = "WEBSERVER_MAX_IN_FLIGHT", default_value_t = 0, value_name = "REQUESTS")]
     pub max_in_flight: u32,
 
-    /// How many connections may be open at a time; fewer where this process may not open enough files.
-    /// For one on top another one is closed that is idle, or it is told to come back later (503).
+    /// Connections that may be open at the same time; fewer if this process may not open enough files. For one
+    /// more, an idle connection is closed, or it gets 503.
     #[arg(long, env = "WEBSERVER_MAX_CONNECTIONS", default_value_t = 16_384, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// From a connection's opening, or the first byte of a later request, to the end of the request's
-    /// headers; and so long it may be quiet between two requests. Keep it above the idle time of
-    /// the balancer in front (`lb --upstream-idle-timeout`: 4s), which looks four times a second.
+    /// Limit from the opening of a connection, or the first byte of a later request, to the end of the
+    /// request's headers; and for a connection to be idle between two requests. Keep it above the idle time of
+    /// the balancer in front (`lb --upstream-idle-timeout`: 4s), which checks four times a second.
     #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "5s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 
-    /// How long a request's body may take to arrive.
+    /// Limit for a request's body to arrive.
     #[arg(long, env = "WEBSERVER_BODY_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub body_timeout: humantime::Duration,
 

@@ -12,40 +12,39 @@ use super::failover::Rules;
 /// Flags of a balancer that shares its address with another one.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PairArgs {
-    /// What this balancer is called in its pair. With it, `--listen` is an address that two
-    /// balancers share: one answers on it, the other stands by.
+    /// Name of this balancer in its pair. With it, `--listen` is an address that two balancers share: one is
+    /// active on it, the other stands by.
     #[arg(long, env = "LB_PAIR_ID", value_name = "NAME", requires_all = ["pair_peer", "pair_listen"])]
     pub pair_id: Option<String>,
 
-    /// Where the other one listens, by UDP.
+    /// Where the other balancer listens for adverts, by UDP.
     #[arg(long, env = "LB_PAIR_PEER", value_name = "HOST:PORT", requires = "pair_id")]
     pub pair_peer: Option<String>,
 
-    /// Where this one listens to the other one, by UDP.
+    /// Where this balancer listens for adverts, by UDP.
     #[arg(long, env = "LB_PAIR_LISTEN", value_name = "HOST:PORT", requires = "pair_id")]
     pub pair_listen: Option<String>,
 
-    /// Who gets the address when both want it: the higher one. Nobody is pushed off it for that.
+    /// Priority: the higher one gets the address when both want it. It does not take the address from an active
+    /// balancer.
     #[arg(long, env = "LB_PAIR_PRIORITY", default_value_t = 100, value_name = "PRIORITY", value_parser = value_parser!(u8).range(1..=254))]
     pub pair_priority: u8,
 
-    /// How often the active one says that it is there. After three times this, and up to once more,
-    /// the other one takes over.
+    /// Time between two adverts of the active balancer. After three to four times this without one, the other
+    /// takes over.
     #[arg(long, env = "LB_PAIR_ADVERT", default_value = "200ms", value_name = "DURATION")]
     pub pair_advert: humantime::Duration,
 
-    /// A file with the secret that the two sign what they say with, at least 16 bytes. Required
-    /// when they do not listen on loopback.
+    /// File with the secret that signs adverts, at least 16 bytes. Required unless both listen on loopback.
     #[arg(long, env = "LB_PAIR_SECRET_FILE", value_name = "FILE")]
     pub pair_secret_file: Option<PathBuf>,
 
-    /// How the address is taken over: `bind` listens on it as soon as nobody else does, on the same
-    /// host; `vip` adds it to a network interface and announces it (needs the programs `ip` and
-    /// `arping`, and CAP_NET_ADMIN).
+    /// How to take over the address: `bind` listens on it once no other process on this host does; `vip` adds
+    /// it to a network interface and announces it (needs the programs `ip` and `arping`, and CAP_NET_ADMIN).
     #[arg(long, env = "LB_TAKEOVER", value_enum, default_value_t = TakeoverName::Bind)]
     pub takeover: TakeoverName,
 
-    /// The network interface that the address is added to.
+    /// Network interface to add the address to.
     #[arg(long, env = "LB_VIP_INTERFACE", default_value = "eth0", value_name = "INTERFACE")]
     pub vip_interface: String,
 }
