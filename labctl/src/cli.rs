@@ -54,35 +54,9 @@ pub enum Command {
     Status,
     /// What happened in the lab that is running.
     Events,
-    /// Kill a machine, or one program on it: SIGKILL.
-    Kill(commands::act::NameArgs),
-    /// Freeze a machine: SIGSTOP. It still accepts connections, and answers nothing.
-    Freeze(commands::act::NameArgs),
-    /// Let a frozen machine go on: SIGCONT.
-    Thaw(commands::act::NameArgs),
-    /// Start a machine again, with its data.
-    Restart(commands::act::NameArgs),
-    /// Take all room on the disk of a database's machine: nothing more can be written there.
-    Fill(commands::act::NameArgs),
-    /// Give the room on a machine's disk back.
-    Empty(commands::act::NameArgs),
-    /// Add a machine of a kind, behind its balancer.
-    Add(commands::act::KindArgs),
-    /// Take a machine out from behind its balancer, let it finish, and stop it.
-    Remove(commands::act::NameArgs),
-    /// Make the link between two machines slow.
-    Slow(commands::act::SlowArgs),
-    /// Let nothing through the link between two machines.
-    Cut(commands::act::LinkArgs),
-    /// Answer 500 to every request over a link, in place of its far end.
-    Fail(commands::act::LinkArgs),
-    /// Break a link and make it whole, over and over.
-    Flap(commands::act::FlapArgs),
-    /// Cut every link between groups of machines.
-    Partition(commands::act::GroupArgs),
-    /// Make a link whole and fast again; without names every link, and put back every cable of a container
-    /// that was pulled.
-    Heal(commands::act::HealArgs),
+    /// What can be done to the lab that is running.
+    #[command(flatten)]
+    Act(chapter::Act),
     /// Send requests to the lab that is running, at a rate.
     Load(commands::load::LoadArgs),
     /// Send single requests, and see which server each one gets.

@@ -1,95 +1,183 @@
-//! What can be done to a lab: by a chapter's step, or by hand from another terminal.
+//! What can be done to a lab: by a chapter's step, by a command of labctl, or from its page.
+//!
+//! A new verb is one variant of [`Act`]. Its name is the command of labctl and the key in a chapter's step, its
+//! fields are the arguments of both, and its doc comments are the help and the table in `docs/chapters.md`
+//! (`verbs.rs` derives these). The compiler then asks for two arms: in [`Act::targets`], what it names, and in
+//! the lab, what it does. Steps carry verbs out in the order of the variants.
 
+use std::time::Duration;
+
+use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
+use super::Span;
+
 /// Something that can be done to a lab.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "act")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Subcommand)]
+#[serde(rename_all = "kebab-case", tag = "act", deny_unknown_fields)]
 pub enum Act {
-    /// SIGKILL for a machine and everything on it, or for one program: `app`, `app/dbnode`.
+    /// Kill a machine, or one program on it: SIGKILL.
     Kill {
-        /// Which.
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`; or one program on it:
+        /// `app/dbnode`.
         name: String,
     },
-    /// SIGSTOP for a machine and everything on it, or for one program.
+    /// Freeze a machine: SIGSTOP. It still accepts connections, and answers nothing.
     Freeze {
-        /// Which.
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// SIGCONT.
+    /// Let a frozen machine go on: SIGCONT.
     Thaw {
-        /// Which.
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Starts a machine again, with its data; one that is still there is killed first.
+    /// Start a machine again, with its data. One that is still running is killed first.
     Restart {
-        /// Which machine.
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Takes all room on a machine's disk: its database cannot write any more.
+    /// Fill the disk of a database's machine: writes are refused, reads go on.
+    ///
+    /// It stays full when the machine is restarted.
     Fill {
-        /// Which machine.
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Gives the room on a machine's disk back.
+    /// Empty the disk of a machine again: writes are accepted.
     Empty {
-        /// Which machine.
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Adds a machine of a kind, behind its balancer.
+    /// Add a machine of a kind, behind its balancer.
     Add {
-        /// Which kind.
+        /// The kind, as the chapter calls it: `web`.
         kind: String,
     },
-    /// Drains a machine, and stops it for good.
+    /// Take a machine out from behind its balancer, let it finish, and stop it for good.
     Remove {
-        /// Which machine.
+        /// The machine, as `labctl status` calls it.
         name: String,
     },
-    /// Makes a link slow.
+    /// Make the link between two machines slow.
     Slow {
-        /// From which machine.
+        /// The machine that connects.
         from: String,
-        /// To which.
+        /// The machine that it connects to.
         to: String,
-        /// By how many milliseconds for each round trip.
-        by_ms: u64,
+        /// What is added to each round trip, half of it in each direction.
+        #[arg(default_value = "2s")]
+        by: Span,
     },
-    /// Lets nothing through a link.
+    /// Let nothing through the link between two machines.
     Cut {
-        /// From which machine.
+        /// The machine that connects.
         from: String,
-        /// To which.
+        /// The machine that it connects to.
         to: String,
     },
-    /// Answers 500 in place of a link's far end.
+    /// Answer 500 to every request over a link, in place of its far end.
     Fail {
-        /// From which machine.
+        /// The machine that connects.
         from: String,
-        /// To which.
+        /// The machine that it connects to.
         to: String,
     },
-    /// Breaks a link and makes it whole, over and over.
+    /// Break a link and make it whole, over and over.
     Flap {
-        /// From which machine.
+        /// The machine that connects.
         from: String,
-        /// To which.
+        /// The machine that it connects to.
         to: String,
-        /// For how many milliseconds each.
-        every_ms: u64,
+        /// How long it is broken, and how long it is whole.
+        #[arg(default_value = "1s")]
+        every: Span,
     },
-    /// Cuts every link between machines of different groups.
+    /// Cut every link between groups of machines.
     Partition {
-        /// The groups, of machines.
-        groups: Vec<Vec<String>>,
+        /// The groups, each of machines with commas between them: `db-1 db-2,db-3`. A machine that is not named
+        /// is in the last group.
+        #[arg(required = true, num_args = 2.., value_parser = group)]
+        groups: Vec<Group>,
     },
-    /// Makes every link whole and fast, and puts every container's cable back.
+    /// Make every link whole and fast, and put back every cable of a container that was pulled.
+    #[command(hide = true)]
     HealAll,
-    /// Makes a link whole and fast.
+    /// Make a link whole and fast again; without names, every link.
+    ///
+    /// Without names also every cable of a container is put back that was pulled.
     Heal {
-        /// From which machine.
+        /// The machine that connects.
+        #[arg(requires = "to", default_value = EVERY, hide_default_value = true)]
         from: String,
-        /// To which.
+        /// The machine that it connects to.
+        #[arg(default_value = EVERY, hide_default_value = true)]
         to: String,
     },
+}
+
+/// Machines that still reach one another in a partition.
+pub type Group = Vec<String>;
+
+/// Stands for the machines of `heal` when none is named.
+const EVERY: &str = "every machine";
+
+/// Something that an act names, so that it can be checked before anything starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// A machine, which is switched on or off, or stands still.
+    Machine(&'a str),
+    /// The same, or one program on a machine: `app/dbnode`.
+    Program(&'a str),
+    /// The disk of a machine with a database.
+    Disk(&'a str),
+    /// A kind of machine with a count, of which there can be one more.
+    Kind(&'a str),
+    /// A link between two machines, or between all of two kinds.
+    Link(&'a str, &'a str),
+    /// A machine in a group of a partition. Nothing happens to the machine itself.
+    Member(&'a str),
+}
+
+impl Act {
+    /// What it names.
+    pub fn targets(&self) -> Vec<Target<'_>> {
+        match self {
+            Self::Kill { name } => vec![Target::Program(name)],
+            Self::Freeze { name } | Self::Thaw { name } | Self::Restart { name } | Self::Remove { name } => {
+                vec![Target::Machine(name)]
+            }
+            Self::Fill { name } | Self::Empty { name } => vec![Target::Disk(name)],
+            Self::Add { kind } => vec![Target::Kind(kind)],
+            Self::Slow { from, to, .. }
+            | Self::Cut { from, to }
+            | Self::Fail { from, to }
+            | Self::Flap { from, to, .. }
+            | Self::Heal { from, to } => vec![Target::Link(from, to)],
+            Self::Partition { groups } => groups.iter().flatten().map(|name| Target::Member(name)).collect(),
+            Self::HealAll => vec![],
+        }
+    }
+
+    /// What is wrong with it, where its fields alone show that.
+    pub fn mistake(&self) -> Option<String> {
+        match self {
+            Self::Flap { every: Span(Duration::ZERO), .. } => Some("every is longer than 0s".into()),
+            _ => None,
+        }
+    }
+
+    /// As somebody meant it who typed it: `labctl heal` without names heals everything.
+    pub fn as_typed(self) -> Self {
+        match self {
+            Self::Heal { from, .. } if from == EVERY => Self::HealAll,
+            act => act,
+        }
+    }
+}
+
+/// Reads a group as it is typed: `db-2,db-3`.
+#[allow(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
+fn group(text: &str) -> Result<Group, std::convert::Infallible> {
+    Ok(text.split(',').map(str::to_owned).collect())
 }

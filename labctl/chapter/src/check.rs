@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use toml::Spanned;
 
+use super::act::{Act, Target};
 use super::expression::Expression;
 use super::machines::WebserverPart;
 use super::measures::{MeasureCall, Of};
@@ -99,8 +100,8 @@ fn check_ids(chapter: &Chapter, found: &mut Found) {
 
 fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut Found) {
     let key = |key| ["traffic", name, key];
-    if !is_role(chapter, &traffic.to) {
-        found.note(&key("to"), known_target(chapter, &traffic.to));
+    if !is_role(chapter, traffic.to.as_ref()) {
+        found.note(&key("to"), known_target(chapter, traffic.to.as_ref(), &traffic.to.span()));
     }
     if !METHODS.contains(&traffic.method.as_str()) {
         found.note(&key("method"), Err(problem(suggest::unknown("method", &traffic.method, METHODS))));
@@ -239,31 +240,8 @@ fn check_step(chapter: &Chapter, step: &Step, number: &str, found: &mut Found) {
         }
     }
     check_end(step, number, found);
-    for target in step.kill.iter().filter(|target| !is_role(chapter, target)) {
-        let machine = target.as_ref().split('/').next().unwrap_or_default();
-        let checked = known_target(chapter, target);
-        found.note(&key, checked.and_then(|()| single_machine(chapter, machine, target.span())));
-    }
-    let acted_on = [&step.freeze, &step.thaw, &step.restart].into_iter().flatten();
-    let grouped = step.partition.iter().flatten();
-    let acted_on = acted_on.chain(&step.remove).chain(grouped);
-    for machine in acted_on.filter(|machine| !is_role(chapter, machine)) {
-        found.note(&key, single_machine(chapter, machine.as_ref(), machine.span()));
-    }
-    for machine in step.fill.iter().chain(&step.empty) {
-        found.note(&key, check_disk(chapter, machine));
-    }
-    if let Some(kind) = &step.add
-        && chapter.machine.get(kind.as_ref()).is_none_or(|entry| entry.count.is_none())
-    {
-        let message =
-            format!("'{}' is not a kind of machine with a count, so none can be added", kind.as_ref());
-        found.note(&key, Err(at(kind.span(), message)));
-    }
-    let plain = [&step.cut, &step.fail, &step.heal].into_iter().flatten();
-    let slow = step.slow.iter().map(|slow| &slow.link);
-    for (from, to) in plain.chain(slow).chain(step.flap.iter().map(|flap| &flap.link)) {
-        found.note(&key, known_link(chapter, from, to));
+    for act in &step.acts {
+        found.note(&key, check_act(chapter, act.as_ref(), &act.span()));
     }
     if let Some(search) = &step.capacity {
         found.note(&key, check_search(chapter, search));
@@ -299,22 +277,45 @@ fn check_end(step: &Step, number: &str, found: &mut Found) {
         found.note(&key, Err(problem(message)));
     }
     found.note(&["step", number, "measure"], takes_time("measure", step.measure));
-    for flap in &step.flap {
-        found.note(&["step", number, "flap"], takes_time("every", Some(flap.every)));
+}
+
+fn check_act(chapter: &Chapter, act: &Act, span: &Range<usize>) -> Checked {
+    match act.mistake() {
+        Some(message) => Err(at(span.clone(), message)),
+        None => act.targets().into_iter().try_for_each(|target| check_target(chapter, target, span)),
+    }
+}
+
+fn check_target(chapter: &Chapter, target: Target<'_>, span: &Range<usize>) -> Checked {
+    match target {
+        Target::Machine(name) | Target::Program(name) | Target::Member(name) if is_role(chapter, name) => {
+            Ok(())
+        }
+        Target::Machine(name) | Target::Member(name) => single_machine(chapter, name, span.clone()),
+        Target::Program(name) => {
+            known_target(chapter, name, span)?;
+            single_machine(chapter, name.split('/').next().unwrap_or_default(), span.clone())
+        }
+        Target::Disk(name) => check_disk(chapter, name, span),
+        Target::Kind(kind) if chapter.machine.get(kind).is_some_and(|entry| entry.count.is_some()) => Ok(()),
+        Target::Kind(kind) => {
+            let message = format!("'{kind}' is not a kind of machine with a count, so none can be added");
+            Err(at(span.clone(), message))
+        }
+        Target::Link(from, to) => known_link(chapter, from, to, span),
     }
 }
 
 /// Only a database asks its machine for room: a Redis writes to the disk of this computer.
-fn check_disk(chapter: &Chapter, machine: &Spanned<String>) -> Checked {
-    if !is_role(chapter, machine) {
-        single_machine(chapter, machine.as_ref(), machine.span())?;
+fn check_disk(chapter: &Chapter, name: &str, span: &Range<usize>) -> Checked {
+    if !is_role(chapter, name) {
+        single_machine(chapter, name, span.clone())?;
     }
-    let name = machine.as_ref();
     let has_database = |entry: &MachineEntry| entry.dbnode.is_some();
     if chapter.machine.iter().any(|(kind, entry)| has_database(entry) && is_of_kind(name, kind)) {
         return Ok(());
     }
-    Err(at(machine.span(), format!("machine '{name}' has no dbnode whose disk could be full")))
+    Err(at(span.clone(), format!("machine '{name}' has no dbnode whose disk could be full")))
 }
 
 fn check_search(chapter: &Chapter, search: &CapacitySearch) -> Checked {
@@ -395,7 +396,7 @@ fn check_measure(chapter: &Chapter, MeasureCall { measure, of }: &MeasureCall, s
             Of::Step => known_step(chapter, so_far, name)?,
             Of::Traffic => known_traffic(chapter, name, None)?,
             Of::Machine => known_machine(chapter, name, None)?,
-            Of::Program => known_target(chapter, &Spanned::new(0..0, name.clone()))?,
+            Of::Program => known_target(chapter, name, &(0..0))?,
             Of::History => known_history(chapter, name, None)?,
             // Which counters there are is known when they are read.
             Of::Counter => {}
@@ -428,8 +429,8 @@ fn spanned_machine(chapter: &Chapter, name: &Spanned<String>) -> Checked {
 }
 
 /// A machine by its role, of a database or of a pair: `db:primary`, `lb:active`.
-fn is_role(chapter: &Chapter, name: &Spanned<String>) -> bool {
-    let Some((kind, role)) = role::parse(name.as_ref()) else { return false };
+fn is_role(chapter: &Chapter, name: &str) -> bool {
+    let Some((kind, role)) = role::parse(name) else { return false };
     let Some(entry) = chapter.machine.get(kind) else { return false };
     let is_of_pair = entry.lb.as_ref().is_some_and(|lb| lb.pair) && role.is_of_pair();
     is_of_pair || entry.dbnode.is_some() && role.is_of_database()
@@ -459,22 +460,22 @@ fn known_machine(chapter: &Chapter, name: &str, span: Option<Range<usize>>) -> C
 }
 
 /// A machine, or a program on it: `app/dbnode`.
-fn known_target(chapter: &Chapter, target: &Spanned<String>) -> Checked {
-    let (machine, program) = match target.as_ref().split_once('/') {
+fn known_target(chapter: &Chapter, target: &str, span: &Range<usize>) -> Checked {
+    let (machine, program) = match target.split_once('/') {
         Some((machine, program)) => (machine, Some(program)),
-        None => (target.as_ref().as_str(), None),
+        None => (target, None),
     };
-    known_machine(chapter, machine, Some(target.span()))?;
+    known_machine(chapter, machine, Some(span.clone()))?;
     let Some(program) = program else { return Ok(()) };
     if !PROGRAMS.split(", ").any(|known| known == program) {
-        return Err(at(target.span(), suggest::unknown("program", program, PROGRAMS.split(", "))));
+        return Err(at(span.clone(), suggest::unknown("program", program, PROGRAMS.split(", "))));
     }
     let has_it =
         |(kind, entry): (&String, &MachineEntry)| is_of_kind(machine, kind) && has_program(entry, program);
     if chapter.machine.iter().any(has_it) {
         return Ok(());
     }
-    Err(at(target.span(), format!("machine '{machine}' has no {program}")))
+    Err(at(span.clone(), format!("machine '{machine}' has no {program}")))
 }
 
 /// Whether a name stands for machines of this kind: itself, one of them, or one by its role.
@@ -484,19 +485,15 @@ fn is_of_kind(name: &str, kind: &str) -> bool {
         || role::parse(name).is_some_and(|(of, _)| of == kind)
 }
 
-fn known_link(chapter: &Chapter, from: &Spanned<String>, to: &Spanned<String>) -> Checked {
+fn known_link(chapter: &Chapter, from: &str, to: &str, span: &Range<usize>) -> Checked {
     let declared = |(one, other): &(Spanned<String>, Spanned<String>)| {
-        is_of_kind(from.as_ref(), one.as_ref()) && is_of_kind(to.as_ref(), other.as_ref())
+        is_of_kind(from, one.as_ref()) && is_of_kind(to, other.as_ref())
     };
-    let in_mesh = |kind: &Spanned<String>| {
-        is_of_kind(from.as_ref(), kind.as_ref()) && is_of_kind(to.as_ref(), kind.as_ref())
-    };
+    let in_mesh = |kind: &Spanned<String>| is_of_kind(from, kind.as_ref()) && is_of_kind(to, kind.as_ref());
     if chapter.links.iter().any(declared) || chapter.mesh.iter().any(in_mesh) {
         return Ok(());
     }
-    let message =
-        format!("there is no link from '{}' to '{}'; declare it in links", from.as_ref(), to.as_ref());
-    Err(at(from.span(), message))
+    Err(at(span.clone(), format!("there is no link from '{from}' to '{to}'; declare it in links")))
 }
 
 fn known_name<'a>(

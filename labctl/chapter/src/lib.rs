@@ -1,6 +1,6 @@
 //! The chapter language: machines, traffic, steps and claims, as a TOML file that reads like the article.
 //!
-//! Read [`step`] for what a step may do and [`expect`] for what it may claim. Nothing here knows a lab that
+//! Read [`act`] for what can be done to a lab, [`step`] for what else a step may do, and [`expect`] for what it may claim. Nothing here knows a lab that
 //! runs, nor the generator of its traffic.
 
 pub mod act;
@@ -23,7 +23,10 @@ mod span;
 pub mod step;
 pub mod suggest;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod traffic;
+pub mod verbs;
 
 pub use act::Act;
 pub use chapter::Chapter;

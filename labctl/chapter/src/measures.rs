@@ -248,6 +248,7 @@ pub fn documentation() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::is_documented;
     use super::*;
 
     #[test]
@@ -279,19 +280,8 @@ mod tests {
         assert!(call("p98", &["two"]).unwrap_err().contains("known are requests, ok"));
     }
 
-    /// `UPDATE=1 cargo test -p chapter` writes it down anew.
     #[test]
     fn the_documentation_lists_every_measure() {
-        const BEGIN: &str = "<!-- measures -->\n";
-        const END: &str = "<!-- /measures -->";
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/chapters.md");
-        let text = std::fs::read_to_string(&path).unwrap();
-        let (before, rest) = text.split_once(BEGIN).expect("the table's begin is marked");
-        let (table, after) = rest.split_once(END).expect("the table's end is marked");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", documentation())).unwrap();
-            return;
-        }
-        assert_eq!(table, documentation(), "UPDATE=1 cargo test -p chapter writes it down anew");
+        is_documented("measures", &documentation());
     }
 }

@@ -239,7 +239,7 @@ equals = 0
             text.replace("measure = \"2s\"", &format!("{more}\nmeasure = \"2s\""))
         };
         let source = Source::parse(Path::new("small.toml"), &with("fill = ['app']\nempty = ['app']"), &[]);
-        assert_eq!(source.unwrap().chapter.step[0].fill.len(), 1);
+        assert_eq!(source.unwrap().chapter.step[0].acts.len(), 2);
         let error = error_of(&with("fill = ['lb']"));
         assert_eq!(error, "22: machine 'lb' has no dbnode whose disk could be full");
         let error = error_of(&with("empty = ['ap']"));

@@ -1,21 +1,34 @@
 //! A length of time in a chapter file.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A length of time, written `500ms` or `3s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = humantime::parse_duration(text).map(Self);
+        read.map_err(|error| format!("'{text}' is not a length of time such as 500ms or 3s: {error}"))
+    }
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_str(Text)?;
-        humantime::parse_duration(&text).map(Self).map_err(|error| {
-            let message = format!("'{text}' is not a length of time such as 500ms or 3s: {error}");
-            serde::de::Error::custom(message)
-        })
+        deserializer.deserialize_str(Text)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// As it is read.
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,16 +1,16 @@
-//! What a step may do. Every verb is an optional key of one struct that refuses unknown keys, so a
-//! mistake is reported by line and name. Verbs of one step are carried out in the order below;
-//! then the step waits, warms up, and measures.
+//! What a step may do. Its keys are the fields of one struct and the verbs of [`Act`]; any other key is refused,
+//! so a mistake is reported by line and name. First the rates change, then the verbs are carried out in the order
+//! of [`Act`]'s variants; then the step waits, warms up, and measures.
 
 use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Act, Expect, Span};
+use super::{Act, Expect, Span, verbs};
 
 /// One step of a chapter.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(remote = "Self", rename_all = "kebab-case")]
 pub struct Step {
     /// What claims call it.
     pub name: String,
@@ -19,50 +19,9 @@ pub struct Step {
     /// New rates, by traffic. They stay until changed.
     #[serde(default)]
     pub load: IndexMap<Spanned<String>, Rate>,
-    /// Kills machines: SIGKILL for the machine and everything on it.
-    #[serde(default)]
-    pub kill: Vec<Spanned<String>>,
-    /// Freezes machines (SIGSTOP).
-    #[serde(default)]
-    pub freeze: Vec<Spanned<String>>,
-    /// Thaws frozen machines (SIGCONT).
-    #[serde(default)]
-    pub thaw: Vec<Spanned<String>>,
-    /// Starts machines again, with their data.
-    #[serde(default)]
-    pub restart: Vec<Spanned<String>>,
-    /// Takes all room on machines' disks: their databases cannot write any more.
-    #[serde(default)]
-    pub fill: Vec<Spanned<String>>,
-    /// Gives the room on machines' disks back.
-    #[serde(default)]
-    pub empty: Vec<Spanned<String>>,
-    /// Adds one more machine of a kind, and puts it behind its balancer.
-    pub add: Option<Spanned<String>>,
-    /// Takes a machine out from behind its balancer, drains it, and stops it.
-    pub remove: Option<Spanned<String>>,
-    /// Makes links slow.
-    #[serde(default)]
-    pub slow: Vec<Slow>,
-    /// Cuts links: `[["web", "db"]]`.
-    #[serde(default)]
-    pub cut: Vec<LinkEnds>,
-    /// Answers 500 in place of links' far ends.
-    #[serde(default)]
-    pub fail: Vec<LinkEnds>,
-    /// Breaks links and makes them whole, over and over.
-    #[serde(default)]
-    pub flap: Vec<Flap>,
-    /// Cuts every link between machines of different groups. Whoever is not named is with the last
-    /// group.
-    #[serde(default)]
-    pub partition: Vec<Vec<Spanned<String>>>,
-    /// Heals links.
-    #[serde(default)]
-    pub heal: Vec<LinkEnds>,
-    /// Heals every link.
-    #[serde(default)]
-    pub heal_all: bool,
+    /// What is done to the lab, in the order of the verbs. Each verb of [`Act`] is a key.
+    #[serde(skip)]
+    pub acts: Vec<Spanned<Act>>,
     /// Finds the highest rate that meets an objective, for each of several targets.
     pub capacity: Option<CapacitySearch>,
     /// Sends a number of requests, by traffic, and waits for their answers.
@@ -88,50 +47,27 @@ pub struct Step {
     pub expect: Vec<Expect>,
 }
 
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The inherent function, which is derived, reads what is no verb.
+        let (step, acts) = verbs::read(deserializer, |fields| Self::deserialize(fields))?;
+        Ok(Self { acts, ..step })
+    }
+}
+
 impl Step {
-    /// What it does to the lab, in the order in which its verbs are documented.
-    pub fn acts(&self) -> Vec<Act> {
-        let named = |name: &toml::Spanned<String>| name.as_ref().clone();
-        let ends = |(from, to): &LinkEnds| (named(from), named(to));
-        let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
-        let mut acts = Vec::new();
-        acts.extend(self.kill.iter().map(|name| Act::Kill { name: named(name) }));
-        acts.extend(self.freeze.iter().map(|name| Act::Freeze { name: named(name) }));
-        acts.extend(self.thaw.iter().map(|name| Act::Thaw { name: named(name) }));
-        acts.extend(self.restart.iter().map(|name| Act::Restart { name: named(name) }));
-        acts.extend(self.fill.iter().map(|name| Act::Fill { name: named(name) }));
-        acts.extend(self.empty.iter().map(|name| Act::Empty { name: named(name) }));
-        acts.extend(self.add.iter().map(|kind| Act::Add { kind: named(kind) }));
-        acts.extend(self.remove.iter().map(|name| Act::Remove { name: named(name) }));
-        acts.extend(self.slow.iter().map(|slow| {
-            let (from, to) = ends(&slow.link);
-            Act::Slow { from, to, by_ms: millis(slow.by) }
-        }));
-        acts.extend(self.cut.iter().map(ends).map(|(from, to)| Act::Cut { from, to }));
-        acts.extend(self.fail.iter().map(ends).map(|(from, to)| Act::Fail { from, to }));
-        acts.extend(self.flap.iter().map(|flap| {
-            let (from, to) = ends(&flap.link);
-            Act::Flap { from, to, every_ms: millis(flap.every) }
-        }));
-        if !self.partition.is_empty() {
-            let groups = self.partition.iter().map(|group| group.iter().map(named).collect());
-            acts.push(Act::Partition { groups: groups.collect() });
-        }
-        acts.extend(self.heal_all.then_some(Act::HealAll));
-        acts.extend(self.heal.iter().map(ends).map(|(from, to)| Act::Heal { from, to }));
-        acts
+    /// What it does to the lab, in the order in which it happens.
+    pub fn acts(&self) -> impl Iterator<Item = &Act> {
+        self.acts.iter().map(Spanned::as_ref)
     }
 
     /// Whether what is measured happens only once, so that it cannot be measured again in the same lab: it
     /// follows from something that the step does, or it goes on while a rate changes.
     pub fn happens_once(&self) -> bool {
         let is_ramp = |rate: &Rate| matches!(rate, Rate::Ramp { .. });
-        self.once || !self.acts().is_empty() || self.load.values().any(is_ramp)
+        self.once || !self.acts.is_empty() || self.load.values().any(is_ramp)
     }
 }
-
-/// Who connects, and to whom.
-pub type LinkEnds = (Spanned<String>, Spanned<String>);
 
 /// A rate of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -182,26 +118,6 @@ pub struct Batch {
 
 fn at_once() -> f64 {
     super::RATE_MAX
-}
-
-/// A slow link.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Slow {
-    /// Both ends.
-    pub link: LinkEnds,
-    /// What is added to each round trip, half of it in each direction.
-    pub by: Span,
-}
-
-/// A link that comes and goes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Flap {
-    /// Both ends.
-    pub link: LinkEnds,
-    /// How long it is broken, and how long it is whole.
-    pub every: Span,
 }
 
 /// A search for capacity.

@@ -35,8 +35,7 @@ use super::state::{MachineState, State, chapter_file};
 use super::status::MachineStatus;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
-use chapter::Act;
-use chapter::Source;
+use chapter::{Act, Source, Span};
 
 const START_MAX: Duration = Duration::from_secs(20);
 const END_MAX: Duration = Duration::from_secs(3);
@@ -189,8 +188,8 @@ impl Laboratory {
             Act::Empty { name } => self.fill(&self.meant(name).await?, false).await?,
             Act::Add { kind } => self.add(kind).await?,
             Act::Remove { name } => self.remove(name).await?,
-            Act::Slow { from, to, by_ms } => {
-                let delay = Duration::from_millis(*by_ms);
+            Act::Slow { from, to, by: Span(delay) } => {
+                let delay = *delay;
                 let slow = |link: &Link| link.set(Rules::Slow(delay));
                 let now = format!("slow by {delay:?}");
                 self.on_link(from, to, slow, &now, &format!("slow {from} {to} {delay:?}")).await?
@@ -203,8 +202,8 @@ impl Laboratory {
                 let fail = |link: &Link| link.set(Rules::Failing);
                 self.on_link(from, to, fail, "answering 500", &format!("fail {from} {to}")).await?
             }
-            Act::Flap { from, to, every_ms } => {
-                let every = Duration::from_millis(*every_ms);
+            Act::Flap { from, to, every: Span(every) } => {
+                let every = *every;
                 let flap = |link: &Link| link.flap(every);
                 let now = format!("broken and whole, {every:?} each");
                 self.on_link(from, to, flap, &now, &format!("flap {from} {to} {every:?}")).await?
@@ -322,11 +321,7 @@ impl Laboratory {
     }
 
     async fn signal_machine(&self, name: &str, signal: Signal) -> Result<Vec<String>, LabError> {
-        let machine = self.machine(name)?;
-        if !machine.is_on() {
-            return Err(LabError::Usage(format!("{name} is not running; `labctl restart {name}` starts it")));
-        }
-        Ok(vec![machine.signal(signal).await?])
+        Ok(vec![self.machine_on(name)?.signal(signal).await?])
     }
 
     async fn thaw(&self, name: &str) -> Result<Vec<String>, LabError> {
@@ -579,6 +574,17 @@ impl Laboratory {
             let known = machines.keys().cloned().collect::<Vec<_>>().join(", ");
             LabError::Usage(format!("there is no machine '{name}'; there are: {known}"))
         })
+    }
+
+    /// A machine that something can be done to only while it is on.
+    fn machine_on(&self, name: &str) -> Result<Arc<RunningMachine>, LabError> {
+        let machine = self.machine(name)?;
+        match machine.is_on() {
+            true => Ok(machine),
+            false => {
+                Err(LabError::Usage(format!("{name} is not running; `labctl restart {name}` starts it")))
+            }
+        }
     }
 
     fn is_on(&self, name: &str) -> bool {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::backend::Backend;
 use super::plan::Plan;
 use crate::error::LabError;
-use chapter::Chapter;
+use chapter::act::Target;
+use chapter::{Act, Chapter};
 
 /// The programs that are one, the first that is found being used.
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
@@ -60,9 +61,9 @@ pub fn check(plan: &Plan) -> Result<(), LabError> {
 pub fn check_story(plan: &Plan, chapter: &Chapter) -> Result<(), LabError> {
     let is_elsewhere = |name: &str| plan.machines.get(name).is_some_and(|machine| machine.elsewhere);
     for step in &chapter.step {
-        let acted_on = [&step.kill, &step.freeze, &step.thaw, &step.restart].into_iter().flatten();
-        for target in acted_on {
-            let machine = target.as_ref().split('/').next().unwrap_or_default();
+        for target in step.acts().flat_map(Act::targets) {
+            let (Target::Machine(name) | Target::Program(name)) = target else { continue };
+            let machine = name.split('/').next().unwrap_or_default();
             if is_elsewhere(machine) {
                 return Err(LabError::NotReady(format!(
                     "step '{}' does something to {machine}, and the Redis at LABCTL_REDIS_URL is not labctl's: unset it",

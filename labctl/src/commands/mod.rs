@@ -36,7 +36,6 @@ use serde::Serialize;
 
 use crate::cli::{Cli, Command, Common};
 use crate::output;
-use chapter::Act;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 
@@ -54,20 +53,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Down => down::down(common).await,
         Command::Status => status::status(common).await,
         Command::Events => events::events(common).await,
-        Command::Kill(args) => act::act(Act::Kill { name: args.name }, common).await,
-        Command::Freeze(args) => act::act(Act::Freeze { name: args.name }, common).await,
-        Command::Thaw(args) => act::act(Act::Thaw { name: args.name }, common).await,
-        Command::Restart(args) => act::act(Act::Restart { name: args.name }, common).await,
-        Command::Fill(args) => act::act(Act::Fill { name: args.name }, common).await,
-        Command::Empty(args) => act::act(Act::Empty { name: args.name }, common).await,
-        Command::Add(args) => act::act(Act::Add { kind: args.kind }, common).await,
-        Command::Remove(args) => act::act(Act::Remove { name: args.name }, common).await,
-        Command::Slow(args) => act::act(args.act(), common).await,
-        Command::Cut(args) => act::act(Act::Cut { from: args.from, to: args.to }, common).await,
-        Command::Fail(args) => act::act(Act::Fail { from: args.from, to: args.to }, common).await,
-        Command::Flap(args) => act::act(args.act(), common).await,
-        Command::Partition(args) => act::act(args.act(), common).await,
-        Command::Heal(args) => act::act(args.act(), common).await,
+        Command::Act(act) => act::act(act, common).await,
         Command::Load(args) => load::load(&args, common, interrupt).await,
         Command::Step(args) => step::step(&args, common, interrupt).await,
         Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,

@@ -164,7 +164,7 @@ impl Run<'_> {
             return Primary::default();
         };
         // A step that does something waits for what comes of that.
-        let former = self.lab.former(kind.as_ref()).filter(|_| step.acts().is_empty());
+        let former = self.lab.former(kind.as_ref()).filter(|_| step.acts.is_empty());
         Primary { term: status.term, is_another: former.is_some_and(|former| former != name) }
     }
 
@@ -172,7 +172,7 @@ impl Run<'_> {
     fn look_for_damage(&mut self, step: &Step, measurement: &StepMeasurement) {
         let events = self.lab.events.since(0);
         let of_step = || {
-            let reason = measurement.distrust.as_ref().filter(|_| step.acts().is_empty())?;
+            let reason = measurement.distrust.as_ref().filter(|_| step.acts.is_empty())?;
             let what = damage::irreversible(&events, measurement.begun, measurement.to)?;
             Some(format!("{reason}, and meanwhile {what}"))
         };
