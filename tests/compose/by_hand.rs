@@ -70,6 +70,12 @@ fn what_is_done_with_plain_docker_is_noticed() {
     ] {
         succeed(&lab, &words);
     }
+    succeed(&lab, &["stop", "web-1"]);
+    assert_eq!(machine(&lab, "web-1")["on"], false);
+    assert!(has_happened(&lab, "is gone: exit code 0, by labctl"), "{}", succeed(&lab, &["events"]));
+    succeed(&lab, &["resize", "web-1", "--memory", "1GiB"]);
+    assert_eq!(docker(&["inspect", "--format", "{{.HostConfig.Memory}}", "web-1"]).trim(), "1073741824");
+    assert_eq!(machine(&lab, "web-1")["on"], true);
     assert_eq!(machine(&lab, "web-2")["on"], true);
     assert_eq!(machine(&lab, "web-6")["on"], true);
     assert_eq!(machine(&lab, "web-4"), Value::Null);

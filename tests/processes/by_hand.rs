@@ -85,6 +85,65 @@ fn killing_a_machine_kills_what_is_on_it() {
 }
 
 #[test]
+fn a_stopped_machine_ends_by_itself_and_is_started_again() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "one-machine"]);
+    let said = lab.succeed(&["stop", "app"]);
+    assert!(said.starts_with("$ kill ") && said.lines().count() == 1, "it need not be killed: {said}");
+    assert_eq!(lab.machine("app")["on"], false, "stop returns when it is off");
+    is_recorded(&lab, &["app/webserver", "is gone: exit code 0, by labctl"]);
+    is_recorded(&lab, &["app (pid", "by labctl"]);
+    let refused = lab.run(&["stop", "app"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`labctl restart app` starts it"));
+    lab.succeed(&["restart", "app"]);
+    lab.succeed(&["freeze", "app"]);
+    lab.succeed(&["stop", "app"]);
+    assert_eq!(lab.machine("app")["on"], false, "a frozen machine is let go on, and ends");
+    lab.succeed(&["restart", "app"]);
+    assert_eq!(lab.json(&["step", "--count", "1"])["steps"][0]["status"], "200 OK");
+    lab.succeed(&["down"]);
+    assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
+fn a_machine_that_cannot_end_is_killed_when_it_is_stopped() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "one-machine"]);
+    processes::signal(pid_of(&lab, "app", "dbnode"), Signal::SIGSTOP);
+    let said = lab.succeed(&["stop", "app"]);
+    assert_eq!(lab.machine("app")["on"], false, "{said}");
+    lab.succeed(&["down"]);
+    assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
+fn a_resized_machine_has_another_size_and_its_data() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "one-machine"]);
+    assert_eq!(asked(&lab, "PUT", "kept"), "HTTP/1.1 204 No Content");
+    let size = |lab: &Lab| {
+        let app = lab.machine("app");
+        (app["cores"].as_u64(), app["usage"]["memory_limit"].as_u64())
+    };
+    let (cores, _) = size(&lab);
+    lab.succeed(&["resize", "app", "--memory", "2GiB"]);
+    assert_eq!(size(&lab), (cores, Some(2 << 30)));
+    lab.succeed(&["resize", "app", "--cores", "7"]);
+    assert_eq!(size(&lab), (Some(7), Some(2 << 30)), "what is not named stays as it is");
+    assert_eq!(asked(&lab, "GET", ""), "HTTP/1.1 200 OK");
+    lab.succeed(&["restart", "app"]);
+    assert_eq!(size(&lab), (Some(7), Some(2 << 30)), "a restart keeps the size");
+    for words in
+        [&["resize", "app"][..], &["resize", "app", "--memory", "1"], &["resize", "ap", "--cores", "2"]]
+    {
+        assert_eq!(lab.run(words).status.code(), Some(2), "{words:?}");
+    }
+    lab.succeed(&["down"]);
+    assert_eq!(lab.running(), vec![]);
+}
+
+#[test]
 fn a_frozen_machine_answers_again_when_it_is_thawed() {
     let lab = Lab::new();
     lab.succeed(&["up", "one-machine"]);

@@ -39,7 +39,8 @@ fn every_flag_in_the_contract_exists() {
             assert!(help.split_whitespace().any(|word| word == flag), "{program} has no {flag}");
         }
     }
-    let commands = ["run", "load", "audit", "table", "claims", "advise", "report", "compare", "replay"];
+    let commands =
+        ["run", "resize", "load", "audit", "table", "claims", "advise", "report", "compare", "replay"];
     let help = commands.map(|command| help("labctl", &[command])).concat();
     for flag in flags(section("labctl")) {
         assert!(help.contains(flag), "labctl has no {flag}");

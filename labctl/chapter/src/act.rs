@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{MEMORY_MIN, Span, closed};
 
 /// Something that can be done to a lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Subcommand)]
@@ -20,6 +21,11 @@ pub enum Act {
     Kill {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`; or one program on it:
         /// `app/dbnode`.
+        name: String,
+    },
+    /// Stop a machine: SIGTERM, then SIGKILL for what has not ended after 15 s.
+    Stop {
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
     /// Freeze a machine: SIGSTOP. It still accepts connections, and answers nothing.
@@ -36,6 +42,23 @@ pub enum Act {
     Restart {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
+    },
+    /// Stop a machine, and start it again in another size, with its data.
+    Resize {
+        /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
+        name: String,
+        /// Its cores from now on.
+        #[arg(long, required_unless_present = "memory", value_parser = clap::value_parser!(u32).range(1..=1024))]
+        #[serde(
+            default,
+            deserialize_with = "closed::changed_cores",
+            skip_serializing_if = "Option::is_none"
+        )]
+        cores: Option<u32>,
+        /// Its memory from now on: `1GiB`.
+        #[arg(long)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memory: Option<ByteSize>,
     },
     /// Fill the disk of a database's machine: writes are refused, reads go on.
     ///
@@ -144,9 +167,12 @@ impl Act {
     pub fn targets(&self) -> Vec<Target<'_>> {
         match self {
             Self::Kill { name } => vec![Target::Program(name)],
-            Self::Freeze { name } | Self::Thaw { name } | Self::Restart { name } | Self::Remove { name } => {
-                vec![Target::Machine(name)]
-            }
+            Self::Stop { name }
+            | Self::Freeze { name }
+            | Self::Thaw { name }
+            | Self::Restart { name }
+            | Self::Resize { name, .. }
+            | Self::Remove { name } => vec![Target::Machine(name)],
             Self::Fill { name } | Self::Empty { name } => vec![Target::Disk(name)],
             Self::Add { kind } => vec![Target::Kind(kind)],
             Self::Slow { from, to, .. }
@@ -163,6 +189,12 @@ impl Act {
     pub fn mistake(&self) -> Option<String> {
         match self {
             Self::Flap { every: Span(Duration::ZERO), .. } => Some("every is longer than 0s".into()),
+            Self::Resize { name, cores: None, memory: None } => {
+                Some(format!("'{name}' gets no other size: name its cores, its memory, or both"))
+            }
+            Self::Resize { memory: Some(memory), .. } if *memory < MEMORY_MIN => {
+                Some(format!("memory is at least {MEMORY_MIN}, not {memory}"))
+            }
             _ => None,
         }
     }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use toml::Spanned;
 
 use super::act::{Act, Target};
@@ -13,7 +12,7 @@ use super::measures::{MeasureCall, Of};
 use super::mistake::{Mistake, Place};
 use super::step::{CapacitySearch, Step, Until};
 use super::traffic::{Draw, Traffic};
-use super::{Chapter, MachineEntry, Span, ZIPF_KEYS_MAX, measurable, role, suggest};
+use super::{Chapter, MEMORY_MIN, MachineEntry, Span, ZIPF_KEYS_MAX, measurable, role, suggest};
 
 type Checked = Result<(), Mistake>;
 
@@ -42,9 +41,6 @@ const BATCH_MAX: u64 = 1_000_000;
 
 /// How many machines a lab may have.
 const COUNT_MAX: u32 = 250;
-
-/// The least memory of a machine: what is less was meant to be something else.
-const MEMORY_MIN: ByteSize = ByteSize::mib(1);
 
 /// Everything that is wrong with a chapter. One that is not complete, because some of it could not be
 /// understood, is not asked whether its claims can be measured.

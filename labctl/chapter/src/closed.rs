@@ -44,6 +44,11 @@ pub(super) fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D
     within(deserializer, "cores", 1..=1024)
 }
 
+/// The cores of a machine that gets another size.
+pub(super) fn changed_cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    cores(deserializer).map(Some)
+}
+
 /// What a machine's disk does in a second.
 pub(super) fn disk_iops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(deserializer, "disk-iops", 1..=1_000_000)

@@ -46,3 +46,6 @@ pub const ZIPF_KEYS_MAX: u64 = 1_000_000;
 
 /// Requests a second at most, in any traffic.
 pub const RATE_MAX: f64 = 100_000.0;
+
+/// The least memory of a machine: what is less was meant to be something else.
+pub const MEMORY_MIN: bytesize::ByteSize = bytesize::ByteSize::mib(1);

@@ -307,14 +307,16 @@ mod tests {
         let by = super::super::Span(std::time::Duration::from_secs(1));
         let [a, b] = ["a", "b"].map(str::to_owned);
         let slow = Act::Slow { from: a.clone(), to: b.clone(), by };
-        assert_eq!(step("slow = [{ link = ['a', 'b'], by = '1s' }]").unwrap(), [slow.clone()]);
+        assert_eq!(step("slow = [{ link = ['a', 'b'], by = '1s' }]").unwrap(), std::slice::from_ref(&slow));
         assert_eq!(step("slow = { from = 'a', to = 'b', by = '1s' }").unwrap(), [slow]);
         assert_eq!(step("cut = [['a', 'b']]").unwrap(), [Act::Cut { from: a.clone(), to: b.clone() }]);
         assert_eq!(step("add = 'a'").unwrap(), [Act::Add { kind: a.clone() }]);
-        let groups = vec![vec![a], vec![b]];
+        let groups = vec![vec![a.clone()], vec![b]];
         assert_eq!(step("partition = [['a'], ['b']]").unwrap(), [Act::Partition { groups }]);
         assert_eq!(step("heal-all = true").unwrap(), [Act::HealAll]);
         assert_eq!(step("heal-all = false").unwrap(), []);
+        let sized = Act::Resize { name: a, cores: Some(4), memory: Some(bytesize::ByteSize::gib(1)) };
+        assert_eq!(step("resize = [{ name = 'a', cores = 4, memory = '1GiB' }]").unwrap(), [sized]);
     }
 
     #[test]
@@ -334,6 +336,10 @@ mod tests {
         assert!(said.contains("line 3"), "{said}");
         let said = refused("kill = [5]");
         assert!(said.contains("invalid type: integer `5`, expected a string"), "{said}");
+        let said = refused("resize = ['a']");
+        assert!(said.contains("resize is written [{ name = NAME, cores = CORES, memory"), "{said}");
+        let said = refused("resize = [{ name = 'a', cores = 0 }]");
+        assert!(said.contains("cores is from 1 to 1024, not 0"), "{said}");
         let said = refused("slow = [{ link = ['a', 'b'], by = '1s', for = '2s' }]");
         assert!(said.contains("unknown field `for`"), "{said}");
         let said = refused("kil = ['a']");

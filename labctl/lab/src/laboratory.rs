@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use bytesize::ByteSize;
 use futures_util::future::{join_all, try_join, try_join_all};
 use indexmap::IndexMap;
 use machine::capacity::Usage;
@@ -39,6 +40,9 @@ use chapter::{Act, Source, Span};
 
 const START_MAX: Duration = Duration::from_secs(20);
 const END_MAX: Duration = Duration::from_secs(3);
+/// How long the programs of a machine that is stopped may take to finish what they have begun: longer than they
+/// take by themselves.
+const STOP_MAX: Duration = Duration::from_secs(15);
 const JOIN_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a machine that is being switched on is told that its disk is full.
@@ -179,11 +183,18 @@ impl Laboratory {
 
     /// Does something to the lab. Returns the commands that somebody could have typed instead.
     pub async fn act(&self, act: &Act) -> Result<Vec<String>, LabError> {
+        if let Some(mistake) = act.mistake() {
+            return Err(LabError::Usage(mistake));
+        }
         let done = match act {
             Act::Kill { name } => self.signal(&self.meant(name).await?, Signal::SIGKILL).await?,
+            Act::Stop { name } => self.stop(&self.meant(name).await?).await?,
             Act::Freeze { name } => self.signal(&self.meant(name).await?, Signal::SIGSTOP).await?,
             Act::Thaw { name } => self.thaw(&self.meant(name).await?).await?,
             Act::Restart { name } => self.restart(&self.meant(name).await?).await?,
+            Act::Resize { name, cores, memory } => {
+                self.resize(&self.meant(name).await?, *cores, *memory).await?
+            }
             Act::Fill { name } => self.fill(&self.meant(name).await?, true).await?,
             Act::Empty { name } => self.fill(&self.meant(name).await?, false).await?,
             Act::Add { kind } => self.add(kind).await?,
@@ -340,6 +351,34 @@ impl Laboratory {
         let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
         self.start_machine(plan).await?;
         Ok(vec![format!("labctl restart {name}")])
+    }
+
+    /// Ends a machine, and waits until it is off: first it is asked, then it is killed.
+    async fn stop(&self, name: &str) -> Result<Vec<String>, LabError> {
+        let machine = self.machine_on(name)?;
+        let mut done = vec![machine.ask_to_end().await?];
+        if !machine.wait_until_off(STOP_MAX).await {
+            done.push(machine.signal(Signal::SIGKILL).await?);
+            if !machine.wait_until_off(END_MAX).await {
+                return Err(LabError::not_ready(format!(
+                    "{name} was asked to end, then killed, and is still there"
+                )));
+            }
+        }
+        Ok(done)
+    }
+
+    /// Starts a machine again in another size, with its data.
+    async fn resize(
+        &self,
+        name: &str,
+        cores: Option<u32>,
+        memory: Option<ByteSize>,
+    ) -> Result<Vec<String>, LabError> {
+        self.plan.lock().resize(name, cores, memory).map_err(LabError::Usage)?;
+        let mut done = if self.is_on(name) { self.stop(name).await? } else { vec![] };
+        done.extend(self.restart(name).await?);
+        Ok(done)
     }
 
     /// Takes all room on a machine's disk, or gives it back. A disk that is full stays so when its machine is

@@ -131,7 +131,7 @@ impl Run<'_> {
 
     async fn act(&self, step: &Step) -> Result<(), LabError> {
         for act in step.acts() {
-            for command in self.lab.act(&act).await? {
+            for command in self.lab.act(act).await? {
                 self.audience.hear(Telling::Did(&command));
             }
         }

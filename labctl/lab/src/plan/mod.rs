@@ -11,6 +11,7 @@ mod programs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use indexmap::IndexMap;
 use machine::MachineSpec;
 
@@ -202,6 +203,18 @@ impl Plan {
         machine.programs = self.programs(&name, kind, self.machines.len())?;
         self.machines.insert(name, machine.clone());
         Ok(machine)
+    }
+
+    /// Gives a machine another size from its next start on. What is not named stays as it is.
+    pub fn resize(&mut self, name: &str, cores: Option<u32>, memory: Option<ByteSize>) -> Result<(), String> {
+        let known = || self.machines.keys().cloned().collect::<Vec<_>>().join(", ");
+        if !self.machines.contains_key(name) {
+            return Err(format!("there is no machine '{name}'; there are: {}", known()));
+        }
+        let spec = &mut self.machines[name].spec;
+        spec.cores = cores.unwrap_or(spec.cores);
+        spec.memory = memory.unwrap_or(spec.memory);
+        Ok(())
     }
 
     /// A machine's own address.
