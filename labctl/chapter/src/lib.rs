@@ -1,7 +1,7 @@
 //! The chapter language: machines, traffic, steps and claims, as a TOML file that reads like the article.
 //!
-//! Read [`act`] for what can be done to a lab, [`step`] for what else a step may do, and [`expect`] for what it may claim. Nothing here knows a lab that
-//! runs, nor the generator of its traffic.
+//! Read [`act`] for what can be done to a lab, [`step`] for what else a step may do, and [`expect`] for what it
+//! may claim. Nothing here knows a lab that runs, nor the generator of its traffic.
 
 pub mod act;
 mod chapter;
