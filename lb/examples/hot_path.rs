@@ -48,7 +48,11 @@ fn main() {
 impl Balancer {
     fn new() -> Self {
         let options = PoolOptions {
-            breaker: breaker::Rules { fall: 3, open: Duration::from_secs(10), open_max: Duration::from_secs(60) },
+            breaker: breaker::Rules {
+                fall: 3,
+                open: Duration::from_secs(10),
+                open_max: Duration::from_secs(60),
+            },
             slow_start: Duration::ZERO,
             panic_below: 50,
             key: None,

@@ -13,15 +13,15 @@ use tokio::time::Instant;
 /// The shop's counters. Cheap to clone; the clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    requests: Family<Answered, Counter>,
-    seconds: Family<Asked, Histogram>,
+    requests: Family<ResponseLabels, Counter>,
+    seconds: Family<RequestLabels, Histogram>,
     in_flight: Gauge,
     /// Requests sent away because too many were in flight.
     pub shed: Counter,
     /// Handlers that panicked.
     pub panics: Counter,
     /// Answers by where they came from.
-    pub answers: Family<Came, Counter>,
+    pub answers: Family<CacheLabels, Counter>,
     /// Readers that waited for somebody else's question instead of asking the database themselves.
     pub coalesced: Counter,
     /// Reads sent to the database.
@@ -49,33 +49,33 @@ pub struct RedisMetrics {
     pub failures: Counter,
     /// Connections to a primary.
     pub connects: Counter,
-    breaker: Family<Stands, Gauge>,
-    writes: Family<Stands, Gauge>,
-    refusals: Family<Refused, Counter>,
+    breaker: Family<StateLabels, Gauge>,
+    writes: Family<StateLabels, Gauge>,
+    refusals: Family<RefusalLabels, Counter>,
 }
 
 /// What Redis said when it refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Refused {
+struct RefusalLabels {
     word: &'static str,
 }
 
-/// Where something stands.
+/// Where something is_in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Stands {
+struct StateLabels {
     state: &'static str,
 }
 
 /// What was asked for. Routes, not paths: their number is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct RequestLabels {
     method: &'static str,
     route: String,
 }
 
 /// What was asked for, and the class of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct ResponseLabels {
     method: &'static str,
     route: String,
     class: &'static str,
@@ -83,7 +83,7 @@ struct Answered {
 
 /// Where an answer came from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Came {
+pub struct CacheLabels {
     /// The kind of cache that was asked first.
     pub cache: &'static str,
     /// The place.
@@ -129,7 +129,7 @@ impl Metrics {
         let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
         Tally {
             metrics: self,
-            asked: Asked { method: method_name(request.method()), route: route.to_owned() },
+            labels: RequestLabels { method: method_name(request.method()), route: route.to_owned() },
             began: Instant::now(),
             others: self.in_flight.inc(),
             status: None,
@@ -162,21 +162,21 @@ impl RedisMetrics {
     }
 
     /// Shows how Redis takes writes.
-    pub fn writes_stand(&self, at: &'static str) {
+    pub fn set_write_state(&self, at: &'static str) {
         for state in ["accepted", "full", "refused", "unknown"] {
-            self.writes.get_or_create(&Stands { state }).set((state == at).into());
+            self.writes.get_or_create(&StateLabels { state }).set((state == at).into());
         }
     }
 
     /// Counts a call that was refused.
     pub fn refused(&self, word: &'static str) {
-        self.refusals.get_or_create(&Refused { word }).inc();
+        self.refusals.get_or_create(&RefusalLabels { word }).inc();
     }
 
-    /// Shows where the breaker stands.
-    pub fn breaker_stands(&self, at: &'static str) {
+    /// Shows where the breaker is_in.
+    pub fn set_breaker_state(&self, at: &'static str) {
         for state in ["closed", "open", "half-open"] {
-            self.breaker.get_or_create(&Stands { state }).set((state == at).into());
+            self.breaker.get_or_create(&StateLabels { state }).set((state == at).into());
         }
     }
 }
@@ -185,7 +185,7 @@ impl RedisMetrics {
 #[derive(Debug)]
 pub struct Tally<'a> {
     metrics: &'a Metrics,
-    asked: Asked,
+    labels: RequestLabels,
     began: Instant,
     others: i64,
     status: Option<StatusCode>,
@@ -206,10 +206,10 @@ impl Tally<'_> {
 impl Drop for Tally<'_> {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
-        self.metrics.seconds.get_or_create(&self.asked).observe(self.began.elapsed().as_secs_f64());
-        let Asked { method, route } = self.asked.clone();
+        self.metrics.seconds.get_or_create(&self.labels).observe(self.began.elapsed().as_secs_f64());
+        let RequestLabels { method, route } = self.labels.clone();
         let class = self.status.map_or("gone", class);
-        self.metrics.requests.get_or_create(&Answered { method, route, class }).inc();
+        self.metrics.requests.get_or_create(&ResponseLabels { method, route, class }).inc();
     }
 }
 

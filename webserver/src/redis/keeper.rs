@@ -159,7 +159,7 @@ impl Keeper {
                 link.writes.interrupted(Instant::now().into_std());
             }
         });
-        self.metrics.writes_stand(Standing::Unknown.name());
+        self.metrics.set_write_state(Standing::Unknown.name());
         said
     }
 
@@ -202,7 +202,7 @@ impl Keeper {
         let complaint = self.complaints.take();
         if changed {
             self.complaints.forget();
-            self.metrics.writes_stand(after.name());
+            self.metrics.set_write_state(after.name());
             say(&before, &after);
         } else if let Some(refusal) = complaint.filter(|refusal| !after.explains(refusal)) {
             tracing::warn!(says = %refusal, "Redis refuses some of what the shop asks for; {}", refusal.hint());
@@ -211,7 +211,7 @@ impl Keeper {
 
     fn change(&self, change: impl FnOnce(&mut Link)) {
         self.link.send_modify(change);
-        self.metrics.breaker_stands(self.link.borrow().breaker.position().name());
+        self.metrics.set_breaker_state(self.link.borrow().breaker.position().name());
     }
 }
 

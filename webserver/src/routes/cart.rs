@@ -19,7 +19,7 @@ use crate::state::Shop;
 pub async fn read(State(shop): State<Arc<Shop>>, named: Named) -> Result<Response, Error> {
     let id = named.required(&shop)?;
     let session = counted(&shop, shop.sessions.find(&id).await)?;
-    Ok(told(&session.cart))
+    Ok(cart_response(&session.cart))
 }
 
 /// `POST /cart/items`. The answer is the cart as it is now. Who asks is looked up first: strangers
@@ -44,9 +44,9 @@ pub async fn add(State(shop): State<Arc<Shop>>, named: Named, request: Request) 
         return Err(Error::UnknownProduct { id: product.into_text() });
     }
     let cart = counted(&shop, shop.sessions.add(&id, product.as_str(), quantity).await)?;
-    Ok(told(&cart))
+    Ok(cart_response(&cart))
 }
 
-fn told(cart: &Cart) -> Response {
+fn cart_response(cart: &Cart) -> Response {
     ([FOR_NOBODY_ELSE], Json(cart)).into_response()
 }

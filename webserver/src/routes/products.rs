@@ -31,7 +31,7 @@ pub async fn read(State(shop): State<Arc<Shop>>, id: Id) -> Result<Response, Err
     let costs = &shop.config.costs;
     let from_cache = matches!(answer.source, Source::Hit | Source::Stale);
     shop.machine.cpu(if from_cache { costs.hit } else { costs.page }).await;
-    let headers = told(&answer, cache_time);
+    let headers = cache_headers(&answer, cache_time);
     Ok(match answer.found {
         Some(document) => (headers, page(document)).into_response(),
         None => (headers, Error::UnknownProduct { id: id.into_text() }).into_response(),
@@ -61,7 +61,7 @@ fn page(document: Document) -> Response {
 }
 
 /// Where the answer came from, and how long each part took.
-fn told(answer: &Answer, cache_time: Duration) -> HeaderMap {
+fn cache_headers(answer: &Answer, cache_time: Duration) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(3);
     headers.insert(X_CACHE, HeaderValue::from_static(answer.source.name()));
     headers.insert(SERVER_TIMING, timing(cache_time, answer.database_time));

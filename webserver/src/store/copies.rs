@@ -19,10 +19,10 @@ use ::redis::Script;
 use bytes::Bytes;
 use dbclient::Version;
 
+use super::Document;
 use super::database::OWN_WRITES_FOR;
 use super::freshness::{REST, Rules};
 use super::reason::Reason;
-use super::{Document, Found};
 use crate::redis::{Failure, Redis, Refusal};
 
 /// Before the name of a document.
@@ -36,7 +36,7 @@ pub(super) struct Copies {
     /// How long a fill may take before it is taken for dead.
     fill_limit: Duration,
     look: Script,
-    land: Script,
+    complete_fill: Script,
     give_up: Script,
     invalidate: Script,
 }
@@ -49,9 +49,9 @@ pub(super) struct Token(u128);
 #[derive(Debug)]
 pub(super) enum Look {
     /// A fresh copy.
-    Fresh(Found),
+    Fresh(Option<Document>),
     /// A stale copy, to be served at once: a refill has just failed.
-    Resting(Found),
+    Resting(Option<Document>),
     /// No copy, and none to be waited for: a fill has just failed.
     Failed(Reason),
     /// Whoever looked is the only one who is to ask the database, and has what is left of a copy.
@@ -59,20 +59,20 @@ pub(super) enum Look {
         token: Token,
         /// What a replica has is not good enough.
         latest: bool,
-        stale: Option<Found>,
+        stale: Option<Option<Document>>,
     },
     /// Somebody is asking the database.
-    Wait { token: Token, age: Duration, stale: Option<Found> },
+    Wait { token: Token, age: Duration, stale: Option<Option<Document>> },
 }
 
 /// A copy, as Redis has it: found, body, version, node.
 type Raw = Vec<Vec<u8>>;
 
-/// To look at a copy, to land one, to give a fill up, and to invalidate.
+/// To look at a copy, to complete_fill one, to give a fill up, and to invalidate.
 pub(super) fn scripts() -> [Script; 4] {
     [
         Script::new(include_str!("scripts/look.lua")),
-        Script::new(include_str!("scripts/land.lua")),
+        Script::new(include_str!("scripts/complete_fill.lua")),
         Script::new(include_str!("scripts/give_up.lua")),
         Script::new(include_str!("scripts/invalidate.lua")),
     ]
@@ -80,8 +80,8 @@ pub(super) fn scripts() -> [Script; 4] {
 
 impl Copies {
     pub(super) fn new(redis: Redis, rules: Rules, fill_limit: Duration) -> Self {
-        let [look, land, give_up, invalidate] = scripts();
-        Self { redis, rules, fill_limit, look, land, give_up, invalidate }
+        let [look, complete_fill, give_up, invalidate] = scripts();
+        Self { redis, rules, fill_limit, look, complete_fill, give_up, invalidate }
     }
 
     /// What there is of a document, for somebody who would fill it. Nothing is believed while it could not be
@@ -105,23 +105,23 @@ impl Copies {
     }
 
     /// Ends a fill that brought something. It is kept, unless there was a write meanwhile.
-    pub(super) async fn land(
+    pub(super) async fn complete_fill(
         &self,
         key: &str,
         token: Token,
-        found: &Found,
+        found: &Option<Document>,
         dice: f64,
     ) -> Result<(), Failure> {
         let lasting = self.rules.lasting(found.is_some(), dice);
-        let mut land = self.land.key(self.redis.key(KEYS, key));
-        land.arg(token.to_text()).arg(millis(lasting.fresh)).arg(millis(lasting.stale));
+        let mut complete_fill = self.complete_fill.key(self.redis.key(KEYS, key));
+        complete_fill.arg(token.to_text()).arg(millis(lasting.fresh)).arg(millis(lasting.stale));
         match found {
             Some(Document { body, version, node }) => {
-                land.arg(1).arg(&**body).arg(version.to_string()).arg(&**node);
+                complete_fill.arg(1).arg(&**body).arg(version.to_string()).arg(&**node);
             }
-            None => _ = land.arg(0).arg("").arg("").arg(""),
+            None => _ = complete_fill.arg(0).arg("").arg("").arg(""),
         }
-        self.redis.run::<u64>(&land).await.map(drop)
+        self.redis.run::<u64>(&complete_fill).await.map(drop)
     }
 
     /// Ends a fill that failed.
@@ -163,7 +163,7 @@ impl Token {
     }
 }
 
-fn found(raw: Raw) -> Result<Option<Found>, Failure> {
+fn found(raw: Raw) -> Result<Option<Option<Document>>, Failure> {
     if raw.is_empty() {
         return Ok(None);
     }

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 
 use super::config::DatabaseConfig;
 use super::names::{LookupError, find};
-use super::{Document, Found, StoreError};
+use super::{Document, StoreError};
 use crate::metrics::Metrics;
 
 /// Connections to each database node that are kept though nobody uses them now.
@@ -96,7 +96,7 @@ impl Database {
     }
 
     /// Reads a document, at least as fresh as is wanted, and the latest when it was just written here.
-    pub async fn read(&self, key: &str, wanted: Read) -> Result<Found, StoreError> {
+    pub async fn read(&self, key: &str, wanted: Read) -> Result<Option<Document>, StoreError> {
         self.metrics.database_reads.inc();
         let read = if self.own_writes.contains_key(key) { Read::Latest } else { wanted };
         let record = self.watch(self.client.get(key, read).await)?;

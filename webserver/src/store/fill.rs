@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::{Found, StoreError};
+use super::{Document, StoreError};
 
 /// What a fill came to.
-pub(super) type Outcome = Result<Found, StoreError>;
+pub(super) type Outcome = Result<Option<Document>, StoreError>;
 
 /// A fill that is under way, for those who wait for it.
 #[derive(Debug, Clone)]

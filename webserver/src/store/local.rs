@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::fill::{Fill, Filler, Outcome};
 use super::freshness::{REST, Rules, Times, Verdict};
-use super::{Found, Source, StoreError};
+use super::{Document, Source, StoreError};
 
 /// Copies in this process's memory, and who is filling them.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct LocalCache {
 /// failure.
 #[derive(Debug, Default)]
 struct Kept {
-    copy: Option<(Found, Times)>,
+    copy: Option<(Option<Document>, Times)>,
     failure: Option<Failure>,
 }
 
@@ -48,7 +48,7 @@ struct Failure {
 #[derive(Debug)]
 pub(super) enum Lookup {
     /// An answer, and what it is to be called.
-    Ready(Found, Source),
+    Ready(Option<Document>, Source),
     /// There is no copy, and the database has just failed to give one.
     Failed(StoreError),
     /// Somebody is to ask the database.
@@ -58,7 +58,7 @@ pub(super) enum Lookup {
         /// Given to the one reader who has to do it.
         filler: Option<Filler>,
         /// A stale copy, if there is one.
-        copy: Option<Found>,
+        copy: Option<Option<Document>>,
     },
 }
 
@@ -104,7 +104,7 @@ impl LocalCache {
     }
 
     /// Ends a fill: keeps what it came to, unless there was a write meanwhile, and tells all who wait.
-    pub(super) fn land(&self, key: &str, filler: Filler, outcome: Outcome, now: Instant, dice: f64) {
+    pub(super) fn complete_fill(&self, key: &str, filler: Filler, outcome: Outcome, now: Instant, dice: f64) {
         let mut fills = self.fills.lock();
         if fills.get(key).is_some_and(|fill| fill.is(&filler.fill)) {
             fills.remove(key);
@@ -141,7 +141,7 @@ impl LocalCache {
 }
 
 impl Kept {
-    fn copy(&self, now: Instant) -> Option<(Found, Verdict)> {
+    fn copy(&self, now: Instant) -> Option<(Option<Document>, Verdict)> {
         let (found, times) = self.copy.as_ref()?;
         Some((found.clone(), times.judge(now)))
     }
@@ -172,7 +172,7 @@ mod tests {
         LocalCache::new(100, rules)
     }
 
-    fn document(text: &'static str) -> Found {
+    fn document(text: &'static str) -> Option<Document> {
         Some(Document { body: Bytes::from_static(text.as_bytes()), version: Version(1), node: "db".into() })
     }
 
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    fn ready(cache: &LocalCache, now: Instant) -> Option<(Found, Source)> {
+    fn ready(cache: &LocalCache, now: Instant) -> Option<(Option<Document>, Source)> {
         match cache.look_up("key", now) {
             Lookup::Ready(found, source) => Some((found, source)),
             Lookup::Failed(_) | Lookup::Wait { .. } => None,
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_a_fill_brings_is_a_hit_for_the_next() {
         let (cache, now) = (cache(), Instant::now());
-        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        cache.complete_fill("key", filler(&cache, now), Ok(document("1")), now, 0.0);
         assert_eq!(ready(&cache, now), Some((document("1"), Source::Hit)));
     }
 
@@ -213,7 +213,7 @@ mod tests {
         let (cache, now) = (cache(), Instant::now());
         let before_the_write = filler(&cache, now);
         cache.invalidate("key");
-        cache.land("key", before_the_write, Ok(document("old")), now, 0.0);
+        cache.complete_fill("key", before_the_write, Ok(document("old")), now, 0.0);
         assert_eq!(ready(&cache, now), None);
     }
 
@@ -223,17 +223,17 @@ mod tests {
         let before_the_write = filler(&cache, now);
         cache.invalidate("key");
         let after_the_write = filler(&cache, now);
-        cache.land("key", after_the_write, Ok(document("new")), now, 0.0);
-        cache.land("key", before_the_write, Ok(document("old")), now, 0.0);
+        cache.complete_fill("key", after_the_write, Ok(document("new")), now, 0.0);
+        cache.complete_fill("key", before_the_write, Ok(document("old")), now, 0.0);
         assert_eq!(ready(&cache, now), Some((document("new"), Source::Hit)));
     }
 
     #[test]
     fn after_a_failed_refill_the_stale_copy_is_served_at_once_for_a_second() {
         let (cache, now) = (cache(), Instant::now());
-        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        cache.complete_fill("key", filler(&cache, now), Ok(document("1")), now, 0.0);
         let later = now + TTL;
-        cache.land("key", filler(&cache, later), Err(StoreError::ReadGivenUp), later, 0.0);
+        cache.complete_fill("key", filler(&cache, later), Err(StoreError::ReadGivenUp), later, 0.0);
         assert_eq!(ready(&cache, later), Some((document("1"), Source::Stale)));
         assert_eq!(ready(&cache, later + Duration::from_secs(1)), None);
     }
@@ -241,7 +241,7 @@ mod tests {
     /// Lets a fill fail, and returns the cache as it is then.
     fn cache_after_a_failure(now: Instant) -> LocalCache {
         let cache = cache();
-        cache.land("key", filler(&cache, now), Err(StoreError::ReadGivenUp), now, 0.0);
+        cache.complete_fill("key", filler(&cache, now), Err(StoreError::ReadGivenUp), now, 0.0);
         cache
     }
 
@@ -258,7 +258,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         let second = filler(&cache, later);
         assert!(matches!(cache.look_up("key", later), Lookup::Wait { filler: None, .. }));
-        cache.land("key", second, Err(StoreError::ReadGivenUp), later, 0.0);
+        cache.complete_fill("key", second, Err(StoreError::ReadGivenUp), later, 0.0);
         assert!(has_failed(&cache, later));
     }
 
@@ -267,7 +267,7 @@ mod tests {
         let now = Instant::now();
         let cache = cache_after_a_failure(now);
         cache.invalidate("key");
-        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        cache.complete_fill("key", filler(&cache, now), Ok(document("1")), now, 0.0);
         assert_eq!(ready(&cache, now), Some((document("1"), Source::Hit)));
     }
 
@@ -276,7 +276,7 @@ mod tests {
         let (cache, now) = (cache(), Instant::now());
         let before_the_write = filler(&cache, now);
         cache.invalidate("key");
-        cache.land("key", before_the_write, Err(StoreError::ReadGivenUp), now, 0.0);
+        cache.complete_fill("key", before_the_write, Err(StoreError::ReadGivenUp), now, 0.0);
         assert!(!has_failed(&cache, now));
     }
 
@@ -285,7 +285,7 @@ mod tests {
         let now = Instant::now();
         let cache = cache_after_a_failure(now);
         let later = now + REST;
-        cache.land("key", filler(&cache, later), Ok(document("1")), later, 0.0);
+        cache.complete_fill("key", filler(&cache, later), Ok(document("1")), later, 0.0);
         // The copy's time is over, and it was not a failure that made it so.
         let stale = later + TTL;
         assert!(matches!(cache.look_up("key", stale), Lookup::Wait { filler: Some(_), copy: Some(_), .. }));
@@ -294,10 +294,16 @@ mod tests {
     #[test]
     fn when_the_copy_becomes_useless_while_the_database_rests_the_failure_is_told() {
         let (cache, now) = (cache(), Instant::now());
-        cache.land("key", filler(&cache, now), Ok(document("1")), now, 0.0);
+        cache.complete_fill("key", filler(&cache, now), Ok(document("1")), now, 0.0);
         let useless = now + cache.rules().useful_for_max();
         let just_before = useless - Duration::from_millis(500);
-        cache.land("key", filler(&cache, just_before), Err(StoreError::ReadGivenUp), just_before, 0.0);
+        cache.complete_fill(
+            "key",
+            filler(&cache, just_before),
+            Err(StoreError::ReadGivenUp),
+            just_before,
+            0.0,
+        );
         assert_eq!(ready(&cache, just_before), Some((document("1"), Source::Stale)));
         assert!(has_failed(&cache, useless));
     }
@@ -359,11 +365,11 @@ mod tests {
                     Event::Lands(which) if which < under_way.len() => {
                         let (filler, version) = under_way.remove(which);
                         let found = document("?").map(|old| Document { version: Version(version), ..old });
-                        cache.land("key", filler, Ok(found), now, 0.5);
+                        cache.complete_fill("key", filler, Ok(found), now, 0.5);
                     }
                     Event::Fails(which) if which < under_way.len() => {
                         let (filler, _) = under_way.remove(which);
-                        cache.land("key", filler, Err(StoreError::ReadGivenUp), now, 0.5);
+                        cache.complete_fill("key", filler, Err(StoreError::ReadGivenUp), now, 0.5);
                     }
                     Event::Lands(_) | Event::Fails(_) => {}
                     Event::Commits => committed += 1,

@@ -27,12 +27,12 @@ pub mod freshness;
 mod local;
 /// Where the database's nodes are.
 pub mod names;
+/// What is still to be removed from a cache that could not be reached.
+mod pending;
 /// Why a fill failed, in a word ◇.
 mod reason;
 /// A cache that all servers share.
 mod shared;
-/// What is still to be removed from a cache that could not be reached.
-mod unsettled;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ use tokio::time::{Instant, timeout};
 
 pub use config::{CacheConfig, DatabaseConfig};
 
-use crate::metrics::{Came, Metrics};
+use crate::metrics::{CacheLabels, Metrics};
 use crate::redis::{Purpose, Redis};
 use database::{Balance, Database, Place};
 use fill::Filler;
@@ -77,21 +77,18 @@ pub struct Document {
     pub node: Arc<str>,
 }
 
-/// What a read found, or that there is nothing.
-pub type Found = Option<Document>;
-
 /// The answer to a read.
 #[derive(Debug)]
 pub struct Answer {
     /// What was found.
-    pub found: Found,
+    pub found: Option<Document>,
     /// Where.
     pub source: Source,
     /// How long the database was waited for. The rest was the cache.
     pub database_time: Duration,
 }
 
-/// Where an answer came from.
+/// Where an answer labels from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A fresh copy.
@@ -163,8 +160,8 @@ impl Store {
             Cache::Local(cache) => self.read_through(cache, key).await,
             Cache::Shared(cache) => cache.read(key).await,
         }?;
-        let came = Came { cache: self.cache.name(), from: answer.source.name() };
-        self.metrics.answers.get_or_create(&came).inc();
+        let labels = CacheLabels { cache: self.cache.name(), from: answer.source.name() };
+        self.metrics.answers.get_or_create(&labels).inc();
         Ok(answer)
     }
 
@@ -239,7 +236,7 @@ impl Store {
         let (cache, database, key) = (Arc::clone(cache), self.database.clone(), key.to_owned());
         tokio::spawn(async move {
             let outcome = database.read(&key, Read::Local).await;
-            cache.land(&key, filler, outcome, Instant::now().into_std(), rand::random());
+            cache.complete_fill(&key, filler, outcome, Instant::now().into_std(), rand::random());
         });
     }
 }
@@ -264,7 +261,7 @@ impl Cache {
 
 impl Answer {
     /// An answer for which the database was not asked.
-    fn at_once(found: Found, source: Source) -> Self {
+    fn at_once(found: Option<Document>, source: Source) -> Self {
         Self { found, source, database_time: Duration::ZERO }
     }
 }

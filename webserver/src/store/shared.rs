@@ -30,9 +30,9 @@ use super::copies::{Copies, Look, Token};
 use super::database::Database;
 use super::fill::{Fill, Filler, Outcome};
 use super::freshness::Rules;
+use super::pending::PendingInvalidations;
 use super::reason::Reason;
-use super::unsettled::Unsettled;
-use super::{Answer, Found, Source, StoreError};
+use super::{Answer, Document, Source, StoreError};
 use crate::metrics::Metrics;
 use crate::redis::{Failure, Redis};
 
@@ -52,7 +52,7 @@ pub(super) struct SharedCache {
     database: Database,
     /// What is waited for on this server: its own fills, and those of others.
     fills: Mutex<HashMap<Token, Fill>>,
-    unsettled: Unsettled,
+    pending: PendingInvalidations,
     past_it: Semaphore,
     rules: Rules,
     fill_limit: Duration,
@@ -73,7 +73,7 @@ impl SharedCache {
             copies: Copies::new(redis, rules, fill_limit),
             database,
             fills: Mutex::default(),
-            unsettled: Unsettled::default(),
+            pending: PendingInvalidations::default(),
             past_it: Semaphore::new(bypass_max),
             rules,
             fill_limit,
@@ -83,7 +83,7 @@ impl SharedCache {
 
     /// Reads: from the cache when it is fresh there, otherwise from the database.
     pub(super) async fn read(self: &Arc<Self>, key: &str) -> Result<Answer, StoreError> {
-        if self.unsettled.contains(key) {
+        if self.pending.contains(key) {
             return self.answer_past(key).await;
         }
         let began = Instant::now();
@@ -115,7 +115,7 @@ impl SharedCache {
     /// background when it is there again, and until then this server's readers go past it.
     pub(super) async fn invalidate(self: &Arc<Self>, key: &str) {
         let Err(failure) = self.copies.invalidate(key).await else { return };
-        if self.unsettled.add(key) {
+        if self.pending.add(key) {
             let cache = Arc::clone(self);
             tokio::spawn(async move { cache.settle().await });
         }
@@ -127,10 +127,10 @@ impl SharedCache {
     /// Each in its turn, so that one that is refused again and again does not hold up the others.
     async fn settle(&self) {
         let mut last = None;
-        while let Some((key, doubt)) = self.unsettled.next(last.as_deref()) {
+        while let Some((key, doubt)) = self.pending.next(last.as_deref()) {
             self.copies.available().await;
             match self.copies.invalidate(&key).await {
-                Ok(()) => self.unsettled.remove(&key, doubt),
+                Ok(()) => self.pending.remove(&key, doubt),
                 Err(_) => sleep(SETTLE_AGAIN_AFTER).await,
             }
             last = Some(key);
@@ -176,7 +176,7 @@ impl SharedCache {
         let outcome = self.database.read(key, read).await;
         // Without Redis nothing is kept, and nobody else waits.
         let _ = match &outcome {
-            Ok(found) => self.copies.land(key, token, found, rand::random()).await,
+            Ok(found) => self.copies.complete_fill(key, token, found, rand::random()).await,
             Err(error) => self.copies.give_up(key, token, Reason::of(error)).await,
         };
         outcome
@@ -206,7 +206,7 @@ impl SharedCache {
 
     /// Asks the database, unless too many do so already: without the cache it cannot serve everybody,
     /// and those it cannot serve in time it need not be asked for.
-    async fn read_past(&self, key: &str) -> Result<Found, StoreError> {
+    async fn read_past(&self, key: &str) -> Result<Option<Document>, StoreError> {
         let Ok(_permit) = self.past_it.try_acquire() else {
             self.metrics.bypass_refused.inc();
             return Err(StoreError::TooManyPastTheCache);

@@ -134,7 +134,7 @@ async fn a_cart_whose_change_was_not_confirmed_is_said_to_be_unknown() {
 #[tokio::test]
 async fn redis_answers_slowly_and_nobody_waits_longer_than_the_limit() {
     let (database, redis) = (Database::start().await, Redis::start().await);
-    let way = slow_way_to(redis.address, Duration::from_millis(100)).await;
+    let way = slow_way_to(redis.address, Duration::from_millis(40)).await;
     let shop = open(&database, &format!("redis://{way}"), &[]).await;
     is_asked_again(&shop).await;
     // Within its limits slow is only slow.

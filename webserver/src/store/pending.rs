@@ -1,6 +1,6 @@
 //! What was written while the shared cache could not be reached, and is still to be removed from it.
 //!
-//! Each such write is a doubt of its own: that the copy was removed settles the doubts from before, and not
+//! Each such write is a generation of its own: that the copy was removed settles the doubts from before, and not
 //! one that arose meanwhile.
 
 use std::collections::BTreeMap;
@@ -13,23 +13,23 @@ const KEYS_MAX: usize = 100_000;
 
 /// Keys whose copies are out of date. Their readers are to go past the cache.
 #[derive(Debug, Default)]
-pub(super) struct Unsettled {
+pub(super) struct PendingInvalidations {
     state: Mutex<State>,
 }
 
-/// Which write it was that made a key unsettled. The later one is greater.
+/// Which write it was that made a key pending. The later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Doubt(u64);
+pub(super) struct Generation(u64);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each key, and the last doubt about it.
-    keys: BTreeMap<String, Doubt>,
-    last: Doubt,
+    /// Each key, and the last generation about it.
+    keys: BTreeMap<String, Generation>,
+    last: Generation,
     settling: bool,
 }
 
-impl Unsettled {
+impl PendingInvalidations {
     /// True when the cache may have an old copy.
     pub(super) fn contains(&self, key: &str) -> bool {
         self.state.lock().keys.contains_key(key)
@@ -38,10 +38,10 @@ impl Unsettled {
     /// Remembers a key. True when nobody is settling yet: whoever hears that has to.
     pub(super) fn add(&self, key: &str) -> bool {
         let mut state = self.state.lock();
-        let doubt = Doubt(state.last.0 + 1);
-        state.last = doubt;
+        let generation = Generation(state.last.0 + 1);
+        state.last = generation;
         if state.keys.len() < KEYS_MAX || state.keys.contains_key(key) {
-            state.keys.insert(key.to_owned(), doubt);
+            state.keys.insert(key.to_owned(), generation);
         } else {
             tracing::warn!(
                 key,
@@ -51,24 +51,24 @@ impl Unsettled {
         !std::mem::replace(&mut state.settling, true)
     }
 
-    /// A key that is still to be settled, and the doubt about it: the one after the `last`, in a circle. None
+    /// A key that is still to be settled, and the generation about it: the one after the `last`, in a circle. None
     /// when all are, and then nobody is settling any more.
-    pub(super) fn next(&self, last: Option<&str>) -> Option<(String, Doubt)> {
+    pub(super) fn next(&self, last: Option<&str>) -> Option<(String, Generation)> {
         let mut state = self.state.lock();
         let after = last.and_then(|last| {
             let after = (Bound::Excluded(last), Bound::Unbounded);
             state.keys.range::<str, _>(after).next()
         });
         let next = after.or_else(|| state.keys.first_key_value());
-        let next = next.map(|(key, doubt)| (key.clone(), *doubt));
+        let next = next.map(|(key, generation)| (key.clone(), *generation));
         state.settling = next.is_some();
         next
     }
 
-    /// A doubt is settled. When there is another one about the key by now, that one stays.
-    pub(super) fn remove(&self, key: &str, doubt: Doubt) {
+    /// A generation is settled. When there is another one about the key by now, that one stays.
+    pub(super) fn remove(&self, key: &str, generation: Generation) {
         let mut state = self.state.lock();
-        if state.keys.get(key) == Some(&doubt) {
+        if state.keys.get(key) == Some(&generation) {
             state.keys.remove(key);
         }
     }
@@ -80,37 +80,37 @@ mod tests {
 
     #[test]
     fn a_write_while_the_one_before_is_settled_is_not_forgotten() {
-        let unsettled = Unsettled::default();
-        assert!(unsettled.add("key"), "nobody is settling yet");
-        let (_, first) = unsettled.next(None).unwrap();
-        assert!(!unsettled.add("key"), "somebody is settling already");
-        unsettled.remove("key", first);
-        assert!(unsettled.contains("key"));
+        let pending = PendingInvalidations::default();
+        assert!(pending.add("key"), "nobody is settling yet");
+        let (_, first) = pending.next(None).unwrap();
+        assert!(!pending.add("key"), "somebody is settling already");
+        pending.remove("key", first);
+        assert!(pending.contains("key"));
 
-        let (key, second) = unsettled.next(None).unwrap();
-        unsettled.remove(&key, second);
-        assert!(!unsettled.contains("key"));
+        let (key, second) = pending.next(None).unwrap();
+        pending.remove(&key, second);
+        assert!(!pending.contains("key"));
     }
 
     #[test]
     fn when_all_is_settled_the_next_write_has_to_settle_again() {
-        let unsettled = Unsettled::default();
-        unsettled.add("key");
-        let (key, doubt) = unsettled.next(None).unwrap();
-        unsettled.remove(&key, doubt);
-        assert_eq!(unsettled.next(None), None);
-        assert!(unsettled.add("key"));
+        let pending = PendingInvalidations::default();
+        pending.add("key");
+        let (key, generation) = pending.next(None).unwrap();
+        pending.remove(&key, generation);
+        assert_eq!(pending.next(None), None);
+        assert!(pending.add("key"));
     }
 
     #[test]
     fn a_key_that_cannot_be_settled_does_not_hold_up_the_others() {
-        let unsettled = Unsettled::default();
+        let pending = PendingInvalidations::default();
         for key in ["a", "b", "c"] {
-            unsettled.add(key);
+            pending.add(key);
         }
         let mut last: Option<String> = None;
         let turns = (0..4).map(|_| {
-            let (key, _) = unsettled.next(last.as_deref()).unwrap();
+            let (key, _) = pending.next(last.as_deref()).unwrap();
             last = Some(key.clone());
             key
         });
@@ -119,15 +119,15 @@ mod tests {
 
     #[test]
     fn a_known_key_is_doubted_anew_though_there_is_no_room_for_another() {
-        let unsettled = Unsettled::default();
+        let pending = PendingInvalidations::default();
         for number in 0..KEYS_MAX {
-            unsettled.add(&format!("key-{number:06}"));
+            pending.add(&format!("key-{number:06}"));
         }
-        let (key, doubt) = unsettled.next(None).unwrap();
-        unsettled.add(&key);
-        unsettled.remove(&key, doubt);
-        assert!(unsettled.contains(&key));
-        unsettled.add("one too many");
-        assert!(!unsettled.contains("one too many"));
+        let (key, generation) = pending.next(None).unwrap();
+        pending.add(&key);
+        pending.remove(&key, generation);
+        assert!(pending.contains(&key));
+        pending.add("one too many");
+        assert!(!pending.contains("one too many"));
     }
 }
