@@ -2,7 +2,7 @@
 //! is written for it, and the same for the answer. `scripts/instructions.sh` counts the instructions.
 //!
 //! ```text
-//! cargo run --release -p lb --example hot_path -- 1000
+//! cargo run --release -p lb --example exchange -- 1000
 //! ```
 
 use std::hint::black_box;
