@@ -36,7 +36,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/lab/target \
     cargo build --release --locked --bins \
     && mkdir /programs \
-    && for program in machine healthcheck lb webserver dbnode labctl; do \
+    && for program in machine healthcheck lb webserver dbnode part labctl; do \
         strip -o /programs/$program target/release/$program || exit; done
 
 # Last, so that it is what is built when nothing else is asked for.

@@ -46,6 +46,19 @@ want_redis() {
     there_is_redis || echo "there is no Redis: the chapters with sessions and caches are left out" >&2
 }
 
+# The tests of other programs in the place of the lab's own. Debian starts a service with the package; the
+# lab does not want it.
+want_haproxy() {
+    there_is haproxy && return
+    [ -x /usr/sbin/haproxy ] && return
+    install_package haproxy haproxy haproxy || true
+    if there_is systemctl; then
+        $as_root systemctl disable --now haproxy >/dev/null 2>&1 || true
+    fi
+    there_is haproxy || [ -x /usr/sbin/haproxy ] ||
+        echo "there is no HAProxy: the tests with it are left out" >&2
+}
+
 need_redis() {
     want_redis
     there_is_redis || exit 4

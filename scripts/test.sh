@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
 need_redis
+want_haproxy
 # Only root can test the balancers' shared address: in network namespaces.
 if [ "$(id -u)" -eq 0 ]; then
     need ip iproute2 iproute iproute2mac

@@ -77,6 +77,8 @@ pub enum Command {
     Claims(commands::claims::ClaimsArgs),
     /// The cheapest measured architecture that does what is needed.
     Advise(commands::advise::AdviseArgs),
+    /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
+    Parts(commands::parts::PartsArgs),
     /// What a machine's programs have written.
     Logs(commands::logs::LogsArgs),
     /// Print something to begin with: a chapter with comments.

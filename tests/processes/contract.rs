@@ -39,8 +39,9 @@ fn every_flag_in_the_contract_exists() {
             assert!(help.split_whitespace().any(|word| word == flag), "{program} has no {flag}");
         }
     }
-    let commands =
-        ["run", "resize", "load", "audit", "table", "claims", "advise", "report", "compare", "replay"];
+    let commands = [
+        "run", "resize", "load", "audit", "table", "claims", "advise", "report", "compare", "replay", "parts",
+    ];
     let help = commands.map(|command| help("labctl", &[command])).concat();
     for flag in flags(section("labctl")) {
         assert!(help.contains(flag), "labctl has no {flag}");
@@ -72,8 +73,11 @@ fn keys(program: &str) -> Vec<String> {
         format!("number = 1\ntitle = 't'\nquestion = 'q'\n[machine.a]\n{program} = {{ zzz = 1 }}\n");
     std::fs::write(lab.path().join("mine.toml"), chapter).expect("it can be written");
     let said = String::from_utf8(lab.run(&["validate", "mine.toml"]).stderr).expect("it is text");
-    let known =
-        said.split("known are ").nth(1).and_then(|rest| rest.lines().next()).expect("keys are listed");
+    let known = said
+        .split("no key 'zzz'; known are ")
+        .nth(1)
+        .and_then(|rest| rest.lines().next())
+        .expect("keys are listed");
     known.split(", ").map(str::to_owned).collect()
 }
 

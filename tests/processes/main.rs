@@ -7,5 +7,6 @@ mod contract;
 mod interrupted;
 mod kept;
 mod output;
+mod parts;
 mod paused;
 mod redis;

@@ -1,10 +1,12 @@
 //! Which path leads where.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
-use axum::middleware::from_fn;
+use axum::http::{HeaderName, HeaderValue, Uri};
+use axum::middleware::{from_fn, map_response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use machine::serving::guard::Guard;
 use machine::vitals::Vitals;
@@ -15,6 +17,9 @@ use crate::routes::{accounts, cart, products, render, session};
 use crate::state::Shop;
 use crate::vitals_guard::only_directly;
 
+/// The server that answers, by its own name.
+const X_WEB: HeaderName = HeaderName::from_static("x-web");
+
 /// The whole shop as one service.
 ///
 /// `/healthz` and `/metrics` stand beside the shop, not in it: they cost nothing, are never shed, and
@@ -24,7 +29,15 @@ pub fn app(shop: Arc<Shop>, vitals: &Arc<Vitals>) -> Router {
     let guard = Guard::named([shop.config.name.clone()]).or_any_plain_name();
     let only_directly = from_fn(move |request, next| only_directly(guard.clone(), request, next));
     let beside = vitals.routes().method_not_allowed_fallback(wrong_method).layer(only_directly);
-    admission::guard(routes(), &shop).with_state(shop).merge(beside)
+    // For balancers that cannot say whose an answer is.
+    let name = HeaderValue::from_str(&shop.config.name).ok();
+    let named = map_response(move |mut answer: Response| {
+        if let Some(name) = name.clone() {
+            answer.headers_mut().insert(X_WEB, name);
+        }
+        ready(answer)
+    });
+    admission::guard(routes(), &shop).with_state(shop).layer(named).merge(beside)
 }
 
 fn routes() -> Router<Arc<Shop>> {

@@ -81,6 +81,9 @@ impl MachineEntry {
 pub struct LbPart {
     /// The machine, or the kind of machine, whose web servers it balances over.
     pub upstreams: Spanned<String>,
+    /// Another program in the place of `lb`: a part that the lab knows (`haproxy`), or the path of one that keeps
+    /// the contract (`./my-lb`).
+    pub program: Option<String>,
     /// Time between two health checks of one upstream.
     pub health_interval: Option<Span>,
     /// How long a health check may take.
@@ -176,6 +179,8 @@ pub struct WebserverPart {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct DbnodePart {
+    /// Another program in the place of `dbnode`: the path of one that keeps the contract.
+    pub program: Option<String>,
     /// CPU time of one operation on one key.
     pub query_cost: Option<Span>,
     /// True when each read goes through the machine's page cache.

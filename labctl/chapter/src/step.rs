@@ -61,6 +61,11 @@ impl Step {
         self.acts.iter().map(Spanned::as_ref)
     }
 
+    /// Whether it changes which servers a balancer has.
+    pub fn changes_upstreams(&self) -> bool {
+        self.acts().any(|act| matches!(act, Act::Add { .. } | Act::Remove { .. }))
+    }
+
     /// Whether what is measured happens only once, so that it cannot be measured again in the same lab: it
     /// follows from something that the step does, or it goes on while a rate changes.
     pub fn happens_once(&self) -> bool {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
@@ -23,8 +23,12 @@ pub async fn add(admin: &Admin, name: &str, address: SocketAddr, limit: Duration
     let upstream = serde_json::json!({ "name": name, "address": address.to_string() });
     let http::Answer { status, body, .. } =
         admin.ask(Method::POST, "/upstreams", Some(upstream), CALL).await?;
-    if status != StatusCode::CREATED {
-        bail!("the balancer refused {name}: {}", String::from_utf8_lossy(&body));
+    if !status.is_success() {
+        bail!("the balancer refused {name}: {status} {}", String::from_utf8_lossy(&body));
+    }
+    let state = serde_json::from_slice::<Added>(&body).ok().and_then(|added| added.state);
+    if state.is_some_and(|state| state == UP) {
+        return Ok(());
     }
     wait_until_up(admin, name, limit).await
 }
@@ -33,10 +37,19 @@ pub async fn add(admin: &Admin, name: &str, address: SocketAddr, limit: Duration
 pub async fn remove(admin: &Admin, name: &str) -> anyhow::Result<()> {
     let http::Answer { status, body, .. } =
         admin.ask(Method::DELETE, &format!("/upstreams/{name}"), None, DRAIN).await?;
-    if status != StatusCode::OK {
-        bail!("the balancer did not let {name} go: {}", String::from_utf8_lossy(&body));
+    if !status.is_success() {
+        bail!("the balancer did not let {name} go: {status} {}", String::from_utf8_lossy(&body));
     }
     Ok(())
+}
+
+/// The state of an upstream that takes requests.
+const UP: &str = "up";
+
+/// What a balancer may answer to a server's joining.
+#[derive(Deserialize)]
+struct Added {
+    state: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +64,7 @@ async fn wait_until_up(admin: &Admin, name: &str, limit: Duration) -> anyhow::Re
         let http::Answer { body, .. } = admin.ask(Method::GET, "/upstreams", None, CALL).await?;
         let upstreams: Vec<Upstream> =
             serde_json::from_slice(&body).context("read the balancer's upstreams")?;
-        if upstreams.iter().any(|upstream| upstream.name == name && upstream.state == "up") {
+        if upstreams.iter().any(|upstream| upstream.name == name && upstream.state == UP) {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -66,20 +79,21 @@ struct Noticed {
     seq: u64,
     event: String,
     name: String,
-    unix_ms: u64,
+    /// When, by the balancer's clock. Without it, it is when labctl hears of it: up to [`POLL`] later.
+    unix_ms: Option<u64>,
 }
 
 /// The last thing that a balancer is known to have noticed: its number, and when it was.
-type Last = (u64, u64);
+type Last = (u64, Option<u64>);
 
 /// Writes down what a balancer notices, for as long as this is polled, also when it is another process by then.
 pub async fn follow(balancer: String, admin: Admin, events: Events) {
-    let mut last: Last = (0, 0);
+    let mut last: Last = (0, None);
     loop {
         // The last thing is asked for again: it says whether who answers is still the same.
         if let Ok(noticed) = noticed_since(&admin, last.0.saturating_sub(1)).await {
             if is_another(last, &noticed) {
-                last = (0, 0);
+                last = (0, None);
                 continue;
             }
             for one in noticed.iter().filter(|one| one.seq > last.0) {
@@ -112,7 +126,9 @@ fn write_down(balancer: &str, noticed: &Noticed, events: &Events) {
         "takeover_blocked" => Happening::TakeoverBlocked { balancer },
         _ => return,
     };
-    events.record_at(events.clock().of_unix_millis(noticed.unix_ms), what);
+    let clock = events.clock();
+    let at = noticed.unix_ms.map_or_else(|| clock.now(), |unix_ms| clock.of_unix_millis(unix_ms));
+    events.record_at(at, what);
 }
 
 /// Whoever follows a lab's balancers and databases.
@@ -143,22 +159,36 @@ impl Drop for Followers {
 mod tests {
     use super::*;
 
-    fn noticed(events: &[Last]) -> Vec<Noticed> {
-        let one =
-            |&(seq, unix_ms): &Last| Noticed { seq, event: "ejected".into(), name: "web-1".into(), unix_ms };
+    fn noticed(events: &[(u64, u64)]) -> Vec<Noticed> {
+        let one = |&(seq, unix_ms): &(u64, u64)| Noticed {
+            seq,
+            event: "ejected".into(),
+            name: "web-1".into(),
+            unix_ms: Some(unix_ms),
+        };
         events.iter().map(one).collect()
     }
 
     #[test]
     fn a_balancer_that_was_started_again_is_another() {
-        assert!(!is_another((0, 0), &noticed(&[])));
-        assert!(!is_another((0, 0), &noticed(&[(1, 100)])));
-        assert!(!is_another((3, 300), &noticed(&[(3, 300)])));
-        assert!(!is_another((3, 300), &noticed(&[(3, 300), (4, 400)])));
+        let last = |seq: u64, unix_ms: u64| (seq, Some(unix_ms));
+        assert!(!is_another((0, None), &noticed(&[])));
+        assert!(!is_another((0, None), &noticed(&[(1, 100)])));
+        assert!(!is_another(last(3, 300), &noticed(&[(3, 300)])));
+        assert!(!is_another(last(3, 300), &noticed(&[(3, 300), (4, 400)])));
         // What it noticed long ago is forgotten.
-        assert!(!is_another((3, 300), &noticed(&[(7, 700)])));
-        assert!(is_another((3, 300), &noticed(&[])));
-        assert!(is_another((3, 300), &noticed(&[(3, 900), (4, 950)])));
-        assert!(is_another((1, 100), &noticed(&[(1, 900)])));
+        assert!(!is_another(last(3, 300), &noticed(&[(7, 700)])));
+        assert!(is_another(last(3, 300), &noticed(&[])));
+        assert!(is_another(last(3, 300), &noticed(&[(3, 900), (4, 950)])));
+        assert!(is_another(last(1, 100), &noticed(&[(1, 900)])));
+    }
+
+    #[test]
+    fn a_balancer_need_not_say_when() {
+        let noticed: Noticed = serde_json::from_str(r#"{"seq":1,"event":"ejected","name":"web-1"}"#).unwrap();
+        let events = Events::new(crate::events::Clock::start());
+        write_down("lb", &noticed, &events);
+        assert_eq!(events.count(), 1);
+        assert!(!is_another((1, None), &[noticed]));
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use chapter::ChapterError;
+use parts::PartError;
 
 /// A claim failed.
 pub const EXIT_FAILED: u8 = 1;
@@ -58,6 +59,15 @@ impl LabError {
             3 => Self::Unsteady(reason),
             4 => Self::NotReady(reason),
             _ => Self::Broken(anyhow::Error::msg(reason)),
+        }
+    }
+}
+
+impl From<PartError> for LabError {
+    fn from(error: PartError) -> Self {
+        match error {
+            PartError::Unknown(sentence) => Self::Usage(sentence),
+            PartError::Missing(sentence) => Self::NotReady(sentence),
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::backend::Backend;
 use super::balancers::{self, Followers};
+use super::cast;
 use super::compose::{self, Project};
 use super::databases;
 use super::events::{Clock, Events, Happening};
@@ -37,6 +38,7 @@ use super::status::MachineStatus;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use chapter::{Act, Source, Span};
+use parts::Cast;
 
 const START_MAX: Duration = Duration::from_secs(20);
 const END_MAX: Duration = Duration::from_secs(3);
@@ -77,12 +79,13 @@ impl Laboratory {
     pub async fn start(
         source: &Source,
         plan: Plan,
-        site: Site,
+        mut site: Site,
         logs: &Path,
         results: Option<PathBuf>,
         clock: Clock,
         interrupt: &Interrupt,
     ) -> Result<Arc<Self>, LabError> {
+        site.cast = cast::of(source, &plan).await?;
         let events = Events::new(clock);
         let control = site.control_path();
         let state = State::new(&source.name, control, results, plan.place());
@@ -159,6 +162,11 @@ impl Laboratory {
     /// What a lab that was killed left behind, and what is gone now.
     pub fn swept(&self) -> &[String] {
         &self.site.swept
+    }
+
+    /// The programs that stand in for the lab's own.
+    pub fn cast(&self) -> &Cast {
+        &self.site.cast
     }
 
     /// Where the machines' logs are.

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod balancers;
+pub mod cast;
 pub mod compose;
 pub mod control;
 pub mod counters;

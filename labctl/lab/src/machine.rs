@@ -241,7 +241,7 @@ fn command(plan: &MachinePlan, site: &Site, socket: &Path, logs: &Path) -> Comma
     command.args(plan.flags());
     command.arg("--socket").arg(socket).arg("--log-dir").arg(logs).arg("--lifeline");
     for program in &plan.programs {
-        command.arg("--").arg(site.program(program.program)).args(&program.flags);
+        command.arg("--").args(site.program(program)).args(&program.flags);
         // A machine's programs have its environment.
         if let Some(SharedRedis { url, prefix }) = &program.shared_redis {
             command.env("WEBSERVER_REDIS", url);

@@ -10,13 +10,18 @@ use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
 use super::http::Client;
-use super::plan::{Place, Plan, Program};
+use parts::Cast;
+use parts::cast::Program as Other;
+
+use super::plan::{Place, Plan, Program, ProgramPlan};
 use super::redis;
 use super::sockets;
 use super::state::State;
 use crate::error::{LabError, advice};
 
 const MARKER: &str = ".labctl";
+/// The program that speaks for known parts.
+pub(super) const ADAPTER: &str = "part";
 /// What directories of labs beside a lab are called, in its own.
 const BESIDE_PREFIX: &str = "beside-";
 
@@ -105,6 +110,8 @@ pub struct Site {
     pub sockets: PathBuf,
     /// What was left behind by a lab that was killed, and is gone now.
     pub swept: Vec<String>,
+    /// The programs that stand in for the lab's own.
+    pub cast: Cast,
     _lock: File,
 }
 
@@ -159,12 +166,23 @@ impl Site {
         empty_directory(&data)?;
         can_hold_data(&data)?;
         let sockets = sockets::make()?;
-        Ok(Self { lab_directory, programs, sockets, swept, _lock: lock })
+        Ok(Self { lab_directory, programs, sockets, swept, cast: Cast::default(), _lock: lock })
     }
 
     /// What the command line of a machine says for a program: its path, after its name where the two
-    /// differ.
-    pub fn program(&self, program: Program) -> OsString {
+    /// differ. Another program in its place keeps its name, and an adapter's first flags come before the others.
+    pub fn program(&self, plan: &ProgramPlan) -> Vec<OsString> {
+        let named = |path: &Path| OsString::from(format!("{}={}", plan.program.name(), path.display()));
+        match plan.played_by.as_deref().and_then(|played_by| self.cast.program(played_by)) {
+            Some(Other::Own(path)) => vec![named(path)],
+            Some(Other::Adapted { name, path }) => {
+                vec![named(&self.programs.join(ADAPTER)), name.into(), "--program".into(), path.into()]
+            }
+            None => vec![self.own_program(plan.program)],
+        }
+    }
+
+    fn own_program(&self, program: Program) -> OsString {
         match program {
             // That there is one was checked before.
             Program::Redis | Program::Sentinel => {

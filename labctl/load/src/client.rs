@@ -139,7 +139,7 @@ impl Client {
         let outcome = Outcome::of_answer(head.status, &head.headers);
         let wanted = self.contains.as_deref();
         let wrong = outcome.is_success() && wanted.is_some_and(|wanted| !contains(&kept, wanted));
-        let served_by = head.headers.get("x-served-by").and_then(|name| name.to_str().ok());
+        let served_by = served_by(&head.headers);
         let answer = Answer {
             outcome: if wrong { Outcome::Wrong } else { outcome },
             status: head.status.as_u16(),
@@ -150,6 +150,15 @@ impl Client {
         };
         Ok((answer, connection))
     }
+}
+
+/// Which server answered: as its balancer names it, or as it names itself where the balancer does not, or only
+/// knows its address.
+fn served_by(headers: &HeaderMap) -> Option<&str> {
+    let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let (balancer, server) = (named("x-served-by"), named("x-web"));
+    let is_name = |name: &&str| name.parse::<SocketAddr>().is_err();
+    balancer.filter(is_name).or(server).or(balancer)
 }
 
 fn contains(text: &[u8], wanted: &str) -> bool {

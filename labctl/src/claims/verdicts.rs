@@ -84,7 +84,7 @@ fn piece(exhibit: &Exhibit, speaks_for: bool, evidence: &Evidence) -> Piece {
         Exhibit::Run(name) => {
             let found = evidence.runs.get(name);
             let standing = match found.map(|found| found.verdict) {
-                None => Standing::NotMeasured,
+                None | Some(Verdict::Skipped) => Standing::NotMeasured,
                 Some(Verdict::Holds) => Standing::AsExpected,
                 Some(Verdict::Inconclusive) => Standing::Inconclusive,
                 Some(Verdict::Fails) => Standing::Flipped,

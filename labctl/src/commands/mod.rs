@@ -14,6 +14,7 @@ pub mod list;
 pub mod load;
 pub mod logs;
 pub mod new;
+pub mod parts;
 pub mod replay;
 pub mod report;
 pub mod run;
@@ -67,6 +68,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Audit(args) => audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => validate::validate(&args, common),
         Command::New(args) => new::new(&args),
+        Command::Parts(args) => parts::parts(&args, common).await,
         Command::Doctor => doctor::doctor(common).await,
         Command::Clean => clean::clean(common).await,
         Command::Completions(args) => completions::completions(&args),

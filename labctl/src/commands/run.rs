@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
+use super::parts::PartArgs;
 use super::report::write_page;
 use super::{Performed, predict, say_json, say_note, with_files};
 use crate::cli::Common;
@@ -46,6 +47,9 @@ pub struct RunArgs {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     settings: Vec<Setting>,
 
+    #[command(flatten)]
+    parts: PartArgs,
+
     /// How often to run a chapter whose measurements the host disturbed, also one that then failed.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
     attempts: u32,
@@ -76,6 +80,7 @@ impl RunArgs {
             full: before.pace == "full",
             seed: before.seed,
             settings: vec![],
+            parts: PartArgs::default(),
             attempts: 1,
             predict: false,
             no_input: true,
@@ -100,7 +105,7 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
         "all" => library::names().map(str::to_owned).collect(),
         name => vec![name.to_owned()],
     });
-    let sources = names.map(|name| Source::open(&name, &args.settings)).collect::<Result<Vec<_>, _>>()?;
+    let sources = names.map(|name| args.parts.open(&name, &args.settings)).collect::<Result<Vec<_>, _>>()?;
     run_sources(&sources, args, common, interrupt).await
 }
 
@@ -125,7 +130,7 @@ pub(super) async fn run_sources(
     let mut runs = Vec::new();
     let (mut lacking, mut written) = (None, Ok(()));
     for source in sources {
-        if let Some(what) = shared.lacks(source)? {
+        if let Some(what) = shared.lacks(source).await? {
             if sources.len() == 1 {
                 return Err(what);
             }
@@ -172,9 +177,13 @@ struct Runs<'a> {
 
 impl Runs<'_> {
     /// What this computer has not got that the chapter needs.
-    fn lacks(&self, source: &Source) -> Result<Option<LabError>, LabError> {
+    async fn lacks(&self, source: &Source) -> Result<Option<LabError>, LabError> {
         let plan = Plan::of(&source.chapter, self.common.site.place()).map_err(LabError::Usage)?;
-        Ok(redis::check(&plan).err())
+        match lab::cast::of(source, &plan).await {
+            Ok(_) => Ok(redis::check(&plan).err()),
+            Err(what @ LabError::NotReady(_)) => Ok(Some(what)),
+            Err(what) => Err(what),
+        }
     }
 
     /// Runs one chapter, and again when the host disturbed it and it was not found to hold.
@@ -226,10 +235,11 @@ impl Runs<'_> {
     /// What the verdicts of a run rest on.
     fn set_up(&self, attempt: u32) -> SetUp {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let settings = self.args.parts.shown().chain(self.args.settings.iter().map(ToString::to_string));
         SetUp {
             labctl: env!("CARGO_PKG_VERSION"),
             backend: self.common.site.backend,
-            settings: self.args.settings.iter().map(ToString::to_string).collect(),
+            settings: settings.collect(),
             host_cores: cores,
             attempt,
         }

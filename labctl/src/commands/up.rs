@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::parts::PartArgs;
 use super::{Performed, running, say, say_document, status};
 use crate::cli::Common;
 use chapter::{Setting, Source};
@@ -44,6 +45,9 @@ pub struct UpArgs {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     settings: Vec<Setting>,
 
+    #[command(flatten)]
+    parts: PartArgs,
+
     /// Keep the lab, and do not go into the background.
     #[arg(long, hide = true)]
     keeper: bool,
@@ -60,7 +64,7 @@ enum Word {
 /// Starts a lab that stays.
 pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     // A mistake in the chapter is told before there is a keeper.
-    let source = Source::open(&args.chapter, &args.settings)?;
+    let source = args.parts.open(&args.chapter, &args.settings)?;
     if args.keeper {
         return keep(&source, common, interrupt).await;
     }

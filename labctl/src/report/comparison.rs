@@ -109,6 +109,7 @@ impl Line {
             Verdict::Holds => "✓",
             Verdict::Fails => "✗",
             Verdict::Inconclusive => "?",
+            Verdict::Skipped => "skipped,",
         };
         let figure = side.measured.map_or("–".into(), |figure| format!("{}{}", short(figure), self.unit));
         format!("{mark} {figure}")

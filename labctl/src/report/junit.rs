@@ -87,7 +87,7 @@ pub fn can_be_written(path: &Path) -> anyhow::Result<()> {
 fn case(claim: &ClaimResult) -> TestCase {
     let status = match claim.verdict {
         Verdict::Holds => TestCaseStatus::success(),
-        Verdict::Inconclusive => TestCaseStatus::skipped(),
+        Verdict::Inconclusive | Verdict::Skipped => TestCaseStatus::skipped(),
         Verdict::Fails => {
             let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
             failed.set_message(super::terminal::figures(claim));

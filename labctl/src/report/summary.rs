@@ -87,7 +87,7 @@ fn once_more(verdict: Verdict, disturbances: &[String]) -> Option<String> {
         (Verdict::Fails, [disturbance, ..]) => Some(format!(
             "Before it is called a failure: once more, for the run was disturbed ({disturbance})."
         )),
-        (Verdict::Holds, _) | (Verdict::Fails, []) => None,
+        (Verdict::Holds | Verdict::Skipped, _) | (Verdict::Fails, []) => None,
     }
 }
 
@@ -101,7 +101,7 @@ impl Summary {
     /// The exit code that the contract promises.
     pub fn exit_code(&self) -> u8 {
         match self.verdict {
-            Verdict::Holds => 0,
+            Verdict::Holds | Verdict::Skipped => 0,
             Verdict::Fails => EXIT_FAILED,
             Verdict::Inconclusive => EXIT_INCONCLUSIVE,
         }

@@ -56,10 +56,11 @@ impl Terminal {
         self.quiet();
         self.line("");
         self.line(&format!(
-            "{}  {} of {} claims hold; {:.0} s; the load generator was {:.1} ms late at p99. Details: {}",
+            "{}  {} of {} claims hold{}; {:.0} s; the load generator was {:.1} ms late at p99. Details: {}",
             self.verdict(run.verdict),
             run.findings.claims.iter().filter(|claim| claim.verdict == Verdict::Holds).count(),
             run.findings.claims.len(),
+            skipped(&run.findings.claims),
             run.seconds,
             run.findings.generator_lag_p99_ms,
             run.directory.display()
@@ -101,9 +102,12 @@ impl Terminal {
             Verdict::Holds => ("✓", Style::new().green()),
             Verdict::Fails => ("✗", Style::new().red().bold()),
             Verdict::Inconclusive => ("?", Style::new().yellow()),
+            Verdict::Skipped => ("–", Style::new().dimmed()),
         };
         self.line(&format!("  {} {}", self.paint(mark, style), claim.claim));
-        self.line(&format!("      {}", figures(claim)));
+        if claim.verdict != Verdict::Skipped {
+            self.line(&format!("      {}", figures(claim)));
+        }
         if let Some(article) = &claim.article {
             self.line(&self.paint(&format!("      “{article}”"), Style::new().dimmed()));
         }
@@ -145,6 +149,7 @@ impl Terminal {
             Verdict::Holds => self.paint("HOLDS", Style::new().green().bold()),
             Verdict::Fails => self.paint("FAILS", Style::new().red().bold()),
             Verdict::Inconclusive => self.paint("INCONCLUSIVE", Style::new().yellow().bold()),
+            Verdict::Skipped => self.paint("SKIPPED", Style::new().bold()),
         }
     }
 
@@ -214,6 +219,14 @@ pub fn live_line(doing: &str, left: Duration, traffics: &[(&str, LiveFigures)]) 
     line
 }
 
+/// How many claims another program could not be asked for, where there are some.
+fn skipped(claims: &[ClaimResult]) -> String {
+    match claims.iter().filter(|claim| claim.verdict == Verdict::Skipped).count() {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    }
+}
+
 /// What was measured, and what was wanted.
 pub fn figures(claim: &ClaimResult) -> String {
     let unit = &claim.unit;
@@ -225,7 +238,7 @@ pub fn figures(claim: &ClaimResult) -> String {
         Expected::Refute => "the sentence would need",
     };
     let verdict = match (claim.expected, claim.verdict) {
-        (_, Verdict::Inconclusive) => "; not judged",
+        (_, Verdict::Inconclusive | Verdict::Skipped) => "; not judged",
         (Expected::Refute, Verdict::Holds) => "; refuted, as expected",
         (Expected::Refute, Verdict::Fails) => "; not refuted, against expectation",
         (Expected::Confirm, _) => "",

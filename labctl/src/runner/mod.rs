@@ -43,6 +43,8 @@ use load::{
     Arrivals, Cookies, Generator, Keys, Recorded, RecordedAction, RequestMix, Sessions, Stream, StreamId,
 };
 
+use parts::Skips;
+
 /// A run in progress.
 pub struct Run<'a> {
     chapter: &'a Chapter,
@@ -61,6 +63,8 @@ pub struct Run<'a> {
     asked: Vec<MeasureCall>,
     /// Why the lab is not any more what its chapter has made of it, if it is not.
     damage: Option<String>,
+    /// What the programs that stand in for the lab's own cannot do.
+    skips: Skips,
 }
 
 /// A counter that is read at a step's begin and end.
@@ -144,6 +148,7 @@ pub async fn run(
     let cells: Vec<_> = chapter.table.iter().flat_map(Table::cells).collect();
     let counters = counters_of(asked.iter().chain(&asked_by(cells.iter())));
     let damage = None;
+    let skips = lab.cast().skips(chapter);
     let mut run = Run {
         chapter,
         lab,
@@ -157,6 +162,7 @@ pub async fn run(
         counters,
         asked,
         damage,
+        skips,
     };
     let mut claims = Vec::new();
     for step in &source.chapter.step {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::condition::{Condition, Primary};
 use super::measured::{Busy, Evaluated, StepMeasurement};
-use super::{ClaimResult, Counted, Run, Telling, damage, last_values, verdict};
+use super::{ClaimResult, Counted, Run, Telling, Verdict, damage, last_values, verdict};
 use chapter::role;
 use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
 use chapter::{Expect, Span, Step};
@@ -63,11 +63,20 @@ impl Run<'_> {
             1 + self.chapter.step.iter().position(|other| other.name == step.name).unwrap_or_default();
         let of = self.chapter.step.len();
         self.audience.hear(Telling::Step { number, of, name: &step.name, say: &step.say });
+        if let Some(reason) = self.skips.step(&step.name).map(str::to_owned) {
+            return Ok(self.unjudged(step, Verdict::Skipped, &reason));
+        }
         self.aim(step).await?;
         let primary = self.primary_before(step).await;
         let begun = self.now();
         self.set_rates(step);
-        self.act(step).await?;
+        match self.act(step).await {
+            // Another program that cannot do it fails what is claimed of it, and the chapter goes on.
+            Err(LabError::Broken(error)) if step.changes_upstreams() && !self.lab.cast().is_own() => {
+                return Ok(self.unjudged(step, Verdict::Fails, &format!("{error:#}")));
+            }
+            done => done?,
+        }
         self.measured.update_plan(self.lab.plan());
 
         let mut measurement = StepMeasurement { begun, happened: true, ..StepMeasurement::default() };
@@ -408,8 +417,23 @@ impl Run<'_> {
         self.measured.histories.found(name, found);
     }
 
+    /// The claims of a step that was not carried out.
+    fn unjudged(&self, step: &Step, verdict: Verdict, reason: &str) -> Vec<ClaimResult> {
+        let told = |expect: &Expect| {
+            let claim = verdict::without_figure(&step.name, expect, verdict, reason.to_owned());
+            self.audience.hear(Telling::Claim(&claim));
+            claim
+        };
+        step.expect.iter().map(told).collect()
+    }
+
     fn judge(&self, step: &Step) -> Vec<ClaimResult> {
-        let judge = |expect: &Expect| {
+        let judge = |(index, expect): (usize, &Expect)| {
+            if let Some(reason) = self.skips.claim(&step.name, index) {
+                let claim = verdict::without_figure(&step.name, expect, Verdict::Skipped, reason.to_owned());
+                self.audience.hear(Telling::Claim(&claim));
+                return Some(claim);
+            }
             let mut evaluated = self.measured.evaluate(expect.measure.as_ref());
             evaluated.distrust = evaluated.distrust.or_else(|| self.damage.clone());
             let expect = match self.lab.plan().place().backend {
@@ -420,7 +444,7 @@ impl Run<'_> {
             self.audience.hear(Telling::Claim(&claim));
             Some(claim)
         };
-        step.expect.iter().filter_map(judge).collect()
+        step.expect.iter().enumerate().filter_map(judge).collect()
     }
 
     /// The claims of a step that is not run any more.

@@ -38,6 +38,8 @@ pub struct ClaimResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// It was not judged: another program stands in for one of the lab's, and it cannot do what is claimed.
+    Skipped,
     /// It is as expected: a sentence confirmed, or one refuted that was expected to be.
     Holds,
     /// Nothing can be said: the host or the load generator was the bottleneck, or what was measured is not
@@ -89,6 +91,12 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
         verdict,
         because,
     }
+}
+
+/// A claim that is not judged, or that has failed, for a reason that is no figure.
+pub(super) fn without_figure(step: &str, expect: &Expect, verdict: Verdict, because: String) -> ClaimResult {
+    let nothing = judge(step, expect, Evaluated::default());
+    ClaimResult { measured: None, verdict, because: Some(because), ..nothing }
 }
 
 /// Why a figure may be as the claim has it, or not.

@@ -57,6 +57,8 @@ impl std::fmt::Debug for SharedRedis {
 pub struct ProgramPlan {
     /// Which.
     pub program: Program,
+    /// The program that stands in for it, as the chapter names it: `haproxy`, `./my-lb`.
+    pub played_by: Option<String>,
     /// Where it answers.
     pub address: SocketAddr,
     /// Where its health is asked for.
@@ -108,6 +110,7 @@ impl ProgramPlan {
     fn new(program: Program, address: SocketAddr, flags: Flags) -> Self {
         Self {
             program,
+            played_by: None,
             address,
             health: address,
             flags: flags.0,
@@ -195,7 +198,8 @@ pub(super) fn lb<'a>(
             .maybe("pair-secret-file", secret.as_ref().map(|path| path.display()))
             .maybe("pair-advert", part.pair_advert),
     };
-    ProgramPlan { health: admin, ..ProgramPlan::new(Program::Lb, address, flags) }
+    let played_by = part.program.clone();
+    ProgramPlan { health: admin, played_by, ..ProgramPlan::new(Program::Lb, address, flags) }
 }
 
 /// A web server that asks these nodes of a database, and this Redis.
@@ -281,8 +285,8 @@ pub(super) fn dbnode(
     if part.products > 0 {
         flags = flags.with("import", products_file(&data).display());
     }
-    let (products, data) = (part.products, Some(data));
-    ProgramPlan { data, products, ..ProgramPlan::new(Program::Dbnode, address, flags) }
+    let (products, data, played_by) = (part.products, Some(data), part.program.clone());
+    ProgramPlan { data, products, played_by, ..ProgramPlan::new(Program::Dbnode, address, flags) }
 }
 
 /// The name that Sentinels and web servers know the Redis primary by.

@@ -95,6 +95,7 @@ impl Page<'_> {
             Verdict::Holds => "holds",
             Verdict::Fails => "fails",
             Verdict::Inconclusive => "inconclusive",
+            Verdict::Skipped => "skipped",
         }
     }
 

@@ -1,0 +1,26 @@
+//! Other programs in the place of the lab's own: whether a chapter can have those that it names.
+
+use chapter::Source;
+use parts::Cast;
+
+use super::backend::Backend;
+use super::plan::Plan;
+use super::site::{ADAPTER, find_programs};
+use crate::error::LabError;
+
+/// Finds the other programs that a chapter names, and what they can.
+pub async fn of(source: &Source, plan: &Plan) -> Result<Cast, LabError> {
+    let cast = Cast::assemble(&source.chapter).await?;
+    if !cast.is_own() && plan.place().backend == Backend::Compose {
+        return Err(LabError::Usage(
+            "--part, or `program` in a chapter: other programs stand in for the lab's own as processes, not in containers; leave --backend compose out"
+                .into(),
+        ));
+    }
+    if cast.wants_adapter() && !find_programs()?.join(ADAPTER).is_file() {
+        return Err(LabError::NotReady(format!(
+            "'{ADAPTER}', which speaks for other programs, is not beside labctl: build all of the lab with `cargo build --release`"
+        )));
+    }
+    Ok(cast)
+}

@@ -1,0 +1,65 @@
+//! Where the programs of known parts are on this computer, and which version they are.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::known::Known;
+
+/// Where servers are that are on nobody's PATH but root's.
+const BESIDES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
+/// How long a program may take to tell its version.
+const VERSION_MAX: Duration = Duration::from_secs(5);
+
+/// The first of these programs that is there: on the PATH, or where servers are installed.
+pub fn find(programs: &[String]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::env::split_paths(&path).chain(BESIDES.iter().map(PathBuf::from));
+    let directories: Vec<_> = directories.collect();
+    let named = |program| directories.iter().map(move |directory| directory.join(program));
+    programs.iter().flat_map(named).find(|candidate| candidate.is_file())
+}
+
+/// What a known part says of its version, in its first line that has a digit in it.
+pub async fn version(known: &Known, program: &Path) -> Option<String> {
+    let mut command = Command::new(program);
+    command.args(&known.version).stdin(Stdio::null()).kill_on_drop(true);
+    let output = timeout(VERSION_MAX, command.output()).await.ok()?.ok()?;
+    // nginx tells it on standard error.
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let line = said.lines().find(|line| line.chars().any(|letter| letter.is_ascii_digit()))?;
+    version_in(line)
+}
+
+/// The first word of a line that looks like a version: `2.6.12-1+deb12u4`.
+fn version_in(line: &str) -> Option<String> {
+    let is_version = |word: &&str| {
+        let digits = word.trim_start_matches('v');
+        digits.starts_with(|letter: char| letter.is_ascii_digit()) && digits.contains('.')
+    };
+    line.split([' ', '/', '(', ')', ':']).find(is_version).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_found_in_what_programs_say() {
+        let line = "HAProxy version 2.6.12-1+deb12u4 2026/01/01 - https://haproxy.org/";
+        assert_eq!(version_in(line).unwrap(), "2.6.12-1+deb12u4");
+        assert_eq!(version_in("nginx version: nginx/1.22.1").unwrap(), "1.22.1");
+        assert_eq!(version_in("v2.11.0 h1:abc").unwrap(), "v2.11.0");
+        assert_eq!(version_in("no digits here"), None);
+    }
+
+    #[test]
+    fn a_program_that_is_nowhere_is_not_found() {
+        assert_eq!(find(&["no-such-program-anywhere".into()]), None);
+        assert!(find(&["no-such-program-anywhere".into(), "sh".into()]).is_some());
+    }
+}

@@ -1,0 +1,199 @@
+//! HAProxy, driven: a configuration file to start with, its runtime socket from then on.
+
+mod config;
+mod stats;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use lb::Args;
+use machine::protocol::SOCKET_VARIABLE;
+use machine::startup;
+use machine::vitals::Vitals;
+use nix::sys::signal::Signal;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Driver, now};
+use crate::board::Board;
+use crate::child;
+use config::BACKEND;
+
+/// How often HAProxy is asked how its servers are.
+const LOOK_EVERY: Duration = Duration::from_millis(30);
+/// How long HAProxy may take to listen.
+const START_MAX: Duration = Duration::from_secs(10);
+/// How long a command may take.
+const COMMAND_MAX: Duration = Duration::from_secs(2);
+/// The longest answer to a command.
+const ANSWER_MAX: u64 = 4 << 20;
+
+/// From its start to its end.
+pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
+    config::check(&args).map_err(anyhow::Error::msg)?;
+    let vitals = Vitals::new("part");
+    let stop = startup::stop_on_signal(Arc::clone(&vitals), args.startup.drain_delay.into())?;
+    let place = Place::find()?;
+    let socket = place.path("haproxy.sock");
+    let file = place.path("haproxy.cfg");
+    std::fs::write(&file, config::text(&args, &socket))
+        .with_context(|| format!("write {}", file.display()))?;
+    let flags = ["-db", "-f", &file.to_string_lossy()].map(str::to_owned);
+    let mut child = child::start(program, &flags)?;
+    let driver = Arc::new(Haproxy { runtime: Runtime { socket }, args: args.clone() });
+    tokio::select! {
+        ready = driver.runtime.wait_until_ready() => ready?,
+        ended = child.wait() => return Err(child::how("HAProxy", ended)),
+    }
+    let board = Arc::new(Mutex::new(Board::default()));
+    for upstream in &args.upstreams {
+        board.lock().begin(&upstream.name, &upstream.address);
+    }
+    let over = CancellationToken::new();
+    let serving = admin::serve(args.admin, &board, Arc::clone(&driver), &vitals, over.clone()).await?;
+    tracing::info!(listen = %args.listen, admin = %args.admin, "HAProxy is running");
+    let ended = tokio::select! {
+        ended = child.wait() => Some(ended),
+        () = stop.cancelled() => None,
+        () = watch(&driver.runtime, &board) => None,
+    };
+    if let Some(ended) = ended {
+        return Err(child::how("HAProxy", ended));
+    }
+    // It stops listening, finishes what it has, and ends.
+    child::end(child, Signal::SIGUSR1, args.startup.drain_timeout.into()).await;
+    over.cancel();
+    serving.await.context("end the admin interface")
+}
+
+/// Looks at the servers for as long as this is polled.
+async fn watch(runtime: &Runtime, board: &Mutex<Board>) {
+    loop {
+        match runtime.command(&format!("show stat {BACKEND} 4 -1")).await {
+            Ok(answer) => {
+                let at = now();
+                let mut board = board.lock();
+                stats::servers(&answer).iter().for_each(|(name, seen)| board.see(name, seen, at));
+            }
+            Err(error) => tracing::debug!("HAProxy does not answer: {error:#}"),
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Where the socket and the configuration are: beside the machine's socket, which whoever started the machine
+/// removes, or in a directory of our own.
+struct Place {
+    stem: PathBuf,
+    _own: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    fn find() -> anyhow::Result<Self> {
+        if let Some(socket) = std::env::var_os(SOCKET_VARIABLE) {
+            return Ok(Self { stem: PathBuf::from(socket).with_extension(""), _own: None });
+        }
+        let own =
+            tempfile::Builder::new().prefix("part-").tempdir().context("make a directory for a socket")?;
+        Ok(Self { stem: own.path().join("lb"), _own: Some(own) })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let mut path = self.stem.clone().into_os_string();
+        path.push(".");
+        path.push(name);
+        path.into()
+    }
+}
+
+/// HAProxy's runtime socket: a command, and its answer, over a connection each.
+struct Runtime {
+    socket: PathBuf,
+}
+
+impl Runtime {
+    async fn command(&self, command: &str) -> anyhow::Result<String> {
+        let exchange = async {
+            let mut stream = UnixStream::connect(&self.socket).await?;
+            stream.write_all(format!("{command}\n").as_bytes()).await?;
+            let mut answer = Vec::new();
+            stream.take(ANSWER_MAX).read_to_end(&mut answer).await?;
+            anyhow::Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        timeout(COMMAND_MAX, exchange).await.context("no answer in time")?
+    }
+
+    /// A command whose answer is one of these, or nothing at all.
+    async fn order(&self, command: &str, good: &[&str]) -> anyhow::Result<()> {
+        let answer = self.command(command).await?;
+        let said = answer.trim();
+        if said.is_empty() || good.iter().any(|good| said.contains(good)) {
+            return Ok(());
+        }
+        bail!("HAProxy refused `{command}`: {said}");
+    }
+
+    async fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_MAX;
+        while let Err(error) = self.command("show info").await {
+            if Instant::now() > deadline {
+                return Err(error.context(format!("HAProxy did not answer within {START_MAX:?}")));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    async fn in_flight(&self, name: &str) -> anyhow::Result<Option<u64>> {
+        let answer = self.command(&format!("show stat {BACKEND} 4 -1")).await?;
+        let servers = stats::servers(&answer);
+        Ok(servers.into_iter().find(|(server, _)| server == name).map(|(_, seen)| seen.in_flight))
+    }
+}
+
+struct Haproxy {
+    runtime: Runtime,
+    args: Args,
+}
+
+impl Driver for Haproxy {
+    async fn add(&self, name: &str, address: &str, weight: u32) -> anyhow::Result<()> {
+        let server = format!("{BACKEND}/{name}");
+        let like = config::server(&self.args);
+        let add = format!("add server {server} {address} weight {weight} {like}");
+        self.runtime.order(&add, &["New server registered"]).await?;
+        if like.contains(" check ") {
+            self.runtime.order(&format!("enable health {server}"), &[]).await?;
+        }
+        self.runtime.order(&format!("enable server {server}"), &[]).await
+    }
+
+    async fn remove(&self, name: &str) -> anyhow::Result<()> {
+        let server = format!("{BACKEND}/{name}");
+        self.runtime.order(&format!("set server {server} state drain"), &[]).await?;
+        let deadline = Instant::now() + Duration::from(self.args.startup.drain_timeout);
+        while self.runtime.in_flight(name).await?.is_some_and(|requests| requests > 0) {
+            if Instant::now() > deadline {
+                tracing::warn!(name, "it has not finished in time, and is cut off");
+                break;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        self.runtime.order(&format!("set server {server} state maint"), &[]).await?;
+        self.runtime.order(&format!("shutdown sessions server {server}"), &[]).await?;
+        // Its idle connections are closed after a while; until then it cannot be forgotten.
+        while let Err(error) = self.runtime.order(&format!("del server {server}"), &["Server deleted"]).await
+        {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+}
