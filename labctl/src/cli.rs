@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands;
-use lab::site::SiteArgs;
+pub use crate::commands::common::Common;
 
 /// The laboratory of "Scaling: build it yourself": real processes, real load, real faults, and a
 /// verdict on what the article says.
@@ -23,18 +23,6 @@ pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
     pub common: Common,
-}
-
-/// Flags that every command has.
-#[derive(Debug, clap::Args)]
-pub struct Common {
-    /// Where the lab stands.
-    #[command(flatten)]
-    pub site: SiteArgs,
-
-    /// Print data (one JSON document) on standard output; the story goes to standard error.
-    #[arg(long, global = true, env = "LABCTL_JSON")]
-    pub json: bool,
 }
 
 /// What labctl can do.

@@ -13,7 +13,11 @@ pub mod commands;
 pub mod output;
 /// What people and programs read of a run.
 pub mod report;
+/// Results on the disk: written, and read again.
+pub mod results;
 /// One run of a chapter, from its first step to its verdict.
 pub mod runner;
 /// The article's table, measured.
 pub mod table;
+/// Machines that run, with traffic ready to be sent to them.
+pub mod testbed;

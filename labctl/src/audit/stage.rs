@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::paths;
-use crate::runner::{Histories, add_streams, last_values};
+use crate::testbed::{Histories, add_streams, last_values};
 use chapter::measures::Measure;
 use chapter::{Chapter, Source};
 use lab::error::LabError;

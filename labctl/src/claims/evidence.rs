@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::report::stored;
+use crate::results::stored;
 use crate::runner::Verdict;
 use crate::table::LadderTable;
 use chapter::library;

@@ -1,8 +1,8 @@
 //! `labctl kill`, `stop`, `slow` and all other verbs: each does one thing to the lab that is running, and says
 //! what could have been typed instead. Which there are, and what they take, stands at [`Act`].
 
+use super::common::Common;
 use super::{Performed, running, say, say_document};
-use crate::cli::Common;
 use chapter::Act;
 use lab::control::{Answer, Question};
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, say, say_document};
-use crate::cli::Common;
-use crate::report::stored;
+use crate::results::stored;
 use crate::table::advice::{Needs, advise as choose};
 use lab::error::{EXIT_FAILED, LabError};
 

@@ -7,9 +7,9 @@ use clap::Args;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::common::Common;
 use super::{Performed, say, say_json, with_files};
 use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library};
-use crate::cli::Common;
 use crate::report::{Progress, audit_progress, audit_text, html, junit};
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hyper::Method;
 
+use super::common::Common;
 use super::say_note;
-use crate::cli::Common;
-use crate::runner::stream_of;
+use crate::testbed::stream_of;
 use chapter::{Chapter, Traffic, suggest};
 use lab::Plan;
 use lab::error::LabError;

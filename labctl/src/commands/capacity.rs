@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, by_hand, running, say, say_document, say_note};
-use crate::cli::Common;
-use crate::runner::capacity::{Objective, find_capacity};
+use crate::testbed::capacity::{Objective, find_capacity};
 use lab::interrupt::Interrupt;
 use load::Generator;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, say, say_document, with_files};
 use crate::claims::{Evidence, Registry, Standing, verdicts};
-use crate::cli::Common;
 use crate::report::{claims_text, junit};
 use chapter::library;
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};

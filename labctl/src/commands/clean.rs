@@ -1,7 +1,7 @@
 //! `labctl clean`
 
+use super::common::Common;
 use super::{Performed, say_note};
-use crate::cli::Common;
 use lab::control;
 use lab::error::LabError;
 use lab::site;

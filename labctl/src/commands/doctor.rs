@@ -2,8 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use super::common::Common;
 use super::{Performed, say, say_document};
-use crate::cli::Common;
 use lab::error::LabError;
 use lab::{Backend, compose, redis, site};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::common::Common;
 use super::{Performed, running, say_note};
-use crate::cli::Common;
 use lab::Backend;
 use lab::control::{self, Question};
 use lab::error::LabError;

@@ -1,7 +1,7 @@
 //! `labctl events`
 
+use super::common::Common;
 use super::{Performed, running, say, say_document};
-use crate::cli::Common;
 use lab::control::{Answer, Question};
 
 /// Prints what happened in the lab that is running.

@@ -1,7 +1,7 @@
 //! `labctl list`
 
+use super::common::Common;
 use super::{Performed, say, say_document};
-use crate::cli::Common;
 use chapter::{Source, library};
 
 /// Lists the chapters.

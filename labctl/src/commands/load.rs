@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, by_hand, running, say, say_document, say_note};
-use crate::cli::Common;
 use crate::output;
 use crate::report::terminal::live_line;
 use lab::error::{EXIT_INCONCLUSIVE, LabError};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, running};
-use crate::cli::Common;
 use crate::output::{self, Output};
 use lab::error::LabError;
 use lab::interrupt::Interrupt;

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod capacity;
 pub mod claims;
 pub mod clean;
+pub mod common;
 pub mod completions;
 pub mod doctor;
 pub mod down;
@@ -35,7 +36,8 @@ use std::process::ExitCode;
 use owo_colors::{OwoColorize, Stream};
 use serde::Serialize;
 
-use crate::cli::{Cli, Command, Common};
+use self::common::Common;
+use crate::cli::{Cli, Command};
 use crate::output;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;

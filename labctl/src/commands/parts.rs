@@ -4,8 +4,8 @@ use std::process::Command;
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, say, say_document};
-use crate::cli::Common;
 use chapter::{Setting, Source};
 use lab::error::LabError;
 use parts::{Known, Swap, find};

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, Write};
 
-use crate::report::summary::RunSummary;
 use crate::report::terminal::short;
+use crate::results::RunSummary;
 use chapter::{Expect, Source};
 use lab::error::LabError;
 

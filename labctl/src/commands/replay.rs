@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, run};
-use crate::cli::Common;
-use crate::report::stored;
+use crate::results::stored;
 use chapter::Source;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;

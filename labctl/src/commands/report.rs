@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, say, say_document, with_files};
-use crate::cli::Common;
-use crate::report::{comparison, html, stored};
+use crate::report::{comparison, html};
+use crate::results::stored;
 use lab::error::{EXIT_FAILED, LabError};
 
 /// Which run.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::Common;
+use super::common::Common;
 use chapter::Source;
 use lab::control::{self, Answer, Question};
 use lab::error::LabError;

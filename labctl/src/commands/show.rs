@@ -2,8 +2,8 @@
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, say, say_document};
-use crate::cli::Common;
 use chapter::{MachineEntry, Source};
 
 /// Which chapter.

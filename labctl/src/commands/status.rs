@@ -3,8 +3,8 @@
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
+use super::common::Common;
 use super::{Performed, running, say, say_document};
-use crate::cli::Common;
 use lab::{MachineStatus, Program, ProgramStatus};
 
 /// Shows the machines of the lab that is running, and what is on them.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::common::Common;
 use super::{Performed, by_hand, running, say, say_document};
-use crate::cli::Common;
 use crate::output;
 use lab::error::LabError;
 use lab::http;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, say, say_json, say_note};
 use crate::audit::{self, library};
-use crate::cli::Common;
-use crate::report::{Progress, RunDirectory, html, junit, table_text};
-use crate::runner::capacity::Objective;
+use crate::report::{Progress, html, junit, table_text};
+use crate::results::RunDirectory;
 use crate::table::{self, Climb, Prices};
+use crate::testbed::capacity::Objective;
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
 use load::Search;

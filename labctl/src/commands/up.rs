@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::common::Common;
 use super::parts::PartArgs;
 use super::{Performed, running, say, say_document, status};
-use crate::cli::Common;
 use chapter::{Setting, Source};
 use lab::compose::Cable;
 use lab::control::Control;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::common::Common;
 use super::{Performed, complain, say, say_document};
-use crate::cli::Common;
 use chapter::{ChapterError, Source};
 use lab::error::EXIT_USAGE;
 

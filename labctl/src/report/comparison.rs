@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use super::stored::StoredRun;
 use super::terminal::short;
+use crate::results::stored::StoredRun;
 use crate::runner::{ClaimResult, Verdict};
 
 /// Two runs beside each other.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::summary::Summary;
 use crate::audit::{Audit, Class};
 use crate::claims::{Judged, Standing};
+use crate::results::Summary;
 use crate::runner::{ClaimResult, Verdict};
 
 /// Writes a summary: a suite per chapter, a case per claim.

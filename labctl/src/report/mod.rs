@@ -5,18 +5,13 @@ pub mod audit_text;
 pub mod charts;
 pub mod claims_text;
 pub mod comparison;
-pub mod directory;
 pub mod html;
 pub mod junit;
 pub mod progress;
 pub mod requests;
-pub mod stored;
-pub mod summary;
 pub mod table_text;
 pub mod terminal;
 pub mod windows;
 
-pub use directory::RunDirectory;
 pub use progress::Progress;
-pub use summary::{RunSummary, Summary};
 pub use terminal::Terminal;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::stored::incomplete;
+use crate::results::stored::incomplete;
 use lab::error::LabError;
 
 /// What became of the requests that were due in one short span.

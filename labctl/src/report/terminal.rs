@@ -9,8 +9,8 @@ use history::lost::Lost;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 
-use super::summary::{RunSummary, Summary};
 use crate::output;
+use crate::results::{RunSummary, Summary};
 use crate::runner::{Audience, ClaimResult, FilledTable, Telling, Verdict};
 use chapter::{Bound, Chapter, Expected};
 use load::LiveFigures;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::stored::StoredEvent;
+use crate::results::stored::StoredEvent;
 
 /// A span of time in which something was broken.
 #[derive(Debug, Clone, PartialEq)]

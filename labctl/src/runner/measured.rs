@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 
 use super::disk::{self, DiskWatch};
 use super::host::HostWatch;
-use super::judges::Histories;
 use super::{damage, owners, primaries};
+use crate::testbed::Histories;
 use chapter::Reading;
 use chapter::expression::Expression;
 use chapter::measures::{Measure, MeasureCall, Of, Unit};

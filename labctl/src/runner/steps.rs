@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::condition::{Condition, Primary};
 use super::measured::{Busy, Evaluated, StepMeasurement};
-use super::{ClaimResult, Counted, Run, Telling, Verdict, damage, last_values, verdict};
+use super::{ClaimResult, Counted, Run, Telling, Verdict, damage, verdict};
+use crate::testbed::last_values;
 use chapter::role;
 use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
 use chapter::{Expect, Span, Step};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use history::lost::Lost;
 
-use super::capacity::Tried;
 use super::{ClaimResult, FilledTable};
+use crate::testbed::capacity::Tried;
 use lab::Event;
 use load::LiveFigures;
 

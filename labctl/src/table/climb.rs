@@ -13,7 +13,7 @@ use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
 use super::strength::Strongman;
 use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, Told, library, paths};
 use crate::report::{Progress, audit_progress};
-use crate::runner::capacity::Objective;
+use crate::testbed::capacity::Objective;
 use chapter::Source;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;

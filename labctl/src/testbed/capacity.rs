@@ -3,15 +3,11 @@
 //! The probes' arrivals are evenly spaced: a short probe then measures the machine and not the luck
 //! of the draw. What randomness does to queues below the limit is another chapter's matter.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{Pace, Run, Telling, stream_of};
-use chapter::step::CapacitySearch;
 use lab::error::LabError;
 use load::{Arrivals, CapacityEstimate, Generator, Moment, Rate, Search, Stream, StreamId, Trial, Window};
 
@@ -29,30 +25,6 @@ const AGAIN_MAX: u32 = 3;
 
 /// What a target can do, or why it could not be found out.
 pub type Found = (CapacityEstimate, Option<String>);
-
-impl Run<'_> {
-    /// Searches the capacities of several targets at the same time.
-    pub(super) async fn search_capacities(
-        &self,
-        search: &CapacitySearch,
-    ) -> Result<(HashMap<String, CapacityEstimate>, Option<String>), LabError> {
-        let objective = Objective::of(search, self.pace);
-        let searches = search.of.iter().map(|name| async {
-            let name = name.as_ref();
-            let stream = stream_of(name, &self.chapter.traffic[name], &self.lab.plan(), self.seed)?;
-            let mix = vec![(stream, 1.0)];
-            let found = find_capacity(self.generator, mix, search.from, &objective, |rate, trial| {
-                self.audience.hear(Telling::Tried { traffic: name, rate, tried: trial });
-            });
-            Ok::<_, LabError>((name.to_owned(), found.await?))
-        });
-        let limit = 24 * (search.probe.0 + search.p99.0);
-        let found =
-            self.watching("searching for the highest good rate", limit, try_join_all(searches)).await?;
-        let distrust = found.iter().find_map(|(_, (_, distrust))| distrust.clone());
-        Ok((found.into_iter().map(|(name, (estimate, _))| (name, estimate)).collect(), distrust))
-    }
-}
 
 /// What a rate has to meet.
 #[derive(Debug, Clone)]
@@ -73,12 +45,6 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// A chapter's objective. One miss may be the host's, or that of a queue that was there before; and what is
-    /// too much once is never tried again.
-    fn of(search: &CapacitySearch, pace: Pace) -> Self {
-        Self { misses: 2, ..Self::new(search.p99.0, pace.of(search.probe.0)) }
-    }
-
     /// An objective, and the usual precision.
     pub fn new(p99: Duration, probe: Duration) -> Self {
         Self { p99, probe, precision: Search::PRECISION, stride: 2.0, too_much: None, misses: 1 }
@@ -238,12 +204,6 @@ mod tests {
         let late_and_slow = window(50, &[3_000], 0);
         let missed = judged(&late_and_slow, &late_and_slow);
         assert!(!missed.met && missed.distrust.is_none(), "on time it would have been too slow as well");
-    }
-
-    #[test]
-    fn one_miss_does_not_cap_a_capacity() {
-        let search = toml::from_str("of = ['a']\nfrom = 80\np99 = '60ms'\nprobe = '2s'").unwrap();
-        assert!(Objective::of(&search, Pace::Normal).misses > 1);
     }
 
     #[test]

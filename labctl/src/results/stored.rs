@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::report::summary::RUN_SCHEMA;
+use crate::results::summary::RUN_SCHEMA;
 use crate::runner::{ClaimResult, FilledTable, Verdict};
 use crate::table::LadderTable;
 use crate::table::rows::SCHEMA as TABLE_SCHEMA;
@@ -120,7 +120,7 @@ pub fn events(directory: &Path) -> Result<Vec<StoredEvent>, LabError> {
     text.lines().map(|line| serde_json::from_str(line).map_err(|_| incomplete(directory))).collect()
 }
 
-pub(super) fn incomplete(directory: &Path) -> LabError {
+pub(crate) fn incomplete(directory: &Path) -> LabError {
     LabError::Usage(format!(
         "{} is only half of a run: it was interrupted while it was written, or something was removed; run the chapter again with `labctl run`",
         directory.display()

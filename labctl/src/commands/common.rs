@@ -1,0 +1,15 @@
+//! What every command is told.
+
+use lab::site::SiteArgs;
+
+/// Flags that every command has.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Where the lab stands.
+    #[command(flatten)]
+    pub site: SiteArgs,
+
+    /// Print data (one JSON document) on standard output; the story goes to standard error.
+    #[arg(long, global = true, env = "LABCTL_JSON")]
+    pub json: bool,
+}

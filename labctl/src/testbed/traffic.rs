@@ -1,0 +1,104 @@
+//! A chapter's traffics, as the generator sends them.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+
+use super::histories::Histories;
+use chapter::Chapter;
+use chapter::traffic::{Does, Draw, Recording, Spacing, Traffic};
+use lab::Plan;
+use lab::error::LabError;
+use load::{
+    Arrivals, Cookies, Generator, Keys, Recorded, RecordedAction, RequestMix, Sessions, Stream, StreamId,
+};
+
+/// Adds a chapter's traffics to a generator, at rest, by name.
+pub fn add_streams(
+    chapter: &Chapter,
+    plan: &Plan,
+    generator: &Generator,
+    seed: u64,
+    histories: &mut Histories,
+) -> Result<IndexMap<String, StreamId>, LabError> {
+    let mut streams = IndexMap::new();
+    let mut users: HashMap<&str, Cookies> = HashMap::new();
+    for (name, traffic) in &chapter.traffic {
+        let mut stream = stream_of(name, traffic, plan, seed)?;
+        let cookies = traffic.users.as_deref().map(|name| users.entry(name).or_default().clone());
+        stream.requests.cookies = cookies;
+        stream.recorded = traffic.history.as_ref().map(|history| recorded(history, histories)).transpose()?;
+        let id =
+            generator.add(stream).map_err(|error| LabError::Usage(format!("traffic '{name}': {error}")))?;
+        streams.insert(name.clone(), id);
+    }
+    Ok(streams)
+}
+
+fn recorded(recording: &Recording, histories: &mut Histories) -> anyhow::Result<Recorded> {
+    let action = match recording.does {
+        Does::Add => RecordedAction::Add { by: recording.by },
+        Does::Put => RecordedAction::Put,
+        Does::Local => RecordedAction::GetLocal,
+        Does::Latest => RecordedAction::GetLatest,
+    };
+    let sessions = if recording.owned { Sessions::EachKey } else { Sessions::EachRequest };
+    Ok(Recorded { log: histories.log(&recording.of)?, action, sessions })
+}
+
+/// A chapter's traffic as the generator sends it. Each has dice of its own, so that adding one
+/// does not change the others, or those of another traffic, so that both can be compared.
+pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Result<Stream, LabError> {
+    let usage = |message: String| LabError::Usage(format!("traffic '{name}': {message}"));
+    // A machine by its role is looked for when a step wants it; until then it is the first of its kind.
+    let to = traffic.to.as_ref();
+    let target = plan.address_of(chapter::role::parse(to).map_or(to.as_str(), |(kind, _)| kind));
+    let target = target.ok_or_else(|| usage(format!("nothing answers at '{}'", traffic.to.as_ref())))?;
+    let count = traffic.keys;
+    let keys = match traffic.draw {
+        Draw::Uniform => Keys::Uniform { count },
+        Draw::Zipf => Keys::Zipf { count, exponent: 1.0 },
+        Draw::Sequence => Keys::Sequence { count },
+    };
+    let mut requests = RequestMix::get(&traffic.path, keys);
+    requests.method =
+        traffic.method.parse().map_err(|_| usage(format!("'{}' is no method", traffic.method)))?;
+    requests.body = traffic.body.clone();
+    requests.headers = traffic.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut stream = Stream::new(name, target, requests);
+    stream.arrivals = match traffic.arrivals {
+        Spacing::Poisson => Arrivals::Poisson,
+        Spacing::Constant => Arrivals::Constant,
+    };
+    stream.timeout = traffic.timeout.0;
+    stream.contains = traffic.contains.clone();
+    let dice = traffic.dice.as_ref().map_or(name, |dice| dice.as_ref());
+    stream.seed = dice.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use chapter::Source;
+    use lab::Plan;
+    use lab::plan::Place;
+
+    use super::stream_of;
+
+    /// What differs between machines that are compared is then not the luck of their arrivals.
+    #[test]
+    fn traffics_of_the_same_dice_come_in_the_same_moments() {
+        let chapter = Source::open("bigger-machine", &[]).unwrap().chapter;
+        let plan = Plan::of(&chapter, Place::on_paper()).unwrap();
+        let seed = |name: &str| stream_of(name, &chapter.traffic[name], &plan, 42).unwrap().seed;
+        assert_eq!([seed("ram"), seed("x2")], [seed("x1"); 2]);
+        assert_ne!(seed("x4"), seed("x1"));
+    }
+
+    /// The language and the generator know nothing of each other, so neither can ask the other for its limits.
+    #[test]
+    fn what_a_chapter_may_ask_for_is_what_the_generator_can_do() {
+        assert_eq!(chapter::RATE_MAX, load::Rate::MAX);
+        assert_eq!(chapter::ZIPF_KEYS_MAX, load::Keys::ZIPF_MAX);
+    }
+}
