@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::history::History;
 use crate::operation::{Action, At, Operation};
@@ -12,7 +12,7 @@ use crate::order::Record;
 pub type Final = BTreeMap<String, Option<String>>;
 
 /// The acknowledged writes to one record that are lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// Which record.
     pub key: String,

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use super::{Latencies, Moment, Rate, Sample};
 
 /// One stream as it is now. Counted by when answers *came*, unlike in a window, so that a server
 /// that stops answering shows at once.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct LiveFigures {
     /// Requests per second that it is set to send now.
     pub offered: f64,
@@ -15,10 +17,15 @@ pub struct LiveFigures {
     pub ok: usize,
     /// Requests that failed in the last second.
     pub failed: usize,
-    /// How long 99 % of those that succeeded in the last second took at most.
+    /// How long 99 % of those that succeeded in the last second took at most. In JSON, in milliseconds.
+    #[serde(rename = "p99_ms", serialize_with = "as_millis")]
     pub p99: Option<Duration>,
     /// Requests sent that have no outcome yet.
     pub in_flight: usize,
+}
+
+fn as_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64() * 1e3).serialize(serializer)
 }
 
 impl LiveFigures {

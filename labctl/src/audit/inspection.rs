@@ -6,6 +6,7 @@ use super::faults::{self, Fault, Scope, Selection};
 use super::inspector::Inspector;
 use super::matrix::{Audit, Row, SCHEMA};
 use super::paths;
+use crate::runner::{Emitter, Observer};
 use chapter::{Chapter, Source};
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
@@ -77,45 +78,18 @@ impl Inspection {
     }
 }
 
-/// What an audit tells while it goes on.
-#[derive(Debug)]
-pub enum Told<'a> {
-    /// So many faults will be looked at.
-    Begins {
-        /// How many.
-        faults: usize,
-        /// How long one takes, about, in seconds.
-        each_seconds: f64,
-    },
-    /// One is looked at now.
-    Fault {
-        /// Which, in words.
-        title: &'a str,
-    },
-    /// It was.
-    Done {
-        /// What was found.
-        row: &'a Row,
-        /// How long it had been expected to take, in seconds.
-        each_seconds: f64,
-    },
-    /// Something to know.
-    Note(&'a str),
-}
-
 /// Audits an architecture.
 pub async fn audit(
     inspection: &Inspection,
     interrupt: &Interrupt,
-    tell: &(dyn Fn(Told<'_>) + Sync),
+    observer: &dyn Observer,
 ) -> Result<Audit, LabError> {
     inspection.check()?;
     let chapter = inspection.chapter()?;
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
     let plan = inspection.plan()?;
     let single: Vec<_> = inspection.faults(&plan)?.into_iter().map(|fault| vec![fault]).collect();
-    tell(Told::Begins { faults: single.len(), each_seconds: inspection.each_seconds() });
-    let mut inspector = Inspector::new(inspection, &chapter, interrupt, tell);
+    let mut inspector = Inspector::new(inspection, &chapter, interrupt, Emitter::new(observer, started));
     let looked = inspector.look_at(single).await;
     let left = inspector.leave().await;
     let (rows, distrust) = (looked?, left?);

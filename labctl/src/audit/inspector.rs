@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::faults::{self, Component, Fault, FaultKind};
 use super::impact::Impact;
-use super::inspection::{Inspection, Told};
+use super::inspection::Inspection;
 use super::matrix::Row;
 use super::paths;
 use super::remarks;
 use super::stage::Stage;
 use super::watching::{WELL_FOR, Watch, Watched};
+use crate::runner::{Emitter, EventKind};
 use chapter::Act;
 use chapter::Chapter;
 use lab::error::LabError;
@@ -28,7 +29,7 @@ pub(super) struct Inspector<'a> {
     inspection: &'a Inspection,
     chapter: &'a Chapter,
     interrupt: &'a Interrupt,
-    tell: &'a (dyn Fn(Told<'_>) + Sync),
+    emitter: Emitter<'a>,
     /// What stands now. After some faults it is better to start anew.
     stage: Option<Stage>,
     /// All has been well on some stage.
@@ -42,9 +43,9 @@ impl<'a> Inspector<'a> {
         inspection: &'a Inspection,
         chapter: &'a Chapter,
         interrupt: &'a Interrupt,
-        tell: &'a (dyn Fn(Told<'_>) + Sync),
+        emitter: Emitter<'a>,
     ) -> Self {
-        Self { inspection, chapter, interrupt, tell, stage: None, was_steady: false, distrust: None }
+        Self { inspection, chapter, interrupt, emitter, stage: None, was_steady: false, distrust: None }
     }
 
     /// Ends what still stands, and says why nothing should be concluded, if so.
@@ -58,6 +59,7 @@ impl<'a> Inspector<'a> {
     /// Looks at every fault, and then, when asked to, at pairs of those that are harmless alone.
     pub(super) async fn look_at(&mut self, single: Vec<Vec<Fault>>) -> Result<Vec<Row>, LabError> {
         let mut rows = Vec::new();
+        self.tell_begin(single.len());
         for faults in single {
             rows.push(self.look_at_one_again(&faults).await?);
         }
@@ -67,11 +69,16 @@ impl<'a> Inspector<'a> {
         let harmless = rows.iter().filter(|row| !row.cells.keys().any(|path| row.takes_down(path)));
         let harmless: Vec<_> = harmless.flat_map(|row| row.faults.clone()).collect();
         let pairs = faults::pairs(&harmless);
-        (self.tell)(Told::Begins { faults: pairs.len(), each_seconds: self.inspection.each_seconds() });
+        self.tell_begin(pairs.len());
         for pair in pairs {
             rows.push(self.look_at_one_again(&pair).await?);
         }
         Ok(rows)
+    }
+
+    fn tell_begin(&self, faults: usize) {
+        let (architecture, seconds) = (&self.inspection.source.name, self.inspection.each_seconds());
+        self.emitter.emit(EventKind::AuditBegins { architecture, faults, seconds: faults as f64 * seconds });
     }
 
     /// Looks at one; once more when the computer was too busy to say, and on a new stage when the first was not fit
@@ -86,7 +93,7 @@ impl<'a> Inspector<'a> {
         };
         let looked = match why {
             Some(why) => {
-                (self.tell)(Told::Note(&format!("  {why}; once more")));
+                self.emitter.emit(EventKind::Note { text: &format!("{why}; once more") });
                 self.look_at_one(faults).await
             }
             None => looked,
@@ -97,7 +104,8 @@ impl<'a> Inspector<'a> {
 
     async fn look_at_one(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
         let title = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-        (self.tell)(Told::Fault { title: &title });
+        let architecture = &self.inspection.source.name;
+        self.emitter.emit(EventKind::Fault { architecture, title: &title });
         let mut stage = self.steady_stage().await?;
         let interrupt = self.interrupt;
         let inspected = interrupt.unless(self.inspect(&mut stage, faults)).await;
@@ -106,7 +114,13 @@ impl<'a> Inspector<'a> {
             _ => stage.down().await?,
         }
         let row = inspected?;
-        (self.tell)(Told::Done { row: &row, each_seconds: self.inspection.each_seconds() });
+        let (worst, seconds) = (row.worst().to_string(), self.inspection.each_seconds());
+        self.emitter.emit(EventKind::FaultEnded {
+            architecture,
+            title: &row.title(),
+            worst: &worst,
+            seconds,
+        });
         Ok(row)
     }
 

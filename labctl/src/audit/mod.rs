@@ -33,7 +33,7 @@ mod watching;
 
 pub use faults::{Component, Fault, FaultKind, Restarts, Scope, Selection};
 pub use impact::{Class, Impact};
-pub use inspection::{Inspection, QUICK_WITHIN, Told, WITHIN, audit};
+pub use inspection::{Inspection, QUICK_WITHIN, WITHIN, audit};
 pub(crate) use inspector::is_noticed;
 pub use matrix::{Audit, Row};
 pub use stage::Stage;

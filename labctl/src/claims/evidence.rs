@@ -45,7 +45,7 @@ impl Evidence {
                 ));
                 continue;
             }
-            for claim in run.claims {
+            for claim in run.findings.claims {
                 let Some(id) = claim.id else { continue };
                 let found = Found { verdict: claim.verdict, measured: claim.measured };
                 evidence.runs.insert(format!("{chapter}#{id}"), found);

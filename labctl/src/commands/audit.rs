@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::common::Common;
 use super::{Performed, say, say_json, with_files};
 use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library};
-use crate::report::{Progress, audit_progress, audit_text, html, junit};
+use crate::report::{Progress, audit_text, html, junit};
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
 
@@ -101,9 +101,7 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
         part: (0, 1),
     };
     let progress = Progress::begin();
-    let found =
-        audit::audit(&inspection, interrupt, &|told| audit_progress::tell(&progress, &inspection, told))
-            .await;
+    let found = audit::audit(&inspection, interrupt, &progress).await;
     progress.end();
     let found = found?;
     let written = write_files(&found, args);

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Write};
 
 use crate::report::terminal::short;
-use crate::results::RunSummary;
+use crate::runner::RunDocument;
 use chapter::{Expect, Source};
 use lab::error::LabError;
 
@@ -68,7 +68,7 @@ fn figure(text: &str) -> Option<f64> {
 }
 
 /// Guesses beside what was measured, line by line.
-pub(super) fn beside(guesses: &[Guess], run: &RunSummary) -> Vec<String> {
+pub(super) fn beside(guesses: &[Guess], run: &RunDocument) -> Vec<String> {
     let measured = |guess: &Guess| {
         let claims = run.findings.claims.iter();
         let mut same = claims.filter(|claim| claim.step == guess.step && claim.claim == guess.claim);

@@ -13,11 +13,12 @@ use super::report::write_page;
 use super::{Performed, predict, say_json, say_note, with_files};
 use crate::output::Output;
 use crate::report::{Terminal, junit};
-use crate::results::stored::StoredRun;
-use crate::results::summary::{RUN_SCHEMA, SetUp, worst};
-use crate::results::{RunDirectory, RunSummary, Summary};
-use crate::runner::{self, Findings, Pace, Wanted};
-use chapter::{Setting, Source, library};
+use crate::results::summary::worst;
+use crate::results::{Kept, RunDirectory};
+use crate::runner::{
+    self, Emitter, EventKind, Findings, Observer, Pace, RUN_SCHEMA, RunDocument, SetUp, Wanted,
+};
+use chapter::{Chapter, Setting, Source, library};
 use lab::control::Control;
 use lab::error::LabError;
 use lab::events::Clock;
@@ -74,11 +75,11 @@ pub struct RunArgs {
 
 impl RunArgs {
     /// What a run was made with.
-    pub(super) fn again(before: &StoredRun) -> Self {
+    pub(super) fn again(before: &RunDocument) -> Self {
         Self {
             chapters: vec![before.chapter.clone()],
-            quick: before.pace == "quick",
-            full: before.pace == "full",
+            quick: before.pace == Pace::Quick,
+            full: before.pace == Pace::Full,
             seed: before.seed,
             settings: vec![],
             parts: PartArgs::default(),
@@ -126,9 +127,9 @@ pub(super) async fn run_sources(
                 .into(),
         ));
     }
-    let terminal = Terminal::new(common.json);
-    let shared = Runs { args, common, terminal: &terminal, interrupt };
-    let mut runs = Vec::new();
+    let (terminal, kept) = (Terminal::new(common.json), Kept::default());
+    let observers: Vec<&dyn Observer> = vec![&terminal, &kept];
+    let shared = Runs { args, common, terminal: &terminal, observer: &observers, interrupt };
     let (mut lacking, mut written) = (None, Ok(()));
     for source in sources {
         if let Some(what) = shared.lacks(source).await? {
@@ -151,9 +152,8 @@ pub(super) async fn run_sources(
         if let Some(path) = &args.html {
             written = written.and(write_page(&run.directory, path));
         }
-        runs.push(run);
     }
-    let summary = Summary::of(runs);
+    let summary = kept.summary();
     terminal.all_ended(&summary);
     if let Some(path) = &args.junit {
         written = written.and(junit::write(&summary, path).map_err(LabError::from));
@@ -173,6 +173,7 @@ struct Runs<'a> {
     args: &'a RunArgs,
     common: &'a Common,
     terminal: &'a Terminal,
+    observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
 }
 
@@ -188,36 +189,46 @@ impl Runs<'_> {
     }
 
     /// Runs one chapter, and again when the host disturbed it and it was not found to hold.
-    async fn run_chapter(&self, source: &Source) -> Result<RunSummary, LabError> {
+    async fn run_chapter(&self, source: &Source) -> Result<RunDocument, LabError> {
         let mut attempt = 1;
         loop {
-            let summary = self.run_once(source, attempt).await;
+            let clock = Clock::start();
+            let emitter = Emitter::new(self.observer, clock.origin);
+            let run = self.run_once(source, attempt, clock, emitter).await;
             self.terminal.quiet();
-            let summary = summary?;
-            self.terminal.ended(&summary);
-            match summary.why_once_more() {
-                Some(reason) if attempt < self.args.attempts => self.terminal.note(&reason),
-                _ => return Ok(summary),
+            let run = run?;
+            emitter.emit(EventKind::Ended(&run));
+            match run.why_once_more() {
+                Some(reason) if attempt < self.args.attempts => {
+                    emitter.emit(EventKind::OnceMore { reason: &reason });
+                }
+                _ => return Ok(run),
             }
             attempt += 1;
         }
     }
 
-    async fn run_once(&self, source: &Source, attempt: u32) -> Result<RunSummary, LabError> {
+    async fn run_once(
+        &self,
+        source: &Source,
+        attempt: u32,
+        clock: Clock,
+        emitter: Emitter<'_>,
+    ) -> Result<RunDocument, LabError> {
         let began = jiff::Timestamp::now();
-        let clock = Clock::start();
         let args = &self.common.site;
         let site = Site::claim(args)?;
         let plan = Plan::of(&source.chapter, args.place()).map_err(LabError::Usage)?;
         redis::check_story(&plan, &source.chapter)?;
         let directory = RunDirectory::begin(&args.runs_dir, &source.name, began)?;
         let generator = Generator::start(clock.origin).context("start the load generator")?;
-        self.terminal.chapter(&source.chapter);
+        let Chapter { number, title, question, .. } = &source.chapter;
+        emitter.emit(EventKind::Begins { name: &source.name, number: *number, title, question });
         let (logs, results) = (directory.logs(), Some(directory.partial()));
         let lab = Laboratory::start(source, plan, site, &logs, results, clock, self.interrupt).await?;
-        self.terminal.up(lab.machines_on().len(), clock.now());
+        emitter.emit(EventKind::Up { machines: lab.machines_on().len() });
 
-        let told = self.tell(source, &lab, &generator, attempt).await;
+        let told = self.tell(source, &lab, &generator, attempt, emitter).await;
         // Whatever became of the story, the lab ends here.
         let closed = lab.close().await;
         let findings = match told {
@@ -238,7 +249,7 @@ impl Runs<'_> {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let settings = self.args.parts.shown().chain(self.args.settings.iter().map(ToString::to_string));
         SetUp {
-            labctl: env!("CARGO_PKG_VERSION"),
+            labctl: env!("CARGO_PKG_VERSION").into(),
             backend: self.common.site.backend,
             settings: settings.collect(),
             host_cores: cores,
@@ -253,12 +264,13 @@ impl Runs<'_> {
         lab: &Arc<Laboratory>,
         generator: &Generator,
         attempt: u32,
+        emitter: Emitter<'_>,
     ) -> Result<Findings, LabError> {
         let _watch = lab.watch();
         let control = Control::begin(lab, &source.name, self.interrupt)?;
         let ends_when_damaged = attempt < self.args.attempts;
         let wanted = Wanted { seed: self.args.seed, pace: self.args.pace(), ends_when_damaged };
-        let story = runner::run(source, Arc::clone(lab), generator, wanted, self.terminal);
+        let story = runner::run(source, Arc::clone(lab), generator, wanted, emitter);
         let told = self.interrupt.unless(story).await;
         control.end().await;
         told
@@ -273,9 +285,9 @@ fn summarize(
     began: jiff::Timestamp,
     took: Duration,
     directory: &RunDirectory,
-) -> RunSummary {
-    RunSummary {
-        schema: RUN_SCHEMA,
+) -> RunDocument {
+    RunDocument {
+        schema: RUN_SCHEMA.into(),
         chapter: source.name.clone(),
         title: source.chapter.title.clone(),
         verdict: worst(findings.claims.iter().map(|claim| claim.verdict)),
@@ -283,7 +295,7 @@ fn summarize(
         seconds: took.as_secs_f64(),
         seed: args.seed,
         pace: args.pace(),
-        hardware: "emulated",
+        hardware: "emulated".into(),
         set_up,
         findings,
         directory: directory.path().to_owned(),

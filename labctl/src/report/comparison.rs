@@ -4,8 +4,7 @@
 use serde::Serialize;
 
 use super::terminal::short;
-use crate::results::stored::StoredRun;
-use crate::runner::{ClaimResult, Verdict};
+use crate::runner::{ClaimResult, RunDocument, Verdict};
 
 /// Two runs beside each other.
 #[derive(Debug, Clone, Serialize)]
@@ -45,7 +44,7 @@ pub struct Side {
 }
 
 /// Lays two runs side by side. The error says why they cannot be compared.
-pub fn compare(first: &StoredRun, second: &StoredRun) -> Result<Comparison, String> {
+pub fn compare(first: &RunDocument, second: &RunDocument) -> Result<Comparison, String> {
     if first.chapter != second.chapter {
         return Err(format!(
             "these are runs of two chapters, '{}' and '{}': only runs of one can be compared",
@@ -54,7 +53,8 @@ pub fn compare(first: &StoredRun, second: &StoredRun) -> Result<Comparison, Stri
     }
     let side = |claim: &ClaimResult| Side { measured: claim.measured, verdict: claim.verdict };
     let same = |one: &ClaimResult, other: &ClaimResult| one.step == other.step && one.claim == other.claim;
-    let in_second = |claim: &ClaimResult| second.claims.iter().find(|other| same(claim, other)).map(side);
+    let in_second =
+        |claim: &ClaimResult| second.findings.claims.iter().find(|other| same(claim, other)).map(side);
     let line = |claim: &ClaimResult, first, second| Line {
         claim: claim.claim.clone(),
         step: claim.step.clone(),
@@ -62,10 +62,14 @@ pub fn compare(first: &StoredRun, second: &StoredRun) -> Result<Comparison, Stri
         first,
         second,
     };
-    let of_first = first.claims.iter().map(|claim| line(claim, Some(side(claim)), in_second(claim)));
-    let new = second.claims.iter().filter(|claim| !first.claims.iter().any(|other| same(claim, other)));
+    let of_first = first.findings.claims.iter().map(|claim| line(claim, Some(side(claim)), in_second(claim)));
+    let new = second
+        .findings
+        .claims
+        .iter()
+        .filter(|claim| !first.findings.claims.iter().any(|other| same(claim, other)));
     let of_second = new.map(|claim| line(claim, None, Some(side(claim))));
-    let described = |run: &StoredRun| format!("{}, seed {}, {}", run.began, run.seed, run.pace);
+    let described = |run: &RunDocument| format!("{}, seed {}, {}", run.began, run.seed, run.pace);
     Ok(Comparison {
         title: first.title.clone(),
         first: described(first),

@@ -11,7 +11,7 @@ use crate::claims::{Judged, Standing};
 use crate::results::Summary;
 use crate::runner::{ClaimResult, Verdict};
 
-/// Writes a summary: a suite per chapter, a case per claim.
+/// Writes runs of chapters: a suite per chapter, a case per claim.
 pub fn write(summary: &Summary, path: &Path) -> anyhow::Result<()> {
     let mut report = Report::new("scaling-lab");
     for run in &summary.runs {

@@ -1,6 +1,5 @@
 //! What people and programs read of a run.
 
-pub mod audit_progress;
 pub mod audit_text;
 pub mod charts;
 pub mod claims_text;

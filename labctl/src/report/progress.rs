@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 
+use crate::runner::{EventKind, Observer, RunEvent};
+
 /// Without a bar it is said so often how long is left.
 const SAID_EVERY: Duration = Duration::from_secs(30);
 
@@ -60,24 +62,24 @@ impl Progress {
     }
 
     /// So much more work is expected, in seconds.
-    pub fn expect(&self, seconds: f64) {
+    fn expect(&self, seconds: f64) {
         self.work.lock().all += seconds;
         self.draw(None);
     }
 
     /// What goes on now.
-    pub fn doing(&self, what: &str) {
+    fn doing(&self, what: &str) {
         self.draw(Some(what));
     }
 
     /// So much of the work is done.
-    pub fn done(&self, seconds: f64) {
+    fn done(&self, seconds: f64) {
         self.work.lock().done += seconds;
         self.draw(None);
     }
 
     /// A line that stays.
-    pub fn line(&self, text: &str) {
+    fn line(&self, text: &str) {
         let print = || drop(writeln!(std::io::stderr(), "{text}"));
         match &self.bar {
             Some(bar) => bar.suspend(print),
@@ -110,6 +112,29 @@ impl Progress {
         bar.set_position((1000.0 * work.done / work.all.max(1e-9)).clamp(0.0, 1000.0) as u64);
         if let Some(doing) = doing {
             bar.set_message(doing.to_owned());
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn on(&self, event: &RunEvent<'_>) {
+        match event.kind {
+            EventKind::AuditBegins { seconds, .. } | EventKind::Expected { seconds } => self.expect(seconds),
+            EventKind::Fault { architecture, title } => {
+                self.doing(&format!("auditing {architecture}: {title}"));
+            }
+            EventKind::FaultEnded { architecture, title, worst, seconds } => {
+                self.done(seconds);
+                self.line(&format!("  {architecture}: {title} → {worst}"));
+            }
+            EventKind::Doing { what } => self.doing(what),
+            EventKind::Done { found, seconds } => {
+                self.done(seconds);
+                self.line(&format!("  {found}"));
+            }
+            EventKind::Note { text } => self.line(&format!("  {text}")),
+            // Of runs a terminal tells.
+            _ => {}
         }
     }
 }

@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 
 use crate::output;
-use crate::results::{RunSummary, Summary};
-use crate::runner::{Audience, ClaimResult, FilledTable, Telling, Verdict};
-use chapter::{Bound, Chapter, Expected};
+use crate::results::Summary;
+use crate::runner::{ClaimResult, EventKind, FilledTable, Observer, RunDocument, RunEvent, Verdict};
+use chapter::{Bound, Expected};
 use load::LiveFigures;
 
 const WIDTH_MAX: usize = 100;
@@ -38,27 +38,26 @@ impl Terminal {
     }
 
     /// A chapter begins.
-    pub fn chapter(&self, chapter: &Chapter) {
-        let title = format!("{}. {}", chapter.number, chapter.title);
+    fn begins(&self, number: u32, title: &str, question: &str) {
         self.line("");
-        self.line(&self.paint(&title, Style::new().bold()));
-        self.line(&self.paint(&chapter.question, Style::new().italic()));
+        self.line(&self.paint(&format!("{number}. {title}"), Style::new().bold()));
+        self.line(&self.paint(question, Style::new().italic()));
     }
 
     /// The machines are up.
-    pub fn up(&self, machines: usize, took: Duration) {
+    fn up(&self, machines: usize, took: Duration) {
         let are = if machines == 1 { "machine is" } else { "machines are" };
         self.line(&format!("{machines} {are} up after {:.1} s.", took.as_secs_f64()));
     }
 
     /// A chapter has ended.
-    pub fn ended(&self, run: &RunSummary) {
+    fn ended(&self, run: &RunDocument) {
         self.quiet();
         self.line("");
         self.line(&format!(
             "{}  {} of {} claims hold{}; {:.0} s; the load generator was {:.1} ms late at p99. Details: {}",
             self.verdict(run.verdict),
-            run.findings.claims.iter().filter(|claim| claim.verdict == Verdict::Holds).count(),
+            run.held(),
             run.findings.claims.len(),
             skipped(&run.findings.claims),
             run.seconds,
@@ -74,11 +73,11 @@ impl Terminal {
         }
         self.line("");
         for run in &summary.runs {
-            let held = run.findings.claims.iter().filter(|claim| claim.verdict == Verdict::Holds).count();
             let verdict = self.verdict(run.verdict);
             self.line(&format!(
-                "{verdict}  {:<16} {held}/{} claims, {:.0} s",
+                "{verdict}  {:<16} {}/{} claims, {:.0} s",
                 run.chapter,
+                run.held(),
                 run.findings.claims.len(),
                 run.seconds
             ));
@@ -171,30 +170,34 @@ impl Terminal {
     }
 }
 
-impl Audience for Terminal {
-    fn hear(&self, telling: Telling<'_>) {
-        match telling {
-            Telling::Step { number, of, name, say } => {
+impl Observer for Terminal {
+    fn on(&self, event: &RunEvent<'_>) {
+        match event.kind {
+            EventKind::Begins { number, title, question, .. } => self.begins(number, title, question),
+            EventKind::Up { machines } => self.up(machines, event.at),
+            EventKind::Step { number, of, name, say } => {
                 self.line("");
                 self.line(&self.paint(&format!("[{number}/{of}] {name}"), Style::new().cyan()));
                 wrap(say, WIDTH_MAX).iter().for_each(|line| self.line(line));
             }
-            Telling::Did(command) => self.line(&format!("  $ {}", self.paint(command, Style::new().bold()))),
-            Telling::Happened(event) => self.note(&format!("  {event}")),
-            Telling::Live { doing, left, traffics } => {
+            EventKind::Did { command } => {
+                self.line(&format!("  $ {}", self.paint(command, Style::new().bold())))
+            }
+            EventKind::Happened(event) => self.note(&format!("  {event}")),
+            EventKind::Live { doing, left, traffics } => {
                 if let Some(live) = &self.live {
                     live.set_message(live_line(doing, left, traffics));
                     live.tick();
                 }
             }
-            Telling::Tried { traffic, rate, tried } => {
+            EventKind::Tried { traffic, rate, tried } => {
                 self.note(&format!("  {traffic}: {rate:.0} req/s is {tried}"));
             }
-            Telling::Note(text) => self.note(&format!("  {text}")),
-            Telling::Claim(claim) => self.claim(claim),
-            Telling::Table(table) => self.table(table),
-            Telling::Lost { history, records } => self.lost(history, records),
-            Telling::Offence { history, picture } => {
+            EventKind::Note { text } => self.note(&format!("  {text}")),
+            EventKind::Claim(claim) => self.claim(claim),
+            EventKind::Table(table) => self.table(table),
+            EventKind::Lost { history, records } => self.lost(history, records),
+            EventKind::Offence { history, picture } => {
                 self.line("");
                 self.line(&self.paint(
                     &format!("The smallest part of the history '{history}' that no order explains"),
@@ -202,6 +205,15 @@ impl Audience for Terminal {
                 ));
                 picture.lines().for_each(|line| self.line(line));
             }
+            EventKind::Ended(run) => self.ended(run),
+            EventKind::OnceMore { reason } => self.note(reason),
+            // Audits and the table are told by a progress bar.
+            EventKind::AuditBegins { .. }
+            | EventKind::Fault { .. }
+            | EventKind::FaultEnded { .. }
+            | EventKind::Expected { .. }
+            | EventKind::Doing { .. }
+            | EventKind::Done { .. } => {}
         }
     }
 }

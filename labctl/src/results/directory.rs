@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::summary::RunSummary;
+use crate::runner::RunDocument;
 use lab::error::LabError;
 use lab::{Events, site};
 use load::Recorder;
@@ -51,7 +51,7 @@ impl RunDirectory {
     /// Writes everything, and gives the directory its name.
     pub fn finish(
         mut self,
-        summary: &RunSummary,
+        summary: &RunDocument,
         chapter: &str,
         events: &Events,
         recorder: &Recorder,

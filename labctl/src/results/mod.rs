@@ -5,4 +5,4 @@ pub mod stored;
 pub mod summary;
 
 pub use directory::RunDirectory;
-pub use summary::{RunSummary, Summary};
+pub use summary::{Kept, Summary};

@@ -1,54 +1,17 @@
 //! Results that were kept, read again: a run's directory, a measured table. What is of another version,
 //! or only half there, is refused with a sentence.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::results::summary::RUN_SCHEMA;
-use crate::runner::{ClaimResult, FilledTable, Verdict};
+use crate::runner::{RUN_SCHEMA, RunDocument};
 use crate::table::LadderTable;
 use crate::table::rows::SCHEMA as TABLE_SCHEMA;
 use lab::error::LabError;
 use load::{CacheMark, Outcome};
-
-/// A run that was kept.
-#[derive(Debug, Clone, Deserialize)]
-pub struct StoredRun {
-    /// The chapter's short name.
-    pub chapter: String,
-    /// Its title.
-    pub title: String,
-    /// The worst verdict of its claims.
-    pub verdict: Verdict,
-    /// When it began.
-    pub began: jiff::Timestamp,
-    /// How long it took, in seconds.
-    pub seconds: f64,
-    /// The seed of its dice.
-    pub seed: u64,
-    /// How long was measured: `quick`, `normal` or `full`.
-    pub pace: String,
-    /// The hardware that was measured on.
-    pub hardware: String,
-    /// Every claim.
-    pub claims: Vec<ClaimResult>,
-    /// The tables.
-    #[serde(default)]
-    pub tables: Vec<FilledTable>,
-    /// When each step began, in seconds.
-    #[serde(default)]
-    pub steps: Vec<(String, f64)>,
-    /// When the last step ended, in seconds.
-    pub ended: f64,
-    /// How late the load generator was, in milliseconds.
-    pub generator_lag_p99_ms: f64,
-    /// Where it is.
-    #[serde(skip)]
-    pub directory: PathBuf,
-}
 
 /// One thing that happened.
 #[derive(Debug, Clone, Deserialize)]
@@ -78,7 +41,7 @@ pub struct StoredRequest {
 }
 
 /// Reads a run's directory.
-pub fn run(directory: &Path) -> Result<StoredRun, LabError> {
+pub fn run(directory: &Path) -> Result<RunDocument, LabError> {
     if directory.extension().is_some_and(|ending| ending == "partial") {
         return Err(incomplete(directory));
     }
@@ -98,7 +61,7 @@ pub fn run(directory: &Path) -> Result<StoredRun, LabError> {
     if !file.is_file() {
         return Err(incomplete(directory));
     }
-    let mut run: StoredRun = document(&file, RUN_SCHEMA, "run the chapter again with `labctl run`")?;
+    let mut run: RunDocument = document(&file, RUN_SCHEMA, "run the chapter again with `labctl run`")?;
     run.directory = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     Ok(run)
 }

@@ -3,14 +3,15 @@
 mod condition;
 mod damage;
 mod disk;
+mod document;
 mod host;
 mod measured;
+mod observer;
 mod owners;
 mod pace;
 mod primaries;
 mod search;
 mod steps;
-mod telling;
 mod verdict;
 
 use std::cell::Cell;
@@ -22,10 +23,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use disk::DiskWatch;
+pub use document::{RUN_SCHEMA, RunDocument, SetUp};
 use host::HostWatch;
 pub use measured::Measured;
+pub use observer::{Emitter, EventKind, Observer, RunEvent};
 pub use pace::Pace;
-pub use telling::{Audience, Telling};
 pub use verdict::{ClaimResult, Verdict};
 
 use crate::testbed::{Histories, add_streams};
@@ -44,7 +46,7 @@ pub struct Run<'a> {
     lab: Arc<Laboratory>,
     generator: &'a Generator,
     streams: IndexMap<String, StreamId>,
-    audience: &'a dyn Audience,
+    emitter: Emitter<'a>,
     measured: Measured,
     seed: u64,
     pace: Pace,
@@ -70,26 +72,32 @@ struct Counted {
 }
 
 /// What a run found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Findings {
     /// Every claim with its verdict, in the chapter's order.
     pub claims: Vec<ClaimResult>,
     /// The tables, filled in.
+    #[serde(default)]
     pub tables: Vec<FilledTable>,
     /// Acknowledged writes that are lost, by the history's name and the record.
+    #[serde(default)]
     pub lost: Vec<(String, Vec<Lost>)>,
     /// Pictures of what no order of operations explains, by the history's name.
+    #[serde(default)]
     pub offences: Vec<(String, String)>,
     /// When each step began, in seconds.
+    #[serde(default)]
     pub steps: Vec<(String, f64)>,
     /// When the last step ended, in seconds.
     pub ended: f64,
     /// The machines were up this long after their start began, in seconds.
+    #[serde(default)]
     pub up_after: f64,
     /// How late the load generator was, over all that was measured: 99 % were less late than
     /// this, in milliseconds.
     pub generator_lag_p99_ms: f64,
     /// What of the host disturbed the run, however little.
+    #[serde(default)]
     pub disturbances: Vec<String>,
 }
 
@@ -121,7 +129,7 @@ pub async fn run(
     lab: Arc<Laboratory>,
     generator: &Generator,
     wanted: Wanted,
-    audience: &dyn Audience,
+    emitter: Emitter<'_>,
 ) -> Result<Findings, LabError> {
     let Wanted { seed, pace, .. } = wanted;
     let mut histories = Histories::written_to(lab.results());
@@ -147,7 +155,7 @@ pub async fn run(
         lab,
         generator,
         streams,
-        audience,
+        emitter,
         measured,
         seed,
         pace,
@@ -166,12 +174,12 @@ pub async fn run(
     }
     let generator_lag_p99_ms = run.measured.generator_lag_p99().as_secs_f64() * 1e3;
     let tables: Vec<_> = chapter.table.iter().map(|table| run.fill(table)).collect();
-    tables.iter().for_each(|table| audience.hear(Telling::Table(table)));
+    tables.iter().for_each(|table| emitter.emit(EventKind::Table(table)));
     let histories = &run.measured.histories;
     histories.finish()?;
     let (lost, offences) = (histories.all_lost(), histories.offences());
-    lost.iter().for_each(|(history, records)| audience.hear(Telling::Lost { history, records }));
-    offences.iter().for_each(|(history, picture)| audience.hear(Telling::Offence { history, picture }));
+    lost.iter().for_each(|(history, records)| emitter.emit(EventKind::Lost { history, records }));
+    offences.iter().for_each(|(history, picture)| emitter.emit(EventKind::Offence { history, picture }));
     let (steps, ended) = (run.measured.step_begins(), run.now().as_secs_f64());
     let disturbances = run.measured.disturbances();
     Ok(Findings {

@@ -1,9 +1,10 @@
 //! How long is measured: as the chapter says, or shorter, or longer.
 
+use std::fmt;
 use std::time::Duration;
 
 /// How much patience there is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// Half as long: for tests.
@@ -13,6 +14,17 @@ pub enum Pace {
     Normal,
     /// Three times as long: for figures to be quoted.
     Full,
+}
+
+/// As it is written in a run's document.
+impl fmt::Display for Pace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Quick => "quick",
+            Self::Normal => "normal",
+            Self::Full => "full",
+        })
+    }
 }
 
 impl Pace {

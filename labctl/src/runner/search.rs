@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::future::try_join_all;
 
-use super::{Pace, Run, Telling};
+use super::{EventKind, Pace, Run};
 use crate::testbed::capacity::{Objective, find_capacity};
 use crate::testbed::stream_of;
 use chapter::step::CapacitySearch;
@@ -23,7 +23,7 @@ impl Run<'_> {
             let stream = stream_of(name, &self.chapter.traffic[name], &self.lab.plan(), self.seed)?;
             let mix = vec![(stream, 1.0)];
             let found = find_capacity(self.generator, mix, search.from, &objective, |rate, trial| {
-                self.audience.hear(Telling::Tried { traffic: name, rate, tried: trial });
+                self.emitter.emit(EventKind::Tried { traffic: name, rate, tried: trial });
             });
             Ok::<_, LabError>((name.to_owned(), found.await?))
         });

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::condition::{Condition, Primary};
 use super::measured::{Busy, Evaluated, StepMeasurement};
-use super::{ClaimResult, Counted, Run, Telling, Verdict, damage, verdict};
+use super::{ClaimResult, Counted, EventKind, Run, Verdict, damage, verdict};
 use crate::testbed::last_values;
 use chapter::role;
 use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
@@ -63,7 +63,7 @@ impl Run<'_> {
         let number =
             1 + self.chapter.step.iter().position(|other| other.name == step.name).unwrap_or_default();
         let of = self.chapter.step.len();
-        self.audience.hear(Telling::Step { number, of, name: &step.name, say: &step.say });
+        self.emitter.emit(EventKind::Step { number, of, name: &step.name, say: &step.say });
         if let Some(reason) = self.skips.step(&step.name).map(str::to_owned) {
             return Ok(self.unjudged(step, Verdict::Skipped, &reason));
         }
@@ -142,7 +142,7 @@ impl Run<'_> {
     async fn act(&self, step: &Step) -> Result<(), LabError> {
         for act in step.acts() {
             for command in self.lab.act(act).await? {
-                self.audience.hear(Telling::Did(&command));
+                self.emitter.emit(EventKind::Did { command: &command });
             }
         }
         Ok(())
@@ -315,7 +315,7 @@ impl Run<'_> {
             self.close(measurement, before).await;
             match self.too_blurred(step, measurement) {
                 Some(reason) if tries_left > 0 => {
-                    self.audience.hear(Telling::Note(&format!("{reason}; measuring again")));
+                    self.emitter.emit(EventKind::Note { text: &format!("{reason}; measuring again") });
                     tries_left -= 1;
                 }
                 _ => return,
@@ -393,7 +393,7 @@ impl Run<'_> {
             .watching("waiting for the last answers", limit, self.generator.recorder().settled(to, limit))
             .await;
         if let Err(error) = settled {
-            self.audience.hear(Telling::Note(&error.to_string()));
+            self.emitter.emit(EventKind::Note { text: &error.to_string() });
         }
     }
 
@@ -422,7 +422,7 @@ impl Run<'_> {
     fn unjudged(&self, step: &Step, verdict: Verdict, reason: &str) -> Vec<ClaimResult> {
         let told = |expect: &Expect| {
             let claim = verdict::without_figure(&step.name, expect, verdict, reason.to_owned());
-            self.audience.hear(Telling::Claim(&claim));
+            self.emitter.emit(EventKind::Claim(&claim));
             claim
         };
         step.expect.iter().map(told).collect()
@@ -432,7 +432,7 @@ impl Run<'_> {
         let judge = |(index, expect): (usize, &Expect)| {
             if let Some(reason) = self.skips.claim(&step.name, index) {
                 let claim = verdict::without_figure(&step.name, expect, Verdict::Skipped, reason.to_owned());
-                self.audience.hear(Telling::Claim(&claim));
+                self.emitter.emit(EventKind::Claim(&claim));
                 return Some(claim);
             }
             let mut evaluated = self.measured.evaluate(expect.measure.as_ref());
@@ -442,7 +442,7 @@ impl Run<'_> {
                 Backend::Compose => expect.in_containers()?,
             };
             let claim = verdict::judge(&step.name, &expect, evaluated);
-            self.audience.hear(Telling::Claim(&claim));
+            self.emitter.emit(EventKind::Claim(&claim));
             Some(claim)
         };
         step.expect.iter().enumerate().filter_map(judge).collect()
@@ -475,7 +475,7 @@ impl Run<'_> {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let traffics = self.live();
-            self.audience.hear(Telling::Live { doing, left, traffics: &traffics });
+            self.emitter.emit(EventKind::Live { doing, left, traffics: &traffics });
         }
     }
 
@@ -484,7 +484,7 @@ impl Run<'_> {
             self.told.update(|told| told + 1);
             // What a step did has been told when it was done.
             if !matches!(event.what, Happening::Did { .. } | Happening::Link { .. }) {
-                self.audience.hear(Telling::Happened(&event));
+                self.emitter.emit(EventKind::Happened(&event));
             }
         }
     }

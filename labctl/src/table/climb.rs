@@ -11,8 +11,8 @@ use super::article;
 use super::prices::Prices;
 use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
 use super::strength::Strongman;
-use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, Told, library, paths};
-use crate::report::{Progress, audit_progress};
+use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library, paths};
+use crate::runner::{Emitter, EventKind, Observer, RunEvent};
 use crate::testbed::capacity::Objective;
 use chapter::Source;
 use lab::error::LabError;
@@ -70,10 +70,11 @@ type Audited = Result<Audit, String>;
 /// Measures every architecture.
 pub async fn climb(
     climb: &Climb,
-    progress: &Progress,
+    observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<(LadderTable, Vec<Audit>), LabError> {
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
+    let emitter = Emitter::new(observer, started);
     // What has no price is told before anything is measured.
     let plans = climb.sources.iter().map(|source| Plan::of(&source.chapter, climb.place.place()));
     let plans = plans.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
@@ -82,13 +83,14 @@ pub async fn climb(
     let inspections = climb.inspections()?;
     inspections.iter().try_for_each(|job| job.inspection.check())?;
     let _lock = site::lock(&climb.place.lab_dir)?;
-    plans.iter().for_each(|plan| progress.expect(search_seconds(plan)));
+    let expect = |seconds: f64| emitter.emit(EventKind::Expected { seconds });
+    plans.iter().for_each(|plan| expect(search_seconds(plan)));
     for Job { inspection, faults, .. } in &inspections {
-        progress.expect(*faults as f64 * inspection.each_seconds() / AUDITS_AT_ONCE as f64);
+        expect(*faults as f64 * inspection.each_seconds() / AUDITS_AT_ONCE as f64);
     }
 
-    let strengths = climb.strengths(&plans, progress, interrupt).await?;
-    let mut audits = climb.audits(&inspections, progress, interrupt).await?;
+    let strengths = climb.strengths(&plans, emitter, interrupt).await?;
+    let mut audits = climb.audits(&inspections, emitter, interrupt).await?;
     let variants = audits.split_off(climb.sources.len());
     let variants = climb
         .variants
@@ -122,7 +124,7 @@ impl Climb {
     async fn strengths(
         &self,
         plans: &[Plan],
-        progress: &Progress,
+        emitter: Emitter<'_>,
         interrupt: &Interrupt,
     ) -> Result<Vec<(Strength, Left)>, LabError> {
         let light = |index: &usize| is_light(&plans[*index]);
@@ -133,7 +135,10 @@ impl Climb {
             async move {
                 let source = &self.sources[index];
                 let place = self.place.beside(lane(index));
-                let doing = |what: &str| progress.doing(&format!("capacity of {}: {what}", source.name));
+                let doing = |what: &str| {
+                    let what = format!("capacity of {}: {what}", source.name);
+                    emitter.emit(EventKind::Doing { what: &what });
+                };
                 let (objective, seed) = (Objective { stride, ..self.objective.clone() }, self.seed);
                 let strongman = Strongman {
                     source,
@@ -152,14 +157,14 @@ impl Climb {
                     }
                     measured => measured?,
                 };
-                progress.done(search_seconds(&plans[index]));
-                progress.line(&match &found {
-                    (Strength { distrust: Some(why), .. }, _) => format!("  {}: {why}", source.name),
+                let line = match &found {
+                    (Strength { distrust: Some(why), .. }, _) => format!("{}: {why}", source.name),
                     (Strength { rate, .. }, left) => format!(
-                        "  {}: {rate:.0} requests a second; {:.0} without {}",
+                        "{}: {rate:.0} requests a second; {:.0} without {}",
                         source.name, left.rate, left.without
                     ),
-                });
+                };
+                emitter.emit(EventKind::Done { found: &line, seconds: search_seconds(&plans[index]) });
                 let mut highest = highest.lock();
                 *highest = highest.max(found.0.rate);
                 Ok::<_, LabError>((index, found))
@@ -217,15 +222,14 @@ impl Climb {
     async fn audits(
         &self,
         inspections: &[Job],
-        progress: &Progress,
+        emitter: Emitter<'_>,
         interrupt: &Interrupt,
     ) -> Result<Vec<Audited>, LabError> {
         let mut jobs: Vec<_> = inspections.iter().enumerate().collect();
         jobs.sort_by_key(|(_, job)| Reverse(job.faults));
         let audits = jobs.into_iter().map(|(number, Job { architecture, inspection, .. })| async move {
-            let tell =
-                |told: Told<'_>| audit_progress::tell_beside(progress, inspection, AUDITS_AT_ONCE, told);
-            let audited = match audit::audit(inspection, interrupt, &tell).await {
+            let observer = BesideOthers { emitter };
+            let audited = match audit::audit(inspection, interrupt, &observer).await {
                 // The others' figures are not less true for it.
                 Err(LabError::Unsteady(why)) => Err(why),
                 audited => Ok(audited?),
@@ -243,6 +247,25 @@ impl Climb {
             }
         }
         Ok(whole)
+    }
+}
+
+/// One of several audits that go on side by side. All that they are to do is expected already, and the time is that
+/// of the whole table.
+struct BesideOthers<'a> {
+    emitter: Emitter<'a>,
+}
+
+impl Observer for BesideOthers<'_> {
+    fn on(&self, event: &RunEvent<'_>) {
+        match event.kind {
+            EventKind::AuditBegins { .. } => {}
+            EventKind::FaultEnded { architecture, title, worst, seconds } => {
+                let seconds = seconds / AUDITS_AT_ONCE as f64;
+                self.emitter.emit(EventKind::FaultEnded { architecture, title, worst, seconds });
+            }
+            other => self.emitter.emit(other),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use tokio::time::{Instant, sleep};
 
 use lab::error::LabError;
@@ -52,16 +53,21 @@ impl Objective {
 }
 
 /// How a rate went.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Tried {
     /// Whether it met the objective.
     pub met: bool,
-    /// The slowest percent.
+    /// The slowest percent. In JSON, in milliseconds.
+    #[serde(rename = "p99_ms", serialize_with = "as_millis")]
     pub p99: Duration,
     /// Requests that failed.
     pub failed: usize,
     /// Why it should not be trusted.
     pub distrust: Option<String>,
+}
+
+fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64() * 1e3)
 }
 
 impl fmt::Display for Tried {

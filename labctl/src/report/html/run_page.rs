@@ -8,8 +8,8 @@ use crate::report::charts::Timeline;
 use crate::report::requests;
 use crate::report::terminal::{short, wanted};
 use crate::report::windows::{FaultWindow, fault_windows};
-use crate::results::stored::{self, StoredRun};
-use crate::runner::{ClaimResult, Verdict};
+use crate::results::stored;
+use crate::runner::{ClaimResult, RunDocument, Verdict};
 use chapter::{Expected, Source};
 use lab::Plan;
 use lab::error::LabError;
@@ -21,7 +21,7 @@ const SPANS_MIN: usize = 4;
 #[derive(Template)]
 #[template(path = "run.html")]
 struct Page<'a> {
-    run: &'a StoredRun,
+    run: &'a RunDocument,
     question: String,
     held: usize,
     topology: Topology,
@@ -45,9 +45,9 @@ struct Told {
 }
 
 /// The page of a run that was kept.
-pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
+pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
     let events = stored::events(&run.directory)?;
-    let series = requests::read(&run.directory, run.ended)?;
+    let series = requests::read(&run.directory, run.findings.ended)?;
     let source = Source::open(&run.directory.join("chapter.toml").to_string_lossy(), &[])?;
     let plan = Plan::of(&source.chapter, Place::on_paper()).map_err(LabError::Usage)?;
     let machines: Vec<_> = plan
@@ -58,14 +58,19 @@ pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
         })
         .collect();
     let links = crate::audit::paths::links(&source.chapter);
-    let faults = fault_windows(&events, run.ended);
+    let faults = fault_windows(&events, run.findings.ended);
     let charts = series
         .traffics
         .iter()
         .filter(|(_, bins)| bins.iter().filter(|bin| bin.ok + bin.failed > 0.0).count() >= SPANS_MIN);
     let charts = charts.map(|(traffic, bins)| {
-        let timeline =
-            Timeline { bins, width: series.width, seconds: run.ended, faults: &faults, steps: &run.steps };
+        let timeline = Timeline {
+            bins,
+            width: series.width,
+            seconds: run.findings.ended,
+            faults: &faults,
+            steps: &run.findings.steps,
+        };
         Chart { traffic: traffic.clone(), rates: timeline.rates(), latencies: timeline.latencies() }
     });
     let charts = charts.collect();
@@ -73,7 +78,7 @@ pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
         let step = source.chapter.step.iter().find(|step| step.name == wanted);
         step.map_or(String::new(), |step| step.say.clone())
     };
-    let steps = run.steps.iter().map(|(name, at)| Told {
+    let steps = run.findings.steps.iter().map(|(name, at)| Told {
         at: format!("{at:.1} s"),
         name: name.clone(),
         say: say(name),
@@ -81,7 +86,7 @@ pub fn run_page(run: &StoredRun) -> Result<String, LabError> {
     Ok(rendered(&Page {
         run,
         question: source.chapter.question.clone(),
-        held: run.claims.iter().filter(|claim| claim.verdict == Verdict::Holds).count(),
+        held: run.held(),
         topology: Topology::of(&machines, &links, &Default::default()),
         charts,
         steps: steps.collect(),

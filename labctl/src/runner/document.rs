@@ -1,0 +1,112 @@
+//! A run as data: what `--json` prints and `summary.json` holds. One struct for writing and for reading.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Findings, Pace, Verdict};
+use lab::Backend;
+
+/// The version of a run's document. It changes when a key's meaning does.
+pub const RUN_SCHEMA: &str = "scaling-lab/run/1";
+
+/// One run of one chapter.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunDocument {
+    /// [`RUN_SCHEMA`].
+    pub schema: String,
+    /// The chapter's short name.
+    pub chapter: String,
+    /// Its title.
+    pub title: String,
+    /// The worst verdict of its claims.
+    pub verdict: Verdict,
+    /// When it began.
+    pub began: jiff::Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// The seed of its dice.
+    pub seed: u64,
+    /// How long was measured.
+    pub pace: Pace,
+    /// The hardware that was measured on: `emulated` machines on this host.
+    pub hardware: String,
+    /// What the verdicts rest on besides the chapter.
+    #[serde(default)]
+    pub set_up: SetUp,
+    /// What was found.
+    #[serde(flatten)]
+    pub findings: Findings,
+    /// Where the rest is.
+    #[serde(default)]
+    pub directory: PathBuf,
+}
+
+/// What a run's verdicts rest on besides its chapter's file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SetUp {
+    /// The version of labctl.
+    pub labctl: String,
+    /// What its machines were made of.
+    pub backend: Backend,
+    /// The values of the chapter that were changed (`--set`).
+    pub settings: Vec<String>,
+    /// The cores of the computer, those of its other programs included.
+    pub host_cores: usize,
+    /// Which run of the chapter it was, from 1: one that the host disturbed is made again.
+    pub attempt: u32,
+}
+
+impl RunDocument {
+    /// How many of its claims hold.
+    pub fn held(&self) -> usize {
+        self.findings.claims.iter().filter(|claim| claim.verdict == Verdict::Holds).count()
+    }
+
+    /// Why its chapter is worth another run, if it is.
+    pub fn why_once_more(&self) -> Option<String> {
+        once_more(self.verdict, &self.findings.disturbances)
+    }
+}
+
+/// Why a chapter is worth another run, if it is: nothing could be said, or something failed while the host was
+/// busy with something else.
+fn once_more(verdict: Verdict, disturbances: &[String]) -> Option<String> {
+    match (verdict, disturbances) {
+        (Verdict::Inconclusive, _) => {
+            Some("The host was too busy for some of the measurements. Once more.".into())
+        }
+        (Verdict::Fails, [disturbance, ..]) => Some(format!(
+            "Before it is called a failure: once more, for the run was disturbed ({disturbance})."
+        )),
+        (Verdict::Holds | Verdict::Skipped, _) | (Verdict::Fails, []) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_in_a_disturbed_run_is_tried_once_more() {
+        let disturbed = ["half: the load generator was late".to_owned()];
+        assert_eq!(once_more(Verdict::Fails, &[]), None, "nothing was in its way");
+        assert!(once_more(Verdict::Fails, &disturbed).unwrap().contains("half: the load generator was late"));
+        assert!(once_more(Verdict::Inconclusive, &[]).is_some());
+        assert_eq!(once_more(Verdict::Holds, &disturbed), None);
+    }
+
+    /// Runs that were kept by earlier versions stay readable.
+    #[test]
+    fn a_document_without_what_came_later_is_read() {
+        let kept = r#"{
+            "schema": "scaling-lab/run/1", "chapter": "split", "title": "t", "verdict": "holds",
+            "began": "2026-11-25T10:00:00Z", "seconds": 12.5, "seed": 42, "pace": "quick",
+            "hardware": "emulated", "claims": [], "ended": 11.0, "generator_lag_p99_ms": 0.4
+        }"#;
+        let run: RunDocument = serde_json::from_str(kept).unwrap();
+        assert_eq!((run.pace, run.findings.ended, run.held()), (Pace::Quick, 11.0, 0));
+        let written: RunDocument = serde_json::from_value(serde_json::to_value(&run).unwrap()).unwrap();
+        assert_eq!(written.findings.generator_lag_p99_ms, 0.4);
+    }
+}
