@@ -110,7 +110,7 @@ impl<'a> Inspector<'a> {
         let interrupt = self.interrupt;
         let inspected = interrupt.unless(self.inspect(&mut stage, faults)).await;
         match &inspected {
-            Ok(row) if leaves_all_as_it_was(row, &stage.lab.plan(), faults) => self.stage = Some(stage),
+            Ok(row) if leaves_all_as_it_was(row, &stage.bed.lab.plan(), faults) => self.stage = Some(stage),
             _ => stage.down().await?,
         }
         let row = inspected?;
@@ -127,21 +127,21 @@ impl<'a> Inspector<'a> {
     /// One fault, or several at the same time, from a steady state to a steady state.
     async fn inspect(&mut self, stage: &mut Stage, wanted: &[Fault]) -> Result<Row, LabError> {
         let names: Vec<String> = stage.paths().cloned().collect();
-        let (before, first_event) = (stage.now(), stage.lab.events.count());
+        let (before, first_event) = (stage.bed.now(), stage.bed.lab.events.count());
         let calm = names.iter().map(|path| stage.judged(path, before.saturating_sub(WELL_FOR), before));
         let calm: Vec<_> = calm.collect();
         let mut faults = Vec::new();
         for fault in wanted {
             // Who has a role is known once what was before has happened.
-            let fault = fault.resolved(&stage.lab).await?;
-            stage.lab.act(&fault.act()).await?;
+            let fault = fault.resolved(&stage.bed.lab).await?;
+            stage.bed.lab.act(&fault.act()).await?;
             faults.push(fault);
         }
         let mut impacts = self.watch(stage, &names, &calm, before).await;
         let detection_seconds = detection(stage, first_event, before);
         let (repair_seconds, note) = self.mend(stage, &faults, &names, &mut impacts).await?;
         let cells = names.into_iter().zip(impacts).collect();
-        let remarks = remarks::of(self.chapter, &stage.lab.plan(), &faults, &cells);
+        let remarks = remarks::of(self.chapter, &stage.bed.lab.plan(), &faults, &cells);
         Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, remarks, note })
     }
 
@@ -171,9 +171,9 @@ impl<'a> Inspector<'a> {
         let all_are_known = down.is_empty();
         let sessions = if is_readable { Some(stage.sessions_lost().await) } else { None };
         for repair in faults.iter().flat_map(|fault| repairs(stage, fault)) {
-            stage.lab.act(&repair).await?;
+            stage.bed.lab.act(&repair).await?;
         }
-        let repaired = stage.now();
+        let repaired = stage.bed.now();
         // Sessions that are lost fail until their owners log in again; that is counted, not waited for.
         let others: Vec<_> = names.iter().filter(|path| *path != paths::SESSION).cloned().collect();
         let nothing_is_lost = all_are_known && sessions == Some(0);
@@ -196,7 +196,7 @@ impl<'a> Inspector<'a> {
             stage.log_members_in().await;
             steady = stage.until_steady(names, STEADY_FOR, STEADY_MAX).await;
         }
-        let repair_seconds = steady.is_ok().then(|| stage.now().saturating_sub(repaired).as_secs_f64());
+        let repair_seconds = steady.is_ok().then(|| stage.bed.now().saturating_sub(repaired).as_secs_f64());
         let note = steady.err().map(|unwell| format!("not well after the repair: {unwell}; started anew"));
         let note = note.or(unknown);
         Ok((repair_seconds, note))
@@ -270,7 +270,7 @@ async fn another_replica(lab: &Laboratory, replica: &str) -> Result<String, LabE
 /// What a person would do about a fault now: what was frozen may have been switched off meanwhile, and what was
 /// restarted is back by itself.
 fn repairs(stage: &Stage, fault: &Fault) -> Vec<Act> {
-    let on = stage.lab.machines_on();
+    let on = stage.bed.lab.machines_on();
     let off = fault.component.machine().filter(|machine| !on.iter().any(|name| name == machine));
     let restart = off.map(|machine| Act::Restart { name: machine.to_owned() });
     match fault.kind {
@@ -288,7 +288,7 @@ pub(crate) fn is_noticed(what: &Happening) -> bool {
 
 /// When somebody noticed, and acted.
 fn detection(stage: &Stage, first_event: usize, from: Moment) -> Option<f64> {
-    let events = stage.lab.events.since(first_event);
+    let events = stage.bed.lab.events.since(first_event);
     let at = events.iter().filter(|event| is_noticed(&event.what)).map(|event| event.at).min()?;
     Some(at.saturating_sub(from).as_secs_f64())
 }

@@ -1,23 +1,18 @@
 //! An architecture that stands, with traffic on every path: what is broken, and what is watched.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::paths;
-use crate::testbed::{Histories, add_streams, last_values};
+use crate::testbed::{ClaimedSite, Opening, Testbed, last_values};
 use chapter::measures::Measure;
 use chapter::{Chapter, Source};
 use lab::error::LabError;
-use lab::events::Clock;
 use lab::interrupt::Interrupt;
-use lab::site::{self, SiteArgs};
-use lab::{Laboratory, Plan, Site};
-use load::{Generator, Moment, Outcome, Rate, Sample, StreamId, Window};
+use lab::site::SiteArgs;
+use load::{Moment, Outcome, Rate, Sample, Window};
 
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -32,16 +27,10 @@ const BATCH_MARGIN: Duration = Duration::from_secs(4);
 
 /// An architecture that stands, with traffic on every path.
 pub struct Stage {
-    /// Its machines.
-    pub lab: Arc<Laboratory>,
-    /// What sends it requests.
-    pub generator: Generator,
-    chapter: Chapter,
-    streams: IndexMap<String, StreamId>,
-    histories: Histories,
+    /// Its machines, and what sends them requests.
+    pub bed: Testbed,
     /// Requests a second on each path.
     rate: Cell<f64>,
-    watch: AbortOnDropHandle<()>,
 }
 
 impl Stage {
@@ -53,53 +42,41 @@ impl Stage {
         seed: u64,
         interrupt: &Interrupt,
     ) -> Result<Self, LabError> {
-        let plan = Plan::of(&chapter, place.place()).map_err(LabError::Usage)?;
-        let site = Site::claim(place)?;
-        let logs = site.lab_directory.join("logs");
-        site::empty_directory(&logs)?;
-        let clock = Clock::start();
-        let generator = Generator::start(clock.origin).map_err(anyhow::Error::from)?;
-        let mut histories = Histories::default();
-        let streams = add_streams(&chapter, &plan, &generator, seed, &mut histories)?;
-        let lab = Laboratory::start(source, plan, site, &logs, None, clock, interrupt).await?;
-        let watch = lab.watch();
-        Ok(Self { lab, generator, chapter, streams, histories, rate: Cell::new(0.0), watch })
+        let site = ClaimedSite::claim(&chapter, place)?;
+        let logs = site.own_logs()?;
+        let opening = Opening { source, chapter, logs: &logs, results: None, seed };
+        let bed = Testbed::start(site, opening, interrupt).await?;
+        Ok(Self { bed, rate: Cell::new(0.0) })
     }
 
     /// Ends everything. `Err` says what stays.
     pub async fn down(self) -> Result<(), LabError> {
-        let Self { lab, generator, watch, .. } = self;
-        let closed = lab.close().await;
-        generator.stop();
-        // The watch holds the lab, and with it its place: whoever comes next finds it free.
-        watch.abort();
-        let _ = watch.await;
-        closed
+        self.bed.close().await
     }
 
     /// The paths, by name.
     pub fn paths(&self) -> impl Iterator<Item = &String> {
-        self.streams.keys().filter(|name| paths::is_path(name))
+        self.bed.streams.keys().filter(|name| paths::is_path(name))
     }
 
     /// Gives every path this rate, in requests a second.
     pub fn flow(&self, rate: f64) {
         self.rate.set(rate);
         for path in self.paths() {
-            self.generator.set_rate(self.streams[path], Rate::Steady(rate));
+            self.bed.generator.set_rate(self.bed.streams[path], Rate::Steady(rate));
         }
     }
 
     /// Opens the accounts, and lets every member log in; again and again, while the machines are still
     /// finding each other. What fails to the end of the limit shows on the paths.
     pub async fn begin(&self, limit: Duration) {
-        let deadline = self.now() + limit;
+        let deadline = self.bed.now() + limit;
         for traffic in [paths::ACCOUNTS_OPEN, paths::MEMBERS_LOG_IN] {
             loop {
-                let from = self.now();
+                let from = self.bed.now();
                 self.send(traffic, MEMBERS_RATE).await;
-                let window = self.window(traffic, from, Moment::MAX);
-                if (window.failed() == 0 && window.unfinished == 0) || self.now() > deadline {
+                let window = self.bed.window(traffic, from, Moment::MAX);
+                if (window.failed() == 0 && window.unfinished == 0) || self.bed.now() > deadline {
                     break;
                 }
                 sleep(LOOK_EVERY).await;
@@ -114,9 +91,9 @@ impl Stage {
 
     /// How many members are strangers now. Those of whom nobody can say it are not counted.
     pub async fn sessions_lost(&self) -> usize {
-        let from = self.now();
+        let from = self.bed.now();
         self.send(paths::MEMBERS_LOOK, MEMBERS_RATE).await;
-        let window = self.window(paths::MEMBERS_LOOK, from, Moment::MAX);
+        let window = self.bed.window(paths::MEMBERS_LOOK, from, Moment::MAX);
         window.samples().iter().filter(|sample| sample.status == UNAUTHORIZED).count()
     }
 
@@ -124,60 +101,40 @@ impl Stage {
     /// of which records nothing is known.
     pub async fn writes_lost(&mut self) -> Result<usize, String> {
         // Nobody writes meanwhile: what is acknowledged after it was read is not there yet, and not lost.
-        let writing = self.streams.get(paths::WRITE).copied();
+        let writing = self.bed.streams.get(paths::WRITE).copied();
         if let Some(stream) = writing {
-            self.generator.set_rate(stream, Rate::STOPPED);
+            self.bed.generator.set_rate(stream, Rate::STOPPED);
             let at_rest = async {
                 // The pacer has a thread of its own, and may send one more before it is told.
-                while self.generator.live(stream).offered > 0.0 {
+                while self.bed.generator.live(stream).offered > 0.0 {
                     sleep(LOOK_EVERY).await;
                 }
             };
             let _ = tokio::time::timeout(BATCH_MARGIN, at_rest).await;
         }
-        self.settle(self.now()).await;
-        let keys = self.histories.keys(paths::DEPOSITS);
-        let databases = self.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());
+        // What has no outcome by then counts as unfinished.
+        let _ = self.bed.settle(self.bed.now()).await;
+        let keys = self.bed.histories.keys(paths::DEPOSITS);
+        let databases = self.bed.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());
         let Some(database) = databases.map(|(kind, _)| kind).next() else { return Ok(0) };
-        let nodes = self.lab.plan().vitals_of(&format!("{database}/dbnode"));
+        let nodes = self.bed.lab.plan().vitals_of(&format!("{database}/dbnode"));
         let found = last_values(&nodes, &keys, "account:").await;
-        self.histories.found(paths::DEPOSITS, found);
-        writing.iter().for_each(|stream| self.generator.set_rate(*stream, Rate::Steady(self.rate.get())));
-        let lost = self.histories.measure(Measure::LostWrites, paths::DEPOSITS)?;
+        self.bed.histories.found(paths::DEPOSITS, found);
+        writing.iter().for_each(|stream| self.bed.generator.set_rate(*stream, Rate::Steady(self.rate.get())));
+        let lost = self.bed.histories.measure(Measure::LostWrites, paths::DEPOSITS)?;
         Ok(lost.unwrap_or_default() as usize)
-    }
-
-    /// One traffic between two moments.
-    pub fn window(&self, traffic: &str, from: Moment, to: Moment) -> Window {
-        self.generator.recorder().window(self.streams[traffic], from, to)
     }
 
     /// One path between two moments, as a fault is judged by. Who is told to log in was answered: the session is lost,
     /// and that is counted for itself.
     pub(super) fn judged(&self, path: &str, from: Moment, to: Moment) -> Window {
-        let window = self.window(path, from, to);
+        let window = self.bed.window(path, from, to);
         if path == paths::SESSION { without_strangers(&window) } else { window }
     }
 
     /// What each path is asked for, in requests a second.
     pub(super) fn rate(&self) -> f64 {
         self.rate.get()
-    }
-
-    /// The time of its clock.
-    pub fn now(&self) -> Moment {
-        self.generator.recorder().now()
-    }
-
-    /// Waits until every request that was due before `to` has an outcome.
-    pub async fn settle(&self, to: Moment) {
-        let patience = self.chapter.traffic.values().map(|traffic| traffic.timeout.0).max();
-        // What has none by then counts as unfinished.
-        let _ = self
-            .generator
-            .recorder()
-            .settled(to, patience.unwrap_or_default() + Duration::from_secs(1))
-            .await;
     }
 
     /// Waits until none of these paths has failed for a while. `Err` says what still does.
@@ -187,14 +144,14 @@ impl Stage {
         steady_for: Duration,
         limit: Duration,
     ) -> Result<(), String> {
-        let begun = self.now();
+        let begun = self.bed.now();
         let enough = (ENOUGH * self.rate.get() * steady_for.as_secs_f64()) as usize;
         loop {
             sleep(LOOK_EVERY).await;
-            let now = self.now();
+            let now = self.bed.now();
             let from = now.saturating_sub(steady_for).max(begun);
             let Some(unwell) =
-                paths.iter().find_map(|path| unwell(path, &self.window(path, from, now), enough))
+                paths.iter().find_map(|path| unwell(path, &self.bed.window(path, from, now), enough))
             else {
                 if now.saturating_sub(begun) >= steady_for {
                     return Ok(());
@@ -209,8 +166,8 @@ impl Stage {
 
     /// Sends as many requests as the traffic has keys, so many a second, and waits for their answers.
     pub async fn send(&self, traffic: &str, rate: f64) {
-        let count = self.chapter.traffic[traffic].keys;
-        self.generator.send_and_wait(self.streams[traffic], count, rate, BATCH_MARGIN).await;
+        let count = self.bed.chapter.traffic[traffic].keys;
+        self.bed.generator.send_and_wait(self.bed.streams[traffic], count, rate, BATCH_MARGIN).await;
     }
 }
 
@@ -250,7 +207,7 @@ fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use load::CacheMark;
+    use load::{CacheMark, StreamId};
 
     fn window(good: usize, refused: usize) -> Window {
         let outcomes = [Outcome::Ok].repeat(good).into_iter().chain([Outcome::Refused].repeat(refused));

@@ -87,16 +87,16 @@ impl Watch<'_> {
     /// Until all is well and level, or something is overloaded, or the time is up.
     async fn until_settled(&self) -> (Moment, Option<Overload>) {
         let specs =
-            self.stage.lab.plan().machines.into_iter().map(|(name, plan)| (name, plan.spec)).collect();
+            self.stage.bed.lab.plan().machines.into_iter().map(|(name, plan)| (name, plan.spec)).collect();
         let (deadline, last) = (self.from + self.within + WELL_FOR, self.from + self.within * 2 + WELL_FOR);
         let mut readings: Vec<Reading> = Vec::new();
         loop {
             sleep(LOOK_EVERY).await;
-            if readings.last().is_none_or(|last| self.stage.now().saturating_sub(last.at) >= READ_EVERY) {
-                let machines = self.stage.lab.usages().await;
-                readings.push(Reading { at: self.stage.now(), machines });
+            if readings.last().is_none_or(|last| self.stage.bed.now().saturating_sub(last.at) >= READ_EVERY) {
+                let machines = self.stage.bed.lab.usages().await;
+                readings.push(Reading { at: self.stage.bed.now(), machines });
             }
-            let now = self.stage.now();
+            let now = self.stage.bed.now();
             let time_is_up = |since: Moment| now >= deadline.max(since + self.within).min(last);
             match self.look(&specs, &readings, now, false) {
                 Look::Well if now.saturating_sub(self.from) >= WATCH_MIN => return (now, None),
@@ -190,7 +190,7 @@ impl Watch<'_> {
                 return (end, windows.into_iter().flatten().collect());
             }
             sleep(CLEAR_EVERY).await;
-            end = self.stage.now();
+            end = self.stage.bed.now();
             self.stage.settle(end).await;
         }
     }

@@ -1,10 +1,8 @@
 //! `labctl run CHAPTER…`
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 
 use super::common::Common;
@@ -18,13 +16,13 @@ use crate::results::{Kept, RunDirectory};
 use crate::runner::{
     self, Emitter, EventKind, Findings, Observer, Pace, RUN_SCHEMA, RunDocument, SetUp, Wanted,
 };
+use crate::testbed::{ClaimedSite, Opening, Testbed};
 use chapter::{Chapter, Setting, Source, library};
 use lab::control::Control;
 use lab::error::LabError;
 use lab::events::Clock;
 use lab::interrupt::Interrupt;
-use lab::{Laboratory, Plan, Site, redis};
-use load::Generator;
+use lab::{Plan, redis};
 
 /// What to run, and how.
 #[derive(Debug, Args)]
@@ -216,32 +214,31 @@ impl Runs<'_> {
         emitter: Emitter<'_>,
     ) -> Result<RunDocument, LabError> {
         let began = jiff::Timestamp::now();
-        let args = &self.common.site;
-        let site = Site::claim(args)?;
-        let plan = Plan::of(&source.chapter, args.place()).map_err(LabError::Usage)?;
-        redis::check_story(&plan, &source.chapter)?;
-        let directory = RunDirectory::begin(&args.runs_dir, &source.name, began)?;
-        let generator = Generator::start(clock.origin).context("start the load generator")?;
+        let place = &self.common.site;
+        let site = ClaimedSite::claim_at(clock, &source.chapter, place)?;
+        redis::check_story(&site.plan, &source.chapter)?;
+        let directory = RunDirectory::begin(&place.runs_dir, &source.name, began)?;
         let Chapter { number, title, question, .. } = &source.chapter;
         emitter.emit(EventKind::Begins { name: &source.name, number: *number, title, question });
         let (logs, results) = (directory.logs(), Some(directory.partial()));
-        let lab = Laboratory::start(source, plan, site, &logs, results, clock, self.interrupt).await?;
-        emitter.emit(EventKind::Up { machines: lab.machines_on().len() });
+        let chapter = source.chapter.clone();
+        let opening = Opening { source, chapter, logs: &logs, results, seed: self.args.seed };
+        let mut bed = Testbed::start(site, opening, self.interrupt).await?;
+        emitter.emit(EventKind::Up { machines: bed.lab.machines_on().len() });
 
-        let told = self.tell(source, &lab, &generator, attempt, emitter).await;
+        let told = self.tell(source, &mut bed, attempt, emitter).await;
+        let (events, recorder) = (bed.lab.events.clone(), bed.generator.recorder().clone());
         // Whatever became of the story, the lab ends here.
-        let closed = lab.close().await;
+        let closed = bed.close().await;
         let findings = match told {
             Ok(findings) => findings,
             // What stays is more than why it was to end.
             Err(error) => return closed.and(Err(error)),
         };
         let set_up = self.set_up(attempt);
-        let summary = summarize(source, self.args, set_up, findings, began, clock.now(), &directory);
-        let recorder = generator.recorder().clone();
-        directory.finish(&summary, &source.text, &lab.events, &recorder)?;
-        generator.stop();
-        closed.map(|()| summary)
+        let document = document(source, self.args, set_up, findings, began, clock.now(), &directory);
+        directory.finish(&document, &source.text, &events, &recorder)?;
+        closed.map(|()| document)
     }
 
     /// What the verdicts of a run rest on.
@@ -261,23 +258,21 @@ impl Runs<'_> {
     async fn tell(
         &self,
         source: &Source,
-        lab: &Arc<Laboratory>,
-        generator: &Generator,
+        bed: &mut Testbed,
         attempt: u32,
         emitter: Emitter<'_>,
     ) -> Result<Findings, LabError> {
-        let _watch = lab.watch();
-        let control = Control::begin(lab, &source.name, self.interrupt)?;
+        let control = Control::begin(&bed.lab, &source.name, self.interrupt)?;
         let ends_when_damaged = attempt < self.args.attempts;
         let wanted = Wanted { seed: self.args.seed, pace: self.args.pace(), ends_when_damaged };
-        let story = runner::run(source, Arc::clone(lab), generator, wanted, emitter);
+        let story = runner::run(bed, wanted, emitter);
         let told = self.interrupt.unless(story).await;
         control.end().await;
         told
     }
 }
 
-fn summarize(
+fn document(
     source: &Source,
     args: &RunArgs,
     set_up: SetUp,

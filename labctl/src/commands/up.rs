@@ -27,13 +27,13 @@ use tokio::process::{Child, Command};
 use super::common::Common;
 use super::parts::PartArgs;
 use super::{Performed, running, say, say_document, status};
+use crate::testbed::ClaimedSite;
 use chapter::{Setting, Source};
 use lab::compose::Cable;
 use lab::control::Control;
 use lab::error::LabError;
-use lab::events::Clock;
 use lab::interrupt::Interrupt;
-use lab::{Backend, Laboratory, MachineStatus, Plan, Site, site};
+use lab::{Backend, Laboratory, MachineStatus, Plan, site};
 
 /// Which chapter.
 #[derive(Debug, Args)]
@@ -210,11 +210,9 @@ async fn stay(source: &Source, common: &Common, interrupt: &Interrupt) -> Result
 }
 
 async fn start(source: &Source, common: &Common, interrupt: &Interrupt) -> Result<Arc<Laboratory>, LabError> {
-    let site = Site::claim(&common.site)?;
-    let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
-    let logs = site.lab_directory.join("logs");
-    site::empty_directory(&logs)?;
-    Laboratory::start(source, plan, site, &logs, None, Clock::start(), interrupt).await
+    let site = ClaimedSite::claim(&source.chapter, &common.site)?;
+    let logs = site.own_logs()?;
+    site.start_machines(source, &logs, None, interrupt).await
 }
 
 fn tell(word: &Word) {

@@ -15,11 +15,9 @@ mod steps;
 mod verdict;
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use anyhow::Context;
 use history::lost::Lost;
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use disk::DiskWatch;
@@ -30,22 +28,18 @@ pub use observer::{Emitter, EventKind, Observer, RunEvent};
 pub use pace::Pace;
 pub use verdict::{ClaimResult, Verdict};
 
-use crate::testbed::{Histories, add_streams};
+use crate::testbed::Testbed;
+use chapter::Table;
 use chapter::expression::Expression;
 use chapter::measures::{Measure, MeasureCall};
-use chapter::{Chapter, Source, Table};
+use lab::Program;
 use lab::error::LabError;
-use lab::{Laboratory, Program};
-use load::{Generator, StreamId};
 
 use parts::Skips;
 
 /// A run in progress.
 pub struct Run<'a> {
-    chapter: &'a Chapter,
-    lab: Arc<Laboratory>,
-    generator: &'a Generator,
-    streams: IndexMap<String, StreamId>,
+    bed: &'a Testbed,
     emitter: Emitter<'a>,
     measured: Measured,
     seed: u64,
@@ -123,17 +117,12 @@ pub struct Wanted {
     pub ends_when_damaged: bool,
 }
 
-/// Runs every step of a chapter on a lab that is up.
-pub async fn run(
-    source: &Source,
-    lab: Arc<Laboratory>,
-    generator: &Generator,
-    wanted: Wanted,
-    emitter: Emitter<'_>,
-) -> Result<Findings, LabError> {
+/// Runs every step of a chapter on a testbed that is up.
+pub async fn run(bed: &mut Testbed, wanted: Wanted, emitter: Emitter<'_>) -> Result<Findings, LabError> {
     let Wanted { seed, pace, .. } = wanted;
-    let mut histories = Histories::written_to(lab.results());
-    let streams = add_streams(&source.chapter, &lab.plan(), generator, seed, &mut histories)?;
+    let histories = bed.take_histories();
+    let bed: &Testbed = bed;
+    let Testbed { lab, chapter, generator, streams, .. } = bed;
     let recorder = generator.recorder().clone();
     let host = HostWatch::begin(lab.events.clock().origin).context("watch the computer")?;
     let events = lab.events.clone();
@@ -143,30 +132,15 @@ pub async fn run(
     let measured = Measured::new(recorder, events, streams.clone(), lab.plan(), histories, host, disk);
     let up_after = lab.events.clock().now().as_secs_f64();
     let told = Cell::new(lab.events.count());
-    let chapter = &source.chapter;
     let asked =
         asked_by(chapter.step.iter().flat_map(|step| &step.expect).map(|claim| claim.measure.as_ref()));
     let cells: Vec<_> = chapter.table.iter().flat_map(Table::cells).collect();
     let counters = counters_of(asked.iter().chain(&asked_by(cells.iter())));
     let damage = None;
     let skips = lab.cast().skips(chapter);
-    let mut run = Run {
-        chapter,
-        lab,
-        generator,
-        streams,
-        emitter,
-        measured,
-        seed,
-        pace,
-        told,
-        counters,
-        asked,
-        damage,
-        skips,
-    };
+    let mut run = Run { bed, emitter, measured, seed, pace, told, counters, asked, damage, skips };
     let mut claims = Vec::new();
-    for step in &source.chapter.step {
+    for step in &chapter.step {
         match run.damage.clone() {
             Some(reason) if wanted.ends_when_damaged => claims.extend(run.left_out(step, &reason)),
             _ => claims.extend(run.step(step).await?),

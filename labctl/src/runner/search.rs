@@ -20,9 +20,9 @@ impl Run<'_> {
         let objective = objective(search, self.pace);
         let searches = search.of.iter().map(|name| async {
             let name = name.as_ref();
-            let stream = stream_of(name, &self.chapter.traffic[name], &self.lab.plan(), self.seed)?;
+            let stream = stream_of(name, &self.bed.chapter.traffic[name], &self.bed.lab.plan(), self.seed)?;
             let mix = vec![(stream, 1.0)];
-            let found = find_capacity(self.generator, mix, search.from, &objective, |rate, trial| {
+            let found = find_capacity(&self.bed.generator, mix, search.from, &objective, |rate, trial| {
                 self.emitter.emit(EventKind::Tried { traffic: name, rate, tried: trial });
             });
             Ok::<_, LabError>((name.to_owned(), found.await?))

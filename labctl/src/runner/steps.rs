@@ -40,9 +40,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const RECOVERED: usize = 10;
 /// How far back it is looked whether a traffic was failing already.
 const BEFORE: Duration = Duration::from_secs(10);
-/// Beyond the patience of a request, how long its outcome may take to be written down.
-const SETTLE_MARGIN: Duration = Duration::from_secs(2);
-
 /// How much longer than it should take sending a number of requests may take.
 const SEND_MARGIN: Duration = Duration::from_secs(10);
 
@@ -61,8 +58,8 @@ impl Run<'_> {
     /// Carries out one step, and judges its claims.
     pub(super) async fn step(&mut self, step: &Step) -> Result<Vec<ClaimResult>, LabError> {
         let number =
-            1 + self.chapter.step.iter().position(|other| other.name == step.name).unwrap_or_default();
-        let of = self.chapter.step.len();
+            1 + self.bed.chapter.step.iter().position(|other| other.name == step.name).unwrap_or_default();
+        let of = self.bed.chapter.step.len();
         self.emitter.emit(EventKind::Step { number, of, name: &step.name, say: &step.say });
         if let Some(reason) = self.skips.step(&step.name).map(str::to_owned) {
             return Ok(self.unjudged(step, Verdict::Skipped, &reason));
@@ -73,12 +70,12 @@ impl Run<'_> {
         self.set_rates(step);
         match self.act(step).await {
             // Another program that cannot do it fails what is claimed of it, and the chapter goes on.
-            Err(LabError::Broken(error)) if step.changes_upstreams() && !self.lab.cast().is_own() => {
+            Err(LabError::Broken(error)) if step.changes_upstreams() && !self.bed.lab.cast().is_own() => {
                 return Ok(self.unjudged(step, Verdict::Fails, &format!("{error:#}")));
             }
             done => done?,
         }
-        self.measured.update_plan(self.lab.plan());
+        self.measured.update_plan(self.bed.lab.plan());
 
         let mut measurement = StepMeasurement { begun, happened: true, ..StepMeasurement::default() };
         match (&step.capacity, &step.until) {
@@ -108,11 +105,11 @@ impl Run<'_> {
     async fn aim(&self, step: &Step) -> Result<(), LabError> {
         let wanted = step.load.iter().filter(|(_, rate)| !rate.is_none()).map(|(name, _)| name);
         for name in wanted.chain(step.send.keys()).map(AsRef::as_ref) {
-            let to = self.chapter.traffic[name].to.as_ref();
+            let to = self.bed.chapter.traffic[name].to.as_ref();
             if role::parse(to).is_some() {
-                let machine = self.lab.who_is(to).await?;
-                if let Some(address) = self.lab.plan().address_of(&machine) {
-                    self.generator.aim(self.streams[name], address);
+                let machine = self.bed.lab.who_is(to).await?;
+                if let Some(address) = self.bed.lab.plan().address_of(&machine) {
+                    self.bed.generator.aim(self.bed.streams[name], address);
                 }
             }
         }
@@ -121,7 +118,7 @@ impl Run<'_> {
 
     /// How many writes each node of a database has cut off its log.
     async fn discarded(&self) -> HashMap<String, u64> {
-        let plan = self.lab.plan();
+        let plan = self.bed.lab.plan();
         let nodes = plan.database_nodes();
         let nodes = nodes.filter_map(|machine| Some((machine.name.clone(), databases::node_on(machine)?)));
         let asking = nodes
@@ -135,13 +132,13 @@ impl Run<'_> {
                 step::Rate::Steady(rate) => Rate::Steady(rate),
                 step::Rate::Ramp { from, to, over } => Rate::Ramp { from, to, over: over.0 },
             };
-            self.generator.set_rate(self.streams[traffic.as_ref()], rate);
+            self.bed.generator.set_rate(self.bed.streams[traffic.as_ref()], rate);
         }
     }
 
     async fn act(&self, step: &Step) -> Result<(), LabError> {
         for act in step.acts() {
-            for command in self.lab.act(act).await? {
+            for command in self.bed.lab.act(act).await? {
                 self.emitter.emit(EventKind::Did { command: &command });
             }
         }
@@ -168,19 +165,19 @@ impl Run<'_> {
         let Some(kind) = step.until.as_ref().and_then(|until| until.elected.as_ref()) else {
             return Primary::default();
         };
-        let statuses = databases::statuses(&self.lab.plan(), kind.as_ref()).await;
+        let statuses = databases::statuses(&self.bed.lab.plan(), kind.as_ref()).await;
         let primaries = statuses.into_iter().filter(|(_, status)| status.is_primary());
         let Some((name, status)) = primaries.max_by_key(|(_, status)| status.term) else {
             return Primary::default();
         };
         // A step that does something waits for what comes of that.
-        let former = self.lab.former(kind.as_ref()).filter(|_| step.acts.is_empty());
+        let former = self.bed.lab.former(kind.as_ref()).filter(|_| step.acts.is_empty());
         Primary { term: status.term, is_another: former.is_some_and(|former| former != name) }
     }
 
     /// Whether something happened for good that the host may have caused. What follows then says nothing.
     fn look_for_damage(&mut self, step: &Step, measurement: &StepMeasurement) {
-        let events = self.lab.events.since(0);
+        let events = self.bed.lab.events.since(0);
         let of_step = || {
             let reason = measurement.distrust.as_ref().filter(|_| step.acts.is_empty())?;
             let what = damage::irreversible(&events, measurement.begun, measurement.to)?;
@@ -220,7 +217,7 @@ impl Run<'_> {
     /// Waits until a condition is met, and returns since when it is.
     async fn come_about(&self, condition: &Condition) -> Moment {
         loop {
-            if let Some(at) = condition.met(&self.lab.events.since(0), self.now()) {
+            if let Some(at) = condition.met(&self.bed.lab.events.since(0), self.now()) {
                 return at;
             }
             sleep(LOOK_EVERY).await;
@@ -230,7 +227,7 @@ impl Run<'_> {
     /// Waits until the database nodes of a kind all show the same.
     async fn convergence(&self, kind: &str) {
         loop {
-            let plan = self.lab.plan();
+            let plan = self.bed.lab.plan();
             let statuses = databases::statuses(&plan, kind).await;
             if databases::have_converged(plan.of_kind(kind).count(), &statuses) {
                 return;
@@ -258,7 +255,7 @@ impl Run<'_> {
         measurement.from = self.now();
         let expected = |batch: &Batch| Duration::from_secs_f64(batch.count as f64 / batch.rate);
         for (traffic, batch) in &step.send {
-            self.generator.send(self.streams[traffic.as_ref()], batch.count, batch.rate);
+            self.bed.generator.send(self.bed.streams[traffic.as_ref()], batch.count, batch.rate);
         }
         // A generator that was held up sends them later.
         let limit = 2 * step.send.values().map(expected).max().unwrap_or_default() + SEND_MARGIN;
@@ -280,14 +277,14 @@ impl Run<'_> {
         let _ = self.watching("sending", limit, timeout(limit, sent)).await;
         measurement.to = self.now();
         self.close(measurement, before).await;
-        let at_rest = step.send.keys().map(|traffic| self.streams[traffic.as_ref()]);
-        at_rest.for_each(|stream| self.generator.set_rate(stream, Rate::STOPPED));
+        let at_rest = step.send.keys().map(|traffic| self.bed.streams[traffic.as_ref()]);
+        at_rest.for_each(|stream| self.bed.generator.set_rate(stream, Rate::STOPPED));
         measurement.to = self.now();
     }
 
     /// Reads the counters that claims ask for by this step's name, of each program that shows them.
     async fn counters(&self, step: &str) -> Counters {
-        let plan = self.lab.plan();
+        let plan = self.bed.lab.plan();
         let wanted = self.counters.iter().filter(|counter| counter.step == step);
         let reading = wanted.flat_map(|Counted { of, counter, .. }| {
             let client = plan.client();
@@ -326,7 +323,7 @@ impl Run<'_> {
     /// Why a measurement is worth another one, if it is: it cannot be trusted, or what is asked of it may be
     /// off by more than a little. Not when something happened for good meanwhile: that comes once.
     fn too_blurred(&mut self, step: &Step, measurement: &StepMeasurement) -> Option<String> {
-        let events = self.lab.events.since(0);
+        let events = self.bed.lab.events.since(0);
         if damage::irreversible(&events, measurement.begun, measurement.to).is_some() {
             return None;
         }
@@ -342,7 +339,7 @@ impl Run<'_> {
         let after = self.usages().await;
         self.settle(measurement.to).await;
         let window = |name: &String| self.measured.window(Some(name), measurement.from, measurement.to);
-        let windows: Vec<_> = self.streams.keys().filter_map(window).collect();
+        let windows: Vec<_> = self.bed.streams.keys().filter_map(window).collect();
         let is_late = windows.iter().find_map(|window| window.late(Duration::ZERO));
         let held_up = || windows.iter().filter(|window| window.late(Duration::ZERO).is_some());
         let not_sent = windows.iter().find_map(Window::not_sent);
@@ -378,8 +375,8 @@ impl Run<'_> {
     }
 
     async fn usages(&self) -> HashMap<String, AtMoment> {
-        let asking = self.lab.machines_on().into_iter().map(|name| async move {
-            let (usage, late) = self.lab.usage(&name).await?;
+        let asking = self.bed.lab.machines_on().into_iter().map(|name| async move {
+            let (usage, late) = self.bed.lab.usage(&name).await?;
             Some((name, AtMoment { usage, late, at: self.now() }))
         });
         join_all(asking).await.into_iter().flatten().collect()
@@ -387,18 +384,15 @@ impl Run<'_> {
 
     /// Waits until every request that was due before `to` has an outcome.
     async fn settle(&self, to: Moment) {
-        let patience = self.chapter.traffic.values().map(|traffic| traffic.timeout.0);
-        let limit = patience.max().unwrap_or_default() + SETTLE_MARGIN;
-        let settled = self
-            .watching("waiting for the last answers", limit, self.generator.recorder().settled(to, limit))
-            .await;
+        let settled =
+            self.watching("waiting for the last answers", self.bed.patience(), self.bed.settle(to)).await;
         if let Err(error) = settled {
             self.emitter.emit(EventKind::Note { text: &error.to_string() });
         }
     }
 
     async fn read_back(&self, read: &ReadBack) -> Option<f64> {
-        let address = self.lab.plan().address_of(&format!("{}/dbnode", read.from.as_ref()))?;
+        let address = self.bed.lab.plan().address_of(&format!("{}/dbnode", read.from.as_ref()))?;
         let path = format!("/kv/{}", read.key);
         let answer =
             http::ask(address, hyper::Method::GET, &path, None, Duration::from_secs(5)).await.ok()?;
@@ -412,7 +406,7 @@ impl Run<'_> {
     /// Reads the last value of every record of a history, from whichever node can say it.
     async fn take_stock(&mut self, stock: &TakeStock) {
         let name = stock.history.as_ref();
-        let nodes = self.lab.plan().vitals_of(&format!("{}/dbnode", stock.from.as_ref()));
+        let nodes = self.bed.lab.plan().vitals_of(&format!("{}/dbnode", stock.from.as_ref()));
         let keys = self.measured.histories.keys(name);
         let found = last_values(&nodes, &keys, &stock.prefix).await;
         self.measured.histories.found(name, found);
@@ -437,7 +431,7 @@ impl Run<'_> {
             }
             let mut evaluated = self.measured.evaluate(expect.measure.as_ref());
             evaluated.distrust = evaluated.distrust.or_else(|| self.damage.clone());
-            let expect = match self.lab.plan().place().backend {
+            let expect = match self.bed.lab.plan().place().backend {
                 Backend::Process => expect.clone(),
                 Backend::Compose => expect.in_containers()?,
             };
@@ -480,7 +474,7 @@ impl Run<'_> {
     }
 
     fn tell_events(&self) {
-        for event in self.lab.events.since(self.told.get()) {
+        for event in self.bed.lab.events.since(self.told.get()) {
             self.told.update(|told| told + 1);
             // What a step did has been told when it was done.
             if !matches!(event.what, Happening::Did { .. } | Happening::Link { .. }) {
@@ -490,19 +484,21 @@ impl Run<'_> {
     }
 
     fn live(&self) -> Vec<(&str, LiveFigures)> {
-        let figures = self.streams.iter().map(|(name, stream)| (name.as_str(), self.generator.live(*stream)));
+        let figures =
+            self.bed.streams.iter().map(|(name, stream)| (name.as_str(), self.bed.generator.live(*stream)));
         figures.filter(|(_, live)| live.offered > 0.0 || live.in_flight > 0).collect()
     }
 
     fn rates_now(&self) -> HashMap<String, f64> {
-        self.streams
+        self.bed
+            .streams
             .iter()
-            .map(|(name, stream)| (name.clone(), self.generator.live(*stream).offered))
+            .map(|(name, stream)| (name.clone(), self.bed.generator.live(*stream).offered))
             .collect()
     }
 
     pub(super) fn now(&self) -> Moment {
-        self.generator.recorder().now()
+        self.bed.now()
     }
 }
 

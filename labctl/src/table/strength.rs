@@ -107,10 +107,10 @@ impl Strongman<'_> {
         most: f64,
     ) -> Result<Left, LabError> {
         let without = fault.component.name();
-        let fault = fault.resolved(&stage.lab).await?;
-        let first_event = stage.lab.events.count();
-        stage.lab.act(&fault.act()).await?;
-        stage.lab.events.wait_for(first_event, NOTICE, is_noticed).await;
+        let fault = fault.resolved(&stage.bed.lab).await?;
+        let first_event = stage.bed.lab.events.count();
+        stage.bed.lab.act(&fault.act()).await?;
+        stage.bed.lab.events.wait_for(first_event, NOTICE, is_noticed).await;
         let anything = Objective { p99: self.objective.p99 * 5, ..self.objective.clone() };
         let least = (most / 10.0).max(20.0);
         let (rate, distrust) = if self.bears(stage, chapter, most, self.objective).await? == Ok(true) {
@@ -127,7 +127,7 @@ impl Strongman<'_> {
                 Err(distrust) => (0.0, Some(distrust)),
             }
         };
-        stage.lab.act(&fault.repair()).await?;
+        stage.bed.lab.act(&fault.repair()).await?;
         if rate > 0.0 || distrust.is_some() {
             self.open_accounts(stage).await?;
             // With anything else the copies are still there.
@@ -147,7 +147,7 @@ impl Strongman<'_> {
     ) -> Result<Strength, LabError> {
         let mix = self.mix(stage, chapter)?;
         let tell = |rate: f64, tried: &_| (self.doing)(&format!("{rate:.0} requests a second are {tried}"));
-        let (estimate, distrust) = find_capacity(&stage.generator, mix, from, objective, tell).await?;
+        let (estimate, distrust) = find_capacity(&stage.bed.generator, mix, from, objective, tell).await?;
         Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
     }
 
@@ -162,14 +162,14 @@ impl Strongman<'_> {
         let mut ids = Vec::new();
         for (stream, share) in self.mix(stage, chapter)? {
             let patience = stream.timeout;
-            let id = stage.generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
+            let id = stage.bed.generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
             ids.push((id, share, patience));
         }
         let patience = ids.iter().map(|(_, _, patience)| *patience).max().unwrap_or_default();
         let ids: Vec<_> = ids.into_iter().map(|(id, share, _)| (id, share)).collect();
         let mut distrust = None;
         for _ in 0..TRIES {
-            let tried = probe(&stage.generator, &ids, rate, objective, patience).await;
+            let tried = probe(&stage.bed.generator, &ids, rate, objective, patience).await;
             if tried.met {
                 return Ok(Ok(true));
             }
@@ -179,7 +179,7 @@ impl Strongman<'_> {
     }
 
     fn mix(&self, stage: &Stage, chapter: &Chapter) -> Result<Vec<(load::Stream, f64)>, LabError> {
-        let plan = stage.lab.plan();
+        let plan = stage.bed.lab.plan();
         let stream = |(name, share): &(&str, f64)| {
             Ok((stream_of(name, &chapter.traffic[*name], &plan, self.seed)?, *share))
         };
@@ -205,15 +205,15 @@ impl Strongman<'_> {
 
     /// Asks for something again and again, until nothing of that fails.
     async fn until_served(&self, stage: &Stage, (traffic, rate): (&str, f64)) -> Result<(), LabError> {
-        let deadline = stage.now() + BACK_MAX;
+        let deadline = stage.bed.now() + BACK_MAX;
         loop {
-            let from = stage.now();
+            let from = stage.bed.now();
             stage.send(traffic, rate).await;
-            let window = stage.window(traffic, from, load::Moment::MAX);
+            let window = stage.bed.window(traffic, from, load::Moment::MAX);
             if window.failed() == 0 && window.requests() > 0 {
                 return Ok(());
             }
-            if stage.now() > deadline {
+            if stage.bed.now() > deadline {
                 let outcome = window.outcomes().into_keys().find(|outcome| !outcome.is_success());
                 return Err(LabError::Unsteady(format!(
                     "the architecture '{}' does not become steady, so its capacity cannot be measured: {} of {} requests fail ({})",
@@ -238,7 +238,7 @@ fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
         restarts: Restarts::Each,
         fills: false,
     };
-    let mut faults = faults::faults(&stage.lab.plan(), &wanted).map_err(LabError::Usage)?;
+    let mut faults = faults::faults(&stage.bed.lab.plan(), &wanted).map_err(LabError::Usage)?;
     faults.retain(|fault| {
         let Component::Program { name, program } = &fault.component else { return false };
         let stands_by = matches!(role::parse(name), Some((_, Role::Standby)));

@@ -3,8 +3,11 @@
 pub mod capacity;
 mod histories;
 mod last_values;
+#[allow(clippy::module_inception, reason = "the room is called as what stands in it")]
+mod testbed;
 mod traffic;
 
 pub use histories::Histories;
 pub use last_values::last_values;
+pub use testbed::{ClaimedSite, Opening, Testbed};
 pub use traffic::{add_streams, stream_of};
