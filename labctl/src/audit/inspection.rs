@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::faults::{self, Fault, Scope, Selection};
 use super::inspector::Inspector;
-use super::matrix::{Audit, Row, SCHEMA};
+use super::matrix::{Audit, SCHEMA};
 use super::paths;
 use crate::runner::{Emitter, Observer};
 use chapter::{Chapter, Source};
