@@ -1,0 +1,85 @@
+//! The links between the machines of a lab, and what can be done to them.
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+
+use super::Laboratory;
+use crate::error::LabError;
+use crate::events::Happening;
+use crate::link::{Link, Rules};
+use crate::plan::Plan;
+
+/// Links by their ends: from where, and to where.
+pub(super) type Links = HashMap<(String, String), Link>;
+
+/// Opens every link of a plan.
+pub(super) async fn open_links(plan: &Plan) -> Result<Links, LabError> {
+    let mut links = HashMap::new();
+    for link in &plan.links {
+        let open = Link::open(link.listen, link.target).await;
+        let open =
+            open.map_err(|error| LabError::NotReady(format!("cannot listen on {}: {error}", link.listen)))?;
+        links.insert((link.from.clone(), link.to.clone()), open);
+    }
+    Ok(links)
+}
+
+impl Laboratory {
+    /// Does something to a link, or to every link between two kinds of machines, and says how it is
+    /// now.
+    pub(super) async fn on_link(
+        &self,
+        from: &str,
+        to: &str,
+        act: impl Fn(&Link),
+        now: &str,
+        typed: &str,
+    ) -> Result<Vec<String>, LabError> {
+        let (from, to) = (&*self.meant(from).await?, &*self.meant(to).await?);
+        let plan = self.plan();
+        let is = |name: &str, wanted: &str| {
+            name == wanted || plan.machines.get(name).is_some_and(|machine| machine.kind == wanted)
+        };
+        let meant = self.links.iter().filter(|((one, other), _)| is(one, from) && is(other, to));
+        if meant.map(|(_, link)| act(link)).count() == 0 {
+            let mut known: Vec<_> = self.links.keys().map(|(from, to)| format!("{from} {to}")).collect();
+            known.sort_unstable();
+            return Err(LabError::Usage(format!(
+                "there is no link from {from} to {to}; there are: {}",
+                known.join(", ")
+            )));
+        }
+        self.record_link(from, to, now);
+        Ok(vec![format!("labctl {typed}")])
+    }
+
+    /// Cuts every link between machines of different groups.
+    pub(super) async fn partition(&self, groups: &[Vec<String>]) -> Result<Vec<String>, LabError> {
+        let mut meant = Vec::new();
+        for group in groups {
+            let names = join_all(group.iter().map(|name| self.meant(name))).await;
+            meant.push(names.into_iter().collect::<Result<Vec<_>, _>>()?);
+        }
+        // Whoever is not named is with the last group.
+        let last = meant.len().saturating_sub(1);
+        let group_of = |name: &String| meant.iter().position(|group| group.contains(name)).unwrap_or(last);
+        let mut done = Vec::new();
+        for ((from, to), link) in &self.links {
+            if group_of(from) != group_of(to) {
+                link.set(Rules::Cut);
+                self.record_link(from, to, "cut");
+                done.push(format!("labctl cut {from} {to}"));
+            }
+        }
+        if done.is_empty() {
+            return Err(LabError::Usage("there is no link between these groups".into()));
+        }
+        done.sort_unstable();
+        Ok(done)
+    }
+
+    pub(super) fn record_link(&self, from: &str, to: &str, now: &str) {
+        self.events.record(Happening::Link { from: from.into(), to: to.into(), now: now.into() });
+    }
+}

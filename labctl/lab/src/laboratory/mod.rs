@@ -1,0 +1,369 @@
+//! The lab itself: machines that run, from their start to their end. What can be done to them stands in `acts.rs`
+//! and `links.rs`, what is seen to in the background in `watching.rs`, and what lies there before a machine starts in
+//! `prepare.rs`.
+
+mod acts;
+mod links;
+mod prepare;
+mod watching;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use futures_util::future::{join_all, try_join, try_join_all};
+use indexmap::IndexMap;
+use machine::capacity::Usage;
+use nix::sys::signal::Signal;
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+use self::links::{Links, open_links};
+use self::prepare::{prepare, write_secret};
+use super::backend::Backend;
+use super::balancers::Followers;
+use super::cast;
+use super::compose::{self, Project};
+use super::events::{Clock, Events, Happening};
+use super::http::Admin;
+use super::link::Link;
+use super::machine::RunningMachine;
+use super::plan::{MachinePlan, Plan, Program, secret_file};
+use super::ready::until_ready;
+use super::redis;
+use super::roles::Roles;
+use super::site::Site;
+use super::state::{MachineState, State, chapter_file};
+use super::status::MachineStatus;
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+use chapter::Source;
+use parts::Cast;
+
+const START_MAX: Duration = Duration::from_secs(20);
+const END_MAX: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often a machine that is being switched on is told that its disk is full.
+const FILL_EVERY: Duration = Duration::from_millis(2);
+
+/// A running lab.
+#[derive(Debug)]
+pub struct Laboratory {
+    /// What happened in it.
+    pub events: Events,
+    site: Site,
+    logs: PathBuf,
+    plan: Mutex<Plan>,
+    /// Where machines are containers.
+    project: Option<Project>,
+    machines: Mutex<IndexMap<String, Arc<RunningMachine>>>,
+    links: Links,
+    roles: Roles,
+    followers: Mutex<Followers>,
+    /// The machines on whose disks there is no room.
+    full_disks: Mutex<HashSet<String>>,
+    state: Mutex<State>,
+    /// The lab is on its way down: nothing is started any more.
+    closing: AtomicBool,
+}
+
+impl Laboratory {
+    /// Starts every machine of a chapter, and returns when all of them answer. When this fails,
+    /// nothing is left running.
+    pub async fn start(
+        source: &Source,
+        plan: Plan,
+        mut site: Site,
+        logs: &Path,
+        results: Option<PathBuf>,
+        clock: Clock,
+        interrupt: &Interrupt,
+    ) -> Result<Arc<Self>, LabError> {
+        site.cast = cast::of(source, &plan).await?;
+        let events = Events::new(clock);
+        let control = site.control_path();
+        let state = State::new(&source.name, control, results, plan.place());
+        // Before there is anything, so that it is found when this labctl is killed meanwhile.
+        write_state(&state, &site)?;
+        let cores = match make_ready(&plan, &site, interrupt).await {
+            Ok(cores) => cores,
+            Err(error) => {
+                State::remove(&site.lab_directory);
+                return Err(error);
+            }
+        };
+        let (project, links) = match interrupt.unless(make(&plan, &site, logs, &events, cores)).await {
+            Ok(made) => made,
+            Err(error) => {
+                if plan.place().backend == Backend::Compose {
+                    // Its state stays while something of it does.
+                    compose::remove(&plan).await?;
+                }
+                State::remove(&site.lab_directory);
+                return Err(error);
+            }
+        };
+        let lab = Arc::new(Self {
+            events,
+            logs: logs.to_owned(),
+            project,
+            machines: Mutex::default(),
+            links,
+            roles: Roles::default(),
+            followers: Mutex::default(),
+            full_disks: Mutex::default(),
+            state: Mutex::new(state),
+            site,
+            plan: Mutex::new(plan.clone()),
+            closing: AtomicBool::new(false),
+        });
+        fs::write(chapter_file(&lab.site.lab_directory), &source.text).context("write the chapter")?;
+        if let Err(error) = interrupt.unless(lab.start_all(&plan)).await {
+            lab.close().await?;
+            return Err(error);
+        }
+        for balancer in plan.balancers() {
+            lab.follow(balancer);
+        }
+        lab.follow_databases(&plan);
+        Ok(lab)
+    }
+
+    async fn start_all(&self, plan: &Plan) -> Result<(), LabError> {
+        // A Sentinel learns who copies the primary when it first sees it, and then every ten seconds; a
+        // balancer takes out whoever is not there yet. So they come last, unless they share a machine with what
+        // the others wait for: a Redis.
+        let watches = |machine: &&MachinePlan| machine.has(Program::Sentinel) || machine.has(Program::Lb);
+        let (watching, first): (Vec<_>, Vec<_>) = plan.to_start().partition(watches);
+        let (shared, last): (Vec<_>, Vec<_>) =
+            watching.into_iter().partition(|machine| machine.has(Program::Redis));
+        let start = |machines: Vec<&MachinePlan>| {
+            try_join_all(machines.into_iter().cloned().map(|machine| self.start_machine(machine)))
+        };
+        let one_after_the_other = async {
+            start(first).await?;
+            start(last).await
+        };
+        try_join(start(shared), one_after_the_other).await?;
+        Ok(())
+    }
+
+    /// Where other labctls reach this lab.
+    pub fn control_path(&self) -> PathBuf {
+        self.site.control_path()
+    }
+
+    /// What a lab that was killed left behind, and what is gone now.
+    pub fn swept(&self) -> &[String] {
+        &self.site.swept
+    }
+
+    /// The programs that stand in for the lab's own.
+    pub fn cast(&self) -> &Cast {
+        &self.site.cast
+    }
+
+    /// Where the machines' logs are.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    /// Where a run writes down what it finds; none when nobody keeps it.
+    pub fn results(&self) -> Option<PathBuf> {
+        self.state.lock().results.clone()
+    }
+
+    /// The plan as it is now.
+    pub fn plan(&self) -> Plan {
+        self.plan.lock().clone()
+    }
+
+    /// The machine of a kind that something was last done to while it was the primary, or the active one.
+    pub fn former(&self, kind: &str) -> Option<String> {
+        self.roles.former(kind)
+    }
+
+    /// How every machine is.
+    pub async fn status(&self) -> Vec<MachineStatus> {
+        let plan = self.plan();
+        let mut machines: Vec<_> = self.machines.lock().values().cloned().collect();
+        machines.sort_by_key(|machine| plan.machines.get_index_of(&machine.plan.name));
+        join_all(machines.iter().map(|machine| MachineStatus::of(machine))).await
+    }
+
+    /// One machine's figures, and how late it has been since they were last asked for.
+    pub async fn usage(&self, name: &str) -> Option<(Usage, Duration)> {
+        let machine = self.machines.lock().get(name).cloned()?;
+        machine.usage().await
+    }
+
+    /// The figures of all machines that answer, by name.
+    pub async fn usages(&self) -> IndexMap<String, Usage> {
+        let machines: Vec<_> = self.machines.lock().values().cloned().collect();
+        let asking = machines
+            .iter()
+            .filter(|machine| machine.is_on())
+            .map(|machine| async move { Some((machine.plan.name.clone(), machine.usage().await?.0)) });
+        join_all(asking).await.into_iter().flatten().collect()
+    }
+
+    /// The names of the machines that are on.
+    pub fn machines_on(&self) -> Vec<String> {
+        let machines = self.machines.lock();
+        machines.iter().filter(|(_, machine)| machine.is_on()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Ends everything: first asked, then killed. What stays keeps its state, so that it is found.
+    pub async fn close(&self) -> Result<(), LabError> {
+        let machines: Vec<_> = {
+            let machines = self.machines.lock();
+            self.closing.store(true, Ordering::Release);
+            machines.values().cloned().collect()
+        };
+        match &self.project {
+            Some(project) => project.down(&self.plan()).await?,
+            None => drop(join_all(machines.iter().map(|machine| end(machine))).await),
+        }
+        // Whoever comes next finds their addresses free.
+        join_all(self.links.values().map(Link::close)).await;
+        State::remove(&self.site.lab_directory);
+        Ok(())
+    }
+
+    async fn start_machine(&self, plan: MachinePlan) -> Result<(), LabError> {
+        let name = plan.name.clone();
+        prepare(&plan)?;
+        let machine = match &self.project {
+            None => {
+                let mut machines = self.machines.lock();
+                self.check_open(&name)?;
+                let machine = RunningMachine::start(plan, &self.site, &self.logs, &self.events)?;
+                let machine = Arc::new(machine);
+                machines.insert(name.clone(), Arc::clone(&machine));
+                machine
+            }
+            Some(project) => {
+                self.check_open(&name)?;
+                // One that is started while the lab ends is removed with the rest of the project.
+                let machine = Arc::new(project.start(plan, &self.plan()).await?);
+                self.machines.lock().insert(name.clone(), Arc::clone(&machine));
+                machine
+            }
+        };
+        self.write_state()?;
+        if self.full_disks.lock().contains(&name) {
+            fill_again(&machine).await;
+        }
+        until_ready(&machine, self.plan().client(), &self.logs, START_MAX).await?;
+        self.events.record(Happening::MachineReady { machine: name });
+        Ok(())
+    }
+
+    fn check_open(&self, name: &str) -> Result<(), LabError> {
+        match self.closing.load(Ordering::Acquire) {
+            true => Err(LabError::not_ready(format!("{name} is not started: the lab is ending"))),
+            false => Ok(()),
+        }
+    }
+
+    fn machine(&self, name: &str) -> Result<Arc<RunningMachine>, LabError> {
+        let machines = self.machines.lock();
+        machines.get(name).cloned().ok_or_else(|| {
+            let known = machines.keys().cloned().collect::<Vec<_>>().join(", ");
+            LabError::Usage(format!("there is no machine '{name}'; there are: {known}"))
+        })
+    }
+
+    /// A machine that something can be done to only while it is on.
+    fn machine_on(&self, name: &str) -> Result<Arc<RunningMachine>, LabError> {
+        let machine = self.machine(name)?;
+        match machine.is_on() {
+            true => Ok(machine),
+            false => {
+                Err(LabError::Usage(format!("{name} is not running; `labctl restart {name}` starts it")))
+            }
+        }
+    }
+
+    fn is_on(&self, name: &str) -> bool {
+        self.machines.lock().get(name).is_some_and(|machine| machine.is_on())
+    }
+
+    fn admin(&self, balancer: &str) -> Result<Admin, LabError> {
+        let admin = self.plan.lock().admin_of(balancer);
+        admin.ok_or_else(|| LabError::Broken(anyhow!("{balancer} is no balancer")))
+    }
+
+    fn write_state(&self) -> Result<(), LabError> {
+        let mut state = self.state.lock();
+        let machines = self.machines.lock();
+        let known = |(name, machine): (&String, &Arc<RunningMachine>)| {
+            Some(MachineState { name: name.clone(), process: machine.identity()? })
+        };
+        state.machines = machines.iter().filter_map(known).collect();
+        write_state(&state, &self.site)
+    }
+}
+
+fn write_state(state: &State, site: &Site) -> Result<(), LabError> {
+    state.write(&site.lab_directory).map_err(|error| {
+        LabError::NotReady(format!("cannot write to {} ({error})", site.lab_directory.display()))
+    })
+}
+
+/// What was full is full again, as soon as the machine that was switched on can be told.
+async fn fill_again(machine: &RunningMachine) {
+    let filled = async {
+        while !machine.fill_disk(true).await && machine.is_on() {
+            sleep(FILL_EVERY).await;
+        }
+    };
+    let _ = tokio::time::timeout(START_MAX, filled).await;
+}
+
+/// Ends a machine: first it is asked, then it is killed.
+async fn end(machine: &RunningMachine) {
+    // Whatever cannot be asked is killed all the same.
+    let _ = machine.ask_to_end().await;
+    if !machine.wait_until_off(END_MAX).await {
+        let _ = machine.signal(Signal::SIGKILL).await;
+        machine.wait_until_off(END_MAX).await;
+    }
+}
+
+/// Sees that everything can be had that the plan needs, and says how many cores containers may be given.
+async fn make_ready(plan: &Plan, site: &Site, interrupt: &Interrupt) -> Result<u32, LabError> {
+    site.check_sockets(plan)?;
+    if plan.place().backend == Backend::Compose {
+        return interrupt.unless(compose::check(plan, site)).await;
+    }
+    redis::check(plan)?;
+    Site::check_ports(plan)?;
+    Ok(0)
+}
+
+/// Makes what has to be there before the machines.
+async fn make(
+    plan: &Plan,
+    site: &Site,
+    logs: &Path,
+    events: &Events,
+    cores: u32,
+) -> Result<(Option<Project>, Links), LabError> {
+    write_secret(&secret_file(&plan.place().data)).context("write what clusters know")?;
+    if plan.place().backend == Backend::Process {
+        return Ok((None, open_links(plan).await?));
+    }
+    for machine in plan.to_start() {
+        prepare(machine)?;
+    }
+    let project = Project::create(plan, site, logs, events, cores).await?;
+    // Links listen where this computer is on the containers' network, which is there only now.
+    Ok((Some(project), open_links(plan).await?))
+}
+
+type Links = HashMap<(String, String), Link>;
