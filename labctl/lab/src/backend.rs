@@ -24,6 +24,15 @@ impl Backend {
         }
     }
 
+    /// Whether machines are containers: on a network that others on this computer can reach too, with names of
+    /// programs and addresses of their own.
+    pub fn is_containers(self) -> bool {
+        match self {
+            Self::Process => false,
+            Self::Compose => true,
+        }
+    }
+
     /// The longest that a lab may take until it is up. Of containers also images come, and networks are made.
     pub fn ready_max(self) -> Duration {
         match self {

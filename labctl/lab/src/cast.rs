@@ -3,7 +3,6 @@
 use chapter::Source;
 use parts::Cast;
 
-use super::backend::Backend;
 use super::plan::Plan;
 use super::site::{ADAPTER, find_programs};
 use crate::error::LabError;
@@ -11,7 +10,7 @@ use crate::error::LabError;
 /// Finds the other programs that a chapter names, and what they can.
 pub async fn of(source: &Source, plan: &Plan) -> Result<Cast, LabError> {
     let cast = Cast::assemble(&source.chapter).await?;
-    if !cast.is_own() && plan.place().backend == Backend::Compose {
+    if !cast.is_own() && plan.place().backend.is_containers() {
         return Err(LabError::Usage(
             "--part, or `program` in a chapter: other programs stand in for the lab's own as processes, not in containers; leave --backend compose out"
                 .into(),

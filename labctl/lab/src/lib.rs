@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod balancers;
+mod body;
 pub mod cast;
 pub mod compose;
 pub mod control;
@@ -25,8 +26,10 @@ mod sockets;
 pub mod state;
 pub mod status;
 
+mod host;
 mod laboratory;
 mod life;
+mod process_machine;
 
 pub use backend::Backend;
 pub use events::{Event, Events, Happening};

@@ -26,9 +26,9 @@ pub fn how_to_get_it() -> &'static str {
 
 /// Whether machines of this kind can do with the Redis that is said to be there.
 pub fn check_url(backend: Backend, url: Option<&str>) -> Result<(), LabError> {
-    match (backend, url) {
+    match (backend.is_containers(), url) {
         // The URL is not repeated: it may have a password in it.
-        (Backend::Compose, Some(_)) => Err(LabError::Usage(
+        (true, Some(_)) => Err(LabError::Usage(
             "--redis-url: containers have a Redis of their own, and do not reach this one; leave it out, and unset LABCTL_REDIS_URL"
                 .into(),
         )),
@@ -38,7 +38,7 @@ pub fn check_url(backend: Backend, url: Option<&str>) -> Result<(), LabError> {
 
 /// Whether the plan can be carried out with the Redis that is there. Containers bring theirs along.
 pub fn check(plan: &Plan) -> Result<(), LabError> {
-    if plan.place().backend == Backend::Compose {
+    if plan.place().backend.is_containers() {
         return Ok(());
     }
     let wanted = plan.to_start().flat_map(|machine| &machine.programs).any(|plan| plan.program.is_redis());

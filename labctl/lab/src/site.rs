@@ -84,7 +84,7 @@ fn parse_network(text: &str) -> Result<Network, String> {
     }
 }
 
-/// The so-manieth network after this one, of its kind.
+/// The `number`-th network after this one, of its kind.
 fn network_beside([first, second]: [u8; 2], number: u8) -> [u8; 2] {
     // Of the private ones some are somebody's: the engine's own, and that of docker-compose.yml.
     const PRIVATE: [u8; 14] = [16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31];
@@ -138,9 +138,9 @@ impl SiteArgs {
             port_shift: self.port_shift,
             data: absolute(&self.lab_dir).join("data"),
             redis_url: self.redis_url.clone(),
-            client: match self.backend {
-                Backend::Process => Client::without_token(),
-                Backend::Compose => Client::with_new_token(),
+            client: match self.backend.is_containers() {
+                false => Client::without_token(),
+                true => Client::with_new_token(),
             },
         }
     }
@@ -150,7 +150,7 @@ impl Site {
     /// Takes a site for a new lab. Nothing has been started when this fails.
     pub fn claim(args: &SiteArgs) -> Result<Self, LabError> {
         let is_loopback = args.network()[0] == 127;
-        if is_loopback != (args.backend == Backend::Process) {
+        if is_loopback == args.backend.is_containers() {
             return Err(LabError::Usage(match is_loopback {
                 true => "--network: containers cannot have loopback addresses; give a private network such as 172.28".into(),
                 false => "--network: processes have loopback addresses, such as 127.77".into(),

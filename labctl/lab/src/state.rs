@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
 use super::compose::{self, Whose};
+use super::host::Host;
 use super::orphans;
 use super::plan::Place;
 use super::process::Identity;
@@ -105,9 +106,7 @@ impl State {
         let killed = left.machines.iter().filter(|machine| machine.process.signal_group(Signal::SIGKILL));
         let mut swept: Vec<_> = killed.map(|machine| machine.name.clone()).collect();
         swept.extend(orphans);
-        if left.backend == Backend::Compose {
-            swept.extend(compose::sweep(Whose::Lab(lab_directory, left.network))?);
-        }
+        swept.extend(Host::sweep(left.backend, lab_directory, left.network)?);
         for directory in [left.control.parent().filter(|path| sockets::is_one(path)), left.unfinished()] {
             directory.map(fs::remove_dir_all);
         }

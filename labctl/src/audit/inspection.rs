@@ -11,7 +11,7 @@ use chapter::{Chapter, Source};
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 use lab::site::SiteArgs;
-use lab::{Backend, Plan, redis};
+use lab::{Plan, redis};
 
 /// Who recovers by itself within this time has not been down.
 pub const WITHIN: Duration = Duration::from_secs(10);
@@ -55,8 +55,7 @@ impl Inspection {
                     .into(),
             ));
         }
-        let plan = self.plan()?;
-        if plan.place().backend == Backend::Process { redis::check(&plan) } else { Ok(()) }
+        redis::check(&self.plan()?)
     }
 
     /// The architecture, with traffic on every path.

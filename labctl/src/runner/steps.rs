@@ -17,7 +17,7 @@ use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
 use chapter::{Expect, Span, Step};
 use lab::databases::{self, NodeStatus};
 use lab::error::LabError;
-use lab::{Backend, Happening, counters, http};
+use lab::{Happening, counters, http};
 use load::{LiveFigures, Moment, Rate, Window};
 
 /// How often the live figures change.
@@ -431,9 +431,9 @@ impl Run<'_> {
             }
             let mut evaluated = self.measured.evaluate(expect.measure.as_ref());
             evaluated.distrust = evaluated.distrust.or_else(|| self.damage.clone());
-            let expect = match self.bed.lab.plan().place().backend {
-                Backend::Process => expect.clone(),
-                Backend::Compose => expect.in_containers()?,
+            let expect = match self.bed.lab.plan().place().backend.is_containers() {
+                false => expect.clone(),
+                true => expect.in_containers()?,
             };
             let claim = verdict::judge(&step.name, &expect, evaluated);
             self.emitter.emit(EventKind::Claim(&claim));

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 
-use super::super::life::{Life, how_it_ended};
-use super::super::process::name_of;
+use super::super::body::Body;
+use super::super::life::{Life, ProgramLife, how_it_ended};
+use super::super::process::{Identity, name_of};
 use super::cable::Cable;
 use super::engine::{Refused, docker, last_said};
 use super::inspect::Inspected;
@@ -59,28 +62,18 @@ impl Container {
         &self.cable
     }
 
-    /// Whether it is one program, without a machine: what is done to the one is done to the other.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.alone.is_some()
-    }
-
-    /// The last thing that was said in it, also by its machine.
-    pub(crate) async fn last_said(&self) -> Option<String> {
-        last_said(self.name()).await
-    }
-
     /// What is known of it.
     pub(crate) fn life(&self) -> &Arc<Life> {
         &self.life
     }
 
     /// Its first process, as this computer numbers it. 0 while it has none.
-    pub(crate) fn pid(&self) -> u32 {
+    fn pid_now(&self) -> u32 {
         self.pid.load(Ordering::Acquire)
     }
 
     /// Sends a signal as the engine understands it. Returns what could have been typed.
-    pub(crate) async fn signal(&self, signal: Signal) -> Result<String, LabError> {
+    pub(super) async fn send(&self, signal: Signal) -> Result<String, LabError> {
         let name = self.name();
         let words = match signal {
             Signal::SIGSTOP => vec!["pause", name],
@@ -95,7 +88,7 @@ impl Container {
     }
 
     /// Signals one program in it, by the number that it has in there.
-    pub(crate) async fn signal_program(&self, pid: u32, signal: Signal) -> Result<String, LabError> {
+    async fn send_to_program(&self, pid: u32, signal: Signal) -> Result<String, LabError> {
         let kill = format!("kill -{} {pid}", name_of(signal));
         docker(&["exec", self.name(), "sh", "-c", &kill]).await.map_err(did_not)?;
         // The engine has no word for a single program that stands still.
@@ -109,7 +102,7 @@ impl Container {
     /// The engine says that it was started.
     pub(super) fn started(&self, pid: u32, at: Duration) {
         if self.life.is_on() {
-            if self.pid() == pid {
+            if self.pid_now() == pid {
                 return;
             }
             // Its end was missed.
@@ -133,7 +126,7 @@ impl Container {
         // What it reported before comes first.
         self.hear();
         if self.life.is_on() {
-            self.life.end(self.pid(), how, at);
+            self.life.end(self.pid_now(), how, at);
         }
         self.life.forget_programs();
         self.pid.store(0, Ordering::Release);
@@ -182,6 +175,48 @@ impl Container {
             self.life.hear(report);
         }
     }
+}
+
+impl Body for Container {
+    fn pid(&self) -> u32 {
+        self.pid_now()
+    }
+
+    /// In a container programs have numbers of their own: that of the machine is what this computer knows.
+    fn pid_of(&self, _: &ProgramLife) -> u32 {
+        self.pid_now()
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        None
+    }
+
+    fn signal(&self, signal: Signal) -> BoxFuture<'_, Result<String, LabError>> {
+        self.send(signal).boxed()
+    }
+
+    /// The engine tells at once.
+    fn may_stand_still_unseen(&self) -> bool {
+        false
+    }
+
+    fn end_command(&self) -> String {
+        format!("docker stop {}", self.name())
+    }
+
+    fn is_one_program(&self) -> bool {
+        self.alone.is_some()
+    }
+
+    fn signal_program(&self, pid: u32, signal: Signal) -> BoxFuture<'_, Result<Option<String>, LabError>> {
+        self.send_to_program(pid, signal).map(|typed| typed.map(Some)).boxed()
+    }
+
+    fn last_said(&self) -> BoxFuture<'_, Option<String>> {
+        last_said(self.name()).boxed()
+    }
+
+    fn look_for_frozen(&self, _: &Life, _: Duration) {}
 }
 
 impl Reports {

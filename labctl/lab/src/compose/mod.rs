@@ -29,9 +29,8 @@ use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use cable::Cable;
-pub(crate) use container::Container;
 
-use self::container::did_not;
+use self::container::{Container, did_not};
 use self::engine::{RedisImage, Refused, WHOLE_LAB, docker, docker_within};
 use self::follow::Fleet;
 use self::inspect::Inspected;
@@ -168,7 +167,8 @@ impl Project {
             )));
         }
         let socket = self.ground.socket(&name);
-        Ok(RunningMachine::in_container(machine, container, socket))
+        let life = Arc::clone(container.life());
+        Ok(RunningMachine::new(machine, container, socket, life))
     }
 
     /// Puts every cable back that was pulled, or that leads to another address. Returns what could have been
@@ -201,7 +201,7 @@ impl Project {
         }
         let frozen =
             containers.iter().filter(|container| container.life().was_frozen() && container.life().is_on());
-        join_all(frozen.map(|container| container.signal(Signal::SIGCONT))).await;
+        join_all(frozen.map(|container| container.send(Signal::SIGCONT))).await;
         remove(plan).await?;
         join_all(containers.iter().map(|container| container.life().wait_until_off(Duration::from_secs(2))))
             .await;

@@ -6,11 +6,12 @@ use bytesize::ByteSize;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
-use super::{END_MAX, LOOK_EVERY, Laboratory};
+use super::{LOOK_EVERY, Laboratory};
 use crate::balancers;
 use crate::error::LabError;
 use crate::events::Happening;
 use crate::link::{Link, Rules};
+use crate::machine::END_MAX;
 use crate::plan::{MachinePlan, Program};
 use chapter::{Act, Span};
 
@@ -65,9 +66,7 @@ impl Laboratory {
                 self.links.values().for_each(|link| link.set(Rules::Whole));
                 self.record_link("every machine", "every other", "healed");
                 let mut done = vec!["labctl heal".into()];
-                if let Some(project) = &self.project {
-                    done.extend(project.plug_all_in().await?);
-                }
+                done.extend(self.host.plug_all_in().await?);
                 done
             }
             Act::Heal { from, to } => {
@@ -217,9 +216,7 @@ impl Laboratory {
         }
         self.machines.lock().shift_remove(name);
         self.full_disks.lock().remove(name);
-        if let Some(project) = &self.project {
-            project.forget(name).await;
-        }
+        self.host.forget(name).await;
         self.write_state()
     }
 

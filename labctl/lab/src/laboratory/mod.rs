@@ -24,17 +24,15 @@ use tokio::time::sleep;
 
 use self::links::{Links, open_links};
 use self::prepare::{prepare, write_secret};
-use super::backend::Backend;
 use super::balancers::Followers;
 use super::cast;
-use super::compose::{self, Project};
 use super::events::{Clock, Events, Happening};
+use super::host::{Around, Checked, Host};
 use super::http::Admin;
 use super::link::Link;
 use super::machine::RunningMachine;
 use super::plan::{MachinePlan, Plan, Program, secret_file};
 use super::ready::until_ready;
-use super::redis;
 use super::roles::Roles;
 use super::site::Site;
 use super::state::{MachineState, State, chapter_file};
@@ -45,7 +43,6 @@ use chapter::Source;
 use parts::Cast;
 
 const START_MAX: Duration = Duration::from_secs(20);
-const END_MAX: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a machine that is being switched on is told that its disk is full.
 const FILL_EVERY: Duration = Duration::from_millis(2);
@@ -58,8 +55,7 @@ pub struct Laboratory {
     site: Site,
     logs: PathBuf,
     plan: Mutex<Plan>,
-    /// Where machines are containers.
-    project: Option<Project>,
+    host: Host,
     machines: Mutex<IndexMap<String, Arc<RunningMachine>>>,
     links: Links,
     roles: Roles,
@@ -89,20 +85,19 @@ impl Laboratory {
         let state = State::new(&source.name, control, results, plan.place());
         // Before there is anything, so that it is found when this labctl is killed meanwhile.
         write_state(&state, &site)?;
-        let cores = match make_ready(&plan, &site, interrupt).await {
-            Ok(cores) => cores,
+        let checked = match Host::check(&plan, &site, interrupt).await {
+            Ok(checked) => checked,
             Err(error) => {
                 State::remove(&site.lab_directory);
                 return Err(error);
             }
         };
-        let (project, links) = match interrupt.unless(make(&plan, &site, logs, &events, cores)).await {
+        let around = Around { site: &site, logs, events: &events };
+        let (host, links) = match interrupt.unless(make(&plan, checked, around)).await {
             Ok(made) => made,
             Err(error) => {
-                if plan.place().backend == Backend::Compose {
-                    // Its state stays while something of it does.
-                    compose::remove(&plan).await?;
-                }
+                // Its state stays while something of it does.
+                Host::abandon(&plan).await?;
                 State::remove(&site.lab_directory);
                 return Err(error);
             }
@@ -110,7 +105,7 @@ impl Laboratory {
         let lab = Arc::new(Self {
             events,
             logs: logs.to_owned(),
-            project,
+            host,
             machines: Mutex::default(),
             links,
             roles: Roles::default(),
@@ -224,10 +219,7 @@ impl Laboratory {
             self.closing.store(true, Ordering::Release);
             machines.values().cloned().collect()
         };
-        match &self.project {
-            Some(project) => project.down(&self.plan()).await?,
-            None => drop(join_all(machines.iter().map(|machine| end(machine))).await),
-        }
+        self.host.end(&machines, &self.plan()).await?;
         // Whoever comes next finds their addresses free.
         join_all(self.links.values().map(Link::close)).await;
         State::remove(&self.site.lab_directory);
@@ -237,23 +229,19 @@ impl Laboratory {
     async fn start_machine(&self, plan: MachinePlan) -> Result<(), LabError> {
         let name = plan.name.clone();
         prepare(&plan)?;
-        let machine = match &self.project {
-            None => {
-                let mut machines = self.machines.lock();
-                self.check_open(&name)?;
-                let machine = RunningMachine::start(plan, &self.site, &self.logs, &self.events)?;
-                let machine = Arc::new(machine);
-                machines.insert(name.clone(), Arc::clone(&machine));
-                machine
-            }
-            Some(project) => {
-                self.check_open(&name)?;
-                // One that is started while the lab ends is removed with the rest of the project.
-                let machine = Arc::new(project.start(plan, &self.plan()).await?);
-                self.machines.lock().insert(name.clone(), Arc::clone(&machine));
-                machine
-            }
+        self.check_open(&name)?;
+        let around = Around { site: &self.site, logs: &self.logs, events: &self.events };
+        let machine = Arc::new(self.host.start(plan, &self.plan(), around).await?);
+        let is_in_time = {
+            let mut machines = self.machines.lock();
+            machines.insert(name.clone(), Arc::clone(&machine));
+            self.check_open(&name)
         };
+        if let Err(late) = is_in_time {
+            // Whoever ends the lab did not see it.
+            machine.end().await;
+            return Err(late);
+        }
         self.write_state()?;
         if self.full_disks.lock().contains(&name) {
             fill_again(&machine).await;
@@ -325,45 +313,13 @@ async fn fill_again(machine: &RunningMachine) {
     let _ = tokio::time::timeout(START_MAX, filled).await;
 }
 
-/// Ends a machine: first it is asked, then it is killed.
-async fn end(machine: &RunningMachine) {
-    // Whatever cannot be asked is killed all the same.
-    let _ = machine.ask_to_end().await;
-    if !machine.wait_until_off(END_MAX).await {
-        let _ = machine.signal(Signal::SIGKILL).await;
-        machine.wait_until_off(END_MAX).await;
-    }
-}
-
-/// Sees that everything can be had that the plan needs, and says how many cores containers may be given.
-async fn make_ready(plan: &Plan, site: &Site, interrupt: &Interrupt) -> Result<u32, LabError> {
-    site.check_sockets(plan)?;
-    if plan.place().backend == Backend::Compose {
-        return interrupt.unless(compose::check(plan, site)).await;
-    }
-    redis::check(plan)?;
-    Site::check_ports(plan)?;
-    Ok(0)
-}
-
 /// Makes what has to be there before the machines.
-async fn make(
-    plan: &Plan,
-    site: &Site,
-    logs: &Path,
-    events: &Events,
-    cores: u32,
-) -> Result<(Option<Project>, Links), LabError> {
+async fn make(plan: &Plan, checked: Checked, around: Around<'_>) -> Result<(Host, Links), LabError> {
     write_secret(&secret_file(&plan.place().data)).context("write what clusters know")?;
-    if plan.place().backend == Backend::Process {
-        return Ok((None, open_links(plan).await?));
+    if Host::makes_machines_first(plan) {
+        plan.to_start().try_for_each(prepare)?;
     }
-    for machine in plan.to_start() {
-        prepare(machine)?;
-    }
-    let project = Project::create(plan, site, logs, events, cores).await?;
-    // Links listen where this computer is on the containers' network, which is there only now.
-    Ok((Some(project), open_links(plan).await?))
+    let host = Host::prepare(plan, checked, around).await?;
+    // Links may listen where this computer is on the machines' network, which is there only now.
+    Ok((host, open_links(plan).await?))
 }
-
-type Links = HashMap<(String, String), Link>;

@@ -116,7 +116,7 @@ impl Place {
     /// For plans of which nothing is started: pages, prices, tests.
     pub fn on_paper() -> Self {
         Self {
-            backend: Backend::Process,
+            backend: Backend::default(),
             network: [127, 77],
             port_shift: 0,
             data: "/data".into(),
@@ -133,7 +133,7 @@ impl Place {
 
     /// The file with the token that balancers want, where others can reach them.
     pub fn admin_token_file(&self) -> Option<PathBuf> {
-        (self.backend == Backend::Compose).then(|| self.data.join("admin-token"))
+        self.backend.is_containers().then(|| self.data.join("admin-token"))
     }
 }
 
@@ -394,10 +394,10 @@ impl Plan {
         let is_first = siblings.clone().next().is_some_and(|(first, _)| first == index);
         let other = siblings.find(|(other, _)| *other != index).map_or(index, |(other, _)| other);
         let at = |index| self.address(index, programs::LB_PAIR_PORT);
-        let (takeover, secret) = match self.place.backend {
-            Backend::Process => ("bind", None),
-            // Two containers cannot listen on one address; it moves from one network card to the other.
-            Backend::Compose => ("vip", Some(secret_file(&self.place.data))),
+        // Two containers cannot listen on one address; it moves from one network card to the other.
+        let (takeover, secret) = match self.place.backend.is_containers() {
+            false => ("bind", None),
+            true => ("vip", Some(secret_file(&self.place.data))),
         };
         let priority = if is_first { 100 } else { 90 };
         Partner { name, listen: at(index), peer: at(other), priority, takeover, secret }
@@ -475,9 +475,9 @@ impl Plan {
                 program => program.port(),
             };
             let target = self.address(self.index_of(&to)?, port);
-            let listen = match self.place.backend {
-                Backend::Process => self.socket(1, index, port),
-                Backend::Compose => self.link_on_the_gateway(index),
+            let listen = match self.place.backend.is_containers() {
+                false => self.socket(1, index, port),
+                true => self.link_on_the_gateway(index),
             };
             Ok(LinkPlan { from, to, listen, target })
         });

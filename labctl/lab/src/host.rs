@@ -1,0 +1,136 @@
+//! What makes machines of a lab's plan: the seam between the lab and its back ends.
+
+use std::path::Path;
+
+use futures_util::future::join_all;
+
+use super::backend::Backend;
+use super::compose::{self, Project, Whose};
+use super::events::Events;
+use super::machine::RunningMachine;
+use super::plan::{MachinePlan, Plan};
+use super::process_machine;
+use super::redis;
+use super::site::Site;
+use crate::error::LabError;
+use crate::interrupt::Interrupt;
+
+/// This computer for processes, or a Docker engine for containers.
+#[derive(Debug)]
+pub(super) enum Host {
+    Processes,
+    Containers(Project),
+}
+
+/// That everything can be had that a plan needs.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// How many cores a container may be given.
+    cores: u32,
+}
+
+/// What runs, and where: all that starting a machine takes besides its plan.
+pub(super) struct Around<'a> {
+    pub(super) site: &'a Site,
+    pub(super) logs: &'a Path,
+    pub(super) events: &'a Events,
+}
+
+impl Host {
+    /// Sees that everything can be had that the plan needs.
+    pub(super) async fn check(plan: &Plan, site: &Site, interrupt: &Interrupt) -> Result<Checked, LabError> {
+        site.check_sockets(plan)?;
+        let cores = match plan.place().backend {
+            Backend::Compose => interrupt.unless(compose::check(plan, site)).await?,
+            Backend::Process => {
+                redis::check(plan)?;
+                Site::check_ports(plan)?;
+                0
+            }
+        };
+        Ok(Checked { cores })
+    }
+
+    /// Makes what has to be there before any machine is started.
+    pub(super) async fn prepare(plan: &Plan, checked: Checked, around: Around<'_>) -> Result<Self, LabError> {
+        match plan.place().backend {
+            Backend::Process => Ok(Self::Processes),
+            Backend::Compose => {
+                let Around { site, logs, events } = around;
+                let project = Project::create(plan, site, logs, events, checked.cores).await?;
+                Ok(Self::Containers(project))
+            }
+        }
+    }
+
+    /// Whether data has to be there before the machines are made, not only before they are started.
+    pub(super) fn makes_machines_first(plan: &Plan) -> bool {
+        plan.place().backend == Backend::Compose
+    }
+
+    /// Removes what was prepared, perhaps in part.
+    pub(super) async fn abandon(plan: &Plan) -> Result<(), LabError> {
+        match plan.place().backend {
+            Backend::Process => Ok(()),
+            Backend::Compose => compose::remove(plan).await,
+        }
+    }
+
+    /// Switches a machine on. Its programs are not ready yet.
+    pub(super) async fn start(
+        &self,
+        machine: MachinePlan,
+        plan: &Plan,
+        around: Around<'_>,
+    ) -> Result<RunningMachine, LabError> {
+        match self {
+            Self::Processes => {
+                let Around { site, logs, events } = around;
+                Ok(process_machine::start(machine, site, logs, events)?)
+            }
+            Self::Containers(project) => project.start(machine, plan).await,
+        }
+    }
+
+    /// Removes what is left of a machine that is not started again.
+    pub(super) async fn forget(&self, name: &str) {
+        if let Self::Containers(project) = self {
+            project.forget(name).await;
+        }
+    }
+
+    /// Puts every machine back on the network that was taken off it. Returns what could have been typed.
+    pub(super) async fn plug_all_in(&self) -> Result<Vec<String>, LabError> {
+        match self {
+            Self::Processes => Ok(vec![]),
+            Self::Containers(project) => project.plug_all_in().await,
+        }
+    }
+
+    /// Ends all machines: first they are asked, then they are killed.
+    pub(super) async fn end<M: AsRef<RunningMachine>>(
+        &self,
+        machines: &[M],
+        plan: &Plan,
+    ) -> Result<(), LabError> {
+        match self {
+            Self::Processes => {
+                join_all(machines.iter().map(|machine| machine.as_ref().end())).await;
+                Ok(())
+            }
+            Self::Containers(project) => project.down(plan).await,
+        }
+    }
+
+    /// Removes what a lab left behind whose labctl was killed, besides processes, and says what that was.
+    pub(super) fn sweep(
+        backend: Backend,
+        lab_directory: &Path,
+        network: [u8; 2],
+    ) -> Result<Vec<String>, LabError> {
+        match backend {
+            Backend::Process => Ok(vec![]),
+            Backend::Compose => compose::sweep(Whose::Lab(lab_directory, network)),
+        }
+    }
+}
