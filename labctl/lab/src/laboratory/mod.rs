@@ -18,7 +18,6 @@ use anyhow::{Context, anyhow};
 use futures_util::future::{join_all, try_join, try_join_all};
 use indexmap::IndexMap;
 use machine::capacity::Usage;
-use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
