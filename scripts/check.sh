@@ -15,6 +15,12 @@ echo "== workflows"
 run_wheel zizmor 1.32.0 --offline --quiet .github/workflows examples/ci/github.yml
 run_wheel check-jsonschema 0.39.0 --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/ci/github.yml
 run_wheel check-jsonschema 0.39.0 --builtin-schema vendor.gitlab-ci examples/ci/gitlab-ci.yml
+echo "== the live page's scripts"
+export DENO_NO_UPDATE_CHECK=1
+run_wheel deno 2.9.8 check --quiet --config labctl/page/deno.json labctl/page/assets/main.js
+run_wheel deno 2.9.8 lint --quiet --config labctl/page/deno.json
+run_wheel deno 2.9.8 fmt --check --quiet --config labctl/page/deno.json
+run_wheel oxlint 1.89.0 labctl/page/assets
 echo "== lints"
 cargo clippy --release --locked --workspace --all-targets -- --deny warnings
 echo "== documentation"

@@ -64,6 +64,35 @@ need_redis() {
     there_is_redis || exit 4
 }
 
+there_is_a_browser() {
+    there_is chromium-headless-shell || there_is chromium || there_is chromium-browser || there_is google-chrome
+}
+
+# The tests of the live page drive a real browser. Required in CI, and said where it is missing elsewhere.
+want_browser() {
+    there_is_a_browser && return
+    install_package chromium-headless-shell chromium-headless chromium || true
+    there_is_a_browser && return
+    [ -z "${CI:-}" ] || { echo "there is no Chromium, and the tests of the live page need one" >&2; exit 4; }
+    echo "SKIPPED: there is no Chromium, so the live page is not tested in a browser" >&2
+}
+
+# The accessibility checker for those tests: a Python wheel has it.
+want_axe() {
+    local venv=target/tools/axe-playwright-python-0.1.7
+    if [ ! -d "$venv" ]; then
+        echo "installing axe-core (in a Python wheel, into $venv)"
+        python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$venv" \
+            axe-playwright-python==0.1.7 || rm -rf "$venv"
+    fi
+    if [ -f "$venv/axe_playwright_python/axe.min.js" ]; then
+        export PAGE_AXE=$PWD/$venv/axe_playwright_python/axe.min.js
+    else
+        [ -z "${CI:-}" ] || { echo "axe-core could not be installed" >&2; exit 4; }
+        echo "SKIPPED: axe-core could not be installed, so nobody looks for accessibility" >&2
+    fi
+}
+
 # Runs a command-line tool out of a Python wheel, which is kept under target/tools:
 #
 #   run_wheel typos 1.52.0 [ARGUMENT]...

@@ -36,6 +36,8 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// Start a chapter's machines and leave them running, to play with.
     Up(commands::up::UpArgs),
+    /// Open the live page of the lab that is running.
+    Open,
     /// End the lab that is running.
     Down,
     /// How the lab that is running is.

@@ -40,7 +40,8 @@ fn every_flag_in_the_contract_exists() {
         }
     }
     let commands = [
-        "run", "resize", "load", "audit", "table", "claims", "advise", "report", "compare", "replay", "parts",
+        "run", "resize", "up", "load", "audit", "table", "claims", "advise", "report", "compare", "replay",
+        "parts",
     ];
     let help = commands.map(|command| help("labctl", &[command])).concat();
     for flag in flags(section("labctl")) {

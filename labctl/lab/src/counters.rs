@@ -16,7 +16,8 @@ pub async fn read(client: &Client, address: SocketAddr, counter: &str) -> Option
     total(std::str::from_utf8(&answer.body).ok()?, counter)
 }
 
-fn total(text: &str, counter: &str) -> Option<f64> {
+/// The sum of a counter over all its labels, in what a program shows on `/metrics`.
+pub fn total(text: &str, counter: &str) -> Option<f64> {
     let mut values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(counter)?;
         let value = match rest.strip_prefix('{') {

@@ -257,6 +257,11 @@ impl Events {
         self.written.lock().len()
     }
 
+    /// Changes whenever something is written down; its value is how many events there are.
+    pub fn watch(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
     /// The first event from the `first`th on that is wanted, as soon as there is one, within a
     /// limit.
     pub async fn wait_for(

@@ -121,6 +121,14 @@ impl RunningMachine {
         self.ask(async |machine| machine.usage().await).await
     }
 
+    /// The machine's figures, unless it is known to stand still: then it would only be waited for.
+    pub async fn usage_unless_frozen(&self) -> Option<Usage> {
+        match self.is_on() && !self.life.was_frozen() {
+            true => self.usage().await.map(|(usage, _)| usage),
+            false => None,
+        }
+    }
+
     /// Takes all room on its disk, or gives it back. False when it does not answer.
     pub async fn fill_disk(&self, full: bool) -> bool {
         let filled = self.ask(async |machine| machine.fill_disk(full).await.then_some(())).await;

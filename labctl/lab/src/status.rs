@@ -62,7 +62,7 @@ impl MachineStatus {
             on: machine.is_on(),
             connected: machine.is_connected(),
             programs: programs.collect(),
-            usage: machine.usage().await.map(|(usage, _)| usage),
+            usage: machine.usage_unless_frozen().await,
             price: machine.plan.price,
             cores: machine.plan.spec.cores,
         }

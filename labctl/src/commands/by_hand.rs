@@ -11,6 +11,7 @@ use chapter::{Chapter, Traffic, suggest};
 use lab::Plan;
 use lab::error::LabError;
 use load::{Cookies, Generator, Keys, Moment, Stream};
+use page::ManualTraffic;
 
 /// How fast users introduce themselves, in requests a second.
 const INTRODUCTIONS_RATE: f64 = 200.0;
@@ -68,6 +69,15 @@ pub(super) fn traffic(
         stream.contains = None;
     }
     Ok(ByHand { stream, introduction, users: traffic.keys })
+}
+
+/// Every traffic of a chapter, for its page.
+pub(super) fn all(chapter: &Chapter, plan: &Plan, seed: u64) -> Result<Vec<ManualTraffic>, LabError> {
+    let traffics = chapter.traffic.iter().map(|(name, as_written)| {
+        let ByHand { stream, introduction, users } = traffic(Some(name), None, seed, chapter, plan)?;
+        Ok(ManualTraffic { stream, login: introduction, users, to: as_written.to.as_ref().clone() })
+    });
+    traffics.collect()
 }
 
 /// How a traffic's users come by their cookies: by the first traffic that is theirs.

@@ -5,14 +5,20 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use hyper::Method;
 
 use super::common::Common;
 use super::{Performed, by_hand, running, say, say_document, say_note};
 use crate::output;
 use crate::report::terminal::live_line;
+use lab::control;
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
+use lab::http::Client;
 use lab::interrupt::Interrupt;
 use load::{Arrivals, Generator, Rate, Recorder, StreamId, Window};
+
+/// How long the lab may take to begin: users log in first.
+const BACKGROUND_MAX: Duration = Duration::from_secs(60);
 
 /// What to send.
 #[derive(Debug, Args)]
@@ -20,6 +26,10 @@ pub struct LoadArgs {
     /// Requests a second.
     #[arg(long, value_parser = parse_rate)]
     rps: f64,
+
+    /// Let the lab itself send them, as its live page does, and return at once; `--rps 0` stops it.
+    #[arg(long, conflicts_with_all = ["length", "path", "constant"])]
+    background: bool,
 
     /// For how long; without it, until Ctrl-C.
     #[arg(long = "for", value_name = "TIME")]
@@ -44,13 +54,21 @@ pub struct LoadArgs {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate <= 20_000.0 => Ok(rate),
+        Ok(rate) if (0.0..=page::RATE_MAX).contains(&rate) => Ok(rate),
         _ => Err(format!("'{text}' is not a rate between 0 and 20000 requests a second")),
     }
 }
 
 /// Sends requests, shows how they fare, and sums up.
 pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    if args.background {
+        return interrupt.unless(in_background(args, common)).await;
+    }
+    if args.rps == 0.0 {
+        return Err(LabError::Usage(
+            "--rps 0 sends nothing; with --background it stops what the lab sends".into(),
+        ));
+    }
     let (source, plan) = running::chapter(common)?;
     let (wanted, path) = (args.traffic.as_ref(), args.path.as_ref());
     let traffic = by_hand::traffic(wanted, path, args.seed, &source.chapter, &plan)?;
@@ -75,6 +93,30 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     let _ = recorder.settled(end, patience + Duration::from_secs(1)).await;
     generator.stop();
     sum_up(&recorder, id, end, common)
+}
+
+/// Gives a traffic of the lab's own generator another rate: the one that its live page shows.
+async fn in_background(args: &LoadArgs, common: &Common) -> Performed {
+    let directory = &common.site.lab_dir;
+    control::running(directory)?;
+    let found = page::find(directory).ok_or_else(|| {
+        LabError::not_ready("this lab sends nothing by itself: it was started with --no-page")
+    })?;
+    let wanted = serde_json::json!({ "traffic": args.traffic, "rate": args.rps });
+    let client = Client::with_token(&found.token);
+    let answer = client.ask(found.address, Method::POST, "/api/load", Some(wanted), BACKGROUND_MAX).await?;
+    let told: serde_json::Value = serde_json::from_slice(&answer.body).map_err(anyhow::Error::from)?;
+    if !answer.status.is_success() {
+        let detail = told["detail"].as_str().unwrap_or("the lab refused it");
+        return Err(LabError::reported(2, detail.to_owned()));
+    }
+    if common.json {
+        say_document("load-background", told)?;
+    } else {
+        let name = told["traffic"].as_str().unwrap_or_default();
+        say(format!("{name}: {} requests a second from now on; see {}", args.rps, found.url));
+    }
+    Ok(0)
 }
 
 /// One line that changes, on a terminal; a line every second, elsewhere.

@@ -15,6 +15,7 @@ pub mod list;
 pub mod load;
 pub mod logs;
 pub mod new;
+pub mod open;
 pub mod parts;
 pub mod replay;
 pub mod report;
@@ -53,6 +54,7 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Show(args) => show::show(&args, common),
         Command::Run(args) => run::run(&args, common, interrupt).await,
         Command::Up(args) => up::up(&args, common, interrupt).await,
+        Command::Open => open::open(common),
         Command::Down => down::down(common).await,
         Command::Status => status::status(common).await,
         Command::Events => events::events(common).await,

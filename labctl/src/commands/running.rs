@@ -1,6 +1,6 @@
 //! Speaking to the lab that is running.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::common::Common;
 use chapter::Source;
@@ -26,6 +26,15 @@ pub(super) async fn status(common: &Common) -> Result<(String, PathBuf, Vec<Mach
         other => Err(LabError::Broken(anyhow::anyhow!(
             "the lab answered {other:?} to a question about its status"
         ))),
+    }
+}
+
+/// How the running lab is spoken to: `labctl`, with its directory where that is another than usual.
+pub(super) fn command(common: &Common) -> String {
+    let directory = &common.site.lab_dir;
+    match directory == Path::new(".lab") {
+        true => "labctl".into(),
+        false => format!("labctl --lab-dir {}", directory.display()),
     }
 }
 

@@ -12,6 +12,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use tokio::process::{Child, Command};
 
 use super::common::Common;
 use super::parts::PartArgs;
-use super::{Performed, running, say, say_document, status};
+use super::{Performed, by_hand, running, say, say_document, say_note, status};
 use crate::testbed::ClaimedSite;
 use chapter::{Setting, Source};
 use lab::compose::Cable;
@@ -34,6 +35,11 @@ use lab::control::Control;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 use lab::{Backend, Laboratory, MachineStatus, Plan, site};
+use machine::network::Accept;
+use page::Page;
+
+/// The random seed of traffic that is sent from the page: that of `labctl load` without a flag.
+const SEED: u64 = 42;
 
 /// Which chapter.
 #[derive(Debug, Args)]
@@ -48,6 +54,14 @@ pub struct UpArgs {
     #[command(flatten)]
     parts: PartArgs,
 
+    /// Serve the live page there; only loopback. The next free port is taken when this one is not.
+    #[arg(long, value_name = "ADDRESS", default_value_t = page::DEFAULT_ADDRESS)]
+    page: SocketAddr,
+
+    /// Serve no live page.
+    #[arg(long, conflicts_with = "page")]
+    no_page: bool,
+
     /// Keep the lab, and do not go into the background.
     #[arg(long, hide = true)]
     keeper: bool,
@@ -57,7 +71,7 @@ pub struct UpArgs {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Word {
-    Ready { swept: Vec<String> },
+    Ready { swept: Vec<String>, page: Option<page::Found> },
     Failed { code: u8, reason: String },
 }
 
@@ -65,14 +79,18 @@ enum Word {
 pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     // A mistake in the chapter is told before there is a keeper.
     let source = args.parts.open(&args.chapter, &args.settings)?;
+    page::check_address(args.page)?;
     if args.keeper {
-        return keep(&source, common, interrupt).await;
+        return keep(&source, args, common, interrupt).await;
     }
     let mut keeper = start_keeper(common)?;
     let backend = common.site.backend;
     let word = interrupt.unless(hear(&mut keeper, backend.ready_max())).await;
     match word {
-        Ok(Word::Ready { swept }) => {
+        Ok(Word::Ready { swept, page }) => {
+            if let Some(found) = page {
+                show_page(&found, args.page, common);
+            }
             if !swept.is_empty() {
                 say(format!(
                     "(a lab that was killed had left something behind; removed: {})",
@@ -86,6 +104,15 @@ pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Perfor
             end(&mut keeper, backend.end_max()).await;
             Err(error)
         }
+    }
+}
+
+/// The first line: where the page is, and why it is not where it was wanted.
+fn show_page(found: &page::Found, wanted: SocketAddr, common: &Common) {
+    say_note(common, format!("The live page: {}", found.url));
+    if wanted.port() != 0 && found.address.port() != wanted.port() {
+        let (wanted, port) = (wanted.port(), found.address.port());
+        say_note(common, format!("(port {wanted} is taken, so it is on {port}; `labctl open` opens it)"));
     }
 }
 
@@ -184,10 +211,10 @@ fn by_hand(source: &Source, common: &Common, machines: &[MachineStatus]) -> Resu
 }
 
 /// Keeps a lab until it is told to end.
-async fn keep(source: &Source, common: &Common, interrupt: &Interrupt) -> Performed {
+async fn keep(source: &Source, args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     // A session of its own: Ctrl-C and closing the terminal are for the one in the foreground.
     nix::unistd::setsid().context("leave the terminal's session")?;
-    match stay(source, common, interrupt).await {
+    match stay(source, args, common, interrupt).await {
         Ok(()) => Ok(0),
         Err(error) => {
             tell(&Word::Failed { code: error.code(), reason: error.to_string() });
@@ -196,17 +223,53 @@ async fn keep(source: &Source, common: &Common, interrupt: &Interrupt) -> Perfor
     }
 }
 
-async fn stay(source: &Source, common: &Common, interrupt: &Interrupt) -> Result<(), LabError> {
+async fn stay(
+    source: &Source,
+    args: &UpArgs,
+    common: &Common,
+    interrupt: &Interrupt,
+) -> Result<(), LabError> {
+    // A port that cannot be had is told before anything is started.
+    let listener = match args.no_page {
+        true => None,
+        false => Some(page::listen(args.page).await?),
+    };
     let lab = start(source, common, interrupt).await?;
     let _watch = lab.watch();
     let control = Control::begin(&lab, &source.name, interrupt);
-    if control.is_ok() {
-        tell(&Word::Ready { swept: lab.swept().to_vec() });
+    let page = listener.map(|listener| serve_page(&lab, listener, source, common)).transpose();
+    if control.is_ok()
+        && let Ok(page) = &page
+    {
+        let found = page.as_ref().map(|page| page.found().clone());
+        tell(&Word::Ready { swept: lab.swept().to_vec(), page: found });
         interrupt.raised().await;
+    }
+    let (page, failed) = match page {
+        Ok(page) => (page, None),
+        Err(error) => (None, Some(error)),
+    };
+    if let Some(page) = page {
+        page.end().await;
     }
     let closed = lab.close().await;
     control?.end().await;
-    closed
+    failed.map_or(closed, Err)
+}
+
+fn serve_page(
+    lab: &Arc<Laboratory>,
+    listener: Box<dyn Accept>,
+    source: &Source,
+    common: &Common,
+) -> Result<Page, LabError> {
+    let options = page::Options {
+        source: source.clone(),
+        traffics: by_hand::all(&source.chapter, &lab.plan(), SEED)?,
+        labctl: running::command(common),
+        directory: common.site.lab_dir.clone(),
+    };
+    Page::serve(lab, listener, options)
 }
 
 async fn start(source: &Source, common: &Common, interrupt: &Interrupt) -> Result<Arc<Laboratory>, LabError> {

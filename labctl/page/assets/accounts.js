@@ -1,0 +1,119 @@
+// Deposit once, and read every copy at once, again and again: who shows it, and when.
+
+import { post } from "./api.js";
+import { choice, guarded, widget } from "./controls.js";
+import { el, set, svg, table } from "./dom.js";
+import { ms } from "./format.js";
+
+/** @param {string[]} names */
+export function accounts(names) {
+  const to = choice("through", names);
+  const account = /** @type {HTMLInputElement} */ (el("input", { value: "7", size: 6, "aria-label": "Account" }));
+  const out = el("output", { class: "result", text: "Deposits $50, then reads all copies every 50 ms for a second." });
+  const picture = el("div", { class: "copies" });
+  const deposit = el("button", {
+    id: "deposit",
+    click: guarded(async () => {
+      set(out, { text: "…" });
+      const told = await post("deposit", { to: to.select.value, account: account.value.trim(), amount: 50 });
+      const one = told.deposit;
+      const balance = one.body?.balance;
+      const stale = Object.values(told.nodes).map((readings) => firstShown(readings, balance)).filter((at) =>
+        at !== null
+      );
+      const last = stale.length > 0 ? Math.max(...stale.map(Number)) : null;
+      const until = last === null || balance === undefined
+        ? ""
+        : last > one.ms
+        ? `; the last copy showed it after ${ms(last)}`
+        : "; every copy showed it at once";
+      set(out, {
+        text: one.problem ??
+          `${one.status} after ${ms(one.ms)}${
+            balance === undefined ? ` (${one.body?.error ?? "not written"})` : `: balance ${balance}${until}`
+          }`,
+      });
+      picture.replaceChildren(...draw(told, balance));
+    }),
+  }, ["Deposit $50"]);
+  const read = el("button", {
+    id: "read",
+    class: "plain",
+    click: guarded(async () => {
+      const told = await post("read", { to: to.select.value, account: account.value.trim() });
+      const rows = Object.entries(told.nodes).map((
+        [node, reading],
+      ) => [node, reading.balance ?? reading.problem ?? "–", reading.version ?? "–", reading.lag_ms ?? "–"]);
+      picture.replaceChildren(table("All copies, read at once", ["copy", "balance", "version", "lag, ms"], rows));
+    }),
+  }, ["Read all copies"]);
+  return widget("Deposit and read the copies", [
+    to.row,
+    el("div", { class: "row" }, [account, deposit, read]),
+    out,
+    picture,
+  ], "w-deposit");
+}
+
+/**
+ * When a copy first showed the new balance, in milliseconds since the deposit was sent.
+ * @param {any} readings
+ * @param {number | undefined} balance
+ */
+function firstShown(readings, balance) {
+  const found = readings.find((/** @type {any} */ reading) =>
+    reading.balance !== null && balance !== undefined && reading.balance >= balance
+  );
+  return found ? found.at_ms : null;
+}
+
+/**
+ * A line for each copy: a dot for each reading, hollow while it showed the old balance.
+ * @param {any} told
+ * @param {number | undefined} balance
+ */
+function draw(told, balance) {
+  const nodes = Object.entries(told.nodes);
+  const end = Math.max(200, ...nodes.flatMap(([, readings]) => readings.map((/** @type {any} */ r) => r.at_ms)));
+  const [left, width, step] = [70, 300, 22];
+  const x = (/** @type {number} */ at) => left + (at / end) * (width - left - 8);
+  const rows = nodes.flatMap(([node, readings], index) => {
+    const y = 16 + index * step;
+    const dots = readings.map((/** @type {any} */ reading) => {
+      const fresh = balance !== undefined && reading.balance >= balance && reading.balance !== null;
+      return svg("circle", {
+        cx: x(reading.at_ms).toFixed(1),
+        cy: y,
+        r: 3.4,
+        class: reading.balance === null ? "none" : fresh ? "fresh" : "old",
+      });
+    });
+    return [svg("text", { x: 0, y: y + 4, text: node }), ...dots];
+  });
+  const acknowledged = svg("path", { d: `M${x(told.deposit.ms)} 4V${nodes.length * step + 6}`, class: "acknowledged" });
+  const label = `When each copy showed the deposit: ${
+    nodes.map(([node, readings]) => `${node} ${ms(firstShown(readings, balance))}`).join(", ")
+  }`;
+  const picture = svg(
+    "svg",
+    { viewBox: `0 0 ${width} ${nodes.length * step + 10}`, role: "img", "aria-label": label },
+    [acknowledged, ...rows],
+  );
+  const rowsTable = nodes.map((
+    [node, readings],
+  ) => [
+    node,
+    ms(firstShown(readings, balance)),
+    readings.length,
+    readings[readings.length - 1]?.balance ?? readings[readings.length - 1]?.problem ?? "–",
+  ]);
+  const details = el("details", {}, [
+    el("summary", { text: "As a table" }),
+    table("The copies", ["copy", "showed it after", "readings", "last"], rowsTable),
+  ]);
+  return [
+    picture,
+    el("p", { class: "hint", text: "● new balance  ○ old  ✕ no answer; the line: acknowledged" }),
+    details,
+  ];
+}

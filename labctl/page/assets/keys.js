@@ -1,0 +1,44 @@
+// Everything by keyboard.
+
+import { act } from "./api.js";
+import { byId, el } from "./dom.js";
+
+const KEYS = [
+  ["1 2 3", "screens"],
+  ["Tab, Enter", "go to a machine, choose it"],
+  ["k f t r", "kill, freeze, thaw, restart the chosen machine"],
+  ["a", "add a machine of the chosen kind"],
+  ["h", "heal every link"],
+  ["← →", "less or more traffic, on a slider"],
+  ["space", "send one request through the balancer"],
+  ["Esc", "choose nothing"],
+  ["?", "this list"],
+];
+
+/**
+ * @param {{ press: (key: string) => boolean }} panel
+ * @param {() => void} step
+ * @param {(index: number) => void} screen
+ * @param {() => void} unchoose
+ */
+export function keys(panel, step, screen, unchoose) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
+  byId("help-keys").replaceChildren(
+    ...KEYS.flatMap(([key, what]) => [el("dt", {}, [el("kbd", { text: key })]), el("dd", { text: what })]),
+  );
+  byId("help-button").addEventListener("click", () => dialog.showModal());
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
+    const target = /** @type {HTMLElement} */ (event.target);
+    const writes = target.matches("input:not([type=range]), select, textarea");
+    if (writes) return;
+    const presses = target.matches("button, summary, a, [role=button], [role=tab]");
+    if (event.key === "?") dialog.showModal();
+    else if (/^[1-3]$/.test(event.key)) screen(Number(event.key) - 1);
+    else if (event.key === "h") act({ act: "heal-all" });
+    else if (event.key === " " && !presses) step();
+    else if (event.key === "Escape") unchoose();
+    else if (!panel.press(event.key)) return;
+    event.preventDefault();
+  });
+}

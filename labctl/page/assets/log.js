@@ -1,0 +1,62 @@
+// What happened, when, by whose hand, with the command that does the same and the one that takes it back.
+
+import { act, say } from "./api.js";
+import { byId, el } from "./dom.js";
+import { clock } from "./format.js";
+
+const STRIP = 8;
+const KEPT = 1000;
+
+/** Whose doing it was, in words. */
+const HANDS = { labctl: "labctl", machine: "its machine", somebody_else: "not labctl" };
+
+export function log() {
+  const strip = byId("events");
+  const list = el("ol", { class: "events long", id: "all-events" });
+  const filter = /** @type {HTMLSelectElement} */ (el("select", { id: "log-filter" }, [
+    el("option", { value: "", text: "everything" }),
+    el("option", { value: "fault", text: "faults" }),
+    el("option", { value: "hand", text: "not by labctl" }),
+    el("option", { value: "did", text: "commands" }),
+  ]));
+  filter.addEventListener("change", () => list.setAttribute("data-only", filter.value));
+  const intro = el("div", { class: "bar" }, [el("label", {}, ["Show ", filter])]);
+  byId("log").replaceChildren(intro, list);
+
+  /** @param {any} event */
+  function row(event) {
+    const did = event.event === "did";
+    const undo = event.undo;
+    const kind = did ? "did" : event.fault ? "fault" : "";
+    const hand = event.by
+      ? el("span", { class: `hand ${event.by}`, text: HANDS[/** @type {keyof typeof HANDS} */ (event.by)] })
+      : null;
+    const text = did ? el("code", { text: event.command }) : el("span", { class: "what", text: event.text });
+    const button = undo
+      ? el("button", { class: "plain undo", title: undo.command, click: () => act(undo.act) }, [
+        `undo: ${undo.act.act}`,
+      ])
+      : null;
+    return el("li", { "data-kind": kind, "data-by": event.by ?? null, "data-event": event.event }, [
+      el("time", { text: clock(event.at) }),
+      text,
+      hand,
+      button,
+    ]);
+  }
+
+  return {
+    clear() {
+      strip.replaceChildren();
+      list.replaceChildren();
+    },
+    /** @param {any} event @param {boolean} isNew it happened while the page was open */
+    add(event, isNew) {
+      strip.prepend(row(event));
+      while (strip.children.length > STRIP) strip.lastElementChild?.remove();
+      list.prepend(row(event));
+      while (list.children.length > KEPT) list.lastElementChild?.remove();
+      if (isNew && event.event !== "did") say(event.text);
+    },
+  };
+}

@@ -1,0 +1,126 @@
+// The page: what comes down goes to those who show it, and each shows only what is new.
+
+import { say } from "./api.js";
+import { byId, set } from "./dom.js";
+import { header } from "./header.js";
+import { keys } from "./keys.js";
+import { log } from "./log.js";
+import { panel } from "./panel.js";
+import { sliders } from "./sliders.js";
+import { listen } from "./stream.js";
+import { topology } from "./topology.js";
+import { traffic } from "./traffic.js";
+import { widgets } from "./widgets.js";
+
+const SCREENS = ["lab", "traffic", "log"];
+/** Browsers open six connections to a host: one stays for commands. */
+const TABS_MAX = 5;
+const CONNECTIONS = {
+  live: "live",
+  lost: "The lab does not answer: it has ended, or stands still. Trying again…",
+  locked: "This tab's lab is gone, and another one is here. `labctl open` leads to it.",
+};
+
+let chosen = "";
+/** @type {any} */
+let state = null;
+const parts = {
+  header: header(),
+  sliders: sliders(),
+  panel: panel(),
+  log: log(),
+  traffic: traffic(),
+  widgets: widgets(),
+};
+const picture = topology((name) => {
+  chosen = name === chosen ? "" : name;
+  show();
+});
+
+function show() {
+  if (!state) return;
+  picture.update(state, chosen);
+  parts.panel.update(state, chosen);
+}
+
+/** @param {number} index */
+function screen(index) {
+  SCREENS.forEach((name, at) => {
+    const tab = byId(`tab-${name}`);
+    set(tab, { "aria-selected": String(at === index), tabindex: at === index ? 0 : -1 });
+    byId(`screen-${name}`).hidden = at !== index;
+  });
+  if (state) parts.traffic.update(state);
+  show();
+}
+
+SCREENS.forEach((name, index) => byId(`tab-${name}`).addEventListener("click", () => screen(index)));
+byId("tabs").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  const now = SCREENS.findIndex((name) => byId(`tab-${name}`).getAttribute("aria-selected") === "true");
+  const step = { ArrowRight: 1, ArrowLeft: SCREENS.length - 1 }[event.key];
+  if (step === undefined) return;
+  screen((now + step) % SCREENS.length);
+  byId(`tab-${SCREENS[(now + step) % SCREENS.length]}`).focus();
+});
+byId("focus").addEventListener("change", show);
+byId("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(byId("typed").textContent ?? "");
+  say("Copied.");
+});
+keys(parts.panel, parts.widgets.step, screen, () => {
+  chosen = "";
+  show();
+});
+
+let openedAt = Infinity;
+
+listen({
+  hello(hello, isNew) {
+    const chapter = hello.chapter;
+    document.title = `${chapter.title} · Scaling Lab`;
+    set(byId("title"), { text: `${chapter.number}. ${chapter.title}` });
+    set(byId("question"), { text: chapter.question });
+    set(byId("typed"), { text: `${hello.labctl} status` });
+    parts.traffic.begin(hello, isNew);
+    if (!isNew) return;
+    chosen = "";
+    openedAt = Infinity;
+    picture.entrances(hello);
+    parts.log.clear();
+    parts.sliders.begin(hello);
+    parts.panel.begin(hello);
+    parts.widgets.begin(hello);
+    if (hello.watchers >= TABS_MAX) {
+      say(`${hello.watchers} tabs are open: a browser gives them six connections together. Close some.`, true);
+    }
+  },
+  state(told) {
+    state = told;
+    if (openedAt === Infinity) openedAt = told.at;
+    parts.header.update(state);
+    parts.sliders.update(state);
+    parts.widgets.update(state);
+    parts.traffic.update(state);
+    show();
+  },
+  event(event) {
+    parts.log.add(event, event.at > openedAt);
+    if (event.fault) parts.traffic.fault(event);
+    // The picture does not wait for the next state.
+    const machine = state?.machines.find((/** @type {any} */ one) => one.name === event.subject);
+    if (machine && event.event === "machine_ended") {
+      Object.assign(machine, {
+        health: "down",
+        word: "down",
+        since: event.at,
+        reason: event.text.split(": ")[1] ?? null,
+        cpu: null,
+        queue: null,
+      });
+      show();
+    }
+  },
+  connection(connection) {
+    set(byId("connection"), { text: CONNECTIONS[connection], "data-connection": connection });
+  },
+});

@@ -1,0 +1,112 @@
+// What can be done to the chosen machine, and what takes it back.
+
+import { act } from "./api.js";
+import { byId, el, set } from "./dom.js";
+import { sentence } from "./card.js";
+
+/** Keys on the chosen machine. */
+export const MACHINE_KEYS = { k: "kill", f: "freeze", t: "thaw", r: "restart" };
+
+export function panel() {
+  const place = byId("panel");
+  /** @type {any} */
+  let hello = { kinds: [], links: [] };
+  /** @type {any} */
+  let machine = null;
+  let shown = "";
+  const status = el("p", { class: "status" });
+  const buttons = el("div", { class: "buttons" });
+
+  /** @param {string} what @param {Record<string, any>} body @param {string | null} [key] */
+  function button(what, body, key = null) {
+    const label = key ? [what, el("kbd", { text: key })] : [what];
+    return el("button", { click: () => act(body), "data-act": body.act }, label);
+  }
+
+  function redraw() {
+    if (!machine) {
+      set(place, { text: "Choose a machine in the picture: click it, or Tab to it and press Enter." });
+      return;
+    }
+    const { name, kind } = machine;
+    const known = hello.kinds.find((/** @type {any} */ one) => one.kind === kind) ?? {};
+    const is = (/** @type {string} */ named) => named === name || named === kind;
+    const links = hello.links.filter((/** @type {any} */ link) => is(link.from) || is(link.to));
+    const parts = [
+      button("kill", { act: "kill", name }, "k"),
+      button("freeze", { act: "freeze", name }, "f"),
+      button("thaw", { act: "thaw", name }, "t"),
+      button("restart", { act: "restart", name }, "r"),
+    ];
+    if (known.dbnode && !known.redis) {
+      parts.push(button("fill disk", { act: "fill", name }), button("empty disk", { act: "empty", name }));
+    }
+    if (known.countable) {
+      parts.push(button(`add ${kind}`, { act: "add", kind }, "a"), button("remove", { act: "remove", name }));
+    }
+    buttons.replaceChildren(...parts);
+    const memory = `${Math.round((machine.memory_limit ?? 0) / 524288)}MiB`;
+    const size = [button("double cpu", { act: "resize", name, cores: machine.cores * 2 })];
+    if (machine.memory_limit) size.push(button("double memory", { act: "resize", name, memory }));
+    const price = el("span", { class: "hint", text: `$${machine.price} a month` });
+    const sizes = el("div", { class: "buttons" }, [...size, price]);
+    const programs = machine.programs.length > 1
+      ? [
+        el(
+          "div",
+          { class: "buttons" },
+          machine.programs.map((/** @type {any} */ one) =>
+            button(`kill ${one.program}`, { act: "kill", name: `${name}/${one.program}` })
+          ),
+        ),
+      ]
+      : [];
+    const wires = links.length > 0
+      ? [
+        el("details", { open: links.length < 4 }, [
+          el("summary", { text: `Links (${links.length})` }),
+          ...links.map(linkRow),
+        ]),
+      ]
+      : [];
+    const pids = el("p", { class: "hint", text: `From outside: kill -9 ${machine.pid}  (pid of ${name})` });
+    place.replaceChildren(status, buttons, sizes, ...programs, ...wires, pids);
+  }
+
+  /** @param {{ from: string, to: string }} link */
+  function linkRow({ from, to }) {
+    return el("div", { class: "link" }, [
+      el("span", { text: `${from} → ${to}` }),
+      button("cut", { act: "cut", from, to }),
+      button("slow 200 ms", { act: "slow", from, to, by: "200ms" }),
+      button("answer 500", { act: "fail", from, to }),
+      button("heal", { act: "heal", from, to }),
+    ]);
+  }
+
+  return {
+    /** @param {any} told */
+    begin(told) {
+      hello = told;
+      shown = "";
+    },
+    /** @param {any} state @param {string} chosen */
+    update(state, chosen) {
+      machine = state.machines.find((/** @type {any} */ one) => one.name === chosen) ?? null;
+      const drawn = machine ? `${machine.name} ${machine.pid} ${machine.cores} ${machine.memory_limit}` : "none";
+      if (drawn !== shown) {
+        shown = drawn;
+        redraw();
+      }
+      if (machine) set(status, { text: sentence(machine) });
+    },
+    /** @param {string} key */
+    press(key) {
+      if (!machine) return false;
+      const what = MACHINE_KEYS[/** @type {keyof typeof MACHINE_KEYS} */ (key)];
+      if (what) act({ act: what, name: machine.name });
+      else if (key === "a") act({ act: "add", kind: machine.kind });
+      return Boolean(what) || key === "a";
+    },
+  };
+}

@@ -1,0 +1,164 @@
+//! What every part of the page works on: the lab, its traffics, and who is looking.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chapter::{Act, Source};
+use lab::error::LabError;
+use lab::{Event, Laboratory};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::deeds::{self, Undo};
+use crate::snapshot::{SCHEMA, Snapshot};
+use crate::topology;
+use crate::traffic::{RATE_MAX, Traffics};
+use crate::visitors::Visitors;
+
+/// What every part of the page works on.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// The lab.
+    pub lab: Arc<Laboratory>,
+    /// Its chapter.
+    pub source: Source,
+    /// Its traffics.
+    pub traffics: Traffics,
+    /// Visitors of its shop, with their cookies.
+    pub visitors: Visitors,
+    /// The command that speaks to this lab: `labctl`, with flags where they are needed.
+    pub labctl: String,
+    /// Which lab this is: another one on the same port has other events.
+    pub id: String,
+    state: watch::Sender<Arc<str>>,
+    watchers: AtomicUsize,
+}
+
+/// Somebody looks at the page for as long as this is held.
+#[derive(Debug)]
+pub(crate) struct Watching(Arc<Desk>);
+
+/// An event, as the page is told of it.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    id: usize,
+    #[serde(flatten)]
+    event: &'a Event,
+    text: String,
+    subject: Option<&'a str>,
+    fault: bool,
+    undo: Option<Undo>,
+}
+
+impl Desk {
+    /// A desk at which nobody looks yet.
+    pub(crate) fn new(lab: Arc<Laboratory>, source: Source, traffics: Traffics, labctl: String) -> Self {
+        Self {
+            lab,
+            source,
+            traffics,
+            visitors: Visitors::default(),
+            labctl,
+            id: hex::encode(rand::random::<[u8; 4]>()),
+            state: watch::Sender::new("{}".into()),
+            watchers: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether anybody looks.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watchers.load(Ordering::Acquire) > 0
+    }
+
+    /// Somebody looks from now on.
+    pub(crate) fn watch(self: &Arc<Self>) -> Watching {
+        self.watchers.fetch_add(1, Ordering::AcqRel);
+        Watching(Arc::clone(self))
+    }
+
+    /// How many look.
+    pub(crate) fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Acquire)
+    }
+
+    /// Tells everybody how the lab is.
+    pub(crate) fn publish(&self, snapshot: &Snapshot) {
+        match serde_json::to_string(snapshot) {
+            Ok(text) => drop(self.state.send_replace(text.into())),
+            Err(error) => tracing::warn!(%error, "the lab's state cannot be written as JSON"),
+        }
+    }
+
+    /// The lab as it is from now on.
+    pub(crate) fn states(&self) -> watch::Receiver<Arc<str>> {
+        self.state.subscribe()
+    }
+
+    /// Does something to the lab. The answer says what was done, as it could have been typed.
+    pub(crate) async fn act(&self, act: &Act) -> Result<Value, LabError> {
+        let done = self.lab.act(act).await?;
+        Ok(json!({ "command": self.command(&deeds::command_of(act)), "done": done }))
+    }
+
+    /// A labctl command for this lab.
+    pub(crate) fn command(&self, arguments: &str) -> String {
+        format!("{} {arguments}", self.labctl)
+    }
+
+    /// What a page is told first.
+    pub(crate) fn hello(&self) -> Value {
+        let chapter = &self.source.chapter;
+        let plan = self.lab.plan();
+        let kinds = chapter.machine.iter().map(|(kind, entry)| {
+            json!({ "kind": kind, "price": entry.price, "countable": entry.count.is_some(),
+                    "webserver": entry.webserver.is_some(), "lb": entry.lb.is_some(),
+                    "dbnode": entry.dbnode.is_some(), "redis": entry.redis.is_some(),
+                    "db": entry.webserver.as_ref().map(|web| web.db.as_ref()),
+                    "sessions": entry.webserver.as_ref().and_then(|web| web.sessions.clone()),
+                    "cache": entry.webserver.as_ref().and_then(|web| web.cache.clone()),
+                    "upstreams": entry.lb.as_ref().map(|lb| lb.upstreams.as_ref()),
+                    "replication": entry.dbnode.as_ref().and_then(|node| node.replication.clone()) })
+        });
+        let traffics = self.traffics.all().map(|traffic| {
+            json!({ "name": traffic.stream.name, "to": traffic.to, "path": traffic.stream.requests.path,
+                    "method": traffic.stream.requests.method.as_str() })
+        });
+        let links = plan.links.iter().map(|link| json!({ "from": link.from, "to": link.to }));
+        json!({
+            "schema": SCHEMA,
+            "lab": self.id,
+            "chapter": { "name": self.source.name, "number": chapter.number, "title": chapter.title,
+                         "question": chapter.question },
+            "labctl": self.labctl,
+            "kinds": kinds.collect::<Vec<_>>(),
+            "traffics": traffics.collect::<Vec<_>>(),
+            "links": links.collect::<Vec<_>>(),
+            "wires": topology::wires(chapter, &plan),
+            "history": self.traffics.history(),
+            "rate_max": RATE_MAX,
+            "watchers": self.watchers(),
+        })
+    }
+
+    /// An event, as the page is told of it.
+    pub(crate) fn told(&self, id: usize, event: &Event) -> String {
+        let undo = deeds::undo(&event.what);
+        let undo = undo.map(|act| Undo { command: self.command(&deeds::command_of(&act)), act });
+        let told = Told {
+            id,
+            event,
+            text: event.what.to_string(),
+            subject: deeds::subject(&event.what),
+            fault: deeds::is_fault(&event.what),
+            undo,
+        };
+        serde_json::to_string(&told).unwrap_or_default()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::AcqRel);
+    }
+}

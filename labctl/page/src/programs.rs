@@ -1,0 +1,153 @@
+//! What programs say of themselves: balancers of their upstreams, web servers of their queries, databases of
+//! their roles. Asked in the background, so that one that does not answer keeps nobody waiting.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use hyper::Method;
+use lab::http::Client;
+use lab::{MachinePlan, Plan, Program, counters};
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+/// Whoever has not answered by then is asked again the next time.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// What all programs said last. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Programs {
+    said: Arc<Mutex<HashMap<String, Said>>>,
+    asking: Arc<AtomicBool>,
+}
+
+/// What the programs of one machine said last.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    /// When.
+    pub at: Instant,
+    /// A balancer's upstreams.
+    pub upstreams: Vec<Upstream>,
+    /// A balancer's part in its pair.
+    pub pair: Option<Pair>,
+    /// A web server's counters.
+    pub shop: Option<Shop>,
+    /// A database's status.
+    pub node: Option<Node>,
+}
+
+/// An upstream, as its balancer sees it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Upstream {
+    /// Its name.
+    pub name: String,
+    /// Whether it is sent requests.
+    pub in_rotation: bool,
+    /// Whether it is sent the next one.
+    #[serde(default)]
+    pub next: bool,
+    /// Requests that it is answering.
+    pub in_flight: u64,
+    /// Requests that it was sent, ever.
+    pub requests: u64,
+    /// Those that failed there.
+    pub failed: u64,
+}
+
+/// A balancer's part in its pair.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Pair {
+    /// `active`, `standby`, …
+    pub role: String,
+}
+
+/// A web server's counters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shop {
+    /// Requests that it is answering.
+    pub in_flight: f64,
+    /// Queries sent to the database, ever.
+    pub queries: f64,
+    /// Those that failed.
+    pub failures: f64,
+    /// Reads, ever, from wherever they came.
+    pub reads: f64,
+}
+
+/// A database's status.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Node {
+    /// `primary`, `replica`, …
+    pub role: String,
+    /// Which election it knows of last.
+    pub term: u64,
+    /// `single` without peers.
+    #[serde(default)]
+    pub mode: String,
+}
+
+impl Programs {
+    /// What a machine's programs said last.
+    pub(crate) fn of(&self, machine: &str) -> Option<Said> {
+        self.said.lock().get(machine).cloned()
+    }
+
+    /// Asks the programs of these machines in the background, unless they are being asked. What the others said
+    /// is forgotten.
+    pub(crate) fn ask(&self, plan: &Plan, machines: &[String]) {
+        if self.asking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let known = machines.iter().filter_map(|name| plan.machines.get(name).cloned());
+        let (known, client, programs) = (known.collect::<Vec<_>>(), plan.client().clone(), self.clone());
+        tokio::spawn(async move {
+            let said = join_all(known.iter().map(|machine| ask_machine(&client, machine))).await;
+            let named = known.iter().zip(said).map(|(machine, said)| (machine.name.clone(), said));
+            *programs.said.lock() = named.collect();
+            programs.asking.store(false, Ordering::Release);
+        });
+    }
+}
+
+async fn ask_machine(client: &Client, machine: &MachinePlan) -> Said {
+    let mut said = Said { at: Instant::now(), upstreams: vec![], pair: None, shop: None, node: None };
+    for program in &machine.programs {
+        match program.program {
+            Program::Lb => {
+                said.upstreams = json(client, program.health, "/upstreams").await.unwrap_or_default();
+                let is_of_a_pair = program.flags.iter().any(|flag| flag == "--pair-id");
+                if is_of_a_pair {
+                    said.pair = json(client, program.health, "/pair").await;
+                }
+            }
+            Program::Webserver => said.shop = ask_shop(client, program.health).await,
+            Program::Dbnode => said.node = json(client, program.health, "/status").await,
+            _ => {}
+        }
+    }
+    said.at = Instant::now();
+    said
+}
+
+async fn ask_shop(client: &Client, address: SocketAddr) -> Option<Shop> {
+    let text = text(client, address, "/metrics").await?;
+    let total = |name: &str| counters::total(&text, &format!("webserver_{name}")).unwrap_or_default();
+    Some(Shop {
+        in_flight: total("in_flight"),
+        queries: total("database_reads_total") + total("database_writes_total"),
+        failures: total("database_failures_total"),
+        reads: total("reads_total"),
+    })
+}
+
+async fn json<T: serde::de::DeserializeOwned>(client: &Client, address: SocketAddr, path: &str) -> Option<T> {
+    serde_json::from_str(&text(client, address, path).await?).ok()
+}
+
+async fn text(client: &Client, address: SocketAddr, path: &str) -> Option<String> {
+    let answer = client.ask(address, Method::GET, path, None, PATIENCE).await.ok()?;
+    answer.status.is_success().then(|| String::from_utf8_lossy(&answer.body).into_owned())
+}

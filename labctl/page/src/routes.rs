@@ -1,0 +1,336 @@
+//! Everything that can be asked of the page.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chapter::Act;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use lab::error::LabError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::Access;
+use crate::assets;
+use crate::desk::Desk;
+use crate::stream;
+use crate::visitors::{Question, database_nodes};
+
+/// The largest body that is read.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long a state may take to be there, when nobody had looked before.
+const STATE_MAX: Duration = Duration::from_secs(3);
+/// The longest delay, or half of a flapping link's turn, that can be asked for.
+const DELAY_MAX: Duration = Duration::from_secs(60);
+/// The shortest half of a flapping link's turn.
+const FLAP_MIN: Duration = Duration::from_millis(10);
+
+/// What only this page's own files may do in a browser.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the handlers work on.
+#[derive(Debug, Clone)]
+struct Context {
+    desk: Arc<Desk>,
+    access: Arc<Access>,
+    stop: CancellationToken,
+}
+
+/// The page and its interface.
+pub(crate) fn app(desk: Arc<Desk>, access: Arc<Access>, stop: CancellationToken) -> Router {
+    let context = Context { desk, access, stop };
+    let api = Router::new()
+        .route("/api/hello", get(hello))
+        .route("/api/state", get(state))
+        .route("/api/stream", get(events_stream))
+        .route("/api/events", get(events))
+        .route("/api/act", post(act))
+        .route("/api/load", post(load))
+        .route("/api/step", post(step))
+        .route("/api/lookup", post(lookup))
+        .route("/api/deposit", post(deposit))
+        .route("/api/read", post(read))
+        .route("/api/visit", post(visit))
+        .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
+        .layer(middleware::from_fn_with_state(context.clone(), let_in))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let mut files = Router::new().route("/", get(index));
+    for (path, kind, text) in assets::FILES.iter().filter(|(path, ..)| *path != "/") {
+        files = files.route(path, get(async || assets::file(kind, text)));
+    }
+    files.merge(api).layer(middleware::from_fn_with_state(context.clone(), guard)).with_state(context)
+}
+
+/// Whatever comes: for this host only, and answered with what keeps browsers from doing anything else.
+async fn guard(State(context): State<Context>, request: Request, next: Next) -> Response {
+    let mut response = match context.access.check_host(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => problem(StatusCode::FORBIDDEN, "not_allowed", refused).into_response(),
+    };
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What shows or changes something is for whoever knows the token.
+async fn let_in(State(context): State<Context>, request: Request, next: Next) -> Response {
+    match context.access.check(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refused @ crate::access::Refused::Token) => {
+            problem(StatusCode::UNAUTHORIZED, "unknown_token", refused).into_response()
+        }
+        Err(refused) => problem(StatusCode::FORBIDDEN, "not_allowed", refused).into_response(),
+    }
+}
+
+/// The page; a URL with the token in it becomes a cookie, and is not left in the browser's address line.
+async fn index(State(context): State<Context>, uri: Uri) -> Response {
+    let Some(cookie) = context.access.cookie_for(&uri) else {
+        let (_, kind, text) = assets::FILES[0];
+        return assets::file(kind, text);
+    };
+    let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, "/".into())];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+async fn hello(State(context): State<Context>) -> Json<Value> {
+    Json(context.desk.hello())
+}
+
+async fn state(State(context): State<Context>) -> Response {
+    let _watching = context.desk.watch();
+    let mut states = context.desk.states();
+    if timeout(STATE_MAX, states.changed()).await.is_err() {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "no_state", "the lab did not answer in time")
+            .into_response();
+    }
+    let text = states.borrow_and_update().to_string();
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn events_stream(State(context): State<Context>, headers: HeaderMap) -> Response {
+    let told = stream::stream(&context.desk, &headers, context.stop.clone());
+    // A proxy in between may not gather what is told at once.
+    ([("x-accel-buffering", "no")], told).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct After {
+    #[serde(default)]
+    after: usize,
+}
+
+async fn events(State(context): State<Context>, Query(After { after }): Query<After>) -> Response {
+    let events = context.desk.lab.events.since(after);
+    let told = events.iter().zip(after + 1..).map(|(event, id)| context.desk.told(id, event));
+    let list = told.collect::<Vec<_>>().join(",");
+    ([(header::CONTENT_TYPE, "application/json")], format!("[{list}]")).into_response()
+}
+
+async fn act(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let act: Act = parse(&body)?;
+    check_act(&act).map_err(refused)?;
+    context.desk.act(&act).await.map(Json).map_err(refused)
+}
+
+fn check_act(act: &Act) -> Result<(), LabError> {
+    if let Some(mistake) = act.mistake() {
+        return Err(LabError::Usage(mistake));
+    }
+    match act {
+        Act::Slow { by, .. } if by.0 > DELAY_MAX => {
+            Err(LabError::Usage(format!("a link can be slowed by {DELAY_MAX:?} at most, not by {by}")))
+        }
+        Act::Flap { every, .. } if !(FLAP_MIN..=DELAY_MAX).contains(&every.0) => Err(LabError::Usage(
+            format!("a link can flap every {FLAP_MIN:?} to {DELAY_MAX:?}, not every {every}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Load {
+    traffic: Option<String>,
+    rate: f64,
+}
+
+async fn load(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Load { traffic, rate } = parse(&body)?;
+    let desk = &context.desk;
+    let name = desk.traffics.set_rate(&desk.lab, traffic.as_deref(), rate).await.map_err(refused)?;
+    let command = desk.command(&format!("load --rps {rate} --traffic {name} --background"));
+    Ok(Json(json!({ "command": command, "traffic": name, "rate": rate })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    to: String,
+    #[serde(default = "first_product")]
+    path: String,
+}
+
+fn first_product() -> String {
+    "/products/1".into()
+}
+
+async fn step(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Step { to, path } = parse(&body)?;
+    get_path(&context, &to, path).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lookup {
+    to: String,
+    id: String,
+}
+
+async fn lookup(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Lookup { to, id } = parse(&body)?;
+    check_word("id", &id)?;
+    get_path(&context, &to, format!("/products/{id}")).await
+}
+
+async fn get_path(context: &Context, to: &str, path: String) -> Result<Json<Value>, Problem> {
+    let question = Question { to, method: Method::GET, path, body: None, visitor: None };
+    ask(context, question).await
+}
+
+async fn ask(context: &Context, question: Question<'_>) -> Result<Json<Value>, Problem> {
+    let desk = &context.desk;
+    let visit = desk.visitors.visit(&desk.lab, &question).await.map_err(refused)?;
+    Ok(Json(json!(visit)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Account {
+    to: String,
+    account: String,
+    #[serde(default = "fifty")]
+    amount: i64,
+}
+
+fn fifty() -> i64 {
+    50
+}
+
+async fn deposit(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Account { to, account, amount } = parse(&body)?;
+    check_word("account", &account)?;
+    let desk = &context.desk;
+    let chapter = &desk.source.chapter;
+    let told = desk.visitors.deposit(&desk.lab, chapter, &to, &account, amount).await.map_err(refused)?;
+    Ok(Json(json!({ "command": told.deposit.command, "deposit": told.deposit, "nodes": told.nodes })))
+}
+
+async fn read(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Account { to, account, .. } = parse(&body)?;
+    check_word("account", &account)?;
+    let desk = &context.desk;
+    let nodes = database_nodes(&desk.source.chapter, &desk.lab.plan(), &to);
+    let readings = desk.visitors.read(&desk.lab, &to, &account, &nodes, Instant::now()).await;
+    let told = nodes.into_iter().zip(readings).collect::<indexmap::IndexMap<_, _>>();
+    Ok(Json(json!({ "nodes": told })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Visit {
+    to: String,
+    visitor: String,
+    #[serde(rename = "do")]
+    what: Deed,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Deed {
+    Login,
+    Me,
+    Add,
+    Cart,
+    Logout,
+}
+
+async fn visit(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Visit { to, visitor, what } = parse(&body)?;
+    check_word("visitor", &visitor)?;
+    let (method, path, body) = match what {
+        Deed::Login => (Method::POST, "/login", Some(json!({ "user": visitor }))),
+        Deed::Me => (Method::GET, "/me", None),
+        Deed::Add => (Method::POST, "/cart/items", Some(json!({ "product": "7", "quantity": 1 }))),
+        Deed::Cart => (Method::GET, "/cart", None),
+        Deed::Logout => (Method::POST, "/logout", Some(json!({}))),
+    };
+    let body = body.map(|body| body.to_string());
+    let question = Question { to: &to, method, path: path.into(), body, visitor: Some(&visitor) };
+    ask(&context, question).await
+}
+
+/// What goes into a path is a plain word.
+fn check_word(what: &str, word: &str) -> Result<(), Problem> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    match !word.is_empty() && word.len() <= 64 && word.chars().all(is_plain) {
+        true => Ok(()),
+        false => Err(problem(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            format!("{what}: 1 to 64 letters, digits, '-', '_' or '.'"),
+        )),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let parsed = serde_json::from_slice(body);
+    parsed.map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", format!("the body: {error}")))
+}
+
+fn refused(error: LabError) -> Problem {
+    let (status, code) = match &error {
+        LabError::Usage(_) | LabError::Chapter(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_possible"),
+        LabError::NotReady(_) | LabError::Unsteady(_) => (StatusCode::CONFLICT, "not_ready"),
+        LabError::Interrupted(_) => (StatusCode::SERVICE_UNAVAILABLE, "ending"),
+        LabError::Broken(_) => (StatusCode::INTERNAL_SERVER_ERROR, "broken"),
+    };
+    problem(status, code, error)
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.code, "detail": self.detail }))).into_response()
+    }
+}
+
+fn problem(status: StatusCode, code: &'static str, detail: impl std::fmt::Display) -> Problem {
+    Problem { status, code, detail: detail.to_string() }
+}

@@ -1,0 +1,249 @@
+//! Looks at the lab five times a second while somebody looks at the page, and publishes what there is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lab::{Event, Happening, MachineStatus};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::deeds;
+use crate::desk::Desk;
+use crate::programs::{Programs, Said};
+use crate::snapshot::{self, MachineView, SCHEMA, Snapshot, WireView};
+use crate::topology::{self, CLIENTS, Carries, Wire};
+
+/// How often the lab is looked at.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Programs are asked every so many looks: it costs more than asking machines.
+const PROGRAMS_EVERY: u32 = 2;
+/// Looks in a second.
+const LOOKS: u32 = 5;
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    heard: usize,
+    busy: HashMap<String, (Instant, f64)>,
+    counts: HashMap<(String, String), Counted>,
+    words: HashMap<String, (&'static str, f64)>,
+    last_heard: HashMap<String, String>,
+    links: HashMap<(String, String), String>,
+    programs: Programs,
+}
+
+/// Two readings of a wire's counters: what lies between them is its rate.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    at: Instant,
+    requests: f64,
+    failed: f64,
+    rps: Option<f64>,
+    share: Option<f64>,
+}
+
+/// Looks and publishes until `stop`.
+pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
+    let mut memory = Memory::default();
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for look in 0u32.. {
+        if stop.run_until_cancelled(ticks.tick()).await.is_none() {
+            return;
+        }
+        for event in desk.lab.events.since(memory.heard) {
+            memory.heard += 1;
+            memory.hear(&event, &desk);
+        }
+        if look.is_multiple_of(LOOKS) {
+            desk.traffics.tick();
+        }
+        if desk.is_watched() {
+            let snapshot = memory.look(&desk, look).await;
+            desk.publish(&snapshot);
+        }
+    }
+}
+
+impl Memory {
+    fn hear(&mut self, event: &Event, desk: &Desk) {
+        if deeds::is_fault(&event.what) {
+            desk.traffics.fault_happened(event.at, event.what.to_string());
+        }
+        if let Happening::Link { from, to, now } = &event.what {
+            match (now.as_str(), from.as_str()) {
+                ("healed", "every machine") => self.links.clear(),
+                ("healed", _) => drop(self.links.remove(&(from.clone(), to.clone()))),
+                _ => drop(self.links.insert((from.clone(), to.clone()), now.clone())),
+            }
+        }
+        let Some(machine) = deeds::subject(&event.what) else { return };
+        let keeps = match &event.what {
+            Happening::MachineEnded { how, by, .. } => Some(format!("{how}{by}")),
+            Happening::Frozen { by, .. } => Some(format!("stopped{by}")),
+            Happening::Disconnected { .. } => Some("off the lab's network".into()),
+            _ => None,
+        };
+        if let Some(reason) = keeps {
+            self.last_heard.insert(machine.to_owned(), reason);
+        }
+    }
+
+    async fn look(&mut self, desk: &Desk, look: u32) -> Snapshot {
+        let statuses = desk.lab.status().await;
+        let at = desk.lab.events.clock().now().as_secs_f64();
+        let plan = desk.lab.plan();
+        if look.is_multiple_of(PROGRAMS_EVERY) {
+            let answers = statuses.iter().filter(|status| status.on && status.usage.is_some());
+            self.programs.ask(&plan, &answers.map(|status| status.name.clone()).collect::<Vec<_>>());
+        }
+        let ejected = self.ejected(&statuses);
+        let machines = statuses.iter().map(|status| {
+            let kind = plan.machines.get(&status.name).map_or(&status.name, |machine| &machine.kind);
+            self.machine(status, kind, at, ejected.get(&status.name).map_or(&[], Vec::as_slice))
+        });
+        let machines = machines.collect();
+        let traffics = desk.traffics.views();
+        let wires = topology::wires(&desk.source.chapter, &plan);
+        let wires = wires.into_iter().map(|wire| match wire.carries {
+            Carries::Traffic => self.traffic_wire(wire, desk, &traffics),
+            _ => self.inner_wire(wire, &plan.links),
+        });
+        let wires = wires.collect();
+        let totals = desk.traffics.totals(&traffics);
+        Snapshot { schema: SCHEMA, at, machines, wires, traffics, totals }
+    }
+
+    /// By machine, the balancers that are there and send it nothing.
+    fn ejected(&self, statuses: &[MachineStatus]) -> HashMap<String, Vec<String>> {
+        let mut ejected: HashMap<String, Vec<String>> = HashMap::new();
+        for status in statuses {
+            let upstreams = self.programs.of(&status.name).map(|said| said.upstreams).unwrap_or_default();
+            for upstream in upstreams.iter().filter(|upstream| !upstream.in_rotation) {
+                ejected.entry(upstream.name.clone()).or_default().push(status.name.clone());
+            }
+        }
+        ejected
+    }
+
+    fn machine(&mut self, status: &MachineStatus, kind: &str, at: f64, ejected: &[String]) -> MachineView {
+        let cpu = self.cpu(status);
+        let last = self.last_heard.get(&status.name).map(String::as_str);
+        let condition = snapshot::condition(status, cpu, last, ejected);
+        let since = self.words.entry(status.name.clone()).or_insert((condition.word, at));
+        if since.0 != condition.word {
+            *since = (condition.word, at);
+        }
+        let since = since.1;
+        let said = self.programs.of(&status.name);
+        MachineView {
+            name: status.name.clone(),
+            kind: kind.to_owned(),
+            programs: snapshot::programs(status),
+            condition,
+            since,
+            role: said.as_ref().and_then(role),
+            pid: status.pid,
+            cores: status.cores,
+            price: status.price,
+            cpu,
+            queue: status.usage.map(|usage| usage.cpu_waiting),
+            memory_held: status.usage.map(|usage| usage.memory_held),
+            memory_limit: status.usage.map(|usage| usage.memory_limit),
+            in_flight: said.as_ref().and_then(in_flight),
+        }
+    }
+
+    /// The share of a machine's cores that worked since the last look.
+    fn cpu(&mut self, status: &MachineStatus) -> Option<f64> {
+        let (now, busy) = (Instant::now(), status.usage?.cpu_busy_seconds);
+        let (then, before) = self.busy.insert(status.name.clone(), (now, busy))?;
+        let span = now.duration_since(then).as_secs_f64() * f64::from(status.cores.max(1));
+        // One that was started again counts from nothing.
+        (busy >= before && span > 0.0).then(|| ((busy - before) / span).min(1.0))
+    }
+
+    fn traffic_wire(&self, wire: Wire, desk: &Desk, traffics: &[snapshot::TrafficView]) -> WireView {
+        let name_of = |to: &str| to.split(['/', ':']).next().unwrap_or(to).to_owned();
+        let mine = desk.traffics.all().filter(|traffic| name_of(&traffic.to) == wire.to);
+        let names: Vec<_> = mine.map(|traffic| traffic.stream.name.as_str()).collect();
+        let views = traffics.iter().filter(|view| names.contains(&view.name.as_str()));
+        let (sent, failed, ok) = views
+            .fold((0.0, 0.0, 0.0), |sum, view| (sum.0 + view.sent, sum.1 + view.failed, sum.2 + view.ok));
+        let answered = failed + ok;
+        let share = (answered > 0.0).then(|| failed / answered);
+        WireView { rps: Some(sent), failed: share, ..view(wire, false, None, false) }
+    }
+
+    fn inner_wire(&mut self, wire: Wire, links: &[lab::plan::LinkPlan]) -> WireView {
+        let kind_of = |name: &str| name.rsplit_once('-').map_or(name.to_owned(), |(kind, _)| kind.to_owned());
+        let is = |name: &str, wanted: &str| name == wanted || kind_of(name) == wanted;
+        let link = links
+            .iter()
+            .any(|link| (is(&wire.from, &link.from) || link.from == wire.from) && is(&link.to, &wire.to));
+        let now = self
+            .links
+            .iter()
+            .find(|((from, to), _)| is(&wire.from, from) && (is(&wire.to, to) || is(to, &wire.to)));
+        let now = now.map(|(_, now)| now.clone());
+        let said = self.programs.of(&wire.from);
+        let upstream = said.as_ref().and_then(|said| said.upstreams.iter().find(|one| one.name == wire.to));
+        let ejected = upstream.is_some_and(|upstream| !upstream.in_rotation);
+        let next = upstream.is_some_and(|upstream| upstream.next);
+        let counts = said.as_ref().and_then(|said| match wire.carries {
+            Carries::Requests => upstream.map(|one| (one.requests as f64, one.failed as f64)),
+            Carries::Queries => said.shop.map(|shop| (shop.queries, shop.failures)),
+            Carries::Cache => said.shop.map(|shop| (shop.reads, 0.0)),
+            Carries::Traffic | Carries::Copies => None,
+        });
+        let rate = counts.zip(said.map(|said| said.at));
+        let counted = rate.map(|((requests, failed), at)| self.count(&wire, at, requests, failed));
+        WireView {
+            rps: counted.and_then(|counted| counted.rps),
+            failed: counted.and_then(|counted| counted.share),
+            next,
+            ..view(wire, link, now, ejected)
+        }
+    }
+
+    /// Takes in a reading of a wire's counters.
+    fn count(&mut self, wire: &Wire, at: Instant, requests: f64, failed: f64) -> Counted {
+        let key = (wire.from.clone(), wire.to.clone());
+        let new = Counted { at, requests, failed, rps: None, share: None };
+        let before = *self.counts.entry(key.clone()).or_insert(new);
+        if before.at == at {
+            return before;
+        }
+        let span = at.duration_since(before.at).as_secs_f64();
+        let (sent, lost) = (requests - before.requests, failed - before.failed);
+        let grew = sent >= 0.0 && lost >= 0.0 && span > 0.0;
+        let counted = Counted {
+            rps: grew.then(|| sent / span),
+            share: (grew && sent > 0.0).then(|| (lost / sent).min(1.0)),
+            ..new
+        };
+        self.counts.insert(key, counted);
+        counted
+    }
+}
+
+fn view(wire: Wire, link: bool, now: Option<String>, ejected: bool) -> WireView {
+    let Wire { from, to, carries } = wire;
+    debug_assert!(from != to, "a wire joins two machines, or comes from {CLIENTS}");
+    WireView { from, to, carries, rps: None, failed: None, link, now, ejected, next: false }
+}
+
+fn role(said: &Said) -> Option<String> {
+    if let Some(pair) = &said.pair {
+        return Some(pair.role.clone());
+    }
+    let node = said.node.as_ref().filter(|node| node.mode != "single")?;
+    Some(format!("{}, term {}", node.role, node.term))
+}
+
+fn in_flight(said: &Said) -> Option<u64> {
+    let shop = said.shop.map(|shop| shop.in_flight as u64);
+    let forwarded = said.upstreams.iter().map(|upstream| upstream.in_flight).sum();
+    shop.or((!said.upstreams.is_empty()).then_some(forwarded))
+}

@@ -1,0 +1,303 @@
+//! Single requests to the lab's shop, each told with what its answer says of the way it took: who answered,
+//! whether a cache did, how long the database took.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chapter::Chapter;
+use futures_util::future::join_all;
+use hyper::Method;
+use indexmap::IndexMap;
+use lab::error::LabError;
+use lab::http::{self, Answer};
+use lab::{Laboratory, Plan};
+use load::{Cookies, Keys, RequestMix};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::sleep;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often all copies are read after a deposit.
+const READ_EVERY: Duration = Duration::from_millis(50);
+/// For how long they are, from the moment it is acknowledged.
+const READ_FOR: Duration = Duration::from_secs(1);
+/// How much of an answer is shown.
+const SHOWN_MAX: usize = 2_000;
+
+/// Visitors of the shop: each has the cookies that it was given, at each entrance.
+#[derive(Debug, Default)]
+pub(crate) struct Visitors {
+    cookies: Cookies,
+}
+
+/// What became of one request.
+#[derive(Debug, Serialize)]
+pub(crate) struct Visit {
+    /// The command that sends the same.
+    pub command: String,
+    /// The status; none when nobody answered.
+    pub status: Option<u16>,
+    /// Why there is none.
+    pub problem: Option<String>,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+    /// The server that answered.
+    pub server: Option<String>,
+    /// What the answer says of the cache.
+    pub cache: Option<String>,
+    /// How long its parts took, in milliseconds: `cache`, `db`.
+    pub timing: IndexMap<String, f64>,
+    /// The database node that was read.
+    pub node: Option<String>,
+    /// How old what was read may be, in milliseconds.
+    pub lag_ms: Option<f64>,
+    /// What was answered, when it is JSON and short.
+    pub body: Value,
+}
+
+/// What all copies said, over a second.
+#[derive(Debug, Serialize)]
+pub(crate) struct Deposit {
+    /// The deposit itself.
+    pub deposit: Visit,
+    /// The copies, and what each said.
+    pub nodes: IndexMap<String, Vec<Reading>>,
+}
+
+/// One reading of one copy.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reading {
+    /// When it was asked, in milliseconds since the deposit was sent.
+    pub at_ms: f64,
+    /// The balance; none when it did not answer with one.
+    pub balance: Option<i64>,
+    /// Its version.
+    pub version: Option<String>,
+    /// How old it may be, in milliseconds.
+    pub lag_ms: Option<f64>,
+    /// What came instead of a balance.
+    pub problem: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    /// At which entrance: `lb`, `web-1`.
+    pub to: &'a str,
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: String,
+    /// The body.
+    pub body: Option<String>,
+    /// Whose cookies are sent, and kept.
+    pub visitor: Option<&'a str>,
+}
+
+impl Visitors {
+    /// Sends one request.
+    pub(crate) async fn visit(&self, lab: &Laboratory, question: &Question<'_>) -> Result<Visit, LabError> {
+        let target = entrance(&lab.plan(), question.to)?;
+        // A visitor of one shop is nobody in the other.
+        let visitor = question.visitor.map(|visitor| format!("{visitor}@{}", question.to));
+        let mut mix = RequestMix::get(&question.path, Keys::None);
+        mix.method = question.method.clone();
+        mix.body = question.body.clone();
+        mix.cookies = visitor.as_ref().map(|_| self.cookies.clone());
+        let key = visitor.unwrap_or_default();
+        let request = mix.request(target, &key, 1).map_err(|error| LabError::Usage(error.to_string()))?;
+        let begun = Instant::now();
+        let answer = http::send(target, request, PATIENCE).await;
+        let ms = begun.elapsed().as_secs_f64() * 1e3;
+        if let (Ok(answer), true) = (&answer, question.visitor.is_some()) {
+            self.cookies.keep(&key, answer.headers());
+        }
+        Ok(told(command(target, question), ms, answer))
+    }
+
+    /// Sends a deposit, and reads every copy until a second after it was acknowledged.
+    pub(crate) async fn deposit(
+        &self,
+        lab: &Laboratory,
+        chapter: &Chapter,
+        to: &str,
+        account: &str,
+        amount: i64,
+    ) -> Result<Deposit, LabError> {
+        let nodes = database_nodes(chapter, &lab.plan(), to);
+        let question = Question {
+            to,
+            method: Method::POST,
+            path: format!("/accounts/{account}/deposit"),
+            body: Some(format!("{{\"amount\":{amount}}}")),
+            visitor: None,
+        };
+        let begun = Instant::now();
+        let sending = async {
+            let deposit = self.visit(lab, &question).await;
+            sleep(READ_FOR).await;
+            deposit
+        };
+        tokio::pin!(sending);
+        let mut told: IndexMap<String, Vec<Reading>> =
+            nodes.iter().map(|node| (node.clone(), Vec::new())).collect();
+        let deposit = loop {
+            let round = self.read(lab, to, account, &nodes, begun);
+            let (round, ()) = tokio::select! {
+                deposit = &mut sending => break deposit?,
+                round = async { tokio::join!(round, sleep(READ_EVERY)) } => round,
+            };
+            for (node, reading) in nodes.iter().zip(round) {
+                told.entry(node.clone()).or_default().push(reading);
+            }
+        };
+        Ok(Deposit { deposit, nodes: told })
+    }
+
+    /// Reads every copy of an account at once.
+    pub(crate) async fn read(
+        &self,
+        lab: &Laboratory,
+        to: &str,
+        account: &str,
+        nodes: &[String],
+        begun: Instant,
+    ) -> Vec<Reading> {
+        let reads = nodes.iter().map(|node| async move {
+            let path = match nodes.len() {
+                1 => format!("/accounts/{account}"),
+                _ => format!("/accounts/{account}?replica={node}"),
+            };
+            let at_ms = begun.elapsed().as_secs_f64() * 1e3;
+            let question = Question { to, method: Method::GET, path, body: None, visitor: None };
+            match self.visit(lab, &question).await {
+                Ok(visit) => reading(at_ms, visit),
+                Err(error) => Reading {
+                    at_ms,
+                    balance: None,
+                    version: None,
+                    lag_ms: None,
+                    problem: Some(error.to_string()),
+                },
+            }
+        });
+        join_all(reads).await
+    }
+}
+
+fn reading(at_ms: f64, visit: Visit) -> Reading {
+    let balance = visit.body["balance"].as_i64();
+    let code = visit.body["error"].as_str().map(str::to_owned);
+    let status = visit.status.map(|status| status.to_string());
+    Reading {
+        at_ms,
+        balance,
+        version: visit.body["version"].as_str().map(str::to_owned),
+        lag_ms: visit.lag_ms,
+        problem: balance.is_none().then(|| visit.problem.or(code).or(status)).flatten(),
+    }
+}
+
+fn entrance(plan: &Plan, to: &str) -> Result<SocketAddr, LabError> {
+    let name = to.split(':').next().unwrap_or(to);
+    plan.address_of(name).ok_or_else(|| {
+        let known = plan.machines.keys().cloned().collect::<Vec<_>>().join(", ");
+        LabError::Usage(format!("nothing answers at '{to}'; there are: {known}"))
+    })
+}
+
+/// The nodes of the database behind an entrance.
+pub(crate) fn database_nodes(chapter: &Chapter, plan: &Plan, to: &str) -> Vec<String> {
+    let kind_of =
+        |name: &str| plan.machines.get(name).map_or(name.to_owned(), |machine| machine.kind.clone());
+    let mut kind = kind_of(to);
+    if let Some(lb) = chapter.machine.get(&kind).and_then(|entry| entry.lb.as_ref()) {
+        kind = kind_of(lb.upstreams.as_ref());
+    }
+    let db = chapter.machine.get(&kind).and_then(|entry| entry.webserver.as_ref());
+    let db = db.map(|webserver| kind_of(webserver.db.as_ref()));
+    let of_kind = db.iter().flat_map(|db| plan.of_kind(db)).map(|machine| machine.name.clone());
+    of_kind.collect()
+}
+
+fn told(command: String, ms: f64, answer: anyhow::Result<Answer>) -> Visit {
+    let mut visit = Visit {
+        command,
+        status: None,
+        problem: None,
+        ms,
+        server: None,
+        cache: None,
+        timing: IndexMap::new(),
+        node: None,
+        lag_ms: None,
+        body: Value::Null,
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            visit.problem = Some(format!("{:#}", error.root_cause()));
+            return visit;
+        }
+    };
+    let header = |name: &str| answer.header(name).map(str::to_owned);
+    visit.status = Some(answer.status.as_u16());
+    visit.server = header("x-served-by");
+    visit.cache = header("x-cache");
+    visit.node = header("x-db-node");
+    visit.lag_ms = header("x-lag-ms").and_then(|lag| lag.parse().ok());
+    visit.timing = header("server-timing").map(|text| timing(&text)).unwrap_or_default();
+    if answer.body.len() <= SHOWN_MAX {
+        visit.body = serde_json::from_slice(&answer.body).unwrap_or_default();
+    }
+    visit
+}
+
+/// The parts of `cache;dur=0.4, db;dur=50.1`.
+fn timing(text: &str) -> IndexMap<String, f64> {
+    let parts = text.split(',').filter_map(|part| {
+        let (name, rest) = part.trim().split_once(';')?;
+        Some((name.to_owned(), rest.trim().strip_prefix("dur=")?.parse().ok()?))
+    });
+    parts.collect()
+}
+
+fn command(target: SocketAddr, question: &Question<'_>) -> String {
+    let url = format!("http://{target}{}", question.path);
+    let cookies = question.visitor.map_or(String::new(), |who| format!(" -b {who}.txt -c {who}.txt"));
+    match (&question.method, &question.body) {
+        (&Method::GET, _) => format!("curl -i{cookies} '{url}'"),
+        (_, Some(body)) => {
+            format!("curl -i{cookies} -H 'content-type: application/json' -d '{body}' '{url}'")
+        }
+        (method, None) => format!("curl -i{cookies} -X {method} '{url}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chapter::Source;
+    use lab::plan::Place;
+
+    #[test]
+    fn the_parts_of_an_answer_are_read() {
+        let parts = timing("cache;dur=0.4, db;dur=50.1");
+        assert_eq!((parts["cache"], parts["db"]), (0.4, 50.1));
+        assert!(timing("nonsense, db").is_empty());
+    }
+
+    #[test]
+    fn the_database_behind_an_entrance_is_found() {
+        let of = |name: &str, to: &str| {
+            let chapter = Source::open(name, &[]).unwrap().chapter;
+            let plan = Plan::of(&chapter, Place::on_paper()).unwrap();
+            database_nodes(&chapter, &plan, to)
+        };
+        assert_eq!(of("replication", "web-strict"), ["strict-1", "strict-2", "strict-3"]);
+        assert_eq!(of("server-failure", "lb"), ["db"]);
+        assert_eq!(of("server-failure", "web-2"), ["db"]);
+        assert_eq!(of("primary-failure", "db"), [""; 0]);
+    }
+}
