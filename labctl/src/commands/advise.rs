@@ -61,9 +61,9 @@ pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
     } else {
         match chosen {
             Some(row) => say(format!(
-                "{}: {} It bears {:.0} requests a second, {:.0} without {}, and costs ${:.0} a month.",
+                "{}: {}. It bears {:.0} requests a second, {:.0} without {}, and costs ${:.0} a month.",
                 row.name,
-                row.title,
+                row.title.trim_end_matches('.'),
                 row.capacity.low.unwrap_or_default(),
                 row.left.rate,
                 row.left.without,
@@ -75,7 +75,7 @@ pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
         for (name, why) in &advice.rejected {
             say(format!("  {name:<16} {why}"));
         }
-        say(format!("\nFrom {} ({}).", file.display(), table.began));
+        say(format!("\nFrom {} ({}).", file.display(), table.began.strftime("%Y-%m-%d %H:%M UTC")));
     }
     Ok(if chosen.is_some() { 0 } else { EXIT_FAILED })
 }

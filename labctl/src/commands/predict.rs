@@ -2,7 +2,10 @@
 
 use std::io::{BufRead, Write};
 
+use anyhow::Context;
+
 use crate::report::terminal::short;
+use crate::results::stored::{GUESSES, StoredGuess};
 use crate::runner::RunDocument;
 use chapter::{Expect, Source};
 use lab::error::LabError;
@@ -68,26 +71,44 @@ fn figure(text: &str) -> Option<f64> {
 }
 
 /// Guesses beside what was measured, line by line.
-pub(super) fn beside(guesses: &[Guess], run: &RunDocument) -> Vec<String> {
+pub(super) fn beside(guesses: &[StoredGuess]) -> Vec<String> {
+    guesses.iter().map(line).collect()
+}
+
+/// Guesses with what was measured.
+pub(super) fn answered(guesses: Vec<Guess>, run: &RunDocument) -> Vec<StoredGuess> {
     let measured = |guess: &Guess| {
         let claims = run.findings.claims.iter();
         let mut same = claims.filter(|claim| claim.step == guess.step && claim.claim == guess.claim);
         same.next().and_then(|claim| claim.measured)
     };
-    guesses.iter().map(|guess| line(guess, measured(guess))).collect()
+    let answered = |guess: Guess| {
+        let measured = measured(&guess);
+        StoredGuess { ask: guess.question, guessed: guess.figure, measured, unit: guess.unit }
+    };
+    guesses.into_iter().map(answered).collect()
 }
 
-fn line(guess: &Guess, measured: Option<f64>) -> String {
-    let Guess { question, unit, .. } = guess;
+/// Keeps guesses with their run, for its page.
+pub(super) fn keep(guesses: &[StoredGuess], run: &RunDocument) -> Result<(), LabError> {
+    if guesses.is_empty() {
+        return Ok(());
+    }
+    let text = serde_json::to_string_pretty(guesses).map_err(anyhow::Error::from)?;
+    Ok(std::fs::write(run.directory.join(GUESSES), text).context("keep the guesses")?)
+}
+
+fn line(guess: &StoredGuess) -> String {
+    let StoredGuess { ask: question, guessed, measured, unit } = guess;
     let shown =
         |figure: Option<f64>| figure.map_or("–".into(), |figure| format!("{}{unit}", short(figure)));
-    let verdict = match (guess.figure, measured) {
+    let verdict = match (*guessed, *measured) {
         (Some(guess), Some(measured)) if is_close(guess, measured) => "close",
         (Some(guess), Some(measured)) if guess < measured => "more than you thought",
         (Some(_), Some(_)) => "less than you thought",
         _ => "",
     };
-    format!("{question}\n    you: {:<16} measured: {:<16} {verdict}", shown(guess.figure), shown(measured))
+    format!("{question}\n    you: {:<16} measured: {:<16} {verdict}", shown(*guessed), shown(*measured))
 }
 
 fn is_close(guess: f64, measured: f64) -> bool {
@@ -125,15 +146,12 @@ mod tests {
 
     #[test]
     fn a_guess_is_shown_beside_what_was_measured() {
-        let guess = |figure| Guess {
-            question: "How long?".into(),
-            step: "s".into(),
-            claim: "c".into(),
-            unit: " s".into(),
-            figure,
+        let guess = |guessed| {
+            let (ask, unit) = ("How long?".into(), " s".into());
+            line(&StoredGuess { ask, guessed, measured: Some(2.8), unit })
         };
-        assert!(line(&guess(Some(3.0)), Some(2.8)).contains("close"));
-        assert!(line(&guess(Some(1.0)), Some(2.8)).contains("more than you thought"));
-        assert!(line(&guess(None), Some(2.8)).contains("you: –"));
+        assert!(guess(Some(3.0)).contains("close"));
+        assert!(guess(Some(1.0)).contains("more than you thought"));
+        assert!(guess(None).contains("you: –"));
     }
 }

@@ -6,17 +6,18 @@ use clap::Args;
 
 use super::common::Common;
 use super::{Performed, say, say_document, with_files};
-use crate::report::{comparison, html};
+use crate::report::columns::width;
+use crate::report::{compare_text, comparison, html};
 use crate::results::stored;
 use lab::error::{EXIT_FAILED, LabError};
 
 /// Which run.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// A run's directory, such as runs/split/latest.
-    directory: PathBuf,
+    /// A run's directory, such as runs/split/latest; without it, a page over all runs that were kept.
+    directory: Option<PathBuf>,
 
-    /// Where the page goes [default: report.html in the run's directory].
+    /// Where the page goes [default: report.html in the run's directory, index.html for all runs].
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -34,16 +35,55 @@ pub struct CompareArgs {
     html: Option<PathBuf>,
 }
 
-/// Makes a page of a run.
+/// Makes a page of a run, or of all.
 pub fn report(args: &ReportArgs, common: &Common) -> Performed {
-    let path = args.html.clone().unwrap_or_else(|| args.directory.join("report.html"));
-    write_page(&args.directory, &path)?;
+    let path = match &args.directory {
+        Some(directory) => {
+            let path = args.html.clone().unwrap_or_else(|| directory.join("report.html"));
+            write_page(directory, &path)?;
+            path
+        }
+        None => {
+            let runs = &common.site.runs_dir;
+            let path = args.html.clone().unwrap_or_else(|| runs.join("index.html"));
+            write_index(runs, &path)?;
+            path
+        }
+    };
     if common.json {
         say_document("report", serde_json::json!({ "html": path }))?;
     } else {
         say(path.display());
     }
     Ok(0)
+}
+
+/// Makes a page over all runs, and the page of each run that has none yet.
+fn write_index(runs: &Path, path: &Path) -> Result<(), LabError> {
+    let mut listed = Vec::new();
+    for directory in stored::all(runs) {
+        // What another version has written is left out.
+        let Ok(run) = stored::run(&directory) else { continue };
+        let page = directory.join("report.html");
+        if !page.is_file() {
+            write_page(&directory, &page)?;
+        }
+        // The index may be somewhere else than the runs.
+        let near = path.parent().is_some_and(|parent| parent == runs);
+        let address =
+            if near { page.strip_prefix(runs).unwrap_or(&page).to_owned() } else { absolute(&page) };
+        listed.push(html::Listed { run, page: address.to_string_lossy().into_owned() });
+    }
+    if listed.is_empty() {
+        let nothing =
+            format!("there are no runs in {}: make one with `labctl run one-machine`", runs.display());
+        return Err(LabError::NotReady(nothing));
+    }
+    Ok(html::write(path, &html::index_page(&listed)?)?)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Makes a page of a run's directory.
@@ -55,17 +95,14 @@ pub(super) fn write_page(directory: &Path, path: &Path) -> Result<(), LabError> 
 /// Lays two runs side by side. Exits with 1 when a verdict differs.
 pub fn compare(args: &CompareArgs, common: &Common) -> Performed {
     let (first, second) = (stored::run(&args.first)?, stored::run(&args.second)?);
-    let comparison = comparison::compare(&first, &second).map_err(LabError::Usage)?;
+    let texts = (stored::chapter_text(&args.first)?, stored::chapter_text(&args.second)?);
+    let comparison = comparison::compare((&first, &texts.0), (&second, &texts.1)).map_err(LabError::Usage)?;
     let page = |path: &PathBuf| Ok(html::write(path, &html::compare_page(&comparison)?)?);
     let written = args.html.as_ref().map_or(Ok(()), page);
     if common.json {
         say_document("comparison", serde_json::json!({ "comparison": comparison }))?;
     } else {
-        say(format!("{}\nA: {}\nB: {}\n", comparison.title, comparison.first, comparison.second));
-        for line in &comparison.lines {
-            say(format!("{} ({})", line.claim, line.step));
-            say(format!("    {}   {}   {}", line.first_text(), line.second_text(), line.change_text()));
-        }
+        compare_text::lines(&comparison, width()).into_iter().for_each(say);
     }
     let flipped = comparison.lines.iter().any(comparison::Line::has_flipped);
     with_files(if flipped { EXIT_FAILED } else { 0 }, written)

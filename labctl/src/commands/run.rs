@@ -146,7 +146,9 @@ pub(super) async fn run_sources(
             (true, true) => predict::ask(source, &mut std::io::stdin().lock(), &mut std::io::stderr())?,
         };
         let run = shared.run_chapter(source).await?;
-        predict::beside(&guesses, &run).iter().for_each(|line| say_note(common, line));
+        let guesses = predict::answered(guesses, &run);
+        predict::beside(&guesses).iter().for_each(|line| say_note(common, line));
+        predict::keep(&guesses, &run)?;
         if let Some(path) = &args.html {
             written = written.and(write_page(&run.directory, path));
         }

@@ -1,10 +1,10 @@
 //! `labctl status`
 
 use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};
+use crate::report::columns;
 use lab::{MachineStatus, Program, ProgramStatus};
 
 /// Shows the machines of the lab that is running, and what is on them.
@@ -18,21 +18,20 @@ pub async fn status(common: &Common) -> Performed {
         return Ok(0);
     }
     say(format!("{chapter}: {} machines; logs in {}", machines.len(), logs.display()));
-    say(table(&machines));
+    columns::lines(table(&machines), columns::width()).into_iter().for_each(say);
     Ok(0)
 }
 
 /// A row per program: what a student needs to see and to type.
 pub(super) fn table(machines: &[MachineStatus]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["machine", "program", "address", "pid", "state", "cores", "memory", "waiting"]);
+    let mut table =
+        columns::table(["machine", "program", "state", "cores", "memory", "waiting", "address", "pid"]);
     for machine in machines {
         for (index, program) in machine.programs.iter().enumerate() {
             let mut row =
-                vec![machine.name.clone(), program.program.name().into(), program.address.to_string()];
-            row.extend([program.pid.to_string(), state(machine, program).into()]);
+                vec![machine.name.clone(), program.program.name().into(), state(machine, program).into()];
             row.extend(if index == 0 { figures(machine) } else { vec![String::new(); 3] });
+            row.extend([program.address.to_string(), program.pid.to_string()]);
             table.add_row(row);
         }
     }

@@ -28,6 +28,7 @@ use tokio::process::{Child, Command};
 use super::common::Common;
 use super::parts::PartArgs;
 use super::{Performed, by_hand, running, say, say_document, say_note, status};
+use crate::report::columns;
 use crate::testbed::ClaimedSite;
 use chapter::{Setting, Source};
 use lab::compose::Cable;
@@ -181,7 +182,7 @@ async fn introduce(source: &Source, common: &Common) -> Performed {
         return Ok(0);
     }
     say(format!("{}. {}\n{}\n", source.chapter.number, source.chapter.title, source.chapter.question));
-    say(status::table(&machines));
+    columns::lines(status::table(&machines), columns::width()).into_iter().for_each(say);
     say("Now it is yours. For instance:");
     say("  labctl load --rps 50       send it 50 requests a second");
     for line in by_hand(source, common, &machines)? {

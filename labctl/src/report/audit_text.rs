@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::{Cell, Color, Table};
 use indexmap::IndexMap;
 
+use super::columns;
 use super::terminal::wrap;
 use crate::audit::{Audit, Class, Impact, Row};
 
@@ -15,10 +15,11 @@ const WAIT: f64 = 0.5;
 /// The whole of it, line by line.
 pub fn lines(audit: &Audit) -> Vec<String> {
     let mut lines = vec![format!("Audit of '{}': {}", audit.architecture, audit.title), String::new()];
-    lines.extend(matrix(audit).to_string().lines().map(str::to_owned));
-    lines.extend(remarks(audit).iter().flat_map(|remark| wrap(&format!("* {remark}"), 100)));
+    lines.extend(columns::lines(matrix(audit), columns::width()));
     lines.push(String::new());
-    lines.extend(conclusions(audit).iter().flat_map(|sentence| wrap(sentence, 100)));
+    lines.extend(remarks(audit).iter().flat_map(|remark| wrap(&format!("* {remark}"), columns::prose())));
+    lines.push(String::new());
+    lines.extend(conclusions(audit).iter().flat_map(|sentence| wrap(sentence, columns::prose())));
     lines
 }
 
@@ -102,11 +103,9 @@ fn listed(names: &BTreeSet<String>) -> (usize, String) {
 }
 
 fn matrix(audit: &Audit) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Disabled);
     let paths = audit.paths.iter().map(|(_, meaning)| meaning.clone());
-    table.set_header(["what goes wrong".to_owned()].into_iter().chain(paths).chain(["noticed".to_owned()]));
+    let header = ["what goes wrong".to_owned()].into_iter().chain(paths).chain(["noticed".to_owned()]);
+    let mut table = columns::table(header.collect::<Vec<_>>());
     for row in &audit.rows {
         table.add_row(cells(audit, row));
     }

@@ -1,58 +1,92 @@
-//! Charts as SVG, drawn by `plotters`. The only module that knows it.
+//! Charts as SVG, drawn by `plotters`. The only module that knows it. What is good is blue and what failed is
+//! orange, which everybody can tell apart, and failed requests are drawn downwards besides.
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::requests::Bin;
-use super::windows::FaultWindow;
+use super::requests::Course;
+use super::windows::{FaultWindow, merged};
 
-const WIDTH: u32 = 920;
-const HEIGHT: u32 = 210;
 /// Readable on white and on black.
 const INK: RGBColor = RGBColor(128, 134, 145);
-const GOOD: RGBColor = RGBColor(47, 158, 98);
-const BAD: RGBColor = RGBColor(214, 64, 69);
-const CALM: RGBColor = RGBColor(64, 116, 201);
-const SHADE: RGBColor = RGBColor(214, 64, 69);
+/// Okabe and Ito's blue, vermilion and sky blue.
+const GOOD: RGBColor = RGBColor(0, 114, 178);
+const BAD: RGBColor = RGBColor(213, 94, 0);
+const CALM: RGBColor = RGBColor(86, 180, 233);
+const SHADE: RGBColor = RGBColor(230, 159, 0);
+/// What is written into a shade.
+const BAND: RGBColor = RGBColor(166, 112, 0);
+/// About how wide a letter is, as a share of its height.
+const LETTER: f64 = 0.56;
+
+/// How large a picture is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    width: u32,
+    height: u32,
+    text: u32,
+}
+
+/// On a desk, and on a phone, where the same text has to be as large.
+pub const WIDE: Size = Size { width: 960, height: 230, text: 12 };
+/// On a phone.
+pub const NARROW: Size = Size { width: 340, height: 210, text: 11 };
 
 /// One traffic over time.
 #[derive(Debug)]
 pub struct Timeline<'a> {
     /// Its spans of time.
-    pub bins: &'a [Bin],
+    pub course: &'a Course,
     /// How many seconds each has.
     pub width: f64,
-    /// How long the run took, in seconds.
-    pub seconds: f64,
-    /// When something was broken.
+    /// When something was broken that concerns it.
     pub faults: &'a [FaultWindow],
     /// When each step began, in seconds.
     pub steps: &'a [(String, f64)],
 }
 
+/// The lines and areas of one chart.
+struct Plot {
+    unit: &'static str,
+    low: f64,
+    high: f64,
+    drawn: Vec<Drawn>,
+}
+
 impl Timeline<'_> {
-    /// Good and failed requests a second, over time.
-    pub fn rates(&self) -> String {
-        let highest = self.bins.iter().map(|bin| bin.ok + bin.failed).fold(1.0, f64::max) * 1.1;
-        let all = self.points(|bin| Some(bin.ok + bin.failed));
-        let good = self.points(|bin| Some(bin.ok));
-        self.chart("requests/s", highest, &[(all, BAD, Look::Filled), (good, GOOD, Look::Filled)])
+    /// Requests that were due, and what became of them, a second, over time. What failed is drawn downwards.
+    pub fn rates(&self, size: Size) -> String {
+        let most = |figure: fn(&super::requests::Bin) -> f64| {
+            self.course.bins.iter().map(figure).fold(0.0, f64::max)
+        };
+        let high = most(|bin| bin.ok.max(bin.offered)).max(1.0) * 1.1;
+        let failed = most(|bin| bin.failed);
+        let low = if failed > 0.0 { -(failed.max(high / 8.0) * 1.1) } else { 0.0 };
+        let drawn = vec![
+            (self.points(|bin| Some(bin.ok)), GOOD, Look::Filled),
+            (self.points(|bin| (bin.failed > 0.0).then_some(-bin.failed)), BAD, Look::Bars),
+            (self.points(|bin| Some(bin.offered)), INK, Look::Line),
+        ];
+        self.chart(size, &Plot { unit: "requests/s", low, high, drawn })
     }
 
-    /// The median and the slowest percent of good answers, over time.
-    pub fn latencies(&self) -> String {
-        let highest = self.bins.iter().filter_map(|bin| bin.p99).fold(1.0, f64::max) * 1.1;
+    /// The median and the slowest percent of good answers, by when they were due.
+    pub fn latencies(&self, size: Size) -> String {
+        let high = self.course.bins.iter().filter_map(|bin| bin.p99).fold(1.0, f64::max) * 1.1;
         let (p99, p50) = (self.points(|bin| bin.p99), self.points(|bin| bin.p50));
-        self.chart("ms", highest, &[(p99, CALM, Look::Line), (p50, GOOD, Look::Line)])
+        let drawn = vec![(p99, CALM, Look::Line), (p50, GOOD, Look::Line)];
+        self.chart(size, &Plot { unit: "ms", low: 0.0, high, drawn })
     }
 
     /// Points in unbroken runs: where there is no figure, the line is interrupted.
-    fn points(&self, figure: impl Fn(&Bin) -> Option<f64>) -> Vec<Vec<(f64, f64)>> {
+    fn points(&self, figure: impl Fn(&super::requests::Bin) -> Option<f64>) -> Vec<Vec<(f64, f64)>> {
         let mut runs: Vec<Vec<(f64, f64)>> = vec![vec![]];
-        for (index, bin) in self.bins.iter().enumerate() {
+        for (index, bin) in self.course.bins.iter().enumerate() {
             match figure(bin) {
                 Some(figure) => {
                     let run = runs.last_mut().expect("there is always one");
-                    run.push(((index as f64 + 0.5) * self.width, figure));
+                    run.push((self.course.from + (index as f64 + 0.5) * self.width, figure));
                 }
                 None => runs.push(vec![]),
             }
@@ -61,27 +95,40 @@ impl Timeline<'_> {
         runs
     }
 
-    fn chart(&self, unit: &str, highest: f64, lines: &[Drawn]) -> String {
+    /// From when until when there is something to see.
+    fn span(&self) -> (f64, f64) {
+        let length = (self.course.bins.len() as f64 * self.width).max(1.0);
+        let margin = length * 0.02;
+        ((self.course.from - margin).max(0.0), self.course.from + length + margin)
+    }
+
+    fn chart(&self, size: Size, plot: &Plot) -> String {
         let mut svg = String::new();
         // Drawing into a string fails only on what a chart cannot have: an empty range.
-        let drawn = self.draw(&mut svg, unit, highest, lines);
+        let drawn = self.draw(&mut svg, size, plot);
         if drawn.is_err() { String::new() } else { svg }
     }
 
-    fn draw(
-        &self,
-        svg: &mut String,
-        unit: &str,
-        highest: f64,
-        lines: &[Drawn],
-    ) -> Result<(), Box<dyn std::error::Error>> {
-        let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+    fn draw(&self, svg: &mut String, size: Size, plot: &Plot) -> Result<(), Box<dyn std::error::Error>> {
+        let (from, to) = self.span();
+        let Plot { unit, low, high, ref drawn } = *plot;
+        let root = SVGBackend::with_string(svg, (size.width, size.height)).into_drawing_area();
+        // Above the plot there is room for the steps' names, in two rows.
+        let names = 2 * size.text + 8;
+        let left = if size.width < 500 { 46 } else { 58 };
         let mut chart = ChartBuilder::on(&root)
-            .margin(8)
-            .x_label_area_size(24)
-            .y_label_area_size(56)
-            .build_cartesian_2d(0.0..self.seconds.max(1.0), 0.0..highest)?;
-        let text = ("sans-serif", 11).into_font().color(&INK);
+            .margin(6)
+            .margin_top(names)
+            .x_label_area_size(2 * size.text + 14)
+            .y_label_area_size(left)
+            .build_cartesian_2d(from..to, low..high)?;
+        let shades = merged(self.faults).into_iter().filter(|(begin, end, _)| *begin < to && *end > from);
+        let shades: Vec<_> = shades.collect();
+        chart.draw_series(shades.iter().map(|(begin, end, _)| {
+            let corners = [(begin.max(from), low), (end.min(to), high)];
+            Rectangle::new(corners, SHADE.mix(0.16).filled())
+        }))?;
+        let text = ("sans-serif", size.text).into_font().color(&INK);
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -89,35 +136,51 @@ impl Timeline<'_> {
             .bold_line_style(INK.mix(0.18))
             .axis_style(INK.mix(0.5))
             .label_style(text.clone())
-            .x_label_formatter(&|seconds| format!("{seconds:.0} s"))
-            .y_label_formatter(&|figure| format!("{figure:.0}"))
+            .x_label_formatter(&|seconds| {
+                if to - from < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") }
+            })
+            .y_label_formatter(&|figure| format!("{:.0}", figure.abs()))
+            .x_labels(if size.width < 500 { 5 } else { 10 })
+            .y_labels(5)
+            .x_desc("seconds since the run began")
             .y_desc(unit)
             .axis_desc_style(text)
-            .y_labels(5)
             .draw()?;
-        let shades = self
-            .faults
-            .iter()
-            .map(|fault| Rectangle::new([(fault.from, 0.0), (fault.to, highest)], SHADE.mix(0.10).filled()));
-        chart.draw_series(shades)?;
-        let steps = self
-            .steps
-            .iter()
-            .map(|(_, at)| PathElement::new(vec![(*at, 0.0), (*at, highest)], INK.mix(0.35)));
-        chart.draw_series(steps)?;
-        for (runs, color, look) in lines {
+        for (runs, color, look) in drawn {
             for run in runs {
                 match look {
                     Look::Filled => {
-                        let area = AreaSeries::new(run.iter().copied(), 0.0, color.mix(0.9));
+                        let area = AreaSeries::new(run.iter().copied(), 0.0, color.mix(0.75));
                         chart.draw_series(area.border_style(color))?;
                     }
                     Look::Line => {
                         chart.draw_series(LineSeries::new(run.iter().copied(), color.stroke_width(2)))?;
                     }
+                    Look::Bars => {
+                        let half = self.width * 0.45;
+                        chart.draw_series(run.iter().map(|(at, figure)| {
+                            Rectangle::new([(at - half, 0.0), (at + half, *figure)], color.filled())
+                        }))?;
+                    }
                 }
             }
         }
+        let steps: Vec<_> = self.steps.iter().filter(|(_, at)| (from..to).contains(at)).collect();
+        chart.draw_series(
+            steps.iter().map(|(_, at)| PathElement::new(vec![(*at, low), (*at, high)], INK.mix(0.45))),
+        )?;
+        let at = |moment: f64, figure: f64| chart.backend_coord(&(moment, figure));
+        let marks: Vec<_> = steps.iter().map(|(name, moment)| (at(*moment, high).0, name.as_str())).collect();
+        let labels = spread(&marks, size, 6);
+        let bands: Vec<_> = shades
+            .iter()
+            .map(|(begin, end, what)| {
+                let (left, top) = at(begin.max(from), high);
+                (left, top, at(end.min(to), low).0 - left, what.as_str())
+            })
+            .collect();
+        write_labels(&root, &labels, size)?;
+        write_bands(&root, &bands, size)?;
         root.present()?;
         Ok(())
     }
@@ -130,23 +193,92 @@ type Drawn = (Vec<Vec<(f64, f64)>>, RGBColor, Look);
 enum Look {
     Filled,
     Line,
+    Bars,
+}
+
+/// How wide a text is, about.
+fn width_of(text: &str, size: Size) -> i32 {
+    (text.chars().count() as f64 * f64::from(size.text) * LETTER) as i32
+}
+
+/// Names at their places, in two rows so that none lies on another; those for which there is no room are left out.
+fn spread<'a>(marks: &[(i32, &'a str)], size: Size, top: i32) -> Vec<(i32, i32, &'a str)> {
+    let row = size.text as i32 + 2;
+    let mut ends = [i32::MIN; 2];
+    let mut placed = Vec::new();
+    for (at, name) in marks {
+        let end = at + width_of(name, size) + 6;
+        let free = ends.iter().position(|taken| taken < at);
+        if let Some(free) = free.filter(|_| end < size.width as i32 + 6) {
+            ends[free] = end;
+            placed.push((at + 2, top + free as i32 * row, *name));
+        }
+    }
+    placed
+}
+
+fn write_labels(
+    root: &DrawingArea<SVGBackend<'_>, Shift>,
+    labels: &[(i32, i32, &str)],
+    size: Size,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let style = ("sans-serif", size.text).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Top));
+    for (x, y, name) in labels {
+        root.draw_text(name, &style, (*x, *y))?;
+    }
+    Ok(())
+}
+
+/// What was broken, in the band that shows when: as much of it as there is room for.
+fn write_bands(
+    root: &DrawingArea<SVGBackend<'_>, Shift>,
+    bands: &[(i32, i32, i32, &str)],
+    size: Size,
+) -> Result<(), Box<dyn std::error::Error>> {
+    const FEW: usize = 6;
+    let style = ("sans-serif", size.text).into_font().color(&BAND).pos(Pos::new(HPos::Left, VPos::Top));
+    for (left, top, width, what) in bands {
+        let room = (f64::from(*width) / (f64::from(size.text) * LETTER)) as usize;
+        let shown = match what.chars().count() {
+            length if length <= room => (*what).to_owned(),
+            _ if room >= FEW => what.chars().take(room - 1).chain(['…']).collect(),
+            _ => continue,
+        };
+        root.draw_text(&shown, &style, (left + 3, top + 2))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::requests::Bin;
+
+    fn bin(ok: f64, failed: f64) -> Bin {
+        Bin { offered: ok + failed, ok, failed, p99: (ok > 0.0).then_some(20.0), p50: Some(5.0) }
+    }
 
     #[test]
-    fn a_chart_shows_its_lines_and_shades_its_faults() {
-        let bin = |ok, failed| Bin { ok, failed, p99: (ok > 0.0).then_some(20.0), p50: Some(5.0) };
-        let bins = [bin(10.0, 0.0), bin(0.0, 10.0), bin(10.0, 0.0)];
-        let fault = FaultWindow { what: "web-1 is gone".into(), from: 1.0, to: 2.0 };
-        let steps = [("crash".to_owned(), 1.0)];
-        let timeline = Timeline { bins: &bins, width: 1.0, seconds: 3.0, faults: &[fault], steps: &steps };
-        let rates = timeline.rates();
-        assert!(rates.starts_with("<svg") && rates.contains("requests/s"), "{rates}");
-        assert!(rates.contains("#2F9E62") && rates.contains("#D64045"), "good and bad are both there");
+    fn a_chart_shows_its_lines_its_faults_and_its_steps_by_name() {
+        let course = Course { from: 7.0, bins: vec![bin(10.0, 0.0), bin(0.0, 10.0), bin(10.0, 0.0)] };
+        let fault = FaultWindow { what: "web-1 is gone".into(), machine: "web-1".into(), from: 8.0, to: 9.9 };
+        let steps = [("calm".to_owned(), 1.0), ("crash".to_owned(), 8.0)];
+        let timeline = Timeline { course: &course, width: 1.0, faults: &[fault], steps: &steps };
+        for size in [WIDE, NARROW] {
+            let rates = timeline.rates(size);
+            assert!(rates.starts_with("<svg") && rates.contains("requests/s"), "{rates}");
+            assert!(rates.contains("#0072B2") && rates.contains("#D55E00"), "good and bad are both there");
+            assert!(rates.contains("crash") && rates.contains("web-1 is gone"), "{rates}");
+            assert!(!rates.contains("calm"), "before its life there is nothing of a traffic");
+        }
         assert_eq!(timeline.points(|bin| bin.p99).len(), 2, "the line is interrupted where nothing was good");
-        assert!(timeline.latencies().contains("ms"));
+        assert!(timeline.latencies(WIDE).contains("ms"));
+    }
+
+    #[test]
+    fn names_do_not_lie_on_one_another() {
+        let marks = [(100, "one"), (105, "two"), (108, "three"), (200, "four")];
+        let placed: Vec<_> = spread(&marks, WIDE, 0).into_iter().map(|(_, y, name)| (name, y)).collect();
+        assert_eq!(placed, [("one", 0), ("two", 14), ("four", 0)], "for a third there is no row");
     }
 }

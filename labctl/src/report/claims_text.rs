@@ -1,5 +1,6 @@
 //! The article's sentences as people read them, each with how it stands.
 
+use super::columns;
 use super::terminal::wrap;
 use crate::claims::verdicts::{Judged, Standing};
 
@@ -13,8 +14,14 @@ pub fn lines(judged: &[Judged]) -> Vec<String> {
             lines.push(String::new());
             lines.push(chapter.to_owned());
         }
-        lines.push(format!("  {} {:<8} “{}”", mark(one.standing), one.expected.name(), one.article));
-        lines.extend(wrap(&one.because, 90).iter().map(|line| format!("               {line}")));
+        let quoted = format!("“{}”", one.article);
+        if one.standing == Standing::NotMeasured {
+            // Nothing is known yet; what is expected would read like a result.
+            indented(&mut lines, &format!("  {} not measured yet ", mark(one.standing)), &quoted);
+            continue;
+        }
+        indented(&mut lines, &format!("  {} {:<8} ", mark(one.standing), one.expected.name()), &quoted);
+        indented(&mut lines, "             ", &one.because);
         if one.standing != Standing::AsExpected {
             lines.extend(one.evidence.iter().filter(|piece| piece.standing != Standing::AsExpected).map(
                 |piece| {
@@ -27,6 +34,15 @@ pub fn lines(judged: &[Judged]) -> Vec<String> {
     lines.push(String::new());
     lines.push(summary(judged));
     lines
+}
+
+/// Text behind a label, broken between words and kept under its first letter.
+fn indented(lines: &mut Vec<String>, label: &str, text: &str) {
+    let indent = label.chars().count();
+    for (number, line) in wrap(text, columns::prose().saturating_sub(indent)).iter().enumerate() {
+        let before = if number == 0 { label.to_owned() } else { " ".repeat(indent) };
+        lines.push(format!("{before}{line}"));
+    }
 }
 
 /// How many stand how, in a sentence.

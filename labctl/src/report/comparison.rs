@@ -1,6 +1,8 @@
 //! Two runs of the same chapter, claim by claim. Pure.
 #![deny(clippy::disallowed_methods)]
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::terminal::short;
@@ -15,8 +17,66 @@ pub struct Comparison {
     pub first: String,
     /// The same of the second.
     pub second: String,
+    /// What the two chapter files say differently, key by key.
+    pub differences: Vec<Difference>,
     /// Every claim of either.
     pub lines: Vec<Line>,
+}
+
+/// One key that the two chapter files say differently.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The key, from the top: `machine.web.cores`.
+    pub key: String,
+    /// What the first says. `None`: nothing.
+    pub first: Option<String>,
+    /// What the second says.
+    pub second: Option<String>,
+}
+
+impl Difference {
+    /// The values of both sides.
+    pub fn sides(&self) -> (&str, &str) {
+        (self.first.as_deref().unwrap_or("–"), self.second.as_deref().unwrap_or("–"))
+    }
+}
+
+/// What two chapter files say differently.
+pub fn differences(first: &str, second: &str) -> Vec<Difference> {
+    let (first, second) = (flat(first), flat(second));
+    let keys: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    let differing = keys.into_iter().filter(|key| first.get(*key) != second.get(*key));
+    let difference = |key: &String| Difference {
+        key: key.clone(),
+        first: first.get(key).cloned(),
+        second: second.get(key).cloned(),
+    };
+    differing.map(difference).collect()
+}
+
+/// Every value of a file by its key. Members of a list are called by their name, or by their number from 1.
+fn flat(text: &str) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    if let Ok(table) = toml::from_str::<toml::Table>(text) {
+        flatten(&toml::Value::Table(table), String::new(), &mut values);
+    }
+    values
+}
+
+fn flatten(value: &toml::Value, key: String, values: &mut BTreeMap<String, String>) {
+    let inside = |word: &str| if key.is_empty() { word.to_owned() } else { format!("{key}.{word}") };
+    match value {
+        toml::Value::Table(table) => {
+            table.iter().for_each(|(word, value)| flatten(value, inside(word), values));
+        }
+        toml::Value::Array(list) if list.iter().all(toml::Value::is_table) => {
+            for (number, member) in (1..).zip(list) {
+                let name = member.get("name").or_else(|| member.get("id")).and_then(toml::Value::as_str);
+                flatten(member, inside(name.unwrap_or(&i32::to_string(&number))), values);
+            }
+        }
+        other => drop(values.insert(key, other.to_string())),
+    }
 }
 
 /// One claim in both.
@@ -43,8 +103,12 @@ pub struct Side {
     pub verdict: Verdict,
 }
 
-/// Lays two runs side by side. The error says why they cannot be compared.
-pub fn compare(first: &RunDocument, second: &RunDocument) -> Result<Comparison, String> {
+/// Lays two runs side by side, with the text of the chapter that each was of. The error says why they cannot be
+/// compared.
+pub fn compare(
+    (first, first_text): (&RunDocument, &str),
+    (second, second_text): (&RunDocument, &str),
+) -> Result<Comparison, String> {
     if first.chapter != second.chapter {
         return Err(format!(
             "these are runs of two chapters, '{}' and '{}': only runs of one can be compared",
@@ -69,11 +133,15 @@ pub fn compare(first: &RunDocument, second: &RunDocument) -> Result<Comparison, 
         .iter()
         .filter(|claim| !first.findings.claims.iter().any(|other| same(claim, other)));
     let of_second = new.map(|claim| line(claim, None, Some(side(claim))));
-    let described = |run: &RunDocument| format!("{}, seed {}, {}", run.began, run.seed, run.pace);
+    let described = |run: &RunDocument| {
+        let began = run.began.strftime("%Y-%m-%d %H:%M:%S UTC");
+        format!("{began}, seed {}, {}", run.seed, run.pace)
+    };
     Ok(Comparison {
         title: first.title.clone(),
         first: described(first),
         second: described(second),
+        differences: differences(first_text, second_text),
         lines: of_first.chain(of_second).collect(),
     })
 }
@@ -94,10 +162,12 @@ impl Line {
         let (Some(first), Some(second)) = (self.first, self.second) else { return "only in one".into() };
         let flipped = if self.has_flipped() { ", another verdict" } else { "" };
         match (first.measured, second.measured) {
+            (Some(before), Some(after)) if is_the_same(before, after, &self.unit) => {
+                format!("the same{flipped}")
+            }
             (Some(before), Some(after)) if before != 0.0 => {
                 format!("{:+.0} %{flipped}", 100.0 * (after / before - 1.0))
             }
-            (Some(before), Some(after)) if before == after => format!("the same{flipped}"),
             _ => format!("–{flipped}"),
         }
     }
@@ -120,9 +190,41 @@ impl Line {
     }
 }
 
+/// Whether two figures are the same to whoever reads them: less than half a percent apart, or times that are less
+/// than a millisecond apart.
+fn is_the_same(before: f64, after: f64, unit: &str) -> bool {
+    let nothing = match unit.trim() {
+        "ms" => 1.0,
+        "s" => 0.001,
+        _ => 0.0,
+    };
+    let apart = (before - after).abs();
+    apart <= nothing || apart < 0.005 * before.abs()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_files_say_differently_is_named_by_key() {
+        let first = "number = 1\n[machine.web]\ncores = 1\n[[step]]\nname = 'half'\nmeasure = '2s'\n";
+        let second = first.replace("cores = 1", "cores = 2\nprice = 100.0").replace("'2s'", "'4s'");
+        let differences = differences(first, &second);
+        let keys: Vec<_> = differences.iter().map(|one| one.key.as_str()).collect();
+        assert_eq!(keys, ["machine.web.cores", "machine.web.price", "step.half.measure"]);
+        assert_eq!((differences[0].sides(), differences[1].sides()), (("1", "2"), ("–", "100.0")));
+        assert_eq!(super::differences(first, first), []);
+    }
+
+    #[test]
+    fn what_nobody_would_notice_is_the_same() {
+        let change =
+            |before, after| line(Some((before, Verdict::Holds)), Some((after, Verdict::Holds))).change_text();
+        assert_eq!(change(0.4, 1.1), "the same", "0.7 ms are nothing");
+        assert_eq!(change(1000.0, 1001.0), "the same");
+        assert_eq!(change(10.0, 30.0), "+200 %");
+    }
 
     fn line(first: Option<(f64, Verdict)>, second: Option<(f64, Verdict)>) -> Line {
         let side = |(measured, verdict)| Side { measured: Some(measured), verdict };

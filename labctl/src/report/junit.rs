@@ -9,7 +9,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use crate::audit::{Audit, Class};
 use crate::claims::{Judged, Standing};
 use crate::results::Summary;
-use crate::runner::{ClaimResult, Verdict};
+use crate::runner::{ClaimResult, RunDocument, Verdict};
 
 /// Writes runs of chapters: a suite per chapter, a case per claim.
 pub fn write(summary: &Summary, path: &Path) -> anyhow::Result<()> {
@@ -17,10 +17,43 @@ pub fn write(summary: &Summary, path: &Path) -> anyhow::Result<()> {
     for run in &summary.runs {
         let mut suite = TestSuite::new(&run.chapter);
         suite.set_time(Duration::from_secs_f64(run.seconds));
-        suite.add_test_cases(run.findings.claims.iter().map(case));
+        suite.timestamp = run.began.to_string().parse().ok();
+        suite.add_properties(properties(run));
+        suite.add_test_cases(run.findings.claims.iter().map(|claim| case(run, claim)));
         report.add_test_suite(suite);
     }
     write_report(&report, path)
+}
+
+/// What has to be known to make the same run again.
+fn properties(run: &RunDocument) -> Vec<(String, String)> {
+    let set_up = &run.set_up;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut properties = vec![
+        ("seed".to_owned(), run.seed.to_string()),
+        ("pace".to_owned(), word(&run.pace)),
+        ("backend".to_owned(), word(&set_up.backend)),
+        ("labctl".to_owned(), set_up.labctl.clone()),
+        ("host".to_owned(), host.trim().to_owned()),
+        ("host-cores".to_owned(), set_up.host_cores.to_string()),
+        ("attempt".to_owned(), set_up.attempt.to_string()),
+        ("directory".to_owned(), run.directory.display().to_string()),
+    ];
+    properties.extend(set_up.settings.iter().map(|setting| ("set".to_owned(), setting.clone())));
+    properties
+}
+
+/// A value that is a word in what is stored: `quick`, `process`.
+fn word(value: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(value).ok();
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// How long a step took, from its begin to the next one's.
+fn time_of(step: &str, steps: &[(String, f64)], ended: f64) -> Option<Duration> {
+    let at = steps.iter().position(|(name, _)| name == step)?;
+    let end = steps.get(at + 1).map_or(ended, |(_, begun)| *begun);
+    Duration::try_from_secs_f64(end - steps[at].1).ok()
 }
 
 fn write_report(report: &Report, path: &Path) -> anyhow::Result<()> {
@@ -84,17 +117,44 @@ pub fn can_be_written(path: &Path) -> anyhow::Result<()> {
     opened.map(|_| ()).with_context(|| format!("write {}", path.display()))
 }
 
-fn case(claim: &ClaimResult) -> TestCase {
+fn case(run: &RunDocument, claim: &ClaimResult) -> TestCase {
     let status = match claim.verdict {
         Verdict::Holds => TestCaseStatus::success(),
-        Verdict::Inconclusive | Verdict::Skipped => TestCaseStatus::skipped(),
+        Verdict::Inconclusive | Verdict::Skipped => {
+            let mut skipped = TestCaseStatus::skipped();
+            skipped.set_message(claim.because.as_deref().unwrap_or("not judged"));
+            skipped
+        }
         Verdict::Fails => {
             let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
             failed.set_message(super::terminal::figures(claim));
             failed
         }
     };
-    let mut case = TestCase::new(format!("{}: {}", claim.step, claim.claim), status);
+    let mut case = TestCase::new(&claim.claim, status);
+    case.set_classname(format!("{}.{}", run.chapter, claim.step));
+    case.time = time_of(&claim.step, &run.findings.steps, run.findings.ended);
+    let outcome = match claim.verdict {
+        Verdict::Holds if claim.is_refuted_as_expected() => "refuted as expected",
+        Verdict::Holds => "confirmed",
+        Verdict::Fails => "failed",
+        Verdict::Inconclusive => "not judged",
+        Verdict::Skipped => "skipped",
+    };
+    case.add_property(("outcome", outcome));
     case.set_system_out(super::terminal::figures(claim));
     case
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_takes_until_the_next_one_begins() {
+        let steps = [("calm".to_owned(), 1.0), ("busy".to_owned(), 3.5)];
+        assert_eq!(time_of("calm", &steps, 9.0), Some(Duration::from_millis(2500)));
+        assert_eq!(time_of("busy", &steps, 9.0), Some(Duration::from_millis(5500)));
+        assert_eq!(time_of("gone", &steps, 9.0), None);
+    }
 }

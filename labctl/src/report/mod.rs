@@ -3,12 +3,15 @@
 pub mod audit_text;
 pub mod charts;
 pub mod claims_text;
+pub mod columns;
+pub mod compare_text;
 pub mod comparison;
 pub mod html;
 pub mod junit;
 pub mod progress;
 pub mod requests;
 pub mod table_text;
+pub mod tally;
 pub mod terminal;
 pub mod windows;
 

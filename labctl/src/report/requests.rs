@@ -1,5 +1,6 @@
 //! The requests of a stored run, read from its `requests.csv`, and gathered into short spans of time.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -7,17 +8,29 @@ use indexmap::IndexMap;
 use crate::results::stored::incomplete;
 use lab::error::LabError;
 
-/// What became of the requests that were due in one short span.
+/// One traffic in one short span of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bin {
-    /// Good answers a second.
+    /// Requests a second that were due in it.
+    pub offered: f64,
+    /// Good answers a second that came in it, whenever they were due.
     pub ok: f64,
-    /// Failed requests a second.
+    /// Requests a second of which it became clear in it that they had failed.
     pub failed: f64,
-    /// The slowest percent of the good answers, in milliseconds. `None`: there were none.
+    /// Of the good answers that were due in it, the time of the slowest percent, in milliseconds. `None`: there
+    /// were none.
     pub p99: Option<f64>,
     /// Their median.
     pub p50: Option<f64>,
+}
+
+/// One traffic over time, from its first request to its last answer.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Course {
+    /// When the first bin begins, in seconds.
+    pub from: f64,
+    /// Its bins.
+    pub bins: Vec<Bin>,
 }
 
 /// The bins of every traffic that sent anything, each of `width` seconds.
@@ -25,8 +38,17 @@ pub struct Bin {
 pub struct Series {
     /// How many seconds a bin has.
     pub width: f64,
-    /// From the run's begin on, by traffic.
-    pub traffics: IndexMap<String, Vec<Bin>>,
+    /// By traffic.
+    pub traffics: IndexMap<String, Course>,
+}
+
+/// What is gathered of one bin.
+#[derive(Debug, Clone, Default)]
+struct Gathered {
+    offered: usize,
+    ok: usize,
+    failed: usize,
+    latencies: Vec<f64>,
 }
 
 /// Reads a run's requests.
@@ -44,39 +66,57 @@ fn series(text: &str, seconds: f64) -> Option<Series> {
     let column = |name: &str| header.iter().position(|known| *known == name);
     let (at, stream, outcome, latency) =
         (column("intended_ms")?, column("stream")?, column("outcome")?, column("latency_ms")?);
-    let mut gathered: IndexMap<String, Vec<(Vec<f64>, usize)>> = IndexMap::new();
+    let mut gathered: IndexMap<String, BTreeMap<usize, Gathered>> = IndexMap::new();
     for line in lines {
         let fields: Vec<_> = line.split(',').collect();
-        let moment = fields.get(at)?.parse::<f64>().ok()? / 1e3;
+        let due = fields.get(at)?.parse::<f64>().ok()? / 1e3;
         // What comes while everything is being stopped is no part of the story.
-        if moment > seconds {
+        if due > seconds {
             continue;
         }
-        let bin = (moment / width) as usize;
-        let bins = gathered.entry((*fields.get(stream)?).to_owned()).or_default();
-        if bins.len() <= bin {
-            bins.resize(bin + 1, (vec![], 0));
+        let outcome = *fields.get(outcome)?;
+        // The load generator could not send it: that says nothing of the servers.
+        if outcome == "cancelled" || outcome == "not_sent" {
+            continue;
         }
-        match *fields.get(outcome)? {
-            "ok" | "stale" => bins[bin].0.push(fields.get(latency)?.parse().ok()?),
-            // The load generator could not send it: that says nothing of the servers.
-            "cancelled" | "not_sent" => {}
-            _ => bins[bin].1 += 1,
+        // What has no answer yet at the end has no time either.
+        let latency = fields.get(latency)?.parse::<f64>().ok();
+        let done = (due + latency.unwrap_or(0.0) / 1e3).min(seconds);
+        let bin = |moment: f64| (moment / width) as usize;
+        let bins = gathered.entry((*fields.get(stream)?).to_owned()).or_default();
+        bins.entry(bin(due)).or_default().offered += 1;
+        if matches!(outcome, "ok" | "stale") {
+            bins.entry(bin(due)).or_default().latencies.push(latency?);
+            bins.entry(bin(done)).or_default().ok += 1;
+        } else {
+            bins.entry(bin(done)).or_default().failed += 1;
         }
     }
-    let traffics = gathered.into_iter().map(|(name, bins)| {
-        (name, bins.into_iter().map(|(latencies, failed)| bin_of(latencies, failed, width)).collect())
-    });
+    let traffics = gathered.into_iter().map(|(name, bins)| (name, course(bins, width)));
     Some(Series { width, traffics: traffics.collect() })
 }
 
-fn bin_of(mut latencies: Vec<f64>, failed: usize, width: f64) -> Bin {
+fn course(mut bins: BTreeMap<usize, Gathered>, width: f64) -> Course {
+    let ends = bins.keys().next().copied().zip(bins.keys().last().copied());
+    let Some((first, last)) = ends else { return Course::default() };
+    let all = (first..=last).map(|index| bin_of(bins.remove(&index).unwrap_or_default(), width));
+    Course { from: first as f64 * width, bins: all.collect() }
+}
+
+fn bin_of(Gathered { offered, ok, failed, mut latencies }: Gathered, width: f64) -> Bin {
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| {
         let index = (share * latencies.len() as f64).ceil() as usize;
         latencies.get(index.saturating_sub(1)).copied()
     };
-    Bin { ok: latencies.len() as f64 / width, failed: failed as f64 / width, p99: at(0.99), p50: at(0.5) }
+    let a_second = |count: usize| count as f64 / width;
+    Bin {
+        offered: a_second(offered),
+        ok: a_second(ok),
+        failed: a_second(failed),
+        p99: at(0.99),
+        p50: at(0.5),
+    }
 }
 
 #[cfg(test)]
@@ -93,10 +133,21 @@ mod tests {
                     130,probe,unfinished,,,,,\n";
         let series = series(text, 10.0).unwrap();
         assert_eq!(series.width, 0.1);
-        let shop = &series.traffics["shop"];
-        assert_eq!(shop[0], Bin { ok: 10.0, failed: 10.0, p99: Some(5.0), p50: Some(5.0) });
+        let shop = &series.traffics["shop"].bins;
+        let first = Bin { offered: 20.0, ok: 10.0, failed: 10.0, p99: Some(5.0), p50: Some(5.0) };
+        assert_eq!(shop[0], first);
         assert_eq!((shop[1].ok, shop[1].failed, shop[1].p50), (10.0, 0.0, Some(9.0)));
-        assert_eq!(series.traffics["probe"][1], Bin { failed: 10.0, ..Bin::default() });
+        assert_eq!(series.traffics["probe"].from, 0.1, "before its first request there is nothing of it");
+        assert_eq!(series.traffics["probe"].bins, [Bin { offered: 10.0, failed: 10.0, ..Bin::default() }]);
+    }
+
+    #[test]
+    fn an_answer_counts_when_it_came_and_not_when_it_was_due() {
+        let text = "intended_ms,stream,outcome,latency_ms\n10,shop,ok,250\n20,shop,timeout,190\n";
+        let shop = &series(text, 10.0).unwrap().traffics["shop"].bins;
+        let figures: Vec<_> = shop.iter().map(|bin| (bin.offered, bin.ok, bin.failed)).collect();
+        assert_eq!(figures, [(20.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 10.0, 10.0)]);
+        assert_eq!((shop[0].p50, shop[2].p50), (Some(250.0), None));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The article's table as people read it: its figure, the lab's beside it, and what that says.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::{Cell, Color};
 
+use super::columns;
 use super::terminal::wrap;
 use crate::table::LadderTable;
 use crate::table::article::COLUMNS;
@@ -11,10 +11,7 @@ use crate::table::rows::{CellVerdict, LadderRow, Says};
 /// The whole of it, line by line.
 pub fn lines(table: &LadderTable) -> Vec<String> {
     let [capacity, points, cost] = COLUMNS;
-    let mut drawn = Table::new();
-    drawn.load_style(UTF8_HORIZONTAL_ONLY);
-    drawn.set_content_arrangement(ContentArrangement::Disabled);
-    drawn.set_header([
+    let mut drawn = columns::table([
         "architecture",
         "capacity, req/s",
         "× the first",
@@ -37,12 +34,15 @@ pub fn lines(table: &LadderTable) -> Vec<String> {
             Cell::new(lost(row)),
         ]);
     }
-    let mut lines: Vec<_> = drawn.to_string().lines().map(str::to_owned).collect();
+    let mut lines = vec![String::new()];
     lines.push(format!(
         "✓ as the article says, ✗ not so, ? not judged; the article's figure is in parentheses. Capacity: the highest rate at which 99 % are answered within {:.0} ms and at most one in a thousand fails, between the last good rate and the first bad one. A single point of failure takes a path down, or a share of it, until somebody repairs it: by being killed, frozen, restarted or cut off, or by a full disk.",
         table.p99_ms
     ));
     lines.push(String::new());
+    if table.rows.iter().any(|row| row.cells.values().any(|verdict| verdict.because.is_some())) {
+        lines.push("Why, and which parts are single points of failure for which path:".into());
+    }
     for row in &table.rows {
         for (column, verdict) in &row.cells {
             let Some(because) = &verdict.because else { continue };
@@ -55,10 +55,8 @@ pub fn lines(table: &LadderTable) -> Vec<String> {
             }
         }
     }
-    lines
-        .iter()
-        .flat_map(|line| if line.starts_with(['─', '═', ' ']) { vec![line.clone()] } else { wrap(line, 110) })
-        .collect()
+    let prose = lines.iter().flat_map(|line| wrap(line, columns::prose()));
+    columns::lines(drawn, columns::width()).into_iter().chain(prose).collect()
 }
 
 /// From the highest good rate to the lowest bad one.

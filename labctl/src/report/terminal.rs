@@ -3,19 +3,19 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use history::lost::Lost;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 
+use super::{columns, tally};
 use crate::output;
 use crate::results::Summary;
 use crate::runner::{ClaimResult, EventKind, FilledTable, Observer, RunDocument, RunEvent, Verdict};
-use chapter::{Bound, Expected};
+use chapter::expression::Expression;
+use chapter::measures::{Measure, MeasureCall, Unit};
+use chapter::{Bound, Expected, library};
 use load::LiveFigures;
 
-const WIDTH_MAX: usize = 100;
 /// So many records are listed; whoever wants more reads the summary.
 const RECORDS_MAX: usize = 10;
 
@@ -41,7 +41,9 @@ impl Terminal {
     fn begins(&self, number: u32, title: &str, question: &str) {
         self.line("");
         self.line(&self.paint(&format!("{number}. {title}"), Style::new().bold()));
-        self.line(&self.paint(question, Style::new().italic()));
+        for line in wrap(question, columns::prose()) {
+            self.line(&self.paint(&line, Style::new().italic()));
+        }
     }
 
     /// The machines are up.
@@ -50,23 +52,26 @@ impl Terminal {
         self.line(&format!("{machines} {are} up after {:.1} s.", took.as_secs_f64()));
     }
 
-    /// A chapter has ended.
+    /// A chapter has ended: what it comes to, what of it did not go as expected, and what to do next.
     fn ended(&self, run: &RunDocument) {
         self.quiet();
         self.line("");
-        self.line(&format!(
-            "{}  {} of {} claims hold{}; {:.0} s; the load generator was {:.1} ms late at p99. Details: {}",
-            self.verdict(run.verdict),
-            run.held(),
-            run.findings.claims.len(),
-            skipped(&run.findings.claims),
-            run.seconds,
-            run.findings.generator_lag_p99_ms,
-            run.directory.display()
-        ));
+        let verdict = self.verdict(run.verdict);
+        let counts = tally::in_a_line(&run.findings.claims);
+        self.line(&format!("{verdict}  {}: {counts}; {:.0} s", run.chapter, run.seconds));
+        self.what_went_wrong(run);
+        if let Some((question, answer)) = surprise(run) {
+            self.line("");
+            self.prose(&format!("{question} {answer}"), 0);
+        }
+        let lag = run.findings.generator_lag_p99_ms;
+        let directory = run.directory.display();
+        self.note(&format!("The load generator was {lag:.1} ms late at p99. Results: {directory}"));
+        self.line(&format!("Next: {}", next(run)));
     }
 
-    /// Everything has ended: a line per chapter, when there were several.
+    /// Everything has ended: when there were several chapters a line for each, and once more what of them did not
+    /// go as expected.
     pub fn all_ended(&self, summary: &Summary) {
         if summary.runs.len() < 2 {
             return;
@@ -74,13 +79,23 @@ impl Terminal {
         self.line("");
         for run in &summary.runs {
             let verdict = self.verdict(run.verdict);
-            self.line(&format!(
-                "{verdict}  {:<16} {}/{} claims, {:.0} s",
-                run.chapter,
-                run.held(),
-                run.findings.claims.len(),
-                run.seconds
-            ));
+            let counts = tally::in_a_line(&run.findings.claims);
+            self.line(&format!("{verdict}  {:<16} {counts}; {:.0} s", run.chapter, run.seconds));
+        }
+        for run in &summary.runs {
+            self.what_went_wrong(run);
+        }
+    }
+
+    /// Every claim that failed, and every one that could not be judged.
+    fn what_went_wrong(&self, run: &RunDocument) {
+        for claim in run.findings.claims.iter().filter(|claim| is_amiss(claim.verdict)) {
+            let (mark, style) = mark(claim);
+            let words = if claim.verdict == Verdict::Fails { "failed" } else { "not judged" };
+            let place = format!("{words}, {} step {}:", run.chapter, claim.step);
+            self.marked(&self.paint(mark, style), &format!("{place} {}", claim.claim));
+            self.prose(&figures(claim), 6);
+            claim.because.iter().for_each(|because| self.prose(because, 6));
         }
     }
 
@@ -97,35 +112,47 @@ impl Terminal {
     }
 
     fn claim(&self, claim: &ClaimResult) {
-        let (mark, style) = match claim.verdict {
-            Verdict::Holds => ("✓", Style::new().green()),
-            Verdict::Fails => ("✗", Style::new().red().bold()),
-            Verdict::Inconclusive => ("?", Style::new().yellow()),
-            Verdict::Skipped => ("–", Style::new().dimmed()),
+        let (mark, style) = mark(claim);
+        let sentence = match claim.is_refuted_as_expected() {
+            true => format!("Refuted, as expected: “{}”", claim.claim),
+            false => claim.claim.clone(),
         };
-        self.line(&format!("  {} {}", self.paint(mark, style), claim.claim));
+        self.marked(&self.paint(mark, style), &sentence);
         if claim.verdict != Verdict::Skipped {
-            self.line(&format!("      {}", figures(claim)));
+            self.prose(&figures(claim), 6);
         }
-        if let Some(article) = &claim.article {
-            self.line(&self.paint(&format!("      “{article}”"), Style::new().dimmed()));
+        if let Some(article) = claim.article.as_ref().filter(|article| **article != claim.claim) {
+            for line in wrap(&format!("The article: “{article}”"), columns::prose() - 6) {
+                self.line(&self.paint(&format!("      {line}"), Style::new().dimmed()));
+            }
         }
-        for line in claim.because.iter().flat_map(|because| wrap(because, WIDTH_MAX - 6)) {
-            self.line(&format!("      {line}"));
+        claim.because.iter().for_each(|because| self.prose(because, 6));
+    }
+
+    /// Text that is broken between words, with so many spaces before each line.
+    fn prose(&self, text: &str, indent: usize) {
+        let lines = wrap(text, columns::prose().saturating_sub(indent));
+        lines.iter().for_each(|line| self.line(&format!("{}{line}", " ".repeat(indent))));
+    }
+
+    /// Text behind a mark.
+    fn marked(&self, mark: &str, text: &str) {
+        for (number, line) in wrap(text, columns::prose() - 4).iter().enumerate() {
+            let before = if number == 0 { format!("  {mark} ") } else { " ".repeat(4) };
+            self.line(&format!("{before}{line}"));
         }
     }
 
     fn table(&self, filled: &FilledTable) {
-        let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
-        table.set_header(std::iter::once("").chain(filled.columns.iter().map(String::as_str)));
+        let header = std::iter::once("").chain(filled.columns.iter().map(String::as_str));
+        let mut table = columns::table(header.collect::<Vec<_>>());
         for (name, figures) in &filled.rows {
             let figures = figures.iter().map(|figure| figure.map_or("–".into(), short));
             table.add_row(std::iter::once(name.clone()).chain(figures));
         }
         self.line("");
-        self.line(&self.paint(&filled.title, Style::new().bold()));
-        table.to_string().lines().for_each(|line| self.line(line));
+        self.prose(&self.paint(&filled.title, Style::new().bold()), 0);
+        columns::lines(table, columns::width()).iter().for_each(|line| self.line(line));
     }
 
     fn lost(&self, history: &str, records: &[Lost]) {
@@ -133,6 +160,8 @@ impl Terminal {
         let title = format!("Acknowledged writes of the history '{history}' that are lost: {count} at least");
         self.line("");
         self.line(&self.paint(&title, Style::new().bold()));
+        let mut records: Vec<_> = records.iter().collect();
+        records.sort_by_key(|record| in_order(&record.key));
         for record in records.iter().take(RECORDS_MAX) {
             let found = record.found.as_deref().unwrap_or("nothing");
             let missing = record.missing.map_or(String::new(), |missing| format!(", {missing} too little"));
@@ -178,7 +207,7 @@ impl Observer for Terminal {
             EventKind::Step { number, of, name, say } => {
                 self.line("");
                 self.line(&self.paint(&format!("[{number}/{of}] {name}"), Style::new().cyan()));
-                wrap(say, WIDTH_MAX).iter().for_each(|line| self.line(line));
+                self.prose(say, 0);
             }
             EventKind::Did { command } => {
                 self.line(&format!("  $ {}", self.paint(command, Style::new().bold())))
@@ -231,43 +260,145 @@ pub fn live_line(doing: &str, left: Duration, traffics: &[(&str, LiveFigures)]) 
     line
 }
 
-/// How many claims another program could not be asked for, where there are some.
-fn skipped(claims: &[ClaimResult]) -> String {
-    match claims.iter().filter(|claim| claim.verdict == Verdict::Skipped).count() {
-        0 => String::new(),
-        skipped => format!(", {skipped} skipped"),
+/// Whether a claim has to be looked at again.
+fn is_amiss(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Fails | Verdict::Inconclusive)
+}
+
+/// The sign of a claim, and its colour. A sentence that was found wrong has one of its own, also when that was
+/// expected.
+fn mark(claim: &ClaimResult) -> (&'static str, Style) {
+    match claim.verdict {
+        Verdict::Holds if claim.is_refuted_as_expected() => ("≠", Style::new().cyan()),
+        Verdict::Holds => ("✓", Style::new().green()),
+        Verdict::Fails => ("✗", Style::new().red().bold()),
+        Verdict::Inconclusive => ("?", Style::new().yellow()),
+        Verdict::Skipped => ("–", Style::new().dimmed()),
     }
+}
+
+/// The last question that a chapter asks before it runs, which is the one with the most surprising answer.
+fn surprise(run: &RunDocument) -> Option<(&str, String)> {
+    let asked = run.findings.claims.iter().filter_map(|claim| Some((claim, claim.ask.as_deref()?)));
+    let judged = |(claim, _): &(&ClaimResult, &str)| claim.verdict != Verdict::Inconclusive;
+    let (claim, question) = asked.filter(judged).next_back()?;
+    Some((question, format!("{}.", figure(claim, claim.measured?))))
+}
+
+/// What to type next.
+fn next(run: &RunDocument) -> String {
+    let chapters: Vec<_> = library::names().collect();
+    let at = chapters.iter().position(|name| *name == run.chapter);
+    let following = at.and_then(|at| chapters.get(at + 1));
+    let report = format!("labctl report {}", run.directory.display());
+    match (run.verdict, following) {
+        (Verdict::Holds, Some(following)) => format!("labctl run {following}, or: {report}"),
+        _ => report,
+    }
+}
+
+/// The order in which people count: 2 before 10.
+fn in_order(key: &str) -> (String, u64) {
+    let digits = key.len() - key.trim_end_matches(|letter: char| letter.is_ascii_digit()).len();
+    let (name, number) = key.split_at(key.len() - digits);
+    (name.to_owned(), number.parse().unwrap_or_default())
 }
 
 /// What was measured, and what was wanted.
 pub fn figures(claim: &ClaimResult) -> String {
-    let unit = &claim.unit;
-    let measured = claim
-        .measured
-        .map_or("nothing could be measured".into(), |figure| format!("measured {}{unit}", short(figure)));
     let tested = match claim.expected {
         Expected::Confirm => "wanted",
         Expected::Refute => "the sentence would need",
     };
     let verdict = match (claim.expected, claim.verdict) {
         (_, Verdict::Inconclusive | Verdict::Skipped) => "; not judged",
-        (Expected::Refute, Verdict::Holds) => "; refuted, as expected",
         (Expected::Refute, Verdict::Fails) => "; not refuted, against expectation",
-        (Expected::Confirm, _) => "",
+        _ => "",
     };
-    format!("{measured}; {tested} {}{unit}{verdict}", wanted(claim.bound))
+    let wanted = wanted(claim);
+    match claim.measured {
+        None => format!("nothing could be measured; {tested} {wanted}{verdict}"),
+        Some(measured) => {
+            let is_exact = claim.bound.low == claim.bound.high && claim.bound.holds(measured);
+            let figure = figure(claim, measured);
+            match (claim.expected, claim.verdict) {
+                (Expected::Confirm, Verdict::Holds) if is_exact => format!("{figure}, as it should be"),
+                _ => format!("measured {figure}; {tested} {wanted}{verdict}"),
+            }
+        }
+    }
 }
 
-/// Bounds, in words.
-pub fn wanted(Bound { low, high }: Bound) -> String {
+/// A claim's figure with its unit, or as a word.
+pub fn figure(claim: &ClaimResult, figure: f64) -> String {
+    let lone = lone_measure(claim);
+    if let Some(Unit::YesNo) = lone.map(|measure| measure.description().unit) {
+        return if figure > 0.5 { "yes".into() } else { "no".into() };
+    }
+    format!("{}{}", alike(claim, figure), unit(claim, figure))
+}
+
+/// What a claim is wanted to be.
+pub fn wanted(claim: &ClaimResult) -> String {
+    let Bound { low, high } = claim.bound;
+    let bare = |end: f64| alike(claim, end);
+    let shown = |end: f64| figure(claim, end);
     if low == high {
-        short(low)
+        shown(low)
     } else if high.is_infinite() {
-        format!("at least {}", short(low))
+        format!("at least {}", shown(low))
     } else if low.is_infinite() {
-        format!("at most {}", short(high))
+        format!("at most {}", shown(high))
     } else {
-        format!("{} to {}", short(low), short(high))
+        format!("{} to {}", bare(low), shown(high))
+    }
+}
+
+/// The one measure that a claim is about, if it is about nothing else.
+fn lone_measure(claim: &ClaimResult) -> Option<Measure> {
+    match Expression::<MeasureCall>::parse(&claim.measure) {
+        Ok(Expression::Measure(call)) => Some(call.measure),
+        _ => None,
+    }
+}
+
+/// The unit that a claim gives, or that of what it measures.
+fn unit(claim: &ClaimResult, figure: f64) -> String {
+    if !claim.unit.is_empty() {
+        return if figure == 1.0 { singular(&claim.unit) } else { claim.unit.clone() };
+    }
+    let Some(measure) = lone_measure(claim) else { return String::new() };
+    match measure.description().unit {
+        Unit::Millis => " ms".into(),
+        Unit::Seconds => " s".into(),
+        Unit::PerSecond => " req/s".into(),
+        Unit::Count => {
+            let words = format!(" {}", measure.name().replace('_', " "));
+            if figure == 1.0 { singular(&words) } else { words }
+        }
+        _ => String::new(),
+    }
+}
+
+/// One of what is counted in several: ` queries` is ` query`. Units that are no words stay.
+fn singular(unit: &str) -> String {
+    let word = unit.trim();
+    match word {
+        _ if word.contains([' ', '/', '%']) || word.len() < 3 => unit.to_owned(),
+        _ if word.ends_with("ies") => unit.replace("ies", "y"),
+        _ if word.ends_with('s') && !word.ends_with("ss") => unit.trim_end_matches('s').to_owned(),
+        _ => unit.to_owned(),
+    }
+}
+
+/// A figure with as many digits as what it is compared to has.
+fn alike(claim: &ClaimResult, figure: f64) -> String {
+    let ends = [claim.bound.low, claim.bound.high].into_iter().filter(|end| end.is_finite());
+    let is_whole = |figure: &f64| figure.fract() == 0.0;
+    let has_parts = ends.chain(claim.measured).any(|figure| !is_whole(&figure));
+    match figure.abs() {
+        size if has_parts && is_whole(&figure) && size > 0.0 && size < 10.0 => format!("{figure:.2}"),
+        _ => short(figure),
     }
 }
 
@@ -278,7 +409,8 @@ pub fn short(figure: f64) -> String {
         size if size >= 100.0 => format!("{figure:.0}"),
         size if size >= 10.0 => format!("{figure:.1}"),
         size if size >= 0.01 => format!("{figure:.2}"),
-        _ => format!("{figure:.4}"),
+        size if size >= 0.001 => format!("{figure:.3}"),
+        _ => "less than 0.001".into(),
     }
 }
 
@@ -306,7 +438,58 @@ mod tests {
     #[test]
     fn figures_show_three_digits_that_matter() {
         let shown: Vec<_> = [0.0, 100.0, 1.4567, 33.333, 417.3, 0.001].into_iter().map(short).collect();
-        assert_eq!(shown, ["0", "100", "1.46", "33.3", "417", "0.0010"]);
+        assert_eq!(shown, ["0", "100", "1.46", "33.3", "417", "0.001"]);
+    }
+
+    fn claim(measure: &str, unit: &str, bound: (f64, f64), measured: f64) -> ClaimResult {
+        ClaimResult {
+            step: "s".into(),
+            claim: "It is so.".into(),
+            id: None,
+            article: None,
+            measure: measure.into(),
+            measured: Some(measured),
+            bound: Bound { low: bound.0, high: bound.1 },
+            unit: unit.into(),
+            expected: Expected::Confirm,
+            verdict: Verdict::Holds,
+            because: None,
+            ask: None,
+        }
+    }
+
+    #[test]
+    fn a_figure_is_told_in_the_words_of_what_it_measures() {
+        let open = f64::INFINITY;
+        let told =
+            |measure: &str, unit: &str, bound, measured| figures(&claim(measure, unit, bound, measured));
+        assert_eq!(told("happened(s)", "", (1.0, 1.0), 1.0), "yes, as it should be");
+        assert_eq!(told("linearizable(h)", "", (0.0, 0.0), 0.0), "no, as it should be");
+        assert_eq!(told("lost_writes(h)", "", (0.0, 0.0), 0.0), "0 lost writes, as it should be");
+        assert_eq!(told("served(s, web-1)", " queries", (1.0, 1.0), 1.0), "1 query, as it should be");
+        assert_eq!(told("p99(s)", "", (-open, 50.0), 12.3), "measured 12.3 ms; wanted at most 50 ms");
+        let twice = told("rate(s) / rate(t)", "×", (1.8, 2.2), 2.0);
+        assert_eq!(twice, "measured 2.00×; wanted 1.80 to 2.20×");
+        let apart = told("seconds_between_ends(a/lb, a/lb)", " s apart", (-open, 1.0), 0.0001);
+        assert!(apart.starts_with("measured less than 0.001 s apart"), "{apart}");
+    }
+
+    #[test]
+    fn a_sentence_that_was_found_wrong_never_has_the_mark_of_one_that_is_right() {
+        let mut claim = claim("failed(s)", "", (0.0, 0.0), 3.0);
+        assert_eq!(mark(&claim).0, "✓");
+        claim.expected = Expected::Refute;
+        assert_eq!(mark(&claim).0, "≠");
+        assert_eq!(figures(&claim), "measured 3 failed; the sentence would need 0 failed");
+        claim.verdict = Verdict::Fails;
+        assert_eq!(mark(&claim).0, "✗");
+    }
+
+    #[test]
+    fn records_are_listed_as_people_count() {
+        let mut keys = ["account:10", "account:2", "account:1"];
+        keys.sort_by_key(|key| in_order(key));
+        assert_eq!(keys, ["account:1", "account:2", "account:10"]);
     }
 
     #[test]

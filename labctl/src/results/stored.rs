@@ -1,17 +1,33 @@
 //! Results that were kept, read again: a run's directory, a measured table. What is of another version,
 //! or only half there, is refused with a sentence.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::runner::{RUN_SCHEMA, RunDocument};
 use crate::table::LadderTable;
 use crate::table::rows::SCHEMA as TABLE_SCHEMA;
 use lab::error::LabError;
 use load::{CacheMark, Outcome};
+
+/// A guess, beside what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredGuess {
+    /// What was asked.
+    pub ask: String,
+    /// The guess. `None`: there was none.
+    pub guessed: Option<f64>,
+    /// What was measured.
+    pub measured: Option<f64>,
+    /// The unit of both.
+    pub unit: String,
+}
+
+/// The file in a run's directory that keeps the guesses.
+pub const GUESSES: &str = "guesses.json";
 
 /// One thing that happened.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,6 +80,25 @@ pub fn run(directory: &Path) -> Result<RunDocument, LabError> {
     let mut run: RunDocument = document(&file, RUN_SCHEMA, "run the chapter again with `labctl run`")?;
     run.directory = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     Ok(run)
+}
+
+/// What was guessed before a run (`--predict`). Most runs are without.
+pub fn guesses(directory: &Path) -> Vec<StoredGuess> {
+    let text = std::fs::read_to_string(directory.join(GUESSES)).ok();
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// The directories of all runs that were kept, chapter by chapter, the newest of each first.
+pub fn all(runs: &Path) -> Vec<PathBuf> {
+    let inside = |directory: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        // `latest` is a link to one of them.
+        let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(|path| !path.is_symlink()).collect();
+        found.sort();
+        found
+    };
+    let runs_of = |chapter: &PathBuf| inside(chapter).into_iter().rev();
+    inside(runs).iter().flat_map(runs_of).filter(|run| run.join("summary.json").is_file()).collect()
 }
 
 /// The chapter that a run was of, as it was run.

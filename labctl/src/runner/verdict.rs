@@ -14,6 +14,9 @@ pub struct ClaimResult {
     pub step: String,
     /// The claim.
     pub claim: String,
+    /// The question that its figure answers, where its chapter asks one.
+    #[serde(default)]
+    pub ask: Option<String>,
     /// What others call it by, within its chapter.
     pub id: Option<String>,
     /// The article's words, where it tests them.
@@ -49,6 +52,13 @@ pub enum Verdict {
     Fails,
 }
 
+impl ClaimResult {
+    /// Whether its sentence was found wrong, and was expected to be.
+    pub fn is_refuted_as_expected(&self) -> bool {
+        self.expected == Expected::Refute && self.verdict == Verdict::Holds
+    }
+}
+
 /// Judges one claim. No figure means that there was nothing to measure, unless it is said why it is not
 /// known: what was to happen did not.
 pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimResult {
@@ -81,6 +91,7 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
     ClaimResult {
         step: step.to_owned(),
         claim: expect.claim.clone(),
+        ask: expect.ask.clone(),
         id: expect.id.clone(),
         article: expect.article.clone(),
         measure: expect.measure.as_ref().clone(),

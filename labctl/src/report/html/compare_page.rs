@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::rendered;
-use crate::report::comparison::Comparison;
+use crate::report::comparison::{Comparison, Difference};
 
 #[derive(Template)]
 #[template(path = "compare.html")]
@@ -11,6 +11,7 @@ struct Page<'a> {
     title: &'a str,
     first: &'a str,
     second: &'a str,
+    differences: &'a [Difference],
     rows: Vec<Line<'a>>,
 }
 
@@ -36,6 +37,7 @@ pub fn compare_page(comparison: &Comparison) -> anyhow::Result<String> {
         title: &comparison.title,
         first: &comparison.first,
         second: &comparison.second,
+        differences: &comparison.differences,
         rows: rows.collect(),
     })
 }

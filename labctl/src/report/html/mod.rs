@@ -4,6 +4,8 @@
 mod audit_page;
 /// A page about two runs.
 mod compare_page;
+/// A page about all runs.
+mod index_page;
 /// A page about one run.
 mod run_page;
 /// A page about the measured table.
@@ -18,6 +20,7 @@ use askama::Template;
 
 pub use audit_page::audit_page;
 pub use compare_page::compare_page;
+pub use index_page::{Listed, index_page};
 pub use run_page::run_page;
 pub use table_page::table_page;
 
@@ -26,6 +29,47 @@ pub fn write(path: &Path, page: &str) -> anyhow::Result<()> {
     std::fs::write(path, page).with_context(|| format!("write {}", path.display()))
 }
 
+/// A sentence as HTML, with what stands between backticks as code.
+fn rich(text: &str) -> String {
+    let escaped = |text: &str| {
+        let entity = |letter: char| match letter {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' => "&gt;".to_owned(),
+            '"' => "&quot;".to_owned(),
+            other => other.to_string(),
+        };
+        text.chars().map(entity).collect::<String>()
+    };
+    let parts: Vec<_> = text.split('`').collect();
+    // A backtick without a partner stands for itself.
+    let pairs = (parts.len() - 1) / 2 * 2;
+    let mut html = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        match index {
+            _ if index > pairs => html.extend(["`", &escaped(part)]),
+            _ if index % 2 == 1 => html.extend(["<code>", &escaped(part), "</code>"]),
+            _ => html += &escaped(part),
+        }
+    }
+    html
+}
+
 fn rendered(page: &impl Template) -> anyhow::Result<String> {
     page.render().context("make the page")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rich;
+
+    #[test]
+    fn code_is_marked_and_nothing_gets_through_as_html() {
+        assert_eq!(
+            rich("`--all` of <them> & `x`"),
+            "<code>--all</code> of &lt;them&gt; &amp; <code>x</code>"
+        );
+        assert_eq!(rich("one ` alone"), "one ` alone");
+        assert_eq!(rich("plain"), "plain");
+    }
 }

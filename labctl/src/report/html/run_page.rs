@@ -2,20 +2,21 @@
 
 use askama::Template;
 
-use super::rendered;
 use super::topology::Topology;
-use crate::report::charts::Timeline;
-use crate::report::requests;
-use crate::report::terminal::{short, wanted};
+use super::{rendered, rich};
+use crate::report::charts::{NARROW, Timeline, WIDE};
+use crate::report::requests::{self, Course};
+use crate::report::tally::tally;
+use crate::report::terminal::{figure, short, wanted};
 use crate::report::windows::{FaultWindow, fault_windows};
-use crate::results::stored;
+use crate::results::stored::{self, StoredGuess};
 use crate::runner::{ClaimResult, RunDocument, Verdict};
-use chapter::{Expected, Source};
+use chapter::{Chapter, Source, role};
 use lab::Plan;
 use lab::error::LabError;
 use lab::plan::Place;
 
-/// Traffics with fewer requests than this have nothing to show over time.
+/// Traffics with fewer spans with requests than this have nothing to show over time.
 const SPANS_MIN: usize = 4;
 
 #[derive(Template)]
@@ -23,18 +24,20 @@ const SPANS_MIN: usize = 4;
 struct Page<'a> {
     run: &'a RunDocument,
     question: String,
-    held: usize,
+    guesses: Vec<StoredGuess>,
     topology: Topology,
     charts: Vec<Chart>,
     faults: Vec<FaultWindow>,
     steps: Vec<Told>,
 }
 
-/// One traffic's charts.
+/// One traffic's charts, on a desk and on a phone.
 struct Chart {
     traffic: String,
     rates: String,
+    narrow_rates: String,
     latencies: String,
+    narrow_latencies: String,
 }
 
 /// A step, and when it began.
@@ -49,7 +52,8 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
     let events = stored::events(&run.directory)?;
     let series = requests::read(&run.directory, run.findings.ended)?;
     let source = Source::open(&run.directory.join("chapter.toml").to_string_lossy(), &[])?;
-    let plan = Plan::of(&source.chapter, Place::on_paper()).map_err(LabError::Usage)?;
+    let chapter = &source.chapter;
+    let plan = Plan::of(chapter, Place::on_paper()).map_err(LabError::Usage)?;
     let machines: Vec<_> = plan
         .machines
         .values()
@@ -57,25 +61,29 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
             (one.name.clone(), one.programs.iter().map(|plan| plan.program.name()).collect::<Vec<_>>())
         })
         .collect();
-    let links = crate::audit::paths::links(&source.chapter);
+    let links = crate::audit::paths::links(chapter);
     let faults = fault_windows(&events, run.findings.ended);
-    let charts = series
-        .traffics
-        .iter()
-        .filter(|(_, bins)| bins.iter().filter(|bin| bin.ok + bin.failed > 0.0).count() >= SPANS_MIN);
-    let charts = charts.map(|(traffic, bins)| {
-        let timeline = Timeline {
-            bins,
-            width: series.width,
-            seconds: run.findings.ended,
-            faults: &faults,
-            steps: &run.findings.steps,
-        };
-        Chart { traffic: traffic.clone(), rates: timeline.rates(), latencies: timeline.latencies() }
+    let is_worth_a_chart =
+        |course: &Course| course.bins.iter().filter(|bin| bin.offered > 0.0).count() >= SPANS_MIN;
+    let charts = series.traffics.iter().filter(|(_, course)| is_worth_a_chart(course));
+    let charts = charts.map(|(traffic, course)| {
+        let faults: Vec<_> = faults
+            .iter()
+            .filter(|fault| concerns(chapter, &links, traffic, &fault.machine))
+            .cloned()
+            .collect();
+        let timeline = Timeline { course, width: series.width, faults: &faults, steps: &run.findings.steps };
+        Chart {
+            traffic: traffic.clone(),
+            rates: timeline.rates(WIDE),
+            narrow_rates: timeline.rates(NARROW),
+            latencies: timeline.latencies(WIDE),
+            narrow_latencies: timeline.latencies(NARROW),
+        }
     });
     let charts = charts.collect();
     let say = |wanted: &str| {
-        let step = source.chapter.step.iter().find(|step| step.name == wanted);
+        let step = chapter.step.iter().find(|step| step.name == wanted);
         step.map_or(String::new(), |step| step.say.clone())
     };
     let steps = run.findings.steps.iter().map(|(name, at)| Told {
@@ -83,15 +91,33 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
         name: name.clone(),
         say: say(name),
     });
-    Ok(rendered(&Page {
-        run,
-        question: source.chapter.question.clone(),
-        held: run.held(),
-        topology: Topology::of(&machines, &links, &Default::default()),
-        charts,
-        steps: steps.collect(),
-        faults,
-    })?)
+    let question = chapter.question.clone();
+    let topology = Topology::of(&machines, &links, &Default::default());
+    let guesses = stored::guesses(&run.directory);
+    Ok(rendered(&Page { run, question, guesses, topology, charts, steps: steps.collect(), faults })?)
+}
+
+/// Whether what happens to a machine can be felt by a traffic: it is on the way that its requests go.
+fn concerns(chapter: &Chapter, links: &[(String, String)], traffic: &str, machine: &str) -> bool {
+    let kind_of = |name: &str| {
+        let name = role::parse(name).map_or(name, |(kind, _)| kind);
+        let kind = name.rsplit_once('-').map(|(kind, _)| kind);
+        kind.filter(|kind| chapter.machine.contains_key(*kind)).unwrap_or(name).to_owned()
+    };
+    let Some(traffic) = chapter.traffic.get(traffic) else { return true };
+    let entry = traffic.to.as_ref().split('/').next().unwrap_or_default();
+    let mut reached = vec![kind_of(entry)];
+    let mut next = 0;
+    while let Some(from) = reached.get(next).cloned() {
+        for (_, to) in links.iter().filter(|(one, _)| kind_of(one) == from) {
+            let to = kind_of(to);
+            if !reached.contains(&to) {
+                reached.push(to);
+            }
+        }
+        next += 1;
+    }
+    reached.contains(&kind_of(machine))
 }
 
 impl Page<'_> {
@@ -104,19 +130,59 @@ impl Page<'_> {
         }
     }
 
-    fn is_refuted(&self, claim: &ClaimResult) -> bool {
-        claim.expected == Expected::Refute && claim.verdict == Verdict::Holds
+    /// How many claims came out how.
+    fn counts(&self) -> Vec<(usize, &'static str)> {
+        tally(&self.run.findings.claims)
+    }
+
+    fn class(&self, claim: &ClaimResult) -> &'static str {
+        if claim.is_refuted_as_expected() { "refuted_as_expected" } else { self.verdict(&claim.verdict) }
+    }
+
+    fn word(&self, claim: &ClaimResult) -> &'static str {
+        if claim.is_refuted_as_expected() { "refuted, as expected" } else { self.verdict(&claim.verdict) }
+    }
+
+    fn is_failure(&self, claim: &ClaimResult) -> bool {
+        matches!(claim.verdict, Verdict::Fails | Verdict::Inconclusive)
+    }
+
+    /// When the step of a claim began.
+    fn moment(&self, claim: &ClaimResult) -> String {
+        let step = self.run.findings.steps.iter().find(|(name, _)| *name == claim.step);
+        step.map_or(String::new(), |(_, at)| format!(", from {at:.1} s on"))
+    }
+
+    /// A sentence as HTML, with what stands between backticks as code.
+    fn rich(&self, text: &str) -> String {
+        rich(text)
     }
 
     fn measured(&self, claim: &ClaimResult) -> String {
-        claim.measured.map_or("–".into(), |figure| format!("{}{}", short(figure), claim.unit))
+        claim.measured.map_or("–".into(), |measured| figure(claim, measured))
     }
 
     fn wanted(&self, claim: &ClaimResult) -> String {
-        format!("{}{}", wanted(claim.bound), claim.unit)
+        wanted(claim)
     }
 
     fn figure(&self, figure: &Option<f64>) -> String {
         figure.map_or("–".into(), short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_on_a_traffics_way_concerns_it() {
+        let source = Source::open("server-failure", &[]).unwrap();
+        let chapter = &source.chapter;
+        let links = crate::audit::paths::links(chapter);
+        let concerns = |traffic: &str, machine: &str| concerns(chapter, &links, traffic, machine);
+        assert!(concerns("shoppers", "web-2") && concerns("shoppers", "lb") && concerns("shoppers", "db"));
+        assert!(!concerns("shoppers", "shop-3") && !concerns("shoppers", "unchecked"));
+        assert!(concerns("via-asks", "shop-3") && !concerns("via-asks", "unchecked"));
     }
 }

@@ -4,10 +4,16 @@
 
 use std::collections::BTreeSet;
 
-const BOX_WIDTH: u32 = 200;
+const BOX_WIDTH: u32 = 190;
 const BOX_HEIGHT: u32 = 46;
-const COLUMN: u32 = 300;
-const ROW: u32 = 60;
+const USERS_WIDTH: u32 = 70;
+const COLUMN: u32 = 270;
+const ROW: u32 = 58;
+const MARGIN: u32 = 10;
+/// How far the wires between machines of one column stand out.
+const BULGE: u32 = 26;
+/// From so many machines of a kind on they are drawn as one.
+const FOLDED_FROM: usize = 4;
 
 /// The picture.
 #[derive(Debug)]
@@ -16,28 +22,50 @@ pub(super) struct Topology {
     pub(super) height: u32,
     pub(super) box_width: u32,
     pub(super) box_height: u32,
+    pub(super) users_width: u32,
+    pub(super) users_y: u32,
     pub(super) boxes: Vec<Machine>,
     pub(super) wires: Vec<Wire>,
+    /// Who copies whom: the nodes of one database.
+    pub(super) copies: Vec<Copies>,
 }
 
-/// One machine.
+/// One machine, or several of a kind.
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) name: String,
     pub(super) what: String,
     pub(super) is_point: bool,
+    pub(super) is_several: bool,
     pub(super) x: u32,
     pub(super) y: u32,
 }
 
 /// Who speaks to whom.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Wire {
     pub(super) from_x: u32,
     pub(super) from_y: u32,
     pub(super) middle: u32,
     pub(super) to_x: u32,
     pub(super) to_y: u32,
+}
+
+/// Two nodes of a database in one column.
+#[derive(Debug)]
+pub(super) struct Copies {
+    pub(super) x: u32,
+    pub(super) out: u32,
+    pub(super) from_y: u32,
+    pub(super) to_y: u32,
+}
+
+/// Machines that are drawn as one box.
+struct Group<'a> {
+    kind: &'a str,
+    members: Vec<&'a str>,
+    programs: &'a [&'a str],
+    is_point: bool,
 }
 
 impl Topology {
@@ -48,43 +76,106 @@ impl Topology {
         links: &[(String, String)],
         points: &BTreeSet<String>,
     ) -> Self {
-        let tiers: Vec<u32> = machines.iter().map(|(_, programs)| tier(programs)).collect();
+        let groups = groups(machines, points);
+        let tiers: Vec<u32> = groups.iter().map(|group| tier(group.programs)).collect();
         let used: BTreeSet<u32> = tiers.iter().copied().collect();
-        let column = |tier: u32| used.iter().position(|known| *known == tier).unwrap_or_default() as u32;
-        let highest = used.iter().map(|one| tiers.iter().filter(|tier| *tier == one).count()).max();
-        let height = highest.unwrap_or(1) as u32 * ROW + 16;
+        let in_tier = |wanted: u32| tiers.iter().filter(|tier| **tier == wanted).count() as u32;
+        let highest = used.iter().map(|tier| in_tier(*tier)).max().unwrap_or(1);
+        let height = highest * ROW + 2 * MARGIN;
         let mut placed = vec![0; used.len()];
-        let boxes: Vec<_> = machines
-            .iter()
-            .zip(&tiers)
-            .map(|((name, programs), tier)| {
-                let column = column(*tier);
-                let in_column = tiers.iter().filter(|other| *other == tier).count() as u32;
-                let number = &mut placed[column as usize];
-                // Each column stands in the middle.
-                let y = (height - in_column * ROW) / 2 + *number * ROW + (ROW - BOX_HEIGHT) / 2;
-                *number += 1;
-                let is_point = points.iter().any(|point| is_on(point, name));
-                Machine {
-                    name: name.clone(),
-                    what: programs.join(" + "),
-                    is_point,
-                    x: 8 + column * COLUMN,
-                    y,
-                }
-            })
-            .collect();
-        let place = |wanted: &str| boxes.iter().find(|one| one.name == wanted);
-        let wires = links.iter().filter_map(|(from, to)| {
-            let (from, to) = (place(from)?, place(to)?);
-            let (from_x, to_x) = (from.x + BOX_WIDTH, to.x);
-            let middle = u32::midpoint(from_x, to_x);
-            Some(Wire { from_x, from_y: from.y + BOX_HEIGHT / 2, middle, to_x, to_y: to.y + BOX_HEIGHT / 2 })
+        let boxes = groups.iter().zip(&tiers).map(|(group, tier)| {
+            let column = used.iter().position(|known| known == tier).unwrap_or_default();
+            let number = &mut placed[column];
+            // Each column stands in the middle.
+            let y = (height - in_tier(*tier) * ROW) / 2 + *number * ROW + (ROW - BOX_HEIGHT) / 2;
+            *number += 1;
+            group.drawn(MARGIN + COLUMN - (BOX_WIDTH - USERS_WIDTH) + column as u32 * COLUMN, y)
         });
-        let wires = wires.filter(|wire| wire.from_x < wire.to_x).collect();
-        let width = 16 + (used.len().max(1) as u32 - 1) * COLUMN + BOX_WIDTH;
-        Self { width, height, box_width: BOX_WIDTH, box_height: BOX_HEIGHT, boxes, wires }
+        let boxes: Vec<Machine> = boxes.collect();
+        let place = |wanted: &str| {
+            let at = groups.iter().position(|group| group.members.contains(&wanted))?;
+            boxes.get(at)
+        };
+        let users_y = (height - BOX_HEIGHT) / 2;
+        let middle = |y: u32| y + BOX_HEIGHT / 2;
+        let wire = |from_x: u32, from_y: u32, to: &Machine| Wire {
+            from_x,
+            from_y: middle(from_y),
+            middle: u32::midpoint(from_x, to.x),
+            to_x: to.x,
+            to_y: middle(to.y),
+        };
+        let first = used.first().copied().unwrap_or_default();
+        let reached = boxes.iter().zip(&tiers).filter(|(_, tier)| **tier == first).map(|(one, _)| one);
+        let mut wires: Vec<Wire> = reached.map(|one| wire(MARGIN + USERS_WIDTH, users_y, one)).collect();
+        for (from, to) in links {
+            let Some((from, to)) = place(from).zip(place(to)) else { continue };
+            let wire = wire(from.x + BOX_WIDTH, from.y, to);
+            if wire.from_x < wire.to_x && !wires.contains(&wire) {
+                wires.push(wire);
+            }
+        }
+        let copies = copies(&groups, &boxes);
+        let columns = used.len().max(1) as u32;
+        let width =
+            2 * MARGIN + COLUMN - (BOX_WIDTH - USERS_WIDTH) + (columns - 1) * COLUMN + BOX_WIDTH + BULGE;
+        let (box_width, box_height, users_width) = (BOX_WIDTH, BOX_HEIGHT, USERS_WIDTH);
+        Self { width, height, box_width, box_height, users_width, users_y, boxes, wires, copies }
     }
+}
+
+impl Group<'_> {
+    fn drawn(&self, x: u32, y: u32) -> Machine {
+        let several = self.members.len();
+        let name = match several {
+            1 => self.members[0].to_owned(),
+            _ => format!("{} ×{several}", self.kind),
+        };
+        let what = self.programs.join(" + ");
+        Machine { name, what, is_point: self.is_point, is_several: several > 1, x, y }
+    }
+}
+
+/// The kind that a machine is of: `web` of `web-3`.
+fn kind(machine: &str) -> &str {
+    let parts = machine.rsplit_once('-');
+    parts.filter(|(_, number)| number.parse::<u32>().is_ok()).map_or(machine, |(kind, _)| kind)
+}
+
+/// Machines as they are drawn. Several of a kind are one where they are many and nothing tells them apart.
+fn groups<'a>(machines: &'a [(String, Vec<&'a str>)], points: &BTreeSet<String>) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let is_point = |name: &str| points.iter().any(|point| is_on(point, name));
+    for (name, programs) in machines {
+        let like_it = machines.iter().filter(|(other, _)| kind(other) == kind(name));
+        let is_alike = |(other, _): &&(String, Vec<&str>)| is_point(other) == is_point(name);
+        let folds = like_it.clone().count() >= FOLDED_FROM && like_it.clone().all(|other| is_alike(&other));
+        match groups.iter_mut().find(|group| folds && group.kind == kind(name)) {
+            Some(group) => group.members.push(name),
+            None => groups.push(Group {
+                kind: kind(name),
+                members: vec![name],
+                programs,
+                is_point: is_point(name),
+            }),
+        }
+    }
+    groups
+}
+
+/// The nodes of each database, one below the other: each copies what the others have.
+fn copies(groups: &[Group<'_>], boxes: &[Machine]) -> Vec<Copies> {
+    let mut copies = Vec::new();
+    for (index, (one, other)) in groups.iter().zip(groups.iter().skip(1)).enumerate() {
+        if one.kind != other.kind || !one.programs.contains(&"dbnode") {
+            continue;
+        }
+        let (upper, lower) = (&boxes[index], &boxes[index + 1]);
+        let x = upper.x + BOX_WIDTH;
+        let (from_y, to_y) = (upper.y + BOX_HEIGHT / 2, lower.y + BOX_HEIGHT / 2);
+        copies.push(Copies { x, out: x + BULGE, from_y, to_y });
+    }
+    copies
 }
 
 /// How far from the users something stands.
@@ -123,8 +214,28 @@ mod tests {
         let picture = Topology::of(&machines, &links, &BTreeSet::from(["db".to_owned()]));
         let x: Vec<_> = picture.boxes.iter().map(|one| one.x).collect();
         assert!(x[0] < x[1] && x[1] == x[2] && x[2] < x[3], "{x:?}");
-        assert_eq!(picture.wires.len(), 2);
+        assert_eq!(picture.wires.len(), 1 + 2, "from the users to the balancer, too");
         assert_eq!(picture.boxes.iter().filter(|one| one.is_point).count(), 1);
+    }
+
+    #[test]
+    fn many_of_a_kind_are_one_box_unless_something_tells_them_apart() {
+        let web = |number: u32| (format!("web-{number}"), vec!["webserver"]);
+        let machines: Vec<_> = (1..=5).map(web).collect();
+        let names = |points: &[&str]| {
+            let points = points.iter().map(|point| (*point).to_owned()).collect();
+            let picture = Topology::of(&machines, &[], &points);
+            picture.boxes.into_iter().map(|one| one.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["web ×5"]);
+        assert_eq!(names(&["web-2"]).len(), 5);
+        assert_eq!(Topology::of(&machines[..3], &[], &BTreeSet::new()).boxes.len(), 3);
+    }
+
+    #[test]
+    fn the_nodes_of_a_database_copy_from_one_another() {
+        let machines: Vec<_> = (1..=3).map(|number| (format!("db-{number}"), vec!["dbnode"])).collect();
+        assert_eq!(Topology::of(&machines, &[], &BTreeSet::new()).copies.len(), 2);
     }
 
     #[test]

@@ -1,0 +1,87 @@
+//! Tables of text that fit the terminal that is there, without rules between rows.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width};
+
+/// Prose is not wider than this, however wide the terminal is.
+pub const PROSE_MAX: usize = 100;
+/// The width where there is no terminal, and `COLUMNS` does not say.
+const WIDTH: usize = 100;
+/// A narrower terminal is written beyond.
+const WIDTH_MIN: usize = 40;
+/// The column that gives way is not narrower than this.
+const YIELDING_MIN: u16 = 18;
+
+/// How wide the terminal is: as `COLUMNS` says, or as it says itself.
+pub fn width() -> usize {
+    let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let own = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    named.or_else(own).unwrap_or(WIDTH).max(WIDTH_MIN)
+}
+
+/// How wide prose is.
+pub fn prose() -> usize {
+    width().min(PROSE_MAX)
+}
+
+/// A table with this header.
+pub fn table(header: impl Into<Row>) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(header);
+    table
+}
+
+/// Its lines on a terminal of this width. Where it is too wide, its first column gives way, and if that is not
+/// enough, all do.
+pub fn lines(mut table: Table, width: usize) -> Vec<String> {
+    let widths = table.column_max_content_widths();
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let others: usize = widths.iter().skip(1).map(|width| usize::from(*width) + 2).sum();
+    let room = u16::try_from(width.saturating_sub(others + 2)).unwrap_or(u16::MAX);
+    let is_enough = room >= YIELDING_MIN || widths.first().is_some_and(|first| room >= *first);
+    let constraints = widths.iter().enumerate().map(|(index, own)| match index {
+        0 if is_enough => ColumnConstraint::UpperBoundary(Width::Fixed(room + 2)),
+        0 => ColumnConstraint::LowerBoundary(Width::Fixed((*own).min(YIELDING_MIN) + 2)),
+        _ if is_enough => ColumnConstraint::ContentWidth,
+        _ => ColumnConstraint::UpperBoundary(Width::Fixed(*own + 2)),
+    });
+    let constraints: Vec<_> = constraints.collect();
+    table.set_constraints(constraints);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    table.to_string().lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(width: usize) -> Vec<String> {
+        let mut table = table(["claim", "A", "B"]);
+        table.add_row(["At half load no request fails at all, and none is late.", "✓ 0", "✗ 12 requests"]);
+        table.add_row(["Short.", "✓ 1", "✓ 1"]);
+        lines(table, width)
+    }
+
+    #[test]
+    fn a_table_is_no_wider_than_the_terminal() {
+        for width in [40, 60, 80, 120] {
+            let lines = drawn(width);
+            assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:#?}");
+            let words: Vec<_> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+            assert!(words.contains(&"requests") && words.contains(&"late."), "nothing is cut: {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn where_there_is_room_a_row_is_a_line_and_there_are_no_rules() {
+        let lines = drawn(120);
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(lines[1].starts_with("At half load") && lines[1].ends_with("✗ 12 requests"), "{lines:#?}");
+        let narrow = drawn(50);
+        assert!(narrow[1].ends_with("✗ 12 requests"), "only the first column is broken: {narrow:#?}");
+    }
+}
