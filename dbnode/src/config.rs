@@ -77,7 +77,7 @@ pub struct Args {
     pub page_reads: bool,
 
     /// File with initial records, one {"key": "…", "value": "…"} a line. Read only when the data directory is
-    /// new.
+    /// new, and in a cluster only by the member whose name comes first; the others get the records from it.
     #[arg(long, env = "DBNODE_IMPORT", value_name = "FILE")]
     pub import: Option<PathBuf>,
 
@@ -86,6 +86,12 @@ pub struct Args {
     #[arg(long, env = "DBNODE_LOG_ENTRIES", default_value_t = 50_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(2..))]
     pub log_entries: u32,
+
+    /// Shortest time for which an Idempotency-Key is remembered: a write that is sent again with the same key within
+    /// it takes effect once. The same for all members.
+    #[arg(long, env = "DBNODE_IDEMPOTENCY_WINDOW", default_value = "60s", value_name = "DURATION",
+          value_parser = parse_window)]
+    pub idempotency_window: humantime::Duration,
 
     /// Logs and stopping.
     #[command(flatten)]
@@ -113,6 +119,8 @@ pub struct Config {
     pub import: Option<PathBuf>,
     /// Entries that the log may hold before it is folded.
     pub log_entries: usize,
+    /// For how long an Idempotency-Key is remembered, at least.
+    pub idempotency_window: Duration,
     /// How long requests in flight may take to finish after the stop.
     pub drain: Duration,
 }
@@ -177,6 +185,7 @@ impl TryFrom<Args> for Config {
             reads: if args.page_reads { Reads::ThroughPages } else { Reads::FromMemory },
             import: args.import,
             log_entries: usize::try_from(args.log_entries).expect("32 bits fit"),
+            idempotency_window: args.idempotency_window.into(),
             drain: args.startup.drain_timeout.into(),
         })
     }
@@ -243,6 +252,15 @@ fn parse_election_timeout(text: &str) -> Result<humantime::Duration, String> {
     match Duration::from(timeout).as_millis() {
         100..=60_000 => Ok(timeout),
         _ => Err("an election timeout is from 100ms to 60s".into()),
+    }
+}
+
+fn parse_window(text: &str) -> Result<humantime::Duration, String> {
+    let window: humantime::Duration =
+        text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
+    match Duration::from(window).as_secs() {
+        1..=86_400 => Ok(window),
+        _ => Err("an idempotency window is from 1s to 24h".into()),
     }
 }
 

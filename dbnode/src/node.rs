@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::replication::disk::Recovered;
 use crate::replication::effect::{Refusal, Written};
 use crate::replication::input::{Moment, Write};
+use crate::replication::reads::Path;
 use crate::replication::role::Role;
 use crate::replication::showing::View;
 use crate::replication::{Core, Setup};
@@ -79,7 +80,7 @@ impl Node {
     pub async fn read_latest<T>(&self, look: impl FnOnce(View<'_>) -> T) -> Result<T, Refusal> {
         {
             let core = self.core.read();
-            if core.answers_alone() {
+            if core.read_path() == Path::Look {
                 return Ok(look(core.view()));
             }
         }

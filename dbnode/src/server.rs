@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use crate::api::{About, Api};
 use crate::config::{Cluster, Config, Reads};
 use crate::metrics::Metrics;
 use crate::node::{Halted, Node, node};
-use crate::peers::{Directory, Identity, Peers};
+use crate::peers::{Agreement, Directory, Identity, Peers};
 use crate::replication::disk::Recovered;
 use crate::replication::durability::Mode;
+use crate::replication::life::Starts;
 use crate::replication::member::{Incarnation, Name};
 use crate::replication::planted::Planted;
 use crate::replication::{Core, Limits, Setup, Timing};
@@ -85,7 +87,7 @@ pub enum StartError {
 /// Why a node does not work any more.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Its disk failed.
+    /// It can promise nothing any more.
     #[error(transparent)]
     Halted(#[from] Halted),
     /// It has a bug.
@@ -105,16 +107,17 @@ pub async fn start(
     network: Network,
     vitals: Arc<Vitals>,
 ) -> Result<Server, StartError> {
-    let opened = disk::open(&config.data, &config.id, config.import.as_deref()).await;
+    let opened = disk::open(&config.data, &config.id, to_import(&config)).await;
     let (storage, recovered) = opened.map_err(|error| data_error(error, config.cluster.is_some()))?;
     let (incarnation, log) = (storage.incarnation(), storage.log_usage());
-    let setup = setup(&config, incarnation);
+    let setup = setup(&config, incarnation, storage.starts().clone());
     check_members(&setup, &recovered)?;
     #[cfg(feature = "planted-bugs")]
     let storage = crate::storage::hasty::Hasty::if_asked(storage);
     let metrics = Metrics::new(&vitals);
     let hand_over_limit = setup.timing.election_timeout * 2;
     let mode = config.cluster.as_ref().map(|cluster| cluster.mode);
+    let agreement = agreement(&setup);
     let (node, driver) = node(setup, recovered, storage, machine.clone(), metrics.clone());
     if config.reads == Reads::ThroughPages {
         machine.warm(0..node.inspect(|core, _| core.state().pages()));
@@ -130,7 +133,9 @@ pub async fn start(
             let peer_address =
                 listener.local_address().map_err(listen_error(peer_listen, "--peer-listen"))?;
             let advertised = config.advertise.clone().unwrap_or_else(|| address.to_string());
-            let identity = Identity { name: config.id.as_str().into(), incarnation, advertised, secret };
+            let life = node.inspect(|core, _| Arc::clone(core.life()));
+            let (name, agreement) = (config.id.as_str().into(), agreement);
+            let identity = Identity { name, life, agreement, advertised, secret };
             let asked = node.clone();
             let cluster = Arc::new(move || asked.inspect(|core, _| core.membership().map(|it| it.cluster)));
             let stop = stop_driver.clone();
@@ -166,7 +171,33 @@ fn data_error(error: OpenError, is_member: bool) -> StartError {
     }
 }
 
-fn setup(config: &Config, incarnation: Incarnation) -> Setup {
+/// What is imported where the data directory is new. The members of a cluster begin with the same
+/// records, and so one of them imports: the first by name, which forms the cluster.
+fn to_import(config: &Config) -> Option<&Path> {
+    let file = config.import.as_deref()?;
+    let peers = config.cluster.iter().flat_map(|cluster| &cluster.peers);
+    match peers.map(|peer| &*peer.name).filter(|peer| **peer < *config.id).min() {
+        None => Some(file),
+        Some(first) => {
+            tracing::info!(
+                "what --import names is read by '{first}', the first by name; this node has it from there"
+            );
+            None
+        }
+    }
+}
+
+/// What the other members must be given too.
+fn agreement(setup: &Setup) -> Agreement {
+    Agreement {
+        mode: setup.mode,
+        names_kept: setup.limits.names_kept,
+        log_entries: setup.limits.log_entries,
+        election_timeout: setup.timing.election_timeout,
+    }
+}
+
+fn setup(config: &Config, incarnation: Incarnation, starts: Starts) -> Setup {
     let name: Name = config.id.as_str().into();
     let cluster = config.cluster.as_ref();
     let others = cluster.into_iter().flat_map(|cluster| cluster.peers.iter().map(|peer| peer.name.clone()));
@@ -175,8 +206,13 @@ fn setup(config: &Config, incarnation: Incarnation) -> Setup {
         members: others.chain([name.clone()]).collect(),
         name,
         incarnation,
+        starts,
         mode: cluster.map_or(Mode::Quorum, |cluster| cluster.mode),
-        limits: Limits { log_entries: config.log_entries, ..Limits::default() },
+        limits: Limits {
+            log_entries: config.log_entries,
+            names_kept: config.idempotency_window,
+            ..Limits::default()
+        },
         timing: timing.unwrap_or_default(),
         seed: rand::random(),
         planted: Planted::default(),

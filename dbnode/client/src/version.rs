@@ -15,7 +15,7 @@ const INDEX_BITS: u32 = 40;
 /// The term is part of it because a place is given again when its entry was lost with its primary
 /// (which `async` replication allows): a compare-and-set against the lost write must not succeed
 /// against what took its place. There is room for 16 million terms and 10¹² entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub u64);
 
 impl Version {

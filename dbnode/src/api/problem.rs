@@ -110,6 +110,8 @@ impl From<Refusal> for Problem {
             | Refusal::Overloaded
             | Refusal::Stopped
             | Refusal::HandingOver
+            | Refusal::TooManyNames
+            | Refusal::MemberFull(_)
             | Refusal::MemberDown(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_written"),
         };
         let problem = Self::new(status, error, refusal.to_string());

@@ -19,7 +19,7 @@ use super::{Answer, Asked, INBOX_MAX};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::replication::Core;
-use crate::replication::effect::{Effect, Refusal, Written};
+use crate::replication::effect::{Effect, Halt, Notice, Refusal, Written};
 use crate::replication::input::{Input, Moment, Ticket};
 use crate::replication::member::Name;
 use crate::replication::role::Role;
@@ -55,11 +55,20 @@ pub struct Driver<S> {
     closed: bool,
 }
 
-/// The disk failed, and the node has stopped: nothing was acknowledged since.
+/// The node has stopped, and nothing was acknowledged since.
 #[derive(Debug, thiserror::Error)]
-#[error("the disk failed, so nothing can be promised any more; check the disk, then start this node again")]
-pub struct Halted {
-    source: Failure,
+pub enum Halted {
+    /// The disk failed.
+    #[error(
+        "the disk failed, so nothing can be promised any more; check the disk, then start this node again"
+    )]
+    Disk {
+        /// What the disk says.
+        source: Failure,
+    },
+    /// What this node knows cannot be true together with what it hears.
+    #[error(transparent)]
+    Core(Halt),
 }
 
 /// Something happened.
@@ -247,8 +256,8 @@ impl<S: Storage> Driver<S> {
             | Event::Folded(_, Err(source))
             | Event::Installed(Err(source))
             | Event::Read(_, Err(source)) => {
-                self.step(vec![Input::DiskFailed], peers);
-                return Err(Halted { source });
+                let _ = self.step(vec![Input::DiskFailed], peers);
+                return Err(Halted::Disk { source });
             }
             Event::TimePassed => {
                 let is_short = self.storage.is_short_of_room();
@@ -259,7 +268,7 @@ impl<S: Storage> Driver<S> {
                 Vec::new()
             }
         };
-        self.step(inputs, peers);
+        self.step(inputs, peers)?;
         self.read_next();
         Ok(())
     }
@@ -281,7 +290,7 @@ impl<S: Storage> Driver<S> {
     }
 
     /// Readers see either nothing of these inputs or all that they led to.
-    fn step(&mut self, inputs: Vec<Input>, peers: &Peers) {
+    fn step(&mut self, inputs: Vec<Input>, peers: &Peers) -> Result<(), Halted> {
         let now = Moment(self.started.elapsed());
         let (effects, role) = {
             let mut core = self.core.write();
@@ -290,8 +299,12 @@ impl<S: Storage> Driver<S> {
         };
         self.say_role(role);
         for effect in effects {
-            self.carry_out(effect, peers);
+            match effect {
+                Effect::Halt(why) => return Err(Halted::Core(why)),
+                effect => self.carry_out(effect, peers),
+            }
         }
+        Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect, peers: &Peers) {
@@ -338,8 +351,9 @@ impl<S: Storage> Driver<S> {
                 let reader = self.readers.remove(&ticket).expect("each ticket is answered once");
                 let _ = reader.send(Ok(()));
             }
-            // The loop ends with the event that led to it.
-            Effect::Halt => {}
+            Effect::Tell(notice) => say_notice(&notice),
+            // The loop ends with it.
+            Effect::Halt(_) => {}
         }
     }
 
@@ -385,6 +399,14 @@ impl<S: Storage> Driver<S> {
             }
         }
         self.role = (role, term);
+    }
+}
+
+/// Only what people should look at is a warning.
+fn say_notice(notice: &Notice) {
+    match notice {
+        Notice::MemberHasRoom(_) => tracing::info!("{notice}"),
+        _ => tracing::warn!("{notice}"),
     }
 }
 

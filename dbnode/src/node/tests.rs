@@ -15,6 +15,7 @@ use crate::replication::durability::Mode;
 use crate::replication::entry::Entry;
 use crate::replication::input::Action;
 use crate::replication::key::Key;
+use crate::replication::life::Starts;
 use crate::replication::member::Incarnation;
 use crate::replication::planted::Planted;
 use crate::replication::{Limits, Timing};
@@ -50,6 +51,7 @@ fn setup() -> Setup {
     Setup {
         name: "db-1".into(),
         incarnation: Incarnation(Uuid::from_u128(1)),
+        starts: Starts::default(),
         members: vec!["db-1".into()],
         mode: Mode::Quorum,
         limits: Limits { patience: PATIENCE, ..Limits::default() },

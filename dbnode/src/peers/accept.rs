@@ -17,7 +17,8 @@ use super::strangers::{Stranger, Strangers};
 use super::wire::Wire;
 use super::{HANDSHAKE_LIMIT, Shared};
 use crate::replication::input::Input;
-use crate::replication::member::{Incarnation, Name};
+use crate::replication::life::Life;
+use crate::replication::member::Name;
 use crate::replication::message::Envelope;
 
 /// Connections that may be open; there are a few members, and each has one.
@@ -30,7 +31,7 @@ const ALIVE: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Who speaks in whose name, and was heard of when.
-type Speakers = Mutex<BTreeMap<Name, (Incarnation, Instant)>>;
+type Speakers = Mutex<BTreeMap<Name, (Arc<Life>, Instant)>>;
 
 /// Lets the others in, for ever.
 pub(super) async fn accept(
@@ -88,9 +89,9 @@ async fn listen(
     wire.trust();
     shared.directory.learn(&other.from, &other.advertised);
     while let Some(envelope) = wire.next::<Envelope>().await? {
-        speakers.lock().insert(other.from.clone(), (other.incarnation, Instant::now()));
-        let (from, incarnation) = (other.from.clone(), other.incarnation);
-        if shared.tell.send(Input::Received { from, incarnation, envelope }).await.is_err() {
+        let (from, life) = (other.from.clone(), Arc::clone(&other.life));
+        speakers.lock().insert(from.clone(), (Arc::clone(&life), Instant::now()));
+        if shared.tell.send(Input::Received { from, life, envelope }).await.is_err() {
             break;
         }
     }
@@ -107,7 +108,7 @@ async fn greet(
     let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
     let other: Introduction = wire.next().await?.ok_or_else(gone)?;
     let own = shared.introduction(&other.from, rand::rng().random());
-    if let Err(why) = handshake::check(&own.from, members, own.cluster, &other) {
+    if let Err(why) = handshake::check(&own, members, &other) {
         wire.send(&Reply::Refused(why.clone())).await?;
         tracing::warn!(from = &*other.from, "a connection was refused: {why}");
         return Err(io::Error::other(why));
@@ -128,7 +129,7 @@ async fn greet(
 /// Two nodes with one name are not to take turns.
 fn the_only_one(speakers: &Speakers, other: &Introduction) -> Result<(), String> {
     match speakers.lock().get(&other.from) {
-        Some((incarnation, heard)) if *incarnation != other.incarnation && heard.elapsed() < ALIVE => {
+        Some((life, heard)) if !other.life.follows(life) && heard.elapsed() < ALIVE => {
             Err(format!("another node called '{}' is here; give each node a name of its own", other.from))
         }
         _ => Ok(()),

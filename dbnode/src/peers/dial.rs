@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::handshake::{self, Introduction, Reply, Side};
 use super::wire::Wire;
-use super::{HANDSHAKE_LIMIT, OUTBOX_MAX, Peer, Shared};
+use super::{HANDSHAKE_LIMIT, Identity, OUTBOX_MAX, Peer, Shared, agreement};
 use crate::replication::input::Input;
 use crate::replication::message::Envelope;
 
@@ -31,6 +31,10 @@ pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Rece
             Ok(Ok((wire, other))) => {
                 complaint.clear();
                 tracing::info!(peer = &*peer.name, "connected");
+                let Identity { name, agreement, .. } = &shared.identity;
+                for remark in agreement::remarks((name, agreement), (&other.from, &other.agreement)) {
+                    tracing::warn!("{remark}; it works, and is hardly what you want");
+                }
                 shared.directory.learn(&other.from, &other.advertised);
                 // What waited was meant for the connection before.
                 while outbox.try_recv().is_ok() {}
@@ -79,7 +83,7 @@ async fn connect(shared: &Shared, peer: &Peer, way: &Name) -> io::Result<(Wire, 
     };
     let secret = &shared.identity.secret;
     let members = [peer.name.clone()];
-    handshake::check(&own.from, &members, own.cluster, &other).map_err(refused)?;
+    handshake::check(&own, &members, &other).map_err(refused)?;
     secret.check(proof, Side::Acceptor, &own, &other).map_err(refused)?;
     wire.send(&secret.prove(Side::Dialer, &own, &other)).await?;
     match hear::<Result<(), String>>(&mut wire).await? {

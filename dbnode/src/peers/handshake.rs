@@ -4,15 +4,18 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt;
+use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::replication::member::{ClusterId, Incarnation, Name};
+use super::agreement::{self, Agreement};
+use crate::replication::life::Life;
+use crate::replication::member::{ClusterId, Name};
 
 /// The version of what is spoken after the handshake.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// What the members of a cluster know and nobody else.
 #[derive(Clone)]
@@ -28,8 +31,9 @@ pub(super) struct Introduction {
     pub(super) version: u32,
     pub(super) from: Name,
     pub(super) to: Name,
-    pub(super) incarnation: Incarnation,
+    pub(super) life: Arc<Life>,
     pub(super) cluster: Option<ClusterId>,
+    pub(super) agreement: Agreement,
     /// Where clients reach the sender.
     pub(super) advertised: String,
     /// Never used before.
@@ -105,12 +109,9 @@ impl fmt::Debug for Secret {
 }
 
 /// Is this somebody to speak to?
-pub(super) fn check(
-    own: &Name,
-    members: &[Name],
-    own_cluster: Option<ClusterId>,
-    other: &Introduction,
-) -> Result<(), String> {
+pub(super) fn check(own: &Introduction, members: &[Name], other: &Introduction) -> Result<(), String> {
+    let own_cluster = own.cluster;
+    let (own, own_agreement) = (&own.from, &own.agreement);
     if other.version != VERSION {
         return Err(format!("it speaks version {} and this node version {VERSION}", other.version));
     }
@@ -127,22 +128,37 @@ pub(super) fn check(
         (Some(own), Some(theirs)) if own != theirs => {
             Err(format!("its data belongs to cluster {theirs}, and this node's to cluster {own}"))
         }
-        _ => Ok(()),
+        _ => agreement::check((own, own_agreement), (&other.from, &other.agreement)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;
+    use crate::replication::durability::Mode;
+    use crate::replication::entry::Place;
+    use crate::replication::life::Starts;
+    use crate::replication::member::Incarnation;
 
     fn introduction(from: &str, to: &str, nonce: u8) -> Introduction {
+        let incarnation = Incarnation(Uuid::from_u128(1));
+        let life = Life { incarnation, starts: Starts::default(), term: 0, last: Place::default() };
+        let agreement = Agreement {
+            mode: Mode::Quorum,
+            names_kept: Duration::from_secs(60),
+            log_entries: 50_000,
+            election_timeout: Duration::from_millis(600),
+        };
         Introduction {
             version: VERSION,
             from: from.into(),
             to: to.into(),
-            incarnation: Incarnation(Uuid::from_u128(1)),
+            life: Arc::new(life),
+            agreement,
             cluster: Some(ClusterId(Uuid::from_u128(2))),
             advertised: "127.0.0.1:7001".into(),
             nonce: [nonce; 32],
@@ -172,16 +188,21 @@ mod tests {
 
     #[test]
     fn strangers_are_told_why() {
-        let (own, members) = (Name::from("db-1"), [Name::from("db-1"), Name::from("db-2")]);
+        let (own, members) = (introduction("db-1", "db-2", 1), ["db-1", "db-2"].map(Name::from));
         let cluster = Some(ClusterId(Uuid::from_u128(2)));
-        let refusal = |cluster, other| check(&own, &members, cluster, &other).unwrap_err();
-        assert!(check(&own, &members, cluster, &introduction("db-2", "db-1", 1)).is_ok());
-        assert!(check(&own, &members, None, &introduction("db-2", "db-1", 1)).is_ok());
+        let in_cluster = |cluster| Introduction { cluster, ..own.clone() };
+        let refusal = |cluster, other| check(&in_cluster(cluster), &members, &other).unwrap_err();
+        assert!(check(&in_cluster(cluster), &members, &introduction("db-2", "db-1", 1)).is_ok());
+        assert!(check(&in_cluster(None), &members, &introduction("db-2", "db-1", 1)).is_ok());
         assert!(refusal(cluster, introduction("db-1", "db-1", 1)).contains("as well"));
         assert!(refusal(cluster, introduction("db-2", "db-3", 1)).contains("wants 'db-3'"));
         assert!(refusal(cluster, introduction("db-9", "db-1", 1)).contains("not one of this node's peers"));
         let other_cluster = Some(ClusterId(Uuid::from_u128(9)));
         assert!(refusal(other_cluster, introduction("db-2", "db-1", 1)).contains("belongs to cluster"));
+        let other = introduction("db-2", "db-1", 1);
+        let in_sync = Agreement { mode: Mode::Sync, ..other.agreement };
+        let in_sync = Introduction { agreement: in_sync, ..other };
+        assert!(refusal(cluster, in_sync).contains("'db-2' has --replication sync"));
         let newer = Introduction { version: VERSION + 1, ..introduction("db-2", "db-1", 1) };
         assert!(refusal(cluster, newer).contains(&format!("version {}", VERSION + 1)));
     }

@@ -15,6 +15,8 @@
 
 /// Where connections of the others come in.
 mod accept;
+/// What all members have to be given alike ◇.
+mod agreement;
 /// A connection to one of the others.
 mod dial;
 /// Who is where, to clients.
@@ -36,8 +38,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::replication::input::{Hello, Input};
-use crate::replication::member::{ClusterId, Incarnation, Name};
+use crate::replication::life::Life;
+use crate::replication::member::{ClusterId, Name};
 use crate::replication::message::Envelope;
+pub use agreement::Agreement;
 pub use directory::Directory;
 pub use handshake::Secret;
 
@@ -55,8 +59,10 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 pub struct Identity {
     /// What it is called.
     pub name: Name,
-    /// Which data directory it acts with.
-    pub incarnation: Incarnation,
+    /// Which start of which data directory it is.
+    pub life: Arc<Life>,
+    /// What it was given, and the others must be given too.
+    pub agreement: Agreement,
     /// Where clients reach it: `host:port`.
     pub advertised: String,
     /// What the members know and nobody else.
@@ -145,13 +151,14 @@ struct Shared {
 
 impl Shared {
     fn introduction(&self, to: &Name, nonce: [u8; 32]) -> handshake::Introduction {
-        let Identity { name, incarnation, advertised, .. } = &self.identity;
+        let Identity { name, life, agreement, advertised, .. } = &self.identity;
         handshake::Introduction {
             version: handshake::VERSION,
             from: name.clone(),
             to: to.clone(),
-            incarnation: *incarnation,
+            life: Arc::clone(life),
             cluster: (self.cluster)(),
+            agreement: *agreement,
             advertised: advertised.clone(),
             nonce,
         }
@@ -160,6 +167,6 @@ impl Shared {
 
 impl handshake::Introduction {
     fn hello(&self) -> Hello {
-        Hello { incarnation: self.incarnation, cluster: self.cluster }
+        Hello { life: Arc::clone(&self.life), cluster: self.cluster }
     }
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use crc::{CRC_64_XZ, Crc};
 
 use super::effect::{Refusal, Written};
-use super::entry::{self, Change, Request};
+use super::entry::{self, Change, Payload, Request};
 use super::input::{Action, Write};
 use super::state::State;
-use super::upcoming::Upcoming;
+use super::upcoming::{Naming, Upcoming};
 use dbclient::Condition;
 use dbclient::Version;
 
@@ -19,7 +19,7 @@ pub enum Decision {
     /// It goes into the log.
     Append {
         /// What the log will say.
-        write: entry::Write,
+        payload: Payload,
         /// The record's value, when the write is an addition.
         sum: Option<i64>,
     },
@@ -30,7 +30,7 @@ pub enum Decision {
 }
 
 /// Decides on a write by the state as it will be when the write is applied.
-pub fn decide(write: Write, state: &State, upcoming: &Upcoming) -> Decision {
+pub fn decide(write: Write, state: &State, upcoming: &Upcoming, naming: &Naming) -> Decision {
     let fingerprint = write.request.as_ref().map_or(0, |_| fingerprint(&write));
     if let Some(id) = &write.request
         && let Some(earlier) = upcoming.request(state, id)
@@ -54,7 +54,14 @@ pub fn decide(write: Write, state: &State, upcoming: &Upcoming) -> Decision {
         },
     };
     let request = write.request.map(|id| Request { id, fingerprint, sum });
-    Decision::Append { write: entry::Write { key: write.key, change, request }, sum }
+    let is_named = request.is_some();
+    let write = entry::Write { key: write.key, change, request };
+    let payload = match is_named.then(|| upcoming.stamp(state, naming)) {
+        None => Payload::Write(write),
+        Some(Some(stamp)) => Payload::Named(write, stamp),
+        Some(None) => return Decision::Refuse(Refusal::TooManyNames),
+    };
+    Decision::Append { payload, sum }
 }
 
 fn holds(condition: Condition, version: Option<Version>) -> bool {

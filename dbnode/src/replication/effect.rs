@@ -55,8 +55,64 @@ pub enum Effect {
     },
     /// Put this in the place of the snapshot on disk, empty the log, and say so when it is done.
     Install(Installation),
+    /// Tell people.
+    Tell(Notice),
     /// Stop for good: this node can promise nothing any more.
-    Halt,
+    Halt(Halt),
+}
+
+/// Why a node stops for good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// The disk failed.
+    #[error("the disk failed")]
+    DiskFailed,
+    /// What another node says cannot be, if both know what was committed.
+    #[error(
+        "this node has entry {index} of the log as committed, and '{primary}' has another one in its place: a member must have been started from old data, and so forgot what it had confirmed; keep this node's data directory, which has what the others lost, and start it with an empty one to follow them"
+    )]
+    Diverged {
+        /// Who has another entry.
+        primary: Name,
+        /// The first entry that is known to differ.
+        index: u64,
+    },
+    /// Two nodes were elected in one term.
+    #[error(
+        "this node and '{other}' were both elected in term {term}: a member must have been started from old data, and so voted twice; nothing that was written since can be relied on"
+    )]
+    TwoPrimaries {
+        /// The other one.
+        other: Name,
+        /// In which term.
+        term: u64,
+    },
+}
+
+/// Something that people should know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Notice {
+    /// A member has less than it had.
+    #[error(
+        "'{0}' was started from old data: it has less than it had confirmed, so it neither votes nor counts before it has joined again"
+    )]
+    OldData(Name),
+    /// This node is that member.
+    #[error(
+        "this node was started from old data: '{0}' knows that it had confirmed more, so it neither votes nor counts before it has joined again"
+    )]
+    OwnOldData(Name),
+    /// Another member has no room.
+    #[error("the disk of '{0}' is full")]
+    MemberFull(Name),
+    /// And has it again.
+    #[error("there is room on the disk of '{0}' again")]
+    MemberHasRoom(Name),
+    /// This node begins without the records that it imported.
+    #[error(
+        "'{0}' belongs to a cluster already: what was imported here is left out, and the cluster's records take its place"
+    )]
+    ImportLeftOut(Name),
 }
 
 /// What a write came to.
@@ -83,6 +139,11 @@ pub enum Refusal {
     /// Its request id was used before, for another write.
     #[error("this idempotency key was used before, for a different write")]
     RequestIdReused,
+    /// So many names are remembered that there is no memory for one more.
+    #[error(
+        "too many idempotency keys are remembered, and none is old enough to be forgotten; nothing was written: send it again later, or without a key"
+    )]
+    TooManyNames,
     /// There is no room on the disk.
     #[error("the disk is full, or this node is short of files or memory; nothing was written")]
     DiskFull,
@@ -104,6 +165,11 @@ pub enum Refusal {
     /// Every member has to confirm, and one of them is down.
     #[error("'{0}' is down, and in sync mode every member confirms every write; nothing was written")]
     MemberDown(Name),
+    /// Too few members could confirm, and this one has no room on its disk.
+    #[error(
+        "'{0}' has no room on its disk, and without it too few members can confirm a write; nothing was written"
+    )]
+    MemberFull(Name),
     /// It was taken, and whether it will last is not known, or not yet.
     #[error("the write was not confirmed in time; it may or may not have happened")]
     OutcomeUnknown,

@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Core;
 use super::disk::Ballot;
@@ -14,7 +15,8 @@ use super::effect::{Effect, Refusal};
 use super::entry::{Payload, Place};
 use super::input::Moment;
 use super::lead::{Lead, Progress};
-use super::member::{Incarnation, Name, majority};
+use super::life::Life;
+use super::member::{Name, majority};
 use super::message::{Candidacy, Message};
 use super::planted::Bug;
 use super::reads::PrimaryReads;
@@ -31,9 +33,14 @@ impl Core {
             Standing::Primary(_) => self.watch_for_a_majority(now, effects),
             Standing::Stopped => {}
             _ if now < self.election_due => {}
-            _ if !self.may_vote() || self.installing.is_some() => self.election_due = self.draw_election(now),
+            _ if !self.may_stand() => self.election_due = self.draw_election(now),
             _ => self.ask_who_would(now, effects),
         }
+    }
+
+    /// Whoever has nothing to vote with, or no room for what a primary writes, lets others stand.
+    fn may_stand(&self) -> bool {
+        self.may_vote() && self.installing.is_none() && !self.waits_for_room() && !self.log_is_too_long()
     }
 
     /// A primary that hears of no majority, or nothing of its disk, has no business to be one.
@@ -56,7 +63,7 @@ impl Core {
         let timeout = self.timing.election_timeout;
         let Some(lead) = self.lead() else { return };
         let heard = lead.progress.iter().filter(|(name, progress)| {
-            self.counts(name, progress.incarnation) && now.since(progress.heard) < timeout
+            self.counts_if_known(name, progress.life.as_ref()) && now.since(progress.heard) < timeout
         });
         let in_reach = heard.count() + usize::from(self.may_vote());
         if in_reach < majority(self.names.len()) || self.disk_hangs(now) {
@@ -82,7 +89,7 @@ impl Core {
 
     fn candidacy(&self, term: u64, receiver: &str) -> Candidacy {
         let founder = self.membership().and_then(|it| it.founders.get(receiver)).copied();
-        Candidacy { term, last: self.log.last_place(), founder }
+        Candidacy { term, last: self.log.last_place(), acts_since: self.acts_since(), founder }
     }
 
     /// "Would you vote for me?"
@@ -90,22 +97,34 @@ impl Core {
         &mut self,
         now: Moment,
         from: &Name,
+        life: &Life,
         candidacy: &Candidacy,
         effects: &mut Vec<Effect>,
     ) {
         let granted = candidacy.term > self.ballot.term
             && self.may_vote_in(candidacy)
+            && !self.stands_by_old_data(from, life, candidacy)
             && self.is_up_to_date(candidacy.last)
             && !self.has_a_primary(now);
         let rivals = granted && self.has_just_asked(now);
         if rivals && (self.log.last_place(), &self.name) > (candidacy.last, from) {
-            return self.send(from, Message::Would { term: candidacy.term, granted: false }, effects);
+            return self.send_would(from, candidacy.term, false, effects);
         }
         if rivals {
             self.standing = Standing::Replica(Box::default());
             self.election_due = self.draw_election(now);
         }
-        self.send(from, Message::Would { term: candidacy.term, granted }, effects);
+        self.send_would(from, candidacy.term, granted, effects);
+    }
+
+    fn send_would(&self, to: &Name, term: u64, granted: bool, effects: &mut Vec<Effect>) {
+        let committed = self.committed_place();
+        self.send(to, Message::Would { term, granted, committed }, effects);
+    }
+
+    pub(super) fn send_voted(&self, to: &Name, granted: bool, effects: &mut Vec<Effect>) {
+        let committed = self.committed_place();
+        self.send(to, Message::Voted { granted, committed }, effects);
     }
 
     /// Two who ask at the same moment would get each other's word, and then split the votes, and all
@@ -121,11 +140,11 @@ impl Core {
         &mut self,
         now: Moment,
         from: Name,
-        incarnation: Incarnation,
+        life: &Life,
         term: u64,
         effects: &mut Vec<Effect>,
     ) {
-        let counts = self.counts(&from, Some(incarnation)) && term == self.ballot.term + 1;
+        let counts = self.counts(&from, life) && term == self.ballot.term + 1;
         if let Standing::PreCandidate { would, .. } = &mut self.standing
             && counts
         {
@@ -166,6 +185,7 @@ impl Core {
         &mut self,
         now: Moment,
         from: &Name,
+        life: &Life,
         candidacy: &Candidacy,
         effects: &mut Vec<Effect>,
     ) {
@@ -174,23 +194,18 @@ impl Core {
             && free
             && matches!(self.standing, Standing::Replica(_) | Standing::PreCandidate { .. })
             && self.may_vote_in(candidacy)
+            && !self.stands_by_old_data(from, life, candidacy)
             && self.is_up_to_date(candidacy.last);
         if granted {
             self.election_due = self.draw_election(now);
             self.set_ballot(Ballot { term: self.ballot.term, voted_for: Some(from.clone()) });
         }
-        self.send(from, Message::Voted { granted }, effects);
+        self.send_voted(from, granted, effects);
     }
 
     /// A vote for this node; its own one, when it is on disk, is one of them.
-    pub(super) fn take_vote(
-        &mut self,
-        now: Moment,
-        from: Name,
-        incarnation: Incarnation,
-        effects: &mut Vec<Effect>,
-    ) {
-        if !self.counts(&from, Some(incarnation)) {
+    pub(super) fn take_vote(&mut self, now: Moment, from: Name, life: &Life, effects: &mut Vec<Effect>) {
+        if !self.counts(&from, life) {
             return;
         }
         if let Standing::Candidate { votes, .. } = &mut self.standing {
@@ -207,12 +222,13 @@ impl Core {
         self.joining = None;
         let last = self.log.last();
         let progress = self.others().into_iter().map(|name| {
-            let incarnation = self.acquaintances.get(&name).map(|hello| hello.incarnation);
-            (name, Progress::unknown(incarnation, last, now))
+            let life = self.acquaintances.get(&name).map(|hello| Arc::clone(&hello.life));
+            (name, Progress::unknown(life, last, now))
         });
         let progress = progress.collect();
         self.upcoming = Upcoming::default();
-        for index in self.state.applied() + 1..=last {
+        let forgets = self.planted.has(Bug::ForgetsNamesOfUnapplied);
+        for index in self.state.applied() + 1..=if forgets { 0 } else { last } {
             self.upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
         }
         self.standing = Standing::Primary(Box::new(Lead {
@@ -222,6 +238,7 @@ impl Core {
             round_began: now,
             reads: PrimaryReads::default(),
             handing_over: None,
+            clock: (now, self.upcoming.newest(&self.state)),
         }));
         let entry = self.log.append(self.ballot.term, first);
         self.upcoming.add(entry);
@@ -246,7 +263,7 @@ impl Core {
 
     /// The primary asks this node to take over.
     pub(super) fn take_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if matches!(self.standing, Standing::Replica(_)) && self.may_vote() && self.installing.is_none() {
+        if matches!(self.standing, Standing::Replica(_)) && self.may_stand() {
             self.stand(now, CalledBy::Primary, effects);
         }
     }
@@ -267,16 +284,12 @@ impl Core {
         last >= self.log.last_place() || self.planted.has(Bug::NoUpToDateCheck)
     }
 
-    /// May this node's vote be counted? See [`member`](crate::replication::member).
-    pub(super) fn may_vote(&self) -> bool {
-        self.counts(&self.name, Some(self.incarnation))
-    }
-
-    /// The same, when it knows of the cluster only by the candidate.
+    /// May its vote be counted? Of the cluster it may know only by the candidate. See
+    /// [`member`](crate::replication::member).
     fn may_vote_in(&self, candidacy: &Candidacy) -> bool {
         match self.membership() {
             Some(_) => self.may_vote(),
-            None => candidacy.founder == Some(self.incarnation),
+            None => candidacy.founder == Some(self.life.incarnation) && self.doubted_by.is_none(),
         }
     }
 }

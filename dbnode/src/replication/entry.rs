@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::input::RequestId;
 use super::key::Key;
+use super::life::Start;
 use super::member::{Incarnation, Membership, Name};
+use super::requests::Named;
 use dbclient::Version;
 
 /// One line of the log.
@@ -42,13 +44,34 @@ pub enum Payload {
     Begin,
     /// A cluster is formed.
     Form(Membership),
-    /// A member came back without its data, as a new incarnation.
+    /// A member came back without its data, as a new incarnation. Earlier versions wrote this; now
+    /// it is a [`Start`](Self::Start).
     Join {
         /// Its name.
         name: Name,
         /// Its new incarnation.
         incarnation: Incarnation,
     },
+    /// A member started: from now on this start of this data directory acts under its name.
+    Start {
+        /// Its name.
+        name: Name,
+        /// Its incarnation: another than before, when it came back without its data.
+        incarnation: Incarnation,
+        /// The start.
+        start: Start,
+    },
+    /// A record changes, and the write had a name.
+    Named(Write, Stamp),
+}
+
+/// When a named write was, and which names are forgotten with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stamp {
+    /// In milliseconds of the cluster's time.
+    pub at: u64,
+    /// The names of writes up to this version are forgotten.
+    pub forgets: Version,
 }
 
 /// A change of one record.
@@ -101,9 +124,29 @@ impl Entry {
     /// The change of a record, when it is one.
     pub fn write(&self) -> Option<&Write> {
         match &self.payload {
-            Payload::Write(write) => Some(write),
-            Payload::Begin | Payload::Form(_) | Payload::Join { .. } => None,
+            Payload::Write(write) | Payload::Named(write, _) => Some(write),
+            _ => None,
         }
+    }
+
+    /// True when it says who acts under a member's name.
+    pub fn names_member(&self) -> bool {
+        matches!(self.payload, Payload::Join { .. } | Payload::Start { .. })
+    }
+
+    /// When it was, when it is a named write. Earlier versions gave names without a time.
+    pub fn stamp(&self) -> Option<Stamp> {
+        match &self.payload {
+            Payload::Named(_, stamp) => Some(*stamp),
+            Payload::Write(write) if write.request.is_some() => Some(Stamp::default()),
+            _ => None,
+        }
+    }
+
+    /// What is to be remembered of it, when it is a named write.
+    pub fn named(&self) -> Option<Named> {
+        let request = self.write()?.request.clone()?;
+        Some(Named { version: self.version(), at: self.stamp()?.at, request })
     }
 
     /// About how much memory it takes, in bytes.

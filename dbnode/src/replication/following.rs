@@ -3,7 +3,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use super::Core;
-use super::effect::Effect;
+use super::effect::{Effect, Halt, Notice};
 use super::entry::Entry;
 use super::input::Moment;
 use super::member::Name;
@@ -57,12 +57,16 @@ impl Core {
         append: Append,
         effects: &mut Vec<Effect>,
     ) {
-        if matches!(self.standing, Standing::Primary(_)) {
-            return debug_assert!(self.planted.has(Bug::NoTermCheck), "two primaries in one term");
+        if self.leads_against(&from, effects) {
+            return;
         }
         self.follow(now, &from, effects);
+        self.leave_own_import_out(&from, effects);
         if self.installing.is_some() {
             return;
+        }
+        if let Some(index) = self.contradicts_what_is_committed(&append) {
+            return self.stop(Halt::Diverged { primary: from, index }, effects);
         }
         let Append { round, previous, entries, committed, round_trip_ms } = append;
         if !self.log.has(previous) {
@@ -75,9 +79,46 @@ impl Core {
         let Standing::Replica(following) = &mut self.standing else { return };
         following.verified = following.verified.max(up_to);
         following.round = following.round.max(round);
-        self.committed = self.committed.max(committed.min(following.verified));
+        let verified = match self.planted.has(Bug::CommitsUnverified) {
+            true => self.log.last(),
+            false => following.verified,
+        };
+        self.committed = self.committed.max(committed.min(verified));
         if self.committed >= committed {
             following.fresh = Some((now, round_trip_ms));
+        }
+    }
+
+    /// True when this node is the primary: another one in the same term is one too many.
+    fn leads_against(&mut self, other: &Name, effects: &mut Vec<Effect>) -> bool {
+        let leads = matches!(self.standing, Standing::Primary(_));
+        if leads && !self.planted.has(Bug::NoTermCheck) {
+            let (other, term) = (other.clone(), self.ballot.term);
+            self.stop(Halt::TwoPrimaries { other, term }, effects);
+        }
+        leads
+    }
+
+    /// The first of these entries that cannot be, as this node knows what was committed there.
+    fn contradicts_what_is_committed(&self, append: &Append) -> Option<u64> {
+        let folded = self.log.folded();
+        let contradicts = |entry: &&Entry| match entry.index {
+            index if index <= folded.index => entry.term > folded.term,
+            index => index <= self.state.applied() && !self.log.has(entry.place()),
+        };
+        append.entries.iter().find(contradicts).map(|entry| entry.index)
+    }
+
+    /// It began with records that no cluster has agreed to.
+    fn has_own_import(&self) -> bool {
+        self.began_with_import && self.membership().is_none()
+    }
+
+    /// Records that were imported here mean nothing in a cluster that was formed without them.
+    fn leave_own_import_out(&mut self, primary: &Name, effects: &mut Vec<Effect>) {
+        if self.has_own_import() && self.installing.is_none() && !self.planted.has(Bug::KeepsOwnImport) {
+            effects.push(Effect::Tell(Notice::ImportLeftOut(primary.clone())));
+            self.begin_with_nothing();
         }
     }
 
@@ -105,7 +146,6 @@ impl Core {
                 if self.planted.has(Bug::NoTruncation) {
                     continue;
                 }
-                assert!(entry.index > self.state.applied(), "what was applied is not cut off");
                 self.cut_log_after(entry.index - 1);
             }
             self.log.push(entry);
@@ -116,7 +156,9 @@ impl Core {
     pub(super) fn report(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Replica(following) = &mut self.standing else { return };
         let Some(primary) = following.primary.clone() else { return };
-        let matched = following.verified.min(self.log.persisted());
+        let confirms_early = self.planted.has(Bug::ConfirmsBeforeDisk);
+        let on_disk = if confirms_early { self.log.last() } else { self.log.persisted() };
+        let matched = following.verified.min(on_disk);
         let now = (following.round, matched, self.state.applied());
         let (round, told_matched, applied) = following.told;
         // Who applied what matters to the primary only where it waits for it.
@@ -134,12 +176,13 @@ impl Core {
 
     /// A piece of the primary's snapshot.
     pub(super) fn take_snapshot(&mut self, now: Moment, from: Name, chunk: Chunk, effects: &mut Vec<Effect>) {
-        if matches!(self.standing, Standing::Primary(_)) {
+        if self.leads_against(&from, effects) {
             return;
         }
         self.follow(now, &from, effects);
+        self.leave_own_import_out(&from, effects);
         let place = chunk.about.place;
-        if place.index <= self.state.applied() {
+        if place.index <= self.state.applied() && !self.has_own_import() {
             // It is here already. What is applied is committed, and so the primary's too.
             let matched = self.state.applied().min(self.log.persisted());
             let round = if let Standing::Replica(following) = &self.standing { following.round } else { 0 };
@@ -162,7 +205,7 @@ impl Core {
             return self.send(&from, Message::SnapshotTaken(receipt), effects);
         }
         let arrived = following.arriving.take().expect("its last piece was just taken");
-        if self.log.has(place) {
+        if self.log.has(place) && !self.planted.has(Bug::InstallsOverLog) {
             // It came all the same, and what follows it here may have been confirmed already.
             following.verified = following.verified.max(place.index);
             self.committed = self.committed.max(place.index);

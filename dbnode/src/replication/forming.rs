@@ -3,6 +3,8 @@
 
 #![deny(clippy::disallowed_methods)]
 
+use std::sync::Arc;
+
 use rand::RngExt;
 use uuid::Builder;
 
@@ -12,20 +14,23 @@ use super::effect::Effect;
 use super::entry::Payload;
 use super::input::{Hello, Moment};
 use super::lead::Progress;
-use super::member::{ClusterId, Incarnation, Membership, Name};
+use super::life::Life;
+use super::member::{ClusterId, Membership, Name};
 use super::role::Standing;
 
 impl Core {
     /// A way to another node was opened.
     pub(super) fn connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
+        let life = Arc::clone(&hello.life);
         self.acquaintances.insert(peer.clone(), hello);
+        self.greet(&peer, &life, effects);
         if let Standing::Primary(lead) = &mut self.standing
             && let Some(progress) = lead.progress.get_mut(&peer)
         {
-            if progress.incarnation == Some(hello.incarnation) {
+            if progress.life.as_ref().is_some_and(|known| known.is_same(&life)) {
                 progress.probe_from(progress.next);
             } else {
-                *progress = Progress::unknown(Some(hello.incarnation), self.log.last(), now);
+                *progress = Progress::unknown(Some(life), self.log.last(), now);
             }
         }
         if self.lead().is_some() {
@@ -47,28 +52,35 @@ impl Core {
         if !is_first || self.membership().is_some() || !self.others().iter().all(is_new) {
             return;
         }
-        let others = self.acquaintances.iter().map(|(name, hello)| (name.clone(), hello.incarnation));
-        let founders = others.chain([(self.name.clone(), self.incarnation)]).collect();
+        let others = self.acquaintances.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
+        let founders = others.chain([(self.name.clone(), self.life.incarnation)]).collect();
         let cluster = ClusterId(Builder::from_random_bytes(self.dice.random()).into_uuid());
         self.set_ballot(Ballot { term: self.ballot.term + 1, voted_for: Some(self.name.clone()) });
         self.become_primary(now, Payload::Form(Membership::formed(cluster, founders)), effects);
     }
 
-    /// The primary lets those join that came back without their data.
+    /// The primary writes down which start of which directory acts under each name; with this, those
+    /// that came back without their data join again.
     pub(super) fn let_join(&mut self) {
         let Standing::Primary(lead) = &self.standing else { return };
         // One at a time, and only when it is known what is committed.
-        if self.committed < lead.began || self.joining.is_some_and(|index| index > self.state.applied()) {
+        let settled = self.committed >= lead.began;
+        if self.names.len() == 1 || !settled || self.joining.is_some_and(|index| index > self.state.applied())
+        {
             return;
         }
         let Some(membership) = self.state.membership() else { return };
-        let lost = self.acquaintances.iter().find(|(name, hello)| {
-            membership.members.contains_key(*name) && !membership.counts(name, hello.incarnation)
-        });
-        if let Some((name, hello)) = lost {
-            let join = Payload::Join { name: name.clone(), incarnation: hello.incarnation };
-            let entry = self.log.append(self.ballot.term, join);
-            self.joining = Some(entry.index);
+        let known = |name: &Name, life: &Life| {
+            membership.counts(name, life.incarnation)
+                && self.state.start(name).unwrap_or_default() == life.starts.newest()
+        };
+        let others = self.acquaintances.iter().map(|(name, hello)| (name, &hello.life));
+        let mut all = others.chain([(&self.name, &self.life)]);
+        let news = all.find(|(name, life)| membership.members.contains_key(*name) && !known(name, life));
+        if let Some((name, life)) = news {
+            let (name, incarnation) = (name.clone(), life.incarnation);
+            let start = Payload::Start { name, incarnation, start: life.starts.newest() };
+            self.joining = Some(self.log.append(self.ballot.term, start).index);
         }
     }
 
@@ -80,11 +92,5 @@ impl Core {
             _ => None,
         };
         self.state.membership().or_else(first)
-    }
-
-    /// True when what this data directory says under that name may be counted.
-    pub(super) fn counts(&self, name: &str, incarnation: Option<Incarnation>) -> bool {
-        let known = self.membership().zip(incarnation);
-        known.is_some_and(|(membership, incarnation)| membership.counts(name, incarnation))
     }
 }

@@ -1,4 +1,4 @@
-//! A primary that wants to stop lets somebody else take over first (the Raft thesis, section
+//! A primary that wants to stop, or can write nothing, lets somebody else take over (the Raft thesis, section
 //! 3.10): it takes no more writes, waits until one of the others has everything, and asks it to
 //! stand for election at once.
 
@@ -12,7 +12,7 @@ use super::message::Message;
 use super::role::Standing;
 
 impl Core {
-    /// This node is about to stop.
+    /// Somebody else is to be the primary.
     pub(super) fn begin_hand_over(&mut self, now: Moment) {
         let is_alone = self.names.len() == 1;
         if let Standing::Primary(lead) = &mut self.standing
@@ -42,7 +42,8 @@ impl Core {
         let ready = progress.find(|(name, progress)| {
             progress.matched == last
                 && self.acquaintances.contains_key(*name)
-                && self.counts(name, progress.incarnation)
+                && progress.no_room.is_none()
+                && self.counts_if_known(name, progress.life.as_ref())
         });
         ready.map(|(name, _)| name.clone())
     }

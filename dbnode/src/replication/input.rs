@@ -3,12 +3,14 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::ops::Add;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::key::Key;
-use super::member::{ClusterId, Incarnation, Name};
+use super::life::Life;
+use super::member::{ClusterId, Name};
 use super::message::Envelope;
 use super::snapshot::Chunk;
 use dbclient::Condition;
@@ -55,8 +57,8 @@ pub enum Input {
     Received {
         /// Who.
         from: Name,
-        /// Which data directory acts under that name, as it proved when it connected.
-        incarnation: Incarnation,
+        /// What it said of itself when it connected, and proved.
+        life: Arc<Life>,
         /// What.
         envelope: Envelope,
     },
@@ -109,10 +111,10 @@ pub enum Input {
 }
 
 /// What a node says about itself when it connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// Which data directory it acts with.
-    pub incarnation: Incarnation,
+    /// Which start of which data directory it is.
+    pub life: Arc<Life>,
     /// The cluster it belongs to; none when it is new.
     pub cluster: Option<ClusterId>,
 }
@@ -142,4 +144,4 @@ pub enum Action {
 }
 
 /// A client's own name for a write.
-pub type RequestId = std::sync::Arc<str>;
+pub type RequestId = Arc<str>;

@@ -3,12 +3,14 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Place;
 use super::in_flight::InFlight;
 use super::input::Moment;
-use super::member::{Incarnation, Name};
+use super::life::Life;
+use super::member::Name;
 use super::reads::PrimaryReads;
 use super::snapshot::Cursor;
 
@@ -27,13 +29,15 @@ pub(super) struct Lead {
     pub(super) reads: PrimaryReads,
     /// It wants somebody else to be the primary, and has waited for that since.
     pub(super) handing_over: Option<Moment>,
+    /// When its time began, and the cluster's time then, in milliseconds.
+    pub(super) clock: (Moment, u64),
 }
 
 /// How far one of the others is, as the primary knows it.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Which data directory it is about.
-    pub(super) incarnation: Option<Incarnation>,
+    /// Which start of which data directory it is about.
+    pub(super) life: Option<Arc<Life>>,
     /// Its log is this node's up to here, and on its disk.
     pub(super) matched: u64,
     /// It has applied its log up to here.
@@ -56,6 +60,10 @@ pub(super) struct Progress {
     pub(super) had_all: Moment,
     /// From here to there and back, as measured last.
     pub(super) round_trip: Duration,
+    /// When it last said that its disk has no room; none, when it has stored something since.
+    pub(super) no_room: Option<Moment>,
+    /// People were told so.
+    pub(super) said_no_room: bool,
 }
 
 /// How a replica is being served.
@@ -102,9 +110,9 @@ pub(super) enum Asked {
 
 impl Progress {
     /// Nothing is known but where this node's log ends.
-    pub(super) fn unknown(incarnation: Option<Incarnation>, last: u64, now: Moment) -> Self {
+    pub(super) fn unknown(life: Option<Arc<Life>>, last: u64, now: Moment) -> Self {
         Self {
-            incarnation,
+            life,
             matched: 0,
             applied: 0,
             next: last + 1,
@@ -116,6 +124,8 @@ impl Progress {
             heard: now,
             had_all: now,
             round_trip: Duration::ZERO,
+            no_room: None,
+            said_no_room: false,
         }
     }
 
@@ -128,7 +138,9 @@ impl Progress {
 
     /// It has everything up to here, on its disk.
     pub(super) fn matches(&mut self, matched: u64) {
-        self.matched = self.matched.max(matched);
+        if matched > self.matched {
+            (self.matched, self.no_room) = (matched, None);
+        }
         self.next = self.next.max(self.matched + 1);
         self.in_flight.arrived(self.matched);
         if matches!(self.pace, Pace::Probing(_)) {

@@ -26,6 +26,8 @@ pub struct Log {
     cut: Option<u64>,
     /// The cut that is on its way to the disk.
     cutting: Option<u64>,
+    /// Where the entries stand that say who acts under a name.
+    members: VecDeque<u64>,
 }
 
 /// What is to be done to the log on disk.
@@ -42,8 +44,9 @@ impl Log {
     pub fn recovered(folded: Place, entries: Vec<Entry>) -> Self {
         let persisted = folded.index + entries.len() as u64;
         let bytes = entries.iter().map(Entry::size).sum();
+        let members = entries.iter().filter(|entry| entry.names_member()).map(|entry| entry.index).collect();
         let entries = entries.into();
-        Self { entries, bytes, folded, persisted, persisting: None, cut: None, cutting: None }
+        Self { entries, bytes, folded, persisted, persisting: None, cut: None, cutting: None, members }
     }
 
     /// The last entry's index.
@@ -122,6 +125,9 @@ impl Log {
     pub fn push(&mut self, entry: Entry) -> &Entry {
         assert_eq!(entry.index, self.last() + 1, "the log has no gaps");
         self.bytes += entry.size();
+        if entry.names_member() {
+            self.members.push_back(entry.index);
+        }
         self.entries.push_back(entry);
         self.entries.back().expect("it was just added")
     }
@@ -137,6 +143,7 @@ impl Log {
         let keep = usize::try_from(index - self.folded.index).expect("a log in memory is countable");
         let dropped: Vec<_> = self.entries.drain(keep.min(self.entries.len())..).collect();
         self.bytes -= dropped.iter().map(Entry::size).sum::<usize>();
+        while self.members.pop_back_if(|member| *member > index).is_some() {}
         dropped
     }
 
@@ -186,6 +193,13 @@ impl Log {
             self.bytes -= folded.size();
             self.folded = folded.place();
         }
+        while self.members.pop_front_if(|member| *member <= index).is_some() {}
+    }
+
+    /// The entries after an index that say who acts under a name.
+    pub fn members_after(&self, index: u64) -> impl Iterator<Item = &Entry> {
+        let members = self.members.iter().rev().take_while(move |member| **member > index);
+        members.filter_map(|member| self.get(*member))
     }
 
     /// Begins anew after a snapshot that came from elsewhere.

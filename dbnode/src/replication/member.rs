@@ -1,15 +1,24 @@
 //! Who belongs to the cluster.
 //!
-//! A member is a name and an *incarnation*: the data directory that acts under that name. A member
-//! that lost its directory comes back under the same name as a new incarnation, which has forgotten
-//! whom it voted for and what it acknowledged. It must not vote, and its acknowledgements must not
-//! count, until an entry that names it was committed by the others: by then it has everything that
-//! its predecessor had promised to keep, and knows every term its predecessor may have voted in.
+//! A member is a name, an *incarnation*: the data directory that acts under that name, and a
+//! [start](crate::replication::life) of that directory. A member that lost its directory comes back
+//! under the same name as a new incarnation, and one whose directory was put back from a copy does
+//! not know of a start that the others know: both have forgotten whom they voted for and what they
+//! acknowledged. Neither may vote, and what they acknowledge does not count, until an entry that
+//! names them was committed by the others: by then they have everything that was ever promised in
+//! that name, and know every term in which it may have voted.
 //!
 //! ```text
 //! all are new ──the first by name, when it sees all──> Form { everybody }      formed
-//! a new incarnation ──the primary, when it sees it──> Join { name, incarnation }
+//! a new start ──the primary, when it sees it──> Start { name, incarnation, start }
 //! ```
+//!
+//! Such an entry has two effects, at two moments. Whatever acted under the name before stops to
+//! count for a member as soon as the entry is *in its log*; what is named counts only when the
+//! entry is *applied*, and so committed. (Raft's rule for a change of members is that the newest
+//! entry counts, committed or not: section 4.1 of the thesis. That rule alone would let the new one
+//! count before those who know what the old one promised have agreed; waiting alone would let a
+//! member that has the entry, and does not know yet that it is committed, count the old directory.)
 
 #![deny(clippy::disallowed_methods)]
 

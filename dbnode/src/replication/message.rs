@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Place};
+use super::life::Start;
 use super::member::Incarnation;
 use super::snapshot::{Chunk, Receipt};
 
@@ -28,6 +29,8 @@ pub enum Message {
         term: u64,
         /// Whether.
         granted: bool,
+        /// The log is committed up to here, as far as the sender knows.
+        committed: Place,
     },
     /// "Vote for me."
     Vote {
@@ -40,6 +43,8 @@ pub enum Message {
     Voted {
         /// Whether.
         granted: bool,
+        /// The log is committed up to here, as far as the sender knows.
+        committed: Place,
     },
     /// Entries from the primary; without any, a heartbeat.
     Append(Append),
@@ -63,6 +68,27 @@ pub enum Message {
     SnapshotTaken(Receipt),
     /// "Become the primary now": a planned hand-over.
     TakeOver,
+    /// "My disk has no room." It promises nothing, and may be said in a term that is not on disk.
+    NoRoom,
+    /// "You began this start with less than you had confirmed."
+    OldData {
+        /// Which start.
+        start: Start,
+        /// The sender's log ends here: of what came later it cannot know.
+        known_up_to: u64,
+    },
+}
+
+impl Message {
+    /// False when no correct node says this.
+    pub fn makes_sense(&self) -> bool {
+        let Self::Append(Append { previous, entries, .. }) = self else { return true };
+        let follows = |(before, entry): (Place, &Entry)| {
+            before.index.checked_add(1) == Some(entry.index) && before.term <= entry.term
+        };
+        let places = [*previous].into_iter().chain(entries.iter().map(Entry::place));
+        places.zip(entries).all(follows)
+    }
 }
 
 /// What a candidate says for itself.
@@ -72,6 +98,8 @@ pub struct Candidacy {
     pub term: u64,
     /// The last entry of its log.
     pub last: Place,
+    /// The newest entry of its log that says who acts under its name; 0 when none does.
+    pub acts_since: u64,
     /// The incarnation under which the receiver helped to form the cluster, as the candidate
     /// knows it. A founder that was cut off at once knows of the cluster only by this.
     pub founder: Option<Incarnation>,

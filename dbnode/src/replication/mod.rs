@@ -43,6 +43,8 @@ pub mod input;
 pub mod key;
 /// What a primary knows ◇.
 mod lead;
+/// One start of a data directory ◇.
+pub mod life;
 /// The newest part of the log ◇.
 pub mod log;
 /// Who belongs to the cluster ◇.
@@ -54,11 +56,13 @@ mod persisting;
 /// Bugs put in on purpose ◇.
 pub mod planted;
 /// Reads of the latest ◇.
-mod reads;
+pub mod reads;
 /// The writes that had a name ◇.
 pub mod requests;
 /// What a node may do ◇.
 pub mod role;
+/// Who has no room on its disk ◇.
+mod room;
 /// A primary's side of replication ◇.
 mod shipping;
 /// What readers of this node see ◇.
@@ -69,6 +73,8 @@ pub mod snapshot;
 pub mod state;
 /// What a node tells about itself ◇.
 pub mod status;
+/// Whose word counts ◇.
+mod trust;
 /// The state as it will be ◇.
 pub mod upcoming;
 /// The clients that wait ◇.
@@ -80,6 +86,7 @@ mod writes;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
@@ -87,10 +94,11 @@ use rand_chacha::ChaCha8Rng;
 
 use disk::{Ballot, Recovered};
 use durability::Mode;
-use effect::Effect;
+use effect::{Effect, Halt};
 use entry::Entry;
 use input::{Hello, Input, Moment};
 use lead::Lead;
+use life::{Life, Memory, Starts};
 use log::Log;
 use member::{Incarnation, Name};
 use message::{Envelope, Message};
@@ -123,6 +131,10 @@ pub struct Limits {
     pub log_entries: usize,
     /// …or takes more bytes; half of either stays.
     pub log_bytes: usize,
+    /// For how long the name of a write is remembered, at least.
+    pub names_kept: Duration,
+    /// How much memory the names may take, in bytes.
+    pub names_bytes: usize,
 }
 
 impl Default for Limits {
@@ -137,6 +149,8 @@ impl Default for Limits {
             patience: Duration::from_millis(1_500),
             log_entries: 50_000,
             log_bytes: 64 << 20,
+            names_kept: Duration::from_secs(60),
+            names_bytes: 256 << 20,
         }
     }
 }
@@ -169,6 +183,8 @@ pub struct Setup {
     pub name: Name,
     /// Which data directory it acts with.
     pub incarnation: Incarnation,
+    /// The starts of that directory, this one too.
+    pub starts: Starts,
     /// All members of the cluster, itself too.
     pub members: Vec<Name>,
     /// What an acknowledged write survives.
@@ -187,7 +203,8 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Core {
     name: Name,
-    incarnation: Incarnation,
+    /// What it says of itself.
+    life: Arc<Life>,
     /// All members, in order.
     names: Vec<Name>,
     mode: Mode,
@@ -201,8 +218,16 @@ pub struct Core {
     election_due: Moment,
     /// Those to whom a way is open.
     acquaintances: BTreeMap<Name, Hello>,
+    /// What was heard from the others.
+    memories: BTreeMap<Name, Memory>,
+    /// Lives that began with less than is remembered, and have not joined again.
+    doubted: BTreeMap<Name, Arc<Life>>,
+    /// Who knows that this life began with less than it had confirmed.
+    doubted_by: Option<Name>,
 
     ballot: Ballot,
+    /// The newest ballot that is on disk.
+    ballot_saved: Ballot,
     ballot_on_disk: BallotOnDisk,
     /// Messages that are not true before the ballot is on disk.
     held: Vec<Effect>,
@@ -224,6 +249,10 @@ pub struct Core {
     fold_found_no_room: bool,
     /// There is little of it.
     room_is_short: bool,
+    /// When the others were told so last.
+    no_room_told: Option<Moment>,
+    /// It began with records that were imported, and nothing else has taken their place.
+    began_with_import: bool,
     folding: Folding,
     installing: Option<Installing>,
     /// The last entry that lets somebody join.
@@ -239,14 +268,15 @@ pub struct Core {
 impl Core {
     /// A node as it was found on disk.
     pub fn new(setup: Setup, found: Recovered, now: Moment) -> Self {
-        let Setup { name, incarnation, mut members, mode, limits, timing, seed, planted } = setup;
+        let Setup { name, incarnation, starts, mut members, mode, limits, timing, seed, planted } = setup;
         let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
         members.sort();
         let log = Log::recovered(snapshot.place(), entries);
         let committed = committed.clamp(snapshot.applied(), log.last());
+        let life = Life { incarnation, starts, term: ballot.term, last: log.last_place() };
         let mut core = Self {
             name,
-            incarnation,
+            life: Arc::new(life),
             names: members,
             mode,
             limits,
@@ -256,6 +286,10 @@ impl Core {
             standing: Standing::Replica(Box::default()),
             election_due: now,
             acquaintances: BTreeMap::new(),
+            memories: BTreeMap::new(),
+            doubted: BTreeMap::new(),
+            doubted_by: None,
+            ballot_saved: ballot.clone(),
             ballot,
             ballot_on_disk: BallotOnDisk::Yes,
             held: Vec::new(),
@@ -269,6 +303,8 @@ impl Core {
             found_no_room: false,
             fold_found_no_room: false,
             room_is_short: false,
+            no_room_told: None,
+            began_with_import: false,
             folding: Folding::NotBefore(now),
             installing: None,
             joining: None,
@@ -276,6 +312,7 @@ impl Core {
             discarded,
             persisting_since: None,
         };
+        core.began_with_import = core.state.applied() > 0 && core.membership().is_none();
         if core.names.len() > 1 {
             core.election_due = core.draw_election(now);
         }
@@ -308,20 +345,18 @@ impl Core {
         match input {
             Input::ClientWrites { ticket, write } => self.take(now, ticket, write, effects),
             Input::ClientReads { ticket } => self.take_reader(now, ticket, effects),
-            Input::Received { from, incarnation, envelope } => {
-                self.receive(now, from, incarnation, envelope, effects);
-            }
+            Input::Received { from, life, envelope } => self.receive(now, from, &life, envelope, effects),
             Input::Connected { peer, hello } => self.connected(now, peer, hello, effects),
             Input::Disconnected { peer } => self.disconnected(&peer),
             Input::Persisted => self.persisted(now, effects),
             Input::DiskFull => self.disk_full(now, effects),
-            Input::DiskFailed => self.stop(effects),
+            Input::DiskFailed => self.stop(Halt::DiskFailed, effects),
             Input::Folded { up_to } => self.folded(now, up_to),
             Input::NotFolded => self.not_folded(now),
             Input::Room { is_short } => self.room_is_short = is_short,
             Input::SnapshotRead { peer, chunk } => self.ship_snapshot(now, &peer, chunk, effects),
             Input::Installed => self.installed(effects),
-            Input::NotInstalled => self.installing = None,
+            Input::NotInstalled => self.not_installed(effects),
             Input::HandOver => self.begin_hand_over(now),
             Input::TimePassed => self.time_passed(now, effects),
         }
@@ -332,7 +367,10 @@ impl Core {
         self.watch_for_a_primary(now, effects);
         self.waiting.expire(now, effects);
         self.expire_readers(now, effects);
+        self.give_way(now);
         self.hand_over(now, effects);
+        self.forget_no_room(now, effects);
+        self.tell_of_no_room(now, effects);
         self.beat(now, effects);
         self.fold(now, effects);
     }
@@ -341,16 +379,23 @@ impl Core {
         &mut self,
         now: Moment,
         from: Name,
-        incarnation: Incarnation,
+        life: &Arc<Life>,
         Envelope { term, message }: Envelope,
         effects: &mut Vec<Effect>,
     ) {
-        if matches!(self.standing, Standing::Stopped) || !self.names.contains(&from) {
+        if matches!(self.standing, Standing::Stopped) || !self.names.contains(&from) || !message.makes_sense()
+        {
             return;
         }
         match &message {
-            // Questions before an election change nobody's term.
-            Message::WouldYouVote(candidacy) => return self.would_vote(now, &from, candidacy, effects),
+            // What changes nobody's term.
+            Message::WouldYouVote(candidacy) => {
+                return self.would_vote(now, &from, life, candidacy, effects);
+            }
+            Message::NoRoom => return self.hear_of_no_room(now, &from, effects),
+            Message::OldData { start, known_up_to } => {
+                return self.hear_of_old_data(&from, *start, *known_up_to, effects);
+            }
             // Whoever was cut off is not to disturb the others.
             Message::Vote { handed_over: false, .. }
                 if term > self.ballot.term && self.has_a_primary(now) =>
@@ -358,6 +403,10 @@ impl Core {
                 return;
             }
             _ => {}
+        }
+        self.remember(&from, life, term, effects);
+        if let Message::Would { committed, .. } | Message::Voted { committed, .. } = &message {
+            self.learn_committed(*committed);
         }
         if term > self.ballot.term {
             self.become_replica(now, term, effects);
@@ -369,24 +418,24 @@ impl Core {
             }
             // A primary of the past hears of the present, and steps down.
             Message::Append(_) | Message::Vote { .. } | Message::Snapshot(_) if from_the_past => {
-                self.send(&from, Message::Voted { granted: false }, effects);
+                self.send_voted(&from, false, effects);
             }
-            Message::Would { term, granted: true } => self.take_would(now, from, incarnation, term, effects),
+            Message::Would { term, granted: true, .. } => self.take_would(now, from, life, term, effects),
             _ if from_the_past => {}
-            Message::Vote { candidacy, .. } => self.vote(now, &from, &candidacy, effects),
-            Message::Voted { granted: true } => self.take_vote(now, from, incarnation, effects),
-            Message::Appended(appended) => self.appended(now, &from, incarnation, appended),
+            Message::Vote { candidacy, .. } => self.vote(now, &from, life, &candidacy, effects),
+            Message::Voted { granted: true, .. } => self.take_vote(now, from, life, effects),
+            Message::Appended(appended) => self.appended(now, &from, life, appended),
             Message::ReadIndex { number } => self.take_question(from, number),
             Message::ReadUpTo { number, index } => self.take_read_up_to(number, index),
             Message::Snapshot(chunk) => self.take_snapshot(now, from, chunk, effects),
-            Message::SnapshotTaken(receipt) => {
-                self.snapshot_taken(now, &from, incarnation, receipt, effects);
-            }
+            Message::SnapshotTaken(receipt) => self.snapshot_taken(now, &from, life, receipt, effects),
             Message::TakeOver => self.take_over(now, effects),
             Message::Append(_)
             | Message::WouldYouVote(_)
+            | Message::NoRoom
+            | Message::OldData { .. }
             | Message::Would { .. }
-            | Message::Voted { granted: false } => {}
+            | Message::Voted { granted: false, .. } => {}
         }
     }
 
@@ -401,6 +450,7 @@ impl Core {
         self.commit();
         self.ship(now, effects);
         self.apply();
+        self.trust_again();
         self.show();
         self.report(effects);
         self.answer_writers(effects);
@@ -487,9 +537,9 @@ impl Core {
         }
     }
 
-    /// True when it can answer reads of the latest without asking anybody.
-    pub fn answers_alone(&self) -> bool {
-        self.names.len() == 1 && self.is_settled()
+    /// What it says of itself when it connects.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
     }
 
     /// True when it is the primary and everything before its time is committed.

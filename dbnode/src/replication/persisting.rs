@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::disk::{Ballot, Batch, Installation};
-use super::effect::{Effect, Refusal};
+use super::effect::{Effect, Halt, Refusal};
 use super::entry::Entry;
 use super::input::Moment;
 use super::log::Due;
@@ -58,8 +58,8 @@ pub(super) enum Folding {
 #[derive(Debug)]
 pub(super) struct Installing {
     installation: Installation,
-    from: Name,
-    receipt: Receipt,
+    /// Who is to hear of it.
+    receipt: Option<(Name, Receipt)>,
     /// It was given to the disk.
     begun: bool,
 }
@@ -78,7 +78,11 @@ impl Core {
         if self.ballot_on_disk == BallotOnDisk::Yes {
             return;
         }
-        let messages = effects.extract_if(.., |effect| matches!(effect, Effect::Send { .. }));
+        let promises = |effect: &mut Effect| match effect {
+            Effect::Send { envelope, .. } => envelope.message != Message::NoRoom,
+            _ => false,
+        };
+        let messages = effects.extract_if(.., promises);
         let room = HELD_MAX.saturating_sub(self.held.len());
         self.held.extend(messages.take(room));
     }
@@ -121,6 +125,7 @@ impl Core {
         self.persisting_since = None;
         self.found_no_room = false;
         if let BallotOnDisk::Under(ballot) = &self.ballot_on_disk {
+            self.ballot_saved.clone_from(ballot);
             if *ballot == self.ballot {
                 self.ballot_on_disk = BallotOnDisk::Yes;
                 effects.append(&mut self.held);
@@ -129,7 +134,8 @@ impl Core {
             }
         }
         if self.ballot_on_disk == BallotOnDisk::Yes && matches!(self.standing, Standing::Candidate { .. }) {
-            self.take_vote(now, self.name.clone(), self.incarnation, effects);
+            let life = Arc::clone(&self.life);
+            self.take_vote(now, self.name.clone(), &life, effects);
         }
     }
 
@@ -141,6 +147,7 @@ impl Core {
         self.disk_rests_until = now + FULL_DISK_RESTS;
         if matches!(self.ballot_on_disk, BallotOnDisk::Under(_)) {
             self.ballot_on_disk = BallotOnDisk::No;
+            self.withdraw(now);
         }
         // Nobody else has heard of what a single node has not got on disk: it can be taken back,
         // and with it all that was judged by it.
@@ -148,6 +155,18 @@ impl Core {
             self.log.cut_after(self.log.persisted());
             self.upcoming.clear();
             self.waiting.reject_all(&Refusal::DiskFull, effects);
+        }
+    }
+
+    /// A candidate whose own vote finds no room stands back: nobody has heard of it, and whoever is
+    /// the primary can be followed again.
+    fn withdraw(&mut self, now: Moment) {
+        if matches!(self.standing, Standing::Candidate { .. }) {
+            self.ballot = self.ballot_saved.clone();
+            self.ballot_on_disk = BallotOnDisk::Yes;
+            self.held.clear();
+            self.standing = Standing::Replica(Box::default());
+            self.election_due = self.draw_election(now);
         }
     }
 
@@ -162,12 +181,12 @@ impl Core {
         self.log.last() - self.log.persisted() > LAG_ENTRIES_MAX
     }
 
-    /// The disk failed: this node can promise nothing any more.
-    pub(super) fn stop(&mut self, effects: &mut Vec<Effect>) {
+    /// This node can promise nothing any more.
+    pub(super) fn stop(&mut self, why: Halt, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
         self.standing = Standing::Stopped;
-        effects.push(Effect::Halt);
+        effects.push(Effect::Halt(why));
     }
 
     /// Cuts off what diverged.
@@ -181,7 +200,13 @@ impl Core {
     pub(super) fn install(&mut self, from: Name, receipt: Receipt, state: State) {
         let cut_off = self.missing_in(&state);
         let installation = Installation { state: Arc::new(state), cut_off };
-        self.installing = Some(Installing { installation, from, receipt, begun: false });
+        self.installing = Some(Installing { installation, receipt: Some((from, receipt)), begun: false });
+    }
+
+    /// Begins with nothing, as soon as the disk is free.
+    pub(super) fn begin_with_nothing(&mut self) {
+        let installation = Installation { state: Arc::default(), cut_off: Vec::new() };
+        self.installing = Some(Installing { installation, receipt: None, begun: false });
     }
 
     /// The writes in this log that are not known to be in a snapshot: those after the last one that is,
@@ -203,15 +228,21 @@ impl Core {
 
     /// The snapshot is in the place of everything.
     pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
-        let Some(Installing { installation, from, receipt, .. }) = self.installing.take() else { return };
+        let Some(Installing { installation, receipt, .. }) = self.installing.take() else { return };
         let Installation { state, cut_off } = installation;
         let place = state.place();
         self.discarded += cut_off.len() as u64;
         self.state = Arc::unwrap_or_clone(state);
+        self.began_with_import = false;
         self.log.replaced_by_snapshot(place);
-        self.committed = self.committed.max(place.index);
+        self.committed = match receipt {
+            Some(_) => self.committed.max(place.index),
+            None => place.index,
+        };
         self.show_anew();
-        self.send(&from, Message::SnapshotTaken(receipt), effects);
+        if let Some((from, receipt)) = receipt {
+            self.send(&from, Message::SnapshotTaken(receipt), effects);
+        }
     }
 
     /// True when the last batch, or the last fold, found no room on the disk.

@@ -22,6 +22,34 @@ pub enum Bug {
     SyncWithoutAll,
     /// A piece of a snapshot that comes late is taken for the one that is waited for.
     AnyPiece,
+    /// Any data directory under a member's name counts.
+    NewCountsAtOnce,
+    /// A directory that was put back from a copy counts.
+    OldDataCounts,
+    /// A directory that was replaced counts until that is known to be committed.
+    ReplacedCountsUntilCommitted,
+    /// A new directory counts before it is known to be committed that it joins.
+    NewCountsUncommitted,
+    /// A snapshot takes the place of a log that has all of it and more.
+    InstallsOverLog,
+    /// A primary answers reads of the latest without asking anybody.
+    ReadsAlone,
+    /// A new primary answers reads before it knows what is committed.
+    ReadsUnsettled,
+    /// A new primary forgets the names of the writes that are not applied yet.
+    ForgetsNamesOfUnapplied,
+    /// Names are forgotten at once.
+    ForgetsNamesEarly,
+    /// A replica takes for committed what it has not compared with the primary's log.
+    CommitsUnverified,
+    /// A replica confirms what is only in its memory.
+    ConfirmsBeforeDisk,
+    /// A primary counts its own memory for its disk.
+    CountsOwnMemory,
+    /// Records that were imported by one member alone stay.
+    KeepsOwnImport,
+    /// A primary whose disk is full goes on.
+    NeverGivesWay,
 }
 
 /// Which bug is put in, if one is.

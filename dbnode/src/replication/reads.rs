@@ -60,7 +60,23 @@ pub(super) struct ReplicaReads {
     behind: Vec<(u64, Reader)>,
 }
 
+/// How a client gets to read the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// It may look now.
+    Look,
+    /// It has to ask when it may: see [`Input::ClientReads`](super::input::Input::ClientReads).
+    Ask,
+}
+
 impl Core {
+    /// How a client that comes now gets to read the latest: only where nobody else could be the
+    /// primary is nobody asked.
+    pub fn read_path(&self) -> Path {
+        let alone = self.names.len() == 1 || self.planted.has(Bug::ReadsAlone);
+        if alone && self.is_settled() { Path::Look } else { Path::Ask }
+    }
+
     /// A client wants to read the latest.
     pub(super) fn take_reader(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
         let reader = Reader { ticket, deadline: now + self.limits.patience };
@@ -108,7 +124,7 @@ impl Core {
     fn begin_reads(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let shown = self.shown_index();
         let Standing::Primary(lead) = &mut self.standing else { return };
-        let settled = self.committed >= lead.began;
+        let settled = self.committed >= lead.began || self.planted.has(Bug::ReadsUnsettled);
         if lead.reads.queued.is_empty() || lead.reads.confirming.is_some() || !settled {
             return;
         }

@@ -3,13 +3,16 @@
 
 #![deny(clippy::disallowed_methods)]
 
+use std::sync::Arc;
+
 use super::Core;
 use super::durability::committed;
 use super::effect::Effect;
 use super::entry::Place;
 use super::input::Moment;
 use super::lead::{Asked, Awaited, Pace, Progress};
-use super::member::{Incarnation, Name, majority};
+use super::life::Life;
+use super::member::{Name, majority};
 use super::message::{Append, Appended, Message, Outcome};
 use super::planted::Bug;
 use super::role::Standing;
@@ -108,15 +111,15 @@ impl Core {
     }
 
     /// What a replica made of entries.
-    pub(super) fn appended(
-        &mut self,
-        now: Moment,
-        from: &Name,
-        incarnation: Incarnation,
-        appended: Appended,
-    ) {
+    pub(super) fn appended(&mut self, now: Moment, from: &Name, life: &Arc<Life>, appended: Appended) {
         let last = self.log.last();
-        let Some(progress) = self.progress_of(now, from, incarnation) else { return };
+        if let Outcome::Matched(matched) = appended.outcome {
+            // It has what this node never had: whoever is wrong, it is not for this node to send more.
+            if matched > last {
+                return;
+            }
+        }
+        let Some(progress) = self.progress_of(now, from, life) else { return };
         progress.heard = now;
         progress.applied = progress.applied.max(appended.applied);
         match appended.outcome {
@@ -151,14 +154,26 @@ impl Core {
         }
     }
 
-    /// What is known of one of the others; nothing, any more, when it came back with another data
-    /// directory.
-    fn progress_of(&mut self, now: Moment, from: &Name, incarnation: Incarnation) -> Option<&mut Progress> {
+    /// It is known what is committed, and who has it on its disk: that is remembered.
+    fn remember_confirmed(&mut self) {
+        let Standing::Primary(lead) = &self.standing else { return };
+        for (name, progress) in &lead.progress {
+            let index = progress.matched.min(self.committed);
+            if let Some(memory) = self.memories.get_mut(name)
+                && let Some(term) = self.log.term_at(index)
+            {
+                memory.confirm(Place { term, index });
+            }
+        }
+    }
+
+    /// What is known of one of the others; nothing, any more, when it was started again.
+    fn progress_of(&mut self, now: Moment, from: &Name, life: &Arc<Life>) -> Option<&mut Progress> {
         let last = self.log.last();
         let Standing::Primary(lead) = &mut self.standing else { return None };
         let progress = lead.progress.get_mut(from)?;
-        if progress.incarnation != Some(incarnation) {
-            *progress = Progress::unknown(Some(incarnation), last, now);
+        if progress.life.as_ref().is_none_or(|known| !known.is_same(life)) {
+            *progress = Progress::unknown(Some(Arc::clone(life)), last, now);
         }
         Some(progress)
     }
@@ -166,19 +181,25 @@ impl Core {
     /// True when a majority has answered this round of heartbeats.
     pub(super) fn round_confirmed(&self, round: u64) -> bool {
         let Some(lead) = self.lead() else { return false };
-        let answered = lead
-            .progress
-            .iter()
-            .filter(|(name, progress)| progress.round >= round && self.counts(name, progress.incarnation));
+        let answered = lead.progress.iter().filter(|(name, progress)| {
+            progress.round >= round && self.counts_if_known(name, progress.life.as_ref())
+        });
         answered.count() + usize::from(self.may_vote()) >= majority(self.names.len())
     }
 
     /// Moves on what is committed, as far as a majority's disks allow.
     pub(super) fn commit(&mut self) {
         let Some(lead) = self.lead() else { return };
-        let others = lead.progress.iter().filter(|(name, progress)| self.counts(name, progress.incarnation));
+        let others = lead
+            .progress
+            .iter()
+            .filter(|(name, progress)| self.counts_if_known(name, progress.life.as_ref()));
         let mut disks: Vec<u64> = others.map(|(_, progress)| progress.matched).collect();
-        disks.extend(self.may_vote().then(|| self.log.persisted()));
+        let own = match self.planted.has(Bug::CountsOwnMemory) {
+            true => self.log.last(),
+            false => self.log.persisted(),
+        };
+        disks.extend(self.may_vote().then_some(own));
         let term = self.ballot.term;
         let term_at = |index| match self.planted.has(Bug::CommitsOldTerms) {
             true => Some(term),
@@ -187,16 +208,18 @@ impl Core {
         if let Some(place) = committed(self.names.len(), &mut disks, term, term_at) {
             self.committed = self.committed.max(place.index);
         }
+        self.remember_confirmed();
     }
 
     /// Applied by every member, and on its disk, up to here.
     pub(super) fn applied_everywhere(&self) -> u64 {
         let own = self.log.persisted().min(self.state.applied());
         let others = self.lead().into_iter().flat_map(|lead| &lead.progress);
-        let reached = others.map(|(name, progress)| match self.counts(name, progress.incarnation) {
-            true => progress.matched.min(progress.applied),
-            false => 0,
-        });
+        let reached =
+            others.map(|(name, progress)| match self.counts_if_known(name, progress.life.as_ref()) {
+                true => progress.matched.min(progress.applied),
+                false => 0,
+            });
         reached.fold(own, u64::min)
     }
 
@@ -205,7 +228,7 @@ impl Core {
         let down = |(name, progress): (&Name, &Progress)| {
             let silent = now.since(progress.heard) >= self.timing.election_timeout;
             let lost = !self.acquaintances.contains_key(name);
-            (silent || lost || !self.counts(name, progress.incarnation)).then(|| name.clone())
+            (silent || lost || !self.counts_if_known(name, progress.life.as_ref())).then(|| name.clone())
         };
         self.lead()?.progress.iter().find_map(down)
     }
@@ -235,12 +258,12 @@ impl Core {
         &mut self,
         now: Moment,
         from: &Name,
-        incarnation: Incarnation,
+        life: &Arc<Life>,
         taken: Receipt,
         effects: &mut Vec<Effect>,
     ) {
         let (bytes_max, any_piece) = (self.limits.piece_bytes, self.planted.has(Bug::AnyPiece));
-        let Some(progress) = self.progress_of(now, from, incarnation) else { return };
+        let Some(progress) = self.progress_of(now, from, life) else { return };
         progress.heard = now;
         let Pace::Snapshot { awaited, moved } = &mut progress.pace else { return };
         let Awaited::Receipt { place, from: piece, next } = awaited else { return };

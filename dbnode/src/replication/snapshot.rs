@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Change, Entry, Payload, Place, Request, Write};
+use super::entry::{Change, Entry, Payload, Place, Write};
 use super::key::Key;
-use super::member::Membership;
-use super::requests::Requests;
+use super::life::Acting;
+use super::member::{Incarnation, Membership, Name};
+use super::requests::{Named, Requests};
 use super::state::{Record, State};
 use dbclient::Version;
 
@@ -23,13 +24,13 @@ pub struct Chunk {
     /// Records.
     pub records: Vec<(Key, Record)>,
     /// Named writes, in their order.
-    pub requests: Vec<(Version, Request)>,
+    pub requests: Vec<Named>,
     /// Where the next piece begins; none when this is the last.
     pub next: Option<Cursor>,
 }
 
 /// What a snapshot is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AboutSnapshot {
     /// The last entry in it.
     pub place: Place,
@@ -37,6 +38,9 @@ pub struct AboutSnapshot {
     pub pages: u64,
     /// Who belongs to the cluster.
     pub membership: Option<Membership>,
+    /// The newest start of each member's data directory that is known. Earlier versions knew none.
+    #[serde(default)]
+    pub starts: BTreeMap<Name, Acting>,
 }
 
 impl Chunk {
@@ -49,22 +53,32 @@ impl Chunk {
 impl AboutSnapshot {
     /// What a snapshot of a state is.
     pub fn of(state: &State) -> Self {
-        Self { place: state.place(), pages: state.pages(), membership: state.membership().cloned() }
+        state.about().clone()
     }
 
     /// What it is with one more entry.
     pub fn follow(&mut self, entry: &Entry) {
         self.place = entry.place();
+        if let Some(Write { change: Change::Put { page, .. }, .. }) = entry.write() {
+            self.pages = self.pages.max(page.saturating_add(1));
+        }
         match &entry.payload {
-            Payload::Write(Write { change: Change::Put { page, .. }, .. }) => {
-                self.pages = self.pages.max(page + 1);
-            }
-            Payload::Write(_) | Payload::Begin => {}
             Payload::Form(membership) => self.membership = Some(membership.clone()),
             Payload::Join { name, incarnation } => {
-                let membership = self.membership.as_mut().expect("a cluster is formed before somebody joins");
-                membership.members.insert(name.clone(), *incarnation);
+                self.acts(name, *incarnation);
+                self.starts.remove(name);
             }
+            Payload::Start { name, incarnation, start } => {
+                self.acts(name, *incarnation);
+                self.starts.insert(name.clone(), Acting { start: *start, since: entry.index });
+            }
+            Payload::Write(_) | Payload::Named(..) | Payload::Begin => {}
+        }
+    }
+
+    fn acts(&mut self, name: &Name, incarnation: Incarnation) {
+        if let Some(membership) = &mut self.membership {
+            membership.members.insert(name.clone(), incarnation);
         }
     }
 }
@@ -119,21 +133,18 @@ impl Arriving {
             self.next = next;
         }
         self.records.extend(chunk.records);
-        for (version, request) in &chunk.requests {
-            self.requests.remember(request, *version);
-        }
+        chunk.requests.iter().for_each(|named| self.requests.remember(named));
     }
 
     /// All of it has arrived.
     pub fn finish(self) -> State {
-        let AboutSnapshot { place, pages, membership } = self.about;
-        State::recovered(self.records, self.requests, place, pages, membership)
+        State::recovered(self.records, self.requests, self.about)
     }
 }
 
 /// A piece of a state in memory: it ends with the record, or the named write, that exceeds this size.
 pub fn chunk_of(state: &State, from: &Cursor, bytes_max: usize) -> Chunk {
-    let mut chunk = Chunk::new(AboutSnapshot::of(state), from.clone());
+    let mut chunk = Chunk::new(state.about().clone(), from.clone());
     let mut bytes = 0;
     let mut requests_after = Version(0);
     match from {
@@ -149,14 +160,14 @@ pub fn chunk_of(state: &State, from: &Cursor, bytes_max: usize) -> Chunk {
         }
         Cursor::Requests(after) => requests_after = *after,
     }
-    for (version, request) in state.requests().after(requests_after) {
+    for named in state.requests().after(requests_after) {
         if bytes >= bytes_max {
-            let last = chunk.requests.last().map_or(requests_after, |(version, _)| *version);
+            let last = chunk.requests.last().map_or(requests_after, |named| named.version);
             chunk.next = Some(Cursor::Requests(last));
             return chunk;
         }
-        bytes += request.id.len() + 32;
-        chunk.requests.push((version, request));
+        bytes += named.request.id.len() + 32;
+        chunk.requests.push(named);
     }
     chunk
 }

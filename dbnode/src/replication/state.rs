@@ -8,10 +8,12 @@ use std::ops::Bound;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Change, Entry, Payload, Place};
+use super::entry::{Change, Entry, Place};
 use super::key::Key;
+use super::life::Start;
 use super::member::Membership;
 use super::requests::Requests;
+use super::snapshot::AboutSnapshot;
 use dbclient::Version;
 
 /// The records, as of the last entry applied.
@@ -19,9 +21,7 @@ use dbclient::Version;
 pub struct State {
     records: BTreeMap<Key, Record>,
     requests: Requests,
-    applied: Place,
-    pages: u64,
-    membership: Option<Membership>,
+    about: AboutSnapshot,
 }
 
 /// One record.
@@ -38,41 +38,26 @@ pub struct Record {
 
 impl State {
     /// A state as it was found on disk.
-    pub fn recovered(
-        records: BTreeMap<Key, Record>,
-        requests: Requests,
-        applied: Place,
-        pages: u64,
-        membership: Option<Membership>,
-    ) -> Self {
-        Self { records, requests, applied, pages, membership }
+    pub fn recovered(records: BTreeMap<Key, Record>, requests: Requests, about: AboutSnapshot) -> Self {
+        Self { records, requests, about }
     }
 
     /// Applies the next entry. It cannot fail: what could has been decided before it was logged.
     pub fn apply(&mut self, entry: &Entry) {
-        assert_eq!(entry.index, self.applied.index + 1, "entries are applied in order, without gaps");
-        self.applied = entry.place();
-        match &entry.payload {
-            Payload::Write(write) => {
-                if let Some(request) = &write.request {
-                    self.requests.remember(request, entry.version());
-                }
-                match &write.change {
-                    Change::Put { value, page } => {
-                        let record = Record { value: value.clone(), version: entry.version(), page: *page };
-                        self.records.insert(write.key.clone(), record);
-                        self.pages = self.pages.max(page + 1);
-                    }
-                    Change::Delete => {
-                        self.records.remove(write.key.as_str());
-                    }
-                }
+        assert_eq!(entry.index, self.applied() + 1, "entries are applied in order, without gaps");
+        self.about.follow(entry);
+        if let Some(stamp) = entry.stamp() {
+            self.requests.forget(stamp.forgets);
+            entry.named().iter().for_each(|named| self.requests.remember(named));
+        }
+        let Some(write) = entry.write() else { return };
+        match &write.change {
+            Change::Put { value, page } => {
+                let record = Record { value: value.clone(), version: entry.version(), page: *page };
+                self.records.insert(write.key.clone(), record);
             }
-            Payload::Begin => {}
-            Payload::Form(membership) => self.membership = Some(membership.clone()),
-            Payload::Join { name, incarnation } => {
-                let membership = self.membership.as_mut().expect("a cluster is formed before somebody joins");
-                membership.members.insert(name.clone(), *incarnation);
+            Change::Delete => {
+                self.records.remove(write.key.as_str());
             }
         }
     }
@@ -110,22 +95,37 @@ impl State {
 
     /// The last entry applied.
     pub fn applied(&self) -> u64 {
-        self.applied.index
+        self.about.place.index
     }
 
     /// The last entry applied, with its term.
     pub fn place(&self) -> Place {
-        self.applied
+        self.about.place
     }
 
     /// Who belongs to the cluster; nobody, while there is none.
     pub fn membership(&self) -> Option<&Membership> {
-        self.membership.as_ref()
+        self.about.membership.as_ref()
     }
 
     /// How many pages of data there are: they are numbered from 0.
     pub fn pages(&self) -> u64 {
-        self.pages
+        self.about.pages
+    }
+
+    /// The newest start of a member's data directory that is known; none, when none ever was.
+    pub fn start(&self, name: &str) -> Option<Start> {
+        self.about.starts.get(name).map(|acting| acting.start)
+    }
+
+    /// Since which entry it acts under that name; 0 when none says so.
+    pub fn acts_since(&self, name: &str) -> u64 {
+        self.about.starts.get(name).map_or(0, |acting| acting.since)
+    }
+
+    /// What a snapshot of it is.
+    pub fn about(&self) -> &AboutSnapshot {
+        &self.about
     }
 }
 
@@ -137,7 +137,7 @@ pub(super) fn begin<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::entry::Write;
+    use crate::replication::entry::{Payload, Write};
 
     fn put(index: u64, key: &str) -> Entry {
         entry(index, key, Change::Put { value: "x".into(), page: index - 1 })

@@ -20,6 +20,8 @@ pub struct Replica {
     pub lag_ms: u64,
     /// It was heard of within an election timeout.
     pub up: bool,
+    /// Its disk has no room.
+    pub no_room: bool,
 }
 
 impl Core {
@@ -36,6 +38,7 @@ impl Core {
             },
             up: self.acquaintances.contains_key(name)
                 && now.since(progress.heard) < self.timing.election_timeout,
+            no_room: progress.no_room.is_some(),
         });
         replica.collect()
     }

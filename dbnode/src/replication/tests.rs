@@ -6,10 +6,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::disk::{Batch, Recovered};
-use super::effect::{Effect, Refusal, Written};
+use super::effect::{Effect, Halt, Refusal, Written};
 use super::entry::{self, Change, Entry, Payload};
 use super::input::{Action, Input, Moment, Ticket, Write};
 use super::key::Key;
+use super::life::Starts;
 use super::member::Incarnation;
 use super::role::Role;
 use super::{Core, Limits, Setup, Timing};
@@ -27,6 +28,7 @@ fn setup(limits: Limits) -> Setup {
     Setup {
         name: "db-1".into(),
         incarnation: Incarnation(Uuid::from_u128(1)),
+        starts: Starts::default(),
         members: vec!["db-1".into()],
         mode: Mode::Quorum,
         limits,
@@ -208,6 +210,84 @@ fn a_named_write_has_effect_once_in_flight_and_later() {
     assert_eq!(core.state().get("account").unwrap().value, "50");
 }
 
+/// A node whose names are kept for ten seconds.
+fn with_window() -> Core {
+    with(Limits { names_kept: Duration::from_secs(10), ..Limits::default() })
+}
+
+fn after(seconds: u64) -> Moment {
+    NOW + Duration::from_secs(seconds)
+}
+
+/// What it is told when it adds 50 under a name, so long after the first time.
+fn add_after(core: &mut Core, seconds: u64, name: &str) -> Option<i64> {
+    core.step(after(seconds), named_add(seconds, name, 50));
+    let effects = core.step(after(seconds), Input::TimePassed);
+    let mut told = effects;
+    if core.log.is_persisting() {
+        told.extend(core.step(after(seconds), Input::Persisted));
+    }
+    told.into_iter().find_map(|effect| match effect {
+        Effect::Acknowledge { written, .. } => written.sum,
+        _ => None,
+    })
+}
+
+#[test]
+fn a_name_is_remembered_for_its_time_however_many_come_after_it_and_then_forgotten() {
+    let mut core = with_window();
+    assert_eq!(add_after(&mut core, 0, "deposit"), Some(50));
+    for number in 0..200_000 {
+        let name = format!("other-{number}");
+        core.step(after(9), named_add(number + 10, &name, 0));
+        if number % 1_000 == 999 {
+            while core.log.is_persisting() {
+                core.step(after(9), Input::Persisted);
+            }
+        }
+    }
+    let told = core.step(after(10), named_add(1, "deposit", 50));
+    assert_eq!(told, [summed(1, 2, 50)], "at the end of its time");
+    core.step(after(11), named_add(2, "one-more", 0));
+    core.step(after(11), Input::Persisted);
+    assert_eq!(core.state().requests().get("deposit"), None, "and with the next name it is forgotten");
+    assert!(core.state().requests().get("other-0").is_some());
+}
+
+#[test]
+fn where_there_is_no_memory_for_a_name_it_is_refused_and_no_other_is_forgotten() {
+    let limits = Limits { names_bytes: 400, names_kept: Duration::from_secs(10), ..Limits::default() };
+    let mut core = with(limits);
+    for (second, name) in [(0, "first"), (1, "second"), (2, "third")] {
+        assert!(add_after(&mut core, second, name).is_some());
+    }
+    assert_eq!(core.step(after(3), named_add(1, "fourth", 50)), [refused(1, Refusal::TooManyNames)]);
+    assert_eq!(core.step(after(3), named_add(2, "first", 50)), [summed(2, 2, 50)], "what is known is known");
+    core.step(after(3), write(3, "a", put("x")));
+    assert!(matches!(core.step(after(3), Input::Persisted)[..], [Effect::Acknowledge { .. }]));
+    assert!(add_after(&mut core, 11, "fourth").is_some(), "the first is old enough now");
+}
+
+#[test]
+fn after_a_restart_a_name_is_remembered_for_as_long_as_before_at_least() {
+    let mut core = with_window();
+    add_after(&mut core, 5, "deposit");
+    let found = Recovered { entries: core.log.oldest(0, 2), committed: 1, ..Recovered::default() };
+    let limits = Limits { names_kept: Duration::from_secs(10), ..Limits::default() };
+    // Its clock begins anew.
+    let start = Moment(Duration::ZERO);
+    let mut restarted = Core::new(setup(limits), found, start);
+    restarted.step(start, Input::TimePassed);
+    restarted.step(start, Input::Persisted);
+    restarted.step(start, Input::Persisted);
+    let later = start + Duration::from_secs(9);
+    assert_eq!(restarted.step(later, named_add(1, "deposit", 50)), [summed(1, 2, 50)]);
+    let later = start + Duration::from_secs(12);
+    restarted.step(later, named_add(2, "other", 1));
+    restarted.step(later, Input::Persisted);
+    assert_eq!(restarted.state().requests().get("deposit"), None);
+}
+
 #[test]
 fn a_full_disk_takes_back_the_batch_and_all_that_was_judged_by_it() {
     let mut core = core();
@@ -228,7 +308,11 @@ fn after_a_failure_of_the_disk_nothing_is_acknowledged_any_more() {
     effects(&mut core, [write(1, "a", put("x")), write(2, "b", put("y"))]);
     assert_eq!(
         core.step(NOW, Input::DiskFailed),
-        [refused(1, Refusal::OutcomeUnknown), refused(2, Refusal::OutcomeUnknown), Effect::Halt]
+        [
+            refused(1, Refusal::OutcomeUnknown),
+            refused(2, Refusal::OutcomeUnknown),
+            Effect::Halt(Halt::DiskFailed)
+        ]
     );
     assert_eq!(core.role(), Role::Stopped);
     assert_eq!(core.step(NOW, write(3, "c", put("z"))), [refused(3, Refusal::Stopped)]);

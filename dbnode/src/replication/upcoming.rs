@@ -9,7 +9,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::entry::{self, Change, Entry};
+use super::entry::{self, Change, Entry, Stamp};
 use super::input::RequestId;
 use super::key::Key;
 use super::requests::Remembered;
@@ -24,6 +24,19 @@ pub struct Upcoming {
     requests: BTreeMap<RequestId, Remembered>,
     /// How many pages of data there will be, when there will be more.
     pages: u64,
+    /// When the newest named write was, and which names will be forgotten with it.
+    stamp: Stamp,
+}
+
+/// What names are given by.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming {
+    /// The cluster's time, in milliseconds.
+    pub now: u64,
+    /// For how long a name is remembered, in milliseconds.
+    pub window: u64,
+    /// How much memory names may take, in bytes.
+    pub bytes_max: usize,
 }
 
 /// A record, as it will be.
@@ -40,13 +53,14 @@ pub struct UpcomingRecord<'a> {
 impl Upcoming {
     /// An entry was added to the log.
     pub fn add(&mut self, entry: &Entry) {
-        let Some(entry::Write { key, change, request }) = entry.write() else { return };
+        let Some(entry::Write { key, change, .. }) = entry.write() else { return };
         self.records.insert(key.clone(), (entry.version(), change.clone()));
         if let Change::Put { page, .. } = change {
-            self.pages = self.pages.max(page + 1);
+            self.pages = self.pages.max(page.saturating_add(1));
         }
-        if let Some(request) = request {
-            self.requests.insert(request.id.clone(), Remembered::new(request, entry.version()));
+        if let Some(named) = entry.named() {
+            self.requests.insert(named.request.id.clone(), Remembered::new(&named));
+            self.stamp = entry.stamp().unwrap_or_default();
         }
     }
 
@@ -119,6 +133,20 @@ impl Upcoming {
     /// A named write, done or on its way.
     pub fn request<'a>(&'a self, state: &'a State, id: &str) -> Option<&'a Remembered> {
         self.requests.get(id).or_else(|| state.requests().get(id))
+    }
+
+    /// When the newest named write was, in milliseconds of the cluster's time.
+    pub fn newest(&self, state: &State) -> u64 {
+        self.stamp.at.max(state.requests().newest())
+    }
+
+    /// The stamp of a named write that is made now; none when there is no room for one more name.
+    pub fn stamp(&self, state: &State, naming: &Naming) -> Option<Stamp> {
+        let at = naming.now.max(self.newest(state));
+        let before = at.saturating_sub(naming.window);
+        let forgets = state.requests().expired(self.stamp.forgets, before);
+        let has_room = state.requests().bytes() < naming.bytes_max || forgets > self.stamp.forgets;
+        has_room.then_some(Stamp { at, forgets })
     }
 }
 

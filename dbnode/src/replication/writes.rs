@@ -2,18 +2,17 @@
 
 #![deny(clippy::disallowed_methods)]
 
+use std::time::Duration;
+
 use super::Core;
 use super::decide::{Decision, decide};
 use super::durability::{Mode, Reached, acknowledged};
 use super::effect::{Effect, Refusal, Written};
-use super::entry::Payload;
 use super::input::{Moment, Ticket, Write};
 use super::planted::Bug;
 use super::role::Standing;
+use super::upcoming::Naming;
 use super::waiting::Waiter;
-
-/// The log may grow to so many times its usual size while folding it falls behind.
-const LOG_BYTES_FACTOR_MAX: usize = 8;
 
 impl Core {
     /// A client wants something written.
@@ -22,9 +21,10 @@ impl Core {
             effects.push(Effect::Reject { ticket, refusal });
             return;
         }
-        let answer = match decide(write, &self.state, &self.upcoming) {
-            Decision::Append { write, sum } => {
-                let entry = self.log.append(self.ballot.term, Payload::Write(write));
+        let naming = self.naming(now);
+        let answer = match decide(write, &self.state, &self.upcoming, &naming) {
+            Decision::Append { payload, sum } => {
+                let entry = self.log.append(self.ballot.term, payload);
                 self.upcoming.add(entry);
                 Ok(Written { version: entry.version(), sum })
             }
@@ -47,20 +47,35 @@ impl Core {
                 });
             }
         };
-        let (_, log_bytes) = self.log.size();
-        if lead.handing_over.is_some() {
-            Some(Refusal::HandingOver)
-        } else if self.disk_is_full(now) {
+        if self.disk_is_full(now) {
             Some(Refusal::DiskFull)
+        } else if lead.handing_over.is_some() {
+            Some(Refusal::HandingOver)
         } else if self.waiting.count() >= self.limits.waiting
             || self.disk_lags_behind()
-            || log_bytes > self.limits.log_bytes * LOG_BYTES_FACTOR_MAX
+            || self.log_is_too_long()
         {
             Some(Refusal::Overloaded)
+        } else if let Some(full) = self.member_in_the_way() {
+            Some(Refusal::MemberFull(full))
         } else if self.mode == Mode::Sync {
             self.member_down(now).map(Refusal::MemberDown)
         } else {
             None
+        }
+    }
+
+    /// What names are given by. The cluster's time goes on with the primary's clock.
+    fn naming(&self, now: Moment) -> Naming {
+        let (began, then) = self.lead().map_or((now, 0), |lead| lead.clock);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Naming {
+            now: then.saturating_add(millis(now.since(began))),
+            window: match self.planted.has(Bug::ForgetsNamesEarly) {
+                true => 0,
+                false => millis(self.limits.names_kept),
+            },
+            bytes_max: self.limits.names_bytes,
         }
     }
 

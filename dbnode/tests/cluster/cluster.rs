@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ pub struct Cluster {
     network: u8,
     mode: &'static str,
     log_entries: &'static str,
+    /// More flags, for each node.
+    flags: [Vec<String>; 3],
     nodes: Vec<Option<Child>>,
 }
 
@@ -32,14 +34,35 @@ impl Cluster {
 
     /// The same, with nodes that fold their logs when they have so many entries.
     pub fn with_log(network: u8, mode: &'static str, log_entries: &'static str) -> Self {
+        let mut cluster = Self::new(network, mode);
+        cluster.log_entries = log_entries;
+        cluster.form();
+        cluster
+    }
+
+    /// Three nodes that were not started.
+    pub fn new(network: u8, mode: &'static str) -> Self {
         let directory = TempDir::new().unwrap();
         std::fs::write(directory.path().join("secret"), SECRET).unwrap();
-        let mut cluster = Self { directory, network, mode, log_entries, nodes: vec![None, None, None] };
-        (0..3).for_each(|node| cluster.run(node));
-        // There is a primary before the others know of the cluster.
-        let is_fit = |node| get(cluster.address(node), "/healthz").is_some();
+        let nodes = vec![None, None, None];
+        Self { directory, network, mode, log_entries: "50000", flags: Default::default(), nodes }
+    }
+
+    /// A node is started with these flags too, from now on.
+    pub fn give(&mut self, node: usize, flags: &[&str]) {
+        self.flags[node].extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
+    /// Starts all, and waits until there is a primary and all know of the cluster.
+    pub fn form(&mut self) {
+        (0..3).for_each(|node| self.run(node));
+        let is_fit = |node| get(self.address(node), "/healthz").is_some();
         wait_for("the cluster to form", || (0..3).all(is_fit).then_some(()));
-        cluster
+    }
+
+    /// A place for files of this cluster.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Where a node's clients come in.
@@ -72,7 +95,10 @@ impl Cluster {
 
     fn command_at(&self, node: usize, place: usize) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dbnode"));
-        command.args(["--id", &format!("db-{}", node + 1), "--replication", self.mode]);
+        command.args(["--id", &format!("db-{}", node + 1)]).args(&self.flags[node]);
+        if !self.flags[node].iter().any(|flag| flag == "--replication") {
+            command.args(["--replication", self.mode]);
+        }
         command.args(["--listen", &self.address(place).to_string()]);
         command.args(["--peer-listen", &self.peer_address(place).to_string()]);
         for peer in (0..3).filter(|peer| *peer != node) {
@@ -99,6 +125,20 @@ impl Cluster {
     pub fn signal(&self, node: usize, name: &str) {
         let pid = self.nodes[node].as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([format!("-{name}"), pid]).status().unwrap().success());
+    }
+
+    /// Lets a node be the primary: whoever is it instead is told to stop, and started again.
+    pub fn make_primary(&mut self, node: usize) {
+        loop {
+            let primary = self.wait_for_primary();
+            if primary == node {
+                return;
+            }
+            self.signal(primary, "TERM");
+            self.wait_for_end(primary);
+            self.run(primary);
+            self.wait_until_equal();
+        }
     }
 
     /// Waits until a node that was told to stop has.

@@ -10,6 +10,8 @@ mod cluster;
 
 /// The primary dies, freezes, or stops.
 mod failover;
+/// A member's disk is full.
+mod full;
 /// Long lists, and who waits for them.
 mod lists;
 /// Members that were away, or lost their data.

@@ -1,10 +1,13 @@
 //! Members that were away for long, or lost their data.
 
-use std::time::Instant;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use dbclient::{Condition, Read};
 
 use crate::cluster::{Cluster, LIMIT, wait_for};
+use crate::strangers::says;
 
 async fn write_many(cluster: &Cluster, name: &str, count: usize) {
     let client = cluster.client();
@@ -85,4 +88,84 @@ async fn what_only_the_old_primary_had_is_cut_off_and_listed() {
         let list = std::fs::read_to_string(cluster.data(primary).join("discarded.jsonl")).unwrap();
         assert!(list.contains("\"key\":\"doomed\""), "{list}");
     }
+}
+
+/// Copies a directory with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_a_directory_makes_no_majority_and_joins_again() {
+    let mut cluster = Cluster::start(15, "quorum");
+    write_many(&cluster, "old", 20).await;
+    cluster.make_primary(0);
+    cluster.kill(2);
+    let kept = cluster.directory().join("copy");
+    copy(&cluster.data(2), &kept);
+    cluster.run(2);
+    cluster.wait_until_equal();
+    // What follows is on the disks of db-1 and db-3.
+    cluster.kill(1);
+    write_many(&cluster, "new", 50).await;
+    cluster.kill(0);
+    cluster.kill(2);
+    fs::remove_dir_all(cluster.data(2)).unwrap();
+    fs::rename(kept, cluster.data(2)).unwrap();
+    cluster.run(1);
+    // Twice: a directory does not become younger by being started.
+    says(cluster.command(2), "was started from old data");
+    says(cluster.command(2), "was started from old data");
+    cluster.run(2);
+    wait_for("both to know of each other", || {
+        let knows = |node| cluster.status(node).is_some_and(|status| status["role"] != "primary");
+        (knows(1) && knows(2)).then_some(())
+    });
+    let client = cluster.client_with(Duration::from_secs(3));
+    assert!(client.get("new-0", Read::Latest).await.is_err(), "who knows what was acknowledged is away");
+    cluster.run(0);
+    cluster.wait_until_equal();
+    for number in 0..50 {
+        let record = cluster.client().get(&format!("new-{number}"), Read::Latest).await.unwrap();
+        assert_eq!(record.unwrap().value, number.to_string());
+    }
+    // It has joined again: with db-1 away it is a part of the majority.
+    cluster.kill(0);
+    write_many(&cluster, "after", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_first_member_imports_and_all_have_its_records() {
+    let mut cluster = Cluster::new(16, "quorum");
+    for (node, lines) in [(0, 1), (1, 5), (2, 0)] {
+        let file = cluster.directory().join(format!("import-{node}"));
+        let line = |number| format!("{{\"key\":\"price-{number}\",\"value\":\"{node}\"}}\n");
+        fs::write(&file, (0..lines).map(line).collect::<String>()).unwrap();
+        cluster.give(node, &["--import", file.to_str().unwrap()]);
+    }
+    cluster.form();
+    write_many(&cluster, "key", 10).await;
+    cluster.wait_until_equal();
+    for node in 0..3 {
+        let price = cluster.client_of(node).get("price-0", Read::Local).await.unwrap().unwrap();
+        assert_eq!(price.value, "0");
+    }
+    // It loses its disk, and its file was edited meanwhile.
+    cluster.kill(0);
+    fs::remove_dir_all(cluster.data(0)).unwrap();
+    let edited: String =
+        (0..40).map(|number| format!("{{\"key\":\"price-{number}\",\"value\":\"edited\"}}\n")).collect();
+    fs::write(cluster.directory().join("import-0"), edited).unwrap();
+    cluster.run(0);
+    cluster.wait_until_equal();
+    assert_eq!(cluster.client_of(0).get("price-0", Read::Local).await.unwrap().unwrap().value, "0");
+    assert!(cluster.client_of(0).get("price-9", Read::Local).await.unwrap().is_none());
 }

@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, SECRET, get, wait_for};
 
 /// Runs a node until it says this.
 #[track_caller]
-fn says(mut command: Command, words: &str) {
+pub fn says(mut command: Command, words: &str) {
     let mut child = command.env("RUST_LOG", "warn").stderr(Stdio::piped()).spawn().unwrap();
     let mut said = Vec::new();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -133,4 +133,33 @@ async fn strangers_who_only_sit_there_keep_no_member_out() {
     cluster.wait_until_equal();
     stop.cancel();
     strangers.into_iter().for_each(|stranger| stranger.join().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_given_something_else_is_refused_by_name() {
+    let mut cluster = Cluster::start(30, "quorum");
+    let odd = (cluster.wait_for_primary() + 1) % 3;
+    cluster.kill(odd);
+    let with = |flags: [&str; 2]| {
+        let mut command = cluster.command(odd);
+        let given: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
+        let place = given.iter().position(|flag| flag == flags[0]);
+        let mut odd = Command::new(command.get_program());
+        let others = given.iter().enumerate();
+        odd.args(
+            others
+                .filter(|(at, _)| place.is_none_or(|place| *at != place && *at != place + 1))
+                .map(|(_, it)| it),
+        );
+        odd.args(flags);
+        command = odd;
+        command
+    };
+    let name = format!("'db-{}'", odd + 1);
+    says(with(["--replication", "sync"]), &format!("{name} has --replication sync"));
+    says(with(["--idempotency-window", "90s"]), &format!("{name} has --idempotency-window 1m 30s"));
+    says(with(["--log-entries", "100"]), &format!("{name} has --log-entries 100"));
+    says(with(["--election-timeout", "1s"]), &format!("{name} has --election-timeout 1s"));
+    cluster.run(odd);
+    cluster.wait_until_equal();
 }

@@ -48,6 +48,7 @@ pub fn config(data: &Path) -> Config {
         reads: Reads::FromMemory,
         import: None,
         log_entries: 1_000,
+        idempotency_window: Duration::from_secs(60),
         drain: Duration::from_secs(5),
     }
 }

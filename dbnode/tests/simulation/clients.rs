@@ -15,6 +15,9 @@ use rand_chacha::ChaCha8Rng;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
+/// For how long a client asks again under the same name: names are remembered longer than that.
+const ASKS_AGAIN: Duration = Duration::from_millis(1_700);
+
 /// How many nodes a client asks before it gives up.
 const TRIES: u32 = 4;
 
@@ -50,14 +53,25 @@ pub struct Client {
     operations: u64,
     tries: u32,
     asked: Option<Operation>,
-    /// A named write whose outcome is unknown, to be asked again.
-    again: Option<Operation>,
+    /// A named write whose outcome is unknown, to be asked again, and when it was asked first.
+    again: Option<(Duration, Operation)>,
+    /// When what is asked was asked first.
+    first_asked: Duration,
 }
 
 impl Client {
     /// A client that has not asked for anything.
     pub fn new(id: usize) -> Self {
-        Self { id, believed: id, attempts: 0, operations: 0, tries: 0, asked: None, again: None }
+        Self {
+            id,
+            believed: id,
+            attempts: 0,
+            operations: 0,
+            tries: 0,
+            asked: None,
+            again: None,
+            first_asked: Duration::ZERO,
+        }
     }
 
     /// Begins an operation: who is asked.
@@ -65,8 +79,9 @@ impl Client {
         self.operations += 1;
         self.tries = 0;
         let invoked_at = at(now);
-        let again = self.again.take().filter(|_| dice.random());
-        let operation = again.unwrap_or_else(|| self.new_operation(dice));
+        let again = self.again.take().filter(|(first, _)| dice.random() && now < *first + ASKS_AGAIN);
+        let (first_asked, operation) = again.unwrap_or_else(|| (now, self.new_operation(dice)));
+        self.first_asked = first_asked;
         self.asked = Some(Operation { invoked_at, returned_at: None, ..operation });
         self.believed %= nodes;
         if dice.random_range(0..4) == 0 { dice.random_range(0..nodes) } else { self.believed }
@@ -152,7 +167,7 @@ impl Client {
         let asked = self.asked.take().expect("only what was asked can be over");
         let over = Operation { returned_at: Some(at(now)), node, outcome, ..asked };
         if matches!(over.outcome, Outcome::Unknown(_)) && over.request.is_some() {
-            self.again = Some(over.clone());
+            self.again = Some((self.first_asked, over.clone()));
         }
         over
     }

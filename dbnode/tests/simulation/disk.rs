@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dbnode::replication::disk::{Batch, Installation, Recovered};
-use dbnode::replication::entry::Entry;
+use dbnode::replication::entry::{Change, Entry, Payload, Write};
 use dbnode::replication::input::Input;
-use dbnode::replication::member::Name;
+use dbnode::replication::key::Key;
+use dbnode::replication::life::{Start, Starts};
+use dbnode::replication::member::{Incarnation, Name};
 use dbnode::replication::snapshot::{Cursor, chunk_of};
+use dbnode::replication::state::State;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -16,6 +19,9 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Debug, Default)]
 pub struct Disk {
     stored: Recovered,
+    starts: Starts,
+    /// A copy of the directory, made earlier.
+    copy: Option<Copy>,
     under_way: BTreeMap<u64, Job>,
     next_number: u64,
     /// Added to the time that each job takes.
@@ -24,6 +30,16 @@ pub struct Disk {
     pub fault: Option<Fault>,
     /// A bug put in on purpose: it says "on disk" when it was only asked.
     pub hasty: bool,
+}
+
+/// A copy of a directory.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// Which directory it is a copy of.
+    pub incarnation: Incarnation,
+    /// Its starts, when the copy was made.
+    pub starts: Starts,
+    stored: Recovered,
 }
 
 /// What is wrong with a disk.
@@ -49,9 +65,47 @@ pub enum Job {
 }
 
 impl Disk {
-    /// What a node finds that starts from it now.
-    pub fn recover(&self) -> Recovered {
-        self.stored.clone()
+    /// What a node finds that starts from it now, and which start that is.
+    pub fn recover(&mut self, dice: &mut ChaCha8Rng) -> (Recovered, Starts) {
+        self.starts.push(dice.random());
+        (self.stored.clone(), self.starts.clone())
+    }
+
+    /// Makes a copy of it.
+    pub fn make_copy(&mut self, incarnation: Incarnation) {
+        let (starts, stored) = (self.starts.clone(), self.stored.clone());
+        self.copy = Some(Copy { incarnation, starts, stored });
+    }
+
+    /// The copy, when there is one.
+    pub fn copy(&self) -> Option<&Copy> {
+        self.copy.as_ref()
+    }
+
+    /// The copy takes the place of what is there: whose it is.
+    pub fn put_back(&mut self) -> Option<Incarnation> {
+        let Copy { incarnation, starts, stored } = self.copy.take()?;
+        (self.starts, self.stored) = (starts, stored);
+        Some(incarnation)
+    }
+
+    /// The last entries are gone: which ones.
+    pub fn lose_tail(&mut self, count: usize) -> Vec<Entry> {
+        let keep = self.stored.entries.len().saturating_sub(count);
+        self.stored.entries.split_off(keep)
+    }
+
+    /// They are not gone after all.
+    pub fn find_again(&mut self, entries: Vec<Entry>) {
+        self.stored.entries.extend(entries);
+    }
+
+    /// Who acts under a name, as far as its log says, committed or not.
+    pub fn acts(&self, name: &str) -> (Option<Incarnation>, Option<Start>) {
+        let mut about = self.stored.snapshot.about().clone();
+        self.stored.entries.iter().for_each(|entry| about.follow(entry));
+        let incarnation = about.membership.and_then(|it| it.members.get(name).copied());
+        (incarnation, about.starts.get(name).map(|acting| acting.start))
     }
 
     /// What is on it.
@@ -101,9 +155,11 @@ impl Disk {
         (!said_before).then_some(input)
     }
 
-    /// It was replaced by a new one.
-    pub fn erase(&mut self) {
-        self.stored = Recovered::default();
+    /// It was replaced by a new one, with so many records imported into it.
+    pub fn erase(&mut self, imported: u64) {
+        let snapshot = import(imported);
+        self.stored = Recovered { snapshot, ..Recovered::default() };
+        self.starts = Starts::default();
     }
 
     /// A crash: what was under way may be there, or not.
@@ -140,6 +196,18 @@ impl Disk {
             Job::Read(..) => {}
         }
     }
+}
+
+/// So many records, imported.
+fn import(count: u64) -> State {
+    let mut state = State::default();
+    for index in 1..=count {
+        let key = Key::new(&format!("imported-{index}")).expect("a key");
+        let change = Change::Put { value: format!("one of {count}").into(), page: index - 1 };
+        let payload = Payload::Write(Write { key, change, request: None });
+        state.apply(&Entry { index, term: 0, payload });
+    }
+    state
 }
 
 fn done(job: &Job, stored: &Recovered) -> Input {

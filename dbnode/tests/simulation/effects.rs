@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use dbnode::replication::durability::Mode;
-use dbnode::replication::effect::{Effect, Written};
+use dbnode::replication::effect::{Effect, Halt, Written};
 use dbnode::replication::input::{Input, Ticket};
+use dbnode::replication::reads::Path;
 use history::{Answer, Operation};
 
 use crate::clients::{Attempt, Reply, write};
 use crate::disk::Job;
-use crate::invariants::acknowledged_is_durable;
 use crate::invariants::nothing_is_lost::value;
+use crate::invariants::{STOPS, acknowledged_is_durable, violated};
 use crate::world::{Event, World};
 
 impl World {
@@ -36,8 +37,17 @@ impl World {
             Effect::Acknowledge { ticket, written } => self.acknowledge(node, ticket, &written),
             Effect::Reject { ticket, refusal } => self.reply(node, ticket, Reply::Refused(refusal)),
             Effect::Look { ticket } => self.look(node, ticket),
-            Effect::Halt => self.crash(node),
+            Effect::Tell(_) => {}
+            Effect::Halt(why) => self.halt(node, &why),
         }
+    }
+
+    /// A node stops for good. A disk may fail; but what nodes say to each other is never a reason.
+    fn halt(&mut self, node: usize, why: &Halt) {
+        if *why != Halt::DiskFailed {
+            self.check(|_| violated(STOPS, why.to_string()));
+        }
+        self.crash(node);
     }
 
     fn work(&mut self, node: usize, job: Job) {
@@ -62,7 +72,7 @@ impl World {
 
     fn acknowledge(&mut self, node: usize, ticket: Ticket, written: &Written) {
         // A member that came back without its data is not expected to have what it had.
-        if self.wiped.is_empty() || self.plan.mode == Mode::Async {
+        if self.forgetful.is_empty() || self.plan.mode == Mode::Async {
             let mode = self.plan.mode;
             self.check(|world| acknowledged_is_durable::check(mode, &world.nodes, node, written));
         }
@@ -107,8 +117,14 @@ impl World {
         let ticket = self.nodes[node].ticket(attempt, &operation.key);
         let input = match write(&operation) {
             Some(write) => Input::ClientWrites { ticket, write },
+            // As a node does: see `Node::read_latest`.
+            None if self.reads_at_once(node) => return self.look(node, ticket),
             None => Input::ClientReads { ticket },
         };
         self.hear(node, life, input);
+    }
+
+    fn reads_at_once(&self, node: usize) -> bool {
+        self.nodes[node].core.as_ref().is_some_and(|core| core.read_path() == Path::Look)
     }
 }

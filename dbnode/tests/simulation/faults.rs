@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use dbnode::replication::Core;
+use dbnode::replication::role::Role;
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 
 use crate::clients::Reply;
 use crate::clock::Clock;
+use crate::disk;
 use crate::node::{Ambush, incarnation};
 use crate::plan::{Fault, Target};
 use crate::world::{Event, World};
@@ -18,7 +22,11 @@ impl World {
             Fault::Crash(target) => self.to(target, Self::crash),
             Fault::CrashAll => (0..self.nodes.len()).for_each(|node| self.crash(node)),
             Fault::StartAll => self.start_all(),
-            Fault::Wipe(node) => self.wipe(node),
+            Fault::Wipe(target) => self.to(target, Self::wipe),
+            Fault::Copy(node) => self.copy(node),
+            Fault::MoveAway(node) => self.move_away(node),
+            Fault::PutBack(node) => self.put_back(node),
+            Fault::LoseTail(node, count) => self.lose_tail(node, count),
             Fault::Isolate(target) => self.to(target, |world, node| {
                 world.cut(|from, to| from == node || to == node);
             }),
@@ -51,6 +59,10 @@ impl World {
             Fault::BadDisk(target, fault) => {
                 self.to(target, |world, node| world.nodes[node].disk.fault = Some(fault));
             }
+            Fault::FullForGood(target) => self.to(target, |world, node| {
+                world.nodes[node].disk.fault = Some(disk::Fault::Full);
+                world.nodes[node].stays_full = true;
+            }),
             Fault::GoodDisks => self.good_disks(),
             Fault::Ambush(ms) => {
                 self.ambush_until = self.now + Duration::from_millis(ms);
@@ -86,6 +98,12 @@ impl World {
         let node = match target {
             Target::Node(node) => Some(node),
             Target::Primary => self.primary(),
+            Target::Replica => {
+                let roles = self.nodes.iter().map(|node| node.core.as_ref().map(Core::role));
+                let replicas: Vec<_> =
+                    (0..).zip(roles).filter(|(_, role)| *role == Some(Role::Replica)).collect();
+                replicas.choose(&mut self.dice).map(|(node, _)| *node)
+            }
         };
         if let Some(node) = node {
             what(self, node);
@@ -106,8 +124,14 @@ impl World {
     fn good_disks(&mut self) {
         for node in &mut self.nodes {
             node.disk.slow = Duration::ZERO;
-            node.disk.fault = None;
+            node.disk.fault = if node.stays_full { Some(disk::Fault::Full) } else { None };
         }
+    }
+
+    /// There is room on all disks, on those too that were to stay full.
+    pub fn make_room(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.stays_full = false);
+        self.good_disks();
     }
 
     fn start_all(&mut self) {
@@ -170,7 +194,7 @@ impl World {
     pub fn start(&mut self, node: usize) {
         let own = Duration::from_millis(self.dice.random_range(0..5_000));
         self.nodes[node].clock = Clock::set(self.now, own);
-        let found = self.nodes[node].disk.recover();
+        let found = self.nodes[node].disk.recover(&mut self.dice);
         self.trace.note(self.now, format_args!("{} starts from {found:?}", self.names[node]));
         let seed = self.dice.random();
         let core = crate::node::core(self, node, found, seed);
@@ -180,16 +204,105 @@ impl World {
         self.open_ways(node);
     }
 
-    /// A node loses its data and comes back as new. Only one ever does: two that forget what they
-    /// promised are more than three nodes can bear.
+    /// A node loses its data and comes back as new: not before those that forgot something earlier have
+    /// everything again, for two that forget what they promised are more than three nodes can bear.
     fn wipe(&mut self, node: usize) {
-        if !self.wiped.is_empty() {
-            return;
+        if !self.all_remember() {
+            return self.trace.note(self.now, format_args!("(not now)"));
         }
-        self.wiped.insert(node);
         self.crash(node);
-        self.nodes[node].disk.erase();
-        self.nodes[node].incarnation = incarnation(node, 1);
+        self.begin_anew(node);
+    }
+
+    /// A node that is down starts again, with an empty directory.
+    fn begin_anew(&mut self, node: usize) {
+        let imported = self.imported();
+        let wiped = &mut self.nodes[node];
+        wiped.disk.erase(imported);
+        wiped.incarnation = incarnation(node, wiped.directories);
+        wiped.directories += 1;
+        self.forgetful.insert(node);
         self.start(node);
+    }
+
+    /// A copy of a node's directory is made, while it runs or while it does not; then it is started.
+    fn copy(&mut self, node: usize) {
+        let while_it_runs: bool = self.dice.random();
+        if !while_it_runs {
+            self.crash(node);
+        }
+        let of = self.nodes[node].incarnation;
+        self.nodes[node].disk.make_copy(of);
+        self.crash(node);
+        self.start(node);
+    }
+
+    /// A node's directory is moved away.
+    fn move_away(&mut self, node: usize) {
+        if !self.all_remember() {
+            return self.trace.note(self.now, format_args!("(not now)"));
+        }
+        self.crash(node);
+        let of = self.nodes[node].incarnation;
+        self.nodes[node].disk.make_copy(of);
+        self.begin_anew(node);
+    }
+
+    /// The copy of a node's directory takes the place of the directory, where that can be noticed: all the
+    /// others have heard of a start that the copy does not know of, and have it on their disks.
+    fn put_back(&mut self, node: usize) {
+        let Some(copy) = self.nodes[node].disk.copy() else { return };
+        let others = (0..self.nodes.len()).filter(|other| *other != node);
+        let can_tell = |other: usize| match self.nodes[other].disk.acts(&self.names[node]) {
+            (Some(incarnation), Some(start)) => {
+                incarnation != copy.incarnation || !copy.starts.include(start)
+            }
+            _ => false,
+        };
+        if !self.all_remember() || !others.into_iter().all(can_tell) {
+            return self.trace.note(self.now, format_args!("(not now)"));
+        }
+        self.crash(node);
+        let of = self.nodes[node].disk.put_back().expect("there is a copy");
+        self.nodes[node].incarnation = of;
+        self.forgetful.insert(node);
+        self.start(node);
+    }
+
+    /// The end of a node's log is gone, as much of it as all the others have.
+    fn lose_tail(&mut self, node: usize, count: usize) {
+        self.crash(node);
+        let lost = self.nodes[node].disk.lose_tail(count);
+        let has =
+            |other: &crate::node::Node| lost.iter().all(|entry| other.disk.has(entry.term, entry.index));
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != node);
+        let all_have = others.into_iter().all(|(_, other)| has(other));
+        if all_have && self.all_remember() {
+            self.forgetful.insert(node);
+        } else {
+            self.nodes[node].disk.find_again(lost);
+        }
+        self.start(node);
+    }
+
+    /// True when those that ever forgot something have joined again, and have all that is known to be
+    /// committed on their disks.
+    fn all_remember(&self) -> bool {
+        let last = self.applied.last();
+        self.forgetful.iter().all(|node| {
+            let node = &self.nodes[*node];
+            let joined = node.core.as_ref().is_some_and(|core| {
+                let newest = core.life().starts.newest();
+                let acts =
+                    core.state().membership().is_some_and(|it| it.counts(&node.name, node.incarnation));
+                acts && core.state().start(&node.name) == Some(newest)
+            });
+            joined && node.disk.has(last.term, last.index)
+        })
+    }
+
+    /// How many records a new directory begins with.
+    pub fn imported(&mut self) -> u64 {
+        if self.plan.imports { self.dice.random_range(0..6) } else { 0 }
     }
 }

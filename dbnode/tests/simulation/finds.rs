@@ -12,7 +12,11 @@ use crate::trace::Kept;
 fn is_found(bug: Bug, found_by: Option<&'static str>) {
     let planted = Planted { bug, found_by };
     let Some(seed) = first_failure(1_000, planted) else { panic!("{planted:?} was not found in 1000 seeds") };
-    let violation = run(seed, planted, Kept::Nothing).violation.expect("the same seed leads to the same end");
+    let outcome = run(seed, planted, Kept::All);
+    if std::env::var_os("SIMULATION_SHOW").is_some() {
+        println!("{outcome}");
+    }
+    let violation = outcome.violation.expect("the same seed leads to the same end");
     println!("{bug:?}: seed {seed}, {}", violation.invariant);
 }
 
@@ -62,6 +66,71 @@ fn a_piece_of_a_snapshot_that_is_taken_for_another() {
 }
 
 #[test]
+fn a_new_directory_that_counts_at_once() {
+    is_found(Bug::Core(InCore::NewCountsAtOnce), None);
+}
+
+#[test]
+fn an_old_copy_of_a_directory_that_counts() {
+    is_found(Bug::Core(InCore::OldDataCounts), None);
+}
+
+#[test]
+fn a_replaced_directory_that_counts_on() {
+    is_found(Bug::Core(InCore::ReplacedCountsUntilCommitted), None);
+}
+
+#[test]
+fn a_new_directory_that_counts_before_others_agreed() {
+    is_found(Bug::Core(InCore::NewCountsUncommitted), None);
+}
+
+#[test]
+fn a_primary_that_answers_reads_alone() {
+    is_found(Bug::Core(InCore::ReadsAlone), None);
+}
+
+#[test]
+fn a_new_primary_that_answers_reads_too_early() {
+    is_found(Bug::Core(InCore::ReadsUnsettled), None);
+}
+
+#[test]
+fn names_of_writes_that_a_new_primary_does_not_know() {
+    is_found(Bug::Core(InCore::ForgetsNamesOfUnapplied), None);
+}
+
+#[test]
+fn names_of_writes_that_are_forgotten_early() {
+    is_found(Bug::Core(InCore::ForgetsNamesEarly), None);
+}
+
+#[test]
+fn entries_taken_for_committed_that_were_not_compared() {
+    is_found(Bug::Core(InCore::CommitsUnverified), None);
+}
+
+#[test]
+fn entries_confirmed_from_memory() {
+    is_found(Bug::Core(InCore::ConfirmsBeforeDisk), None);
+}
+
+#[test]
+fn entries_counted_that_the_primary_has_in_memory() {
+    is_found(Bug::Core(InCore::CountsOwnMemory), None);
+}
+
+#[test]
+fn records_that_one_member_imported_alone() {
+    is_found(Bug::Core(InCore::KeepsOwnImport), None);
+}
+
+#[test]
+fn a_primary_with_a_full_disk_that_stays() {
+    is_found(Bug::Core(InCore::NeverGivesWay), None);
+}
+
+#[test]
 fn each_invariant_finds_something_by_itself() {
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("one primary per term"));
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("log matching"));
@@ -70,5 +139,6 @@ fn each_invariant_finds_something_by_itself() {
     is_found(Bug::Core(InCore::VoteNotPersisted), Some("no acknowledged write is lost"));
     is_found(Bug::Core(InCore::NoReadIndex), Some("latest reads are linearizable"));
     is_found(Bug::Core(InCore::NoTruncation), Some("replicas converge"));
-    is_found(Bug::Core(InCore::NoTruncation), Some("writes resume"));
+    is_found(Bug::Core(InCore::NeverGivesWay), Some("writes resume"));
+    is_found(Bug::Core(InCore::KeepsOwnImport), Some("the nodes agree"));
 }

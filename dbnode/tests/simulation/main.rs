@@ -34,6 +34,8 @@ mod node;
 mod plan;
 /// Bugs put in on purpose.
 mod planted;
+/// Faults in an order that chance hardly ever leads to.
+mod plays;
 /// One seed.
 mod run;
 /// Many seeds.

@@ -1,9 +1,12 @@
 //! One simulated process: the real core, on a simulated disk, with a clock of its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use dbnode::replication::disk::Recovered;
 use dbnode::replication::input::{Hello, Moment, Ticket};
+use dbnode::replication::life::Starts;
 use dbnode::replication::member::{Incarnation, Name};
 use dbnode::replication::{Core, Limits, Setup, Timing};
 
@@ -18,6 +21,10 @@ pub struct Node {
     pub name: Name,
     /// Which data directory it has.
     pub incarnation: Incarnation,
+    /// How many it ever had.
+    pub directories: u64,
+    /// Its disk stays full when everything else is put right.
+    pub stays_full: bool,
     /// What it runs; none while it is down.
     pub core: Option<Core>,
     /// Its disk, which outlives it.
@@ -52,6 +59,8 @@ impl Node {
         Self {
             name: format!("db-{}", number + 1).into(),
             incarnation: incarnation(number, 0),
+            directories: 1,
+            stays_full: false,
             core: None,
             disk: Disk::default(),
             clock: Clock::set(Duration::ZERO, Duration::ZERO),
@@ -71,8 +80,9 @@ impl Node {
 
     /// What it says about itself when it connects.
     pub fn hello(&self) -> Option<Hello> {
-        let cluster = self.core.as_ref()?.membership().map(|membership| membership.cluster);
-        Some(Hello { incarnation: self.incarnation, cluster })
+        let core = self.core.as_ref()?;
+        let cluster = core.membership().map(|membership| membership.cluster);
+        Some(Hello { life: Arc::clone(core.life()), cluster })
     }
 
     /// A ticket for a client.
@@ -83,7 +93,7 @@ impl Node {
     }
 }
 
-/// Which data directory a node has after so many were lost.
+/// Which data directory a node has after so many.
 pub fn incarnation(node: usize, lost: u64) -> Incarnation {
     Incarnation(uuid::Uuid::from_u64_pair(node as u64 + 1, lost + 1))
 }
@@ -95,18 +105,21 @@ pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(600);
 pub fn core(
     world: &crate::world::World,
     node: usize,
-    found: dbnode::replication::disk::Recovered,
+    (found, starts): (Recovered, Starts),
     seed: u64,
 ) -> Core {
     let limits = Limits {
         batch_entries: world.plan.batch_entries,
         log_entries: world.plan.log_entries,
         piece_bytes: world.plan.piece_bytes,
+        names_kept: world.plan.names_kept,
+        names_bytes: world.plan.names_bytes,
         ..Limits::default()
     };
     let setup = Setup {
         name: world.names[node].clone(),
         incarnation: world.nodes[node].incarnation,
+        starts,
         members: world.names.clone(),
         mode: world.plan.mode,
         limits,

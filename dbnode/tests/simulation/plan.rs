@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::disk;
 use crate::network::Order;
+use crate::plays::Play;
 
 /// When everything that is wrong is put right.
 pub const HEALED_AT: Duration = Duration::from_millis(8_000);
@@ -31,6 +32,12 @@ pub struct Plan {
     pub batch_entries: usize,
     /// How large a piece of a snapshot is, in bytes.
     pub piece_bytes: usize,
+    /// For how long the name of a write is remembered.
+    pub names_kept: Duration,
+    /// How much memory the names may take, in bytes.
+    pub names_bytes: usize,
+    /// New directories begin with some records, each with others.
+    pub imports: bool,
     /// What happens to whom, when; in order.
     pub faults: Vec<(Duration, Fault)>,
 }
@@ -42,6 +49,8 @@ pub enum Target {
     Node(usize),
     /// Whoever is the primary then; nobody, when there is none.
     Primary,
+    /// Whoever follows a primary then.
+    Replica,
 }
 
 /// Something goes wrong, or right again.
@@ -54,7 +63,17 @@ pub enum Fault {
     /// Every node that is down starts again.
     StartAll,
     /// A node starts again, with an empty disk.
-    Wipe(usize),
+    Wipe(Target),
+    /// A node is stopped, its directory is copied, and it starts again.
+    Copy(usize),
+    /// A node is stopped, its directory is moved away, and it starts again with an empty one.
+    MoveAway(usize),
+    /// A node starts again, with what was copied or moved away in the place of its directory.
+    PutBack(usize),
+    /// A node starts again, and so many entries are gone from the end of its log.
+    LoseTail(usize, usize),
+    /// Its disk is full, and stays full when everything else is put right.
+    FullForGood(Target),
     /// Nothing reaches it and nothing leaves it.
     Isolate(Target),
     /// Nothing leaves it: the others do not hear it.
@@ -110,19 +129,144 @@ impl Plan {
             faults.push((at, Fault::Ambush(6_000)));
             batch_entries = 1;
         }
-        if dice.random_range(0..6) == 0 {
-            let at = Duration::from_millis(dice.random_range(2_000..6_000));
-            faults.push((at, Fault::Wipe(dice.random_range(0..nodes))));
+        let mut log_entries = log_entries;
+        let mut play = None;
+        match dice.random_range(0..13) {
+            0..3 => lose_disks(&mut faults, nodes, &mut dice),
+            3..6 => put_back(&mut faults, nodes, &mut dice),
+            6 => freeze_primaries(&mut faults, &mut dice),
+            7 if mode != Mode::Sync => {
+                let target =
+                    if dice.random() { Target::Primary } else { Target::Node(dice.random_range(0..nodes)) };
+                faults.push((millis(&mut dice, 500..7_900), Fault::FullForGood(target)));
+            }
+            8 => faults.push((
+                millis(&mut dice, 1_000..7_000),
+                Fault::LoseTail(dice.random_range(0..nodes), dice.random_range(1..9)),
+            )),
+            9 => play = Some(Play::ReplacedComesBack),
+            10 => play = Some(Play::NewJoinsThePast),
+            11 => play = Some(Play::LateSnapshots),
+            _ => {}
         }
-        faults.sort_by_key(|(at, _)| *at);
-        Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults }
+        if faults.iter().any(|(_, fault)| matches!(fault, Fault::Wipe(_) | Fault::PutBack(_))) {
+            // The longer it takes to have everything again, the more can happen meanwhile.
+            batch_entries = 1;
+            if dice.random_range(0..4) > 0 {
+                log_entries = 10_000;
+            }
+        }
+        let names_kept = Duration::from_secs(if dice.random() { 60 } else { 6 });
+        let names_bytes = if dice.random_range(0..8) == 0 { 10_000 } else { 1 << 30 };
+        let imports = dice.random_range(0..4) == 0;
+        let mut plan = Self {
+            nodes,
+            mode,
+            order,
+            clients,
+            log_entries,
+            batch_entries,
+            piece_bytes,
+            names_kept,
+            names_bytes,
+            imports,
+            faults,
+        };
+        if let Some(play) = play {
+            plan.play(play, &mut dice);
+        }
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan
+    }
+}
+
+fn millis(dice: &mut ChaCha8Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(dice.random_range(range))
+}
+
+/// Disks are lost, one after the other, and often the primary is gone before the one that lost its disk can
+/// have everything again.
+fn lose_disks(faults: &mut Vec<(Duration, Fault)>, nodes: usize, dice: &mut ChaCha8Rng) {
+    for _ in 0..dice.random_range(1..5) {
+        let (at, node) = (millis(dice, 1_000..7_000), dice.random_range(0..nodes));
+        let target = if dice.random_range(0..4) == 0 { Target::Primary } else { Target::Node(node) };
+        ambush(faults, at, (Fault::Wipe(target), node), nodes, dice);
+    }
+}
+
+/// An old copy takes the place of a directory, more than once.
+fn put_back(faults: &mut Vec<(Duration, Fault)>, nodes: usize, dice: &mut ChaCha8Rng) {
+    for _ in 0..dice.random_range(1..4) {
+        let (copied, node) = (millis(dice, 700..5_000), dice.random_range(0..nodes));
+        faults.push((copied, Fault::Copy(node)));
+        let at = copied + millis(dice, 600..2_000);
+        if dice.random() {
+            lose_meanwhile(faults, copied + millis(dice, 100..300), node, nodes, dice);
+        }
+        ambush(faults, at, (Fault::PutBack(node), node), nodes, dice);
+    }
+}
+
+/// The directory that was copied is lost. Somebody is cut off when it has perhaps heard of the new one, and
+/// does not know yet that the others have agreed to it.
+fn lose_meanwhile(
+    faults: &mut Vec<(Duration, Fault)>,
+    at: Duration,
+    node: usize,
+    nodes: usize,
+    dice: &mut ChaCha8Rng,
+) {
+    let delay = dice.random_range(10..120);
+    faults.push((at.saturating_sub(Duration::from_millis(5)), Fault::Delay(Target::Primary, delay)));
+    faults.push((at, Fault::Wipe(Target::Node(node))));
+    let cut_off = another(node, nodes, dice);
+    faults.push((at + millis(dice, delay / 2..delay * 4), Fault::Isolate(Target::Node(cut_off))));
+}
+
+/// A member forgets something when another one has fallen behind, and the primary is gone just before, or a
+/// moment later; then the two others are to do without it.
+fn ambush(
+    faults: &mut Vec<(Duration, Fault)>,
+    at: Duration,
+    (forgets, node): (Fault, usize),
+    nodes: usize,
+    dice: &mut ChaCha8Rng,
+) {
+    faults.push((at, forgets));
+    if dice.random() {
+        let behind = another(node, nodes, dice);
+        faults.push((at.saturating_sub(millis(dice, 30..500)), Fault::Isolate(Target::Node(behind))));
+    }
+    let dies = match dice.random_range(0..3) {
+        0 => at.saturating_sub(millis(dice, 1..20)),
+        1 => at + millis(dice, 1..60),
+        _ => at + millis(dice, 1..300),
+    };
+    if dice.random_range(0..4) > 0 {
+        faults.push((dies, Fault::Crash(Target::Primary)));
+    }
+    faults.push((dies.max(at) + millis(dice, 1..40), Fault::MendAll));
+    faults.push((dies + millis(dice, 500..2_000), Fault::StartAll));
+}
+
+fn another(node: usize, nodes: usize, dice: &mut ChaCha8Rng) -> usize {
+    (node + dice.random_range(1..nodes)) % nodes
+}
+
+/// The primary does nothing for so long that there is another one when it goes on, again and again.
+fn freeze_primaries(faults: &mut Vec<(Duration, Fault)>, dice: &mut ChaCha8Rng) {
+    let mut at = millis(dice, 500..1_500);
+    while at < HEALED_AT - Duration::from_millis(2_500) {
+        let pause = dice.random_range(900..2_400);
+        faults.push((at, Fault::Pause(Target::Primary, pause)));
+        at += Duration::from_millis(pause) + millis(dice, 100..1_500);
     }
 }
 
 /// For a person: the cluster, and a line for each fault.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults } = self;
+        let Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults, .. } = self;
         writeln!(
             formatter,
             "{nodes} nodes, {} mode, {clients} clients, order of messages: {order:?}, log folded after {log_entries} entries, batches of {batch_entries}, pieces of {piece_bytes} bytes",

@@ -46,6 +46,7 @@ pub fn run(seed: u64, planted: Planted, kept: Kept) -> Outcome {
     world.run_until(HEALED_AT + limit);
     let first = world.first_write_after_healing;
     world.check(|_| writes_resume::check(first, limit));
+    world.make_room();
     world.closed_at = world.now;
     let settled_by = world.now + limit;
     while world.now < settled_by && world.violation.is_none() {

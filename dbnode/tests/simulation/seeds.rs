@@ -69,7 +69,7 @@ impl Total {
 /// The first seed that fails; none when none does.
 #[cfg(feature = "planted-bugs")]
 pub fn first_failure(seeds: u64, planted: Planted) -> Option<u64> {
-    run_all(1, seeds, planted, 1).failed.first().copied()
+    run_all(setting("SIMULATION_SEED", 1), seeds, planted, 1).failed.first().copied()
 }
 
 /// A number from the environment.

@@ -1,6 +1,7 @@
 //! Ways between nodes: each opens its own to every other, and notices, sooner or later, when it is
 //! lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbnode::replication::input::Input;
@@ -66,11 +67,11 @@ impl World {
         if arrivals.is_empty() && self.plan.order == Order::Kept {
             self.break_way(from, to, 20..1_500);
         }
-        let life = self.nodes[to].life;
-        let (sent_in, incarnation) = (self.nodes[from].life, self.nodes[from].incarnation);
+        let (life, sent_in) = (self.nodes[to].life, self.nodes[from].life);
+        let Some(sender) = self.nodes[from].core.as_ref().map(|core| Arc::clone(core.life())) else { return };
         for at in arrivals {
-            let envelope = envelope.clone();
-            self.after(at - self.now, Event::Arrive { from, sent_in, incarnation, to, life, envelope });
+            let (sender, envelope) = (Arc::clone(&sender), envelope.clone());
+            self.after(at - self.now, Event::Arrive { from, sent_in, sender, to, life, envelope });
         }
     }
 

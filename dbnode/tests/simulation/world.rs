@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbnode::replication::input::Input;
-use dbnode::replication::member::{Incarnation, Name};
+use dbnode::replication::life::Life;
+use dbnode::replication::member::Name;
 use dbnode::replication::message::Envelope;
 use dbnode::replication::role::Role;
 use history::{Action, History, Operation, Outcome};
@@ -50,8 +52,8 @@ pub struct World {
     pub ambush_until: Duration,
     /// How many were.
     pub ambushed: u32,
-    /// Nodes that ever lost their data.
-    pub wiped: BTreeSet<usize>,
+    /// Nodes that ever forgot something.
+    pub forgetful: BTreeSet<usize>,
     pub one_primary: OnePrimaryPerTerm,
     pub log_matching: LogMatching,
     pub applied: AppliedStays,
@@ -68,7 +70,7 @@ pub enum Event {
     /// A node hears of something, if it still lives that life.
     Hear { node: usize, life: u64, input: Input },
     /// A message arrives.
-    Arrive { from: usize, sent_in: u64, incarnation: Incarnation, to: usize, life: u64, envelope: Envelope },
+    Arrive { from: usize, sent_in: u64, sender: Arc<Life>, to: usize, life: u64, envelope: Envelope },
     /// A disk has done a job.
     DiskDone { node: usize, life: u64, number: u64 },
     /// A node looks at its clock.
@@ -110,7 +112,7 @@ impl World {
             closed_at: Duration::MAX,
             ambush_until: Duration::ZERO,
             ambushed: 0,
-            wiped: BTreeSet::new(),
+            forgetful: BTreeSet::new(),
             one_primary: OnePrimaryPerTerm::default(),
             log_matching: LogMatching::default(),
             applied: AppliedStays::default(),
@@ -122,6 +124,8 @@ impl World {
             plan,
         };
         for node in 0..world.nodes.len() {
+            let imported = world.imported();
+            world.nodes[node].disk.erase(imported);
             world.start(node);
         }
         for client in 0..world.clients.len() {
@@ -158,9 +162,9 @@ impl World {
         match event {
             Event::Hear { node, life, input } => self.hear(node, life, input),
             Event::Arrive { from, sent_in, .. } if sent_in < self.nodes[from].silenced_before => {}
-            Event::Arrive { from, incarnation, to, life, envelope, .. } => {
+            Event::Arrive { from, sender, to, life, envelope, .. } => {
                 let from = self.names[from].clone();
-                self.hear(to, life, Input::Received { from, incarnation, envelope });
+                self.hear(to, life, Input::Received { from, life: sender, envelope });
             }
             Event::DiskDone { node, life, number } if self.nodes[node].life == life => {
                 self.disk_done(node, life, number);
@@ -200,7 +204,9 @@ impl World {
             return;
         }
         if hears.paused_until > self.now {
-            let until = hears.paused_until - self.now;
+            // Clients' requests come first: whoever reads looks at the core before its driver gets to hear of
+            // anything.
+            let until = hears.paused_until - self.now + Duration::from_micros(1);
             return self.after(until, Event::Hear { node, life, input });
         }
         self.trace.note(self.now, format_args!("{} hears {input:?}", self.names[node]));

@@ -61,3 +61,23 @@ fn primary_dies_during_write() {
 fn cut_off_primary_comes_back() {
     holds("cut_off_primary_comes_back.txt");
 }
+
+#[test]
+fn old_copy_of_a_directory_comes_back() {
+    holds("old_copy_of_a_directory_comes_back.txt");
+}
+
+#[test]
+fn end_of_a_log_is_lost() {
+    holds("end_of_a_log_is_lost.txt");
+}
+
+#[test]
+fn full_primary_hands_over() {
+    holds("full_primary_hands_over.txt");
+}
+
+#[test]
+fn two_know_different_things_as_committed() {
+    holds("two_know_different_things_as_committed.txt");
+}

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cluster MODE              three nodes that have formed a cluster; db-1 is the primary
+//! cluster MODE counting starts
 //! CLIENT adds BY to KEY at NODE
 //! read KEY at NODE          what the node itself shows
 //! disk NODE                 its disk finishes what it is writing
@@ -10,6 +11,9 @@
 //! wait MILLISECONDS         time passes
 //! cut NODE · heal           nothing reaches it and nothing leaves it · everything passes again
 //! crash NODE · start NODE
+//! copy NODE · put back NODE         its directory is copied · the copy takes its place
+//! lose COUNT at NODE        so many entries are gone from the end of the log on its disk
+//! fill NODE · empty NODE    there is no room on its disk · there is
 //! ```
 
 use std::time::Duration;
@@ -23,7 +27,22 @@ use crate::world::{NAMES, World};
 
 pub fn carry_out(world: &mut World, order: &str) {
     match order.split_whitespace().collect::<Vec<_>>()[..] {
-        ["cluster", mode] => cluster(world, mode),
+        ["cluster", mode] => cluster(world, mode, false),
+        ["cluster", mode, "counting", "starts"] => cluster(world, mode, true),
+        ["copy", node] => {
+            let node = world.nodes.get_mut(name(node)).expect("a node");
+            node.copy = Some((node.disk.clone(), node.starts.clone()));
+        }
+        ["put", "back", node] => {
+            let node = world.nodes.get_mut(name(node)).expect("a node");
+            (node.disk, node.starts) = node.copy.take().expect("it was copied");
+        }
+        ["lose", count, "at", node] => {
+            let entries = &mut world.nodes.get_mut(name(node)).expect("a node").disk.entries;
+            entries.truncate(entries.len() - count.parse::<usize>().unwrap());
+        }
+        ["fill", node] => drop(world.full.insert(name(node))),
+        ["empty", node] => drop(world.full.remove(name(node))),
         [client, "adds", by, "to", key, "at", node] => {
             add(world, client, by.parse().unwrap(), key, name(node))
         }
@@ -50,8 +69,9 @@ fn name(text: &str) -> &'static str {
     NAMES.into_iter().find(|name| *name == text).expect("a node")
 }
 
-fn cluster(world: &mut World, mode: &str) {
+fn cluster(world: &mut World, mode: &str, counts_starts: bool) {
     *world = World::new();
+    world.counts_starts = counts_starts;
     world.mode = match mode {
         "async" => Mode::Async,
         "quorum" => Mode::Quorum,

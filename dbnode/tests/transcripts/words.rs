@@ -28,7 +28,13 @@ pub fn effect(name: &str, effect: &Effect, clients: &BTreeMap<Ticket, String>) -
         },
         Effect::Reject { ticket, refusal } => format!("{name}  tells {}: {refusal}", clients[ticket]),
         Effect::Look { ticket } => format!("{name}  tells {}: look", clients[ticket]),
-        Effect::Fold(_) | Effect::ReadSnapshot { .. } | Effect::Install(_) | Effect::Halt => {
+        Effect::Tell(notice) => format!("{name}  says: {notice}"),
+        Effect::Halt(why) => format!("{name}  stops: {why}"),
+        Effect::Fold(entries) => {
+            let last = entries.last().map_or(0, |entry| entry.index);
+            format!("{name}  folds its log into the snapshot, up to #{last}")
+        }
+        Effect::ReadSnapshot { .. } | Effect::Install(_) => {
             format!("{name}  {effect:?}")
         }
     })
@@ -46,13 +52,13 @@ fn of_batch(batch: &Batch) -> String {
 
 fn entry(entry: &Entry) -> String {
     let says = match &entry.payload {
-        Payload::Write(write) => match &write.change {
+        Payload::Write(write) | Payload::Named(write, _) => match &write.change {
             Change::Put { value, .. } => format!("{} = {}", write.key, String::from_utf8_lossy(value)),
             Change::Delete => format!("{} is gone", write.key),
         },
         Payload::Begin => format!("term {} begins", entry.term),
         Payload::Form(_) => "the cluster is formed".into(),
-        Payload::Join { name, .. } => format!("{name} joins"),
+        Payload::Join { name, .. } | Payload::Start { name, .. } => format!("{name} joins"),
     };
     format!("#{} {says}", entry.index)
 }
@@ -63,7 +69,7 @@ fn message(message: &Message) -> Option<String> {
         Message::Would { granted: true, .. } => "it would".into(),
         Message::Would { .. } => "it would not".into(),
         Message::Vote { .. } => "vote for me".into(),
-        Message::Voted { granted: true } => "you have my vote".into(),
+        Message::Voted { granted: true, .. } => "you have my vote".into(),
         Message::Voted { .. } => "no".into(),
         Message::Append(append) if append.entries.is_empty() => return None,
         Message::Append(append) => {
@@ -76,6 +82,9 @@ fn message(message: &Message) -> Option<String> {
             }
             Outcome::Missing { previous, .. } => format!("#{previous} is not what is there"),
         },
+        Message::NoRoom => "my disk is full".into(),
+        Message::OldData { .. } => "you have less than you had".into(),
+        Message::TakeOver => "be the primary".into(),
         other => format!("{other:?}"),
     })
 }

@@ -1,12 +1,14 @@
 //! Three nodes, and what is under way between them: nothing moves unless it is told to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbnode::replication::disk::{Batch, Recovered};
 use dbnode::replication::durability::Mode;
 use dbnode::replication::effect::Effect;
 use dbnode::replication::input::{Hello, Input, Moment, Ticket};
+use dbnode::replication::life::Starts;
 use dbnode::replication::member::{Incarnation, Name};
 use dbnode::replication::message::Envelope;
 use dbnode::replication::planted::Planted;
@@ -27,6 +29,10 @@ pub struct World {
     pub letters: VecDeque<(&'static str, &'static str, Envelope)>,
     /// Nodes that nothing reaches and nothing leaves.
     pub cut: BTreeSet<&'static str>,
+    /// Nodes whose disks are full.
+    pub full: BTreeSet<&'static str>,
+    /// Starts are counted: a node knows how often its directory was started from.
+    pub counts_starts: bool,
     pub clients: BTreeMap<Ticket, String>,
     lines: Vec<String>,
     quiet: bool,
@@ -37,6 +43,9 @@ pub struct World {
 pub struct Node {
     pub core: Option<Core>,
     pub disk: Recovered,
+    pub starts: Starts,
+    /// A copy of its directory.
+    pub copy: Option<(Recovered, Starts)>,
     /// What its disk is writing.
     pub writing: Option<Batch>,
     role: Option<Role>,
@@ -50,6 +59,8 @@ impl World {
             nodes: NAMES.into_iter().map(|name| (name, Node::default())).collect(),
             letters: VecDeque::new(),
             cut: BTreeSet::new(),
+            full: BTreeSet::new(),
+            counts_starts: false,
             clients: BTreeMap::new(),
             lines: Vec::new(),
             quiet: false,
@@ -76,9 +87,15 @@ impl World {
 
     /// A node starts from its disk, and ways to and from all that run are opened.
     pub fn start(&mut self, name: &'static str) {
+        let id = self.now.as_millis() as u64;
+        let node = self.nodes.get_mut(name).expect("there are three");
+        if self.counts_starts {
+            node.starts.push(id);
+        }
         let setup = Setup {
             name: name.into(),
             incarnation: incarnation(name),
+            starts: node.starts.clone(),
             members: NAMES.map(Name::from).to_vec(),
             mode: self.mode,
             limits: Limits::default(),
@@ -86,7 +103,6 @@ impl World {
             seed: u64::from(name.as_bytes()[3]),
             planted: Planted::default(),
         };
-        let node = self.nodes.get_mut(name).expect("there are three");
         node.core = Some(Core::new(setup, node.disk.clone(), Moment(self.now)));
         for other in NAMES.into_iter().filter(|other| *other != name) {
             if self.nodes[other].core.is_some() {
@@ -97,8 +113,9 @@ impl World {
     }
 
     fn connect(&mut self, from: &'static str, to: &'static str) {
-        let cluster = self.nodes[to].core.as_ref().and_then(|core| core.membership().map(|it| it.cluster));
-        let hello = Hello { incarnation: incarnation(to), cluster };
+        let Some(core) = &self.nodes[to].core else { return };
+        let cluster = core.membership().map(|it| it.cluster);
+        let hello = Hello { life: Arc::clone(core.life()), cluster };
         self.hear(from, Input::Connected { peer: to.into(), hello });
     }
 
@@ -139,6 +156,7 @@ impl World {
                 let to = NAMES.into_iter().find(|other| **other == *to).expect("there are three");
                 self.letters.push_back((name, to, envelope));
             }
+            Effect::Halt(_) => self.crash(name),
             _ => {}
         }
     }
@@ -146,17 +164,22 @@ impl World {
     /// A disk finishes what it is writing.
     pub fn finish(&mut self, name: &'static str) {
         let node = self.nodes.get_mut(name).expect("there are three");
-        if let Some(batch) = node.writing.take() {
-            node.disk.store(batch);
-            self.hear(name, Input::Persisted);
+        let Some(batch) = node.writing.take() else { return };
+        if self.full.contains(name) {
+            return self.hear(name, Input::DiskFull);
         }
+        node.disk.store(batch);
+        self.hear(name, Input::Persisted);
     }
 
     /// The next letter arrives, unless one of its ends is cut off.
     pub fn deliver_next(&mut self) -> bool {
         let Some((from, to, envelope)) = self.letters.pop_front() else { return false };
         if !self.cut.contains(from) && !self.cut.contains(to) {
-            self.hear(to, Input::Received { from: from.into(), incarnation: incarnation(from), envelope });
+            let Some(life) = self.nodes[from].core.as_ref().map(|core| Arc::clone(core.life())) else {
+                return true;
+            };
+            self.hear(to, Input::Received { from: from.into(), life, envelope });
         }
         true
     }

@@ -11,8 +11,9 @@ use crate::replication::member::Incarnation;
 
 /// The format this program writes, and the newest it can read.
 ///
-/// 3: the starts are counted. A directory of format 2 becomes one of format 3 when it is opened.
-pub(super) const FORMAT: u32 = 3;
+/// 3: the starts are counted. 4: each has an id, and named writes have a time. A directory of an older
+/// format becomes one of this when it is opened.
+pub(super) const FORMAT: u32 = 4;
 
 /// The table the document stands in.
 pub(super) const TABLE: &str = "CREATE TABLE about (only INTEGER PRIMARY KEY CHECK (only = 1), \

@@ -1,43 +1,65 @@
-//! How often a data directory was started from: a number that only grows, so that a directory that
-//! was put back from a copy can be told from the one that was copied.
+//! The starts of a data directory: how many there were, and an id for each of the newest, so that a
+//! directory that was put back from a copy can be told from the one that was copied. See
+//! [`life`](crate::replication::life).
 
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
 use super::slots::{Held, Slots};
+use crate::replication::life::Starts;
 
-/// The counter of a data directory.
+/// The starts of a data directory.
 #[derive(Debug)]
 pub(super) struct Life {
     path: PathBuf,
-    file: Slots<u64>,
-    number: u64,
+    /// None where it is still to be made.
+    file: Option<Slots<Starts>>,
+    starts: Starts,
+}
+
+/// What a directory has written about its starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Perhaps nothing, and perhaps how many there were.
+    Perhaps,
+    /// How many there were.
+    Number,
+    /// Their ids too.
+    Ids,
 }
 
 impl Life {
-    /// Opens the counter. Where there is none, it is made when the directory is allowed to have
-    /// none yet, and is missing otherwise.
-    pub(super) fn open(directory: &Path, may_be_missing: bool) -> Result<Self, OpenError> {
+    /// Reads what was written. Where there is nothing, it is missing, when it must be there.
+    pub(super) fn open(directory: &Path, written: Written) -> Result<Self, OpenError> {
         let path = directory.join("life");
-        match Slots::open(&path)? {
-            Some((file, Held { value, is_newest })) => {
-                // What cannot be read may have been the next one.
-                let number = if is_newest { value } else { value + 1 };
-                Ok(Self { path, file, number })
+        let found = match written {
+            Written::Ids => Slots::open(&path)?.map(|(file, held)| (Some(file), held)),
+            // The number is the first that is written, with ids and without.
+            Written::Perhaps | Written::Number => Slots::<u64>::open(&path)?.map(|(_, held)| {
+                (None, Held { value: Starts::counted(held.value), is_newest: held.is_newest })
+            }),
+        };
+        match found {
+            Some((file, Held { value: mut starts, is_newest })) => {
+                if !is_newest {
+                    // What cannot be read may have been the next one.
+                    starts.push(rand::random());
+                }
+                Ok(Self { path, file, starts })
             }
-            None if may_be_missing => match Slots::create(&path, &0) {
-                Ok(file) => Ok(Self { path, file, number: 0 }),
-                Err(source) => Err(OpenError::Directory { path, source }),
-            },
+            None if written == Written::Perhaps => Ok(Self { path, file: None, starts: Starts::default() }),
             None => Err(OpenError::Damaged { path, what: "it is gone, and the snapshot is not".into() }),
         }
     }
 
-    /// Counts this start. The new number is on disk when this returns.
-    pub(super) fn begin(mut self) -> Result<u64, OpenError> {
-        let number = self.number + 1;
-        let written = self.file.write(&number).and_then(|()| self.file.sync());
-        let path = self.path;
-        written.map(|()| number).map_err(|source| OpenError::Directory { path, source })
+    /// Adds this start. It is on disk when this returns.
+    pub(super) fn begin(self) -> Result<Starts, OpenError> {
+        let Self { path, file, mut starts } = self;
+        starts.push(rand::random());
+        let written = match file {
+            Some(mut file) => file.write(&starts).and_then(|()| file.sync()),
+            None => Slots::create(&path, &starts).map(drop),
+        };
+        written.map(|()| starts).map_err(|source| OpenError::Directory { path, source })
     }
 }

@@ -63,6 +63,7 @@ pub use open::open;
 use super::{Failure, Storage};
 use crate::replication::disk::{Batch, Installation};
 use crate::replication::entry::Entry;
+use crate::replication::life::Starts;
 use crate::replication::member::Incarnation;
 use crate::replication::snapshot::{Chunk, Cursor};
 use crate::replication::state::State;
@@ -76,6 +77,7 @@ pub struct Disk {
     snapshot: Mutex<SnapshotFile>,
     incarnation: Incarnation,
     usage: LogUsage,
+    starts: Starts,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -96,6 +98,11 @@ impl Disk {
     /// again under the same node's name has another one.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// How often it was started from, and how to tell these starts from others.
+    pub fn starts(&self) -> &Starts {
+        &self.starts
     }
 
     /// How much room the log takes, now and later.

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::about::{About, FORMAT};
 use super::database::Database;
 use super::error::OpenError;
-use super::life::Life;
+use super::life::{Life, Written};
 use super::log::{Found, LogFiles, LogThread, Replay};
 use super::snapshot::SnapshotFile;
 use super::{Disk, LogUsage};
@@ -52,14 +52,15 @@ pub async fn open(
     // All of it is as it was written: from here on things are changed.
     let Read { state, entries, ballot, committed, discarded, log, life } = read;
     let log = LogFiles::open(log, state.place().index)?;
+    let starts = life.begin()?;
     snapshot.begin().await?;
-    let life = life.begin()?;
     let usage = LogUsage(log.usage());
     let incarnation = snapshot.about().incarnation;
     let thread = LogThread::start(log);
     let log = thread.map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
-    let recovered = Recovered { life, ballot, snapshot: state, entries, committed, discarded };
-    Ok((Disk { log, snapshot: Mutex::new(snapshot), incarnation, usage, _lock: lock }, recovered))
+    let recovered =
+        Recovered { life: starts.count(), ballot, snapshot: state, entries, committed, discarded };
+    Ok((Disk { log, snapshot: Mutex::new(snapshot), incarnation, starts, usage, _lock: lock }, recovered))
 }
 
 /// What was found in a directory, all of which is as it was written.
@@ -99,8 +100,8 @@ async fn read(
         created.map_err(|source| OpenError::Directory { path: directory.join("log"), source })?;
     }
     let state = snapshot.read().await?;
-    // What is always there, once a directory was begun in this format.
-    let may_be_missing = !snapshot.has_begun() || snapshot.format() < FORMAT;
+    // What is always there, once a directory was begun in format 3.
+    let may_be_missing = !snapshot.has_begun() || snapshot.format() < 3;
     let mut log = LogFiles::read(directory, incarnation.0, snapshot.first_segment(), may_be_missing)?;
     let (folded, place) = (log.folded(), state.place());
     if place.index < folded {
@@ -111,7 +112,12 @@ async fn read(
     }
     let damaged = |what| OpenError::Damaged { path: directory.join("log"), what };
     let entries = log.replay().entries_after(place).map_err(damaged)?;
-    let life = Life::open(directory, may_be_missing)?;
+    let written = match (may_be_missing, snapshot.format() < 4) {
+        (true, _) => Written::Perhaps,
+        (false, true) => Written::Number,
+        (false, false) => Written::Ids,
+    };
+    let life = Life::open(directory, written)?;
     say_what_is_missing_aside(directory, &log);
     let &mut Replay { ref ballot, committed, discarded, .. } = log.replay();
     let ballot = ballot.clone();

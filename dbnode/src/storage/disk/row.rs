@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::replication::entry::Request;
 use crate::replication::key::Key;
+use crate::replication::requests::Named;
 use crate::replication::state::Record;
 use dbclient::Version;
 
@@ -83,23 +84,30 @@ pub(super) fn record_from_row(row: &SqliteRow) -> Result<(Key, Record), BadRow> 
     Ok((key, Record { value, version: Version(unsigned(version)), page: unsigned(page) }))
 }
 
-pub(super) fn request_checksum(version: i64, request: &Request) -> i64 {
-    let checksum = Checksum::new().number(version).bytes(request.id.as_bytes());
-    let checksum = checksum.number(request.fingerprint.cast_signed());
-    match request.sum {
-        Some(sum) => checksum.number(sum).finish(),
-        None => checksum.finish(),
+pub(super) fn request_checksum(named: &Named) -> i64 {
+    let Named { version, at, request } = named;
+    let mut checksum = Checksum::new().number(signed(version.0)).bytes(request.id.as_bytes());
+    checksum = checksum.number(request.fingerprint.cast_signed());
+    if let Some(sum) = request.sum {
+        checksum = checksum.number(sum);
     }
+    // Before format 4 there were no times.
+    if *at > 0 {
+        checksum = checksum.bytes(&at.to_be_bytes());
+    }
+    checksum.finish()
 }
 
-/// A row of `version, id, fingerprint, sum, checksum`.
-pub(super) fn request_from_row(row: &SqliteRow) -> Result<(Version, Request), BadRow> {
+/// A row of `version, id, fingerprint, sum, checksum, at`.
+pub(super) fn request_from_row(row: &SqliteRow) -> Result<Named, BadRow> {
     let version: i64 = column(row, 0)?;
     let id: &str = column(row, 1)?;
     let fingerprint: i64 = column(row, 2)?;
+    let at: i64 = column(row, 5)?;
     let request = Request { id: id.into(), fingerprint: fingerprint.cast_unsigned(), sum: column(row, 3)? };
-    compare(row, 4, request_checksum(version, &request))?;
-    Ok((Version(unsigned(version)), request))
+    let named = Named { version: Version(unsigned(version)), at: unsigned(at), request };
+    compare(row, 4, request_checksum(&named))?;
+    Ok(named)
 }
 
 /// The checksum of a row of either table, which was found to fit.

@@ -18,6 +18,9 @@ use crate::replication::state::State;
 use crate::storage::Failure;
 use dbclient::Version;
 
+/// The first format in which named writes have a time.
+const TIMES_SINCE: u32 = 4;
+
 /// Named writes in one piece.
 const ROWS: i64 = 500;
 
@@ -108,27 +111,34 @@ impl SnapshotFile {
 
     /// Remembers that everything next to it is there now, in the format that this program writes.
     pub(super) async fn begin(&mut self) -> Result<(), OpenError> {
-        let contents = self.contents.as_mut().expect("a snapshot is created before it begins");
+        let contents = self.known();
         if contents.begun && contents.about.format == FORMAT {
             return Ok(());
         }
-        contents.begun = true;
-        contents.about.format = FORMAT;
-        let written = about::write(&mut self.database.connection, contents).await;
-        written.map_err(|error| self.database.error(error))
+        let mut begun = contents.clone();
+        (begun.begun, begun.about.format) = (true, FORMAT);
+        let has_times = contents.about.format >= TIMES_SINCE;
+        let written = match self.database.begin().await {
+            Ok(connection) => write_begun(connection, &begun, has_times).await,
+            Err(error) => Err(error),
+        };
+        self.database.end(written).await.map_err(|error| self.database.error(error))?;
+        self.contents = Some(begun);
+        Ok(())
     }
 
     /// Everything in it, checked.
     pub(super) async fn read(&mut self) -> Result<State, OpenError> {
         let mut sums = Sums::default();
+        let has_times = self.format() >= TIMES_SINCE;
         let records = tables::read_records(&mut self.database, &mut sums.records).await?;
-        let requests = tables::read_requests(&mut self.database, &mut sums.requests).await?;
+        let requests = tables::read_requests(&mut self.database, has_times, &mut sums.requests).await?;
         let contents = self.contents.as_mut().expect("a snapshot is created before it is read");
         let said = *contents.sums.get_or_insert(sums);
-        let AboutSnapshot { place, pages, membership } = contents.of.clone();
+        let of = contents.of.clone();
         self.compare("records", said.records, sums.records)?;
         self.compare("requests", said.requests, sums.requests)?;
-        Ok(State::recovered(records, requests, place, pages, membership))
+        Ok(State::recovered(records, requests, of))
     }
 
     fn compare(&self, table: &str, said: Sum, found: Sum) -> Result<(), OpenError> {
@@ -218,7 +228,7 @@ impl SnapshotFile {
         for row in &rows {
             chunk.requests.push(request_from_row(row).map_err(|what| Failure::Broken(what.into()))?);
         }
-        chunk.next = chunk.requests.last().map(|(version, _)| Cursor::Requests(*version));
+        chunk.next = chunk.requests.last().map(|named| Cursor::Requests(named.version));
         Ok(())
     }
 
@@ -234,6 +244,9 @@ impl SnapshotFile {
     /// Writes what an older version would have written about itself.
     #[cfg(test)]
     pub(super) async fn write_as_of_format(&mut self, format: u32) {
+        if self.format() >= TIMES_SINCE {
+            self.database.connection.execute("ALTER TABLE requests DROP COLUMN at").await.unwrap();
+        }
         let mut contents = self.known().clone();
         contents.about.format = format;
         about::write(&mut self.database.connection, &contents).await.unwrap();
@@ -256,6 +269,17 @@ async fn write_first(
     about::write(connection, contents).await
 }
 
+async fn write_begun(
+    connection: &mut SqliteConnection,
+    contents: &Contents,
+    has_times: bool,
+) -> Result<(), sqlx::Error> {
+    if !has_times {
+        connection.execute(tables::ADD_TIME).await?;
+    }
+    about::write(connection, contents).await
+}
+
 async fn apply(
     connection: &mut SqliteConnection,
     contents: &mut Contents,
@@ -265,10 +289,13 @@ async fn apply(
     let mut requests = Vec::new();
     for (entry, write) in entries.iter().filter_map(|entry| Some((entry, entry.write()?))) {
         newest.insert(&write.key, (entry.version(), &write.change));
-        requests.extend(write.request.clone().map(|request| (entry.version(), request)));
+        requests.extend(entry.named());
     }
     tables::apply(connection, &newest, &mut contents.sums().records).await?;
-    tables::put_requests(connection, &requests, &mut contents.sums().requests).await?;
+    let forgets = entries.iter().filter_map(Entry::stamp).map(|stamp| stamp.forgets).max();
+    let sum = &mut contents.sums().requests;
+    tables::put_requests(connection, &requests, sum).await?;
+    tables::forget_requests(connection, forgets.unwrap_or_default(), sum).await?;
     about::write(connection, contents).await
 }
 

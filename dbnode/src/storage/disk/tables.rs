@@ -12,13 +12,13 @@ use super::error::OpenError;
 use super::row::{
     Sum, checksum_of, record_checksum, record_from_row, request_checksum, request_from_row, signed,
 };
-use crate::replication::entry::{Change, Request};
+use crate::replication::entry::Change;
 use crate::replication::key::Key;
-use crate::replication::requests::Requests;
+use crate::replication::requests::{Named, Requests};
 use crate::replication::state::Record;
 use dbclient::Version;
 
-/// Rows in one statement: five values each, within SQLite's 32,766.
+/// Rows in one statement: six values each at most, within SQLite's 32,766.
 const ROWS_MAX: usize = 500;
 
 /// How they are made.
@@ -27,8 +27,11 @@ pub(super) const TABLES: [&str; 3] = [
     "CREATE TABLE records (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, \
      page INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE requests (version INTEGER PRIMARY KEY, id TEXT NOT NULL, fingerprint INTEGER NOT NULL, \
-     sum INTEGER, checksum INTEGER NOT NULL) STRICT",
+     sum INTEGER, at INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL) STRICT",
 ];
+
+/// What format 4 has more than those before.
+pub(super) const ADD_TIME: &str = "ALTER TABLE requests ADD COLUMN at INTEGER NOT NULL DEFAULT 0";
 
 /// Makes of each record what the newest entry about it says.
 pub(super) async fn apply(
@@ -110,37 +113,41 @@ async fn delete_records(connection: &mut SqliteConnection, keys: &[&str]) -> Res
     Ok(())
 }
 
-/// Adds named writes, and forgets those that nobody remembers any more.
+/// Adds named writes.
 pub(super) async fn put_requests(
     connection: &mut SqliteConnection,
-    requests: &[(Version, Request)],
+    requests: &[Named],
     sum: &mut Sum,
 ) -> Result<(), sqlx::Error> {
     for chunk in requests.chunks(ROWS_MAX) {
-        let mut insert =
-            QueryBuilder::<Sqlite>::new("INSERT INTO requests (version, id, fingerprint, sum, checksum) ");
-        insert.push_values(chunk, |mut row, (version, request)| {
-            let version = signed(version.0);
-            row.push_bind(version).push_bind(&*request.id).push_bind(request.fingerprint.cast_signed());
-            let checksum = request_checksum(version, request);
-            row.push_bind(request.sum).push_bind(checksum);
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO requests (version, id, fingerprint, sum, at, checksum) ",
+        );
+        insert.push_values(chunk, |mut row, named| {
+            let Named { version, at, request } = named;
+            row.push_bind(signed(version.0)).push_bind(&*request.id);
+            row.push_bind(request.fingerprint.cast_signed()).push_bind(request.sum).push_bind(signed(*at));
+            let checksum = request_checksum(named);
+            row.push_bind(checksum);
             sum.add(checksum);
         });
         insert.build().persistent(chunk.len() == ROWS_MAX).execute(&mut *connection).await?;
     }
-    forget_requests(connection, sum).await
+    Ok(())
 }
 
-/// Forgets all but the newest.
-async fn forget_requests(connection: &mut SqliteConnection, sum: &mut Sum) -> Result<(), sqlx::Error> {
-    let forgotten = "SELECT version FROM requests ORDER BY version DESC LIMIT 1 OFFSET ?";
-    let forgotten = sqlx::query_scalar(forgotten).bind(signed(Requests::MAX as u64));
-    let Some(version): Option<i64> = forgotten.fetch_optional(&mut *connection).await? else { return Ok(()) };
+/// Forgets the named writes up to this version.
+pub(super) async fn forget_requests(
+    connection: &mut SqliteConnection,
+    up_to: Version,
+    sum: &mut Sum,
+) -> Result<(), sqlx::Error> {
+    let up_to = signed(up_to.0);
     let sums = "SELECT COUNT(*), COALESCE(SUM(checksum), 0) FROM requests WHERE version <= ?";
-    let (rows, checksums) = sqlx::query_as(sums).bind(version).fetch_one(&mut *connection).await?;
+    let (rows, checksums) = sqlx::query_as(sums).bind(up_to).fetch_one(&mut *connection).await?;
     sum.subtract(rows, checksums);
     let forget = sqlx::query("DELETE FROM requests WHERE version <= ?");
-    forget.bind(version).execute(connection).await.map(drop)
+    forget.bind(up_to).execute(connection).await.map(drop)
 }
 
 /// All records, checked, and added to the sum.
@@ -161,15 +168,22 @@ pub(super) async fn read_records(
     Ok(records)
 }
 
-/// All named writes, checked, and added to the sum.
-pub(super) async fn read_requests(database: &mut Database, sum: &mut Sum) -> Result<Requests, OpenError> {
+/// All named writes, checked, and added to the sum. Before format 4 they had no times.
+pub(super) async fn read_requests(
+    database: &mut Database,
+    has_times: bool,
+    sum: &mut Sum,
+) -> Result<Requests, OpenError> {
     let mut requests = Requests::default();
-    let query = "SELECT version, id, fingerprint, sum, checksum FROM requests ORDER BY version";
+    let query = match has_times {
+        true => "SELECT version, id, fingerprint, sum, checksum, at FROM requests ORDER BY version",
+        false => "SELECT version, id, fingerprint, sum, checksum, 0 FROM requests ORDER BY version",
+    };
     database
         .for_each_row(query, |row| {
-            let (version, request) = request_from_row(row)?;
+            let named = request_from_row(row)?;
             sum.add(checksum_of(row)?);
-            requests.remember(&request, version);
+            requests.remember(&named);
             Ok(())
         })
         .await?;
@@ -191,7 +205,7 @@ pub(super) async fn requests_after(
     after: Version,
     limit: i64,
 ) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let query = "SELECT version, id, fingerprint, sum, checksum FROM requests WHERE version > ? ORDER BY version LIMIT ?";
+    let query = "SELECT version, id, fingerprint, sum, checksum, at FROM requests WHERE version > ? ORDER BY version LIMIT ?";
     sqlx::query(query).bind(signed(after.0)).bind(limit).fetch_all(connection).await
 }
 

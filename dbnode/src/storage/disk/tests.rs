@@ -9,13 +9,16 @@ use tempfile::TempDir;
 
 use super::about::FORMAT;
 use super::database::Database;
+use super::slots::Slots;
 use super::{Disk, OpenError, open};
 use crate::replication::disk::{Ballot, Batch, Installation, Recovered};
-use crate::replication::entry::{Change, Entry, Payload, Request, Write};
+use crate::replication::entry::{Change, Entry, Payload, Request, Stamp, Write};
 use crate::replication::key::Key;
+use crate::replication::life::Start;
 use crate::replication::snapshot::Cursor;
 use crate::replication::state::State;
 use crate::storage::{Failure, Storage};
+use dbclient::Version;
 
 pub(super) fn put(index: u64, key: &str, value: &str) -> Entry {
     let change = Change::Put { value: Bytes::from(value.to_owned()), page: index - 1 };
@@ -97,6 +100,29 @@ async fn a_directory_of_the_format_before_is_read_and_becomes_one_of_this_format
     let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
     assert_eq!((recovered.life, recovered.entries), (1, some_entries(3)));
     assert_eq!(storage.snapshot.lock().await.format(), FORMAT);
+}
+
+#[tokio::test]
+async fn in_format_3_the_starts_had_no_ids_and_their_number_goes_on() {
+    let directory = directory_with(some_entries(3)).await;
+    let (mut storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
+    storage.snapshot.get_mut().write_as_of_format(3).await;
+    storage.close().await;
+    drop(Slots::create(&directory.path().join("life"), &recovered.life).unwrap());
+    let (storage, found) = open(directory.path(), "db-1", None).await.unwrap();
+    assert_eq!((found.life, found.entries), (recovered.life + 1, some_entries(3)));
+    assert_eq!(storage.snapshot.lock().await.format(), FORMAT);
+    let third = storage.starts().newest();
+    storage.close().await;
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    assert!(storage.starts().include(third));
+    assert_eq!(storage.starts().count(), third.number + 1);
+    let first_in_this_format = Start { id: third.id ^ 1, ..third };
+    assert!(!storage.starts().include(first_in_this_format), "from now on they have ids");
+    storage.close().await;
+    fs::remove_file(directory.path().join("life")).unwrap();
+    let refusal = refusal(directory.path(), "db-1").await;
+    assert!(refusal.contains("life is damaged: it is gone"), "{refusal}");
 }
 
 #[tokio::test]
@@ -459,5 +485,10 @@ fn next_entry(state: &State, key: u8, value: Option<u8>, named: bool) -> Entry {
     let change = value.map_or(Change::Delete, |value| Change::Put { value: vec![value].into(), page });
     let sum = value.map(i64::from);
     let request = named.then(|| Request { id: format!("r-{index}").into(), fingerprint: index << 40, sum });
-    Entry { index, term: 1, payload: Payload::Write(Write { key, change, request }) }
+    // Six named writes are remembered.
+    let forgets = Version::of(1, index.saturating_sub(6));
+    let write = Write { key, change, request };
+    let payload =
+        if named { Payload::Named(write, Stamp { at: index, forgets }) } else { Payload::Write(write) };
+    Entry { index, term: 1, payload }
 }

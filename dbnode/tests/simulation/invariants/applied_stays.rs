@@ -19,9 +19,17 @@ pub struct AppliedStays {
 }
 
 impl AppliedStays {
+    /// The last entry that somebody has applied.
+    pub fn last(&self) -> Place {
+        self.anywhere
+            .last_key_value()
+            .map_or(Place::default(), |(index, term)| Place { term: *term, index: *index })
+    }
+
     /// A node has applied its log up to this place now.
     pub fn see(&mut self, mode: Mode, node: usize, life: u64, applied: Place) -> Result<(), Violation> {
-        if mode == Mode::Async {
+        // What was imported belongs to term 0, and gives way to what the cluster agreed on.
+        if mode == Mode::Async || applied.term == 0 {
             return Ok(());
         }
         let before = self.nodes.insert(node, (life, applied));

@@ -20,6 +20,9 @@ pub mod writes_resume;
 /// What is said of a core that panics.
 pub const PANICS: &str = "the core does not panic";
 
+/// What is said of a core that stops because of what another said.
+pub const STOPS: &str = "the nodes agree";
+
 /// What does not hold, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {

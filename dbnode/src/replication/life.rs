@@ -1,0 +1,216 @@
+//! One start of a data directory, and how a directory that forgot something is told from one that
+//! did not.
+//!
+//! A directory that was put back from a copy has the incarnation of the one that it is a copy of,
+//! and less in it: it does not know whom it voted for since, or what it confirmed. So every start
+//! of a directory has a random id, which is on its disk before the node says anything, and the ids
+//! are kept in order. The others remember the newest start they have heard of, in the replicated
+//! state, and a directory that does not know of that start is an old one:
+//!
+//! ```text
+//! the directory   a ── b ── c        the others remember c
+//! a copy of it    a ── b ── d        c is not among its starts: it does not count
+//! ```
+//!
+//! What is promised: a member that has, on its disk, a start of a directory which the directory
+//! itself does not know neither counts what it says nor votes for it, until the others have let it
+//! join again. As long as every member that could be a part of the next majority has that, no
+//! acknowledged write is lost by putting a directory back. What cannot be promised: a member that
+//! was away ever since the copy was made knows nothing of what was forgotten. When such a member
+//! and the old directory are a majority by themselves, nobody who knows is there to be asked.
+//!
+//! A directory that lost the end of its log knows all of its starts. Whoever heard what it
+//! confirmed remembers it, though not on disk, and compares with what it says it found.
+
+#![deny(clippy::disallowed_methods)]
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::Place;
+use super::member::Incarnation;
+
+/// How many ids a directory keeps: the newest ones. Only a member that was away for more starts
+/// than this cannot tell.
+const KEPT: usize = 32;
+
+/// One start of a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// Which start of the directory it is, counted from 1.
+    pub number: u64,
+    /// Drawn for this start.
+    pub id: u64,
+}
+
+/// The start of a member's directory that acts under its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Acting {
+    /// Which start.
+    pub start: Start,
+    /// Which entry says so.
+    pub since: u64,
+}
+
+/// The starts of a data directory, as it knows them itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Starts {
+    count: u64,
+    /// The ids of the newest ones, the oldest first.
+    ids: Vec<u64>,
+}
+
+impl Starts {
+    /// So many starts, of whose ids nothing is known.
+    pub fn counted(count: u64) -> Self {
+        Self { count, ids: Vec::new() }
+    }
+
+    /// One more start.
+    pub fn push(&mut self, id: u64) {
+        self.count += 1;
+        self.ids.push(id);
+        if self.ids.len() > KEPT {
+            self.ids.remove(0);
+        }
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The newest start.
+    pub fn newest(&self) -> Start {
+        Start { number: self.count, id: self.ids.last().copied().unwrap_or_default() }
+    }
+
+    /// True when that was a start of this directory, as far as its memory reaches.
+    pub fn include(&self, start: Start) -> bool {
+        let Some(before) = self.count.checked_sub(start.number) else { return false };
+        let place = usize::try_from(before).ok().and_then(|before| self.ids.len().checked_sub(before + 1));
+        match place.and_then(|place| self.ids.get(place)) {
+            Some(id) => *id == start.id,
+            None => true,
+        }
+    }
+}
+
+/// What a node that runs says of itself: the same from its start to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Which data directory it acts with.
+    pub incarnation: Incarnation,
+    /// The starts of the directory, this one too.
+    pub starts: Starts,
+    /// The term that it found on its disk when it started.
+    pub term: u64,
+    /// The last entry of the log that it found there.
+    pub last: Place,
+}
+
+impl Life {
+    /// True when both are of the same start of the same directory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.incarnation == other.incarnation && self.starts.newest() == other.starts.newest()
+    }
+
+    /// True when it is the same start of the same directory, or one that came after that.
+    pub fn follows(&self, other: &Self) -> bool {
+        self.incarnation == other.incarnation && self.starts.include(other.starts.newest())
+    }
+}
+
+/// What is remembered of another node since this one started.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    incarnation: Incarnation,
+    starts: Starts,
+    /// It was in this term.
+    term: u64,
+    /// It confirmed this entry to be on its disk, and the entry is committed: one that is not may be
+    /// cut off again, and nothing is lost by that.
+    confirmed: Place,
+}
+
+impl Memory {
+    pub(super) fn new(life: &Life) -> Self {
+        let Life { incarnation, starts, term, .. } = life;
+        Self { incarnation: *incarnation, starts: starts.clone(), term: *term, confirmed: Place::default() }
+    }
+
+    /// True when a life has less than what is remembered of the same directory. A word of an earlier
+    /// start that comes late is none of that.
+    pub(super) fn exceeds(&self, life: &Life) -> bool {
+        if self.incarnation != life.incarnation || self.starts.include(life.starts.newest()) {
+            return false;
+        }
+        !life.starts.include(self.starts.newest()) || life.term < self.term || life.last < self.confirmed
+    }
+
+    /// It said something in this term.
+    pub(super) fn hear(&mut self, life: &Life, term: u64) {
+        if self.incarnation != life.incarnation {
+            *self = Self::new(life);
+        }
+        if life.starts.include(self.starts.newest()) {
+            self.starts.clone_from(&life.starts);
+            self.term = self.term.max(term);
+        }
+    }
+
+    /// It confirmed an entry, and the entry is committed.
+    pub(super) fn confirm(&mut self, place: Place) {
+        self.confirmed = self.confirmed.max(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn starts(ids: &[u64]) -> Starts {
+        let mut starts = Starts::default();
+        ids.iter().for_each(|id| starts.push(*id));
+        starts
+    }
+
+    fn life(ids: &[u64], term: u64, index: u64) -> Life {
+        let incarnation = Incarnation(Uuid::from_u128(1));
+        Life { incarnation, starts: starts(ids), term, last: Place { term: 1, index } }
+    }
+
+    #[test]
+    fn a_copy_does_not_know_of_later_starts_however_often_it_is_started() {
+        let newest = starts(&[7, 8]).newest();
+        assert!(starts(&[7, 8, 9]).include(newest));
+        assert!(!starts(&[7]).include(newest), "too few");
+        assert!(!starts(&[7, 1]).include(newest), "as many, and others");
+        assert!(!starts(&[7, 1, 2, 3]).include(newest), "more, and others");
+    }
+
+    #[test]
+    fn starts_before_the_oldest_that_is_kept_are_believed() {
+        let ids: Vec<_> = (1..=KEPT as u64 + 2).collect();
+        let many = starts(&ids);
+        assert_eq!((many.count(), many.newest().id), (KEPT as u64 + 2, KEPT as u64 + 2));
+        assert!(many.include(Start { number: 2, id: 99 }));
+        assert!(!many.include(Start { number: 3, id: 99 }));
+        assert!(many.include(Start { number: 3, id: 3 }));
+    }
+
+    #[test]
+    fn less_than_was_confirmed_is_noticed_at_the_next_start() {
+        let mut memory = Memory::new(&life(&[7], 1, 10));
+        memory.hear(&life(&[7], 1, 10), 4);
+        memory.confirm(Place { term: 1, index: 20 });
+        assert!(!memory.exceeds(&life(&[7], 1, 10)), "the same start has lost nothing");
+        assert!(!memory.exceeds(&life(&[7, 8], 4, 20)));
+        assert!(memory.exceeds(&life(&[7, 8], 4, 19)), "an entry is gone");
+        assert!(memory.exceeds(&life(&[7, 8], 3, 20)), "a term is gone, and perhaps a vote in it");
+        memory.hear(&life(&[7, 8], 4, 20), 4);
+        assert!(memory.exceeds(&life(&[7, 9], 4, 20)), "another start came after the first");
+        assert!(!memory.exceeds(&life(&[7], 1, 10)), "what the first start said comes late");
+    }
+}
