@@ -3,8 +3,9 @@
 use chapter::Source;
 use parts::Cast;
 
+use super::directories::find_programs;
 use super::plan::Plan;
-use super::site::{ADAPTER, find_programs};
+use super::site::ADAPTER;
 use crate::error::LabError;
 
 /// Finds the other programs that a chapter names, and what they can.

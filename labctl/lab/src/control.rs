@@ -32,7 +32,7 @@ const QUESTION_BYTES_MAX: u64 = 64 * 1024;
 pub enum Question {
     /// How is everything?
     Status,
-    /// What happened, from the so-manieth event on?
+    /// What happened, from the event of this number on?
     Events(usize),
     /// Please do this.
     Act(Act),

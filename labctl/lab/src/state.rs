@@ -1,24 +1,17 @@
-//! `.lab/state.json`: what is running, so that other commands find it, and so that what a killed
-//! labctl left behind can be swept up.
+//! `.lab/state.json`: what is running, so that other commands find it, and so that what a killed labctl left
+//! behind can be swept up (`sweep.rs`).
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
-use super::compose::{self, Whose};
-use super::host::Host;
-use super::orphans;
 use super::plan::Place;
 use super::process::Identity;
-use super::site;
-use super::sockets;
-use crate::error::LabError;
 
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// What is running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,47 +82,6 @@ impl State {
     pub fn remove(lab_directory: &Path) {
         let _ = fs::remove_file(path(lab_directory));
         let _ = fs::remove_file(chapter_file(lab_directory));
-    }
-
-    /// Kills what a lab left behind whose keeper is gone, and says what that was. The state stays when
-    /// something else does. Only call with the lab's lock in hand: then no keeper is there.
-    pub fn sweep(lab_directory: &Path) -> Result<Vec<String>, LabError> {
-        let orphans = orphans::kill_in(&lab_directory.join("data"));
-        let left = match Self::read(lab_directory) {
-            Ok(Some(state)) if state.version == VERSION => state,
-            Ok(None) => return Ok(orphans),
-            _ => {
-                Self::remove(lab_directory);
-                return Ok([orphans, vec!["a state file of another version".into()]].concat());
-            }
-        };
-        let killed = left.machines.iter().filter(|machine| machine.process.signal_group(Signal::SIGKILL));
-        let mut swept: Vec<_> = killed.map(|machine| machine.name.clone()).collect();
-        swept.extend(orphans);
-        swept.extend(Host::sweep(left.backend, lab_directory, left.network)?);
-        for directory in [left.control.parent().filter(|path| sockets::is_one(path)), left.unfinished()] {
-            directory.map(fs::remove_dir_all);
-        }
-        Self::remove(lab_directory);
-        swept.push("a stale state file".into());
-        Ok(swept)
-    }
-
-    /// The same for the labs that were beside one another in this directory, and for containers of which no
-    /// state says anything any more.
-    pub fn sweep_all(lab_directory: &Path) -> Result<Vec<String>, LabError> {
-        let mut swept = Self::sweep(lab_directory)?;
-        for beside in site::beside(lab_directory) {
-            let _lock = site::lock(&beside)?;
-            swept.extend(Self::sweep(&beside)?);
-        }
-        swept.extend(compose::sweep(Whose::Any(lab_directory))?);
-        Ok(swept)
-    }
-
-    /// The results of a run that was killed.
-    fn unfinished(&self) -> Option<&Path> {
-        self.results.as_deref().filter(|path| path.extension().is_some_and(|ending| ending == "partial"))
     }
 }
 

@@ -35,11 +35,12 @@ use self::engine::{RedisImage, Refused, WHOLE_LAB, docker, docker_within};
 use self::follow::Fleet;
 use self::inspect::Inspected;
 use self::project::{Ground, LABEL};
+use super::directories;
 use super::events::Events;
 use super::life::Life;
 use super::machine::RunningMachine;
 use super::plan::{MachinePlan, Plan, secret_file};
-use super::site::{self, Site};
+use super::site::Site;
 use crate::error::LabError;
 
 /// Nobody: who containers run as when labctl is run by root.
@@ -100,7 +101,7 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
 
 /// What is missing on this computer for a lab in containers.
 pub async fn missing() -> Option<String> {
-    let programs = match site::find_programs() {
+    let programs = match directories::find_programs() {
         Ok(programs) => programs,
         Err(error) => return Some(error.to_string()),
     };
@@ -399,7 +400,7 @@ async fn containers_of(whose: Whose<'_>) -> Result<Vec<(String, String)>, Refuse
 fn container_in(line: &str, directory: &Path) -> Option<(String, String)> {
     let mut parts = line.splitn(3, '\t');
     let (name, project, lab) = (parts.next()?, parts.next()?, Path::new(parts.next()?));
-    let is_in = lab == directory || (site::is_beside(lab) && lab.parent() == Some(directory));
+    let is_in = lab == directory || (directories::is_beside(lab) && lab.parent() == Some(directory));
     is_in.then(|| (name.to_owned(), project.to_owned()))
 }
 
