@@ -1,5 +1,5 @@
-//! What a machine is made of: all that differs between a process of this computer and a container. Who intended
-//! what, and what is known of the machine, is the same for both (`life.rs`).
+//! What a machine is made of: everything that differs between a process of this computer and a container. What is
+//! known of a machine, and what labctl intended, is the same for both (`life.rs`).
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -40,6 +40,6 @@ pub(super) trait Body: Debug + Send + Sync {
     /// The last thing that was said on it and that is in no program's log, where that is kept.
     fn last_said(&self) -> BoxFuture<'_, Option<String>>;
 
-    /// Sees whether it, or a program on it, stands still, where nobody tells that.
+    /// Polls whether it, or a program on it, is stopped, where nothing reports that.
     fn look_for_frozen(&self, life: &Life, now: Duration);
 }

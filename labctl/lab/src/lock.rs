@@ -12,7 +12,7 @@ use crate::error::LabError;
 /// sweeps one up.
 pub fn lock(lab_directory: &Path) -> Result<File, LabError> {
     own_directory(lab_directory)?;
-    // Secrets of the lab are in it. It may be somebody else's, who lets this user write in it.
+    // The lab's secrets are in it. This fails where another user owns it and only lets this one write.
     let _ = fs::set_permissions(lab_directory, Permissions::from_mode(0o700));
     let path = lab_directory.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);

@@ -45,7 +45,7 @@ impl RunningMachine {
     }
 
     /// The process to kill for a program's end, as this computer numbers it. In a container, where programs
-    /// are numbered anew, that is the machine's.
+    /// have numbers of their own, that is the machine's.
     pub fn pid_of(&self, program: &ProgramLife) -> u32 {
         self.body.pid_of(program)
     }
@@ -88,7 +88,7 @@ impl RunningMachine {
 
     /// Ends it: first it is asked, then it is killed.
     pub async fn end(&self) {
-        // Whatever cannot be asked is killed all the same.
+        // A machine that cannot be asked is killed.
         let _ = self.ask_to_end().await;
         if !self.wait_until_off(END_MAX).await {
             let _ = self.signal(Signal::SIGKILL).await;
@@ -106,7 +106,7 @@ impl RunningMachine {
         self.body.signal_program(pid, signal).await
     }
 
-    /// The last thing that was said on it and that is in no program's log, where somebody keeps that.
+    /// The last line of its output that is in no program's log, where one is kept.
     pub async fn last_said(&self) -> Option<String> {
         self.body.last_said().await
     }

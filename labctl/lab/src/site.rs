@@ -1,4 +1,4 @@
-//! Where a lab stands on this computer: its directories, its programs. `claim.rs` takes one, and holds its lock.
+//! A lab's site on this computer: its directories and programs. `claim.rs` takes one and holds its lock.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Where a lab is to stand: flags of labctl.
+//! The flags of labctl that say where a lab runs.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use super::directories::{BESIDE_PREFIX, absolute};
 use super::http::Client;
 use super::plan::Place;
 
-/// What a site is made from: flags of labctl.
+/// Where a lab runs: its directories, its back end, its network.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SiteArgs {
     /// Directory of the running lab: its state, data and logs.
@@ -68,7 +68,7 @@ fn parse_network(text: &str) -> Result<Network, String> {
 
 /// The `number`-th network after this one, of its kind.
 fn network_beside([first, second]: [u8; 2], number: u8) -> [u8; 2] {
-    // Of the private ones some are somebody's: the engine's own, and that of docker-compose.yml.
+    // Two private ones are taken: the engine's own, and that of docker-compose.yml.
     const PRIVATE: [u8; 14] = [16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31];
     match first {
         127 | 10 => [first, second.wrapping_add(number)],

@@ -13,7 +13,7 @@ use lab::interrupt::Interrupt;
 use lab::site::SiteArgs;
 use lab::{Plan, redis};
 
-/// Who recovers by itself within this time has not been down.
+/// A path that recovers on its own within this time does not count as down.
 pub const WITHIN: Duration = Duration::from_secs(10);
 /// The same in a hurry: longer than a balancer's three checks, and than an election.
 pub const QUICK_WITHIN: Duration = Duration::from_secs(7);
@@ -23,19 +23,19 @@ pub const QUICK_WITHIN: Duration = Duration::from_secs(7);
 pub struct Inspection {
     /// The architecture.
     pub source: Source,
-    /// Where it is to stand.
+    /// Where it is to run.
     pub place: SiteArgs,
     /// Which faults are looked at.
     pub wanted: Selection,
     /// How many faults happen together at most: 1 or 2.
     pub depth: usize,
-    /// Who recovers within this time by itself has not been down.
+    /// A path that recovers on its own within this time does not count as down.
     pub within: Duration,
     /// Requests a second on each path.
     pub rate: f64,
     /// The dice of keys.
     pub seed: u64,
-    /// Of all faults only one part is looked at: the first of so many is `(0, count)`.
+    /// Which part of all faults is looked at, and of how many parts: the first of four is `(0, 4)`.
     pub part: (usize, usize),
 }
 

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const ENOUGH: f64 = 0.5;
 /// How fast members log in, in requests a second.
 const MEMBERS_RATE: f64 = 150.0;
-/// What a stranger is told.
+/// The answer to a request without a session.
 const UNAUTHORIZED: u16 = 401;
 /// How long a batch of requests may take beyond what was expected.
 const BATCH_MARGIN: Duration = Duration::from_secs(4);
@@ -84,12 +84,12 @@ impl Stage {
         }
     }
 
-    /// Lets every member log in, also those whose session is lost.
+    /// Logs every member in, also those whose session is lost.
     pub async fn log_members_in(&self) {
         self.send(paths::MEMBERS_LOG_IN, MEMBERS_RATE).await;
     }
 
-    /// How many members are strangers now. Those of whom nobody can say it are not counted.
+    /// How many members have lost their session. Members whose request fails otherwise are not counted.
     pub async fn sessions_lost(&self) -> usize {
         let from = self.bed.now();
         self.send(paths::MEMBERS_LOOK, MEMBERS_RATE).await;
@@ -125,7 +125,7 @@ impl Stage {
         Ok(lost.unwrap_or_default() as usize)
     }
 
-    /// One path between two moments, as a fault is judged by. Who is told to log in was answered: the session is lost,
+    /// One path between two moments, as a fault is judged by. A 401 is an answer: the session is lost,
     /// and that is counted for itself.
     pub(super) fn judged(&self, path: &str, from: Moment, to: Moment) -> Window {
         let window = self.bed.window(path, from, to);
@@ -164,14 +164,14 @@ impl Stage {
         }
     }
 
-    /// Sends as many requests as the traffic has keys, so many a second, and waits for their answers.
+    /// Sends one request per key of a traffic, at this rate, and waits for the answers.
     pub async fn send(&self, traffic: &str, rate: f64) {
         let count = self.bed.chapter.traffic[traffic].keys;
         self.bed.generator.send_and_wait(self.bed.streams[traffic], count, rate, BATCH_MARGIN).await;
     }
 }
 
-/// The same, as if whoever is told to log in had been served.
+/// The same window with every 401 counted as served.
 fn without_strangers(window: &Window) -> Window {
     let served = window.samples().iter().cloned().map(|sample| match sample.status {
         UNAUTHORIZED => Sample { outcome: Outcome::Ok, ..sample },

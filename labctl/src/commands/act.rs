@@ -1,5 +1,5 @@
-//! `labctl kill`, `stop`, `slow` and all other verbs: each does one thing to the lab that is running, and says
-//! what could have been typed instead. Which there are, and what they take, stands at [`Act`].
+//! `labctl kill`, `stop`, `slow` and all other verbs: each does one thing to the lab that is running, and prints
+//! what could have been typed instead. [`Act`] defines them with their arguments.
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};

@@ -1,11 +1,11 @@
-//! What every command is told.
+//! The flags of every command.
 
 use lab::site::SiteArgs;
 
 /// Flags that every command has.
 #[derive(Debug, clap::Args)]
 pub struct Common {
-    /// Where the lab stands.
+    /// Where the lab runs.
     #[command(flatten)]
     pub site: SiteArgs,
 

@@ -178,7 +178,7 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// What this computer has not got that the chapter needs.
+    /// What the chapter needs and this computer lacks.
     async fn lacks(&self, source: &Source) -> Result<Option<LabError>, LabError> {
         let plan = Plan::of(&source.chapter, self.common.site.place()).map_err(LabError::Usage)?;
         match lab::cast::of(source, &plan).await {

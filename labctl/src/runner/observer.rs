@@ -1,5 +1,5 @@
-//! What a run, an audit or the measuring of the table tells while it goes on, and to whom. None of them prints:
-//! a terminal, a progress bar, a JUnit file and a page are observers.
+//! The events of a run, an audit or the measuring of the table, and the observers that are told them. Nothing that
+//! measures prints: a terminal, a progress bar, a JUnit file and a page are observers.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::testbed::capacity::Tried;
 use lab::Event;
 use load::LiveFigures;
 
-/// Is told what happens, as soon as it does. It must not wait: whoever tells it is measuring.
+/// Is told each event as soon as it happens. It must not block: it is called by the code that measures.
 pub trait Observer: Sync {
     /// Takes note of one event.
     fn on(&self, event: &RunEvent<'_>);

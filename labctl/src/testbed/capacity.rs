@@ -21,7 +21,7 @@ const ERRORS_MAX: f64 = 0.001;
 const WARMUP: Duration = Duration::from_millis(500);
 /// How often a probe looks whether it is hopeless.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// So many probes of a search may be made again because the load generator fell behind.
+/// How many probes of a search may be repeated because the load generator fell behind.
 const AGAIN_MAX: u32 = 3;
 
 /// What a target can do, or why it could not be found out.
@@ -40,7 +40,7 @@ pub struct Objective {
     pub stride: f64,
     /// A rate that is known to be too much.
     pub too_much: Option<f64>,
-    /// A rate is missed when it was missed so many times in a row: a host that was busy for a moment
+    /// How many misses in a row rule a rate out: a host that was busy for a moment
     /// misses one.
     pub misses: u32,
 }

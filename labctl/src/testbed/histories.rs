@@ -1,4 +1,4 @@
-//! The judges of a run's histories.
+//! The histories of a run, and what the judges find in them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ type About = (String, bool, (u64, usize));
 /// A figure, or `None` where there is nothing to show. `Err` says why it is not known.
 pub(super) type Figure = Result<Option<f64>, String>;
 
-/// So many records are named; of more it is said how many.
+/// How many records are named at most; beyond that their number is given.
 const NAMED_MAX: usize = 5;
 
 impl Histories {

@@ -1,4 +1,4 @@
-//! Taking stock: what the database has in the end, asked of the database itself.
+//! The final read: what the database holds in the end, asked of the database itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;

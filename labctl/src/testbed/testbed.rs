@@ -26,11 +26,11 @@ use load::{Generator, Moment, StreamId, Unsettled, Window};
 /// Beyond the patience of a request, how long its outcome may take to be written down.
 const SETTLE_MARGIN: Duration = Duration::from_secs(2);
 
-/// Where a lab is to stand: claimed, and nothing of it is started. What can be missing on this computer is told
+/// A site that was claimed for a lab, before anything is started. Whatever is missing on this computer was reported
 /// by then.
 #[derive(Debug)]
 pub struct ClaimedSite {
-    /// What is to stand there.
+    /// The machines to start there.
     pub plan: Plan,
     /// The time of the lab began when it was claimed.
     pub clock: Clock,
@@ -75,7 +75,7 @@ pub struct Testbed {
     pub lab: Arc<Laboratory>,
     /// What sends it requests.
     pub generator: Generator,
-    /// What stands there, and its traffics.
+    /// The machines and traffics, as a chapter.
     pub chapter: Chapter,
     /// The traffics, by name.
     pub streams: IndexMap<String, StreamId>,
@@ -87,7 +87,7 @@ pub struct Testbed {
 /// How a testbed is started.
 #[derive(Debug)]
 pub struct Opening<'a> {
-    /// What is told to others who ask what runs.
+    /// The chapter's file: its name and text are kept for other labctls.
     pub source: &'a Source,
     /// What is started: the source's chapter, or one made of it.
     pub chapter: Chapter,
@@ -126,7 +126,7 @@ impl Testbed {
         closed
     }
 
-    /// What its traffics do to records, for the one who judges it. None is left here.
+    /// Hands the histories over to whatever judges them; empty ones stay here.
     pub fn take_histories(&mut self) -> Histories {
         std::mem::take(&mut self.histories)
     }

@@ -19,26 +19,30 @@ use chapter::{Act, Span};
 /// take by themselves.
 const STOP_MAX: Duration = Duration::from_secs(15);
 const JOIN_MAX: Duration = Duration::from_secs(10);
-/// How long a role may be nobody's.
+/// How long to wait for a machine to take a role.
 const ROLE_MAX: Duration = Duration::from_secs(10);
 
 impl Laboratory {
-    /// Does something to the lab. Returns the commands that somebody could have typed instead.
+    /// Does something to the lab. Returns the commands that could have been typed instead.
     pub async fn act(&self, act: &Act) -> Result<Vec<String>, LabError> {
         if let Some(mistake) = act.mistake() {
             return Err(LabError::Usage(mistake));
         }
         let done = match act {
-            Act::Kill { name } => self.signal(&self.meant(name).await?, Signal::SIGKILL).await?,
-            Act::Stop { name } => self.stop(&self.meant(name).await?).await?,
-            Act::Freeze { name } => self.signal(&self.meant(name).await?, Signal::SIGSTOP).await?,
-            Act::Thaw { name } => self.thaw(&self.meant(name).await?).await?,
-            Act::Restart { name } => self.restart(&self.meant(name).await?).await?,
-            Act::Resize { name, cores, memory } => {
-                self.resize(&self.meant(name).await?, *cores, *memory).await?
+            Act::Kill { name } => {
+                self.signal(&self.resolve_and_remember(name).await?, Signal::SIGKILL).await?
             }
-            Act::Fill { name } => self.fill(&self.meant(name).await?, true).await?,
-            Act::Empty { name } => self.fill(&self.meant(name).await?, false).await?,
+            Act::Stop { name } => self.stop(&self.resolve_and_remember(name).await?).await?,
+            Act::Freeze { name } => {
+                self.signal(&self.resolve_and_remember(name).await?, Signal::SIGSTOP).await?
+            }
+            Act::Thaw { name } => self.thaw(&self.resolve_and_remember(name).await?).await?,
+            Act::Restart { name } => self.restart(&self.resolve_and_remember(name).await?).await?,
+            Act::Resize { name, cores, memory } => {
+                self.resize(&self.resolve_and_remember(name).await?, *cores, *memory).await?
+            }
+            Act::Fill { name } => self.fill(&self.resolve_and_remember(name).await?, true).await?,
+            Act::Empty { name } => self.fill(&self.resolve_and_remember(name).await?, false).await?,
             Act::Add { kind } => self.add(kind).await?,
             Act::Remove { name } => self.remove(name).await?,
             Act::Slow { from, to, by: Span(delay) } => {
@@ -236,8 +240,8 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// The machine to do something to that a name means, also by its role: `db:primary`.
-    pub(super) async fn meant(&self, name: &str) -> Result<String, LabError> {
+    /// The machine that a name means now, also by its role (`db:primary`), remembered as the last one with that role.
+    pub(super) async fn resolve_and_remember(&self, name: &str) -> Result<String, LabError> {
         let meant = self.who_is(name).await?;
         self.roles.remember(name, &meant);
         Ok(meant)

@@ -36,7 +36,7 @@ impl Laboratory {
         now: &str,
         typed: &str,
     ) -> Result<Vec<String>, LabError> {
-        let (from, to) = (&*self.meant(from).await?, &*self.meant(to).await?);
+        let (from, to) = (&*self.resolve_and_remember(from).await?, &*self.resolve_and_remember(to).await?);
         let plan = self.plan();
         let is = |name: &str, wanted: &str| {
             name == wanted || plan.machines.get(name).is_some_and(|machine| machine.kind == wanted)
@@ -58,10 +58,10 @@ impl Laboratory {
     pub(super) async fn partition(&self, groups: &[Vec<String>]) -> Result<Vec<String>, LabError> {
         let mut meant = Vec::new();
         for group in groups {
-            let names = join_all(group.iter().map(|name| self.meant(name))).await;
+            let names = join_all(group.iter().map(|name| self.resolve_and_remember(name))).await;
             meant.push(names.into_iter().collect::<Result<Vec<_>, _>>()?);
         }
-        // Whoever is not named is with the last group.
+        // A machine that is not named is in the last group.
         let last = meant.len().saturating_sub(1);
         let group_of = |name: &String| meant.iter().position(|group| group.contains(name)).unwrap_or(last);
         let mut done = Vec::new();

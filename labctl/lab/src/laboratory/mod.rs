@@ -1,6 +1,5 @@
-//! The lab itself: machines that run, from their start to their end. What can be done to them stands in `acts.rs`
-//! and `links.rs`, what is seen to in the background in `watching.rs`, and what lies there before a machine starts in
-//! `prepare.rs`.
+//! The lab itself: machines that run, from their start to their end. `acts.rs` and `links.rs` are what can be done to
+//! them, `watching.rs` is what goes on in the background, and `prepare.rs` writes the files that a machine starts with.
 
 mod acts;
 mod links;
@@ -128,9 +127,9 @@ impl Laboratory {
     }
 
     async fn start_all(&self, plan: &Plan) -> Result<(), LabError> {
-        // A Sentinel learns who copies the primary when it first sees it, and then every ten seconds; a
-        // balancer takes out whoever is not there yet. So they come last, unless they share a machine with what
-        // the others wait for: a Redis.
+        // A Sentinel learns which replicas the primary has when it first sees it, and then every ten seconds; a
+        // balancer ejects servers that do not answer yet. So both come last, unless they share a machine with a Redis,
+        // for which the others wait.
         let watches = |machine: &&MachinePlan| machine.has(Program::Sentinel) || machine.has(Program::Lb);
         let (watching, first): (Vec<_>, Vec<_>) = plan.to_start().partition(watches);
         let (shared, last): (Vec<_>, Vec<_>) =
@@ -166,7 +165,7 @@ impl Laboratory {
         &self.logs
     }
 
-    /// Where a run writes down what it finds; none when nobody keeps it.
+    /// Where a run's results are written, when it keeps any.
     pub fn results(&self) -> Option<PathBuf> {
         self.state.lock().results.clone()
     }
@@ -219,7 +218,7 @@ impl Laboratory {
             machines.values().cloned().collect()
         };
         self.host.end(&machines, &self.plan()).await?;
-        // Whoever comes next finds their addresses free.
+        // The next lab finds their addresses free.
         join_all(self.links.values().map(Link::close)).await;
         State::remove(&self.site.lab_directory);
         Ok(())
@@ -237,7 +236,7 @@ impl Laboratory {
             self.check_open(&name)
         };
         if let Err(late) = is_in_time {
-            // Whoever ends the lab did not see it.
+            // The lab ended meanwhile without knowing of it.
             machine.end().await;
             return Err(late);
         }
@@ -302,7 +301,7 @@ fn write_state(state: &State, site: &Site) -> Result<(), LabError> {
     })
 }
 
-/// What was full is full again, as soon as the machine that was switched on can be told.
+/// Fills the disk of a machine that was restarted with a full one, as soon as it answers.
 async fn fill_again(machine: &RunningMachine) {
     let filled = async {
         while !machine.fill_disk(true).await && machine.is_on() {

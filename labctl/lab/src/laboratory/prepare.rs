@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::plan::{MachinePlan, ProgramPlan, products_file};
 
-/// Writes what all members of a cluster know, and nobody else: nodes of a database, balancers of a pair.
+/// Writes the secret that the members of a cluster share: nodes of a database, balancers of a pair.
 pub(super) fn write_secret(path: &Path) -> std::io::Result<()> {
     let secret: [u8; 32] = rand::random();
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();

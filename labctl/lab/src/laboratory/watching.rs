@@ -31,7 +31,7 @@ impl Laboratory {
         }))
     }
 
-    /// Switches off who holds the address that this balancer cannot have, where that is to be done.
+    /// Fences the balancer that still holds the address which this one cannot take, where the chapter asks for it.
     async fn fence(&self, balancer: &str) {
         let others = self.plan.lock().to_fence(balancer);
         for other in others.iter().filter(|other| self.is_on(other)) {
@@ -47,7 +47,7 @@ impl Laboratory {
         }
     }
 
-    /// Writes down who is the primary of each database, from now to the lab's end.
+    /// Records which node is the primary of each database, until the lab ends.
     pub(super) fn follow_databases(&self, plan: &Plan) {
         for machine in plan.database_nodes() {
             if let Some(node) = databases::node_on(machine) {
