@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
+use lab::interrupt::Interrupt;
+
 use crate::commands;
 pub use crate::commands::common::Common;
 
@@ -28,57 +30,90 @@ pub struct Cli {
 /// What labctl can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The chapters there are.
+    /// List the chapters.
     List,
-    /// A chapter: its machines, its steps, what it claims.
+    /// Show a chapter: its machines, its steps, what it claims.
     Show(commands::show::ShowArgs),
     /// Run a chapter from its first step to its verdict, or all of them.
     Run(commands::run::RunArgs),
     /// Start a chapter's machines and leave them running, to play with.
     Up(commands::up::UpArgs),
-    /// Open the live page of the lab that is running.
+    /// Open the live page of the running lab.
     Open,
-    /// End the lab that is running.
+    /// End the running lab.
     Down,
-    /// How the lab that is running is.
+    /// Show the state of the running lab.
     Status,
-    /// What happened in the lab that is running.
+    /// Show what happened in the running lab.
     Events,
-    /// What can be done to the lab that is running.
+    /// What can be done to the running lab.
     #[command(flatten)]
     Act(chapter::Act),
-    /// Send requests to the lab that is running, at a rate.
+    /// Send requests to the running lab, at a rate.
     Load(commands::load::LoadArgs),
     /// Send single requests, and see which server each one gets.
     Step(commands::step::StepArgs),
-    /// Find the highest rate that the lab that is running can bear.
+    /// Find the highest rate that the running lab can bear.
     Capacity(commands::capacity::CapacityArgs),
-    /// What each fault does to an architecture: its single points of failure.
+    /// Try every fault on an architecture and find its single points of failure.
     Audit(commands::audit::AuditArgs),
-    /// The article's table, measured: capacity, single points of failure, cost.
+    /// Measure the article's table: capacity, single points of failure, cost.
     Table(commands::table::TableArgs),
-    /// A page of a run that was kept: one HTML file.
+    /// Write the page of a run: one HTML file.
     Report(commands::report::ReportArgs),
-    /// Two runs of a chapter beside each other.
+    /// Compare two runs of a chapter.
     Compare(commands::report::CompareArgs),
     /// Run a chapter again as it was run: the same file, the same seed, the same arrivals.
     Replay(commands::replay::ReplayArgs),
-    /// The article, sentence by sentence: what is confirmed, what refuted, and what depends.
+    /// Check the article sentence by sentence: what is confirmed, what is refuted, what depends.
     Claims(commands::claims::ClaimsArgs),
-    /// The cheapest measured architecture that does what is needed.
+    /// Find the cheapest measured architecture that does what is needed.
     Advise(commands::advise::AdviseArgs),
     /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
     Parts(commands::parts::PartsArgs),
-    /// What a machine's programs have written.
+    /// Show the logs of a machine's programs.
     Logs(commands::logs::LogsArgs),
     /// Print something to begin with: a chapter with comments.
     New(commands::new::NewArgs),
     /// Check chapter files without running them.
     Validate(commands::validate::ValidateArgs),
-    /// Whether this computer has what the lab needs.
+    /// Check whether this computer has what the lab needs.
     Doctor,
     /// Remove results, and what is left of a lab.
     Clean,
-    /// Completions for a shell.
+    /// Print completions for a shell.
     Completions(commands::completions::CompletionsArgs),
+}
+
+/// Does what was asked.
+pub async fn perform(cli: Cli, interrupt: &Interrupt) -> commands::Performed {
+    let common = &cli.common;
+    match cli.command {
+        Command::List => commands::list::list(common),
+        Command::Show(args) => commands::show::show(&args, common),
+        Command::Run(args) => commands::run::run(&args, common, interrupt).await,
+        Command::Up(args) => commands::up::up(&args, common, interrupt).await,
+        Command::Open => commands::open::open(common),
+        Command::Down => commands::down::down(common).await,
+        Command::Status => commands::status::status(common).await,
+        Command::Events => commands::events::events(common).await,
+        Command::Act(act) => commands::act::act(act, common).await,
+        Command::Load(args) => commands::load::load(&args, common, interrupt).await,
+        Command::Step(args) => commands::step::step(&args, common, interrupt).await,
+        Command::Capacity(args) => commands::capacity::capacity(&args, common, interrupt).await,
+        Command::Logs(args) => commands::logs::logs(&args, common, interrupt).await,
+        Command::Report(args) => commands::report::report(&args, common),
+        Command::Compare(args) => commands::report::compare(&args, common),
+        Command::Replay(args) => commands::replay::replay(&args, common, interrupt).await,
+        Command::Claims(args) => commands::claims::claims(&args, common),
+        Command::Table(args) => commands::table::table(&args, common, interrupt).await,
+        Command::Advise(args) => commands::advise::advise(&args, common),
+        Command::Audit(args) => commands::audit::audit(&args, common, interrupt).await,
+        Command::Validate(args) => commands::validate::validate(&args, common),
+        Command::New(args) => commands::new::new(&args),
+        Command::Parts(args) => commands::parts::parts(&args, common).await,
+        Command::Doctor => commands::doctor::doctor(common).await,
+        Command::Clean => commands::clean::clean(common).await,
+        Command::Completions(args) => commands::completions::completions(&args),
+    }
 }

@@ -9,6 +9,8 @@ pub mod claims;
 pub mod cli;
 /// The commands, one per file.
 pub mod commands;
+/// Numbers as people read them.
+mod numbers;
 /// Standard output, whatever becomes of it.
 pub mod output;
 /// What people and programs read of a run.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lab::interrupt::Interrupt;
-use labctl::cli::Cli;
+use labctl::cli::{self, Cli};
 use labctl::commands;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         let interrupt =
             Interrupt::listen().map_err(|error| anyhow::Error::new(error).context("listen to signals"))?;
-        commands::perform(cli, &interrupt).await
+        cli::perform(cli, &interrupt).await
     });
     match ended {
         Ok(code) => commands::end(code),

@@ -38,46 +38,11 @@ use owo_colors::{OwoColorize, Stream};
 use serde::Serialize;
 
 use self::common::Common;
-use crate::cli::{Cli, Command};
 use crate::output;
 use lab::error::LabError;
-use lab::interrupt::Interrupt;
 
 /// What a command ends with.
 pub type Performed = Result<u8, LabError>;
-
-/// Does what was asked.
-pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
-    let common = &cli.common;
-    match cli.command {
-        Command::List => list::list(common),
-        Command::Show(args) => show::show(&args, common),
-        Command::Run(args) => run::run(&args, common, interrupt).await,
-        Command::Up(args) => up::up(&args, common, interrupt).await,
-        Command::Open => open::open(common),
-        Command::Down => down::down(common).await,
-        Command::Status => status::status(common).await,
-        Command::Events => events::events(common).await,
-        Command::Act(act) => act::act(act, common).await,
-        Command::Load(args) => load::load(&args, common, interrupt).await,
-        Command::Step(args) => step::step(&args, common, interrupt).await,
-        Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,
-        Command::Logs(args) => logs::logs(&args, common, interrupt).await,
-        Command::Report(args) => report::report(&args, common),
-        Command::Compare(args) => report::compare(&args, common),
-        Command::Replay(args) => replay::replay(&args, common, interrupt).await,
-        Command::Claims(args) => claims::claims(&args, common),
-        Command::Table(args) => table::table(&args, common, interrupt).await,
-        Command::Advise(args) => advise::advise(&args, common),
-        Command::Audit(args) => audit::audit(&args, common, interrupt).await,
-        Command::Validate(args) => validate::validate(&args, common),
-        Command::New(args) => new::new(&args),
-        Command::Parts(args) => parts::parts(&args, common).await,
-        Command::Doctor => doctor::doctor(common).await,
-        Command::Clean => clean::clean(common).await,
-        Command::Completions(args) => completions::completions(&args),
-    }
-}
 
 /// Says on standard error why labctl ends, and with which exit code.
 pub fn explain(error: &LabError) -> ExitCode {

@@ -29,7 +29,7 @@ pub fn open(common: &Common) -> Performed {
         command.arg(&found.url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().is_ok()
     };
-    if !OPENERS.iter().any(|opener| opens(opener)) {
+    if !OPENERS.iter().any(opens) {
         say("(there is no browser here that can be started: open this URL yourself)");
     }
     Ok(0)

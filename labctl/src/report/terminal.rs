@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
 
 use super::{columns, tally};
+pub use crate::numbers::short;
 use crate::output;
 use crate::results::Summary;
 use crate::runner::{ClaimResult, EventKind, FilledTable, Observer, RunDocument, RunEvent, Verdict};
@@ -279,9 +280,9 @@ fn mark(claim: &ClaimResult) -> (&'static str, Style) {
 
 /// The last question that a chapter asks before it runs, which is the one with the most surprising answer.
 fn surprise(run: &RunDocument) -> Option<(&str, String)> {
-    let asked = run.findings.claims.iter().filter_map(|claim| Some((claim, claim.ask.as_deref()?)));
+    let mut asked = run.findings.claims.iter().filter_map(|claim| Some((claim, claim.ask.as_deref()?)));
     let judged = |(claim, _): &(&ClaimResult, &str)| claim.verdict != Verdict::Inconclusive;
-    let (claim, question) = asked.filter(judged).next_back()?;
+    let (claim, question) = asked.rfind(judged)?;
     Some((question, format!("{}.", figure(claim, claim.measured?))))
 }
 
@@ -399,18 +400,6 @@ fn alike(claim: &ClaimResult, figure: f64) -> String {
     match figure.abs() {
         size if has_parts && is_whole(&figure) && size > 0.0 && size < 10.0 => format!("{figure:.2}"),
         _ => short(figure),
-    }
-}
-
-/// Three digits that matter.
-pub fn short(figure: f64) -> String {
-    match figure.abs() {
-        _ if figure.fract() == 0.0 => format!("{figure:.0}"),
-        size if size >= 100.0 => format!("{figure:.0}"),
-        size if size >= 10.0 => format!("{figure:.1}"),
-        size if size >= 0.01 => format!("{figure:.2}"),
-        size if size >= 0.001 => format!("{figure:.3}"),
-        _ => "less than 0.001".into(),
     }
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::measured::Evaluated;
-use crate::report::terminal::short;
+use crate::numbers::short;
 use chapter::{Bound, Expect, Expected, Reading};
 
 /// A claim, what was measured, and what that says of it.
