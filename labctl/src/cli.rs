@@ -1,22 +1,18 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use lab::interrupt::Interrupt;
 
 use crate::commands;
 pub use crate::commands::common::Common;
+use crate::report::columns;
+use crate::report::terminal::wrap;
 
 /// The laboratory of "Scaling: build it yourself": real processes, real load, real faults, and a
 /// verdict on what the article says.
 #[derive(Debug, Parser)]
-#[command(
-    name = "labctl",
-    version,
-    after_help = "Begin with `labctl list`, then `labctl run one-machine`.\n\
-                  Exit codes: 0 every claim held, 1 a claim failed, 2 usage or an invalid chapter file, \
-                  3 inconclusive, 4 the environment is not ready, 5 the lab broke, 130/143 interrupted."
-)]
+#[command(name = "labctl", version, help_template = "{about}\n\n{usage-heading} {usage}\n\n{after-help}")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -43,7 +39,7 @@ pub enum Command {
     /// End the running lab.
     Down,
     /// Show the state of the running lab.
-    Status,
+    Status(commands::status::StatusArgs),
     /// Show what happened in the running lab.
     Events,
     /// What can be done to the running lab.
@@ -71,7 +67,7 @@ pub enum Command {
     Advise(commands::advise::AdviseArgs),
     /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
     Parts(commands::parts::PartsArgs),
-    /// Show the logs of a machine's programs.
+    /// Show the logs of machines' programs.
     Logs(commands::logs::LogsArgs),
     /// Print something to begin with: a chapter with comments.
     New(commands::new::NewArgs),
@@ -79,14 +75,14 @@ pub enum Command {
     Validate(commands::validate::ValidateArgs),
     /// Check whether this computer has what the lab needs.
     Doctor,
-    /// Remove results, and what is left of a lab.
-    Clean,
+    /// Remove what is left of a lab, and with --runs the results.
+    Clean(commands::clean::CleanArgs),
     /// Print completions for a shell.
     Completions(commands::completions::CompletionsArgs),
 }
 
-/// Does what was asked.
-pub async fn perform(cli: Cli, interrupt: &Interrupt) -> commands::Performed {
+/// Does what was asked. `more`: further machines that a verb is done to.
+pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> commands::Performed {
     let common = &cli.common;
     match cli.command {
         Command::List => commands::list::list(common),
@@ -95,9 +91,9 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> commands::Performed {
         Command::Up(args) => commands::up::up(&args, common, interrupt).await,
         Command::Open => commands::open::open(common),
         Command::Down => commands::down::down(common).await,
-        Command::Status => commands::status::status(common).await,
+        Command::Status(args) => commands::status::status(&args, common, interrupt).await,
         Command::Events => commands::events::events(common).await,
-        Command::Act(act) => commands::act::act(act, common).await,
+        Command::Act(act) => commands::act::act(act, more, common).await,
         Command::Load(args) => commands::load::load(&args, common, interrupt).await,
         Command::Step(args) => commands::step::step(&args, common, interrupt).await,
         Command::Capacity(args) => commands::capacity::capacity(&args, common, interrupt).await,
@@ -113,7 +109,154 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> commands::Performed {
         Command::New(args) => commands::new::new(&args),
         Command::Parts(args) => commands::parts::parts(&args, common).await,
         Command::Doctor => commands::doctor::doctor(common).await,
-        Command::Clean => commands::clean::clean(common).await,
+        Command::Clean(args) => commands::clean::clean(&args, common).await,
         Command::Completions(args) => commands::completions::completions(&args),
+    }
+}
+
+/// What is done to one machine, and can be done to several: each after the other.
+const OF_SEVERAL: [&str; 8] = ["kill", "stop", "freeze", "thaw", "restart", "fill", "empty", "remove"];
+
+/// The commands by what they are for.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Learn", &["list", "show", "run", "replay", "claims"]),
+    ("Play", &["up", "open", "status", "events", "logs", "load", "step", "down"]),
+    (
+        "Break, and mend",
+        &[
+            "kill",
+            "stop",
+            "freeze",
+            "thaw",
+            "restart",
+            "resize",
+            "add",
+            "remove",
+            "fill",
+            "empty",
+            "slow",
+            "cut",
+            "fail",
+            "flap",
+            "partition",
+            "heal",
+            "heal-all",
+        ],
+    ),
+    ("Measure", &["capacity", "audit", "table", "advise", "report", "compare"]),
+    ("Make, and keep", &["new", "validate", "parts", "doctor", "clean", "completions"]),
+];
+
+/// What one would type.
+const EXAMPLES: [(&str, &str); 8] = [
+    (
+        "run",
+        "labctl run one-machine\n  labctl run 10 --quick --predict\n  labctl run all --junit results.xml",
+    ),
+    ("up", "labctl up server-failure\n  labctl up mine.toml --set machine.web.cores=2"),
+    (
+        "load",
+        "labctl load --rps 250\n  labctl load --rps 50..130 --over 30s\n  labctl load --rps 20 --for 10s --path /healthz",
+    ),
+    (
+        "kill",
+        "labctl kill web-1\n  labctl kill web-1 web-2\n  labctl kill db:primary\n  labctl kill app/dbnode",
+    ),
+    ("slow", "labctl slow web-4 db 200ms"),
+    ("logs", "labctl logs -f\n  labctl logs lb web-1"),
+    ("audit", "labctl audit replicated\n  labctl audit mine.toml --only lb"),
+    ("report", "labctl report runs/cache/latest\n  labctl report        # a page over all runs"),
+];
+
+const EXIT_CODES: &str = "Exit codes: 0 every claim held, 1 a claim failed, 2 usage or an invalid chapter file, \
+    3 inconclusive, 4 the environment is not ready, 5 the lab broke, 130/143 interrupted.";
+
+/// The command line, as its help shows it.
+pub fn command() -> clap::Command {
+    let mut command = Cli::command();
+    let (groups, lab) = (grouped(&command), globals(&command));
+    for verb in OF_SEVERAL {
+        let more = Arg::new(MORE).value_name("NAME").num_args(0..).help("Further machines");
+        command = command.mut_subcommand(verb, |verb| verb.arg(more));
+    }
+    let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    for name in names {
+        let examples = EXAMPLES.iter().find(|(of, _)| *of == name);
+        let examples = examples.map_or(String::new(), |(_, text)| format!("Examples:\n  {text}\n\n"));
+        let after = format!("{examples}{lab}");
+        command = command.mut_subcommand(name, |one| one.after_help(after));
+    }
+    let begin =
+        "Begin with `labctl list`, then `labctl run one-machine`. `labctl COMMAND --help` tells more.";
+    let codes = wrap(EXIT_CODES, columns::prose()).join("\n");
+    command.after_help(format!("{groups}\n{lab}\n\n{begin}\n{codes}"))
+}
+
+/// The id of the further machines of a verb.
+const MORE: &str = "more";
+
+/// What was typed, and the further machines of a verb that is done to several.
+pub fn parse() -> Result<(Cli, Vec<String>), clap::Error> {
+    let matches = command().try_get_matches()?;
+    let of_verb =
+        matches.subcommand().and_then(|(_, words)| words.try_get_many::<String>(MORE).ok().flatten());
+    let more = of_verb.map(|names| names.cloned().collect()).unwrap_or_default();
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
+    Ok((cli, more))
+}
+
+/// The commands with what each does, by group.
+fn grouped(command: &clap::Command) -> String {
+    const INDENT: usize = 14;
+    let mut text = String::new();
+    for (heading, names) in GROUPS {
+        text += &format!("{heading}:\n");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(|one| one.get_about());
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            for (number, line) in wrap(&about, columns::prose().saturating_sub(INDENT)).iter().enumerate() {
+                let before = if number == 0 { *name } else { "" };
+                text += &format!("  {before:<width$}{line}\n", width = INDENT - 2);
+            }
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+/// The flags that every command has, in a line or two.
+fn globals(command: &clap::Command) -> String {
+    let flags = command.get_arguments().filter(|one| one.is_global_set()).filter_map(|one| {
+        let value = one.get_value_names().and_then(|names| names.first());
+        let is_switch = !one.get_action().takes_values();
+        let value = value.filter(|_| !is_switch).map_or(String::new(), |value| format!(" {value}"));
+        Some(format!("--{}{value}", one.get_long()?))
+    });
+    let line = format!("With every command: {}.", flags.collect::<Vec<_>>().join(", "));
+    wrap(&line, columns::prose()).join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let command = Cli::command();
+        let mut grouped: Vec<_> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut all: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_tells_the_flags_of_the_lab() {
+        command().debug_assert();
+        let mut command = command();
+        command.build();
+        let help = command.find_subcommand_mut("kill").expect("it is there").render_long_help().to_string();
+        assert!(help.contains("--network") && help.contains("labctl kill web-1 web-2"), "{help}");
+        assert!(!help.contains("First two bytes"), "in one line: {help}");
     }
 }

@@ -1,19 +1,23 @@
 //! `labctl`: parse, do, and end with the exit code that the contract promises.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Parser;
 use lab::interrupt::Interrupt;
-use labctl::cli::{self, Cli};
+use labctl::cli;
 use labctl::commands;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
+/// How long the end waits for threads that do not end.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, more) = match cli::parse() {
+        Ok(parsed) => parsed,
         Err(usage) => return commands::show(&usage),
     };
+    let json = cli.common.json;
     machine::startup::raise_file_limit();
     let filter = machine::startup::log_filter("LABCTL_LOG", LevelFilter::WARN);
     let logs = tracing_subscriber::fmt()
@@ -26,10 +30,12 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         let interrupt =
             Interrupt::listen().map_err(|error| anyhow::Error::new(error).context("listen to signals"))?;
-        cli::perform(cli, &interrupt).await
+        cli::perform(cli, &more, &interrupt).await
     });
+    // A thread that still waits for somebody to press Enter is left behind.
+    runtime.shutdown_timeout(LEFT_BEHIND);
     match ended {
         Ok(code) => commands::end(code),
-        Err(error) => commands::explain(&error),
+        Err(error) => commands::explain(&error, json),
     }
 }

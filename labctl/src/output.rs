@@ -4,9 +4,18 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The first thing that went wrong with it. There is one standard output in a process.
 static PROBLEM: OnceLock<io::Error> = OnceLock::new();
+
+/// Whether anything was written to it.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// Whether anything was written to standard output.
+pub fn has_begun() -> bool {
+    BEGUN.load(Ordering::Relaxed)
+}
 
 /// A line on standard output.
 pub fn line(text: impl Display) {
@@ -20,6 +29,7 @@ pub struct Output;
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        BEGUN.store(true, Ordering::Relaxed);
         if PROBLEM.get().is_none() {
             note(io::stdout().lock().write_all(bytes));
         }

@@ -28,7 +28,7 @@ pub enum LabError {
     #[error("{0}")]
     Unsteady(String),
     /// Somebody wants an end: Ctrl-C (130), SIGTERM (143), a closed terminal (129).
-    #[error("interrupted; everything that was started has been stopped")]
+    #[error("interrupted; everything that this command started has been stopped")]
     Interrupted(u8),
     /// The lab itself broke.
     #[error("{0:#}")]

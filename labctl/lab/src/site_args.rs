@@ -11,31 +11,24 @@ use super::plan::Place;
 #[derive(Debug, Clone, clap::Args)]
 pub struct SiteArgs {
     /// Directory of the running lab: its state, data and logs.
-    #[arg(long, global = true, env = "LABCTL_LAB_DIR", default_value = ".lab", help_heading = "The lab")]
+    #[arg(long, global = true, env = "LABCTL_LAB_DIR", default_value = ".lab", hide = true)]
     pub lab_dir: PathBuf,
 
     /// Directory that results are written to.
-    #[arg(long, global = true, env = "LABCTL_RUNS_DIR", default_value = "runs", help_heading = "The lab")]
+    #[arg(long, global = true, env = "LABCTL_RUNS_DIR", default_value = "runs", hide = true)]
     pub runs_dir: PathBuf,
 
     /// What machines are made of: processes of this computer, or containers.
-    #[arg(
-        long,
-        global = true,
-        env = "LABCTL_BACKEND",
-        value_enum,
-        default_value_t,
-        help_heading = "The lab"
-    )]
+    #[arg(long, global = true, env = "LABCTL_BACKEND", value_enum, default_value_t, hide = true)]
     pub backend: Backend,
 
     /// First two bytes of the addresses that machines get: loopback for processes, private for
     /// containers [default: 127.77, or 172.28].
-    #[arg(long, global = true, env = "LABCTL_NETWORK", value_parser = parse_network, help_heading = "The lab")]
+    #[arg(long, global = true, env = "LABCTL_NETWORK", value_parser = parse_network, hide = true)]
     pub network: Option<Network>,
 
     /// Added to every port, for when something else on this computer uses one.
-    #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, help_heading = "The lab")]
+    #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, hide = true)]
     pub port_shift: u16,
 
     /// A Redis server that is already there, to be used instead of starting one:
@@ -46,7 +39,7 @@ pub struct SiteArgs {
         env = "LABCTL_REDIS_URL",
         value_name = "URL",
         hide_env_values = true,
-        help_heading = "The lab"
+        hide = true
     )]
     pub redis_url: Option<String>,
 }

@@ -5,16 +5,40 @@ use super::common::Common;
 use super::{Performed, running, say, say_document};
 use chapter::Act;
 use lab::control::{Answer, Question};
+use lab::error::LabError;
 
-/// Does one thing.
-pub async fn act(act: Act, common: &Common) -> Performed {
-    let Answer::Done(commands) = running::ask(common, &Question::Act(act.as_typed())).await? else {
-        return Ok(5);
-    };
+/// The same, done to another machine.
+fn of_another(act: &Act, name: &str) -> Result<Act, LabError> {
+    let mut document = serde_json::to_value(act).map_err(anyhow::Error::from)?;
+    document["name"] = name.into();
+    Ok(serde_json::from_value(document).map_err(anyhow::Error::from)?)
+}
+
+/// Does one thing, and the same to further machines.
+pub async fn act(act: Act, more: &[String], common: &Common) -> Performed {
+    let others = more.iter().map(|name| of_another(&act, name)).collect::<Result<Vec<_>, _>>()?;
+    let mut commands = Vec::new();
+    for act in std::iter::once(act).chain(others) {
+        match running::ask(common, &Question::Act(act.as_typed())).await? {
+            Answer::Done(done) => commands.extend(done),
+            _ => return Ok(5),
+        }
+    }
     if common.json {
         say_document("did", serde_json::json!({ "did": commands }))?;
     } else {
         commands.iter().for_each(|command| say(format!("$ {command}")));
     }
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_is_done_to_another_machine() {
+        let kill = Act::Kill { name: "web-1".into() };
+        assert_eq!(of_another(&kill, "web-2").unwrap(), Act::Kill { name: "web-2".into() });
+    }
 }

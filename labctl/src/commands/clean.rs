@@ -1,5 +1,7 @@
 //! `labctl clean`
 
+use clap::Args;
+
 use super::common::Common;
 use super::{Performed, say_note};
 use lab::control;
@@ -7,16 +9,25 @@ use lab::error::LabError;
 use lab::site;
 use lab::state::State;
 
-/// Removes results and what is left of a lab, unless one is running. Nothing is removed that labctl
-/// did not make.
-pub async fn clean(common: &Common) -> Performed {
+/// What to remove.
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    /// Remove results as well: every run and every table that was kept.
+    #[arg(long)]
+    runs: bool,
+}
+
+/// Removes what is left of a lab, and results where that is asked for, unless a lab is running. Nothing is removed
+/// that labctl did not make.
+pub async fn clean(clean: &CleanArgs, common: &Common) -> Performed {
     let args = &common.site;
     if let Some(state) = control::still_running(&args.lab_dir).await {
         let reason = format!("'{}' is running: end it with `labctl down` first", state.chapter);
         return Err(LabError::not_ready(reason));
     }
     let mut removed = Vec::new();
-    for directory in [&args.lab_dir, &args.runs_dir] {
+    let runs = clean.runs.then_some(&args.runs_dir);
+    for directory in std::iter::once(&args.lab_dir).chain(runs) {
         if !site::is_own_directory(directory) {
             continue;
         }
@@ -32,6 +43,12 @@ pub async fn clean(common: &Common) -> Performed {
     match removed.is_empty() {
         true => say_note(common, "there is nothing to remove"),
         false => say_note(common, format!("removed {}", removed.join(" and "))),
+    }
+    if !clean.runs && site::is_own_directory(&args.runs_dir) {
+        say_note(
+            common,
+            format!("results in {} are kept; --runs removes them, too", args.runs_dir.display()),
+        );
     }
     Ok(0)
 }

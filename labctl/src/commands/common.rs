@@ -10,6 +10,6 @@ pub struct Common {
     pub site: SiteArgs,
 
     /// Print data (one JSON document) on standard output; the story goes to standard error.
-    #[arg(long, global = true, env = "LABCTL_JSON")]
+    #[arg(long, global = true, env = "LABCTL_JSON", hide = true)]
     pub json: bool,
 }

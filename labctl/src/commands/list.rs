@@ -2,7 +2,19 @@
 
 use super::common::Common;
 use super::{Performed, say, say_document};
+use crate::report::columns;
+use crate::report::terminal::wrap;
 use chapter::{Source, library};
+
+/// The number of the chapter that is no file: it is measured by a command of its own.
+const TABLE: u32 = 9;
+
+fn entry(number: u32, name: &str, title: &str, question: &str) {
+    say(format!("{number:>2}  {name:<16} {title}"));
+    for line in wrap(question, columns::prose().saturating_sub(21)) {
+        say(format!("    {:<16} {line}", ""));
+    }
+}
 
 /// Lists the chapters.
 pub fn list(common: &Common) -> Performed {
@@ -16,9 +28,18 @@ pub fn list(common: &Common) -> Performed {
         say_document("chapters", serde_json::json!({ "chapters": chapters.collect::<Vec<_>>() }))?;
         return Ok(0);
     }
+    let mut is_table_told = false;
     for Source { name, chapter, .. } in &chapters {
-        say(format!("{:>2}  {name:<16} {}", chapter.number, chapter.title));
-        say(format!("    {:<16} {}", "", chapter.question));
+        if chapter.number > TABLE && !is_table_told {
+            is_table_told = true;
+            entry(
+                TABLE,
+                "labctl table",
+                "What you built",
+                "Each architecture beside the article's table, measured.",
+            );
+        }
+        entry(chapter.number, name, &chapter.title, &chapter.question);
     }
     Ok(0)
 }

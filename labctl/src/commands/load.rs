@@ -11,7 +11,7 @@ use super::common::Common;
 use super::{Performed, by_hand, running, say, say_document, say_note};
 use crate::output;
 use crate::report::terminal::live_line;
-use lab::control;
+use lab::control::{self, Answer, Question};
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::http::Client;
 use lab::interrupt::Interrupt;
@@ -23,9 +23,13 @@ const BACKGROUND_MAX: Duration = Duration::from_secs(60);
 /// What to send.
 #[derive(Debug, Args)]
 pub struct LoadArgs {
-    /// Requests a second.
-    #[arg(long, value_parser = parse_rate)]
-    rps: f64,
+    /// Requests a second: one rate, or from one to another, `50..130`.
+    #[arg(long, value_parser = parse_rates, allow_hyphen_values = true)]
+    rps: Rates,
+
+    /// How long a rate takes to get from the first to the second [default: 30s].
+    #[arg(long, value_name = "TIME", conflicts_with = "background")]
+    over: Option<humantime::Duration>,
 
     /// Let the lab itself send them, as its live page does, and return at once; `--rps 0` stops it.
     #[arg(long, conflicts_with_all = ["length", "path", "constant"])]
@@ -52,6 +56,41 @@ pub struct LoadArgs {
     seed: u64,
 }
 
+/// Requests a second, from the beginning and in the end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Rates {
+    from: f64,
+    to: f64,
+}
+
+/// How long a rate takes to get from one to another, unless said otherwise.
+const OVER: Duration = Duration::from_secs(30);
+
+impl Rates {
+    /// As the load generator is told. The error says what does not go together.
+    fn rate(self, over: Option<Duration>) -> Result<Rate, LabError> {
+        match (self.from == self.to, over) {
+            (true, Some(_)) => {
+                Err(LabError::Usage("--over goes with two rates: --rps 50..130 --over 30s".into()))
+            }
+            (true, None) => Ok(Rate::Steady(self.from)),
+            (false, over) => Ok(Rate::Ramp { from: self.from, to: self.to, over: over.unwrap_or(OVER) }),
+        }
+    }
+}
+
+impl std::fmt::Display for Rates {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.from)?;
+        if self.from == self.to { Ok(()) } else { write!(formatter, " to {}", self.to) }
+    }
+}
+
+fn parse_rates(text: &str) -> Result<Rates, String> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    Ok(Rates { from: parse_rate(from)?, to: parse_rate(to)? })
+}
+
 fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.0..=page::RATE_MAX).contains(&rate) => Ok(rate),
@@ -64,11 +103,12 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     if args.background {
         return interrupt.unless(in_background(args, common)).await;
     }
-    if args.rps == 0.0 {
+    if args.rps.from.max(args.rps.to) == 0.0 {
         return Err(LabError::Usage(
             "--rps 0 sends nothing; with --background it stops what the lab sends".into(),
         ));
     }
+    let rate = args.rps.rate(args.over.map(Duration::from))?;
     let (source, plan) = running::chapter(common)?;
     let (wanted, path) = (args.traffic.as_ref(), args.path.as_ref());
     let traffic = by_hand::traffic(wanted, path, args.seed, &source.chapter, &plan)?;
@@ -80,13 +120,16 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     let generator = Generator::start(Instant::now()).map_err(anyhow::Error::from)?;
     interrupt.unless(by_hand::introduce(&generator, &traffic, common)).await?;
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
-    generator.set_rate(id, Rate::Steady(args.rps));
+    generator.set_rate(id, rate);
     if !common.json {
         say(format!("{} requests a second to http://{target}; Ctrl-C ends it", args.rps));
     }
     let length = args.length.map(Duration::from);
     // Ctrl-C is how it is meant to end.
-    let _ = interrupt.unless(show(&generator, id, &name, length, common.json)).await;
+    let shown = interrupt.unless(show(&generator, id, &name, length, common)).await;
+    if let Ok(Ended::WithTheLab) = shown {
+        say_note(common, "the lab has ended");
+    }
     generator.set_rate(id, Rate::STOPPED);
     let recorder = generator.recorder().clone();
     let end = recorder.now();
@@ -102,7 +145,10 @@ async fn in_background(args: &LoadArgs, common: &Common) -> Performed {
     let found = page::find(directory).ok_or_else(|| {
         LabError::not_ready("this lab sends nothing by itself: it was started with --no-page")
     })?;
-    let wanted = serde_json::json!({ "traffic": args.traffic, "rate": args.rps });
+    if args.rps.from != args.rps.to {
+        return Err(LabError::Usage("with --background there is one rate, such as --rps 50".into()));
+    }
+    let wanted = serde_json::json!({ "traffic": args.traffic, "rate": args.rps.to });
     let client = Client::with_token(&found.token);
     let answer = client.ask(found.address, Method::POST, "/api/load", Some(wanted), BACKGROUND_MAX).await?;
     let told: serde_json::Value = serde_json::from_slice(&answer.body).map_err(anyhow::Error::from)?;
@@ -119,18 +165,34 @@ async fn in_background(args: &LoadArgs, common: &Common) -> Performed {
     Ok(0)
 }
 
-/// One line that changes, on a terminal; a line every second, elsewhere.
+/// Why traffic by hand has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Its time was over, or nobody looks any more.
+    AsMeant,
+    /// There is no lab any more.
+    WithTheLab,
+}
+
+/// How often the lab is asked what happened.
+const LISTEN_EVERY: Duration = Duration::from_millis(500);
+
+/// One line that changes, on a terminal; a line every second, elsewhere. What happens in the lab is told above it.
 async fn show(
     generator: &Generator,
     id: StreamId,
     name: &str,
     length: Option<Duration>,
-    json: bool,
-) -> Result<(), LabError> {
+    common: &Common,
+) -> Result<Ended, LabError> {
     let terminal = std::io::stderr().is_terminal();
     let bar = if terminal { indicatif::ProgressBar::new_spinner() } else { indicatif::ProgressBar::hidden() };
     let every = Duration::from_millis(if terminal { 200 } else { 1000 });
     let begun = Instant::now();
+    // What happened before is known.
+    let mut heard = heard_since(common, 0).await.map_or(0, |events| events.len());
+    let (mut listened, mut totals) = (Instant::now(), String::new());
+    let doing = length.map_or("loading".into(), |length| format!("loading, of {} s", length.as_secs()));
     // Who has nobody to show it to has no end either.
     let goes_on = |length: Option<Duration>| match length {
         Some(length) => begun.elapsed() < length,
@@ -139,15 +201,39 @@ async fn show(
     while goes_on(length) {
         let left = length.map(|length| length.saturating_sub(begun.elapsed()));
         tokio::time::sleep(left.unwrap_or(every).min(every)).await;
-        let line = live_line("loading", begun.elapsed(), &[(name, generator.live(id))]);
+        if listened.elapsed() >= LISTEN_EVERY {
+            listened = Instant::now();
+            let Some(events) = heard_since(common, heard).await else {
+                bar.finish_and_clear();
+                return Ok(Ended::WithTheLab);
+            };
+            heard += events.len();
+            for event in events {
+                bar.suspend(|| say_note(common, format!("  {event}")));
+            }
+            let window = generator.recorder().window(id, Duration::ZERO, generator.recorder().now());
+            totals = format!(" | in all {} ok, {} failed", window.ok(), window.failed());
+        }
+        let line = live_line(&doing, begun.elapsed(), &[(name, generator.live(id))]) + &totals;
         if terminal {
             bar.set_message(line);
-        } else if !json {
+            bar.tick();
+        } else if !common.json {
             say(line);
         }
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(Ended::AsMeant)
+}
+
+/// What happened in the lab, from an event on. `None`: there is no lab any more.
+async fn heard_since(common: &Common, first: usize) -> Option<Vec<String>> {
+    match running::ask(common, &Question::Events(first)).await {
+        Ok(Answer::Events(events)) => Some(events),
+        // It is there, and too busy to answer.
+        Ok(_) => Some(vec![]),
+        Err(_) => control::running(&common.site.lab_dir).ok().map(|_| vec![]),
+    }
 }
 
 /// Sums up, and says with the exit code whether the figures can be trusted.
@@ -201,4 +287,24 @@ fn millis(window: &Window, percent: f64) -> Option<f64> {
 
 fn outcomes(window: &Window) -> BTreeMap<&'static str, usize> {
     window.outcomes().into_iter().map(|(outcome, count)| (outcome.name(), count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_one_or_climbs_from_one_to_another() {
+        let parsed = |text: &str| parse_rates(text).unwrap();
+        assert_eq!(parsed("250").rate(None).unwrap(), Rate::Steady(250.0));
+        let climbing = Rate::Ramp { from: 50.0, to: 130.0, over: Duration::from_secs(9) };
+        assert_eq!(parsed("50..130").rate(Some(Duration::from_secs(9))).unwrap(), climbing);
+        assert_eq!(
+            (parsed("50..130").to_string(), parsed("50").to_string()),
+            ("50 to 130".into(), "50".into())
+        );
+        assert!(parsed("50").rate(Some(OVER)).is_err(), "one rate takes no time");
+        assert!(parse_rates("-5").unwrap_err().contains("'-5' is not a rate between"));
+        assert!(parse_rates("5..").is_err());
+    }
 }

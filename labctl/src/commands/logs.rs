@@ -1,4 +1,4 @@
-//! `labctl logs NAME [-f]`
+//! `labctl logs [NAME…] [-f]`
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Whose logs.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// A machine, or one program on it: `web-1`, `app/dbnode`.
-    name: String,
+    /// Machines, or programs on them: `web-1`, `app/dbnode` [default: all].
+    names: Vec<String>,
     /// Go on printing what is written, until Ctrl-C.
     #[arg(short, long)]
     follow: bool,
@@ -31,11 +31,15 @@ pub async fn logs(args: &LogsArgs, common: &Common, interrupt: &Interrupt) -> Pe
         // What the last lab wrote is still there.
         Err(_) => common.site.lab_dir.join("logs"),
     };
-    let files = files_of(&logs, &args.name)?;
+    let files = match args.names.is_empty() {
+        true => all_files(&logs)?,
+        false => args.names.iter().map(|name| files_of(&logs, name)).collect::<Result<Vec<_>, _>>()?.concat(),
+    };
+    let prefixes = prefixes(&files);
     let mut ends = vec![0; files.len()];
     loop {
-        for (file, end) in files.iter().zip(&mut ends) {
-            *end = print_from(file, *end)
+        for ((file, prefix), end) in files.iter().zip(&prefixes).zip(&mut ends) {
+            *end = print_from(file, *end, prefix, args.follow)
                 .map_err(|error| LabError::not_ready(format!("cannot read {}: {error}", file.display())))?;
         }
         if !args.follow || output::is_gone() {
@@ -46,6 +50,40 @@ pub async fn logs(args: &LogsArgs, common: &Common, interrupt: &Interrupt) -> Pe
             Ok(())
         };
         interrupt.unless(pause).await?;
+    }
+}
+
+/// The logs of every machine.
+fn all_files(logs: &Path) -> Result<Vec<PathBuf>, LabError> {
+    let known = known(logs);
+    if known.is_empty() {
+        let nothing =
+            "there are no logs: no lab is running here, and none has run; start one with `labctl up`";
+        return Err(LabError::not_ready(nothing));
+    }
+    // A machine without programs has nothing to say.
+    Ok(known.iter().filter_map(|machine| files_of(logs, machine).ok()).flatten().collect())
+}
+
+/// The machines that have logs.
+fn known(logs: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(logs).into_iter().flatten().flatten();
+    let mut known: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    known.sort();
+    known
+}
+
+/// What stands before the lines of each file, so that it is known whose they are; of one file nothing.
+fn prefixes(files: &[PathBuf]) -> Vec<String> {
+    let name = |file: &PathBuf| {
+        let machine = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        format!("{machine}/{}", file.file_stem().unwrap_or_default().to_string_lossy())
+    };
+    let names: Vec<_> = files.iter().map(name).collect();
+    let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    match names.len() {
+        1 => vec![String::new()],
+        _ => names.into_iter().map(|name| format!("{name:<widest$} | ")).collect(),
     }
 }
 
@@ -60,9 +98,10 @@ fn files_of(logs: &Path, name: &str) -> Result<Vec<PathBuf>, LabError> {
     });
     files.sort();
     if files.is_empty() {
-        let known = std::fs::read_dir(logs).into_iter().flatten().flatten();
-        let mut known: Vec<_> = known.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        known.sort();
+        let known = known(logs);
+        if known.is_empty() {
+            return all_files(logs);
+        }
         return Err(LabError::Usage(format!(
             "there are no logs of '{name}'; there are logs of: {}",
             known.join(", ")
@@ -71,13 +110,45 @@ fn files_of(logs: &Path, name: &str) -> Result<Vec<PathBuf>, LabError> {
     Ok(files)
 }
 
-/// Prints a file from a place on, and returns the place where it ends now.
-fn print_from(path: &Path, start: u64) -> std::io::Result<u64> {
+/// Prints a file from a place on, and returns the place where it ends now. With something before each line only
+/// whole lines are printed, as long as more may come.
+fn print_from(path: &Path, start: u64, prefix: &str, more_may_come: bool) -> std::io::Result<u64> {
     let mut file = std::fs::File::open(path)?;
     file.seek(SeekFrom::Start(start))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
-    Output.write_all(&text)?;
+    if prefix.is_empty() {
+        Output.write_all(&text)?;
+    } else {
+        if more_may_come {
+            let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+            text.truncate(end);
+        }
+        for line in String::from_utf8_lossy(&text).lines() {
+            output::line(format!("{prefix}{line}"));
+        }
+    }
     Output.flush()?;
     Ok(start + text.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_several_files_say_whose_they_are() {
+        let files = ["logs/app/webserver.log", "logs/db-1/dbnode.log"].map(PathBuf::from);
+        assert_eq!(prefixes(&files), ["app/webserver | ", "db-1/dbnode   | "]);
+        assert_eq!(prefixes(&files[..1]), [""]);
+    }
+
+    #[test]
+    fn half_a_line_waits_for_its_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("app.log");
+        std::fs::write(&file, "one\ntw").unwrap();
+        assert_eq!(print_from(&file, 0, "app | ", true).unwrap(), 4);
+        assert_eq!(print_from(&file, 0, "app | ", false).unwrap(), 6);
+    }
 }

@@ -44,8 +44,14 @@ use lab::error::LabError;
 /// What a command ends with.
 pub type Performed = Result<u8, LabError>;
 
-/// Says on standard error why labctl ends, and with which exit code.
-pub fn explain(error: &LabError) -> ExitCode {
+/// Says on standard error why labctl ends, and with which exit code; where standard output is for data, and nothing
+/// has come there, there as well.
+pub fn explain(error: &LabError, json: bool) -> ExitCode {
+    if json && !output::has_begun() {
+        let document = serde_json::json!({ "error": error.to_string(), "exit_code": error.code() });
+        // What is wrong with standard output is said at the end.
+        let _ = say_document("error", document);
+    }
     if std::io::stderr().is_terminal() {
         // The cursor may stand behind a ^C.
         let _ = write!(std::io::stderr(), "\r");
@@ -63,6 +69,14 @@ pub fn end(code: u8) -> ExitCode {
 
 /// Prints what the command line's reader has to say: its help, or a mistake.
 pub fn show(usage: &clap::Error) -> ExitCode {
+    // It is not known yet what was meant by what was typed.
+    let json = std::env::args().any(|word| word == "--json") || std::env::var_os("LABCTL_JSON").is_some();
+    if json && usage.use_stderr() {
+        let told = usage.render().to_string();
+        let document = serde_json::json!({ "error": told.trim(), "exit_code": usage.exit_code() });
+        // What is wrong with standard output is said at the end.
+        let _ = say_document("error", document);
+    }
     let printed = usage.print();
     if !usage.use_stderr() {
         output::note(printed);

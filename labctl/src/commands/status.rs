@@ -1,14 +1,37 @@
 //! `labctl status`
 
-use comfy_table::Table;
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::{ColumnConstraint, Table};
+use hyper::Method;
+use serde::Deserialize;
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};
+use crate::output;
 use crate::report::columns;
+use lab::http::Client;
+use lab::interrupt::Interrupt;
 use lab::{MachineStatus, Program, ProgramStatus};
 
+/// How to show it.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show it anew each second, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// How often a state that is watched is shown.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long the lab's page may take to look at everything.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Clears the terminal, and begins at its top.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
 /// Shows the machines of the lab that is running, and what is on them.
-pub async fn status(common: &Common) -> Performed {
+pub async fn status(args: &StatusArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let (chapter, logs, machines) = running::status(common).await?;
     if common.json {
         say_document(
@@ -17,9 +40,133 @@ pub async fn status(common: &Common) -> Performed {
         )?;
         return Ok(0);
     }
-    say(format!("{chapter}: {} machines; logs in {}", machines.len(), logs.display()));
-    columns::lines(table(&machines), columns::width()).into_iter().for_each(say);
-    Ok(0)
+    if !args.watch {
+        say(format!("{chapter}: {} machines; logs in {}", machines.len(), logs.display()));
+        shown(common, &machines).await.into_iter().for_each(say);
+        return Ok(0);
+    }
+    loop {
+        let (_, _, machines) = running::status(common).await?;
+        let lines = shown(common, &machines).await;
+        say(format!("{CLEAR}{chapter}; Ctrl-C ends this view, not the lab\n{}", lines.join("\n")));
+        let pause = async {
+            tokio::time::sleep(EVERY).await;
+            Ok(())
+        };
+        if output::is_gone() || interrupt.unless(pause).await.is_err() {
+            return Ok(0);
+        }
+    }
+}
+
+/// The machines as a table: with what the lab's page knows of them, where it has one.
+async fn shown(common: &Common, machines: &[MachineStatus]) -> Vec<String> {
+    match state(common).await {
+        Some(state) => rich_lines(&state, columns::width()),
+        None => columns::lines(table(machines), columns::width()),
+    }
+}
+
+/// What the lab's page says of the lab.
+#[derive(Debug, Default, Deserialize)]
+struct State {
+    machines: Vec<View>,
+    wires: Vec<Wire>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct View {
+    name: String,
+    programs: Vec<ProgramView>,
+    word: String,
+    reason: Option<String>,
+    role: Option<String>,
+    cpu: Option<f64>,
+    memory_held: Option<u64>,
+    memory_limit: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ProgramView {
+    program: String,
+    address: String,
+    pid: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Wire {
+    from: String,
+    to: String,
+    rps: Option<f64>,
+    ejected: bool,
+}
+
+async fn state(common: &Common) -> Option<State> {
+    let found = page::find(&common.site.lab_dir)?;
+    let client = Client::with_token(&found.token);
+    let answer = client.ask(found.address, Method::GET, "/api/state", None, PATIENCE).await.ok()?;
+    serde_json::from_slice(&answer.body).ok()
+}
+
+/// On a narrow terminal addresses have to give way: nobody types them.
+const WITH_ADDRESSES: usize = 100;
+
+fn rich_lines(state: &State, width: usize) -> Vec<String> {
+    let mut table = rich_table(state);
+    if let Some(addresses) = table.column_mut(ADDRESS).filter(|_| width < WITH_ADDRESSES) {
+        addresses.set_constraint(ColumnConstraint::Hidden);
+    }
+    columns::lines(table, width)
+}
+
+/// The column of addresses.
+const ADDRESS: usize = 8;
+
+/// A row per machine: what it is, how it is and why, and how busy.
+fn rich_table(state: &State) -> Table {
+    let header = ["machine", "program", "state", "role", "cpu", "memory", "req/s", "pid", "address"];
+    let mut table = columns::table(header);
+    for machine in &state.machines {
+        let joined = |figure: fn(&ProgramView) -> String| {
+            machine.programs.iter().map(figure).collect::<Vec<_>>().join(", ")
+        };
+        let memory = machine.memory_held.zip(machine.memory_limit);
+        table.add_row([
+            machine.name.clone(),
+            joined(|one| one.program.clone()),
+            condition(machine, &state.wires),
+            machine.role.clone().unwrap_or_default(),
+            machine.cpu.map_or("–".into(), |share| format!("{:.0} %", 100.0 * share)),
+            memory.map_or("–".into(), |(held, limit)| format!("{}/{} MiB", held >> 20, limit >> 20)),
+            requests(&machine.name, &state.wires).map_or("–".into(), |rps| format!("{rps:.0}")),
+            joined(|one| one.pid.to_string()),
+            joined(|one| one.address.clone()),
+        ]);
+    }
+    table
+}
+
+/// How a machine is, why, and which balancers send it nothing.
+fn condition(machine: &View, wires: &[Wire]) -> String {
+    let mut words = machine.word.clone();
+    if let Some(reason) = &machine.reason {
+        words += &format!(" ({reason})");
+    }
+    let out_of: Vec<_> = wires
+        .iter()
+        .filter(|wire| wire.ejected && wire.to == machine.name)
+        .map(|wire| wire.from.as_str())
+        .collect();
+    if !out_of.is_empty() {
+        words += &format!(", out of rotation at {}", out_of.join(", "));
+    }
+    words
+}
+
+/// How many requests a second reach a machine, where somebody counts them.
+fn requests(machine: &str, wires: &[Wire]) -> Option<f64> {
+    let counted = wires.iter().filter(|wire| wire.to == machine).filter_map(|wire| wire.rps);
+    counted.reduce(|sum, more| sum + more)
 }
 
 /// A row per program: what a student needs to see and to type.
@@ -29,7 +176,7 @@ pub(super) fn table(machines: &[MachineStatus]) -> Table {
     for machine in machines {
         for (index, program) in machine.programs.iter().enumerate() {
             let mut row =
-                vec![machine.name.clone(), program.program.name().into(), state(machine, program).into()];
+                vec![machine.name.clone(), program.program.name().into(), state_of(machine, program).into()];
             row.extend(if index == 0 { figures(machine) } else { vec![String::new(); 3] });
             row.extend([program.address.to_string(), program.pid.to_string()]);
             table.add_row(row);
@@ -38,7 +185,7 @@ pub(super) fn table(machines: &[MachineStatus]) -> Table {
     table
 }
 
-fn state(machine: &MachineStatus, program: &ProgramStatus) -> &'static str {
+fn state_of(machine: &MachineStatus, program: &ProgramStatus) -> &'static str {
     match program {
         _ if !machine.on => "off",
         _ if !machine.connected => "off the network",
@@ -63,4 +210,37 @@ fn figures(machine: &MachineStatus) -> Vec<String> {
         format!("{} of {} MiB", mib(usage.memory_held), mib(usage.memory_limit)),
         usage.cpu_waiting.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        serde_json::from_str(
+            r#"{"machines": [
+                {"name": "lb", "programs": [{"program": "lb", "address": "127.0.0.1:8080", "pid": 7}],
+                 "word": "up", "reason": null, "role": "active", "cpu": 0.25, "memory_held": 1048576, "memory_limit": 536870912},
+                {"name": "web-1", "programs": [{"program": "webserver", "address": "127.0.0.2:9001", "pid": 8}],
+                 "word": "off", "reason": "out of memory", "role": null, "cpu": null, "memory_held": null, "memory_limit": null}],
+              "wires": [{"from": "clients", "to": "lb", "rps": 40.0, "ejected": false},
+                        {"from": "lb", "to": "web-1", "rps": null, "ejected": true}]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_machine_is_shown_with_its_role_its_load_and_why_it_is_out() {
+        let shown = rich_lines(&state(), 160).join("\n");
+        for part in ["active", "25 %", "1/512 MiB", "40", "off (out of memory), out of rotation at lb"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    }
+
+    #[test]
+    fn at_80_columns_no_row_is_wider() {
+        let lines = rich_lines(&state(), 80);
+        assert!(!lines[0].contains("address"), "{lines:#?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+    }
 }

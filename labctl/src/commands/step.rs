@@ -45,7 +45,7 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
         say(format!("Enter sends a request to http://{target}; Ctrl-C ends it."));
     }
     let mut enters = BufReader::new(tokio::io::stdin()).lines();
-    let mut steps = Vec::new();
+    let (mut steps, mut ended_with) = (Vec::new(), 0);
     for number in 1..=args.count.unwrap_or(if waits { u32::MAX } else { COUNT }) {
         if waits && output::is_gone() {
             break;
@@ -54,7 +54,13 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
             let enter = async { Ok(enters.next_line().await.map_err(anyhow::Error::from)?) };
             match interrupt.unless(enter).await {
                 Ok(Some(_)) => {}
-                Ok(None) | Err(LabError::Interrupted(_)) => break,
+                Ok(None) => break,
+                Err(LabError::Interrupted(code)) => {
+                    // Behind the ^C.
+                    say("");
+                    ended_with = code;
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -82,7 +88,7 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
     if common.json {
         say_document("steps", serde_json::json!({ "steps": steps }))?;
     }
-    Ok(0)
+    Ok(ended_with)
 }
 
 /// Sends one request of a stream, by a user who keeps cookies where it has such.

@@ -1,7 +1,7 @@
 //! Tables of text that fit the terminal that is there, without rules between rows.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width};
+use comfy_table::{Column, ColumnConstraint, ContentArrangement, Row, Table, Width};
 
 /// Prose is not wider than this, however wide the terminal is.
 pub const PROSE_MAX: usize = 100;
@@ -35,7 +35,9 @@ pub fn table(header: impl Into<Row>) -> Table {
 /// Its lines on a terminal of this width. Where it is too wide, its first column gives way, and if that is not
 /// enough, all do.
 pub fn lines(mut table: Table, width: usize) -> Vec<String> {
-    let widths = table.column_max_content_widths();
+    let mut widths = table.column_max_content_widths();
+    let hidden: Vec<bool> = table.column_iter().map(Column::is_hidden).collect();
+    widths.iter_mut().zip(&hidden).filter(|(_, hidden)| **hidden).for_each(|(width, _)| *width = 0);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -43,6 +45,7 @@ pub fn lines(mut table: Table, width: usize) -> Vec<String> {
     let room = u16::try_from(width.saturating_sub(others + 2)).unwrap_or(u16::MAX);
     let is_enough = room >= YIELDING_MIN || widths.first().is_some_and(|first| room >= *first);
     let constraints = widths.iter().enumerate().map(|(index, own)| match index {
+        _ if hidden[index] => ColumnConstraint::Hidden,
         0 if is_enough => ColumnConstraint::UpperBoundary(Width::Fixed(room + 2)),
         0 => ColumnConstraint::LowerBoundary(Width::Fixed((*own).min(YIELDING_MIN) + 2)),
         _ if is_enough => ColumnConstraint::ContentWidth,

@@ -404,7 +404,7 @@ fn alike(claim: &ClaimResult, figure: f64) -> String {
 }
 
 /// Lines of at most `width` letters, broken between words.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always one");
