@@ -11,9 +11,10 @@ use axum::routing::{get, post};
 use machine::serving::guard::Guard;
 use machine::vitals::Vitals;
 
+use crate::access_log;
 use crate::admission;
 use crate::error::Error;
-use crate::routes::{accounts, cart, products, render, session};
+use crate::routes::{accounts, cart, home, products, render, session};
 use crate::state::Shop;
 use crate::vitals_guard::only_directly;
 
@@ -37,7 +38,11 @@ pub fn app(shop: Arc<Shop>, vitals: &Arc<Vitals>) -> Router {
         }
         ready(answer)
     });
-    admission::guard(routes(), &shop).with_state(shop).layer(named).merge(beside)
+    let logs_requests = shop.config.log_requests;
+    let visited = admission::guard(routes(), &shop).with_state(shop).layer(named);
+    // Checks and metrics would drown what visitors ask for.
+    let visited = if logs_requests { visited.layer(from_fn(access_log::log)) } else { visited };
+    visited.merge(beside)
 }
 
 fn routes() -> Router<Arc<Shop>> {
@@ -51,6 +56,7 @@ fn routes() -> Router<Arc<Shop>> {
         .route("/accounts/{id}", get(accounts::read))
         .route("/accounts/{id}/deposit", post(accounts::deposit))
         .route("/render", get(render::render))
+        .route("/", get(home::home))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
 }

@@ -148,6 +148,10 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "5s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 
+    /// Log one line for each request of a visitor.
+    #[arg(long, env = "WEBSERVER_LOG_REQUESTS")]
+    pub log_requests: bool,
+
     /// Limit for a request's body to arrive.
     #[arg(long, env = "WEBSERVER_BODY_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub body_timeout: humantime::Duration,

@@ -36,6 +36,8 @@ pub struct Config {
     pub in_flight_max: Option<u32>,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
+    /// Whether each request is logged.
+    pub log_requests: bool,
     /// Bounds on connections, headers and the drain.
     pub limits: Limits,
 }
@@ -119,6 +121,7 @@ impl Config {
             costs,
             in_flight_max: (args.max_in_flight > 0).then_some(args.max_in_flight),
             body_timeout: positive("--body-timeout", args.body_timeout)?,
+            log_requests: args.log_requests,
             limits,
         })
     }

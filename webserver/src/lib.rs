@@ -20,6 +20,8 @@ pub mod config;
 /// From an address to a serving process, and its end.
 pub mod server;
 
+/// A line for each request, where it is wanted.
+mod access_log;
 /// What every request goes through before its handler.
 pub mod admission;
 /// Which path leads where.

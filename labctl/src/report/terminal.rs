@@ -121,6 +121,7 @@ impl Terminal {
         self.marked(&self.paint(mark, style), &sentence);
         if claim.verdict != Verdict::Skipped {
             self.prose(&figures(claim), 6);
+            ingredients(claim).iter().for_each(|parts| self.prose(parts, 6));
         }
         if let Some(article) = claim.article.as_ref().filter(|article| **article != claim.claim) {
             for line in wrap(&format!("The article: “{article}”"), columns::prose() - 6) {
@@ -330,6 +331,14 @@ pub fn figures(claim: &ClaimResult) -> String {
     }
 }
 
+/// The figures that a claim's was made of, few enough to be looked at.
+pub fn ingredients(claim: &ClaimResult) -> Option<String> {
+    const FEW: usize = 4;
+    let parts = claim.parts.iter().map(|(name, figure)| format!("{name} = {}", short(*figure)));
+    let is_told = (1..=FEW).contains(&claim.parts.len());
+    is_told.then(|| format!("{}: {}", claim.measure, parts.collect::<Vec<_>>().join(", ")))
+}
+
 /// A claim's figure with its unit, or as a word.
 pub fn figure(claim: &ClaimResult, figure: f64) -> String {
     let lone = lone_measure(claim);
@@ -438,6 +447,7 @@ mod tests {
             article: None,
             measure: measure.into(),
             measured: Some(measured),
+            parts: vec![],
             bound: Bound { low: bound.0, high: bound.1 },
             unit: unit.into(),
             expected: Expected::Confirm,

@@ -109,6 +109,8 @@ pub(super) struct Evaluated {
     pub(super) reading: Option<Reading>,
     /// Why it is not known, or should not be trusted at all.
     pub(super) distrust: Option<String>,
+    /// The figures that it was made of, as they are written in it, where there are several.
+    pub(super) parts: Vec<(String, f64)>,
     /// Why the truth may be somewhere else than the figure.
     pub(super) doubt: Option<String>,
     /// The figure with what a busy host may have added to times besides, and why it is taken for busy.
@@ -177,7 +179,9 @@ impl Measured {
         let on_a_calm_host = expression.value(&|call| self.figure_on_a_calm_host(call)).ok().flatten();
         let on_a_calm_host = on_a_calm_host.zip(self.unrest(&steps));
         match expression.value(&|call| self.figure(call)) {
-            Ok(reading) => Evaluated { reading, distrust, doubt, on_a_calm_host, excuse },
+            Ok(reading) => {
+                Evaluated { reading, parts: self.parts(&expression), distrust, doubt, on_a_calm_host, excuse }
+            }
             Err(unknown) => Evaluated { distrust: Some(unknown), ..Evaluated::default() },
         }
     }
@@ -202,6 +206,22 @@ impl Measured {
 
     fn slow_syncs(&self) -> Vec<Range<Moment>> {
         self.disk.as_ref().map(DiskWatch::slow_syncs).unwrap_or_default()
+    }
+
+    /// The figures that an expression is made of, where it is more than one measure. Each is named once.
+    fn parts(&self, expression: &Expression<MeasureCall>) -> Vec<(String, f64)> {
+        let mut parts: Vec<(String, f64)> = Vec::new();
+        if matches!(expression, Expression::Measure(_)) {
+            return parts;
+        }
+        for call in expression.measures() {
+            let Ok(Some(reading)) = self.figure(call) else { continue };
+            let name = format!("{}({})", call.measure.name(), call.of.join(", "));
+            if reading.figure.is_finite() && !parts.iter().any(|(other, _)| *other == name) {
+                parts.push((name, reading.figure));
+            }
+        }
+        parts
     }
 
     /// How far apart what a measure may be lies from end to end, as a share of it.

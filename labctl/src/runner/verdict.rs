@@ -25,6 +25,9 @@ pub struct ClaimResult {
     pub measure: String,
     /// The figure. `None` when there was nothing to measure.
     pub measured: Option<f64>,
+    /// The figures that it was made of, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<(String, f64)>,
     /// What it had to be.
     pub bound: Bound,
     /// The unit of both.
@@ -62,7 +65,7 @@ impl ClaimResult {
 /// Judges one claim. No figure means that there was nothing to measure, unless it is said why it is not
 /// known: what was to happen did not.
 pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimResult {
-    let Evaluated { reading, distrust, doubt, on_a_calm_host, excuse } = evaluated;
+    let Evaluated { reading, parts, distrust, doubt, on_a_calm_host, excuse } = evaluated;
     let bound = expect.bound().unwrap_or(Bound { low: f64::NAN, high: f64::NAN });
     let measured = reading.map(|reading| reading.figure);
     let is_known = measured.is_some_and(f64::is_finite);
@@ -96,6 +99,7 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
         article: expect.article.clone(),
         measure: expect.measure.as_ref().clone(),
         measured: measured.filter(|figure| figure.is_finite()),
+        parts,
         bound,
         unit: expect.unit.clone(),
         expected: expect.expected,

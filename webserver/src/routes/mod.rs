@@ -6,6 +6,8 @@ pub mod accounts;
 mod body;
 /// `/cart`: what a visitor wants to buy.
 pub mod cart;
+/// `/`: who served it.
+pub mod home;
 /// The names of things in paths.
 mod id;
 /// A product, as clients write it.

@@ -21,7 +21,8 @@ fn page(server: &str) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+/// A text as HTML.
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -56,9 +56,17 @@ async fn health_does_not_depend_on_the_database() {
 }
 
 #[tokio::test]
+async fn the_front_page_says_who_served_it() {
+    let (_database, shop) = shop().await;
+    let reply = shop.get("/").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.text().contains("Served by <b>"), "{}", reply.text());
+}
+
+#[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_told_so() {
     let (_database, shop) = shop().await;
-    for path in ["/", "/product/1", "/products", "/products/", "/products/1/2", "/healthz/x"] {
+    for path in ["/product/1", "/products", "/products/", "/products/1/2", "/healthz/x"] {
         assert_eq!(shop.get(path).await.error(), (404, "not_found".into()), "{path}");
     }
     for (method, path, allow) in [

@@ -37,7 +37,7 @@ use super::state::{MachineState, State, chapter_file};
 use super::status::MachineStatus;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
-use chapter::Source;
+use chapter::{Source, suggest};
 use parts::Cast;
 
 const START_MAX: Duration = Duration::from_secs(20);
@@ -259,8 +259,7 @@ impl Laboratory {
     fn machine(&self, name: &str) -> Result<Arc<RunningMachine>, LabError> {
         let machines = self.machines.lock();
         machines.get(name).cloned().ok_or_else(|| {
-            let known = machines.keys().cloned().collect::<Vec<_>>().join(", ");
-            LabError::Usage(format!("there is no machine '{name}'; there are: {known}"))
+            LabError::Usage(suggest::unknown("machine", name, machines.keys().map(String::as_str)))
         })
     }
 

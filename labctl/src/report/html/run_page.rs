@@ -7,7 +7,7 @@ use super::{rendered, rich};
 use crate::report::charts::{NARROW, Timeline, WIDE};
 use crate::report::requests::{self, Course};
 use crate::report::tally::tally;
-use crate::report::terminal::{figure, short, wanted};
+use crate::report::terminal::{figure, ingredients, short, wanted};
 use crate::report::windows::{FaultWindow, fault_windows};
 use crate::results::stored::{self, StoredGuess};
 use crate::runner::{ClaimResult, RunDocument, Verdict};
@@ -151,6 +151,10 @@ impl Page<'_> {
     fn moment(&self, claim: &ClaimResult) -> String {
         let step = self.run.findings.steps.iter().find(|(name, _)| *name == claim.step);
         step.map_or(String::new(), |(_, at)| format!(", from {at:.1} s on"))
+    }
+
+    fn ingredients(&self, claim: &ClaimResult) -> Option<String> {
+        ingredients(claim)
     }
 
     /// A sentence as HTML, with what stands between backticks as code.
