@@ -335,7 +335,9 @@ const MISCOUNTED: &str = "has active endpoints";
 
 async fn no_container_is_left(project: &str) -> bool {
     let of_project = format!("label=com.docker.compose.project={project}");
-    docker(&["ps", "--all", "--quiet", "--filter", &of_project]).await.is_ok_and(|left| left.trim().is_empty())
+    docker(&["ps", "--all", "--quiet", "--filter", &of_project])
+        .await
+        .is_ok_and(|left| left.trim().is_empty())
 }
 
 fn left(refused: &Refused) -> LabError {
