@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 . scripts/needs.sh
 need_redis
 want_haproxy
+need python3 python3 python3 python3
 # Only root can test the balancers' shared address: in network namespaces.
 if [ "$(id -u)" -eq 0 ]; then
     need ip iproute2 iproute iproute2mac

@@ -65,6 +65,10 @@ pub enum Command {
     Claims(commands::claims::ClaimsArgs),
     /// Find the cheapest measured architecture that does what is needed.
     Advise(commands::advise::AdviseArgs),
+    /// Grade a part of your own, stage by stage: points, what was done, and what the part said meanwhile.
+    Grade(commands::grade::GradeArgs),
+    /// Serve small pages that say which server gave them, to develop a balancer with.
+    Backend(commands::grade::BackendArgs),
     /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
     Parts(commands::parts::PartsArgs),
     /// Show the logs of machines' programs.
@@ -107,6 +111,8 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
         Command::Audit(args) => commands::audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => commands::validate::validate(&args, common),
         Command::New(args) => commands::new::new(&args),
+        Command::Grade(args) => commands::grade::grade(&args, common, interrupt).await,
+        Command::Backend(args) => commands::grade::serve(&args, interrupt).await,
         Command::Parts(args) => commands::parts::parts(&args, common).await,
         Command::Doctor => commands::doctor::doctor(common).await,
         Command::Clean(args) => commands::clean::clean(&args, common).await,

@@ -41,9 +41,9 @@ fn every_flag_in_the_contract_exists() {
     }
     let commands = [
         "run", "resize", "up", "load", "audit", "table", "claims", "advise", "report", "compare", "replay",
-        "parts",
+        "parts", "grade", "backend",
     ];
-    let help = commands.map(|command| help("labctl", &[command])).concat();
+    let help = commands.map(|command| help("labctl", &[command])).concat() + &help("labctl", &["new", "lb"]);
     for flag in flags(section("labctl")) {
         assert!(help.contains(flag), "labctl has no {flag}");
     }

@@ -11,6 +11,7 @@ pub mod completions;
 pub mod doctor;
 pub mod down;
 pub mod events;
+pub mod grade;
 pub mod list;
 pub mod load;
 pub mod logs;

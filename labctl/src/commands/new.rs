@@ -1,8 +1,10 @@
-//! `labctl new chapter`: something to begin with.
+//! `labctl new chapter` and `labctl new lb`: something to begin with.
 
 use clap::{Args, Subcommand};
 
 use super::{Performed, say};
+use grade::Kind;
+use grade::starter::{self, Language};
 
 /// What to begin.
 #[derive(Debug, Args)]
@@ -15,6 +17,24 @@ pub struct NewArgs {
 enum What {
     /// Print a small chapter with comments: `labctl new chapter > mine.toml`.
     Chapter,
+    /// Print a small balancer that passes the first stage of `labctl grade lb`.
+    Lb {
+        /// The language it is written in: python.
+        #[arg(long, value_parser = language)]
+        language: Language,
+    },
+}
+
+fn language(name: &str) -> Result<Language, String> {
+    let known = || Language::ALL.map(Language::name).join(", ");
+    let found = Language::ALL.into_iter().find(|language| language.name() == name);
+    let refused = || {
+        format!(
+            "there is no balancer in '{name}' to begin with; known are {}, and docs/your-own.md says what it has to do",
+            known()
+        )
+    };
+    found.ok_or_else(refused)
 }
 
 /// A chapter that can be run as it is.
@@ -24,6 +44,7 @@ const CHAPTER: &str = include_str!("../../templates/new/chapter.toml");
 pub fn new(args: &NewArgs) -> Performed {
     match args.what {
         What::Chapter => say(CHAPTER.trim_end()),
+        What::Lb { language } => say(starter::text(Kind::Lb, language).trim_end()),
     }
     Ok(0)
 }

@@ -1,0 +1,192 @@
+//! Requests as a grade sends them: one on a connection of its own, and what came of it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// The longest answer that is read.
+const ANSWER_MAX: usize = 16 << 20;
+
+/// What a request came to.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The answer's status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Answered {
+    /// A header, when it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether it is a good answer.
+    pub fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// A request to an address.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: impl IntoIterator<Item = (String, String)>,
+    body: &str,
+) -> anyhow::Result<Request<Full<Bytes>>> {
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).context("a request of a stage's file")
+}
+
+/// Sends a request on a connection of its own.
+pub async fn send(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+    limit: Duration,
+) -> anyhow::Result<Answered> {
+    let exchange = async {
+        let stream = TcpStream::connect(address).await.context("it does not accept the connection")?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let driving = tokio::spawn(connection);
+        let answered = over(&mut sender, request).await;
+        driving.abort();
+        answered
+    };
+    timeout(limit, exchange).await.map_err(|_| anyhow::anyhow!("no answer within {limit:?}"))?
+}
+
+/// A connection that may be used again.
+pub type Kept = Option<http1::SendRequest<Full<Bytes>>>;
+
+async fn open(address: SocketAddr) -> anyhow::Result<http1::SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends when the other side closes it, or its sender is dropped.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Asks for a page over a connection that was kept, or over a new one where it was closed.
+pub async fn again(address: SocketAddr, kept: &mut Kept, limit: Duration) -> anyhow::Result<Answered> {
+    let exchange = async {
+        loop {
+            let mut sender = kept.take();
+            let is_new = match &mut sender {
+                Some(kept) => kept.ready().await.is_err(),
+                None => true,
+            };
+            let mut sender = match sender.filter(|_| !is_new) {
+                Some(kept) => kept,
+                None => open(address).await?,
+            };
+            match over(&mut sender, request(address, "GET", "/page", [], "")?).await {
+                Ok(answered) => {
+                    *kept = Some(sender);
+                    return Ok(answered);
+                }
+                // It was closed while this was on its way.
+                Err(_) if !is_new => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    timeout(limit, exchange).await.map_err(|_| anyhow::anyhow!("no answer within {limit:?}"))?
+}
+
+/// Sends a request on a connection that is there.
+async fn over(
+    sender: &mut http1::SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Answered> {
+    let answer = sender.send_request(request).await.map_err(in_words)?;
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, ANSWER_MAX).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("its answer broke off: {error}"))?;
+    Ok(Answered { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+}
+
+fn in_words(error: hyper::Error) -> anyhow::Error {
+    match error {
+        error if error.is_parse() => anyhow::anyhow!("its answer is not HTTP/1.1: {error}"),
+        error if error.is_incomplete_message() => {
+            anyhow::anyhow!("it closed the connection without an answer")
+        }
+        error => anyhow::anyhow!("{error}"),
+    }
+}
+
+/// What came back for bytes that were sent as they are.
+#[derive(Debug)]
+pub enum Raw {
+    /// An answer of this status.
+    Status(u16),
+    /// The connection was closed without one.
+    Closed,
+    /// Neither, until the limit.
+    Silence,
+    /// Something that is no answer.
+    Nonsense(String),
+}
+
+/// Sends bytes as they are, and reads the status of the answer.
+pub async fn raw(address: SocketAddr, bytes: &[u8], limit: Duration) -> anyhow::Result<Raw> {
+    let mut stream = TcpStream::connect(address).await.context("it does not accept the connection")?;
+    // It may answer, and close, before everything is written.
+    let _ = stream.write_all(bytes).await;
+    let mut said = Vec::new();
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match timeout(left, stream.read_buf(&mut said)).await {
+            Err(_) => return Ok(Raw::Silence),
+            Ok(Ok(0) | Err(_)) if said.is_empty() => return Ok(Raw::Closed),
+            Ok(Ok(0) | Err(_)) => return Ok(status_of(&said).unwrap_or_else(|| nonsense(&said))),
+            Ok(Ok(_)) => {
+                if let Some(status) = status_of(&said) {
+                    return Ok(status);
+                }
+                if said.len() > 64 {
+                    return Ok(nonsense(&said));
+                }
+            }
+        }
+    }
+}
+
+fn nonsense(said: &[u8]) -> Raw {
+    Raw::Nonsense(String::from_utf8_lossy(&said[..said.len().min(64)]).into_owned())
+}
+
+fn status_of(said: &[u8]) -> Option<Raw> {
+    let text = said.get(..12)?;
+    let text = std::str::from_utf8(text).ok()?.strip_prefix("HTTP/1.")?;
+    Some(Raw::Status(text.get(2..5)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_from_the_first_line() {
+        let status = |text: &str| status_of(text.as_bytes());
+        assert!(matches!(status("HTTP/1.1 400 Bad"), Some(Raw::Status(400))));
+        assert!(status("HTTP/1.1 4").is_none() && status("what is this, please").is_none());
+    }
+}

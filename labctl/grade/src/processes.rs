@@ -1,0 +1,173 @@
+//! Processes that are started for a grade: each leads a group of its own, writes into a file, and is gone with
+//! whatever it started when it is dropped.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use machine::protocol::PARENT_VARIABLE;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Of what a program prints, the end that is shown.
+const SAID_MAX: usize = 2000;
+
+/// A process and everything that it starts.
+#[derive(Debug)]
+pub struct Group {
+    child: Child,
+    pid: u32,
+    log: PathBuf,
+}
+
+impl Group {
+    /// Starts a program by way of `machine`, which binds its life to ours. What it prints goes into a file.
+    pub fn start(machine: &Path, program: &Path, flags: &[String], log: &Path) -> anyhow::Result<Self> {
+        let out = File::options().create(true).append(true).open(log);
+        let out = out.with_context(|| format!("write {}", log.display()))?;
+        let mut command = Command::new(machine);
+        command.arg("--become").arg(program).args(flags).env(PARENT_VARIABLE, std::process::id().to_string());
+        // A variable that is a flag of a balancer in somebody's shell must not change what is graded.
+        let flags_by_variable =
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LB_"));
+        flags_by_variable.for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.env("PYTHONUNBUFFERED", "1").process_group(0).kill_on_drop(true);
+        let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
+        let pid = child.id().context("it ended at once")?;
+        Ok(Self { child, pid, log: log.to_owned() })
+    }
+
+    /// The process that leads.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Waits until it has ended. `None`: it has not by the limit.
+    pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        timeout(limit, self.child.wait()).await.ok()?.ok()
+    }
+
+    /// Sends a signal to the process that leads.
+    pub fn signal(&self, signal: Signal) {
+        // It may have ended this instant.
+        let _ = nix::sys::signal::kill(self.leader(), signal);
+    }
+
+    /// Kills everything of it, and waits until the process that leads is gone.
+    pub async fn kill(&mut self) {
+        let _ = killpg(self.leader(), Signal::SIGKILL);
+        let _ = timeout(Duration::from_secs(5), self.child.wait()).await;
+    }
+
+    /// Processes of the group that are there although the one that leads has ended.
+    pub fn left_behind(&self) -> Vec<u32> {
+        members(self.pid).into_iter().filter(|pid| *pid != self.pid).collect()
+    }
+
+    /// CPU time that the group's processes have used so far.
+    pub fn cpu(&self) -> Duration {
+        members(self.pid).into_iter().filter_map(cpu_of).sum()
+    }
+
+    /// How long the group's threads have waited for a core so far.
+    pub fn waited(&self) -> Duration {
+        members(self.pid).into_iter().map(waited_of).sum()
+    }
+
+    /// The end of what it printed.
+    pub fn said(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let from = text.len().saturating_sub(SAID_MAX);
+        String::from_utf8_lossy(&text[from..]).trim().to_owned()
+    }
+
+    /// How much it printed, in bytes.
+    pub fn printed(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |log| log.len())
+    }
+
+    fn leader(&self) -> Pid {
+        Pid::from_raw(self.pid.cast_signed())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Its number cannot be a stranger's while a process of the group is there, or it has not been waited for.
+        if self.child.id().is_some() || !self.left_behind().is_empty() {
+            let _ = killpg(self.leader(), Signal::SIGKILL);
+        }
+    }
+}
+
+/// How a process ended, in words.
+pub fn how(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "an unknown end".into(),
+    }
+}
+
+/// The living processes of a group, from `/proc` (proc(5)).
+fn members(group: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let fields = stat(*pid);
+        let is_one = |fields: &Vec<String>| {
+            fields.get(2).and_then(|text| text.parse().ok()) == Some(group) && fields[0] != "Z"
+        };
+        fields.as_ref().is_some_and(is_one)
+    })
+    .collect()
+}
+
+fn cpu_of(pid: u32) -> Option<Duration> {
+    let fields = stat(pid)?;
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
+    Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
+
+/// How long a process's threads have been ready to run, and were not running (`/proc/PID/task/*/schedstat`).
+fn waited_of(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanos = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// The fields of `/proc/PID/stat` from the third on: state, parent, group, …
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = &text[text.rfind(')')? + 1..];
+    Some(after_name.split_whitespace().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_found_in_its_group_and_has_used_cpu_time() {
+        let group = nix::unistd::getpgrp().as_raw().cast_unsigned();
+        assert!(members(group).contains(&std::process::id()));
+        assert!(cpu_of(std::process::id()).is_some());
+    }
+}

@@ -1,0 +1,155 @@
+//! `labctl grade` and `labctl backend`: a part of one's own, and what it is worth.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::common::Common;
+use super::{Performed, say, say_json, with_files};
+use crate::report::junit;
+use grade::field::Place;
+use grade::{Grade, Kind, Wanted, backend};
+use lab::error::LabError;
+use lab::interrupt::Interrupt;
+use lab::site;
+use parts::own;
+
+/// What a part stands in for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PartKind {
+    /// A load balancer.
+    Lb,
+}
+
+impl From<PartKind> for Kind {
+    fn from(kind: PartKind) -> Self {
+        match kind {
+            PartKind::Lb => Self::Lb,
+        }
+    }
+}
+
+/// What to grade, and how.
+#[derive(Debug, Args)]
+pub struct GradeArgs {
+    /// What the program stands in for.
+    kind: PartKind,
+
+    /// The program.
+    program: PathBuf,
+
+    /// Go on after a stage that fails.
+    #[arg(long)]
+    all: bool,
+
+    /// Grade only these stages, by their numbers.
+    #[arg(long = "stage", value_name = "N", value_delimiter = ',')]
+    stages: Vec<usize>,
+
+    /// Show a hint for what failed, or as many as are asked for.
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "1", default_value_t = 0, hide_default_value = true)]
+    hint: usize,
+
+    /// Grade this many stages at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=14))]
+    at_once: u8,
+
+    /// Write the stages as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Write the points as comma-separated values.
+    #[arg(long, value_name = "FILE")]
+    points: Option<PathBuf>,
+}
+
+/// Grades a program.
+pub async fn grade(args: &GradeArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    for path in args.junit.iter().chain(&args.points) {
+        junit::can_be_written(path)?;
+    }
+    let program = std::path::absolute(&args.program).context("find the program")?;
+    if let Some(reason) = own::why_not_started(&program) {
+        return Err(LabError::NotReady(reason));
+    }
+    let kind = Kind::from(args.kind);
+    let count = grade::Stages::of(kind).stage.len();
+    if let Some(stage) = args.stages.iter().find(|stage| !(1..=count).contains(*stage)) {
+        return Err(LabError::Usage(format!(
+            "--stage {stage}: the stages of {} are 1 to {count}",
+            kind.name()
+        )));
+    }
+    let place = place(common, kind)?;
+    let wanted =
+        Wanted { kind, only: args.stages.clone(), all: args.all, at_once: usize::from(args.at_once) };
+    let told = |result: &grade::StageResult| {
+        if !common.json {
+            result.lines(args.hint).into_iter().for_each(say);
+        }
+    };
+    let grading = async { grade::grade(&program, &wanted, &place, told).await.map_err(LabError::from) };
+    let graded = interrupt.unless(grading).await?;
+    let written = write(&graded, args);
+    match common.json {
+        true => say_json(&graded.json())?,
+        false => {
+            say(format!("{} · logs: {}", graded.summary(), place.logs.display()));
+        }
+    }
+    with_files(graded.exit_code(), written)
+}
+
+fn place(common: &Common, kind: Kind) -> Result<Place, LabError> {
+    let network = common.site.network();
+    if network[0] != 127 {
+        return Err(LabError::Usage(
+            "--network: a grade stands on loopback addresses, such as 127.77".into(),
+        ));
+    }
+    let programs = site::find_programs()?;
+    site::own_directory(&common.site.lab_dir)?;
+    let logs = common.site.lab_dir.join("grade").join(kind.name());
+    site::empty_directory(&logs)?;
+    let logs = std::path::absolute(logs).context("find the directory for logs")?;
+    Ok(Place { labctl: programs.join("labctl"), machine: programs.join("machine"), network, logs })
+}
+
+fn write(graded: &Grade, args: &GradeArgs) -> Result<(), LabError> {
+    let to = |path: &Path, text: String| {
+        std::fs::write(path, text)
+            .with_context(|| format!("write {}", path.display()))
+            .map_err(LabError::from)
+    };
+    if let Some(path) = &args.junit {
+        to(path, graded.junit()?)?;
+    }
+    args.points.as_ref().map_or(Ok(()), |path| to(path, graded.csv()))
+}
+
+/// What the server is called, and where it listens.
+#[derive(Debug, Args)]
+pub struct BackendArgs {
+    /// What it calls itself in its answers (X-Web).
+    #[arg(long)]
+    name: String,
+
+    /// Where it listens.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+}
+
+/// Serves until somebody ends it.
+pub async fn serve(args: &BackendArgs, interrupt: &Interrupt) -> Performed {
+    if !args.listen.ip().is_loopback() {
+        return Err(LabError::Usage(format!(
+            "--listen {}: it obeys anybody, so it is for loopback addresses",
+            args.listen
+        )));
+    }
+    let serving = async { backend::serve(&args.name, args.listen).await.map_err(LabError::from) };
+    interrupt.unless(serving).await?;
+    Ok(0)
+}

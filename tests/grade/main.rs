@@ -1,0 +1,5 @@
+//! `labctl grade`: each wrong part fails the stage it is about and no other; what is no part at all is told in a
+//! sentence; nothing is left running.
+
+mod misuse;
+mod wrong;

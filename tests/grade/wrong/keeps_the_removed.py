@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Fails stage 8: says that a server has left, and goes on sending to it."""
+import pathlib, sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "examples"))
+from balancer import Balancer, main
+
+class Wrong(Balancer):
+    async def obey(self, method, target, body):
+        return (200, {}) if method == "DELETE" else await super().obey(method, target, body)
+
+main(Wrong)

@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Fails stage 12: leaves a process behind when it ends."""
+import pathlib, sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "examples"))
+from balancer import Balancer, main
+
+import subprocess
+
+class Wrong(Balancer):
+    async def run(self):
+        subprocess.Popen(["sleep", "300"])
+        await super().run()
+
+main(Wrong)
