@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::chart::Chart;
 use crate::machines::MachineEntry;
 use crate::step::Step;
 use crate::table::Table;
@@ -33,6 +34,9 @@ pub struct Chapter {
     /// What is done, in order.
     #[serde(default)]
     pub step: Vec<Step>,
+    /// What is drawn when everything is done: on the page of a run, the first thing that is seen.
+    #[serde(default)]
+    pub chart: Vec<Chart>,
     /// What is laid side by side when everything is done.
     #[serde(default)]
     pub table: Vec<Table>,

@@ -12,7 +12,7 @@ use super::measures::{MeasureCall, Of};
 use super::mistake::{Mistake, Place};
 use super::step::{CapacitySearch, Step, Until};
 use super::traffic::{Draw, Traffic};
-use super::{Chapter, MEMORY_MIN, MachineEntry, Span, ZIPF_KEYS_MAX, measurable, role, suggest};
+use super::{Chapter, Chart, MEMORY_MIN, MachineEntry, Span, ZIPF_KEYS_MAX, measurable, role, suggest};
 
 type Checked = Result<(), Mistake>;
 
@@ -71,6 +71,10 @@ pub(super) fn check(chapter: &Chapter, is_complete: bool) -> Vec<Mistake> {
         check_claims(chapter, index, is_complete, &mut found);
     }
     check_ids(chapter, &mut found);
+    for expression in chapter.chart.iter().flat_map(Chart::expressions) {
+        let checked = check_expression(chapter, expression.as_ref(), &chapter.step, is_complete);
+        found.note(&["chart"], checked.map_err(|message| at(expression.span(), message)));
+    }
     for table in &chapter.table {
         let cells = table.cells().collect::<Vec<_>>();
         let checked = cells.iter().try_for_each(|cell| {

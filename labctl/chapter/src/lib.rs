@@ -5,6 +5,7 @@
 
 pub mod act;
 mod chapter;
+pub mod chart;
 mod check;
 mod closed;
 pub mod expect;
@@ -30,6 +31,7 @@ pub mod verbs;
 
 pub use act::Act;
 pub use chapter::Chapter;
+pub use chart::Chart;
 pub use expect::{Bound, Expect, Expected};
 pub use machines::MachineEntry;
 pub use mistake::{ChapterError, Placed};

@@ -6,7 +6,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::requests::Course;
+use super::terminal::{short, wrap};
 use super::windows::{FaultWindow, merged};
+use crate::runner::FilledChart;
 
 /// Readable on white and on black.
 const INK: RGBColor = RGBColor(128, 134, 145);
@@ -186,6 +188,65 @@ impl Timeline<'_> {
     }
 }
 
+/// A chapter's chart: a bar for each figure, and the law as a line through what it says.
+pub fn bars(chart: &FilledChart, size: Size) -> String {
+    let mut svg = String::new();
+    // Drawing into a string fails only on what a chart cannot have: an empty range.
+    let drawn = draw_bars(chart, size, &mut svg);
+    if drawn.is_err() { String::new() } else { svg }
+}
+
+fn draw_bars(chart: &FilledChart, size: Size, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+    let points = &chart.points;
+    let figures = points.iter().flat_map(|point| [point.figure, point.law]).flatten();
+    let high = figures.fold(0.0, f64::max).max(f64::MIN_POSITIVE) * 1.18;
+    let root = SVGBackend::with_string(svg, (size.width, size.height)).into_drawing_area();
+    let mut plot = ChartBuilder::on(&root)
+        .margin(6)
+        .x_label_area_size(3 * size.text)
+        .y_label_area_size(if size.width < 500 { 46 } else { 58 })
+        .build_cartesian_2d(0.0..points.len() as f64, 0.0..high)?;
+    let text = ("sans-serif", size.text).into_font().color(&INK);
+    plot.configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(INK.mix(0.18))
+        .axis_style(INK.mix(0.5))
+        .label_style(text.clone())
+        .x_labels(0)
+        .y_labels(5)
+        .y_label_formatter(&|figure| short(*figure))
+        .y_desc(chart.unit.trim())
+        .axis_desc_style(text.clone())
+        .draw()?;
+    let places = || points.iter().enumerate().map(|(index, point)| (index as f64, point));
+    let measured = places().filter_map(|(at, point)| Some((at, point.figure?)));
+    plot.draw_series(measured.map(|(at, figure)| {
+        Rectangle::new([(at + 0.22, 0.0), (at + 0.78, figure)], GOOD.mix(0.75).filled())
+    }))?;
+    let law: Vec<_> = places().filter_map(|(at, point)| Some((at + 0.5, point.law?))).collect();
+    plot.draw_series(LineSeries::new(law.iter().copied(), BAD.stroke_width(2)))?;
+    plot.draw_series(law.iter().map(|at| Circle::new(*at, 4, BAD.filled())))?;
+    let written: Vec<_> = places()
+        .map(|(at, point)| {
+            let (x, bottom) = plot.backend_coord(&(at + 0.5, 0.0));
+            let (_, top) = plot.backend_coord(&(at + 0.5, point.figure.unwrap_or(0.0)));
+            (x, bottom, top, point)
+        })
+        .collect();
+    let above = text.clone().pos(Pos::new(HPos::Center, VPos::Bottom));
+    let below = text.pos(Pos::new(HPos::Center, VPos::Top));
+    for (x, bottom, top, point) in written {
+        root.draw_text(&point.figure.map_or("–".into(), short), &above, (x, top - 4))?;
+        let room = (size.width as usize / points.len().max(1)) as f64 / (f64::from(size.text) * LETTER);
+        for (row, line) in wrap(&point.label, room as usize).iter().take(2).enumerate() {
+            root.draw_text(line, &below, (x, bottom + 6 + row as i32 * (size.text as i32 + 2)))?;
+        }
+    }
+    root.present()?;
+    Ok(())
+}
+
 /// A figure over time: its unbroken runs of points, and how they are drawn.
 type Drawn = (Vec<Vec<(f64, f64)>>, RGBColor, Look);
 
@@ -253,6 +314,7 @@ fn write_bands(
 mod tests {
     use super::*;
     use crate::report::requests::Bin;
+    use crate::runner::FilledPoint;
 
     fn bin(ok: f64, failed: f64) -> Bin {
         Bin { offered: ok + failed, ok, failed, p99: (ok > 0.0).then_some(20.0), p50: Some(5.0) }
@@ -273,6 +335,25 @@ mod tests {
         }
         assert_eq!(timeline.points(|bin| bin.p99).len(), 2, "the line is interrupted where nothing was good");
         assert!(timeline.latencies(WIDE).contains("ms"));
+    }
+
+    #[test]
+    fn a_chapters_chart_has_a_bar_for_each_figure_and_its_law() {
+        let point = |label: &str, figure, law| FilledPoint { label: label.into(), figure, law };
+        let points = vec![
+            point("one core", Some(100.0), Some(100.0)),
+            point("two cores", Some(140.0), Some(147.0)),
+            point("never measured", None, None),
+        ];
+        let chart = FilledChart { title: "t".into(), unit: "req/s".into(), law: Some("law".into()), points };
+        for size in [WIDE, NARROW] {
+            let svg = bars(&chart, size);
+            for part in ["140", "two cores", "–", "circle", "req/s"] {
+                assert!(svg.contains(part), "{part}: {svg}");
+            }
+        }
+        let nothing = FilledChart { points: vec![], ..chart };
+        assert!(!bars(&nothing, WIDE).contains("NaN"));
     }
 
     #[test]

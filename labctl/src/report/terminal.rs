@@ -331,12 +331,12 @@ pub fn figures(claim: &ClaimResult) -> String {
     }
 }
 
-/// The figures that a claim's was made of, few enough to be looked at.
+/// The figures that a claim's was made of, few enough to be looked at. That something happened is no figure.
 pub fn ingredients(claim: &ClaimResult) -> Option<String> {
-    const FEW: usize = 4;
-    let parts = claim.parts.iter().map(|(name, figure)| format!("{name} = {}", short(*figure)));
-    let is_told = (1..=FEW).contains(&claim.parts.len());
-    is_told.then(|| format!("{}: {}", claim.measure, parts.collect::<Vec<_>>().join(", ")))
+    let parts = claim.parts.iter().filter(|(name, _)| !name.starts_with("happened("));
+    let parts: Vec<_> = parts.map(|(name, figure)| format!("{name} = {}", short(*figure))).collect();
+    let is_told = (2..=4).contains(&parts.len());
+    is_told.then(|| format!("{}: {}", claim.measure, parts.join(", ")))
 }
 
 /// A claim's figure with its unit, or as a word.
@@ -482,6 +482,16 @@ mod tests {
         assert_eq!(figures(&claim), "measured 3 failed; the sentence would need 0 failed");
         claim.verdict = Verdict::Fails;
         assert_eq!(mark(&claim).0, "✗");
+    }
+
+    #[test]
+    fn a_figure_that_is_made_of_several_shows_them() {
+        let mut claim = claim("failed(s) / (50 * seconds(s))", "× that", (0.75, 1.25), 0.99);
+        claim.parts = vec![("failed(s)".into(), 148.0), ("seconds(s)".into(), 2.99)];
+        let told = "failed(s) / (50 * seconds(s)): failed(s) = 148, seconds(s) = 2.99";
+        assert_eq!(ingredients(&claim).as_deref(), Some(told));
+        claim.parts[1].0 = "happened(s)".into();
+        assert_eq!(ingredients(&claim), None, "what is left says no more than the figure");
     }
 
     #[test]

@@ -29,9 +29,9 @@ pub use pace::Pace;
 pub use verdict::{ClaimResult, Verdict};
 
 use crate::testbed::Testbed;
-use chapter::Table;
 use chapter::expression::Expression;
 use chapter::measures::{Measure, MeasureCall};
+use chapter::{Chart, Table};
 use lab::Program;
 use lab::error::LabError;
 
@@ -70,6 +70,9 @@ struct Counted {
 pub struct Findings {
     /// Every claim with its verdict, in the chapter's order.
     pub claims: Vec<ClaimResult>,
+    /// The charts, filled in.
+    #[serde(default)]
+    pub charts: Vec<FilledChart>,
     /// The tables, filled in.
     #[serde(default)]
     pub tables: Vec<FilledTable>,
@@ -93,6 +96,30 @@ pub struct Findings {
     /// What of the host disturbed the run, however little.
     #[serde(default)]
     pub disturbances: Vec<String>,
+}
+
+/// A chart with its figures.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FilledChart {
+    /// What it shows.
+    pub title: String,
+    /// What its figures are in.
+    pub unit: String,
+    /// What the law is that is drawn through them.
+    pub law: Option<String>,
+    /// Its figures, from left to right.
+    pub points: Vec<FilledPoint>,
+}
+
+/// One figure of a chart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FilledPoint {
+    /// What stands under it.
+    pub label: String,
+    /// What was measured, where there was something to measure.
+    pub figure: Option<f64>,
+    /// What the law says.
+    pub law: Option<f64>,
 }
 
 /// A table with its figures.
@@ -134,7 +161,8 @@ pub async fn run(bed: &mut Testbed, wanted: Wanted, emitter: Emitter<'_>) -> Res
     let told = Cell::new(lab.events.count());
     let asked =
         asked_by(chapter.step.iter().flat_map(|step| &step.expect).map(|claim| claim.measure.as_ref()));
-    let cells: Vec<_> = chapter.table.iter().flat_map(Table::cells).collect();
+    let drawn = chapter.chart.iter().flat_map(Chart::expressions).map(|text| text.as_ref().clone());
+    let cells: Vec<_> = chapter.table.iter().flat_map(Table::cells).chain(drawn).collect();
     let counters = counters_of(asked.iter().chain(&asked_by(cells.iter())));
     let damage = None;
     let skips = lab.cast().skips(chapter);
@@ -158,6 +186,7 @@ pub async fn run(bed: &mut Testbed, wanted: Wanted, emitter: Emitter<'_>) -> Res
     let disturbances = run.measured.disturbances();
     Ok(Findings {
         claims,
+        charts: chapter.chart.iter().map(|chart| run.draw(chart)).collect(),
         tables,
         lost,
         offences,
@@ -170,6 +199,20 @@ pub async fn run(bed: &mut Testbed, wanted: Wanted, emitter: Emitter<'_>) -> Res
 }
 
 impl Run<'_> {
+    fn draw(&self, chart: &Chart) -> FilledChart {
+        let figure = |text: &str| {
+            let reading = self.measured.evaluate(text).reading;
+            reading.map(|reading| reading.figure).filter(|figure| figure.is_finite())
+        };
+        let points = chart.points.iter().map(|point| FilledPoint {
+            label: point.label.clone(),
+            figure: figure(point.measure.as_ref()),
+            law: point.law.as_ref().and_then(|law| figure(law.as_ref())),
+        });
+        let points = points.collect();
+        FilledChart { title: chart.title.clone(), unit: chart.unit.clone(), law: chart.law.clone(), points }
+    }
+
     fn fill(&self, table: &Table) -> FilledTable {
         let figure = |row: &String, column: &String| {
             let reading = self.measured.evaluate(&table.cell(row, column)).reading;

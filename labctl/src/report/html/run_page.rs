@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::topology::Topology;
 use super::{rendered, rich};
-use crate::report::charts::{NARROW, Timeline, WIDE};
+use crate::report::charts::{NARROW, Timeline, WIDE, bars};
 use crate::report::requests::{self, Course};
 use crate::report::tally::tally;
 use crate::report::terminal::{figure, ingredients, short, wanted};
@@ -26,6 +26,7 @@ struct Page<'a> {
     question: String,
     guesses: Vec<StoredGuess>,
     topology: Topology,
+    heroes: Vec<Hero>,
     charts: Vec<Chart>,
     faults: Vec<FaultWindow>,
     steps: Vec<Told>,
@@ -38,6 +39,14 @@ struct Chart {
     narrow_rates: String,
     latencies: String,
     narrow_latencies: String,
+}
+
+/// A chapter's own chart, on a desk and on a phone.
+struct Hero {
+    title: String,
+    law: Option<String>,
+    wide: String,
+    narrow: String,
 }
 
 /// A step, and when it began.
@@ -94,7 +103,14 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
     let question = chapter.question.clone();
     let topology = Topology::of(&machines, &links, &Default::default());
     let guesses = stored::guesses(&run.directory);
-    Ok(rendered(&Page { run, question, guesses, topology, charts, steps: steps.collect(), faults })?)
+    let heroes = run.findings.charts.iter().map(|chart| Hero {
+        title: chart.title.clone(),
+        law: chart.law.clone(),
+        wide: bars(chart, WIDE),
+        narrow: bars(chart, NARROW),
+    });
+    let heroes = heroes.collect();
+    Ok(rendered(&Page { run, question, guesses, topology, heroes, charts, steps: steps.collect(), faults })?)
 }
 
 /// Whether what happens to a machine can be felt by a traffic: it is on the way that its requests go.
