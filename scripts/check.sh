@@ -21,6 +21,8 @@ run_wheel deno 2.9.8 check --quiet --config labctl/page/deno.json labctl/page/as
 run_wheel deno 2.9.8 lint --quiet --config labctl/page/deno.json
 run_wheel deno 2.9.8 fmt --check --quiet --config labctl/page/deno.json
 run_wheel oxlint 1.89.0 labctl/page/assets
+echo "== Kubernetes"
+run_wheel kubernetes-validate 1.37.0 --strict --quiet deploy/k8s/[!k]*.yaml
 echo "== lints"
 cargo clippy --release --locked --workspace --all-targets -- --deny warnings
 echo "== documentation"
