@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::query::{OF_RECORD, Query};
 use super::{Answer, Api, body, conditions, empty, json, with_body};
 use crate::config::Reads;
+use crate::metrics::Timed;
 use crate::replication::effect::Written;
 use crate::replication::input::{Action, Write};
 use crate::replication::key::Key;
@@ -17,6 +18,7 @@ impl Api {
     /// `GET /kv/{key}`
     pub(super) async fn get(&self, key: &Key, query: Option<&str>) -> Result<Answer, Problem> {
         let read = Query::parse(query, OF_RECORD)?.read;
+        let _timed = Timed::begin(&self.metrics.read_seconds);
         self.machine.cpu(self.config.query_cost).await;
         self.metrics.reads.inc();
         let found = self.look(read, |view| view.get(key.as_str())).await?;
@@ -76,6 +78,7 @@ impl Api {
     }
 
     async fn write(&self, write: Write) -> Result<Written, Problem> {
+        let _timed = Timed::begin(&self.metrics.write_seconds);
         self.machine.cpu(self.config.query_cost).await;
         Ok(self.node.write(write).await?)
     }
