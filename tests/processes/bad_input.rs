@@ -120,7 +120,8 @@ fn unknown_machines_are_refused_with_the_known_ones() {
         let output = lab.run(words);
         assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
         assert!(
-            String::from_utf8_lossy(&output.stderr).contains("there are: app, web, db, plain"),
+            String::from_utf8_lossy(&output.stderr)
+                .contains("did you mean 'web'? known are app, web, db, plain"),
             "{}",
             shown(&output)
         );

@@ -15,7 +15,7 @@ use lab::control::{self, Answer, Question};
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::http::Client;
 use lab::interrupt::Interrupt;
-use load::{Arrivals, Generator, Rate, Recorder, StreamId, Window};
+use load::{Arrivals, Generator, Moment, Rate, Recorder, StreamId, Window};
 
 /// How long the lab may take to begin: users log in first.
 const BACKGROUND_MAX: Duration = Duration::from_secs(60);
@@ -174,6 +174,22 @@ enum Ended {
     WithTheLab,
 }
 
+/// What became of the requests so far, up to the first that has no outcome yet.
+#[derive(Debug, Default)]
+struct Counted {
+    until: Moment,
+    ok: usize,
+    failed: usize,
+}
+
+impl Counted {
+    fn add(&mut self, window: &Window) {
+        self.until = window.to;
+        self.ok += window.ok();
+        self.failed += window.failed();
+    }
+}
+
 /// How often the lab is asked what happened.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
 
@@ -191,7 +207,7 @@ async fn show(
     let begun = Instant::now();
     // What happened before is known.
     let mut heard = heard_since(common, 0).await.map_or(0, |events| events.len());
-    let (mut listened, mut totals) = (Instant::now(), String::new());
+    let (mut listened, mut totals, mut counted) = (Instant::now(), String::new(), Counted::default());
     let doing = length.map_or("loading".into(), |length| format!("loading, of {} s", length.as_secs()));
     // Who has nobody to show it to has no end either.
     let goes_on = |length: Option<Duration>| match length {
@@ -211,8 +227,13 @@ async fn show(
             for event in events {
                 bar.suspend(|| say_note(common, format!("  {event}")));
             }
-            let window = generator.recorder().window(id, Duration::ZERO, generator.recorder().now());
-            totals = format!(" | in all {} ok, {} failed", window.ok(), window.failed());
+            // Only what came since is looked at, and nothing of it where nobody reads it.
+            if !common.json {
+                let recorder = generator.recorder();
+                let window = recorder.known_window(id, counted.until, recorder.now());
+                counted.add(&window);
+                totals = format!(" | in all {} ok, {} failed", counted.ok, counted.failed);
+            }
         }
         let line = live_line(&doing, begun.elapsed(), &[(name, generator.live(id))]) + &totals;
         if terminal {
