@@ -46,17 +46,16 @@ want_redis() {
     there_is_redis || echo "there is no Redis: the chapters with sessions and caches are left out" >&2
 }
 
-# The tests of other programs in the place of the lab's own. Debian starts a service with the package; the
+# For the tests of other programs in the place of the lab's own. Debian starts a service with the package; the
 # lab does not want it.
-want_haproxy() {
-    there_is haproxy && return
-    [ -x /usr/sbin/haproxy ] && return
-    install_package haproxy haproxy haproxy || true
+want_balancer() {
+    there_is "$1" && return
+    [ -x "/usr/sbin/$1" ] && return
+    install_package "$2" "$1" "$1" || true
     if there_is systemctl; then
-        $as_root systemctl disable --now haproxy >/dev/null 2>&1 || true
+        $as_root systemctl disable --now "$1" >/dev/null 2>&1 || true
     fi
-    there_is haproxy || [ -x /usr/sbin/haproxy ] ||
-        echo "there is no HAProxy: the tests with it are left out" >&2
+    there_is "$1" || [ -x "/usr/sbin/$1" ] || echo "there is no $1: the tests with it are left out" >&2
 }
 
 need_redis() {

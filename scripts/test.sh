@@ -9,7 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
 need_redis
-want_haproxy
+want_balancer haproxy haproxy
+want_balancer nginx nginx-light
 need python3 python3 python3 python3
 # Only root can test the balancers' shared address: in network namespaces.
 if [ "$(id -u)" -eq 0 ]; then

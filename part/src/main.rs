@@ -12,6 +12,8 @@ mod admin;
 mod board;
 mod child;
 mod haproxy;
+mod nginx;
+mod place;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,6 +39,8 @@ struct Cli {
 enum Part {
     /// HAProxy, by a configuration file and its runtime socket.
     Haproxy(Balancer),
+    /// nginx, by a configuration file that it is told to read again.
+    Nginx(Balancer),
 }
 
 /// A balancer, and the flags that `lb` has.
@@ -56,9 +60,10 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "{error}");
         return ExitCode::from(127);
     }
-    let Cli { part: Part::Haproxy(balancer) } = Cli::parse();
+    let Cli { part } = Cli::parse();
+    let (Part::Haproxy(balancer) | Part::Nginx(balancer)) = &part;
     startup::begin(&balancer.lb.startup);
-    match balance(balancer) {
+    match balance(part) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -68,8 +73,11 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn balance(Balancer { program, lb }: Balancer) -> anyhow::Result<()> {
+async fn balance(part: Part) -> anyhow::Result<()> {
     // Held to the end: the process dies with the machine it was placed on.
     let _machine = machine::Machine::from_environment().await?;
-    haproxy::run(&program, lb).await
+    match part {
+        Part::Haproxy(Balancer { program, lb }) => haproxy::run(&program, lb).await,
+        Part::Nginx(Balancer { program, lb }) => nginx::run(&program, lb).await,
+    }
 }

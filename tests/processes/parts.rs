@@ -84,7 +84,7 @@ fn refused(lab: &Lab, code: i32, part: &str, said: &[&str]) {
 #[test]
 fn a_part_that_cannot_be_one_is_refused_with_what_to_do() {
     let lab = Lab::new();
-    refused(&lab, 2, "lb=haprxy", &["there is no part 'haprxy'", "known are haproxy", "./haprxy"]);
+    refused(&lab, 2, "lb=haprxy", &["there is no part 'haprxy'", "known are haproxy, nginx", "./haprxy"]);
     refused(&lab, 2, "db=haproxy", &["stands in for lb, not for db"]);
     refused(&lab, 2, "web=./x", &["is not of the form"]);
     refused(&lab, 4, "lb=./nothing-there", &["there is no file", "nothing-there"]);
@@ -106,7 +106,7 @@ fn verdicts(lab: &Lab, part: &str) -> Vec<(String, String)> {
     let document: serde_json::Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", shown(&output)));
     let run = &document["runs"][0];
-    assert_eq!(run["set_up"]["settings"].as_array().map(Vec::len), Some(1), "{run}");
+    assert_eq!(run["set_up"]["settings"].as_array().map(Vec::len), Some(1), "{document}");
     assert_eq!(lab.running(), vec![]);
     let text = |claim: &serde_json::Value, key: &str| claim[key].as_str().unwrap_or_default().to_owned();
     let claims = run["claims"].as_array().expect("there are claims").iter();
@@ -118,14 +118,24 @@ fn is_not_failed(verdict: &str) -> bool {
     ["holds", "inconclusive"].contains(&verdict)
 }
 
+/// Whether a program is there to be tested with. In CI it has to be.
+#[expect(clippy::print_stderr, reason = "what is not tested is said")]
+fn is_there(program: &str) -> bool {
+    let places = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(|place| Path::new(place).join(program));
+    let is_there = places.iter().any(|path| path.is_file());
+    assert!(
+        is_there || std::env::var_os("CI").is_none(),
+        "{program} is missing: scripts/test.sh installs it"
+    );
+    if !is_there {
+        eprintln!("{program} IS MISSING, SO NOTHING WAS TESTED");
+    }
+    is_there
+}
+
 #[test]
 fn haproxy_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair() {
-    if !["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"]
-        .iter()
-        .any(|path| Path::new(path).is_file())
-    {
-        assert!(std::env::var_os("CI").is_none(), "HAProxy is missing: scripts/test.sh installs it");
-        eprintln!("HAPROXY IS MISSING, SO NOTHING WAS TESTED: apt-get install haproxy");
+    if !is_there("haproxy") {
         return;
     }
     let lab = Lab::new();
@@ -134,6 +144,18 @@ fn haproxy_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair(
     assert_eq!(pair.0, "skipped");
     assert!(pair.1.contains("HAProxy does not share an address"), "{pair:?}");
     assert!(is_not_failed(&notices.0), "{notices:?}");
+}
+
+#[test]
+fn nginx_is_added_to_and_is_not_asked_what_it_notices() {
+    if !is_there("nginx") {
+        return;
+    }
+    let lab = Lab::new();
+    let [joins, pair, notices] = &verdicts(&lab, "lb=nginx")[..] else { panic!("there are three claims") };
+    assert!(is_not_failed(&joins.0), "{joins:?}");
+    assert_eq!((pair.0.as_str(), notices.0.as_str()), ("skipped", "skipped"));
+    assert!(notices.1.contains("nginx tells nobody"), "{notices:?}");
 }
 
 #[test]

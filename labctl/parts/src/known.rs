@@ -64,7 +64,8 @@ pub struct Known {
     pub defaults: Table,
 }
 
-const FILES: [(&str, &str); 1] = [("haproxy", include_str!("../known/haproxy.toml"))];
+const FILES: [(&str, &str); 2] =
+    [("haproxy", include_str!("../known/haproxy.toml")), ("nginx", include_str!("../known/nginx.toml"))];
 
 impl Known {
     /// All of them.

@@ -206,6 +206,8 @@ fn wanted(part: &LbPart, measure: Measure, after_a_fault: bool) -> Vec<Ability> 
     let full = part.max_connections.map(|_| Ability::MaxConnections);
     let pair = part.pair.then_some(Ability::Pair);
     let wanted: Vec<Option<Ability>> = match measure {
+        // Who is out gets nothing.
+        Measure::ShareOf | Measure::Served if after_a_fault => vec![pair, Some(policy), checks, passive],
         Measure::ShareOf | Measure::Served => vec![pair, Some(policy)],
         Measure::Detection | Measure::FalseEjections | Measure::Seconds | Measure::Happened => {
             vec![pair, Some(Ability::Events), checks, passive]
@@ -269,6 +271,7 @@ mod tests {
         // The balancer that only connects is not concerned.
         assert!(skipped.contains(&"crash#0".into()) && !skipped.contains(&"killed#1".into()), "{skipped:?}");
         assert!(!skipped.contains(&"killed#0".into()), "nobody checks there: {skipped:?}");
+        assert!(skipped.contains(&"without-it#2".into()), "that one is dead has to be noticed: {skipped:?}");
     }
 
     #[test]

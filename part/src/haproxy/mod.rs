@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lb::Args;
-use machine::protocol::SOCKET_VARIABLE;
 use machine::startup;
 use machine::vitals::Vitals;
 use nix::sys::signal::Signal;
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Driver, now};
 use crate::board::Board;
 use crate::child;
+use crate::place::Place;
 use config::BACKEND;
 
 /// How often HAProxy is asked how its servers are.
@@ -83,31 +83,6 @@ async fn watch(runtime: &Runtime, board: &Mutex<Board>) {
             Err(error) => tracing::debug!("HAProxy does not answer: {error:#}"),
         }
         sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Where the socket and the configuration are: beside the machine's socket, which whoever started the machine
-/// removes, or in a directory of our own.
-struct Place {
-    stem: PathBuf,
-    _own: Option<tempfile::TempDir>,
-}
-
-impl Place {
-    fn find() -> anyhow::Result<Self> {
-        if let Some(socket) = std::env::var_os(SOCKET_VARIABLE) {
-            return Ok(Self { stem: PathBuf::from(socket).with_extension(""), _own: None });
-        }
-        let own =
-            tempfile::Builder::new().prefix("part-").tempdir().context("make a directory for a socket")?;
-        Ok(Self { stem: own.path().join("lb"), _own: Some(own) })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        let mut path = self.stem.clone().into_os_string();
-        path.push(".");
-        path.push(name);
-        path.into()
     }
 }
 
