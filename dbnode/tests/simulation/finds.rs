@@ -86,6 +86,11 @@ fn a_new_directory_that_counts_before_others_agreed() {
 }
 
 #[test]
+fn a_late_snapshot_that_takes_the_place_of_more() {
+    is_found(Bug::Core(InCore::InstallsOverLog), None);
+}
+
+#[test]
 fn a_primary_that_answers_reads_alone() {
     is_found(Bug::Core(InCore::ReadsAlone), None);
 }

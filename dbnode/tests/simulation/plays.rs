@@ -74,9 +74,11 @@ impl Plan {
         (self.order, self.clients) = (Order::Any, 5);
         (self.log_entries, self.batch_entries) = (dice.random_range(2..6), dice.random_range(1..3));
         let mut at = 600;
-        while at < 6_000 {
-            self.at(at, Fault::Delay(Target::Primary, dice.random_range(10..150)));
-            self.at(at + dice.random_range(100..1_000), Fault::Crash(Target::Replica));
+        while at < 7_500 {
+            self.at(at, Fault::Delay(Target::Primary, dice.random_range(40..250)));
+            if at < 4_000 {
+                self.at(at + dice.random_range(100..1_000), Fault::Crash(Target::Replica));
+            }
             at += dice.random_range(500..1_500);
             self.at(at, Fault::StartAll);
         }
