@@ -228,7 +228,7 @@ mod tests {
     fn lacking(name: &str, cannot: &[(Ability, &str)]) -> (Source, Skips) {
         let plain = Source::open(name, &[]).unwrap();
         let swap: Swap = "lb=haproxy".parse().unwrap();
-        let source = Source::open(name, &swap.settings(&plain.chapter, false)).unwrap();
+        let source = Source::open(name, &swap.settings(&plain.chapter, false, false)).unwrap();
         let cannot = cannot.iter().map(|(ability, reason)| (*ability, (*reason).to_owned())).collect();
         let abilities = Abilities { title: "Other".into(), can: None, cannot };
         let skips = skips(&source.chapter, |_| Some(&abilities));

@@ -1,11 +1,14 @@
-//! `--part lb=haproxy`: another program for every balancer, or every database, of a chapter. Pure.
+//! `--part lb=haproxy`: another program for every balancer, or every database, of a chapter.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use chapter::machines::MachineEntry;
 use chapter::{Chapter, Setting};
 
+use crate::Ability;
 use crate::known::{Kind, Known};
+use crate::own;
 
 /// A part, and what it stands in for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +53,20 @@ pub fn is_path(program: &str) -> bool {
 }
 
 impl Swap {
+    /// Whether it can be one of a pair. A program of somebody's own is asked; one that cannot be started is
+    /// refused later, with the reason.
+    pub async fn can_pair(&self) -> bool {
+        let abilities = match Known::named(&self.program) {
+            Some(known) => Ok(known.abilities()),
+            None => own::abilities(Path::new(&self.program)).await,
+        };
+        abilities.map_or(true, |abilities| abilities.lacks(Ability::Pair).is_none())
+    }
+
     /// The changes of a chapter that put this part in. A balancer of a pair stays the lab's own when the part
     /// cannot be one of a pair: what is claimed of it is skipped.
-    pub fn settings(&self, chapter: &Chapter, with_defaults: bool) -> Vec<Setting> {
+    pub fn settings(&self, chapter: &Chapter, can_pair: bool, with_defaults: bool) -> Vec<Setting> {
         let known = Known::named(&self.program);
-        let can_pair =
-            known.as_ref().is_none_or(|known| known.abilities().lacks(crate::Ability::Pair).is_none());
         let is_meant = |entry: &MachineEntry| match self.kind {
             Kind::Lb => entry.lb.as_ref().is_some_and(|lb| can_pair || !lb.pair),
             Kind::Db => entry.dbnode.is_some(),
@@ -96,10 +107,10 @@ mod tests {
     fn every_balancer_but_those_of_a_pair_is_another() {
         let chapter = Source::open("load-balancer", &[]).unwrap().chapter;
         let swap: Swap = "lb=haproxy".parse().unwrap();
-        let settings = swap.settings(&chapter, false);
+        let settings = swap.settings(&chapter, false, false);
         let shown: Vec<_> = settings.iter().map(ToString::to_string).collect();
         assert_eq!(shown, [r#"machine.lb.lb.program="haproxy""#]);
-        let source = Source::open("load-balancer", &swap.settings(&chapter, true)).unwrap();
+        let source = Source::open("load-balancer", &swap.settings(&chapter, false, true)).unwrap();
         let lb = source.chapter.machine["lb"].lb.as_ref().unwrap();
         assert_eq!(lb.program.as_deref(), Some("haproxy"));
         assert_eq!(lb.health_interval.unwrap().0, std::time::Duration::from_secs(2));

@@ -25,8 +25,8 @@ pub struct PartArgs {
 
 impl PartArgs {
     /// Reads a chapter with these parts, and with these changes.
-    pub(super) fn open(&self, name: &str, settings: &[Setting]) -> Result<Source, LabError> {
-        let settings = self.settings(name, settings)?;
+    pub(super) async fn open(&self, name: &str, settings: &[Setting]) -> Result<Source, LabError> {
+        let settings = self.settings(name, settings).await?;
         Ok(Source::open(name, &settings)?)
     }
 
@@ -37,14 +37,14 @@ impl PartArgs {
     }
 
     /// All changes of a chapter, those that put the parts in among them. What is set by hand comes last.
-    fn settings(&self, name: &str, settings: &[Setting]) -> Result<Vec<Setting>, LabError> {
+    async fn settings(&self, name: &str, settings: &[Setting]) -> Result<Vec<Setting>, LabError> {
         if self.parts.is_empty() {
             return Ok(settings.to_vec());
         }
         let plain = Source::open(name, settings)?;
         let mut all = Vec::new();
         for swap in &self.parts {
-            let swapped = swap.settings(&plain.chapter, self.defaults);
+            let swapped = swap.settings(&plain.chapter, swap.can_pair().await, self.defaults);
             if swapped.is_empty() {
                 return Err(LabError::Usage(format!(
                     "--part {}={}: no machine of '{name}' can have it; leave it out",

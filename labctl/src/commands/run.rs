@@ -105,7 +105,10 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
         "all" => library::names().map(str::to_owned).collect(),
         name => vec![name.to_owned()],
     });
-    let sources = names.map(|name| args.parts.open(&name, &args.settings)).collect::<Result<Vec<_>, _>>()?;
+    let mut sources = Vec::new();
+    for name in names {
+        sources.push(args.parts.open(&name, &args.settings).await?);
+    }
     run_sources(&sources, args, common, interrupt).await
 }
 

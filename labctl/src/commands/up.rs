@@ -79,7 +79,7 @@ enum Word {
 /// Starts a lab that stays.
 pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     // A mistake in the chapter is told before there is a keeper.
-    let source = args.parts.open(&args.chapter, &args.settings)?;
+    let source = args.parts.open(&args.chapter, &args.settings).await?;
     page::check_address(args.page)?;
     if args.keeper {
         return keep(&source, args, common, interrupt).await;

@@ -1,0 +1,112 @@
+"""Makes docs/parts.md of what scripts/parts.sh has measured: parts.py DIRECTORY."""
+import datetime, json, pathlib, sys
+
+MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "skipped": "–"}
+
+
+def figure(value):
+    return "" if value is None else f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def cell(claim):
+    mark = MARKS[claim["verdict"]]
+    shown = figure(claim["measured"])
+    return f"{mark} {shown}{claim['unit']}".strip() if shown else mark
+
+
+def claims(run):
+    return {(claim["step"], claim["claim"]): claim for claim in run["claims"]}
+
+
+def count(run, verdict):
+    return sum(claim["verdict"] == verdict for claim in run["claims"])
+
+
+def row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(header, rows):
+    return "\n".join([row(header), row(["---"] * len(header)), *map(row, rows)]) + "\n"
+
+
+def verdicts(runs, names):
+    rows = []
+    for chapter in runs[names[0]]:
+        cells = []
+        for name in names:
+            run = runs[name].get(chapter)
+            kinds = ["holds", "fails", "inconclusive", "skipped"]
+            cells.append(", ".join(f"{count(run, kind)} {MARKS[kind]}" for kind in kinds if count(run, kind)) if run else "left out")
+        rows.append([chapter, *cells])
+    return table(["chapter", *names], rows)
+
+
+def chapter_table(runs, names, chapter):
+    found = {name: claims(runs[name][chapter]) for name in names if chapter in runs[name]}
+    rows = []
+    for key, claim in claims(runs[names[0]][chapter]).items():
+        cells = [cell(found[name][key]) if key in found.get(name, {}) else "" for name in names]
+        rows.append([claim["step"], claim["claim"], *cells])
+    return table(["step", "claim", *names], rows)
+
+
+def filled_table(run, title):
+    tables = [filled for filled in run.get("tables", []) if filled["title"] == title]
+    return tables[0] if tables else {"columns": [], "rows": []}
+
+
+def detections(runs, names):
+    found = {name: filled_table(runs[name].get("server-failure", {}), "Seconds until the server was out") for name in names}
+    rows = []
+    for trouble, _ in found[names[0]]["rows"]:
+        for name in names:
+            figures = dict(found[name]["rows"]).get(trouble, [])
+            rows.append([trouble, name, *[figure(value) or "–" for value in figures]])
+    return table(["trouble", "balancer", *found[names[0]]["columns"]], rows)
+
+
+def reasons(runs, names):
+    lines = []
+    for name in names:
+        skipped = {claim["because"] for run in runs[name].values() for claim in run["claims"] if claim["verdict"] == "skipped"}
+        lines += [f"- {name}: {reason}." for reason in sorted(skipped)]
+    return "\n".join(lines)
+
+
+def main():
+    directory = pathlib.Path(sys.argv[1])
+    names = ["lab"] + sorted(path.stem for path in directory.glob("*.json") if path.stem != "lab")
+    documents = {name: json.loads((directory / f"{name}.json").read_text()) for name in names}
+    runs = {name: {run["chapter"]: run for run in document["runs"]} for name, document in documents.items()}
+    parts = {part["name"]: part for part in json.loads((directory / "parts").read_text())["parts"]}
+    some = next(iter(runs["lab"].values()))
+    print("# Other balancers, measured\n")
+    print("`scripts/parts.sh` wrote this page. It runs three chapters over each balancer: *lab* is the lab's own `lb`, the others")
+    print("are the real programs, configured by the flags of the chapter's balancers. ✓ holds, ✗ fails, ? the computer was too busy")
+    print("to say, – skipped: it cannot do that.\n")
+    if "balancer" in names:
+        print("*balancer* is [examples/balancer.py](../examples/balancer.py).\n")
+    day = datetime.datetime.fromisoformat(some["began"].replace("Z", "+00:00")).date()
+    print(f"Measured on {day}, on a computer with {some['set_up']['host_cores']} cores, pace {some['pace']}. Each figure is one run's: the")
+    print("next one differs. Capacities are those of the emulated machines, not of the balancers.\n")
+    versions = [[name, parts[name]["version"] or "", parts[name]["title"]] for name in names if name in parts]
+    print(table(["balancer", "version", "program"], versions))
+    print("## Verdicts\n")
+    print(verdicts(runs, names))
+    print("## Seconds until a server was out\n")
+    print("By the balancers of server-failure: one that only connects, one that asks, one that counts failures, one that does all of")
+    print("it and tries elsewhere. – means that it was not taken out, or that nobody was told.\n")
+    print(detections(runs, names))
+    for chapter in runs["lab"]:
+        print(f"## {chapter}\n")
+        print(chapter_table(runs, names, chapter))
+    print("## What was skipped, and why\n")
+    print(reasons(runs, names) + "\n")
+    print("## To know when reading the figures\n")
+    for name in names:
+        for limit in parts.get(name, {}).get("limits", []):
+            print(f"- {name}: {limit}")
+
+
+main()

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs three chapters over every balancer there is here, and writes docs/parts.md: what each was measured to do.
+#
+#   scripts/parts.sh               the lab's own, HAProxy, nginx, and examples/balancer.py
+#   scripts/parts.sh haproxy       only these besides the lab's own
+#
+# PACE=quick measures half as long. It takes about two minutes a balancer. What is not installed is left out, and said.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/needs.sh
+need python3 python3 python3 python3
+
+programs=${PROGRAMS:-target/release}
+[ -x "$programs/labctl" ] || {
+    echo "there is no labctl in $programs: cargo build --release, or say where it is: PROGRAMS=target/debug" >&2
+    exit 4
+}
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx ./examples/balancer.py)
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+run() {
+    local name=$1 code=0
+    shift
+    echo "running $name" >&2
+    "$programs/labctl" run more-servers server-failure load-balancer --json --lab-dir "$results/lab" ${PACE:+--$PACE} \
+        --runs-dir "$results/runs" "$@" >"$results/$name.json" 2>"$results/$name.log" || code=$?
+    # 1 and 3 are results: a claim failed, or was not judged.
+    case $code in
+        0 | 1 | 3) ;;
+        *)
+            echo "$name is left out: $(tail -n 1 "$results/$name.log")" >&2
+            rm "$results/$name.json"
+            ;;
+    esac
+}
+run lab
+for part in "${parts[@]}"; do
+    run "$(basename "$part" .py)" --part "lb=$part"
+done
+"$programs/labctl" parts --json >"$results/parts"
+python3 scripts/parts.py "$results" >docs/parts.md
+echo "docs/parts.md is written" >&2
