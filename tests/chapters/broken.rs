@@ -144,3 +144,33 @@ fn every_claim_of_primary_failure_can_fail() {
 fn every_claim_of_split_brain_can_fail() {
     every_claim_fails_once("split-brain");
 }
+
+#[test]
+fn every_claim_of_sinkhole_can_fail() {
+    every_claim_fails_once("sinkhole");
+}
+
+#[test]
+fn every_claim_of_busy_can_fail() {
+    every_claim_fails_once("busy");
+}
+
+#[test]
+fn every_claim_of_deep_checks_can_fail() {
+    every_claim_fails_once("deep-checks");
+}
+
+#[test]
+fn every_claim_of_deploy_can_fail() {
+    every_claim_fails_once("deploy");
+}
+
+#[test]
+fn every_claim_of_regions_can_fail() {
+    every_claim_fails_once("regions");
+}
+
+#[test]
+fn every_claim_of_retry_storm_can_fail() {
+    every_claim_fails_once("retry-storm");
+}

@@ -81,6 +81,36 @@ fn split_brain_holds() {
 }
 
 #[test]
+fn sinkhole_holds() {
+    holds("sinkhole");
+}
+
+#[test]
+fn busy_holds() {
+    holds("busy");
+}
+
+#[test]
+fn deep_checks_holds() {
+    holds("deep-checks");
+}
+
+#[test]
+fn deploy_holds() {
+    holds("deploy");
+}
+
+#[test]
+fn regions_holds() {
+    holds("regions");
+}
+
+#[test]
+fn retry_storm_holds() {
+    holds("retry-storm");
+}
+
+#[test]
 fn every_chapter_is_tested_here() {
     let tested = [
         "one-machine",
@@ -94,6 +124,12 @@ fn every_chapter_is_tested_here() {
         "server-failure",
         "primary-failure",
         "split-brain",
+        "sinkhole",
+        "busy",
+        "deep-checks",
+        "deploy",
+        "regions",
+        "retry-storm",
     ];
     assert_eq!(library::names().collect::<Vec<_>>(), tested);
 }

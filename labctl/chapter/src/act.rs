@@ -8,10 +8,30 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::{MEMORY_MIN, Span, closed};
+
+/// How a machine ends that is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollHow {
+    /// SIGKILL: it is gone at once.
+    Kill,
+    /// SIGTERM: it answers what it has. With a drain delay it goes on serving for that long, while its health
+    /// check already fails.
+    Stop,
+    /// Its balancers are told first and send it nothing new; once its last request is answered it gets SIGTERM.
+    TellFirst,
+}
+
+/// How long a machine may be off that is replaced.
+const INSTALL_MAX: Duration = Duration::from_secs(60);
+
+fn two_seconds() -> Span {
+    Span(Duration::from_secs(2))
+}
 
 /// Something that can be done to a lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Subcommand)]
@@ -81,6 +101,21 @@ pub enum Act {
     Remove {
         /// The machine, as `labctl status` calls it.
         name: String,
+    },
+    /// Replace the machines of a kind one by one, as a deploy does.
+    ///
+    /// Each one ends, is off for as long as installing a new version takes, and starts again. Once its balancers
+    /// send it requests it is the next one's turn.
+    Roll {
+        /// The kind, as the chapter calls it: `web`.
+        kind: String,
+        /// How each of them ends.
+        #[arg(long, value_enum)]
+        how: RollHow,
+        /// How long installing a new version takes.
+        #[arg(long, default_value = "2s")]
+        #[serde(default = "two_seconds")]
+        install: Span,
     },
     /// Make the link between two machines slow.
     Slow {
@@ -156,6 +191,8 @@ pub enum Target<'a> {
     Disk(&'a str),
     /// A kind of machine with a count, of which there can be one more.
     Kind(&'a str),
+    /// A kind of machine of which there are two or more.
+    Several(&'a str),
     /// A link between two machines, or between all of two kinds.
     Link(&'a str, &'a str),
     /// A machine in a group of a partition. Nothing happens to the machine itself.
@@ -175,6 +212,7 @@ impl Act {
             | Self::Remove { name } => vec![Target::Machine(name)],
             Self::Fill { name } | Self::Empty { name } => vec![Target::Disk(name)],
             Self::Add { kind } => vec![Target::Kind(kind)],
+            Self::Roll { kind, .. } => vec![Target::Several(kind)],
             Self::Slow { from, to, .. }
             | Self::Cut { from, to }
             | Self::Fail { from, to }
@@ -189,6 +227,9 @@ impl Act {
     pub fn mistake(&self) -> Option<String> {
         match self {
             Self::Flap { every: Span(Duration::ZERO), .. } => Some("every is longer than 0s".into()),
+            Self::Roll { install, .. } if install.0 > INSTALL_MAX => {
+                Some(format!("installing a new version takes {INSTALL_MAX:?} at most, not {install}"))
+            }
             Self::Resize { name, cores: None, memory: None } => {
                 Some(format!("'{name}' gets no other size: name its cores, its memory, or both"))
             }

@@ -11,10 +11,10 @@ use super::machines::WebserverPart;
 use super::measures::{MeasureCall, Of};
 use super::mistake::{Mistake, Place};
 use super::step::{CapacitySearch, Step, Until};
-use super::traffic::{Draw, Traffic};
-use super::{Chapter, Chart, MEMORY_MIN, MachineEntry, Span, ZIPF_KEYS_MAX, measurable, role, suggest};
+use super::traffic::{Draw, Retry, Traffic};
+use super::{Chapter, Chart, MEMORY_MIN, MachineEntry, Span, ZIPF_KEYS_MAX, map, measurable, role, suggest};
 
-type Checked = Result<(), Mistake>;
+pub(crate) type Checked = Result<(), Mistake>;
 
 /// All that was found so far.
 struct Found(Vec<Mistake>);
@@ -39,6 +39,12 @@ const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OP
 /// How many requests a step may send.
 const BATCH_MAX: u64 = 1_000_000;
 
+/// How often a request may be repeated.
+const RETRIES_MAX: u32 = 20;
+
+/// How long may be waited before that.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+
 /// How many machines a lab may have.
 const COUNT_MAX: u32 = 250;
 
@@ -52,6 +58,7 @@ pub(super) fn check(chapter: &Chapter, is_complete: bool) -> Vec<Mistake> {
     for end in chapter.links.iter().flat_map(|(from, to)| [from, to]) {
         found.note(&["links"], spanned_machine(chapter, end));
     }
+    found.note(&["map"], map::check(chapter));
     for kind in &chapter.mesh {
         if chapter.machine.get(kind.as_ref()).and_then(|entry| entry.count).is_none() {
             let message = format!("'{}' is not a kind of machine with a count", kind.as_ref());
@@ -116,6 +123,9 @@ fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut F
     if !traffic.path.starts_with('/') {
         let message = format!("the path '{}' does not begin with /", traffic.path);
         found.note(&key("path"), Err(problem(message)));
+    }
+    if let Some(retry) = &traffic.retry {
+        found.note(&key("retry"), check_retry(traffic, retry));
     }
     found.note(&key("timeout"), takes_time("timeout", Some(traffic.timeout)));
 }
@@ -302,8 +312,46 @@ fn check_target(chapter: &Chapter, target: Target<'_>, span: &Range<usize>) -> C
             let message = format!("'{kind}' is not a kind of machine with a count, so none can be added");
             Err(at(span.clone(), message))
         }
+        Target::Several(kind) => check_several(chapter, kind, span),
         Target::Link(from, to) => known_link(chapter, from, to, span),
     }
+}
+
+/// Where there is one machine nobody goes on while it is replaced.
+fn check_several(chapter: &Chapter, kind: &str, span: &Range<usize>) -> Checked {
+    known_machine(chapter, kind, Some(span.clone()))?;
+    if chapter.machine.get(kind).and_then(|entry| entry.count).is_some_and(|count| count >= 2) {
+        return Ok(());
+    }
+    let message = format!(
+        "'{kind}' is one machine: a roll replaces the machines of a kind one by one while the others go on, so the kind needs a count of 2 or more"
+    );
+    Err(at(span.clone(), message))
+}
+
+/// Without a limit a failure that lasts would be asked about for ever.
+fn check_retry(traffic: &Traffic, spanned: &Spanned<Retry>) -> Checked {
+    let here = |message| Err(at(spanned.span(), message));
+    let Retry { times, pause, budget } = spanned.as_ref();
+    match times {
+        None => return here("a retry needs a limit: say how often, such as times = 3".into()),
+        Some(times) if !(1..=RETRIES_MAX).contains(times) => {
+            return here(format!("a request is repeated 1 to {RETRIES_MAX} times, not {times}"));
+        }
+        Some(_) => {}
+    }
+    if pause.0 > RETRY_PAUSE_MAX {
+        return here(format!("a pause before a retry is {RETRY_PAUSE_MAX:?} at most, not {pause}"));
+    }
+    if budget.is_some_and(|budget| !(budget > 0.0 && budget <= 1.0)) {
+        return here("a retry budget is a share of the requests, above 0 and up to 1, such as 0.1".into());
+    }
+    if traffic.history.is_some() {
+        return here(
+            "a traffic with a history cannot retry: a write that is repeated may have happened twice, and the history could not tell".into(),
+        );
+    }
+    Ok(())
 }
 
 /// Only a database asks its machine for room: a Redis writes to the disk of this computer.
@@ -508,7 +556,7 @@ fn known_name<'a>(
     Err(Mistake { place: span.map(Place::Span), message: suggest::unknown(what, name, known) })
 }
 
-fn at(span: Range<usize>, message: String) -> Mistake {
+pub(crate) fn at(span: Range<usize>, message: String) -> Mistake {
     Mistake { place: Some(Place::Span(span)), message }
 }
 

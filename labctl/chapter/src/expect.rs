@@ -21,6 +21,8 @@ pub struct Expect {
     pub ask: Option<String>,
     /// The article's words, where it tests them.
     pub article: Option<String>,
+    /// Who says so, or where it happened, when it is not the article's.
+    pub source: Option<String>,
     /// What is measured: an expression over the steps' measurements.
     pub measure: Spanned<String>,
     /// The unit the figure is shown in.

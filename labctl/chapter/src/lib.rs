@@ -12,6 +12,7 @@ pub mod expect;
 pub mod expression;
 pub mod library;
 pub mod machines;
+pub mod map;
 mod measurable;
 pub mod measures;
 mod mistake;

@@ -5,6 +5,7 @@ use machine::{MachineSpec, QueueOrder};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::map::Place;
 use super::{Span, closed};
 
 /// One machine, or `count` of the same kind.
@@ -27,6 +28,8 @@ pub struct MachineEntry {
     pub exclusive: f64,
     /// Which of the jobs that wait for a core is next: `oldest-first` or `newest-first`.
     pub queue: QueueOrder,
+    /// Where it stands on the chapter's map.
+    pub place: Option<Spanned<Place>>,
     /// What it costs, per month, in dollars.
     pub price: f64,
     /// A load balancer on it.
@@ -51,6 +54,7 @@ impl Default for MachineEntry {
             disk_iops: spec.disk_iops,
             exclusive: spec.exclusive,
             queue: spec.queue,
+            place: None,
             price: 200.0,
             lb: None,
             webserver: None,
@@ -192,6 +196,9 @@ pub struct DbnodePart {
     pub replication: Option<String>,
     /// How long a replica waits at least, without a word from the primary, before it asks for an election.
     pub election_timeout: Option<Span>,
+    /// Where the primary should be: the replicas elsewhere are three times as patient, so one here is elected
+    /// as long as there is one.
+    pub prefer: Option<Spanned<String>>,
 }
 
 /// A Redis server. Nothing is written to a disk, unless it is told to.

@@ -28,6 +28,8 @@ pub enum Unit {
     Count,
     /// A part of a whole, from 0 to 1.
     Share,
+    /// How many times as much.
+    Factor,
     /// 1 when it is so, else 0.
     YesNo,
     /// Milliseconds.
@@ -48,6 +50,7 @@ impl Unit {
         match self {
             Self::Count => "count",
             Self::Share => "share",
+            Self::Factor => "×",
             Self::YesNo => "1 or 0",
             Self::Millis => "ms",
             Self::Seconds => "s",
@@ -124,6 +127,10 @@ measures! {
         "from the first failed request of the step to the first good one after the last failed one"
     Silence "silence" (Step; traffic) Seconds "the longest time of the whole step without one good answer"
     Rate "rate" (Step; traffic) PerSecond "requests a second"
+    Goodput "goodput" (Step; traffic) PerSecond "requests a second that were answered well"
+    Attempts "attempts" (Step; traffic) Count
+        "how often was asked for those requests, repetitions (`retry`) included"
+    Amplification "amplification" (Step; traffic) Factor "attempts ÷ requests: 1 when nobody asks again"
     P50 "p50" (Step; traffic) Millis "the median time of a good answer, from when the request was due"
     P99 "p99" (Step; traffic) Millis "the time that 99 % of good answers stayed under"
     Mean "mean" (Step; traffic) Millis "the mean time of a good answer"

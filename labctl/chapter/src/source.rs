@@ -172,6 +172,89 @@ equals = 0
         }
     }
 
+    fn is_valid(text: &str) -> bool {
+        Source::parse(Path::new("small.toml"), text, &[]).is_ok()
+    }
+
+    #[test]
+    fn a_roll_is_of_several_machines() {
+        let with = |roll: &str, count: &str| {
+            let text = SMALL.replace("measure = \"2s\"", &format!("measure = \"2s\"\n{roll}"));
+            let web = format!("[machine.web]\nwebserver = {{ db = 'app' }}\n{count}\n\n[traffic");
+            text.replacen("[traffic", &web, 1)
+        };
+        assert!(is_valid(&with("roll = { kind = 'web', how = 'stop' }", "count = 2")));
+        for count in ["", "count = 1"] {
+            let error = error_of(&with("roll = { kind = 'web', how = 'kill' }", count));
+            assert!(error.starts_with("24: 'web' is one machine: a roll replaces"), "{error}");
+        }
+        let error = error_of(&with("roll = { kind = 'web', how = 'gently' }", "count = 2"));
+        assert!(error.starts_with("24: ") && error.contains("gently"), "{error}");
+        let error = error_of(&with("roll = { kind = 'web', how = 'stop', install = '2h' }", "count = 2"));
+        assert!(error.starts_with("24: installing a new version takes 60s at most"), "{error}");
+    }
+
+    #[test]
+    fn machines_on_a_map_have_a_place_each() {
+        let with = |map: &str, place: &str| {
+            let text = SMALL.replace("cores = 1", &format!("cores = 1\n{place}"));
+            text.replacen("[traffic", &format!("[map]\n{map}\n\n[traffic"), 1)
+        };
+        let way = "here = { there = '80ms' }";
+        assert!(is_valid(&with(way, "place = 'there'")));
+        for (map, place, wrong) in [
+            (way, "", "13: there is a map, and machine 'app' has no place on it: say place = 'here'"),
+            (way, "place = 'nowhere'", "8: there is no place 'nowhere' on the map; known are here, there"),
+            ("", "place = 'here'", "8: 'here' is on no map"),
+            (way, "place = ['here', 'there']", "8: 2 places for machine 'app', which has no count"),
+            (
+                "a = { b = '1ms' }\nc = { d = '1ms' }",
+                "place = 'a'",
+                "8: the map does not say how far it is from 'a' to 'c'",
+            ),
+            (
+                "here = { there = '1ms' }\nthere = { here = '2ms' }",
+                "place = 'here'",
+                "13: the way between 'here' and 'there' is said twice",
+            ),
+            (
+                "here = { there = '11s' }",
+                "place = 'here'",
+                "13: from 'here' to 'there' it is 10s and back at most",
+            ),
+        ] {
+            let error = error_of(&with(map, place));
+            assert!(error.starts_with(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_primary_is_preferred_where_there_is_a_copy() {
+        let error = error_of(&SMALL.replace("products = 10", "products = 10, prefer = 'ireland'"));
+        assert_eq!(error, "9: no machine of 'app' is at the place 'ireland'");
+    }
+
+    #[test]
+    fn a_retry_has_a_limit() {
+        let with = |retry: &str| {
+            SMALL.replace("path = \"/products/{key}\"", &format!("path = \"/products/{{key}}\"\n{retry}"))
+        };
+        assert!(is_valid(&with("retry = { times = 3, pause = '100ms', budget = 0.1 }")));
+        for (retry, wrong) in [
+            ("retry = { pause = '100ms' }", "a retry needs a limit: say how often, such as times = 3"),
+            ("retry = { times = 0 }", "a request is repeated 1 to 20 times, not 0"),
+            ("retry = { times = 3, budget = 0.0 }", "a retry budget is a share of the requests"),
+            ("retry = { times = 3, pause = '2h' }", "a pause before a retry is 60s at most"),
+            (
+                "retry = { times = 3 }\nhistory = { of = 'h', does = 'local' }",
+                "a traffic with a history cannot retry",
+            ),
+        ] {
+            let error = error_of(&with(retry));
+            assert!(error.starts_with(&format!("14: {wrong}")), "{error}");
+        }
+    }
+
     #[test]
     fn a_health_path_and_a_queue_that_are_none_are_named_with_their_lines() {
         let lb = |more: &str| {
@@ -333,7 +416,7 @@ equals = 0
     fn a_chapter_is_found_by_its_number_too() {
         assert_eq!(Source::open("10", &[]).unwrap().name, "server-failure");
         assert_eq!(Source::open("1", &[]).unwrap().name, "one-machine");
-        let error = Source::open("13", &[]).unwrap_err().to_string();
-        assert!(error.contains("there is no chapter '13'"), "{error}");
+        let error = Source::open("99", &[]).unwrap_err().to_string();
+        assert!(error.contains("there is no chapter '99'"), "{error}");
     }
 }

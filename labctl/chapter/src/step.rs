@@ -205,6 +205,7 @@ mod tests {
             "restart = ['web-1']",
             "add = 'web'",
             "remove = 'web-1'",
+            "roll = { kind = 'web', how = 'stop' }",
             "cut = [['a', 'b']]",
             "fail = [['a', 'b']]",
             "flap = [{ link = ['a', 'b'], every = '1s' }]",

@@ -44,9 +44,33 @@ pub struct Traffic {
     /// Whose dice it throws: another traffic's, so that both come at the same moments and ask for the same, and
     /// what differs between them is not luck. Its own unless said otherwise.
     pub dice: Option<Spanned<String>>,
-    /// How long a request may take.
+    /// How long a request may take; of one that is repeated, each attempt.
     #[serde(default = "five_seconds")]
     pub timeout: Span,
+    /// How those ask again who were not answered well. Nobody does, unless said otherwise.
+    pub retry: Option<Spanned<Retry>>,
+}
+
+impl Traffic {
+    /// How long somebody waits for an answer at most, all attempts together.
+    pub fn patience(&self) -> Duration {
+        let (timeout, retry) = (self.timeout.0, self.retry.as_ref().map(Spanned::as_ref));
+        let times = retry.and_then(|retry| retry.times).unwrap_or(0);
+        timeout * (times + 1) + retry.map_or(Duration::ZERO, |retry| retry.pause.0) * times
+    }
+}
+
+/// Asking again.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Retry {
+    /// How often at most, after the first attempt. It must be said.
+    pub times: Option<u32>,
+    /// How long to wait before each further attempt.
+    #[serde(default = "no_pause")]
+    pub pause: Span,
+    /// How many further attempts there may be for each request, over all of the traffic: 0.1 is one in ten.
+    pub budget: Option<f64>,
 }
 
 /// A history that a traffic's requests are written into: what each did to the record of its key.
@@ -109,6 +133,10 @@ fn get() -> String {
 
 fn one_hundred() -> u64 {
     100
+}
+
+fn no_pause() -> Span {
+    Span(Duration::ZERO)
 }
 
 fn five_seconds() -> Span {

@@ -58,7 +58,8 @@ struct Upstream {
     state: String,
 }
 
-async fn wait_until_up(admin: &Admin, name: &str, limit: Duration) -> anyhow::Result<()> {
+/// Waits until a balancer sends a server requests.
+pub async fn wait_until_up(admin: &Admin, name: &str, limit: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
     loop {
         let http::Answer { body, .. } = admin.ask(Method::GET, "/upstreams", None, CALL).await?;

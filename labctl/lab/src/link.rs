@@ -73,12 +73,13 @@ struct Flapping {
 }
 
 impl Link {
-    /// Listens, and leads to `target`.
-    pub async fn open(listen: SocketAddr, target: SocketAddr) -> io::Result<Self> {
+    /// Listens, and leads to `target`. `distance` is what each round trip takes whatever the rules are.
+    pub async fn open(listen: SocketAddr, target: SocketAddr, distance: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let (rules, current) = watch::channel(Rules::default());
         let stop = CancellationToken::new();
-        let accepting = accept(listener, target, current, stop.clone());
+        let way = Way { target, distance };
+        let accepting = accept(listener, way, current, stop.clone());
         let accepting = tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
         Ok(Self { rules, stop, accepting: Mutex::new(Some(accepting)), flapping: Arc::default() })
     }
@@ -136,16 +137,19 @@ impl Drop for Link {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// Where a link leads, and how far that is.
+#[derive(Debug, Clone, Copy)]
+struct Way {
     target: SocketAddr,
-    rules: watch::Receiver<Rules>,
-    stop: CancellationToken,
-) {
+    /// What each round trip takes, half of it in each direction.
+    distance: Duration,
+}
+
+async fn accept(listener: TcpListener, way: Way, rules: watch::Receiver<Rules>, stop: CancellationToken) {
     loop {
         match listener.accept().await {
             Ok((near, _)) => {
-                let passing = pass(near, target, rules.clone());
+                let passing = pass(near, way, rules.clone());
                 tokio::spawn(stop.clone().run_until_cancelled_owned(passing));
             }
             Err(error) => {
@@ -157,7 +161,7 @@ async fn accept(
 }
 
 /// One connection. It ends when either direction does: half-closed connections are not in use here.
-async fn pass(near: TcpStream, target: SocketAddr, mut rules: watch::Receiver<Rules>) {
+async fn pass(near: TcpStream, way: Way, mut rules: watch::Receiver<Rules>) {
     let is_cut = *rules.borrow() == Rules::Cut;
     // Who has left meanwhile would not be connected by a cable that is whole again either.
     if is_cut && !outlasts_the_cut(&near, &mut rules).await {
@@ -174,14 +178,14 @@ async fn pass(near: TcpStream, target: SocketAddr, mut rules: watch::Receiver<Ru
         _ => {}
     }
     // Dropping the near end tells the client what it would have been told without a link.
-    let Ok(far) = TcpStream::connect(target).await else { return };
+    let Ok(far) = TcpStream::connect(way.target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     let mut ends = rules.clone();
     tokio::select! {
-        () = carry(near_in, far_out, rules.clone()) => {}
-        () = carry(far_in, near_out, rules) => {}
+        () = carry(near_in, far_out, way.distance, rules.clone()) => {}
+        () = carry(far_in, near_out, way.distance, rules) => {}
         _ = ends.wait_for(|rules| rules.ends_connections()) => {}
     }
 }
@@ -207,7 +211,12 @@ async fn fail(mut near: TcpStream, mut rules: watch::Receiver<Rules>) {
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, to: OwnedWriteHalf, rules: watch::Receiver<Rules>) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    to: OwnedWriteHalf,
+    distance: Duration,
+    rules: watch::Receiver<Rules>,
+) {
     let (pieces, under_way) = mpsc::channel::<(Instant, Bytes)>(UNDER_WAY_MAX);
     let delivering = deliver(to, under_way, rules.clone());
     let reading = async move {
@@ -215,7 +224,7 @@ async fn carry(mut from: OwnedReadHalf, to: OwnedWriteHalf, rules: watch::Receiv
         while let Ok(length) = from.read(&mut buffer).await
             && length > 0
         {
-            let due = Instant::now() + rules.borrow().delay() / 2;
+            let due = Instant::now() + (distance + rules.borrow().delay()) / 2;
             if pieces.send((due, Bytes::copy_from_slice(&buffer[..length]))).await.is_err() {
                 return;
             }
@@ -287,7 +296,7 @@ mod tests {
 
     async fn linked() -> (Link, TcpStream) {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let link = Link::open(free, echo().await).await.unwrap();
+        let link = Link::open(free, echo().await, Duration::ZERO).await.unwrap();
         (link, TcpStream::connect(free).await.unwrap())
     }
 
@@ -297,6 +306,19 @@ mod tests {
         let mut answer = [0];
         stream.read_exact(&mut answer).await.unwrap();
         started.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_link_between_places_takes_as_long_as_it_is_far_also_when_it_is_healed() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let far = Duration::from_millis(80);
+        let link = Link::open(free, echo().await, far).await.unwrap();
+        let mut stream = TcpStream::connect(free).await.unwrap();
+        assert!(round_trip(&mut stream).await >= far);
+        link.set(Rules::Slow(far));
+        assert!(round_trip(&mut stream).await >= 2 * far, "what makes it slow comes on top");
+        link.set(Rules::Whole);
+        assert!(round_trip(&mut stream).await >= far);
     }
 
     #[tokio::test]
@@ -311,7 +333,7 @@ mod tests {
     async fn the_address_of_a_link_is_free_when_it_has_been_closed() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for _ in 0..500 {
-            let link = Link::open(free, free).await.expect("the one before it was closed");
+            let link = Link::open(free, free, Duration::ZERO).await.expect("the one before it was closed");
             link.close().await;
         }
     }
@@ -331,7 +353,7 @@ mod tests {
     async fn who_leaves_while_the_link_is_cut_is_not_let_through_when_it_is_healed() {
         let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let link = Link::open(free, far.local_addr().unwrap()).await.unwrap();
+        let link = Link::open(free, far.local_addr().unwrap(), Duration::ZERO).await.unwrap();
         link.set(Rules::Cut);
         let mut gone = TcpStream::connect(free).await.unwrap();
         gone.write_all(b"gone").await.unwrap();

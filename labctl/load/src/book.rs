@@ -161,7 +161,7 @@ mod tests {
 
     fn ok() -> End {
         let (latency, cache) = (ms(3), CacheMark::None);
-        End { lag: ms(0), latency, outcome: Outcome::Ok, status: 200, served_by: None, cache }
+        End { lag: ms(0), latency, outcome: Outcome::Ok, status: 200, served_by: None, cache, attempts: 1 }
     }
 
     fn book(in_flight_max: usize) -> (Book, StreamId) {

@@ -1,19 +1,23 @@
-//! One request, from the moment it is sent to its outcome. It is never repeated.
+//! One request, from the moment it is sent to its outcome. It is repeated when its stream's askers ask again,
+//! and never otherwise.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::book::Ticket;
 use super::connections::{Connection, Connections};
 use super::history::Came;
 use super::requests::Made;
+use super::retry::{Retry, RetryBudget, is_worth_repeating};
 use super::sample::End;
 use super::{CacheMark, Outcome, Recorder, Stream};
 
@@ -22,6 +26,9 @@ use super::{CacheMark, Outcome, Recorder, Stream};
 pub(super) struct Client {
     connections: Connections,
     timeout: Duration,
+    retry: Option<Retry>,
+    /// Shared by all askers of the stream, wherever they ask.
+    budget: Option<Arc<Mutex<RetryBudget>>>,
     recorder: Recorder,
     contains: Option<String>,
     /// Whether bodies are kept: somebody looks into them.
@@ -40,6 +47,15 @@ struct Answer {
     body: Vec<u8>,
 }
 
+/// What came of asking, once or several times.
+#[derive(Debug)]
+struct Asked {
+    /// The last answer.
+    answer: Answer,
+    connection: Option<Connection>,
+    attempts: u32,
+}
+
 impl Client {
     /// Bytes of an answer that are read; a longer one is not what was asked for.
     const ANSWER_MAX: usize = 64 * 1024 * 1024;
@@ -53,14 +69,19 @@ impl Client {
         let connections = Connections::new(stream.target, stream.connect_timeout);
         let contains = stream.contains.clone();
         let keeps_bodies = contains.is_some() || stream.recorded.is_some();
-        Self { connections, timeout: stream.timeout, recorder, contains, keeps_bodies }
+        let budget = stream.retry.and_then(|retry| retry.budget);
+        let budget = budget.map(|share| Arc::new(Mutex::new(RetryBudget::new(share))));
+        let (timeout, retry) = (stream.timeout, stream.retry);
+        Self { connections, timeout, retry, budget, recorder, contains, keeps_bodies }
     }
 
     /// The same for another target, with connections of its own.
     pub(super) fn aimed_at(&self, target: SocketAddr) -> Self {
         let connections = self.connections.aimed_at(target);
-        let (recorder, contains) = (self.recorder.clone(), self.contains.clone());
-        Self { connections, timeout: self.timeout, recorder, contains, keeps_bodies: self.keeps_bodies }
+        let (recorder, contains, budget) =
+            (self.recorder.clone(), self.contains.clone(), self.budget.clone());
+        let Self { timeout, retry, keeps_bodies, .. } = *self;
+        Self { connections, timeout, retry, budget, recorder, contains, keeps_bodies }
     }
 
     /// Sends a request, records its outcome, and keeps the connection for the next one. One that has been due
@@ -72,13 +93,9 @@ impl Client {
             return self.recorder.finish(ticket, End::not_sent(lag));
         }
         let pending = entry.map(|entry| entry.begin(sent));
-        let exchange = timeout(self.timeout, self.exchange(request)).await;
+        let Asked { answer, connection, attempts } = self.ask(request).await;
         let ended = self.recorder.now();
         let latency = ended.saturating_sub(ticket.intended);
-        let (answer, connection) = match exchange.unwrap_or(Err(Outcome::Timeout)) {
-            Ok((answer, connection)) => (answer, Some(connection)),
-            Err(outcome) => (Answer::none(outcome), None),
-        };
         let Answer { outcome, status, served_by, cache, headers, body } = answer;
         if let Some(pending) = pending {
             let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -90,9 +107,47 @@ impl Client {
             cookies.keep(&user, &headers);
         }
         let served_by = served_by.and_then(|name| self.recorder.server(&name));
-        self.recorder.finish(ticket, End { lag, latency, outcome, status, served_by, cache });
+        self.recorder.finish(ticket, End { lag, latency, outcome, status, served_by, cache, attempts });
         if let Some(connection) = connection {
             self.connections.park(connection).await;
+        }
+    }
+
+    /// Asks, and asks again as the stream's askers do, until it is answered well or they give up.
+    async fn ask(&self, mut request: Request<Full<Bytes>>) -> Asked {
+        if let Some(budget) = &self.budget {
+            budget.lock().deposit();
+        }
+        let mut attempts = 1;
+        loop {
+            let retry = self.retry.filter(|retry| attempts <= retry.times);
+            let again = retry.map(|retry| (retry.pause, request.clone()));
+            let (answer, connection) = self.attempt(request).await;
+            match again {
+                Some((pause, same)) if is_worth_repeating(answer.outcome) && self.may_repeat() => {
+                    if let Some(connection) = connection {
+                        self.connections.park(connection).await;
+                    }
+                    sleep(pause).await;
+                    request = same;
+                    attempts += 1;
+                }
+                _ => return Asked { answer, connection, attempts },
+            }
+        }
+    }
+
+    /// Takes what a repetition costs out of the budget, where there is one.
+    fn may_repeat(&self) -> bool {
+        self.budget.as_ref().is_none_or(|budget| budget.lock().withdraw())
+    }
+
+    /// Asks once.
+    async fn attempt(&self, request: Request<Full<Bytes>>) -> (Answer, Option<Connection>) {
+        let exchange = timeout(self.timeout, self.exchange(request)).await;
+        match exchange.unwrap_or(Err(Outcome::Timeout)) {
+            Ok((answer, connection)) => (answer, Some(connection)),
+            Err(outcome) => (Answer::none(outcome), None),
         }
     }
 

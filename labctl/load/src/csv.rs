@@ -19,17 +19,21 @@ pub(super) struct Line {
 pub(super) fn write(mut lines: Vec<Line>, out: impl Write) -> io::Result<()> {
     lines.sort_by_key(|line| line.intended);
     let mut out = BufWriter::new(out);
-    writeln!(out, "intended_ms,stream,outcome,status,latency_ms,lag_ms,served_by,cache")?;
+    writeln!(out, "intended_ms,stream,outcome,status,latency_ms,lag_ms,served_by,cache,attempts")?;
     for line in &lines {
         let (intended, stream) = (milliseconds(line.intended), field(&line.stream));
         let Some(sample) = &line.sample else {
-            writeln!(out, "{intended},{stream},unfinished,,,,,")?;
+            writeln!(out, "{intended},{stream},unfinished,,,,,,")?;
             continue;
         };
         let (outcome, status, cache) = (sample.outcome.name(), sample.status, sample.cache.name());
         let (latency, lag) = (milliseconds(sample.latency), milliseconds(sample.lag));
         let served_by = field(sample.served_by.as_deref().unwrap_or_default());
-        writeln!(out, "{intended},{stream},{outcome},{status},{latency},{lag},{served_by},{cache}")?;
+        writeln!(
+            out,
+            "{intended},{stream},{outcome},{status},{latency},{lag},{served_by},{cache},{}",
+            sample.attempts
+        )?;
     }
     out.flush()
 }
@@ -63,6 +67,7 @@ mod tests {
             status: 200,
             served_by: Some("web-1".into()),
             cache: CacheMark::Hit,
+            attempts: 1,
         };
         let lines = vec![
             Line { intended: Duration::from_millis(20), stream: "a,\"b\"".into(), sample: None },
@@ -72,9 +77,9 @@ mod tests {
         write(lines, &mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "intended_ms,stream,outcome,status,latency_ms,lag_ms,served_by,cache\n\
-             10.000,shop,ok,200,12.345,0.150,web-1,hit\n\
-             20.000,\"a,\"\"b\"\"\",unfinished,,,,,\n"
+            "intended_ms,stream,outcome,status,latency_ms,lag_ms,served_by,cache,attempts\n\
+             10.000,shop,ok,200,12.345,0.150,web-1,hit,1\n\
+             20.000,\"a,\"\"b\"\"\",unfinished,,,,,,\n"
         );
     }
 }

@@ -48,7 +48,7 @@ impl Generator {
         let requests = RequestMaker::new(&stream)?;
         let schedule = Schedule::new(stream.arrivals, stream.seed);
         let client = Arc::new(Client::new(&stream, self.recorder.clone()));
-        let id = self.recorder.add(&stream.name, stream.in_flight_max, stream.timeout);
+        let id = self.recorder.add(&stream.name, stream.in_flight_max, stream.patience());
         self.command(Command::Add(id, Box::new(PacedStream { schedule, requests, client })));
         Ok(id)
     }

@@ -31,6 +31,7 @@ mod connections;
 mod cookies;
 mod history;
 mod outcome;
+mod retry;
 mod sample;
 
 // The record.
@@ -65,6 +66,7 @@ pub use outcome::Outcome;
 pub use rate::Rate;
 pub use recorder::{Recorder, Unsettled};
 pub use requests::{InvalidRequests, RequestMix};
+pub use retry::Retry;
 pub use sample::{Sample, StreamId};
 pub use window::Window;
 
@@ -82,8 +84,11 @@ pub struct Stream {
     pub requests: RequestMix,
     /// How arrivals are spaced.
     pub arrivals: Arrivals,
-    /// The patience of one request: connecting, waiting and reading the answer together.
+    /// The patience of one request: connecting, waiting and reading the answer together. Of one that is
+    /// repeated, that of each attempt.
     pub timeout: Duration,
+    /// Whether an asker that was not answered well asks again. Each arrival is an asker, however often it asks.
+    pub retry: Option<Retry>,
     /// The patience of opening one connection.
     pub connect_timeout: Duration,
     /// The dice of its arrivals and keys: the same seed asks for the same keys at the same spacing.
@@ -106,11 +111,17 @@ impl Stream {
             requests,
             arrivals: Arrivals::Poisson,
             timeout: Duration::from_secs(5),
+            retry: None,
             connect_timeout: Duration::from_secs(2),
             seed: 0,
             in_flight_max: 10_000,
             contains: None,
             recorded: None,
         }
+    }
+
+    /// How long an asker waits at most, all its attempts together.
+    pub fn patience(&self) -> Duration {
+        self.retry.map_or(self.timeout, |retry| retry.patience(self.timeout))
     }
 }

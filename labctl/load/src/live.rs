@@ -17,6 +17,8 @@ pub struct LiveFigures {
     pub ok: usize,
     /// Requests that failed in the last second.
     pub failed: usize,
+    /// How often was asked for those, repetitions included.
+    pub attempts: u64,
     /// How long 99 % of those that succeeded in the last second took at most. In JSON, in milliseconds.
     #[serde(rename = "p99_ms", serialize_with = "as_millis")]
     pub p99: Option<Duration>,
@@ -49,6 +51,7 @@ impl LiveFigures {
             offered: rate.at(now.saturating_sub(since)),
             ok: successful.len(),
             failed: recent.len() - successful.len(),
+            attempts: recent.iter().map(|sample| u64::from(sample.attempts)).sum(),
             p99: successful.percentile(99.0),
             in_flight,
         }
@@ -71,6 +74,7 @@ mod tests {
             status: 200,
             served_by: None,
             cache: CacheMark::None,
+            attempts: 1,
         };
         let samples = [
             sample(1_000, 50, Outcome::Ok),
@@ -82,6 +86,6 @@ mod tests {
         let now = Duration::from_secs(10);
         let figures = LiveFigures::of(now, (Duration::from_secs(5), ramp), 7, samples.into_iter());
         let p99 = Some(Duration::from_millis(8_500));
-        assert_eq!(figures, LiveFigures { offered: 50.0, ok: 2, failed: 1, p99, in_flight: 7 });
+        assert_eq!(figures, LiveFigures { offered: 50.0, ok: 2, failed: 1, attempts: 3, p99, in_flight: 7 });
     }
 }

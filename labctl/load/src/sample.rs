@@ -25,6 +25,8 @@ pub struct Sample {
     pub served_by: Option<Arc<str>>,
     /// What `X-Cache` said.
     pub cache: CacheMark,
+    /// How often its asker asked, the first time included; 0 when it could not be sent.
+    pub attempts: u32,
 }
 
 /// Names one stream of the generator that gave it; to another one's recorder it means nothing.
@@ -40,6 +42,7 @@ pub(super) struct End {
     pub(super) status: u16,
     pub(super) served_by: Option<Arc<str>>,
     pub(super) cache: CacheMark,
+    pub(super) attempts: u32,
 }
 
 impl End {
@@ -55,11 +58,11 @@ impl End {
 
     fn unsent(outcome: Outcome, late: Duration) -> Self {
         let cache = CacheMark::None;
-        Self { lag: late, latency: late, outcome, status: 0, served_by: None, cache }
+        Self { lag: late, latency: late, outcome, status: 0, served_by: None, cache, attempts: 0 }
     }
 
     pub(super) fn sample(self, stream: StreamId, intended: Moment) -> Sample {
-        let End { lag, latency, outcome, status, served_by, cache } = self;
-        Sample { stream, intended, lag, latency, outcome, status, served_by, cache }
+        let End { lag, latency, outcome, status, served_by, cache, attempts } = self;
+        Sample { stream, intended, lag, latency, outcome, status, served_by, cache, attempts }
     }
 }

@@ -81,6 +81,16 @@ impl Window {
         self.successful.len()
     }
 
+    /// How often was asked for them in all, repetitions included.
+    pub fn attempts(&self) -> u64 {
+        self.samples.iter().map(|sample| u64::from(sample.attempts)).sum()
+    }
+
+    /// Attempts for each request: 1 when nobody asked twice.
+    pub fn amplification(&self) -> f64 {
+        if self.samples.is_empty() { 0.0 } else { self.attempts() as f64 / self.samples.len() as f64 }
+    }
+
     /// Requests that were not, whatever the reason.
     pub fn failed(&self) -> usize {
         self.requests() - self.ok()
@@ -282,6 +292,7 @@ mod tests {
             status: 0,
             served_by: server.map(Arc::from),
             cache: CacheMark::None,
+            attempts: 1,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can be done from the page, as the command that does the same, and what takes it back. Pure.
 #![deny(clippy::disallowed_methods)]
 
+use chapter::act::RollHow;
 use chapter::{Act, Span};
 use lab::Happening;
 use serde::Serialize;
@@ -32,6 +33,14 @@ pub(crate) fn command_of(act: &Act) -> String {
         Act::Empty { name } => format!("empty {name}"),
         Act::Add { kind } => format!("add {kind}"),
         Act::Remove { name } => format!("remove {name}"),
+        Act::Roll { kind, how, install } => {
+            let how = match how {
+                RollHow::Kill => "kill",
+                RollHow::Stop => "stop",
+                RollHow::TellFirst => "tell-first",
+            };
+            format!("roll {kind} --how {how} --install {}", plain(*install))
+        }
         Act::Slow { from, to, by } => format!("slow {from} {to} {}", plain(*by)),
         Act::Cut { from, to } => format!("cut {from} {to}"),
         Act::Fail { from, to } => format!("fail {from} {to}"),

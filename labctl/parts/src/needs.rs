@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use chapter::act::RollHow;
 use chapter::expression::Expression;
 use chapter::machines::{LbPart, MachineEntry};
 use chapter::measures::{Measure, MeasureCall, Of};
@@ -98,6 +99,7 @@ impl Needs<'_> {
         let wanted = step.acts().filter_map(|act| match act {
             Act::Add { kind } => Some((kind.clone(), Ability::Add)),
             Act::Remove { name } => Some((kind(name), Ability::Remove)),
+            Act::Roll { kind, how: RollHow::TellFirst, .. } => Some((kind.clone(), Ability::Remove)),
             _ => None,
         });
         wanted.into_iter().find_map(|(kind, ability)| {

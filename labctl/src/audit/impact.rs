@@ -266,6 +266,7 @@ mod tests {
                 status: 0,
                 served_by: None,
                 cache: CacheMark::None,
+                attempts: 1,
             }
         });
         Window::new(Duration::ZERO, Duration::from_millis(100 * drawn.len() as u64), samples.collect(), 0)

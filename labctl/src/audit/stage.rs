@@ -220,6 +220,7 @@ mod tests {
             status: 0,
             served_by: None,
             cache: CacheMark::None,
+            attempts: 1,
         });
         Window::new(Duration::ZERO, Duration::from_secs(2), samples.collect(), 0)
     }

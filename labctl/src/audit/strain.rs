@@ -245,6 +245,7 @@ mod tests {
                 status: 200,
                 served_by: None,
                 cache: CacheMark::None,
+                attempts: 1,
             }
         });
         Window::new(Duration::from_secs_f64(from), Duration::from_secs_f64(to), samples.collect(), 0)

@@ -11,7 +11,7 @@ const TEXT: &str = include_str!("../../claims.toml");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registry {
-    /// In the article's order.
+    /// In the article's order, and then those beyond it.
     pub claim: Vec<Claim>,
 }
 
@@ -23,8 +23,10 @@ pub struct Claim {
     pub id: String,
     /// The heading it stands under.
     pub chapter: String,
-    /// Its words, or the part of them that is tested.
+    /// Its words, or the part of them that is tested; beyond the article, the lab's own.
     pub article: String,
+    /// Who says so, or where it happened. Only what is beyond the article has one.
+    pub source: Option<String>,
     /// Why it is so, or is not.
     pub because: String,
     /// What speaks for it.
@@ -163,6 +165,37 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_article_has_a_source_and_nothing_else_has() {
+        let beyond: Vec<_> = library::Group::Beyond.names().collect();
+        for claim in Registry::built_in().claim {
+            let of_runs = exhibits(&claim).filter_map(|exhibit| match exhibit {
+                Exhibit::Run(name) => name.split('#').next(),
+                Exhibit::Table(_) => None,
+            });
+            let of_runs: Vec<_> = of_runs.collect();
+            let is_beyond = !of_runs.is_empty() && of_runs.iter().all(|name| beyond.contains(name));
+            assert_eq!(claim.source.is_some(), is_beyond, "{}", claim.id);
+        }
+    }
+
+    #[test]
+    fn every_named_claim_beyond_the_article_is_in_the_registry() {
+        let registry = Registry::built_in();
+        let bound: Vec<_> = registry.claim.iter().flat_map(exhibits).collect();
+        for chapter in library::Group::Beyond.names() {
+            let source = Source::open(chapter, &[]).unwrap();
+            let named = source.chapter.step.iter().flat_map(|step| &step.expect);
+            let ids: Vec<_> = named.filter_map(|expect| expect.id.as_ref()).collect();
+            assert!(ids.len() >= 3, "{chapter}");
+            for id in ids {
+                let name = Exhibit::Run(format!("{chapter}#{id}"));
+                assert!(bound.contains(&&name), "{chapter}#{id} is in no sentence");
+            }
+            assert!(source.chapter.next.is_some(), "{chapter} says no next command");
         }
     }
 

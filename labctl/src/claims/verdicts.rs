@@ -35,6 +35,9 @@ pub struct Judged {
     pub chapter: String,
     /// Its words.
     pub article: String,
+    /// Who says so, when it is beyond the article.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// What the lab expects to find.
     pub expected: Expectation,
     /// How it stands.
@@ -72,6 +75,7 @@ fn judge_one(claim: &Claim, evidence: &Evidence) -> Judged {
         id: claim.id.clone(),
         chapter: claim.chapter.clone(),
         article: claim.article.clone(),
+        source: claim.source.clone(),
         expected: claim.expectation(),
         standing: pieces.iter().map(|piece| piece.standing).max().unwrap_or(Standing::NotMeasured),
         because: claim.because.clone(),

@@ -98,7 +98,7 @@ pub(super) async fn introduce(
     common: &Common,
 ) -> Result<(), LabError> {
     let Some(stream) = by_hand.introduction.clone() else { return Ok(()) };
-    let (count, patience) = (by_hand.users, stream.timeout);
+    let (count, patience) = (by_hand.users, stream.patience());
     say_note(common, format!("{count} users introduce themselves first ({})", stream.name));
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
     generator.send_and_wait(id, count, INTRODUCTIONS_RATE, patience + MARGIN).await;

@@ -4,7 +4,8 @@ use super::common::Common;
 use super::{Performed, say, say_document};
 use crate::report::columns;
 use crate::report::terminal::wrap;
-use chapter::{Source, library};
+use chapter::library::Group;
+use chapter::{ChapterError, Source};
 
 /// The number of the chapter that is no file: it is measured by a command of its own.
 const TABLE: u32 = 9;
@@ -18,18 +19,22 @@ fn entry(number: u32, name: &str, title: &str, question: &str) {
 
 /// Lists the chapters.
 pub fn list(common: &Common) -> Performed {
-    let chapters = library::names().map(|name| Source::open(name, &[]));
-    let chapters = chapters.collect::<Result<Vec<_>, _>>()?;
+    let open = |group: Group| group.names().map(move |name| Ok((group, Source::open(name, &[])?)));
+    let chapters = Group::ALL.into_iter().flat_map(open).collect::<Result<Vec<_>, ChapterError>>()?;
     if common.json {
-        let chapters = chapters.iter().map(|source| {
+        let chapters = chapters.iter().map(|(group, source)| {
             let chapter = &source.chapter;
-            serde_json::json!({ "name": source.name, "number": chapter.number, "title": chapter.title, "question": chapter.question })
+            serde_json::json!({ "name": source.name, "group": group.name(), "number": chapter.number, "title": chapter.title, "question": chapter.question })
         });
         say_document("chapters", serde_json::json!({ "chapters": chapters.collect::<Vec<_>>() }))?;
         return Ok(0);
     }
     let mut is_table_told = false;
-    for Source { name, chapter, .. } in &chapters {
+    let mut last = None;
+    for (group, Source { name, chapter, .. }) in &chapters {
+        if last.replace(group) != Some(group) {
+            say(format!("{}{}", if *group == Group::Article { "" } else { "\n" }, group.heading()));
+        }
         if chapter.number > TABLE && !is_table_told {
             is_table_told = true;
             entry(

@@ -116,7 +116,7 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     if args.constant {
         stream.arrivals = Arrivals::Constant;
     }
-    let (name, target, patience) = (stream.name.clone(), stream.target, stream.timeout);
+    let (name, target, patience) = (stream.name.clone(), stream.target, stream.patience());
     let generator = Generator::start(Instant::now()).map_err(anyhow::Error::from)?;
     interrupt.unless(by_hand::introduce(&generator, &traffic, common)).await?;
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;

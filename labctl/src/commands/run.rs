@@ -17,7 +17,8 @@ use crate::runner::{
     self, Emitter, EventKind, Findings, Observer, Pace, RUN_SCHEMA, RunDocument, SetUp, Wanted,
 };
 use crate::testbed::{ClaimedSite, Opening, Testbed};
-use chapter::{Chapter, Setting, Source, library};
+use chapter::library::{self, Group};
+use chapter::{Chapter, Setting, Source};
 use lab::control::Control;
 use lab::error::LabError;
 use lab::events::Clock;
@@ -27,7 +28,7 @@ use lab::{Plan, redis};
 /// What to run, and how.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Chapters by name (`labctl list`), paths to .toml files, or `all`.
+    /// Chapters by name (`labctl list`), paths to .toml files, or `all`, `article` or `beyond` of those listed.
     #[arg(required = true)]
     chapters: Vec<String>,
 
@@ -103,7 +104,10 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
     // Every file is read before anything starts.
     let names = args.chapters.iter().flat_map(|name| match name.as_str() {
         "all" => library::names().map(str::to_owned).collect(),
-        name => vec![name.to_owned()],
+        name => match Group::ALL.into_iter().find(|group| group.name() == name) {
+            Some(group) => group.names().map(str::to_owned).collect::<Vec<_>>(),
+            None => vec![name.to_owned()],
+        },
     });
     let mut sources = Vec::new();
     for name in names {

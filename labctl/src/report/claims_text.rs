@@ -3,12 +3,18 @@
 use super::columns;
 use super::terminal::wrap;
 use crate::claims::verdicts::{Judged, Standing};
+use chapter::library::Group;
 
 /// The whole of it, line by line.
 pub fn lines(judged: &[Judged]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut chapter = "";
+    let mut is_beyond = false;
     for one in judged {
+        if one.source.is_some() && !is_beyond {
+            is_beyond = true;
+            lines.extend([String::new(), Group::Beyond.heading().to_owned()]);
+        }
         if one.chapter != chapter {
             chapter = &one.chapter;
             lines.push(String::new());
@@ -22,6 +28,9 @@ pub fn lines(judged: &[Judged]) -> Vec<String> {
         }
         indented(&mut lines, &format!("  {} {:<8} ", mark(one.standing), one.expected.name()), &quoted);
         indented(&mut lines, "             ", &one.because);
+        one.source
+            .iter()
+            .for_each(|source| indented(&mut lines, "             ", &format!("After {source}.")));
         if one.standing != Standing::AsExpected {
             lines.extend(one.evidence.iter().filter(|piece| piece.standing != Standing::AsExpected).map(
                 |piece| {

@@ -14,7 +14,7 @@ use crate::results::Summary;
 use crate::runner::{ClaimResult, EventKind, FilledTable, Observer, RunDocument, RunEvent, Verdict};
 use chapter::expression::Expression;
 use chapter::measures::{Measure, MeasureCall, Unit};
-use chapter::{Bound, Expected, library};
+use chapter::{Bound, Expected, Source, library};
 use load::LiveFigures;
 
 /// So many records are listed; whoever wants more reads the summary.
@@ -97,6 +97,11 @@ impl Terminal {
             self.marked(&self.paint(mark, style), &format!("{place} {}", claim.claim));
             self.prose(&figures(claim), 6);
             claim.because.iter().for_each(|because| self.prose(because, 6));
+            for line in
+                claim.source.iter().flat_map(|source| wrap(&format!("After {source}."), columns::prose() - 6))
+            {
+                self.line(&self.paint(&format!("      {line}"), Style::new().dimmed()));
+            }
         }
     }
 
@@ -258,6 +263,9 @@ pub fn live_line(doing: &str, left: Duration, traffics: &[(&str, LiveFigures)]) 
             " | {name} {:.0}/s: {} ok, {} failed, p99 {p99}, {} waiting",
             live.offered, live.ok, live.failed, live.in_flight
         );
+        if live.attempts > (live.ok + live.failed) as u64 {
+            line += &format!(", {} attempts", live.attempts);
+        }
     }
     line
 }
@@ -291,10 +299,12 @@ fn surprise(run: &RunDocument) -> Option<(&str, String)> {
 fn next(run: &RunDocument) -> String {
     let chapters: Vec<_> = library::names().collect();
     let at = chapters.iter().position(|name| *name == run.chapter);
-    let following = at.and_then(|at| chapters.get(at + 1));
+    let told = at.and_then(|_| Source::open(&run.chapter, &[]).ok()?.chapter.next);
+    let following = at.and_then(|at| Some(format!("labctl run {}", chapters.get(at + 1)?)));
+    let following = told.or(following);
     let report = format!("labctl report {}", run.directory.display());
     match (run.verdict, following) {
-        (Verdict::Holds, Some(following)) => format!("labctl run {following}, or: {report}"),
+        (Verdict::Holds, Some(following)) => format!("{following}, or: {report}"),
         _ => report,
     }
 }
@@ -445,6 +455,7 @@ mod tests {
             claim: "It is so.".into(),
             id: None,
             article: None,
+            source: None,
             measure: measure.into(),
             measured: Some(measured),
             parts: vec![],

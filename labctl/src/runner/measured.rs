@@ -304,6 +304,8 @@ impl Measured {
             M::Ok => during(&|window| window.ok() as f64),
             M::Failed => during(&|window| window.failed() as f64),
             M::FailedShare => during(&Window::error_rate),
+            M::Attempts => during(&|window| window.attempts() as f64),
+            M::Amplification => during(&Window::amplification),
             M::FailedThroughout => throughout(&|window| window.failed() as f64),
             M::OkThroughout => throughout(&|window| window.ok() as f64),
             M::StaleShare => during(&|window| window.count(Outcome::Stale) as f64 / requests(window)),
@@ -321,6 +323,7 @@ impl Measured {
             M::P99 => time(&|window| window.percentile(99.0)),
             M::Mean => time(&|window| window.latencies().mean()),
             M::Rate => Some(step.per_time(during(&Window::rate)?.figure)),
+            M::Goodput => Some(step.per_time(during(&Window::goodput)?.figure)),
             M::Outage => {
                 let window = self.window(call.traffic(), step.begun, step.to)?;
                 Some(step.time(window.outage().as_secs_f64()))

@@ -14,7 +14,7 @@ use super::{ClaimResult, Counted, EventKind, Run, Verdict, damage, verdict};
 use crate::testbed::last_values;
 use chapter::role;
 use chapter::step::{self, Batch, CapacitySearch, ReadBack, TakeStock, Until};
-use chapter::{Expect, Span, Step};
+use chapter::{Act, Expect, Span, Step};
 use lab::databases::{self, NodeStatus};
 use lab::error::LabError;
 use lab::{Happening, counters, http};
@@ -34,6 +34,8 @@ const FAR_TOO_LATE: Duration = Duration::from_millis(250);
 const BLUR_MAX: f64 = 0.1;
 /// A measurement that the host disturbed is made again, so many times at most.
 const MEASURE_AGAIN_MAX: u32 = 2;
+/// How long replacing the machines of a kind takes, about.
+const ROLL_ABOUT: Duration = Duration::from_secs(15);
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// So many good answers after a bad one are a recovery.
@@ -138,7 +140,14 @@ impl Run<'_> {
 
     async fn act(&self, step: &Step) -> Result<(), LabError> {
         for act in step.acts() {
-            for command in self.bed.lab.act(act).await? {
+            let done = match act {
+                // It takes a while, and what happens meanwhile is the story.
+                Act::Roll { kind, .. } => {
+                    self.watching(&format!("replacing {kind}"), ROLL_ABOUT, self.bed.lab.act(act)).await?
+                }
+                _ => self.bed.lab.act(act).await?,
+            };
+            for command in done {
                 self.emitter.emit(EventKind::Did { command: &command });
             }
         }

@@ -21,6 +21,9 @@ pub struct ClaimResult {
     pub id: Option<String>,
     /// The article's words, where it tests them.
     pub article: Option<String>,
+    /// Who says so, where it is not the article's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// What was measured, as written.
     pub measure: String,
     /// The figure. `None` when there was nothing to measure.
@@ -97,6 +100,7 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
         ask: expect.ask.clone(),
         id: expect.id.clone(),
         article: expect.article.clone(),
+        source: expect.source.clone(),
         measure: expect.measure.as_ref().clone(),
         measured: measured.filter(|figure| figure.is_finite()),
         parts,

@@ -161,7 +161,7 @@ impl Strongman<'_> {
     ) -> Result<Result<bool, String>, LabError> {
         let mut ids = Vec::new();
         for (stream, share) in self.mix(stage, chapter)? {
-            let patience = stream.timeout;
+            let patience = stream.patience();
             let id = stage.bed.generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
             ids.push((id, share, patience));
         }

@@ -86,7 +86,7 @@ pub async fn find_capacity(
     objective: &Objective,
     tell: impl Fn(f64, &Tried),
 ) -> Result<Found, LabError> {
-    let patience = mix.iter().map(|(stream, _)| stream.timeout).max().unwrap_or_default();
+    let patience = mix.iter().map(|(stream, _)| stream.patience()).max().unwrap_or_default();
     let mut ids = Vec::new();
     for (mut stream, share) in mix {
         stream.arrivals = Arrivals::Constant;
@@ -192,6 +192,7 @@ mod tests {
             status: 200,
             served_by: None,
             cache: CacheMark::None,
+            attempts: 1,
         };
         Window::new(ms(0), ms(1_000), (0..).zip(latencies).map(sample).collect(), unfinished)
     }

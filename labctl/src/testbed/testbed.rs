@@ -143,7 +143,7 @@ impl Testbed {
 
     /// How long a request can go without an outcome.
     pub fn patience(&self) -> Duration {
-        let longest = self.chapter.traffic.values().map(|traffic| traffic.timeout.0).max();
+        let longest = self.chapter.traffic.values().map(chapter::Traffic::patience).max();
         longest.unwrap_or_default() + SETTLE_MARGIN
     }
 

@@ -71,6 +71,11 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
         Spacing::Constant => Arrivals::Constant,
     };
     stream.timeout = traffic.timeout.0;
+    stream.retry = traffic.retry.as_ref().map(|retry| {
+        let chapter::traffic::Retry { times, pause, budget } = *retry.as_ref();
+        // Chapters are checked before they run: there is a limit.
+        load::Retry { times: times.unwrap_or(0), pause: pause.0, budget }
+    });
     stream.contains = traffic.contains.clone();
     let dice = traffic.dice.as_ref().map_or(name, |dice| dice.as_ref());
     stream.seed = dice.bytes().fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));

@@ -18,7 +18,7 @@ use chapter::{Act, Span};
 /// How long the programs of a machine that is stopped may take to finish what they have begun: longer than they
 /// take by themselves.
 const STOP_MAX: Duration = Duration::from_secs(15);
-const JOIN_MAX: Duration = Duration::from_secs(10);
+pub(super) const JOIN_MAX: Duration = Duration::from_secs(10);
 /// How long to wait for a machine to take a role.
 const ROLE_MAX: Duration = Duration::from_secs(10);
 
@@ -45,6 +45,7 @@ impl Laboratory {
             Act::Empty { name } => self.fill(&self.resolve_and_remember(name).await?, false).await?,
             Act::Add { kind } => self.add(kind).await?,
             Act::Remove { name } => self.remove(name).await?,
+            Act::Roll { kind, how, install: Span(install) } => self.roll(kind, *how, *install).await?,
             Act::Slow { from, to, by: Span(delay) } => {
                 let delay = *delay;
                 let slow = |link: &Link| link.set(Rules::Slow(delay));
@@ -207,7 +208,7 @@ impl Laboratory {
     }
 
     /// The balancers in front of a machine that are on.
-    fn balancers_of(&self, machine: &MachinePlan) -> Vec<String> {
+    pub(super) fn balancers_of(&self, machine: &MachinePlan) -> Vec<String> {
         let mut balancers = self.plan.lock().in_front_of(machine);
         balancers.retain(|balancer| self.is_on(balancer));
         balancers

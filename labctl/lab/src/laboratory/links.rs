@@ -17,7 +17,7 @@ pub(super) type Links = HashMap<(String, String), Link>;
 pub(super) async fn open_links(plan: &Plan) -> Result<Links, LabError> {
     let mut links = HashMap::new();
     for link in &plan.links {
-        let open = Link::open(link.listen, link.target).await;
+        let open = Link::open(link.listen, link.target, link.distance).await;
         let open =
             open.map_err(|error| LabError::NotReady(format!("cannot listen on {}: {error}", link.listen)))?;
         links.insert((link.from.clone(), link.to.clone()), open);

@@ -1,9 +1,10 @@
-//! The lab itself: machines that run, from their start to their end. `acts.rs` and `links.rs` are what can be done to
-//! them, `watching.rs` is what goes on in the background, and `prepare.rs` writes the files that a machine starts with.
+//! The lab itself: machines that run, from their start to their end. `acts.rs`, `rolling.rs` and `links.rs` are what can
+//! be done to them, `watching.rs` is what goes on in the background, and `prepare.rs` writes the files that a machine starts with.
 
 mod acts;
 mod links;
 mod prepare;
+mod rolling;
 mod watching;
 
 use std::collections::HashSet;

@@ -10,6 +10,7 @@ mod programs;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use indexmap::IndexMap;
@@ -20,11 +21,13 @@ pub use programs::{Program, ProgramPlan, Readiness, SharedRedis, products_file, 
 use self::programs::{Membership, Partner, Persistence, Secrets, WhereRedisIs};
 use super::Backend;
 use super::http::{Admin, Client};
-use chapter::machines::{LbPart, WebserverPart};
-use chapter::{Chapter, MachineEntry};
+use chapter::machines::{DbnodePart, LbPart, WebserverPart};
+use chapter::{Chapter, MachineEntry, Span};
 
 /// How many machines a lab may have: one byte of an address, less the ends.
 const MACHINES_MAX: usize = 250;
+/// How long a replica waits for a word from its primary, unless it is told: dbnode's own default.
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(600);
 /// Where links have an address in common, their ports begin here.
 const LINK_PORT_FIRST: u16 = 20_000;
 
@@ -93,6 +96,8 @@ pub struct LinkPlan {
     pub listen: SocketAddr,
     /// Where it leads.
     pub target: SocketAddr,
+    /// The round trip between the places of both ends: what the way itself takes.
+    pub distance: Duration,
 }
 
 /// Where a lab stands: what it is made of, its network, its ports, its data.
@@ -160,7 +165,7 @@ impl Plan {
             each.map(|to| (from.as_ref().clone(), to.name.clone())).collect::<Vec<_>>()
         });
         let meshed = chapter.mesh.iter().flat_map(|kind| plan.pairs_of(kind.as_ref()));
-        plan.links = plan.links_between(named.chain(meshed).collect())?;
+        plan.links = plan.links_between(chapter, named.chain(meshed).collect())?;
         for (name, kind) in &names {
             let programs = plan.programs(name, kind, plan.index_of(name)?)?;
             plan.machines[name].programs = programs;
@@ -346,7 +351,15 @@ impl Plan {
         }
         if let Some(part) = &entry.dbnode {
             let membership = self.membership(name, kind, index)?;
-            plans.push(programs::dbnode(part, name, at(Program::Dbnode), membership.as_ref(), data()));
+            let patience = self.patience(part, name, kind);
+            plans.push(programs::dbnode(
+                part,
+                name,
+                at(Program::Dbnode),
+                membership.as_ref(),
+                patience,
+                data(),
+            ));
         }
         if let Some(part) = &entry.redis {
             let primary = part.replica_of.as_ref();
@@ -366,6 +379,19 @@ impl Plan {
             plans.push(programs::sentinel(part, at(Program::Sentinel), primary, replicas, data()));
         }
         Ok(plans)
+    }
+
+    /// How long a database node waits for a word from its primary. One that is not where the primary should be
+    /// is in no hurry.
+    fn patience(&self, part: &DbnodePart, name: &str, kind: &str) -> Option<Span> {
+        let is_elsewhere = part.prefer.as_ref().is_some_and(|preferred| {
+            self.place_of(name, kind).is_none_or(|place| place != preferred.as_ref())
+        });
+        match part.election_timeout {
+            Some(Span(timeout)) if is_elsewhere => Some(Span(timeout * 3)),
+            None if is_elsewhere => Some(Span(ELECTION_TIMEOUT * 3)),
+            said => said,
+        }
     }
 
     /// A database node's place among those of its kind; none when it is alone.
@@ -463,7 +489,11 @@ impl Plan {
         Ok(self.address(self.index_of(to)?, port))
     }
 
-    fn links_between(&self, pairs: Vec<(String, String)>) -> Result<Vec<LinkPlan>, String> {
+    fn links_between(
+        &self,
+        chapter: &Chapter,
+        pairs: Vec<(String, String)>,
+    ) -> Result<Vec<LinkPlan>, String> {
         if pairs.len() > MACHINES_MAX {
             return Err(format!("a lab has at most {MACHINES_MAX} links, not {}", pairs.len()));
         }
@@ -479,9 +509,25 @@ impl Plan {
                 false => self.socket(1, index, port),
                 true => self.link_on_the_gateway(index),
             };
-            Ok(LinkPlan { from, to, listen, target })
+            let distance = self.distance(chapter, &from, &to);
+            Ok(LinkPlan { from, to, listen, target, distance })
         });
         links.collect()
+    }
+
+    /// The round trip between two machines. Nothing where there is no map.
+    fn distance(&self, chapter: &Chapter, from: &str, to: &str) -> Duration {
+        // A kind that is named as a link's end has one link for all of its machines.
+        let kind_of = |name| self.machines.get(name).map_or(name, |machine| machine.kind.as_str());
+        let place_of = |name| self.place_of(name, kind_of(name));
+        let places = place_of(from).zip(place_of(to));
+        places.and_then(|(from, to)| chapter.round_trip(from, to)).unwrap_or_default()
+    }
+
+    /// Where a machine stands on the map, if there is one.
+    fn place_of(&self, name: &str, kind: &str) -> Option<&str> {
+        let number = self.of_kind(kind).position(|machine| machine.name == name).unwrap_or_default();
+        self.kinds.get(kind)?.place.as_ref()?.as_ref().of(number)
     }
 
     fn link_on_the_gateway(&self, index: usize) -> SocketAddr {
@@ -562,6 +608,21 @@ mod tests {
         assert_eq!(plan.address_of("lb").unwrap().to_string(), "127.77.0.1:8080");
         assert_eq!(plan.address_of("web-1").unwrap().to_string(), "127.77.0.2:9001");
         assert_eq!(plan.address_of("db").unwrap().to_string(), "127.77.0.3:7001");
+    }
+
+    #[test]
+    fn links_are_as_long_as_it_is_far_and_the_primary_is_wanted_at_one_place() {
+        let plan = plan("regions");
+        let distance = |from: &str, to: &str| {
+            let link = plan.links.iter().find(|link| link.from == from && link.to == to);
+            link.unwrap_or_else(|| panic!("no link from {from} to {to}")).distance.as_millis()
+        };
+        assert_eq!(distance("all-1", "all-2"), 80);
+        assert_eq!((distance("all-3", "all-1"), distance("all-2", "all-3")), (200, 140));
+        assert_eq!((distance("shop", "majority-1"), distance("shop", "majority-3")), (0, 200));
+        assert!(flags(&plan, "all-1").contains("--election-timeout 1s"));
+        assert!(flags(&plan, "all-2").contains("--election-timeout 3s"));
+        assert!(self::plan("replication").links.iter().all(|link| link.distance.is_zero()), "no map");
     }
 
     #[test]

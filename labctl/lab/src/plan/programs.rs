@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use chapter::Span;
 use chapter::machines::{DbnodePart, LbPart, RedisPart, SentinelPart, WebserverPart};
 
 /// The programs of the lab.
@@ -262,6 +263,7 @@ pub(super) fn dbnode(
     name: &str,
     address: SocketAddr,
     membership: Option<&Membership>,
+    patience: Option<Span>,
     data: PathBuf,
 ) -> ProgramPlan {
     let mut flags = Flags::new()
@@ -274,7 +276,7 @@ pub(super) fn dbnode(
             .with("peer-listen", listen)
             .with("secret-file", secret.display())
             .maybe("replication", part.replication.as_ref())
-            .maybe("election-timeout", part.election_timeout);
+            .maybe("election-timeout", patience);
         let each =
             |flags: Flags, (name, at): &(String, SocketAddr)| flags.with("peer", format!("{name}={at}"));
         flags = peers.iter().fold(flags, each);

@@ -2,6 +2,7 @@
 
 mod open_loop;
 mod outcomes;
+mod retries;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,0 +1,81 @@
+//! Replacing the machines of a kind one by one, as a deploy does: one ends, its new version is installed, it
+//! starts and is taken in again, and then it is the next one's turn.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::sleep;
+
+use super::Laboratory;
+use super::acts::JOIN_MAX;
+use crate::balancers;
+use crate::error::LabError;
+use chapter::act::RollHow;
+
+/// How long a machine that was asked may take to end: longer than any drain.
+const DRAIN_MAX: Duration = Duration::from_secs(40);
+
+impl Laboratory {
+    /// Replaces the machines of a kind one by one. Each is off for `install`, the time that putting a new
+    /// version there takes.
+    pub(super) async fn roll(
+        &self,
+        kind: &str,
+        how: RollHow,
+        install: Duration,
+    ) -> Result<Vec<String>, LabError> {
+        let plan = self.plan();
+        let names: Vec<_> = plan.of_kind(kind).map(|machine| machine.name.clone()).collect();
+        if names.len() < 2 {
+            return Err(LabError::Usage(format!(
+                "'{kind}' is no kind of machine of which there are two or more: a roll replaces one while the others go on"
+            )));
+        }
+        let mut done = Vec::new();
+        for name in &names {
+            done.extend(self.replace(name, how, install).await?);
+        }
+        Ok(done)
+    }
+
+    /// Ends one machine in this way, and starts it again. Returns when its balancers send it requests.
+    async fn replace(&self, name: &str, how: RollHow, install: Duration) -> Result<Vec<String>, LabError> {
+        let machine = self.machine(name)?;
+        let balancers = self.balancers_of(&machine.plan);
+        let mut done = Vec::new();
+        if how == RollHow::TellFirst {
+            for balancer in &balancers {
+                let admin = self.admin(balancer)?;
+                balancers::remove(&admin, name).await?;
+                done.push(format!("curl -X DELETE http://{}/upstreams/{name}", admin.address));
+            }
+        }
+        // One that has ended by itself is replaced as well.
+        if machine.is_on() {
+            done.push(match how {
+                RollHow::Kill => machine.signal(Signal::SIGKILL).await?,
+                RollHow::Stop | RollHow::TellFirst => machine.ask_to_end().await?,
+            });
+        }
+        if !machine.wait_until_off(DRAIN_MAX).await {
+            machine.signal(Signal::SIGKILL).await?;
+            machine.wait_until_off(JOIN_MAX).await;
+        }
+        sleep(install).await;
+        let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
+        let address = plan.programs.first().map(|program| program.address);
+        self.start_machine(plan).await?;
+        done.push(format!("labctl restart {name}"));
+        for balancer in &balancers {
+            let admin = self.admin(balancer)?;
+            match (how, address) {
+                (RollHow::TellFirst, Some(address)) => {
+                    balancers::add(&admin, name, address, JOIN_MAX).await?;
+                    done.push(format!("curl -X POST http://{}/upstreams …", admin.address));
+                }
+                _ => balancers::wait_until_up(&admin, name, JOIN_MAX).await?,
+            }
+        }
+        Ok(done)
+    }
+}
