@@ -117,7 +117,7 @@ pub struct Config {
     pub reads: Reads,
     /// Records to begin with.
     pub import: Option<PathBuf>,
-    /// Entries that the log may hold before it is folded.
+    /// Entries that the log may hold before it is compacted.
     pub log_entries: usize,
     /// For how long an Idempotency-Key is remembered, at least.
     pub idempotency_window: Duration,

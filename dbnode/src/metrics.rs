@@ -89,9 +89,9 @@ impl Drop for Timed<'_> {
 
 /// What a node knows of itself, read when somebody asks.
 #[derive(Debug)]
-pub struct Standing(pub Node);
+pub struct RoleState(pub Node);
 
-impl Collector for Standing {
+impl Collector for RoleState {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let (role, figures) = self.0.inspect(|core, _| {
             let figures = [

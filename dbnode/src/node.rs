@@ -21,7 +21,7 @@ pub use driver::{Driver, Halted};
 
 use crate::metrics::Metrics;
 use crate::replication::disk::Recovered;
-use crate::replication::effect::{Refusal, Written};
+use crate::replication::effect::{RejectReason, Written};
 use crate::replication::input::{Moment, Write};
 use crate::replication::reads::Path;
 use crate::replication::role::Role;
@@ -52,7 +52,7 @@ enum Asked {
 }
 
 /// Where an answer goes.
-type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+type Answer<T> = oneshot::Sender<Result<T, RejectReason>>;
 
 /// Makes a node of what was found on disk.
 pub fn node<S: Storage>(
@@ -72,19 +72,19 @@ pub fn node<S: Storage>(
 
 impl Node {
     /// Writes. The answer is true: what is `Ok` is as durable as the mode promises.
-    pub async fn write(&self, write: Write) -> Result<Written, Refusal> {
-        self.ask(|answer| Asked::Write(write, answer), Refusal::OutcomeUnknown).await
+    pub async fn write(&self, write: Write) -> Result<Written, RejectReason> {
+        self.ask(|answer| Asked::Write(write, answer), RejectReason::OutcomeUnknown).await
     }
 
     /// Reads the latest: every write that was acknowledged anywhere is there.
-    pub async fn read_latest<T>(&self, look: impl FnOnce(View<'_>) -> T) -> Result<T, Refusal> {
+    pub async fn read_latest<T>(&self, look: impl FnOnce(View<'_>) -> T) -> Result<T, RejectReason> {
         {
             let core = self.core.read();
             if core.read_path() == Path::Look {
                 return Ok(look(core.view()));
             }
         }
-        self.ask(Asked::Read, Refusal::NotConfirmed).await?;
+        self.ask(Asked::Read, RejectReason::NotConfirmed).await?;
         Ok(self.read_local(look))
     }
 
@@ -116,11 +116,15 @@ impl Node {
         }
     }
 
-    async fn ask<T>(&self, asked: impl FnOnce(Answer<T>) -> Asked, lost: Refusal) -> Result<T, Refusal> {
+    async fn ask<T>(
+        &self,
+        asked: impl FnOnce(Answer<T>) -> Asked,
+        lost: RejectReason,
+    ) -> Result<T, RejectReason> {
         let (answer, answered) = oneshot::channel();
         self.inbox.try_send(asked(answer)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Refusal::Stopped,
+            mpsc::error::TrySendError::Full(_) => RejectReason::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => RejectReason::Stopped,
         })?;
         answered.await.unwrap_or(Err(lost))
     }

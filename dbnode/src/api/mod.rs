@@ -42,7 +42,7 @@ use crate::node::Node;
 use crate::peers::Directory;
 use crate::replication::Core;
 use crate::replication::durability::Mode;
-use crate::replication::effect::Refusal;
+use crate::replication::effect::RejectReason;
 use crate::replication::member::Incarnation;
 use crate::replication::showing::View;
 use crate::storage::disk::LogUsage;
@@ -168,7 +168,7 @@ impl Api {
     }
 
     /// Looks at the records: as they are here, or as of the last write anywhere.
-    async fn look<T>(&self, read: Read, look: impl FnOnce(View<'_>) -> T) -> Result<T, Refusal> {
+    async fn look<T>(&self, read: Read, look: impl FnOnce(View<'_>) -> T) -> Result<T, RejectReason> {
         match read {
             Read::Local => Ok(self.node.read_local(look)),
             Read::Latest => self.node.read_latest(look).await,

@@ -5,7 +5,7 @@ use machine::serving::guard::Refused;
 use serde::Serialize;
 
 use super::{Answer, json};
-use crate::replication::effect::Refusal;
+use crate::replication::effect::RejectReason;
 use crate::replication::member::Name;
 
 /// Who could do what was asked: whoever knows a way to that node need not follow the `Location`.
@@ -96,23 +96,25 @@ impl From<Refused> for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<RejectReason> for Problem {
+    fn from(refusal: RejectReason) -> Self {
         let (status, error) = match refusal {
-            Refusal::Conflict => (StatusCode::PRECONDITION_FAILED, "conflict"),
-            Refusal::NotANumber => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_number"),
-            Refusal::Overflow => (StatusCode::UNPROCESSABLE_ENTITY, "overflow"),
-            Refusal::RequestIdReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
-            Refusal::OutcomeUnknown => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
-            Refusal::NotConfirmed => (StatusCode::SERVICE_UNAVAILABLE, "not_confirmed"),
-            Refusal::NoPrimary | Refusal::NotPrimary(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
-            Refusal::DiskFull
-            | Refusal::Overloaded
-            | Refusal::Stopped
-            | Refusal::HandingOver
-            | Refusal::TooManyNames
-            | Refusal::MemberFull(_)
-            | Refusal::MemberDown(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_written"),
+            RejectReason::Conflict => (StatusCode::PRECONDITION_FAILED, "conflict"),
+            RejectReason::NotANumber => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_number"),
+            RejectReason::Overflow => (StatusCode::UNPROCESSABLE_ENTITY, "overflow"),
+            RejectReason::RequestIdReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            RejectReason::OutcomeUnknown => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            RejectReason::NotConfirmed => (StatusCode::SERVICE_UNAVAILABLE, "not_confirmed"),
+            RejectReason::NoPrimary | RejectReason::NotPrimary(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_primary")
+            }
+            RejectReason::DiskFull
+            | RejectReason::Overloaded
+            | RejectReason::Stopped
+            | RejectReason::HandingOver
+            | RejectReason::TooManyNames
+            | RejectReason::MemberFull(_)
+            | RejectReason::MemberDown(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_written"),
         };
         let problem = Self::new(status, error, refusal.to_string());
         let problem = match status {
@@ -122,7 +124,7 @@ impl From<Refusal> for Problem {
             _ => problem,
         };
         match refusal {
-            Refusal::NotPrimary(primary) => Self { primary: Some(primary), ..problem },
+            RejectReason::NotPrimary(primary) => Self { primary: Some(primary), ..problem },
             _ => problem,
         }
     }

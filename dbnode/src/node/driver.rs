@@ -19,7 +19,7 @@ use super::{Answer, Asked, INBOX_MAX};
 use crate::metrics::{Metrics, Timed};
 use crate::peers::Peers;
 use crate::replication::Core;
-use crate::replication::effect::{Effect, Halt, Notice, Refusal, Written};
+use crate::replication::effect::{Effect, Halt, Notice, RejectReason, Written};
 use crate::replication::input::{Input, Moment, Ticket};
 use crate::replication::member::Name;
 use crate::replication::role::Role;
@@ -45,7 +45,7 @@ pub struct Driver<S> {
     writers: HashMap<Ticket, Answer<Written>>,
     readers: HashMap<Ticket, Answer<()>>,
     persisting: Work<Result<(), Failure>>,
-    folding: Work<(u64, Result<(), Failure>)>,
+    compacting: Work<(u64, Result<(), Failure>)>,
     installing: Work<Result<(), Failure>>,
     reading: Work<(Name, Result<Chunk, Failure>)>,
     /// Pieces of the snapshot that are to be read.
@@ -80,7 +80,7 @@ enum Event {
     /// The batch was given to the disk.
     Persisted(Result<(), Failure>),
     /// The entries up to this one were given to the snapshot.
-    Folded(u64, Result<(), Failure>),
+    Compacted(u64, Result<(), Failure>),
     /// A snapshot was given to the disk.
     Installed(Result<(), Failure>),
     /// A piece of the snapshot was read.
@@ -98,7 +98,7 @@ impl Event {
             Self::Asked(_) => "what clients want",
             Self::Heard(_) => "what the others said",
             Self::Persisted(_) => "a batch on disk",
-            Self::Folded(..) => "a folded log",
+            Self::Compacted(..) => "a compacted log",
             Self::Installed(_) => "a snapshot taken over",
             Self::Read(..) => "a piece of the snapshot",
             Self::TimePassed => "a tick",
@@ -156,7 +156,7 @@ impl<S: Storage> Driver<S> {
             writers: HashMap::new(),
             readers: HashMap::new(),
             persisting: Work::default(),
-            folding: Work::default(),
+            compacting: Work::default(),
             installing: Work::default(),
             reading: Work::default(),
             to_read: VecDeque::new(),
@@ -172,7 +172,7 @@ impl<S: Storage> Driver<S> {
         while !(self.closed && self.is_idle()) {
             let mut event = steps.watch("work for the disk", self.next_event(&mut peers, &stop)).await;
             if let Event::Asked(asked) = &mut event {
-                self.gather(asked).await;
+                self.coalesce_requests(asked).await;
             }
             steps.time(event.name(), || self.handle(event, &peers))?;
         }
@@ -183,7 +183,7 @@ impl<S: Storage> Driver<S> {
 
     fn is_idle(&self) -> bool {
         self.persisting.is_idle()
-            && self.folding.is_idle()
+            && self.compacting.is_idle()
             && self.installing.is_idle()
             && self.reading.is_idle()
     }
@@ -194,7 +194,7 @@ impl<S: Storage> Driver<S> {
         tokio::select! {
             biased;
             outcome = self.persisting.finished() => Event::Persisted(outcome),
-            (up_to, outcome) = self.folding.finished() => Event::Folded(up_to, outcome),
+            (up_to, outcome) = self.compacting.finished() => Event::Compacted(up_to, outcome),
             outcome = self.installing.finished() => Event::Installed(outcome),
             (peer, outcome) = self.reading.finished() => Event::Read(peer, outcome),
             _ = self.ticks.tick() => Event::TimePassed,
@@ -212,7 +212,7 @@ impl<S: Storage> Driver<S> {
 
     /// Takes in whoever else has something to ask already: one sync of the disk, and one message to each of the
     /// others, then does for all of them. Nobody is waited for: each round looks at the sockets once.
-    async fn gather(&mut self, asked: &mut Vec<Asked>) {
+    async fn coalesce_requests(&mut self, asked: &mut Vec<Asked>) {
         for _ in 0..GATHER_MAX {
             let before = asked.len();
             yield_now().await;
@@ -238,8 +238,8 @@ impl<S: Storage> Driver<S> {
                 self.say_room(Room::short_of(&failure));
                 vec![Input::DiskFull]
             }
-            Event::Folded(up_to, Ok(())) => vec![Input::Folded { up_to }],
-            Event::Folded(_, Err(Failure::Full | Failure::Short(_))) => vec![Input::NotFolded],
+            Event::Compacted(up_to, Ok(())) => vec![Input::Compacted { up_to }],
+            Event::Compacted(_, Err(Failure::Full | Failure::Short(_))) => vec![Input::NotCompacted],
             Event::Installed(Ok(())) => {
                 tracing::info!("took over the primary's snapshot");
                 vec![Input::Installed]
@@ -253,7 +253,7 @@ impl<S: Storage> Driver<S> {
                 vec![Input::SnapshotRead { peer, chunk: None }]
             }
             Event::Persisted(Err(source))
-            | Event::Folded(_, Err(source))
+            | Event::Compacted(_, Err(source))
             | Event::Installed(Err(source))
             | Event::Read(_, Err(source)) => {
                 let _ = self.step(vec![Input::DiskFailed], peers);
@@ -319,15 +319,15 @@ impl<S: Storage> Driver<S> {
                 });
             }
             Effect::Send { to, envelope } => peers.send(&to, envelope),
-            Effect::Fold(entries) => {
+            Effect::Compact(entries) => {
                 let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
                 let up_to = entries.last().map_or(0, |entry| entry.index);
-                self.folding.begin(async move {
-                    let folded = async {
+                self.compacting.begin(async move {
+                    let compacted = async {
                         machine.write(0).await?;
-                        storage.fold(entries).await
+                        storage.compact(entries).await
                     };
-                    (up_to, folded.await)
+                    (up_to, compacted.await)
                 });
             }
             Effect::Install(installation) => {
@@ -349,7 +349,7 @@ impl<S: Storage> Driver<S> {
                 Some(reader) => drop(reader.send(Err(refusal))),
                 None => self.answer_writer(ticket, Err(refusal)),
             },
-            Effect::Look { ticket } => {
+            Effect::ReadReady { ticket } => {
                 let reader = self.readers.remove(&ticket).expect("each ticket is answered once");
                 let _ = reader.send(Ok(()));
             }
@@ -359,7 +359,7 @@ impl<S: Storage> Driver<S> {
         }
     }
 
-    fn answer_writer(&mut self, ticket: Ticket, answer: Result<Written, Refusal>) {
+    fn answer_writer(&mut self, ticket: Ticket, answer: Result<Written, RejectReason>) {
         let writer = self.writers.remove(&ticket).expect("each ticket is answered once");
         let _ = writer.send(answer);
     }

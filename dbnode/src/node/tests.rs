@@ -133,7 +133,7 @@ async fn a_disk_that_says_nothing_leads_to_an_unknown_outcome_in_time() {
     let disk = Memory::default();
     let (node, _driver) = start(disk.clone(), disk.recover()).await;
     disk.set_fault(Some(Fault::Stuck));
-    assert_eq!(node.write(put("a")).await, Err(Refusal::OutcomeUnknown));
+    assert_eq!(node.write(put("a")).await, Err(RejectReason::OutcomeUnknown));
 }
 
 /// Each of four writers hears over a socket that the one before has asked: all have something to ask when the
@@ -176,13 +176,13 @@ async fn refuses_and_takes_again(fault: Fault) {
     let (node, _driver) = start(disk.clone(), disk.recover()).await;
     node.write(put("a")).await.unwrap();
     disk.set_fault(Some(fault));
-    assert_eq!(node.write(put("b")).await, Err(Refusal::DiskFull));
+    assert_eq!(node.write(put("b")).await, Err(RejectReason::DiskFull));
     assert!(node.read_local(|view| view.get("a").is_some() && view.get("b").is_none()));
     disk.set_fault(None);
     let written = async {
         loop {
             match node.write(put("b")).await {
-                Err(Refusal::DiskFull) => sleep(POLL).await,
+                Err(RejectReason::DiskFull) => sleep(POLL).await,
                 outcome => return outcome,
             }
         }
@@ -195,9 +195,9 @@ async fn a_broken_disk_stops_the_node_and_nothing_is_acknowledged_any_more() {
     let disk = Memory::default();
     let (node, driver) = start(disk.clone(), disk.recover()).await;
     disk.set_fault(Some(Fault::Broken));
-    assert_eq!(node.write(put("a")).await, Err(Refusal::OutcomeUnknown));
+    assert_eq!(node.write(put("a")).await, Err(RejectReason::OutcomeUnknown));
     assert!(driver.await.unwrap().is_err());
-    assert_eq!(node.write(put("b")).await, Err(Refusal::Stopped));
+    assert_eq!(node.write(put("b")).await, Err(RejectReason::Stopped));
 }
 
 #[tokio::test]

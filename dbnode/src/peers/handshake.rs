@@ -140,13 +140,13 @@ mod tests {
 
     use super::*;
     use crate::replication::durability::Mode;
-    use crate::replication::entry::Place;
+    use crate::replication::entry::LogId;
     use crate::replication::life::Starts;
     use crate::replication::member::Incarnation;
 
     fn introduction(from: &str, to: &str, nonce: u8) -> Introduction {
         let incarnation = Incarnation(Uuid::from_u128(1));
-        let life = Life { incarnation, starts: Starts::default(), term: 0, last: Place::default() };
+        let life = Life { incarnation, starts: Starts::default(), term: 0, last: LogId::default() };
         let agreement = Agreement {
             mode: Mode::Quorum,
             names_kept: Duration::from_secs(60),

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use crc::{CRC_64_XZ, Crc};
 
-use super::effect::{Refusal, Written};
+use super::effect::{RejectReason, Written};
 use super::entry::{self, Change, Payload, Request};
 use super::input::{Action, Write};
 use super::state::State;
@@ -17,7 +17,7 @@ use dbclient::Version;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It goes into the log.
-    Append {
+    AppendEntries {
         /// What the log will say.
         payload: Payload,
         /// The record's value, when the write is an addition.
@@ -26,7 +26,7 @@ pub enum Decision {
     /// It is there already: a repetition.
     Repeated(Written),
     /// It is refused.
-    Refuse(Refusal),
+    Refuse(RejectReason),
 }
 
 /// Decides on a write by the state as it will be when the write is applied.
@@ -37,12 +37,12 @@ pub fn decide(write: Write, state: &State, upcoming: &Upcoming, naming: &Naming)
     {
         return match earlier.fingerprint == fingerprint {
             true => Decision::Repeated(earlier.written),
-            false => Decision::Refuse(Refusal::RequestIdReused),
+            false => Decision::Refuse(RejectReason::RequestIdReused),
         };
     }
     let record = upcoming.record(state, write.key.as_str());
     if !holds(write.condition, record.map(|record| record.version)) {
-        return Decision::Refuse(Refusal::Conflict);
+        return Decision::Refuse(RejectReason::Conflict);
     }
     let page = record.map_or_else(|| upcoming.next_page(state), |record| record.page);
     let (change, sum) = match write.action {
@@ -59,9 +59,9 @@ pub fn decide(write: Write, state: &State, upcoming: &Upcoming, naming: &Naming)
     let payload = match is_named.then(|| upcoming.stamp(state, naming)) {
         None => Payload::Write(write),
         Some(Some(stamp)) => Payload::Named(write, stamp),
-        Some(None) => return Decision::Refuse(Refusal::TooManyNames),
+        Some(None) => return Decision::Refuse(RejectReason::TooManyNames),
     };
-    Decision::Append { payload, sum }
+    Decision::AppendEntries { payload, sum }
 }
 
 fn holds(condition: Condition, version: Option<Version>) -> bool {
@@ -72,11 +72,11 @@ fn holds(condition: Condition, version: Option<Version>) -> bool {
     }
 }
 
-fn add(value: Option<&Bytes>, by: i64) -> Result<i64, Refusal> {
+fn add(value: Option<&Bytes>, by: i64) -> Result<i64, RejectReason> {
     let Some(value) = value else { return Ok(by) };
-    let text = std::str::from_utf8(value).map_err(|_| Refusal::NotANumber)?;
-    let number: i64 = text.parse().map_err(|_| Refusal::NotANumber)?;
-    number.checked_add(by).ok_or(Refusal::Overflow)
+    let text = std::str::from_utf8(value).map_err(|_| RejectReason::NotANumber)?;
+    let number: i64 = text.parse().map_err(|_| RejectReason::NotANumber)?;
+    number.checked_add(by).ok_or(RejectReason::Overflow)
 }
 
 /// Stands for what a client wants. It is kept on disk, so it must never change its meaning.

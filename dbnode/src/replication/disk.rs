@@ -79,7 +79,7 @@ impl Recovered {
     }
 
     /// These, the oldest of the log, were moved into the snapshot.
-    pub fn fold(&mut self, entries: &[Entry]) {
+    pub fn compact(&mut self, entries: &[Entry]) {
         entries.iter().for_each(|entry| self.snapshot.apply(entry));
         self.entries.drain(..entries.len());
     }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Place;
+use super::entry::LogId;
 
 /// What an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,10 +68,10 @@ pub fn committed(
     disks: &mut [u64],
     term: u64,
     term_at: impl Fn(u64) -> Option<u64>,
-) -> Option<Place> {
+) -> Option<LogId> {
     disks.sort_unstable_by(|one, other| other.cmp(one));
     let index = *disks.get(super::member::majority(members) - 1)?;
-    (term_at(index) == Some(term)).then_some(Place { term, index })
+    (term_at(index) == Some(term)).then_some(LogId { term, index })
 }
 
 #[cfg(test)]
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn a_majority_commits_also_without_the_primarys_own_disk() {
         let all_of_term_2 = |_| Some(2);
-        assert_eq!(committed(3, &mut [0, 5, 4], 2, all_of_term_2), Some(Place { term: 2, index: 4 }));
-        assert_eq!(committed(5, &mut [9, 8, 7], 2, all_of_term_2), Some(Place { term: 2, index: 7 }));
+        assert_eq!(committed(3, &mut [0, 5, 4], 2, all_of_term_2), Some(LogId { term: 2, index: 4 }));
+        assert_eq!(committed(5, &mut [9, 8, 7], 2, all_of_term_2), Some(LogId { term: 2, index: 7 }));
         assert_eq!(committed(5, &mut [9, 8], 2, all_of_term_2), None, "two of five are no majority");
     }
 

@@ -35,15 +35,15 @@ pub enum Effect {
         /// Whom.
         ticket: Ticket,
         /// Why.
-        refusal: Refusal,
+        refusal: RejectReason,
     },
     /// Tell a client that it may look now: what is shown is what was written last.
-    Look {
+    ReadReady {
         /// Whom.
         ticket: Ticket,
     },
     /// Move these, the oldest of the log, into the snapshot on disk, and say so when they are there.
-    Fold(Vec<Entry>),
+    Compact(Vec<Entry>),
     /// Read a piece of the snapshot on disk, for another node.
     ReadSnapshot {
         /// For whom.
@@ -126,7 +126,7 @@ pub struct Written {
 
 /// Why a write was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RejectReason {
     /// Its condition does not hold.
     #[error("the record is not what the condition says")]
     Conflict,

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use super::Core;
 use super::disk::Ballot;
 use super::durability::Mode;
-use super::effect::{Effect, Refusal};
-use super::entry::{Payload, Place};
+use super::effect::{Effect, RejectReason};
+use super::entry::{LogId, Payload};
 use super::input::Moment;
-use super::lead::{Lead, Progress};
+use super::lead::{PrimaryState, Progress};
 use super::life::Life;
 use super::member::{Name, majority};
 use super::message::{Candidacy, Message};
 use super::planted::Bug;
 use super::reads::PrimaryReads;
-use super::role::{CalledBy, Standing};
+use super::role::{CalledBy, RoleState};
 use super::upcoming::Upcoming;
 
 /// How long a primary waits for its disk, in election timeouts, before it lets somebody else try.
@@ -29,12 +29,12 @@ const DISK_PATIENCE: u32 = 2;
 impl Core {
     /// Is it time for an election, or for a primary to step down?
     pub(super) fn watch_for_a_primary(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        match &self.standing {
-            Standing::Primary(_) => self.watch_for_a_majority(now, effects),
-            Standing::Stopped => {}
+        match &self.role_state {
+            RoleState::Primary(_) => self.watch_for_a_majority(now, effects),
+            RoleState::Stopped => {}
             _ if now < self.election_due => {}
             _ if !self.may_stand() => self.election_due = self.draw_election(now),
-            _ => self.ask_who_would(now, effects),
+            _ => self.start_pre_vote(now, effects),
         }
     }
 
@@ -44,10 +44,10 @@ impl Core {
     }
 
     /// A primary that hears of no majority, or nothing of its disk, has no business to be one.
-    pub(super) fn doubt_itself(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn check_quorum(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         // It would hide that bug: a primary of the past that doubts itself sends nothing to take.
         let hides = self.planted.has(Bug::NoTermCheck);
-        if matches!(self.standing, Standing::Primary(_)) && !hides {
+        if matches!(self.role_state, RoleState::Primary(_)) && !hides {
             self.watch_for_a_majority(now, effects);
         }
     }
@@ -71,18 +71,18 @@ impl Core {
             self.become_replica(now, term, effects);
         } else if self.mode == Mode::Sync && self.member_down(now).is_some() {
             // They wait for somebody who does not answer.
-            self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
+            self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
         }
     }
 
-    fn ask_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    fn start_pre_vote(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.election_due = self.draw_election(now);
         let would = BTreeSet::from([self.name.clone()]);
-        self.standing = Standing::PreCandidate { would, asked: now };
+        self.role_state = RoleState::PreCandidate { would, asked: now };
         for name in self.others() {
             let candidacy = self.candidacy(self.ballot.term + 1, &name);
-            self.send(&name, Message::WouldYouVote(candidacy), effects);
+            self.send(&name, Message::PreVoteRequest(candidacy), effects);
         }
         self.count_who_would(now, effects);
     }
@@ -111,7 +111,7 @@ impl Core {
             return self.send_would(from, candidacy.term, false, effects);
         }
         if rivals {
-            self.standing = Standing::Replica(Box::default());
+            self.role_state = RoleState::Replica(Box::default());
             self.election_due = self.draw_election(now);
         }
         self.send_would(from, candidacy.term, granted, effects);
@@ -119,12 +119,12 @@ impl Core {
 
     fn send_would(&self, to: &Name, term: u64, granted: bool, effects: &mut Vec<Effect>) {
         let committed = self.committed_place();
-        self.send(to, Message::Would { term, granted, committed }, effects);
+        self.send(to, Message::PreVoteResponse { term, granted, committed }, effects);
     }
 
     pub(super) fn send_voted(&self, to: &Name, granted: bool, effects: &mut Vec<Effect>) {
         let committed = self.committed_place();
-        self.send(to, Message::Voted { granted, committed }, effects);
+        self.send(to, Message::VoteResponse { granted, committed }, effects);
     }
 
     /// Two who ask at the same moment would get each other's word, and then split the votes, and all
@@ -132,11 +132,11 @@ impl Core {
     /// can be expected to be elected.
     fn has_just_asked(&self, now: Moment) -> bool {
         let patience = self.timing.election_timeout / 4;
-        matches!(self.standing, Standing::PreCandidate { asked, .. } if now.since(asked) < patience)
+        matches!(self.role_state, RoleState::PreCandidate { asked, .. } if now.since(asked) < patience)
     }
 
     /// "I would", or not.
-    pub(super) fn take_would(
+    pub(super) fn on_pre_vote_response(
         &mut self,
         now: Moment,
         from: Name,
@@ -145,7 +145,7 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         let counts = self.counts(&from, life) && term == self.ballot.term + 1;
-        if let Standing::PreCandidate { would, .. } = &mut self.standing
+        if let RoleState::PreCandidate { would, .. } = &mut self.role_state
             && counts
         {
             would.insert(from);
@@ -154,30 +154,30 @@ impl Core {
     }
 
     fn count_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if let Standing::PreCandidate { would, .. } = &self.standing
+        if let RoleState::PreCandidate { would, .. } = &self.role_state
             && would.len() >= majority(self.names.len())
         {
-            self.stand(now, CalledBy::Silence, effects);
+            self.start_election(now, CalledBy::Silence, effects);
         }
     }
 
     /// Becomes a candidate. Its own vote counts when it is on disk.
-    pub(super) fn stand(&mut self, now: Moment, called_by: CalledBy, effects: &mut Vec<Effect>) {
+    pub(super) fn start_election(&mut self, now: Moment, called_by: CalledBy, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.election_due = self.draw_election(now);
         let term = self.ballot.term + 1;
         self.set_ballot(Ballot { term, voted_for: Some(self.name.clone()) });
-        self.standing = Standing::Candidate { votes: BTreeSet::new(), called_by };
+        self.role_state = RoleState::Candidate { votes: BTreeSet::new(), called_by };
         for name in self.others() {
             self.ask_for_vote(&name, effects);
         }
     }
 
     pub(super) fn ask_for_vote(&mut self, name: &Name, effects: &mut Vec<Effect>) {
-        let Standing::Candidate { called_by, .. } = self.standing else { return };
+        let RoleState::Candidate { called_by, .. } = self.role_state else { return };
         let candidacy = self.candidacy(self.ballot.term, name);
-        let handed_over = called_by == CalledBy::Primary;
-        self.send(name, Message::Vote { candidacy, handed_over }, effects);
+        let leadership_transfer = called_by == CalledBy::Primary;
+        self.send(name, Message::VoteRequest { candidacy, leadership_transfer }, effects);
     }
 
     /// "Vote for me."
@@ -192,7 +192,7 @@ impl Core {
         let free = self.ballot.voted_for.as_ref().is_none_or(|voted_for| voted_for == from);
         let granted = candidacy.term == self.ballot.term
             && free
-            && matches!(self.standing, Standing::Replica(_) | Standing::PreCandidate { .. })
+            && matches!(self.role_state, RoleState::Replica(_) | RoleState::PreCandidate { .. })
             && self.may_vote_in(candidacy)
             && !self.stands_by_old_data(from, life, candidacy)
             && self.is_up_to_date(candidacy.last);
@@ -208,10 +208,10 @@ impl Core {
         if !self.counts(&from, life) {
             return;
         }
-        if let Standing::Candidate { votes, .. } = &mut self.standing {
+        if let RoleState::Candidate { votes, .. } = &mut self.role_state {
             votes.insert(from);
             if votes.len() >= majority(self.names.len()) {
-                self.become_primary(now, Payload::Begin, effects);
+                self.become_primary(now, Payload::NoOp, effects);
             }
         }
     }
@@ -222,7 +222,7 @@ impl Core {
         self.joining = None;
         let last = self.log.last();
         let progress = self.others().into_iter().map(|name| {
-            let life = self.acquaintances.get(&name).map(|hello| Arc::clone(&hello.life));
+            let life = self.connected_peers.get(&name).map(|hello| Arc::clone(&hello.life));
             (name, Progress::unknown(life, last, now))
         });
         let progress = progress.collect();
@@ -231,7 +231,7 @@ impl Core {
         for index in self.state.applied() + 1..=if forgets { 0 } else { last } {
             self.upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
         }
-        self.standing = Standing::Primary(Box::new(Lead {
+        self.role_state = RoleState::Primary(Box::new(PrimaryState {
             progress,
             began: last + 1,
             round: 0,
@@ -250,29 +250,29 @@ impl Core {
         if term > self.ballot.term {
             self.set_ballot(Ballot { term, voted_for: None });
         }
-        if matches!(self.standing, Standing::Stopped) {
+        if matches!(self.role_state, RoleState::Stopped) {
             return;
         }
         self.send_readers_away(effects);
         // Whether they will last is for the next primary to say.
-        self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
+        self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
         self.upcoming.clear();
         self.election_due = self.draw_election(now);
-        self.standing = Standing::Replica(Box::default());
+        self.role_state = RoleState::Replica(Box::default());
     }
 
     /// The primary asks this node to take over.
     pub(super) fn take_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if matches!(self.standing, Standing::Replica(_)) && self.may_stand() {
-            self.stand(now, CalledBy::Primary, effects);
+        if matches!(self.role_state, RoleState::Replica(_)) && self.may_stand() {
+            self.start_election(now, CalledBy::Primary, effects);
         }
     }
 
     /// True while it hears of a primary, or is one. Whoever asks for an election then was cut off.
     pub(super) fn has_a_primary(&self, now: Moment) -> bool {
-        match &self.standing {
-            Standing::Primary(_) => true,
-            Standing::Replica(following) => {
+        match &self.role_state {
+            RoleState::Primary(_) => true,
+            RoleState::Replica(following) => {
                 following.heard.is_some_and(|heard| now.since(heard) < self.timing.election_timeout)
             }
             _ => false,
@@ -280,7 +280,7 @@ impl Core {
     }
 
     /// True when a log that ends there has at least all that this one has: the later term first.
-    fn is_up_to_date(&self, last: Place) -> bool {
+    fn is_up_to_date(&self, last: LogId) -> bool {
         last >= self.log.last_place() || self.planted.has(Bug::NoUpToDateCheck)
     }
 

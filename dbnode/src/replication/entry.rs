@@ -27,7 +27,7 @@ pub struct Entry {
 /// A place in a log, and the term of the entry there. Two logs with the same entry at a place are
 /// the same up to it (the Raft paper's Log Matching Property).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct Place {
+pub struct LogId {
     /// In whose time the entry was written. Compared first: a longer log of an earlier term is
     /// less, not more.
     pub term: u64,
@@ -41,12 +41,12 @@ pub enum Payload {
     /// A record changes.
     Write(Write),
     /// A primary's time begins: with this entry, everything before it is committed.
-    Begin,
+    NoOp,
     /// A cluster is formed.
-    Form(Membership),
+    Bootstrap(Membership),
     /// A member came back without its data, as a new incarnation. Earlier versions wrote this; now
     /// it is a [`Start`](Self::Start).
-    Join {
+    AddMember {
         /// Its name.
         name: Name,
         /// Its new incarnation.
@@ -112,8 +112,8 @@ pub struct Request {
 
 impl Entry {
     /// Where it stands.
-    pub fn place(&self) -> Place {
-        Place { term: self.term, index: self.index }
+    pub fn log_id(&self) -> LogId {
+        LogId { term: self.term, index: self.index }
     }
 
     /// The version that it gives the record it writes.
@@ -131,7 +131,7 @@ impl Entry {
 
     /// True when it says who acts under a member's name.
     pub fn names_member(&self) -> bool {
-        matches!(self.payload, Payload::Join { .. } | Payload::Start { .. })
+        matches!(self.payload, Payload::AddMember { .. } | Payload::Start { .. })
     }
 
     /// When it was, when it is a named write. Earlier versions gave names without a time.

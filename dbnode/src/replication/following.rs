@@ -7,15 +7,15 @@ use super::effect::{Effect, Halt, Notice};
 use super::entry::Entry;
 use super::input::Moment;
 use super::member::Name;
-use super::message::{Append, Appended, Message, Outcome};
+use super::message::{AppendEntries, AppendEntriesResponse, Message, Outcome};
 use super::planted::Bug;
 use super::reads::ReplicaReads;
-use super::role::Standing;
+use super::role::RoleState;
 use super::snapshot::{Arriving, Chunk, Cursor, Receipt};
 
 /// What a replica knows of its primary.
 #[derive(Debug, Default)]
-pub(super) struct Following {
+pub(super) struct ReplicaState {
     /// Whom it follows; nobody, until it hears of a primary in this term.
     pub(super) primary: Option<Name>,
     /// When it heard of it last.
@@ -35,7 +35,7 @@ pub(super) struct Following {
     arriving: Option<Arriving>,
 }
 
-impl Following {
+impl ReplicaState {
     /// A replica that hears of a primary now.
     pub(super) fn of(primary: Name, now: Moment) -> Self {
         Self { primary: Some(primary), heard: Some(now), ..Self::default() }
@@ -54,7 +54,7 @@ impl Core {
         &mut self,
         now: Moment,
         from: Name,
-        append: Append,
+        append: AppendEntries,
         effects: &mut Vec<Effect>,
     ) {
         if self.leads_against(&from, effects) {
@@ -68,7 +68,7 @@ impl Core {
         if let Some(index) = self.contradicts_what_is_committed(&append) {
             return self.stop(Halt::Diverged { primary: from, index }, effects);
         }
-        let Append { round, previous, entries, committed, round_trip_ms } = append;
+        let AppendEntries { round, previous, entries, committed, round_trip_ms } = append;
         if !self.log.has(previous) {
             let agreed_at_most = self.log.agreement_before(previous.index);
             let outcome = Outcome::Missing { previous: previous.index, agreed_at_most };
@@ -76,7 +76,7 @@ impl Core {
         }
         let up_to = previous.index + entries.len() as u64;
         self.take_entries(entries);
-        let Standing::Replica(following) = &mut self.standing else { return };
+        let RoleState::Replica(following) = &mut self.role_state else { return };
         following.verified = following.verified.max(up_to);
         following.round = following.round.max(round);
         let verified = match self.planted.has(Bug::CommitsUnverified) {
@@ -91,7 +91,7 @@ impl Core {
 
     /// True when this node is the primary: another one in the same term is one too many.
     fn leads_against(&mut self, other: &Name, effects: &mut Vec<Effect>) -> bool {
-        let leads = matches!(self.standing, Standing::Primary(_));
+        let leads = matches!(self.role_state, RoleState::Primary(_));
         if leads && !self.planted.has(Bug::NoTermCheck) {
             let (other, term) = (other.clone(), self.ballot.term);
             self.stop(Halt::TwoPrimaries { other, term }, effects);
@@ -100,11 +100,11 @@ impl Core {
     }
 
     /// The first of these entries that cannot be, as this node knows what was committed there.
-    fn contradicts_what_is_committed(&self, append: &Append) -> Option<u64> {
-        let folded = self.log.folded();
+    fn contradicts_what_is_committed(&self, append: &AppendEntries) -> Option<u64> {
+        let compacted = self.log.compacted();
         let contradicts = |entry: &&Entry| match entry.index {
-            index if index <= folded.index => entry.term > folded.term,
-            index => index <= self.state.applied() && !self.log.has(entry.place()),
+            index if index <= compacted.index => entry.term > compacted.term,
+            index => index <= self.state.applied() && !self.log.has(entry.log_id()),
         };
         append.entries.iter().find(contradicts).map(|entry| entry.index)
     }
@@ -125,13 +125,13 @@ impl Core {
     /// From now on this node follows that one.
     fn follow(&mut self, now: Moment, primary: &Name, effects: &mut Vec<Effect>) {
         self.election_due = self.draw_election(now);
-        match &mut self.standing {
-            Standing::Replica(following) if following.primary.as_ref() == Some(primary) => {
+        match &mut self.role_state {
+            RoleState::Replica(following) if following.primary.as_ref() == Some(primary) => {
                 following.heard = Some(now);
             }
             _ => {
                 self.send_readers_away(effects);
-                self.standing = Standing::Replica(Box::new(Following::of(primary.clone(), now)));
+                self.role_state = RoleState::Replica(Box::new(ReplicaState::of(primary.clone(), now)));
             }
         }
     }
@@ -139,14 +139,14 @@ impl Core {
     /// Adds what is new, after cutting off what diverged.
     fn take_entries(&mut self, entries: Vec<Entry>) {
         for entry in entries {
-            if self.log.has(entry.place()) {
+            if self.log.has(entry.log_id()) {
                 continue;
             }
             if entry.index <= self.log.last() {
                 if self.planted.has(Bug::NoTruncation) {
                     continue;
                 }
-                self.cut_log_after(entry.index - 1);
+                self.truncate_log_after(entry.index - 1);
             }
             self.log.push(entry);
         }
@@ -154,7 +154,7 @@ impl Core {
 
     /// Tells the primary how far this replica is, when it is further than it last said.
     pub(super) fn report(&mut self, effects: &mut Vec<Effect>) {
-        let Standing::Replica(following) = &mut self.standing else { return };
+        let RoleState::Replica(following) = &mut self.role_state else { return };
         let Some(primary) = following.primary.clone() else { return };
         let confirms_early = self.planted.has(Bug::ConfirmsBeforeDisk);
         let on_disk = if confirms_early { self.log.last() } else { self.log.persisted() };
@@ -170,8 +170,8 @@ impl Core {
     }
 
     fn answer_append(&mut self, primary: &Name, round: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
-        let appended = Appended { round, applied: self.state.applied(), outcome };
-        self.send(primary, Message::Appended(appended), effects);
+        let appended = AppendEntriesResponse { round, applied: self.state.applied(), outcome };
+        self.send(primary, Message::AppendEntriesResponse(appended), effects);
     }
 
     /// A piece of the primary's snapshot.
@@ -185,14 +185,15 @@ impl Core {
         if place.index <= self.state.applied() && !self.has_own_import() {
             // It is here already. What is applied is committed, and so the primary's too.
             let matched = self.state.applied().min(self.log.persisted());
-            let round = if let Standing::Replica(following) = &self.standing { following.round } else { 0 };
+            let round =
+                if let RoleState::Replica(following) = &self.role_state { following.round } else { 0 };
             return self.answer_append(&from, round, Outcome::Matched(matched), effects);
         }
         if self.installing.is_some() {
             return;
         }
         let any_piece = self.planted.has(Bug::AnyPiece);
-        let Standing::Replica(following) = &mut self.standing else { return };
+        let RoleState::Replica(following) = &mut self.role_state else { return };
         if chunk.from == Cursor::START {
             following.arriving = Some(Arriving::new(chunk.about.clone()));
         }
@@ -202,7 +203,7 @@ impl Core {
         let (is_last, receipt) = (chunk.next.is_none(), Receipt { place, from: chunk.from.clone() });
         arriving.take(chunk);
         if !is_last {
-            return self.send(&from, Message::SnapshotTaken(receipt), effects);
+            return self.send(&from, Message::InstallSnapshotResponse(receipt), effects);
         }
         let arrived = following.arriving.take().expect("its last piece was just taken");
         if self.log.has(place) && !self.planted.has(Bug::InstallsOverLog) {

@@ -16,15 +16,15 @@ use super::input::{Hello, Moment};
 use super::lead::Progress;
 use super::life::Life;
 use super::member::{ClusterId, Membership, Name};
-use super::role::Standing;
+use super::role::RoleState;
 
 impl Core {
     /// A way to another node was opened.
     pub(super) fn connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
         let life = Arc::clone(&hello.life);
-        self.acquaintances.insert(peer.clone(), hello);
+        self.connected_peers.insert(peer.clone(), hello);
         self.greet(&peer, &life, effects);
-        if let Standing::Primary(lead) = &mut self.standing
+        if let RoleState::Primary(lead) = &mut self.role_state
             && let Some(progress) = lead.progress.get_mut(&peer)
         {
             if progress.life.as_ref().is_some_and(|known| known.is_same(&life)) {
@@ -42,27 +42,27 @@ impl Core {
 
     /// The way to another node was lost.
     pub(super) fn disconnected(&mut self, peer: &Name) {
-        self.acquaintances.remove(peer);
+        self.connected_peers.remove(peer);
     }
 
     /// The first by name forms the cluster, when all are there and all are new.
     pub(super) fn form(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let is_first = self.names.first() == Some(&self.name);
-        let is_new = |name: &Name| self.acquaintances.get(name).is_some_and(|it| it.cluster.is_none());
+        let is_new = |name: &Name| self.connected_peers.get(name).is_some_and(|it| it.cluster.is_none());
         if !is_first || self.membership().is_some() || !self.others().iter().all(is_new) {
             return;
         }
-        let others = self.acquaintances.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
+        let others = self.connected_peers.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
         let founders = others.chain([(self.name.clone(), self.life.incarnation)]).collect();
         let cluster = ClusterId(Builder::from_random_bytes(self.dice.random()).into_uuid());
         self.set_ballot(Ballot { term: self.ballot.term + 1, voted_for: Some(self.name.clone()) });
-        self.become_primary(now, Payload::Form(Membership::formed(cluster, founders)), effects);
+        self.become_primary(now, Payload::Bootstrap(Membership::formed(cluster, founders)), effects);
     }
 
     /// The primary writes down which start of which directory acts under each name; with this, those
     /// that came back without their data join again.
     pub(super) fn let_join(&mut self) {
-        let Standing::Primary(lead) = &self.standing else { return };
+        let RoleState::Primary(lead) = &self.role_state else { return };
         // One at a time, and only when it is known what is committed.
         let settled = self.committed >= lead.began;
         if self.names.len() == 1 || !settled || self.joining.is_some_and(|index| index > self.state.applied())
@@ -74,7 +74,7 @@ impl Core {
             membership.counts(name, life.incarnation)
                 && self.state.start(name).unwrap_or_default() == life.starts.newest()
         };
-        let others = self.acquaintances.iter().map(|(name, hello)| (name, &hello.life));
+        let others = self.connected_peers.iter().map(|(name, hello)| (name, &hello.life));
         let mut all = others.chain([(&self.name, &self.life)]);
         let news = all.find(|(name, life)| membership.members.contains_key(*name) && !known(name, life));
         if let Some((name, life)) = news {
@@ -87,8 +87,8 @@ impl Core {
     /// Who belongs to the cluster, as far as this node knows: the first entry of every log says
     /// it, before anybody can know that it is committed.
     pub fn membership(&self) -> Option<&Membership> {
-        let first = || match &self.log.get(self.log.folded().index + 1)?.payload {
-            Payload::Form(membership) => Some(membership),
+        let first = || match &self.log.get(self.log.compacted().index + 1)?.payload {
+            Payload::Bootstrap(membership) => Some(membership),
             _ => None,
         };
         self.state.membership().or_else(first)

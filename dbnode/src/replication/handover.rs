@@ -9,13 +9,13 @@ use super::effect::Effect;
 use super::input::Moment;
 use super::member::Name;
 use super::message::Message;
-use super::role::Standing;
+use super::role::RoleState;
 
 impl Core {
     /// Somebody else is to be the primary.
     pub(super) fn begin_hand_over(&mut self, now: Moment) {
         let is_alone = self.names.len() == 1;
-        if let Standing::Primary(lead) = &mut self.standing
+        if let RoleState::Primary(lead) = &mut self.role_state
             && !is_alone
         {
             lead.handing_over.get_or_insert(now);
@@ -26,13 +26,13 @@ impl Core {
     pub(super) fn hand_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(since) = self.lead().and_then(|lead| lead.handing_over) else { return };
         if now.since(since) > self.timing.election_timeout {
-            if let Standing::Primary(lead) = &mut self.standing {
+            if let RoleState::Primary(lead) = &mut self.role_state {
                 lead.handing_over = None;
             }
             return;
         }
         if let Some(successor) = self.successor() {
-            self.send(&successor, Message::TakeOver, effects);
+            self.send(&successor, Message::TimeoutNow, effects);
         }
     }
 
@@ -41,7 +41,7 @@ impl Core {
         let mut progress = self.lead()?.progress.iter();
         let ready = progress.find(|(name, progress)| {
             progress.matched == last
-                && self.acquaintances.contains_key(*name)
+                && self.connected_peers.contains_key(*name)
                 && progress.no_room.is_none()
                 && self.counts_if_known(name, progress.life.as_ref())
         });

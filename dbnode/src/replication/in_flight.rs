@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn entry(index: u64) -> Entry {
-        Entry { index, term: 1, payload: Payload::Begin }
+        Entry { index, term: 1, payload: Payload::NoOp }
     }
 
     #[test]

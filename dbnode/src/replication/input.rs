@@ -81,13 +81,13 @@ pub enum Input {
     DiskFull,
     /// The disk failed, and what is on it is no longer known.
     DiskFailed,
-    /// The entries that were to be folded are in the snapshot, up to this one.
-    Folded {
+    /// The entries that were to be compacted are in the snapshot, up to this one.
+    Compacted {
         /// The last of them.
         up_to: u64,
     },
-    /// The entries that were to be folded found no room on the disk.
-    NotFolded,
+    /// The entries that were to be compacted found no room on the disk.
+    NotCompacted,
     /// There is little room left on the disk, or there is enough again.
     Room {
         /// There is little.

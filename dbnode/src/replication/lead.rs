@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entry::Place;
+use super::entry::LogId;
 use super::in_flight::InFlight;
 use super::input::Moment;
 use super::life::Life;
@@ -16,7 +16,7 @@ use super::snapshot::Cursor;
 
 /// What a primary knows.
 #[derive(Debug)]
-pub(super) struct Lead {
+pub(super) struct PrimaryState {
     /// How far each of the others is.
     pub(super) progress: BTreeMap<Name, Progress>,
     /// The entry with which its time began.
@@ -45,11 +45,11 @@ pub(super) struct Progress {
     /// The entry to send next.
     pub(super) next: u64,
     /// How it is being served.
-    pub(super) pace: Pace,
+    pub(super) pace: ProgressState,
     /// What was sent and not answered yet.
     pub(super) in_flight: InFlight,
     /// It was told that the log is committed up to here.
-    pub(super) committed_told: u64,
+    pub(super) commit_index_sent: u64,
     /// The last round it answered, and the last it was sent, and when.
     pub(super) round: u64,
     /// The last round it was sent.
@@ -57,7 +57,7 @@ pub(super) struct Progress {
     /// When it was heard of last.
     pub(super) heard: Moment,
     /// When it had everything last.
-    pub(super) had_all: Moment,
+    pub(super) caught_up_at: Moment,
     /// From here to there and back, as measured last.
     pub(super) round_trip: Duration,
     /// When it last said that its disk has no room; none, when it has stored something since.
@@ -68,11 +68,11 @@ pub(super) struct Progress {
 
 /// How a replica is being served.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum ProgressState {
     /// Where its log agrees with this one is not known: one question at a time.
-    Probing(Asked),
+    Probe(Asked),
     /// Entries go out as they come, without waiting for answers.
-    Streaming,
+    Replicate,
     /// It is so far behind that it gets the snapshot.
     Snapshot {
         /// What is waited for.
@@ -91,7 +91,7 @@ pub(super) enum Awaited {
     /// The replica's word that it has the piece.
     Receipt {
         /// The last entry in the snapshot.
-        place: Place,
+        place: LogId,
         /// Where the piece begins.
         from: Cursor,
         /// Where the piece after it begins; none after the last.
@@ -116,13 +116,13 @@ impl Progress {
             matched: 0,
             applied: 0,
             next: last + 1,
-            pace: Pace::Probing(Asked::No),
+            pace: ProgressState::Probe(Asked::No),
             in_flight: InFlight::default(),
-            committed_told: 0,
+            commit_index_sent: 0,
             round: 0,
             round_sent: 0,
             heard: now,
-            had_all: now,
+            caught_up_at: now,
             round_trip: Duration::ZERO,
             no_room: None,
             said_no_room: false,
@@ -132,7 +132,7 @@ impl Progress {
     /// What was sent may be lost: find out where it is.
     pub(super) fn probe_from(&mut self, next: u64) {
         self.next = next.max(self.matched + 1);
-        self.pace = Pace::Probing(Asked::No);
+        self.pace = ProgressState::Probe(Asked::No);
         self.in_flight.forget();
     }
 
@@ -143,8 +143,8 @@ impl Progress {
         }
         self.next = self.next.max(self.matched + 1);
         self.in_flight.arrived(self.matched);
-        if matches!(self.pace, Pace::Probing(_)) {
-            self.pace = Pace::Streaming;
+        if matches!(self.pace, ProgressState::Probe(_)) {
+            self.pace = ProgressState::Replicate;
         }
     }
 }

@@ -26,7 +26,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Place;
+use super::entry::LogId;
 use super::member::Incarnation;
 
 /// How many ids a directory keeps: the newest ones. Only a member that was away for more starts
@@ -105,7 +105,7 @@ pub struct Life {
     /// The term that it found on its disk when it started.
     pub term: u64,
     /// The last entry of the log that it found there.
-    pub last: Place,
+    pub last: LogId,
 }
 
 impl Life {
@@ -129,13 +129,13 @@ pub(super) struct Memory {
     term: u64,
     /// It confirmed this entry to be on its disk, and the entry is committed: one that is not may be
     /// cut off again, and nothing is lost by that.
-    confirmed: Place,
+    confirmed: LogId,
 }
 
 impl Memory {
     pub(super) fn new(life: &Life) -> Self {
         let Life { incarnation, starts, term, .. } = life;
-        Self { incarnation: *incarnation, starts: starts.clone(), term: *term, confirmed: Place::default() }
+        Self { incarnation: *incarnation, starts: starts.clone(), term: *term, confirmed: LogId::default() }
     }
 
     /// True when a life has less than what is remembered of the same directory. A word of an earlier
@@ -159,7 +159,7 @@ impl Memory {
     }
 
     /// It confirmed an entry, and the entry is committed.
-    pub(super) fn confirm(&mut self, place: Place) {
+    pub(super) fn confirm(&mut self, place: LogId) {
         self.confirmed = self.confirmed.max(place);
     }
 }
@@ -178,7 +178,7 @@ mod tests {
 
     fn life(ids: &[u64], term: u64, index: u64) -> Life {
         let incarnation = Incarnation(Uuid::from_u128(1));
-        Life { incarnation, starts: starts(ids), term, last: Place { term: 1, index } }
+        Life { incarnation, starts: starts(ids), term, last: LogId { term: 1, index } }
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
     fn less_than_was_confirmed_is_noticed_at_the_next_start() {
         let mut memory = Memory::new(&life(&[7], 1, 10));
         memory.hear(&life(&[7], 1, 10), 4);
-        memory.confirm(Place { term: 1, index: 20 });
+        memory.confirm(LogId { term: 1, index: 20 });
         assert!(!memory.exceeds(&life(&[7], 1, 10)), "the same start has lost nothing");
         assert!(!memory.exceeds(&life(&[7, 8], 4, 20)));
         assert!(memory.exceeds(&life(&[7, 8], 4, 19)), "an entry is gone");

@@ -1,7 +1,7 @@
 //! The newest part of the log, in memory: what is not in the snapshot yet.
 //!
 //! ```text
-//!   snapshot │ folded.. ........ ..persisted │ ..persisting │ ..last
+//!   snapshot │ compacted.. ........ ..persisted │ ..persisting │ ..last
 //!            └── on disk ────────────────────┘  on its way  └── waits for its batch
 //! ```
 
@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use super::entry::{Entry, Payload, Place};
+use super::entry::{Entry, LogId, Payload};
 
 /// The newest part of the log.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Log {
     entries: VecDeque<Entry>,
     bytes: usize,
     /// The last entry that is in the snapshot.
-    folded: Place,
+    compacted: LogId,
     /// The last entry that is on disk, of those that are still wanted there.
     persisted: u64,
     /// The last entry that is on its way to the disk, of those that are still wanted there.
@@ -41,22 +41,22 @@ pub struct Due {
 
 impl Log {
     /// The log as it was found on disk, following a snapshot.
-    pub fn recovered(folded: Place, entries: Vec<Entry>) -> Self {
-        let persisted = folded.index + entries.len() as u64;
+    pub fn recovered(compacted: LogId, entries: Vec<Entry>) -> Self {
+        let persisted = compacted.index + entries.len() as u64;
         let bytes = entries.iter().map(Entry::size).sum();
         let members = entries.iter().filter(|entry| entry.names_member()).map(|entry| entry.index).collect();
         let entries = entries.into();
-        Self { entries, bytes, folded, persisted, persisting: None, cut: None, cutting: None, members }
+        Self { entries, bytes, compacted, persisted, persisting: None, cut: None, cutting: None, members }
     }
 
     /// The last entry's index.
     pub fn last(&self) -> u64 {
-        self.folded.index + self.entries.len() as u64
+        self.compacted.index + self.entries.len() as u64
     }
 
     /// The last entry.
-    pub fn last_place(&self) -> Place {
-        self.entries.back().map_or(self.folded, Entry::place)
+    pub fn last_place(&self) -> LogId {
+        self.entries.back().map_or(self.compacted, Entry::log_id)
     }
 
     /// The last entry on disk.
@@ -65,8 +65,8 @@ impl Log {
     }
 
     /// The last entry that is in the snapshot.
-    pub fn folded(&self) -> Place {
-        self.folded
+    pub fn compacted(&self) -> LogId {
+        self.compacted
     }
 
     /// How many entries there are, and how much memory they take.
@@ -76,19 +76,23 @@ impl Log {
 
     /// The entry at an index, while it is in memory.
     pub fn get(&self, index: u64) -> Option<&Entry> {
-        let place = index.checked_sub(self.folded.index + 1)?;
+        let place = index.checked_sub(self.compacted.index + 1)?;
         self.entries.get(usize::try_from(place).ok()?)
     }
 
     /// The term of the entry at an index, while it is known.
     pub fn term_at(&self, index: u64) -> Option<u64> {
-        if index == self.folded.index { Some(self.folded.term) } else { self.get(index).map(|it| it.term) }
+        if index == self.compacted.index {
+            Some(self.compacted.term)
+        } else {
+            self.get(index).map(|it| it.term)
+        }
     }
 
     /// True when this log has the entry that another one has at this place. What is in the
     /// snapshot is committed, and so the same everywhere.
-    pub fn has(&self, place: Place) -> bool {
-        place.index < self.folded.index || self.term_at(place.index) == Some(place.term)
+    pub fn has(&self, place: LogId) -> bool {
+        place.index < self.compacted.index || self.term_at(place.index) == Some(place.term)
     }
 
     /// Up to where this log may agree with one that has an entry of another term at this index:
@@ -96,7 +100,7 @@ impl Log {
     pub fn agreement_before(&self, index: u64) -> u64 {
         let Some(term) = self.term_at(index) else { return self.last() };
         let mut before = index.saturating_sub(1);
-        while before > self.folded.index && self.term_at(before) == Some(term) {
+        while before > self.compacted.index && self.term_at(before) == Some(term) {
             before -= 1;
         }
         before
@@ -134,13 +138,13 @@ impl Log {
 
     /// Drops everything after an index, and returns it.
     pub fn cut_after(&mut self, index: u64) -> Vec<Entry> {
-        assert!(index >= self.folded.index, "what is in the snapshot is committed");
+        assert!(index >= self.compacted.index, "what is in the snapshot is committed");
         if self.persisted > index || self.persisting.is_some_and(|up_to| up_to > index) {
             self.cut = Some(self.cut.map_or(index, |earlier| earlier.min(index)));
             self.persisted = self.persisted.min(index);
             self.persisting = self.persisting.map(|up_to| up_to.min(index));
         }
-        let keep = usize::try_from(index - self.folded.index).expect("a log in memory is countable");
+        let keep = usize::try_from(index - self.compacted.index).expect("a log in memory is countable");
         let dropped: Vec<_> = self.entries.drain(keep.min(self.entries.len())..).collect();
         self.bytes -= dropped.iter().map(Entry::size).sum::<usize>();
         while self.members.pop_back_if(|member| *member > index).is_some() {}
@@ -181,17 +185,17 @@ impl Log {
 
     /// The oldest entries, all but the newest `keep`, and none that are newer than `up_to`.
     pub fn oldest(&self, keep: usize, up_to: u64) -> Vec<Entry> {
-        let allowed = usize::try_from(up_to.saturating_sub(self.folded.index)).unwrap_or(usize::MAX);
+        let allowed = usize::try_from(up_to.saturating_sub(self.compacted.index)).unwrap_or(usize::MAX);
         let count = self.entries.len().saturating_sub(keep).min(allowed);
         self.entries.iter().take(count).cloned().collect()
     }
 
     /// Forgets the entries that are in the snapshot now.
     pub fn folded_up_to(&mut self, index: u64) {
-        while self.folded.index < index {
-            let folded = self.entries.pop_front().expect("what was folded was in memory");
-            self.bytes -= folded.size();
-            self.folded = folded.place();
+        while self.compacted.index < index {
+            let compacted = self.entries.pop_front().expect("what was compacted was in memory");
+            self.bytes -= compacted.size();
+            self.compacted = compacted.log_id();
         }
         while self.members.pop_front_if(|member| *member <= index).is_some() {}
     }
@@ -203,7 +207,7 @@ impl Log {
     }
 
     /// Begins anew after a snapshot that came from elsewhere.
-    pub fn replaced_by_snapshot(&mut self, place: Place) {
+    pub fn replaced_by_snapshot(&mut self, place: LogId) {
         *self = Self::recovered(place, Vec::new());
     }
 }

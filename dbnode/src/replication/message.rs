@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, Place};
+use super::entry::{Entry, LogId};
 use super::life::Start;
 use super::member::Incarnation;
 use super::snapshot::{Chunk, Receipt};
@@ -22,52 +22,52 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// "Would you vote for me?" Nobody's term changes by it.
-    WouldYouVote(Candidacy),
+    PreVoteRequest(Candidacy),
     /// "I would", or not.
-    Would {
+    PreVoteResponse {
         /// The term that was asked about.
         term: u64,
         /// Whether.
         granted: bool,
         /// The log is committed up to here, as far as the sender knows.
-        committed: Place,
+        committed: LogId,
     },
     /// "Vote for me."
-    Vote {
+    VoteRequest {
         /// Who asks.
         candidacy: Candidacy,
         /// The primary itself asked for this election: it is no disturbance.
-        handed_over: bool,
+        leadership_transfer: bool,
     },
     /// "You have my vote", or not.
-    Voted {
+    VoteResponse {
         /// Whether.
         granted: bool,
         /// The log is committed up to here, as far as the sender knows.
-        committed: Place,
+        committed: LogId,
     },
     /// Entries from the primary; without any, a heartbeat.
-    Append(Append),
+    AppendEntries(AppendEntries),
     /// What a replica made of them.
-    Appended(Appended),
+    AppendEntriesResponse(AppendEntriesResponse),
     /// "Up to where must I have applied the log, to answer as of now?"
-    ReadIndex {
+    ReadIndexRequest {
         /// The replica's number for the question.
         number: u64,
     },
     /// "Up to here."
-    ReadUpTo {
+    ReadIndexResponse {
         /// The number of the question.
         number: u64,
         /// The entry.
         index: u64,
     },
     /// A piece of the primary's snapshot.
-    Snapshot(Chunk),
+    InstallSnapshot(Chunk),
     /// "I have that piece."
-    SnapshotTaken(Receipt),
+    InstallSnapshotResponse(Receipt),
     /// "Become the primary now": a planned hand-over.
-    TakeOver,
+    TimeoutNow,
     /// "My disk has no room." It promises nothing, and may be said in a term that is not on disk.
     NoRoom,
     /// "You began this start with less than you had confirmed."
@@ -82,11 +82,11 @@ pub enum Message {
 impl Message {
     /// False when no correct node says this.
     pub fn makes_sense(&self) -> bool {
-        let Self::Append(Append { previous, entries, .. }) = self else { return true };
-        let follows = |(before, entry): (Place, &Entry)| {
+        let Self::AppendEntries(AppendEntries { previous, entries, .. }) = self else { return true };
+        let follows = |(before, entry): (LogId, &Entry)| {
             before.index.checked_add(1) == Some(entry.index) && before.term <= entry.term
         };
-        let places = [*previous].into_iter().chain(entries.iter().map(Entry::place));
+        let places = [*previous].into_iter().chain(entries.iter().map(Entry::log_id));
         places.zip(entries).all(follows)
     }
 }
@@ -97,7 +97,7 @@ pub struct Candidacy {
     /// The term it wants to be primary of.
     pub term: u64,
     /// The last entry of its log.
-    pub last: Place,
+    pub last: LogId,
     /// The newest entry of its log that says who acts under its name; 0 when none does.
     pub acts_since: u64,
     /// The incarnation under which the receiver helped to form the cluster, as the candidate
@@ -107,11 +107,11 @@ pub struct Candidacy {
 
 /// Entries from the primary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Append {
+pub struct AppendEntries {
     /// The primary counts its rounds of heartbeats; the answer says which one it is for.
     pub round: u64,
     /// The entry before the first of these.
-    pub previous: Place,
+    pub previous: LogId,
     /// The entries.
     pub entries: Vec<Entry>,
     /// The log is committed up to here.
@@ -122,7 +122,7 @@ pub struct Append {
 
 /// What a replica made of an [`Append`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Appended {
+pub struct AppendEntriesResponse {
     /// The newest round it heard of.
     pub round: u64,
     /// The last entry it has applied.

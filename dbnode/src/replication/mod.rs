@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! ClientWrites ─> decide ─> log ─┬> Persist ─> (disk) ─> Persisted ─┐
-//!                                └> Send(Append) ─> replica's disk ─> Appended ─┴> commit ─> apply ─> Acknowledge
+//!                                └> Send(Append) ─> replica's disk ─> AppendEntriesResponse ─┴> commit ─> apply ─> Acknowledge
 //! ```
 //!
 //! While one batch is on its way to the disk the next one gathers: the slower the disk, the larger
@@ -97,14 +97,14 @@ use durability::Mode;
 use effect::{Effect, Halt};
 use entry::Entry;
 use input::{Hello, Input, Moment};
-use lead::Lead;
+use lead::PrimaryState;
 use life::{Life, Memory, Starts};
 use log::Log;
 use member::{Incarnation, Name};
 use message::{Envelope, Message};
-use persisting::{BallotOnDisk, Folding, Installing};
+use persisting::{BallotOnDisk, Compacting, Installing};
 use planted::{Bug, Planted};
-use role::{Role, Standing};
+use role::{Role, RoleState};
 use showing::Shown;
 use state::State;
 use upcoming::Upcoming;
@@ -127,7 +127,7 @@ pub struct Limits {
     pub waiting: usize,
     /// How long a client waits.
     pub patience: Duration,
-    /// The log is folded when it has more entries than this…
+    /// The log is compacted when it has more entries than this…
     pub log_entries: usize,
     /// …or takes more bytes; half of either stays.
     pub log_bytes: usize,
@@ -213,11 +213,11 @@ pub struct Core {
     planted: Planted,
     dice: ChaCha8Rng,
 
-    standing: Standing,
+    role_state: RoleState,
     /// When it asks for an election, if it hears of no primary until then.
     election_due: Moment,
     /// Those to whom a way is open.
-    acquaintances: BTreeMap<Name, Hello>,
+    connected_peers: BTreeMap<Name, Hello>,
     /// What was heard from the others.
     memories: BTreeMap<Name, Memory>,
     /// Lives that began with less than is remembered, and have not joined again.
@@ -245,7 +245,7 @@ pub struct Core {
     disk_rests_until: Moment,
     /// The last batch did.
     found_no_room: bool,
-    /// The last fold did.
+    /// The last compaction did.
     fold_found_no_room: bool,
     /// There is little of it.
     room_is_short: bool,
@@ -253,7 +253,7 @@ pub struct Core {
     no_room_told: Option<Moment>,
     /// It began with records that were imported, and nothing else has taken their place.
     began_with_import: bool,
-    folding: Folding,
+    compacting: Compacting,
     installing: Option<Installing>,
     /// The last entry that lets somebody join.
     joining: Option<u64>,
@@ -271,7 +271,7 @@ impl Core {
         let Setup { name, incarnation, starts, mut members, mode, limits, timing, seed, planted } = setup;
         let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
         members.sort();
-        let log = Log::recovered(snapshot.place(), entries);
+        let log = Log::recovered(snapshot.log_id(), entries);
         let committed = committed.clamp(snapshot.applied(), log.last());
         let life = Life { incarnation, starts, term: ballot.term, last: log.last_place() };
         let mut core = Self {
@@ -283,9 +283,9 @@ impl Core {
             timing,
             planted,
             dice: ChaCha8Rng::seed_from_u64(seed),
-            standing: Standing::Replica(Box::default()),
+            role_state: RoleState::Replica(Box::default()),
             election_due: now,
-            acquaintances: BTreeMap::new(),
+            connected_peers: BTreeMap::new(),
             memories: BTreeMap::new(),
             doubted: BTreeMap::new(),
             doubted_by: None,
@@ -305,7 +305,7 @@ impl Core {
             room_is_short: false,
             no_room_told: None,
             began_with_import: false,
-            folding: Folding::NotBefore(now),
+            compacting: Compacting::NotBefore(now),
             installing: None,
             joining: None,
             cut_off: Vec::new(),
@@ -332,16 +332,16 @@ impl Core {
         let mut effects = Vec::new();
         // It may have been frozen since the last step: then somebody else may be the primary by now, and
         // nothing that was on its way before is acknowledged.
-        self.doubt_itself(now, &mut effects);
+        self.check_quorum(now, &mut effects);
         for input in inputs {
-            self.hear(now, input, &mut effects);
+            self.handle_input(now, input, &mut effects);
         }
-        self.proceed(now, &mut effects);
+        self.advance(now, &mut effects);
         self.hold_back(&mut effects);
         effects
     }
 
-    fn hear(&mut self, now: Moment, input: Input, effects: &mut Vec<Effect>) {
+    fn handle_input(&mut self, now: Moment, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::ClientWrites { ticket, write } => self.take(now, ticket, write, effects),
             Input::ClientReads { ticket } => self.take_reader(now, ticket, effects),
@@ -351,8 +351,8 @@ impl Core {
             Input::Persisted => self.persisted(now, effects),
             Input::DiskFull => self.disk_full(now, effects),
             Input::DiskFailed => self.stop(Halt::DiskFailed, effects),
-            Input::Folded { up_to } => self.folded(now, up_to),
-            Input::NotFolded => self.not_folded(now),
+            Input::Compacted { up_to } => self.compacted(now, up_to),
+            Input::NotCompacted => self.not_folded(now),
             Input::Room { is_short } => self.room_is_short = is_short,
             Input::SnapshotRead { peer, chunk } => self.ship_snapshot(now, &peer, chunk, effects),
             Input::Installed => self.installed(effects),
@@ -371,8 +371,8 @@ impl Core {
         self.hand_over(now, effects);
         self.forget_no_room(now, effects);
         self.tell_of_no_room(now, effects);
-        self.beat(now, effects);
-        self.fold(now, effects);
+        self.send_heartbeats(now, effects);
+        self.compact(now, effects);
     }
 
     fn receive(
@@ -383,13 +383,15 @@ impl Core {
         Envelope { term, message }: Envelope,
         effects: &mut Vec<Effect>,
     ) {
-        if matches!(self.standing, Standing::Stopped) || !self.names.contains(&from) || !message.makes_sense()
+        if matches!(self.role_state, RoleState::Stopped)
+            || !self.names.contains(&from)
+            || !message.makes_sense()
         {
             return;
         }
         match &message {
             // What changes nobody's term.
-            Message::WouldYouVote(candidacy) => {
+            Message::PreVoteRequest(candidacy) => {
                 return self.would_vote(now, &from, life, candidacy, effects);
             }
             Message::NoRoom => return self.hear_of_no_room(now, &from, effects),
@@ -397,7 +399,7 @@ impl Core {
                 return self.hear_of_old_data(&from, *start, *known_up_to, effects);
             }
             // Whoever was cut off is not to disturb the others.
-            Message::Vote { handed_over: false, .. }
+            Message::VoteRequest { leadership_transfer: false, .. }
                 if term > self.ballot.term && self.has_a_primary(now) =>
             {
                 return;
@@ -405,7 +407,8 @@ impl Core {
             _ => {}
         }
         self.remember(&from, life, term, effects);
-        if let Message::Would { committed, .. } | Message::Voted { committed, .. } = &message {
+        if let Message::PreVoteResponse { committed, .. } | Message::VoteResponse { committed, .. } = &message
+        {
             self.learn_committed(*committed);
         }
         if term > self.ballot.term {
@@ -413,36 +416,42 @@ impl Core {
         }
         let from_the_past = term < self.ballot.term;
         match message {
-            Message::Append(append) if !from_the_past || self.planted.has(Bug::NoTermCheck) => {
+            Message::AppendEntries(append) if !from_the_past || self.planted.has(Bug::NoTermCheck) => {
                 self.append_entries(now, from, append, effects);
             }
             // A primary of the past hears of the present, and steps down.
-            Message::Append(_) | Message::Vote { .. } | Message::Snapshot(_) if from_the_past => {
+            Message::AppendEntries(_) | Message::VoteRequest { .. } | Message::InstallSnapshot(_)
+                if from_the_past =>
+            {
                 self.send_voted(&from, false, effects);
             }
-            Message::Would { term, granted: true, .. } => self.take_would(now, from, life, term, effects),
+            Message::PreVoteResponse { term, granted: true, .. } => {
+                self.on_pre_vote_response(now, from, life, term, effects)
+            }
             _ if from_the_past => {}
-            Message::Vote { candidacy, .. } => self.vote(now, &from, life, &candidacy, effects),
-            Message::Voted { granted: true, .. } => self.take_vote(now, from, life, effects),
-            Message::Appended(appended) => self.appended(now, &from, life, appended),
-            Message::ReadIndex { number } => self.take_question(from, number),
-            Message::ReadUpTo { number, index } => self.take_read_up_to(number, index),
-            Message::Snapshot(chunk) => self.take_snapshot(now, from, chunk, effects),
-            Message::SnapshotTaken(receipt) => self.snapshot_taken(now, &from, life, receipt, effects),
-            Message::TakeOver => self.take_over(now, effects),
-            Message::Append(_)
-            | Message::WouldYouVote(_)
+            Message::VoteRequest { candidacy, .. } => self.vote(now, &from, life, &candidacy, effects),
+            Message::VoteResponse { granted: true, .. } => self.take_vote(now, from, life, effects),
+            Message::AppendEntriesResponse(appended) => self.appended(now, &from, life, appended),
+            Message::ReadIndexRequest { number } => self.on_read_index_request(from, number),
+            Message::ReadIndexResponse { number, index } => self.on_read_index_response(number, index),
+            Message::InstallSnapshot(chunk) => self.take_snapshot(now, from, chunk, effects),
+            Message::InstallSnapshotResponse(receipt) => {
+                self.snapshot_taken(now, &from, life, receipt, effects)
+            }
+            Message::TimeoutNow => self.take_over(now, effects),
+            Message::AppendEntries(_)
+            | Message::PreVoteRequest(_)
             | Message::NoRoom
             | Message::OldData { .. }
-            | Message::Would { .. }
-            | Message::Voted { granted: false, .. } => {}
+            | Message::PreVoteResponse { .. }
+            | Message::VoteResponse { granted: false, .. } => {}
         }
     }
 
     /// What follows from every input. The disk and the others begin first, so that they work while
     /// the answers are given.
-    fn proceed(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if matches!(self.standing, Standing::Stopped) {
+    fn advance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if matches!(self.role_state, RoleState::Stopped) {
             return;
         }
         self.let_join();
@@ -476,9 +485,9 @@ impl Core {
         self.names.iter().filter(|name| **name != self.name).cloned().collect()
     }
 
-    fn lead(&self) -> Option<&Lead> {
-        match &self.standing {
-            Standing::Primary(lead) => Some(lead),
+    fn lead(&self) -> Option<&PrimaryState> {
+        match &self.role_state {
+            RoleState::Primary(lead) => Some(lead),
             _ => None,
         }
     }
@@ -500,7 +509,7 @@ impl Core {
 
     /// What this node is.
     pub fn role(&self) -> Role {
-        self.standing.role()
+        self.role_state.role()
     }
 
     /// The newest term it knows of.
@@ -530,9 +539,9 @@ impl Core {
 
     /// Who is the primary, as far as this node knows.
     pub fn primary(&self) -> Option<&Name> {
-        match &self.standing {
-            Standing::Primary(_) => Some(&self.name),
-            Standing::Replica(following) => following.primary.as_ref(),
+        match &self.role_state {
+            RoleState::Primary(_) => Some(&self.name),
+            RoleState::Replica(following) => following.primary.as_ref(),
             _ => None,
         }
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::Core;
 use super::disk::{Ballot, Batch, Installation};
-use super::effect::{Effect, Halt, Refusal};
+use super::effect::{Effect, Halt, RejectReason};
 use super::entry::Entry;
 use super::input::Moment;
 use super::log::Due;
 use super::member::Name;
 use super::message::Message;
 use super::planted::Bug;
-use super::role::Standing;
+use super::role::RoleState;
 use super::snapshot::Receipt;
 use super::state::State;
 
@@ -24,10 +24,10 @@ const FULL_DISK_RESTS: Duration = Duration::from_millis(200);
 /// Entries that may wait for the disk.
 const LAG_ENTRIES_MAX: u64 = 16_384;
 
-/// How long folding rests after it found no room.
-const FOLDING_RESTS: Duration = Duration::from_secs(1);
+/// How long compacting rests after it found no room.
+const COMPACTION_RESTS: Duration = Duration::from_secs(1);
 
-/// While there is little room, the log is folded when it takes more than this: a little more than one of the
+/// While there is little room, the log is compacted when it takes more than this: a little more than one of the
 /// files that it lets go of.
 const SHORT_ROOM_BYTES_MAX: usize = 10 << 20;
 
@@ -45,9 +45,9 @@ pub(super) enum BallotOnDisk {
     Under(Ballot),
 }
 
-/// Whether the log is being folded.
+/// Whether the log is being compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Folding {
+pub(super) enum Compacting {
     /// A part of it is.
     UnderWay,
     /// No, and not before this moment.
@@ -93,7 +93,7 @@ impl Core {
             return;
         }
         if let Some(installing) = &mut self.installing {
-            if !installing.begun && self.folding != Folding::UnderWay {
+            if !installing.begun && self.compacting != Compacting::UnderWay {
                 installing.begun = true;
                 effects.push(Effect::Install(installing.installation.clone()));
             }
@@ -133,7 +133,8 @@ impl Core {
                 self.ballot_on_disk = BallotOnDisk::No;
             }
         }
-        if self.ballot_on_disk == BallotOnDisk::Yes && matches!(self.standing, Standing::Candidate { .. }) {
+        if self.ballot_on_disk == BallotOnDisk::Yes && matches!(self.role_state, RoleState::Candidate { .. })
+        {
             let life = Arc::clone(&self.life);
             self.take_vote(now, self.name.clone(), &life, effects);
         }
@@ -154,18 +155,18 @@ impl Core {
         if self.names.len() == 1 && self.is_settled() {
             self.log.cut_after(self.log.persisted());
             self.upcoming.clear();
-            self.waiting.reject_all(&Refusal::DiskFull, effects);
+            self.waiting.reject_all(&RejectReason::DiskFull, effects);
         }
     }
 
     /// A candidate whose own vote finds no room stands back: nobody has heard of it, and whoever is
     /// the primary can be followed again.
     fn withdraw(&mut self, now: Moment) {
-        if matches!(self.standing, Standing::Candidate { .. }) {
+        if matches!(self.role_state, RoleState::Candidate { .. }) {
             self.ballot = self.ballot_saved.clone();
             self.ballot_on_disk = BallotOnDisk::Yes;
             self.held.clear();
-            self.standing = Standing::Replica(Box::default());
+            self.role_state = RoleState::Replica(Box::default());
             self.election_due = self.draw_election(now);
         }
     }
@@ -184,16 +185,16 @@ impl Core {
     /// This node can promise nothing any more.
     pub(super) fn stop(&mut self, why: Halt, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
-        self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
-        self.standing = Standing::Stopped;
+        self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
+        self.role_state = RoleState::Stopped;
         effects.push(Effect::Halt(why));
     }
 
     /// Cuts off what diverged.
-    pub(super) fn cut_log_after(&mut self, index: u64) {
+    pub(super) fn truncate_log_after(&mut self, index: u64) {
         let dropped = self.log.cut_after(index);
         self.cut_off.extend(dropped.into_iter().filter(|entry| entry.write().is_some()));
-        self.show_anew();
+        self.refresh_visible();
     }
 
     /// Puts a snapshot in the place of everything, as soon as the disk is free.
@@ -230,7 +231,7 @@ impl Core {
     pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
         let Some(Installing { installation, receipt, .. }) = self.installing.take() else { return };
         let Installation { state, cut_off } = installation;
-        let place = state.place();
+        let place = state.log_id();
         self.discarded += cut_off.len() as u64;
         self.state = Arc::unwrap_or_clone(state);
         self.began_with_import = false;
@@ -239,20 +240,20 @@ impl Core {
             Some(_) => self.committed.max(place.index),
             None => place.index,
         };
-        self.show_anew();
+        self.refresh_visible();
         if let Some((from, receipt)) = receipt {
-            self.send(&from, Message::SnapshotTaken(receipt), effects);
+            self.send(&from, Message::InstallSnapshotResponse(receipt), effects);
         }
     }
 
-    /// True when the last batch, or the last fold, found no room on the disk.
+    /// True when the last batch, or the last compaction, found no room on the disk.
     pub fn has_no_room(&self) -> bool {
         self.found_no_room || self.fold_found_no_room
     }
 
     /// Moves the oldest part of a log that has grown long into the snapshot. Without room all of it goes
     /// that can: that needs no more than the snapshot grows by, and then the log takes less.
-    pub(super) fn fold(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn compact(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let (entries, bytes) = self.log.size();
         let large =
             |factor| entries > self.limits.log_entries * factor || bytes > self.limits.log_bytes * factor;
@@ -262,23 +263,23 @@ impl Core {
             (false, false) if large(1) => entries / 2,
             (false, false) => return,
         };
-        let rested = matches!(self.folding, Folding::NotBefore(moment) if moment <= now);
+        let rested = matches!(self.compacting, Compacting::NotBefore(moment) if moment <= now);
         let may_wait = !large(4) && !self.found_no_room;
         let in_the_way = self.installing.is_some() || (self.ships_snapshot() && may_wait);
-        if !rested || in_the_way || matches!(self.standing, Standing::Stopped) {
+        if !rested || in_the_way || matches!(self.role_state, RoleState::Stopped) {
             return;
         }
         let oldest = self.log.oldest(keep, self.state.applied().min(self.log.persisted()));
         if !oldest.is_empty() {
-            self.folding = Folding::UnderWay;
-            effects.push(Effect::Fold(oldest));
+            self.compacting = Compacting::UnderWay;
+            effects.push(Effect::Compact(oldest));
         }
     }
 
     /// A part of the log is in the snapshot now.
-    pub(super) fn folded(&mut self, now: Moment, up_to: u64) {
+    pub(super) fn compacted(&mut self, now: Moment, up_to: u64) {
         self.log.folded_up_to(up_to);
-        self.folding = Folding::NotBefore(now);
+        self.compacting = Compacting::NotBefore(now);
         self.fold_found_no_room = false;
         if self.found_no_room {
             // There may be room now.
@@ -288,7 +289,7 @@ impl Core {
 
     /// It is not, for there was no room.
     pub(super) fn not_folded(&mut self, now: Moment) {
-        self.folding = Folding::NotBefore(now + FOLDING_RESTS);
+        self.compacting = Compacting::NotBefore(now + COMPACTION_RESTS);
         self.fold_found_no_room = true;
     }
 }

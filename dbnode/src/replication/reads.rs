@@ -12,12 +12,12 @@
 
 use super::Core;
 use super::durability::Mode;
-use super::effect::{Effect, Refusal};
+use super::effect::{Effect, RejectReason};
 use super::input::{Moment, Ticket};
 use super::member::Name;
 use super::message::Message;
 use super::planted::Bug;
-use super::role::Standing;
+use super::role::RoleState;
 
 /// A client that waits, and till when.
 #[derive(Debug, Clone, Copy)]
@@ -80,26 +80,26 @@ impl Core {
     /// A client wants to read the latest.
     pub(super) fn take_reader(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
         let reader = Reader { ticket, deadline: now + self.limits.patience };
-        match &mut self.standing {
-            Standing::Primary(lead) => lead.reads.queued.push(Asker::Client(reader)),
-            Standing::Replica(following) if following.primary.is_some() => {
+        match &mut self.role_state {
+            RoleState::Primary(lead) => lead.reads.queued.push(Asker::Client(reader)),
+            RoleState::Replica(following) if following.primary.is_some() => {
                 following.reads.queued.push(reader);
             }
-            Standing::Stopped => effects.push(Effect::Reject { ticket, refusal: Refusal::Stopped }),
-            _ => effects.push(Effect::Reject { ticket, refusal: Refusal::NotConfirmed }),
+            RoleState::Stopped => effects.push(Effect::Reject { ticket, refusal: RejectReason::Stopped }),
+            _ => effects.push(Effect::Reject { ticket, refusal: RejectReason::NotConfirmed }),
         }
     }
 
     /// Another node asks on behalf of its clients.
-    pub(super) fn take_question(&mut self, name: Name, number: u64) {
-        if let Standing::Primary(lead) = &mut self.standing {
+    pub(super) fn on_read_index_request(&mut self, name: Name, number: u64) {
+        if let RoleState::Primary(lead) = &mut self.role_state {
             lead.reads.queued.push(Asker::Peer { name, number });
         }
     }
 
     /// The primary answers a question.
-    pub(super) fn take_read_up_to(&mut self, number: u64, index: u64) {
-        let Standing::Replica(following) = &mut self.standing else { return };
+    pub(super) fn on_read_index_response(&mut self, number: u64, index: u64) {
+        let RoleState::Replica(following) = &mut self.role_state else { return };
         let reads = &mut following.reads;
         if let Some((_, _, readers)) = reads.asked.take_if(|(asked, _, _)| *asked == number) {
             reads.behind.extend(readers.into_iter().map(|reader| (index, reader)));
@@ -108,13 +108,13 @@ impl Core {
 
     /// Readers move on as far as they can.
     pub(super) fn serve_readers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        match &self.standing {
-            Standing::Primary(_) => {
+        match &self.role_state {
+            RoleState::Primary(_) => {
                 self.confirm_reads(effects);
                 self.begin_reads(now, effects);
                 self.confirm_reads(effects);
             }
-            Standing::Replica(_) => self.serve_replica_readers(now, effects),
+            RoleState::Replica(_) => self.serve_replica_readers(now, effects),
             _ => {}
         }
     }
@@ -123,7 +123,7 @@ impl Core {
     /// what is committed once an entry of its own is.
     fn begin_reads(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let shown = self.shown_index();
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         let settled = self.committed >= lead.began || self.planted.has(Bug::ReadsUnsettled);
         if lead.reads.queued.is_empty() || lead.reads.confirming.is_some() || !settled {
             return;
@@ -144,13 +144,13 @@ impl Core {
         if !self.round_confirmed(round) && !self.planted.has(Bug::NoReadIndex) {
             return;
         }
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         let (_, _, askers) = lead.reads.confirming.take().expect("it was just looked at");
         for asker in askers {
             match asker {
-                Asker::Client(reader) => effects.push(Effect::Look { ticket: reader.ticket }),
+                Asker::Client(reader) => effects.push(Effect::ReadReady { ticket: reader.ticket }),
                 Asker::Peer { name, number } => {
-                    self.send(&name, Message::ReadUpTo { number, index }, effects);
+                    self.send(&name, Message::ReadIndexResponse { number, index }, effects);
                 }
             }
         }
@@ -163,7 +163,7 @@ impl Core {
         let blind = self.planted.has(Bug::NoReadIndex);
         let last = self.log.last();
         let shows_uncommitted = self.mode == Mode::Async;
-        let Standing::Replica(following) = &mut self.standing else { return };
+        let RoleState::Replica(following) = &mut self.role_state else { return };
         // What is shown beyond the state may be what a primary of the past has written alone.
         let shown = if shows_uncommitted && following.verified < last { 0 } else { shown };
         let reads = &mut following.reads;
@@ -180,10 +180,10 @@ impl Core {
             question = following.primary.clone();
         }
         for (_, reader) in following.reads.behind.extract_if(.., |(index, _)| *index <= shown) {
-            effects.push(Effect::Look { ticket: reader.ticket });
+            effects.push(Effect::ReadReady { ticket: reader.ticket });
         }
         if let Some(primary) = question {
-            self.send(&primary, Message::ReadIndex { number: fresh_number }, effects);
+            self.send(&primary, Message::ReadIndexRequest { number: fresh_number }, effects);
         }
     }
 
@@ -199,8 +199,8 @@ impl Core {
 
     fn reject_readers(&mut self, which: impl Fn(&Reader) -> bool, effects: &mut Vec<Effect>) {
         let mut away = Vec::new();
-        match &mut self.standing {
-            Standing::Primary(lead) => {
+        match &mut self.role_state {
+            RoleState::Primary(lead) => {
                 let confirming = lead.reads.confirming.iter_mut().map(|(_, _, askers)| askers);
                 for askers in confirming.chain([&mut lead.reads.queued]) {
                     let clients = askers.extract_if(.., |asker| match asker {
@@ -213,7 +213,7 @@ impl Core {
                     }));
                 }
             }
-            Standing::Replica(following) => {
+            RoleState::Replica(following) => {
                 let reads = &mut following.reads;
                 away.extend(reads.queued.extract_if(.., |reader| which(reader)));
                 if let Some((_, _, readers)) = &mut reads.asked {
@@ -224,7 +224,7 @@ impl Core {
             }
             _ => {}
         }
-        let reject = |Reader { ticket, .. }| Effect::Reject { ticket, refusal: Refusal::NotConfirmed };
+        let reject = |Reader { ticket, .. }| Effect::Reject { ticket, refusal: RejectReason::NotConfirmed };
         effects.extend(away.into_iter().map(reject));
     }
 }

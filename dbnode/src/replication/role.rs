@@ -16,9 +16,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::following::Following;
+use super::following::ReplicaState;
 use super::input::Moment;
-use super::lead::Lead;
+use super::lead::PrimaryState;
 use super::member::Name;
 
 /// What a node is.
@@ -37,11 +37,11 @@ pub enum Role {
 
 /// What a node is, with all that goes with it.
 #[derive(Debug)]
-pub(super) enum Standing {
+pub(super) enum RoleState {
     /// See [`Role::Primary`].
-    Primary(Box<Lead>),
+    Primary(Box<PrimaryState>),
     /// See [`Role::Replica`].
-    Replica(Box<Following>),
+    Replica(Box<ReplicaState>),
     /// Asks who would vote for it, without disturbing anybody.
     PreCandidate {
         /// Those who would.
@@ -69,7 +69,7 @@ pub(super) enum CalledBy {
     Primary,
 }
 
-impl Standing {
+impl RoleState {
     pub(super) fn role(&self) -> Role {
         match self {
             Self::Primary(_) => Role::Primary,

@@ -5,26 +5,26 @@
 
 use super::Core;
 use super::durability::Mode;
-use super::effect::{Effect, Notice, Refusal};
+use super::effect::{Effect, Notice, RejectReason};
 use super::input::Moment;
 use super::lead::Progress;
 use super::member::{Name, majority};
 use super::message::Message;
 use super::persisting::BallotOnDisk;
 use super::planted::Bug;
-use super::role::Standing;
+use super::role::RoleState;
 
-/// The log may grow to so many times its usual size while folding it falls behind.
+/// The log may grow to so many times its usual size while compaction falls behind.
 const LOG_BYTES_FACTOR_MAX: usize = 8;
 
 impl Core {
     /// True when this node can write nothing: its disk had no room for what waits to be written, or
-    /// its log is as long as it may be and cannot be folded.
+    /// its log is as long as it may be and cannot be compacted.
     pub(super) fn cannot_write(&self, now: Moment) -> bool {
         self.disk_is_full(now) || self.log_is_too_long()
     }
 
-    /// The log is folded more slowly than it grows, or not at all.
+    /// The log is compacted more slowly than it grows, or not at all.
     pub(super) fn log_is_too_long(&self) -> bool {
         let (_, bytes) = self.log.size();
         bytes > self.limits.log_bytes.saturating_mul(LOG_BYTES_FACTOR_MAX)
@@ -62,12 +62,12 @@ impl Core {
 
     /// Another node's disk is full.
     pub(super) fn hear_of_no_room(&mut self, now: Moment, from: &Name, effects: &mut Vec<Effect>) {
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         let Some(progress) = lead.progress.get_mut(from) else { return };
         if progress.no_room.replace(now).is_none() {
             effects.push(Effect::Tell(Notice::MemberFull(from.clone())));
             if self.mode == Mode::Sync {
-                self.waiting.reject_all(&Refusal::OutcomeUnknown, effects);
+                self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
             }
         }
     }
@@ -75,7 +75,7 @@ impl Core {
     /// Those that have not said so for a while have room again, as far as is known.
     pub(super) fn forget_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let patience = self.timing.election_timeout;
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         for (name, progress) in &mut lead.progress {
             let was_full = progress.said_no_room;
             progress.said_no_room = progress.no_room.is_some();
@@ -104,7 +104,7 @@ impl Core {
 
     /// True when it is within reach, counts, and has room, as far as is known.
     pub(super) fn can_write(&self, now: Moment, name: &str, progress: &Progress) -> bool {
-        self.acquaintances.contains_key(name)
+        self.connected_peers.contains_key(name)
             && now.since(progress.heard) < self.timing.election_timeout
             && progress.no_room.is_none()
             && self.counts_if_known(name, progress.life.as_ref())

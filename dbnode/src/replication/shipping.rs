@@ -8,33 +8,33 @@ use std::sync::Arc;
 use super::Core;
 use super::durability::committed;
 use super::effect::Effect;
-use super::entry::Place;
+use super::entry::LogId;
 use super::input::Moment;
-use super::lead::{Asked, Awaited, Pace, Progress};
+use super::lead::{Asked, Awaited, Progress, ProgressState};
 use super::life::Life;
 use super::member::{Name, majority};
-use super::message::{Append, Appended, Message, Outcome};
+use super::message::{AppendEntries, AppendEntriesResponse, Message, Outcome};
 use super::planted::Bug;
-use super::role::Standing;
+use super::role::RoleState;
 use super::snapshot::{Chunk, Cursor, Receipt};
 
 impl Core {
     /// The next round of heartbeats goes out with whatever is sent next to each.
     pub(super) fn begin_round(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         lead.round += 1;
         lead.round_began = now;
         for progress in lead.progress.values_mut() {
             // Whoever did not answer the last question is asked again.
-            if progress.pace == Pace::Probing(Asked::Yes) {
-                progress.pace = Pace::Probing(Asked::No);
+            if progress.pace == ProgressState::Probe(Asked::Yes) {
+                progress.pace = ProgressState::Probe(Asked::No);
             }
         }
         self.ship(now, effects);
     }
 
     /// Heartbeats, when it is time for them.
-    pub(super) fn beat(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn send_heartbeats(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let heartbeat = self.timing.heartbeat();
         if self.lead().is_some_and(|lead| now.since(lead.round_began) >= heartbeat) {
             self.give_up_snapshots(now);
@@ -45,7 +45,7 @@ impl Core {
     /// Sends each of the others what it has not got and may have.
     pub(super) fn ship(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         for name in self.others() {
-            while self.acquaintances.contains_key(&name) {
+            while self.connected_peers.contains_key(&name) {
                 let Some(message) = self.next_for(now, &name, effects) else { break };
                 self.send(&name, message, effects);
             }
@@ -54,28 +54,33 @@ impl Core {
 
     /// The next message for one of the others; none when it has to wait, or has everything.
     fn next_for(&mut self, now: Moment, name: &Name, effects: &mut Vec<Effect>) -> Option<Message> {
-        let Standing::Primary(lead) = &mut self.standing else { return None };
+        let RoleState::Primary(lead) = &mut self.role_state else { return None };
         let round = lead.round;
         let progress = lead.progress.get_mut(name)?;
         let previous = progress.next - 1;
-        let news = round > progress.round_sent || self.committed > progress.committed_told;
+        let news = round > progress.round_sent || self.committed > progress.commit_index_sent;
         let entries = match progress.pace {
-            Pace::Snapshot { .. } if round > progress.round_sent => {
+            ProgressState::Snapshot { .. } if round > progress.round_sent => {
                 // It hears that the primary lives; what it lacks comes with the snapshot.
-                return Some(Message::Append(self.append_of(name, self.log.folded(), Vec::new())?));
+                return Some(Message::AppendEntries(self.append_of(
+                    name,
+                    self.log.compacted(),
+                    Vec::new(),
+                )?));
             }
-            Pace::Snapshot { .. } | Pace::Probing(Asked::Yes) => return None,
-            _ if previous < self.log.folded().index => {
-                progress.pace = Pace::Snapshot { awaited: Awaited::Piece(Cursor::START), moved: now };
+            ProgressState::Snapshot { .. } | ProgressState::Probe(Asked::Yes) => return None,
+            _ if previous < self.log.compacted().index => {
+                progress.pace =
+                    ProgressState::Snapshot { awaited: Awaited::Piece(Cursor::START), moved: now };
                 let bytes_max = self.limits.piece_bytes;
                 effects.push(Effect::ReadSnapshot { peer: name.clone(), from: Cursor::START, bytes_max });
                 return None;
             }
-            Pace::Probing(Asked::No) => {
-                progress.pace = Pace::Probing(Asked::Yes);
+            ProgressState::Probe(Asked::No) => {
+                progress.pace = ProgressState::Probe(Asked::Yes);
                 Vec::new()
             }
-            Pace::Streaming => {
+            ProgressState::Replicate => {
                 let limits = &self.limits;
                 let room = progress.in_flight.has_room(limits.in_flight_messages, limits.in_flight_bytes);
                 let entries = match room {
@@ -93,25 +98,31 @@ impl Core {
             }
         };
         let term = self.log.term_at(previous).expect("what follows the snapshot is in memory");
-        self.append_of(name, Place { term, index: previous }, entries).map(Message::Append)
+        self.append_of(name, LogId { term, index: previous }, entries).map(Message::AppendEntries)
     }
 
     fn append_of(
         &mut self,
         name: &Name,
-        previous: Place,
+        previous: LogId,
         entries: Vec<super::entry::Entry>,
-    ) -> Option<Append> {
+    ) -> Option<AppendEntries> {
         let committed = self.committed;
-        let Standing::Primary(lead) = &mut self.standing else { return None };
+        let RoleState::Primary(lead) = &mut self.role_state else { return None };
         let progress = lead.progress.get_mut(name)?;
-        (progress.round_sent, progress.committed_told) = (lead.round, committed);
+        (progress.round_sent, progress.commit_index_sent) = (lead.round, committed);
         let round_trip_ms = progress.round_trip.as_millis() as u64;
-        Some(Append { round: lead.round, previous, entries, committed, round_trip_ms })
+        Some(AppendEntries { round: lead.round, previous, entries, committed, round_trip_ms })
     }
 
     /// What a replica made of entries.
-    pub(super) fn appended(&mut self, now: Moment, from: &Name, life: &Arc<Life>, appended: Appended) {
+    pub(super) fn appended(
+        &mut self,
+        now: Moment,
+        from: &Name,
+        life: &Arc<Life>,
+        appended: AppendEntriesResponse,
+    ) {
         let last = self.log.last();
         if let Outcome::Matched(matched) = appended.outcome {
             // It has what this node never had: whoever is wrong, it is not for this node to send more.
@@ -125,7 +136,7 @@ impl Core {
         match appended.outcome {
             Outcome::Matched(matched) => {
                 progress.matches(matched);
-                if let Pace::Snapshot { .. } = progress.pace
+                if let ProgressState::Snapshot { .. } = progress.pace
                     && matched > 0
                 {
                     progress.probe_from(matched + 1);
@@ -133,7 +144,7 @@ impl Core {
             }
             // An answer to an old question says nothing new.
             Outcome::Missing { previous, .. } if previous <= progress.matched => {}
-            Outcome::Missing { .. } if matches!(progress.pace, Pace::Snapshot { .. }) => {}
+            Outcome::Missing { .. } if matches!(progress.pace, ProgressState::Snapshot { .. }) => {}
             Outcome::Missing { previous, agreed_at_most } => {
                 if previous < progress.next {
                     progress.probe_from(agreed_at_most.min(previous - 1) + 1);
@@ -141,10 +152,10 @@ impl Core {
             }
         }
         if progress.matched >= last {
-            progress.had_all = now;
+            progress.caught_up_at = now;
         }
         let round = appended.round;
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         let round_trip = (round == lead.round).then(|| now.since(lead.round_began));
         if let Some(progress) = lead.progress.get_mut(from)
             && round > progress.round
@@ -156,13 +167,13 @@ impl Core {
 
     /// It is known what is committed, and who has it on its disk: that is remembered.
     fn remember_confirmed(&mut self) {
-        let Standing::Primary(lead) = &self.standing else { return };
+        let RoleState::Primary(lead) = &self.role_state else { return };
         for (name, progress) in &lead.progress {
             let index = progress.matched.min(self.committed);
             if let Some(memory) = self.memories.get_mut(name)
                 && let Some(term) = self.log.term_at(index)
             {
-                memory.confirm(Place { term, index });
+                memory.confirm(LogId { term, index });
             }
         }
     }
@@ -170,7 +181,7 @@ impl Core {
     /// What is known of one of the others; nothing, any more, when it was started again.
     fn progress_of(&mut self, now: Moment, from: &Name, life: &Arc<Life>) -> Option<&mut Progress> {
         let last = self.log.last();
-        let Standing::Primary(lead) = &mut self.standing else { return None };
+        let RoleState::Primary(lead) = &mut self.role_state else { return None };
         let progress = lead.progress.get_mut(from)?;
         if progress.life.as_ref().is_none_or(|known| !known.is_same(life)) {
             *progress = Progress::unknown(Some(Arc::clone(life)), last, now);
@@ -227,7 +238,7 @@ impl Core {
     pub(super) fn member_down(&self, now: Moment) -> Option<Name> {
         let down = |(name, progress): (&Name, &Progress)| {
             let silent = now.since(progress.heard) >= self.timing.election_timeout;
-            let lost = !self.acquaintances.contains_key(name);
+            let lost = !self.connected_peers.contains_key(name);
             (silent || lost || !self.counts_if_known(name, progress.life.as_ref())).then(|| name.clone())
         };
         self.lead()?.progress.iter().find_map(down)
@@ -241,16 +252,16 @@ impl Core {
         chunk: Option<Chunk>,
         effects: &mut Vec<Effect>,
     ) {
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         let Some(progress) = lead.progress.get_mut(peer) else { return };
-        let Pace::Snapshot { awaited, moved } = &mut progress.pace else { return };
+        let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
         let Some(chunk) = chunk else { return progress.probe_from(progress.next) };
         if *awaited != Awaited::Piece(chunk.from.clone()) && !self.planted.has(Bug::AnyPiece) {
             return;
         }
         let (place, from, next) = (chunk.about.place, chunk.from.clone(), chunk.next.clone());
         (*awaited, *moved) = (Awaited::Receipt { place, from, next }, now);
-        self.send(peer, Message::Snapshot(chunk), effects);
+        self.send(peer, Message::InstallSnapshot(chunk), effects);
     }
 
     /// A replica has a piece of the snapshot.
@@ -265,7 +276,7 @@ impl Core {
         let (bytes_max, any_piece) = (self.limits.piece_bytes, self.planted.has(Bug::AnyPiece));
         let Some(progress) = self.progress_of(now, from, life) else { return };
         progress.heard = now;
-        let Pace::Snapshot { awaited, moved } = &mut progress.pace else { return };
+        let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
         let Awaited::Receipt { place, from: piece, next } = awaited else { return };
         let place = *place;
         if (taken.place != place || taken.from != *piece) && !any_piece {
@@ -287,9 +298,9 @@ impl Core {
     /// A snapshot that does not move on is begun again.
     fn give_up_snapshots(&mut self, now: Moment) {
         let patience = self.timing.election_timeout * 4;
-        let Standing::Primary(lead) = &mut self.standing else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         for progress in lead.progress.values_mut() {
-            if let Pace::Snapshot { moved, .. } = progress.pace
+            if let ProgressState::Snapshot { moved, .. } = progress.pace
                 && now.since(moved) > patience
             {
                 progress.probe_from(progress.next);
@@ -300,6 +311,6 @@ impl Core {
     /// True while somebody gets the snapshot: it is to stay as it is.
     pub(super) fn ships_snapshot(&self) -> bool {
         let mut paces = self.lead().into_iter().flat_map(|lead| lead.progress.values().map(|it| &it.pace));
-        paces.any(|pace| matches!(pace, Pace::Snapshot { .. }))
+        paces.any(|pace| matches!(pace, ProgressState::Snapshot { .. }))
     }
 }

@@ -8,7 +8,7 @@ use super::durability::{Mode, shown};
 use super::entry::Entry;
 use super::input::Moment;
 use super::key::Key;
-use super::role::Standing;
+use super::role::RoleState;
 use super::state::{Record, State};
 use super::upcoming::Upcoming;
 
@@ -63,9 +63,9 @@ impl Core {
     /// How old what is shown here may be, in milliseconds: 0 at a primary, unknown where there is
     /// none.
     pub fn lag_ms(&self, now: Moment) -> Option<u64> {
-        match &self.standing {
-            Standing::Primary(_) => Some(0),
-            Standing::Replica(following) => following.lag_ms(now),
+        match &self.role_state {
+            RoleState::Primary(_) => Some(0),
+            RoleState::Replica(following) => following.lag_ms(now),
             _ => None,
         }
     }
@@ -83,7 +83,7 @@ impl Core {
     }
 
     /// The log was cut, or replaced: what was shown of it is taken back.
-    pub(super) fn show_anew(&mut self) {
+    pub(super) fn refresh_visible(&mut self) {
         self.shown = Shown::default();
         self.show();
     }

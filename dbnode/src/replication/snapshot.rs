@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Change, Entry, Payload, Place, Write};
+use super::entry::{Change, Entry, LogId, Payload, Write};
 use super::key::Key;
 use super::life::Acting;
 use super::member::{Incarnation, Membership, Name};
@@ -33,7 +33,7 @@ pub struct Chunk {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AboutSnapshot {
     /// The last entry in it.
-    pub place: Place,
+    pub place: LogId,
     /// How many pages of data there have been.
     pub pages: u64,
     /// Who belongs to the cluster.
@@ -58,13 +58,13 @@ impl AboutSnapshot {
 
     /// What it is with one more entry.
     pub fn follow(&mut self, entry: &Entry) {
-        self.place = entry.place();
+        self.place = entry.log_id();
         if let Some(Write { change: Change::Put { page, .. }, .. }) = entry.write() {
             self.pages = self.pages.max(page.saturating_add(1));
         }
         match &entry.payload {
-            Payload::Form(membership) => self.membership = Some(membership.clone()),
-            Payload::Join { name, incarnation } => {
+            Payload::Bootstrap(membership) => self.membership = Some(membership.clone()),
+            Payload::AddMember { name, incarnation } => {
                 self.acts(name, *incarnation);
                 self.starts.remove(name);
             }
@@ -72,7 +72,7 @@ impl AboutSnapshot {
                 self.acts(name, *incarnation);
                 self.starts.insert(name.clone(), Acting { start: *start, since: entry.index });
             }
-            Payload::Write(_) | Payload::Named(..) | Payload::Begin => {}
+            Payload::Write(_) | Payload::Named(..) | Payload::NoOp => {}
         }
     }
 
@@ -101,7 +101,7 @@ impl Cursor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The last entry in the snapshot.
-    pub place: Place,
+    pub place: LogId,
     /// Where the piece begins.
     pub from: Cursor,
 }

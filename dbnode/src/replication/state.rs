@@ -8,7 +8,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Change, Entry, Place};
+use super::entry::{Change, Entry, LogId};
 use super::key::Key;
 use super::life::Start;
 use super::member::Membership;
@@ -99,7 +99,7 @@ impl State {
     }
 
     /// The last entry applied, with its term.
-    pub fn place(&self) -> Place {
+    pub fn log_id(&self) -> LogId {
         self.about.place
     }
 

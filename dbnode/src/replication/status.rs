@@ -34,9 +34,9 @@ impl Core {
             acked_index: progress.matched,
             lag_ms: match progress.matched >= last {
                 true => 0,
-                false => now.since(progress.had_all).as_millis() as u64,
+                false => now.since(progress.caught_up_at).as_millis() as u64,
             },
-            up: self.acquaintances.contains_key(name)
+            up: self.connected_peers.contains_key(name)
                 && now.since(progress.heard) < self.timing.election_timeout,
             no_room: progress.no_room.is_some(),
         });

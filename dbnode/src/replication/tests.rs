@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::disk::{Batch, Recovered};
-use super::effect::{Effect, Halt, Refusal, Written};
+use super::effect::{Effect, Halt, RejectReason, Written};
 use super::entry::{self, Change, Entry, Payload};
 use super::input::{Action, Input, Moment, Ticket, Write};
 use super::key::Key;
@@ -96,7 +96,7 @@ fn summed(ticket: u64, index: u64, sum: i64) -> Effect {
     Effect::Acknowledge { ticket: Ticket(ticket), written }
 }
 
-fn refused(ticket: u64, refusal: Refusal) -> Effect {
+fn refused(ticket: u64, refusal: RejectReason) -> Effect {
     Effect::Reject { ticket: Ticket(ticket), refusal }
 }
 
@@ -163,7 +163,7 @@ fn a_condition_is_judged_by_the_state_as_it_will_be() {
     core.step(NOW, Input::Persisted);
     assert_eq!(
         core.step(NOW, Input::Persisted),
-        [done(2, 3), refused(3, Refusal::Conflict), refused(4, Refusal::Conflict), done(5, 4)]
+        [done(2, 3), refused(3, RejectReason::Conflict), refused(4, RejectReason::Conflict), done(5, 4)]
     );
 }
 
@@ -174,12 +174,12 @@ fn a_refusal_that_refers_to_a_write_in_flight_waits_for_it() {
     assert_eq!(core.step(NOW, write_if(2, "a", put("y"), Condition::IfAbsent)), []);
     assert_eq!(
         core.step(NOW, Input::Persisted),
-        [done(1, 2), refused(2, Refusal::Conflict)],
+        [done(1, 2), refused(2, RejectReason::Conflict)],
         "only now is it true that the record is there"
     );
     assert_eq!(
         core.step(NOW, write_if(3, "a", put("y"), Condition::IfAbsent)),
-        [refused(3, Refusal::Conflict)]
+        [refused(3, RejectReason::Conflict)]
     );
 }
 
@@ -196,8 +196,8 @@ fn nothing_is_added_to_what_is_no_number_or_would_overflow() {
     let mut core = core();
     effects(&mut core, [write(8, "text", put("abc")), write(9, "large", put("9223372036854775807"))]);
     effects(&mut core, [Input::Persisted, Input::Persisted]);
-    assert_eq!(core.step(NOW, write(1, "text", Action::Add(1))), [refused(1, Refusal::NotANumber)]);
-    assert_eq!(core.step(NOW, write(2, "large", Action::Add(1))), [refused(2, Refusal::Overflow)]);
+    assert_eq!(core.step(NOW, write(1, "text", Action::Add(1))), [refused(1, RejectReason::NotANumber)]);
+    assert_eq!(core.step(NOW, write(2, "large", Action::Add(1))), [refused(2, RejectReason::Overflow)]);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_named_write_has_effect_once_in_flight_and_later() {
     effects(&mut core, [named_add(1, "deposit-7", 50), named_add(2, "deposit-7", 50)]);
     assert_eq!(core.step(NOW, Input::Persisted), [summed(1, 2, 50), summed(2, 2, 50)]);
     assert_eq!(core.step(NOW, named_add(3, "deposit-7", 50)), [summed(3, 2, 50)]);
-    assert_eq!(core.step(NOW, named_add(4, "deposit-7", 51)), [refused(4, Refusal::RequestIdReused)]);
+    assert_eq!(core.step(NOW, named_add(4, "deposit-7", 51)), [refused(4, RejectReason::RequestIdReused)]);
     assert_eq!(core.state().get("account").unwrap().value, "50");
 }
 
@@ -261,7 +261,7 @@ fn where_there_is_no_memory_for_a_name_it_is_refused_and_no_other_is_forgotten()
     for (second, name) in [(0, "first"), (1, "second"), (2, "third")] {
         assert!(add_after(&mut core, second, name).is_some());
     }
-    assert_eq!(core.step(after(3), named_add(1, "fourth", 50)), [refused(1, Refusal::TooManyNames)]);
+    assert_eq!(core.step(after(3), named_add(1, "fourth", 50)), [refused(1, RejectReason::TooManyNames)]);
     assert_eq!(core.step(after(3), named_add(2, "first", 50)), [summed(2, 2, 50)], "what is known is known");
     core.step(after(3), write(3, "a", put("x")));
     assert!(matches!(core.step(after(3), Input::Persisted)[..], [Effect::Acknowledge { .. }]));
@@ -293,8 +293,15 @@ fn a_full_disk_takes_back_the_batch_and_all_that_was_judged_by_it() {
     let mut core = core();
     core.step(NOW, write(1, "n", Action::Add(50)));
     effects(&mut core, [named_add(2, "deposit-7", 1), write(3, "n", Action::Add(1))]);
-    assert_eq!(core.step(NOW, Input::DiskFull), [1, 2, 3].map(|ticket| refused(ticket, Refusal::DiskFull)));
-    assert_eq!(core.step(NOW, write(4, "n", Action::Add(7))), [refused(4, Refusal::DiskFull)], "not at once");
+    assert_eq!(
+        core.step(NOW, Input::DiskFull),
+        [1, 2, 3].map(|ticket| refused(ticket, RejectReason::DiskFull))
+    );
+    assert_eq!(
+        core.step(NOW, write(4, "n", Action::Add(7))),
+        [refused(4, RejectReason::DiskFull)],
+        "not at once"
+    );
     let later = NOW + Duration::from_millis(200);
     core.step(later, write(5, "n", Action::Add(7)));
     assert_eq!(core.step(later, Input::Persisted), [summed(5, 2, 7)]);
@@ -309,13 +316,13 @@ fn after_a_failure_of_the_disk_nothing_is_acknowledged_any_more() {
     assert_eq!(
         core.step(NOW, Input::DiskFailed),
         [
-            refused(1, Refusal::OutcomeUnknown),
-            refused(2, Refusal::OutcomeUnknown),
+            refused(1, RejectReason::OutcomeUnknown),
+            refused(2, RejectReason::OutcomeUnknown),
             Effect::Halt(Halt::DiskFailed)
         ]
     );
     assert_eq!(core.role(), Role::Stopped);
-    assert_eq!(core.step(NOW, write(3, "c", put("z"))), [refused(3, Refusal::Stopped)]);
+    assert_eq!(core.step(NOW, write(3, "c", put("z"))), [refused(3, RejectReason::Stopped)]);
 }
 
 #[test]
@@ -323,7 +330,7 @@ fn a_client_that_waited_too_long_hears_that_nobody_knows_and_the_write_may_yet_h
     let mut core = core();
     core.step(NOW, write(1, "a", put("x")));
     let later = Moment(NOW.0 + Limits::default().patience);
-    assert_eq!(core.step(later, Input::TimePassed), [refused(1, Refusal::OutcomeUnknown)]);
+    assert_eq!(core.step(later, Input::TimePassed), [refused(1, RejectReason::OutcomeUnknown)]);
     assert_eq!(core.step(later, Input::Persisted), []);
     assert_eq!(core.state().get("a").unwrap().value, "x");
 }
@@ -333,7 +340,7 @@ fn more_clients_than_may_wait_are_sent_away() {
     let limits = Limits { waiting: 1, ..Limits::default() };
     let mut core = with(limits);
     core.step(NOW, write(1, "a", put("x")));
-    assert_eq!(core.step(NOW, write(2, "b", put("y"))), [refused(2, Refusal::Overloaded)]);
+    assert_eq!(core.step(NOW, write(2, "b", put("y"))), [refused(2, RejectReason::Overloaded)]);
 }
 
 #[test]
@@ -341,25 +348,25 @@ fn a_long_log_is_folded_by_half_and_only_what_is_on_disk() {
     let limits = Limits { log_entries: 4, batch_entries: 1, ..Limits::default() };
     let mut core = with(limits);
     effects(&mut core, (1..=4).map(|ticket| write(ticket, "a", put("x"))));
-    let fold = |core: &mut Core| match core.step(NOW, Input::TimePassed).as_slice() {
+    let compact = |core: &mut Core| match core.step(NOW, Input::TimePassed).as_slice() {
         [] => 0,
-        [Effect::Fold(entries)] => entries.len(),
+        [Effect::Compact(entries)] => entries.len(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(fold(&mut core), 1, "only the first is on disk");
+    assert_eq!(compact(&mut core), 1, "only the first is on disk");
     effects(&mut core, [Input::Persisted, Input::Persisted]);
-    assert_eq!(fold(&mut core), 0, "one at a time");
-    core.step(NOW, Input::Folded { up_to: 1 });
-    assert_eq!(fold(&mut core), 0, "it is short enough now");
+    assert_eq!(compact(&mut core), 0, "one at a time");
+    core.step(NOW, Input::Compacted { up_to: 1 });
+    assert_eq!(compact(&mut core), 0, "it is short enough now");
     core.step(NOW, write(5, "a", put("x")));
-    assert_eq!(fold(&mut core), 2, "half of five stays, and one more");
+    assert_eq!(compact(&mut core), 2, "half of five stays, and one more");
 }
 
-/// What is folded when time passes: the indexes of the first and the last entry.
-fn folded(core: &mut Core, now: Moment) -> Option<(u64, u64)> {
+/// What is compacted when time passes: the indexes of the first and the last entry.
+fn compacted(core: &mut Core, now: Moment) -> Option<(u64, u64)> {
     let effects = core.step(now, Input::TimePassed);
     effects.iter().find_map(|effect| match effect {
-        Effect::Fold(entries) => Some((entries[0].index, entries.last().unwrap().index)),
+        Effect::Compact(entries) => Some((entries[0].index, entries.last().unwrap().index)),
         _ => None,
     })
 }
@@ -369,17 +376,17 @@ fn without_room_all_that_is_applied_is_folded_and_then_it_is_tried_again_at_once
     let mut core = core();
     effects(&mut core, (1..=4).map(|ticket| write(ticket, "a", put("x"))));
     effects(&mut core, [Input::Persisted, Input::Persisted]);
-    assert_eq!(folded(&mut core, NOW), None, "it is not long");
+    assert_eq!(compacted(&mut core, NOW), None, "it is not long");
     core.step(NOW, write(5, "a", put("y")));
     core.step(NOW, Input::DiskFull);
     assert!(core.has_no_room());
-    assert_eq!(folded(&mut core, NOW), Some((1, 5)));
-    core.step(NOW, Input::NotFolded);
-    assert_eq!(folded(&mut core, NOW), None, "it rests");
+    assert_eq!(compacted(&mut core, NOW), Some((1, 5)));
+    core.step(NOW, Input::NotCompacted);
+    assert_eq!(compacted(&mut core, NOW), None, "it rests");
     let later = NOW + Duration::from_secs(1);
-    assert_eq!(folded(&mut core, later), Some((1, 5)));
-    core.step(later, Input::Folded { up_to: 5 });
-    assert_eq!(folded(&mut core, later), None, "there is nothing left to fold");
+    assert_eq!(compacted(&mut core, later), Some((1, 5)));
+    core.step(later, Input::Compacted { up_to: 5 });
+    assert_eq!(compacted(&mut core, later), None, "there is nothing left to compact");
     let taken = core.step(later, write(6, "a", put("z")));
     assert!(matches!(taken.as_slice(), [Effect::Persist(_)]), "{taken:?}");
     core.step(later, Input::Persisted);
@@ -393,11 +400,11 @@ fn while_there_is_little_room_a_shorter_log_is_folded_and_its_newest_part_stays(
     for ticket in 1..=12 {
         effects(&mut core, [write(ticket, "a", large()), Input::Persisted]);
     }
-    assert_eq!(folded(&mut core, NOW), None);
+    assert_eq!(compacted(&mut core, NOW), None);
     core.step(NOW, Input::Room { is_short: true });
-    assert_eq!(folded(&mut core, NOW), Some((1, 12)), "of 13 one stays");
-    core.step(NOW, Input::Folded { up_to: 12 });
-    assert_eq!(folded(&mut core, NOW), None, "it is short now");
+    assert_eq!(compacted(&mut core, NOW), Some((1, 12)), "of 13 one stays");
+    core.step(NOW, Input::Compacted { up_to: 12 });
+    assert_eq!(compacted(&mut core, NOW), None, "it is short now");
 }
 
 #[test]

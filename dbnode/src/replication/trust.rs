@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Core;
 use super::effect::{Effect, Notice};
-use super::entry::{Entry, Payload, Place};
+use super::entry::{Entry, LogId, Payload};
 use super::life::{Life, Memory, Start};
 use super::member::{Incarnation, Name};
 use super::message::{Candidacy, Message};
@@ -45,7 +45,7 @@ impl Core {
             Payload::Start { name: other, incarnation, start } if **other == *name => {
                 Some((*incarnation, Some(*start)))
             }
-            Payload::Join { name: other, incarnation } if **other == *name => Some((*incarnation, None)),
+            Payload::AddMember { name: other, incarnation } if **other == *name => Some((*incarnation, None)),
             _ => None,
         })
     }
@@ -94,7 +94,7 @@ impl Core {
 
     /// Another node says that the log is committed up to there. It is, if this log has that entry;
     /// with it, this node may know better who counts.
-    pub(super) fn learn_committed(&mut self, place: Place) {
+    pub(super) fn learn_committed(&mut self, place: LogId) {
         if self.log.has(place) && place.index > self.committed {
             self.committed = place.index;
             self.apply();
@@ -103,9 +103,9 @@ impl Core {
     }
 
     /// Up to where the log is committed, to be told.
-    pub(super) fn committed_place(&self) -> Place {
+    pub(super) fn committed_place(&self) -> LogId {
         let term = self.log.term_at(self.committed).unwrap_or_default();
-        Place { term, index: self.committed }
+        LogId { term, index: self.committed }
     }
 
     fn is_doubted(&self, name: &str, life: &Life) -> bool {

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::effect::{Effect, Refusal, Written};
+use super::effect::{Effect, RejectReason, Written};
 use super::input::{Moment, Ticket};
 
 /// The clients that wait.
@@ -26,7 +26,7 @@ pub struct Waiter {
     /// Till when it waits.
     pub deadline: Moment,
     /// What it will be told.
-    pub answer: Result<Written, Refusal>,
+    pub answer: Result<Written, RejectReason>,
 }
 
 impl Waiting {
@@ -53,12 +53,12 @@ impl Waiting {
     /// Tells those who have waited long enough that nobody knows.
     pub fn expire(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         while let Some(waiter) = self.queue.pop_front_if(|waiter| waiter.deadline <= now) {
-            effects.push(Effect::Reject { ticket: waiter.ticket, refusal: Refusal::OutcomeUnknown });
+            effects.push(Effect::Reject { ticket: waiter.ticket, refusal: RejectReason::OutcomeUnknown });
         }
     }
 
     /// Tells everybody the same.
-    pub fn reject_all(&mut self, refusal: &Refusal, effects: &mut Vec<Effect>) {
+    pub fn reject_all(&mut self, refusal: &RejectReason, effects: &mut Vec<Effect>) {
         let reject = |waiter: Waiter| Effect::Reject { ticket: waiter.ticket, refusal: refusal.clone() };
         effects.extend(self.queue.drain(..).map(reject));
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::Core;
 use super::decide::{Decision, decide};
 use super::durability::{Mode, Reached, acknowledged};
-use super::effect::{Effect, Refusal, Written};
+use super::effect::{Effect, RejectReason, Written};
 use super::input::{Moment, Ticket, Write};
 use super::planted::Bug;
-use super::role::Standing;
+use super::role::RoleState;
 use super::upcoming::Naming;
 use super::waiting::Waiter;
 
@@ -23,7 +23,7 @@ impl Core {
         }
         let naming = self.naming(now);
         let answer = match decide(write, &self.state, &self.upcoming, &naming) {
-            Decision::Append { payload, sum } => {
+            Decision::AppendEntries { payload, sum } => {
                 let entry = self.log.append(self.ballot.term, payload);
                 self.upcoming.add(entry);
                 Ok(Written { version: entry.version(), sum })
@@ -36,30 +36,30 @@ impl Core {
     }
 
     /// Why no write is taken now.
-    fn closed(&self, now: Moment) -> Option<Refusal> {
-        let lead = match &self.standing {
-            Standing::Stopped => return Some(Refusal::Stopped),
-            Standing::Primary(lead) => lead,
+    fn closed(&self, now: Moment) -> Option<RejectReason> {
+        let lead = match &self.role_state {
+            RoleState::Stopped => return Some(RejectReason::Stopped),
+            RoleState::Primary(lead) => lead,
             _ => {
                 return Some(match self.primary() {
-                    Some(primary) => Refusal::NotPrimary(primary.clone()),
-                    None => Refusal::NoPrimary,
+                    Some(primary) => RejectReason::NotPrimary(primary.clone()),
+                    None => RejectReason::NoPrimary,
                 });
             }
         };
         if self.disk_is_full(now) {
-            Some(Refusal::DiskFull)
+            Some(RejectReason::DiskFull)
         } else if lead.handing_over.is_some() {
-            Some(Refusal::HandingOver)
+            Some(RejectReason::HandingOver)
         } else if self.waiting.count() >= self.limits.waiting
             || self.disk_lags_behind()
             || self.log_is_too_long()
         {
-            Some(Refusal::Overloaded)
+            Some(RejectReason::Overloaded)
         } else if let Some(full) = self.member_in_the_way() {
-            Some(Refusal::MemberFull(full))
+            Some(RejectReason::MemberFull(full))
         } else if self.mode == Mode::Sync {
-            self.member_down(now).map(Refusal::MemberDown)
+            self.member_down(now).map(RejectReason::MemberDown)
         } else {
             None
         }

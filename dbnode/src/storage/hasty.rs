@@ -71,9 +71,9 @@ impl<S: Storage> Storage for Hasty<S> {
         Ok(())
     }
 
-    async fn fold(&self, entries: Vec<Entry>) -> Result<(), Failure> {
+    async fn compact(&self, entries: Vec<Entry>) -> Result<(), Failure> {
         let _order = self.order.lock().await;
-        self.storage.fold(entries).await
+        self.storage.compact(entries).await
     }
 
     async fn read_snapshot(&self, from: Cursor, bytes_max: usize) -> Result<Chunk, Failure> {

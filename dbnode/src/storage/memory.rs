@@ -68,9 +68,9 @@ impl Storage for Memory {
         Ok(())
     }
 
-    async fn fold(&self, entries: Vec<Entry>) -> Result<(), Failure> {
+    async fn compact(&self, entries: Vec<Entry>) -> Result<(), Failure> {
         self.check().await?;
-        self.disk.lock().stored.fold(&entries);
+        self.disk.lock().stored.compact(&entries);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Where ballot, log and snapshot are kept, so that they are there after a crash.
 //!
 //! What is promised: when `persist` has returned, its batch survives; when it says "full", nothing
-//! of it is there. `fold` moves the oldest entries from the log into the snapshot and changes
+//! of it is there. `compact` moves the oldest entries from the log into the snapshot and changes
 //! nothing that a restart would see.
 
 /// On disk.
@@ -27,7 +27,7 @@ pub trait Storage: Send + Sync + 'static {
     fn persist(&self, batch: Batch) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Moves entries, the oldest of the log, into the snapshot.
-    fn fold(&self, entries: Vec<Entry>) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn compact(&self, entries: Vec<Entry>) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Reads a piece of the snapshot: it ends with the record that exceeds this size, in bytes.
     fn read_snapshot(
@@ -39,7 +39,7 @@ pub trait Storage: Send + Sync + 'static {
     /// Puts a state in the place of the snapshot, and empties the log.
     fn install(&self, installation: Installation) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// True while there is so little room left that the log had better be folded soon.
+    /// True while there is so little room left that the log had better be compacted soon.
     fn is_short_of_room(&self) -> bool {
         false
     }

@@ -32,7 +32,7 @@ impl Cluster {
         Self::with_log(network, mode, "50000")
     }
 
-    /// The same, with nodes that fold their logs when they have so many entries.
+    /// The same, with nodes that compact their logs when they have so many entries.
     pub fn with_log(network: u8, mode: &'static str, log_entries: &'static str) -> Self {
         let mut cluster = Self::new(network, mode);
         cluster.log_entries = log_entries;

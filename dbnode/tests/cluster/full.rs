@@ -74,7 +74,7 @@ async fn a_primary_whose_disk_is_full_hands_over_and_is_named() {
         let replicas = status["replicas"].as_array()?.clone();
         replicas.iter().any(|it| it["id"] == "db-1" && it["no_room"] == wanted).then_some(())
     };
-    // More than there is room for, when all that can be folded is.
+    // More than there is room for, when all that can be compacted is.
     let (client, began) = (cluster.client_with(Duration::from_secs(2)), Instant::now());
     for number in 0.. {
         let put = client.put(&format!("k-{}", number % 80), vec![7; 500_000].into(), Condition::Always).await;

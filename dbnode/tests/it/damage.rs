@@ -61,7 +61,7 @@ impl Life {
         for act in 0..acts {
             match dice.random_range(0..100) {
                 0..72 => self.write(dice).await,
-                72..84 => self.fold(dice).await,
+                72..84 => self.compact(dice).await,
                 84..90 => self.vote().await,
                 90..94 => self.cut(dice).await,
                 94..96 => self.install(dice).await,
@@ -122,10 +122,10 @@ impl Life {
         self.persist(Batch { ballot, ..Batch::default() }).await;
     }
 
-    async fn fold(&mut self, dice: &mut ChaCha8Rng) {
+    async fn compact(&mut self, dice: &mut ChaCha8Rng) {
         let count = dice.random_range(0..=self.log.len());
-        let folded: Vec<_> = self.log.drain(..count).collect();
-        self.disk().fold(folded).await.unwrap();
+        let compacted: Vec<_> = self.log.drain(..count).collect();
+        self.disk().compact(compacted).await.unwrap();
     }
 
     /// Somebody else's snapshot takes the place of everything.

@@ -83,7 +83,7 @@ async fn writes_are_refused_while_the_disk_is_full_and_reads_go_on() {
     drop(node.stop().await);
 }
 
-/// The log is folded every thousand writes, which needs room.
+/// The log is compacted every thousand writes, which needs room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk() {
     let Some(disk) = SmallDisk::mount(40) else { return };
@@ -115,17 +115,17 @@ async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk(
     assert!(status["log_bytes"].as_u64().unwrap() >= 8 << 20, "{status}");
     fs::remove_file(filler).unwrap();
     put_in_time(&node, "/kv/after", b"value").await;
-    // The fold that found no room is tried again by itself.
-    let folded = async {
+    // The compaction that found no room is tried again by itself.
+    let compacted = async {
         while node.get("/status").await.json()["no_room"] != false {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), folded).await.expect("there is room again");
+    tokio::time::timeout(Duration::from_secs(10), compacted).await.expect("there is room again");
     drop(node.stop().await);
 }
 
-/// The log would only be folded when it takes more than there is.
+/// The log would only be compacted when it takes more than there is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_fills_a_small_disk_is_folded_and_writes_go_on() {
     let Some(disk) = SmallDisk::mount(24) else { return };

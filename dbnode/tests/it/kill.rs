@@ -53,7 +53,7 @@ impl Process {
     fn start(data: &Path, address: SocketAddr, broken: bool) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dbnode"));
         command.args(["--id", "db-1", "--listen", &address.to_string()]).arg("--data").arg(data);
-        // So short that it is folded all the time: it is to be killed in the middle of that, too.
+        // So short that it is compacted all the time: it is to be killed in the middle of that, too.
         command.args(["--log-entries", "50"]);
         if broken {
             command.env("DBNODE_TEST_ACK_BEFORE_SYNC", "1");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dbclient::Condition;
-use dbnode::replication::effect::Refusal;
+use dbnode::replication::effect::RejectReason;
 use dbnode::replication::input;
 use dbnode::replication::key::Key;
 use history::{Answer, At, Operation, Outcome, Read};
@@ -36,7 +36,7 @@ pub enum Reply {
     /// It is done, or this was found.
     Done(Answer),
     /// It is not done, or not known to be.
-    Refused(Refusal),
+    Refused(RejectReason),
     /// Nobody listens there; it was not asked.
     NobodyThere,
     /// The connection broke after it was asked.
@@ -143,8 +143,8 @@ impl Client {
                 Outcome::Ok(answer)
             }
             Reply::Reset => Outcome::Unknown("the connection broke".into()),
-            Reply::Refused(refusal @ Refusal::OutcomeUnknown) => Outcome::Unknown(refusal.to_string()),
-            Reply::Refused(Refusal::NotPrimary(name)) if self.tries < TRIES => {
+            Reply::Refused(refusal @ RejectReason::OutcomeUnknown) => Outcome::Unknown(refusal.to_string()),
+            Reply::Refused(RejectReason::NotPrimary(name)) if self.tries < TRIES => {
                 self.believed = names.iter().position(|other| *other == name).unwrap_or(from);
                 return Ok((self.believed, Duration::ZERO));
             }

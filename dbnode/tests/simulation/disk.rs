@@ -56,8 +56,8 @@ pub enum Fault {
 pub enum Job {
     /// See `Effect::Persist`.
     Persist(Batch),
-    /// See `Effect::Fold`.
-    Fold(Vec<Entry>),
+    /// See `Effect::Compact`.
+    Compact(Vec<Entry>),
     /// See `Effect::Install`.
     Install(Installation),
     /// See `Effect::ReadSnapshot`.
@@ -186,7 +186,7 @@ impl Disk {
                 stored.entries.extend(batch.entries);
                 stored.committed = stored.committed.max(batch.committed);
             }
-            Job::Fold(entries) => {
+            Job::Compact(entries) => {
                 for entry in &entries {
                     stored.snapshot.apply(entry);
                 }
@@ -213,7 +213,7 @@ fn import(count: u64) -> State {
 fn done(job: &Job, stored: &Recovered) -> Input {
     match job {
         Job::Persist(_) => Input::Persisted,
-        Job::Fold(entries) => Input::Folded { up_to: entries.last().map_or(0, |entry| entry.index) },
+        Job::Compact(entries) => Input::Compacted { up_to: entries.last().map_or(0, |entry| entry.index) },
         Job::Install(_) => Input::Installed,
         Job::Read(peer, from, bytes_max) => {
             let chunk = Some(chunk_of(&stored.snapshot, from, *bytes_max));
@@ -225,7 +225,7 @@ fn done(job: &Job, stored: &Recovered) -> Input {
 fn no_room(job: &Job) -> Option<Input> {
     match job {
         Job::Persist(_) => Some(Input::DiskFull),
-        Job::Fold(_) => Some(Input::NotFolded),
+        Job::Compact(_) => Some(Input::NotCompacted),
         Job::Install(_) => Some(Input::NotInstalled),
         Job::Read(peer, ..) => Some(Input::SnapshotRead { peer: peer.clone(), chunk: None }),
     }

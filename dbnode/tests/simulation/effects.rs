@@ -24,7 +24,7 @@ impl World {
         self.trace.note(self.now, format_args!("{}   does {effect:?}", self.names[node]));
         match effect {
             Effect::Persist(batch) => self.work(node, Job::Persist(batch)),
-            Effect::Fold(entries) => self.work(node, Job::Fold(entries)),
+            Effect::Compact(entries) => self.work(node, Job::Compact(entries)),
             Effect::Install(installation) => self.work(node, Job::Install(installation)),
             Effect::ReadSnapshot { peer, from, bytes_max } => {
                 self.work(node, Job::Read(peer, from, bytes_max));
@@ -36,7 +36,7 @@ impl World {
             }
             Effect::Acknowledge { ticket, written } => self.acknowledge(node, ticket, &written),
             Effect::Reject { ticket, refusal } => self.reply(node, ticket, Reply::Refused(refusal)),
-            Effect::Look { ticket } => self.look(node, ticket),
+            Effect::ReadReady { ticket } => self.look(node, ticket),
             Effect::Tell(_) => {}
             Effect::Halt(why) => self.halt(node, &why),
         }

@@ -26,7 +26,7 @@ pub struct Plan {
     pub order: Order,
     /// How many clients there are.
     pub clients: usize,
-    /// The log is folded when it has more entries than this.
+    /// The log is compacted when it has more entries than this.
     pub log_entries: usize,
     /// How many entries go together, to a disk or to another node.
     pub batch_entries: usize,
@@ -269,7 +269,7 @@ impl fmt::Display for Plan {
         let Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults, .. } = self;
         writeln!(
             formatter,
-            "{nodes} nodes, {} mode, {clients} clients, order of messages: {order:?}, log folded after {log_entries} entries, batches of {batch_entries}, pieces of {piece_bytes} bytes",
+            "{nodes} nodes, {} mode, {clients} clients, order of messages: {order:?}, log compacted after {log_entries} entries, batches of {batch_entries}, pieces of {piece_bytes} bytes",
             mode.name()
         )?;
         faults

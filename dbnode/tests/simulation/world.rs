@@ -222,7 +222,7 @@ impl World {
             self.crash(node);
             return self.after(Duration::from_millis(300), Event::Fault(Fault::StartAll));
         };
-        let (role, term, place) = (core.role(), core.term(), core.state().place());
+        let (role, term, place) = (core.role(), core.term(), core.state().log_id());
         for effect in effects {
             self.carry_out(node, effect);
         }

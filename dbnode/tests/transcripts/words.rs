@@ -27,12 +27,12 @@ pub fn effect(name: &str, effect: &Effect, clients: &BTreeMap<Ticket, String>) -
             None => format!("{name}  tells {}: done", clients[ticket]),
         },
         Effect::Reject { ticket, refusal } => format!("{name}  tells {}: {refusal}", clients[ticket]),
-        Effect::Look { ticket } => format!("{name}  tells {}: look", clients[ticket]),
+        Effect::ReadReady { ticket } => format!("{name}  tells {}: look", clients[ticket]),
         Effect::Tell(notice) => format!("{name}  says: {notice}"),
         Effect::Halt(why) => format!("{name}  stops: {why}"),
-        Effect::Fold(entries) => {
+        Effect::Compact(entries) => {
             let last = entries.last().map_or(0, |entry| entry.index);
-            format!("{name}  folds its log into the snapshot, up to #{last}")
+            format!("{name}  compacts its log into the snapshot, up to #{last}")
         }
         Effect::ReadSnapshot { .. } | Effect::Install(_) => {
             format!("{name}  {effect:?}")
@@ -56,27 +56,27 @@ fn entry(entry: &Entry) -> String {
             Change::Put { value, .. } => format!("{} = {}", write.key, String::from_utf8_lossy(value)),
             Change::Delete => format!("{} is gone", write.key),
         },
-        Payload::Begin => format!("term {} begins", entry.term),
-        Payload::Form(_) => "the cluster is formed".into(),
-        Payload::Join { name, .. } | Payload::Start { name, .. } => format!("{name} joins"),
+        Payload::NoOp => format!("term {} begins", entry.term),
+        Payload::Bootstrap(_) => "the cluster is formed".into(),
+        Payload::AddMember { name, .. } | Payload::Start { name, .. } => format!("{name} joins"),
     };
     format!("#{} {says}", entry.index)
 }
 
 fn message(message: &Message) -> Option<String> {
     Some(match message {
-        Message::WouldYouVote(_) => return None,
-        Message::Would { granted: true, .. } => "it would".into(),
-        Message::Would { .. } => "it would not".into(),
-        Message::Vote { .. } => "vote for me".into(),
-        Message::Voted { granted: true, .. } => "you have my vote".into(),
-        Message::Voted { .. } => "no".into(),
-        Message::Append(append) if append.entries.is_empty() => return None,
-        Message::Append(append) => {
+        Message::PreVoteRequest(_) => return None,
+        Message::PreVoteResponse { granted: true, .. } => "it would".into(),
+        Message::PreVoteResponse { .. } => "it would not".into(),
+        Message::VoteRequest { .. } => "vote for me".into(),
+        Message::VoteResponse { granted: true, .. } => "you have my vote".into(),
+        Message::VoteResponse { .. } => "no".into(),
+        Message::AppendEntries(append) if append.entries.is_empty() => return None,
+        Message::AppendEntries(append) => {
             let entries: Vec<_> = append.entries.iter().map(entry).collect();
             entries.join(", ")
         }
-        Message::Appended(appended) => match appended.outcome {
+        Message::AppendEntriesResponse(appended) => match appended.outcome {
             Outcome::Matched(matched) => {
                 format!("on disk up to #{matched}, applied up to #{}", appended.applied)
             }
@@ -84,7 +84,7 @@ fn message(message: &Message) -> Option<String> {
         },
         Message::NoRoom => "my disk is full".into(),
         Message::OldData { .. } => "you have less than you had".into(),
-        Message::TakeOver => "be the primary".into(),
+        Message::TimeoutNow => "be the primary".into(),
         other => format!("{other:?}"),
     })
 }

@@ -82,9 +82,9 @@ impl Story {
         batch.entries.iter().filter(|_| batch.cut_after.is_none()).for_each(|entry| known.state.apply(entry));
     }
 
-    async fn fold(&mut self, count: usize) {
-        let folded: Vec<_> = self.entries[..count].to_vec();
-        while let Err(failure) = self.disk.fold(folded.clone()).await {
+    async fn compact(&mut self, count: usize) {
+        let compacted: Vec<_> = self.entries[..count].to_vec();
+        while let Err(failure) = self.disk.compact(compacted.clone()).await {
             self.may_be_tried_again(&failure);
         }
         self.entries.drain(..count);
@@ -123,7 +123,7 @@ async fn tell(directory: &Path, acknowledged: &Arc<Mutex<Acknowledged>>) -> Disk
     }
     let cut = Batch { cut_after: Some(4), cut_off: tail, ..ballot(2) };
     story.persist(cut).await;
-    story.fold(2).await;
+    story.compact(2).await;
     story.persist(batch(vec![put(5, "next", "value")])).await;
     story.disk.close().await;
     let mut story = Story::begin(directory, acknowledged).await;
@@ -133,11 +133,11 @@ async fn tell(directory: &Path, acknowledged: &Arc<Mutex<Acknowledged>>) -> Disk
     story.install(elsewhere, vec![put(5, "next", "value")]).await;
     story.persist(batch(vec![put(10, "after", "value")])).await;
     story.persist(batch(vec![put(11, "after", "value 2")])).await;
-    story.fold(1).await;
+    story.compact(1).await;
     story.disk
 }
 
-/// Two segments are filled, folded, and let go.
+/// Two segments are filled, compacted, and let go.
 async fn fill_segments(disk: Disk, acknowledged: &Arc<Mutex<Acknowledged>>) {
     let first = acknowledged.lock().state.applied() + 1;
     let entries = vec![put(first - 1, "after", "value 2")];
@@ -146,7 +146,7 @@ async fn fill_segments(disk: Disk, acknowledged: &Arc<Mutex<Acknowledged>>) {
     for index in first..first + 5 {
         story.persist(batch(vec![put(index, "large", &large)])).await;
     }
-    story.fold(6).await;
+    story.compact(6).await;
     story.persist(batch(vec![put(first + 5, "last", "value")])).await;
     story.disk.close().await;
 }

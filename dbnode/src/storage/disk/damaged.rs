@@ -189,7 +189,7 @@ async fn an_older_snapshot_or_write_ahead_log_is_refused() {
     storage.persist(batch(entries.clone())).await.unwrap();
     let mut ages = Vec::new();
     for (from, to) in [(0, 500), (500, 520), (520, 800), (800, 1_000)] {
-        storage.fold(entries[from..to].to_vec()).await.unwrap();
+        storage.compact(entries[from..to].to_vec()).await.unwrap();
         ages.push(killed(directory.path()));
     }
     let (last, earlier) = ages.split_last().unwrap();
@@ -225,10 +225,10 @@ async fn a_snapshot_of_rows_of_different_ages_is_refused() {
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     let entries: Vec<_> = (1..=40).map(|index| put(index, &format!("key-{}", index % 20), "value")).collect();
     storage.persist(batch(entries.clone())).await.unwrap();
-    storage.fold(entries[..20].to_vec()).await.unwrap();
+    storage.compact(entries[..20].to_vec()).await.unwrap();
     fs::copy(directory.path().join("snapshot.db"), directory.path().join("old.db")).unwrap();
     let old = directory.path().join("old.db");
-    storage.fold(entries[20..].to_vec()).await.unwrap();
+    storage.compact(entries[20..].to_vec()).await.unwrap();
     {
         let mut snapshot = storage.snapshot.lock().await;
         snapshot.ask(&format!("ATTACH '{}' AS old", old.display())).await;

@@ -1,5 +1,5 @@
-//! On disk: the log, which is appended to all the time, and the snapshot, into which it is folded
-//! now and then. Two places, so that folding never stands in the way of an append.
+//! On disk: the log, which is appended to all the time, and the snapshot, into which it is compacted
+//! now and then. Two places, so that compacting never stands in the way of an append.
 //!
 //! ```text
 //! DIR/lock             held by the process that uses the directory
@@ -11,7 +11,7 @@
 //! DIR/discarded.jsonl  writes that were cut off, for people to look at
 //! ```
 //!
-//! A fold is two steps: the snapshot moves on, then the log lets go. A crash in between leaves
+//! A compaction is two steps: the snapshot moves on, then the log lets go. A crash in between leaves
 //! entries in the log that the snapshot has already; the start skips them. So is the arrival of
 //! somebody else's snapshot: it says from which segment on the log counts.
 
@@ -114,14 +114,14 @@ impl Disk {
     /// more back.
     async fn fold_into_snapshot(&self, entries: &[Entry]) -> Result<(), Failure> {
         loop {
-            match self.snapshot.lock().await.fold(entries).await {
+            match self.snapshot.lock().await.compact(entries).await {
                 Err(Failure::Full) if self.log.run(LogFiles::give_room).await? => {}
                 outcome => return outcome,
             }
         }
     }
 
-    /// Puts a state in the place of the snapshot, as a fold does.
+    /// Puts a state in the place of the snapshot, as a compaction does.
     async fn replace_snapshot(&self, state: &State, first_segment: u64) -> Result<(), Failure> {
         loop {
             match self.snapshot.lock().await.replace(state, first_segment).await {
@@ -137,7 +137,7 @@ impl Storage for Disk {
         self.log.run(|log| log.append(batch)).await
     }
 
-    async fn fold(&self, entries: Vec<Entry>) -> Result<(), Failure> {
+    async fn compact(&self, entries: Vec<Entry>) -> Result<(), Failure> {
         let Some(up_to) = entries.last().map(|entry| entry.index) else { return Ok(()) };
         if let Err(failure) = self.fold_into_snapshot(&entries).await {
             self.log.run(LogFiles::reserve).await;
@@ -151,7 +151,7 @@ impl Storage for Disk {
     }
 
     async fn install(&self, Installation { state, cut_off }: Installation) -> Result<(), Failure> {
-        let (place, discarded) = (state.place().index, cut_off.len() as u64);
+        let (place, discarded) = (state.log_id().index, cut_off.len() as u64);
         let begun = move |log: &mut LogFiles| {
             let first_segment = log.begin_anew()?;
             Ok::<_, Failure>((first_segment, log.keep_aside(&cut_off)?))

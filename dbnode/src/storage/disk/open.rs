@@ -51,7 +51,7 @@ pub async fn open(
     };
     // All of it is as it was written: from here on things are changed.
     let Read { state, entries, ballot, committed, discarded, log, life } = read;
-    let log = LogFiles::open(log, state.place().index)?;
+    let log = LogFiles::open(log, state.log_id().index)?;
     let starts = life.begin()?;
     snapshot.begin().await?;
     let usage = LogUsage(log.usage());
@@ -103,10 +103,10 @@ async fn read(
     // What is always there, once a directory was begun in format 3.
     let may_be_missing = !snapshot.has_begun() || snapshot.format() < 3;
     let mut log = LogFiles::read(directory, incarnation.0, snapshot.first_segment(), may_be_missing)?;
-    let (folded, place) = (log.folded(), state.place());
-    if place.index < folded {
+    let (compacted, place) = (log.compacted(), state.log_id());
+    if place.index < compacted {
         return Err(snapshot.damaged(&format!(
-            "it ends with entry {}, and the log was told that it ends with entry {folded}: it is an old one, or misses its newest part",
+            "it ends with entry {}, and the log was told that it ends with entry {compacted}: it is an old one, or misses its newest part",
             place.index
         )));
     }

@@ -157,7 +157,7 @@ impl SnapshotFile {
 
     /// Brings the snapshot forward by these entries, which follow it. When it fails for want of something,
     /// it is as it was.
-    pub(super) async fn fold(&mut self, entries: &[Entry]) -> Result<(), Failure> {
+    pub(super) async fn compact(&mut self, entries: &[Entry]) -> Result<(), Failure> {
         let mut contents = self.known().clone();
         entries.iter().for_each(|entry| contents.of.follow(entry));
         let written = match self.database.begin().await {

@@ -219,7 +219,7 @@ async fn a_long_log_goes_on_in_further_segments_and_old_ones_are_let_go() {
     let recovered;
     (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
     assert_eq!(recovered.entries, entries);
-    storage.fold(entries[..15].to_vec()).await.unwrap();
+    storage.compact(entries[..15].to_vec()).await.unwrap();
     assert_eq!(segments(directory.path()), 1);
     storage.close().await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
@@ -291,7 +291,7 @@ async fn a_flipped_bit_in_a_record_is_refused() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     storage.persist(batch(some_entries(100))).await.unwrap();
-    storage.fold(some_entries(100)).await.unwrap();
+    storage.compact(some_entries(100)).await.unwrap();
     storage.close().await;
     damage(&directory.path().join("snapshot.db"), "some value");
     let refusal = refusal(directory.path(), "db-1").await;
@@ -326,11 +326,11 @@ async fn a_fold_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     storage.persist(batch(some_entries(10))).await.unwrap();
-    storage.snapshot.lock().await.fold(&some_entries(6)).await.unwrap();
+    storage.snapshot.lock().await.compact(&some_entries(6)).await.unwrap();
     storage.close().await;
     let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
     assert_eq!((recovered.snapshot.applied(), recovered.entries.len()), (6, 4));
-    storage.fold(recovered.entries.clone()).await.unwrap();
+    storage.compact(recovered.entries.clone()).await.unwrap();
     storage.close().await;
     let (_, again) = open(directory.path(), "db-1", None).await.unwrap();
     assert_eq!((again.snapshot.applied(), again.entries.len()), (10, 0));
@@ -345,7 +345,7 @@ async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_ag
     let entries: Vec<_> =
         (1..=1_200).map(|index| put(index, &format!("key-{index}"), &"some value".repeat(30))).collect();
     storage.persist(batch(entries.clone())).await.unwrap();
-    storage.fold(entries[..100].to_vec()).await.unwrap();
+    storage.compact(entries[..100].to_vec()).await.unwrap();
     let mut elsewhere = State::default();
     let value = "value".repeat(30);
     (1..=3_000).for_each(|index| elsewhere.apply(&put(index, &format!("other-{index}"), &value)));
@@ -353,8 +353,8 @@ async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_ag
     let pages: u32 = storage.snapshot.lock().await.ask("PRAGMA page_count").await.parse().unwrap();
     for room in 0..12 {
         storage.snapshot.lock().await.ask(&format!("PRAGMA max_page_count = {}", pages + room * 5)).await;
-        let folded = storage.fold(entries[100..].to_vec()).await;
-        assert!(matches!(folded, Err(Failure::Full)), "{room}: {folded:?}");
+        let compacted = storage.compact(entries[100..].to_vec()).await;
+        assert!(matches!(compacted, Err(Failure::Full)), "{room}: {compacted:?}");
         let installed = storage.install(installation.clone()).await;
         assert!(matches!(installed, Err(Failure::Full)), "{room}: {installed:?}");
         assert_eq!(storage.read_snapshot(Cursor::START, 1 << 20).await.unwrap().records.len(), 100);
@@ -362,7 +362,7 @@ async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_ag
     assert!(segments(directory.path()) < 4, "each try takes room");
     assert_eq!(fs::read(directory.path().join("discarded.jsonl")).unwrap(), b"", "it was taken back");
     storage.snapshot.lock().await.ask("PRAGMA max_page_count = 100000").await;
-    storage.fold(entries[100..].to_vec()).await.unwrap();
+    storage.compact(entries[100..].to_vec()).await.unwrap();
     storage.install(installation).await.unwrap();
     storage.close().await;
     let (_, recovered) = open(directory.path(), "db-1", None).await.unwrap();
@@ -422,11 +422,11 @@ async fn a_batch_cut_short_by_a_crash_is_as_if_it_never_was() {
     }
 }
 
-/// What a node writes, in any order, with folds and restarts in between.
+/// What a node writes, in any order, with compactions and restarts in between.
 #[derive(Debug, Clone)]
 enum Act {
     Write { key: u8, value: Option<u8>, named: bool },
-    Fold { keep: usize },
+    Compact { keep: usize },
     Restart,
 }
 
@@ -434,7 +434,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let write = (0..8_u8, proptest::option::of(any::<u8>()), any::<bool>());
     let act = prop_oneof![
         8 => write.prop_map(|(key, value, named)| Act::Write { key, value, named }),
-        1 => (0..4_usize).prop_map(|keep| Act::Fold { keep }),
+        1 => (0..4_usize).prop_map(|keep| Act::Compact { keep }),
         1 => Just(Act::Restart),
     ];
     proptest::collection::vec(act, 1..60)
@@ -462,9 +462,9 @@ async fn follow(acts: Vec<Act>) {
                 log.push(entry.clone());
                 storage.persist(batch(vec![entry])).await.unwrap();
             }
-            Act::Fold { keep } => {
-                let folded: Vec<_> = log.drain(..log.len().saturating_sub(keep)).collect();
-                storage.fold(folded).await.unwrap();
+            Act::Compact { keep } => {
+                let compacted: Vec<_> = log.drain(..log.len().saturating_sub(keep)).collect();
+                storage.compact(compacted).await.unwrap();
             }
             Act::Restart => {
                 storage.close().await;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use dbnode::replication::durability::Mode;
-use dbnode::replication::entry::Place;
+use dbnode::replication::entry::LogId;
 
 use super::{Violation, violated};
 
@@ -15,19 +15,19 @@ pub struct AppliedStays {
     /// By index, the term of the entry that somebody applied.
     anywhere: BTreeMap<u64, u64>,
     /// By node: in which life, and how far.
-    nodes: BTreeMap<usize, (u64, Place)>,
+    nodes: BTreeMap<usize, (u64, LogId)>,
 }
 
 impl AppliedStays {
     /// The last entry that somebody has applied.
-    pub fn last(&self) -> Place {
+    pub fn last(&self) -> LogId {
         self.anywhere
             .last_key_value()
-            .map_or(Place::default(), |(index, term)| Place { term: *term, index: *index })
+            .map_or(LogId::default(), |(index, term)| LogId { term: *term, index: *index })
     }
 
     /// A node has applied its log up to this place now.
-    pub fn see(&mut self, mode: Mode, node: usize, life: u64, applied: Place) -> Result<(), Violation> {
+    pub fn see(&mut self, mode: Mode, node: usize, life: u64, applied: LogId) -> Result<(), Violation> {
         // What was imported belongs to term 0, and gives way to what the cluster agreed on.
         if mode == Mode::Async || applied.term == 0 {
             return Ok(());

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use dbnode::replication::disk::Recovered;
-use dbnode::replication::entry::{Entry, Place};
+use dbnode::replication::entry::{Entry, LogId};
 
 use super::{Violation, violated};
 
 /// Every entry that was ever on a disk, and the term of the one before it.
 #[derive(Debug, Default)]
 pub struct LogMatching {
-    entries: BTreeMap<Place, (u64, Entry)>,
+    entries: BTreeMap<LogId, (u64, Entry)>,
 }
 
 impl LogMatching {
@@ -20,8 +20,8 @@ impl LogMatching {
         for place in first..stored.entries.len() {
             let entry = &stored.entries[place];
             let before = match place.checked_sub(1) {
-                Some(before) => stored.entries[before].place(),
-                None => stored.snapshot.place(),
+                Some(before) => stored.entries[before].log_id(),
+                None => stored.snapshot.log_id(),
             };
             if before.index + 1 != entry.index || before.term > entry.term {
                 return violated(
@@ -30,7 +30,7 @@ impl LogMatching {
                 );
             }
             let (term_before, known) =
-                self.entries.entry(entry.place()).or_insert_with(|| (before.term, entry.clone()));
+                self.entries.entry(entry.log_id()).or_insert_with(|| (before.term, entry.clone()));
             if *term_before != before.term || known != entry {
                 return violated(
                     "log matching",

@@ -18,8 +18,12 @@ pub fn check(nodes: &[Node]) -> Result<(), Violation> {
 
 /// Where a node stands.
 fn end(node: &Node) -> String {
-    let log =
-        node.disk.stored().entries.last().map_or(node.disk.stored().snapshot.place(), |entry| entry.place());
-    let memory = node.core.as_ref().map(|core| (core.state().place(), core.last_index()));
+    let log = node
+        .disk
+        .stored()
+        .entries
+        .last()
+        .map_or(node.disk.stored().snapshot.log_id(), |entry| entry.log_id());
+    let memory = node.core.as_ref().map(|core| (core.state().log_id(), core.last_index()));
     format!("on disk up to {log:?}, in memory up to {memory:?}")
 }

@@ -16,7 +16,7 @@ pub(super) struct Acknowledged {
     /// Where its records ended.
     pub(super) end: u64,
     /// The last entry that was in the snapshot when the log was told to let go of it.
-    pub(super) folded: u64,
+    pub(super) compacted: u64,
 }
 
 /// A segment that was read.
@@ -69,7 +69,7 @@ pub(super) enum Missing {
 mod tests {
     use super::*;
 
-    const ACKNOWLEDGED: Acknowledged = Acknowledged { segment: 7, end: 100, folded: 3 };
+    const ACKNOWLEDGED: Acknowledged = Acknowledged { segment: 7, end: 100, compacted: 3 };
 
     fn ended(number: u64, end: u64) -> Ended {
         Ended { number, end }

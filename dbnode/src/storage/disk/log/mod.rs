@@ -130,8 +130,8 @@ impl Found {
     }
 
     /// The last entry that was in the snapshot when the log let go of it.
-    pub(super) fn folded(&self) -> u64 {
-        self.acknowledged.as_ref().map_or(0, |(_, acknowledged)| acknowledged.folded)
+    pub(super) fn compacted(&self) -> u64 {
+        self.acknowledged.as_ref().map_or(0, |(_, acknowledged)| acknowledged.compacted)
     }
 
     /// How many of the writes that were cut off are not in the list of them, or cannot be read there.
@@ -163,7 +163,7 @@ impl LogFiles {
             previous: None,
         };
         let mut file = Spare::new(&path).take()?;
-        let acknowledged = Acknowledged { segment: 1, end: 0, folded: 0 };
+        let acknowledged = Acknowledged { segment: 1, end: 0, compacted: 0 };
         // That makes the log's directory last as well.
         drop(Slots::create(&data.join("acknowledged"), &acknowledged)?);
         begin_segment(&Directory::open(path)?, &mut file, 1, &head)?;
@@ -217,7 +217,7 @@ impl LogFiles {
         let (acknowledged, marked) = match acknowledged {
             Some(known) => known,
             None => {
-                let marked = Acknowledged { segment: number, end: end as u64, folded: 0 };
+                let marked = Acknowledged { segment: number, end: end as u64, compacted: 0 };
                 (Slots::create(&data.join("acknowledged"), &marked)?, marked)
             }
         };
@@ -335,7 +335,7 @@ impl LogFiles {
 
     /// Lets go of the segments whose entries are all in the snapshot, which ends there, and is on disk.
     pub(super) fn trim(&mut self, up_to: u64) -> Result<(), Failure> {
-        self.marked.folded = self.marked.folded.max(up_to);
+        self.marked.compacted = self.marked.compacted.max(up_to);
         self.mark()?;
         self.sync_acknowledged();
         while self.segments.len() > 1 && self.segments[0].last_index <= up_to {

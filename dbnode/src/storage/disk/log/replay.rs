@@ -4,7 +4,7 @@
 
 use super::record::{Body, Head};
 use crate::replication::disk::Ballot;
-use crate::replication::entry::{Entry, Place};
+use crate::replication::entry::{Entry, LogId};
 
 /// What the records say, one after the other.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Replay {
     }
 
     /// The entries that follow a snapshot which ends there.
-    pub(in super::super) fn entries_after(&mut self, snapshot: Place) -> Result<Vec<Entry>, String> {
+    pub(in super::super) fn entries_after(&mut self, snapshot: LogId) -> Result<Vec<Entry>, String> {
         let follows = self.follows.unwrap_or(0);
         if follows > snapshot.index {
             return Err(format!(
@@ -61,7 +61,7 @@ impl Replay {
             ));
         }
         let mut entries = std::mem::take(&mut self.entries);
-        // A fold was cut short: the snapshot has them already.
+        // A compaction was cut short: the snapshot has them already.
         let first = entries.partition_point(|entry| entry.index <= snapshot.index);
         entries.drain(..first);
         match entries.first() {

@@ -1,4 +1,4 @@
-//! Room that is held for the time when the disk is full: to fold the log into the snapshot then takes room,
+//! Room that is held for the time when the disk is full: to compact the log into the snapshot then takes room,
 //! and only after that the log can let go of old segments.
 
 use std::path::{Path, PathBuf};
