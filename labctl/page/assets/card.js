@@ -22,6 +22,9 @@ export function sentence(machine) {
   return `${machine.name}${role}: ${machine.word}${reason}${busy}`;
 }
 
+/** What fits into a card's line. */
+const LETTERS = 30;
+
 /** @param {string} text @param {number} letters */
 function cut(text, letters) {
   return text.length > letters ? `${text.slice(0, letters - 1)}…` : text;
@@ -41,6 +44,7 @@ export function card(box, compact, choose) {
   const cpu = bar(compact ? box.height - 9 : 55, "cpu", box.width, compact);
   const memory = compact ? null : bar(74, "mem", box.width, false);
   const frame = svg("rect", { width: box.width, height: box.height, rx: 9, class: "frame" });
+  const title = svg("title");
   let current = "";
   const group = svg("g", {
     class: "machine",
@@ -54,7 +58,7 @@ export function card(box, compact, choose) {
         choose(current);
       }
     },
-  }, [frame, shape, name, role, word, cpu.group, memory?.group ?? null]);
+  }, [title, frame, shape, name, role, word, cpu.group, memory?.group ?? null]);
 
   return {
     group,
@@ -70,11 +74,12 @@ export function card(box, compact, choose) {
       set(shape, { d: SHAPES[/** @type {keyof typeof SHAPES} */ (machine.health)] });
       set(name, { text: machine.name });
       set(role, { text: machine.role ?? machine.programs.map((/** @type {any} */ one) => one.program).join(" + ") });
-      set(word, { text: cut(words(machine, now), compact ? 34 : 34) });
+      set(title, { text: sentence(machine) });
+      set(word, { text: cut(words(machine, now), LETTERS) });
       const queue = machine.queue ? ` · ${machine.queue} waiting` : "";
       cpu.update(machine.cpu, `${percent(machine.cpu)}${queue}`);
       const share = machine.memory_limit ? machine.memory_held / machine.memory_limit : null;
-      memory?.update(share, `${mib(machine.memory_held)} of ${mib(machine.memory_limit)} MiB`);
+      memory?.update(share, share === null ? "–" : `${mib(machine.memory_held)} of ${mib(machine.memory_limit)} MiB`);
     },
   };
 }

@@ -19,7 +19,13 @@ const SECONDS = 60;
  */
 export function chart(title, unit, series) {
   const canvas = /** @type {HTMLCanvasElement} */ (el("canvas", { role: "img", "aria-label": title }));
-  const legend = el("ul", { class: "keys" }, series.map((one) => el("li", { class: one.colour.slice(2) }, [one.name])));
+  const legend = el(
+    "ul",
+    { class: "keys" },
+    series.map((one) =>
+      el("li", { class: `${one.colour.slice(2)}${one.dash.length > 0 ? " dashed" : ""}` }, [one.name])
+    ),
+  );
   const data = el("div", { class: "scroll" });
   const details = el("details", {}, [el("summary", { text: "As a table" }), data]);
   const figure = el("figure", { class: "chart" }, [el("figcaption", {}, [title]), legend, canvas, details]);

@@ -17,7 +17,7 @@
 const CARD = { width: 200, height: 92, gap: 16 };
 const COMPACT = { width: 200, height: 56, gap: 10 };
 const CLIENTS = { width: 92, height: 92 };
-const BETWEEN = 92;
+const BETWEEN = 112;
 const MARGIN = 16;
 /** A column with more cards than this has small ones. */
 const TALL = 5;

@@ -7,12 +7,13 @@ import { keys } from "./keys.js";
 import { log } from "./log.js";
 import { panel } from "./panel.js";
 import { sliders } from "./sliders.js";
+import { story } from "./story.js";
 import { listen } from "./stream.js";
 import { topology } from "./topology.js";
 import { traffic } from "./traffic.js";
 import { widgets } from "./widgets.js";
 
-const SCREENS = ["lab", "traffic", "log"];
+const SCREENS = ["lab", "traffic", "story", "log"];
 /** Browsers open six connections to a host: one stays for commands. */
 const TABS_MAX = 5;
 const CONNECTIONS = {
@@ -90,6 +91,7 @@ listen({
     parts.sliders.begin(hello);
     parts.panel.begin(hello);
     parts.widgets.begin(hello);
+    story(hello);
     if (hello.watchers >= TABS_MAX) {
       say(`${hello.watchers} tabs are open: a browser gives them six connections together. Close some.`, true);
     }

@@ -24,7 +24,7 @@ export function drawWire(wire, plan, lines, all) {
   // Where wires from one machine have parted, or those to one machine have not met yet.
   const parted = all.filter((other) => other.from === wire.from).length;
   const met = all.filter((other) => other.to === wire.to).length;
-  const at = met > parted ? 0.27 : 0.73;
+  const at = met === 1 && parted === 1 ? 0.5 : met > parted ? 0.27 : 0.73;
   const [lx, ly] = [
     cubic(at, x1, sideways ? x1 + bend : x1, sideways ? x2 - bend : x2, x2),
     cubic(at, y1, sideways ? y1 : y1 + bend, sideways ? y2 : y2 - bend, y2),

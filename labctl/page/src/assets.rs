@@ -28,6 +28,7 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("/header.js", SCRIPT, include_str!("../assets/header.js")),
     ("/chart.js", SCRIPT, include_str!("../assets/chart.js")),
     ("/traffic.js", SCRIPT, include_str!("../assets/traffic.js")),
+    ("/story.js", SCRIPT, include_str!("../assets/story.js")),
     ("/log.js", SCRIPT, include_str!("../assets/log.js")),
     ("/widgets.js", SCRIPT, include_str!("../assets/widgets.js")),
     ("/controls.js", SCRIPT, include_str!("../assets/controls.js")),

@@ -8,10 +8,11 @@ use lab::error::LabError;
 use lab::{Event, Laboratory};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::deeds::{self, Undo};
 use crate::snapshot::{SCHEMA, Snapshot};
+use crate::story;
 use crate::topology;
 use crate::traffic::{RATE_MAX, Traffics};
 use crate::visitors::Visitors;
@@ -33,6 +34,8 @@ pub(crate) struct Desk {
     pub id: String,
     state: watch::Sender<Arc<str>>,
     watchers: AtomicUsize,
+    /// Somebody looks who did not before.
+    looked_at: Notify,
 }
 
 /// Somebody looks at the page for as long as this is held.
@@ -63,6 +66,7 @@ impl Desk {
             id: hex::encode(rand::random::<[u8; 4]>()),
             state: watch::Sender::new("{}".into()),
             watchers: AtomicUsize::new(0),
+            looked_at: Notify::new(),
         }
     }
 
@@ -73,8 +77,15 @@ impl Desk {
 
     /// Somebody looks from now on.
     pub(crate) fn watch(self: &Arc<Self>) -> Watching {
-        self.watchers.fetch_add(1, Ordering::AcqRel);
+        if self.watchers.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.looked_at.notify_one();
+        }
         Watching(Arc::clone(self))
+    }
+
+    /// Waits until somebody looks while nobody did.
+    pub(crate) async fn first_look(&self) {
+        self.looked_at.notified().await;
     }
 
     /// How many look.
@@ -135,6 +146,7 @@ impl Desk {
             "traffics": traffics.collect::<Vec<_>>(),
             "links": links.collect::<Vec<_>>(),
             "wires": topology::wires(chapter, &plan),
+            "story": story::steps(chapter),
             "history": self.traffics.history(),
             "rate_max": RATE_MAX,
             "watchers": self.watchers(),

@@ -13,6 +13,7 @@
 mod access;
 mod deeds;
 mod snapshot;
+mod story;
 mod topology;
 
 // What is asked, sent and served.

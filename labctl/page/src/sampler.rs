@@ -18,8 +18,8 @@ use crate::topology::{self, CLIENTS, Carries, Wire};
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Programs are asked every so many looks: it costs more than asking machines.
 const PROGRAMS_EVERY: u32 = 2;
-/// Looks in a second.
-const LOOKS: u32 = 5;
+/// How often the charts get another point.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
@@ -48,15 +48,20 @@ pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
     let mut memory = Memory::default();
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_second = Instant::now();
     for look in 0u32.. {
-        if stop.run_until_cancelled(ticks.tick()).await.is_none() {
-            return;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+            // A page that has just been opened does not wait for the next look.
+            () = desk.first_look() => {}
         }
         for event in desk.lab.events.since(memory.heard) {
             memory.heard += 1;
             memory.hear(&event, &desk);
         }
-        if look.is_multiple_of(LOOKS) {
+        if last_second.elapsed() >= SECOND {
+            last_second = Instant::now();
             desk.traffics.tick();
         }
         if desk.is_watched() {
