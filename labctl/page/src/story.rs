@@ -86,8 +86,8 @@ mod tests {
         let steps = serde_json::to_value(steps(&chapter)).unwrap();
         let steps = steps.as_array().unwrap();
         assert_eq!(steps.len(), chapter.step.len());
-        let kills = steps.iter().flat_map(|step| step["acts"].as_array().unwrap());
-        assert!(kills.into_iter().any(|deed| deed["command"] == "kill web-1"), "{steps:?}");
+        let mut kills = steps.iter().flat_map(|step| step["acts"].as_array().unwrap());
+        assert!(kills.any(|deed| deed["command"] == "kill web-1"), "{steps:?}");
         assert!(steps.iter().any(|step| step["loads"][0]["traffic"] == "shoppers"), "{steps:?}");
     }
 }
