@@ -49,6 +49,8 @@ run_tests --workspace --exclude tests --exclude dbnode
 echo "== the parts together"
 run_tests --workspace --test processes
 run_tests --workspace --test compose
+echo "== graded parts, right ones and wrong ones"
+run_tests --workspace --test grade
 echo "== chapters"
 runs=$(mktemp -d)
 LABCTL_RUNS_DIR=$runs run_tests --workspace --test chapters whole::
