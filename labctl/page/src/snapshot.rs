@@ -285,6 +285,7 @@ mod tests {
         let program = ProgramStatus {
             program: Program::Webserver,
             address: "127.0.0.1:9001".parse().unwrap(),
+            health: "127.0.0.1:9001".parse().unwrap(),
             pid: 2,
             alive: true,
             frozen: false,

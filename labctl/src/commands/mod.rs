@@ -15,6 +15,7 @@ pub mod grade;
 pub mod list;
 pub mod load;
 pub mod logs;
+pub mod man;
 pub mod new;
 pub mod open;
 pub mod parts;
@@ -25,6 +26,7 @@ pub mod show;
 pub mod status;
 pub mod step;
 pub mod table;
+pub mod targets;
 pub mod up;
 pub mod validate;
 
