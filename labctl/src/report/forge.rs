@@ -172,32 +172,22 @@ fn inline(text: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::results::summary::worst;
     use crate::runner::RUN_SCHEMA;
-    use chapter::{Bound, Expected};
 
     /// A claim with this verdict.
-    pub(crate) fn claim(claim: &str, verdict: Verdict) -> ClaimResult {
-        ClaimResult {
-            step: "half".into(),
-            claim: claim.into(),
-            id: None,
-            article: None,
-            source: None,
-            measure: "failed(half)".into(),
-            measured: Some(3.0),
-            bound: Bound { low: 0.0, high: 0.0 },
-            unit: String::new(),
-            expected: Expected::Confirm,
-            verdict,
-            because: None,
-        }
+    fn claim(claim: &str, verdict: Verdict) -> ClaimResult {
+        serde_json::from_value(serde_json::json!({
+            "step": "half", "claim": claim, "measure": "failed(half)", "measured": 3.0, "parts": [],
+            "bound": { "low": 0.0, "high": 0.0 }, "unit": "", "expected": "confirm", "verdict": verdict
+        }))
+        .expect("it is a claim")
     }
 
     /// A run that found this.
-    pub(crate) fn run(claims: Vec<ClaimResult>) -> RunDocument {
+    fn run(claims: Vec<ClaimResult>) -> RunDocument {
         let verdict = worst(claims.iter().map(|claim| claim.verdict));
         let mut run: RunDocument = serde_json::from_value(serde_json::json!({
             "schema": RUN_SCHEMA, "chapter": "one-machine", "title": "Everything on one machine", "verdict": verdict,
