@@ -144,6 +144,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "resize",
             "add",
             "remove",
+            "roll",
             "fill",
             "empty",
             "slow",
@@ -156,7 +157,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("Measure", &["capacity", "audit", "table", "advise", "report", "compare", "targets"]),
-    ("Make, and keep", &["new", "validate", "parts", "doctor", "clean", "completions", "man"]),
+    (
+        "Make, and keep",
+        &["new", "validate", "parts", "grade", "backend", "doctor", "clean", "completions", "man"],
+    ),
 ];
 
 /// What one would type.

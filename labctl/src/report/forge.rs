@@ -211,11 +211,12 @@ mod tests {
             claim("None, at 50 %: fails", Verdict::Fails),
         ];
         let lines = annotations(&summary(claims));
-        let error = "::error title=one-machine%3A None%2C at 50 %25%3A fails::measured 3; wanted 0";
+        let error =
+            "::error title=one-machine%3A None%2C at 50 %25%3A fails::measured 3 failed; wanted 0 failed";
         assert_eq!(lines[0], error);
-        assert!(
-            lines[1].starts_with("::warning title=one-machine%3A Busy.::measured 3; wanted 0; not judged")
-        );
+        assert!(lines[1].starts_with(
+            "::warning title=one-machine%3A Busy.::measured 3 failed; wanted 0 failed; not judged"
+        ));
         assert_eq!(lines.len(), 2, "nothing is said of what holds");
     }
 
@@ -242,7 +243,10 @@ mod tests {
         let text = markdown(&summary(claims));
         assert!(text.starts_with("## Scaling Lab: ✗ fails\n\n| chapter |"), "{text}");
         assert!(text.contains("| Everything on one machine | ✗ fails | 1/2 | 30 | 42 |"), "{text}");
-        assert!(text.contains("| ✗ fails | A\\|B &lt;b&gt;\\`x\\` | measured 3; wanted 0 |"), "{text}");
+        assert!(
+            text.contains("| ✗ fails | A\\|B &lt;b&gt;\\`x\\` | measured 3 failed; wanted 0 failed |"),
+            "{text}"
+        );
         let (first, all) = (text.find("A\\|B").unwrap(), text.find("<details>").unwrap());
         assert!(first < all && text[all..].contains("| ✓ holds | It holds. |"), "{text}");
     }
