@@ -147,6 +147,7 @@ impl Plan {
             9 => play = Some(Play::ReplacedComesBack),
             10 => play = Some(Play::NewJoinsThePast),
             11 => play = Some(Play::LateSnapshots),
+            12 => play = Some(Play::UnfinishedTerms),
             _ => {}
         }
         if faults.iter().any(|(_, fault)| matches!(fault, Fault::Wipe(_) | Fault::PutBack(_))) {

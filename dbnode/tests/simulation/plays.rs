@@ -23,6 +23,9 @@ pub enum Play {
     /// Messages overtake each other, and the log is short: a primary takes a replica that has everything for one
     /// that needs a snapshot, and the snapshot comes late.
     LateSnapshots,
+    /// One primary after another is gone a moment after its election, and comes back: unfinished entries of
+    /// several terms are on different nodes (the Raft paper's figure 8), and nothing else is wrong.
+    UnfinishedTerms,
 }
 
 impl Plan {
@@ -36,6 +39,7 @@ impl Plan {
             Play::ReplacedComesBack => self.replaced_comes_back(dice),
             Play::NewJoinsThePast => self.new_joins_the_past(dice),
             Play::LateSnapshots => self.late_snapshots(dice),
+            Play::UnfinishedTerms => self.unfinished_terms(dice),
         }
     }
 
@@ -68,6 +72,12 @@ impl Plan {
         self.at(lost, Fault::Pause(Target::Primary, 2_000));
         self.at(lost + 1, Fault::Wipe(Target::Replica));
         self.at(lost + 2, Fault::MendAll);
+    }
+
+    fn unfinished_terms(&mut self, dice: &mut ChaCha8Rng) {
+        // An entry at a time: those of earlier terms and the new primary's own arrive apart.
+        self.batch_entries = 1;
+        self.at(dice.random_range(300..1_500), Fault::Ambush(6_000));
     }
 
     fn late_snapshots(&mut self, dice: &mut ChaCha8Rng) {
