@@ -46,7 +46,12 @@ impl World {
         if caller.life != life || caller.core.is_none() || self.ways.0[from][to].state != State::Closed {
             return;
         }
-        let awake = |node: usize| self.nodes[node].paused_until <= self.now;
+        // What a node was to hear during a pause, it hears a moment after it: that a way was lost, too, before
+        // there is another.
+        let awake = |node: usize| {
+            let paused_until = self.nodes[node].paused_until;
+            paused_until.is_zero() || paused_until + Duration::from_micros(1) < self.now
+        };
         let passes = !self.network.link(from, to).cut && !self.network.link(to, from).cut;
         let hello = self.nodes[to].hello();
         let (true, true, true, Some(hello)) = (awake(from), awake(to), passes, hello) else {
