@@ -50,7 +50,8 @@ impl World {
                 }
             }
             Fault::Pause(target, ms) => self.to(target, |world, node| {
-                world.nodes[node].paused_until = world.now + Duration::from_millis(ms);
+                let until = world.now + Duration::from_millis(ms);
+                world.nodes[node].paused_until = world.nodes[node].paused_until.max(until);
             }),
             Fault::Clock(node, percent) => self.nodes[node].clock.run_at(self.now, percent),
             Fault::SlowDisk(target, ms) => {
