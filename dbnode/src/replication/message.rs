@@ -120,7 +120,7 @@ pub struct AppendEntries {
     pub round_trip_ms: u64,
 }
 
-/// What a replica made of an [`Append`].
+/// What a replica made of an [`AppendEntries`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesResponse {
     /// The newest round it heard of.
