@@ -63,9 +63,9 @@ impl Table {
         self.began.elapsed()
     }
 
-    /// The same, in milliseconds.
+    /// The same, in milliseconds, rounded up: what is counted from then on is never counted too long.
     pub(super) fn now_ms(&self) -> u64 {
-        self.now().as_millis() as u64
+        self.now().as_micros().div_ceil(1_000) as u64
     }
 
     /// What a client did not do in time, if anything.
