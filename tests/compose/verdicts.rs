@@ -44,4 +44,10 @@ hold! {
     server_failure_holds: "server-failure",
     primary_failure_holds: "primary-failure",
     split_brain_holds: "split-brain",
+    sinkhole_holds: "sinkhole",
+    busy_holds: "busy",
+    deep_checks_holds: "deep-checks",
+    deploy_holds: "deploy",
+    regions_holds: "regions",
+    retry_storm_holds: "retry-storm",
 }
