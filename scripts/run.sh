@@ -8,5 +8,20 @@ cd "$(dirname "$0")/.."
 . scripts/needs.sh
 want_redis
 
-cargo build --release --locked --bins
-exec target/release/labctl run "${@:-all}"
+[ -x target/release/labctl ] || echo "building the lab: this takes a few minutes the first time, and a chapter half a minute" >&2
+# Nothing but the programs that a chapter starts.
+cargo build --release --locked --package machine --package lb --package webserver --package dbnode --package labctl --bins
+verdict=0
+target/release/labctl run "${@:-all}" || verdict=$?
+# Programs that read the output, and CI, need no advice.
+if [ -t 1 ] && [ -z "${CI:-}" ]; then
+    cat <<'NEXT'
+
+What to try next:
+  target/release/labctl list                              the other chapters
+  target/release/labctl run split --predict               guess first, then see
+  target/release/labctl up server-failure                 start it and leave it running: then load, kill, status, down
+  target/release/labctl report runs/one-machine/latest    a page of a run, with curves
+NEXT
+fi
+exit "$verdict"

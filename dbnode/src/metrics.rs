@@ -2,9 +2,17 @@
 
 use machine::steps::Steps;
 use machine::vitals::Vitals;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use tokio::time::Instant;
+
+use crate::node::Node;
+use crate::replication::role::Role;
 
 /// What is counted.
 #[derive(Debug, Clone)]
@@ -15,6 +23,12 @@ pub struct Metrics {
     pub syncs: Counter,
     /// Records read, one by one or in lists.
     pub reads: Counter,
+    /// Time that writes take, from the question to the acknowledgement.
+    pub write_seconds: Histogram,
+    /// Time that reads of one record take.
+    pub read_seconds: Histogram,
+    /// Time that one batch takes to be on disk.
+    pub sync_seconds: Histogram,
     refusals: Family<Refused, Counter>,
     /// How long one step holds up everything else: one thread does all the work but the disk's.
     pub steps: Steps,
@@ -33,6 +47,9 @@ impl Metrics {
             writes: vitals.register("writes", "Writes acknowledged.", Counter::default()),
             syncs: vitals.register("syncs", "Batches of writes synced to the disk.", Counter::default()),
             reads: vitals.register("reads", "Reads of a record.", Counter::default()),
+            write_seconds: seconds(vitals, "write", "Time from a write's headers to its outcome"),
+            read_seconds: seconds(vitals, "read", "Time from a read's headers to its answer"),
+            sync_seconds: seconds(vitals, "sync", "Time until a batch of writes is on the disk"),
             refusals: vitals.register("refusals", "Answers that are errors.", Family::default()),
             steps: Steps::new(vitals),
         }
@@ -41,5 +58,61 @@ impl Metrics {
     /// One more answer that is an error.
     pub fn refused(&self, error: &'static str) {
         self.refusals.get_or_create(&Refused { error }).inc();
+    }
+}
+
+/// 50 µs to 1.6 s, each bound twice the one before.
+fn seconds(vitals: &Vitals, of: &str, help: &str) -> Histogram {
+    vitals.register(&format!("{of}_seconds"), help, Histogram::new(exponential_buckets(0.000_05, 2.0, 16)))
+}
+
+/// Counts the time from its making to its end, however that comes about.
+#[derive(Debug)]
+#[must_use = "the time ends when this is dropped"]
+pub struct Timed<'a> {
+    histogram: &'a Histogram,
+    began: Instant,
+}
+
+impl<'a> Timed<'a> {
+    /// Begins now.
+    pub fn begin(histogram: &'a Histogram) -> Self {
+        Self { histogram, began: Instant::now() }
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        self.histogram.observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+/// What a node knows of itself, read when somebody asks.
+#[derive(Debug)]
+pub struct Standing(pub Node);
+
+impl Collector for Standing {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let (role, figures) = self.0.inspect(|core, _| {
+            let figures = [
+                ("term", "The term of the election that this node knows last", core.term()),
+                ("last_index", "The last entry in this node's log", core.last_index()),
+                (
+                    "committed_index",
+                    "The last entry that this node knows to be committed",
+                    core.committed_index(),
+                ),
+                ("applied_index", "The last entry that this node shows", core.state().applied()),
+            ];
+            (core.role(), figures)
+        });
+        let help = "1 while this node takes writes";
+        let primary = ConstGauge::new(i64::from(role == Role::Primary));
+        primary.encode(encoder.encode_descriptor("primary", help, None, MetricType::Gauge)?)?;
+        for (name, help, figure) in figures {
+            let gauge = ConstGauge::new(i64::try_from(figure).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
+        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{About, Api};
 use crate::config::{Cluster, Config, Reads};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Standing};
 use crate::node::{Halted, Node, node};
 use crate::peers::{Agreement, Directory, Identity, Peers};
 use crate::replication::disk::Recovered;
@@ -119,6 +119,7 @@ pub async fn start(
     let mode = config.cluster.as_ref().map(|cluster| cluster.mode);
     let agreement = agreement(&setup);
     let (node, driver) = node(setup, recovered, storage, machine.clone(), metrics.clone());
+    vitals.register_collector(Standing(node.clone()));
     if config.reads == Reads::ThroughPages {
         machine.warm(0..node.inspect(|core, _| core.state().pages()));
     }

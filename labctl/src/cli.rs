@@ -42,6 +42,8 @@ pub enum Command {
     Down,
     /// How the lab that is running is.
     Status,
+    /// Print where Prometheus finds the running lab's metrics: a file for `file_sd_configs`.
+    Targets,
     /// What happened in the lab that is running.
     Events,
     /// What can be done to the lab that is running.
@@ -69,16 +71,22 @@ pub enum Command {
     Advise(commands::advise::AdviseArgs),
     /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
     Parts(commands::parts::PartsArgs),
+    /// Show where requests spent their time, hop by hop: of a run or a lab that was started with --trace.
+    Trace(commands::trace::TraceArgs),
     /// What a machine's programs have written.
     Logs(commands::logs::LogsArgs),
     /// Print something to begin with: a chapter with comments.
     New(commands::new::NewArgs),
     /// Check chapter files without running them.
     Validate(commands::validate::ValidateArgs),
+    /// Print the JSON Schema of a file that labctl reads or writes.
+    Schema(commands::schema::SchemaArgs),
     /// Whether this computer has what the lab needs.
     Doctor,
     /// Remove results, and what is left of a lab.
     Clean,
+    /// Write manual pages into a directory.
+    Man(commands::man::ManArgs),
     /// Completions for a shell.
     Completions(commands::completions::CompletionsArgs),
 }

@@ -73,6 +73,7 @@ impl Balancer {
         let upstream = self.policy.choose(&snapshot.pool, &Tried::default(), || 0).expect("five are up");
         let in_flight = upstream.enter().expect("it is up");
         let rewrite = RequestRewrite {
+            traceparent: None,
             forwarded_for: b"198.51.100.9",
             forwarded: ForwardedPolicy::Append,
             host: upstream.host.as_bytes(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -49,6 +49,7 @@ impl Collector for Metrics {
                 ConstCounter::new(upstream.ended(outcome)).encode(requests.encode_family(&labels)?)?;
             }
         }
+        seconds(&mut encoder, &reports)?;
         let mut refused =
             encoder.encode_descriptor("refused", "The balancer's own answers", None, MetricType::Counter)?;
         for (code, count) in self.refused.by_code() {
@@ -103,6 +104,22 @@ impl Collector for Metrics {
             i64::from(report.state == State::Up)
         })
     }
+}
+
+/// Writes how long requests took, for each upstream and outcome that there was.
+fn seconds(encoder: &mut DescriptorEncoder<'_>, reports: &[Report]) -> Result<(), std::fmt::Error> {
+    let help = "Time from choosing an upstream to its answer's last byte, by how that ended";
+    let mut family = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;
+    for Report { upstream, .. } in reports {
+        for outcome in Outcome::ALL {
+            let Some((sum, buckets)) = upstream.durations(outcome).read() else { continue };
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let labels = [("upstream", upstream.name.as_str()), ("outcome", outcome.label())];
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+    }
+    Ok(())
 }
 
 fn counter(

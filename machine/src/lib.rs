@@ -31,6 +31,8 @@ pub mod spec;
 pub mod startup;
 /// How long one step of one task held up a thread.
 pub mod steps;
+/// What one request costs at each hop, as spans.
+pub mod trace;
 /// Health and counters, on `/healthz` and `/metrics`.
 pub mod vitals;
 pub use handle::{Held, Machine};

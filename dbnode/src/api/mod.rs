@@ -33,6 +33,7 @@ use machine::Machine;
 use machine::serving::Connection;
 use machine::serving::budget::Lane;
 use machine::serving::guard::Guard;
+use machine::trace::{self, Span};
 use machine::vitals::Vitals;
 use tokio::sync::Semaphore;
 
@@ -122,7 +123,11 @@ impl Api {
 
     /// Answers a request.
     pub async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
-        let mut answer = match self.route(request).await {
+        let traceparent = request.headers().get(trace::TRACEPARENT).map(HeaderValue::as_bytes);
+        let mut span =
+            Span::of_request(traceparent, || format!("{} {}", request.method(), request.uri().path()));
+        let answered = trace::within(span.as_ref(), self.route(request)).await;
+        let mut answer = match answered {
             Ok(answer) => answer,
             Err(problem) => {
                 self.metrics.refused(problem.error());
@@ -130,6 +135,9 @@ impl Api {
             }
         };
         answer.headers_mut().insert(NODE, self.name.clone());
+        if let Some(span) = &mut span {
+            span.say("status", answer.status().as_u16());
+        }
         Ok(answer)
     }
 

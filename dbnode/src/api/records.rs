@@ -2,12 +2,14 @@
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
+use machine::trace::Span;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::query::{OF_RECORD, Query};
 use super::{Answer, Api, body, conditions, empty, json, with_body};
 use crate::config::Reads;
+use crate::metrics::Timed;
 use crate::replication::effect::Written;
 use crate::replication::input::{Action, Write};
 use crate::replication::key::Key;
@@ -17,6 +19,7 @@ impl Api {
     /// `GET /kv/{key}`
     pub(super) async fn get(&self, key: &Key, query: Option<&str>) -> Result<Answer, Problem> {
         let read = Query::parse(query, OF_RECORD)?.read;
+        let _timed = Timed::begin(&self.metrics.read_seconds);
         self.machine.cpu(self.config.query_cost).await;
         self.metrics.reads.inc();
         let found = self.look(read, |view| view.get(key.as_str())).await?;
@@ -76,7 +79,10 @@ impl Api {
     }
 
     async fn write(&self, write: Write) -> Result<Written, Problem> {
+        let _timed = Timed::begin(&self.metrics.write_seconds);
         self.machine.cpu(self.config.query_cost).await;
+        // On this node's disk, and in quorum and sync mode on those of others.
+        let _span = Span::within_current(|| "commit".into());
         Ok(self.node.write(write).await?)
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::work::Work;
 use super::{Answer, Asked, INBOX_MAX};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Timed};
 use crate::peers::Peers;
 use crate::replication::Core;
 use crate::replication::effect::{Effect, Halt, Notice, Refusal, Written};
@@ -311,7 +311,9 @@ impl<S: Storage> Driver<S> {
         match effect {
             Effect::Persist(batch) => {
                 let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
+                let seconds = self.metrics.sync_seconds.clone();
                 self.persisting.begin(async move {
+                    let _timed = Timed::begin(&seconds);
                     machine.write(1).await?;
                     storage.persist(batch).await
                 });

@@ -127,6 +127,9 @@ fn command(plan: &MachinePlan, site: &Site, socket: &Path, logs: &Path) -> Comma
     command.env(PARENT_VARIABLE, std::process::id().to_string());
     command.args(plan.flags());
     command.arg("--socket").arg(socket).arg("--log-dir").arg(logs).arg("--lifeline");
+    if site.traced {
+        command.env("TRACE_DIR", logs);
+    }
     for program in &plan.programs {
         command.arg("--").args(site.program(program)).args(&program.flags);
         // A machine's programs have its environment.

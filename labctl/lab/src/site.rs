@@ -67,6 +67,10 @@ pub struct SiteArgs {
         help_heading = "The lab"
     )]
     pub redis_url: Option<String>,
+
+    /// Record what each request costs at each hop; `labctl trace` shows it.
+    #[arg(long, global = true, env = "LABCTL_TRACE", help_heading = "The lab")]
+    pub trace: bool,
 }
 
 /// The first two bytes of a network.
@@ -110,6 +114,8 @@ pub struct Site {
     pub sockets: PathBuf,
     /// What was left behind by a lab that was killed, and is gone now.
     pub swept: Vec<String>,
+    /// Whether its programs record traces.
+    pub traced: bool,
     /// The programs that stand in for the lab's own.
     pub cast: Cast,
     _lock: File,
@@ -156,6 +162,9 @@ impl Site {
                 false => "--network: processes have loopback addresses, such as 127.77".into(),
             }));
         }
+        if args.trace && args.backend == Backend::Compose {
+            return Err(LabError::Usage("--trace: only processes record traces, not containers".into()));
+        }
         redis::check_url(args.backend, args.redis_url.as_deref())?;
         let lab_directory = absolute(&args.lab_dir);
         check_is_text(&lab_directory)?;
@@ -166,7 +175,15 @@ impl Site {
         empty_directory(&data)?;
         can_hold_data(&data)?;
         let sockets = sockets::make()?;
-        Ok(Self { lab_directory, programs, sockets, swept, cast: Cast::default(), _lock: lock })
+        Ok(Self {
+            lab_directory,
+            programs,
+            sockets,
+            swept,
+            traced: args.trace,
+            cast: Cast::default(),
+            _lock: lock,
+        })
     }
 
     /// What the command line of a machine says for a program: its path, after its name where the two

@@ -14,16 +14,20 @@ pub mod events;
 pub mod list;
 pub mod load;
 pub mod logs;
+pub mod man;
 pub mod new;
 pub mod open;
 pub mod parts;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod show;
 pub mod status;
 pub mod step;
 pub mod table;
+pub mod targets;
+pub mod trace;
 pub mod up;
 pub mod validate;
 
@@ -62,19 +66,23 @@ pub async fn perform(cli: Cli, interrupt: &Interrupt) -> Performed {
         Command::Load(args) => load::load(&args, common, interrupt).await,
         Command::Step(args) => step::step(&args, common, interrupt).await,
         Command::Capacity(args) => capacity::capacity(&args, common, interrupt).await,
+        Command::Trace(args) => trace::trace(&args, common).await,
         Command::Logs(args) => logs::logs(&args, common, interrupt).await,
         Command::Report(args) => report::report(&args, common),
         Command::Compare(args) => report::compare(&args, common),
         Command::Replay(args) => replay::replay(&args, common, interrupt).await,
         Command::Claims(args) => claims::claims(&args, common),
+        Command::Targets => targets::targets(common).await,
         Command::Table(args) => table::table(&args, common, interrupt).await,
         Command::Advise(args) => advise::advise(&args, common),
         Command::Audit(args) => audit::audit(&args, common, interrupt).await,
         Command::Validate(args) => validate::validate(&args, common),
         Command::New(args) => new::new(&args),
         Command::Parts(args) => parts::parts(&args, common).await,
+        Command::Schema(args) => schema::schema(&args),
         Command::Doctor => doctor::doctor(common).await,
         Command::Clean => clean::clean(common).await,
+        Command::Man(args) => man::man(&args),
         Command::Completions(args) => completions::completions(&args),
     }
 }

@@ -6,6 +6,7 @@ pub mod claims_text;
 pub mod columns;
 pub mod compare_text;
 pub mod comparison;
+pub mod forge;
 pub mod html;
 pub mod junit;
 pub mod progress;
@@ -13,6 +14,8 @@ pub mod requests;
 pub mod table_text;
 pub mod tally;
 pub mod terminal;
+pub mod traces;
+pub mod waterfall;
 pub mod windows;
 
 pub use progress::Progress;

@@ -18,6 +18,7 @@ use std::cell::Cell;
 
 use anyhow::Context;
 use history::lost::Lost;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use disk::DiskWatch;
@@ -66,7 +67,7 @@ struct Counted {
 }
 
 /// What a run found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Findings {
     /// Every claim with its verdict, in the chapter's order.
     pub claims: Vec<ClaimResult>,
@@ -96,7 +97,7 @@ pub struct Findings {
 }
 
 /// A table with its figures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledTable {
     /// What its figures are.
     pub title: String,

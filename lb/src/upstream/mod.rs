@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use http::HeaderValue;
 use http::uri::Authority;
 use machine::names::Name;
 
 use crate::choose::sticky::Pin;
+use durations::Durations;
 use outcome_tracker::{Admission, OutcomeTracker};
 
 /// Whether an upstream is well, judged by its requests ◇.
@@ -16,6 +18,8 @@ pub mod breaker;
 pub mod connection;
 /// The connections that wait for their next request.
 pub mod connections;
+/// How long its requests took.
+pub mod durations;
 /// The upstreams with their checks.
 pub mod fleet;
 /// Whether an upstream is well, judged by its checks ◇.
@@ -182,6 +186,7 @@ impl Outcome {
 struct Counters {
     in_flight: AtomicU64,
     outcomes: [AtomicU64; Outcome::ALL.len()],
+    durations: [Durations; Outcome::ALL.len()],
     ejections: AtomicU64,
 }
 
@@ -230,7 +235,8 @@ impl Upstream {
             self.counters.in_flight.fetch_sub(1, Ordering::SeqCst);
             return None;
         };
-        Some(InFlight { upstream: Arc::clone(self), outcome: Outcome::Abandoned, admission })
+        let upstream = Arc::clone(self);
+        Some(InFlight { upstream, outcome: Outcome::Abandoned, began: Instant::now(), admission })
     }
 
     /// From now on no request gets in, or again they do.
@@ -246,6 +252,11 @@ impl Upstream {
     /// Requests that ended this way.
     pub fn ended(&self, outcome: Outcome) -> u64 {
         self.counters.outcomes[outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// Returns how long requests took that ended this way.
+    pub fn durations(&self, outcome: Outcome) -> &Durations {
+        &self.counters.durations[outcome as usize]
     }
 
     /// Requests taken in, finished or not.
@@ -293,6 +304,8 @@ pub struct InFlight {
     pub upstream: Arc<Upstream>,
     /// How it ended; before anything else is known, the client has gone.
     pub outcome: Outcome,
+    /// When it was taken in.
+    began: Instant,
     admission: Admission,
 }
 
@@ -300,6 +313,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let counters = &self.upstream.counters;
         counters.outcomes[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
+        counters.durations[self.outcome as usize].observe(self.began.elapsed());
         self.upstream.outcomes.note(self.outcome, self.admission);
         counters.in_flight.fetch_sub(1, Ordering::SeqCst);
     }

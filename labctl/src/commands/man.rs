@@ -1,0 +1,25 @@
+//! `labctl man DIR`
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory};
+
+use super::{Performed, say};
+use crate::cli::Cli;
+
+/// Where to.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// An existing directory, such as ~/.local/share/man/man1.
+    directory: PathBuf,
+}
+
+/// Writes a page for labctl, and one for each of its commands.
+pub fn man(args: &ManArgs) -> Performed {
+    let command = Cli::command().disable_help_subcommand(true);
+    let written = clap_mangen::generate_to(command, &args.directory);
+    written.with_context(|| format!("write manual pages into {}", args.directory.display()))?;
+    say(format!("{}: man labctl, man labctl-run, …", args.directory.display()));
+    Ok(0)
+}

@@ -1,0 +1,77 @@
+//! How long requests took, counted in buckets: an addition or two for each request, and no lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The first bucket's upper bound. Each further one's is twice as high: 250 µs to 8.2 s, and one for the rest.
+const FIRST: Duration = Duration::from_micros(250);
+const BOUNDS: usize = 16;
+
+/// A histogram of durations.
+#[derive(Debug, Default)]
+pub struct Durations {
+    buckets: [AtomicU64; BOUNDS + 1],
+    nanos: AtomicU64,
+}
+
+impl Durations {
+    /// Counts a duration.
+    pub fn observe(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.buckets[bucket_of(nanos)].fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Returns the sum in seconds, and each bucket's upper bound in seconds with its count. `None`: nothing was
+    /// counted.
+    pub fn read(&self) -> Option<(f64, Vec<(f64, u64)>)> {
+        let bounds =
+            (0..BOUNDS).map(|bucket| FIRST.as_secs_f64() * f64::from(1 << bucket)).chain([f64::INFINITY]);
+        let counts = self.buckets.iter().map(|count| count.load(Ordering::Relaxed));
+        let buckets: Vec<_> = bounds.zip(counts).collect();
+        let sum = Duration::from_nanos(self.nanos.load(Ordering::Relaxed)).as_secs_f64();
+        buckets.iter().any(|(_, count)| *count > 0).then_some((sum, buckets))
+    }
+}
+
+/// Returns the first bucket whose bound is not below.
+fn bucket_of(nanos: u64) -> usize {
+    let first = FIRST.as_nanos() as u64;
+    let times = nanos.saturating_sub(1) / first;
+    ((u64::BITS - times.leading_zeros()) as usize).min(BOUNDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound_of(duration: Duration) -> f64 {
+        let durations = Durations::default();
+        durations.observe(duration);
+        let (_, buckets) = durations.read().expect("one was counted");
+        buckets.into_iter().find(|(_, count)| *count == 1).expect("one was counted").0
+    }
+
+    #[test]
+    fn a_duration_is_in_the_first_bucket_that_is_not_below_it() {
+        let micros = Duration::from_micros;
+        assert_eq!(bound_of(Duration::ZERO), 0.00025);
+        assert_eq!((bound_of(micros(250)), bound_of(micros(251))), (0.00025, 0.0005));
+        assert_eq!((bound_of(micros(500)), bound_of(micros(501))), (0.0005, 0.001));
+        assert_eq!(
+            (bound_of(micros(750)), bound_of(micros(1_000)), bound_of(micros(1_001))),
+            (0.001, 0.001, 0.002)
+        );
+        assert_eq!((bound_of(micros(250 << 15)), bound_of(micros((250 << 15) + 1))), (8.192, f64::INFINITY));
+        assert_eq!(bound_of(Duration::MAX), f64::INFINITY);
+    }
+
+    #[test]
+    fn nothing_is_shown_of_nothing_and_sums_are_in_seconds() {
+        let durations = Durations::default();
+        assert_eq!(durations.read(), None);
+        durations.observe(Duration::from_millis(3));
+        durations.observe(Duration::from_millis(4));
+        assert_eq!(durations.read().expect("two were counted").0, 0.007);
+    }
+}
