@@ -23,6 +23,12 @@ run_wheel deno 2.9.8 fmt --check --quiet --config labctl/page/deno.json
 run_wheel oxlint 1.89.0 labctl/page/assets
 echo "== Kubernetes"
 run_wheel kubernetes-validate 1.37.0 --strict --quiet deploy/k8s/[!k]*.yaml
+echo "== alerts"
+if want_prometheus; then
+    promtool check rules --lint=all --lint-fatal deploy/observability/rules.yml
+    promtool check config --syntax-only deploy/observability/prometheus.yml
+    promtool test rules deploy/observability/rules_test.yml
+fi
 echo "== lints"
 cargo clippy --release --locked --workspace --all-targets -- --deny warnings
 echo "== documentation"

@@ -14,7 +14,7 @@ as_root=""
 install_package() {
     if there_is apt-get; then
         echo "installing $1 (apt-get)"
-        $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null
+        $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
     elif there_is dnf; then
         echo "installing $2 (dnf)"
         $as_root dnf install -y -q "$2"
@@ -91,6 +91,20 @@ want_axe() {
         [ -z "${CI:-}" ] || { echo "axe-core could not be installed" >&2; exit 4; }
         echo "SKIPPED: axe-core could not be installed, so nobody looks for accessibility" >&2
     fi
+}
+
+# The gate checks the alert rules with Prometheus' own tool, and a test has it scrape a lab. Debian starts a
+# service with the package; the lab does not want it. Where it cannot be had that is said; in CI it ends the script.
+want_prometheus() {
+    there_is prometheus && there_is promtool && return
+    install_package prometheus golang-github-prometheus prometheus || true
+    if there_is systemctl; then
+        $as_root systemctl disable --now prometheus prometheus-node-exporter >/dev/null 2>&1 || true
+    fi
+    there_is promtool && return
+    [ -z "${CI:-}" ] || exit 4
+    echo "SKIPPED: there is no Prometheus (apt-get install prometheus)" >&2
+    return 1
 }
 
 # Runs a command-line tool out of a Python wheel, which is kept under target/tools:

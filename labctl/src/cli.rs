@@ -40,6 +40,8 @@ pub enum Command {
     Down,
     /// Show the state of the running lab.
     Status(commands::status::StatusArgs),
+    /// Print where Prometheus finds the running lab's metrics: a file for `file_sd_configs`.
+    Targets,
     /// Show what happened in the running lab.
     Events,
     /// What can be done to the running lab.
@@ -77,6 +79,8 @@ pub enum Command {
     New(commands::new::NewArgs),
     /// Check chapter files without running them.
     Validate(commands::validate::ValidateArgs),
+    /// Print the JSON Schema of a file that labctl reads or writes.
+    Schema(commands::schema::SchemaArgs),
     /// Check whether this computer has what the lab needs.
     Doctor,
     /// Remove what is left of a lab, and with --runs the results.
@@ -96,6 +100,7 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
         Command::Open => commands::open::open(common),
         Command::Down => commands::down::down(common).await,
         Command::Status(args) => commands::status::status(&args, common, interrupt).await,
+        Command::Targets => commands::targets::targets(common).await,
         Command::Events => commands::events::events(common).await,
         Command::Act(act) => commands::act::act(act, more, common).await,
         Command::Load(args) => commands::load::load(&args, common, interrupt).await,
@@ -114,6 +119,7 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
         Command::Grade(args) => commands::grade::grade(&args, common, interrupt).await,
         Command::Backend(args) => commands::grade::serve(&args, interrupt).await,
         Command::Parts(args) => commands::parts::parts(&args, common).await,
+        Command::Schema(args) => commands::schema::schema(&args),
         Command::Doctor => commands::doctor::doctor(common).await,
         Command::Clean(args) => commands::clean::clean(&args, common).await,
         Command::Completions(args) => commands::completions::completions(&args),
@@ -149,8 +155,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "heal-all",
         ],
     ),
-    ("Measure", &["capacity", "audit", "table", "advise", "report", "compare"]),
-    ("Make, and keep", &["new", "validate", "parts", "doctor", "clean", "completions"]),
+    ("Measure", &["capacity", "audit", "table", "advise", "report", "compare", "targets"]),
+    ("Make, and keep", &["new", "validate", "schema", "parts", "doctor", "clean", "completions"]),
 ];
 
 /// What one would type.

@@ -19,6 +19,8 @@ pub mod report;
 pub mod results;
 /// One run of a chapter, from its first step to its verdict.
 pub mod runner;
+/// The schemas of what labctl reads and writes.
+pub mod schemas;
 /// The article's table, measured.
 pub mod table;
 /// Machines that run, with traffic ready to be sent to them.

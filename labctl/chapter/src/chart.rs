@@ -1,10 +1,12 @@
 //! The picture that explains a chapter: a few figures side by side, and what the law would have them be.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
+
+use super::Spanned;
 
 /// A chart as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Chart {
     /// What it shows.
@@ -18,7 +20,7 @@ pub struct Chart {
 }
 
 /// One figure of a chart.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Point {
     /// What stands under it.

@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use toml::Spanned;
-
 use super::act::{Act, Target};
 use super::expression::Expression;
 use super::machines::WebserverPart;
@@ -12,7 +10,9 @@ use super::measures::{MeasureCall, Of};
 use super::mistake::{Mistake, Place};
 use super::step::{CapacitySearch, Step, Until};
 use super::traffic::{Draw, Traffic};
-use super::{Chapter, Chart, MEMORY_MIN, MachineEntry, Span, ZIPF_KEYS_MAX, measurable, role, suggest};
+use super::{
+    Chapter, Chart, MEMORY_MIN, MachineEntry, Span, Spanned, ZIPF_KEYS_MAX, measurable, role, suggest,
+};
 
 type Checked = Result<(), Mistake>;
 

@@ -12,7 +12,7 @@ use crate::order::Record;
 pub type Final = BTreeMap<String, Option<String>>;
 
 /// The acknowledged writes to one record that are lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lost {
     /// Which record.
     pub key: String,

@@ -34,6 +34,8 @@ pub struct ProgramStatus {
     pub program: Program,
     /// Where it answers.
     pub address: std::net::SocketAddr,
+    /// Where its health and its metrics are asked for.
+    pub health: std::net::SocketAddr,
     /// Its process id.
     pub pid: u32,
     /// Whether it is there.
@@ -51,6 +53,7 @@ impl MachineStatus {
             ProgramStatus {
                 program: plan.program,
                 address: plan.address,
+                health: plan.health,
                 pid: life.map_or(0, |life| machine.pid_of(life)),
                 alive: life.is_some_and(|life| life.alive),
                 frozen: life.is_some_and(|life| life.frozen),

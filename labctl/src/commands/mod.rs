@@ -21,10 +21,12 @@ pub mod parts;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod show;
 pub mod status;
 pub mod step;
 pub mod table;
+pub mod targets;
 pub mod up;
 pub mod validate;
 

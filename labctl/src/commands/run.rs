@@ -10,6 +10,7 @@ use super::parts::PartArgs;
 use super::report::write_page;
 use super::{Performed, predict, say_json, say_note, with_files};
 use crate::output::Output;
+use crate::report::forge::Forge;
 use crate::report::{Terminal, junit};
 use crate::results::summary::worst;
 use crate::results::{Kept, RunDirectory};
@@ -105,7 +106,8 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
         "all" => library::names().map(str::to_owned).collect(),
         name => vec![name.to_owned()],
     });
-    let sources = names.map(|name| args.parts.open(&name, &args.settings)).collect::<Result<Vec<_>, _>>()?;
+    let sources = names.map(|name| args.parts.open(&name, &args.settings)).collect::<Result<Vec<_>, _>>();
+    let sources = sources.inspect_err(|error| Forge::from_environment().report_error(error))?;
     run_sources(&sources, args, common, interrupt).await
 }
 
@@ -115,6 +117,18 @@ pub(super) async fn run_sources(
     args: &RunArgs,
     common: &Common,
     interrupt: &Interrupt,
+) -> Performed {
+    let forge = Forge::from_environment();
+    let performed = run_each(sources, args, common, interrupt, &forge).await;
+    performed.inspect_err(|error| forge.report_error(error))
+}
+
+async fn run_each(
+    sources: &[Source],
+    args: &RunArgs,
+    common: &Common,
+    interrupt: &Interrupt,
+    forge: &Forge,
 ) -> Performed {
     for path in args.junit.iter().chain(&args.html) {
         junit::can_be_written(path)?;
@@ -155,6 +169,7 @@ pub(super) async fn run_sources(
     }
     let summary = kept.summary();
     terminal.all_ended(&summary);
+    forge.report(&summary);
     if let Some(path) = &args.junit {
         written = written.and(junit::write(&summary, path).map_err(LabError::from));
     }

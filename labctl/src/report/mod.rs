@@ -6,6 +6,7 @@ pub mod claims_text;
 pub mod columns;
 pub mod compare_text;
 pub mod comparison;
+pub mod forge;
 pub mod html;
 pub mod junit;
 pub mod progress;

@@ -18,6 +18,7 @@ use std::cell::Cell;
 
 use anyhow::Context;
 use history::lost::Lost;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use disk::DiskWatch;
@@ -66,7 +67,7 @@ struct Counted {
 }
 
 /// What a run found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Findings {
     /// Every claim with its verdict, in the chapter's order.
     pub claims: Vec<ClaimResult>,
@@ -99,7 +100,7 @@ pub struct Findings {
 }
 
 /// A chart with its figures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledChart {
     /// What it shows.
     pub title: String,
@@ -112,7 +113,7 @@ pub struct FilledChart {
 }
 
 /// One figure of a chart.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledPoint {
     /// What stands under it.
     pub label: String,
@@ -123,7 +124,7 @@ pub struct FilledPoint {
 }
 
 /// A table with its figures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledTable {
     /// What its figures are.
     pub title: String,
