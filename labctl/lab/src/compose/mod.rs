@@ -319,25 +319,29 @@ pub(super) async fn remove(plan: &Plan) -> Result<(), LabError> {
         "--volumes",
         "--remove-orphans",
     ];
-    let Err(refused) = docker_within(WHOLE_LAB, &down).await else { return Ok(()) };
-    if refused.to_string().contains(MISCOUNTED) && no_container_is_left(&project).await {
-        tracing::warn!(
-            "the docker engine keeps the empty network of '{project}': it counts a container there that is gone; the next lab uses it, and a restart of the engine removes it"
-        );
-        return Ok(());
+    match docker_within(WHOLE_LAB, &down).await {
+        Err(refused) if !is_miscounted(&project, &refused).await => Err(left(&refused)),
+        _ => Ok(()),
     }
-    Err(left(&refused))
 }
 
-/// What the engine says of a network whose containers it has miscounted, which happens to it when many are
-/// started, killed and disconnected at the same time on a busy computer (moby/moby#17217).
-const MISCOUNTED: &str = "has active endpoints";
+/// What the engine says of a network that has containers on it.
+const IN_USE: &str = "has active endpoints";
 
-async fn no_container_is_left(project: &str) -> bool {
-    let of_project = format!("label=com.docker.compose.project={project}");
-    docker(&["ps", "--all", "--quiet", "--filter", &of_project])
-        .await
-        .is_ok_and(|left| left.trim().is_empty())
+/// True when the engine keeps a network though nothing is on it. It loses count when many containers are started,
+/// killed and disconnected at the same time on a busy computer (moby/moby#17217).
+async fn is_miscounted(network: &str, refused: &Refused) -> bool {
+    if !refused.said.contains(IN_USE) {
+        return false;
+    }
+    let count = docker(&["network", "inspect", "--format", "{{len .Containers}}", network]).await;
+    let is_empty = count.is_ok_and(|count| count.trim() == "0");
+    if is_empty {
+        tracing::warn!(
+            "the docker engine keeps the empty network '{network}': it counts a container there that is gone; the next lab uses it, and a restart of the engine removes it"
+        );
+    }
+    is_empty
 }
 
 fn left(refused: &Refused) -> LabError {
@@ -391,6 +395,7 @@ async fn sweep_up(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
         if let Err(refused) = docker(&["network", "rm", &network]).await
             && !refused.said.to_lowercase().contains("not found")
             && !refused.said.to_lowercase().contains("no such network")
+            && !is_miscounted(&network, &refused).await
         {
             return Err(LabError::NotReady(format!(
                 "the network of the lab is left ({refused}): remove what else is on it (`docker network inspect {network}` shows that), and then `labctl down`"
