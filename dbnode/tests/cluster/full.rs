@@ -49,6 +49,20 @@ async fn put_until_refused(cluster: &Cluster, reason: &str) {
     }
 }
 
+/// Forms a cluster whose first node leads, and in which the disk of this directory is small, and full. None where
+/// that cannot be had, which is said.
+fn form_with_a_full_disk<'a>(cluster: &mut Cluster, data: &'a Path) -> Option<SmallDisk<'a>> {
+    let Some(disk) = SmallDisk::mount(data) else {
+        assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
+        println!("SKIPPED: a small disk cannot be mounted; run this as root");
+        return None;
+    };
+    cluster.form();
+    cluster.make_primary(0);
+    disk.fill();
+    Some(disk)
+}
+
 /// Puts a small value until it is taken: after how long.
 async fn put_until_taken(cluster: &Cluster) -> Duration {
     let (client, began) = (cluster.client_with(Duration::from_millis(300)), Instant::now());
@@ -62,13 +76,7 @@ async fn put_until_taken(cluster: &Cluster) -> Duration {
 async fn a_primary_whose_disk_is_full_hands_over_and_is_named() {
     let mut cluster = Cluster::new(41, "quorum");
     let data = cluster.data(0);
-    let Some(disk) = SmallDisk::mount(&data) else {
-        assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
-        return println!("SKIPPED: a small disk cannot be mounted; run this as root");
-    };
-    cluster.form();
-    cluster.make_primary(0);
-    disk.fill();
+    let Some(disk) = form_with_a_full_disk(&mut cluster, &data) else { return };
     let full = |wanted: bool| {
         let status = cluster.status(cluster.wait_for_primary())?;
         let replicas = status["replicas"].as_array()?.clone();
@@ -95,13 +103,7 @@ async fn a_primary_whose_disk_is_full_hands_over_and_is_named() {
 async fn in_sync_a_member_whose_disk_is_full_is_named_in_the_refusal() {
     let mut cluster = Cluster::new(42, "sync");
     let data = cluster.data(2);
-    let Some(disk) = SmallDisk::mount(&data) else {
-        assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
-        return println!("SKIPPED: a small disk cannot be mounted; run this as root");
-    };
-    cluster.form();
-    cluster.make_primary(0);
-    disk.fill();
+    let Some(disk) = form_with_a_full_disk(&mut cluster, &data) else { return };
     put_until_refused(&cluster, "'db-3' has no room on its disk").await;
     disk.make_room();
     put_until_taken(&cluster).await;
