@@ -1,6 +1,7 @@
 //! The database: a replicated, durable key-value store. Its client library is the crate `dbclient`.
 //!
-//! Read the modules in this order. The files marked ◇ decide and do nothing else.
+//! Read the modules in this order. Files that begin with
+//! `#![deny(clippy::disallowed_methods)]` decide, and do nothing else.
 
 /// How clients speak to the node.
 pub mod api;
@@ -12,7 +13,6 @@ pub mod metrics;
 pub mod node;
 /// How nodes reach each other.
 pub mod peers;
-/// What a node does when something happens ◇: elections, the log, durability.
 pub mod replication;
 /// A node that serves, from start to drain.
 pub mod server;

@@ -1,18 +1,25 @@
 //! What is counted.
 
+use std::time::SystemTime;
+
 use machine::steps::Steps;
+use machine::trace::{self, TraceLabel};
 use machine::vitals::Vitals;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::exponential_buckets;
 use tokio::time::Instant;
 
 use crate::node::Node;
 use crate::replication::role::Role;
+
+/// Times, with a trace to look at in each bucket when traces are recorded.
+pub type Histogram = HistogramWithExemplars<TraceLabel>;
 
 /// What is counted.
 #[derive(Debug, Clone)]
@@ -83,7 +90,9 @@ impl<'a> Timed<'a> {
 
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
-        self.histogram.observe(self.began.elapsed().as_secs_f64());
+        let trace = trace::current().map(TraceLabel::from);
+        let at = trace.is_some().then(SystemTime::now);
+        self.histogram.observe(self.began.elapsed().as_secs_f64(), trace, at);
     }
 }
 

@@ -7,6 +7,8 @@ mod driver;
 mod work;
 
 #[cfg(test)]
+mod early_ack;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -24,7 +24,6 @@ use crate::replication::disk::Recovered;
 use crate::replication::durability::Mode;
 use crate::replication::life::Starts;
 use crate::replication::member::{Incarnation, Name};
-use crate::replication::planted::Planted;
 use crate::replication::{Core, Limits, Setup, Timing};
 use crate::storage::disk::{self, OpenError};
 
@@ -75,7 +74,7 @@ pub enum StartError {
     /// Its address cannot be used.
     #[error("cannot listen on {address}; is another process using it? choose another one with {flag}")]
     Listen {
-        /// Where.
+        /// The address it wanted to listen on.
         address: SocketAddr,
         /// The flag that says so.
         flag: &'static str,
@@ -112,8 +111,6 @@ pub async fn start(
     let (incarnation, log) = (storage.incarnation(), storage.log_usage());
     let setup = setup(&config, incarnation, storage.starts().clone());
     check_members(&setup, &recovered)?;
-    #[cfg(feature = "planted-bugs")]
-    let storage = crate::storage::hasty::Hasty::if_asked(storage);
     let metrics = Metrics::new(&vitals);
     let hand_over_limit = setup.timing.election_timeout * 2;
     let mode = config.cluster.as_ref().map(|cluster| cluster.mode);
@@ -216,7 +213,6 @@ fn setup(config: &Config, incarnation: Incarnation, starts: Starts) -> Setup {
         },
         timing: timing.unwrap_or_default(),
         seed: rand::random(),
-        planted: Planted::default(),
     }
 }
 

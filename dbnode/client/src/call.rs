@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
+use machine::trace;
 
 use super::error::ClientError;
 use super::types::Condition;
@@ -66,6 +67,10 @@ impl Call {
         Ok(self)
     }
 
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
     pub(super) fn request(&self, node: SocketAddr) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
@@ -73,6 +78,11 @@ impl Call {
         *request.headers_mut() = self.headers.clone();
         let host = HeaderValue::try_from(node.to_string()).expect("an address is a header's value");
         request.headers_mut().insert(header::HOST, host);
+        if let Some(context) = trace::current()
+            && let Ok(traceparent) = HeaderValue::try_from(context.header())
+        {
+            request.headers_mut().insert(HeaderName::from_static(trace::TRACEPARENT), traceparent);
+        }
         request
     }
 

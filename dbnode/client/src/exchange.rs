@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use machine::names::Name;
 use machine::network::Network;
+use machine::trace::{self, Span};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -213,7 +214,12 @@ impl Exchange {
         self.ask(connection, call).await
     }
 
-    async fn ask(&self, mut connection: Connection, call: &Call) -> Result<Answer, Failed> {
+    async fn ask(&self, connection: Connection, call: &Call) -> Result<Answer, Failed> {
+        let span = Span::within_current(|| format!("{} database", call.method()));
+        trace::within(span.as_ref(), self.send(connection, call)).await
+    }
+
+    async fn send(&self, mut connection: Connection, call: &Call) -> Result<Answer, Failed> {
         let answering = connection.requests.try_send_request(call.request(connection.node())).await;
         let response = answering.map_err(|mut failure| match failure.take_message() {
             Some(_unsent) => Failed::NotSent(io::Error::other(failure.into_error())),

@@ -15,6 +15,8 @@ mod connections;
 mod error;
 /// One call, from node to node until there is an answer.
 mod exchange;
+/// What a request's headers ask for: the server's side.
+pub mod headers;
 /// Which node to ask, and which one next.
 pub mod routing;
 /// What is asked and what is given.

@@ -4,19 +4,14 @@
 mod answer_body;
 /// Reading a request's body.
 mod body;
-/// From a request's headers to when it may happen ◇.
-mod conditions;
 /// Requests about many records.
 mod list;
-/// Many records as one document, piece by piece ◇.
 mod listing;
 /// Answers that are errors.
 mod problem;
-/// From a request's query to what is wanted ◇.
 mod query;
 /// Requests about one record.
 mod records;
-/// From a request's line to what it is about ◇.
 mod route;
 /// What the node says about itself.
 mod status;
@@ -33,6 +28,7 @@ use machine::Machine;
 use machine::serving::Connection;
 use machine::serving::budget::Lane;
 use machine::serving::guard::Guard;
+use machine::trace::{self, Span};
 use machine::vitals::Vitals;
 use tokio::sync::Semaphore;
 
@@ -122,7 +118,11 @@ impl Api {
 
     /// Answers a request.
     pub async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
-        let mut answer = match self.route(request).await {
+        let traceparent = request.headers().get(trace::TRACEPARENT).map(HeaderValue::as_bytes);
+        let mut span =
+            Span::of_request(traceparent, || format!("{} {}", request.method(), request.uri().path()));
+        let answered = trace::within(span.as_ref(), self.route(request)).await;
+        let mut answer = match answered {
             Ok(answer) => answer,
             Err(problem) => {
                 self.metrics.refused(problem.error());
@@ -130,6 +130,9 @@ impl Api {
             }
         };
         answer.headers_mut().insert(NODE, self.name.clone());
+        if let Some(span) = &mut span {
+            span.say("status", answer.status().as_u16());
+        }
         Ok(answer)
     }
 

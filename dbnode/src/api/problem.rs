@@ -1,5 +1,6 @@
 //! Answers that are errors: `{"error": code, "detail": sentence}`.
 
+use dbclient::headers::BadHeader;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use machine::serving::guard::Refused;
 use serde::Serialize;
@@ -20,6 +21,12 @@ pub(super) struct Problem {
     header: Option<Box<(HeaderName, HeaderValue)>>,
     /// Who could do it.
     primary: Option<Name>,
+}
+
+impl From<BadHeader> for Problem {
+    fn from(BadHeader { code, detail }: BadHeader) -> Self {
+        Self::bad_request(code, detail)
+    }
 }
 
 impl Problem {

@@ -2,17 +2,18 @@
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
+use machine::trace::Span;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::query::{OF_RECORD, Query};
-use super::{Answer, Api, body, conditions, empty, json, with_body};
+use super::{Answer, Api, body, empty, json, with_body};
 use crate::config::Reads;
 use crate::metrics::Timed;
 use crate::replication::effect::Written;
 use crate::replication::input::{Action, Write};
 use crate::replication::key::Key;
-use dbclient::Version;
+use dbclient::{Version, headers};
 
 impl Api {
     /// `GET /kv/{key}`
@@ -80,14 +81,16 @@ impl Api {
     async fn write(&self, write: Write) -> Result<Written, Problem> {
         let _timed = Timed::begin(&self.metrics.write_seconds);
         self.machine.cpu(self.config.query_cost).await;
+        // On this node's disk, and in quorum and sync mode on those of others.
+        let _span = Span::within_current(|| "commit".into());
         Ok(self.node.write(write).await?)
     }
 }
 
 /// A deletion under the request's conditions.
 fn write(key: Key, request: &Request<Incoming>) -> Result<Write, Problem> {
-    let condition = conditions::condition(request.headers())?;
-    let request = conditions::request_id(request.headers())?;
+    let condition = headers::condition(request.headers())?;
+    let request = headers::idempotency_key(request.headers())?.map(Into::into);
     Ok(Write { key, action: Action::Delete, condition, request })
 }
 

@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::early_ack::EarlyAck;
 use super::*;
 use crate::peers::Peers;
 use crate::replication::durability::Mode;
@@ -17,11 +18,9 @@ use crate::replication::input::Action;
 use crate::replication::key::Key;
 use crate::replication::life::Starts;
 use crate::replication::member::Incarnation;
-use crate::replication::planted::Planted;
 use crate::replication::{Limits, Timing};
 use crate::storage::disk;
 use crate::storage::disk::trial::Trial;
-use crate::storage::hasty::Hasty;
 use crate::storage::memory::{Fault, Memory};
 use dbclient::Condition;
 
@@ -57,7 +56,6 @@ fn setup() -> Setup {
         limits: Limits { patience: PATIENCE, ..Limits::default() },
         timing: Timing::default(),
         seed: 1,
-        planted: Planted::default(),
     }
 }
 
@@ -100,7 +98,7 @@ async fn what_was_acknowledged_survives_a_crash_in_the_middle_of_a_batch() {
 #[tokio::test]
 async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     let disk = Memory::default();
-    let (node, _driver) = start(Hasty::new(disk.clone()), disk.recover()).await;
+    let (node, _driver) = start(EarlyAck::new(disk.clone()), disk.recover()).await;
     write_many(&node, 10).await;
     disk.set_fault(Some(Fault::Stuck));
     let acknowledged = BTreeSet::from(["key-10".to_owned()]);

@@ -15,13 +15,11 @@
 
 /// Where connections of the others come in.
 mod accept;
-/// What all members have to be given alike ◇.
 mod agreement;
 /// A connection to one of the others.
 mod dial;
 /// Who is where, to clients.
 pub mod directory;
-/// How each proves who it is ◇.
 mod handshake;
 /// Those who have not proved who they are.
 mod strangers;

@@ -12,6 +12,9 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 /// The longest message, in bytes: a batch of entries, or a piece of a snapshot.
 const BYTES_MAX: usize = 8 << 20;
 
+/// Room that a message begins with: most fit, and are not moved while they are written.
+const ROOM_BYTES: usize = 512;
+
 /// The longest message of somebody who has not proved anything yet.
 const BYTES_MAX_BEFORE: usize = 4 << 10;
 
@@ -32,7 +35,7 @@ impl Wire {
 
     /// Sends a message; it leaves with the next [`flush`](Self::flush) at the latest.
     pub(super) async fn feed(&mut self, message: &impl Serialize) -> io::Result<()> {
-        let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+        let bytes = postcard::to_extend(message, Vec::with_capacity(ROOM_BYTES)).map_err(io::Error::other)?;
         self.0.feed(Bytes::from(bytes)).await
     }
 

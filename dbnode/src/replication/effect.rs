@@ -18,35 +18,35 @@ pub enum Effect {
     Persist(Batch),
     /// Say this to another node. It may be lost; what is not lost arrives in order.
     Send {
-        /// Whom.
+        /// The node it is sent to.
         to: Name,
-        /// What.
+        /// The message, with this node's term.
         envelope: Envelope,
     },
     /// Tell a client that its write is done.
     Acknowledge {
-        /// Whom.
+        /// The client that waits for it.
         ticket: Ticket,
         /// What it came to.
         written: Written,
     },
     /// Tell a client that its write, or its read, is not done, or not known to be.
     Reject {
-        /// Whom.
+        /// The client that waits for it.
         ticket: Ticket,
-        /// Why.
+        /// The reason it is told.
         refusal: RejectReason,
     },
     /// Tell a client that it may look now: what is shown is what was written last.
     ReadReady {
-        /// Whom.
+        /// The client that waits for it.
         ticket: Ticket,
     },
     /// Move these, the oldest of the log, into the snapshot on disk, and say so when they are there.
     Compact(Vec<Entry>),
     /// Read a piece of the snapshot on disk, for another node.
     ReadSnapshot {
-        /// For whom.
+        /// The node that is to get it.
         peer: Name,
         /// Where the piece begins.
         from: Cursor,

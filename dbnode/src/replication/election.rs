@@ -18,7 +18,6 @@ use super::lead::{PrimaryState, Progress};
 use super::life::Life;
 use super::member::{Name, majority};
 use super::message::{Candidacy, Message};
-use super::planted::Bug;
 use super::reads::PrimaryReads;
 use super::role::{CalledBy, RoleState};
 use super::upcoming::Upcoming;
@@ -45,9 +44,7 @@ impl Core {
 
     /// A primary that hears of no majority, or nothing of its disk, has no business to be one.
     pub(super) fn check_quorum(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        // It would hide that bug: a primary of the past that doubts itself sends nothing to take.
-        let hides = self.planted.has(Bug::NoTermCheck);
-        if matches!(self.role_state, RoleState::Primary(_)) && !hides {
+        if matches!(self.role_state, RoleState::Primary(_)) {
             self.watch_for_a_majority(now, effects);
         }
     }
@@ -227,8 +224,7 @@ impl Core {
         });
         let progress = progress.collect();
         self.upcoming = Upcoming::default();
-        let forgets = self.planted.has(Bug::ForgetsNamesOfUnapplied);
-        for index in self.state.applied() + 1..=if forgets { 0 } else { last } {
+        for index in self.state.applied() + 1..=last {
             self.upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
         }
         self.role_state = RoleState::Primary(Box::new(PrimaryState {
@@ -281,7 +277,7 @@ impl Core {
 
     /// True when a log that ends there has at least all that this one has: the later term first.
     fn is_up_to_date(&self, last: LogId) -> bool {
-        last >= self.log.last_place() || self.planted.has(Bug::NoUpToDateCheck)
+        last >= self.log.last_place()
     }
 
     /// May its vote be counted? Of the cluster it may know only by the candidate. See

@@ -8,7 +8,6 @@ use super::entry::Entry;
 use super::input::Moment;
 use super::member::Name;
 use super::message::{AppendEntries, AppendEntriesResponse, Message, Outcome};
-use super::planted::Bug;
 use super::reads::ReplicaReads;
 use super::role::RoleState;
 use super::snapshot::{Arriving, Chunk, Cursor, Receipt};
@@ -79,11 +78,7 @@ impl Core {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         following.verified = following.verified.max(up_to);
         following.round = following.round.max(round);
-        let verified = match self.planted.has(Bug::CommitsUnverified) {
-            true => self.log.last(),
-            false => following.verified,
-        };
-        self.committed = self.committed.max(committed.min(verified));
+        self.committed = self.committed.max(committed.min(following.verified));
         if self.committed >= committed {
             following.fresh = Some((now, round_trip_ms));
         }
@@ -92,7 +87,7 @@ impl Core {
     /// True when this node is the primary: another one in the same term is one too many.
     fn leads_against(&mut self, other: &Name, effects: &mut Vec<Effect>) -> bool {
         let leads = matches!(self.role_state, RoleState::Primary(_));
-        if leads && !self.planted.has(Bug::NoTermCheck) {
+        if leads {
             let (other, term) = (other.clone(), self.ballot.term);
             self.stop(Halt::TwoPrimaries { other, term }, effects);
         }
@@ -116,7 +111,7 @@ impl Core {
 
     /// Records that were imported here mean nothing in a cluster that was formed without them.
     fn leave_own_import_out(&mut self, primary: &Name, effects: &mut Vec<Effect>) {
-        if self.has_own_import() && self.installing.is_none() && !self.planted.has(Bug::KeepsOwnImport) {
+        if self.has_own_import() && self.installing.is_none() {
             effects.push(Effect::Tell(Notice::ImportLeftOut(primary.clone())));
             self.begin_with_nothing();
         }
@@ -143,9 +138,6 @@ impl Core {
                 continue;
             }
             if entry.index <= self.log.last() {
-                if self.planted.has(Bug::NoTruncation) {
-                    continue;
-                }
                 self.truncate_log_after(entry.index - 1);
             }
             self.log.push(entry);
@@ -156,9 +148,7 @@ impl Core {
     pub(super) fn report(&mut self, effects: &mut Vec<Effect>) {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         let Some(primary) = following.primary.clone() else { return };
-        let confirms_early = self.planted.has(Bug::ConfirmsBeforeDisk);
-        let on_disk = if confirms_early { self.log.last() } else { self.log.persisted() };
-        let matched = following.verified.min(on_disk);
+        let matched = following.verified.min(self.log.persisted());
         let now = (following.round, matched, self.state.applied());
         let (round, told_matched, applied) = following.told;
         // Who applied what matters to the primary only where it waits for it.
@@ -192,21 +182,18 @@ impl Core {
         if self.installing.is_some() {
             return;
         }
-        let any_piece = self.planted.has(Bug::AnyPiece);
         let RoleState::Replica(following) = &mut self.role_state else { return };
         if chunk.from == Cursor::START {
             following.arriving = Some(Arriving::new(chunk.about.clone()));
         }
-        let Some(arriving) = following.arriving.as_mut().filter(|it| it.expects(&chunk) || any_piece) else {
-            return;
-        };
+        let Some(arriving) = following.arriving.as_mut().filter(|it| it.expects(&chunk)) else { return };
         let (is_last, receipt) = (chunk.next.is_none(), Receipt { place, from: chunk.from.clone() });
         arriving.take(chunk);
         if !is_last {
             return self.send(&from, Message::InstallSnapshotResponse(receipt), effects);
         }
         let arrived = following.arriving.take().expect("its last piece was just taken");
-        if self.log.has(place) && !self.planted.has(Bug::InstallsOverLog) {
+        if self.log.has(place) {
             // It came all the same, and what follows it here may have been confirmed already.
             following.verified = following.verified.max(place.index);
             self.committed = self.committed.max(place.index);

@@ -78,10 +78,12 @@ mod tests {
         let size = entry(1).size();
         in_flight.push(&[entry(1)]);
         assert!(in_flight.has_room(9, size + 1));
+        assert!(!in_flight.has_room(9, size), "as much as there may be is under way");
         in_flight.push(&[entry(2)]);
         assert!(!in_flight.has_room(9, size + 1));
         in_flight.arrived(1);
         assert!(in_flight.has_room(9, size + 1));
+        assert!(!in_flight.has_room(9, size), "the other one has not arrived");
         in_flight.forget();
         assert!(in_flight.has_room(9, 1));
     }

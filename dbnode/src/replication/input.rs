@@ -55,24 +55,24 @@ pub enum Input {
     },
     /// Another node said something.
     Received {
-        /// Who.
+        /// The sender.
         from: Name,
         /// What it said of itself when it connected, and proved.
         life: Arc<Life>,
-        /// What.
+        /// The message, with the sender's term.
         envelope: Envelope,
     },
     /// A way to another node was opened: from now on what is sent arrives, in order, until the
     /// way is lost.
     Connected {
-        /// To whom.
+        /// The other node.
         peer: Name,
         /// What it said about itself.
         hello: Hello,
     },
     /// The way to another node was lost, and perhaps some of what was sent on it.
     Disconnected {
-        /// To whom.
+        /// The other node.
         peer: Name,
     },
     /// The batch that was to be persisted is on disk.
@@ -95,7 +95,7 @@ pub enum Input {
     },
     /// The piece of the snapshot that was to be read; none when it could not be read now.
     SnapshotRead {
-        /// For whom.
+        /// The node that is to get it.
         peer: Name,
         /// The piece.
         chunk: Option<Chunk>,

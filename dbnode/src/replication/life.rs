@@ -147,6 +147,12 @@ impl Memory {
         !life.starts.include(self.starts.newest()) || life.term < self.term || life.last < self.confirmed
     }
 
+    /// True when it was agreed since that another start of the same directory acts, which those that are
+    /// remembered do not lead to.
+    pub(super) fn is_from_before(&self, incarnation: Incarnation, start: Start) -> bool {
+        self.incarnation == incarnation && !self.starts.include(start)
+    }
+
     /// It said something in this term.
     pub(super) fn hear(&mut self, life: &Life, term: u64) {
         if self.incarnation != life.incarnation {
@@ -198,6 +204,16 @@ mod tests {
         assert!(many.include(Start { number: 2, id: 99 }));
         assert!(!many.include(Start { number: 3, id: 99 }));
         assert!(many.include(Start { number: 3, id: 3 }));
+    }
+
+    #[test]
+    fn what_was_heard_before_another_start_was_agreed_to_is_from_before() {
+        let memory = Memory::new(&life(&[7, 8], 1, 10));
+        let (here, elsewhere) = (Incarnation(Uuid::from_u128(1)), Incarnation(Uuid::from_u128(2)));
+        assert!(!memory.is_from_before(here, starts(&[7, 8]).newest()));
+        assert!(!memory.is_from_before(here, starts(&[7]).newest()), "it is known to have come later");
+        assert!(memory.is_from_before(here, starts(&[7, 1]).newest()), "a copy joined again");
+        assert!(!memory.is_from_before(elsewhere, starts(&[1]).newest()), "another directory");
     }
 
     #[test]

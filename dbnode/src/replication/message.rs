@@ -27,7 +27,7 @@ pub enum Message {
     PreVoteResponse {
         /// The term that was asked about.
         term: u64,
-        /// Whether.
+        /// True for yes.
         granted: bool,
         /// The log is committed up to here, as far as the sender knows.
         committed: LogId,
@@ -41,7 +41,7 @@ pub enum Message {
     },
     /// "You have my vote", or not.
     VoteResponse {
-        /// Whether.
+        /// True for yes.
         granted: bool,
         /// The log is committed up to here, as far as the sender knows.
         committed: LogId,

@@ -17,69 +17,36 @@
 
 #![deny(clippy::disallowed_methods)]
 
-/// From what a client wants to what the log will say ◇.
 pub mod decide;
-/// What goes to the disk, and what is found there ◇.
 pub mod disk;
-/// When a write is durable enough to be acknowledged ◇.
 pub mod durability;
-/// What the core wants done ◇.
 pub mod effect;
-/// Who is the primary ◇.
 mod election;
-/// One line of the log ◇.
 pub mod entry;
-/// A replica's side of replication ◇.
 mod following;
-/// How a cluster comes to be ◇.
 mod forming;
-/// A primary that wants to stop ◇.
 mod handover;
-/// What was sent to a replica and not answered yet ◇.
 mod in_flight;
-/// What the core hears of ◇.
 pub mod input;
-/// What a record is called ◇.
 pub mod key;
-/// What a primary knows ◇.
 mod lead;
-/// One start of a data directory ◇.
 pub mod life;
-/// The newest part of the log ◇.
 pub mod log;
-/// Who belongs to the cluster ◇.
 pub mod member;
-/// What nodes say to each other ◇.
 pub mod message;
-/// The core's side of the disk ◇.
 mod persisting;
-/// Bugs put in on purpose ◇.
-pub mod planted;
-/// Reads of the latest ◇.
 pub mod reads;
-/// The writes that had a name ◇.
 pub mod requests;
-/// What a node may do ◇.
 pub mod role;
-/// Who has no room on its disk ◇.
 mod room;
-/// A primary's side of replication ◇.
 mod shipping;
-/// What readers of this node see ◇.
 pub mod showing;
-/// A snapshot in pieces ◇.
 pub mod snapshot;
-/// The records, as of the last entry applied ◇.
 pub mod state;
-/// What a node tells about itself ◇.
 pub mod status;
-/// Whose word counts ◇.
 mod trust;
-/// The state as it will be ◇.
 pub mod upcoming;
-/// The clients that wait ◇.
 pub mod waiting;
-/// Writes, from the client to the answer ◇.
 mod writes;
 
 #[cfg(test)]
@@ -95,7 +62,7 @@ use rand_chacha::ChaCha8Rng;
 use disk::{Ballot, Recovered};
 use durability::Mode;
 use effect::{Effect, Halt};
-use entry::Entry;
+use entry::{Entry, Payload};
 use input::{Hello, Input, Moment};
 use lead::PrimaryState;
 use life::{Life, Memory, Starts};
@@ -103,7 +70,6 @@ use log::Log;
 use member::{Incarnation, Name};
 use message::{Envelope, Message};
 use persisting::{BallotOnDisk, Compacting, Installing};
-use planted::{Bug, Planted};
 use role::{Role, RoleState};
 use showing::Shown;
 use state::State;
@@ -195,8 +161,6 @@ pub struct Setup {
     pub timing: Timing,
     /// Its chance: the same seed and the same inputs lead to the same effects.
     pub seed: u64,
-    /// The bug that was put in.
-    pub planted: Planted,
 }
 
 /// What a node knows, and how it decides.
@@ -210,7 +174,6 @@ pub struct Core {
     mode: Mode,
     limits: Limits,
     timing: Timing,
-    planted: Planted,
     dice: ChaCha8Rng,
 
     role_state: RoleState,
@@ -268,7 +231,7 @@ pub struct Core {
 impl Core {
     /// A node as it was found on disk.
     pub fn new(setup: Setup, found: Recovered, now: Moment) -> Self {
-        let Setup { name, incarnation, starts, mut members, mode, limits, timing, seed, planted } = setup;
+        let Setup { name, incarnation, starts, mut members, mode, limits, timing, seed } = setup;
         let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
         members.sort();
         let log = Log::recovered(snapshot.log_id(), entries);
@@ -281,7 +244,6 @@ impl Core {
             mode,
             limits,
             timing,
-            planted,
             dice: ChaCha8Rng::seed_from_u64(seed),
             role_state: RoleState::Replica(Box::default()),
             election_due: now,
@@ -416,7 +378,7 @@ impl Core {
         }
         let from_the_past = term < self.ballot.term;
         match message {
-            Message::AppendEntries(append) if !from_the_past || self.planted.has(Bug::NoTermCheck) => {
+            Message::AppendEntries(append) if !from_the_past => {
                 self.append_entries(now, from, append, effects);
             }
             // A primary of the past hears of the present, and steps down.
@@ -468,11 +430,16 @@ impl Core {
 
     /// Applies what is committed.
     fn apply(&mut self) {
+        let mut starts = 0;
         while self.state.applied() < self.committed {
             let entry = self.log.get(self.state.applied() + 1).expect("what is not applied is in memory");
+            starts += usize::from(matches!(entry.payload, Payload::Start { .. }));
             self.state.apply(entry);
             self.upcoming.applied(entry);
             self.shown.applied(entry);
+        }
+        if starts > 0 {
+            self.forget_earlier_starts();
         }
     }
 

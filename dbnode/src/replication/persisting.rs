@@ -13,7 +13,6 @@ use super::input::Moment;
 use super::log::Due;
 use super::member::Name;
 use super::message::Message;
-use super::planted::Bug;
 use super::role::RoleState;
 use super::snapshot::Receipt;
 use super::state::State;
@@ -68,7 +67,7 @@ impl Core {
     /// Changes the ballot. What is said from now on is held back until it is on disk.
     pub(super) fn set_ballot(&mut self, ballot: Ballot) {
         self.ballot = ballot;
-        if !self.planted.has(Bug::VoteNotPersisted) && self.ballot_on_disk == BallotOnDisk::Yes {
+        if self.ballot_on_disk == BallotOnDisk::Yes {
             self.ballot_on_disk = BallotOnDisk::No;
         }
     }
@@ -240,6 +239,7 @@ impl Core {
             Some(_) => self.committed.max(place.index),
             None => place.index,
         };
+        self.forget_earlier_starts();
         self.refresh_visible();
         if let Some((from, receipt)) = receipt {
             self.send(&from, Message::InstallSnapshotResponse(receipt), effects);

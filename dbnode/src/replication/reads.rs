@@ -6,9 +6,13 @@
 //! replica   reader ──> queued ──> "up to where?" ──> "up to here" ──> applied so far: look
 //! ```
 //!
-//! Readers that come while a round is under way share the next one.
+//! Readers that come while a round is under way share the next one. On a short way that is the answer to this round;
+//! on a long one the next round begins before it, so that nobody waits for two journeys.
 
 #![deny(clippy::disallowed_methods)]
+
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::Core;
 use super::durability::Mode;
@@ -16,8 +20,11 @@ use super::effect::{Effect, RejectReason};
 use super::input::{Moment, Ticket};
 use super::member::Name;
 use super::message::Message;
-use super::planted::Bug;
 use super::role::RoleState;
+
+/// A round of heartbeats, or a question to the primary, that takes longer than this is not waited for before the
+/// next one begins.
+const ROUND_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A client that waits, and till when.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +40,7 @@ pub(super) enum Asker {
     Client(Reader),
     /// Another node, for its clients.
     Peer {
-        /// Which.
+        /// The node that asks.
         name: Name,
         /// Its number for the question.
         number: u64,
@@ -45,8 +52,18 @@ pub(super) enum Asker {
 pub(super) struct PrimaryReads {
     /// For the next round.
     queued: Vec<Asker>,
-    /// For the round under way: which one, what will have to be shown, and who waits.
-    confirming: Option<(u64, u64, Vec<Asker>)>,
+    /// For the rounds under way, the oldest first.
+    confirming: VecDeque<Round>,
+}
+
+/// A round of heartbeats that readers wait for.
+#[derive(Debug)]
+struct Round {
+    number: u64,
+    began: Moment,
+    /// What will have to be shown: the log's index.
+    index: u64,
+    askers: Vec<Asker>,
 }
 
 /// Those who wait at a replica.
@@ -54,10 +71,18 @@ pub(super) struct PrimaryReads {
 pub(super) struct ReplicaReads {
     /// For the next question.
     queued: Vec<Reader>,
-    /// For the answer to this one: its number, when it was asked, and who waits.
-    asked: Option<(u64, Moment, Vec<Reader>)>,
+    /// For the answers to these, the oldest first.
+    asked: VecDeque<Question>,
     /// For entries to be shown.
     behind: Vec<(u64, Reader)>,
+}
+
+/// A question to the primary that readers wait for.
+#[derive(Debug)]
+struct Question {
+    number: u64,
+    asked: Moment,
+    readers: Vec<Reader>,
 }
 
 /// How a client gets to read the latest.
@@ -73,8 +98,7 @@ impl Core {
     /// How a client that comes now gets to read the latest: only where nobody else could be the
     /// primary is nobody asked.
     pub fn read_path(&self) -> Path {
-        let alone = self.names.len() == 1 || self.planted.has(Bug::ReadsAlone);
-        if alone && self.is_settled() { Path::Look } else { Path::Ask }
+        if self.names.len() == 1 && self.is_settled() { Path::Look } else { Path::Ask }
     }
 
     /// A client wants to read the latest.
@@ -101,9 +125,10 @@ impl Core {
     pub(super) fn on_read_index_response(&mut self, number: u64, index: u64) {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         let reads = &mut following.reads;
-        if let Some((_, _, readers)) = reads.asked.take_if(|(asked, _, _)| *asked == number) {
-            reads.behind.extend(readers.into_iter().map(|reader| (index, reader)));
-        }
+        let Some(at) = reads.asked.iter().position(|question| question.number == number) else { return };
+        // What is the latest for this question is so for those that were asked before it.
+        let readers = reads.asked.drain(..=at).flat_map(|question| question.readers);
+        reads.behind.extend(readers.map(|reader| (index, reader)));
     }
 
     /// Readers move on as far as they can.
@@ -119,64 +144,65 @@ impl Core {
         }
     }
 
-    /// The readers that wait get a round of heartbeats, when none is under way. A primary knows
+    /// The readers that wait get a round of heartbeats, when none has just begun. A primary knows
     /// what is committed once an entry of its own is.
     fn begin_reads(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let shown = self.shown_index();
+        let index = self.shown_index();
         let RoleState::Primary(lead) = &mut self.role_state else { return };
-        let settled = self.committed >= lead.began || self.planted.has(Bug::ReadsUnsettled);
-        if lead.reads.queued.is_empty() || lead.reads.confirming.is_some() || !settled {
+        let settled = self.committed >= lead.began;
+        let newest = lead.reads.confirming.back();
+        let just_began = newest.is_some_and(|round| now.since(round.began) < ROUND_INTERVAL);
+        if lead.reads.queued.is_empty() || just_began || !settled {
             return;
         }
         let askers = std::mem::take(&mut lead.reads.queued);
-        lead.reads.confirming = Some((lead.round + 1, shown, askers));
+        lead.reads.confirming.push_back(Round { number: lead.round + 1, began: now, index, askers });
         self.begin_round(now, effects);
     }
 
     /// The readers whose round a majority answered may look.
     fn confirm_reads(&mut self, effects: &mut Vec<Effect>) {
-        let Some((round, index)) = self
-            .lead()
-            .and_then(|lead| lead.reads.confirming.as_ref().map(|(round, index, _)| (*round, *index)))
-        else {
-            return;
-        };
-        if !self.round_confirmed(round) && !self.planted.has(Bug::NoReadIndex) {
-            return;
-        }
-        let RoleState::Primary(lead) = &mut self.role_state else { return };
-        let (_, _, askers) = lead.reads.confirming.take().expect("it was just looked at");
-        for asker in askers {
-            match asker {
-                Asker::Client(reader) => effects.push(Effect::ReadReady { ticket: reader.ticket }),
-                Asker::Peer { name, number } => {
-                    self.send(&name, Message::ReadIndexResponse { number, index }, effects);
+        while let Some(round) = self.oldest_round() {
+            if !self.round_confirmed(round) {
+                return;
+            }
+            let RoleState::Primary(lead) = &mut self.role_state else { return };
+            let Some(Round { index, askers, .. }) = lead.reads.confirming.pop_front() else { return };
+            for asker in askers {
+                match asker {
+                    Asker::Client(reader) => effects.push(Effect::ReadReady { ticket: reader.ticket }),
+                    Asker::Peer { name, number } => {
+                        self.send(&name, Message::ReadIndexResponse { number, index }, effects);
+                    }
                 }
             }
         }
+    }
+
+    /// The oldest round that readers wait for.
+    fn oldest_round(&self) -> Option<u64> {
+        self.lead()?.reads.confirming.front().map(|round| round.number)
     }
 
     fn serve_replica_readers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let shown = self.shown_index();
         let patience = self.timing.heartbeat() * 2;
         let fresh_number = self.draw_number();
-        let blind = self.planted.has(Bug::NoReadIndex);
         let last = self.log.last();
         let shows_uncommitted = self.mode == Mode::Async;
         let RoleState::Replica(following) = &mut self.role_state else { return };
         // What is shown beyond the state may be what a primary of the past has written alone.
         let shown = if shows_uncommitted && following.verified < last { 0 } else { shown };
         let reads = &mut following.reads;
-        if blind {
-            reads.behind.extend(reads.queued.drain(..).map(|reader| (0, reader)));
-        }
         // A question without an answer is asked again, by all who wait.
-        if let Some((_, _, readers)) = reads.asked.take_if(|(_, asked, _)| now.since(*asked) > patience) {
-            reads.queued.splice(0..0, readers);
+        while let Some(lost) = reads.asked.pop_front_if(|question| now.since(question.asked) > patience) {
+            reads.queued.splice(0..0, lost.readers);
         }
         let mut question = None;
-        if reads.asked.is_none() && !reads.queued.is_empty() {
-            reads.asked = Some((fresh_number, now, std::mem::take(&mut reads.queued)));
+        let just_asked = reads.asked.back().is_some_and(|newest| now.since(newest.asked) < ROUND_INTERVAL);
+        if !just_asked && !reads.queued.is_empty() {
+            let readers = std::mem::take(&mut reads.queued);
+            reads.asked.push_back(Question { number: fresh_number, asked: now, readers });
             question = following.primary.clone();
         }
         for (_, reader) in following.reads.behind.extract_if(.., |(index, _)| *index <= shown) {
@@ -201,7 +227,7 @@ impl Core {
         let mut away = Vec::new();
         match &mut self.role_state {
             RoleState::Primary(lead) => {
-                let confirming = lead.reads.confirming.iter_mut().map(|(_, _, askers)| askers);
+                let confirming = lead.reads.confirming.iter_mut().map(|round| &mut round.askers);
                 for askers in confirming.chain([&mut lead.reads.queued]) {
                     let clients = askers.extract_if(.., |asker| match asker {
                         Asker::Client(reader) => which(reader),
@@ -216,9 +242,11 @@ impl Core {
             RoleState::Replica(following) => {
                 let reads = &mut following.reads;
                 away.extend(reads.queued.extract_if(.., |reader| which(reader)));
-                if let Some((_, _, readers)) = &mut reads.asked {
-                    away.extend(readers.extract_if(.., |reader| which(reader)));
-                }
+                let asked = reads
+                    .asked
+                    .iter_mut()
+                    .flat_map(|question| question.readers.extract_if(.., |reader| which(reader)));
+                away.extend(asked);
                 let behind = reads.behind.extract_if(.., |(_, reader)| which(reader));
                 away.extend(behind.map(|(_, reader)| reader));
             }

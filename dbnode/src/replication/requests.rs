@@ -152,6 +152,7 @@ mod tests {
         assert!(requests.get("3").is_none());
         assert!(requests.get("4").is_some());
         assert_eq!(requests.after(Version(0)).count(), 97);
+        assert_eq!(requests.bytes(), 97 * BYTES + 6 + 90 * 2 + 3, "4 to 9, 10 to 99, and 100");
         requests.forget(Version(100));
         assert_eq!(requests, Requests::default(), "and then they take no memory");
     }

@@ -11,7 +11,6 @@ use super::lead::Progress;
 use super::member::{Name, majority};
 use super::message::Message;
 use super::persisting::BallotOnDisk;
-use super::planted::Bug;
 use super::role::RoleState;
 
 /// The log may grow to so many times its usual size while compaction falls behind.
@@ -90,8 +89,7 @@ impl Core {
 
     /// A primary that can write nothing lets somebody else lead, when the others can do without it.
     pub(super) fn give_way(&mut self, now: Moment) {
-        let stays = self.planted.has(Bug::NeverGivesWay);
-        if self.lead().is_some() && !stays && self.cannot_write(now) && self.others_can_write(now) {
+        if self.lead().is_some() && self.cannot_write(now) && self.others_can_write(now) {
             self.begin_hand_over(now);
         }
     }

@@ -14,7 +14,6 @@ use super::lead::{Asked, Awaited, Progress, ProgressState};
 use super::life::Life;
 use super::member::{Name, majority};
 use super::message::{AppendEntries, AppendEntriesResponse, Message, Outcome};
-use super::planted::Bug;
 use super::role::RoleState;
 use super::snapshot::{Chunk, Cursor, Receipt};
 
@@ -206,17 +205,9 @@ impl Core {
             .iter()
             .filter(|(name, progress)| self.counts_if_known(name, progress.life.as_ref()));
         let mut disks: Vec<u64> = others.map(|(_, progress)| progress.matched).collect();
-        let own = match self.planted.has(Bug::CountsOwnMemory) {
-            true => self.log.last(),
-            false => self.log.persisted(),
-        };
-        disks.extend(self.may_vote().then_some(own));
-        let term = self.ballot.term;
-        let term_at = |index| match self.planted.has(Bug::CommitsOldTerms) {
-            true => Some(term),
-            false => self.log.term_at(index),
-        };
-        if let Some(place) = committed(self.names.len(), &mut disks, term, term_at) {
+        disks.extend(self.may_vote().then_some(self.log.persisted()));
+        let term_at = |index| self.log.term_at(index);
+        if let Some(place) = committed(self.names.len(), &mut disks, self.ballot.term, term_at) {
             self.committed = self.committed.max(place.index);
         }
         self.remember_confirmed();
@@ -256,7 +247,7 @@ impl Core {
         let Some(progress) = lead.progress.get_mut(peer) else { return };
         let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
         let Some(chunk) = chunk else { return progress.probe_from(progress.next) };
-        if *awaited != Awaited::Piece(chunk.from.clone()) && !self.planted.has(Bug::AnyPiece) {
+        if *awaited != Awaited::Piece(chunk.from.clone()) {
             return;
         }
         let (place, from, next) = (chunk.about.place, chunk.from.clone(), chunk.next.clone());
@@ -273,13 +264,13 @@ impl Core {
         taken: Receipt,
         effects: &mut Vec<Effect>,
     ) {
-        let (bytes_max, any_piece) = (self.limits.piece_bytes, self.planted.has(Bug::AnyPiece));
+        let bytes_max = self.limits.piece_bytes;
         let Some(progress) = self.progress_of(now, from, life) else { return };
         progress.heard = now;
         let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
         let Awaited::Receipt { place, from: piece, next } = awaited else { return };
         let place = *place;
-        if (taken.place != place || taken.from != *piece) && !any_piece {
+        if taken.place != place || taken.from != *piece {
             return;
         }
         match next.take() {

@@ -12,7 +12,7 @@ use super::role::Role;
 /// How far one of the others is, as the primary knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replica {
-    /// Which.
+    /// The replica's name.
     pub id: Name,
     /// The last entry on its disk.
     pub acked_index: u64,

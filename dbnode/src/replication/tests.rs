@@ -15,7 +15,6 @@ use super::member::Incarnation;
 use super::role::Role;
 use super::{Core, Limits, Setup, Timing};
 use crate::replication::durability::Mode;
-use crate::replication::planted::Planted;
 use dbclient::Condition;
 use dbclient::Version;
 
@@ -34,7 +33,6 @@ fn setup(limits: Limits) -> Setup {
         limits,
         timing: Timing::default(),
         seed: 1,
-        planted: Planted::default(),
     }
 }
 

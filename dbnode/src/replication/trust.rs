@@ -11,20 +11,12 @@ use super::entry::{Entry, LogId, Payload};
 use super::life::{Life, Memory, Start};
 use super::member::{Incarnation, Name};
 use super::message::{Candidacy, Message};
-use super::planted::Bug;
 
 impl Core {
     /// True when what this life says under that name may be counted.
     pub(super) fn counts(&self, name: &str, life: &Life) -> bool {
         let Some(membership) = self.membership() else { return false };
-        if self.planted.has(Bug::NewCountsAtOnce) {
-            return membership.members.contains_key(name);
-        }
-        if self.planted.has(Bug::NewCountsUncommitted) && self.is_named_last(name, life) {
-            return true;
-        }
         let knows = self.state.start(name).is_none_or(|start| life.starts.include(start));
-        let knows = knows || self.planted.has(Bug::OldDataCounts);
         let is_member = membership.counts(name, life.incarnation) && knows;
         is_member && !self.is_replaced(name, life) && !self.is_doubted(name, life)
     }
@@ -56,13 +48,7 @@ impl Core {
         let is_another = |(incarnation, start): (Incarnation, Option<Start>)| {
             incarnation != life.incarnation || start.is_some_and(|start| !life.starts.include(start))
         };
-        let counts_on = self.planted.has(Bug::ReplacedCountsUntilCommitted);
-        self.unapplied_word(name).is_some_and(is_another) && !counts_on
-    }
-
-    /// True when the newest word about a name, not applied yet, is about this life.
-    fn is_named_last(&self, name: &str, life: &Life) -> bool {
-        self.unapplied_word(name) == Some((life.incarnation, Some(life.starts.newest())))
+        self.unapplied_word(name).is_some_and(is_another)
     }
 
     /// True when this is old data of the directory that acts under that name: it asks to be elected
@@ -74,8 +60,7 @@ impl Core {
         let is_old = |(incarnation, start): (Incarnation, Option<Start>)| {
             incarnation == life.incarnation && start.is_some_and(|start| !life.starts.include(start))
         };
-        let old = word.is_some_and(is_old) || self.is_doubted(name, life);
-        old && !self.planted.has(Bug::OldDataCounts)
+        word.is_some_and(is_old) || self.is_doubted(name, life)
     }
 
     /// The same of a candidate. Whoever has joined again by an entry that this log does not reach is not
@@ -167,10 +152,20 @@ impl Core {
     ) {
         let knows = self.acts_since() <= known_up_to;
         let is_news = knows && self.doubted_by.is_none() && start == self.life.starts.newest();
-        if is_news && !self.has_joined(&self.name, &self.life) && !self.planted.has(Bug::OldDataCounts) {
+        if is_news && !self.has_joined(&self.name, &self.life) {
             self.doubted_by = Some(from.clone());
             effects.push(Effect::Tell(Notice::OwnOldData(from.clone())));
         }
+    }
+
+    /// Others may have joined again: what was heard of them before does not matter any more, for they have been
+    /// given whatever they lacked.
+    pub(super) fn forget_earlier_starts(&mut self) {
+        let Some(membership) = self.state.membership() else { return };
+        self.memories.retain(|name, memory| {
+            let acts = membership.members.get(name).zip(self.state.start(name));
+            acts.is_none_or(|(incarnation, start)| !memory.is_from_before(*incarnation, start))
+        });
     }
 
     /// Those that have joined since are not doubted any more.

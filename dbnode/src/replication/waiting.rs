@@ -19,7 +19,7 @@ pub struct Waiting {
 /// A client that waits.
 #[derive(Debug)]
 pub struct Waiter {
-    /// Who.
+    /// The client that waits.
     pub ticket: Ticket,
     /// Its answer is true when this entry is durable.
     pub after: u64,

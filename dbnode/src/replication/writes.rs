@@ -9,7 +9,6 @@ use super::decide::{Decision, decide};
 use super::durability::{Mode, Reached, acknowledged};
 use super::effect::{Effect, RejectReason, Written};
 use super::input::{Moment, Ticket, Write};
-use super::planted::Bug;
 use super::role::RoleState;
 use super::upcoming::Naming;
 use super::waiting::Waiter;
@@ -71,10 +70,7 @@ impl Core {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Naming {
             now: then.saturating_add(millis(now.since(began))),
-            window: match self.planted.has(Bug::ForgetsNamesEarly) {
-                true => 0,
-                false => millis(self.limits.names_kept),
-            },
+            window: millis(self.limits.names_kept),
             bytes_max: self.limits.names_bytes,
         }
     }
@@ -87,10 +83,7 @@ impl Core {
         let reached = Reached {
             own_disk: self.log.persisted(),
             committed: self.committed,
-            applied_everywhere: match self.planted.has(Bug::SyncWithoutAll) {
-                true => self.committed,
-                false => self.applied_everywhere(),
-            },
+            applied_everywhere: self.applied_everywhere(),
         };
         self.waiting.answer(acknowledged(self.mode, reached), effects);
     }

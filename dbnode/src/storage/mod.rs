@@ -6,9 +6,6 @@
 
 /// On disk.
 pub mod disk;
-/// A bug, for checkers to find.
-#[cfg(any(test, feature = "planted-bugs"))]
-pub mod hasty;
 /// The records a node begins with.
 pub mod import;
 /// In memory, for tests. It can lose what was not confirmed.

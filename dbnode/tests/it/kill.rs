@@ -56,7 +56,7 @@ impl Process {
         // So short that it is compacted all the time: it is to be killed in the middle of that, too.
         command.args(["--log-entries", "50"]);
         if broken {
-            command.env("DBNODE_TEST_ACK_BEFORE_SYNC", "1");
+            command.env("DBNODE_PLANTED", "acknowledges-before-sync");
         }
         let child = command.env("RUST_LOG", "warn").stderr(Stdio::inherit()).spawn().unwrap();
         let mut process = Self { child, address };
@@ -204,9 +204,8 @@ async fn nothing_acknowledged_is_lost_in_sixty_kills() {
     assert_eq!(kill_again_and_again(KILLS, false).await, [""; 0]);
 }
 
-/// With `--features planted-bugs`.
-#[cfg(feature = "planted-bugs")]
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "in a tree with bugs: scripts/planted.sh"]
 async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     let found = kill_again_and_again(KILLS, true).await;
     assert_ne!(found, [""; 0], "the planted bug was not found");

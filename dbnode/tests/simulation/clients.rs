@@ -24,7 +24,7 @@ const TRIES: u32 = 4;
 /// One attempt of a client at one operation: answers to earlier ones are not listened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt {
-    /// Whose.
+    /// The client that made it.
     pub client: usize,
     /// Which, counted up over all of its operations.
     pub number: u64,

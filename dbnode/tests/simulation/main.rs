@@ -22,7 +22,6 @@ mod effects;
 /// What goes wrong.
 mod faults;
 /// What is found when a bug is put in.
-#[cfg(feature = "planted-bugs")]
 mod finds;
 /// What must hold.
 mod invariants;

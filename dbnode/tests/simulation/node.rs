@@ -125,7 +125,6 @@ pub fn core(
         limits,
         timing: Timing { election_timeout: ELECTION_TIMEOUT },
         seed,
-        planted: world.planted.bug.in_core(),
     };
     Core::new(setup, found, world.nodes[node].now(world.now))
 }

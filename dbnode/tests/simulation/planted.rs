@@ -1,6 +1,5 @@
-//! Bugs put in on purpose: a checker is trusted after it has caught one.
-
-use dbnode::replication::planted;
+//! Bugs put in on purpose: a checker is trusted after it has caught one. They are not in this tree:
+//! `scripts/planted.sh` puts them into a copy of it, and runs what finds them there.
 
 /// What is put in, and who is to find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +20,10 @@ impl Planted {
 pub enum Bug {
     /// No bug.
     None,
-    /// The disk says "on disk" when it was only asked.
+    /// The simulated disk says "on disk" when it was only asked.
     HastyDisk,
-    /// It is in the core.
-    #[cfg(feature = "planted-bugs")]
-    Core(planted::Bug),
+    /// One of `dbnode/tests/planted/bugs.toml`.
+    InCore(&'static str),
 }
 
 impl Bug {
@@ -34,12 +32,12 @@ impl Bug {
         self == Self::HastyDisk
     }
 
-    /// The one that is in the core.
-    pub fn in_core(self) -> planted::Planted {
-        match self {
-            #[cfg(feature = "planted-bugs")]
-            Self::Core(bug) => planted::Planted::bug(bug),
-            _ => planted::Planted::default(),
-        }
+    /// From now on this thread simulates with it.
+    pub fn plant(self) {
+        plant(if let Self::InCore(bug) = self { Some(bug) } else { None });
     }
+}
+
+fn plant(bug: Option<&'static str>) {
+    assert_eq!(bug, None, "this tree has no bugs: see scripts/planted.sh");
 }

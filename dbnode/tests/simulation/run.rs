@@ -41,6 +41,7 @@ pub struct Outcome {
 /// Runs a seed.
 pub fn run(seed: u64, planted: Planted, kept: Kept) -> Outcome {
     let plan = Plan::of(seed);
+    planted.bug.plant();
     let mut world = World::new(seed, plan.clone(), planted, kept);
     let limit = ELECTION_TIMEOUT * TIMEOUTS;
     world.run_until(HEALED_AT + limit);

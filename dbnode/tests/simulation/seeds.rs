@@ -67,13 +67,12 @@ impl Total {
 }
 
 /// The first seed that fails; none when none does.
-#[cfg(feature = "planted-bugs")]
 pub fn first_failure(seeds: u64, planted: Planted) -> Option<u64> {
     run_all(setting("SIMULATION_SEED", 1), seeds, planted, 1).failed.first().copied()
 }
 
 /// A number from the environment.
-fn setting(name: &str, default: u64) -> u64 {
+pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number in the environment"))
 }
 

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-/// How many lines are kept: the last ones.
-const LINES_MAX: usize = 400;
+/// How many lines are kept: the last ones. SIMULATION_LINES says another number.
+const LINES: u64 = 400;
 
 /// What happened.
 #[derive(Debug)]
 pub struct Trace {
     kept: Kept,
+    lines_max: u64,
     hash: u64,
     lines: VecDeque<String>,
 }
@@ -28,7 +29,8 @@ pub enum Kept {
 impl Trace {
     /// Nothing has happened.
     pub fn new(kept: Kept) -> Self {
-        Self { kept, hash: 0xcbf2_9ce4_8422_2325, lines: VecDeque::new() }
+        let lines_max = crate::seeds::setting("SIMULATION_LINES", LINES);
+        Self { kept, lines_max, hash: 0xcbf2_9ce4_8422_2325, lines: VecDeque::new() }
     }
 
     /// Something happened.
@@ -42,7 +44,7 @@ impl Trace {
         for byte in line.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        if self.lines.len() == LINES_MAX {
+        if self.lines.len() as u64 == self.lines_max {
             self.lines.pop_front();
         }
         self.lines.push_back(line);

@@ -53,6 +53,11 @@ fn a_write_in_each_mode() {
 }
 
 #[test]
+fn reads_over_a_long_way() {
+    holds("reads_over_a_long_way.txt");
+}
+
+#[test]
 fn primary_dies_during_write() {
     holds("primary_dies_during_write.txt");
 }
@@ -65,6 +70,11 @@ fn cut_off_primary_comes_back() {
 #[test]
 fn old_copy_of_a_directory_comes_back() {
     holds("old_copy_of_a_directory_comes_back.txt");
+}
+
+#[test]
+fn joined_again_and_started_again() {
+    holds("joined_again_and_started_again.txt");
 }
 
 #[test]

@@ -5,10 +5,12 @@
 //! cluster MODE counting starts
 //! CLIENT adds BY to KEY at NODE
 //! read KEY at NODE          what the node itself shows
+//! CLIENT asks for the latest at NODE
 //! disk NODE                 its disk finishes what it is writing
 //! deliver N                 the next N messages arrive
 //! settle                    everything arrives, every disk finishes
 //! wait MILLISECONDS         time passes
+//! pass MILLISECONDS         time passes, and nothing arrives
 //! cut NODE · heal           nothing reaches it and nothing leaves it · everything passes again
 //! crash NODE · start NODE
 //! copy NODE · put back NODE         its directory is copied · the copy takes its place
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use dbclient::Condition;
 use dbnode::replication::durability::Mode;
-use dbnode::replication::input::{Action, Input, Ticket, Write};
+use dbnode::replication::input::{Action, Input, Write};
 use dbnode::replication::key::Key;
 
 use crate::world::{NAMES, World};
@@ -47,10 +49,15 @@ pub fn carry_out(world: &mut World, order: &str) {
             add(world, client, by.parse().unwrap(), key, name(node))
         }
         ["read", key, "at", node] => read(world, key, name(node)),
+        [client, "asks", "for", "the", "latest", "at", node] => {
+            let ticket = world.ticket(client);
+            world.hear(name(node), Input::ClientReads { ticket });
+        }
         ["disk", node] => world.finish(name(node)),
         ["deliver", count] => deliver(world, count.parse().unwrap()),
         ["settle"] => world.settle(),
         ["wait", ms] => world.wait(Duration::from_millis(ms.parse().unwrap())),
+        ["pass", ms] => world.pass(Duration::from_millis(ms.parse().unwrap())),
         ["cut", node] => drop(world.cut.insert(name(node))),
         ["heal"] => world.cut.clear(),
         ["crash", node] => world.crash(name(node)),
@@ -86,8 +93,7 @@ fn cluster(world: &mut World, mode: &str, counts_starts: bool) {
 }
 
 fn add(world: &mut World, client: &str, by: i64, key: &str, node: &'static str) {
-    let ticket = Ticket(world.clients.len() as u64 + 1);
-    world.clients.insert(ticket, client.into());
+    let ticket = world.ticket(client);
     let (key, action) = (Key::new(key).unwrap(), Action::Add(by));
     let write = Write { key, action, condition: Condition::Always, request: None };
     world.hear(node, Input::ClientWrites { ticket, write });

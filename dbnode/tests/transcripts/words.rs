@@ -84,6 +84,8 @@ fn message(message: &Message) -> Option<String> {
         },
         Message::NoRoom => "my disk is full".into(),
         Message::OldData { .. } => "you have less than you had".into(),
+        Message::ReadIndexRequest { .. } => "up to where must I have it, to show the latest?".into(),
+        Message::ReadIndexResponse { index, .. } => format!("up to #{index}"),
         Message::TimeoutNow => "be the primary".into(),
         other => format!("{other:?}"),
     })

@@ -11,7 +11,6 @@ use dbnode::replication::input::{Hello, Input, Moment, Ticket};
 use dbnode::replication::life::Starts;
 use dbnode::replication::member::{Incarnation, Name};
 use dbnode::replication::message::Envelope;
-use dbnode::replication::planted::Planted;
 use dbnode::replication::role::Role;
 use dbnode::replication::{Core, Limits, Setup, Timing};
 use uuid::Uuid;
@@ -101,7 +100,6 @@ impl World {
             limits: Limits::default(),
             timing: Timing::default(),
             seed: u64::from(name.as_bytes()[3]),
-            planted: Planted::default(),
         };
         node.core = Some(Core::new(setup, node.disk.clone(), Moment(self.now)));
         for other in NAMES.into_iter().filter(|other| *other != name) {
@@ -201,10 +199,29 @@ impl World {
     pub fn wait(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
-            self.now += Duration::from_millis(20);
-            NAMES.into_iter().for_each(|name| self.hear(name, Input::TimePassed));
+            self.tick();
             self.settle();
         }
+    }
+
+    /// Time passes on long ways: nothing arrives.
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += Duration::from_millis(20);
+        NAMES.into_iter().for_each(|name| self.hear(name, Input::TimePassed));
+    }
+
+    /// Stands for a client that waits for an answer.
+    pub fn ticket(&mut self, client: &str) -> Ticket {
+        let ticket = Ticket(self.clients.len() as u64 + 1);
+        self.clients.insert(ticket, client.into());
+        ticket
     }
 }
 

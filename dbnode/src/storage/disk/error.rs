@@ -9,7 +9,7 @@ pub enum OpenError {
     /// It cannot be made, or the lock in it.
     #[error("cannot use {path} as the data directory; check that it may be written to")]
     Directory {
-        /// Where.
+        /// The file or directory.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
@@ -17,7 +17,7 @@ pub enum OpenError {
     /// Another process uses it.
     #[error("another process uses {path} already; give each node a data directory of its own")]
     InUse {
-        /// Where.
+        /// The file or directory.
         path: PathBuf,
     },
     /// It belongs to another node.
@@ -25,7 +25,7 @@ pub enum OpenError {
         "{path} belongs to node '{owner}', not to '{id}'; start it as '{owner}' or give --data another directory"
     )]
     OtherNode {
-        /// Where.
+        /// The file or directory.
         path: PathBuf,
         /// Whose it is.
         owner: String,

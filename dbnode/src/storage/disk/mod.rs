@@ -37,7 +37,6 @@ mod slots;
 mod snapshot;
 /// Its tables.
 mod tables;
-/// What SQLite does not tell: whether its write-ahead log was damaged ◇.
 mod wal;
 
 /// A crash after each step, and each step failing.

@@ -11,15 +11,12 @@
 //! record of the last segment, for the next is only begun when it is on disk. Anything else that
 //! cannot be read was damaged, and is refused; so is a log that ends before what was acknowledged.
 
-/// How far the log was surely on disk ◇.
 mod acknowledged;
 /// What was cut off, for people to look at.
 mod aside;
-/// What one record says ◇.
 mod record;
 /// From the files to a log.
 mod recovery;
-/// From records to a log ◇.
 mod replay;
 /// Room for when the disk is full.
 mod reserve;

@@ -81,8 +81,10 @@ pub(super) enum Found<'a> {
 
 /// A record, ready to be written at this offset.
 pub(super) fn encode(segment: u64, offset: usize, says: &impl Serialize) -> Vec<u8> {
-    let record = postcard::to_extend(says, vec![0; HEAD]).expect("plain data always serializes");
-    let mut record = record;
+    // As large as the smallest record is in the end, so that few are moved while they are written.
+    let mut head = Vec::with_capacity(ALIGNMENT);
+    head.resize(HEAD, 0);
+    let mut record = postcard::to_extend(says, head).expect("plain data always serializes");
     let length = record.len() - HEAD;
     let checksum = checksum(segment, offset, &record[HEAD..]);
     record[..4].copy_from_slice(&u32::try_from(length).expect("a batch is bounded").to_le_bytes());
