@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::listen::ListenerCommand;
+use crate::listen::{self, ListenerCommand};
 use crate::proxy::connection;
 use crate::proxy::local_reply::LocalReply;
 use crate::proxy::shed;
@@ -142,8 +142,11 @@ impl Acceptor {
     }
 
     /// The kernel has completed these connections, or is about to; closing the listener would reset
-    /// them.
+    /// them. New ones go to the balancer that takes over, if there is one.
     async fn drain_accept_queue(&self, listener: TcpListener) {
+        if let Err(error) = listen::steer_to_successor(&listener, self.worker.config.threads) {
+            tracing::debug!(%error, "cannot steer new connections to the balancer that takes over");
+        }
         let _ = timeout(HANDSHAKE_GRACE, self.accept(&listener)).await;
         let Ok(listener) = listener.into_std() else { return };
         while let Ok(place) = Arc::clone(&self.room).try_acquire_owned()

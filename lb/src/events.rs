@@ -37,7 +37,7 @@ pub enum EventKind {
     Admitted,
     /// It takes none any more: its checks or its requests fail.
     Ejected {
-        /// Which.
+        /// What ejected it: active checks or passive ones.
         by: EjectedBy,
         /// How many in a row have failed.
         failures: u32,

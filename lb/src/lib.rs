@@ -7,7 +7,8 @@
 //! rotation exact. A request is one task's work from its first byte to its last: the thread that
 //! reads it also speaks to the upstream, so nothing is handed over on the way.
 //!
-//! The modules stand in the order in which they are best read. The files marked ◇ decide and do nothing else.
+//! The modules stand in the order in which they are best read. Files that begin with
+//! `#![deny(clippy::disallowed_methods)]` decide, and do nothing else.
 
 /// Accepting connections, and refusing those over the limit.
 pub mod accept;
@@ -20,10 +21,8 @@ pub mod server;
 
 /// The request path.
 pub mod proxy;
-/// HTTP/1.1 as it is on the wire ◇.
 pub mod wire;
 
-/// Which upstream takes the next request ◇.
 pub mod choose;
 /// What this side lacks to open a connection, which is no upstream's fault.
 pub mod shortage;
@@ -37,7 +36,6 @@ pub mod pair;
 
 /// The admin interface: see, add, drain and remove upstreams while requests flow.
 pub mod admin;
-/// Who may use the admin interface ◇.
 pub mod admin_guard;
 /// What happened to the upstreams, as a list of events.
 pub mod events;

@@ -3,7 +3,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
@@ -120,6 +123,22 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Sends connections that begin from now on to the sockets that joined the address after the first `ours`: to
+/// another balancer that takes over. Without it the kernel goes on spreading them over sockets that are about to
+/// close, and resets those that come between the last look into the queue and the close.
+///
+/// The program is classic BPF, which needs no privilege, and says the index of a socket in the order in which they
+/// began to listen. Where there is no such socket, or one of a lower index has closed and this one has taken its
+/// place, the kernel spreads as before.
+pub fn steer_to_successor(listener: impl AsFd, ours: usize) -> io::Result<()> {
+    let Ok(first_of_theirs) = u32::try_from(ours) else { return Ok(()) };
+    #[expect(clippy::cast_possible_truncation, reason = "the code of `return` is a small constant")]
+    let code = (libc::BPF_RET | libc::BPF_K) as u16;
+    let mut say_index = libc::sock_filter { code, jt: 0, jf: 0, k: first_of_theirs };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut say_index };
+    Ok(setsockopt(&listener, sockopt::AttachReusePortCbpf, &program)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +159,23 @@ mod tests {
             error,
             format!("{address} is already in use; stop what listens there or choose another --listen")
         );
+    }
+
+    #[test]
+    fn whoever_knocks_during_a_handover_comes_to_the_successor() {
+        let ours = listen("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = ours[0].local_addr().unwrap();
+        let theirs = join(address, 2).unwrap();
+        for listener in &ours {
+            steer_to_successor(listener, 2).unwrap();
+        }
+        let mut clients: Vec<_> = (0..50).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        for listener in ours {
+            assert!(listener.accept().is_err(), "one came to a socket that is about to close");
+            drop(listener);
+            clients.extend((0..50).map(|_| std::net::TcpStream::connect(address).unwrap()));
+        }
+        let taken_in = theirs.iter().map(|listener| std::iter::from_fn(|| listener.accept().ok()).count());
+        assert_eq!(taken_in.sum::<usize>(), clients.len());
     }
 }

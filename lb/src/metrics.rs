@@ -112,9 +112,13 @@ fn seconds(encoder: &mut DescriptorEncoder<'_>, reports: &[Report]) -> Result<()
     let mut family = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;
     for Report { upstream, .. } in reports {
         for outcome in Outcome::ALL {
+            let labels = [("upstream", upstream.name.as_str()), ("outcome", outcome.label())];
+            if let Some(traced) = upstream.durations(outcome).traced() {
+                traced.encode(family.encode_family(&labels)?)?;
+                continue;
+            }
             let Some((sum, buckets)) = upstream.durations(outcome).read() else { continue };
             let count = buckets.iter().map(|(_, count)| count).sum();
-            let labels = [("upstream", upstream.name.as_str()), ("outcome", outcome.label())];
             let mut metric = family.encode_family(&labels)?;
             metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }

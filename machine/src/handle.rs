@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::capacity::{DiskFull, Usage};
 use crate::protocol::{EXIT_KILLED, FromMachine, SOCKET_VARIABLE, ToMachine};
+use crate::trace;
 
 /// A process's share in the machine it stands on. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -91,6 +92,11 @@ impl Machine {
             return;
         }
         let nanos = u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX);
+        let mut span = trace::Span::within_current(|| "cpu".into());
+        if let Some(span) = &mut span {
+            // What it took beyond that, it waited for a core.
+            span.say("cost_us", cost.as_micros());
+        }
         self.ask(|id| ToMachine::Cpu { id, nanos }).await;
     }
 

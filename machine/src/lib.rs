@@ -31,6 +31,7 @@ pub mod spec;
 pub mod startup;
 /// How long one step of one task held up a thread.
 pub mod steps;
+pub mod trace;
 /// Health and counters, on `/healthz` and `/metrics`.
 pub mod vitals;
 pub use handle::{Held, Machine};

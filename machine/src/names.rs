@@ -9,7 +9,6 @@
 mod dial;
 /// One look-up.
 mod lookup;
-/// What is known of one name ◇.
 mod record;
 
 use std::collections::HashMap;

@@ -11,15 +11,12 @@ pub mod body;
 pub mod budget;
 /// One connection.
 mod connection;
-/// Who may ask, where that is not everybody ◇.
 pub mod guard;
-/// For which host a request is ◇.
 mod host;
 /// Those for whom there is no room.
 mod shed;
 /// All connections.
 mod table;
-/// How long a client may keep the server waiting ◇.
 pub mod timeouts;
 
 use std::convert::Infallible;
@@ -166,11 +163,12 @@ pub async fn serve_service<S, B>(
     }
 }
 
-/// Looks at the clients' clocks, for ever.
+/// Looks at the clients' clocks, for ever. A server without clients sleeps.
 async fn sweep(table: &Table) {
     let mut ticks = interval(table.sweep_interval());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        table.occupied().await;
         ticks.tick().await;
         table.sweep();
     }

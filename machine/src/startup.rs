@@ -2,6 +2,7 @@
 
 use std::backtrace::Backtrace;
 use std::panic;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -16,6 +17,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::log_lines::LogLines;
 use crate::protocol::{EXIT_KILLED, PARENT_VARIABLE, SOCKET_VARIABLE};
+use crate::trace;
 use crate::vitals::Vitals;
 
 /// Flags that every part has.
@@ -33,6 +35,10 @@ pub struct StartupArgs {
     /// On SIGTERM: how long requests in flight may take to finish after the door has closed.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s")]
     pub drain_timeout: humantime::Duration,
+
+    /// Record what each request costs, as spans (W3C Trace Context), in PROGRAM.spans.jsonl in this directory.
+    #[arg(long, env = "TRACE_DIR", value_name = "DIR")]
+    pub trace_dir: Option<PathBuf>,
 }
 
 /// The shape of a log line.
@@ -56,6 +62,13 @@ pub fn begin(args: &StartupArgs) {
     match args.log_format {
         LogFormat::Text => logs.finish().with(filter).init(),
         LogFormat::Json => logs.json().finish().with(filter).init(),
+    }
+    if let Some(directory) = &args.trace_dir {
+        let program = std::env::args_os().next().map(PathBuf::from);
+        let program = program.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        if let Err(error) = trace::open(directory, &program) {
+            tracing::warn!(%error, directory = %directory.display(), "no spans are recorded: is there such a directory?");
+        }
     }
     raise_file_limit();
     if std::env::var_os(SOCKET_VARIABLE).is_some() {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use machine::trace::{self, Span};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::Error;
@@ -27,13 +29,19 @@ pub fn guard(routes: Router<Arc<Shop>>, shop: &Arc<Shop>) -> Router<Arc<Shop>> {
 /// machine's memory, however small the requests are.
 async fn admit(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Response {
     let mut tally = shop.metrics.request_began(&request);
+    let traceparent = request.headers().get(trace::TRACEPARENT).map(HeaderValue::as_bytes);
+    let mut span = Span::of_request(traceparent, || format!("{} {}", request.method(), request.uri().path()));
     let answer = if shop.config.in_flight_max.is_some_and(|max| tally.others_in_flight() >= max) {
         shop.metrics.shed.inc();
         Error::Overloaded.into_response()
     } else {
         let _held = shop.machine.hold(shop.config.costs.request_memory);
-        next.run(request).await
+        trace::within(span.as_ref(), next.run(request)).await
     };
+    if let Some(span) = &mut span {
+        tally.is_traced(span);
+        span.say("status", answer.status().as_u16());
+    }
     tally.answered(answer.status());
     answer
 }

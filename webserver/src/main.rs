@@ -41,6 +41,6 @@ async fn keep_shop(config: Config, drain_delay: Duration) -> anyhow::Result<()> 
     let machine = Machine::from_environment().await?;
     let server = Server::bind(config, machine, Network::tcp()).await?;
     let stop = startup::stop_on_signal(server.vitals(), drain_delay).context("listen to signals")?;
-    server.serve(stop).await;
-    Ok(())
+    // On a worker's thread: from this one each connection would have to be handed over.
+    tokio::spawn(server.serve(stop)).await.context("serve")
 }

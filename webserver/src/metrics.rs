@@ -1,20 +1,24 @@
 //! What is counted, and shows on `/metrics`.
 
+use std::time::SystemTime;
+
 use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
+use machine::trace::{Span, TraceLabel};
 use machine::vitals::Vitals;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::exponential_buckets;
 use tokio::time::Instant;
 
 /// The shop's counters. Cheap to clone; the clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     requests: Family<ResponseLabels, Counter>,
-    seconds: Family<RequestLabels, Histogram>,
+    seconds: Family<RequestLabels, HistogramWithExemplars<TraceLabel>>,
     in_flight: Gauge,
     /// Requests sent away because too many were in flight.
     pub shed: Counter,
@@ -103,7 +107,9 @@ impl Metrics {
             seconds: vitals.register(
                 "request_seconds",
                 "Time from a request's headers to its answer",
-                Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 16))),
+                Family::new_with_constructor(|| {
+                    HistogramWithExemplars::new(exponential_buckets(0.0005, 2.0, 16))
+                }),
             ),
             in_flight: vitals.register("in_flight", "Requests in flight", Gauge::default()),
             shed: counter("shed", "Requests sent away because too many were in flight"),
@@ -133,6 +139,7 @@ impl Metrics {
             began: Instant::now(),
             others: self.in_flight.inc(),
             status: None,
+            trace: None,
         }
     }
 }
@@ -189,12 +196,18 @@ pub struct Tally<'a> {
     began: Instant,
     others: i64,
     status: Option<StatusCode>,
+    trace: Option<TraceLabel>,
 }
 
 impl Tally<'_> {
     /// How many requests were in flight when this one came.
     pub fn others_in_flight(&self) -> u32 {
         u32::try_from(self.others).unwrap_or_default()
+    }
+
+    /// Its time becomes an exemplar of its trace.
+    pub fn is_traced(&mut self, span: &Span) {
+        self.trace = Some(span.context().into());
     }
 
     /// It has its answer.
@@ -206,7 +219,9 @@ impl Tally<'_> {
 impl Drop for Tally<'_> {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
-        self.metrics.seconds.get_or_create(&self.labels).observe(self.began.elapsed().as_secs_f64());
+        let (seconds, trace) = (self.began.elapsed().as_secs_f64(), self.trace.take());
+        let at = trace.is_some().then(SystemTime::now);
+        self.metrics.seconds.get_or_create(&self.labels).observe(seconds, trace, at);
         let RequestLabels { method, route } = self.labels.clone();
         let class = self.status.map_or("gone", class);
         self.metrics.requests.get_or_create(&ResponseLabels { method, route, class }).inc();

@@ -1,6 +1,6 @@
 //! Which upstream takes the next request.
 //!
-//! A policy is asked with the [`Pool`](crate::choose::Pool) of upstreams that may take one: up, and not draining. It
+//! A policy is asked with the [`Pool`] of upstreams that may take one: up, and not draining. It
 //! knows nothing of connections, health or headers. Those that a request has tried already are
 //! passed over.
 
@@ -11,15 +11,10 @@ use clap::ValueEnum;
 
 use crate::upstream::Upstream;
 
-/// The one with the fewest requests in flight ◇.
 pub mod least_busy;
-/// One after the other ◇.
 pub mod round_robin;
-/// The same one again, by a signed cookie ◇.
 pub mod sticky;
-/// The less busy of two drawn by lot ◇.
 pub mod two_choices;
-/// In which order upstreams of different weights take turns ◇.
 pub mod weights;
 
 use round_robin::RoundRobin;
@@ -52,7 +47,7 @@ pub struct Pool {
 /// One that may take a request.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Who.
+    /// The upstream that may be chosen.
     pub upstream: Arc<Upstream>,
     /// Its part of the requests, relative to that of the others; at least 1.
     pub share: u32,

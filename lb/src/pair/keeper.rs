@@ -31,7 +31,7 @@ use crate::listen::{ListenError, ListenerCommand, ListenerHandles};
 pub struct Status {
     /// What this balancer is doing.
     pub role: Role,
-    /// Since when.
+    /// When it took this role.
     pub since: Instant,
     /// The other one, as it was last heard.
     pub partner: Option<Partner>,
@@ -42,7 +42,7 @@ pub struct Status {
 pub struct Partner {
     /// What it said.
     pub advert: Advert,
-    /// When.
+    /// When the advert arrived.
     pub heard: Instant,
 }
 

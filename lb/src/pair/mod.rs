@@ -10,11 +10,9 @@
 //! address to one, and with `vip` both answer until they hear each other again. That is harmless
 //! here, because balancers keep no state.
 
-/// What the two say to each other, and how it is proven ◇.
 pub mod advert;
 /// The flags as written, and as used.
 pub mod config;
-/// Who is on failover: the state machine ◇.
 pub mod failover;
 /// Holds the address, on a thread of its own.
 pub mod holder;
@@ -22,9 +20,7 @@ pub mod holder;
 pub mod keeper;
 /// How long this balancer may still answer.
 pub mod lease;
-/// Where the other one is spoken to ◇.
 pub mod reach;
-/// Which adverts are news ◇.
 pub mod sequence;
 #[cfg(test)]
 mod simulation;

@@ -1,18 +1,24 @@
 //! What a request keeps while one upstream after another is tried, and why a try came to nothing.
 
+use machine::trace::Span;
+
 use super::download::NoAnswer;
 use super::local_reply::LocalReply;
 use super::request::Request;
 use super::upload::{Upload, UploadFault};
 use super::watchdog::Phase;
 use crate::choose::sticky::Token;
-use crate::upstream::InFlight;
+use crate::upstream::{InFlight, Outcome};
 use crate::wire::{RequestBody, RequestHead};
 
 /// What a request keeps through all its tries.
 pub(super) struct ForwardState {
     pub(super) upload: Upload,
     pub(super) id: [u8; 32],
+    /// What it costs here, when traces are recorded.
+    pub(super) span: Option<Box<Span>>,
+    /// What it costs at the upstream that is being tried.
+    pub(super) hop: Option<Box<Span>>,
     /// The cookie that names an upstream.
     pub(super) token: Option<Token>,
     /// The cookies without it, when it was among them.
@@ -33,6 +39,23 @@ pub(super) enum Failure {
 }
 
 impl ForwardState {
+    /// Begins the span of a try.
+    pub(super) fn begin_hop(&mut self, in_flight: &mut InFlight) {
+        let Some(span) = &self.span else { return };
+        in_flight.is_traced(span);
+        self.hop = span.child(|| format!("to {}", in_flight.upstream.name)).map(Box::new);
+    }
+
+    /// Ends it, and says how the try went.
+    pub(super) fn end_hop<T>(&mut self, sent: &Result<T, Failure>, outcome: Outcome) {
+        if let Some(mut hop) = self.hop.take() {
+            match sent {
+                Err(Failure::Refused(reply)) => hop.say("outcome", reply.code()),
+                _ => hop.say("outcome", outcome.label()),
+            }
+        }
+    }
+
     /// Only a safe method without a body may be sent twice, or one whose body has been kept for that.
     pub(super) fn may_be_repeated(&self, head: &RequestHead) -> bool {
         let safe = head.verb.is_safe() && self.upload.is_complete() && self.upload.is_whole();

@@ -45,7 +45,7 @@ impl From<NoSense> for NoAnswer {
 /// What an upstream says, as it comes in.
 #[derive(Debug)]
 pub struct Download<'a> {
-    /// For whom.
+    /// The client that gets the answer.
     pub client: &'a Client,
     /// The request that it answers.
     pub request: &'a RequestHead,

@@ -148,11 +148,13 @@ async fn exchange_with(
     buffers: &mut ExchangeBuffers,
 ) -> Result<Done, Failure> {
     let (client, head) = (request.client, request.head);
+    let traceparent = state.hop.as_ref().map(|hop| hop.context().header());
     let rewrite = RequestRewrite {
         forwarded_for: client.forwarded_for.as_bytes(),
         forwarded: client.worker.config.forwarded,
         host: in_flight.upstream.host.as_bytes(),
         id: own_id(head).unwrap_or(&state.id),
+        traceparent: traceparent.as_deref().map(str::as_bytes),
         cookies: state.cookies.as_deref(),
         body: state.upload.framing(),
         expects_continue: head.expects_continue && !state.told_to_continue,

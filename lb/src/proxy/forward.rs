@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use machine::trace::{self, Span};
 use tokio::time::sleep;
 
 use super::attempt::{Failure, ForwardState};
@@ -20,7 +21,7 @@ use super::{retry, stream};
 use crate::choose::Tried;
 use crate::choose::sticky;
 use crate::upstream::{InFlight, Outcome};
-use crate::wire::{KnownHeader, RequestBody};
+use crate::wire::{KnownHeader, RequestBody, RequestHead};
 
 /// Answers a request, whatever happens.
 pub async fn forward(request: &mut Request<'_>) -> After {
@@ -28,6 +29,7 @@ pub async fn forward(request: &mut Request<'_>) -> After {
     if !client.worker.may_answer() {
         return After::Cut;
     }
+    let span = span_of(request.head);
     client.watch.enter(Phase::Waiting);
     client.unread.set(request.head.body != RequestBody::None);
     if request.head.forwards_left() == Some(0) {
@@ -46,16 +48,41 @@ pub async fn forward(request: &mut Request<'_>) -> After {
     let taken = binds.then(|| sticky::take(lines())).flatten();
     let (token, cookies) = taken.map_or((None, None), |(token, cookies)| (token, Some(cookies)));
     let id = client.worker.new_request_id();
-    let mut state =
-        ForwardState { upload, id, token, cookies, has_passed: false, told_to_continue: keeps_body };
+    let mut state = ForwardState {
+        upload,
+        id,
+        span,
+        hop: None,
+        token,
+        cookies,
+        has_passed: false,
+        told_to_continue: keeps_body,
+    };
     match forward_with_retries(request, &mut state).await {
         Ok(after) => after,
         Err(Failure::Refused(reply)) => {
+            if let Some(span) = &mut state.span {
+                span.say("error", reply.code());
+            }
             let whole = state.upload.is_complete();
             refuse(request, reply, !whole).await
         }
         Err(Failure::Stale | Failure::ClientGone) => After::Cut,
     }
+}
+
+/// Begins a request's span, when traces are recorded.
+fn span_of(head: &RequestHead) -> Option<Box<Span>> {
+    if !trace::is_on() {
+        return None;
+    }
+    let traceparent = head.fields.values(KnownHeader::Traceparent, head.bytes()).next();
+    let span = Span::of_request(traceparent, || {
+        let mut name = [head.method(), b" "].concat();
+        head.target().write_to(&mut name);
+        String::from_utf8_lossy(&name).into_owned()
+    });
+    span.map(Box::new)
 }
 
 /// Tries one upstream, and perhaps others.
@@ -67,7 +94,10 @@ async fn forward_with_retries(request: &mut Request<'_>, state: &mut ForwardStat
     worker.budget.deposit();
     let mut retries = 0;
     loop {
-        match send(request, state, &mut in_flight).await {
+        state.begin_hop(&mut in_flight);
+        let sent = send(request, state, &mut in_flight).await;
+        state.end_hop(&sent, in_flight.outcome);
+        match sent {
             Err(Failure::Refused(reply)) => {
                 retries += 1;
                 in_flight = next_upstream(request, state, in_flight, reply, retries, &mut tried).await?;

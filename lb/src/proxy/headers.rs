@@ -22,6 +22,8 @@ pub struct RequestRewrite<'a> {
     pub host: &'a [u8],
     /// The request's id.
     pub id: &'a [u8],
+    /// The place of this hop in its trace, when one is recorded.
+    pub traceparent: Option<&'a [u8]>,
     /// The cookies without the balancer's own, when that was among them.
     pub cookies: Option<&'a [u8]>,
     /// How the body is framed.
@@ -62,6 +64,7 @@ pub fn write_request(head: &RequestHead, rewrite: &RequestRewrite<'_>, out: &mut
             | KnownHeader::XForwardedProto
             | KnownHeader::XRequestId => {}
             KnownHeader::Cookie if rewrite.cookies.is_some() => {}
+            KnownHeader::Traceparent if rewrite.traceparent.is_some() => {}
             KnownHeader::MaxForwards if head.forwards_left().is_some() => {}
             known if known.is_of_one_hop() => {}
             KnownHeader::Other
@@ -72,6 +75,9 @@ pub fn write_request(head: &RequestHead, rewrite: &RequestRewrite<'_>, out: &mut
     }
     if let Some(cookies) = rewrite.cookies.filter(|cookies| !cookies.is_empty()) {
         put(out, &[b"cookie: ", cookies, b"\r\n"]);
+    }
+    if let Some(traceparent) = rewrite.traceparent {
+        put(out, &[b"traceparent: ", traceparent, b"\r\n"]);
     }
     if let Some(left) = head.forwards_left() {
         put_number(out, b"max-forwards: ", left.saturating_sub(1));
@@ -276,6 +282,7 @@ mod tests {
         let mut head = RequestHead::default();
         head.read(request.as_bytes(), 8192).unwrap().expect("a whole head");
         let rewrite = RequestRewrite {
+            traceparent: None,
             forwarded_for: b"10.0.0.9",
             forwarded,
             host: b"web-1:80",

@@ -26,11 +26,8 @@ pub mod request;
 /// What one thread owns.
 pub mod worker;
 
-/// What is taken off a head and what is added to it on the way through ◇.
 pub mod headers;
-/// Why the balancer answers a request itself ◇.
 pub mod local_reply;
-/// When a failed request may be sent to another upstream ◇.
 pub mod retry;
 /// Load shedding: connections over the limit get 503 at once.
 pub mod shed;

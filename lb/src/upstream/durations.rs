@@ -1,7 +1,12 @@
 //! How long requests took, counted in buckets: an addition or two for each request, and no lock.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use machine::trace::TraceLabel;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
+use prometheus_client::metrics::histogram::exponential_buckets;
 
 /// The first bucket's upper bound. Each further one's is twice as high: 250 µs to 8.2 s, and one for the rest.
 const FIRST: Duration = Duration::from_micros(250);
@@ -12,6 +17,8 @@ const BOUNDS: usize = 16;
 pub struct Durations {
     buckets: [AtomicU64; BOUNDS + 1],
     nanos: AtomicU64,
+    /// The same while traces are recorded, which is of all requests or of none.
+    traced: OnceLock<Box<HistogramWithExemplars<TraceLabel>>>,
 }
 
 impl Durations {
@@ -20,6 +27,18 @@ impl Durations {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.buckets[bucket_of(nanos)].fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Counts a duration whose trace is known.
+    pub fn observe_traced(&self, duration: Duration, trace: TraceLabel) {
+        let bounds = || exponential_buckets(FIRST.as_secs_f64(), 2.0, BOUNDS as u16);
+        let traced = self.traced.get_or_init(|| Box::new(HistogramWithExemplars::new(bounds())));
+        traced.observe(duration.as_secs_f64(), Some(trace), Some(SystemTime::now()));
+    }
+
+    /// Returns what was counted with traces, if anything was.
+    pub fn traced(&self) -> Option<&HistogramWithExemplars<TraceLabel>> {
+        self.traced.get().map(Box::as_ref)
     }
 
     /// Returns the sum in seconds, and each bucket's upper bound in seconds with its count. `None`: nothing was

@@ -40,12 +40,12 @@ pub enum Standing {
 pub enum Change {
     /// Out of rotation, after so many failures in a row.
     Ejected {
-        /// How many.
+        /// Checks in a row that have failed.
         failures: u32,
     },
     /// Into rotation, after so many passes in a row.
     Admitted {
-        /// How many.
+        /// Checks in a row that have passed.
         passes: u32,
     },
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 use http::HeaderValue;
 use http::uri::Authority;
 use machine::names::Name;
+use machine::trace::{Span, TraceLabel};
 
 use crate::choose::sticky::Pin;
 use durations::Durations;
 use outcome_tracker::{Admission, OutcomeTracker};
 
-/// Whether an upstream is well, judged by its requests ◇.
 pub mod breaker;
 /// One connection to an upstream.
 pub mod connection;
@@ -22,7 +22,6 @@ pub mod connections;
 pub mod durations;
 /// The upstreams with their checks.
 pub mod fleet;
-/// Whether an upstream is well, judged by its checks ◇.
 pub mod health;
 /// Moves the table on when no check does.
 pub mod keeper;
@@ -31,9 +30,7 @@ mod member;
 pub mod outcome_tracker;
 /// The checks themselves.
 pub mod prober;
-/// Who is in rotation: the judgement over the whole fleet ◇.
 pub mod rotation;
-/// How much one that has just come into rotation gets ◇.
 pub mod slow_start;
 /// The published table of upstreams: who is there, and who may take a request.
 pub mod table;
@@ -236,7 +233,13 @@ impl Upstream {
             return None;
         };
         let upstream = Arc::clone(self);
-        Some(InFlight { upstream, outcome: Outcome::Abandoned, began: Instant::now(), admission })
+        Some(InFlight {
+            upstream,
+            outcome: Outcome::Abandoned,
+            began: Instant::now(),
+            admission,
+            trace: None,
+        })
     }
 
     /// From now on no request gets in, or again they do.
@@ -307,13 +310,26 @@ pub struct InFlight {
     /// When it was taken in.
     began: Instant,
     admission: Admission,
+    /// The trace it belongs to, when one is recorded.
+    trace: Option<Box<TraceLabel>>,
+}
+
+impl InFlight {
+    /// Its time becomes an exemplar of this trace.
+    pub fn is_traced(&mut self, span: &Span) {
+        self.trace = Some(Box::new(span.context().into()));
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         let counters = &self.upstream.counters;
         counters.outcomes[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
-        counters.durations[self.outcome as usize].observe(self.began.elapsed());
+        let durations = &counters.durations[self.outcome as usize];
+        match self.trace.take() {
+            None => durations.observe(self.began.elapsed()),
+            Some(trace) => durations.observe_traced(self.began.elapsed(), *trace),
+        }
         self.upstream.outcomes.note(self.outcome, self.admission);
         counters.in_flight.fetch_sub(1, Ordering::SeqCst);
     }

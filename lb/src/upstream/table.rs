@@ -80,7 +80,7 @@ pub enum InitialState {
 /// An upstream as those who watch see it.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Who.
+    /// The upstream it belongs to.
     pub upstream: Arc<Upstream>,
     /// What it is doing.
     pub state: State,

@@ -59,6 +59,7 @@ pub enum KnownHeader {
     ProxyConnection,
     Te,
     Trailer,
+    Traceparent,
     TransferEncoding,
     Upgrade,
     XForwardedFor,
@@ -76,7 +77,7 @@ impl KnownHeader {
             6 => &[(b"cookie", Self::Cookie), (b"expect", Self::Expect)],
             7 => &[(b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer)],
             10 => &[(b"connection", Self::Connection), (b"keep-alive", Self::KeepAlive)],
-            11 => &[(b"x-served-by", Self::XServedBy)],
+            11 => &[(b"x-served-by", Self::XServedBy), (b"traceparent", Self::Traceparent)],
             12 => &[(b"x-request-id", Self::XRequestId), (b"max-forwards", Self::MaxForwards)],
             14 => &[(b"content-length", Self::ContentLength)],
             15 => &[(b"x-forwarded-for", Self::XForwardedFor), (b"idempotency-key", Self::IdempotencyKey)],
@@ -88,7 +89,11 @@ impl KnownHeader {
             19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
             _ => &[],
         };
-        let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        // Most names of a length differ in their first letter already.
+        let first = name.first().map(u8::to_ascii_lowercase);
+        let found = known
+            .iter()
+            .find(|(known, _)| known.first().copied() == first && known.eq_ignore_ascii_case(name));
         found.map_or(Self::Other, |(_, known)| *known)
     }
 

@@ -5,17 +5,11 @@
 //! (RFC 9112), is decided here. Whatever two servers could read in two ways is refused, and the
 //! connection closed: that is how requests are smuggled.
 
-/// The head of an upstream's answer ◇.
 pub mod answer_head;
-/// Bodies in chunks ◇.
 pub mod chunks;
-/// Why a head is not understood ◇.
 pub mod error;
-/// The lines of a head ◇.
 pub mod fields;
-/// The head of a client's request ◇.
 pub mod request_head;
-/// What a request is for: its target and its host ◇.
 pub mod target;
 
 pub use answer_head::{AnswerBody, AnswerHead};

@@ -1,5 +1,6 @@
-//! `healthcheck ADDRESS`: asks `/healthz` there, and ends with 0 when it answers 200. What a container's
-//! health check runs, so that the image needs no curl. Standard library only: it is started often.
+//! `healthcheck ADDRESS [TOKEN-FILE]`: asks `/healthz` there, with the token where one is wanted, and ends with 0 when
+//! it answers 200. What a container's health check runs, so that the image needs no curl. Standard library only: it is
+//! started often.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -10,11 +11,15 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
-    let (Some(address), None) = (words.next(), words.next()) else {
-        let _ = writeln!(io::stderr(), "usage: healthcheck ADDRESS, such as 127.0.0.1:9001");
+    let (Some(address), token_file, None) = (words.next(), words.next(), words.next()) else {
+        let _ = writeln!(io::stderr(), "usage: healthcheck ADDRESS [TOKEN-FILE], such as 127.0.0.1:9001");
         return ExitCode::from(2);
     };
-    match ask(&address) {
+    let token = match token_file.as_deref().map(std::fs::read_to_string).transpose() {
+        Ok(token) => token,
+        Err(error) => return unfit(&address, &format!("its token cannot be read: {error}")),
+    };
+    match ask(&address, token.as_deref()) {
         Ok(status) if status.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
         Ok(status) => unfit(&address, &status),
         Err(error) => unfit(&address, &error),
@@ -22,11 +27,12 @@ fn main() -> ExitCode {
 }
 
 /// The status line of the answer.
-fn ask(address: &str) -> io::Result<String> {
+fn ask(address: &str, token: Option<&str>) -> io::Result<String> {
     let mut stream = connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let token = token.map_or(String::new(), |token| format!("authorization: Bearer {}\r\n", token.trim()));
+    write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\n{token}connection: close\r\n\r\n")?;
     let mut status = String::new();
     BufReader::new(stream).read_line(&mut status)?;
     Ok(status.trim_end().to_owned())

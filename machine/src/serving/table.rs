@@ -27,6 +27,7 @@ pub(super) struct Table {
     /// Since when the server stops, in milliseconds; 0: it does not.
     stopping: AtomicU64,
     open: Mutex<Open>,
+    came: Notify,
     left: Notify,
     /// Memory for the bodies that are arriving.
     pub(super) bodies: Budget,
@@ -53,6 +54,7 @@ impl Table {
             connections_max,
             stopping: AtomicU64::new(0),
             open: Mutex::default(),
+            came: Notify::new(),
             left: Notify::new(),
             bodies: Budget::new(body_bytes),
         })
@@ -100,6 +102,9 @@ impl Table {
         open.next += 1;
         let number = open.next;
         open.connections.insert(number, Arc::clone(&connection));
+        if open.connections.len() == 1 {
+            self.came.notify_waiters();
+        }
         Some(Place { connection, number })
     }
 
@@ -150,14 +155,29 @@ impl Table {
         self.open.lock().connections.values().for_each(|connection| connection.tell(order));
     }
 
+    fn is_empty(&self) -> bool {
+        self.open.lock().connections.is_empty()
+    }
+
     /// Waits until there is no connection any more.
     pub(super) async fn empty(&self) {
         loop {
             let left = self.left.notified();
-            if self.open.lock().connections.is_empty() {
+            if self.is_empty() {
                 return;
             }
             left.await;
+        }
+    }
+
+    /// Waits until there is a connection.
+    pub(super) async fn occupied(&self) {
+        loop {
+            let came = self.came.notified();
+            if !self.is_empty() {
+                return;
+            }
+            came.await;
         }
     }
 }

@@ -46,7 +46,7 @@ pub enum Phase {
 pub struct View {
     /// Where it is.
     pub phase: Phase,
-    /// Since when.
+    /// When it began to be like that, since the start.
     pub since: Duration,
     /// Its client does not take its answer as fast as it comes.
     pub blocked: Option<Blocked>,

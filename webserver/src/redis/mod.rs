@@ -14,7 +14,6 @@
 //! connecting, and asks the Sentinels anew each time; so a dead Redis costs a request nothing, and a
 //! new primary is found without a request. Knows nothing of sessions or copies.
 
-/// When Redis is asked, and when it is left alone ◇.
 mod breaker;
 /// Where it is.
 mod config;
@@ -28,9 +27,7 @@ mod keeper;
 mod primary;
 /// Trying whether Redis does what the shop needs of it.
 mod probe;
-/// What Redis says when it answers that it will not, and what that means ◇.
 mod refusal;
-/// Whether Redis takes writes, and what that says of the copies in it ◇.
 mod writes;
 
 use std::sync::Arc;

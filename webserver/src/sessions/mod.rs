@@ -10,9 +10,7 @@
 //!
 //! Knows nothing of products, nor of HTTP but cookies.
 
-/// What a visitor wants to buy, and how much of it there may be ◇.
 pub mod cart;
-/// A session's id on its way between server and browser ◇.
 pub mod cookie;
 /// What a session is called.
 mod id;

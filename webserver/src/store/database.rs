@@ -43,7 +43,7 @@ pub struct Database {
 /// What is in an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balance {
-    /// How much.
+    /// What is in the account.
     pub balance: i64,
     /// Which write made it so.
     pub version: Version,

@@ -21,7 +21,6 @@ mod copies;
 pub mod database;
 /// One fill, and all who wait for it.
 mod fill;
-/// When a copy is fresh, stale, or of no use ◇.
 pub mod freshness;
 /// Copies in this process's memory, and who is filling them.
 mod local;
@@ -29,7 +28,6 @@ mod local;
 pub mod names;
 /// What is still to be removed from a cache that could not be reached.
 mod pending;
-/// Why a fill failed, in a word ◇.
 mod reason;
 /// A cache that all servers share.
 mod shared;
@@ -39,6 +37,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dbclient::{ClientError, Read, Sum, Version};
+use machine::trace;
 use tokio::time::{Instant, timeout};
 
 pub use config::{CacheConfig, DatabaseConfig};
@@ -82,7 +81,7 @@ pub struct Document {
 pub struct Answer {
     /// What was found.
     pub found: Option<Document>,
-    /// Where.
+    /// The place it was found in.
     pub source: Source,
     /// How long the database was waited for. The rest was the cache.
     pub database_time: Duration,
@@ -174,14 +173,14 @@ impl Store {
     /// cache: where they go past it, or have none, they read what a replica has, which may be behind.
     pub async fn write(&self, key: &str, body: Bytes) -> Result<Version, StoreError> {
         let (store, key) = (self.clone(), key.to_owned());
-        let writing = tokio::spawn(async move {
+        let writing = tokio::spawn(trace::carried(async move {
             let outcome = store.database.write(&key, body).await;
             let may_have_happened = outcome.as_ref().err().is_none_or(StoreError::may_have_happened);
             if may_have_happened {
                 store.cache.invalidate(&key).await;
             }
             outcome
-        });
+        }));
         writing.await.unwrap_or(Err(StoreError::WriteGivenUp))
     }
 
@@ -234,10 +233,10 @@ impl Store {
     /// A task of its own: others wait for it, and its first reader may hang up.
     fn start_filling(&self, cache: &Arc<LocalCache>, key: &str, filler: Filler) {
         let (cache, database, key) = (Arc::clone(cache), self.database.clone(), key.to_owned());
-        tokio::spawn(async move {
+        tokio::spawn(trace::carried(async move {
             let outcome = database.read(&key, Read::Local).await;
             cache.complete_fill(&key, filler, outcome, Instant::now().into_std(), rand::random());
-        });
+        }));
     }
 }
 

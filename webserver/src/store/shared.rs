@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dbclient::{ClientError, Read};
+use machine::trace;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -163,11 +164,11 @@ impl SharedCache {
         let fill = filler.fill.clone();
         self.fills.lock().insert(token, fill.clone());
         let cache = Arc::clone(self);
-        tokio::spawn(async move {
+        tokio::spawn(trace::carried(async move {
             let outcome = work.await;
             cache.fills.lock().remove(&token);
             filler.tell(outcome);
-        });
+        }));
         fill
     }
 

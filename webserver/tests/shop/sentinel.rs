@@ -30,7 +30,7 @@ impl Sentinel {
         let text = format!(
             "bind {ip}\nport {port}\ndir {}\nsentinel announce-ip {ip}\n\
              sentinel monitor mymaster {} {} 2\n\
-             sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 5000\n",
+             sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 3000\n",
             directory.path().display(),
             primary.ip(),
             primary.port(),

@@ -2,7 +2,7 @@
 //! is written for it, and the same for the answer. `scripts/instructions.sh` counts the instructions.
 //!
 //! ```text
-//! cargo run --release -p lb --example exchange -- 1000
+//! cargo run --release -p lb --example lb_hot_path -- 1000
 //! ```
 
 use std::hint::black_box;
@@ -73,6 +73,7 @@ impl Balancer {
         let upstream = self.policy.choose(&snapshot.pool, &Tried::default(), || 0).expect("five are up");
         let in_flight = upstream.enter().expect("it is up");
         let rewrite = RequestRewrite {
+            traceparent: None,
             forwarded_for: b"198.51.100.9",
             forwarded: ForwardedPolicy::Append,
             host: upstream.host.as_bytes(),
