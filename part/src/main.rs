@@ -4,24 +4,36 @@
 //! part haproxy --program /usr/sbin/haproxy --listen 127.0.0.1:8080 --upstream web-1=127.0.0.1:9001
 //! ```
 //!
-//! It takes the flags of `lb`, writes the other program's configuration, starts it, and speaks the admin
-//! interface of the contract for it. The requests themselves never pass through here. Read `board.rs` for what
+//! A balancer's adapter takes the flags of `lb`, writes the other program's configuration, starts it, and speaks the
+//! admin interface of the contract for it. The requests themselves never pass through here. Read `board.rs` for what
 //! is known of the upstreams, and `haproxy/mod.rs` for one that is driven.
+//!
+//! A database's adapter takes the flags of `dbnode`, and every request passes through it: `database/mod.rs` has the
+//! contract's side, and `postgres/` one that is driven.
 
 mod admin;
 mod board;
+mod caddy;
 mod child;
+mod database;
+mod envoy;
+mod etcd;
 mod haproxy;
 mod nginx;
 mod place;
+mod postgres;
+mod ready;
+mod redis;
+mod unix;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use machine::processes;
-use machine::startup;
+use machine::startup::{self, StartupArgs};
 
 /// A real program in the place of one of the lab's own.
 #[derive(Debug, Parser)]
@@ -41,6 +53,16 @@ enum Part {
     Haproxy(Balancer),
     /// nginx, by a configuration file that it is told to read again.
     Nginx(Balancer),
+    /// Caddy, by its admin interface.
+    Caddy(Balancer),
+    /// Envoy, by a file with its servers.
+    Envoy(Balancer),
+    /// PostgreSQL, with streaming replication.
+    Postgres(Database),
+    /// Redis, with WAIT.
+    Redis(Database),
+    /// etcd.
+    Etcd(Database),
 }
 
 /// A balancer, and the flags that `lb` has.
@@ -54,16 +76,67 @@ struct Balancer {
     lb: lb::Args,
 }
 
+/// A node of a database, and the flags that `dbnode` has.
+#[derive(Debug, Args)]
+struct Database {
+    /// The other program.
+    #[arg(long, value_name = "PATH")]
+    program: PathBuf,
+
+    #[command(flatten)]
+    db: dbnode::Args,
+}
+
+/// What was asked for: a balancer, or a node of a database.
+enum Asked<'a> {
+    Balancer(&'a Balancer),
+    Database(&'a Database),
+}
+
+impl Part {
+    fn asked(&self) -> Asked<'_> {
+        match self {
+            Self::Haproxy(balancer)
+            | Self::Nginx(balancer)
+            | Self::Caddy(balancer)
+            | Self::Envoy(balancer) => Asked::Balancer(balancer),
+            Self::Postgres(database) | Self::Redis(database) | Self::Etcd(database) => {
+                Asked::Database(database)
+            }
+        }
+    }
+
+    /// What can be known to be wrong before anything starts.
+    fn check(&self) -> Result<&StartupArgs, clap::Error> {
+        let (program, startup) = match self.asked() {
+            Asked::Balancer(Balancer { program, lb }) => {
+                lb::Config::check(lb.clone())?;
+                (program, &lb.startup)
+            }
+            Asked::Database(Database { program, db }) => (program, &db.startup),
+        };
+        if !program.is_file() {
+            let message = format!("--program: there is no file {}", program.display());
+            return Err(Cli::command().error(ErrorKind::ValueValidation, message));
+        }
+        Ok(startup)
+    }
+}
+
 fn main() -> ExitCode {
     // What is started here is started by way of this program, which binds its life to ours.
-    if let Some(error) = processes::become_another(std::env::args_os().skip(1)) {
+    let mut words: Vec<_> = std::env::args_os().skip(1).collect();
+    let failed = child::give_up_root(&mut words).err();
+    if let Some(error) = failed.or_else(|| processes::become_another(words.into_iter())) {
         let _ = writeln!(std::io::stderr(), "{error}");
         return ExitCode::from(127);
     }
     let Cli { part } = Cli::parse();
-    let (Part::Haproxy(balancer) | Part::Nginx(balancer)) = &part;
-    startup::begin(&balancer.lb.startup);
-    match balance(part) {
+    match part.check() {
+        Ok(args) => startup::begin(args),
+        Err(error) => error.exit(),
+    }
+    match play(part) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -73,11 +146,34 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn balance(part: Part) -> anyhow::Result<()> {
+async fn play(part: Part) -> anyhow::Result<()> {
     // Held to the end: the process dies with the machine it was placed on.
-    let _machine = machine::Machine::from_environment().await?;
+    let machine = machine::Machine::from_environment().await?;
     match part {
         Part::Haproxy(Balancer { program, lb }) => haproxy::run(&program, lb).await,
         Part::Nginx(Balancer { program, lb }) => nginx::run(&program, lb).await,
+        Part::Caddy(Balancer { program, lb }) => caddy::run(&program, lb).await,
+        Part::Envoy(Balancer { program, lb }) => envoy::run(&program, lb).await,
+        Part::Postgres(Database { program, db }) => postgres::run(&program, db, machine).await,
+        Part::Redis(Database { program, db }) => redis::run(&program, db, machine).await,
+        Part::Etcd(Database { program, db }) => etcd::run(&program, db, machine).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(words: &[&str]) -> String {
+        let cli = Cli::try_parse_from(["part"].iter().chain(words)).unwrap();
+        cli.part.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_can_be_known_to_be_wrong_is_refused_before_anything_starts() {
+        let told = refused(&["caddy", "--program", "/no/such/program"]);
+        assert!(told.contains("--program: there is no file /no/such/program"), "{told}");
+        let told = refused(&["envoy", "--program", "/bin/sh", "--health-interval", "0s"]);
+        assert!(told.contains("--health-interval: must be longer than zero"), "{told}");
     }
 }

@@ -1,18 +1,19 @@
 //! A chapter as written.
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use crate::chart::Chart;
 use crate::machines::MachineEntry;
 use crate::map::Map;
+use crate::spanned::Spanned;
 use crate::step::Step;
 use crate::table::Table;
 use crate::traffic::Traffic;
 
 /// A chapter as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Chapter {
     /// Its place among the article's chapters, or after them.

@@ -3,16 +3,18 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use toml::Spanned;
-
 use super::act::{Act, Target};
 use super::expression::Expression;
 use super::machines::WebserverPart;
 use super::measures::{MeasureCall, Of};
 use super::mistake::{Mistake, Place};
 use super::step::{CapacitySearch, Step, Until};
+use super::table::MEASURE;
 use super::traffic::{Draw, Retry, Traffic};
-use super::{Chapter, Chart, MEMORY_MIN, MachineEntry, Span, ZIPF_KEYS_MAX, map, measurable, role, suggest};
+use super::{
+    Chapter, Chart, MEMORY_MIN, MachineEntry, Span, Spanned, ZIPF_KEYS_MAX, chart, map, measurable, role,
+    suggest,
+};
 
 pub(crate) type Checked = Result<(), Mistake>;
 
@@ -78,11 +80,18 @@ pub(super) fn check(chapter: &Chapter, is_complete: bool) -> Vec<Mistake> {
         check_claims(chapter, index, is_complete, &mut found);
     }
     check_ids(chapter, &mut found);
+    for chart in &chapter.chart {
+        found.note(&["chart"], chart::check(chapter, chart));
+    }
     for expression in chapter.chart.iter().flat_map(Chart::expressions) {
         let checked = check_expression(chapter, expression.as_ref(), &chapter.step, is_complete);
         found.note(&["chart"], checked.map_err(|message| at(expression.span(), message)));
     }
-    for table in &chapter.table {
+    for (number, table) in chapter.table.iter().enumerate() {
+        if table.title.contains(MEASURE) && table.measured(chapter).is_none() {
+            let message = format!("the title says {MEASURE}, and no step of the table has measure");
+            found.note(&["table", &number.to_string(), "title"], Err(problem(message)));
+        }
         let cells = table.cells().collect::<Vec<_>>();
         let checked = cells.iter().try_for_each(|cell| {
             check_expression(chapter, cell, &chapter.step, is_complete)

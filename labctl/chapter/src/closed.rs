@@ -9,34 +9,47 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest;
 
+/// How a balancer may choose.
+pub(super) const POLICIES: &[&str] = &["round-robin", "least-busy", "two-choices", "sticky"];
+/// Whose secret a sticky balancer may sign with.
+pub(super) const STICKY_SECRETS: &[&str] = &["shared", "own"];
+/// How a balancer may check its upstreams.
+pub(super) const HEALTH: &[&str] = &["on", "connect", "off"];
+/// Where a web server may keep copies.
+pub(super) const CACHES: &[&str] = &["none", "local", "redis"];
+/// Where a web server may keep sessions.
+pub(super) const SESSIONS: &[&str] = &["memory", "redis"];
+/// When a database may acknowledge a write.
+pub(super) const REPLICATIONS: &[&str] = &["async", "sync", "quorum"];
+
 /// How a balancer chooses.
 pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    word(deserializer, "policy", &["round-robin", "least-busy", "two-choices", "sticky"])
+    word(deserializer, "policy", POLICIES)
 }
 
 /// Who knows the secret that a sticky balancer signs with.
 pub(super) fn sticky_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    word(deserializer, "sticky-secret", &["shared", "own"])
+    word(deserializer, "sticky-secret", STICKY_SECRETS)
 }
 
 /// How a balancer checks its upstreams.
 pub(super) fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    word(deserializer, "health", &["on", "connect", "off"])
+    word(deserializer, "health", HEALTH)
 }
 
 /// Where a web server keeps copies.
 pub(super) fn cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    word(deserializer, "cache", &["none", "local", "redis"])
+    word(deserializer, "cache", CACHES)
 }
 
 /// Where a web server keeps sessions.
 pub(super) fn sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    word(deserializer, "sessions", &["memory", "redis"])
+    word(deserializer, "sessions", SESSIONS)
 }
 
 /// When a database acknowledges a write.
 pub(super) fn replication<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    word(deserializer, "replication", &["async", "sync", "quorum"])
+    word(deserializer, "replication", REPLICATIONS)
 }
 
 /// A machine's cores.

@@ -3,13 +3,13 @@
 //! A claim that quotes the article tests the article's sentence. Some of those are expected to be
 //! refuted, and then refuting them is what holds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toml::Spanned;
 
-use super::Reading;
+use super::{Reading, Spanned};
 
 /// A claim as written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Expect {
     /// The claim, as a sentence.
@@ -44,17 +44,17 @@ pub struct Expect {
 }
 
 /// What the lab expects of a sentence where machines are containers.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InContainers {
     /// Whether the sentence is confirmed or refuted there. Without it the claim is not made there.
     pub expected: Option<Expected>,
-    /// Why.
+    /// The explanation that is printed below the verdict.
     pub because: String,
 }
 
 /// What the lab expects a measurement to say of a sentence.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expected {
     /// That it is so.
@@ -66,16 +66,18 @@ pub enum Expected {
 
 /// The bounds of a claim. One that is open is infinite, and absent in what is stored: JSON has no
 /// infinity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "StoredBound")]
 pub struct Bound {
     /// At least.
+    #[schemars(with = "Option<f64>")]
     pub low: f64,
     /// At most.
+    #[schemars(with = "Option<f64>")]
     pub high: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct StoredBound {
     low: Option<f64>,
     high: Option<f64>,

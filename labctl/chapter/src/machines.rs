@@ -2,14 +2,14 @@
 
 use bytesize::ByteSize;
 use machine::{MachineSpec, QueueOrder};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::map::Place;
-use super::{Span, closed};
+use super::{Span, Spanned, closed};
 
 /// One machine, or `count` of the same kind.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct MachineEntry {
     /// How many to start with; they are then called `web-1`, `web-2`, …, and more can be added.
@@ -19,6 +19,7 @@ pub struct MachineEntry {
     pub cores: u32,
     /// Memory.
     #[serde(deserialize_with = "closed::memory")]
+    #[schemars(with = "String")]
     pub memory: ByteSize,
     /// Disk operations per second.
     #[serde(deserialize_with = "closed::disk_iops")]
@@ -27,6 +28,7 @@ pub struct MachineEntry {
     #[serde(deserialize_with = "closed::exclusive")]
     pub exclusive: f64,
     /// Which of the jobs that wait for a core is next: `oldest-first` or `newest-first`.
+    #[schemars(with = "String", extend("enum" = [QueueOrder::OldestFirst.name(), QueueOrder::NewestFirst.name()]))]
     pub queue: QueueOrder,
     /// Where it stands on the chapter's map.
     pub place: Option<Spanned<Place>>,
@@ -80,7 +82,7 @@ impl MachineEntry {
 }
 
 /// Flags of `lb`. Keys are the flags' names; what is left out is the program's default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LbPart {
     /// The machine, or the kind of machine, whose web servers it balances over.
@@ -98,6 +100,7 @@ pub struct LbPart {
     pub rise: Option<u32>,
     /// `off` for no health checks at all, `connect` for those that only open a connection, or `on`.
     #[serde(default, deserialize_with = "closed::health")]
+    #[schemars(extend("enum" = closed::HEALTH))]
     pub health: Option<String>,
     /// What a check asks for; any 2xx passes. `/healthz`, which asks nobody else, unless said otherwise.
     #[serde(default, deserialize_with = "closed::health_path")]
@@ -107,10 +110,12 @@ pub struct LbPart {
     pub panic_threshold: Option<u32>,
     /// How an upstream is chosen: `round-robin`, `least-busy`, `two-choices` or `sticky`.
     #[serde(default, deserialize_with = "closed::policy")]
+    #[schemars(extend("enum" = closed::POLICIES))]
     pub policy: Option<String>,
     /// Which secret the cookies of `policy = "sticky"` are signed with: `shared`, one that all balancers of
     /// the lab know, also after a restart (that is the default), or `own`, one that ends with the process.
     #[serde(default, deserialize_with = "closed::sticky_secret")]
+    #[schemars(extend("enum" = closed::STICKY_SECRETS))]
     pub sticky_secret: Option<String>,
     /// Failed requests in a row until an upstream is taken out; 0 for not looking.
     pub passive_fall: Option<u32>,
@@ -134,7 +139,7 @@ pub struct LbPart {
 }
 
 /// Flags of `webserver`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WebserverPart {
     /// The machine whose database it asks.
@@ -143,11 +148,13 @@ pub struct WebserverPart {
     pub db_timeout: Option<Span>,
     /// `none`, `local` or `redis`.
     #[serde(default, deserialize_with = "closed::cache")]
+    #[schemars(extend("enum" = closed::CACHES))]
     pub cache: Option<String>,
     /// How long a cached product is fresh.
     pub cache_ttl: Option<Span>,
     /// Where sessions are kept: `memory` or `redis`.
     #[serde(default, deserialize_with = "closed::sessions")]
+    #[schemars(extend("enum" = closed::SESSIONS))]
     pub sessions: Option<String>,
     /// The machine whose Redis it uses.
     pub redis: Option<Spanned<String>>,
@@ -169,9 +176,11 @@ pub struct WebserverPart {
     pub render_cost: Option<Span>,
     /// Memory that each request in flight holds.
     #[serde(default, deserialize_with = "closed::some_memory")]
+    #[schemars(with = "Option<String>")]
     pub request_memory: Option<ByteSize>,
     /// Memory that it takes by being there.
     #[serde(default, deserialize_with = "closed::some_memory")]
+    #[schemars(with = "Option<String>")]
     pub resident_memory: Option<ByteSize>,
     /// How many requests may be in flight; the next one is refused at once, with 503. 0 for no limit.
     pub max_in_flight: Option<u32>,
@@ -180,10 +189,11 @@ pub struct WebserverPart {
 }
 
 /// Flags of `dbnode`. Of a kind with a count, all machines are one cluster.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct DbnodePart {
-    /// Another program in the place of `dbnode`: the path of one that keeps the contract.
+    /// Another program in the place of `dbnode`: a part that the lab knows (`postgres`), or the path of one that keeps
+    /// the contract (`./my-db`).
     pub program: Option<String>,
     /// CPU time of one operation on one key.
     pub query_cost: Option<Span>,
@@ -193,6 +203,7 @@ pub struct DbnodePart {
     pub products: u32,
     /// When a write is acknowledged: `async`, `sync` or `quorum`.
     #[serde(deserialize_with = "closed::replication")]
+    #[schemars(extend("enum" = closed::REPLICATIONS))]
     pub replication: Option<String>,
     /// How long a replica waits at least, without a word from the primary, before it asks for an election.
     pub election_timeout: Option<Span>,
@@ -202,13 +213,14 @@ pub struct DbnodePart {
 }
 
 /// A Redis server. Nothing is written to a disk, unless it is told to.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RedisPart {
     /// The machine whose Redis it copies.
     pub replica_of: Option<Spanned<String>>,
     /// How much it may hold. What does not fit is refused.
     #[serde(default, deserialize_with = "closed::some_memory")]
+    #[schemars(with = "Option<String>")]
     pub maxmemory: Option<ByteSize>,
     /// Whether each write also goes to a file, which is read at its next start. Without a word it does where
     /// Sentinels watch.
@@ -216,7 +228,7 @@ pub struct RedisPart {
 }
 
 /// A Redis Sentinel.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SentinelPart {
     /// The machine with the Redis primary that it watches.

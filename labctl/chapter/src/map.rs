@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::check::{Checked, at};
-use super::{Chapter, MachineEntry, Span};
+use super::{Chapter, MachineEntry, Span, Spanned};
 
 /// The longest round trip between two places.
 const WAY_MAX: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const WAY_MAX: Duration = Duration::from_secs(10);
 pub type Map = IndexMap<Spanned<String>, IndexMap<String, Span>>;
 
 /// Where a machine stands, or each machine of a kind.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a place is a name, or a list of names, one for each machine of the kind")]
 pub enum Place {
     /// All of them there.

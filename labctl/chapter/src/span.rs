@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A length of time, written `500ms` or `3s`.
@@ -44,6 +45,16 @@ impl serde::de::Visitor<'_> for Text {
 
     fn visit_str<E>(self, text: &str) -> Result<String, E> {
         Ok(text.to_owned())
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        json_schema!({ "type": "string", "description": "A length of time: 500ms, 3s, 2m.", "pattern": "^[0-9]" })
     }
 }
 

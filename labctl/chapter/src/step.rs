@@ -3,13 +3,14 @@
 //! of [`Act`]'s variants; then the step waits, warms up, and measures.
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::{Act, Expect, Span, verbs};
+use super::{Act, Expect, Span, Spanned, verbs};
 
 /// One step of a chapter.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = verbs::describe)]
 #[serde(remote = "Self", rename_all = "kebab-case")]
 pub struct Step {
     /// What claims call it.
@@ -75,7 +76,7 @@ impl Step {
 }
 
 /// A rate of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "a rate is a number of requests a second, or { from = 50, to = 130, over = \"20s\" }"
@@ -111,10 +112,10 @@ impl Rate {
 }
 
 /// So many requests, evenly spaced.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Batch {
-    /// How many.
+    /// The number of requests.
     pub count: u64,
     /// How many a second. Without it, as many as possible at once.
     #[serde(default = "at_once")]
@@ -126,7 +127,7 @@ fn at_once() -> f64 {
 }
 
 /// A search for capacity.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CapacitySearch {
     /// The traffics whose targets are searched, all at the same time.
@@ -140,7 +141,7 @@ pub struct CapacitySearch {
 }
 
 /// Something to wait for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Until {
     /// This machine is gone.
@@ -165,7 +166,7 @@ pub struct Until {
 }
 
 /// A number read back from a database.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ReadBack {
     /// The key.
@@ -175,7 +176,7 @@ pub struct ReadBack {
 }
 
 /// Reading the last value of every record of a history.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TakeStock {
     /// The history.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::{Span, closed};
+use super::{Span, Spanned, closed};
 
 /// Who asks for what, and how the requests are spaced. Its rate is a step's matter.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Traffic {
     /// The machine, or one program on it: `lb`, `app`, `app/dbnode`. A database's machine also by its role,
@@ -61,7 +61,7 @@ impl Traffic {
 }
 
 /// Asking again.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Retry {
     /// How often at most, after the first attempt. It must be said.
@@ -74,7 +74,7 @@ pub struct Retry {
 }
 
 /// A history that a traffic's requests are written into: what each did to the record of its key.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Recording {
     /// The history's name. Several traffics can write into one.
@@ -90,7 +90,7 @@ pub struct Recording {
 }
 
 /// What a request does to a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Does {
     /// It adds to it.
@@ -104,7 +104,7 @@ pub enum Does {
 }
 
 /// How keys are drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Draw {
     /// Each as often as any other, at random.
@@ -117,7 +117,7 @@ pub enum Draw {
 }
 
 /// How arrivals are spaced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spacing {
     /// As strangers arrive: at random, independently.

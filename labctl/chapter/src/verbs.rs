@@ -16,9 +16,9 @@ use std::sync::LazyLock;
 use clap::Subcommand;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use toml::{Spanned, Table, Value};
+use toml::{Table, Value};
 
-use super::Act;
+use super::{Act, Spanned};
 
 /// A verb, as the command line describes it.
 #[derive(Debug)]
@@ -109,6 +109,20 @@ pub fn documentation() -> String {
     let row = |verb: &Verb| format!("| `{}` | `{}` | {} |\n", verb.name, verb.pattern(), verb.meaning);
     let rows: String = VERBS.iter().map(row).collect();
     format!("| key | written | what |\n|---|---|---|\n{rows}")
+}
+
+/// Adds every verb to the schema of a step.
+pub(super) fn describe(step: &mut schemars::Schema) {
+    let Some(properties) = step.get_mut("properties").and_then(|properties| properties.as_object_mut())
+    else {
+        return;
+    };
+    for verb in VERBS.iter() {
+        let kinds = if verb.fields.is_empty() { vec!["boolean"] } else { vec!["string", "array", "object"] };
+        let description = format!("{} Written {}.", verb.meaning, verb.pattern());
+        let schema = schemars::json_schema!({ "type": kinds, "description": description });
+        properties.insert(verb.name.clone(), schema.into());
+    }
 }
 
 /// In a table a link is named at once: `link = ["web", "db"]`.
@@ -317,6 +331,15 @@ mod tests {
         assert_eq!(step("heal-all = false").unwrap(), []);
         let sized = Act::Resize { name: a, cores: Some(4), memory: Some(bytesize::ByteSize::gib(1)) };
         assert_eq!(step("resize = [{ name = 'a', cores = 4, memory = '1GiB' }]").unwrap(), [sized]);
+    }
+
+    #[test]
+    fn the_schema_of_a_step_has_every_verb() {
+        let schema = schemars::schema_for!(Step);
+        for verb in VERBS.iter() {
+            let known = schema.pointer(&format!("/properties/{}", verb.name));
+            assert!(known.is_some(), "{}", verb.name);
+        }
     }
 
     #[test]

@@ -65,6 +65,13 @@ mod tests {
             seen("c", "k", 5, 6, "x"),
         ];
         assert!(judge(&History::new(reads)).is_empty());
+        let same_moment = vec![
+            put("a", "k", 0, 1, "x"),
+            put("a", "k", 2, 3, "y"),
+            seen("b", "k", 4, 5, "y"),
+            seen("c", "k", 5, 6, "x"),
+        ];
+        assert!(judge(&History::new(same_moment)).is_empty());
         let writes = vec![
             unknown(put("a", "k", 0, 1, "x")),
             put("a", "k", 2, 3, "y"),

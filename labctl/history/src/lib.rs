@@ -7,27 +7,16 @@
 
 #![deny(clippy::disallowed_methods)]
 
-/// Writes that were refused, and are there all the same ◇.
 pub mod ghost;
-/// The operations of one run ◇.
 pub mod history;
-/// A new value, and after it an older one, to anybody ◇.
 pub mod inversions;
-/// A history as a file: one line per operation ◇.
 pub mod journal;
-/// Is there an order of the operations that explains every answer? ◇
 pub mod linearizable;
-/// Acknowledged writes that are not there in the end ◇.
 pub mod lost;
-/// One operation: what was asked, and what came of it ◇.
 pub mod operation;
-/// Which write a value comes from, and which write is surely newer ◇.
 pub mod order;
-/// What a session may expect: its own writes, and no way back ◇.
 pub mod sessions;
-/// Reads of what had been overwritten, and how long before ◇.
 pub mod stale;
-/// A few operations as a picture ◇.
 pub mod timeline;
 
 #[cfg(test)]

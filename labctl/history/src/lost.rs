@@ -12,7 +12,7 @@ use crate::order::Record;
 pub type Final = BTreeMap<String, Option<String>>;
 
 /// The acknowledged writes to one record that are lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lost {
     /// Which record.
     pub key: String,
@@ -143,6 +143,21 @@ mod tests {
         let mut maybe = operations;
         maybe[2] = unknown(maybe[2].clone());
         assert_eq!(check(maybe, Some("100")), 0);
+    }
+
+    #[test]
+    fn a_deposit_whose_first_answer_was_lost_is_no_later_one() {
+        let mut operations = vec![
+            unknown(add("a", "k", 0, 1, 50, 0)),
+            add("b", "k", 2, 3, 50, 100),
+            // It had its effect when it was asked first, and is told that again.
+            add("a", "k", 4, 5, 50, 50),
+        ];
+        for again in [0, 2] {
+            operations[again].request = Some("deposit-1".into());
+        }
+        assert_eq!(check(operations.clone(), Some("100")), 0);
+        assert_eq!(check(operations, Some("50")), 1, "the other one is lost all the same");
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A point in time: nanoseconds on one monotonic clock, the same for every operation of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct At(pub u64);
 
@@ -21,7 +24,7 @@ impl At {
 
 /// One operation on one record. A call that is tried again is one operation per try, with the same
 /// `request`, for each try may have had the effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Operation {
     /// Who asked. The operations of one session follow each other, but for those whose outcome is
     /// unknown: the session went on without waiting.
@@ -47,7 +50,7 @@ pub struct Operation {
 }
 
 /// What was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Action {
     /// To give the record this value. The judges see more when no value is written twice.
@@ -57,7 +60,7 @@ pub enum Action {
     },
     /// To add to the record's value, a decimal number; a missing record counts as 0.
     Add {
-        /// How much.
+        /// The amount to add; negative to subtract.
         by: i64,
     },
     /// To forget the record.
@@ -70,7 +73,7 @@ pub enum Action {
 }
 
 /// How fresh an answer had to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {
     /// The node's own copy, which may be behind.
@@ -80,7 +83,7 @@ pub enum Read {
 }
 
 /// What came of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done, and this was the answer.
@@ -92,7 +95,7 @@ pub enum Outcome {
 }
 
 /// What an operation was answered with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// A write was done.

@@ -16,13 +16,16 @@ pub struct Record<'a> {
     writers: BTreeMap<Option<String>, Vec<&'a Operation>>,
     /// An addition of unknown outcome may have made values that nobody was told of.
     values_are_uncertain: bool,
+    /// When a write with this name was asked first: it may have had its effect from then on, whichever try was
+    /// answered.
+    first_asked: BTreeMap<&'a str, At>,
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone)]
 pub struct Source<'a> {
-    /// The writes that may have left it behind; none when it was there at first.
-    writers: Vec<&'a Operation>,
+    /// The writes that may have left it behind, and since when each may have; none when it was there at first.
+    writers: Vec<(&'a Operation, At)>,
     /// Its version, when it was told.
     version: Option<u64>,
     /// When somebody saw it.
@@ -39,14 +42,25 @@ impl<'a> Record<'a> {
     fn new(initial: Option<&'a str>, operations: Vec<&'a Operation>) -> Self {
         let mut writers: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let (mut lost_sums, mut only_grows) = (false, true);
+        let mut first_asked = BTreeMap::new();
         for operation in operations.iter().copied().filter(|operation| operation.may_have_written()) {
             match operation.value_after() {
                 Some(value) => writers.entry(value).or_default().push(operation),
                 None => lost_sums = true,
             }
             only_grows &= matches!(operation.action, Action::Add { by } if by > 0);
+            if let Some(name) = operation.request.as_deref() {
+                // They are in the order in which they were asked.
+                first_asked.entry(name).or_insert(operation.invoked_at);
+            }
         }
-        Self { operations, initial, writers, values_are_uncertain: lost_sums && !only_grows }
+        Self { operations, initial, writers, values_are_uncertain: lost_sums && !only_grows, first_asked }
+    }
+
+    /// A write, and since when it may have had its effect.
+    fn writer(&self, operation: &'a Operation) -> (&'a Operation, At) {
+        let first = operation.request.as_deref().and_then(|name| self.first_asked.get(name));
+        (operation, first.copied().unwrap_or(operation.invoked_at))
     }
 
     /// Where the value comes from that a read found or a write left behind. None when that is not
@@ -55,7 +69,8 @@ impl<'a> Record<'a> {
         operation.answer()?;
         let seen_at = operation.surely_done_at();
         if operation.is_write() {
-            return Some(Source { writers: vec![operation], version: operation.version(), seen_at });
+            let writers = vec![self.writer(operation)];
+            return Some(Source { writers, version: operation.version(), seen_at });
         }
         self.source_of(&operation.value_after()?, operation.version(), seen_at)
     }
@@ -67,7 +82,8 @@ impl<'a> Record<'a> {
             version.is_none() || writer.version().is_none() || writer.version() == version
         };
         let all = self.writers.get(value).into_iter().flatten();
-        let writers: Vec<_> = all.filter(earlier).filter(same_version).copied().collect();
+        let all = all.filter(earlier).filter(same_version);
+        let writers: Vec<_> = all.map(|operation| self.writer(operation)).collect();
         let was_there = value.as_deref() == self.initial;
         match (writers.is_empty(), was_there) {
             // It may be either.
@@ -103,19 +119,62 @@ impl Source<'_> {
         }
         let older_version = matches!((self.version, other.version), (Some(a), Some(b)) if a < b);
         let pairs = || self.writers.iter().flat_map(|own| other.writers.iter().map(move |its| (*own, *its)));
-        if pairs().any(|(own, its)| std::ptr::eq(own, its)) {
+        if pairs().any(|((own, _), (its, _))| std::ptr::eq(own, its)) {
             return false;
         }
         // After a failover versions may be given again: what was asked later is not older.
         let may_be_older =
-            pairs().all(|(own, its)| own.invoked_at <= its.surely_done_at().min(other.seen_at));
-        let surely_done_before = pairs().all(|(own, its)| own.surely_done_at() < its.invoked_at);
+            pairs().all(|((_, asked_at), (its, _))| asked_at <= its.surely_done_at().min(other.seen_at));
+        let surely_done_before = pairs().all(|((own, _), (_, asked_at))| own.surely_done_at() < asked_at);
         surely_done_before || (older_version && may_be_older)
     }
 
     /// Whether only a write of unknown outcome may have left it behind.
     pub fn is_unconfirmed(&self) -> bool {
-        let unknown = |writer: &&Operation| matches!(writer.outcome, Outcome::Unknown(_));
+        let unknown = |(writer, _): &(&Operation, At)| matches!(writer.outcome, Outcome::Unknown(_));
         !self.writers.is_empty() && self.writers.iter().all(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{put, seen, unknown, versioned};
+
+    /// Whether what the first of these wrote is surely older than what the second did.
+    fn is_older(operations: [Operation; 2]) -> bool {
+        let history = History::new(operations.to_vec());
+        let record = &Record::all(&history)["k"];
+        let source = |number: usize| record.source(&history.operations[number]).unwrap();
+        source(0).is_older_than(&source(1))
+    }
+
+    #[test]
+    fn what_ends_when_another_begins_overlaps_it() {
+        assert!(is_older([put("a", "k", 0, 4, "x"), put("a", "k", 5, 9, "y")]));
+        assert!(!is_older([put("a", "k", 0, 5, "x"), put("a", "k", 5, 9, "y")]));
+    }
+
+    #[test]
+    fn versions_decide_between_writes_that_overlap_and_only_between_them() {
+        let write = |from, to, value, version| versioned(put("a", "k", from, to, value), version);
+        assert!(is_older([write(9, 20, "x", 1), write(1, 9, "y", 2)]));
+        assert!(!is_older([write(10, 20, "x", 1), write(1, 9, "y", 2)]), "the version was given again");
+        assert!(!is_older([write(1, 9, "x", 2), write(1, 9, "y", 2)]), "the same version");
+    }
+
+    #[test]
+    fn what_only_an_unknown_write_may_have_left_is_unconfirmed() {
+        let by = |write: Operation| {
+            let history = History::new(vec![write, seen("b", "k", 2, 3, "x")]);
+            let record = &Record::all(&history)["k"];
+            record.source(&history.operations[1]).map(|source| source.is_unconfirmed())
+        };
+        assert_eq!(by(unknown(put("a", "k", 0, 1, "x"))), Some(true));
+        assert_eq!(by(put("a", "k", 0, 1, "x")), Some(false));
+        let mut history = History::new(vec![seen("b", "k", 2, 3, "x")]);
+        history.initial.insert("k".into(), "x".into());
+        let record = &Record::all(&history)["k"];
+        assert!(!record.source(&history.operations[0]).unwrap().is_unconfirmed(), "it was there at first");
     }
 }

@@ -55,8 +55,10 @@ mod tests {
         let write = put("alice", "k", 0, 1, "x");
         let missed = judge(&History::new(vec![write.clone(), absent("alice", "k", 2, 3)]));
         assert_eq!(missed.own_writes.len(), 1);
-        for fine in [absent("bob", "k", 2, 3), seen("alice", "k", 2, 3, "x"), absent("alice", "other", 2, 3)]
-        {
+        let same_moment = absent("alice", "k", 1, 3);
+        let others =
+            [absent("bob", "k", 2, 3), seen("alice", "k", 2, 3, "x"), absent("alice", "other", 2, 3)];
+        for fine in others.into_iter().chain([same_moment]) {
             assert_eq!(judge(&History::new(vec![write.clone(), fine])), SessionFaults::default());
         }
     }

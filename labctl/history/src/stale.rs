@@ -89,7 +89,8 @@ mod tests {
         let mut operations = writes.to_vec();
         operations.push(seen("b", "k", 503 * MS, 504 * MS, "x"));
         operations.push(absent("b", "k", 11 * MS, 12 * MS));
-        assert_eq!(ages(operations), [10.0, 500.0]);
+        assert_eq!(ages(operations.clone()), [10.0, 500.0]);
+        assert_eq!(judge(&History::new(operations)).reads, 2);
     }
 
     #[test]
@@ -97,6 +98,9 @@ mod tests {
         let during_the_read =
             vec![put("a", "k", 0, 1, "x"), put("a", "k", 2, 9, "y"), seen("b", "k", 5, 6, "x")];
         assert!(ages(during_the_read).is_empty());
+        let at_the_same_moment =
+            vec![put("a", "k", 0, 1, "x"), put("a", "k", 2, 5, "y"), seen("b", "k", 5, 6, "x")];
+        assert!(ages(at_the_same_moment).is_empty());
         let each_other =
             vec![put("a", "k", 0, 9, "x"), put("b", "k", 1, 8, "y"), seen("b", "k", 10, 11, "x")];
         assert!(ages(each_other).is_empty());

@@ -53,7 +53,7 @@ pub enum Sessions {
 pub enum RecordedAction {
     /// Adds so much.
     Add {
-        /// How much.
+        /// The amount to add.
         by: i64,
     },
     /// Writes the request's running number.

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //!  set_rate ──> pacer thread ──due arrivals──> sender thread ──HTTP──> target
-//!               (Schedule ◇)                   (Client, Connections)
-//!                    └────────── Recorder ───────────┘ ──> Window ◇
+//!               (Schedule)                   (Client, Connections)
+//!                    └────────── Recorder ───────────┘ ──> Window
 //! ```
 //!
 //! Two threads, because each would disturb the other: the pacer sleeps until the next arrival,
@@ -44,8 +44,9 @@ mod latencies;
 mod live;
 mod window;
 
-// Finding the highest rate that meets an objective.
+// Finding the highest rate that meets an objective: which rate is next, and trying it.
 mod capacity;
+mod probe;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ pub use keys::Keys;
 pub use latencies::Latencies;
 pub use live::LiveFigures;
 pub use outcome::Outcome;
+pub use probe::{CapacitySearch, Found, InvalidTraffic, Objective, Tried, add_probe, find_capacity, probe};
 pub use rate::Rate;
 pub use recorder::{Recorder, Unsettled};
 pub use requests::{InvalidRequests, RequestMix};

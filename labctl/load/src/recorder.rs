@@ -29,7 +29,7 @@ struct Shared {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{unfinished} requests had no outcome within {limit:?}")]
 pub struct Unsettled {
-    /// How many.
+    /// Requests that are still in flight.
     pub unfinished: usize,
     /// How long they were waited for.
     pub limit: Duration,

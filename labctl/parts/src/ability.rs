@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something that a chapter may ask of a balancer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+use crate::known::Kind;
+
+/// Something that a chapter may ask of a balancer, or of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ability {
     /// Takes turns exactly.
@@ -37,11 +40,29 @@ pub enum Ability {
     Pair,
     /// Refuses connections over a limit.
     MaxConnections,
+    /// Acknowledges a write that the primary alone has on its disk.
+    Async,
+    /// Acknowledges a write that a majority has.
+    Quorum,
+    /// Acknowledges a write that every member has, and shows.
+    Sync,
+    /// Makes another node the primary when the primary fails.
+    Promotes,
+    /// Has a primary that is cut off stop acknowledging, whatever it waits for.
+    StepsDown,
+    /// Says at once that a write cannot be done while a member is away.
+    RefusesAtOnce,
+    /// Lists the writes that a former primary had to give up.
+    Discards,
+    /// Reads through the page cache of the emulated machine.
+    PageReads,
+    /// Refuses writes while the disk of the emulated machine is full.
+    FullDisk,
 }
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 23] = [
         Self::RoundRobin,
         Self::LeastBusy,
         Self::TwoChoices,
@@ -56,6 +77,15 @@ impl Ability {
         Self::Events,
         Self::Pair,
         Self::MaxConnections,
+        Self::Async,
+        Self::Quorum,
+        Self::Sync,
+        Self::Promotes,
+        Self::StepsDown,
+        Self::RefusesAtOnce,
+        Self::Discards,
+        Self::PageReads,
+        Self::FullDisk,
     ];
 
     /// Its name in files and in the answer to `--can`.
@@ -75,6 +105,31 @@ impl Ability {
             Self::Events => "events",
             Self::Pair => "pair",
             Self::MaxConnections => "max-connections",
+            Self::Async => "async",
+            Self::Quorum => "quorum",
+            Self::Sync => "sync",
+            Self::Promotes => "promotes",
+            Self::StepsDown => "steps-down",
+            Self::RefusesAtOnce => "refuses-at-once",
+            Self::Discards => "discards",
+            Self::PageReads => "page-reads",
+            Self::FullDisk => "full-disk",
+        }
+    }
+
+    /// Of what it is asked.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Async
+            | Self::Quorum
+            | Self::Sync
+            | Self::Promotes
+            | Self::StepsDown
+            | Self::RefusesAtOnce
+            | Self::Discards
+            | Self::PageReads
+            | Self::FullDisk => Kind::Db,
+            _ => Kind::Lb,
         }
     }
 }

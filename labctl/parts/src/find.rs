@@ -14,13 +14,40 @@ const BESIDES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
 /// How long a program may take to tell its version.
 const VERSION_MAX: Duration = Duration::from_secs(5);
 
+/// Where Debian has the versions of PostgreSQL, each in a directory of its own.
+const VERSIONS: &str = "/usr/lib/postgresql";
+
+/// Where `labctl parts --install` has the programs that come in a Python wheel, each in a directory of its own,
+/// under the user's home.
+const WHEELS: &str = ".local/share/labctl/parts";
+
 /// The first of these programs that is there: on the PATH, or where servers are installed.
 pub fn find(programs: &[String]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::env::split_paths(&path).chain(BESIDES.iter().map(PathBuf::from));
+    let besides = BESIDES.iter().map(PathBuf::from).chain(versions());
+    let directories = std::env::split_paths(&path)
+        .chain(besides)
+        .chain(std::env::home_dir().map(wheels).into_iter().flatten());
     let directories: Vec<_> = directories.collect();
     let named = |program| directories.iter().map(move |directory| directory.join(program));
     programs.iter().flat_map(named).find(|candidate| candidate.is_file())
+}
+
+/// Directories of programs out of wheels: most put theirs into `bin`, and Envoy's has a script there, and the
+/// program elsewhere.
+fn wheels(home: PathBuf) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home.join(WHEELS)).into_iter().flatten().flatten();
+    entries.flat_map(|entry| ["envoy/_bin", "bin"].map(|within| entry.path().join(within))).collect()
+}
+
+/// Directories of programs that are there in several versions, the latest first.
+fn versions() -> Vec<PathBuf> {
+    let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let entries = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten();
+    let mut versions: Vec<_> =
+        entries.filter_map(|entry| Some((number(&entry.path())?, entry.path()))).collect();
+    versions.sort_by(|one, other| other.cmp(one));
+    versions.into_iter().map(|(_, path)| path.join("bin")).collect()
 }
 
 /// What a known part says of its version, in its first line that has a digit in it.
@@ -41,7 +68,7 @@ fn version_in(line: &str) -> Option<String> {
         let digits = word.trim_start_matches('v');
         digits.starts_with(|letter: char| letter.is_ascii_digit()) && digits.contains('.')
     };
-    line.split([' ', '/', '(', ')', ':']).find(is_version).map(str::to_owned)
+    line.split([' ', '/', '(', ')', ':', '=']).find(is_version).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -54,7 +81,17 @@ mod tests {
         assert_eq!(version_in(line).unwrap(), "2.6.12-1+deb12u4");
         assert_eq!(version_in("nginx version: nginx/1.22.1").unwrap(), "1.22.1");
         assert_eq!(version_in("v2.11.0 h1:abc").unwrap(), "v2.11.0");
+        assert_eq!(version_in("Redis server v=7.0.15 sha=00000000:0 bits=64").unwrap(), "7.0.15");
         assert_eq!(version_in("no digits here"), None);
+    }
+
+    #[test]
+    fn a_program_out_of_a_wheel_is_found_where_it_was_installed() {
+        let home = tempfile::tempdir().unwrap();
+        let bin = home.path().join(WHEELS).join("caddy/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        assert!(wheels(home.path().to_owned()).contains(&bin));
+        assert!(wheels(PathBuf::from("/no/such/home")).is_empty());
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Table;
 
 use crate::ability::{Abilities, Ability};
 
 /// What a part stands in for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The load balancer.
@@ -36,7 +37,7 @@ impl Kind {
 }
 
 /// A part that the lab knows. `part NAME` is its adapter.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
     /// What it is called on the command line and in chapters.
@@ -50,7 +51,7 @@ pub struct Known {
     pub find: Vec<String>,
     /// The flags with which it tells its version.
     pub version: Vec<String>,
-    /// The command that installs it.
+    /// The command that installs it. `~/` at the beginning of a word is the user's home.
     pub install: String,
     /// What it can.
     pub can: BTreeSet<Ability>,
@@ -61,16 +62,25 @@ pub struct Known {
     pub limits: Vec<String>,
     /// The values of the chapter's keys that it has by itself (`--defaults`).
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub defaults: Table,
 }
 
-const FILES: [(&str, &str); 2] =
-    [("haproxy", include_str!("../known/haproxy.toml")), ("nginx", include_str!("../known/nginx.toml"))];
-
 impl Known {
+    /// Their names and files.
+    pub const FILES: [(&str, &str); 7] = [
+        ("haproxy", include_str!("../known/haproxy.toml")),
+        ("nginx", include_str!("../known/nginx.toml")),
+        ("caddy", include_str!("../known/caddy.toml")),
+        ("envoy", include_str!("../known/envoy.toml")),
+        ("postgres", include_str!("../known/postgres.toml")),
+        ("redis", include_str!("../known/redis.toml")),
+        ("etcd", include_str!("../known/etcd.toml")),
+    ];
+
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        FILES.iter().map(|(name, text)| {
+        Self::FILES.iter().map(|(name, text)| {
             let known: Self = toml::from_str(text).expect("a test has read every file");
             Self { name, ..known }
         })
@@ -83,7 +93,7 @@ impl Known {
 
     /// Their names, in a list for people.
     pub fn names() -> String {
-        FILES.map(|(name, _)| name).join(", ")
+        Self::FILES.map(|(name, _)| name).join(", ")
     }
 
     /// What it can and cannot do.
@@ -98,8 +108,8 @@ mod tests {
 
     #[test]
     fn every_file_says_of_every_ability_whether_its_part_has_it() {
-        for known in Known::all().filter(|known| known.kind == Kind::Lb) {
-            for ability in Ability::ALL {
+        for known in Known::all() {
+            for ability in Ability::ALL.into_iter().filter(|ability| ability.kind() == known.kind) {
                 let (can, cannot) = (known.can.contains(&ability), known.cannot.contains_key(&ability));
                 assert!(can != cannot, "{}: {ability}: can {can}, cannot {cannot}", known.name);
             }

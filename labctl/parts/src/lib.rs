@@ -6,6 +6,7 @@
 
 pub mod ability;
 pub mod cast;
+pub mod databases;
 pub mod find;
 pub mod known;
 pub mod needs;

@@ -1,4 +1,4 @@
-//! What a chapter needs of its balancers, held against what they can. Pure.
+//! What a chapter needs of its parts, of its balancers first, held against what they can. Pure.
 //!
 //! A claim needs what its measure speaks of: shares need the policy, a detection time needs checks and events,
 //! failures after a fault need whatever the balancer was told to do about faults. What is lacking is a reason to
@@ -13,6 +13,7 @@ use chapter::measures::{Measure, MeasureCall, Of};
 use chapter::{Act, Chapter, Expect, Step};
 
 use crate::ability::{Abilities, Ability};
+use crate::databases::Databases;
 
 /// What is skipped, and why.
 #[derive(Debug, Clone, Default)]
@@ -40,31 +41,35 @@ impl Skips {
 }
 
 /// Holds a chapter's claims against what its parts can. `abilities` knows what a program can; the lab's own
-/// programs can everything.
-pub fn skips<'a>(chapter: &Chapter, abilities: impl Fn(&str) -> Option<&'a Abilities>) -> Skips {
+/// programs can everything. What databases are asked is in `databases.rs`.
+pub fn skips<'a>(chapter: &'a Chapter, abilities: impl Fn(&str) -> Option<&'a Abilities>) -> Skips {
     let of = |part: &LbPart| part.program.as_deref().and_then(&abilities);
     let played: HashMap<_, _> = chapter
         .machine
         .iter()
         .filter_map(|(name, entry)| Some((name.as_str(), (entry, of(entry.lb.as_ref()?)))))
         .collect();
+    let mut databases = Databases::of(chapter, &abilities);
     let needs = Needs { chapter, played };
     let mut skips = Skips::default();
-    if needs.played.values().all(|(_, abilities)| abilities.is_none()) {
+    if needs.played.values().all(|(_, abilities)| abilities.is_none()) && databases.are_own() {
         return skips;
     }
     let mut after_a_fault = false;
     for step in &chapter.step {
         after_a_fault |= is_a_fault(step);
-        if let Some(reason) = needs.of_acts(step) {
+        databases.begin(step);
+        if let Some(reason) = needs.of_acts(step).or_else(|| databases.of_acts(step)) {
             skips.steps.insert(step.name.clone(), reason);
             continue;
         }
         for (index, claim) in step.expect.iter().enumerate() {
-            if let Some(reason) = needs.of_claim(step, claim, after_a_fault, &skips.steps) {
+            let reason = needs.of_claim(step, claim, after_a_fault, &skips.steps);
+            if let Some(reason) = reason.or_else(|| databases.of_claim(step, claim)) {
                 skips.claims.insert((step.name.clone(), index), reason);
             }
         }
+        databases.end(step);
     }
     skips
 }
@@ -224,15 +229,16 @@ fn wanted(part: &LbPart, measure: Measure, after_a_fault: bool) -> Vec<Ability> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Swap;
+    use crate::{Known, Swap};
     use chapter::Source;
 
     fn lacking(name: &str, cannot: &[(Ability, &str)]) -> (Source, Skips) {
         let plain = Source::open(name, &[]).unwrap();
         let swap: Swap = "lb=haproxy".parse().unwrap();
-        let source = Source::open(name, &swap.settings(&plain.chapter, false, false)).unwrap();
         let cannot = cannot.iter().map(|(ability, reason)| (*ability, (*reason).to_owned())).collect();
         let abilities = Abilities { title: "Other".into(), can: None, cannot };
+        let never_paired = Known::named("haproxy").unwrap().abilities();
+        let source = Source::open(name, &swap.settings(&plain.chapter, &never_paired, false)).unwrap();
         let skips = skips(&source.chapter, |_| Some(&abilities));
         (source, skips)
     }

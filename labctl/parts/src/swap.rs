@@ -6,9 +6,9 @@ use std::str::FromStr;
 use chapter::machines::MachineEntry;
 use chapter::{Chapter, Setting};
 
-use crate::Ability;
+use crate::databases::mode_of;
 use crate::known::{Kind, Known};
-use crate::own;
+use crate::{Abilities, Ability, own};
 
 /// A part, and what it stands in for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,23 +53,24 @@ pub fn is_path(program: &str) -> bool {
 }
 
 impl Swap {
-    /// Whether it can be one of a pair. A program of somebody's own is asked; one that cannot be started is
-    /// refused later, with the reason.
-    pub async fn can_pair(&self) -> bool {
-        let abilities = match Known::named(&self.program) {
-            Some(known) => Ok(known.abilities()),
-            None => own::abilities(Path::new(&self.program)).await,
-        };
-        abilities.map_or(true, |abilities| abilities.lacks(Ability::Pair).is_none())
+    /// What it can. A program of somebody's own is asked; one that cannot be started is refused later, with the
+    /// reason.
+    pub async fn abilities(&self) -> Abilities {
+        match Known::named(&self.program) {
+            Some(known) => known.abilities(),
+            None => own::abilities(Path::new(&self.program)).await.unwrap_or_default(),
+        }
     }
 
     /// The changes of a chapter that put this part in. A balancer of a pair stays the lab's own when the part
-    /// cannot be one of a pair: what is claimed of it is skipped.
-    pub fn settings(&self, chapter: &Chapter, can_pair: bool, with_defaults: bool) -> Vec<Setting> {
+    /// cannot be one of a pair, and a database whose kind of replication it does not have: what is claimed of
+    /// those is skipped.
+    pub fn settings(&self, chapter: &Chapter, abilities: &Abilities, with_defaults: bool) -> Vec<Setting> {
         let known = Known::named(&self.program);
+        let can = |ability| abilities.lacks(ability).is_none();
         let is_meant = |entry: &MachineEntry| match self.kind {
-            Kind::Lb => entry.lb.as_ref().is_some_and(|lb| can_pair || !lb.pair),
-            Kind::Db => entry.dbnode.is_some(),
+            Kind::Lb => entry.lb.as_ref().is_some_and(|lb| !lb.pair || can(Ability::Pair)),
+            Kind::Db => entry.dbnode.is_some() && mode_of(entry).is_none_or(can),
         };
         let machines = chapter.machine.iter().filter(|(_, entry)| is_meant(entry));
         let defaults = known.map(|known| known.defaults).filter(|_| with_defaults).unwrap_or_default();
@@ -107,12 +108,42 @@ mod tests {
     fn every_balancer_but_those_of_a_pair_is_another() {
         let chapter = Source::open("load-balancer", &[]).unwrap().chapter;
         let swap: Swap = "lb=haproxy".parse().unwrap();
-        let settings = swap.settings(&chapter, false, false);
+        let abilities = Known::named("haproxy").unwrap().abilities();
+        let settings = swap.settings(&chapter, &abilities, false);
         let shown: Vec<_> = settings.iter().map(ToString::to_string).collect();
         assert_eq!(shown, [r#"machine.lb.lb.program="haproxy""#]);
-        let source = Source::open("load-balancer", &swap.settings(&chapter, false, true)).unwrap();
+        let source = Source::open("load-balancer", &swap.settings(&chapter, &abilities, true)).unwrap();
         let lb = source.chapter.machine["lb"].lb.as_ref().unwrap();
         assert_eq!(lb.program.as_deref(), Some("haproxy"));
         assert_eq!(lb.health_interval.unwrap().0, std::time::Duration::from_secs(2));
+    }
+
+    #[test]
+    fn the_defaults_of_every_part_are_keys_of_its_machines() {
+        for known in Known::all() {
+            let name = match known.kind {
+                Kind::Lb => "load-balancer",
+                Kind::Db => "replication",
+            };
+            let chapter = Source::open(name, &[]).unwrap().chapter;
+            let swap = Swap { kind: known.kind, program: known.name.to_owned() };
+            let settings = swap.settings(&chapter, &known.abilities(), true);
+            let opened = Source::open(name, &settings);
+            assert!(opened.is_ok(), "{}: {:?}", known.name, opened.err());
+        }
+    }
+
+    #[test]
+    fn a_database_whose_replication_the_part_does_not_have_stays_the_labs_own() {
+        let chapter = Source::open("replication", &[]).unwrap().chapter;
+        let cannot = [(Ability::Async, "never earlier".to_owned())].into();
+        let abilities = Abilities { title: "Other".into(), can: None, cannot };
+        let swap = Swap { kind: Kind::Db, program: "/my-db".into() };
+        let settings = swap.settings(&chapter, &abilities, false);
+        let shown: Vec<_> = settings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [r#"machine.strict.dbnode.program="/my-db""#, r#"machine.quorum.dbnode.program="/my-db""#]
+        );
     }
 }

@@ -15,20 +15,20 @@ use machine::vitals::Vitals;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Driver, now};
 use crate::board::{Board, Health, Seen};
 use crate::child;
 use crate::place::Place;
+use crate::ready::wait_until_listening;
 use config::Server;
 
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long nginx may take to listen, and to have read its configuration again.
-const START_MAX: Duration = Duration::from_secs(10);
+/// How long nginx may take to have read its configuration again.
+const RELOAD_MAX: Duration = Duration::from_secs(10);
 
 /// From its start to its end.
 pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
@@ -51,7 +51,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     let mut child = child::start(program, &flags)?;
     let master = child.id().context("nginx ended at once")?;
     tokio::select! {
-        ready = wait_until_ready(&args) => ready?,
+        ready = wait_until_listening("nginx", args.listen) => ready?,
         ended = child.wait() => return Err(child::how("nginx", ended)),
     }
     let (admin, listen) = (args.admin, args.listen);
@@ -76,16 +76,6 @@ fn write(file: &Path, args: &Args, servers: &[Server], directory: &Path) -> anyh
     std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
 }
 
-async fn wait_until_ready(args: &Args) -> anyhow::Result<()> {
-    let deadline = Instant::now() + START_MAX;
-    while !timeout(START_MAX, TcpStream::connect(args.listen)).await.is_ok_and(|connected| connected.is_ok())
-    {
-        ensure!(Instant::now() < deadline, "nginx did not listen on {} within {START_MAX:?}", args.listen);
-        sleep(LOOK_EVERY).await;
-    }
-    Ok(())
-}
-
 struct Nginx {
     args: Args,
     file: PathBuf,
@@ -103,7 +93,7 @@ impl Nginx {
         write(&self.file, &self.args, servers, &self.directory)?;
         kill(Pid::from_raw(self.master.cast_signed()), Signal::SIGHUP)
             .context("tell nginx to read it again")?;
-        let deadline = Instant::now() + START_MAX;
+        let deadline = Instant::now() + RELOAD_MAX;
         while self.workers().is_subset(&before) {
             ensure!(Instant::now() < deadline, "nginx did not take the new configuration: its log says why");
             sleep(LOOK_EVERY).await;

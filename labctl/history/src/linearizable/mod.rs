@@ -6,11 +6,8 @@
 //! somebody saw it all the same, no order explains that. A write whose outcome is unknown may stand
 //! anywhere after it was asked, or nowhere.
 
-/// What one record does ◇.
 mod model;
-/// The smallest part of a history that is still wrong ◇.
 mod offence;
-/// The search for an order ◇.
 mod search;
 
 #[cfg(test)]

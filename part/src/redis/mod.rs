@@ -1,0 +1,53 @@
+//! Redis, driven: a primary and its replicas, and `WAIT`. The first member by name is the primary, for ever: Redis
+//! without Sentinels promotes nobody.
+
+mod settings;
+mod store;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use dbnode::Args;
+use machine::Machine;
+use nix::sys::signal::Signal;
+
+use crate::child::{self, Home, Program};
+use crate::database::Node;
+use store::Redis;
+
+/// Where a node that is alone listens.
+const PORT: u16 = 6379;
+
+/// From its start to its end.
+pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow::Result<()> {
+    let node = Node::begin(args, machine)?;
+    let listen = node.program_listens(PORT);
+    let primary = primary_of(&node)?;
+    let home = Home::make(&node.config.data, &[])?;
+    let password = node.secret.as_ref().map_or_else(|| rand::random::<u128>().to_string(), hex::encode);
+    let waits = settings::waits(node.mode, node.members.len() - 1);
+    home.write("lab.conf", &settings::text(listen, home.directory(), primary, &waits, &password))?;
+    let flags = [home.directory().join("lab.conf").to_string_lossy().into_owned()];
+    let mut child = home.start(program, &flags)?;
+    let store = tokio::select! {
+        store = Redis::connect(&node, listen, &password, waits) => store?,
+        ended = child.wait() => return Err(child::how("Redis", ended)),
+    };
+    if primary.is_none() {
+        store.prepare(&node).await?;
+    }
+    node.serve(Arc::new(store), Program { title: "Redis", child, ends_on: Signal::SIGTERM }).await
+}
+
+/// Where a replica finds the primary. `None`: this node is it.
+fn primary_of(node: &Node) -> anyhow::Result<Option<SocketAddr>> {
+    if node.is_first() {
+        return Ok(None);
+    }
+    let first = node.members.first().map(String::as_str).unwrap_or_default();
+    let way = node.way_to(first).context("the primary is a --peer")?;
+    let address = way.parse().with_context(|| format!("--peer {first}={way}: Redis is given an address"))?;
+    Ok(Some(address))
+}
