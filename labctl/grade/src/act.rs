@@ -51,13 +51,13 @@ impl From<anyhow::Error> for Stop {
     }
 }
 
-type Done = Result<(), Stop>;
+pub(crate) type Done = Result<(), Stop>;
 
-fn failed(sentence: impl Into<String>) -> Stop {
+pub(crate) fn failed(sentence: impl Into<String>) -> Stop {
     Stop::Failed(sentence.into())
 }
 
-fn wrong(sentence: impl Into<String>) -> Stop {
+pub(crate) fn wrong(sentence: impl Into<String>) -> Stop {
     Stop::Wrong(sentence.into())
 }
 
@@ -178,15 +178,7 @@ fn check_answer(
     body: Option<&str>,
     length: Option<usize>,
 ) -> Result<(), String> {
-    if !status.contains(&answered.status) {
-        let wanted = status.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
-        return Err(format!("{what} was answered {}, wanted {wanted}", answered.status));
-    }
-    let text = String::from_utf8_lossy(&answered.body);
-    let shown: String = text.chars().take(60).collect();
-    if let Some(body) = body.filter(|body| text != **body) {
-        return Err(format!("{what}: the body was '{shown}', wanted '{body}'"));
-    }
+    answered.check(what, status, body)?;
     match length.filter(|length| answered.body.len() != *length) {
         Some(length) => Err(format!("{what}: the body had {} bytes, wanted {length}", answered.body.len())),
         None => Ok(()),

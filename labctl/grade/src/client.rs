@@ -28,6 +28,24 @@ pub struct Answered {
 }
 
 impl Answered {
+    /// Holds it against what is wanted: one of these statuses, and this body, if one is given. The error is a sentence
+    /// that begins with `what`, the request.
+    pub fn check(&self, what: &str, status: &[u16], body: Option<&str>) -> Result<(), String> {
+        if !status.contains(&self.status) {
+            let wanted = status.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
+            return Err(format!("{what} was answered {}, wanted {wanted}", self.status));
+        }
+        match body.filter(|body| String::from_utf8_lossy(&self.body) != **body) {
+            Some(body) => Err(format!("{what}: the body was '{}', wanted '{body}'", self.shown())),
+            None => Ok(()),
+        }
+    }
+
+    /// The beginning of its body, for a sentence.
+    pub fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.body).chars().take(60).collect()
+    }
+
     /// A header, when it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

@@ -11,11 +11,13 @@ use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use crate::act::{self, Background, Stop};
 use crate::backend::Sightings;
 use crate::client::{self, Answered};
+use crate::ground::{Ground, Traces, explained};
 use crate::part::{self, Part};
 use crate::processes::Group;
-use crate::stage::Stage;
+use crate::stage::{Act, Stage};
 
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -55,12 +57,14 @@ struct Server {
     process: Group,
 }
 
-impl Field {
-    /// Starts a stage's servers, and the part before them. The inner error is what the part did wrong.
-    pub async fn start(
+impl Ground for Field {
+    type Act = Act;
+
+    /// Starts a stage's servers, and the part before them.
+    async fn start(
         place: &Place,
         number: usize,
-        stage: &Stage,
+        stage: &Stage<Act>,
         program: &Path,
     ) -> anyhow::Result<Result<Self, (String, Self)>> {
         let names: Vec<_> = (1..=stage.servers).map(|number| format!("web-{number}")).collect();
@@ -83,14 +87,41 @@ impl Field {
         }
     }
 
-    /// Kills everything, and waits until its addresses are free.
-    pub async fn end(&mut self) {
+    async fn carry_out(&mut self, number: usize, stage: &Stage<Act>) -> Option<Stop> {
+        let mut background = Background::default();
+        let log = self.place.logs.join(format!("stage-{number}.log"));
+        for act in &stage.steps {
+            let done = act::carry_out(act, self, &mut background, &log).await;
+            // Whoever is asked to end may.
+            let own = if matches!(act, Act::Drain { .. }) {
+                None
+            } else {
+                self.part.misbehaviour(done.is_err()).await
+            };
+            if let Some(stop) = explained(done, own) {
+                return Some(stop);
+            }
+        }
+        None
+    }
+
+    fn traces(&self) -> Traces {
+        Traces { did: self.did.clone(), said: self.part.said() }
+    }
+
+    fn waited(&self) -> Duration {
+        self.part.waited()
+    }
+
+    async fn end(&mut self) {
         self.part.end().await;
         for server in self.servers.values_mut() {
             server.process.kill().await;
         }
     }
+}
 
+impl Field {
     /// Starts a server, and waits until it answers.
     pub async fn start_server(&mut self, name: &str) -> anyhow::Result<SocketAddr> {
         let number = name.strip_prefix("web-").and_then(|number| number.parse::<u8>().ok());
@@ -180,7 +211,7 @@ impl Field {
 
 impl Place {
     /// An address of a stage's own: the third byte is the stage, the fourth the machine.
-    fn address(&self, stage: usize, machine: u8, port: u16) -> SocketAddr {
+    pub(crate) fn address(&self, stage: usize, machine: u8, port: u16) -> SocketAddr {
         let [first, second] = self.network;
         let third = u8::try_from(stage).unwrap_or(u8::MAX);
         SocketAddr::from((Ipv4Addr::new(first, second, third, machine), port))
@@ -188,7 +219,7 @@ impl Place {
 }
 
 /// Whether an address can be had.
-fn free(address: SocketAddr) -> anyhow::Result<()> {
+pub(crate) fn free(address: SocketAddr) -> anyhow::Result<()> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
         Err(error) => bail!(

@@ -2,24 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use nix::sys::signal::Signal;
-use tokio::time::sleep;
 
-use crate::field::accepts;
 use crate::processes::{Group, how};
 
-/// How long it may take to listen.
-const START_MAX: Duration = Duration::from_secs(5);
 /// How long it may take to end when it is asked to.
 pub const END_MAX: Duration = Duration::from_secs(5);
-/// How much it may print in a stage: it is all kept.
-const PRINTED_MAX: u64 = 32 << 20;
-/// How long a process that breaks off its connections may take until it is gone.
-const SOON: Duration = Duration::from_millis(300);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The part that is graded.
 #[derive(Debug)]
@@ -61,30 +52,12 @@ impl Part {
         let started = Group::start(machine, program, flags, log);
         let process =
             self.process.insert(started.map_err(|error| format!("it cannot be started: {error:#}"))?);
-        let deadline = Instant::now() + START_MAX;
-        while !accepts(self.listen).await {
-            if let Some(status) = process.ended() {
-                return Err(format!("it ended while it started ({})", how(status)));
-            }
-            if Instant::now() > deadline {
-                return Err(format!("it does not listen on {} (--listen) after {START_MAX:?}", self.listen));
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+        process.listens_at(self.listen).await
     }
 
-    /// What it did by itself that no part may: it ended, or it prints without end. Where something has failed it
-    /// may be on its way to its end.
+    /// What it did by itself that no part may.
     pub async fn misbehaviour(&mut self, has_failed: bool) -> Option<String> {
-        let process = self.process.as_mut()?;
-        let ended = if has_failed { process.wait(SOON).await } else { process.ended() };
-        if let Some(status) = ended {
-            return Some(format!("it ended by itself ({})", how(status)));
-        }
-        let printed = process.printed();
-        (printed > PRINTED_MAX)
-            .then(|| format!("it printed {} MiB in one stage; a log is for people", printed >> 20))
+        self.process.as_mut()?.misbehaviour(has_failed).await
     }
 
     /// Asks it to end. Returns what is wrong with how it does.

@@ -2,18 +2,28 @@
 //! whatever it started when it is dropped.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use machine::protocol::PARENT_VARIABLE;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use crate::field::accepts;
+
+/// How long a part may take to listen.
+const START_MAX: Duration = Duration::from_secs(5);
+/// How much a part may print in a stage: it is all kept.
+const PRINTED_MAX: u64 = 32 << 20;
+/// How long a process that breaks off its connections may take until it is gone.
+const SOON: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Of what a program prints, the end that is shown.
 const SAID_MAX: usize = 2000;
 
@@ -32,9 +42,11 @@ impl Group {
         let out = out.with_context(|| format!("write {}", log.display()))?;
         let mut command = Command::new(machine);
         command.arg("--become").arg(program).args(flags).env(PARENT_VARIABLE, std::process::id().to_string());
-        // A variable that is a flag of a balancer in somebody's shell must not change what is graded.
-        let flags_by_variable =
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LB_"));
+        // A variable that is a flag in somebody's shell must not change what is graded.
+        let flags_by_variable = std::env::vars_os().filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            name.starts_with("LB_") || name.starts_with("DBNODE_")
+        });
         flags_by_variable.for_each(|(name, _)| {
             command.env_remove(name);
         });
@@ -58,6 +70,39 @@ impl Group {
     /// Waits until it has ended. `None`: it has not by the limit.
     pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         timeout(limit, self.child.wait()).await.ok()?.ok()
+    }
+
+    /// Waits until it listens. `Err` says what it did instead.
+    pub async fn listens_at(&mut self, address: SocketAddr) -> Result<(), String> {
+        let deadline = Instant::now() + START_MAX;
+        while !accepts(address).await {
+            if let Some(status) = self.ended() {
+                return Err(format!("it ended while it started ({})", how(status)));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("it does not listen on {address} (--listen) after {START_MAX:?}"));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// What it did by itself that no part may: it ended, or it prints without end. Where something has failed it
+    /// may be on its way to its end.
+    pub async fn misbehaviour(&mut self, has_failed: bool) -> Option<String> {
+        let ended = if has_failed { self.wait(SOON).await } else { self.ended() };
+        if let Some(status) = ended {
+            return Some(format!("it ended by itself ({})", how(status)));
+        }
+        let printed = self.printed();
+        (printed > PRINTED_MAX)
+            .then(|| format!("it printed {} MiB in one stage; a log is for people", printed >> 20))
+    }
+
+    /// Sends a signal to all of it.
+    pub fn signal_all(&self, signal: Signal) {
+        // It may have ended this instant.
+        let _ = killpg(self.leader(), signal);
     }
 
     /// Sends a signal to the process that leads.

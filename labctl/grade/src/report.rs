@@ -6,7 +6,7 @@ use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
-use crate::field::Field;
+use crate::ground::Traces;
 use crate::stage::Stage;
 
 /// The version of what is printed as data.
@@ -58,7 +58,7 @@ pub struct StageResult {
 /// A whole grade.
 #[derive(Debug, Clone, Serialize)]
 pub struct Grade {
-    /// What was graded: `lb`.
+    /// What was graded: `lb` or `db`.
     pub kind: &'static str,
     /// The program.
     pub program: String,
@@ -69,12 +69,12 @@ pub struct Grade {
 }
 
 impl StageResult {
-    fn of(
+    fn of<A>(
         number: usize,
-        stage: &Stage,
+        stage: &Stage<A>,
         outcome: Outcome,
         because: Option<String>,
-        field: Option<&Field>,
+        traces: Traces,
     ) -> Self {
         Self {
             number,
@@ -84,27 +84,27 @@ impl StageResult {
             points: if outcome == Outcome::Passed { stage.points } else { 0 },
             out_of: stage.points,
             because,
-            did: field.map(|field| field.did.clone()).unwrap_or_default(),
-            said: field.map(|field| field.part.said()).unwrap_or_default(),
+            did: traces.did,
+            said: traces.said,
             hints: stage.hints.clone(),
             read: stage.read.clone(),
         }
     }
 
-    pub(crate) fn passed(number: usize, stage: &Stage, field: &Field) -> Self {
-        Self::of(number, stage, Outcome::Passed, None, Some(field))
+    pub(crate) fn passed<A>(number: usize, stage: &Stage<A>, traces: Traces) -> Self {
+        Self::of(number, stage, Outcome::Passed, None, traces)
     }
 
-    pub(crate) fn failed(number: usize, stage: &Stage, sentence: String, field: &Field) -> Self {
-        Self::of(number, stage, Outcome::Failed, Some(sentence), Some(field))
+    pub(crate) fn failed<A>(number: usize, stage: &Stage<A>, sentence: String, traces: Traces) -> Self {
+        Self::of(number, stage, Outcome::Failed, Some(sentence), traces)
     }
 
-    pub(crate) fn skipped(number: usize, stage: &Stage, reason: String, field: &Field) -> Self {
-        Self::of(number, stage, Outcome::Skipped, Some(reason), Some(field))
+    pub(crate) fn skipped<A>(number: usize, stage: &Stage<A>, reason: String, traces: Traces) -> Self {
+        Self::of(number, stage, Outcome::Skipped, Some(reason), traces)
     }
 
-    pub(crate) fn not_reached(number: usize, stage: &Stage) -> Self {
-        Self::of(number, stage, Outcome::NotReached, None, None)
+    pub(crate) fn not_reached<A>(number: usize, stage: &Stage<A>) -> Self {
+        Self::of(number, stage, Outcome::NotReached, None, Traces::default())
     }
 
     /// The stage in a few lines: what was wrong, what was done, what the part said, and as many hints.
@@ -230,12 +230,15 @@ impl Grade {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::{Kind, Stages};
+    use crate::stage::Stages;
 
     fn result(outcome: Outcome) -> StageResult {
-        let stages = Stages::of(Kind::Lb);
+        let stages = Stages::of_balancer();
         let because = (outcome == Outcome::Failed).then(|| "web-2 got nothing".to_owned());
-        StageResult { said: "a\nb".into(), ..StageResult::of(2, &stages.stage[1], outcome, because, None) }
+        StageResult {
+            said: "a\nb".into(),
+            ..StageResult::of(2, &stages.stage[1], outcome, because, Traces::default())
+        }
     }
 
     fn grade(outcomes: &[Outcome]) -> Grade {

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::act::{self, Background, Stop};
+use crate::act::Stop;
+use crate::database::Cluster;
 use crate::field::{Field, Place};
+use crate::ground::Ground;
 use crate::report::{Grade, Outcome, StageResult};
-use crate::stage::{Act, Kind, Stage, Stages};
+use crate::stage::{Kind, Stage, Stages};
 use crate::watch::Watch;
 
 /// How often a stage is done that failed on a busy computer.
@@ -33,9 +35,21 @@ pub async fn grade(
     program: &Path,
     wanted: &Wanted,
     place: &Place,
+    hear: impl FnMut(&StageResult),
+) -> anyhow::Result<Grade> {
+    match wanted.kind {
+        Kind::Lb => grade_on::<Field>(program, wanted, place, Stages::of_balancer(), hear).await,
+        Kind::Db => grade_on::<Cluster>(program, wanted, place, Stages::of_database(), hear).await,
+    }
+}
+
+async fn grade_on<G: Ground>(
+    program: &Path,
+    wanted: &Wanted,
+    place: &Place,
+    stages: Stages<G::Act>,
     mut hear: impl FnMut(&StageResult),
 ) -> anyhow::Result<Grade> {
-    let stages = Stages::of(wanted.kind);
     let watch = Watch::begin();
     let is_wanted = |number: usize| wanted.only.is_empty() || wanted.only.contains(&number);
     let chosen: Vec<_> = (1..).zip(&stages.stage).filter(|(number, _)| is_wanted(*number)).collect();
@@ -53,7 +67,8 @@ pub async fn grade(
                 .extend(together.iter().map(|(number, stage)| StageResult::not_reached(*number, stage)));
             continue;
         }
-        let playing = together.iter().map(|(number, stage)| play(place, *number, stage, program, &watch));
+        let playing =
+            together.iter().map(|(number, stage)| play::<G>(place, *number, stage, program, &watch));
         for result in join_all(playing).await {
             let result = result?;
             hear(&result);
@@ -65,17 +80,17 @@ pub async fn grade(
 }
 
 /// Does a stage, and does it again when it failed on a computer that was too busy.
-async fn play(
+async fn play<G: Ground>(
     place: &Place,
     number: usize,
-    stage: &Stage,
+    stage: &Stage<G::Act>,
     program: &Path,
     watch: &Watch,
 ) -> anyhow::Result<StageResult> {
     let mut attempt = 1;
     loop {
         let since = Instant::now();
-        let Played { mut result, is_certain, waited } = play_once(place, number, stage, program).await?;
+        let Played { mut result, is_certain, waited } = play_once::<G>(place, number, stage, program).await?;
         let busy = watch.too_busy(since, waited).filter(|_| !is_certain);
         match (result.outcome, busy) {
             (Outcome::Failed, Some(_)) if attempt < ATTEMPTS => attempt += 1,
@@ -99,47 +114,28 @@ struct Played {
     waited: Duration,
 }
 
-async fn play_once(place: &Place, number: usize, stage: &Stage, program: &Path) -> anyhow::Result<Played> {
-    let (mut field, stopped) = match Field::start(place, number, stage, program).await? {
-        Ok(mut field) => {
-            let stopped = carry_out(&mut field, number, stage).await;
-            (field, stopped)
+async fn play_once<G: Ground>(
+    place: &Place,
+    number: usize,
+    stage: &Stage<G::Act>,
+    program: &Path,
+) -> anyhow::Result<Played> {
+    let (mut ground, stopped) = match G::start(place, number, stage, program).await? {
+        Ok(mut ground) => {
+            let stopped = ground.carry_out(number, stage).await;
+            (ground, stopped)
         }
-        Err((sentence, field)) => (field, Some(Stop::Failed(sentence))),
+        Err((sentence, ground)) => (ground, Some(Stop::Failed(sentence))),
     };
+    let traces = ground.traces();
     let (result, is_certain) = match stopped {
-        None => (StageResult::passed(number, stage, &field), true),
-        Some(Stop::Skipped(reason)) => (StageResult::skipped(number, stage, reason, &field), true),
+        None => (StageResult::passed(number, stage, traces), true),
+        Some(Stop::Skipped(reason)) => (StageResult::skipped(number, stage, reason, traces), true),
         Some(Stop::Broken(error)) => return Err(error),
-        Some(Stop::Failed(sentence)) => (StageResult::failed(number, stage, sentence, &field), false),
-        Some(Stop::Wrong(sentence)) => (StageResult::failed(number, stage, sentence, &field), true),
+        Some(Stop::Failed(sentence)) => (StageResult::failed(number, stage, sentence, traces), false),
+        Some(Stop::Wrong(sentence)) => (StageResult::failed(number, stage, sentence, traces), true),
     };
-    let waited = field.part.waited();
-    field.end().await;
+    let waited = ground.waited();
+    ground.end().await;
     Ok(Played { result, is_certain, waited })
-}
-
-/// Does what a stage does, until something is not as wanted.
-async fn carry_out(field: &mut Field, number: usize, stage: &Stage) -> Option<Stop> {
-    let mut background = Background::default();
-    let log = field.place().logs.join(format!("stage-{number}.log"));
-    for act in &stage.steps {
-        let done = act::carry_out(act, field, &mut background, &log).await;
-        // Whoever is asked to end may.
-        let own = if matches!(act, Act::Drain { .. }) {
-            None
-        } else {
-            field.part.misbehaviour(done.is_err()).await
-        };
-        match (done, own) {
-            (Ok(()), None) => {}
-            (Ok(()), Some(own)) => return Some(Stop::Wrong(own)),
-            // What it did by itself explains what was missed because of it.
-            (Err(Stop::Failed(sentence) | Stop::Wrong(sentence)), Some(own)) => {
-                return Some(Stop::Wrong(format!("{own}; what was seen: {sentence}")));
-            }
-            (Err(stop), _) => return Some(stop),
-        }
-    }
-    None
 }

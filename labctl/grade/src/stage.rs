@@ -1,15 +1,20 @@
-//! What a stage does and wants, as a TOML file says it.
+//! What a stage does and wants, as a TOML file says it: what all kinds have in common, and the acts of a balancer's.
 
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+
+use crate::database;
 
 /// What is graded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A load balancer.
     Lb,
+    /// A database.
+    Db,
 }
 
 impl Kind {
@@ -17,6 +22,15 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Lb => "lb",
+            Self::Db => "db",
+        }
+    }
+
+    /// The number of its stages.
+    pub fn stage_count(self) -> usize {
+        match self {
+            Self::Lb => Stages::<Act>::of_balancer().stage.len(),
+            Self::Db => Stages::<database::Act>::of_database().stage.len(),
         }
     }
 }
@@ -24,22 +38,23 @@ impl Kind {
 /// All stages of a kind, in order.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stages {
+pub struct Stages<A> {
     /// The stages.
-    pub stage: Vec<Stage>,
+    pub stage: Vec<Stage<A>>,
 }
 
 /// One stage.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Stage {
+pub struct Stage<A> {
     /// Its name, by which it is spoken of.
     pub name: String,
     /// What it asks for, in one line.
     pub about: String,
     /// What it is worth.
     pub points: u32,
-    /// How many web servers stand behind the part.
+    /// The number of web servers behind a balancer, or of a database's nodes.
+    #[serde(alias = "nodes")]
     pub servers: usize,
     /// The part's flags besides its addresses.
     #[serde(default)]
@@ -49,7 +64,7 @@ pub struct Stage {
     /// Where to read on.
     pub read: String,
     /// What is done, in order.
-    pub steps: Vec<Act>,
+    pub steps: Vec<A>,
 }
 
 /// One thing that is done, and what is wanted of it.
@@ -93,7 +108,7 @@ pub enum Act {
         /// The method.
         #[serde(default = "get")]
         method: String,
-        /// How many.
+        /// The number of requests.
         count: usize,
         /// How many a second.
         rate: f64,
@@ -128,45 +143,45 @@ pub enum Act {
     },
     /// Lets time pass.
     Wait {
-        /// How much.
+        /// The time to wait.
         #[serde(deserialize_with = "span")]
         time: Duration,
     },
     /// Kills a server (SIGKILL).
     Kill {
-        /// Which.
+        /// The server's name.
         server: String,
     },
     /// Freezes a server (SIGSTOP).
     Freeze {
-        /// Which.
+        /// The server's name.
         server: String,
     },
     /// Starts a killed server again.
     Restart {
-        /// Which.
+        /// The server's name.
         server: String,
     },
     /// Makes a server behave in a way: `well`, `failing` (500), `breaking` (no answer), `slow` (half a second).
     Mode {
-        /// Which.
+        /// The server's name.
         server: String,
-        /// How.
+        /// The way in which it misbehaves.
         mode: String,
     },
     /// Starts one more server, and tells the part of it.
     Add {
-        /// Which.
+        /// The server's name.
         server: String,
     },
     /// Tells the part to let a server go.
     Remove {
-        /// Which.
+        /// The server's name.
         server: String,
     },
     /// Counts what reaches a server.
     Reach {
-        /// Which.
+        /// The server's name.
         server: String,
         /// For how long.
         #[serde(deserialize_with = "span")]
@@ -188,7 +203,7 @@ pub enum Act {
     },
     /// Opens connections that send a request very slowly, and keeps them until the stage's end.
     SlowClients {
-        /// How many.
+        /// The number of requests.
         count: usize,
     },
     /// Sends a slow request, asks the part to end (SIGTERM), and waits for both.
@@ -208,38 +223,39 @@ pub enum Act {
     },
 }
 
-fn get() -> String {
+pub(crate) fn get() -> String {
     "GET".into()
 }
 
-fn two_seconds() -> Duration {
+pub(crate) fn two_seconds() -> Duration {
     Duration::from_secs(2)
 }
 
-fn five_seconds() -> Duration {
+pub(crate) fn five_seconds() -> Duration {
     Duration::from_secs(5)
 }
 
-fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
-fn maybe_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub(crate) fn maybe_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     span(deserializer).map(Some)
 }
 
-impl Stages {
-    /// The stages of a kind.
-    pub fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Lb => {
-                let read = toml::from_str(include_str!("../grades/lb.toml"));
-                read.unwrap_or_else(|error: toml::de::Error| {
-                    panic!("a test reads grades/lb.toml: {}", error.message())
-                })
-            }
-        }
+impl Stages<Act> {
+    /// The stages of a balancer.
+    pub fn of_balancer() -> Self {
+        Self::parse("grades/lb.toml", include_str!("../grades/lb.toml"))
+    }
+}
+
+impl<A: DeserializeOwned> Stages<A> {
+    /// Reads a file that comes with the lab.
+    pub(crate) fn parse(name: &str, text: &str) -> Self {
+        let read = toml::from_str(text);
+        read.unwrap_or_else(|error: toml::de::Error| panic!("a test reads {name}: {error}"))
     }
 
     /// What all of them are worth.
@@ -254,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_stages_that_come_with_the_lab_can_be_read() {
-        let stages = Stages::of(Kind::Lb);
+        let stages = Stages::of_balancer();
         assert_eq!((stages.stage.len(), stages.points()), (14, 140));
         for stage in &stages.stage {
             assert!((1..=3).contains(&stage.hints.len()), "{}", stage.name);

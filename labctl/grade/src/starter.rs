@@ -1,4 +1,4 @@
-//! Where to begin: a part that passes the first stage (`labctl new lb --language python`).
+//! Where to begin: a part that passes the first stages (`labctl new lb --language python`, `labctl new db …`).
 
 use crate::stage::Kind;
 
@@ -21,9 +21,10 @@ impl Language {
     }
 }
 
-/// The text of a part that passes the first stage.
+/// The text of a part that passes the first stages.
 pub fn text(kind: Kind, language: Language) -> &'static str {
     match (kind, language) {
         (Kind::Lb, Language::Python) => include_str!("../starters/lb.py"),
+        (Kind::Db, Language::Python) => include_str!("../starters/db.py"),
     }
 }

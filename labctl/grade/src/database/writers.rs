@@ -1,0 +1,150 @@
+//! Clients that write: each its own records, one after the other, and every outcome goes into the ledger.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::call::{Call, Caller, Ended, WRITE_MAX};
+use super::ledger::Ledger;
+
+/// The number of records of a client.
+const RECORDS: u64 = 10;
+/// How long a client rests between two writes.
+const REST: Duration = Duration::from_millis(5);
+/// How long a client rests after a write that was not done.
+const REST_AFTER_FAILURE: Duration = Duration::from_millis(40);
+
+/// A value that no other write has.
+pub(super) fn next_value() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed).to_string()
+}
+
+/// Writes that go on in the background.
+#[derive(Debug)]
+pub(super) struct Writers {
+    ends: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Vec<Instant>>>,
+    last_failure: Arc<Mutex<Option<String>>>,
+    tasks: JoinSet<()>,
+    begin: Instant,
+}
+
+/// What they came to.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// How many writes were acknowledged.
+    pub acknowledged: usize,
+    /// The longest time without an acknowledged one.
+    pub gap: Duration,
+    /// Why the last one failed that did.
+    pub last_failure: Option<String>,
+}
+
+impl Writers {
+    /// Begins.
+    pub(super) fn start(count: usize, nodes: &Arc<[SocketAddr]>, ledger: &Arc<Mutex<Ledger>>) -> Self {
+        let mut writers = Self {
+            ends: Arc::default(),
+            acknowledged: Arc::default(),
+            last_failure: Arc::default(),
+            tasks: JoinSet::new(),
+            begin: Instant::now(),
+        };
+        for number in 0..count {
+            let caller = Caller::new(Arc::clone(nodes), number);
+            let (ends, ledger) = (Arc::clone(&writers.ends), Arc::clone(ledger));
+            let acknowledged = Arc::clone(&writers.acknowledged);
+            let last_failure = Arc::clone(&writers.last_failure);
+            writers.tasks.spawn(async move {
+                let mut caller = caller;
+                let mut turn = 0;
+                while !ends.load(Ordering::Acquire) {
+                    let key = format!("w-{number}-{}", turn % RECORDS);
+                    turn += 1;
+                    let value = next_value();
+                    let ended = caller.call(&Call::put(&key, &value), WRITE_MAX).await;
+                    ledger.lock().note(&key, Some(value), ended.became());
+                    if matches!(ended, Ended::Done(..)) {
+                        acknowledged.lock().push(Instant::now());
+                        sleep(REST).await;
+                    } else {
+                        *last_failure.lock() = Some(ended.why().to_owned());
+                        sleep(REST_AFTER_FAILURE).await;
+                    }
+                }
+            });
+        }
+        writers
+    }
+
+    /// Ends, and waits for the last answers.
+    pub(super) async fn finish(mut self) -> Written {
+        self.ends.store(true, Ordering::Release);
+        let end = Instant::now();
+        while self.tasks.join_next().await.is_some() {}
+        let mut at: Vec<_> = std::mem::take(&mut *self.acknowledged.lock());
+        at.retain(|at| *at <= end);
+        at.sort();
+        let ends = at.iter().copied().chain([end]);
+        let begins = [self.begin].into_iter().chain(at.iter().copied());
+        let gap = ends.zip(begins).map(|(end, begin)| end - begin).max().unwrap_or_default();
+        Written { acknowledged: at.len(), gap, last_failure: self.last_failure.lock().take() }
+    }
+}
+
+/// Writes each record once, and tries until that is acknowledged. `Err` says which was not.
+pub(super) async fn write_all(
+    keys: Vec<(String, Option<String>)>,
+    at_once: usize,
+    nodes: &Arc<[SocketAddr]>,
+    first: SocketAddr,
+    ledger: &Arc<Mutex<Ledger>>,
+    within: Duration,
+) -> Result<(), String> {
+    let begin_at = nodes.iter().position(|node| *node == first).unwrap_or(0);
+    let left = Arc::new(Mutex::new(keys));
+    let mut tasks: JoinSet<Result<(), String>> = JoinSet::new();
+    for _ in 0..at_once {
+        let (left, ledger) = (Arc::clone(&left), Arc::clone(ledger));
+        let mut caller = Caller::new(Arc::clone(nodes), begin_at);
+        tasks.spawn(async move {
+            while let Some((key, value)) = { left.lock().pop() } {
+                write_one(&key, value, &mut caller, &ledger, within).await?;
+            }
+            Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(|error| error.to_string())??;
+    }
+    Ok(())
+}
+
+async fn write_one(
+    key: &str,
+    value: Option<String>,
+    caller: &mut Caller,
+    ledger: &Mutex<Ledger>,
+    within: Duration,
+) -> Result<(), String> {
+    let call = value.as_ref().map_or_else(|| Call::delete(key), |value| Call::put(key, value));
+    let deadline = Instant::now() + within;
+    loop {
+        let ended = caller.call(&call, WRITE_MAX.min(within)).await;
+        ledger.lock().note(key, value.clone(), ended.became());
+        if matches!(ended, Ended::Done(..)) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let what = format!("{} {}", call.method, call.path);
+            return Err(format!("{what} was not acknowledged within {within:?}: {}", ended.why()));
+        }
+        sleep(REST_AFTER_FAILURE).await;
+    }
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env python3
+"""Fails stage 12: does one addition in ten twice, as one that tries again without a name."""
+import pathlib, sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from front import IS_CLUSTER, Front, main
+import itertools
+
+class Wrong(Front):
+    count = itertools.count(1)
+
+    def exchange(self, method, path, headers, body):
+        answer = super().exchange(method, path, headers, body)
+        if IS_CLUSTER and method == "POST" and answer[0] == 200 and next(self.count) % 10 == 0:
+            super().exchange(method, path, headers, body)
+        return answer
+
+main(Wrong)

@@ -1,0 +1,20 @@
+#!/usr/bin/env python3
+"""Fails stage 7: shows from its own copy what was deleted meanwhile."""
+import pathlib, sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from front import Front, main
+
+class Wrong(Front):
+    shown = {}
+
+    def exchange(self, method, path, headers, body):
+        answer = super().exchange(method, path, headers, body)
+        if method == "GET" and path.endswith("?read=local"):
+            if answer[0] == 200:
+                self.shown[path] = answer
+            return self.shown.get(path, answer)
+        return answer
+
+main(Wrong)

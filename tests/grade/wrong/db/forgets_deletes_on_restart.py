@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+"""Fails stage 3: writes no deletion into its file."""
+import pathlib, sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4] / "examples"))
+from database import Node, Store, main
+
+class Wrong(Store):
+    def persist(self, change):
+        if change["value"] is not None:
+            super().persist(change)
+
+main(Wrong)

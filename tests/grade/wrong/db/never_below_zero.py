@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+"""Fails stage 5: adds up to 0 what would be less."""
+import pathlib, sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4] / "examples"))
+from database import Node, Store, main
+
+class Wrong(Node):
+    def write(self, key, compute):
+        if self.command != "POST":
+            return super().write(key, compute)
+        return super().write(key, lambda value: max(compute(value), b"0", key=int))
+
+main(Store, Wrong)
