@@ -11,6 +11,10 @@ export function accounts(names) {
   const account = /** @type {HTMLInputElement} */ (el("input", { value: "7", size: 6, "aria-label": "Account" }));
   const out = el("output", { class: "result", text: "Deposits $50, then reads all copies every 50 ms for a second." });
   const picture = el("div", { class: "copies" });
+  const kept = el("output", { class: "hint", id: "kept" });
+  /** @type {Map<string, { to: string, account: string, balance: number }>} what was acknowledged, by account */
+  const acknowledged = new Map();
+  const counts = { acknowledged: 0, refused: 0 };
   const deposit = el("button", {
     id: "deposit",
     click: guarded(async () => {
@@ -18,6 +22,10 @@ export function accounts(names) {
       const told = await post("deposit", { to: to.select.value, account: account.value.trim(), amount: 50 });
       const one = told.deposit;
       const balance = one.body?.balance;
+      counts[balance === undefined ? "refused" : "acknowledged"] += 1;
+      const key = { to: to.select.value, account: account.value.trim() };
+      if (balance !== undefined) acknowledged.set(`${key.to} ${key.account}`, { ...key, balance });
+      set(kept, { text: `${counts.acknowledged} acknowledged, ${counts.refused} refused` });
       const stale = Object.values(told.nodes).map((readings) => firstShown(readings, balance)).filter((at) =>
         at !== null
       );
@@ -47,10 +55,32 @@ export function accounts(names) {
       picture.replaceChildren(table("All copies, read at once", ["copy", "balance", "version", "lag, ms"], rows));
     }),
   }, ["Read all copies"]);
+  const check = el("button", {
+    id: "lost",
+    class: "plain",
+    click: guarded(async () => {
+      const lost = [];
+      for (const { to, account, balance } of acknowledged.values()) {
+        const told = await post("read", { to, account });
+        const found = Object.values(told.nodes).map((reading) => reading.balance ?? -1);
+        const most = Math.max(-1, ...found);
+        // Copies that do not answer may have it.
+        if (most >= 0 && most < balance) {
+          lost.push(`account ${account} through ${to}: ${balance} acknowledged, ${most} left`);
+        }
+      }
+      set(kept, {
+        text: `${counts.acknowledged} acknowledged, ${counts.refused} refused; lost: ${
+          lost.length > 0 ? lost.join("; ") : "none"
+        }`,
+      });
+    }),
+  }, ["Is any lost?"]);
   return widget("Deposit and read the copies", [
     to.row,
-    el("div", { class: "row" }, [account, deposit, read]),
+    el("div", { class: "row" }, [account, deposit, read, check]),
     out,
+    kept,
     picture,
   ], "w-deposit");
 }
@@ -81,12 +111,9 @@ function draw(told, balance) {
     const y = 16 + index * step;
     const dots = readings.map((/** @type {any} */ reading) => {
       const fresh = balance !== undefined && reading.balance >= balance && reading.balance !== null;
-      return svg("circle", {
-        cx: x(reading.at_ms).toFixed(1),
-        cy: y,
-        r: 3.4,
-        class: reading.balance === null ? "none" : fresh ? "fresh" : "old",
-      });
+      const at = x(reading.at_ms).toFixed(1);
+      if (reading.balance === null) return svg("path", { d: `M${at} ${y}m-3-3l6 6m0-6l-6 6`, class: "none" });
+      return svg("circle", { cx: at, cy: y, r: 3.4, class: fresh ? "fresh" : "old" });
     });
     return [svg("text", { x: 0, y: y + 4, text: node }), ...dots];
   });

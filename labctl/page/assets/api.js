@@ -4,8 +4,20 @@ import { byId, set } from "./dom.js";
 
 /** @typedef {Record<string, any>} Answer */
 
+/** Whether this page can do what labctl does. One that cannot shows what to type instead; said by the first message. */
+export const able = { act: true };
+
 /** A refusal, in the lab's words. */
-export class Refused extends Error {}
+export class Refused extends Error {
+  /**
+   * @param {string} why
+   * @param {string | null} [command] what does it by hand, where the page cannot
+   */
+  constructor(why, command = null) {
+    super(why);
+    this.command = command;
+  }
+}
 
 /**
  * Posts a command, shows what does the same in a terminal, and says what went wrong.
@@ -23,18 +35,20 @@ export async function post(path, body) {
     throw new Refused("the lab does not answer");
   }
   const told = await answer.json().catch(() => ({ detail: `the lab answered ${answer.status}` }));
-  if (!answer.ok) {
-    say(told.detail ?? told.error, true);
-    throw new Refused(told.detail);
-  }
   if (told.command) typed(told.command);
+  if (!answer.ok) {
+    const byHand = told.error === "by_hand";
+    say(byHand ? `Type this in a terminal: ${told.command}` : told.detail ?? told.error, !byHand);
+    throw new Refused(told.detail, byHand ? told.command : null);
+  }
   return told;
 }
 
 /**
  * Does something to the lab, and says what could have been typed.
  * @param {Record<string, any>} act
- * @returns {Promise<Answer | null>} null when it was refused, which has been said
+ * @returns {Promise<Answer | null>} null when it was refused, which has been said; `byHand` is a command that somebody has
+ * to type now
  */
 export async function act(act) {
   try {
@@ -43,7 +57,7 @@ export async function act(act) {
     say(done.length > 0 ? `Done: ${done.join("; ")}` : "Done.");
     return told;
   } catch (error) {
-    if (error instanceof Refused) return null;
+    if (error instanceof Refused) return error.command ? { byHand: error.command } : null;
     throw error;
   }
 }

@@ -41,6 +41,7 @@ export function card(box, compact, choose) {
   const name = svg("text", { x: 28, y: 22, class: "name" });
   const role = svg("text", { x: box.width - 10, y: 22, class: "role", "text-anchor": "end" });
   const word = svg("text", { x: 12, y: compact ? 40 : 39, class: "word" });
+  const reason = svg("text", { x: 12, y: 58, class: "word" });
   const cpu = bar(compact ? box.height - 9 : 55, "cpu", box.width, compact);
   const memory = compact ? null : bar(74, "mem", box.width, false);
   const frame = svg("rect", { width: box.width, height: box.height, rx: 9, class: "frame" });
@@ -58,7 +59,7 @@ export function card(box, compact, choose) {
         choose(current);
       }
     },
-  }, [title, frame, shape, name, role, word, cpu.group, memory?.group ?? null]);
+  }, [title, frame, shape, name, role, word, reason, cpu.group, memory?.group ?? null]);
 
   return {
     group,
@@ -75,7 +76,13 @@ export function card(box, compact, choose) {
       set(name, { text: machine.name });
       set(role, { text: machine.role ?? machine.programs.map((/** @type {any} */ one) => one.program).join(" + ") });
       set(title, { text: sentence(machine) });
-      set(word, { text: cut(words(machine, now), LETTERS) });
+      // One that is down has no figures: why it is down takes their place.
+      const hasRoom = !compact && machine.health === "down" && machine.reason !== null && !machine.count;
+      const told = hasRoom ? { ...machine, reason: null } : machine;
+      set(word, { text: cut(words(told, now), LETTERS) });
+      set(reason, { text: hasRoom ? cut(machine.reason, LETTERS + 2) : "" });
+      const bars = memory ? [cpu, memory] : [cpu];
+      for (const one of bars) set(one.group, { visibility: hasRoom ? "hidden" : null });
       const queue = machine.queue ? ` · ${machine.queue} waiting` : "";
       cpu.update(machine.cpu, `${percent(machine.cpu)}${queue}`);
       const share = machine.memory_limit ? machine.memory_held / machine.memory_limit : null;
@@ -86,6 +93,7 @@ export function card(box, compact, choose) {
 
 /** @param {any} machine @param {number} now */
 function words(machine, now) {
+  if (machine.count) return machine.word;
   if (machine.health === "well") {
     return machine.in_flight === null ? machine.word : `${machine.word} · ${machine.in_flight} in flight`;
   }
@@ -100,7 +108,7 @@ function words(machine, now) {
  * @param {boolean} compact
  */
 function bar(y, label, width, compact) {
-  const left = compact ? 12 : 42;
+  const left = compact ? 12 : 48;
   const right = compact ? 12 : 98;
   const room = width - left - right;
   const level = svg("rect", { x: left, y: y - 4, height: compact ? 4 : 7, rx: 2, class: "level", width: 0 });

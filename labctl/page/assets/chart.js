@@ -26,12 +26,19 @@ export function chart(title, unit, series) {
       el("li", { class: `${one.colour.slice(2)}${one.dash.length > 0 ? " dashed" : ""}` }, [one.name])
     ),
   );
-  const data = el("div", { class: "scroll" });
+  const marks = el("li", { class: "mark", hidden: true }, ["a fault"]);
+  legend.append(marks);
+  const data = el("div", { tabindex: 0, class: "scroll" });
   const details = el("details", {}, [el("summary", { text: "As a table" }), data]);
   const figure = el("figure", { class: "chart" }, [el("figcaption", {}, [title]), legend, canvas, details]);
 
-  /** @param {any[]} seconds @param {number} now @param {{ at: number, what: string }[]} faults */
-  function draw(seconds, now, faults) {
+  /**
+   * @param {any[]} seconds
+   * @param {number} now at the right edge
+   * @param {{ at: number, what: string }[]} faults
+   * @param {{ span: number, cursor: number | null }} [frame] how many seconds are shown, and a moment that is pointed at
+   */
+  function draw(seconds, now, faults, { span, cursor } = { span: SECONDS, cursor: null }) {
     const width = canvas.clientWidth;
     const height = canvas.clientHeight;
     if (width === 0) return;
@@ -45,7 +52,7 @@ export function chart(title, unit, series) {
     const values = seconds.flatMap((second) => series.map((one) => one.of(second) ?? 0));
     const top = nice(Math.max(1, ...values));
     const [left, right, above, below] = [52, 10, 8, 22];
-    const x = (/** @type {number} */ at) => left + ((at - now + SECONDS) / SECONDS) * (width - left - right);
+    const x = (/** @type {number} */ at) => left + ((at - now + span) / span) * (width - left - right);
     const y = (/** @type {number} */ value) => above + (1 - value / top) * (height - above - below);
     pen.font = "12px system-ui, sans-serif";
     pen.fillStyle = colour("--muted");
@@ -60,12 +67,16 @@ export function chart(title, unit, series) {
       pen.fillText(`${+(top * part).toPrecision(3)}`, left - 6, y(top * part) + 4);
     }
     pen.textAlign = "center";
-    for (const ago of [60, 40, 20, 0]) {
-      pen.fillText(ago === 0 ? "now" : `−${ago} s`, Math.min(width - 20, Math.max(left, x(now - ago))), height - 5);
+    for (const part of [0, 1, 2, 3]) {
+      const at = now - span + (part * span) / 3;
+      const word = cursor !== null ? `${at.toFixed(0)} s` : part === 3 ? "now" : `−${(now - at).toFixed(0)} s`;
+      pen.fillText(word, Math.min(width - 20, Math.max(left, x(at))), height - 5);
     }
     pen.strokeStyle = colour("--down");
     pen.setLineDash([3, 3]);
-    for (const fault of faults.filter((one) => one.at > now - SECONDS)) {
+    const shown = faults.filter((one) => one.at > now - span);
+    marks.hidden = shown.length === 0;
+    for (const fault of shown) {
       pen.beginPath();
       pen.moveTo(x(fault.at), above);
       pen.lineTo(x(fault.at), height - below);
@@ -77,7 +88,7 @@ export function chart(title, unit, series) {
       pen.setLineDash(one.dash);
       pen.beginPath();
       let begun = false;
-      for (const second of seconds.filter((each) => each.at > now - SECONDS)) {
+      for (const second of seconds.filter((each) => each.at > now - span)) {
         const value = one.of(second);
         if (value === null || value === undefined) begun = false;
         else if (begun) pen.lineTo(x(second.at), y(value));
@@ -89,6 +100,14 @@ export function chart(title, unit, series) {
       pen.stroke();
     }
     pen.setLineDash([]);
+    if (cursor !== null) {
+      pen.strokeStyle = colour("--text");
+      pen.lineWidth = 1.5;
+      pen.beginPath();
+      pen.moveTo(x(cursor), above);
+      pen.lineTo(x(cursor), height - below);
+      pen.stroke();
+    }
     if (/** @type {HTMLDetailsElement} */ (details).open) {
       const rows = seconds.slice(-15).reverse().map((
         second,

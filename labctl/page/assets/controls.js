@@ -1,6 +1,6 @@
 // What widgets are made of.
 
-import { Refused } from "./api.js";
+import { able, Refused } from "./api.js";
 import { el } from "./dom.js";
 
 /**
@@ -16,6 +16,12 @@ export function guarded(deed) {
     }
   };
 }
+
+/**
+ * What stands on a button that does something to a machine: a page that cannot says that it only shows how.
+ * @param {string} label
+ */
+export const deed = (label) => able.act ? label : `${label}: how?`;
 
 /** @param {string} label @param {string[]} names */
 export function choice(label, names) {

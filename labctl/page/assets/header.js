@@ -7,7 +7,7 @@ export function header() {
   const place = byId("figures");
   const cell = (/** @type {string} */ id, /** @type {string} */ name, /** @type {string} */ title) => {
     const value = el("dd", { id, text: "–" });
-    const note = el("small", {});
+    const note = el("dd", { class: "note" });
     place.append(el("div", { title }, [el("dt", { text: name }), value, note]));
     return { value, note };
   };
@@ -33,11 +33,25 @@ export function header() {
         class: totals.failed > 0 ? "bad" : "",
       });
       set(failed.note, {
-        text: fault ? `of ${fault.of.toLocaleString("en")} since ${clock(fault.at)}` : "no fault yet",
+        text: fault ? since(fault, state.at) : "no fault yet",
       });
       set(p99.value, { text: ms(totals.p99_ms) });
       set(late.value, { text: totals.offered > 0 ? ms(totals.lag_ms) : "–", class: totals.lag_ms > 5 ? "bad" : "" });
+      set(late.note, { text: totals.lag_ms > 5 ? "over 5 ms: do not trust these" : "" });
       set(good.note, { text: totals.in_flight > 0 ? `${totals.in_flight} in flight` : "" });
     },
   };
+}
+
+/**
+ * Of how many, and since when; failures are counted for a while after a fault, and then no more.
+ * @param {any} fault
+ * @param {number} now
+ */
+function since(fault, now) {
+  const all = `of ${fault.of.toLocaleString("en")}`;
+  const isOver = now - fault.at > fault.counted_s + 3;
+  return isOver
+    ? `${all} in ${fault.counted_s.toFixed(0)} s from ${clock(fault.at)}`
+    : `${all} since ${clock(fault.at)}`;
 }

@@ -4,7 +4,7 @@ import { act } from "./api.js";
 import { byId, el } from "./dom.js";
 
 const KEYS = [
-  ["1 2 3 4", "screens"],
+  ["1 … 5", "screens"],
   ["Tab, Enter", "go to a machine, choose it"],
   ["k f t r", "kill, freeze, thaw, restart the chosen machine"],
   ["a", "add a machine of the chosen kind"],
@@ -34,7 +34,7 @@ export function keys(panel, step, screen, unchoose) {
     if (writes) return;
     const presses = target.matches("button, summary, a, [role=button], [role=tab]");
     if (event.key === "?") dialog.showModal();
-    else if (/^[1-4]$/.test(event.key)) screen(Number(event.key) - 1);
+    else if (/^[1-5]$/.test(event.key)) screen(Number(event.key) - 1);
     else if (event.key === "h") act({ act: "heal-all" });
     else if (event.key === " " && !presses) step();
     else if (event.key === "Escape") unchoose();

@@ -1,6 +1,6 @@
 // What happened, when, by whose hand, with the command that does the same and the one that takes it back.
 
-import { act, say } from "./api.js";
+import { able, act, say } from "./api.js";
 import { byId, el } from "./dom.js";
 import { clock } from "./format.js";
 
@@ -32,7 +32,9 @@ export function log() {
       ? el("span", { class: `hand ${event.by}`, text: HANDS[/** @type {keyof typeof HANDS} */ (event.by)] })
       : null;
     const text = did ? el("code", { text: event.command }) : el("span", { class: "what", text: event.text });
-    const button = undo
+    const button = undo && !able.act
+      ? el("code", { class: "undo", title: `undo: ${undo.act.act}`, text: `undo: ${undo.command}` })
+      : undo
       ? el("button", { class: "plain undo", title: undo.command, click: () => act(undo.act) }, [
         `undo: ${undo.act.act}`,
       ])

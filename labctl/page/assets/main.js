@@ -1,6 +1,7 @@
 // The page: what comes down goes to those who show it, and each shows only what is new.
 
-import { say } from "./api.js";
+import { able, say } from "./api.js";
+import { compare } from "./compare.js";
 import { byId, set } from "./dom.js";
 import { header } from "./header.js";
 import { keys } from "./keys.js";
@@ -13,7 +14,7 @@ import { topology } from "./topology.js";
 import { traffic } from "./traffic.js";
 import { widgets } from "./widgets.js";
 
-const SCREENS = ["lab", "traffic", "story", "log"];
+const SCREENS = ["lab", "traffic", "story", "log", "compare"];
 /** Browsers open six connections to a host: one stays for commands. */
 const TABS_MAX = 5;
 const CONNECTIONS = {
@@ -25,18 +26,21 @@ const CONNECTIONS = {
 let chosen = "";
 /** @type {any} */
 let state = null;
+const choose = (/** @type {string} */ name) => {
+  chosen = name === chosen ? "" : name;
+  show();
+};
 const parts = {
   header: header(),
   sliders: sliders(),
-  panel: panel(),
+  panel: panel(choose),
   log: log(),
   traffic: traffic(),
   widgets: widgets(),
+  story: story(),
+  compare: compare(),
 };
-const picture = topology((name) => {
-  chosen = name === chosen ? "" : name;
-  show();
-});
+const picture = topology(choose);
 
 function show() {
   if (!state) return;
@@ -52,6 +56,7 @@ function screen(index) {
     byId(`screen-${name}`).hidden = at !== index;
   });
   if (state) parts.traffic.update(state);
+  if (SCREENS[index] === "compare") parts.compare.open();
   show();
 }
 
@@ -78,10 +83,11 @@ let openedAt = Infinity;
 listen({
   hello(hello, isNew) {
     const chapter = hello.chapter;
+    able.act = hello.can_act;
     document.title = `${chapter.title} · Scaling Lab`;
     set(byId("title"), { text: `${chapter.number}. ${chapter.title}` });
     set(byId("question"), { text: chapter.question });
-    set(byId("typed"), { text: `${hello.labctl} status` });
+    set(byId("typed"), { text: hello.can_act ? `${hello.labctl} status` : `${hello.labctl} ps` });
     parts.traffic.begin(hello, isNew);
     if (!isNew) return;
     chosen = "";
@@ -91,22 +97,26 @@ listen({
     parts.sliders.begin(hello);
     parts.panel.begin(hello);
     parts.widgets.begin(hello);
-    story(hello);
+    parts.story.begin(hello);
     if (hello.watchers >= TABS_MAX) {
       say(`${hello.watchers} tabs are open: a browser gives them six connections together. Close some.`, true);
     }
   },
   state(told) {
     state = told;
-    if (openedAt === Infinity) openedAt = told.at;
+    const isFirst = openedAt === Infinity;
+    if (isFirst) openedAt = told.at;
     parts.header.update(state);
     parts.sliders.update(state);
     parts.widgets.update(state);
     parts.traffic.update(state);
+    parts.story.update(state);
     show();
+    if (isFirst) performance.mark("drawn");
   },
   event(event) {
     parts.log.add(event, event.at > openedAt);
+    parts.widgets.event(event);
     if (event.fault) parts.traffic.fault(event);
     // The picture does not wait for the next state.
     const machine = state?.machines.find((/** @type {any} */ one) => one.name === event.subject);
@@ -122,7 +132,11 @@ listen({
       show();
     }
   },
+  run(event) {
+    parts.story.run(event);
+  },
   connection(connection) {
+    document.body.dataset.connection = connection;
     set(byId("connection"), { text: CONNECTIONS[connection], "data-connection": connection });
   },
 });

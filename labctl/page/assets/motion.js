@@ -2,6 +2,7 @@
 // not of single requests; none where less motion is wanted, or where nobody looks.
 
 import { el } from "./dom.js";
+import { isCovered } from "./wire.js";
 
 const MOST = 200;
 const FRAME_MS = 50;
@@ -12,7 +13,7 @@ const SAMPLES = 32;
 
 /**
  * @typedef {object} Lane
- * @property {{ x: number, y: number }[]} points
+ * @property {{ x: number, y: number, hidden: boolean }[]} points
  * @property {number} rps
  * @property {number} failed
  * @property {number} owed
@@ -31,16 +32,22 @@ export function motion() {
   /**
    * The picture was drawn anew.
    * @param {Map<string, { line: Element, label: Element }>} lines
-   * @param {{ width: number, height: number }} plan
+   * @param {import("./layout.js").Layout} plan
    * @param {HTMLElement} frame what the picture fills
    */
   function begin(lines, plan, frame) {
     size = plan;
     dots = [];
+    const written = [...lines.values()].map(({ label }) => ["x", "y"].map((side) => Number(label.getAttribute(side))));
+    const isWritten = (/** @type {number} */ x, /** @type {number} */ y) =>
+      written.some(([left, base]) => Math.abs(x - left) < 24 && y > base - 14 && y < base + 5);
     lanes = new Map([...lines].map(([name, { line }]) => {
       const path = /** @type {SVGPathElement} */ (line);
       const length = path.getTotalLength();
-      const points = Array.from({ length: SAMPLES + 1 }, (_, at) => path.getPointAtLength((length * at) / SAMPLES));
+      const points = Array.from({ length: SAMPLES + 1 }, (_, at) => {
+        const { x, y } = path.getPointAtLength((length * at) / SAMPLES);
+        return { x, y, hidden: isCovered(plan, x, y) || isWritten(x, y) };
+      });
       return [name, { points, rps: 0, failed: 0, owed: Math.random() }];
     }));
     frame.append(canvas);
@@ -78,7 +85,8 @@ export function motion() {
     const zoom = Math.min(width / size.width, height / size.height);
     pen.setTransform(zoom, 0, 0, zoom, (width - size.width * zoom) / 2, (height - size.height * zoom) / 2);
     for (const { lane, begun, fails } of dots) {
-      const { x, y } = lane.points[Math.floor(((now - begun) / WAY_MS) * SAMPLES)];
+      const { x, y, hidden } = lane.points[Math.floor(((now - begun) / WAY_MS) * SAMPLES)];
+      if (hidden) continue;
       pen.beginPath();
       if (fails) {
         pen.strokeStyle = down;

@@ -1,13 +1,15 @@
 // What can be done to the chosen machine, and what takes it back.
 
-import { act } from "./api.js";
+import { able, act, typed } from "./api.js";
 import { byId, el, set } from "./dom.js";
 import { sentence } from "./card.js";
+import { byTrouble } from "./groups.js";
 
 /** Keys on the chosen machine. */
 export const MACHINE_KEYS = { k: "kill", f: "freeze", t: "thaw", r: "restart" };
 
-export function panel() {
+/** @param {(name: string) => void} choose */
+export function panel(choose) {
   const place = byId("panel");
   /** @type {any} */
   let hello = { kinds: [], links: [] };
@@ -28,6 +30,7 @@ export function panel() {
       set(place, { text: "Choose a machine in the picture: click it, or Tab to it and press Enter." });
       return;
     }
+    if (!able.act) return showCommands();
     const { name, kind } = machine;
     const known = hello.kinds.find((/** @type {any} */ one) => one.kind === kind) ?? {};
     const is = (/** @type {string} */ named) => named === name || named === kind;
@@ -69,8 +72,40 @@ export function panel() {
         ]),
       ]
       : [];
-    const pids = el("p", { class: "hint", text: `From outside: kill -9 ${machine.pid}  (pid of ${name})` });
+    // Of a container that somebody else runs no process is known.
+    const outside = machine.pid ? `kill -9 ${machine.pid}  (pid of ${name})` : `docker kill ${name}`;
+    const pids = el("p", { class: "hint", text: `From outside: ${outside}` });
     place.replaceChildren(status, buttons, sizes, ...programs, ...wires, pids);
+  }
+
+  /** What to type, where this page cannot do it: a click puts it where it can be copied. */
+  function showCommands() {
+    const rows = Object.entries(hello.by_hand?.[machine.name] ?? {}).map(([what, command]) =>
+      el("li", {}, [
+        el("span", { text: what }),
+        el("code", { text: String(command) }),
+        el("button", { class: "plain", "data-typed": what, click: () => typed(String(command)) }, ["show below"]),
+      ])
+    );
+    const hint = "This page cannot do these; type one in a terminal, and watch what happens here.";
+    place.replaceChildren(status, el("p", { class: "hint", text: hint }), el("ul", { class: "by-hand" }, rows));
+  }
+
+  /**
+   * Machines that are one card in the picture: each can be chosen here, the worst first.
+   * @param {string} kind @param {any[]} members
+   */
+  function showMembers(kind, members) {
+    const now = JSON.stringify(members.map((one) => [one.name, one.word]));
+    if (now === shown) return;
+    shown = now;
+    const buttons = byTrouble(members).map((one) =>
+      el("button", { class: `plain member ${one.health}`, click: () => choose(one.name), "data-member": one.name }, [
+        `${one.name}: ${one.word}`,
+      ])
+    );
+    const title = el("p", { class: "status", text: `${members.length} machines of ${kind}` });
+    place.replaceChildren(title, el("div", { class: "buttons members" }, buttons));
   }
 
   /** @param {{ from: string, to: string }} link */
@@ -93,7 +128,11 @@ export function panel() {
     /** @param {any} state @param {string} chosen */
     update(state, chosen) {
       machine = state.machines.find((/** @type {any} */ one) => one.name === chosen) ?? null;
-      const drawn = machine ? `${machine.name} ${machine.pid} ${machine.cores} ${machine.memory_limit}` : "none";
+      const members = machine ? [] : state.machines.filter((/** @type {any} */ one) => one.kind === chosen);
+      if (members.length > 0) return showMembers(chosen, members);
+      const drawn = machine
+        ? `${machine.name} ${machine.pid} ${machine.cores} ${machine.memory_limit} ${machine.price}`
+        : "none";
       if (drawn !== shown) {
         shown = drawn;
         redraw();

@@ -9,10 +9,14 @@ const STEPS = 200;
 const RATE_AT_END = 2000;
 const SEND_EVERY = 60;
 
+/** Up to this rate a step is one request a second: no step of a key is lost in rounding. */
+const EVEN = (STEPS * STEPS) / RATE_AT_END;
+
 /** @param {number} step */
-export const rateOf = (step) => Math.round((RATE_AT_END * step * step) / (STEPS * STEPS));
+export const rateOf = (step) => Math.max(step, Math.round((RATE_AT_END * step * step) / (STEPS * STEPS)));
 /** @param {number} value */
-export const stepOf = (value) => Math.round(STEPS * Math.sqrt(Math.min(1, value / RATE_AT_END)));
+export const stepOf = (value) =>
+  value <= EVEN ? Math.round(value) : Math.round(STEPS * Math.sqrt(Math.min(1, value / RATE_AT_END)));
 
 export function sliders() {
   const place = byId("sliders");

@@ -5,6 +5,7 @@
  * @property {(hello: any, isNew: boolean) => void} hello
  * @property {(state: any) => void} state
  * @property {(event: any) => void} event
+ * @property {(event: any) => void} run
  * @property {(connection: "live" | "lost" | "locked") => void} connection
  */
 
@@ -19,6 +20,7 @@ const RETRY = 500;
 export function listen(listeners) {
   let lab = "";
   let heard = 0;
+  let told = 0;
   let last = performance.now();
   /** @type {EventSource | null} */
   let source = null;
@@ -36,7 +38,7 @@ export function listen(listeners) {
       });
     on("hello", (hello) => {
       const isNew = hello.lab !== lab;
-      if (isNew) heard = 0;
+      if (isNew) [heard, told] = [0, 0];
       lab = hello.lab;
       listeners.connection("live");
       listeners.hello(hello, isNew);
@@ -47,6 +49,11 @@ export function listen(listeners) {
       if (event.id <= heard) return;
       heard = event.id;
       listeners.event(event);
+    });
+    on("run", (event) => {
+      if (event.n <= told) return;
+      told = event.n;
+      listeners.run(event);
     });
     opened.addEventListener("error", lost);
   }

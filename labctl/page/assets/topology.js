@@ -1,15 +1,10 @@
-// The picture: machines as cards, and between them wires with what passes through.
+// The picture of the screen "Lab": machines as cards, wires with what passes through, and the same as tables.
 
-import { card } from "./card.js";
-import { byId, el, set, svg, table } from "./dom.js";
+import { byId, el, set, table } from "./dom.js";
 import { ago, mib, percent, rate } from "./format.js";
-import { layout, reachable } from "./layout.js";
-import { motion } from "./motion.js";
-import { drawWire, updateWire } from "./wire.js";
-
-/** @typedef {import("./layout.js").Box} Box */
-
-const NARROW = 620;
+import { byTrouble, grouped } from "./groups.js";
+import { reachable } from "./layout.js";
+import { picture } from "./picture.js";
 
 /**
  * @param {(name: string) => void} choose
@@ -18,13 +13,8 @@ export function topology(choose) {
   const place = byId("picture");
   const tablePlace = byId("picture-table");
   const focus = /** @type {HTMLSelectElement} */ (byId("focus"));
-  const moving = motion();
-  let drawn = "";
+  const drawing = picture(place, choose);
   let asTable = false;
-  /** @type {Map<string, ReturnType<typeof card>>} */
-  let cards = new Map();
-  /** @type {Map<string, { line: Element, label: Element }>} */
-  let lines = new Map();
 
   byId("as-table").addEventListener("click", (/** @type {Event} */ event) => {
     asTable = !asTable;
@@ -45,7 +35,7 @@ export function topology(choose) {
       el("option", { value: "", text: "all machines" }),
     );
     byId("focus-label").hidden = names.length < 2;
-    drawn = "";
+    drawing.redraw();
   }
 
   /** @param {any} state */
@@ -66,76 +56,16 @@ export function topology(choose) {
   /** @param {any} whole @param {string} chosen */
   function update(whole, chosen) {
     const state = shown(whole);
-    const vertical = place.clientWidth > 0 && place.clientWidth < NARROW;
-    const shape = JSON.stringify([
-      vertical,
-      state.machines.map((/** @type {any} */ m) => m.name),
-      state.wires.map((/** @type {any} */ w) => w.from + w.to),
-    ]);
-    if (shape !== drawn && !asTable) {
-      draw(state, vertical);
-      drawn = shape;
-    }
-    for (const machine of state.machines) cards.get(machine.name)?.update(machine, state.at, machine.name === chosen);
-    for (const wire of state.wires) updateWire(wire, lines.get(`${wire.from}>${wire.to}`), state);
-    moving.update(state.wires);
     if (asTable) tablePlace.replaceChildren(...tables(state));
+    else drawing.update(grouped(state), chosen);
   }
 
-  /** @param {any} state @param {boolean} vertical */
-  function draw(state, vertical) {
-    const plan = layout(state.machines, state.wires, vertical);
-    cards = new Map();
-    lines = new Map();
-    const focused = document.activeElement?.getAttribute("data-name");
-    const frames = [...plan.groups].map(([, box]) => svg("rect", { ...rect(box), rx: 12, class: "group" }));
-    const wires = state.wires.map((/** @type {any} */ wire) => drawWire(wire, plan, lines, state.wires)).filter(
-      Boolean,
-    );
-    for (const machine of state.machines) {
-      const box = /** @type {Box} */ (plan.boxes.get(machine.name));
-      cards.set(machine.name, card(box, plan.compact, choose));
-    }
-    const picture = svg("svg", {
-      viewBox: `0 0 ${plan.width} ${plan.height}`,
-      role: "group",
-      "aria-label": "Machines and the wires between them",
-    }, [
-      ...frames,
-      ...wires.map((/** @type {any} */ wire) => wire.line),
-      clients(/** @type {Box} */ (plan.boxes.get("clients"))),
-      ...[...cards.values()].map((one) => one.group),
-      ...wires.map((/** @type {any} */ wire) => wire.label),
-    ]);
-    const frame = el("div", { class: "frame-of-picture" }, [picture]);
-    frame.style.maxWidth = `${plan.width * 1.25}px`;
-    place.replaceChildren(frame);
-    moving.begin(lines, plan, frame);
-    if (focused) place.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus();
-  }
-
-  return { update, entrances, focus, shown };
-}
-
-/** @param {Box} box */
-function rect(box) {
-  return { x: box.x, y: box.y, width: box.width, height: box.height };
-}
-
-/** @param {Box} box */
-function clients(box) {
-  return svg("g", { transform: `translate(${box.x} ${box.y})`, class: "clients", "aria-hidden": "true" }, [
-    svg("rect", { width: box.width, height: box.height, rx: box.height / 2, class: "frame" }),
-    svg("text", { x: box.width / 2, y: box.height / 2 + 4, "text-anchor": "middle", class: "name", text: "clients" }),
-  ]);
+  return { update, entrances };
 }
 
 /** @param {any} state */
-function tables(state) {
-  const worst = { down: 0, limping: 1, well: 2 };
-  const order = (/** @type {any} */ m) => worst[/** @type {keyof typeof worst} */ (m.health)];
-  const machines = [...state.machines].sort((a, b) => order(a) - order(b));
-  const rows = machines.map((
+export function tables(state) {
+  const rows = byTrouble(state.machines).map((
     m,
   ) => [
     m.name,

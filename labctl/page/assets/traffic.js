@@ -15,7 +15,7 @@ export function traffic() {
     { name: "p50", colour: "--muted", dash: [], of: (second) => second.p50_ms },
     { name: "p99", colour: "--text", dash: [6, 3], of: (second) => second.p99_ms },
   ]);
-  const served = el("div", { class: "scroll served" });
+  const served = el("div", { tabindex: 0, class: "scroll served" });
   place.replaceChildren(rates.figure, times.figure, served);
   /** @type {any[]} */
   let seconds = [];

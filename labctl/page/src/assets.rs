@@ -1,7 +1,13 @@
-//! The page's files, which are in the program: nothing is fetched from elsewhere.
+//! The page's files, which are in the program: nothing is fetched from elsewhere. Browsers get them packed.
+
+use std::io::Write;
+use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::HeaderMap;
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 
 const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
@@ -34,18 +40,43 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("/controls.js", SCRIPT, include_str!("../assets/controls.js")),
     ("/accounts.js", SCRIPT, include_str!("../assets/accounts.js")),
     ("/visitors.js", SCRIPT, include_str!("../assets/visitors.js")),
+    ("/servers.js", SCRIPT, include_str!("../assets/servers.js")),
+    ("/step.js", SCRIPT, include_str!("../assets/step.js")),
+    ("/guess.js", SCRIPT, include_str!("../assets/guess.js")),
+    ("/capacity.js", SCRIPT, include_str!("../assets/capacity.js")),
+    ("/crash.js", SCRIPT, include_str!("../assets/crash.js")),
+    ("/matrix.js", SCRIPT, include_str!("../assets/matrix.js")),
+    ("/pair.js", SCRIPT, include_str!("../assets/pair.js")),
+    ("/beside.js", SCRIPT, include_str!("../assets/beside.js")),
+    ("/together.js", SCRIPT, include_str!("../assets/together.js")),
+    ("/groups.js", SCRIPT, include_str!("../assets/groups.js")),
+    ("/picture.js", SCRIPT, include_str!("../assets/picture.js")),
+    ("/replay.js", SCRIPT, include_str!("../assets/replay.js")),
+    ("/kept.js", SCRIPT, include_str!("../assets/kept.js")),
+    ("/ladder.js", SCRIPT, include_str!("../assets/ladder.js")),
+    ("/compare.js", SCRIPT, include_str!("../assets/compare.js")),
     ("/keys.js", SCRIPT, include_str!("../assets/keys.js")),
 ];
 
-/// The bytes of all of it that a browser loads.
-#[cfg(test)]
-fn weight() -> usize {
-    FILES.iter().map(|(_, _, text)| text.len()).sum()
+/// The same files, packed once.
+static PACKED: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| FILES.iter().map(|(_, _, text)| pack(text.as_bytes())).collect());
+
+fn pack(text: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    let packed = packer.write_all(text).and_then(|()| packer.finish());
+    packed.expect("memory can be written to")
 }
 
-/// One file. A new labctl has new ones, so none is kept.
-pub(crate) fn file(kind: &'static str, text: &'static str) -> Response {
-    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
+/// The file of a number in [`FILES`], packed for whoever takes that. A new labctl has new files, so none is kept.
+pub(crate) fn file(number: usize, headers: &HeaderMap) -> Response {
+    let (_, kind, text) = FILES[number];
+    let fixed = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache"), (VARY, "accept-encoding")];
+    let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match accepted.split(',').any(|one| one.trim() == "gzip") {
+        true => (fixed, [(CONTENT_ENCODING, "gzip")], PACKED[number].as_slice()).into_response(),
+        false => (fixed, text).into_response(),
+    }
 }
 
 #[cfg(test)]
@@ -54,10 +85,23 @@ mod tests {
 
     #[test]
     fn the_page_is_light_and_its_modules_are_short() {
-        assert!(weight() <= 100_000, "{} bytes", weight());
+        let weight: usize = PACKED.iter().map(Vec::len).sum();
+        assert!(weight <= 100_000, "{weight} bytes");
         for (path, _, text) in FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
             assert!(text.lines().count() <= 200, "{path} has {} lines", text.lines().count());
         }
+    }
+
+    #[test]
+    fn a_file_is_packed_for_whoever_takes_that() {
+        let encoding = |accepted: Option<&'static str>| {
+            let accepted = accepted.map(|value| (ACCEPT_ENCODING, value.parse().unwrap()));
+            let response = file(0, &HeaderMap::from_iter(accepted));
+            response.headers().get(CONTENT_ENCODING).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(encoding(Some("gzip, deflate, br")).as_deref(), Some("gzip"));
+        assert_eq!(encoding(Some("br")), None);
+        assert_eq!(encoding(None), None);
     }
 
     #[test]

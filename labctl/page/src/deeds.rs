@@ -55,7 +55,7 @@ pub(crate) fn command_of(act: &Act) -> String {
 }
 
 /// A length of time as one word.
-fn plain(span: Span) -> String {
+pub(crate) fn plain(span: Span) -> String {
     span.to_string().replace(' ', "")
 }
 

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chapter::{Act, Source};
-use lab::error::LabError;
-use lab::{Event, Laboratory};
+use lab::Event;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
+use crate::Options;
 use crate::deeds::{self, Undo};
+use crate::results::Results;
+use crate::run_log::RunLog;
+use crate::running::{NotDone, Running};
 use crate::snapshot::{SCHEMA, Snapshot};
 use crate::story;
 use crate::topology;
@@ -21,7 +24,7 @@ use crate::visitors::Visitors;
 #[derive(Debug)]
 pub(crate) struct Desk {
     /// The lab.
-    pub lab: Arc<Laboratory>,
+    pub lab: Running,
     /// Its chapter.
     pub source: Source,
     /// Its traffics.
@@ -30,11 +33,15 @@ pub(crate) struct Desk {
     pub visitors: Visitors,
     /// The command that speaks to this lab: `labctl`, with flags where they are needed.
     pub labctl: String,
+    /// What a run tells, where one goes on.
+    pub run: Option<RunLog>,
+    /// Runs that were kept.
+    pub results: Arc<dyn Results>,
     /// Which lab this is: another one on the same port has other events.
     pub id: String,
     state: watch::Sender<Arc<str>>,
     watchers: AtomicUsize,
-    /// Somebody looks who did not before.
+    /// Somebody looks who did not before, or there is something new to see.
     looked_at: Notify,
 }
 
@@ -56,13 +63,15 @@ struct Told<'a> {
 
 impl Desk {
     /// A desk at which nobody looks yet.
-    pub(crate) fn new(lab: Arc<Laboratory>, source: Source, traffics: Traffics, labctl: String) -> Self {
+    pub(crate) fn new(lab: Running, traffics: Traffics, options: Options) -> Self {
         Self {
             lab,
-            source,
+            source: options.source,
             traffics,
             visitors: Visitors::default(),
-            labctl,
+            labctl: options.labctl,
+            run: options.run.map(|run| run.log),
+            results: options.results,
             id: hex::encode(rand::random::<[u8; 4]>()),
             state: watch::Sender::new("{}".into()),
             watchers: AtomicUsize::new(0),
@@ -83,9 +92,14 @@ impl Desk {
         Watching(Arc::clone(self))
     }
 
-    /// Waits until somebody looks while nobody did.
+    /// Waits until somebody looks while nobody did, or something was changed.
     pub(crate) async fn first_look(&self) {
         self.looked_at.notified().await;
+    }
+
+    /// The lab was changed: those who look do not wait for the next look to see it.
+    pub(crate) fn look_now(&self) {
+        self.looked_at.notify_one();
     }
 
     /// How many look.
@@ -107,9 +121,18 @@ impl Desk {
     }
 
     /// Does something to the lab. The answer says what was done, as it could have been typed.
-    pub(crate) async fn act(&self, act: &Act) -> Result<Value, LabError> {
+    pub(crate) async fn act(&self, act: &Act) -> Result<Value, NotDone> {
         let done = self.lab.act(act).await?;
-        Ok(json!({ "command": self.command(&deeds::command_of(act)), "done": done }))
+        self.look_now();
+        Ok(json!({ "command": self.lab.command(&self.labctl, act), "done": done }))
+    }
+
+    /// What sends a traffic at this rate.
+    pub(crate) fn load_command(&self, traffic: &str, rate: f64) -> String {
+        match self.lab.can_act() {
+            true => self.command(&format!("load --rps {rate} --traffic {traffic} --background")),
+            false => format!("{} run --rm load --rps {rate}", self.labctl),
+        }
     }
 
     /// A labctl command for this lab.
@@ -124,6 +147,7 @@ impl Desk {
         let kinds = chapter.machine.iter().map(|(kind, entry)| {
             json!({ "kind": kind, "price": entry.price, "countable": entry.count.is_some(),
                     "webserver": entry.webserver.is_some(), "lb": entry.lb.is_some(),
+                    "pair": entry.lb.as_ref().is_some_and(|lb| lb.pair),
                     "dbnode": entry.dbnode.is_some(), "redis": entry.redis.is_some(),
                     "db": entry.webserver.as_ref().map(|web| web.db.as_ref()),
                     "sessions": entry.webserver.as_ref().and_then(|web| web.sessions.clone()),
@@ -142,6 +166,8 @@ impl Desk {
             "chapter": { "name": self.source.name, "number": chapter.number, "title": chapter.title,
                          "question": chapter.question },
             "labctl": self.labctl,
+            "can_act": self.lab.can_act(),
+            "by_hand": self.lab.by_hand(),
             "kinds": kinds.collect::<Vec<_>>(),
             "traffics": traffics.collect::<Vec<_>>(),
             "links": links.collect::<Vec<_>>(),
@@ -150,13 +176,14 @@ impl Desk {
             "history": self.traffics.history(),
             "rate_max": RATE_MAX,
             "watchers": self.watchers(),
+            "run": self.run.is_some(),
         })
     }
 
     /// An event, as the page is told of it.
     pub(crate) fn told(&self, id: usize, event: &Event) -> String {
         let undo = deeds::undo(&event.what);
-        let undo = undo.map(|act| Undo { command: self.command(&deeds::command_of(&act)), act });
+        let undo = undo.map(|act| Undo { command: self.lab.command(&self.labctl, &act), act });
         let told = Told {
             id,
             event,

@@ -20,9 +20,13 @@ mod topology;
 mod assets;
 mod desk;
 mod programs;
+mod results;
 mod routes;
+mod run_log;
+mod running;
 mod sampler;
 mod stream;
+mod tables;
 mod traffic;
 mod visitors;
 
@@ -35,16 +39,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chapter::Source;
-use lab::Laboratory;
+use indexmap::IndexMap;
 use lab::error::LabError;
+use lab::{Laboratory, Stack};
+use load::{Recorder, StreamId};
 use machine::network::{Accept, Network};
 use machine::serving::{self, Limits};
+use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::desk::Desk;
+pub use crate::results::{NoResults, Results, Shape, shape};
+pub use crate::run_log::RunLog;
+use crate::running::Running;
 use crate::traffic::Traffics;
 pub use crate::traffic::{ManualTraffic, RATE_MAX};
 
@@ -56,6 +66,11 @@ const PORTS: u16 = 20;
 const CONNECTIONS: usize = 256;
 /// How long requests in flight may take when the lab ends.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// The JSON Schema of `GET /api/state`, which the stream's `state` has too.
+pub fn state_schema(generator: SchemaGenerator) -> Schema {
+    generator.into_root_schema_for::<snapshot::Snapshot>()
+}
 
 /// A page that is being served.
 #[derive(Debug)]
@@ -88,6 +103,21 @@ pub struct Options {
     pub labctl: String,
     /// The lab's directory.
     pub directory: PathBuf,
+    /// The run that sends the traffics, where the lab is a run's.
+    pub run: Option<RunView>,
+    /// Runs that were kept, for the screen that compares them.
+    pub results: Arc<dyn Results>,
+}
+
+/// A run, as the page shows it.
+#[derive(Debug)]
+pub struct RunView {
+    /// What it has sent, and what became of that.
+    pub recorder: Recorder,
+    /// Its traffics.
+    pub streams: IndexMap<String, StreamId>,
+    /// What it tells.
+    pub log: RunLog,
 }
 
 /// Takes an address for the page: this one, or the next port that is free. Only loopback.
@@ -130,13 +160,37 @@ impl Page {
         options: Options,
     ) -> Result<Self, LabError> {
         let address = listener.local_address().context("find the page's address")?;
+        Self::serve_running(Running::lab(lab), listener, address, options)
+    }
+
+    /// Serves the page of a stack that somebody else keeps, until [`Self::end`]. `published` is the address by which
+    /// this computer's browsers know it.
+    pub fn serve_stack(
+        stack: &Arc<Stack>,
+        listener: Box<dyn Accept>,
+        published: SocketAddr,
+        options: Options,
+    ) -> Result<Self, LabError> {
+        Self::serve_running(Running::stack(stack), listener, published, options)
+    }
+
+    fn serve_running(
+        lab: Running,
+        listener: Box<dyn Accept>,
+        address: SocketAddr,
+        options: Options,
+    ) -> Result<Self, LabError> {
         let access = Arc::new(Access::new(address, token(&options.directory)?));
         let found = Found { url: access.url(), address, token: access.token().into() };
         let record = record_file(&options.directory);
         let text = serde_json::to_vec_pretty(&found).map_err(anyhow::Error::from)?;
         write_secretly(&record, &text).with_context(|| format!("write {}", record.display()))?;
-        let traffics = Traffics::new(options.traffics, lab.events.clock().origin)?;
-        let desk = Arc::new(Desk::new(Arc::clone(lab), options.source, traffics, options.labctl));
+        let (origin, manual) = (lab.events.clock().origin, options.traffics.clone());
+        let traffics = match &options.run {
+            None => Traffics::new(manual, origin)?,
+            Some(run) => Traffics::of_run(manual, run.recorder.clone(), &run.streams, origin),
+        };
+        let desk = Arc::new(Desk::new(lab, traffics, options));
         let stop = CancellationToken::new();
         let app = routes::app(Arc::clone(&desk), access, stop.clone());
         let limits = Limits { connections: CONNECTIONS, drain: DRAIN, ..Limits::default() };

@@ -27,10 +27,12 @@ pub(crate) struct Programs {
 /// What the programs of one machine said last.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
-    /// When.
+    /// When it was looked at.
     pub at: Instant,
     /// A balancer's upstreams.
     pub upstreams: Vec<Upstream>,
+    /// How a balancer chooses.
+    pub policy: Option<Policy>,
     /// A balancer's part in its pair.
     pub pair: Option<Pair>,
     /// A web server's counters.
@@ -55,6 +57,18 @@ pub(crate) struct Upstream {
     pub requests: u64,
     /// Those that failed there.
     pub failed: u64,
+}
+
+/// How a balancer chooses.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Policy {
+    /// `round-robin`, …
+    pub policy: String,
+    /// Turns taken since it started.
+    pub turns_taken: u64,
+    /// The upstreams in their order, from the next turn on.
+    #[serde(default)]
+    pub order: Vec<String>,
 }
 
 /// A balancer's part in its pair.
@@ -95,29 +109,34 @@ impl Programs {
         self.said.lock().get(machine).cloned()
     }
 
-    /// Asks the programs of these machines in the background, unless they are being asked. What the others said
-    /// is forgotten.
-    pub(crate) fn ask(&self, plan: &Plan, machines: &[String]) {
+    /// Asks the programs of those of these machines that are wanted in the background, unless they are being asked.
+    /// What other machines said is forgotten.
+    pub(crate) fn ask(&self, plan: &Plan, machines: Vec<String>, wanted: impl Fn(&MachinePlan) -> bool) {
         if self.asking.swap(true, Ordering::AcqRel) {
             return;
         }
-        let known = machines.iter().filter_map(|name| plan.machines.get(name).cloned());
+        let known =
+            machines.iter().filter_map(|name| plan.machines.get(name).filter(|one| wanted(one)).cloned());
         let (known, client, programs) = (known.collect::<Vec<_>>(), plan.client().clone(), self.clone());
         tokio::spawn(async move {
             let said = join_all(known.iter().map(|machine| ask_machine(&client, machine))).await;
-            let named = known.iter().zip(said).map(|(machine, said)| (machine.name.clone(), said));
-            *programs.said.lock() = named.collect();
+            let mut all = programs.said.lock();
+            all.retain(|name, _| machines.contains(name));
+            all.extend(known.iter().zip(said).map(|(machine, said)| (machine.name.clone(), said)));
+            drop(all);
             programs.asking.store(false, Ordering::Release);
         });
     }
 }
 
 async fn ask_machine(client: &Client, machine: &MachinePlan) -> Said {
-    let mut said = Said { at: Instant::now(), upstreams: vec![], pair: None, shop: None, node: None };
+    let (upstreams, policy) = (vec![], None);
+    let mut said = Said { at: Instant::now(), upstreams, policy, pair: None, shop: None, node: None };
     for program in &machine.programs {
         match program.program {
             Program::Lb => {
                 said.upstreams = json(client, program.health, "/upstreams").await.unwrap_or_default();
+                said.policy = json(client, program.health, "/policy").await;
                 let is_of_a_pair = program.flags.iter().any(|flag| flag == "--pair-id");
                 if is_of_a_pair {
                     said.pair = json(client, program.health, "/pair").await;

@@ -4,25 +4,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use chapter::Act;
+use chapter::{Act, Span};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use lab::error::LabError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::assets;
+use crate::deeds;
 use crate::desk::Desk;
+use crate::running::NotDone;
 use crate::stream;
+use crate::tables;
+use crate::traffic::PROBE;
 use crate::visitors::{Question, database_nodes};
 
 /// The largest body that is read.
@@ -33,6 +38,10 @@ const STATE_MAX: Duration = Duration::from_secs(3);
 const DELAY_MAX: Duration = Duration::from_secs(60);
 /// The shortest half of a flapping link's turn.
 const FLAP_MIN: Duration = Duration::from_millis(10);
+
+/// What a capacity may have to meet.
+const P99_MIN: Duration = Duration::from_millis(1);
+const P99_MAX: Duration = Duration::from_secs(10);
 
 /// What only this page's own files may do in a browser.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -60,12 +69,17 @@ pub(crate) fn app(desk: Arc<Desk>, access: Arc<Access>, stop: CancellationToken)
         .route("/api/deposit", post(deposit))
         .route("/api/read", post(read))
         .route("/api/visit", post(visit))
+        .route("/api/capacity", post(capacity))
+        .route("/api/runs", get(runs))
+        .route("/api/runs/{chapter}/{run}", get(run))
+        .route("/api/table", get(table))
+        .route("/tables", get(tables))
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
         .layer(middleware::from_fn_with_state(context.clone(), let_in))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    let mut files = Router::new().route("/", get(index));
-    for (path, kind, text) in assets::FILES.iter().filter(|(path, ..)| *path != "/") {
-        files = files.route(path, get(async || assets::file(kind, text)));
+    let mut files = Router::new().route("/", get(index)).route("/healthz", get(async || StatusCode::OK));
+    for (number, (path, ..)) in assets::FILES.iter().enumerate().filter(|(_, (path, ..))| *path != "/") {
+        files = files.route(path, get(async move |headers: HeaderMap| assets::file(number, &headers)));
     }
     files.merge(api).layer(middleware::from_fn_with_state(context.clone(), guard)).with_state(context)
 }
@@ -102,11 +116,8 @@ async fn let_in(State(context): State<Context>, request: Request, next: Next) ->
 }
 
 /// The page; a URL with the token in it becomes a cookie, and is not left in the browser's address line.
-async fn index(State(context): State<Context>, uri: Uri) -> Response {
-    let Some(cookie) = context.access.cookie_for(&uri) else {
-        let (_, kind, text) = assets::FILES[0];
-        return assets::file(kind, text);
-    };
+async fn index(State(context): State<Context>, uri: Uri, headers: HeaderMap) -> Response {
+    let Some(cookie) = context.access.cookie_for(&uri) else { return assets::file(0, &headers) };
     let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, "/".into())];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
@@ -124,6 +135,76 @@ async fn state(State(context): State<Context>) -> Response {
     }
     let text = states.borrow_and_update().to_string();
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// The same for a browser without JavaScript: tables that are made anew every two seconds.
+async fn tables(State(context): State<Context>) -> Response {
+    let _watching = context.desk.watch();
+    let mut states = context.desk.states();
+    if timeout(STATE_MAX, states.changed()).await.is_err() {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "no_state", "the lab did not answer in time")
+            .into_response();
+    }
+    let state = serde_json::from_str(&states.borrow_and_update()).unwrap_or_default();
+    let happened = context.desk.lab.events.since(0);
+    let text = tables::page(&context.desk.source.chapter.title, &state, &happened);
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], text)
+        .into_response()
+}
+
+async fn runs(State(context): State<Context>) -> Result<Json<Value>, Problem> {
+    let results = Arc::clone(&context.desk.results);
+    let listed = spawn_blocking(move || results.list()).await;
+    listed.map(|runs| Json(json!(runs))).map_err(|error| refused(LabError::Broken(error.into())))
+}
+
+async fn run(
+    State(context): State<Context>,
+    Path((chapter, run)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    check_word("chapter", &chapter)?;
+    check_word("run", &run)?;
+    let results = Arc::clone(&context.desk.results);
+    // It may be many megabytes of requests.
+    let opened = spawn_blocking(move || results.open(&chapter, &run)).await;
+    let opened = opened.map_err(|error| refused(LabError::Broken(error.into())))?;
+    opened.map(Json).map_err(refused)
+}
+
+async fn table(State(context): State<Context>) -> Json<Value> {
+    Json(context.desk.results.table())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Capacity {
+    traffic: Option<String>,
+    #[serde(default = "hundred_ms")]
+    p99: Span,
+}
+
+fn hundred_ms() -> Span {
+    Span(Duration::from_millis(100))
+}
+
+async fn capacity(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Capacity { traffic, p99 } = parse(&body)?;
+    if !(P99_MIN..=P99_MAX).contains(&p99.0) {
+        let limits = format!("p99: between {P99_MIN:?} and {P99_MAX:?}, not {p99}");
+        return Err(refused(LabError::Usage(limits)));
+    }
+    let desk = &context.desk;
+    let search = desk.traffics.find_capacity(&desk.lab, traffic.as_deref(), p99.0);
+    let found = tokio::select! {
+        found = search => found.map_err(refused)?,
+        () = context.stop.cancelled() => return Err(refused(LabError::not_ready("the lab ends"))),
+    };
+    let name = &found.traffic;
+    let command =
+        || desk.command(&format!("capacity --p99 {} --probe {PROBE:?} --traffic {name}", deeds::plain(p99)));
+    // A stack has no command for it.
+    let command = desk.lab.can_act().then(command);
+    Ok(Json(json!({ "command": command, "found": found })))
 }
 
 async fn events_stream(State(context): State<Context>, headers: HeaderMap) -> Response {
@@ -149,7 +230,14 @@ async fn events(State(context): State<Context>, Query(After { after }): Query<Af
 async fn act(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
     let act: Act = parse(&body)?;
     check_act(&act).map_err(refused)?;
-    context.desk.act(&act).await.map(Json).map_err(refused)
+    context.desk.act(&act).await.map(Json).map_err(|not_done| match not_done {
+        NotDone::Refused(error) => refused(error),
+        NotDone::ByHand(command) => Problem {
+            detail: format!("this page cannot reach the engine, on purpose; type in a terminal: {command}"),
+            command: Some(command),
+            ..problem(StatusCode::CONFLICT, "by_hand", "")
+        },
+    })
 }
 
 fn check_act(act: &Act) -> Result<(), LabError> {
@@ -178,7 +266,8 @@ async fn load(State(context): State<Context>, body: Bytes) -> Result<Json<Value>
     let Load { traffic, rate } = parse(&body)?;
     let desk = &context.desk;
     let name = desk.traffics.set_rate(&desk.lab, traffic.as_deref(), rate).await.map_err(refused)?;
-    let command = desk.command(&format!("load --rps {rate} --traffic {name} --background"));
+    desk.look_now();
+    let command = desk.load_command(&name, rate);
     Ok(Json(json!({ "command": command, "traffic": name, "rate": rate })))
 }
 
@@ -292,7 +381,8 @@ async fn visit(State(context): State<Context>, body: Bytes) -> Result<Json<Value
 /// What goes into a path is a plain word.
 fn check_word(what: &str, word: &str) -> Result<(), Problem> {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    match !word.is_empty() && word.len() <= 64 && word.chars().all(is_plain) {
+    let is_hidden = word.starts_with('.');
+    match !word.is_empty() && !is_hidden && word.len() <= 64 && word.chars().all(is_plain) {
         true => Ok(()),
         false => Err(problem(
             StatusCode::BAD_REQUEST,
@@ -323,14 +413,20 @@ struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    /// What to type instead.
+    command: Option<String>,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.code, "detail": self.detail }))).into_response()
+        let mut told = json!({ "error": self.code, "detail": self.detail });
+        if let Some(command) = self.command {
+            told["command"] = command.into();
+        }
+        (self.status, Json(told)).into_response()
     }
 }
 
 fn problem(status: StatusCode, code: &'static str, detail: impl std::fmt::Display) -> Problem {
-    Problem { status, code, detail: detail.to_string() }
+    Problem { status, code, detail: detail.to_string(), command: None }
 }

@@ -4,20 +4,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::{Event, Happening, MachineStatus};
-use tokio::time::{MissedTickBehavior, interval};
+use lab::{Event, Happening, MachineStatus, Program};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::deeds;
 use crate::desk::Desk;
 use crate::programs::{Programs, Said};
-use crate::snapshot::{self, MachineView, SCHEMA, Snapshot, WireView};
+use crate::run_log::RunLog;
+use crate::snapshot::{self, MachineView, PolicyView, SCHEMA, Snapshot, WireView};
 use crate::topology::{self, CLIENTS, Carries, Wire};
 
 /// How often the lab is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Programs are asked every so many looks: it costs more than asking machines.
-const PROGRAMS_EVERY: u32 = 2;
+/// Machines are asked for their figures, and balancers for their upstreams, every so many looks, and at once when
+/// something happened: that a machine is gone is known without asking it.
+const FIGURES_EVERY: u32 = 2;
+/// The other programs are asked every so many looks: what they count is only shown as so much a second.
+const PROGRAMS_EVERY: u32 = 5;
+/// A browser that hears nothing for some seconds takes the lab for lost.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How often the charts get another point.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,12 +31,23 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 struct Memory {
     heard: usize,
-    busy: HashMap<String, (Instant, f64)>,
+    /// Something happened since the last look.
+    news: bool,
+    statuses: Vec<MachineStatus>,
+    busy: HashMap<String, Busy>,
     counts: HashMap<(String, String), Counted>,
     words: HashMap<String, (&'static str, f64)>,
     last_heard: HashMap<String, String>,
     links: HashMap<(String, String), String>,
     programs: Programs,
+}
+
+/// A reading of a machine's figures, and the share of its cores that worked since the one before.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    at: Instant,
+    seconds: f64,
+    share: Option<f64>,
 }
 
 /// Two readings of a wire's counters: what lies between them is its rate.
@@ -46,18 +63,20 @@ struct Counted {
 /// Looks and publishes until `stop`.
 pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
     let mut memory = Memory::default();
-    let mut ticks = interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_second = Instant::now();
+    let (mut published, mut said_at) = (Snapshot::default(), Instant::now());
     for look in 0u32.. {
-        tokio::select! {
+        let pause = if desk.is_watched() { LOOK_EVERY } else { SECOND };
+        let is_wanted_now = tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
+            () = sleep(pause) => false,
             // A page that has just been opened does not wait for the next look.
-            () = desk.first_look() => {}
-        }
+            () = desk.first_look() => true,
+        };
+        memory.news = is_wanted_now;
         for event in desk.lab.events.since(memory.heard) {
             memory.heard += 1;
+            memory.news = true;
             memory.hear(&event, &desk);
         }
         if last_second.elapsed() >= SECOND {
@@ -66,7 +85,11 @@ pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
         }
         if desk.is_watched() {
             let snapshot = memory.look(&desk, look).await;
-            desk.publish(&snapshot);
+            if is_wanted_now || said_at.elapsed() >= SILENCE_MAX || !snapshot.is_like(&published) {
+                said_at = Instant::now();
+                desk.publish(&snapshot);
+                published = snapshot;
+            }
         }
     }
 }
@@ -96,19 +119,27 @@ impl Memory {
     }
 
     async fn look(&mut self, desk: &Desk, look: u32) -> Snapshot {
-        let statuses = desk.lab.status().await;
+        let is_due = self.news || look.is_multiple_of(FIGURES_EVERY);
+        if is_due || self.statuses.is_empty() {
+            self.statuses = desk.lab.status().await;
+        }
+        let statuses = std::mem::take(&mut self.statuses);
         let at = desk.lab.events.clock().now().as_secs_f64();
         let plan = desk.lab.plan();
-        if look.is_multiple_of(PROGRAMS_EVERY) {
-            let answers = statuses.iter().filter(|status| status.on && status.usage.is_some());
-            self.programs.ask(&plan, &answers.map(|status| status.name.clone()).collect::<Vec<_>>());
+        let all = self.news || look.is_multiple_of(PROGRAMS_EVERY);
+        if all || is_due {
+            let answers =
+                statuses.iter().filter(|status| status.on && (status.usage.is_some() || status.unmeasured));
+            let names = answers.map(|status| status.name.clone()).collect();
+            self.programs.ask(&plan, names, |machine| all || machine.has(Program::Lb));
         }
         let ejected = self.ejected(&statuses);
         let machines = statuses.iter().map(|status| {
             let kind = plan.machines.get(&status.name).map_or(&status.name, |machine| &machine.kind);
-            self.machine(status, kind, at, ejected.get(&status.name).map_or(&[], Vec::as_slice))
+            self.machine(status, kind, at, is_due, ejected.get(&status.name).map_or(&[], Vec::as_slice))
         });
         let machines = machines.collect();
+        self.statuses = statuses;
         let traffics = desk.traffics.views();
         let wires = topology::wires(&desk.source.chapter, &plan);
         let wires = wires.into_iter().map(|wire| match wire.carries {
@@ -117,7 +148,8 @@ impl Memory {
         });
         let wires = wires.collect();
         let totals = desk.traffics.totals(&traffics);
-        Snapshot { schema: SCHEMA, at, machines, wires, traffics, totals }
+        let (capacity, run) = (desk.traffics.capacity(), desk.run.as_ref().and_then(RunLog::now));
+        Snapshot { schema: SCHEMA, at, machines, wires, traffics, totals, capacity, run }
     }
 
     /// By machine, the balancers that are there and send it nothing.
@@ -132,8 +164,18 @@ impl Memory {
         ejected
     }
 
-    fn machine(&mut self, status: &MachineStatus, kind: &str, at: f64, ejected: &[String]) -> MachineView {
-        let cpu = self.cpu(status);
+    fn machine(
+        &mut self,
+        status: &MachineStatus,
+        kind: &str,
+        at: f64,
+        is_new: bool,
+        ejected: &[String],
+    ) -> MachineView {
+        let cpu = match is_new {
+            true => self.cpu(status),
+            false => self.busy.get(&status.name).and_then(|busy| busy.share),
+        };
         let last = self.last_heard.get(&status.name).map(String::as_str);
         let condition = snapshot::condition(status, cpu, last, ejected);
         let since = self.words.entry(status.name.clone()).or_insert((condition.word, at));
@@ -157,16 +199,25 @@ impl Memory {
             memory_held: status.usage.map(|usage| usage.memory_held),
             memory_limit: status.usage.map(|usage| usage.memory_limit),
             in_flight: said.as_ref().and_then(in_flight),
+            policy: said.and_then(policy),
         }
     }
 
     /// The share of a machine's cores that worked since the last look.
     fn cpu(&mut self, status: &MachineStatus) -> Option<f64> {
-        let (now, busy) = (Instant::now(), status.usage?.cpu_busy_seconds);
-        let (then, before) = self.busy.insert(status.name.clone(), (now, busy))?;
-        let span = now.duration_since(then).as_secs_f64() * f64::from(status.cores.max(1));
-        // One that was started again counts from nothing.
-        (busy >= before && span > 0.0).then(|| ((busy - before) / span).min(1.0))
+        let Some(usage) = status.usage else {
+            self.busy.remove(&status.name);
+            return None;
+        };
+        let (at, seconds) = (Instant::now(), usage.cpu_busy_seconds);
+        let share = self.busy.get(&status.name).and_then(|before| {
+            let span = at.duration_since(before.at).as_secs_f64() * f64::from(status.cores.max(1));
+            // One that was started again counts from nothing.
+            let is_on = seconds >= before.seconds && span > 0.0;
+            is_on.then(|| snapshot::rounded(((seconds - before.seconds) / span).min(1.0)))
+        });
+        self.busy.insert(status.name.clone(), Busy { at, seconds, share });
+        share
     }
 
     fn traffic_wire(&self, wire: Wire, desk: &Desk, traffics: &[snapshot::TrafficView]) -> WireView {
@@ -245,6 +296,17 @@ fn role(said: &Said) -> Option<String> {
     }
     let node = said.node.as_ref().filter(|node| node.mode != "single")?;
     Some(format!("{}, term {}", node.role, node.term))
+}
+
+/// How many turns ahead are announced.
+const ANNOUNCED: usize = 5;
+
+fn policy(said: Said) -> Option<PolicyView> {
+    let policy = said.policy?;
+    // With any other policy than that, the order depends on what happens until then.
+    let turns = if policy.policy == "round-robin" { ANNOUNCED } else { 0 };
+    let order = policy.order.into_iter().take(turns).collect();
+    Some(PolicyView { name: policy.policy, turns_taken: policy.turns_taken, order })
 }
 
 fn in_flight(said: &Said) -> Option<u64> {

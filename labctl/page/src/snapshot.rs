@@ -2,6 +2,8 @@
 #![deny(clippy::disallowed_methods)]
 
 use lab::{MachineStatus, Program};
+use load::Tried;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::topology::Carries;
@@ -10,9 +12,10 @@ use crate::topology::Carries;
 pub(crate) const SCHEMA: &str = "scaling-lab/page/1";
 
 /// The whole lab at a moment.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub(crate) struct Snapshot {
     /// The documents' version.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: &'static str,
     /// Seconds since the lab began.
     pub at: f64,
@@ -24,10 +27,73 @@ pub(crate) struct Snapshot {
     pub traffics: Vec<TrafficView>,
     /// All traffics together.
     pub totals: Totals,
+    /// The search for a capacity that goes on, or was the last one.
+    pub capacity: Option<CapacityView>,
+    /// What a run does now, where one goes on.
+    pub run: Option<RunNow>,
+}
+
+impl Snapshot {
+    /// Whether nothing is new in it but the time.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.machines == other.machines
+            && self.wires == other.wires
+            && self.traffics == other.traffics
+            && self.totals == other.totals
+            && self.capacity == other.capacity
+            && self.run == other.run
+    }
+}
+
+/// A share, as precisely as anybody sees it: noise below that is nothing new.
+pub(crate) fn rounded(share: f64) -> f64 {
+    (share * 1e3).round() / 1e3
+}
+
+/// A search for the highest rate of a traffic that meets an objective.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct CapacityView {
+    /// The traffic.
+    pub traffic: String,
+    /// 99 % of the answers have to come within so many milliseconds.
+    pub p99_ms: f64,
+    /// The rates that were tried, in their order.
+    pub tried: Vec<RateTried>,
+    /// Whether it goes on.
+    pub searching: bool,
+    /// What was found, in requests a second.
+    pub rate: Option<f64>,
+    /// The highest rate that was good.
+    pub low: Option<f64>,
+    /// The lowest that was too much.
+    pub high: Option<f64>,
+    /// Why it should not be trusted.
+    pub distrust: Option<String>,
+}
+
+/// A rate, and how it went.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct RateTried {
+    /// Requests a second.
+    pub rate: f64,
+    /// Whether it met the objective, how slow the slowest percent was, and what failed.
+    #[serde(flatten)]
+    pub tried: Tried,
+    /// The machines that did not survive it, and were started again.
+    pub died: Vec<String>,
+}
+
+/// What a run does now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct RunNow {
+    /// "measuring", "waiting for web-1 to be ejected".
+    pub doing: String,
+    /// For how many more seconds, at most.
+    pub left_s: f64,
 }
 
 /// One machine.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct MachineView {
     /// Its name.
     pub name: String,
@@ -58,10 +124,23 @@ pub(crate) struct MachineView {
     pub memory_limit: Option<u64>,
     /// Requests being answered, where a program on it says so.
     pub in_flight: Option<u64>,
+    /// A balancer's policy, and how many turns it has taken.
+    pub policy: Option<PolicyView>,
+}
+
+/// How a balancer chooses.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct PolicyView {
+    /// `round-robin`, `least-busy`, …
+    pub name: String,
+    /// Turns taken since it started.
+    pub turns_taken: u64,
+    /// The upstreams that take the next turns, where they are known before.
+    pub order: Vec<String>,
 }
 
 /// One program on a machine.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct ProgramView {
     /// What it is.
     pub program: &'static str,
@@ -76,7 +155,7 @@ pub(crate) struct ProgramView {
 }
 
 /// How a machine is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Condition {
     /// The colour.
     pub health: Health,
@@ -87,7 +166,7 @@ pub(crate) struct Condition {
 }
 
 /// What colours mean, and nothing else has a colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Health {
     /// It does its work.
@@ -99,7 +178,7 @@ pub(crate) enum Health {
 }
 
 /// One wire.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct WireView {
     /// From which machine; `clients` for what comes from outside.
     pub from: String,
@@ -122,7 +201,7 @@ pub(crate) struct WireView {
 }
 
 /// One traffic.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct TrafficView {
     /// Its name.
     pub name: String,
@@ -146,10 +225,14 @@ pub(crate) struct TrafficView {
     pub served: indexmap::IndexMap<String, usize>,
     /// Answers of the last second by what they said of the cache.
     pub cache: indexmap::IndexMap<&'static str, usize>,
+    /// Requests that failed since the last fault.
+    pub failed_since: usize,
+    /// Requests in that time.
+    pub of_since: usize,
 }
 
 /// All traffics together.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Totals {
     /// Requests a second that are meant to be sent.
     pub offered: f64,
@@ -168,7 +251,7 @@ pub(crate) struct Totals {
 }
 
 /// The last fault.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Fault {
     /// When, in seconds since the lab began.
     pub at: f64,
@@ -232,6 +315,16 @@ pub(crate) fn condition(
         return is(Health::Limping, "half frozen", last);
     }
     let Some(usage) = machine.usage else {
+        if machine.unmeasured {
+            return match ejected_by {
+                [] => is(Health::Well, "up", None),
+                _ => is(
+                    Health::Limping,
+                    "ejected",
+                    Some(format!("{} sends it nothing", ejected_by.join(", "))),
+                ),
+            };
+        }
         return is(Health::Limping, "silent", Some("it does not answer".into()));
     };
     if !ejected_by.is_empty() {
@@ -297,6 +390,7 @@ mod tests {
             connected: true,
             programs: vec![program],
             usage: Some(usage),
+            unmeasured: false,
             price: 200.0,
             cores: 1,
         }
@@ -305,6 +399,15 @@ mod tests {
     fn word(machine: &MachineStatus, cpu: f64, ejected_by: &[String]) -> (Health, &'static str) {
         let condition = condition(machine, Some(cpu), Some("killed by signal 9, not by labctl"), ejected_by);
         (condition.health, condition.word)
+    }
+
+    #[test]
+    fn what_only_the_time_tells_apart_is_nothing_new() {
+        let at =
+            |at, good| Snapshot { at, totals: Totals { good, ..Totals::default() }, ..Snapshot::default() };
+        assert!(at(1.0, 5.0).is_like(&at(2.0, 5.0)));
+        assert!(!at(1.0, 5.0).is_like(&at(1.0, 6.0)));
+        assert_eq!((rounded(0.123_44), rounded(0.000_4)), (0.123, 0.0));
     }
 
     #[test]

@@ -39,6 +39,8 @@ struct Claim<'a> {
     article: Option<&'a str>,
     /// What is asked before: a question whose answer is the figure.
     ask: Option<&'a str>,
+    /// The unit of what is measured.
+    unit: &'a str,
 }
 
 /// Every step of a chapter.
@@ -59,6 +61,7 @@ fn step(step: &Step) -> StoryStep<'_> {
         claim: &expect.claim,
         article: expect.article.as_deref(),
         ask: expect.ask.as_deref(),
+        unit: &expect.unit,
     });
     let only_a_run = [
         (step.capacity.is_some(), "finds the highest rate (labctl capacity does that too)"),

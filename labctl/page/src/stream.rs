@@ -22,6 +22,8 @@ struct Telling {
     _watching: Watching,
     states: watch::Receiver<Arc<str>>,
     happened: watch::Receiver<usize>,
+    /// Of a run: how many of its events there are, and how many were told.
+    run: Option<(watch::Receiver<usize>, usize)>,
     stop: CancellationToken,
     greeted: bool,
     heard: usize,
@@ -38,6 +40,7 @@ pub(crate) fn stream(
         _watching: desk.watch(),
         states: desk.states(),
         happened: desk.lab.events.watch(),
+        run: desk.run.as_ref().map(|run| (run.watch(), 0)),
         heard: last_heard(headers, &desk.id),
         desk: Arc::clone(desk),
         stop,
@@ -63,13 +66,25 @@ impl Telling {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
+            let Self { run, happened, states, stop, .. } = self;
+            let told = async {
+                match run {
+                    Some((run, _)) => run.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return None,
-                changed = self.happened.changed() => changed.ok()?,
-                changed = self.states.changed() => {
+                () = stop.cancelled() => {
+                    // The last words of a lab that ends are heard.
+                    self.take_in_events();
+                    return self.waiting.pop_front();
+                }
+                changed = happened.changed() => changed.ok()?,
+                true = told => {}
+                changed = states.changed() => {
                     changed.ok()?;
-                    let state = self.states.borrow_and_update().to_string();
+                    let state = states.borrow_and_update().to_string();
                     return Some(Event::default().event("state").data(state));
                 }
             }
@@ -82,6 +97,13 @@ impl Telling {
             let id = format!("{}-{}", self.desk.id, self.heard);
             let told = self.desk.told(self.heard, &event);
             self.waiting.push_back(Event::default().event("event").id(id).data(told));
+        }
+        let log = self.desk.run.as_ref();
+        if let Some(((_, told), log)) = self.run.as_mut().zip(log) {
+            for event in log.since(*told) {
+                *told += 1;
+                self.waiting.push_back(Event::default().event("run").data(event));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use chapter::{Chapter, MachineEntry};
 use lab::{MachinePlan, Plan};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A wire between two machines. `from` is `clients` for what comes from outside.
@@ -17,7 +18,7 @@ pub(crate) struct Wire {
 }
 
 /// What passes through a wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Carries {
     /// A traffic of the chapter.

@@ -8,13 +8,15 @@ use chapter::Chapter;
 use futures_util::future::join_all;
 use hyper::Method;
 use indexmap::IndexMap;
+use lab::Plan;
 use lab::error::LabError;
 use lab::http::{self, Answer};
-use lab::{Laboratory, Plan};
 use load::{Cookies, Keys, RequestMix};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
+
+use crate::running::Running;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,7 +99,7 @@ pub(crate) struct Question<'a> {
 
 impl Visitors {
     /// Sends one request.
-    pub(crate) async fn visit(&self, lab: &Laboratory, question: &Question<'_>) -> Result<Visit, LabError> {
+    pub(crate) async fn visit(&self, lab: &Running, question: &Question<'_>) -> Result<Visit, LabError> {
         let target = entrance(&lab.plan(), question.to)?;
         // A visitor of one shop is nobody in the other.
         let visitor = question.visitor.map(|visitor| format!("{visitor}@{}", question.to));
@@ -119,7 +121,7 @@ impl Visitors {
     /// Sends a deposit, and reads every copy until a second after it was acknowledged.
     pub(crate) async fn deposit(
         &self,
-        lab: &Laboratory,
+        lab: &Running,
         chapter: &Chapter,
         to: &str,
         account: &str,
@@ -158,7 +160,7 @@ impl Visitors {
     /// Reads every copy of an account at once.
     pub(crate) async fn read(
         &self,
-        lab: &Laboratory,
+        lab: &Running,
         to: &str,
         account: &str,
         nodes: &[String],

@@ -1,15 +1,19 @@
 //! The keeper's one generator: a stream for each traffic of the chapter, at rest until it is given a rate.
 
+mod search;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chapter::role;
-use lab::Laboratory;
+use indexmap::IndexMap;
 use lab::error::LabError;
-use load::{Generator, Moment, Rate, Recorder, Stream, StreamId, Window};
+use load::{Generator, Moment, Rate, Recorder, Stream, StreamId};
 use parking_lot::Mutex;
 
-use crate::snapshot::{Fault, Second, Totals, TrafficView};
+pub(crate) use self::search::PROBE;
+use crate::running::Running;
+use crate::snapshot::{CapacityView, Fault, Second, Totals, TrafficView};
 
 /// How fast users log in, in requests a second.
 const LOGIN_RATE: f64 = 200.0;
@@ -19,6 +23,8 @@ const LOGIN_MARGIN: Duration = Duration::from_secs(2);
 const MEMORY: Duration = Duration::from_secs(120);
 /// For how long failures are counted after a fault: a little less than requests are remembered.
 const FAULT_COUNTED: Duration = Duration::from_secs(100);
+/// After this time an arrival is entered for certain.
+const ENTERED: Duration = Duration::from_millis(200);
 /// Seconds that charts show.
 const HISTORY: usize = 60;
 /// The highest rate that can be asked for, in requests a second: the same as of `labctl load`.
@@ -39,16 +45,45 @@ pub struct ManualTraffic {
     pub to: String,
 }
 
+/// Who sends the traffics.
+#[derive(Debug)]
+enum Sender {
+    /// The page, at rates that are asked for.
+    Page(Generator),
+    /// A run, at its own rates: they are only shown.
+    Run(Recorder),
+}
+
 /// The traffics under way.
 #[derive(Debug)]
 pub(crate) struct Traffics {
-    generator: Generator,
+    sender: Sender,
     origin: Instant,
     lanes: Vec<Lane>,
     /// One change at a time: users log in once.
     changing: tokio::sync::Mutex<()>,
     seconds: Mutex<VecDeque<Second>>,
-    fault: Mutex<Option<(Moment, Fault)>>,
+    fault: Mutex<Option<SinceFault>>,
+    capacity: Mutex<Option<CapacityView>>,
+    /// One search at a time.
+    searching: tokio::sync::Mutex<()>,
+}
+
+/// The last fault, and what is known of every lane since then.
+#[derive(Debug)]
+struct SinceFault {
+    at: Moment,
+    fault: Fault,
+    known: Vec<Known>,
+    shown: Vec<(usize, usize)>,
+}
+
+/// What is settled of a lane up to a moment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    until: Moment,
+    failed: usize,
+    of: usize,
 }
 
 #[derive(Debug)]
@@ -56,6 +91,8 @@ struct Lane {
     id: StreamId,
     traffic: ManualTraffic,
     state: Mutex<LaneState>,
+    /// The stream that rates of this traffic are tried with, once there was a search.
+    probe: Mutex<Option<StreamId>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -73,11 +110,38 @@ impl Traffics {
         let lanes = traffics.into_iter().map(|traffic| {
             let id = generator.add(traffic.stream.clone());
             let id = id.map_err(|error| LabError::Usage(error.to_string()))?;
-            Ok(Lane { id, traffic, state: Mutex::default() })
+            Ok(Lane::new(id, traffic))
         });
         let lanes = lanes.collect::<Result<_, LabError>>()?;
-        let changing = tokio::sync::Mutex::default();
-        Ok(Self { generator, origin, lanes, changing, seconds: Mutex::default(), fault: Mutex::default() })
+        Ok(Self::with(Sender::Page(generator), lanes, origin))
+    }
+
+    /// Those of a run, which sends them itself.
+    pub(crate) fn of_run(
+        traffics: Vec<ManualTraffic>,
+        recorder: Recorder,
+        streams: &IndexMap<String, StreamId>,
+        origin: Instant,
+    ) -> Self {
+        let lanes = traffics.into_iter().filter_map(|traffic| {
+            let id = *streams.get(&traffic.stream.name)?;
+            Some(Lane::new(id, traffic))
+        });
+        let lanes = lanes.collect();
+        Self::with(Sender::Run(recorder), lanes, origin)
+    }
+
+    fn with(sender: Sender, lanes: Vec<Lane>, origin: Instant) -> Self {
+        Self {
+            sender,
+            origin,
+            lanes,
+            changing: tokio::sync::Mutex::default(),
+            seconds: Mutex::default(),
+            fault: Mutex::default(),
+            capacity: Mutex::default(),
+            searching: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The traffics, in the chapter's order.
@@ -103,7 +167,7 @@ impl Traffics {
     /// Gives a traffic another rate; 0 stops it. Its users log in first, once.
     pub(crate) async fn set_rate(
         &self,
-        lab: &Laboratory,
+        lab: &Running,
         name: Option<&str>,
         rate: f64,
     ) -> Result<String, LabError> {
@@ -113,64 +177,95 @@ impl Traffics {
                 RATE_MAX
             )));
         }
+        let generator = self.generator()?;
         let lane = self.lane(name)?;
         let _one = self.changing.lock().await;
         if rate > 0.0 && lane.state.lock().rate == 0.0 {
-            self.log_in(lane).await?;
-            self.aim(lab, lane).await?;
+            self.log_in(generator, lane).await?;
+            self.aim(lab, generator, lane.id, lane).await?;
         }
-        self.generator.set_rate(lane.id, if rate > 0.0 { Rate::Steady(rate) } else { Rate::STOPPED });
+        generator.set_rate(lane.id, if rate > 0.0 { Rate::Steady(rate) } else { Rate::STOPPED });
         let mut state = lane.state.lock();
         (state.rate, state.changed) = (rate, self.recorder().now());
         Ok(lane.traffic.stream.name.clone())
     }
 
-    async fn log_in(&self, lane: &Lane) -> Result<(), LabError> {
+    fn generator(&self) -> Result<&Generator, LabError> {
+        match &self.sender {
+            Sender::Page(generator) => Ok(generator),
+            Sender::Run(_) => Err(LabError::not_ready(
+                "a run sends this lab's traffics at its own rates; `labctl up` starts a lab that is yours",
+            )),
+        }
+    }
+
+    async fn log_in(&self, generator: &Generator, lane: &Lane) -> Result<(), LabError> {
         let Some(stream) = lane.traffic.login.clone().filter(|_| !lane.state.lock().logged_in) else {
             return Ok(());
         };
         let patience = stream.timeout;
-        let id = self.generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
-        self.generator.send_and_wait(id, lane.traffic.users, LOGIN_RATE, patience + LOGIN_MARGIN).await;
+        let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
+        generator.send_and_wait(id, lane.traffic.users, LOGIN_RATE, patience + LOGIN_MARGIN).await;
         lane.state.lock().logged_in = true;
         Ok(())
     }
 
     /// A traffic for a role goes to the machine that has it now.
-    async fn aim(&self, lab: &Laboratory, lane: &Lane) -> Result<(), LabError> {
-        if role::parse(&lane.traffic.to).is_none() {
+    async fn aim(
+        &self,
+        lab: &Running,
+        generator: &Generator,
+        id: StreamId,
+        lane: &Lane,
+    ) -> Result<(), LabError> {
+        // In a stack of somebody else's, any machine may have moved.
+        if role::parse(&lane.traffic.to).is_none() && lab.can_act() {
             return Ok(());
         }
         let machine = lab.who_is(&lane.traffic.to).await?;
-        if let Some(address) = lab.plan().address_of(&machine) {
-            self.generator.aim(lane.id, address);
+        match lab.plan().address_of(&machine) {
+            Some(address) if address.ip().is_unspecified() => Err(LabError::not_ready(format!(
+                "{machine} has not been seen yet: docker compose ps says whether it is up"
+            ))),
+            Some(address) => {
+                generator.aim(id, address);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn recorder(&self) -> &Recorder {
-        self.generator.recorder()
+        match &self.sender {
+            Sender::Page(generator) => generator.recorder(),
+            Sender::Run(recorder) => recorder,
+        }
     }
 
     /// Every traffic as it is now.
     pub(crate) fn views(&self) -> Vec<TrafficView> {
         let now = self.recorder().now();
-        self.lanes.iter().map(|lane| self.view(lane, now)).collect()
+        let since = self.count_since_the_fault();
+        self.lanes.iter().zip(since).map(|(lane, since)| self.view(lane, now, since)).collect()
     }
 
-    fn view(&self, lane: &Lane, now: Moment) -> TrafficView {
+    fn view(&self, lane: &Lane, now: Moment, (failed_since, of_since): (usize, usize)) -> TrafficView {
         let state = *lane.state.lock();
         let name = lane.traffic.stream.name.clone();
-        let live = self.generator.live(lane.id);
-        let is_at_rest = state.rate == 0.0 && live.in_flight == 0;
+        let live = self.recorder().live(lane.id);
+        let rate = match self.sender {
+            Sender::Page(_) => state.rate,
+            Sender::Run(_) => live.offered,
+        };
+        let is_at_rest = rate == 0.0 && live.in_flight == 0 && live.ok + live.failed == 0;
         if is_at_rest && now > state.changed + SPAN + lane.traffic.stream.timeout {
-            return TrafficView { name, ..TrafficView::default() };
+            return TrafficView { name, failed_since, of_since, ..TrafficView::default() };
         }
         let window = self.recorder().window(lane.id, now.saturating_sub(SPAN), now);
         let count = |count: usize| count as f64 / SPAN.as_secs_f64();
         TrafficView {
             name,
-            rate: state.rate,
+            rate,
             sent: count(window.requests() + window.unfinished),
             ok: count(live.ok),
             failed: count(live.failed),
@@ -180,6 +275,8 @@ impl Traffics {
             lag_ms: window.lag_p99().as_secs_f64() * 1e3,
             served: window.served().into_iter().map(|(name, count)| (name.to_string(), count)).collect(),
             cache: window.cache_marks().into_iter().map(|(mark, count)| (mark.name(), count)).collect(),
+            failed_since,
+            of_since,
         }
     }
 
@@ -193,29 +290,45 @@ impl Traffics {
             p99_ms: views.iter().filter_map(|view| view.p99_ms).reduce(f64::max),
             lag_ms: views.iter().map(|view| view.lag_ms).fold(0.0, f64::max),
             in_flight: views.iter().map(|view| view.in_flight).sum(),
-            fault: self.count_since_the_fault(),
+            fault: self.fault.lock().as_ref().map(|since| since.fault.clone()),
         }
     }
 
     /// From now on failures are counted from this fault, which happened so long after the lab's beginning.
     pub(crate) fn fault_happened(&self, at: Duration, what: String) {
         let fault = Fault { at: at.as_secs_f64(), what, failed: 0, of: 0, counted_s: 0.0 };
-        *self.fault.lock() = Some((at, fault));
+        let known = vec![Known { until: at, ..Known::default() }; self.lanes.len()];
+        *self.fault.lock() = Some(SinceFault { at, fault, known, shown: vec![(0, 0); self.lanes.len()] });
     }
 
-    fn count_since_the_fault(&self) -> Option<Fault> {
+    /// Counts what became clear since the last fault, and returns it for each traffic: failed, and of how many.
+    fn count_since_the_fault(&self) -> Vec<(usize, usize)> {
         let mut fault = self.fault.lock();
-        let (at, fault) = fault.as_mut()?;
-        let counted = self.recorder().now().saturating_sub(*at);
+        let Some(since) = fault.as_mut() else { return vec![(0, 0); self.lanes.len()] };
+        let now = self.recorder().now();
+        let counted = now.saturating_sub(since.at);
         if counted < FAULT_COUNTED {
-            let to = *at + counted;
-            let windows: Vec<Window> =
-                self.lanes.iter().map(|lane| self.recorder().window(lane.id, *at, to)).collect();
-            fault.failed = windows.iter().map(Window::failed).sum();
-            fault.of = windows.iter().map(Window::requests).sum();
-            fault.counted_s = counted.as_secs_f64();
+            // The newest arrivals may not be entered yet.
+            let sure = now.saturating_sub(ENTERED);
+            since.shown = self
+                .lanes
+                .iter()
+                .zip(&mut since.known)
+                .map(|(lane, known)| {
+                    // What is settled is counted once, and only the rest anew.
+                    let settled = self.recorder().known_window(lane.id, known.until, sure.max(known.until));
+                    known.until = settled.to;
+                    known.failed += settled.failed();
+                    known.of += settled.requests();
+                    let rest = self.recorder().window(lane.id, known.until, now);
+                    (known.failed + rest.failed(), known.of + rest.requests())
+                })
+                .collect();
+            since.fault.failed = since.shown.iter().map(|(failed, _)| failed).sum();
+            since.fault.of = since.shown.iter().map(|(_, of)| of).sum();
+            since.fault.counted_s = counted.as_secs() as f64;
         }
-        Some(fault.clone())
+        since.shown.clone()
     }
 
     /// Notes the last second for the charts, and forgets what is long past. To be called once a second.
@@ -235,12 +348,21 @@ impl Traffics {
         while seconds.len() > HISTORY {
             seconds.pop_front();
         }
-        self.recorder().forget(now.saturating_sub(MEMORY));
+        // What a run has measured is not the page's to forget.
+        if matches!(self.sender, Sender::Page(_)) {
+            self.recorder().forget(now.saturating_sub(MEMORY));
+        }
     }
 
     /// The last minute, a second each.
     pub(crate) fn history(&self) -> Vec<Second> {
         self.seconds.lock().iter().cloned().collect()
+    }
+}
+
+impl Lane {
+    fn new(id: StreamId, traffic: ManualTraffic) -> Self {
+        Self { id, traffic, state: Mutex::default(), probe: Mutex::default() }
     }
 }
 

@@ -1,0 +1,147 @@
+// Two set-ups side by side: the same traffic to both from one slider, and what each makes of it.
+
+import { post } from "./api.js";
+import { chart } from "./chart.js";
+import { choice, guarded, widget } from "./controls.js";
+import { el, set } from "./dom.js";
+import { ms, percent, rate } from "./format.js";
+import { rateOf, stepOf } from "./sliders.js";
+
+/**
+ * Traffics that differ only in where they go: `flood-combined` and `flood-separated`; `x1` and `x2`.
+ * @param {any[]} traffics
+ * @returns {Map<string, Map<string, any>>} by set-up, its traffics by what they do
+ */
+export function setUps(traffics) {
+  /** @type {Map<string, any[]>} */
+  const families = new Map();
+  for (const one of traffics) {
+    const cut = one.name.indexOf("-");
+    const family = `${one.method} ${cut < 0 ? "" : one.name.slice(0, cut)}`;
+    families.set(family, [...(families.get(family) ?? []), {
+      ...one,
+      does: cut < 0 ? "all" : one.name.slice(0, cut),
+      setUp: one.name.slice(cut + 1),
+    }]);
+  }
+  /** @type {Map<string, Map<string, any>>} */
+  const found = new Map();
+  for (const family of families.values()) {
+    if (family.length < 2) continue;
+    for (const one of family) found.set(one.setUp, (found.get(one.setUp) ?? new Map()).set(one.does, one));
+  }
+  return found;
+}
+
+/**
+ * @param {any[]} traffics
+ * @param {((state: any) => void)[]} updates
+ */
+export function beside(traffics, updates) {
+  const all = setUps(traffics);
+  const names = [...all.keys()];
+  const left = choice("left", names);
+  const right = choice("right", names);
+  // Those that have most in common are what the chapter compares.
+  const shared = (/** @type {string} */ a, /** @type {string} */ b) =>
+    [...(all.get(a)?.keys() ?? [])].filter((does) => all.get(b)?.has(does));
+  const best =
+    names.flatMap((a, at) => names.slice(at + 1).map((b) => [a, b])).sort((x, y) =>
+      shared(y[0], y[1]).length - shared(x[0], x[1]).length
+    )[0];
+  [left.select.value, right.select.value] = best;
+  const sliders = el("div", {});
+  const figures = el("div", { tabindex: 0, class: "scroll" });
+  const drawing = chart("p99, in milliseconds", "milliseconds", [
+    { name: "left", colour: "--text", dash: [], of: (second) => second.left },
+    { name: "right", colour: "--muted", dash: [6, 3], of: (second) => second.right },
+  ]);
+  /** @type {any[]} */
+  let seconds = [];
+
+  const redraw = () => {
+    seconds = [];
+    const does = shared(left.select.value, right.select.value);
+    sliders.replaceChildren(...does.map((what) => {
+      const id = `both-${what}`;
+      const range = /** @type {HTMLInputElement} */ (el("input", {
+        type: "range",
+        id,
+        min: 0,
+        max: 200,
+        value: 0,
+        "aria-valuetext": "0 requests a second",
+      }));
+      const out = el("span", { class: "hint", text: "0/s each" });
+      range.addEventListener(
+        "change",
+        guarded(async () => {
+          const wanted = rateOf(Number(range.value));
+          set(out, { text: `${rate(wanted)}/s each` });
+          set(range, { "aria-valuetext": `${wanted} requests a second` });
+          for (const side of [left, right]) {
+            await post("load", { traffic: all.get(side.select.value)?.get(what).name, rate: wanted });
+          }
+        }),
+      );
+      return el("div", { class: "slider" }, [
+        el("label", { for: id, text: what === "all" ? "requests" : what }),
+        range,
+        out,
+      ]);
+    }));
+  };
+  left.select.addEventListener("change", redraw);
+  right.select.addEventListener("change", redraw);
+  redraw();
+
+  updates.push((state) => {
+    const does = shared(left.select.value, right.select.value);
+    const view = (/** @type {any} */ side, /** @type {string} */ what) => {
+      const name = all.get(side.select.value)?.get(what).name;
+      return state.traffics.find((/** @type {any} */ one) => one.name === name) ?? {};
+    };
+    const worst = (/** @type {any} */ side) => {
+      const times = does.map((what) => view(side, what).p99_ms).filter((time) => time !== null && time !== undefined);
+      return times.length > 0 ? Math.max(...times) : null;
+    };
+    if (seconds.length === 0 || state.at - seconds[seconds.length - 1].at >= 1) {
+      seconds = [...seconds, { at: state.at, left: worst(left), right: worst(right) }].slice(-60);
+      drawing.draw(seconds, state.at, []);
+      for (const what of does) {
+        const range = /** @type {HTMLInputElement | null} */ (document.getElementById(`both-${what}`));
+        if (range && document.activeElement !== range) range.value = String(stepOf(view(left, what).rate ?? 0));
+      }
+    }
+    const words = (/** @type {any} */ one) => {
+      const marks = Object.entries(one.cache ?? {}).filter(([mark]) => mark !== "none");
+      const all = marks.reduce((sum, [, count]) => sum + Number(count), 0);
+      const hits = marks.find(([mark]) => mark === "hit")?.[1];
+      return [rate(one.ok), ms(one.p99_ms), rate(one.failed), all > 0 ? percent(Number(hits ?? 0) / all) : "–"];
+    };
+    const rows = does.flatMap((what) =>
+      [[left, "left"], [right, "right"]].map(([side, word]) => {
+        const of = /** @type {typeof left} */ (side).select.value;
+        return el("tr", { "data-side": String(word), "data-does": what }, [
+          el("th", { scope: "row", text: what === "all" ? of : `${what} ${of}` }),
+          ...words(view(side, what)).map((text) => el("td", { text })),
+        ]);
+      })
+    );
+    const heads = ["", "good/s", "p99", "failed/s", "hits"].map((text) =>
+      el("th", { scope: "col", text: text || "traffic" })
+    );
+    figures.replaceChildren(
+      el("table", {}, [
+        el("caption", { text: "The last second" }),
+        el("thead", {}, [el("tr", {}, heads)]),
+        el("tbody", {}, rows),
+      ]),
+    );
+  });
+  return widget(
+    "Side by side",
+    [el("div", { class: "row" }, [left.row, right.row]), sliders, figures, drawing.figure],
+    "w-beside",
+  );
+}

@@ -1,0 +1,59 @@
+// Step the balancer: whose turn it is was announced, and is guessed first.
+
+import { post } from "./api.js";
+import { choice, guarded, widget } from "./controls.js";
+import { el, set } from "./dom.js";
+import { ms } from "./format.js";
+
+/**
+ * @param {string[]} names balancers
+ * @param {((state: any) => void)[]} updates
+ */
+export function step(names, updates) {
+  const to = choice("through", names);
+  const mine = choice("Guess first: who answers?", [""]);
+  const policy = el("p", { class: "hint", id: "policy" });
+  const out = el("output", { class: "result", text: "The picture says “next” on the wire whose turn it is." });
+  let announced = "";
+  let upstreams = "";
+  const guesses = { right: 0, all: 0 };
+  updates.push((state) => {
+    const from = state.wires.filter((/** @type {any} */ wire) => wire.from === to.select.value);
+    announced = from.find((/** @type {any} */ wire) => wire.next)?.to ?? "";
+    const all = from.map((/** @type {any} */ wire) => wire.to);
+    if (String(all) !== upstreams) {
+      upstreams = String(all);
+      mine.select.replaceChildren(
+        ...["", ...all].map((name) => el("option", { value: name, text: name || "no guess" })),
+      );
+    }
+    const how = state.machines.find((/** @type {any} */ machine) => machine.name === to.select.value)?.policy;
+    if (how) {
+      const next = how.order.length > 0 ? ` · next: ${how.order.join(", ")}` : "";
+      set(policy, { text: `${how.name} · ${how.turns_taken.toLocaleString("en")} turns taken${next}` });
+    }
+  });
+  const once = guarded(async () => {
+    const before = announced;
+    const told = await post("step", { to: to.select.value });
+    const server = told.server ?? "nobody";
+    const kept = before === ""
+      ? ""
+      : before === server
+      ? " — as announced"
+      : ` — ${before} was announced; other requests came between`;
+    let score = "";
+    if (mine.select.value !== "") {
+      guesses.all += 1;
+      if (mine.select.value === server) guesses.right += 1;
+      score = ` · you guessed ${mine.select.value}: ${guesses.right} of ${guesses.all} right`;
+    }
+    set(out, {
+      text: told.problem
+        ? `${told.problem} after ${ms(told.ms)}`
+        : `→ ${server}: ${told.status} in ${ms(told.ms)}${kept}${score}`,
+    });
+  });
+  const button = el("button", { id: "step", click: once }, ["Send one request", el("kbd", { text: "space" })]);
+  return { element: widget("Step the balancer", [to.row, mine.row, button, policy, out], "w-step"), once };
+}

@@ -1,0 +1,67 @@
+//! Runs that were kept, and the measured table: read by whoever serves the page, and shown by the screen that
+//! compares.
+
+use std::fmt::Debug;
+
+use chapter::Chapter;
+use lab::Plan;
+use lab::error::LabError;
+use lab::plan::Place;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::topology::{self, Wire};
+
+/// Whoever reads results.
+pub trait Results: Debug + Send + Sync {
+    /// The runs that were kept, the newest first: `chapter`, `run`, `title`, `verdict`, `began`, `seconds`.
+    fn list(&self) -> Vec<Value>;
+
+    /// One of them, to be played again: its shape, its claims, what happened, and its traffics over time.
+    fn open(&self, chapter: &str, run: &str) -> Result<Value, LabError>;
+
+    /// The newest measured table of architectures, beside the article's; null when none was measured.
+    fn table(&self) -> Value;
+}
+
+/// Nothing was kept.
+#[derive(Debug)]
+pub struct NoResults;
+
+impl Results for NoResults {
+    fn list(&self) -> Vec<Value> {
+        vec![]
+    }
+
+    fn open(&self, chapter: &str, run: &str) -> Result<Value, LabError> {
+        Err(LabError::Usage(format!("there is no run {run} of {chapter}")))
+    }
+
+    fn table(&self) -> Value {
+        Value::Null
+    }
+}
+
+/// The machines and wires of a chapter, as its picture shows them at the beginning.
+#[derive(Debug, Serialize)]
+pub struct Shape {
+    machines: Vec<Value>,
+    wires: Vec<Wire>,
+    traffics: Vec<Value>,
+}
+
+/// The shape of a chapter.
+pub fn shape(chapter: &Chapter) -> Result<Shape, LabError> {
+    let plan = Plan::of(chapter, Place::on_paper()).map_err(LabError::Usage)?;
+    let machines = plan.machines.values().map(|machine| {
+        let programs: Vec<_> = machine.programs.iter().map(|program| program.program.name()).collect();
+        json!({ "name": machine.name, "kind": machine.kind, "programs": programs })
+    });
+    let traffics =
+        chapter.traffic.iter().map(|(name, traffic)| json!({ "name": name, "to": traffic.to.as_ref() }));
+    Ok(Shape {
+        machines: machines.collect(),
+        wires: topology::wires(chapter, &plan),
+        traffics: traffics.collect(),
+    })
+}

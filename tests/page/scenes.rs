@@ -1,0 +1,167 @@
+//! The article's scenes: each is done by keyboard, and its figure is one that was measured.
+
+use page_tests::{Chrome, PageLab, Tab};
+
+use crate::{SOON, open, result_of};
+
+#[test]
+fn a_request_goes_to_the_server_that_was_announced_and_another_server_joins() {
+    let Some(chrome) = Chrome::start() else { return };
+    let (lab, tab) = open(&chrome, "load-balancer");
+    tab.until("document.querySelector('.wire[data-next]') !== null", SOON);
+    tab.until(
+        "/^round-robin · 0 turns taken · next: web-/.test(document.querySelector('#policy').textContent)",
+        SOON,
+    );
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let before = tab.text("#w-step output");
+        tab.press("Escape");
+        tab.press(" ");
+        let changed = serde_json::to_string(&before).expect("text is JSON");
+        tab.until(&format!("{} !== {changed}", result_of("w-step")), SOON);
+        let told = tab.text("#w-step output");
+        seen.insert(told.split([' ', ':']).nth(1).unwrap_or_default().to_owned());
+    }
+    assert_eq!(seen.len(), 3, "the turn goes round: {seen:?}");
+    guess_whose_turn_it_is(&tab);
+    // Add a server: guessed first, and then measured.
+    lab.ask("POST /api/load\n{\"traffic\":\"readers\",\"rate\":120}");
+    tab.until("/web-3 3/.test(document.querySelector('#w-add .result').textContent)", SOON);
+    tab.write("#w-add .guess", "25");
+    tab.enter("#add");
+    tab.until("document.querySelector('[data-name=\"web-4\"]') !== null", SOON);
+    assert_eq!(lab.lab.machine("web-4")["on"], true);
+    tab.until(
+        "/you: 25 % · measured: 25 % · close/.test(document.querySelector('#w-add').textContent)",
+        SOON,
+    );
+    tab.until("document.querySelector('#joined').textContent === '0/s failed since it joined'", SOON);
+    drop(chrome);
+    lab.down();
+}
+
+fn guess_whose_turn_it_is(tab: &Tab) {
+    // What is announced is asked for again and again: three turns were taken by now.
+    tab.until("document.querySelector('#policy').textContent.includes('· 3 turns taken')", SOON);
+    let announced: String =
+        tab.get("document.querySelector('#policy').textContent.split('next: ')[1].split(',')[0]");
+    tab.choose("#w-step label:nth-of-type(2) select", &announced);
+    tab.enter("#step");
+    tab.until(&format!("{}.includes('you guessed {announced}: 1 of 1 right')", result_of("w-step")), SOON);
+}
+
+#[test]
+fn a_deposit_is_shown_by_every_copy_and_when() {
+    let Some(chrome) = Chrome::start() else { return };
+    let (lab, tab) = open(&chrome, "replication");
+    tab.enter("#deposit");
+    tab.until(&format!("/: balance 50;/.test({})", result_of("w-deposit")), SOON);
+    let copies: usize = tab.get("document.querySelectorAll('#w-deposit .copies svg text').length");
+    assert_eq!(copies, 3);
+    tab.until("document.querySelectorAll('#w-deposit .copies .fresh').length > 2", SOON);
+    tab.picture("live-page-deposit");
+    tab.enter("#read");
+    tab.until(
+        "document.querySelector('#w-deposit caption')?.textContent === 'All copies, read at once'",
+        SOON,
+    );
+    let balances: Vec<String> = tab.get(
+        "[...document.querySelectorAll('#w-deposit tbody tr td:nth-child(2)')].map((one) => one.textContent)",
+    );
+    assert_eq!(balances, ["50"; 3]);
+    tab.enter("#lost");
+    tab.until(
+        "document.querySelector('#kept').textContent === '1 acknowledged, 0 refused; lost: none'",
+        SOON,
+    );
+    drop(chrome);
+    lab.down();
+}
+
+#[test]
+fn the_second_lookup_comes_from_the_cache_and_is_faster() {
+    let Some(chrome) = Chrome::start() else { return };
+    let (lab, tab) = open(&chrome, "cache");
+    tab.choose("#w-lookup select", "lb-shared");
+    tab.enter("#lookup");
+    tab.until(&format!("/^MISS 200 in /.test({})", result_of("w-lookup")), SOON);
+    let first = milliseconds(&tab.text("#w-lookup output"));
+    tab.enter("#lookup");
+    tab.until(&format!("/^HIT 200 in /.test({})", result_of("w-lookup")), SOON);
+    let second = milliseconds(&tab.text("#w-lookup output"));
+    tab.write("#product", "7");
+    tab.enter("#lookup");
+    tab.until(&format!("/^MISS 200 .*cache .* ms, db /.test({})", result_of("w-lookup")), SOON);
+    let parts: Vec<String> =
+        tab.get("[...document.querySelectorAll('#w-lookup .parts span')].map((one) => one.className)");
+    assert_eq!(parts, ["part-cache", "part-db", "part-rest"]);
+    assert!(second * 2.0 < first, "a hit took {second} ms, a miss {first} ms");
+    drop(chrome);
+    lab.down();
+}
+
+fn milliseconds(told: &str) -> f64 {
+    let words: Vec<_> = told.split(' ').collect();
+    let at = words.iter().position(|word| *word == "in").expect("it says how long it took");
+    words[at + 1].parse().expect("that is a number")
+}
+
+#[test]
+fn a_visitor_is_known_and_another_one_is_not() {
+    let Some(chrome) = Chrome::start() else { return };
+    let (lab, tab) = open(&chrome, "sessions");
+    tab.choose("#w-visitors select", "lb-shared");
+    tab.enter("[data-visitor=ada][data-do=login]");
+    tab.until("document.querySelector('#w-visitors output').textContent.startsWith('200')", SOON);
+    tab.enter("[data-visitor=ada][data-do=me]");
+    tab.until("/^200 by shared/.test(document.querySelector('#w-visitors output').textContent)", SOON);
+    tab.enter("[data-visitor=ben][data-do=me]");
+    tab.until("document.querySelectorAll('#w-visitors output')[1].textContent.startsWith('401')", SOON);
+    drop(chrome);
+    lab.down();
+}
+
+#[test]
+fn what_is_dropped_in_the_final_crash_is_what_the_formula_says() {
+    let Some(chrome) = Chrome::start() else { return };
+    let (lab, tab) = open(&chrome, "server-failure");
+    lab.ask("POST /api/load\n{\"traffic\":\"shoppers\",\"rate\":100}");
+    tab.until("Number.parseFloat(document.querySelector('#good').textContent) > 60", SOON);
+    tab.choose("#w-crash label:nth-of-type(2) select", "web-2");
+    tab.enter("#crash");
+    tab.until(&format!("/closed after/.test({})", result_of("w-crash")), SOON);
+    // What was on its way when the window closed still comes.
+    tab.until("document.querySelector('#failed').classList.contains('bad') === false", SOON);
+    let told = tab.text("#w-crash output");
+    let figures: Vec<f64> = told
+        .split(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [dropped, window, rate, servers, _, formula] = figures[..] else { panic!("{told}") };
+    assert_eq!((rate, servers), (100.0, 5.0), "{told}");
+    assert!((1.5..4.5).contains(&window), "{told}");
+    assert!((0.6..1.4).contains(&(dropped / formula)), "{told}");
+    tab.enter("#crash-undo");
+    tab.until("document.querySelector('[data-name=\"web-2\"]').dataset.health === 'well'", SOON);
+    the_balancers_differ(&lab, &tab);
+    drop(chrome);
+    lab.down();
+}
+
+/// The fault × balancer matrix: one server cut off, five balancers, and who drops what.
+fn the_balancers_differ(lab: &PageLab, tab: &Tab) {
+    tab.choose("#w-matrix select", "killed");
+    tab.enter("#matrix");
+    let cell = |balancer: &str| {
+        format!("Number(document.querySelector('[data-cell=\"{balancer} killed\"]').textContent)")
+    };
+    tab.until(&format!("{} > 20", cell("unchecked")), SOON);
+    let dropped: f64 = tab.get(&cell("retries"));
+    let unchecked: f64 = tab.get(&cell("unchecked"));
+    assert!(dropped * 4.0 < unchecked, "with retries {dropped} were dropped, without checks {unchecked}");
+    tab.picture("live-page-matrix");
+    tab.enter("#matrix-undo");
+    tab.until("/is back/.test(document.querySelector('#w-matrix output').textContent)", SOON);
+    assert_eq!(lab.lab.machine("shop-1")["on"], true);
+}
