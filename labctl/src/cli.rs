@@ -1,11 +1,14 @@
 //! The command line.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use chapter::suggest;
 use lab::interrupt::Interrupt;
 
 use crate::commands;
 pub use crate::commands::common::Common;
+use crate::complete;
 use crate::report::columns;
 use crate::report::terminal::wrap;
 
@@ -36,10 +39,14 @@ pub enum Command {
     Up(commands::up::UpArgs),
     /// Open the live page of the running lab.
     Open,
+    /// Serve the live page of machines that labctl does not keep, such as plain containers.
+    Page(commands::page::PageArgs),
     /// End the running lab.
     Down,
     /// Show the state of the running lab.
     Status(commands::status::StatusArgs),
+    /// Watch the running lab on the whole terminal, with the keys of its page.
+    Watch,
     /// Print where Prometheus finds the running lab's metrics: a file for `file_sd_configs`.
     Targets,
     /// Show what happened in the running lab.
@@ -73,12 +80,16 @@ pub enum Command {
     Backend(commands::grade::BackendArgs),
     /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
     Parts(commands::parts::PartsArgs),
+    /// Show where requests spent their time, hop by hop: of a run or a lab that was started with --trace.
+    Trace(commands::trace::TraceArgs),
     /// Show the logs of machines' programs.
     Logs(commands::logs::LogsArgs),
     /// Print something to begin with: a chapter with comments.
     New(commands::new::NewArgs),
     /// Check chapter files without running them.
     Validate(commands::validate::ValidateArgs),
+    /// Print the JSON Schema of a file that labctl reads or writes.
+    Schema(commands::schema::SchemaArgs),
     /// Check whether this computer has what the lab needs.
     Doctor,
     /// Remove what is left of a lab, and with --runs the results.
@@ -98,14 +109,17 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
         Command::Run(args) => commands::run::run(&args, common, interrupt).await,
         Command::Up(args) => commands::up::up(&args, common, interrupt).await,
         Command::Open => commands::open::open(common),
+        Command::Page(args) => commands::page::page(&args, common, interrupt).await,
         Command::Down => commands::down::down(common).await,
         Command::Status(args) => commands::status::status(&args, common, interrupt).await,
+        Command::Watch => commands::watch::watch(common, interrupt).await,
         Command::Targets => commands::targets::targets(common).await,
         Command::Events => commands::events::events(common).await,
         Command::Act(act) => commands::act::act(act, more, common).await,
         Command::Load(args) => commands::load::load(&args, common, interrupt).await,
         Command::Step(args) => commands::step::step(&args, common, interrupt).await,
         Command::Capacity(args) => commands::capacity::capacity(&args, common, interrupt).await,
+        Command::Trace(args) => commands::trace::trace(&args, common, interrupt).await,
         Command::Logs(args) => commands::logs::logs(&args, common, interrupt).await,
         Command::Report(args) => commands::report::report(&args, common),
         Command::Compare(args) => commands::report::compare(&args, common),
@@ -119,6 +133,7 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
         Command::Grade(args) => commands::grade::grade(&args, common, interrupt).await,
         Command::Backend(args) => commands::grade::serve(&args, interrupt).await,
         Command::Parts(args) => commands::parts::parts(&args, common).await,
+        Command::Schema(args) => commands::schema::schema(&args),
         Command::Doctor => commands::doctor::doctor(common).await,
         Command::Clean(args) => commands::clean::clean(&args, common).await,
         Command::Man(args) => commands::man::man(&args),
@@ -132,7 +147,7 @@ const OF_SEVERAL: [&str; 8] = ["kill", "stop", "freeze", "thaw", "restart", "fil
 /// The commands by what they are for.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Learn", &["list", "show", "run", "replay", "claims"]),
-    ("Play", &["up", "open", "status", "events", "logs", "load", "step", "down"]),
+    ("Play", &["up", "open", "page", "watch", "status", "events", "logs", "trace", "load", "step", "down"]),
     (
         "Break, and mend",
         &[
@@ -159,15 +174,15 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Measure", &["capacity", "audit", "table", "advise", "report", "compare", "targets"]),
     (
         "Make, and keep",
-        &["new", "validate", "parts", "grade", "backend", "doctor", "clean", "completions", "man"],
+        &["new", "validate", "schema", "parts", "grade", "backend", "doctor", "clean", "completions", "man"],
     ),
 ];
 
 /// What one would type.
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 9] = [
     (
         "run",
-        "labctl run one-machine\n  labctl run 10 --quick --predict\n  labctl run all --junit results.xml",
+        "labctl run one-machine\n  labctl run 10 --quick --predict\n  labctl run beyond --dry-run\n  labctl run all --junit results.xml",
     ),
     ("up", "labctl up server-failure\n  labctl up mine.toml --set machine.web.cores=2"),
     (
@@ -179,6 +194,10 @@ const EXAMPLES: [(&str, &str); 8] = [
         "labctl kill web-1\n  labctl kill web-1 web-2\n  labctl kill db:primary\n  labctl kill app/dbnode",
     ),
     ("slow", "labctl slow web-4 db 200ms"),
+    (
+        "grade",
+        "labctl grade lb ./my-lb.py\n  labctl grade db ./my-db.py --stage 3 --hint\n  labctl grade db ./my-db.py --all --points points.csv",
+    ),
     ("logs", "labctl logs -f\n  labctl logs lb web-1"),
     ("audit", "labctl audit replicated\n  labctl audit mine.toml --only lb"),
     ("report", "labctl report runs/cache/latest\n  labctl report        # a page over all runs"),
@@ -195,6 +214,7 @@ pub fn command() -> clap::Command {
         let more = Arg::new(MORE).value_name("NAME").num_args(0..).help("Further machines");
         command = command.mut_subcommand(verb, |verb| verb.arg(more));
     }
+    command = complete::with_values(command, MORE);
     let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
     for name in names {
         let examples = EXAMPLES.iter().find(|(of, _)| *of == name);
@@ -213,12 +233,25 @@ const MORE: &str = "more";
 
 /// What was typed, and the further machines of a verb that is done to several.
 pub fn parse() -> Result<(Cli, Vec<String>), clap::Error> {
-    let matches = command().try_get_matches()?;
+    let matches = command().try_get_matches().map_err(with_suggestion)?;
     let of_verb =
         matches.subcommand().and_then(|(_, words)| words.try_get_many::<String>(MORE).ok().flatten());
     let more = of_verb.map(|names| names.cloned().collect()).unwrap_or_default();
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
     Ok((cli, more))
+}
+
+/// The same mistake, with the command that was probably meant, where the command line's reader found none.
+fn with_suggestion(mistake: clap::Error) -> clap::Error {
+    let is_suggested = mistake.get(ContextKind::SuggestedSubcommand).is_some();
+    let typed = match mistake.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) if !is_suggested => typed.clone(),
+        _ => return mistake,
+    };
+    let mut command = command();
+    let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    let told = suggest::unknown("command", &typed, names.iter().map(String::as_str));
+    command.error(ErrorKind::InvalidSubcommand, told)
 }
 
 /// The commands with what each does, by group.
@@ -274,5 +307,14 @@ mod tests {
         let help = command.find_subcommand_mut("kill").expect("it is there").render_long_help().to_string();
         assert!(help.contains("--network") && help.contains("labctl kill web-1 web-2"), "{help}");
         assert!(!help.contains("First two bytes"), "in one line: {help}");
+    }
+
+    #[test]
+    fn a_command_that_there_is_not_is_told_with_the_one_that_was_meant() {
+        for (typed, meant) in [("rnu", "'run'"), ("runn", "'run'")] {
+            let mistake = command().try_get_matches_from(["labctl", typed]).map_err(with_suggestion);
+            let told = mistake.expect_err("there is none").to_string();
+            assert!(told.contains(meant), "{told}");
+        }
     }
 }

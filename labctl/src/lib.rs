@@ -9,6 +9,10 @@ pub mod claims;
 pub mod cli;
 /// The commands, one per file.
 pub mod commands;
+/// What a shell offers when somebody presses Tab.
+pub mod complete;
+/// What the words mean that students meet.
+pub mod glossary;
 /// Numbers as people read them.
 mod numbers;
 /// Standard output, whatever becomes of it.
@@ -19,7 +23,10 @@ pub mod report;
 pub mod results;
 /// One run of a chapter, from its first step to its verdict.
 pub mod runner;
+/// The schemas of what labctl reads and writes.
+pub mod schemas;
 /// The article's table, measured.
 pub mod table;
 /// Machines that run, with traffic ready to be sent to them.
 pub mod testbed;
+pub mod watch;

@@ -13,6 +13,7 @@ use tracing_subscriber::prelude::*;
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
+    labctl::complete::answer_a_shell();
     let (cli, more) = match cli::parse() {
         Ok(parsed) => parsed,
         Err(usage) => return commands::show(&usage),

@@ -21,6 +21,11 @@ impl Site {
                 false => "--network: processes have loopback addresses, such as 127.77".into(),
             }));
         }
+        if args.trace && args.backend.is_containers() {
+            return Err(LabError::Usage(
+                "--trace: containers record no traces; leave out --backend compose, or --trace (and unset LABCTL_TRACE)".into(),
+            ));
+        }
         redis::check_url(args.backend, args.redis_url.as_deref())?;
         let lab_directory = absolute(&args.lab_dir);
         check_is_text(&lab_directory)?;
@@ -31,6 +36,7 @@ impl Site {
         empty_directory(&data)?;
         can_hold_data(&data)?;
         let sockets = sockets::make()?;
-        Ok(Self { lab_directory, programs, sockets, swept, cast: Cast::default(), lock })
+        let (cast, traced) = (Cast::default(), args.trace);
+        Ok(Self { lab_directory, programs, sockets, swept, traced, cast, lock })
     }
 }

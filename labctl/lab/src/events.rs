@@ -15,7 +15,7 @@ pub struct Event {
     /// When, in seconds since the lab began.
     #[serde(serialize_with = "as_seconds")]
     pub at: Duration,
-    /// What.
+    /// What happened.
     #[serde(flatten)]
     pub what: Happening,
 }
@@ -69,7 +69,7 @@ pub enum Happening {
         program: String,
         /// Its process id.
         pid: u32,
-        /// How.
+        /// How it ended: its exit code, or the signal.
         how: String,
         /// Whose doing it was.
         by: Hand,
@@ -295,11 +295,11 @@ impl fmt::Display for Happening {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MachineStarted { machine, pid } => {
-                write!(formatter, "{machine} is switched on (pid {pid})")
+                write!(formatter, "{machine} is switched on{}", Pid(*pid))
             }
             Self::MachineReady { machine } => write!(formatter, "{machine} is ready"),
             Self::MachineEnded { machine, pid, how, by } => {
-                write!(formatter, "{machine} (pid {pid}) is gone: {how}{by}")
+                write!(formatter, "{machine}{} is gone: {how}{by}", Pid(*pid))
             }
             Self::OutOfMemory { machine, held, limit } => {
                 let mib = |bytes: &u64| bytes >> 20;
@@ -336,6 +336,18 @@ impl fmt::Display for Happening {
                 "{machine} is on the network as {address}, where nobody looks for it; `{back}` gives it its own address"
             ),
             Self::Link { from, to, now } => write!(formatter, "the link {from} to {to} is {now}"),
+        }
+    }
+}
+
+/// A process id in brackets, where there is one: of what somebody else runs none is known.
+struct Pid(u32);
+
+impl fmt::Display for Pid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            pid => write!(formatter, " (pid {pid})"),
         }
     }
 }

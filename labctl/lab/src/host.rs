@@ -9,6 +9,7 @@ use super::compose::{self, Project, Whose};
 use super::events::Events;
 use super::machine::RunningMachine;
 use super::plan::{MachinePlan, Plan};
+use super::ports;
 use super::process_machine;
 use super::redis;
 use super::site::Site;
@@ -86,6 +87,8 @@ impl Host {
         match self {
             Self::Processes => {
                 let Around { site, logs, events } = around;
+                // It may be started again just after it was killed.
+                ports::until_free(plan.own_addresses(&machine)).await;
                 Ok(process_machine::start(machine, site, logs, events)?)
             }
             Self::Containers(project) => project.start(machine, plan).await,
@@ -116,6 +119,9 @@ impl Host {
         match self {
             Self::Processes => {
                 join_all(machines.iter().map(|machine| machine.as_ref().end())).await;
+                // The next lab finds them free.
+                ports::until_free(machines.iter().flat_map(|machine| machine.as_ref().plan.addresses()))
+                    .await;
                 Ok(())
             }
             Self::Containers(project) => project.down(plan).await,

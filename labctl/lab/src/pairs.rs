@@ -1,11 +1,19 @@
 //! Which balancer of a pair has the shared address, asked of the balancers themselves.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use hyper::Method;
 use serde::Deserialize;
+use tokio::time::{sleep, timeout};
 
 use super::plan::Plan;
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long one balancer may take to say what it is.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a pair may take to agree on who has the address, and how often it is asked.
+const AGREED_MAX: Duration = Duration::from_secs(5);
+const ASKED_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Deserialize)]
 struct Status {
@@ -22,4 +30,20 @@ pub(super) async fn statuses(plan: &Plan, kind: &str) -> Vec<(String, bool)> {
         statuses.push((machine.name.clone(), status.role.eq_ignore_ascii_case("active")));
     }
     statuses
+}
+
+/// Waits until every pair has an active balancer: each listens for the other one before it takes the address, and
+/// until then nobody answers there. A pair that does not agree in time is started all the same, for the chapter to
+/// judge; programs in the place of the lab's own that know no `/pair` are not waited for.
+pub(super) async fn until_active(plan: &Plan) {
+    let agreed = async |kind: &str| {
+        loop {
+            let pair = statuses(plan, kind).await;
+            if pair.is_empty() || pair.iter().any(|(_, is_active)| *is_active) {
+                break;
+            }
+            sleep(ASKED_EVERY).await;
+        }
+    };
+    let _ = timeout(AGREED_MAX, join_all(plan.pair_kinds().map(agreed))).await;
 }

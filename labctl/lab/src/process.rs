@@ -44,6 +44,22 @@ pub fn signal_group(leader: u32, signal: Signal) -> bool {
     killpg(Pid::from_raw(leader.cast_signed()), signal).is_ok()
 }
 
+/// Kills every process that has this in its environment: what a program has started and put into a group, or a session,
+/// of its own.
+pub fn kill_all_with(variable: &str, value: &std::ffi::OsStr) {
+    use std::os::unix::ffi::OsStrExt;
+    let wanted = [variable.as_bytes(), b"=", value.as_bytes()].concat();
+    let is_meant = |pid: u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == wanted)
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for pid in pids.filter(|pid| *pid != std::process::id() && is_meant(*pid)) {
+        signal(pid, Signal::SIGKILL);
+    }
+}
+
 /// Sends a signal to one process. False when there is none.
 pub fn signal(pid: u32, signal: Signal) -> bool {
     nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), signal).is_ok()
@@ -81,6 +97,24 @@ fn stat(pid: u32) -> Option<Stat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_left_its_group_is_found_by_its_environment() {
+        let sleep = |value: &str| {
+            let mut command = std::process::Command::new("sleep");
+            command.arg("60").env("KILL_ALL_WITH_TEST", value).spawn().expect("it can be started")
+        };
+        let (mut one, mut other) = (sleep("one"), sleep("another"));
+        // Until it has become `sleep` it has our environment.
+        while !fs::read_to_string(format!("/proc/{}/comm", one.id())).is_ok_and(|name| name == "sleep\n") {
+            std::thread::yield_now();
+        }
+        kill_all_with("KILL_ALL_WITH_TEST", "one".as_ref());
+        assert!(!one.wait().expect("it is ours").success());
+        assert!(other.try_wait().expect("it is ours").is_none(), "another value is not meant");
+        other.kill().expect("it is ours");
+        other.wait().expect("it is ours");
+    }
 
     #[test]
     fn this_process_recognises_itself() {

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use machine::protocol::PARENT_VARIABLE;
+use machine::protocol::{PARENT_VARIABLE, SOCKET_VARIABLE};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -99,7 +99,7 @@ pub(super) fn start(
     let lifeline = child.stdin.take().context("its standard input is piped")?;
     let life = Arc::new(Life::new(&plan.name, events));
     life.begin(pid, events.clock().now());
-    tokio::spawn(watch_over(child, Arc::clone(&life), events.clone()));
+    tokio::spawn(watch_over(child, socket.clone(), Arc::clone(&life), events.clone()));
     Ok(RunningMachine::new(plan, Arc::new(ProcessBody { process, _lifeline: lifeline }), socket, life))
 }
 
@@ -127,6 +127,9 @@ fn command(plan: &MachinePlan, site: &Site, socket: &Path, logs: &Path) -> Comma
     command.env(PARENT_VARIABLE, std::process::id().to_string());
     command.args(plan.flags());
     command.arg("--socket").arg(socket).arg("--log-dir").arg(logs).arg("--lifeline");
+    if site.traced {
+        command.env("TRACE_DIR", logs);
+    }
     for program in &plan.programs {
         command.arg("--").args(site.program(program)).args(&program.flags);
         // A machine's programs have its environment.
@@ -142,7 +145,7 @@ fn command(plan: &MachinePlan, site: &Site, socket: &Path, logs: &Path) -> Comma
 }
 
 /// Reads what the machine reports until it is gone, and then makes sure that all of it is.
-async fn watch_over(mut child: Child, life: Arc<Life>, events: Events) {
+async fn watch_over(mut child: Child, socket: PathBuf, life: Arc<Life>, events: Events) {
     let pid = child.id().unwrap_or_default();
     if let Some(reports) = child.stdout.take() {
         let mut lines = BufReader::new(reports).lines();
@@ -154,6 +157,8 @@ async fn watch_over(mut child: Child, life: Arc<Life>, events: Events) {
     }
     let ended = child.wait().await;
     process::signal_group(pid, Signal::SIGKILL);
+    // Somebody else's program may have started others that are in no group of ours.
+    process::kill_all_with(SOCKET_VARIABLE, socket.as_os_str());
     let how = ended
         .map_or_else(|_| how_it_ended(None, None), |status| how_it_ended(status.code(), status.signal()));
     life.end(pid, how, events.clock().now());

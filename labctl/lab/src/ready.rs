@@ -31,16 +31,11 @@ pub async fn until_ready(
     for program in &machine.plan.programs {
         let name = program.program.name();
         loop {
-            if is_ready(program, client).await {
-                break;
-            }
+            let Err(met) = is_ready(program, client).await else { break };
             let gone = machine.programs().get(name).is_some_and(|life| !life.alive) || !machine.is_on();
             if gone || Instant::now() > deadline {
-                let what = if gone {
-                    "ended while it started".into()
-                } else {
-                    format!("did not answer within {limit:?}")
-                };
+                let what =
+                    if gone { "ended while it started".into() } else { format!("{met} within {limit:?}") };
                 let logs = logs.join(&machine.plan.name);
                 let why = reason(machine, gone, &logs, name).await;
                 return Err(LabError::NotReady(format!("{}/{name} {what}: {why}", machine.plan.name)));
@@ -51,14 +46,24 @@ pub async fn until_ready(
     Ok(())
 }
 
-async fn is_ready(program: &ProgramPlan, client: &Client) -> bool {
+/// Whether it is ready, or else what became of asking it.
+async fn is_ready(program: &ProgramPlan, client: &Client) -> Result<(), String> {
+    let silent = || "did not answer".to_owned();
     match &program.readiness {
         Readiness::Healthz => {
             let health = client.ask(program.health, Method::GET, "/healthz", None, PATIENCE).await;
-            health.is_ok_and(|answer| answer.status == StatusCode::OK)
+            match health {
+                Ok(answer) if answer.status == StatusCode::OK => Ok(()),
+                Ok(answer) => Err(format!("was not ready (GET /healthz: {})", answer.status)),
+                Err(error) if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) => {
+                    Err(format!("did not answer GET /healthz at {} in HTTP", program.health))
+                }
+                Err(_) => Err(silent()),
+            }
         }
         Readiness::Redis { ask, says } => {
-            timeout(PATIENCE, redis_says(program.address, ask, says)).await.is_ok_and(|said| said.is_ok())
+            let said = timeout(PATIENCE, redis_says(program.address, ask, says)).await;
+            said.map_err(|_| silent())?.map_err(|_| silent())
         }
     }
 }

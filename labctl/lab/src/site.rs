@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use parts::Cast;
 use parts::cast::Program as Other;
 
-use super::plan::{Plan, Program, ProgramPlan};
+use super::plan::{MachinePlan, Plan, Program, ProgramPlan};
+use super::ports;
 use super::redis;
 use super::sockets;
 use crate::error::LabError;
@@ -34,6 +34,8 @@ pub struct Site {
     pub sockets: PathBuf,
     /// What was left behind by a lab that was killed, and is gone now.
     pub swept: Vec<String>,
+    /// Whether its programs record spans.
+    pub traced: bool,
     /// The programs that stand in for the lab's own.
     pub cast: Cast,
     /// Held for as long as the site is ours.
@@ -85,25 +87,22 @@ impl Site {
 
     /// Whether every address of a plan is free.
     pub fn check_ports(plan: &Plan) -> Result<(), LabError> {
-        let programs = plan.to_start().flat_map(|machine| &machine.programs);
-        let addresses = programs.flat_map(|program| [program.address, program.health]);
-        for address in addresses.chain(plan.links.iter().map(|link| link.listen)) {
-            if let Err(error) = TcpListener::bind(address) {
-                return Err(LabError::NotReady(match error.kind() {
-                    ErrorKind::AddrInUse => format!(
-                        "{address} is in use by another program: stop it (`ss -ltnp 'sport = :{}'` shows which), or give --port-shift 1000",
-                        address.port()
-                    ),
-                    ErrorKind::AddrNotAvailable => format!(
-                        "this computer has no address {}: on macOS add it with `sudo ifconfig lo0 alias {}`",
-                        address.ip(),
-                        address.ip()
-                    ),
-                    _ => format!("cannot listen on {address}: {error}"),
-                }));
-            }
-        }
-        Ok(())
+        let addresses = plan.to_start().flat_map(MachinePlan::addresses);
+        let addresses = addresses.chain(plan.links.iter().map(|link| link.listen));
+        ports::check(addresses).map_err(|(address, error)| {
+            LabError::NotReady(match error.kind() {
+                ErrorKind::AddrInUse => format!(
+                    "{address} is in use by another program: stop it (`ss -ltnp 'sport = :{}'` shows which), or give --port-shift 1000",
+                    address.port()
+                ),
+                ErrorKind::AddrNotAvailable => format!(
+                    "this computer has no address {}: on macOS add it with `sudo ifconfig lo0 alias {}`",
+                    address.ip(),
+                    address.ip()
+                ),
+                _ => format!("cannot listen on {address}: {error}"),
+            })
+        })
     }
 }
 

@@ -42,6 +42,10 @@ pub struct SiteArgs {
         hide = true
     )]
     pub redis_url: Option<String>,
+
+    /// Record what each request costs at each hop; `labctl trace` shows it. Only with processes.
+    #[arg(long, global = true, env = "LABCTL_TRACE", hide = true)]
+    pub trace: bool,
 }
 
 /// The first two bytes of a network.

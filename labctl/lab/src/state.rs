@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,9 @@ use super::plan::Place;
 use super::process::Identity;
 
 pub(super) const VERSION: u32 = 1;
+
+/// How often a lab that stays looks whether it can still be found.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +80,20 @@ impl State {
         let new = lab_directory.join("state.json.new");
         fs::write(&new, serde_json::to_vec_pretty(self)?)?;
         fs::rename(new, path(lab_directory))
+    }
+
+    /// Returns when this lab is not the one that the directory names any more: somebody has removed the directory,
+    /// and no other command can find the lab, nor end it.
+    pub async fn until_forgotten(lab_directory: &Path) {
+        let own = Identity::own();
+        let is_named = || match Self::read(lab_directory) {
+            Ok(state) => state.is_some_and(|state| state.keeper == own),
+            // A file that cannot be read just now is there.
+            Err(_) => true,
+        };
+        while is_named() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
 
     /// Removes the state: nothing is running any more.

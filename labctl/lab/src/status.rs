@@ -21,6 +21,9 @@ pub struct MachineStatus {
     pub programs: Vec<ProgramStatus>,
     /// Its figures, when it is on and answers.
     pub usage: Option<Usage>,
+    /// Whether it is well and has no figures: nothing on it counts any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmeasured: bool,
     /// Dollars a month.
     pub price: f64,
     /// Its cores.
@@ -66,6 +69,7 @@ impl MachineStatus {
             connected: machine.is_connected(),
             programs: programs.collect(),
             usage: machine.usage_unless_frozen().await,
+            unmeasured: false,
             price: machine.plan.price,
             cores: machine.plan.spec.cores,
         }

@@ -30,7 +30,7 @@ pub enum Component {
     Link {
         /// Who speaks.
         from: String,
-        /// To whom.
+        /// The machine at the other end.
         to: String,
     },
 }
@@ -62,10 +62,10 @@ pub struct Fault {
     pub stands_for: Vec<String>,
 }
 
-/// How much is looked at of what is alike.
+/// How many of a set of identical machines are examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Of what is alike, one: the first of five web servers stands for all.
+    /// One of each set: the first of five web servers stands for all.
     OneOfEach,
     /// Everything.
     Everything,
@@ -74,9 +74,9 @@ pub enum Scope {
 /// Which faults are wanted.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    /// How much of what is alike.
+    /// How many of a set of identical machines.
     pub scope: Scope,
-    /// Only of what is called so, or begins so.
+    /// Only machines with this name, or whose names begin with it.
     pub only: Option<String>,
     /// Only kills.
     pub kills_only: bool,

@@ -33,7 +33,7 @@ pub struct Inspection {
     pub within: Duration,
     /// Requests a second on each path.
     pub rate: f64,
-    /// The dice of keys.
+    /// Seed of the random keys.
     pub seed: u64,
     /// Which part of all faults is looked at, and of how many parts: the first of four is `(0, 4)`.
     pub part: (usize, usize),

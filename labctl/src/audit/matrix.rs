@@ -29,7 +29,7 @@ pub struct Audit {
     pub within_seconds: f64,
     /// Requests a second on each path.
     pub rate: f64,
-    /// Of what is alike only one was looked at.
+    /// Only one of each set of identical machines was examined.
     pub one_of_each: bool,
     /// How many faults happen together at most.
     pub depth: usize,

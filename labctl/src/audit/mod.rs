@@ -2,9 +2,9 @@
 //! every path, and what each of them did to whom.
 //!
 //! ```text
-//! paths ◇ ──traffic──> stage ──up, steady──> inspector ──a fault──> watching ──> impact ◇ ──> matrix ◇
-//! faults ◇ ────────────────────────────────────┘ │                     └── strain ◇: level, or overloaded
-//!                                                └── repair, count what is lost ──> remarks ◇
+//! paths ──traffic──> stage ──up, steady──> inspector ──a fault──> watching ──> impact ──> matrix
+//! faults ────────────────────────────────────┘ │                     └── strain: level, or overloaded
+//!                                                └── repair, count what is lost ──> remarks
 //! ```
 
 /// What can go wrong: the faults of an architecture.

@@ -3,10 +3,9 @@
 
 use indexmap::IndexMap;
 use serde::Deserialize;
-use toml::Spanned;
 
 use chapter::traffic::Traffic;
-use chapter::{Chapter, MachineEntry};
+use chapter::{Chapter, MachineEntry, Spanned};
 
 const PATHS: &str = include_str!("../../architectures/paths.toml");
 

@@ -46,7 +46,7 @@ const RISE_BY: Duration = Duration::from_millis(50);
 /// What the machines said of themselves at one moment.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// When.
+    /// When it was looked at.
     pub at: Moment,
     /// By machine; one that does not answer is absent.
     pub machines: IndexMap<String, Usage>,

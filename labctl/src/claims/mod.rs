@@ -2,8 +2,8 @@
 //! whether that is still so.
 //!
 //! ```text
-//! claims.toml ──> registry ◇ ──┐
-//! runs/*/latest ──> evidence ──┴──> verdicts ◇ ──> report, exit code
+//! claims.toml ──> registry ──┐
+//! runs/*/latest ──> evidence ──┴──> verdicts ──> report, exit code
 //! ```
 
 /// What was measured, as far as claims ask for it.

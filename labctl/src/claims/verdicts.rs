@@ -26,6 +26,21 @@ pub enum Standing {
     Flipped,
 }
 
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Self; 4] = [Self::AsExpected, Self::NotMeasured, Self::Inconclusive, Self::Flipped];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AsExpected => "as-expected",
+            Self::NotMeasured => "not-measured",
+            Self::Inconclusive => "inconclusive",
+            Self::Flipped => "flipped",
+        }
+    }
+}
+
 /// A sentence, and how it stands.
 #[derive(Debug, Clone, Serialize)]
 pub struct Judged {
@@ -46,6 +61,19 @@ pub struct Judged {
     pub because: String,
     /// What was measured, piece by piece.
     pub evidence: Vec<Piece>,
+}
+
+impl Judged {
+    /// Whether it is among those that a word stands for: a chapter that measures it, a part of its heading or of its
+    /// id, or how it stands.
+    pub fn is_among(&self, wanted: &str) -> bool {
+        let measured_by =
+            |piece: &Piece| piece.of.split_once('#').is_some_and(|(chapter, _)| chapter == wanted);
+        self.standing.name() == wanted
+            || self.evidence.iter().any(measured_by)
+            || self.id.contains(wanted)
+            || self.chapter.to_lowercase().contains(&wanted.to_lowercase())
+    }
 }
 
 /// One piece of evidence.

@@ -39,6 +39,12 @@ fn rate(text: &str) -> Result<f64, String> {
 
 /// Names the cheapest measured architecture that does it.
 pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
+    let needs = Needs {
+        rps: args.rps,
+        p99_ms: std::time::Duration::from(args.p99).as_secs_f64() * 1e3,
+        survive: args.survive,
+    };
+    needs.check().map_err(LabError::Usage)?;
     let file = args.table.clone().unwrap_or_else(|| common.site.runs_dir.join("table/latest/table.json"));
     if !file.exists() {
         return Err(LabError::NotReady(format!(
@@ -47,11 +53,6 @@ pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
         )));
     }
     let table = stored::table(&file)?;
-    let needs = Needs {
-        rps: args.rps,
-        p99_ms: std::time::Duration::from(args.p99).as_secs_f64() * 1e3,
-        survive: args.survive,
-    };
     let advice = choose(&table, &needs).map_err(LabError::Usage)?;
     let chosen = advice.chosen.as_deref().and_then(|name| table.row(name));
     if common.json {

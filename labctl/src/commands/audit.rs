@@ -21,28 +21,28 @@ pub struct AuditArgs {
     /// no-single-point), or a path to a .toml file of machines.
     architecture: String,
 
-    /// Look at everything, also at what is alike: at each of five web servers.
+    /// Examine every machine, including identical ones: each of five web servers.
     #[arg(long, conflicts_with = "quick")]
     all: bool,
 
-    /// Of what is alike look at one (that is the default), and wait only 7 s for a recovery.
+    /// Examine one of each set of identical machines (the default), and wait only 7 s for a recovery.
     #[arg(long, env = "LABCTL_QUICK")]
     quick: bool,
 
-    /// Look only at what is called so, or begins so: `db`, `web-1`.
+    /// Examine only machines with this name, or whose names begin with it: `db`, `web-1`.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 
-    /// Look only at what happens when something is killed.
+    /// Try only kills.
     #[arg(long)]
     kills_only: bool,
 
-    /// How many faults happen together at most: 2 looks at pairs, too.
+    /// How many faults to try at once: 2 also tries every pair.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     depth: u8,
 
-    /// A path that recovers by itself within this time does not count as down; it is also the longest that is
-    /// looked at afterwards whether what is left can carry the load [default: 10s].
+    /// A path that recovers by itself within this time does not count as down; it is also how long, at most, the audit
+    /// watches whether the remaining machines can carry the load [default: 10s].
     #[arg(long)]
     within: Option<humantime::Duration>,
 
@@ -50,7 +50,7 @@ pub struct AuditArgs {
     #[arg(long, default_value_t = 10.0, value_parser = rate)]
     rate: f64,
 
-    /// The dice of keys: the same seed, the same requests.
+    /// Seed of the random keys: the same seed sends the same requests.
     #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
     seed: u64,
 
@@ -70,7 +70,7 @@ pub struct AuditArgs {
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if (5.0..=1000.0).contains(&rate) => Ok(rate),
-        _ => Err("a rate is 5 to 1000 requests a second: of fewer, too few fall into the two seconds that are judged".into()),
+        _ => Err("a rate is 5 to 1000 requests a second: with fewer, too few fall into the two seconds that are judged".into()),
     }
 }
 

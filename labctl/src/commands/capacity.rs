@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::common::Common;
 use super::{Performed, by_hand, running, say, say_document, say_note};
-use crate::testbed::capacity::{Objective, find_capacity};
+use lab::error::LabError;
 use lab::interrupt::Interrupt;
-use load::Generator;
+use load::{Generator, Objective, find_capacity};
 
 /// What has to be met.
 #[derive(Debug, Args)]
@@ -43,6 +43,7 @@ pub async fn capacity(args: &CapacityArgs, common: &Common, interrupt: &Interrup
             say(format!("{rate:7.0} req/s  {tried}"));
         }
     });
+    let search = async { search.await.map_err(|error| LabError::Usage(error.to_string())) };
     let (estimate, distrust) = interrupt.unless(search).await?;
     generator.stop();
     if common.json {

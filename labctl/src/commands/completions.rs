@@ -4,10 +4,11 @@ use std::io::Write;
 
 use clap::Args;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
 use super::Performed;
-use crate::cli;
 use crate::output::Output;
+use lab::error::LabError;
 
 /// Which shell.
 #[derive(Debug, Args)]
@@ -16,10 +17,19 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints completions.
+/// Prints what a shell has to be told so that it asks labctl for completions.
 pub fn completions(args: &CompletionsArgs) -> Performed {
+    let name = args.shell.to_string();
+    let shells = Shells::builtins();
+    let shell = shells
+        .completer(&name)
+        .ok_or_else(|| LabError::Usage(format!("there are no completions for {name}")))?;
+    let program =
+        std::env::current_exe().map_or_else(|_| "labctl".into(), |path| path.to_string_lossy().into_owned());
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut cli::command(), "labctl", &mut script);
+    shell
+        .write_registration("COMPLETE", "labctl", "labctl", &program, &mut script)
+        .map_err(anyhow::Error::from)?;
     // Nobody may read it to its end.
     let _ = Output.write_all(&script);
     Ok(0)

@@ -19,14 +19,17 @@ use parts::own;
 /// What a part stands in for.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum PartKind {
-    /// A load balancer.
+    /// A load balancer: 14 stages.
     Lb,
+    /// A database: 12 stages, the first six on one node.
+    Db,
 }
 
 impl From<PartKind> for Kind {
     fn from(kind: PartKind) -> Self {
         match kind {
             PartKind::Lb => Self::Lb,
+            PartKind::Db => Self::Db,
         }
     }
 }
@@ -75,7 +78,7 @@ pub async fn grade(args: &GradeArgs, common: &Common, interrupt: &Interrupt) -> 
         return Err(LabError::NotReady(reason));
     }
     let kind = Kind::from(args.kind);
-    let count = grade::Stages::of(kind).stage.len();
+    let count = kind.stage_count();
     if let Some(stage) = args.stages.iter().find(|stage| !(1..=count).contains(*stage)) {
         return Err(LabError::Usage(format!(
             "--stage {stage}: the stages of {} are 1 to {count}",

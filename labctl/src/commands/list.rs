@@ -46,5 +46,7 @@ pub fn list(common: &Common) -> Performed {
         }
         entry(chapter.number, name, &chapter.title, &chapter.question);
     }
+    let more = "`labctl show CHAPTER` tells what one does and claims, and what its words mean.";
+    wrap(more, columns::prose()).iter().for_each(say);
     Ok(0)
 }

@@ -7,15 +7,19 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use hyper::Method;
 
+use super::by_url::{self, Target};
 use super::common::Common;
-use super::{Performed, by_hand, running, say, say_document, say_note};
+use super::keys::Keys;
+use super::{Performed, by_hand, pace, running, say, say_document, say_note};
 use crate::output;
-use crate::report::terminal::live_line;
+use crate::report::columns;
+use crate::watch::Key;
+use lab::MachineStatus;
 use lab::control::{self, Answer, Question};
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::http::Client;
 use lab::interrupt::Interrupt;
-use load::{Arrivals, Generator, Moment, Rate, Recorder, StreamId, Window};
+use load::{Arrivals, Generator, LiveFigures, Moment, Rate, Recorder, StreamId, Window};
 
 /// How long the lab may take to begin: users log in first.
 const BACKGROUND_MAX: Duration = Duration::from_secs(60);
@@ -31,27 +35,31 @@ pub struct LoadArgs {
     #[arg(long, value_name = "TIME", conflicts_with = "background")]
     over: Option<humantime::Duration>,
 
-    /// Let the lab itself send them, as its live page does, and return at once; `--rps 0` stops it.
+    /// Have the lab itself send the requests, as its live page does, and return at once; `--rps 0` stops it.
     #[arg(long, conflicts_with_all = ["length", "path", "constant"])]
     background: bool,
 
-    /// For how long; without it, until Ctrl-C.
+    /// Send to this address instead of the running lab: http://HOST:PORT. Ends after 10 minutes at most.
+    #[arg(long, env = "LABCTL_LOAD_URL", conflicts_with_all = ["background", "traffic"])]
+    url: Option<Target>,
+
+    /// How long to send; without it, until Ctrl-C.
     #[arg(long = "for", value_name = "TIME")]
     length: Option<humantime::Duration>,
 
-    /// Which of the chapter's traffics [default: its first].
+    /// Which of the chapter's traffics to send [default: its first].
     #[arg(long)]
     traffic: Option<String>,
 
-    /// Another path than the traffic's, asked for with GET; {key} stands for a key.
+    /// Request this path with GET instead of the traffic's own; {key} stands for a key.
     #[arg(long)]
     path: Option<String>,
 
-    /// Evenly spaced arrivals, instead of strangers that come at random.
+    /// Evenly spaced arrivals instead of random (Poisson) ones.
     #[arg(long)]
     constant: bool,
 
-    /// The dice of arrivals and keys.
+    /// Seed of the random arrivals and keys.
     #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
     seed: u64,
 }
@@ -109,24 +117,35 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
         ));
     }
     let rate = args.rps.rate(args.over.map(Duration::from))?;
-    let (source, plan) = running::chapter(common)?;
-    let (wanted, path) = (args.traffic.as_ref(), args.path.as_ref());
-    let traffic = by_hand::traffic(wanted, path, args.seed, &source.chapter, &plan)?;
+    let length = length(args)?;
+    let path = args.path.as_ref();
+    let traffic = match &args.url {
+        Some(target) => interrupt.unless(by_url::traffic(target, path, args.seed)).await?,
+        None => {
+            let (source, plan) = running::chapter(common)?;
+            by_hand::traffic(args.traffic.as_ref(), path, args.seed, &source.chapter, &plan)?
+        }
+    };
     let mut stream = traffic.stream.clone();
     if args.constant {
         stream.arrivals = Arrivals::Constant;
     }
-    let (name, target, patience) = (stream.name.clone(), stream.target, stream.patience());
+    let (target, patience) = (stream.target, stream.patience());
     let generator = Generator::start(Instant::now()).map_err(anyhow::Error::from)?;
     interrupt.unless(by_hand::introduce(&generator, &traffic, common)).await?;
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
     generator.set_rate(id, rate);
+    // Without somebody who looks there is nobody who presses keys.
+    let mut keys = std::io::stderr().is_terminal().then(Keys::listen).flatten();
     if !common.json {
-        say(format!("{} requests a second to http://{target}; Ctrl-C ends it", args.rps));
+        let how = if keys.is_some() { "↑ and ↓ change that, " } else { "" };
+        say(format!("{} requests a second to http://{target}; {how}Ctrl-C ends it", args.rps));
     }
-    let length = args.length.map(Duration::from);
+    let lab = args.url.is_none().then_some(common);
+    let mut sending = Sending { generator: &generator, id, rate, keys: keys.as_mut(), length };
     // Ctrl-C is how it is meant to end.
-    let shown = interrupt.unless(show(&generator, id, &name, length, common)).await;
+    let shown = interrupt.unless(show(&mut sending, lab, common)).await;
+    drop(keys);
     if let Ok(Ended::WithTheLab) = shown {
         say_note(common, "the lab has ended");
     }
@@ -136,6 +155,19 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     let _ = recorder.settled(end, patience + Duration::from_secs(1)).await;
     generator.stop();
     sum_up(&recorder, id, end, common)
+}
+
+/// For how long requests are sent. What nobody watches over has an end.
+fn length(args: &LoadArgs) -> Result<Option<Duration>, LabError> {
+    let length = args.length.map(Duration::from);
+    match (&args.url, length) {
+        (None, length) => Ok(length),
+        (Some(_), Some(longer)) if longer > by_url::LENGTH_MAX => Err(LabError::Usage(format!(
+            "--for {}: with --url, 10 minutes at most",
+            humantime::format_duration(longer)
+        ))),
+        (Some(_), length) => Ok(Some(length.unwrap_or(by_url::LENGTH_MAX))),
+    }
 }
 
 /// Gives a traffic of the lab's own generator another rate: the one that its live page shows.
@@ -193,22 +225,28 @@ impl Counted {
 /// How often the lab is asked what happened.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
 
-/// One line that changes, on a terminal; a line every second, elsewhere. What happens in the lab is told above it.
-async fn show(
-    generator: &Generator,
+/// What is being sent, and for how long.
+struct Sending<'a> {
+    generator: &'a Generator,
     id: StreamId,
-    name: &str,
+    /// The rate that was asked for at first.
+    rate: Rate,
+    keys: Option<&'a mut Keys>,
     length: Option<Duration>,
-    common: &Common,
-) -> Result<Ended, LabError> {
+}
+
+/// One line that changes, on a terminal; a line every second, elsewhere. What happens in the lab is told above it,
+/// where there is one.
+async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) -> Result<Ended, LabError> {
+    let (generator, id, length) = (sending.generator, sending.id, sending.length);
     let terminal = std::io::stderr().is_terminal();
     let bar = if terminal { indicatif::ProgressBar::new_spinner() } else { indicatif::ProgressBar::hidden() };
     let every = Duration::from_millis(if terminal { 200 } else { 1000 });
     let begun = Instant::now();
+    let mut rate = sending.rate;
     // What happened before is known.
-    let mut heard = heard_since(common, 0).await.map_or(0, |events| events.len());
-    let (mut listened, mut totals, mut counted) = (Instant::now(), String::new(), Counted::default());
-    let doing = length.map_or("loading".into(), |length| format!("loading, of {} s", length.as_secs()));
+    let mut heard = heard_since(lab, 0).await.map_or(0, |events| events.len());
+    let (mut listened, mut counted, mut memory) = (Instant::now(), Counted::default(), None);
     // Who has nobody to show it to has no end either.
     let goes_on = |length: Option<Duration>| match length {
         Some(length) => begun.elapsed() < length,
@@ -217,9 +255,14 @@ async fn show(
     while goes_on(length) {
         let left = length.map(|length| length.saturating_sub(begun.elapsed()));
         tokio::time::sleep(left.unwrap_or(every).min(every)).await;
+        while let Some(key) = sending.keys.as_mut().and_then(|keys| keys.pressed()) {
+            let Some(more) = wants_more(key) else { continue };
+            rate = Rate::Steady(pace::next(rate.at(begun.elapsed()), more));
+            generator.set_rate(id, rate);
+        }
         if listened.elapsed() >= LISTEN_EVERY {
             listened = Instant::now();
-            let Some(events) = heard_since(common, heard).await else {
+            let Some(events) = heard_since(lab, heard).await else {
                 bar.finish_and_clear();
                 return Ok(Ended::WithTheLab);
             };
@@ -232,23 +275,93 @@ async fn show(
                 let recorder = generator.recorder();
                 let window = recorder.known_window(id, counted.until, recorder.now());
                 counted.add(&window);
-                totals = format!(" | in all {} ok, {} failed", counted.ok, counted.failed);
+                memory = match lab {
+                    Some(lab) => {
+                        running::status(lab).await.ok().and_then(|(_, _, machines)| fullest(&machines))
+                    }
+                    None => None,
+                };
             }
         }
-        let line = live_line(&doing, begun.elapsed(), &[(name, generator.live(id))]) + &totals;
+        let parts = live_parts(begun.elapsed(), length, &generator.live(id), &counted, memory.as_deref());
         if terminal {
-            bar.set_message(line);
+            // The spinner is at its left.
+            bar.set_message(fitting(&parts, columns::width().saturating_sub(3)));
             bar.tick();
         } else if !common.json {
-            say(line);
+            say(fitting(&parts, usize::MAX));
         }
     }
     bar.finish_and_clear();
     Ok(Ended::AsMeant)
 }
 
+/// Whether a key asks for more requests, or for fewer.
+fn wants_more(key: Key) -> Option<bool> {
+    match key {
+        Key::Up | Key::Right | Key::Char('+') => Some(true),
+        Key::Down | Key::Left | Key::Char('-') => Some(false),
+        _ => None,
+    }
+}
+
+/// The live figures, the most important ones first.
+fn live_parts(
+    elapsed: Duration,
+    length: Option<Duration>,
+    live: &LiveFigures,
+    counted: &Counted,
+    memory: Option<&str>,
+) -> Vec<String> {
+    let of = length.map_or(String::new(), |length| format!("/{:.0}", length.as_secs_f64()));
+    let p99 = live.p99.map_or("–".into(), |p99| format!("{:.0} ms", p99.as_secs_f64() * 1e3));
+    let mut parts = vec![
+        format!(
+            "{:.0}{of} s | {:.0}/s: {} ok, {} failed",
+            elapsed.as_secs_f64(),
+            live.offered,
+            live.ok,
+            live.failed
+        ),
+        format!("p99 {p99}"),
+        format!("{} waiting", live.in_flight),
+    ];
+    if live.attempts > (live.ok + live.failed) as u64 {
+        parts.push(format!("{} attempts", live.attempts));
+    }
+    parts.extend(memory.map(str::to_owned));
+    parts.push(format!("in all {} ok, {} failed", counted.ok, counted.failed));
+    parts
+}
+
+/// As many parts as there is room for, so that no figure is cut.
+fn fitting(parts: &[String], width: usize) -> String {
+    let mut line = String::new();
+    for part in parts {
+        let separator = if line.is_empty() { "" } else { ", " };
+        if !line.is_empty() && line.chars().count() + separator.len() + part.chars().count() > width {
+            break;
+        }
+        line.extend([separator, part]);
+    }
+    line
+}
+
+/// The machine whose memory is fullest, if one is half full: it may be the next to die.
+fn fullest(machines: &[MachineStatus]) -> Option<String> {
+    let held = machines.iter().filter_map(|machine| {
+        let usage = machine.usage.filter(|usage| usage.memory_limit > 0)?;
+        Some((machine, usage.memory_held, usage.memory_limit))
+    });
+    let share = |held: u64, limit: u64| held as f64 / limit as f64;
+    let fullest = held.max_by(|one, other| share(one.1, one.2).total_cmp(&share(other.1, other.2)))?;
+    let (machine, held, limit) = fullest;
+    (share(held, limit) >= 0.5).then(|| format!("{} {}/{} MiB", machine.name, held >> 20, limit >> 20))
+}
+
 /// What happened in the lab, from an event on. `None`: there is no lab any more.
-async fn heard_since(common: &Common, first: usize) -> Option<Vec<String>> {
+async fn heard_since(lab: Option<&Common>, first: usize) -> Option<Vec<String>> {
+    let Some(common) = lab else { return Some(vec![]) };
     match running::ask(common, &Question::Events(first)).await {
         Ok(Answer::Events(events)) => Some(events),
         // It is there, and too busy to answer.
@@ -313,6 +426,21 @@ fn outcomes(window: &Window) -> BTreeMap<&'static str, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_live_line_cuts_no_figure() {
+        let live = LiveFigures { offered: 250.0, ok: 200, failed: 50, ..LiveFigures::default() };
+        let counted = Counted { ok: 12_345, failed: 148, ..Counted::default() };
+        let of = Some(Duration::from_secs(25));
+        let parts = live_parts(Duration::from_secs(12), of, &live, &counted, Some("app 57/80 MiB"));
+        let whole = "12/25 s | 250/s: 200 ok, 50 failed, p99 –, 0 waiting, app 57/80 MiB, in all 12345 ok, 148 failed";
+        assert_eq!(fitting(&parts, usize::MAX), whole);
+        for width in [60, 80, 120] {
+            let line = fitting(&parts, width - 3);
+            assert!(whole.starts_with(&line) && line.chars().count() <= width - 3, "{width}: {line}");
+            assert!(line.ends_with(|end: char| end.is_alphabetic() || end == '–'), "{width}: {line}");
+        }
+    }
 
     #[test]
     fn a_rate_is_one_or_climbs_from_one_to_another() {

@@ -93,6 +93,10 @@ fn files_of(logs: &Path, name: &str) -> Result<Vec<PathBuf>, LabError> {
     let entries = std::fs::read_dir(logs.join(machine));
     let mut files: Vec<_> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.retain(|file| {
+        // Spans stand beside the logs.
+        if file.extension().is_none_or(|extension| extension != "log") {
+            return false;
+        }
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         program.map_or(stem != "machine", |program| stem == program)
     });

@@ -18,20 +18,28 @@ pub mod logs;
 pub mod man;
 pub mod new;
 pub mod open;
+pub mod page;
 pub mod parts;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod show;
 pub mod status;
 pub mod step;
 pub mod table;
 pub mod targets;
+pub mod trace;
 pub mod up;
 pub mod validate;
+pub mod watch;
 
 mod by_hand;
+mod by_url;
+mod keys;
+pub(crate) mod pace;
 mod predict;
+mod run_page;
 mod running;
 
 use std::io::{IsTerminal, Write};

@@ -1,4 +1,4 @@
-//! `labctl new chapter` and `labctl new lb`: something to begin with.
+//! `labctl new chapter`, `labctl new lb` and `labctl new db`: something to begin with.
 
 use clap::{Args, Subcommand};
 
@@ -23,6 +23,12 @@ enum What {
         #[arg(long, value_parser = language)]
         language: Language,
     },
+    /// Print a small database that passes the first two stages of `labctl grade db`.
+    Db {
+        /// The language it is written in: python.
+        #[arg(long, value_parser = language)]
+        language: Language,
+    },
 }
 
 fn language(name: &str) -> Result<Language, String> {
@@ -30,7 +36,7 @@ fn language(name: &str) -> Result<Language, String> {
     let found = Language::ALL.into_iter().find(|language| language.name() == name);
     let refused = || {
         format!(
-            "there is no balancer in '{name}' to begin with; known are {}, and docs/your-own.md says what it has to do",
+            "there is nothing in '{name}' to begin with; known are {}, and docs/your-own.md says what it has to do",
             known()
         )
     };
@@ -45,6 +51,7 @@ pub fn new(args: &NewArgs) -> Performed {
     match args.what {
         What::Chapter => say(CHAPTER.trim_end()),
         What::Lb { language } => say(starter::text(Kind::Lb, language).trim_end()),
+        What::Db { language } => say(starter::text(Kind::Db, language).trim_end()),
     }
     Ok(0)
 }

@@ -44,7 +44,7 @@ impl PartArgs {
         let plain = Source::open(name, settings)?;
         let mut all = Vec::new();
         for swap in &self.parts {
-            let swapped = swap.settings(&plain.chapter, swap.can_pair().await, self.defaults);
+            let swapped = swap.settings(&plain.chapter, &swap.abilities().await, self.defaults);
             if swapped.is_empty() {
                 return Err(LabError::Usage(format!(
                     "--part {}={}: no machine of '{name}' can have it; leave it out",
@@ -126,9 +126,13 @@ fn install(name: &str) -> Performed {
     let known = Known::named(name)
         .ok_or_else(|| LabError::Usage(format!("there is no part '{name}'; known are {}", Known::names())))?;
     say(format!("running: {}", known.install));
-    let mut words = known.install.split(' ');
+    let home = std::env::home_dir().unwrap_or_default();
+    let mut words = known.install.split(' ').map(|word| match word.strip_prefix("~/") {
+        Some(within) => home.join(within).into_os_string(),
+        None => word.into(),
+    });
     let program = words.next().unwrap_or_default();
-    let status = Command::new(program).args(words).status();
+    let status = Command::new(&program).args(words).status();
     match status {
         Ok(status) if status.success() => Ok(0),
         Ok(status) => Err(LabError::NotReady(format!(
@@ -136,7 +140,8 @@ fn install(name: &str) -> Performed {
             known.install
         ))),
         Err(error) => Err(LabError::NotReady(format!(
-            "{program} cannot be started ({error}): {} cannot be installed that way here",
+            "{} cannot be started ({error}): {} cannot be installed that way here",
+            program.to_string_lossy(),
             known.title
         ))),
     }

@@ -1,5 +1,6 @@
 //! `labctl run CHAPTER…`
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,14 +9,16 @@ use clap::Args;
 use super::common::Common;
 use super::parts::PartArgs;
 use super::report::write_page;
-use super::{Performed, predict, say_json, say_note, with_files};
+use super::run_page::Shown;
+use super::{Performed, predict, say, say_document, say_json, say_note, with_files};
 use crate::output::Output;
 use crate::report::forge::Forge;
-use crate::report::{Terminal, junit};
+use crate::report::terminal::wrap;
+use crate::report::{Terminal, columns, junit};
 use crate::results::summary::worst;
 use crate::results::{Kept, RunDirectory};
 use crate::runner::{
-    self, Emitter, EventKind, Findings, Observer, Pace, RUN_SCHEMA, RunDocument, SetUp, Wanted,
+    self, Demand, Emitter, EventKind, Findings, Observer, Pace, RUN_SCHEMA, RunDocument, SetUp, Wanted,
 };
 use crate::testbed::{ClaimedSite, Opening, Testbed};
 use chapter::library::{self, Group};
@@ -25,6 +28,9 @@ use lab::error::LabError;
 use lab::events::Clock;
 use lab::interrupt::Interrupt;
 use lab::{Plan, redis};
+
+/// Where the page of a run is when nothing else is asked for: that of `labctl up`.
+const DEFAULT_PAGE: &str = "127.0.0.1:7780";
 
 /// What to run, and how.
 #[derive(Debug, Args)]
@@ -41,7 +47,7 @@ pub struct RunArgs {
     #[arg(long, env = "LABCTL_FULL")]
     full: bool,
 
-    /// The dice of arrivals and keys: the same seed, the same traffic.
+    /// Seed of the random arrivals and keys: the same seed sends the same traffic.
     #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
     seed: u64,
 
@@ -52,13 +58,17 @@ pub struct RunArgs {
     #[command(flatten)]
     parts: PartArgs,
 
-    /// How often to run a chapter whose measurements the host disturbed, also one that then failed.
+    /// How many times to try a chapter that the computer disturbed, including one that failed while disturbed.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
     attempts: u32,
 
     /// Guess first: one to three questions, and in the end the guess beside what was measured.
     #[arg(long)]
     predict: bool,
+
+    /// Run nothing: say what a run will ask of this computer.
+    #[arg(long, conflicts_with_all = ["predict", "html", "junit"])]
+    dry_run: bool,
 
     /// Ask nothing.
     #[arg(long, env = "LABCTL_NO_INPUT")]
@@ -67,6 +77,11 @@ pub struct RunArgs {
     /// Write a page of the run (of the last one, when there are several): one self-contained file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+
+    /// Show the run on the live page: steps and claims as they happen. Only loopback; the next free port is taken
+    /// when this one is not.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_PAGE)]
+    page: Option<SocketAddr>,
 
     /// Write the verdicts as JUnit XML.
     #[arg(long, value_name = "FILE")]
@@ -85,8 +100,10 @@ impl RunArgs {
             parts: PartArgs::default(),
             attempts: 1,
             predict: false,
+            dry_run: false,
             no_input: true,
             html: None,
+            page: None,
             junit: None,
         }
     }
@@ -115,7 +132,47 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
         let source = args.parts.open(&name, &args.settings).await;
         sources.push(source.inspect_err(|error| Forge::from_environment().report_error(error))?);
     }
+    if args.dry_run {
+        return dry_run(&sources, args, common).await;
+    }
     run_sources(&sources, args, common, interrupt).await
+}
+
+/// Says what running these chapters will ask of this computer, and what it lacks.
+async fn dry_run(sources: &[Source], args: &RunArgs, common: &Common) -> Performed {
+    let (mut demands, mut lacking) = (Vec::new(), None);
+    for source in sources {
+        let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+        let demand = Demand::of(&source.name, &source.chapter, &plan, args.pace());
+        let lacks = lacks(source, common).await?;
+        if !common.json {
+            say(format!("{} asks this computer for:", source.name));
+            let lines = demand.lines().into_iter();
+            let lines = lines.chain(lacks.iter().map(|what| ("lacking", what.to_string())));
+            for (what, how) in lines {
+                let indented = wrap(&how, columns::prose().saturating_sub(14));
+                for (number, line) in indented.iter().enumerate() {
+                    say(format!("  {:<11} {line}", if number == 0 { what } else { "" }));
+                }
+            }
+        }
+        lacking = lacking.or(lacks);
+        demands.push(demand);
+    }
+    if common.json {
+        say_document("dry-run", serde_json::json!({ "chapters": demands }))?;
+    }
+    lacking.map_or(Ok(0), Err)
+}
+
+/// What a chapter needs and this computer lacks.
+async fn lacks(source: &Source, common: &Common) -> Result<Option<LabError>, LabError> {
+    let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+    match lab::cast::of(source, &plan).await {
+        Ok(_) => Ok(redis::check(&plan).err()),
+        Err(what @ LabError::NotReady(_)) => Ok(Some(what)),
+        Err(what) => Err(what),
+    }
 }
 
 /// Runs chapters that have been read.
@@ -147,11 +204,14 @@ async fn run_each(
         ));
     }
     let (terminal, kept) = (Terminal::new(common.json), Kept::default());
-    let observers: Vec<&dyn Observer> = vec![&terminal, &kept];
-    let shared = Runs { args, common, terminal: &terminal, observer: &observers, interrupt };
+    let shown = args.page.map(Shown::new).transpose()?;
+    let mut observers: Vec<&dyn Observer> = vec![&terminal, &kept];
+    observers.extend(shown.as_ref().map(|shown| shown as &dyn Observer));
+    let shared =
+        Runs { args, common, terminal: &terminal, observer: &observers, interrupt, shown: shown.as_ref() };
     let (mut lacking, mut written) = (None, Ok(()));
     for source in sources {
-        if let Some(what) = shared.lacks(source).await? {
+        if let Some(what) = lacks(source, common).await? {
             if sources.len() == 1 {
                 return Err(what);
             }
@@ -197,19 +257,11 @@ struct Runs<'a> {
     terminal: &'a Terminal,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
+    /// Where the runs are shown, if anywhere.
+    shown: Option<&'a Shown>,
 }
 
 impl Runs<'_> {
-    /// What the chapter needs and this computer lacks.
-    async fn lacks(&self, source: &Source) -> Result<Option<LabError>, LabError> {
-        let plan = Plan::of(&source.chapter, self.common.site.place()).map_err(LabError::Usage)?;
-        match lab::cast::of(source, &plan).await {
-            Ok(_) => Ok(redis::check(&plan).err()),
-            Err(what @ LabError::NotReady(_)) => Ok(Some(what)),
-            Err(what) => Err(what),
-        }
-    }
-
     /// Runs one chapter, and again when the host disturbed it and it was not found to hold.
     async fn run_chapter(&self, source: &Source) -> Result<RunDocument, LabError> {
         let mut attempt = 1;
@@ -239,6 +291,11 @@ impl Runs<'_> {
     ) -> Result<RunDocument, LabError> {
         let began = jiff::Timestamp::now();
         let place = &self.common.site;
+        // A port that cannot be had is told before anything is started.
+        let listener = match self.shown {
+            Some(shown) => Some((shown, shown.listen().await?)),
+            None => None,
+        };
         let site = ClaimedSite::claim_at(clock, &source.chapter, place)?;
         redis::check_story(&site.plan, &source.chapter)?;
         let directory = RunDirectory::begin(&place.runs_dir, &source.name, began)?;
@@ -250,7 +307,22 @@ impl Runs<'_> {
         let mut bed = Testbed::start(site, opening, self.interrupt).await?;
         emitter.emit(EventKind::Up { machines: bed.lab.machines_on().len() });
 
-        let told = self.tell(source, &mut bed, attempt, emitter).await;
+        let page = listener.map(|(shown, listener)| {
+            let page = shown.serve(listener, source, &bed, self.common, self.args.seed)?;
+            self.terminal.note(&format!("The live page: {}", page.found().url));
+            Ok::<_, LabError>((shown, page))
+        });
+        let told = match page.transpose() {
+            Ok(page) => {
+                let told = self.tell(source, &mut bed, attempt, emitter).await;
+                if let Some((shown, page)) = page {
+                    shown.ended(told.as_ref(), clock.now().as_secs_f64());
+                    page.end().await;
+                }
+                told
+            }
+            Err(error) => Err(error),
+        };
         let (events, recorder) = (bed.lab.events.clone(), bed.generator.recorder().clone());
         // Whatever became of the story, the lab ends here.
         let closed = bed.close().await;

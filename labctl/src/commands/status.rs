@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use comfy_table::{ColumnConstraint, Table};
 use hyper::Method;
-use serde::Deserialize;
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};
 use crate::output;
 use crate::report::columns;
+use crate::watch::{Machine, ProgramView, State, Wire};
 use lab::http::Client;
 use lab::interrupt::Interrupt;
 use lab::{MachineStatus, Program, ProgramStatus};
@@ -67,40 +67,6 @@ async fn shown(common: &Common, machines: &[MachineStatus]) -> Vec<String> {
     }
 }
 
-/// What the lab's page says of the lab.
-#[derive(Debug, Default, Deserialize)]
-struct State {
-    machines: Vec<View>,
-    wires: Vec<Wire>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct View {
-    name: String,
-    programs: Vec<ProgramView>,
-    word: String,
-    reason: Option<String>,
-    role: Option<String>,
-    cpu: Option<f64>,
-    memory_held: Option<u64>,
-    memory_limit: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct ProgramView {
-    program: String,
-    address: String,
-    pid: u32,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Wire {
-    from: String,
-    to: String,
-    rps: Option<f64>,
-    ejected: bool,
-}
-
 async fn state(common: &Common) -> Option<State> {
     let found = page::find(&common.site.lab_dir)?;
     let client = Client::with_token(&found.token);
@@ -147,7 +113,7 @@ fn rich_table(state: &State) -> Table {
 }
 
 /// How a machine is, why, and which balancers send it nothing.
-fn condition(machine: &View, wires: &[Wire]) -> String {
+fn condition(machine: &Machine, wires: &[Wire]) -> String {
     let mut words = machine.word.clone();
     if let Some(reason) = &machine.reason {
         words += &format!(" ({reason})");

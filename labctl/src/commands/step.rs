@@ -21,11 +21,11 @@ const COUNT: u32 = 6;
 /// How many.
 #[derive(Debug, Args)]
 pub struct StepArgs {
-    /// How many requests [default: one for each Enter on a terminal, 6 elsewhere].
+    /// How many requests to send [default: one for each Enter on a terminal, 6 elsewhere].
     #[arg(long)]
     count: Option<u32>,
 
-    /// Another path than the chapter's, asked for with GET; {key} stands for a key.
+    /// Request this path with GET instead of the chapter's own; {key} stands for a key.
     #[arg(long)]
     path: Option<String>,
 }

@@ -12,10 +12,9 @@ use crate::audit::{self, library};
 use crate::report::{Progress, html, junit, table_text};
 use crate::results::RunDirectory;
 use crate::table::{self, Climb, Prices};
-use crate::testbed::capacity::Objective;
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
-use load::Search;
+use load::{Objective, Search};
 
 /// How far a capacity may be from the truth in a hurry, as a share of it: the article's are told by factors.
 const QUICK_PRECISION: f64 = 0.03;
@@ -23,7 +22,7 @@ const QUICK_PRECISION: f64 = 0.03;
 /// What to measure, and how.
 #[derive(Debug, Args)]
 pub struct TableArgs {
-    /// Shorter probes, and in audits one of what is alike: about six minutes on two cores.
+    /// Shorter probes, and audits of one of each set of identical machines: about six minutes on two cores.
     #[arg(long, env = "LABCTL_QUICK")]
     quick: bool,
 
@@ -35,15 +34,15 @@ pub struct TableArgs {
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 
-    /// What a capacity has to meet: 99 % of the answers within this time.
+    /// The response time that 99 % of the answers must meet for a rate to count as capacity.
     #[arg(long, default_value = "100ms")]
     p99: humantime::Duration,
 
-    /// Write the page here, too. It is always in the table's directory.
+    /// Also write the page to this file. It is always in the table's directory.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// The dice of keys: the same seed, the same requests.
+    /// Seed of the random keys: the same seed sends the same requests.
     #[arg(long, env = "LABCTL_SEED", default_value_t = 42)]
     seed: u64,
 }
@@ -76,6 +75,11 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
         whole: args.only.is_empty() && args.prices.is_none(),
         seed: args.seed,
     };
+    let ([first, second], [last, of_last]) = climb.networks()?;
+    say_note(
+        common,
+        format!("Its labs stand side by side in the networks {first}.{second} to {last}.{of_last}."),
+    );
     let directory = RunDirectory::begin(&common.site.runs_dir, "table", jiff::Timestamp::now())?;
     let progress = Progress::begin();
     let climbed = table::climb(&climb, &progress, interrupt).await;

@@ -64,6 +64,7 @@ mod tests {
                 program(Program::Redis, "127.77.0.1:6379"),
             ],
             usage: None,
+            unmeasured: false,
             price: 1.0,
             cores: 1,
         };

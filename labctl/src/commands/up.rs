@@ -29,12 +29,14 @@ use super::common::Common;
 use super::parts::PartArgs;
 use super::{Performed, by_hand, running, say, say_document, say_note, status};
 use crate::report::columns;
+use crate::report::gallery::Gallery;
 use crate::testbed::ClaimedSite;
-use chapter::{Setting, Source};
+use chapter::{Chapter, Setting, Source};
 use lab::compose::Cable;
 use lab::control::Control;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
+use lab::state::State;
 use lab::{Backend, Laboratory, MachineStatus, Plan, site};
 use machine::network::Accept;
 use page::Page;
@@ -54,6 +56,10 @@ pub struct UpArgs {
 
     #[command(flatten)]
     parts: PartArgs,
+
+    /// Give every connection a link, so that each can be slowed and cut, not only those that the chapter names.
+    #[arg(long)]
+    all_links: bool,
 
     /// Serve the live page there; only loopback. The next free port is taken when this one is not.
     #[arg(long, value_name = "ADDRESS", default_value_t = page::DEFAULT_ADDRESS)]
@@ -79,7 +85,11 @@ enum Word {
 /// Starts a lab that stays.
 pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     // A mistake in the chapter is told before there is a keeper.
-    let source = args.parts.open(&args.chapter, &args.settings).await?;
+    let mut source = args.parts.open(&args.chapter, &args.settings).await?;
+    if args.all_links {
+        let with_links = args.settings.iter().cloned().chain([every_link(&source.chapter)?]);
+        source = args.parts.open(&args.chapter, &with_links.collect::<Vec<_>>()).await?;
+    }
     page::check_address(args.page)?;
     if args.keeper {
         return keep(&source, args, common, interrupt).await;
@@ -106,6 +116,38 @@ pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Perfor
             Err(error)
         }
     }
+}
+
+/// The setting that gives every connection of a chapter a link: of balancers to their servers, of each web server to
+/// its database and Redis.
+fn every_link(chapter: &Chapter) -> Result<Setting, LabError> {
+    let own = chapter.links.iter().map(|(from, to)| (from.as_ref().clone(), to.as_ref().clone()));
+    let mut links: Vec<(String, String)> = own.collect();
+    for (kind, entry) in &chapter.machine {
+        let upstreams = entry.lb.iter().map(|lb| &lb.upstreams);
+        let stores = entry.webserver.iter().flat_map(|web| std::iter::once(&web.db).chain(&web.redis));
+        for to in upstreams.chain(stores).map(|to| to.as_ref().as_str()) {
+            // What stands on the same machine needs no network.
+            if to == kind {
+                continue;
+            }
+            // One for all of a kind is in the place of those for some of it.
+            links.retain(|(one, other)| !(is_of(one, kind) && is_of(other, to)));
+            let members = match entry.count {
+                None => vec![kind.clone()],
+                Some(count) => (1..=count).map(|number| format!("{kind}-{number}")).collect(),
+            };
+            links.extend(members.into_iter().map(|from| (from, to.to_owned())));
+        }
+    }
+    let links = links.iter().map(|(from, to)| format!("[\"{from}\", \"{to}\"]")).collect::<Vec<_>>();
+    format!("links=[{}]", links.join(", ")).parse().map_err(LabError::Usage)
+}
+
+/// Whether a name is that of a kind of machines, or of one of them.
+fn is_of(name: &str, kind: &str) -> bool {
+    name == kind
+        || name.rsplit_once('-').is_some_and(|(of, number)| of == kind && number.parse::<u32>().is_ok())
 }
 
 /// The first line: where the page is, and why it is not where it was wanted.
@@ -244,7 +286,11 @@ async fn stay(
     {
         let found = page.as_ref().map(|page| page.found().clone());
         tell(&Word::Ready { swept: lab.swept().to_vec(), page: found });
-        interrupt.raised().await;
+        tokio::select! {
+            () = interrupt.raised() => {}
+            // Nobody could end it any more.
+            () = State::until_forgotten(&common.site.lab_dir) => {}
+        }
     }
     let (page, failed) = match page {
         Ok(page) => (page, None),
@@ -269,6 +315,8 @@ fn serve_page(
         traffics: by_hand::all(&source.chapter, &lab.plan(), SEED)?,
         labctl: running::command(common),
         directory: common.site.lab_dir.clone(),
+        run: None,
+        results: Arc::new(Gallery::new(common.site.runs_dir.clone())),
     };
     Page::serve(lab, listener, options)
 }
@@ -299,5 +347,20 @@ mod tests {
         assert_eq!(left("--redis-url=redis://:secret@box up cache"), "up cache");
         assert_eq!(left("up cache --set a=b"), "up cache --set a=b");
         assert_eq!(left("up cache --redis-url"), "up cache");
+    }
+
+    #[test]
+    fn every_connection_gets_one_link() {
+        let chapter = Source::open("sinkhole", &[]).unwrap().chapter;
+        let setting = every_link(&chapter).unwrap();
+        let links = Source::open("sinkhole", &[setting]).unwrap().chapter.links;
+        let links: Vec<_> =
+            links.iter().map(|(from, to)| format!("{} {}", from.as_ref(), to.as_ref())).collect();
+        for link in ["turns web", "careful web", "web-1 db", "web-5 db"] {
+            assert!(links.iter().any(|known| known == link), "{link}: {links:?}");
+        }
+        assert!(!links.contains(&"turns web-1".to_owned()), "one is for all of them: {links:?}");
+        let alone = Source::open("one-machine", &[]).unwrap().chapter;
+        assert_eq!(every_link(&alone).unwrap().to_string(), "links=[]");
     }
 }

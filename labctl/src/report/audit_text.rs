@@ -56,14 +56,15 @@ pub fn conclusions(audit: &Audit) -> Vec<String> {
         }
     }
     if let Some(seconds) = audit.recovery_seconds() {
-        sentences.push(format!("What came back by itself was away for {seconds:.1} s at most."));
+        sentences.push(format!("Whatever recovered by itself did so within {seconds:.1} s."));
     }
     for row in audit.fatal_pairs() {
         sentences.push(format!("Neither alone, but both together take it down: {}.", row.title()));
     }
     if audit.one_of_each {
         sentences.push(
-            "Of what is alike, one was looked at and stands for all; `--all` looks at each.".to_owned(),
+            "Of each set of identical machines, one was examined and stands for all; `--all` examines each."
+                .to_owned(),
         );
     }
     if let Some(reason) = &audit.distrust {

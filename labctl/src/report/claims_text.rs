@@ -8,6 +8,9 @@ use chapter::library::Group;
 /// The whole of it, line by line.
 pub fn lines(judged: &[Judged]) -> Vec<String> {
     let mut lines = Vec::new();
+    if is_nothing_measured(judged) {
+        lines.extend(wrap(NOTHING, columns::prose()));
+    }
     let mut chapter = "";
     let mut is_beyond = false;
     for one in judged {
@@ -54,8 +57,19 @@ fn indented(lines: &mut Vec<String>, label: &str, text: &str) {
     }
 }
 
+/// What is said before anything is known.
+const NOTHING: &str =
+    "Nothing has been measured yet. These are the sentences that can be, and nothing here is a result.";
+
+fn is_nothing_measured(judged: &[Judged]) -> bool {
+    judged.iter().all(|one| one.standing == Standing::NotMeasured)
+}
+
 /// How many stand how, in a sentence.
 pub fn summary(judged: &[Judged]) -> String {
+    if is_nothing_measured(judged) {
+        return format!("{} sentences, none measured yet.", judged.len());
+    }
     let count = |standing| judged.iter().filter(|one| one.standing == standing).count();
     let expected = |name: &str| judged.iter().filter(|one| one.expected.name() == name).count();
     format!(
@@ -87,5 +101,24 @@ fn in_words(standing: Standing) -> &'static str {
         Standing::NotMeasured => "not measured yet",
         Standing::Inconclusive => "inconclusive: the host was the bottleneck",
         Standing::Flipped => "not so any more",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::{Evidence, Registry, verdicts};
+
+    #[test]
+    fn before_any_run_nothing_looks_like_a_result() {
+        let judged = verdicts::judge(&Registry::built_in(), &Evidence::default());
+        let lines = lines(&judged);
+        assert!(lines[0].starts_with("Nothing has been measured yet"), "{}", lines[0]);
+        assert!(lines.last().unwrap().ends_with("sentences, none measured yet."));
+        let text = lines.join("\n");
+        for word in ["confirm", "refute", "✓", "✗"] {
+            let told = lines.iter().find(|line| line.trim_start().starts_with(word));
+            assert_eq!(told, None, "{word}: {text}");
+        }
     }
 }

@@ -51,49 +51,89 @@ struct Gathered {
     latencies: Vec<f64>,
 }
 
-/// Reads a run's requests.
-pub fn read(directory: &Path, seconds: f64) -> Result<Series, LabError> {
-    let text = std::fs::read_to_string(directory.join("requests.csv")).map_err(|_| incomplete(directory))?;
-    series(&text, seconds).ok_or_else(|| incomplete(directory))
+/// One request, as it is drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The traffic it belongs to.
+    pub traffic: String,
+    /// When it was due, in seconds.
+    pub due: f64,
+    /// When its answer came, or it was clear that none would, in seconds.
+    pub done: f64,
+    /// Whether the answer was good.
+    pub is_good: bool,
+    /// How long that took, in milliseconds, where it has an end.
+    pub latency: Option<f64>,
+    /// The server that answered, where one said so.
+    pub server: String,
+    /// How often was asked.
+    pub attempts: f64,
 }
 
-/// Gathers the lines of a `requests.csv`. `None`: it is not one.
-fn series(text: &str, seconds: f64) -> Option<Series> {
-    // Some 240 bins are as many as an eye can tell apart.
-    let width = (seconds / 240.0).clamp(0.1, 10.0);
+/// Reads a run's requests, but for those that the load generator could not send, and those that were due after
+/// the run's end.
+pub fn read(directory: &Path, seconds: f64) -> Result<Vec<Record>, LabError> {
+    let text = std::fs::read_to_string(directory.join("requests.csv")).map_err(|_| incomplete(directory))?;
+    records(&text, seconds).ok_or_else(|| incomplete(directory))
+}
+
+/// The lines of a `requests.csv`. `None`: it is not one.
+pub(super) fn records(text: &str, seconds: f64) -> Option<Vec<Record>> {
     let mut lines = text.lines();
     let header: Vec<_> = lines.next()?.split(',').collect();
     let column = |name: &str| header.iter().position(|known| *known == name);
     let (at, stream, outcome, latency) =
         (column("intended_ms")?, column("stream")?, column("outcome")?, column("latency_ms")?);
-    let mut gathered: IndexMap<String, BTreeMap<usize, Gathered>> = IndexMap::new();
+    // Runs of before have no attempts.
+    let (served_by, attempts) = (column("served_by"), column("attempts"));
+    let mut records = Vec::new();
     for line in lines {
         let fields: Vec<_> = line.split(',').collect();
+        let field = |column: Option<usize>| column.and_then(|column| fields.get(column)).copied();
         let due = fields.get(at)?.parse::<f64>().ok()? / 1e3;
-        // What comes while everything is being stopped is no part of the story.
-        if due > seconds {
-            continue;
-        }
         let outcome = *fields.get(outcome)?;
-        // The load generator could not send it: that says nothing of the servers.
-        if outcome == "cancelled" || outcome == "not_sent" {
+        // What comes while everything is being stopped is no part of the story, and what the load generator could
+        // not send says nothing of the servers.
+        if due > seconds || outcome == "cancelled" || outcome == "not_sent" {
             continue;
         }
         // What has no answer yet at the end has no time either.
         let latency = fields.get(latency)?.parse::<f64>().ok();
-        let done = (due + latency.unwrap_or(0.0) / 1e3).min(seconds);
-        let bin = |moment: f64| (moment / width) as usize;
-        let bins = gathered.entry((*fields.get(stream)?).to_owned()).or_default();
-        bins.entry(bin(due)).or_default().offered += 1;
-        if matches!(outcome, "ok" | "stale") {
-            bins.entry(bin(due)).or_default().latencies.push(latency?);
-            bins.entry(bin(done)).or_default().ok += 1;
+        let is_good = matches!(outcome, "ok" | "stale");
+        if is_good && latency.is_none() {
+            return None;
+        }
+        records.push(Record {
+            traffic: (*fields.get(stream)?).to_owned(),
+            due,
+            done: (due + latency.unwrap_or(0.0) / 1e3).min(seconds),
+            is_good,
+            latency,
+            server: field(served_by).unwrap_or_default().to_owned(),
+            attempts: field(attempts).and_then(|attempts| attempts.parse().ok()).unwrap_or(1.0),
+        });
+    }
+    Some(records)
+}
+
+/// Gathers requests into spans of time.
+pub fn series(records: &[Record], seconds: f64) -> Series {
+    // Some 240 bins are as many as an eye can tell apart.
+    let width = (seconds / 240.0).clamp(0.1, 10.0);
+    let bin = |moment: f64| (moment / width) as usize;
+    let mut gathered: IndexMap<String, BTreeMap<usize, Gathered>> = IndexMap::new();
+    for record in records {
+        let bins = gathered.entry(record.traffic.clone()).or_default();
+        bins.entry(bin(record.due)).or_default().offered += 1;
+        if record.is_good {
+            bins.entry(bin(record.due)).or_default().latencies.extend(record.latency);
+            bins.entry(bin(record.done)).or_default().ok += 1;
         } else {
-            bins.entry(bin(done)).or_default().failed += 1;
+            bins.entry(bin(record.done)).or_default().failed += 1;
         }
     }
     let traffics = gathered.into_iter().map(|(name, bins)| (name, course(bins, width)));
-    Some(Series { width, traffics: traffics.collect() })
+    Series { width, traffics: traffics.collect() }
 }
 
 fn course(mut bins: BTreeMap<usize, Gathered>, width: f64) -> Course {
@@ -131,7 +171,9 @@ mod tests {
                     120,shop,stale,200,9,0,,\n\
                     125,shop,not_sent,0,400,400,,\n\
                     130,probe,unfinished,,,,,\n";
-        let series = series(text, 10.0).unwrap();
+        let records = records(text, 10.0).unwrap();
+        assert_eq!(records.len(), 4, "what was not sent is no request");
+        let series = series(&records, 10.0);
         assert_eq!(series.width, 0.1);
         let shop = &series.traffics["shop"].bins;
         let first = Bin { offered: 20.0, ok: 10.0, failed: 10.0, p99: Some(5.0), p50: Some(5.0) };
@@ -144,7 +186,8 @@ mod tests {
     #[test]
     fn an_answer_counts_when_it_came_and_not_when_it_was_due() {
         let text = "intended_ms,stream,outcome,latency_ms\n10,shop,ok,250\n20,shop,timeout,190\n";
-        let shop = &series(text, 10.0).unwrap().traffics["shop"].bins;
+        let series = series(&records(text, 10.0).unwrap(), 10.0);
+        let shop = &series.traffics["shop"].bins;
         let figures: Vec<_> = shop.iter().map(|bin| (bin.offered, bin.ok, bin.failed)).collect();
         assert_eq!(figures, [(20.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 10.0, 10.0)]);
         assert_eq!((shop[0].p50, shop[2].p50), (Some(250.0), None));
@@ -152,8 +195,8 @@ mod tests {
 
     #[test]
     fn what_is_no_record_of_requests_is_refused() {
-        assert!(series("", 1.0).is_none());
-        assert!(series("a,b\n1,2", 1.0).is_none());
-        assert!(series("intended_ms,stream,outcome,latency_ms\nsoon,shop,ok,5", 1.0).is_none());
+        assert!(records("", 1.0).is_none());
+        assert!(records("a,b\n1,2", 1.0).is_none());
+        assert!(records("intended_ms,stream,outcome,latency_ms\nsoon,shop,ok,5", 1.0).is_none());
     }
 }

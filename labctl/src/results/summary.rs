@@ -1,6 +1,7 @@
 //! All runs of one command, as `--json` prints them.
 
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::runner::{EventKind, Observer, RunDocument, RunEvent, Verdict};
@@ -10,9 +11,10 @@ use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 pub const SCHEMA: &str = "scaling-lab/runs/1";
 
 /// All runs of one command.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Summary {
     /// [`SCHEMA`].
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: &'static str,
     /// The worst verdict of all.
     pub verdict: Verdict,

@@ -5,9 +5,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use toml::Spanned;
-
 use super::primaries;
+use chapter::Spanned;
 use chapter::step::Until;
 use lab::{Event, Happening};
 use load::Moment;

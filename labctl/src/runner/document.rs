@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Findings, Pace, Verdict};
@@ -11,9 +12,10 @@ use lab::Backend;
 pub const RUN_SCHEMA: &str = "scaling-lab/run/1";
 
 /// One run of one chapter.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunDocument {
     /// [`RUN_SCHEMA`].
+    #[schemars(extend("const" = RUN_SCHEMA))]
     pub schema: String,
     /// The chapter's short name.
     pub chapter: String,
@@ -43,7 +45,7 @@ pub struct RunDocument {
 }
 
 /// What a run's verdicts rest on besides its chapter's file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SetUp {
     /// The version of labctl.
     pub labctl: String,

@@ -2,8 +2,10 @@
 
 mod condition;
 mod damage;
+mod demand;
 mod disk;
 mod document;
+mod filling;
 mod host;
 mod measured;
 mod observer;
@@ -18,10 +20,14 @@ use std::cell::Cell;
 
 use anyhow::Context;
 use history::lost::Lost;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use demand::Demand;
 use disk::DiskWatch;
 pub use document::{RUN_SCHEMA, RunDocument, SetUp};
+use filling::FillWatch;
+pub use filling::Filled;
 use host::HostWatch;
 pub use measured::Measured;
 pub use observer::{Emitter, EventKind, Observer, RunEvent};
@@ -42,6 +48,8 @@ pub struct Run<'a> {
     bed: &'a Testbed,
     emitter: Emitter<'a>,
     measured: Measured,
+    /// How full the machines are that charts show.
+    filling: FillWatch,
     seed: u64,
     pace: Pace,
     /// How many of the lab's events have been told.
@@ -66,7 +74,7 @@ struct Counted {
 }
 
 /// What a run found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Findings {
     /// Every claim with its verdict, in the chapter's order.
     pub claims: Vec<ClaimResult>,
@@ -99,7 +107,7 @@ pub struct Findings {
 }
 
 /// A chart with its figures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FilledChart {
     /// What it shows.
     pub title: String,
@@ -109,10 +117,13 @@ pub struct FilledChart {
     pub law: Option<String>,
     /// Its figures, from left to right.
     pub points: Vec<FilledPoint>,
+    /// How full its machine was, where it shows one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<Filled>,
 }
 
 /// One figure of a chart.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledPoint {
     /// What stands under it.
     pub label: String,
@@ -123,7 +134,7 @@ pub struct FilledPoint {
 }
 
 /// A table with its figures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledTable {
     /// What its figures are.
     pub title: String,
@@ -136,7 +147,7 @@ pub struct FilledTable {
 /// How a chapter is to be run.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    /// The dice of its traffic.
+    /// Seed of its random traffic.
     pub seed: u64,
     /// How long is measured.
     pub pace: Pace,
@@ -166,7 +177,9 @@ pub async fn run(bed: &mut Testbed, wanted: Wanted, emitter: Emitter<'_>) -> Res
     let counters = counters_of(asked.iter().chain(&asked_by(cells.iter())));
     let damage = None;
     let skips = lab.cast().skips(chapter);
-    let mut run = Run { bed, emitter, measured, seed, pace, told, counters, asked, damage, skips };
+    let shown = chapter.chart.iter().filter_map(|chart| chart.machine.as_ref());
+    let filling = FillWatch::begin(lab, shown.map(|machine| machine.name.as_ref().clone()));
+    let mut run = Run { bed, emitter, measured, filling, seed, pace, told, counters, asked, damage, skips };
     let mut claims = Vec::new();
     for step in &chapter.step {
         match run.damage.clone() {
@@ -209,8 +222,14 @@ impl Run<'_> {
             figure: figure(point.measure.as_ref()),
             law: point.law.as_ref().and_then(|law| figure(law.as_ref())),
         });
-        let points = points.collect();
-        FilledChart { title: chart.title.clone(), unit: chart.unit.clone(), law: chart.law.clone(), points }
+        let filled = chart.machine.as_ref().map(|machine| self.filling.of(machine.name.as_ref()));
+        FilledChart {
+            title: chart.title.as_ref().clone(),
+            unit: chart.unit.clone(),
+            law: chart.law.clone(),
+            points: points.collect(),
+            filled: filled.unwrap_or_default(),
+        }
     }
 
     fn fill(&self, table: &Table) -> FilledTable {
@@ -222,7 +241,7 @@ impl Run<'_> {
             (row.clone(), table.columns.iter().map(|column| figure(row, column)).collect::<Vec<_>>())
         };
         FilledTable {
-            title: table.title.clone(),
+            title: table.title(&self.bed.chapter, |time| self.pace.of(time)),
             columns: table.columns.clone(),
             rows: table.rows.iter().map(row).collect(),
         }

@@ -7,9 +7,8 @@ use history::lost::Lost;
 use serde::{Serialize, Serializer};
 
 use super::{ClaimResult, FilledTable, RunDocument};
-use crate::testbed::capacity::Tried;
 use lab::Event;
-use load::LiveFigures;
+use load::{LiveFigures, Tried};
 
 /// Is told each event as soon as it happens. It must not block: it is called by the code that measures.
 pub trait Observer: Sync {
@@ -58,7 +57,7 @@ pub enum EventKind<'a> {
     },
     /// The machines are up.
     Up {
-        /// How many.
+        /// The number of machines that were started.
         machines: usize,
     },
     /// A step begins.
@@ -125,7 +124,7 @@ pub enum EventKind<'a> {
     Ended(&'a RunDocument),
     /// What the last run found does not count: its chapter is run once more.
     OnceMore {
-        /// Why.
+        /// What made it doubtful.
         reason: &'a str,
     },
     /// Faults will be looked at.

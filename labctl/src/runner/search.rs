@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use futures_util::future::try_join_all;
 
 use super::{EventKind, Pace, Run};
-use crate::testbed::capacity::{Objective, find_capacity};
 use crate::testbed::stream_of;
 use chapter::step::CapacitySearch;
 use lab::error::LabError;
-use load::CapacityEstimate;
+use load::{CapacityEstimate, Objective, find_capacity};
 
 impl Run<'_> {
     /// Searches the capacities of several targets at the same time.
@@ -25,7 +24,8 @@ impl Run<'_> {
             let found = find_capacity(&self.bed.generator, mix, search.from, &objective, |rate, trial| {
                 self.emitter.emit(EventKind::Tried { traffic: name, rate, tried: trial });
             });
-            Ok::<_, LabError>((name.to_owned(), found.await?))
+            let found = found.await.map_err(|error| LabError::Usage(error.to_string()))?;
+            Ok::<_, LabError>((name.to_owned(), found))
         });
         let limit = 24 * (search.probe.0 + search.p99.0);
         let found =

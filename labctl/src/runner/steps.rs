@@ -66,15 +66,21 @@ impl Run<'_> {
         if let Some(reason) = self.skips.step(&step.name).map(str::to_owned) {
             return Ok(self.unjudged(step, Verdict::Skipped, &reason));
         }
-        self.aim(step).await?;
+        // Another program that cannot do it fails what is claimed of it, and the chapter goes on.
+        let is_own = self.bed.lab.cast().is_own();
+        match self.aim(step).await {
+            Err(LabError::Usage(error)) if !is_own => return Ok(self.unjudged(step, Verdict::Fails, &error)),
+            aimed => aimed?,
+        }
         let primary = self.primary_before(step).await;
         let begun = self.now();
         self.set_rates(step);
         match self.act(step).await {
-            // Another program that cannot do it fails what is claimed of it, and the chapter goes on.
-            Err(LabError::Broken(error)) if step.changes_upstreams() && !self.bed.lab.cast().is_own() => {
+            Err(LabError::Broken(error)) if step.changes_upstreams() && !is_own => {
                 return Ok(self.unjudged(step, Verdict::Fails, &format!("{error:#}")));
             }
+            // Nobody is the primary, say.
+            Err(LabError::Usage(error)) if !is_own => return Ok(self.unjudged(step, Verdict::Fails, &error)),
             done => done?,
         }
         self.measured.update_plan(self.bed.lab.plan());
@@ -108,8 +114,15 @@ impl Run<'_> {
         let wanted = step.load.iter().filter(|(_, rate)| !rate.is_none()).map(|(name, _)| name);
         for name in wanted.chain(step.send.keys()).map(AsRef::as_ref) {
             let to = self.bed.chapter.traffic[name].to.as_ref();
-            if role::parse(to).is_some() {
-                let machine = self.bed.lab.who_is(to).await?;
+            if let Some((kind, _)) = role::parse(to) {
+                let machine = match self.bed.lab.who_is(to).await {
+                    // Of a database that promotes nobody, the primary is still the one that it was.
+                    Err(error) if !self.bed.lab.cast().is_own() => {
+                        let former = self.bed.lab.who_is(&format!("{kind}:former")).await;
+                        former.map_err(|_| error)?
+                    }
+                    found => found?,
+                };
                 if let Some(address) = self.bed.lab.plan().address_of(&machine) {
                     self.bed.generator.aim(self.bed.streams[name], address);
                 }
@@ -386,6 +399,7 @@ impl Run<'_> {
     async fn usages(&self) -> HashMap<String, AtMoment> {
         let asking = self.bed.lab.machines_on().into_iter().map(|name| async move {
             let (usage, late) = self.bed.lab.usage(&name).await?;
+            let late = late.max(self.filling.late(&name));
             Some((name, AtMoment { usage, late, at: self.now() }))
         });
         join_all(asking).await.into_iter().flatten().collect()

@@ -1,6 +1,7 @@
 //! What a measured figure says of a claim. Pure.
 #![deny(clippy::disallowed_methods)]
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::measured::Evaluated;
@@ -8,7 +9,7 @@ use crate::numbers::short;
 use chapter::{Bound, Expect, Expected, Reading};
 
 /// A claim, what was measured, and what that says of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimResult {
     /// The step it belongs to.
     pub step: String,
@@ -44,7 +45,7 @@ pub struct ClaimResult {
 }
 
 /// What can be said of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It was not judged: another program stands in for one of the lab's, and it cannot do what is claimed.

@@ -14,6 +14,17 @@ pub struct Needs {
     pub survive: u32,
 }
 
+impl Needs {
+    /// Whether a table can say anything of it.
+    pub fn check(&self) -> Result<(), String> {
+        match self.survive {
+            0 | 1 => Ok(()),
+            _ => Err("only single failures were looked at: give --survive 0 or 1, and see `labctl audit --depth 2`"
+                .into()),
+        }
+    }
+}
+
 /// What is advised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advice {
@@ -31,12 +42,7 @@ pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
             table.p99_ms, needs.p99_ms, needs.p99_ms
         ));
     }
-    if needs.survive > 1 {
-        return Err(
-            "only single failures were looked at: give --survive 0 or 1, and see `labctl audit --depth 2`"
-                .into(),
-        );
-    }
+    needs.check()?;
     let mut rejected = Vec::new();
     let mut fit: Vec<&LadderRow> = Vec::new();
     for row in &table.rows {

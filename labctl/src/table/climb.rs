@@ -13,12 +13,12 @@ use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
 use super::strength::Strongman;
 use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library, paths};
 use crate::runner::{Emitter, EventKind, Observer, RunEvent};
-use crate::testbed::capacity::Objective;
 use chapter::Source;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 use lab::site::{self, SiteArgs};
-use lab::{Plan, Program};
+use lab::{Plan, Program, Site};
+use load::Objective;
 
 /// So many audits go on at the same time.
 const AUDITS_AT_ONCE: usize = 10;
@@ -83,6 +83,7 @@ pub async fn climb(
     let inspections = climb.inspections()?;
     inspections.iter().try_for_each(|job| job.inspection.check())?;
     let _lock = site::lock(&climb.place.lab_dir)?;
+    climb.check_places(&inspections)?;
     let expect = |seconds: f64| emitter.emit(EventKind::Expected { seconds });
     plans.iter().for_each(|plan| expect(search_seconds(plan)));
     for Job { inspection, faults, .. } in &inspections {
@@ -149,8 +150,8 @@ impl Climb {
                     doing: &doing,
                 };
                 let found = match strongman.measure(from).await {
-                    // The others' figures are not less true for it.
-                    Err(LabError::Unsteady(why)) => {
+                    Err(error) if is_only_its_own(&error) => {
+                        let why = error.to_string();
                         let none = || Some(why.clone());
                         let strength = Strength { distrust: none(), ..Strength::default() };
                         (strength, Left { distrust: none(), ..Left::default() })
@@ -182,6 +183,28 @@ impl Climb {
         }
         found.sort_by_key(|(index, _)| *index);
         Ok(found.into_iter().map(|(_, found)| found).collect())
+    }
+
+    /// The networks that its labs stand in, side by side: the first and the last.
+    pub fn networks(&self) -> Result<([u8; 2], [u8; 2]), LabError> {
+        let lanes = self.sources.len().max(self.inspections()?.len()).max(1);
+        Ok((self.place.beside(lane(0)).network(), self.place.beside(lane(lanes - 1)).network()))
+    }
+
+    /// Whether every address of every lab is free, before the first of them is started: what is found out after
+    /// minutes costs minutes. Containers have networks of their own.
+    fn check_places(&self, inspections: &[Job]) -> Result<(), LabError> {
+        if self.place.backend.is_containers() {
+            return Ok(());
+        }
+        let searched =
+            self.sources.iter().enumerate().map(|(index, source)| (source, self.place.beside(lane(index))));
+        let audited = inspections.iter().map(|job| (&job.inspection.source, job.inspection.place.clone()));
+        for (source, place) in searched.chain(audited) {
+            let plan = Plan::of(&source.chapter, place.place()).map_err(LabError::Usage)?;
+            Site::check_ports(&plan)?;
+        }
+        Ok(())
     }
 
     /// What is to be audited: large architectures in parts.
@@ -230,8 +253,7 @@ impl Climb {
         let audits = jobs.into_iter().map(|(number, Job { architecture, inspection, .. })| async move {
             let observer = BesideOthers { emitter };
             let audited = match audit::audit(inspection, interrupt, &observer).await {
-                // The others' figures are not less true for it.
-                Err(LabError::Unsteady(why)) => Err(why),
+                Err(error) if is_only_its_own(&error) => Err(error.to_string()),
                 audited => Ok(audited?),
             };
             Ok::<_, LabError>((number, *architecture, audited))
@@ -267,6 +289,12 @@ impl Observer for BesideOthers<'_> {
             other => self.emitter.emit(other),
         }
     }
+}
+
+/// Whether a row that cannot be measured says so, and the others are kept: their figures are not less true for it.
+/// Whoever wants an end wants that of all.
+fn is_only_its_own(error: &LabError) -> bool {
+    !matches!(error, LabError::Interrupted(_))
 }
 
 /// Two parts of one audit, put together again.

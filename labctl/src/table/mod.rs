@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! capacity (search) ──┐
-//! left after a kill ──┼──> row ──article ◇──> verdict per cell
+//! left after a kill ──┼──> row ──article──> verdict per cell
 //! audit ──────────────┤
-//! prices ◇ ───────────┘
+//! prices ───────────┘
 //! ```
 
 /// The cheapest architecture that does what is asked.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::rows::{Left, Strength};
 use crate::audit::paths;
 use crate::audit::{Component, Fault, Restarts, Scope, Selection, Stage, faults, is_noticed};
-use crate::testbed::capacity::{Objective, find_capacity, probe};
 use crate::testbed::stream_of;
 use chapter::role::{self, Role};
 use chapter::traffic::Traffic;
@@ -13,7 +12,7 @@ use chapter::{Chapter, Source};
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 use lab::site::SiteArgs;
-use load::Outcome;
+use load::{Objective, Outcome, find_capacity, probe};
 
 const LOAD: &str = include_str!("../../architectures/load.toml");
 
@@ -147,7 +146,8 @@ impl Strongman<'_> {
     ) -> Result<Strength, LabError> {
         let mix = self.mix(stage, chapter)?;
         let tell = |rate: f64, tried: &_| (self.doing)(&format!("{rate:.0} requests a second are {tried}"));
-        let (estimate, distrust) = find_capacity(&stage.bed.generator, mix, from, objective, tell).await?;
+        let found = find_capacity(&stage.bed.generator, mix, from, objective, tell).await;
+        let (estimate, distrust) = found.map_err(|error| LabError::Usage(error.to_string()))?;
         Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
     }
 

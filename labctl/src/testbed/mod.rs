@@ -1,6 +1,5 @@
 //! Machines that run, with traffic ready to be sent to them: what a run, an audit and the table all stand on.
 
-pub mod capacity;
 mod histories;
 mod last_values;
 #[allow(clippy::module_inception, reason = "the room is called as what stands in it")]

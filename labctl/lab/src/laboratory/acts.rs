@@ -128,13 +128,15 @@ impl Laboratory {
 
     async fn restart(&self, name: &str) -> Result<Vec<String>, LabError> {
         let machine = self.machine(name)?;
+        let mut done = vec![];
         if machine.is_on() {
-            machine.signal(Signal::SIGKILL).await?;
+            done.push(machine.signal(Signal::SIGKILL).await?);
             machine.wait_until_off(END_MAX).await;
         }
         let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
         self.start_machine(plan).await?;
-        Ok(vec![format!("labctl restart {name}")])
+        done.push(format!("labctl restart {name}"));
+        Ok(done)
     }
 
     /// Starts a machine again in another size, with its data.

@@ -46,7 +46,7 @@ impl Laboratory {
             let mut known: Vec<_> = self.links.keys().map(|(from, to)| format!("{from} {to}")).collect();
             known.sort_unstable();
             return Err(LabError::Usage(format!(
-                "there is no link from {from} to {to}; there are: {}",
+                "there is no link from {from} to {to} (`labctl up --all-links` makes one of every connection); there are: {}",
                 known.join(", ")
             )));
         }

@@ -30,7 +30,8 @@ use super::host::{Around, Checked, Host};
 use super::http::Admin;
 use super::link::Link;
 use super::machine::RunningMachine;
-use super::plan::{MachinePlan, Plan, Program, secret_file};
+use super::pairs;
+use super::plan::{MachinePlan, Plan, Program, ProgramPlan, secret_file};
 use super::ready::until_ready;
 use super::roles::Roles;
 use super::site::Site;
@@ -39,9 +40,11 @@ use super::status::MachineStatus;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
 use chapter::{Source, suggest};
-use parts::Cast;
+use parts::{Cast, Known};
 
 const START_MAX: Duration = Duration::from_secs(20);
+/// How long a database that the lab knows may take: it is created, or copied.
+const ADAPTED_START_MAX: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a machine that is being switched on is told that its disk is full.
 const FILL_EVERY: Duration = Duration::from_millis(2);
@@ -67,7 +70,8 @@ pub struct Laboratory {
 }
 
 impl Laboratory {
-    /// Starts every machine of a chapter, and returns when all of them answer. When this fails,
+    /// Starts every machine of a chapter, and returns when all of them answer and each pair of balancers has its
+    /// address. When this fails,
     /// nothing is left running.
     pub async fn start(
         source: &Source,
@@ -143,6 +147,7 @@ impl Laboratory {
             start(last).await
         };
         try_join(start(shared), one_after_the_other).await?;
+        pairs::until_active(plan).await;
         Ok(())
     }
 
@@ -183,9 +188,10 @@ impl Laboratory {
 
     /// How every machine is.
     pub async fn status(&self) -> Vec<MachineStatus> {
-        let plan = self.plan();
         let mut machines: Vec<_> = self.machines.lock().values().cloned().collect();
-        machines.sort_by_key(|machine| plan.machines.get_index_of(&machine.plan.name));
+        // The plan is not copied: whoever watches asks this several times a second.
+        let place = |name: &str| self.plan.lock().machines.get_index_of(name);
+        machines.sort_by_cached_key(|machine| place(&machine.plan.name));
         join_all(machines.iter().map(|machine| MachineStatus::of(machine))).await
     }
 
@@ -245,7 +251,12 @@ impl Laboratory {
         if self.full_disks.lock().contains(&name) {
             fill_again(&machine).await;
         }
-        until_ready(&machine, self.plan().client(), &self.logs, START_MAX).await?;
+        let is_adapted = |plan: &ProgramPlan| {
+            let played_by = plan.played_by.as_deref();
+            plan.program == Program::Dbnode && played_by.is_some_and(|by| Known::named(by).is_some())
+        };
+        let limit = if machine.plan.programs.iter().any(is_adapted) { ADAPTED_START_MAX } else { START_MAX };
+        until_ready(&machine, self.plan().client(), &self.logs, limit).await?;
         self.events.record(Happening::MachineReady { machine: name });
         Ok(())
     }

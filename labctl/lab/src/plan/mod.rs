@@ -69,6 +69,11 @@ impl MachinePlan {
         self.programs.iter().any(|plan| plan.program == program)
     }
 
+    /// Where its programs listen.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.programs.iter().flat_map(|program| [program.address, program.health])
+    }
+
     /// The flags of its host program that say how large it is.
     pub fn flags(&self) -> Vec<String> {
         let MachineSpec { cores, memory, disk_iops, exclusive, queue, page_size } = &self.spec;
@@ -90,7 +95,7 @@ impl MachinePlan {
 pub struct LinkPlan {
     /// Who connects.
     pub from: String,
-    /// To whom.
+    /// The machine at the other end.
     pub to: String,
     /// Where the link listens.
     pub listen: SocketAddr,
@@ -178,6 +183,13 @@ impl Plan {
         self.machines.values().filter(|machine| !machine.elsewhere)
     }
 
+    /// Where only this machine's programs listen: a pair of balancers has an address together.
+    pub fn own_addresses(&self, machine: &MachinePlan) -> Vec<SocketAddr> {
+        let others = self.machines.values().filter(|other| other.name != machine.name);
+        let shared: Vec<_> = others.flat_map(MachinePlan::addresses).collect();
+        machine.addresses().filter(|address| !shared.contains(address)).collect()
+    }
+
     /// Asks the lab's programs.
     pub fn client(&self) -> &Client {
         &self.place.client
@@ -216,9 +228,10 @@ impl Plan {
         if !self.machines.contains_key(name) {
             return Err(format!("there is no machine '{name}'; there are: {}", known()));
         }
-        let spec = &mut self.machines[name].spec;
-        spec.cores = cores.unwrap_or(spec.cores);
-        spec.memory = memory.unwrap_or(spec.memory);
+        let machine = &mut self.machines[name];
+        machine.spec.cores = cores.unwrap_or(machine.spec.cores);
+        machine.spec.memory = memory.unwrap_or(machine.spec.memory);
+        machine.price = price_in_size(&self.kinds[&machine.kind], &machine.spec);
         Ok(())
     }
 
@@ -261,6 +274,11 @@ impl Plan {
     /// Whether the balancers of a kind are a pair with one address between them.
     pub fn is_pair(&self, kind: &str) -> bool {
         self.kinds.get(kind).and_then(|entry| entry.lb.as_ref()).is_some_and(|lb| lb.pair)
+    }
+
+    /// The kinds that are pairs of balancers with one address.
+    pub fn pair_kinds(&self) -> impl Iterator<Item = &str> {
+        self.kinds.keys().map(|kind| kind.as_ref()).filter(|kind| self.is_pair(kind))
     }
 
     /// The others of a pair of balancers, when whoever of them holds the address in silence is to be
@@ -582,6 +600,15 @@ impl Plan {
     }
 }
 
+/// What a machine of another size than its chapter gives it costs a month. Cores and memory are sold together: a size
+/// that has twice as much of either is twice the size, at twice the price.
+fn price_in_size(entry: &MachineEntry, spec: &MachineSpec) -> f64 {
+    let original = entry.spec();
+    let cores = f64::from(spec.cores) / f64::from(original.cores.max(1));
+    let memory = spec.memory.as_u64() as f64 / original.memory.as_u64().max(1) as f64;
+    entry.price * cores.max(memory)
+}
+
 /// Whether another balancer of the kind, or the same one after a restart, has to know whom a cookie binds
 /// to which server.
 fn has_shared_cookies(part: &LbPart) -> bool {
@@ -608,6 +635,20 @@ mod tests {
         assert_eq!(plan.address_of("lb").unwrap().to_string(), "127.77.0.1:8080");
         assert_eq!(plan.address_of("web-1").unwrap().to_string(), "127.77.0.2:9001");
         assert_eq!(plan.address_of("db").unwrap().to_string(), "127.77.0.3:7001");
+    }
+
+    #[test]
+    fn a_machine_of_twice_the_size_costs_twice_as_much() {
+        let mut plan = plan("one-machine");
+        let price = plan.price_of("app");
+        let mut priced = |cores, memory: Option<u64>| {
+            plan.resize("app", cores, memory.map(ByteSize::mib)).unwrap();
+            plan.price_of("app") / price
+        };
+        assert_eq!(priced(Some(2), None), 2.0);
+        assert_eq!(priced(None, Some(160)), 2.0, "both together are one size");
+        assert_eq!(priced(Some(1), Some(320)), 4.0);
+        assert_eq!(priced(None, Some(80)), 1.0);
     }
 
     #[test]

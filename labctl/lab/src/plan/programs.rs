@@ -56,7 +56,7 @@ impl std::fmt::Debug for SharedRedis {
 /// One program on a machine.
 #[derive(Debug, Clone)]
 pub struct ProgramPlan {
-    /// Which.
+    /// The kind of program.
     pub program: Program,
     /// The program that stands in for it, as the chapter names it: `haproxy`, `./my-lb`.
     pub played_by: Option<String>,
@@ -340,6 +340,10 @@ pub(super) fn redis(
     ProgramPlan { data: Some(data), readiness, ..ProgramPlan::new(Program::Redis, address, flags) }
 }
 
+/// How long a failover may take. Sentinels whose votes were split, or who could not finish, wait twice as long before
+/// they try again: with Redis' own three minutes, or even ten seconds, one unlucky vote would be an outage.
+const FAILOVER_TIMEOUT_MS: u32 = 3_000;
+
 /// A Sentinel that watches `primary`. It is ready when it knows the primary's `replicas` copies and
 /// enough other Sentinels.
 pub(super) fn sentinel(
@@ -356,7 +360,7 @@ pub(super) fn sentinel(
          sentinel announce-ip {ip}\n\
          sentinel monitor {PRIMARY} {primary_ip} {primary_port} {quorum}\n\
          sentinel down-after-milliseconds {PRIMARY} {down_after}\n\
-         sentinel failover-timeout {PRIMARY} 10000\n",
+         sentinel failover-timeout {PRIMARY} {FAILOVER_TIMEOUT_MS}\n",
         dir = quoted(&data.display().to_string()),
         primary_ip = primary.ip(),
         primary_port = primary.port(),

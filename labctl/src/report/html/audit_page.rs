@@ -24,7 +24,8 @@ struct Matrix<'a> {
 
 /// The page.
 pub fn audit_page(audit: &Audit) -> anyhow::Result<String> {
-    let topology = Topology::of(&audit.machines, &audit.links, &audit.single_points_of_any());
+    let topology =
+        Topology::of(&audit.machines, &audit.links, &audit.single_points_of_any(), &Default::default());
     rendered(&Page { audit, topology, conclusions: conclusions(audit), remarks: remarks(audit) })
 }
 

@@ -4,6 +4,8 @@
 mod audit_page;
 /// A page about two runs.
 mod compare_page;
+/// A chapter's own pictures.
+mod heroes;
 /// A page about all runs.
 mod index_page;
 /// A page about one run.

@@ -1,20 +1,27 @@
 //! A page about one run.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 
+use super::heroes::{Hero, heroes};
 use super::topology::Topology;
 use super::{rendered, rich};
-use crate::report::charts::{NARROW, Timeline, WIDE, bars};
+use crate::report::charts::{NARROW, Timeline, WIDE};
 use crate::report::requests::{self, Course};
 use crate::report::tally::tally;
 use crate::report::terminal::{figure, ingredients, short, wanted};
+use crate::report::traces::{self, Placed, Trace};
 use crate::report::windows::{FaultWindow, fault_windows};
-use crate::results::stored::{self, StoredGuess};
+use crate::results::stored::{self, StoredEvent, StoredGuess};
 use crate::runner::{ClaimResult, RunDocument, Verdict};
 use chapter::{Chapter, Source, role};
 use lab::Plan;
 use lab::error::LabError;
 use lab::plan::Place;
+
+/// So many of the slowest requests are shown hop by hop, where they were recorded.
+const TRACES: usize = 3;
 
 /// Traffics with fewer spans with requests than this have nothing to show over time.
 const SPANS_MIN: usize = 4;
@@ -30,6 +37,7 @@ struct Page<'a> {
     charts: Vec<Chart>,
     faults: Vec<FaultWindow>,
     steps: Vec<Told>,
+    traces: Vec<Trace>,
 }
 
 /// One traffic's charts, on a desk and on a phone.
@@ -39,14 +47,6 @@ struct Chart {
     narrow_rates: String,
     latencies: String,
     narrow_latencies: String,
-}
-
-/// A chapter's own chart, on a desk and on a phone.
-struct Hero {
-    title: String,
-    law: Option<String>,
-    wide: String,
-    narrow: String,
 }
 
 /// A step, and when it began.
@@ -59,7 +59,8 @@ struct Told {
 /// The page of a run that was kept.
 pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
     let events = stored::events(&run.directory)?;
-    let series = requests::read(&run.directory, run.findings.ended)?;
+    let records = requests::read(&run.directory, run.findings.ended)?;
+    let series = requests::series(&records, run.findings.ended);
     let source = Source::open(&run.directory.join("chapter.toml").to_string_lossy(), &[])?;
     let chapter = &source.chapter;
     let plan = Plan::of(chapter, Place::on_paper()).map_err(LabError::Usage)?;
@@ -101,16 +102,31 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
         say: say(name),
     });
     let question = chapter.question.clone();
-    let topology = Topology::of(&machines, &links, &Default::default());
+    let topology = Topology::of(&machines, &links, &Default::default(), &roles(&events));
     let guesses = stored::guesses(&run.directory);
-    let heroes = run.findings.charts.iter().map(|chart| Hero {
-        title: chart.title.clone(),
-        law: chart.law.clone(),
-        wide: bars(chart, WIDE),
-        narrow: bars(chart, NARROW),
-    });
-    let heroes = heroes.collect();
-    Ok(rendered(&Page { run, question, guesses, topology, heroes, charts, steps: steps.collect(), faults })?)
+    let heroes = heroes(chapter, run, &records, &faults);
+    let mut traces = traces::assemble(traces::read(&run.directory.join("logs"))?);
+    traces.truncate(TRACES);
+    let steps = steps.collect();
+    Ok(rendered(&Page { run, question, guesses, topology, heroes, charts, steps, faults, traces })?)
+}
+
+/// Who was what when the run began: the first that became it, of each kind.
+fn roles(events: &[StoredEvent]) -> BTreeMap<String, &'static str> {
+    let mut roles: BTreeMap<String, &'static str> = BTreeMap::new();
+    let kind = |name: &str| name.rsplit_once('-').map_or(name, |(kind, _)| kind).to_owned();
+    for event in events {
+        let (key, role) = match event.event.as_str() {
+            "became_primary" => ("machine", "primary"),
+            "took_over" => ("balancer", "active"),
+            _ => continue,
+        };
+        let Some(name) = event.about.get(key).and_then(|name| name.as_str()) else { continue };
+        if !roles.keys().any(|known| kind(known) == kind(name)) {
+            roles.insert(name.to_owned(), role);
+        }
+    }
+    roles
 }
 
 /// Whether what happens to a machine can be felt by a traffic: it is on the way that its requests go.
@@ -186,6 +202,25 @@ impl Page<'_> {
         wanted(claim)
     }
 
+    /// A time in milliseconds.
+    fn ms(&self, us: &u64) -> String {
+        format!("{:.2}", *us as f64 / 1_000.0)
+    }
+
+    /// How long a trace took, in milliseconds.
+    fn whole(&self, trace: &Trace) -> String {
+        self.ms(&trace.us())
+    }
+
+    /// Where a span stands in the time of its trace: where its bar begins, and how wide it is, in percent.
+    fn bar(&self, trace: &Trace, placed: &Placed) -> String {
+        let whole = trace.us().max(1) as f64;
+        let start = trace.spans.first().map_or(0, |root| root.span.start_us);
+        let percent = |us: u64| (us as f64 / whole * 100.0).min(100.0);
+        let left = percent(placed.span.start_us.saturating_sub(start));
+        format!("margin-left:{left:.1}%;width:{:.1}%", percent(placed.span.us).clamp(0.3, 100.3 - left))
+    }
+
     fn figure(&self, figure: &Option<f64>) -> String {
         figure.map_or("–".into(), short)
     }
@@ -204,5 +239,16 @@ mod tests {
         assert!(concerns("shoppers", "web-2") && concerns("shoppers", "lb") && concerns("shoppers", "db"));
         assert!(!concerns("shoppers", "shop-3") && !concerns("shoppers", "unchecked"));
         assert!(concerns("via-asks", "shop-3") && !concerns("via-asks", "unchecked"));
+    }
+
+    #[test]
+    fn whoever_was_the_first_is_what_the_picture_shows() {
+        let events = "{\"at\":1,\"event\":\"became_primary\",\"machine\":\"db-1\",\"term\":1}\n\
+                      {\"at\":2,\"event\":\"took_over\",\"balancer\":\"pair-2\"}\n\
+                      {\"at\":9,\"event\":\"became_primary\",\"machine\":\"db-3\",\"term\":2}";
+        let events: Vec<StoredEvent> =
+            events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let expected = [("db-1".to_owned(), "primary"), ("pair-2".to_owned(), "active")];
+        assert_eq!(roles(&events), BTreeMap::from(expected));
     }
 }

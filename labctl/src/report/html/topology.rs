@@ -2,7 +2,7 @@
 //! Pure.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const BOX_WIDTH: u32 = 190;
 const BOX_HEIGHT: u32 = 46;
@@ -65,18 +65,21 @@ struct Group<'a> {
     kind: &'a str,
     members: Vec<&'a str>,
     programs: &'a [&'a str],
+    /// What it was when the run began: `primary`.
+    role: Option<&'a str>,
     is_point: bool,
 }
 
 impl Topology {
     /// Of these machines, with what stands on each, and these links between them. `points` are the
-    /// names of what takes a path down alone.
+    /// names of what takes a path down alone, `roles` what machines were at first.
     pub(super) fn of(
         machines: &[(String, Vec<&str>)],
         links: &[(String, String)],
         points: &BTreeSet<String>,
+        roles: &BTreeMap<String, &'static str>,
     ) -> Self {
-        let groups = groups(machines, points);
+        let groups = groups(machines, points, roles);
         let tiers: Vec<u32> = groups.iter().map(|group| tier(group.programs)).collect();
         let used: BTreeSet<u32> = tiers.iter().copied().collect();
         let in_tier = |wanted: u32| tiers.iter().filter(|tier| **tier == wanted).count() as u32;
@@ -131,7 +134,8 @@ impl Group<'_> {
             1 => self.members[0].to_owned(),
             _ => format!("{} ×{several}", self.kind),
         };
-        let what = self.programs.join(" + ");
+        let role = self.role.map_or(String::new(), |role| format!(", {role} at first"));
+        let what = self.programs.join(" + ") + &role;
         Machine { name, what, is_point: self.is_point, is_several: several > 1, x, y }
     }
 }
@@ -143,12 +147,19 @@ fn kind(machine: &str) -> &str {
 }
 
 /// Machines as they are drawn. Several of a kind are one where they are many and nothing tells them apart.
-fn groups<'a>(machines: &'a [(String, Vec<&'a str>)], points: &BTreeSet<String>) -> Vec<Group<'a>> {
+fn groups<'a>(
+    machines: &'a [(String, Vec<&'a str>)],
+    points: &BTreeSet<String>,
+    roles: &BTreeMap<String, &'static str>,
+) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     let is_point = |name: &str| points.iter().any(|point| is_on(point, name));
+    let role = |name: &str| roles.get(name).copied();
     for (name, programs) in machines {
         let like_it = machines.iter().filter(|(other, _)| kind(other) == kind(name));
-        let is_alike = |(other, _): &&(String, Vec<&str>)| is_point(other) == is_point(name);
+        let is_alike = |(other, _): &&(String, Vec<&str>)| {
+            is_point(other) == is_point(name) && role(other) == role(name)
+        };
         let folds = like_it.clone().count() >= FOLDED_FROM && like_it.clone().all(|other| is_alike(&other));
         match groups.iter_mut().find(|group| folds && group.kind == kind(name)) {
             Some(group) => group.members.push(name),
@@ -156,6 +167,7 @@ fn groups<'a>(machines: &'a [(String, Vec<&'a str>)], points: &BTreeSet<String>)
                 kind: kind(name),
                 members: vec![name],
                 programs,
+                role: role(name),
                 is_point: is_point(name),
             }),
         }
@@ -211,7 +223,7 @@ mod tests {
             ("db".to_owned(), vec!["dbnode"]),
         ];
         let links = [("lb".to_owned(), "web-1".to_owned()), ("web-1".to_owned(), "db".to_owned())];
-        let picture = Topology::of(&machines, &links, &BTreeSet::from(["db".to_owned()]));
+        let picture = Topology::of(&machines, &links, &BTreeSet::from(["db".to_owned()]), &BTreeMap::new());
         let x: Vec<_> = picture.boxes.iter().map(|one| one.x).collect();
         assert!(x[0] < x[1] && x[1] == x[2] && x[2] < x[3], "{x:?}");
         assert_eq!(picture.wires.len(), 1 + 2, "from the users to the balancer, too");
@@ -224,18 +236,22 @@ mod tests {
         let machines: Vec<_> = (1..=5).map(web).collect();
         let names = |points: &[&str]| {
             let points = points.iter().map(|point| (*point).to_owned()).collect();
-            let picture = Topology::of(&machines, &[], &points);
+            let picture = Topology::of(&machines, &[], &points, &BTreeMap::new());
             picture.boxes.into_iter().map(|one| one.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[]), ["web ×5"]);
         assert_eq!(names(&["web-2"]).len(), 5);
-        assert_eq!(Topology::of(&machines[..3], &[], &BTreeSet::new()).boxes.len(), 3);
+        assert_eq!(Topology::of(&machines[..3], &[], &BTreeSet::new(), &BTreeMap::new()).boxes.len(), 3);
     }
 
     #[test]
     fn the_nodes_of_a_database_copy_from_one_another() {
         let machines: Vec<_> = (1..=3).map(|number| (format!("db-{number}"), vec!["dbnode"])).collect();
-        assert_eq!(Topology::of(&machines, &[], &BTreeSet::new()).copies.len(), 2);
+        let roles = BTreeMap::from([("db-2".to_owned(), "primary")]);
+        let picture = Topology::of(&machines, &[], &BTreeSet::new(), &roles);
+        assert_eq!(picture.copies.len(), 2);
+        let what: Vec<_> = picture.boxes.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(what, ["dbnode", "dbnode, primary at first", "dbnode"]);
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Charts as SVG, drawn by `plotters`. The only module that knows it. What is good is blue and what failed is
 //! orange, which everybody can tell apart, and failed requests are drawn downwards besides.
 
+mod filling;
+mod lanes;
+mod map;
+mod shares;
+
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -9,6 +14,10 @@ use super::requests::Course;
 use super::terminal::{short, wrap};
 use super::windows::{FaultWindow, merged};
 use crate::runner::FilledChart;
+pub use filling::{Filling, filling};
+pub use lanes::lanes;
+pub use map::map;
+pub use shares::{color_of, shares};
 
 /// Readable on white and on black.
 const INK: RGBColor = RGBColor(128, 134, 145);
@@ -17,10 +26,12 @@ const GOOD: RGBColor = RGBColor(0, 114, 178);
 const BAD: RGBColor = RGBColor(213, 94, 0);
 const CALM: RGBColor = RGBColor(86, 180, 233);
 const SHADE: RGBColor = RGBColor(230, 159, 0);
+/// Attempts of those who ask again.
+const TRIED: RGBColor = RGBColor(204, 121, 167);
 /// What is written into a shade.
 const BAND: RGBColor = RGBColor(166, 112, 0);
-/// About how wide a letter is, as a share of its height.
-const LETTER: f64 = 0.56;
+/// About how wide a letter is, as a share of a text's size.
+const LETTER: f64 = 0.46;
 
 /// How large a picture is.
 #[derive(Debug, Clone, Copy)]
@@ -30,10 +41,33 @@ pub struct Size {
     text: u32,
 }
 
+impl Size {
+    /// Whether it is for a phone.
+    fn is_narrow(self) -> bool {
+        self.width < 500
+    }
+}
+
+/// What is drawn on.
+type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// Drawing into a string fails only on what a chart cannot have: an empty range.
+type Done = Result<(), Box<dyn std::error::Error>>;
+
+/// A picture of this size, or nothing where there is nothing to draw.
+fn drawn(size: Size, draw: impl FnOnce(&Drawing<'_>, Size) -> Done) -> String {
+    let mut svg = String::new();
+    let done = {
+        let root = SVGBackend::with_string(&mut svg, (size.width, size.height)).into_drawing_area();
+        let drawn = draw(&root, size);
+        drawn.and_then(|()| Ok(root.present()?))
+    };
+    if done.is_err() { String::new() } else { svg }
+}
+
 /// On a desk, and on a phone, where the same text has to be as large.
-pub const WIDE: Size = Size { width: 960, height: 230, text: 12 };
+pub const WIDE: Size = Size { width: 960, height: 250, text: 15 };
 /// On a phone.
-pub const NARROW: Size = Size { width: 340, height: 210, text: 11 };
+pub const NARROW: Size = Size { width: 340, height: 220, text: 14 };
 
 /// One traffic over time.
 #[derive(Debug)]
@@ -105,20 +139,16 @@ impl Timeline<'_> {
     }
 
     fn chart(&self, size: Size, plot: &Plot) -> String {
-        let mut svg = String::new();
-        // Drawing into a string fails only on what a chart cannot have: an empty range.
-        let drawn = self.draw(&mut svg, size, plot);
-        if drawn.is_err() { String::new() } else { svg }
+        drawn(size, |root, size| self.draw(root, size, plot))
     }
 
-    fn draw(&self, svg: &mut String, size: Size, plot: &Plot) -> Result<(), Box<dyn std::error::Error>> {
+    fn draw(&self, root: &Drawing<'_>, size: Size, plot: &Plot) -> Done {
         let (from, to) = self.span();
         let Plot { unit, low, high, ref drawn } = *plot;
-        let root = SVGBackend::with_string(svg, (size.width, size.height)).into_drawing_area();
         // Above the plot there is room for the steps' names, in two rows.
         let names = 2 * size.text + 8;
-        let left = if size.width < 500 { 46 } else { 58 };
-        let mut chart = ChartBuilder::on(&root)
+        let left = if size.is_narrow() { 46 } else { 58 };
+        let mut chart = ChartBuilder::on(root)
             .margin(6)
             .margin_top(names)
             .x_label_area_size(2 * size.text + 14)
@@ -142,7 +172,7 @@ impl Timeline<'_> {
                 if to - from < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") }
             })
             .y_label_formatter(&|figure| format!("{:.0}", figure.abs()))
-            .x_labels(if size.width < 500 { 5 } else { 10 })
+            .x_labels(if size.is_narrow() { 5 } else { 10 })
             .y_labels(5)
             .x_desc("seconds since the run began")
             .y_desc(unit)
@@ -181,30 +211,24 @@ impl Timeline<'_> {
                 (left, top, at(end.min(to), low).0 - left, what.as_str())
             })
             .collect();
-        write_labels(&root, &labels, size)?;
-        write_bands(&root, &bands, size)?;
-        root.present()?;
-        Ok(())
+        write_labels(root, &labels, size)?;
+        write_bands(root, &bands, size)
     }
 }
 
 /// A chapter's chart: a bar for each figure, and the law as a line through what it says.
 pub fn bars(chart: &FilledChart, size: Size) -> String {
-    let mut svg = String::new();
-    // Drawing into a string fails only on what a chart cannot have: an empty range.
-    let drawn = draw_bars(chart, size, &mut svg);
-    if drawn.is_err() { String::new() } else { svg }
+    drawn(size, |root, size| draw_bars(root, chart, size))
 }
 
-fn draw_bars(chart: &FilledChart, size: Size, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+fn draw_bars(root: &Drawing<'_>, chart: &FilledChart, size: Size) -> Done {
     let points = &chart.points;
     let figures = points.iter().flat_map(|point| [point.figure, point.law]).flatten();
     let high = figures.fold(0.0, f64::max).max(f64::MIN_POSITIVE) * 1.18;
-    let root = SVGBackend::with_string(svg, (size.width, size.height)).into_drawing_area();
-    let mut plot = ChartBuilder::on(&root)
+    let mut plot = ChartBuilder::on(root)
         .margin(6)
         .x_label_area_size(3 * size.text)
-        .y_label_area_size(if size.width < 500 { 46 } else { 58 })
+        .y_label_area_size(if size.is_narrow() { 46 } else { 58 })
         .build_cartesian_2d(0.0..points.len() as f64, 0.0..high)?;
     let text = ("sans-serif", size.text).into_font().color(&INK);
     plot.configure_mesh()
@@ -225,8 +249,16 @@ fn draw_bars(chart: &FilledChart, size: Size, svg: &mut String) -> Result<(), Bo
         Rectangle::new([(at + 0.22, 0.0), (at + 0.78, figure)], GOOD.mix(0.75).filled())
     }))?;
     let law: Vec<_> = places().filter_map(|(at, point)| Some((at + 0.5, point.law?))).collect();
-    plot.draw_series(LineSeries::new(law.iter().copied(), BAD.stroke_width(2)))?;
-    plot.draw_series(law.iter().map(|at| Circle::new(*at, 4, BAD.filled())))?;
+    if grows_or_falls(&law) {
+        plot.draw_series(LineSeries::new(law.iter().copied(), BAD.stroke_width(2)))?;
+        plot.draw_series(law.iter().map(|at| Circle::new(*at, 4, BAD.filled())))?;
+    } else {
+        // Between things that have no order there is nothing to draw a line through.
+        let mark = |(at, figure): &(f64, f64)| {
+            PathElement::new(vec![(at - 0.38, *figure), (at + 0.38, *figure)], BAD.stroke_width(3))
+        };
+        plot.draw_series(law.iter().map(mark))?;
+    }
     let written: Vec<_> = places()
         .map(|(at, point)| {
             let (x, bottom) = plot.backend_coord(&(at + 0.5, 0.0));
@@ -243,8 +275,13 @@ fn draw_bars(chart: &FilledChart, size: Size, svg: &mut String) -> Result<(), Bo
             root.draw_text(line, &below, (x, bottom + 6 + row as i32 * (size.text as i32 + 2)))?;
         }
     }
-    root.present()?;
     Ok(())
+}
+
+/// Whether a law goes one way all along.
+fn grows_or_falls(law: &[(f64, f64)]) -> bool {
+    let goes = |way: fn(&f64, &f64) -> bool| law.windows(2).all(|pair| way(&pair[0].1, &pair[1].1));
+    goes(|one, next| one <= next) || goes(|one, next| one >= next)
 }
 
 /// A figure over time: its unbroken runs of points, and how they are drawn.
@@ -278,11 +315,7 @@ fn spread<'a>(marks: &[(i32, &'a str)], size: Size, top: i32) -> Vec<(i32, i32, 
     placed
 }
 
-fn write_labels(
-    root: &DrawingArea<SVGBackend<'_>, Shift>,
-    labels: &[(i32, i32, &str)],
-    size: Size,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn write_labels(root: &Drawing<'_>, labels: &[(i32, i32, &str)], size: Size) -> Done {
     let style = ("sans-serif", size.text).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Top));
     for (x, y, name) in labels {
         root.draw_text(name, &style, (*x, *y))?;
@@ -291,11 +324,7 @@ fn write_labels(
 }
 
 /// What was broken, in the band that shows when: as much of it as there is room for.
-fn write_bands(
-    root: &DrawingArea<SVGBackend<'_>, Shift>,
-    bands: &[(i32, i32, i32, &str)],
-    size: Size,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn write_bands(root: &Drawing<'_>, bands: &[(i32, i32, i32, &str)], size: Size) -> Done {
     const FEW: usize = 6;
     let style = ("sans-serif", size.text).into_font().color(&BAND).pos(Pos::new(HPos::Left, VPos::Top));
     for (left, top, width, what) in bands {
@@ -345,7 +374,8 @@ mod tests {
             point("two cores", Some(140.0), Some(147.0)),
             point("never measured", None, None),
         ];
-        let chart = FilledChart { title: "t".into(), unit: "req/s".into(), law: Some("law".into()), points };
+        let chart =
+            FilledChart { unit: "req/s".into(), law: Some("law".into()), points, ..FilledChart::default() };
         for size in [WIDE, NARROW] {
             let svg = bars(&chart, size);
             for part in ["140", "two cores", "–", "circle", "req/s"] {
@@ -360,6 +390,6 @@ mod tests {
     fn names_do_not_lie_on_one_another() {
         let marks = [(100, "one"), (105, "two"), (108, "three"), (200, "four")];
         let placed: Vec<_> = spread(&marks, WIDE, 0).into_iter().map(|(_, y, name)| (name, y)).collect();
-        assert_eq!(placed, [("one", 0), ("two", 14), ("four", 0)], "for a third there is no row");
+        assert_eq!(placed, [("one", 0), ("two", 17), ("four", 0)], "for a third there is no row");
     }
 }

@@ -1,0 +1,95 @@
+//! What to type for what only the engine can do. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use std::net::IpAddr;
+
+use chapter::Act;
+use indexmap::IndexMap;
+
+/// The command that does this to a stack on this network; or a sentence that says why none does.
+pub(super) fn command(
+    act: &Act,
+    network: &str,
+    cut_off: &[(String, Option<IpAddr>)],
+) -> Result<String, String> {
+    let of_machine = |words: &str, name: &str| match name.split_once('/') {
+        None => Ok(format!("docker {words} {name}")),
+        Some((machine, program)) => Err(format!(
+            "one program of a container cannot be told apart from outside: what ends {program} ends {machine}, such as docker {words} {machine}"
+        )),
+    };
+    let to_cut = |name: &str| {
+        Err(format!(
+            "there is no link that could be changed here; docker network disconnect {network} {name} takes {name} off the network"
+        ))
+    };
+    match act {
+        Act::Kill { name } => of_machine("kill", name),
+        Act::Stop { name } => of_machine("stop", name),
+        Act::Freeze { name } => of_machine("pause", name),
+        Act::Thaw { name } => of_machine("unpause", name),
+        Act::Restart { name } => of_machine("restart", name),
+        Act::HealAll => match cut_off {
+            [] => Err("every machine is on the network".into()),
+            names => Ok(names
+                .iter()
+                .map(|(name, address)| connect(network, name, *address))
+                .collect::<Vec<_>>()
+                .join("; ")),
+        },
+        Act::Cut { to, .. }
+        | Act::Slow { to, .. }
+        | Act::Fail { to, .. }
+        | Act::Flap { to, .. }
+        | Act::Heal { to, .. } => to_cut(to),
+        Act::Partition { .. } => to_cut("NAME"),
+        Act::Resize { name, .. } => Err(format!(
+            "change --cores and --memory of {name} in the compose file, and `docker compose up --detach {name}`"
+        )),
+        Act::Add { kind } => {
+            Err(format!("add a {kind} to the compose file, and `docker compose up --detach`"))
+        }
+        Act::Remove { name } => of_machine("stop", name),
+        Act::Roll { .. } => Err("replace one after the other: docker restart NAME".into()),
+        Act::Fill { name } | Act::Empty { name } => {
+            Err(format!("{name} has no machine that could be told so"))
+        }
+    }
+}
+
+/// What can be typed about one machine, by what it does.
+pub(super) fn commands(name: &str, network: &str) -> IndexMap<&'static str, String> {
+    IndexMap::from([
+        ("kill", format!("docker kill {name}")),
+        ("freeze", format!("docker pause {name}")),
+        ("thaw", format!("docker unpause {name}")),
+        ("restart", format!("docker restart {name}")),
+        ("cut off", format!("docker network disconnect {network} {name}")),
+    ])
+}
+
+/// What puts a machine back on the network, at the address that it had: others may know it by that.
+pub(super) fn connect(network: &str, name: &str, address: Option<IpAddr>) -> String {
+    let at = address.map_or(String::new(), |address| format!("--ip {address} "));
+    format!("docker network connect {at}{network} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_cannot_do_can_be_typed() {
+        let typed = |act| command(&act, "scaling-lab", &[("web-1".into(), "172.30.1.2".parse().ok())]);
+        assert_eq!(typed(Act::Kill { name: "web-2".into() }).unwrap(), "docker kill web-2");
+        assert_eq!(typed(Act::Freeze { name: "db-1".into() }).unwrap(), "docker pause db-1");
+        assert_eq!(typed(Act::HealAll).unwrap(), "docker network connect --ip 172.30.1.2 scaling-lab web-1");
+        let shown = commands("web-2", "scaling-lab");
+        assert_eq!(shown["kill"], typed(Act::Kill { name: "web-2".into() }).unwrap());
+        assert_eq!(shown["thaw"], typed(Act::Thaw { name: "web-2".into() }).unwrap());
+        let of_program = typed(Act::Kill { name: "app/dbnode".into() }).unwrap_err();
+        assert!(of_program.contains("docker kill app"), "{of_program}");
+        let cut = typed(Act::Cut { from: "lb-1".into(), to: "web-2".into() }).unwrap_err();
+        assert!(cut.contains("docker network disconnect scaling-lab web-2"), "{cut}");
+    }
+}

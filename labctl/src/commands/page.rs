@@ -1,0 +1,116 @@
+//! `labctl page`: the live page of a stack that labctl does not keep.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::common::Common;
+use super::{Performed, by_hand, say};
+use chapter::Source;
+use lab::error::LabError;
+use lab::http::Client;
+use lab::interrupt::Interrupt;
+use lab::plan::Place;
+use lab::stack::{Stack, Where};
+use lab::{Backend, Plan};
+use machine::network::Network;
+use page::Page;
+
+/// Seed of its random traffic.
+const SEED: u64 = 42;
+/// What starts a container of the stack: what the page shows for the load that it sends.
+const COMPOSE: &str = "docker compose";
+
+/// What to watch, and where to show it.
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    /// Plan of the stack: machines, which are looked for by their names, and traffics, as a chapter has them.
+    #[arg(long, value_name = "FILE")]
+    stack: PathBuf,
+
+    /// Address that the page listens on.
+    #[arg(long, value_name = "ADDRESS", default_value_t = page::DEFAULT_ADDRESS)]
+    listen: SocketAddr,
+
+    /// Loopback address by which browsers know it, where that is another one: a container's published port.
+    #[arg(long, value_name = "ADDRESS")]
+    published: Option<SocketAddr>,
+
+    /// Directory with the machines' sockets, NAME.sock each, for their figures.
+    #[arg(long, value_name = "DIR")]
+    sockets: Option<PathBuf>,
+
+    /// File with the token that the balancers' admin interfaces require.
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+
+    /// Address that a pair of balancers shares.
+    #[arg(long, value_name = "IP")]
+    shared_address: Option<IpAddr>,
+
+    /// Name that the engine has for the network, for commands to type.
+    #[arg(long, value_name = "NAME", default_value = "scaling-lab")]
+    network_name: String,
+}
+
+/// Watches a stack and serves its page until it is told to end.
+pub async fn page(args: &PageArgs, common: &Common, interrupt: &Interrupt) -> Performed {
+    page::check_address(args.published.unwrap_or(args.listen))?;
+    let source = Source::open(&args.stack.to_string_lossy(), &[])?;
+    let plan = Plan::of(&source.chapter, place(args)?).map_err(LabError::Usage)?;
+    let listener = Network::tcp().bind(args.listen).await.map_err(|error| {
+        LabError::not_ready(format!("--listen: cannot listen on {}: {error}", args.listen))
+    })?;
+    // Port 0 is whichever is free.
+    let published = match args.published {
+        Some(published) => published,
+        None => listener.local_address().map_err(anyhow::Error::from)?,
+    };
+    let place = Where {
+        sockets: args.sockets.clone(),
+        shared: args.shared_address,
+        network: args.network_name.clone(),
+    };
+    let stack = Stack::watch(plan, place);
+    let served = serve(&stack, source, listener, published, common)?;
+    say(format!("the live page: {}", served.found().url));
+    interrupt.raised().await;
+    served.end().await;
+    // It is meant to be told to end.
+    Ok(0)
+}
+
+fn serve(
+    stack: &Arc<Stack>,
+    source: Source,
+    listener: Box<dyn machine::network::Accept>,
+    published: SocketAddr,
+    common: &Common,
+) -> Result<Page, LabError> {
+    let directory = common.site.lab_dir.clone();
+    std::fs::create_dir_all(&directory).map_err(|error| {
+        LabError::not_ready(format!("--lab-dir: cannot make {}: {error}", directory.display()))
+    })?;
+    let traffics = by_hand::all(&source.chapter, &stack.plan(), SEED)?;
+    let options = page::Options {
+        source,
+        traffics,
+        labctl: COMPOSE.into(),
+        directory,
+        run: None,
+        results: Arc::new(page::NoResults),
+    };
+    Page::serve_stack(stack, listener, published, options)
+}
+
+fn place(args: &PageArgs) -> Result<Place, LabError> {
+    let client = match &args.admin_token_file {
+        None => Client::without_token(),
+        Some(file) => Client::with_token(&std::fs::read_to_string(file).map_err(|error| {
+            LabError::not_ready(format!("--admin-token-file: cannot read {}: {error}", file.display()))
+        })?),
+    };
+    Ok(Place { backend: Backend::Process, client, ..Place::on_paper() })
+}

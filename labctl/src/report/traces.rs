@@ -1,0 +1,211 @@
+//! Spans that a lab's programs have recorded, read again and put together to traces.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// What the files of spans end in.
+const ENDING: &str = ".spans.jsonl";
+
+/// A span: what one program did for one request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// The trace it belongs to.
+    pub trace: String,
+    /// Its own id.
+    pub span: String,
+    /// The span that it is a part of, when it is known.
+    pub parent: Option<String>,
+    /// The machine.
+    #[serde(default)]
+    pub machine: String,
+    /// The program.
+    pub program: String,
+    /// What it did.
+    pub name: String,
+    /// When it began, in microseconds since 1970.
+    pub start_us: u64,
+    /// How long it took, in microseconds.
+    pub us: u64,
+    /// What else is known of it.
+    #[serde(flatten)]
+    pub about: BTreeMap<String, String>,
+}
+
+/// One request at every hop.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trace {
+    /// Its id.
+    pub trace: String,
+    /// Its spans: each one behind the one it is a part of, in the order in which they began.
+    pub spans: Vec<Placed>,
+}
+
+/// A span in its trace.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Placed {
+    /// The span.
+    #[serde(flatten)]
+    pub span: Span,
+    /// How many spans it is within.
+    pub depth: usize,
+    /// What of its time no span within it accounts for, in microseconds.
+    pub own_us: u64,
+}
+
+impl Trace {
+    /// Returns how long it took, in microseconds.
+    pub fn us(&self) -> u64 {
+        self.spans.first().map_or(0, |root| root.span.us)
+    }
+}
+
+/// Reads every span below a directory of logs, in which each machine has one of its own. Without it there are none.
+pub fn read(logs: &Path) -> anyhow::Result<Vec<Span>> {
+    let mut spans = Vec::new();
+    let machines = match fs::read_dir(logs) {
+        Ok(machines) => machines,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(spans),
+        Err(error) => return Err(error).with_context(|| format!("read {}", logs.display())),
+    };
+    for machine in machines {
+        let machine = machine?;
+        let Ok(files) = fs::read_dir(machine.path()) else { continue };
+        let name = machine.file_name().to_string_lossy().into_owned();
+        for file in files.filter_map(Result::ok) {
+            if file.file_name().to_string_lossy().ends_with(ENDING) {
+                spans.extend(read_file(&file.path(), &name)?);
+            }
+        }
+    }
+    Ok(spans)
+}
+
+/// Reads the spans of a program. The last line of one that was killed is only half there.
+fn read_file(path: &Path, machine: &str) -> anyhow::Result<Vec<Span>> {
+    let file = fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
+    let lines = BufReader::new(file).lines().map_while(Result::ok);
+    let spans = lines.filter_map(|line| serde_json::from_str::<Span>(&line).ok());
+    Ok(spans.map(|span| Span { machine: machine.to_owned(), ..span }).collect())
+}
+
+/// Puts spans together, the slowest trace first. A trace begins with the span whose parent is not among them: the
+/// client's own, or none.
+pub fn assemble(spans: Vec<Span>) -> Vec<Trace> {
+    let mut by_trace: HashMap<String, Vec<Span>> = HashMap::new();
+    for span in spans {
+        by_trace.entry(span.trace.clone()).or_default().push(span);
+    }
+    let mut traces: Vec<_> = by_trace.into_iter().map(|(trace, spans)| one(trace, spans)).collect();
+    traces.sort_by(|one, other| other.us().cmp(&one.us()).then_with(|| one.trace.cmp(&other.trace)));
+    traces
+}
+
+fn one(trace: String, mut spans: Vec<Span>) -> Trace {
+    spans.sort_by_key(|span| (span.start_us, u64::MAX - span.us));
+    let known: HashSet<&str> = spans.iter().map(|span| span.span.as_str()).collect();
+    let (mut roots, mut parts) = (Vec::new(), Parts::new());
+    for span in &spans {
+        match span.parent.as_deref().filter(|parent| known.contains(parent)) {
+            Some(parent) => parts.entry(parent).or_default().push(span),
+            None => roots.push(span),
+        }
+    }
+    let mut placed = Vec::new();
+    roots.into_iter().for_each(|root| place(root, 0, &mut parts, &mut placed));
+    Trace { trace, spans: placed }
+}
+
+/// The parts of each span, by its id.
+type Parts<'a> = HashMap<&'a str, Vec<&'a Span>>;
+
+/// Each span's parts are taken out of the map: spans that name each other as parents make no endless tree.
+fn place<'a>(span: &'a Span, depth: usize, all: &mut Parts<'a>, placed: &mut Vec<Placed>) {
+    let parts = all.remove(span.span.as_str()).unwrap_or_default();
+    let own_us = span.us.saturating_sub(covered(span, &parts));
+    placed.push(Placed { span: span.clone(), depth, own_us });
+    parts.into_iter().for_each(|part| place(part, depth + 1, all, placed));
+}
+
+/// Returns how much of a span its parts cover, in microseconds: where two go on at the same time, once.
+fn covered(span: &Span, parts: &[&Span]) -> u64 {
+    let (mut covered, mut until) = (0, span.start_us);
+    let end = span.start_us + span.us;
+    for part in parts {
+        let (from, to) = (part.start_us.clamp(until, end), (part.start_us + part.us).min(end));
+        covered += to.saturating_sub(from);
+        until = until.max(to);
+    }
+    covered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(trace: &str, id: &str, parent: Option<&str>, start_us: u64, us: u64) -> Span {
+        Span {
+            trace: trace.into(),
+            span: id.into(),
+            parent: parent.map(str::to_owned),
+            machine: "m".into(),
+            program: "p".into(),
+            name: id.into(),
+            start_us,
+            us,
+            about: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn spans_of_all_programs_become_one_tree_whose_times_add_up() {
+        let spans = vec![
+            span("t", "db", Some("web"), 130, 40),
+            span("t", "lb", Some("the client's"), 100, 100),
+            span("t", "web", Some("lb"), 110, 80),
+            span("quick", "other", None, 0, 5),
+        ];
+        let traces = assemble(spans);
+        assert_eq!(traces.iter().map(Trace::us).collect::<Vec<_>>(), [100, 5], "the slowest first");
+        let rows: Vec<_> =
+            traces[0].spans.iter().map(|it| (it.span.name.as_str(), it.depth, it.own_us)).collect();
+        assert_eq!(rows, [("lb", 0, 20), ("web", 1, 40), ("db", 2, 40)]);
+        assert_eq!(traces[0].spans.iter().map(|it| it.own_us).sum::<u64>(), traces[0].us());
+    }
+
+    #[test]
+    fn what_goes_on_at_the_same_time_counts_once() {
+        let parts = [span("t", "a", None, 10, 50), span("t", "b", None, 40, 100)];
+        let parts: Vec<_> = parts.iter().collect();
+        assert_eq!(covered(&span("t", "whole", None, 0, 100), &parts), 90);
+    }
+
+    #[test]
+    fn spans_that_are_their_own_parents_end() {
+        let spans = vec![span("t", "a", Some("b"), 0, 1), span("t", "b", Some("a"), 0, 1)];
+        assert_eq!(assemble(spans).len(), 1);
+    }
+
+    #[test]
+    fn a_span_that_is_its_own_parent_is_shown_once() {
+        let twice = vec![span("t", "a", None, 0, 9), span("t", "a", Some("a"), 1, 2)];
+        assert_eq!(assemble(twice)[0].spans.len(), 2);
+    }
+
+    #[test]
+    fn a_line_that_is_only_half_there_is_left_out() {
+        let logs = tempfile::tempdir().expect("a directory");
+        let machine = logs.path().join("web-1");
+        fs::create_dir(&machine).expect("it can be made");
+        let line = r#"{"trace":"t","span":"s","program":"webserver","name":"GET /","start_us":5,"us":7,"status":"200"}"#;
+        fs::write(machine.join("webserver.spans.jsonl"), format!("{line}\n{{\"trace\":"))
+            .expect("it can be written");
+        let spans = read(logs.path()).expect("it can be read");
+        assert_eq!(spans.len(), 1);
+        assert_eq!((spans[0].machine.as_str(), spans[0].about["status"].as_str()), ("web-1", "200"));
+    }
+}

@@ -1,0 +1,84 @@
+//! How full machines are, over time: for charts that show one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lab::Laboratory;
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How often it is looked.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How full a machine was at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Filled {
+    /// When, in seconds since the lab began.
+    pub at: f64,
+    /// Bytes held.
+    pub held: u64,
+    /// Bytes there are.
+    pub limit: u64,
+    /// Jobs that wait for a core.
+    pub waiting: usize,
+}
+
+/// Looks at machines for as long as it is held.
+#[derive(Debug)]
+pub(super) struct FillWatch {
+    seen: Arc<Mutex<Seen>>,
+    _looking: Option<AbortOnDropHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    filled: HashMap<String, Vec<Filled>>,
+    /// How late each machine granted work at worst, since somebody asked for that here.
+    late: HashMap<String, Duration>,
+}
+
+impl FillWatch {
+    /// Looks at these machines from now on.
+    pub(super) fn begin(lab: &Arc<Laboratory>, machines: impl Iterator<Item = String>) -> Self {
+        let machines: Vec<_> = machines.collect();
+        let seen = Arc::<Mutex<Seen>>::default();
+        let looking = (!machines.is_empty()).then(|| {
+            let look = look(Arc::clone(lab), machines, Arc::clone(&seen));
+            AbortOnDropHandle::new(tokio::spawn(look))
+        });
+        Self { seen, _looking: looking }
+    }
+
+    /// What was seen of a machine.
+    pub(super) fn of(&self, machine: &str) -> Vec<Filled> {
+        self.seen.lock().filled.get(machine).cloned().unwrap_or_default()
+    }
+
+    /// How late a machine granted work at worst since this was last asked. A machine says that to whoever asks it
+    /// first, and that may have been this watch.
+    pub(super) fn late(&self, machine: &str) -> Duration {
+        self.seen.lock().late.remove(machine).unwrap_or_default()
+    }
+}
+
+async fn look(lab: Arc<Laboratory>, machines: Vec<String>, seen: Arc<Mutex<Seen>>) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        for name in &machines {
+            // One that is gone does not answer.
+            let Some((usage, late)) = lab.usage(name).await else { continue };
+            let at = lab.events.clock().now().as_secs_f64();
+            let filled =
+                Filled { at, held: usage.memory_held, limit: usage.memory_limit, waiting: usage.cpu_waiting };
+            let mut seen = seen.lock();
+            seen.filled.entry(name.clone()).or_default().push(filled);
+            let worst = seen.late.entry(name.clone()).or_default();
+            *worst = late.max(*worst);
+        }
+    }
+}
