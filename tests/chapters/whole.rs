@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chapter::library;
-use tests::Lab;
 use tests::lab::shown;
+use tests::{Lab, schemas};
 
 /// A chapter that the host disturbs is run three times.
 const PATIENCE: Duration = Duration::from_secs(360);
@@ -22,6 +22,9 @@ fn holds(chapter: &str) {
     let latest = runs.join(chapter).join("latest");
     for file in ["summary.json", "events.jsonl", "requests.csv", "chapter.toml"] {
         assert!(latest.join(file).is_file(), "{chapter} wrote no {file}");
+    }
+    if schemas::can_be_checked() {
+        assert_eq!(schemas::problems(&lab, "run", &[latest.join("summary.json")]), None, "{chapter}");
     }
 }
 

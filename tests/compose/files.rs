@@ -1,4 +1,4 @@
-//! `docker-compose.yml` and `deploy/stack.yml`, as students use them.
+//! `docker-compose.yml` and `deploy/compose`, as students use them.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tests::http::{ask, ask_for_cookie, ask_with_cookie};
 use tests::wait::until_true;
 
-use crate::engine::{docker, left_of};
+use crate::engine::{docker, left_of, workspace};
 
 const PROJECT: &str = "scaling-lab";
 /// The address that the pair of balancers shares.
@@ -81,7 +81,7 @@ fn the_final_architecture_is_up_in_time_safe_and_survives_the_loss_of_any_contai
     until_true("it serves", BACK, serves);
 
     let containers = containers();
-    assert_eq!(containers.len(), 15, "{containers:?}");
+    assert_eq!(containers.len(), 16, "{containers:?}");
     containers.iter().for_each(|container| may_do_nothing_but_its_work(container));
     for container in &containers {
         docker(&["kill", container]);
@@ -124,14 +124,18 @@ fn primary() -> String {
 
 #[test]
 #[ignore = "needs a Docker engine"]
-fn every_profile_is_a_valid_project_that_publishes_on_loopback_only() {
-    let profiles = chapters_and_the_final();
-    for profile in &profiles {
-        let config = docker(&["compose", "--profile", profile, "config", "--format", "json"]);
-        let config: serde_json::Value = serde_json::from_str(&config).expect("it is JSON");
+fn every_architecture_is_a_valid_project_that_publishes_on_loopback_only() {
+    for profile in &architectures() {
+        let config = config(profile);
         let services = config["services"].as_object().expect("services are a map");
         assert!(!services.is_empty(), "{profile}");
         for (name, service) in services {
+            if name != "load" {
+                assert_eq!(
+                    service["container_name"], **name,
+                    "{profile}: a service is called as its container"
+                );
+            }
             for port in service["ports"].as_array().into_iter().flatten() {
                 assert_eq!(port["host_ip"], "127.0.0.1", "{profile}: {name}");
             }
@@ -147,13 +151,76 @@ fn every_profile_is_a_valid_project_that_publishes_on_loopback_only() {
 
 #[test]
 #[ignore = "needs a Docker engine"]
-fn every_chapter_has_a_profile() {
+fn every_chapter_has_a_file_and_the_final_is_the_root_one() {
     let said = docker(&["compose", "config", "--profiles"]);
-    let profiles: BTreeSet<_> = said.lines().map(str::to_owned).collect();
-    assert_eq!(profiles, chapters_and_the_final());
+    let profiles: BTreeSet<_> = said.lines().collect();
+    assert!(profiles.contains("final") && profiles.contains("load"), "{profiles:?}");
+    let files = std::fs::read_dir(workspace().join("deploy/compose")).expect("there are files");
+    let files = files
+        .filter_map(|file| Some(file.ok()?.file_name().into_string().ok()?.strip_suffix(".yml")?.to_owned()));
+    let chapters: BTreeSet<_> = architectures().into_iter().filter(|name| name != "final").collect();
+    assert_eq!(files.collect::<BTreeSet<_>>(), chapters);
 }
 
-fn chapters_and_the_final() -> BTreeSet<String> {
+/// The live page is given the plan of its architecture as a file: it has the machines that the containers are.
+#[test]
+#[ignore = "needs a Docker engine"]
+fn the_pages_plan_of_each_architecture_is_what_its_containers_are() {
+    for name in &architectures() {
+        let config = config(name);
+        let services = config["services"].as_object().expect("services are a map");
+        let plan = plan_of(&services["page"]);
+        let beside = ["page", "load", "secrets", "redis-disks", "prometheus"];
+        let machines = services.keys().filter(|service| !beside.contains(&service.as_str()));
+        let planned: BTreeSet<_> = plan.machines.keys().cloned().collect();
+        assert_eq!(machines.cloned().collect::<BTreeSet<_>>(), planned, "{name}");
+        for machine in plan.machines.values() {
+            let command = words_of(&services[&machine.name]["command"]);
+            for program in &machine.programs {
+                let what = program.program.name();
+                let is_there = command.contains(&format!("-- {what} --")) || program.program.is_redis();
+                assert!(is_there, "{name}: {what} is on {}: {command}", machine.name);
+            }
+            let has = |flag: &str, value: String| command.contains(&format!("{flag} {value}"));
+            if command.contains("--socket") {
+                let cores = machine.spec.cores;
+                assert!(cores == 1 || has("--cores", cores.to_string()), "{name}: {command}");
+                let memory = machine.spec.memory.as_u64() >> 20;
+                let said = [format!("{memory}MiB"), format!("{}GiB", memory >> 10)];
+                assert!(
+                    said.into_iter().any(|said| has("--memory", said)),
+                    "{name}: {memory} MiB: {command}"
+                );
+            }
+        }
+    }
+}
+
+fn words_of(command: &serde_json::Value) -> String {
+    let words = command.as_array().into_iter().flatten().filter_map(|word| word.as_str());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn plan_of(page: &serde_json::Value) -> lab::Plan {
+    let command = words_of(&page["command"]);
+    let file = command.split("--stack ").nth(1).and_then(|rest| rest.split(' ').next());
+    let file = file.and_then(|path| path.rsplit('/').next()).expect("the page is given a plan");
+    let path = workspace().join("deploy/compose").join(file);
+    let source =
+        chapter::Source::open(&path.to_string_lossy(), &[]).unwrap_or_else(|error| panic!("{error}"));
+    lab::Plan::of(&source.chapter, lab::plan::Place::on_paper()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A whole architecture, with what is started on demand.
+fn config(name: &str) -> serde_json::Value {
+    let file = format!("deploy/compose/{name}.yml");
+    let which = if name == "final" { ["--profile", "final"] } else { ["--file", &file] };
+    let config =
+        docker(&[&["compose"], &which[..], &["--profile", "load", "config", "--format", "json"]].concat());
+    serde_json::from_str(&config).expect("it is JSON")
+}
+
+fn architectures() -> BTreeSet<String> {
     // Plain Compose has those of the article; the others need what labctl does.
     chapter::library::Group::Article.names().chain(["final"]).map(str::to_owned).collect()
 }

@@ -127,6 +127,11 @@ fn a_resized_machine_has_another_size_and_its_data() {
         (app["cores"].as_u64(), app["usage"]["memory_limit"].as_u64())
     };
     let (cores, _) = size(&lab);
+    let price = |lab: &Lab| lab.machine("app")["price"].as_f64().expect("it has a price");
+    let before = price(&lab);
+    lab.succeed(&["resize", "app", "--cores", "2"]);
+    assert_eq!(price(&lab), 2.0 * before, "twice the size is twice the price");
+    lab.succeed(&["resize", "app", "--cores", "1"]);
     lab.succeed(&["resize", "app", "--memory", "2GiB"]);
     assert_eq!(size(&lab), (cores, Some(2 << 30)));
     lab.succeed(&["resize", "app", "--cores", "7"]);

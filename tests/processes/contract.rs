@@ -41,7 +41,7 @@ fn every_flag_in_the_contract_exists() {
     }
     let commands = [
         "run", "resize", "up", "load", "audit", "table", "claims", "advise", "report", "compare", "replay",
-        "parts", "grade", "backend",
+        "parts", "grade", "backend", "page", "trace",
     ];
     let help = commands.map(|command| help("labctl", &[command])).concat() + &help("labctl", &["new", "lb"]);
     for flag in flags(section("labctl")) {

@@ -55,6 +55,15 @@ fn what_a_killed_labctl_left_can_be_cleaned_at_once() {
     wait::until_true("the end of everything", Duration::from_secs(3), || lab.running().is_empty());
 }
 
+/// No command could end it any more.
+#[test]
+fn a_lab_whose_directory_is_removed_ends() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "split"]);
+    std::fs::remove_dir_all(lab.path().join(".lab")).expect("it can be removed");
+    wait::until_true("the end of everything", Duration::from_secs(10), || lab.running().is_empty());
+}
+
 #[test]
 fn a_frozen_machine_dies_with_its_keeper_too() {
     let lab = Lab::new();

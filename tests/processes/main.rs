@@ -3,10 +3,15 @@
 mod bad_environment;
 mod bad_input;
 mod by_hand;
+mod ci_files;
 mod contract;
+mod forge;
 mod interrupted;
 mod kept;
+mod observed;
 mod output;
 mod parts;
 mod paused;
 mod redis;
+mod schemas;
+mod traced;

@@ -7,7 +7,7 @@ use tests::Lab;
 use tests::lab::shown;
 
 /// A chapter with a claim that fails, in a second.
-const FAILS: &str = r#"
+pub(super) const FAILS: &str = r#"
 number = 1
 title = "A claim that fails"
 question = "Is it told?"

@@ -1,7 +1,7 @@
 //! Other programs in the place of the lab's own: refused with a sentence, started, judged by what they can.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tests::Lab;
 use tests::lab::{programs, shown};
@@ -121,8 +121,9 @@ fn is_not_failed(verdict: &str) -> bool {
 /// Whether a program is there to be tested with. In CI it has to be.
 #[expect(clippy::print_stderr, reason = "what is not tested is said")]
 fn is_there(program: &str) -> bool {
-    let places = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(|place| Path::new(place).join(program));
-    let is_there = places.iter().any(|path| path.is_file());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let besides = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let is_there = std::env::split_paths(&path).chain(besides).any(|place| place.join(program).is_file());
     assert!(
         is_there || std::env::var_os("CI").is_none(),
         "{program} is missing: scripts/test.sh installs it"
@@ -131,19 +132,6 @@ fn is_there(program: &str) -> bool {
         eprintln!("{program} IS MISSING, SO NOTHING WAS TESTED");
     }
     is_there
-}
-
-#[test]
-fn haproxy_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair() {
-    if !is_there("haproxy") {
-        return;
-    }
-    let lab = Lab::new();
-    let [joins, pair, notices] = &verdicts(&lab, "lb=haproxy")[..] else { panic!("there are three claims") };
-    assert!(is_not_failed(&joins.0), "{joins:?}");
-    assert_eq!(pair.0, "skipped");
-    assert!(pair.1.contains("HAProxy does not share an address"), "{pair:?}");
-    assert!(is_not_failed(&notices.0), "{notices:?}");
 }
 
 #[test]
@@ -156,6 +144,35 @@ fn nginx_is_added_to_and_is_not_asked_what_it_notices() {
     assert!(is_not_failed(&joins.0), "{joins:?}");
     assert_eq!((pair.0.as_str(), notices.0.as_str()), ("skipped", "skipped"));
     assert!(notices.1.contains("nginx tells nobody"), "{notices:?}");
+}
+
+/// A balancer that is added to, is nobody's partner, and says when it has taken a server out.
+fn is_added_to_and_notices_a_death(program: &str, unpaired: &str) {
+    if !is_there(program) {
+        return;
+    }
+    let lab = Lab::new();
+    let verdicts = verdicts(&lab, &format!("lb={program}"));
+    let [joins, pair, notices] = &verdicts[..] else { panic!("there are three claims") };
+    assert!(is_not_failed(&joins.0), "{joins:?}");
+    assert_eq!(pair.0, "skipped");
+    assert!(pair.1.contains(unpaired), "{pair:?}");
+    assert!(is_not_failed(&notices.0), "{notices:?}");
+}
+
+#[test]
+fn haproxy_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair() {
+    is_added_to_and_notices_a_death("haproxy", "HAProxy does not share an address");
+}
+
+#[test]
+fn caddy_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair() {
+    is_added_to_and_notices_a_death("caddy", "Caddy does not share an address");
+}
+
+#[test]
+fn envoy_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair() {
+    is_added_to_and_notices_a_death("envoy", "Envoy does not share an address");
 }
 
 #[test]
@@ -186,4 +203,62 @@ fn a_part_that_refuses_a_server_fails_that_claim_and_the_chapter_goes_on() {
     assert_eq!(verdicts.len(), 3);
     assert_eq!(verdicts[0].0, "fails", "{verdicts:?}");
     assert!(verdicts[0].1.contains("refused web-3"), "{verdicts:?}");
+}
+
+/// A balancer that does something besides, and then is the lab's own.
+fn besides(lab: &Lab, name: &str, text: &str) -> String {
+    let own = programs().join("lb");
+    let text = format!("test \"$1\" = --can && exit 1\n{text}\nexec {} \"$@\"", own.display());
+    format!("lb={}", script(lab, name, &text).display())
+}
+
+#[test]
+fn a_part_that_listens_late_or_prints_megabytes_plays_all_the_same() {
+    let lab = Lab::new();
+    let megabytes = "head -c 20000000 /dev/zero | tr '\\0' x; echo; sleep 3";
+    for part in [besides(&lab, "late", "sleep 3"), besides(&lab, "chatty", megabytes)] {
+        let verdicts = verdicts(&lab, &part);
+        assert!(verdicts.iter().all(|(verdict, _)| is_not_failed(verdict)), "{part}: {verdicts:?}");
+    }
+}
+
+#[test]
+fn what_a_part_has_started_in_a_session_of_its_own_ends_with_its_machine() {
+    let lab = Lab::new();
+    // A number that no other test's is.
+    let seconds = 100_000 + std::process::id();
+    let part =
+        besides(&lab, "forks", &format!("setsid sleep {seconds} &\nsetsid sh -c 'sleep {seconds} & exit' &"));
+    verdicts(&lab, &part);
+    let is_left = || {
+        let processes = std::fs::read_dir("/proc").expect("there is /proc").flatten();
+        let mut lines =
+            processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+        lines.any(|line| line == format!("sleep\0{seconds}\0"))
+    };
+    assert!(!is_left(), "children are left");
+}
+
+#[test]
+fn a_part_that_does_not_end_when_it_is_asked_to_is_killed() {
+    let lab = Lab::new();
+    let own = programs().join("lb");
+    let text = "test \"$1\" = --can && exit 1\ntrap '' TERM\nOWN \"$@\" &\nwhile :; do sleep 1; done";
+    let path = script(&lab, "stubborn", &text.replace("OWN", &own.display().to_string()));
+    let verdicts = verdicts(&lab, &format!("lb={}", path.display()));
+    assert_eq!(verdicts.len(), 3, "{verdicts:?}");
+}
+
+#[test]
+fn a_part_that_speaks_no_http_is_told_so() {
+    let lab = Lab::new();
+    let text = "import socket, sys\nif sys.argv[1] == '--can': sys.exit(1)\n\
+                host, port = sys.argv[sys.argv.index('--admin') + 1].rsplit(':', 1)\n\
+                server = socket.create_server((host, int(port)))\n\
+                while True:\n    client, _ = server.accept()\n    client.recv(4096)\n    \
+                client.sendall(b'\\0\\xff good day\\r\\n\\r\\n')\n    client.close()\n";
+    let path = lab.path().join("nonsense");
+    std::fs::write(&path, format!("#!/usr/bin/env python3\n{text}")).expect("it can be written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    refused(&lab, 4, "lb=./nonsense", &["/lb did not answer GET /healthz at ", " in HTTP within 20s"]);
 }

@@ -44,6 +44,24 @@ pub fn answer(address: &str, request: &str, headers: &str) -> Option<String> {
     Some(answer)
 }
 
+/// The body of an answer, put together where it came in chunks.
+pub fn body(answer: &str) -> Option<String> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    if !head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        return Some(body.to_owned());
+    }
+    let (mut whole, mut rest) = (String::new(), body);
+    loop {
+        let (size, more) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(whole);
+        }
+        whole.push_str(more.get(..size)?);
+        rest = more.get(size..)?.strip_prefix("\r\n")?;
+    }
+}
+
 fn status(answer: &str) -> Option<u16> {
     answer.split(' ').nth(1)?.parse().ok()
 }

@@ -1,0 +1,14 @@
+//! Steps of workflow files, so that tests can run them as a forge does.
+
+/// The script of the step that has this name: what stands below its `run: |`.
+pub fn step(workflow: &str, name: &str) -> String {
+    let named = format!("- name: {name}");
+    let lines = workflow.lines().skip_while(|line| line.trim() != named);
+    let mut lines = lines.skip_while(|line| line.trim() != "run: |");
+    let run = lines.next().unwrap_or_else(|| panic!("no step '{name}' with a script"));
+    let depth = run.len() - run.trim_start().len();
+    let below = |line: &&str| line.trim().is_empty() || line.len() - line.trim_start().len() > depth;
+    let script: Vec<_> = lines.take_while(below).collect();
+    assert!(!script.is_empty(), "the script of '{name}' is empty");
+    script.join("\n")
+}

@@ -1,0 +1,43 @@
+//! Files, held against the schemas that labctl prints, by `check-jsonschema`: a validator that did not make them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Lab, lab::shown, project};
+
+/// Where `scripts/check.sh` installs the validator.
+const VALIDATOR: &str = "target/tools/check-jsonschema-0.39.0/bin/check-jsonschema";
+
+/// Whether there is a validator. Where it is missing that is said; in CI it is an error.
+#[expect(clippy::print_stderr, reason = "what is left out is said")]
+pub fn can_be_checked() -> bool {
+    let there = project().join(VALIDATOR).is_file();
+    assert!(
+        there || std::env::var_os("CI").is_none(),
+        "{VALIDATOR} is missing: scripts/check.sh installs it"
+    );
+    if !there {
+        eprintln!("SKIPPED: nothing is held against its schema (scripts/check.sh installs check-jsonschema)");
+    }
+    there
+}
+
+/// What is wrong with files, by the schema of what they are. `None`: nothing.
+pub fn problems(lab: &Lab, document: &str, files: &[impl AsRef<Path>]) -> Option<String> {
+    let schema = lab.path().join(format!("{document}.schema.json"));
+    std::fs::write(&schema, lab.succeed(&["schema", document])).expect("it can be written");
+    let mut validator = Command::new(project().join(VALIDATOR));
+    validator.arg("--schemafile").arg(&schema).args(files.iter().map(AsRef::as_ref));
+    let output = validator.output().expect("the validator can be started");
+    (!output.status.success()).then(|| shown(&output))
+}
+
+/// The TOML files of a directory of the project.
+pub fn toml_files(directory: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(project().join(directory)).expect("it is there");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    assert!(!files.is_empty(), "{directory} has no TOML files");
+    files
+}
