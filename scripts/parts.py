@@ -74,21 +74,25 @@ def reasons(runs, names):
     return "\n".join(lines)
 
 
-def main():
-    directory = pathlib.Path(sys.argv[1])
-    names = ["lab"] + sorted(path.stem for path in directory.glob("*.json") if path.stem != "lab")
+def load(directory, names):
     documents = {name: json.loads((directory / f"{name}.json").read_text()) for name in names}
-    runs = {name: {run["chapter"]: run for run in document["runs"]} for name, document in documents.items()}
-    parts = {part["name"]: part for part in json.loads((directory / "parts").read_text())["parts"]}
-    some = next(iter(runs["lab"].values()))
-    print("# Other balancers, measured\n")
-    print("`scripts/parts.sh` wrote this page. It runs three chapters over each balancer: *lab* is the lab's own `lb`, the others")
-    print("are the real programs, configured by the flags of the chapter's balancers. ✓ holds, ✗ fails, ? the computer was too busy")
-    print("to say, – skipped: it cannot do that.\n")
+    return {name: {run["chapter"]: run for run in document["runs"]} for name, document in documents.items()}
+
+
+def measured(run):
+    day = datetime.datetime.fromisoformat(run["began"].replace("Z", "+00:00")).date()
+    return f"Measured on {day}, on a computer with {run['set_up']['host_cores']} cores, pace {run['pace']}."
+
+
+def limits(parts, names):
+    return [f"- {name}: {limit}" for name in names for limit in parts.get(name, {}).get("limits", [])]
+
+
+def balancers(directory, names, parts):
+    runs = load(directory, names)
     if "balancer" in names:
         print("*balancer* is [examples/balancer.py](../examples/balancer.py).\n")
-    day = datetime.datetime.fromisoformat(some["began"].replace("Z", "+00:00")).date()
-    print(f"Measured on {day}, on a computer with {some['set_up']['host_cores']} cores, pace {some['pace']}. Each figure is one run's: the")
+    print(measured(next(iter(runs["lab"].values()))), "Each figure is one run's: the")
     print("next one differs. Capacities are those of the emulated machines, not of the balancers.\n")
     versions = [[name, parts[name]["version"] or "", parts[name]["title"]] for name in names if name in parts]
     print(table(["balancer", "version", "program"], versions))
@@ -104,9 +108,42 @@ def main():
     print("## What was skipped, and why\n")
     print(reasons(runs, names) + "\n")
     print("## To know when reading the figures\n")
-    for name in names:
-        for limit in parts.get(name, {}).get("limits", []):
-            print(f"- {name}: {limit}")
+    print("\n".join(limits(parts, names)))
+
+
+def databases(directory, names, parts):
+    runs = {name.removeprefix("db-"): runs for name, runs in load(directory, names).items()}
+    names = list(runs)
+    print("\n# Other databases, measured\n")
+    print(measured(next(iter(runs[names[0]].values()))), "*lab* is the lab's own `dbnode`; the")
+    print("others are behind an adapter that speaks the contract for them. What an")
+    print("adapter does not reach is at the end: read it before the ✗.\n")
+    versions = [[name, parts[name]["version"] or "", parts[name]["title"]] for name in names if name in parts]
+    print(table(["database", "version", "program"], versions))
+    print("## Verdicts about databases\n")
+    print(verdicts(runs, names))
+    for chapter in runs[names[0]]:
+        print(f"## {chapter}\n")
+        print(chapter_table(runs, names, chapter))
+    print("## What was skipped of databases, and why\n")
+    print(reasons(runs, names) + "\n")
+    print("## To know when reading the figures of databases\n")
+    print("\n".join(limits(parts, names)))
+
+
+def main():
+    directory = pathlib.Path(sys.argv[1])
+    found = sorted(path.stem for path in directory.glob("*.json"))
+    first = lambda own, names: [own] + [name for name in names if name != own]
+    parts = {part["name"]: part for part in json.loads((directory / "parts").read_text())["parts"]}
+    print("# Other balancers, measured\n")
+    print("`scripts/parts.sh` wrote this page. It runs three chapters over each balancer: *lab* is the lab's own `lb`, the others")
+    print("are the real programs, configured by the flags of the chapter's balancers. ✓ holds, ✗ fails, ? the computer was too busy")
+    print("to say, – skipped: it cannot do that.\n")
+    balancers(directory, first("lab", [name for name in found if not name.startswith("db-")]), parts)
+    of_databases = [name for name in found if name.startswith("db-")]
+    if "db-lab" in of_databases:
+        databases(directory, first("db-lab", of_databases), parts)
 
 
 main()

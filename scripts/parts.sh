@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Runs three chapters over every balancer there is here, and writes docs/parts.md: what each was measured to do.
+# Runs three chapters over every balancer there is here, and three over every database, and writes docs/parts.md: what
+# each was measured to do.
 #
-#   scripts/parts.sh               the lab's own, HAProxy, nginx, and examples/balancer.py
-#   scripts/parts.sh haproxy       only these besides the lab's own
+#   scripts/parts.sh                   the lab's own, HAProxy, nginx, Caddy, Envoy, examples/balancer.py;
+#                                      PostgreSQL, Redis, etcd
+#   scripts/parts.sh haproxy db=etcd   only these besides the lab's own
 #
-# PACE=quick measures half as long. It takes about two minutes a balancer. What is not installed is left out, and said.
+# PACE=quick measures half as long. It takes about two minutes a part. What is not installed is left out, and said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
@@ -16,15 +18,16 @@ programs=${PROGRAMS:-target/release}
     exit 4
 }
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx ./examples/balancer.py)
+[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx caddy envoy ./examples/balancer.py db=postgres db=redis db=etcd)
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 run() {
-    local name=$1 code=0
+    local name=$1 code=0 chapters=(more-servers server-failure load-balancer)
     shift
+    case $name in db-*) chapters=(replication primary-failure split-brain) ;; esac
     echo "running $name" >&2
-    "$programs/labctl" run more-servers server-failure load-balancer --json --lab-dir "$results/lab" ${PACE:+--$PACE} \
+    "$programs/labctl" run "${chapters[@]}" --json --lab-dir "$results/lab" ${PACE:+--$PACE} \
         --runs-dir "$results/runs" "$@" >"$results/$name.json" 2>"$results/$name.log" || code=$?
     # 1 and 3 are results: a claim failed, or was not judged.
     case $code in
@@ -36,8 +39,12 @@ run() {
     esac
 }
 run lab
+run db-lab
 for part in "${parts[@]}"; do
-    run "$(basename "$part" .py)" --part "lb=$part"
+    case $part in
+        db=*) run "db-${part#db=}" --part "$part" ;;
+        *) run "$(basename "$part" .py)" --part "lb=$part" ;;
+    esac
 done
 "$programs/labctl" parts --json >"$results/parts"
 python3 scripts/parts.py "$results" >docs/parts.md

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/needs.sh
 want_redis
 
-[ -x target/release/labctl ] || echo "building the lab: this takes a few minutes the first time, and a chapter half a minute" >&2
+[ -x target/release/labctl ] || echo "building the lab: about ten minutes on two cores, the first time; then a chapter takes half a minute" >&2
 # Nothing but the programs that a chapter starts.
 cargo build --release --locked --package machine --package lb --package webserver --package dbnode --package labctl --bins
 verdict=0

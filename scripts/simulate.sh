@@ -8,5 +8,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export SIMULATION_SEED="${1:-1}" SIMULATION_COUNT="${2:-10000}"
-exec cargo test --release --locked --package dbnode --features planted-bugs --test simulation -- \
+exec cargo test --release --locked --package dbnode --test simulation -- \
     --exact --nocapture seeds::what_is_promised_holds_whatever_goes_wrong

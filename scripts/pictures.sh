@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Takes the pictures of the live page in docs/pictures anew: the tests in a browser take them on the way.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/needs.sh
+need_redis
+want_browser
+want_axe
+cargo build --release --locked --bins
+PAGE_SCREENSHOTS=$PWD/docs/pictures cargo test --release --locked --package page-tests -- --test-threads 1
