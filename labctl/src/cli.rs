@@ -74,6 +74,8 @@ pub enum Command {
     Claims(commands::claims::ClaimsArgs),
     /// Find the cheapest measured architecture that does what is needed.
     Advise(commands::advise::AdviseArgs),
+    /// Solve a task with an architecture of your own: judged by price, capacity and faults.
+    Challenge(commands::challenge::ChallengeArgs),
     /// Grade a part of your own, stage by stage: points, what was done, and what the part said meanwhile.
     Grade(commands::grade::GradeArgs),
     /// Serve small pages that say which server gave them, to develop a balancer with.
@@ -131,6 +133,7 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
         Command::Validate(args) => commands::validate::validate(&args, common),
         Command::New(args) => commands::new::new(&args),
         Command::Grade(args) => commands::grade::grade(&args, common, interrupt).await,
+        Command::Challenge(args) => commands::challenge::challenge(&args, common, interrupt).await,
         Command::Backend(args) => commands::grade::serve(&args, interrupt).await,
         Command::Parts(args) => commands::parts::parts(&args, common).await,
         Command::Schema(args) => commands::schema::schema(&args),
@@ -174,12 +177,24 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Measure", &["capacity", "audit", "table", "advise", "report", "compare", "targets"]),
     (
         "Make, and keep",
-        &["new", "validate", "schema", "parts", "grade", "backend", "doctor", "clean", "completions", "man"],
+        &[
+            "new",
+            "validate",
+            "schema",
+            "parts",
+            "challenge",
+            "grade",
+            "backend",
+            "doctor",
+            "clean",
+            "completions",
+            "man",
+        ],
     ),
 ];
 
 /// What one would type.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 10] = [
     (
         "run",
         "labctl run one-machine\n  labctl run 10 --quick --predict\n  labctl run beyond --dry-run\n  labctl run all --junit results.xml",
@@ -194,6 +209,10 @@ const EXAMPLES: [(&str, &str); 9] = [
         "labctl kill web-1\n  labctl kill web-1 web-2\n  labctl kill db:primary\n  labctl kill app/dbnode",
     ),
     ("slow", "labctl slow web-4 db 200ms"),
+    (
+        "challenge",
+        "labctl challenge\n  labctl challenge first-shop --hint\n  labctl challenge first-shop mine.toml",
+    ),
     (
         "grade",
         "labctl grade lb ./my-lb.py\n  labctl grade db ./my-db.py --stage 3 --hint\n  labctl grade db ./my-db.py --all --points points.csv",

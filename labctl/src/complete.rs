@@ -9,6 +9,7 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
 use crate::audit::library as architectures;
+use crate::challenge::Task;
 use crate::cli;
 use crate::results::stored;
 use chapter::Source;
@@ -22,6 +23,7 @@ enum What {
     Chapter,
     Chapters,
     Architecture,
+    Challenge,
     Machine,
     Kind,
     Traffic,
@@ -29,11 +31,13 @@ enum What {
 }
 
 /// Where: the command, its argument, and what goes there.
-const PLACES: [(&str, &str, What); 29] = [
+const PLACES: [(&str, &str, What); 31] = [
     ("run", "chapters", What::Chapters),
     ("up", "chapter", What::Chapter),
     ("show", "chapter", What::Chapter),
     ("audit", "architecture", What::Architecture),
+    ("challenge", "name", What::Challenge),
+    ("challenge", "architecture", What::Architecture),
     ("report", "directory", What::Run),
     ("compare", "first", What::Run),
     ("compare", "second", What::Run),
@@ -89,6 +93,7 @@ impl What {
                 all.map(str::to_owned).collect()
             }
             Self::Architecture => architectures::names().map(str::to_owned).collect(),
+            Self::Challenge => Task::all().map(|task| task.name.to_owned()).collect(),
             Self::Machine => of_the_lab(|_, plan| plan.machines.keys().cloned().collect()),
             Self::Kind => of_the_lab(|source, _| {
                 let kinds = source.chapter.machine.iter().filter(|(_, entry)| entry.count.is_some());

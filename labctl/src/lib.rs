@@ -3,6 +3,8 @@
 
 /// What each fault does to an architecture.
 pub mod audit;
+/// Tasks to solve with an architecture of one's own.
+pub mod challenge;
 /// The article, sentence by sentence.
 pub mod claims;
 /// The command line.

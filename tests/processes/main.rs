@@ -3,6 +3,7 @@
 mod bad_environment;
 mod bad_input;
 mod by_hand;
+mod challenge;
 mod ci_files;
 mod contract;
 mod forge;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::events::{Events, Happening};
-use super::http::{self, Admin};
+use super::http::{self, Admin, KeptConnection};
 
 const POLL: Duration = Duration::from_millis(50);
 const CALL: Duration = Duration::from_secs(2);
@@ -89,10 +89,10 @@ type Last = (u64, Option<u64>);
 
 /// Writes down what a balancer notices, for as long as this is polled, also when it is another process by then.
 pub async fn follow(balancer: String, admin: Admin, events: Events) {
-    let mut last: Last = (0, None);
+    let (mut last, mut connection): (Last, _) = ((0, None), admin.client.keep(admin.address));
     loop {
         // The last thing is asked for again: it says whether who answers is still the same.
-        if let Ok(noticed) = noticed_since(&admin, last.0.saturating_sub(1)).await {
+        if let Ok(noticed) = noticed_since(&mut connection, last.0.saturating_sub(1)).await {
             if is_another(last, &noticed) {
                 last = (0, None);
                 continue;
@@ -111,9 +111,9 @@ fn is_another(last: Last, noticed: &[Noticed]) -> bool {
     last.0 > 0 && noticed.first().is_none_or(|one| one.seq <= last.0 && (one.seq, one.unix_ms) != last)
 }
 
-async fn noticed_since(admin: &Admin, after: u64) -> anyhow::Result<Vec<Noticed>> {
+async fn noticed_since(balancer: &mut KeptConnection, after: u64) -> anyhow::Result<Vec<Noticed>> {
     let path = format!("/events?after={after}&format=json");
-    let http::Answer { body, .. } = admin.ask(Method::GET, &path, None, CALL).await?;
+    let http::Answer { body, .. } = balancer.get(&path, CALL).await?;
     Ok(serde_json::from_slice(&body)?)
 }
 

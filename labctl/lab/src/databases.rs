@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hyper::Method;
 use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::events::{Events, Happening};
-use super::http;
+use super::http::{self, KeptConnection};
 use super::plan::{MachinePlan, Plan, Program};
 
 const POLL: Duration = Duration::from_millis(100);
@@ -34,7 +33,12 @@ pub struct NodeStatus {
 impl NodeStatus {
     /// Asks a node. `None`: it does not answer.
     pub async fn of(node: SocketAddr) -> Option<Self> {
-        let answer = http::ask(node, Method::GET, "/status", None, PATIENCE).await.ok()?;
+        Self::on(&mut http::Client::without_token().keep(node)).await
+    }
+
+    /// Asks a node on a connection that is kept. `None`: it does not answer.
+    async fn on(node: &mut KeptConnection) -> Option<Self> {
+        let answer = node.get("/status", PATIENCE).await.ok()?;
         serde_json::from_slice(&answer.body).ok()
     }
 
@@ -69,9 +73,9 @@ pub fn have_converged(nodes: usize, statuses: &[(String, NodeStatus)]) -> bool {
 /// Writes down when a node becomes the primary and when it no longer is, for as long as this is
 /// polled.
 pub async fn follow(machine: String, node: SocketAddr, events: Events) {
-    let mut primary_in: Option<u64> = None;
+    let (mut primary_in, mut connection) = (None::<u64>, http::Client::without_token().keep(node));
     loop {
-        if let Some(status) = NodeStatus::of(node).await {
+        if let Some(status) = NodeStatus::on(&mut connection).await {
             let now = status.is_primary().then_some(status.term);
             match (primary_in, now) {
                 (before, Some(term)) if before != Some(term) => {

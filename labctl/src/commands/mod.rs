@@ -4,6 +4,7 @@ pub mod act;
 pub mod advise;
 pub mod audit;
 pub mod capacity;
+pub mod challenge;
 pub mod claims;
 pub mod clean;
 pub mod common;

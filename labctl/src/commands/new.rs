@@ -17,6 +17,8 @@ pub struct NewArgs {
 enum What {
     /// Print a small chapter with comments: `labctl new chapter > mine.toml`.
     Chapter,
+    /// Print a small architecture with comments, for `audit`, `table` and `challenge`: `labctl new architecture > mine.toml`.
+    Architecture,
     /// Print a small balancer that passes the first stage of `labctl grade lb`.
     Lb {
         /// The language it is written in: python.
@@ -46,10 +48,14 @@ fn language(name: &str) -> Result<Language, String> {
 /// A chapter that can be run as it is.
 const CHAPTER: &str = include_str!("../../templates/new/chapter.toml");
 
+/// An architecture that can be audited as it is.
+const ARCHITECTURE: &str = include_str!("../../templates/new/architecture.toml");
+
 /// Prints a template.
 pub fn new(args: &NewArgs) -> Performed {
     match args.what {
         What::Chapter => say(CHAPTER.trim_end()),
+        What::Architecture => say(ARCHITECTURE.trim_end()),
         What::Lb { language } => say(starter::text(Kind::Lb, language).trim_end()),
         What::Db { language } => say(starter::text(Kind::Db, language).trim_end()),
     }
@@ -66,5 +72,11 @@ mod tests {
     fn the_template_is_a_chapter_without_a_mistake() {
         let source = Source::parse(Path::new("mine.toml"), super::CHAPTER, &[]).unwrap();
         assert_eq!(source.chapter.step.len(), 3);
+    }
+
+    #[test]
+    fn the_architecture_is_one_without_a_mistake() {
+        let source = Source::parse(Path::new("mine.toml"), super::ARCHITECTURE, &[]).unwrap();
+        assert_eq!(source.chapter.machine.len(), 1);
     }
 }

@@ -90,6 +90,14 @@ impl Progress {
         }
     }
 
+    /// Prints something while the bar is out of the way.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     fn say_what_is_left(&self) {
         let mut said = self.said.lock();
         if said.elapsed() >= SAID_EVERY {

@@ -25,3 +25,4 @@ mod strength;
 pub use climb::{Climb, climb};
 pub use prices::Prices;
 pub use rows::{LadderRow, LadderTable};
+pub(crate) use strength::{Carried, Strongman};

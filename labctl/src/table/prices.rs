@@ -41,8 +41,8 @@ impl Prices {
         plan.machines.values().map(|machine| self.of_machine(machine)).sum()
     }
 
-    /// A machine costs as much as the dearest of what stands on it.
-    fn of_machine(&self, machine: &MachinePlan) -> Result<f64, String> {
+    /// A machine costs as much as the most expensive program on it.
+    pub fn of_machine(&self, machine: &MachinePlan) -> Result<f64, String> {
         let mut dearest = 0.0_f64;
         for program in &machine.programs {
             let program = program.program.name();

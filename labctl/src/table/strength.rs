@@ -12,7 +12,7 @@ use chapter::{Chapter, Source};
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 use lab::site::SiteArgs;
-use load::{Objective, Outcome, find_capacity, probe};
+use load::{Objective, Outcome, Tried, find_capacity, probe};
 
 const LOAD: &str = include_str!("../../architectures/load.toml");
 
@@ -23,8 +23,6 @@ const ACCOUNTS_OPEN: (&str, f64) = ("accounts-open", 20.0);
 const PAGES_READ: (&str, f64) = ("pages-read", 300.0);
 /// After a kill it is waited so long at most for those who are to notice: three checks, and a takeover.
 const NOTICE: Duration = Duration::from_millis(5000);
-/// So often a rate is tried before it is too much.
-const TRIES: u32 = 2;
 /// How long a machine that was started again may take until it serves.
 const BACK_MAX: Duration = Duration::from_secs(15);
 
@@ -44,14 +42,23 @@ pub(super) fn loaded(architecture: &Chapter) -> Result<Chapter, String> {
 }
 
 /// Measures one architecture: the driver's state.
-pub(super) struct Strongman<'a> {
-    pub(super) source: &'a Source,
-    pub(super) place: &'a SiteArgs,
-    pub(super) objective: &'a Objective,
-    pub(super) seed: u64,
-    pub(super) interrupt: &'a Interrupt,
-    /// Told what goes on.
-    pub(super) doing: &'a (dyn Fn(&str) + Sync),
+pub(crate) struct Strongman<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) place: &'a SiteArgs,
+    pub(crate) objective: &'a Objective,
+    pub(crate) seed: u64,
+    pub(crate) interrupt: &'a Interrupt,
+    /// Called with what is being done.
+    pub(crate) doing: &'a (dyn Fn(&str) + Sync),
+}
+
+/// Whether an architecture carries a rate.
+pub(crate) struct Carried {
+    /// How the rate went with everything alive.
+    pub(crate) whole: Tried,
+    /// The least that it carried with a single program dead. `None`: that was not asked for, or it does not carry the
+    /// rate as it is.
+    pub(crate) after_kill: Option<Left>,
 }
 
 impl Strongman<'_> {
@@ -64,6 +71,48 @@ impl Strongman<'_> {
         let measured = self.interrupt.unless(self.measure_on(&stage, &chapter, from)).await;
         let ended = stage.down().await;
         measured.and_then(|found| ended.map(|()| found))
+    }
+
+    /// Tries one rate, and then another with each single program dead, until one is too much.
+    pub(crate) async fn carries(&self, rate: f64, after_kill: Option<f64>) -> Result<Carried, LabError> {
+        let chapter = loaded(&self.source.chapter).map_err(LabError::Usage)?;
+        (self.doing)("starting it");
+        let stage = Stage::raise(self.source, chapter.clone(), self.place, self.seed, self.interrupt).await?;
+        let carried = self.interrupt.unless(self.carries_on(&stage, &chapter, rate, after_kill)).await;
+        let ended = stage.down().await;
+        carried.and_then(|carried| ended.map(|()| carried))
+    }
+
+    async fn carries_on(
+        &self,
+        stage: &Stage,
+        chapter: &Chapter,
+        rate: f64,
+        after_kill: Option<f64>,
+    ) -> Result<Carried, LabError> {
+        self.open_accounts(stage).await?;
+        self.fill_cache(stage).await?;
+        (self.doing)(&format!("sending {rate:.0} requests a second"));
+        let whole = self.try_rate(stage, chapter, rate, self.objective).await?;
+        let mut least: Option<Left> = None;
+        let Some(wanted) = after_kill.filter(|_| whole.met) else {
+            return Ok(Carried { whole, after_kill: least });
+        };
+        for fault in killable(stage)? {
+            (self.doing)(&format!(
+                "sending {wanted:.0} requests a second without {}",
+                fault.component.name()
+            ));
+            let left = self.without(stage, chapter, &fault, wanted).await?;
+            let is_too_much = left.rate < wanted;
+            if least.as_ref().is_none_or(|least| left.rate < least.rate) {
+                least = Some(left);
+            }
+            if is_too_much {
+                break;
+            }
+        }
+        Ok(Carried { whole, after_kill: least })
     }
 
     async fn measure_on(
@@ -112,18 +161,17 @@ impl Strongman<'_> {
         stage.bed.lab.events.wait_for(first_event, NOTICE, is_noticed).await;
         let anything = Objective { p99: self.objective.p99 * 5, ..self.objective.clone() };
         let least = (most / 10.0).max(20.0);
-        let (rate, distrust) = if self.bears(stage, chapter, most, self.objective).await? == Ok(true) {
+        let (rate, distrust) = if self.try_rate(stage, chapter, most, self.objective).await?.met {
             (most, None)
         } else {
-            match self.bears(stage, chapter, least, &anything).await? {
-                Ok(true) => {
+            match self.try_rate(stage, chapter, least, &anything).await? {
+                Tried { met: true, .. } => {
                     let too_much = Some(most);
                     let rough = Objective { precision: 0.1, stride: 2.0, too_much, ..self.objective.clone() };
                     let found = self.search(stage, chapter, most / 2.0, &rough).await?;
                     (found.rate, found.distrust)
                 }
-                Ok(false) => (0.0, None),
-                Err(distrust) => (0.0, Some(distrust)),
+                Tried { distrust, .. } => (0.0, distrust),
             }
         };
         stage.bed.lab.act(&fault.repair()).await?;
@@ -151,14 +199,14 @@ impl Strongman<'_> {
         Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
     }
 
-    /// Whether it bears a rate. Or why that cannot be said.
-    async fn bears(
+    /// Tries a rate, and once more when it was too much.
+    async fn try_rate(
         &self,
         stage: &Stage,
         chapter: &Chapter,
         rate: f64,
         objective: &Objective,
-    ) -> Result<Result<bool, String>, LabError> {
+    ) -> Result<Tried, LabError> {
         let mut ids = Vec::new();
         for (stream, share) in self.mix(stage, chapter)? {
             let patience = stream.patience();
@@ -167,15 +215,11 @@ impl Strongman<'_> {
         }
         let patience = ids.iter().map(|(_, _, patience)| *patience).max().unwrap_or_default();
         let ids: Vec<_> = ids.into_iter().map(|(id, share, _)| (id, share)).collect();
-        let mut distrust = None;
-        for _ in 0..TRIES {
-            let tried = probe(&stage.bed.generator, &ids, rate, objective, patience).await;
-            if tried.met {
-                return Ok(Ok(true));
-            }
-            distrust = tried.distrust;
+        let first = probe(&stage.bed.generator, &ids, rate, objective, patience).await;
+        if first.met {
+            return Ok(first);
         }
-        Ok(distrust.map_or(Ok(false), Err))
+        Ok(probe(&stage.bed.generator, &ids, rate, objective, patience).await)
     }
 
     fn mix(&self, stage: &Stage, chapter: &Chapter) -> Result<Vec<(load::Stream, f64)>, LabError> {
