@@ -25,7 +25,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin_guard::Guard;
-use crate::choose::Policy;
+use crate::choose::{Policy, PolicyName};
 use crate::events::{Event, unix_ms};
 use crate::pair::Handle;
 use crate::pair::keeper::Partner;
@@ -56,7 +56,7 @@ pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard, patience: Dura
     Router::new()
         .route("/upstreams", get(list).post(add))
         .route("/upstreams/{name}", patch(change).delete(remove))
-        .route("/policy", get(policy))
+        .route("/policy", get(policy).put(set_policy))
         .route("/pair", get(pair))
         .route("/events", get(events))
         .with_state(admin)
@@ -143,6 +143,21 @@ async fn policy(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "order": snapshot.pool.order_from(policy.turns_taken()).take(ORDER_MAX).collect::<Vec<_>>(),
         "panic": snapshot.panic,
     }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPolicy {
+    policy: PolicyName,
+}
+
+async fn set_policy(State(admin): State<Arc<Admin>>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let NewPolicy { policy: name } = parse(&body)?;
+    admin
+        .policy
+        .switch_to(name)
+        .map_err(|error| problem(StatusCode::CONFLICT, "not_while_running", error))?;
+    Ok(policy(State(admin)).await)
 }
 
 async fn pair(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Problem> {

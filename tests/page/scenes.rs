@@ -25,6 +25,7 @@ fn a_request_goes_to_the_server_that_was_announced_and_another_server_joins() {
     }
     assert_eq!(seen.len(), 3, "the turn goes round: {seen:?}");
     guess_whose_turn_it_is(&tab);
+    switch_the_policy(&tab);
     // Add a server: guessed first, and then measured.
     lab.ask("POST /api/load\n{\"traffic\":\"readers\",\"rate\":120}");
     tab.until("/web-3 3/.test(document.querySelector('#w-add .result').textContent)", SOON);
@@ -49,6 +50,16 @@ fn guess_whose_turn_it_is(tab: &Tab) {
     tab.choose("#w-step label:nth-of-type(2) select", &announced);
     tab.enter("#step");
     tab.until(&format!("{}.includes('you guessed {announced}: 1 of 1 right')", result_of("w-step")), SOON);
+}
+
+fn switch_the_policy(tab: &Tab) {
+    for policy in ["two-choices", "round-robin"] {
+        tab.choose("#policy-choice", policy);
+        tab.until(&format!("{} === '{policy} from the next request on'", result_of("w-step")), SOON);
+        tab.until(&format!("document.querySelector('#policy').textContent.startsWith('{policy} ·')"), SOON);
+    }
+    let told = tab.text("#typed");
+    assert!(told.contains("/policy -d"), "the command that does the same: {told}");
 }
 
 #[test]

@@ -5,6 +5,9 @@ import { choice, guarded, widget } from "./controls.js";
 import { el, set } from "./dom.js";
 import { ms } from "./format.js";
 
+/** Policies that a balancer can be switched to; cookies need a secret, which it is started with. */
+const POLICIES = ["round-robin", "least-busy", "two-choices", "sticky"];
+
 /**
  * @param {string[]} names balancers
  * @param {((state: any) => void)[]} updates
@@ -13,6 +16,15 @@ export function step(names, updates) {
   const to = choice("through", names);
   const mine = choice("Guess first: who answers?", [""]);
   const policy = el("p", { class: "hint", id: "policy" });
+  const other = choice("Policy", POLICIES);
+  other.select.id = "policy-choice";
+  other.select.addEventListener(
+    "change",
+    guarded(async () => {
+      const told = await post("policy", { to: to.select.value, policy: other.select.value });
+      set(out, { text: `${told.policy} from the next request on` });
+    }),
+  );
   const out = el("output", { class: "result", text: "The picture says “next” on the wire whose turn it is." });
   let announced = "";
   let upstreams = "";
@@ -30,6 +42,9 @@ export function step(names, updates) {
     const how = state.machines.find((/** @type {any} */ machine) => machine.name === to.select.value)?.policy;
     if (how) {
       const next = how.order.length > 0 ? ` · next: ${how.order.join(", ")}` : "";
+      // A menu that is open stays as it is.
+      if (document.activeElement !== other.select) other.select.value = how.name;
+      other.select.disabled = how.name === "sticky";
       set(policy, { text: `${how.name} · ${how.turns_taken.toLocaleString("en")} turns taken${next}` });
     }
   });
@@ -55,5 +70,5 @@ export function step(names, updates) {
     });
   });
   const button = el("button", { id: "step", click: once }, ["Send one request", el("kbd", { text: "space" })]);
-  return { element: widget("Step the balancer", [to.row, mine.row, button, policy, out], "w-step"), once };
+  return { element: widget("Step the balancer", [to.row, mine.row, button, other.row, policy, out], "w-step"), once };
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use chapter::{Act, Source};
+use hyper::Method;
 use lab::Event;
+use lab::error::LabError;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -19,6 +22,9 @@ use crate::story;
 use crate::topology;
 use crate::traffic::{RATE_MAX, Traffics};
 use crate::visitors::Visitors;
+
+/// How long a balancer may take to switch its policy.
+const POLICY_MAX: Duration = Duration::from_secs(2);
 
 /// What every part of the page works on.
 #[derive(Debug)]
@@ -125,6 +131,35 @@ impl Desk {
         let done = self.lab.act(act).await?;
         self.look_now();
         Ok(json!({ "command": self.lab.command(&self.labctl, act), "done": done }))
+    }
+
+    /// Switches the policy of a balancer, or of every balancer of a kind.
+    pub(crate) async fn set_policy(&self, to: &str, policy: &str) -> Result<Value, LabError> {
+        let plan = self.lab.plan();
+        let is_meant = |name: &str| name == to || plan.machines[name].kind == to;
+        let balancers: Vec<_> = plan.balancers().filter(|name| is_meant(name)).collect();
+        if balancers.is_empty() {
+            let known = plan.balancers();
+            return Err(LabError::Usage(chapter::suggest::unknown("balancer", to, known)));
+        }
+        let wanted = json!({ "policy": policy });
+        let mut told = json!({});
+        for balancer in &balancers {
+            let Some(admin) = plan.admin_of(balancer) else { continue };
+            let answer = admin.ask(Method::PUT, "/policy", Some(wanted.clone()), POLICY_MAX).await?;
+            told = serde_json::from_slice(&answer.body).unwrap_or_default();
+            if !answer.status.is_success() {
+                let why = told["detail"].as_str().unwrap_or("it does not say why");
+                return Err(LabError::Usage(format!("{balancer} refuses the policy '{policy}': {why}")));
+            }
+            let token = plan.place().admin_token_file().map_or(String::new(), |file| {
+                format!(" -H \"authorization: Bearer $(cat {})\"", file.display())
+            });
+            told["command"] =
+                format!("curl -X PUT{token} http://{}/policy -d '{wanted}'", admin.address).into();
+        }
+        told["balancers"] = json!(balancers);
+        Ok(told)
     }
 
     /// What sends a traffic at this rate.

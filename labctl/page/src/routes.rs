@@ -64,6 +64,7 @@ pub(crate) fn app(desk: Arc<Desk>, access: Arc<Access>, stop: CancellationToken)
         .route("/api/events", get(events))
         .route("/api/act", post(act))
         .route("/api/load", post(load))
+        .route("/api/policy", post(policy))
         .route("/api/step", post(step))
         .route("/api/lookup", post(lookup))
         .route("/api/deposit", post(deposit))
@@ -273,6 +274,22 @@ async fn load(State(context): State<Context>, body: Bytes) -> Result<Json<Value>
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Policy {
+    to: String,
+    policy: String,
+}
+
+async fn policy(State(context): State<Context>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Policy { to, policy } = parse(&body)?;
+    check_word("policy", &policy)?;
+    let desk = &context.desk;
+    let told = desk.set_policy(&to, &policy).await.map_err(refused)?;
+    desk.look_now();
+    Ok(Json(told))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Step {
     to: String,
     #[serde(default = "first_product")]
@@ -302,6 +319,9 @@ async fn lookup(State(context): State<Context>, body: Bytes) -> Result<Json<Valu
 }
 
 async fn get_path(context: &Context, to: &str, path: String) -> Result<Json<Value>, Problem> {
+    if !path.starts_with('/') {
+        return Err(refused(LabError::Usage(format!("a path begins with '/': '/{path}', not '{path}'"))));
+    }
     let question = Question { to, method: Method::GET, path, body: None, visitor: None };
     ask(context, question).await
 }

@@ -6,6 +6,8 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
 
 use clap::ValueEnum;
 
@@ -20,7 +22,7 @@ pub mod weights;
 use round_robin::RoundRobin;
 
 /// A policy, as it is called on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyName {
     /// One after the other, in exact rotation, as often as their weights say.
@@ -28,9 +30,11 @@ pub enum PolicyName {
     /// The one with the fewest requests in flight for its weight (least connections); among equals, one after
     /// the other.
     #[value(alias = "least-connections")]
+    #[serde(alias = "least-connections")]
     LeastBusy,
     /// The less busy of two that are drawn at random (power of two choices).
     #[value(alias = "p2c")]
+    #[serde(alias = "p2c")]
     TwoChoices,
     /// The one that a client had before, by a signed cookie; a new client's, one after the other.
     Sticky,
@@ -69,19 +73,35 @@ pub struct Tried(Vec<u64>);
 /// A policy at work, shared by all threads.
 #[derive(Debug)]
 pub struct Policy {
-    name: PolicyName,
+    /// A [`PolicyName`], as its position among all of them.
+    name: AtomicU8,
     rotation: RoundRobin,
 }
+
+/// Sticky cookies need a secret, which only a balancer that was started with `--policy sticky` has.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'sticky' is chosen when a balancer starts: it cannot be switched to, or from")]
+pub struct NotWhileRunning;
 
 impl Policy {
     /// The policy of this name, with nothing chosen yet.
     pub fn named(name: PolicyName) -> Self {
-        Self { name, rotation: RoundRobin::default() }
+        Self { name: AtomicU8::new(name as u8), rotation: RoundRobin::default() }
     }
 
-    /// What it is called.
+    /// Returns the policy's name.
     pub fn name(&self) -> PolicyName {
-        self.name
+        PolicyName::value_variants()[usize::from(self.name.load(Relaxed))]
+    }
+
+    /// Replaces the policy; requests that are under way stay where they are.
+    pub fn switch_to(&self, name: PolicyName) -> Result<(), NotWhileRunning> {
+        let before = self.name();
+        if before != name && [before, name].contains(&PolicyName::Sticky) {
+            return Err(NotWhileRunning);
+        }
+        self.name.store(name as u8, Relaxed);
+        Ok(())
     }
 
     /// The upstream that takes the next request; none when there are none left to try. `dice` is
@@ -94,7 +114,7 @@ impl Policy {
     ) -> Option<&'a Arc<Upstream>> {
         let skip = |index: usize| tried.contains(pool.candidates[index].upstream.id);
         let load = |index: usize| pool.candidates[index].load();
-        let index = match self.name {
+        let index = match self.name() {
             PolicyName::RoundRobin | PolicyName::Sticky => self.rotation.next(&pool.turns, skip),
             PolicyName::LeastBusy => least_busy::choose(self.rotation.take_turn(), &pool.turns, skip, load),
             PolicyName::TwoChoices => two_choices::choose(dice(), pool.candidates.len(), skip, load),
@@ -106,7 +126,7 @@ impl Policy {
     pub fn peek_next<'a>(&self, pool: &'a Pool) -> Option<&'a Arc<Upstream>> {
         let turn = self.rotation.turns_taken();
         let nobody = |_| false;
-        let index = match self.name {
+        let index = match self.name() {
             PolicyName::RoundRobin | PolicyName::Sticky => round_robin::at(turn, &pool.turns, nobody),
             PolicyName::LeastBusy => {
                 least_busy::choose(turn, &pool.turns, nobody, |index| pool.candidates[index].load())
@@ -220,6 +240,21 @@ mod tests {
             chosen.sort_unstable();
             assert_eq!(chosen, [1, 2, 3], "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_switched_while_it_runs_and_sticky_is_not() {
+        for name in PolicyName::value_variants() {
+            assert_eq!(Policy::named(*name).name(), *name);
+        }
+        let (policy, pool) = (Policy::named(PolicyName::RoundRobin), pool(&[1, 1]));
+        assert_eq!(policy.switch_to(PolicyName::LeastBusy), Ok(()));
+        let busy = policy.choose(&pool, &Tried::default(), || 0).unwrap().enter().unwrap();
+        let other = choose(&policy, &pool, &Tried::default());
+        assert_ne!(other, Some(busy.upstream.id));
+        assert_eq!(policy.switch_to(PolicyName::Sticky), Err(NotWhileRunning));
+        assert_eq!(policy.name(), PolicyName::LeastBusy);
+        assert_eq!(Policy::named(PolicyName::Sticky).switch_to(PolicyName::Sticky), Ok(()));
     }
 
     #[test]

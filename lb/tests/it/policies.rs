@@ -110,3 +110,16 @@ async fn the_next_turn_can_be_seen_before_it_is_taken() {
         assert_eq!(policy["order"].as_array().unwrap().len(), 3);
     }
 }
+
+#[tokio::test]
+async fn a_policy_is_switched_over_the_admin_interface() {
+    let (one, two) = (Web::start("web-1"), Web::start("web-2"));
+    let lb = Balancer::over(&[&one, &two], &[]).await;
+    let (status, policy) = lb.admin(Method::PUT, "/policy", json!({ "policy": "p2c" })).await;
+    assert_eq!((status.as_u16(), &policy["policy"]), (200, &"two-choices".into()));
+    let (status, problem) = lb.admin(Method::PUT, "/policy", json!({ "policy": "sticky" })).await;
+    assert_eq!((status.as_u16(), &problem["error"]), (409, &"not_while_running".into()));
+    let (status, _) = lb.admin(Method::PUT, "/policy", json!({ "policy": "random" })).await;
+    assert_eq!(status.as_u16(), 400);
+    assert_eq!(lb.admin(Method::GET, "/policy", Value::Null).await.1["policy"], "two-choices");
+}
