@@ -58,11 +58,13 @@ pub enum Ability {
     PageReads,
     /// Refuses writes while the disk of the emulated machine is full.
     FullDisk,
+    /// Copies through the links from the primary to its replicas, so that a chapter can slow one.
+    SlowLinks,
 }
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::RoundRobin,
         Self::LeastBusy,
         Self::TwoChoices,
@@ -86,6 +88,7 @@ impl Ability {
         Self::Discards,
         Self::PageReads,
         Self::FullDisk,
+        Self::SlowLinks,
     ];
 
     /// Its name in files and in the answer to `--can`.
@@ -114,6 +117,7 @@ impl Ability {
             Self::Discards => "discards",
             Self::PageReads => "page-reads",
             Self::FullDisk => "full-disk",
+            Self::SlowLinks => "slow-links",
         }
     }
 
@@ -128,7 +132,8 @@ impl Ability {
             | Self::RefusesAtOnce
             | Self::Discards
             | Self::PageReads
-            | Self::FullDisk => Kind::Db,
+            | Self::FullDisk
+            | Self::SlowLinks => Kind::Db,
             _ => Kind::Lb,
         }
     }

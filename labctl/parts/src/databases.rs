@@ -10,7 +10,7 @@ use chapter::expression::Expression;
 use chapter::machines::{DbnodePart, MachineEntry};
 use chapter::measures::{Measure, MeasureCall, Of};
 use chapter::role::{Role, parse};
-use chapter::{Act, Chapter, Expect, Step};
+use chapter::{Act, Chapter, Expect, Expected, Step};
 
 use crate::ability::{Abilities, Ability};
 
@@ -33,6 +33,8 @@ pub(crate) struct Databases<'a> {
     without_primary: BTreeSet<String>,
     /// A replica of these is away.
     without_member: BTreeSet<String>,
+    /// A link from the primary to a replica of these is slow.
+    slowed: BTreeSet<String>,
 }
 
 struct Played<'a> {
@@ -50,8 +52,8 @@ impl<'a> Databases<'a> {
             let abilities = part.program.as_deref().and_then(&abilities);
             Some((name.as_str(), Played { entry, part, abilities }))
         });
-        let (without_primary, without_member) = Default::default();
-        Self { chapter, played: played.collect(), without_primary, without_member }
+        let (without_primary, without_member, slowed) = Default::default();
+        Self { chapter, played: played.collect(), without_primary, without_member, slowed }
     }
 
     /// Whether all of them are the lab's own.
@@ -66,6 +68,16 @@ impl<'a> Databases<'a> {
                 Harm::Primary => self.without_primary.insert(kind),
                 Harm::Replica => self.without_member.insert(kind),
             };
+        }
+        for act in step.acts() {
+            match act {
+                Act::Slow { from, to, .. } if kind_of(from) == kind_of(to) => {
+                    self.slowed.insert(kind_of(from).to_owned());
+                }
+                Act::Heal { from, .. } => drop(self.slowed.remove(kind_of(from))),
+                Act::HealAll => self.slowed.clear(),
+                _ => {}
+            }
         }
     }
 
@@ -167,6 +179,8 @@ impl<'a> Databases<'a> {
             _ => lost,
         };
         wanted.extend(promotes.then_some(Ability::Promotes));
+        wanted
+            .extend((self.slowed.contains(kind) && rests_on_slow_links(claim)).then_some(Ability::SlowLinks));
         if call.measure == Measure::Slowest
             && self.without_member.contains(kind)
             && mode == Some(Ability::Sync)
@@ -237,6 +251,12 @@ impl<'a> Databases<'a> {
         let kind = kind_in(self.chapter, name)?;
         self.played.get_key_value(kind).map(|(kind, _)| *kind)
     }
+}
+
+/// Whether a claim holds only while a link to a replica is slow: it says that something takes long or happens at all, or
+/// that the article is wrong.
+fn rests_on_slow_links(claim: &Expect) -> bool {
+    claim.at_least.is_some() || claim.expected == Expected::Refute
 }
 
 /// What something that is done does to a database.
@@ -331,6 +351,17 @@ mod tests {
         assert!(has("it goes on acknowledging deposits") && has("Quorum: while cut off"), "{judged:?}");
         assert!(!has("But not for ever") && !has("apart: "), "{judged:?}");
         assert!(has("nothing that was acknowledged is lost"), "{judged:?}");
+    }
+
+    #[test]
+    fn a_link_that_is_not_in_the_way_of_the_copies_says_nothing_when_it_is_slow() {
+        let redis = Known::named("redis").unwrap().abilities();
+        let judged = judged("replication", &redis);
+        let has = |words: &str| judged.iter().any(|claim| claim.contains(words));
+        assert!(!has("strict-slow: Every deposit waits") && !has("quorum-slow: "), "{judged:?}");
+        assert!(has("strict: "), "{judged:?}");
+        let etcd = Known::named("etcd").unwrap().abilities();
+        assert!(skipped("replication", &etcd).1.claim("quorum-slow", 0).is_none());
     }
 
     #[test]
