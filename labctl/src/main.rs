@@ -1,4 +1,4 @@
-//! `labctl`: parse, do, and end with the exit code that the contract promises.
+//! `labctl`: parses the command line, runs the command, and exits with the code that the contract promises.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use labctl::commands;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
-/// How long the end waits for threads that do not end.
+/// Grace period for threads that have not ended when the runtime shuts down.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             Interrupt::listen().map_err(|error| anyhow::Error::new(error).context("listen to signals"))?;
         cli::perform(cli, &more, &interrupt).await
     });
-    // A thread that still waits for somebody to press Enter is left behind.
+    // A thread still blocked on standard input, waiting for Enter, is abandoned.
     runtime.shutdown_timeout(LEFT_BEHIND);
     match ended {
         Ok(code) => commands::end(code),

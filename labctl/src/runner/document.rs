@@ -65,14 +65,14 @@ impl RunDocument {
         self.findings.claims.iter().filter(|claim| claim.verdict == Verdict::Holds).count()
     }
 
-    /// Why its chapter is worth another run, if it is.
+    /// Explains why its chapter deserves another run, if it does.
     pub fn why_once_more(&self) -> Option<String> {
         once_more(self.verdict, &self.findings.disturbances)
     }
 }
 
-/// Why a chapter is worth another run, if it is: nothing could be said, or something failed while the host was
-/// busy with something else.
+/// Explains why a chapter deserves another run, if it does: the run was inconclusive, or it failed while the
+/// host was disturbed.
 fn once_more(verdict: Verdict, disturbances: &[String]) -> Option<String> {
     match (verdict, disturbances) {
         (Verdict::Inconclusive, _) => {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(once_more(Verdict::Holds, &disturbed), None);
     }
 
-    /// Runs that were kept by earlier versions stay readable.
+    /// Runs stored by earlier versions stay readable.
     #[test]
     fn a_document_without_what_came_later_is_read() {
         let kept = r#"{

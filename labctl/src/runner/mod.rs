@@ -1,4 +1,4 @@
-//! One run of a chapter: its steps, what was measured, and what that says of its claims.
+//! One run of a chapter: its steps, its measurements, and the verdicts on its claims.
 
 mod condition;
 mod damage;
@@ -48,27 +48,27 @@ pub struct Run<'a> {
     bed: &'a Testbed,
     emitter: Emitter<'a>,
     measured: Measured,
-    /// How full the machines are that charts show.
+    /// Samples of the machines that charts show.
     filling: FillWatch,
     seed: u64,
     pace: Pace,
-    /// How many of the lab's events have been told.
+    /// Number of the lab's events already reported.
     told: Cell<usize>,
-    /// The counters that claims ask for.
+    /// The counters that claims refer to.
     counters: Vec<Counted>,
-    /// What claims ask for.
+    /// The measures that claims refer to.
     asked: Vec<MeasureCall>,
-    /// Why the lab is not any more what its chapter has made of it, if it is not.
+    /// Why the lab is no longer in the state that its chapter produced, if it is not.
     damage: Option<String>,
-    /// What the programs that stand in for the lab's own cannot do.
+    /// What stand-ins for the lab's own programs cannot do.
     skips: Skips,
 }
 
-/// A counter that is read at a step's begin and end.
+/// A counter that is read at the beginning and the end of a step.
 #[derive(Debug, PartialEq)]
 struct Counted {
     step: String,
-    /// The machine, kind of machine or program that shows it.
+    /// The machine, kind of machine or program that exposes it.
     of: String,
     counter: String,
 }
@@ -144,14 +144,15 @@ pub struct FilledTable {
     pub rows: Vec<(String, Vec<Option<f64>>)>,
 }
 
-/// How a chapter is to be run.
+/// How to run a chapter.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// Seed of its random traffic.
     pub seed: u64,
-    /// How long is measured.
+    /// Scaling of measurement times.
     pub pace: Pace,
-    /// Whether to leave out the rest once nothing can be judged any more: the chapter is run again anyway.
+    /// Whether to skip the remaining steps once nothing can be judged any more, because the chapter will be
+    /// run again.
     pub ends_when_damaged: bool,
 }
 
@@ -248,14 +249,14 @@ impl Run<'_> {
     }
 }
 
-/// What expressions ask for.
+/// Returns the measures that expressions refer to.
 fn asked_by<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<MeasureCall> {
-    // Chapters are checked before they run.
+    // Chapters are validated before they run.
     let expressions: Vec<_> = texts.filter_map(|text| Expression::<MeasureCall>::parse(text).ok()).collect();
     expressions.iter().flat_map(Expression::measures).cloned().collect()
 }
 
-/// The counters among what is asked for.
+/// Returns the counters among the measures.
 fn counters_of<'a>(asked: impl Iterator<Item = &'a MeasureCall>) -> Vec<Counted> {
     let mut counters = Vec::new();
     for MeasureCall { measure, of } in asked {

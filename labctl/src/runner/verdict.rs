@@ -1,4 +1,4 @@
-//! What a measured figure says of a claim. Pure.
+//! Judges a measured figure against a claim. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use schemars::JsonSchema;
@@ -66,8 +66,8 @@ impl ClaimResult {
     }
 }
 
-/// Judges one claim. No figure means that there was nothing to measure, unless it is said why it is not
-/// known: what was to happen did not.
+/// Judges one claim. A missing figure means that there was nothing to measure because the expected event did
+/// not happen, unless a reason is given why the figure is unknown.
 pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimResult {
     let Evaluated { reading, parts, distrust, doubt, on_a_calm_host, excuse } = evaluated;
     let bound = expect.bound().unwrap_or(Bound { low: f64::NAN, high: f64::NAN });
@@ -92,7 +92,7 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
             let (reading, reason) = on_a_calm_host.unzip();
             (Verdict::Inconclusive, Some(either_way(reading, reason)))
         }
-        // What the chapter gives as a reason is one for the opposite.
+        // The chapter's reason explains the opposite outcome.
         (None, Some(false), None) => (Verdict::Fails, None),
     };
     ClaimResult {
@@ -113,13 +113,13 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
     }
 }
 
-/// A claim that is not judged, or that has failed, for a reason that is no figure.
+/// Returns the result of a claim that was not judged, or that failed for a reason other than its figure.
 pub(super) fn without_figure(step: &str, expect: &Expect, verdict: Verdict, because: String) -> ClaimResult {
     let nothing = judge(step, expect, Evaluated::default());
     ClaimResult { measured: None, verdict, because: Some(because), ..nothing }
 }
 
-/// Why a figure may be as the claim has it, or not.
+/// Explains why a figure may or may not meet the claim.
 fn either_way(reading: Option<Reading>, doubt: Option<String>) -> String {
     let reason = doubt.unwrap_or_else(|| "the host was too busy".into());
     let ends = reading.map(|reading| [reading.low, reading.high].map(short));

@@ -1,4 +1,4 @@
-//! Machines that run, with traffic ready to be sent to them: what a run, an audit and the table all stand on.
+//! Running machines with their traffic ready to be sent: the common base of a run, an audit and the table.
 
 mod histories;
 mod last_values;
