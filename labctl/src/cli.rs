@@ -100,7 +100,7 @@ pub enum Command {
     Completions(commands::completions::CompletionsArgs),
 }
 
-/// Does what was asked. `more`: further machines that a verb is done to.
+/// Performs a command. `more` holds the further machines of an act.
 pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> commands::Performed {
     let common = &cli.common;
     match cli.command {
@@ -141,10 +141,10 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
     }
 }
 
-/// What is done to one machine, and can be done to several: each after the other.
+/// Acts on one machine that accept several, one after another.
 const OF_SEVERAL: [&str; 8] = ["kill", "stop", "freeze", "thaw", "restart", "fill", "empty", "remove"];
 
-/// The commands by what they are for.
+/// The commands grouped by purpose.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Learn", &["list", "show", "run", "replay", "claims"]),
     ("Play", &["up", "open", "page", "watch", "status", "events", "logs", "trace", "load", "step", "down"]),
@@ -178,7 +178,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// What one would type.
+/// Example command lines.
 const EXAMPLES: [(&str, &str); 9] = [
     (
         "run",
@@ -206,7 +206,7 @@ const EXAMPLES: [(&str, &str); 9] = [
 const EXIT_CODES: &str = "Exit codes: 0 every claim held, 1 a claim failed, 2 usage or an invalid chapter file, \
     3 inconclusive, 4 the environment is not ready, 5 the lab broke, 130/143 interrupted.";
 
-/// The command line, as its help shows it.
+/// Builds the command line with its help.
 pub fn command() -> clap::Command {
     let mut command = Cli::command();
     let (groups, lab) = (grouped(&command), globals(&command));
@@ -228,10 +228,10 @@ pub fn command() -> clap::Command {
     command.after_help(format!("{groups}\n{lab}\n\n{begin}\n{codes}"))
 }
 
-/// The id of the further machines of a verb.
+/// The id of the argument for further machines.
 const MORE: &str = "more";
 
-/// What was typed, and the further machines of a verb that is done to several.
+/// Parses the command line, and the further machines of an act.
 pub fn parse() -> Result<(Cli, Vec<String>), clap::Error> {
     let matches = command().try_get_matches().map_err(with_suggestion)?;
     let of_verb =
@@ -241,7 +241,7 @@ pub fn parse() -> Result<(Cli, Vec<String>), clap::Error> {
     Ok((cli, more))
 }
 
-/// The same mistake, with the command that was probably meant, where the command line's reader found none.
+/// Adds a suggestion to an unknown command, where clap found none.
 fn with_suggestion(mistake: clap::Error) -> clap::Error {
     let is_suggested = mistake.get(ContextKind::SuggestedSubcommand).is_some();
     let typed = match mistake.get(ContextKind::InvalidSubcommand) {
@@ -254,7 +254,7 @@ fn with_suggestion(mistake: clap::Error) -> clap::Error {
     command.error(ErrorKind::InvalidSubcommand, told)
 }
 
-/// The commands with what each does, by group.
+/// Lists the commands with their descriptions, by group.
 fn grouped(command: &clap::Command) -> String {
     const INDENT: usize = 14;
     let mut text = String::new();
@@ -273,7 +273,7 @@ fn grouped(command: &clap::Command) -> String {
     text.trim_end().to_owned() + "\n"
 }
 
-/// The flags that every command has, in a line or two.
+/// Lists the global flags in a line or two.
 fn globals(command: &clap::Command) -> String {
     let flags = command.get_arguments().filter(|one| one.is_global_set()).filter_map(|one| {
         let value = one.get_value_names().and_then(|names| names.first());

@@ -37,7 +37,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Names the cheapest measured architecture that does it.
+/// Names the cheapest measured architecture that meets the needs.
 pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
     let needs = Needs {
         rps: args.rps,

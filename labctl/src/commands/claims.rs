@@ -29,8 +29,7 @@ pub struct ClaimsArgs {
     junit: Option<PathBuf>,
 }
 
-/// Judges the article, sentence by sentence, by the newest results: of `labctl run all`, and of `labctl
-/// table`.
+/// Judges the article sentence by sentence, from the newest results of `labctl run all` and `labctl table`.
 pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
     if let Some(path) = &args.junit {
         junit::can_be_written(path)?;
@@ -57,7 +56,7 @@ pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
     with_files(code, written)
 }
 
-/// Those that were asked for. One that stands for none was meant to be something else.
+/// Selects the requested sentences. A filter that matches none is reported as a mistake.
 fn chosen(judged: Vec<Judged>, only: &[String]) -> Result<Vec<Judged>, LabError> {
     for wanted in only {
         if !judged.iter().any(|one| one.is_among(wanted)) {

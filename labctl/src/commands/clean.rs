@@ -17,8 +17,8 @@ pub struct CleanArgs {
     runs: bool,
 }
 
-/// Removes what is left of a lab, and results where that is asked for, unless a lab is running. Nothing is removed
-/// that labctl did not make.
+/// Removes what is left of a lab and, if requested, results, unless a lab is running. Directories that labctl
+/// did not create are left alone.
 pub async fn clean(clean: &CleanArgs, common: &Common) -> Performed {
     let args = &common.site;
     if let Some(state) = control::still_running(&args.lab_dir).await {

@@ -17,7 +17,7 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints what a shell has to be told so that it asks labctl for completions.
+/// Prints the script that makes a shell ask labctl for completions.
 pub fn completions(args: &CompletionsArgs) -> Performed {
     let name = args.shell.to_string();
     let shells = Shells::builtins();
@@ -30,7 +30,7 @@ pub fn completions(args: &CompletionsArgs) -> Performed {
     shell
         .write_registration("COMPLETE", "labctl", "labctl", &program, &mut script)
         .map_err(anyhow::Error::from)?;
-    // Nobody may read it to its end.
+    // The reader may close the pipe early.
     let _ = Output.write_all(&script);
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! `labctl grade` and `labctl backend`: a part of one's own, and what it is worth.
+//! `labctl grade` and `labctl backend`: grading a program of the student's own.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,7 @@ pub struct BackendArgs {
     listen: SocketAddr,
 }
 
-/// Serves until somebody ends it.
+/// Serves until it is interrupted.
 pub async fn serve(args: &BackendArgs, interrupt: &Interrupt) -> Performed {
     if !args.listen.ip().is_loopback() {
         return Err(LabError::Usage(format!(

@@ -15,7 +15,7 @@ pub struct ManArgs {
     directory: PathBuf,
 }
 
-/// Writes a page for labctl, and one for each of its commands.
+/// Writes a manual page for labctl, and one for each command.
 pub fn man(args: &ManArgs) -> Performed {
     let command = cli::command().disable_help_subcommand(true);
     let written = clap_mangen::generate_to(command, &args.directory);

@@ -1,4 +1,4 @@
-//! `labctl new chapter`, `labctl new lb` and `labctl new db`: something to begin with.
+//! `labctl new chapter`, `labctl new lb` and `labctl new db`: templates to start from.
 
 use clap::{Args, Subcommand};
 
@@ -43,7 +43,7 @@ fn language(name: &str) -> Result<Language, String> {
     found.ok_or_else(refused)
 }
 
-/// A chapter that can be run as it is.
+/// A chapter that runs as it is.
 const CHAPTER: &str = include_str!("../../templates/new/chapter.toml");
 
 /// Prints a template.

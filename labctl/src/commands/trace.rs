@@ -17,9 +17,9 @@ use lab::error::LabError;
 use lab::http;
 use lab::interrupt::Interrupt;
 
-/// How long a collector may take for one request.
+/// Timeout for one request to a collector.
 const COLLECTOR_LIMIT: Duration = Duration::from_secs(10);
-/// The port of OTLP over HTTP, when a URL names none.
+/// Default port of OTLP over HTTP.
 const OTLP_PORT: u16 = 4318;
 
 /// Which requests.
@@ -99,7 +99,7 @@ async fn export(url: &Uri, traces: &[&Trace], common: &Common) -> Result<(), Lab
     Ok(())
 }
 
-/// Where a collector is.
+/// Resolves the address of a collector.
 async fn collector(url: &Uri) -> Result<SocketAddr, LabError> {
     let usage = |what: String| LabError::Usage(format!("--otlp {url}: {what}"));
     if url.scheme_str() != Some("http") {

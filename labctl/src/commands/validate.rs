@@ -17,7 +17,7 @@ pub struct ValidateArgs {
     files: Vec<PathBuf>,
 }
 
-/// Checks chapter files, all of them, and tells every mistake.
+/// Checks all given chapter files, and reports every mistake.
 pub fn validate(args: &ValidateArgs, common: &Common) -> Performed {
     let (mut documents, mut is_valid) = (Vec::new(), true);
     for file in &args.files {
