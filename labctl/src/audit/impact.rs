@@ -1,13 +1,13 @@
 //! Classifies the impact of a fault on a path, from the requests before, during and after it. Pure.
 //!
 //! ```text
-//! nothing failed, or in passing ──> ok              (slower or stale to the end: degraded)
-//! failed, and good again in time ─> blip
-//! still failing at the end ───────> degraded        (hardly any request)
-//!                                ├─> partial outage  (a share of them)
-//!                                └─> outage          (nearly all of them)
-//! good, and cannot carry the load > outage
-//! acknowledged, and gone ─────────> data loss, whatever else
+//! no failures, or only in passing ─> ok              (slower or stale at the end: degraded)
+//! failures, then recovered ────────> blip
+//! still failing at the end ────────> degraded        (hardly any request)
+//!                               ├─> partial outage  (a share of the requests)
+//!                               └─> outage          (nearly all requests)
+//! good, but cannot carry the load ─> outage
+//! acknowledged, but lost ──────────> data loss, regardless of the rest
 //! ```
 //!
 //! If one of n identical servers is dead and goes unnoticed, one request in n fails: a half, a third, a

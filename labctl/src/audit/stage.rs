@@ -180,7 +180,7 @@ fn without_strangers(window: &Window) -> Window {
     Window::new(window.from, window.to, served.collect(), window.unfinished)
 }
 
-/// Describes what is wrong with a path, if anything. With fewer than `enough` answers that is what is wrong.
+/// Describes what is wrong with a path, if anything. Fewer than `enough` requests count as wrong, too.
 fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
     let is_bad = |outcome: &Outcome| !outcome.is_success() && !outcome.is_the_generators();
     let worst = window.outcomes().into_iter().filter(|(outcome, _)| is_bad(outcome));

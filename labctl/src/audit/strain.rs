@@ -2,9 +2,9 @@
 //! from how long answers take. Pure.
 //!
 //! ```text
-//! quiet, nobody busy, answers no slower ─────────────────────────> level
-//! quiet, a machine is asked for more than it can do ─────────────> overloaded
-//! quiet, and neither can be said yet ─────────────> looked at for longer, in the end by the best estimate
+//! quiet, no machine busy, latencies not rising ───────> level
+//! quiet, demand on a machine above its capacity ──────> overloaded
+//! quiet, and too early to tell ───────────────────────> observed longer, finally decided by the best estimate
 //! ```
 //!
 //! A growing queue takes long to cause failures: at 1.3 times a machine's capacity, a timeout of two seconds
