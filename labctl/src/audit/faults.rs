@@ -77,7 +77,7 @@ pub struct Selection {
     pub scope: Scope,
     /// Only components whose names begin with this.
     pub only: Option<String>,
-    /// Only kills.
+    /// Whether only kills are injected.
     pub kills_only: bool,
     /// Which machines are restarted.
     pub restarts: Restarts,

@@ -116,13 +116,13 @@ pub struct Seen<'a> {
 /// The share of a path's requests that fails permanently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Nothing.
+    /// No request fails.
     Nothing,
-    /// Hardly any request.
+    /// Hardly any request fails.
     HardlyAny,
-    /// One in a few.
+    /// One request in a few fails.
     Part,
-    /// All, or nearly.
+    /// All requests fail, or nearly all.
     Whole,
 }
 

@@ -29,7 +29,7 @@ pub struct Audit {
     pub within_seconds: f64,
     /// Requests a second on each path.
     pub rate: f64,
-    /// Only one of each set of identical machines was examined.
+    /// Whether only one of each set of identical machines was tested.
     pub one_of_each: bool,
     /// Maximum number of simultaneous faults.
     pub depth: usize,

@@ -54,7 +54,7 @@ impl Stage {
         self.bed.close().await
     }
 
-    /// The paths, by name.
+    /// Returns the paths by name.
     pub fn paths(&self) -> impl Iterator<Item = &String> {
         self.bed.streams.keys().filter(|name| paths::is_path(name))
     }

@@ -35,7 +35,7 @@ const STOOD_STILL: Duration = Duration::from_millis(600);
 pub(super) struct Watched {
     /// The impact on each path.
     pub(super) impacts: Vec<Impact>,
-    /// Why the figures say more about the load generator, if they do.
+    /// Why the load generator makes the figures unreliable, if it does.
     pub(super) distrust: Option<String>,
 }
 

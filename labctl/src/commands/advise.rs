@@ -1,4 +1,4 @@
-//! `labctl advise --rps 800 --p99 100ms --survive 1`
+//! `labctl advise --rps 800 --p99 100ms --survive 1`: recommends an architecture from the measured table.
 
 use std::path::PathBuf;
 

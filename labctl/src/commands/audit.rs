@@ -1,4 +1,4 @@
-//! `labctl audit ARCHITECTURE`
+//! `labctl audit ARCHITECTURE`: injects every fault and looks for single points of failure.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `labctl capacity`
+//! `labctl capacity`: searches for the highest rate that the running lab sustains.
 
 use std::time::{Duration, Instant};
 

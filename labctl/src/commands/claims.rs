@@ -1,4 +1,4 @@
-//! `labctl claims`
+//! `labctl claims`: judges the article's sentences by the newest results.
 
 use std::path::PathBuf;
 

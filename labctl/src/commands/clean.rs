@@ -1,4 +1,4 @@
-//! `labctl clean`
+//! `labctl clean`: removes what labs and runs left on disk.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `labctl completions SHELL`
+//! `labctl completions SHELL`: prints the script that enables completion.
 
 use std::io::Write;
 

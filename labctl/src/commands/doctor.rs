@@ -1,4 +1,4 @@
-//! `labctl doctor`
+//! `labctl doctor`: checks whether this computer can run the lab.
 
 use std::net::{SocketAddr, TcpListener};
 

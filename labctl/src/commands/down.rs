@@ -1,4 +1,4 @@
-//! `labctl down`
+//! `labctl down`: ends the running lab.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `labctl events`
+//! `labctl events`: shows what happened in the running lab.
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};

@@ -1,4 +1,4 @@
-//! `labctl list`
+//! `labctl list`: lists the chapters.
 
 use super::common::Common;
 use super::{Performed, say, say_document};

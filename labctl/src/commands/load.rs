@@ -1,4 +1,4 @@
-//! `labctl load --rps N`
+//! `labctl load --rps N`: sends requests to the running lab, or to a URL, at a fixed or ramped rate.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;

@@ -1,4 +1,4 @@
-//! `labctl logs [NAME…] [-f]`
+//! `labctl logs [NAME…] [-f]`: prints the logs of machines.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `labctl man DIR`
+//! `labctl man DIR`: writes the manual pages.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `labctl open`
+//! `labctl open`: opens the live page of the running lab.
 
 use std::process::{Command, Stdio};
 

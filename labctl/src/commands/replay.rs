@@ -1,4 +1,4 @@
-//! `labctl replay DIR`
+//! `labctl replay DIR`: repeats a stored run with the same chapter and seed.
 
 use std::path::{Path, PathBuf};
 

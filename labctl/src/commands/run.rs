@@ -1,4 +1,4 @@
-//! `labctl run CHAPTER…`
+//! `labctl run CHAPTER…`: runs chapters and judges their claims.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

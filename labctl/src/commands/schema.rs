@@ -1,4 +1,4 @@
-//! `labctl schema NAME`
+//! `labctl schema NAME`: prints a JSON Schema.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `labctl show CHAPTER`
+//! `labctl show CHAPTER`: shows a chapter without running it.
 
 use clap::Args;
 

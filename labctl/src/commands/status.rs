@@ -1,4 +1,4 @@
-//! `labctl status`
+//! `labctl status`: shows the machines of the running lab.
 
 use std::time::Duration;
 

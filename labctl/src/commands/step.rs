@@ -1,4 +1,4 @@
-//! `labctl step`
+//! `labctl step`: sends single requests and shows which server answers.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `labctl table`
+//! `labctl table`: measures the article's table.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `labctl targets`
+//! `labctl targets`: prints the running lab's metrics endpoints for Prometheus.
 
 use serde::Serialize;
 

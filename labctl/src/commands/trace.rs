@@ -1,4 +1,4 @@
-//! `labctl trace [DIR]`
+//! `labctl trace [DIR]`: shows where requests spent their time, or exports their traces.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

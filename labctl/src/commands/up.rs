@@ -1,4 +1,4 @@
-//! `labctl up CHAPTER`
+//! `labctl up CHAPTER`: starts a lab that keeps running in the background.
 //!
 //! The lab is kept by a labctl process in the background (the keeper), which watches it and ends everything
 //! when it ends itself. The process in the foreground waits until the machines answer.

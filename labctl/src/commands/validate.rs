@@ -1,4 +1,4 @@
-//! `labctl validate FILE`
+//! `labctl validate FILE`: checks chapter files without running them.
 
 use std::path::PathBuf;
 

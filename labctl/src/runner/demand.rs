@@ -53,7 +53,7 @@ pub struct Demand {
     pub seconds_min: f64,
     /// Maximum duration in seconds.
     pub seconds_max: f64,
-    /// The loopback addresses, from the first to the last.
+    /// The loopback addresses that it uses, in order.
     pub addresses: Vec<IpAddr>,
     /// Number of ports that have to be free, each on one of these addresses.
     pub ports: usize,

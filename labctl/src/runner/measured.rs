@@ -31,14 +31,14 @@ pub struct Measured {
     disk: Option<DiskWatch>,
 }
 
-/// What was measured in one step.
+/// The measurements of one step.
 #[derive(Debug, Default, Clone)]
 pub(super) struct StepMeasurement {
     /// When the step began, before it did anything.
     pub(super) begun: Moment,
     /// When its measurement began.
     pub(super) from: Moment,
-    /// When it ended.
+    /// When its measurement ended.
     pub(super) to: Moment,
     /// Whether the step waited for something; then the wait is what was measured.
     pub(super) waited: bool,

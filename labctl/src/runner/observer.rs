@@ -29,13 +29,13 @@ impl<O: Observer> Observer for Vec<O> {
     }
 }
 
-/// Something that happened. As JSON: `{"at": 1.25, "event": "step", "about": {"number": 1, …}}`.
+/// An event with its time. As JSON: `{"at": 1.25, "event": "step", "about": {"number": 1, …}}`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RunEvent<'a> {
     /// Time since the run, the audit or the table measurement began. In JSON, in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub at: Duration,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub kind: EventKind<'a>,
 }

@@ -90,7 +90,7 @@ pub struct FaultRow {
 pub struct Strength {
     /// The highest rate that met the objective, in requests per second.
     pub low: Option<f64>,
-    /// The lowest rate that did not.
+    /// The lowest rate that did not meet it.
     pub high: Option<f64>,
     /// A single number for the capacity.
     pub rate: f64,
@@ -103,7 +103,7 @@ pub struct Strength {
 pub struct Left {
     /// Requests per second.
     pub rate: f64,
-    /// What was killed.
+    /// The program that was killed.
     pub without: String,
     /// Why it is unreliable, if it is.
     #[serde(default)]
