@@ -17,7 +17,7 @@ use crate::report::terminal::wrap;
 #[derive(Debug, Parser)]
 #[command(name = "labctl", version, help_template = "{about}\n\n{usage-heading} {usage}\n\n{after-help}")]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 
@@ -26,12 +26,12 @@ pub struct Cli {
     pub common: Common,
 }
 
-/// What labctl can do.
+/// The commands of labctl.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the chapters.
     List,
-    /// Show a chapter: its machines, its steps, what it claims.
+    /// Show a chapter: its machines, its steps and its claims.
     Show(commands::show::ShowArgs),
     /// Run a chapter from its first step to its verdict, or all of them.
     Run(commands::run::RunArgs),
@@ -39,7 +39,7 @@ pub enum Command {
     Up(commands::up::UpArgs),
     /// Open the live page of the running lab.
     Open,
-    /// Serve the live page of machines that labctl does not keep, such as plain containers.
+    /// Serve the live page of machines that labctl did not start, such as plain containers.
     Page(commands::page::PageArgs),
     /// End the running lab.
     Down,
@@ -51,14 +51,14 @@ pub enum Command {
     Targets,
     /// Show what happened in the running lab.
     Events,
-    /// What can be done to the running lab.
+    /// Act on the running lab.
     #[command(flatten)]
     Act(chapter::Act),
     /// Send requests to the running lab, at a rate.
     Load(commands::load::LoadArgs),
     /// Send single requests, and see which server each one gets.
     Step(commands::step::StepArgs),
-    /// Find the highest rate that the running lab can bear.
+    /// Find the highest rate that the running lab can sustain.
     Capacity(commands::capacity::CapacityArgs),
     /// Try every fault on an architecture and find its single points of failure.
     Audit(commands::audit::AuditArgs),
@@ -72,19 +72,19 @@ pub enum Command {
     Replay(commands::replay::ReplayArgs),
     /// Check the article sentence by sentence: what is confirmed, what is refuted, what depends.
     Claims(commands::claims::ClaimsArgs),
-    /// Find the cheapest measured architecture that does what is needed.
+    /// Find the cheapest measured architecture that meets your needs.
     Advise(commands::advise::AdviseArgs),
     /// Grade a part of your own, stage by stage: points, what was done, and what the part said meanwhile.
     Grade(commands::grade::GradeArgs),
     /// Serve small pages that say which server gave them, to develop a balancer with.
     Backend(commands::grade::BackendArgs),
-    /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
+    /// Show the programs that can stand in for the lab's own: where they are, and what they can do.
     Parts(commands::parts::PartsArgs),
-    /// Show where requests spent their time, hop by hop: of a run or a lab that was started with --trace.
+    /// Show where requests spent their time, hop by hop, in a run or a lab that was started with --trace.
     Trace(commands::trace::TraceArgs),
     /// Show the logs of machines' programs.
     Logs(commands::logs::LogsArgs),
-    /// Print something to begin with: a chapter with comments.
+    /// Print a template to start from: a chapter, a balancer or a database.
     New(commands::new::NewArgs),
     /// Check chapter files without running them.
     Validate(commands::validate::ValidateArgs),
@@ -92,7 +92,7 @@ pub enum Command {
     Schema(commands::schema::SchemaArgs),
     /// Check whether this computer has what the lab needs.
     Doctor,
-    /// Remove what is left of a lab, and with --runs the results.
+    /// Remove what is left of a lab and, with --runs, the results.
     Clean(commands::clean::CleanArgs),
     /// Write manual pages into a directory.
     Man(commands::man::ManArgs),
@@ -200,7 +200,7 @@ const EXAMPLES: [(&str, &str); 9] = [
     ),
     ("logs", "labctl logs -f\n  labctl logs lb web-1"),
     ("audit", "labctl audit replicated\n  labctl audit mine.toml --only lb"),
-    ("report", "labctl report runs/cache/latest\n  labctl report        # a page over all runs"),
+    ("report", "labctl report runs/cache/latest\n  labctl report        # a page of all runs"),
 ];
 
 const EXIT_CODES: &str = "Exit codes: 0 every claim held, 1 a claim failed, 2 usage or an invalid chapter file, \

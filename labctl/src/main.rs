@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         .log_internal_errors(false);
     logs.finish().with(filter).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("without a runtime there is nothing to do and nobody to tell");
+    let runtime = runtime.expect("the async runtime starts");
     let ended = runtime.block_on(async {
         let interrupt =
             Interrupt::listen().map_err(|error| anyhow::Error::new(error).context("listen to signals"))?;

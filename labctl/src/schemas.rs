@@ -20,9 +20,9 @@ pub enum Document {
     Run,
     /// What `labctl run --json` prints: several runs.
     Runs,
-    /// What the live page's `/api/state` answers.
+    /// The answer of the live page's `/api/state`.
     Page,
-    /// What the lab knows of another program that can stand in for one of its own (`labctl/parts/known`).
+    /// A known program that can stand in for one of the lab's own (`labctl/parts/known`).
     Part,
 }
 

@@ -51,7 +51,7 @@ impl Inspection {
             && self.source.chapter.machine.values().any(|one| one.redis.is_some())
         {
             return Err(LabError::NotReady(
-                "a Redis that is not labctl's cannot be broken, and would look as if nothing depended on it: unset LABCTL_REDIS_URL"
+                "labctl cannot break an external Redis, and the audit would look as if nothing depended on it: unset LABCTL_REDIS_URL"
                     .into(),
             ));
         }

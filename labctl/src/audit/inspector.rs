@@ -198,7 +198,9 @@ impl<'a> Inspector<'a> {
             steady = stage.until_steady(names, STEADY_FOR, STEADY_MAX).await;
         }
         let repair_seconds = steady.is_ok().then(|| stage.bed.now().saturating_sub(repaired).as_secs_f64());
-        let note = steady.err().map(|unwell| format!("not well after the repair: {unwell}; started anew"));
+        let note = steady
+            .err()
+            .map(|unwell| format!("not steady after the repair: {unwell}; replaced by a fresh lab"));
         let note = note.or(unknown);
         Ok((repair_seconds, note))
     }

@@ -99,12 +99,12 @@ pub(super) async fn introduce(
 ) -> Result<(), LabError> {
     let Some(stream) = by_hand.introduction.clone() else { return Ok(()) };
     let (count, patience) = (by_hand.users, stream.patience());
-    say_note(common, format!("{count} users introduce themselves first ({})", stream.name));
+    say_note(common, format!("{count} users log in first ({})", stream.name));
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
     generator.send_and_wait(id, count, INTRODUCTIONS_RATE, patience + MARGIN).await;
     let ok = generator.recorder().window(id, Moment::ZERO, Moment::MAX).ok() as u64;
     if ok < count {
-        say_note(common, format!("{} of them were not answered well", count - ok));
+        say_note(common, format!("{} of these requests failed", count - ok));
     }
     Ok(())
 }

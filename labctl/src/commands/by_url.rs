@@ -34,7 +34,7 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mistake = || format!("'{text}' is no URL of a shop, such as http://lb:8080");
+        let mistake = || format!("'{text}' is not the URL of a shop, such as http://lb:8080");
         // The path may contain `{key}`, which is not valid in a URL.
         let rest = text.strip_prefix("http://").ok_or_else(mistake)?;
         let end = rest.find('/').unwrap_or(rest.len());
@@ -65,8 +65,9 @@ pub(super) async fn traffic(target: &Target, path: Option<&String>, seed: u64) -
 async fn find(host: &str) -> Result<SocketAddr, LabError> {
     let name = host.to_owned();
     let looking = tokio::task::spawn_blocking(move || machine::names::find(&name));
-    let unknown =
-        |why: String| LabError::not_ready(format!("--url: '{host}' leads nowhere ({why}); is the shop up?"));
+    let unknown = |why: String| {
+        LabError::not_ready(format!("--url: '{host}' cannot be resolved ({why}); is the shop up?"))
+    };
     match timeout(LOOK_UP_MAX, looking).await {
         Ok(Ok(Ok(found))) => found.first().copied().ok_or_else(|| unknown("it has no address".into())),
         Ok(Ok(Err(error))) => Err(unknown(error.to_string())),

@@ -12,7 +12,7 @@ use lab::state::State;
 /// What to remove.
 #[derive(Debug, Args)]
 pub struct CleanArgs {
-    /// Remove results as well: every run and every table that was kept.
+    /// Remove results as well: all stored runs and tables.
     #[arg(long)]
     runs: bool,
 }

@@ -10,7 +10,7 @@ use super::Performed;
 use crate::output::Output;
 use lab::error::LabError;
 
-/// Which shell.
+/// Selects the shell.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell.

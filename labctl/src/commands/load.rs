@@ -31,7 +31,7 @@ pub struct LoadArgs {
     #[arg(long, value_parser = parse_rates, allow_hyphen_values = true)]
     rps: Rates,
 
-    /// How long a rate takes to get from the first to the second [default: 30s].
+    /// Time over which the rate changes from the first to the second [default: 30s].
     #[arg(long, value_name = "TIME", conflicts_with = "background")]
     over: Option<humantime::Duration>,
 

@@ -14,12 +14,12 @@ use lab::interrupt::Interrupt;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Whose logs.
+/// Selects the logs.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// Machines, or programs on them: `web-1`, `app/dbnode` [default: all].
     names: Vec<String>,
-    /// Go on printing what is written, until Ctrl-C.
+    /// Keep printing new lines, until Ctrl-C.
     #[arg(short, long)]
     follow: bool,
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Performed, say};
 use crate::cli;
 
-/// Where to.
+/// Selects the output directory.
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// An existing directory, such as ~/.local/share/man/man1.

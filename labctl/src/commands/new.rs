@@ -6,7 +6,7 @@ use super::{Performed, say};
 use grade::Kind;
 use grade::starter::{self, Language};
 
-/// What to begin.
+/// Selects the template.
 #[derive(Debug, Args)]
 pub struct NewArgs {
     #[command(subcommand)]
@@ -36,7 +36,7 @@ fn language(name: &str) -> Result<Language, String> {
     let found = Language::ALL.into_iter().find(|language| language.name() == name);
     let refused = || {
         format!(
-            "there is nothing in '{name}' to begin with; known are {}, and docs/your-own.md says what it has to do",
+            "there is no template in '{name}'; known are {}, and docs/your-own.md says what such a program has to do",
             known()
         )
     };

@@ -26,7 +26,7 @@ const COMPOSE: &str = "docker compose";
 /// What to watch, and where to show it.
 #[derive(Debug, Args)]
 pub struct PageArgs {
-    /// Plan of the stack: machines, which are looked for by their names, and traffics, as a chapter has them.
+    /// Plan of the stack, in a chapter's format: machines, which are found by their names, and traffics.
     #[arg(long, value_name = "FILE")]
     stack: PathBuf,
 
@@ -34,7 +34,7 @@ pub struct PageArgs {
     #[arg(long, value_name = "ADDRESS", default_value_t = page::DEFAULT_ADDRESS)]
     listen: SocketAddr,
 
-    /// Loopback address by which browsers know it, where that is another one: a container's published port.
+    /// Loopback address for browsers, if it differs from --listen: a container's published port.
     #[arg(long, value_name = "ADDRESS")]
     published: Option<SocketAddr>,
 
@@ -50,7 +50,7 @@ pub struct PageArgs {
     #[arg(long, value_name = "IP")]
     shared_address: Option<IpAddr>,
 
-    /// Name that the engine has for the network, for commands to type.
+    /// The engine's name for the network, for the commands that the page shows.
     #[arg(long, value_name = "NAME", default_value = "scaling-lab")]
     network_name: String,
 }

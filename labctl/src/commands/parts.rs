@@ -10,7 +10,7 @@ use chapter::{Setting, Source};
 use lab::error::LabError;
 use parts::{Known, Swap, find};
 
-/// Which other programs stand in for the lab's own.
+/// Programs that stand in for the lab's own.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PartArgs {
     /// Put another program in the place of every balancer or database of the chapter: lb=haproxy, lb=./my-lb,
@@ -59,7 +59,7 @@ impl PartArgs {
     }
 }
 
-/// What to do besides showing the parts.
+/// Actions besides showing the parts.
 #[derive(Debug, Args)]
 pub struct PartsArgs {
     /// Install a part with this computer's package manager: says the command, and runs it.

@@ -11,7 +11,7 @@ use chapter::Source;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
 
-/// Which run.
+/// Selects the run.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
     /// A run's directory, such as runs/split/latest.

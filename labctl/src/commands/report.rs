@@ -11,10 +11,10 @@ use crate::report::{compare_text, comparison, html};
 use crate::results::stored;
 use lab::error::{EXIT_FAILED, LabError};
 
-/// Which run.
+/// Selects the run.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// A run's directory, such as runs/split/latest; without it, a page over all runs that were kept.
+    /// A run's directory, such as runs/split/latest; without it, a page of all stored runs.
     directory: Option<PathBuf>,
 
     /// Where the page goes [default: report.html in the run's directory, index.html for all runs].
@@ -22,12 +22,12 @@ pub struct ReportArgs {
     html: Option<PathBuf>,
 }
 
-/// Which two runs.
+/// Selects two runs.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// A run's directory.
     first: PathBuf,
-    /// Another one's, of the same chapter.
+    /// Another run's directory, of the same chapter.
     second: PathBuf,
 
     /// Write a page as well.

@@ -62,15 +62,15 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
     attempts: u32,
 
-    /// Guess first: one to three questions, and in the end the guess beside what was measured.
+    /// Ask one to three questions first, and show your guesses beside the measured values in the end.
     #[arg(long)]
     predict: bool,
 
-    /// Run nothing: say what a run will ask of this computer.
+    /// Run nothing; show what a run needs from this computer.
     #[arg(long, conflicts_with_all = ["predict", "html", "junit"])]
     dry_run: bool,
 
-    /// Ask nothing.
+    /// Never ask questions.
     #[arg(long, env = "LABCTL_NO_INPUT")]
     no_input: bool,
 
@@ -78,8 +78,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// Show the run on the live page: steps and claims as they happen. Only loopback; the next free port is taken
-    /// when this one is not.
+    /// Show the run on the live page, with steps and claims as they happen, on this loopback address, or on the
+    /// next free port if its port is in use.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_PAGE)]
     page: Option<SocketAddr>,
 
@@ -146,7 +146,7 @@ async fn dry_run(sources: &[Source], args: &RunArgs, common: &Common) -> Perform
         let demand = Demand::of(&source.name, &source.chapter, &plan, args.pace());
         let lacks = lacks(source, common).await?;
         if !common.json {
-            say(format!("{} asks this computer for:", source.name));
+            say(format!("{} needs from this computer:", source.name));
             let lines = demand.lines().into_iter();
             let lines = lines.chain(lacks.iter().map(|what| ("lacking", what.to_string())));
             for (what, how) in lines {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Performed, say_json};
 use crate::schemas::Document;
 
-/// Which document.
+/// Selects the document.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// The document.

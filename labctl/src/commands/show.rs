@@ -9,12 +9,12 @@ use crate::report::columns;
 use crate::report::terminal::wrap;
 use chapter::{MachineEntry, Source};
 
-/// Which chapter.
+/// Selects the chapter.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// A chapter's name (`labctl list`), or a path to a .toml file.
     chapter: String,
-    /// The file itself, as a start for one of your own.
+    /// Print the file itself, as a template for your own.
     #[arg(long)]
     toml: bool,
 }

@@ -15,10 +15,10 @@ use lab::http::Client;
 use lab::interrupt::Interrupt;
 use lab::{MachineStatus, Program, ProgramStatus};
 
-/// How to show it.
+/// How to show the state.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Show it anew each second, until Ctrl-C.
+    /// Refresh every second, until Ctrl-C.
     #[arg(long)]
     watch: bool,
 }

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Number of requests without a terminal.
 const COUNT: u32 = 6;
 
-/// How many.
+/// Number and path of the requests.
 #[derive(Debug, Args)]
 pub struct StepArgs {
     /// How many requests to send [default: one for each Enter on a terminal, 6 elsewhere].

@@ -30,7 +30,7 @@ pub struct TableArgs {
     #[arg(long, value_delimiter = ',', value_name = "ARCHITECTURE")]
     only: Vec<String>,
 
-    /// What machines cost: a file like the lab's own labctl/prices.toml.
+    /// Price sheet: a file like the lab's own labctl/prices.toml.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 
@@ -78,7 +78,7 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
     let ([first, second], [last, of_last]) = climb.networks()?;
     say_note(
         common,
-        format!("Its labs stand side by side in the networks {first}.{second} to {last}.{of_last}."),
+        format!("Its labs run side by side in the networks {first}.{second} to {last}.{of_last}."),
     );
     let directory = RunDirectory::begin(&common.site.runs_dir, "table", jiff::Timestamp::now())?;
     let progress = Progress::begin();

@@ -43,7 +43,7 @@ use page::Page;
 /// The random seed of traffic from the page, the same as the default of `labctl load`.
 const SEED: u64 = 42;
 
-/// Which chapter.
+/// Selects the chapter, and how to start it.
 #[derive(Debug, Args)]
 pub struct UpArgs {
     /// A chapter's name (`labctl list`), or a path to a .toml file.
@@ -60,7 +60,7 @@ pub struct UpArgs {
     #[arg(long)]
     all_links: bool,
 
-    /// Serve the live page there; only loopback. The next free port is taken when this one is not.
+    /// Serve the live page on this loopback address, or on the next free port if its port is in use.
     #[arg(long, value_name = "ADDRESS", default_value_t = page::DEFAULT_ADDRESS)]
     page: SocketAddr,
 
@@ -201,7 +201,7 @@ async fn hear(keeper: &mut Child, limit: Duration) -> Result<Word, LabError> {
             "the lab's keeper ended without a word; see keeper.log in the lab's directory"
         ))),
         Err(_) => Err(LabError::not_ready(format!(
-            "the lab was not up within {limit:?}, and is ended: `labctl doctor` says what this computer lacks"
+            "the lab was not up within {limit:?}, and was stopped: `labctl doctor` shows what this computer lacks"
         ))),
     }
 }
@@ -229,7 +229,7 @@ async fn introduce(source: &Source, common: &Common) -> Performed {
     for line in by_hand(source, common, &machines)? {
         say(line);
     }
-    say("  labctl status              how everything is; `labctl events`: what happened");
+    say("  labctl status              the state of everything; `labctl events`: what happened");
     say("  labctl down                end it");
     Ok(0)
 }

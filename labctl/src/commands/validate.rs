@@ -9,7 +9,7 @@ use super::{Performed, complain, say, say_document};
 use chapter::{ChapterError, Source};
 use lab::error::EXIT_USAGE;
 
-/// Which files.
+/// Selects the files.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
     /// Chapter files, or names of built-in chapters.

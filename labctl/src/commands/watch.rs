@@ -38,7 +38,7 @@ pub async fn watch(common: &Common, interrupt: &Interrupt) -> Performed {
     }
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return Err(LabError::Usage(
-            "watch draws on a whole terminal, and this is none: `labctl status` says the same once".into(),
+            "watch needs a whole terminal, and this is not one: `labctl status` shows the same once".into(),
         ));
     }
     let page = PageClient::find(common)?;

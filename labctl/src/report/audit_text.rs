@@ -161,7 +161,7 @@ pub fn detail(impact: &Impact) -> String {
         parts.push(format!("{:.0} % in the end", 100.0 * impact.failing));
     }
     if let Some(overload) = &impact.overload {
-        parts.push(format!("asked for {:.1} times what is left", overload.times));
+        parts.push(format!("demand is {:.1} times what is left", overload.times));
     }
     if impact.dropped == 0 && impact.slowest_seconds >= WAIT {
         parts.push(format!("{:.1} s at most", impact.slowest_seconds));

@@ -13,7 +13,7 @@ pub fn lines(comparison: &Comparison, width: usize) -> Vec<String> {
     if comparison.differences.is_empty() {
         lines.push("Both were of the same chapter file.".into());
     } else {
-        lines.push("What the chapter files say differently:".into());
+        lines.push("Differences between the chapter files:".into());
         let mut table = columns::table(["", "A", "B"]);
         for one in &comparison.differences {
             let (first, second) = one.sides();

@@ -63,14 +63,14 @@ pub fn run(directory: &Path) -> Result<RunDocument, LabError> {
     }
     if !directory.is_dir() {
         return Err(LabError::Usage(format!(
-            "{} is no run's directory: they are in runs/<chapter>/, and `latest` is the newest there",
+            "{} is not a run's directory: they are in runs/<chapter>/, and `latest` is the newest there",
             directory.display()
         )));
     }
     let file = directory.join("summary.json");
     if directory.join("table.json").is_file() {
         return Err(LabError::Usage(format!(
-            "{0} is a measured table and no run: its page is {0}/report.html",
+            "{0} is a measured table, not a run: its page is {0}/report.html",
             directory.display()
         )));
     }
@@ -138,7 +138,7 @@ fn document<T: DeserializeOwned>(file: &Path, wanted: &str, what_to_do: &str) ->
             "{name} is of version '{version}', and this labctl reads '{wanted}': {what_to_do}"
         ))),
         None => Err(LabError::Usage(format!(
-            "{name} does not say of which version it is, and this labctl reads '{wanted}': {what_to_do}"
+            "{name} does not name its version, and this labctl reads '{wanted}': {what_to_do}"
         ))),
     }
 }
@@ -188,6 +188,6 @@ mod tests {
 
     #[test]
     fn what_is_no_run_at_all_is_refused() {
-        assert!(refused(Path::new("/nowhere/at/all")).contains("is no run's directory"));
+        assert!(refused(Path::new("/nowhere/at/all")).contains("is not a run's directory"));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::runner::{EventKind, Observer, RunDocument, RunEvent, Verdict};
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 
-/// The version of what is printed. It changes when a key's meaning does.
+/// The version of the document. It changes when a key's meaning does.
 pub const SCHEMA: &str = "scaling-lab/runs/1";
 
 /// All runs of one command.
@@ -18,7 +18,7 @@ pub struct Summary {
     pub schema: &'static str,
     /// The worst verdict of all.
     pub verdict: Verdict,
-    /// The runs, in the order they were made.
+    /// The runs, in the order in which they were made.
     pub runs: Vec<RunDocument>,
 }
 

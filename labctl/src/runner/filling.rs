@@ -13,16 +13,16 @@ use tokio_util::task::AbortOnDropHandle;
 /// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How full a machine was at a moment.
+/// A sample of a machine's memory and core queue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Filled {
-    /// When, in seconds since the lab began.
+    /// Time in seconds since the lab began.
     pub at: f64,
-    /// Bytes held.
+    /// Bytes of memory in use.
     pub held: u64,
-    /// Bytes there are.
+    /// Bytes of memory available.
     pub limit: u64,
-    /// Jobs that wait for a core.
+    /// Number of jobs that wait for a core.
     pub waiting: usize,
 }
 

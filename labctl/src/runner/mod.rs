@@ -73,21 +73,21 @@ struct Counted {
     counter: String,
 }
 
-/// What a run found.
+/// The results of a run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Findings {
     /// Every claim with its verdict, in the chapter's order.
     pub claims: Vec<ClaimResult>,
-    /// The charts, filled in.
+    /// The charts with their figures.
     #[serde(default)]
     pub charts: Vec<FilledChart>,
-    /// The tables, filled in.
+    /// The tables with their figures.
     #[serde(default)]
     pub tables: Vec<FilledTable>,
-    /// Acknowledged writes that are lost, by the history's name and the record.
+    /// Lost acknowledged writes, by the history's name and the record.
     #[serde(default)]
     pub lost: Vec<(String, Vec<Lost>)>,
-    /// Pictures of what no order of operations explains, by the history's name.
+    /// Drawings of operations that no order explains, by the history's name.
     #[serde(default)]
     pub offences: Vec<(String, String)>,
     /// When each step began, in seconds.
@@ -95,13 +95,13 @@ pub struct Findings {
     pub steps: Vec<(String, f64)>,
     /// When the last step ended, in seconds.
     pub ended: f64,
-    /// The machines were up this long after their start began, in seconds.
+    /// Time from the lab's start until the machines were up, in seconds.
     #[serde(default)]
     pub up_after: f64,
-    /// How late the load generator was, over all that was measured: 99 % were less late than
-    /// this, in milliseconds.
+    /// How late the load generator was over the whole run, as the 99th percentile in
+    /// milliseconds.
     pub generator_lag_p99_ms: f64,
-    /// What of the host disturbed the run, however little.
+    /// Everything on the host that disturbed the run, however little.
     #[serde(default)]
     pub disturbances: Vec<String>,
 }
@@ -109,15 +109,15 @@ pub struct Findings {
 /// A chart with its figures.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FilledChart {
-    /// What it shows.
+    /// The chart's title.
     pub title: String,
-    /// What its figures are in.
+    /// The unit of its figures.
     pub unit: String,
-    /// What the law is that is drawn through them.
+    /// The law that is drawn through them.
     pub law: Option<String>,
     /// Its figures, from left to right.
     pub points: Vec<FilledPoint>,
-    /// How full its machine was, where it shows one.
+    /// Samples of its machine over time, where it shows one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<Filled>,
 }
@@ -125,18 +125,18 @@ pub struct FilledChart {
 /// One figure of a chart.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledPoint {
-    /// What stands under it.
+    /// Its label.
     pub label: String,
-    /// What was measured, where there was something to measure.
+    /// The measured value, where there was something to measure.
     pub figure: Option<f64>,
-    /// What the law says.
+    /// The value by the law.
     pub law: Option<f64>,
 }
 
 /// A table with its figures.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledTable {
-    /// What its figures are.
+    /// The table's title.
     pub title: String,
     /// The names of its columns.
     pub columns: Vec<String>,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How much patience there is.
+/// Scaling of measurement times.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]

@@ -8,31 +8,31 @@ use super::measured::Evaluated;
 use crate::numbers::short;
 use chapter::{Bound, Expect, Expected, Reading};
 
-/// A claim, what was measured, and what that says of it.
+/// A claim, the measured figure, and the verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimResult {
-    /// The step it belongs to.
+    /// The step that it belongs to.
     pub step: String,
     /// The claim.
     pub claim: String,
     /// The question that its figure answers, where its chapter asks one.
     #[serde(default)]
     pub ask: Option<String>,
-    /// What others call it by, within its chapter.
+    /// Its identifier within the chapter.
     pub id: Option<String>,
-    /// The article's words, where it tests them.
+    /// The article's words, if it tests them.
     pub article: Option<String>,
-    /// Who says so, where it is not the article's.
+    /// The source, if it is not the article.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What was measured, as written.
+    /// The measured expression, as written.
     pub measure: String,
     /// The figure. `None` when there was nothing to measure.
     pub measured: Option<f64>,
-    /// The figures that it was made of, where there were several.
+    /// The figures that it is composed of, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<(String, f64)>,
-    /// What it had to be.
+    /// The bounds of the figure.
     pub bound: Bound,
     /// The unit of both.
     pub unit: String,
@@ -40,19 +40,19 @@ pub struct ClaimResult {
     pub expected: Expected,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why it is so, where it is as expected; or why nothing can be said.
+    /// The reason for the expected outcome, or the reason why there is no verdict.
     pub because: Option<String>,
 }
 
-/// What can be said of a claim.
+/// The verdict on a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It was not judged: another program stands in for one of the lab's, and it cannot do what is claimed.
+    /// It was not judged: a stand-in for one of the lab's programs cannot do what is claimed.
     Skipped,
-    /// It is as expected: a sentence confirmed, or one refuted that was expected to be.
+    /// It is as expected: a sentence was confirmed, or was refuted as expected.
     Holds,
-    /// Nothing can be said: the host or the load generator was the bottleneck, or what was measured is not
+    /// There is no verdict: the host or the load generator was the bottleneck, or the figure is not
     /// known.
     Inconclusive,
     /// It is not as expected.
@@ -60,7 +60,7 @@ pub enum Verdict {
 }
 
 impl ClaimResult {
-    /// Whether its sentence was found wrong, and was expected to be.
+    /// Returns whether its sentence was refuted, as expected.
     pub fn is_refuted_as_expected(&self) -> bool {
         self.expected == Expected::Refute && self.verdict == Verdict::Holds
     }

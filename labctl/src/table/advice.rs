@@ -77,7 +77,7 @@ fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
     // The highest rate that met the objective, not the middle of an interval.
     let good = row.capacity.low.unwrap_or(0.0);
     if good < needs.rps {
-        return Some(format!("bears {good:.0} requests a second"));
+        return Some(format!("sustains {good:.0} requests a second"));
     }
     if needs.survive == 0 {
         return None;
@@ -92,7 +92,7 @@ fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
         ));
     }
     let left = row.left.rate;
-    (left < needs.rps).then(|| format!("bears {left:.0} requests a second without {}", row.left.without))
+    (left < needs.rps).then(|| format!("sustains {left:.0} requests a second without {}", row.left.without))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Prices {
             format!("{}, line {line}: {}", file.display(), error.message())
         })?;
         match prices.month.iter().find(|(_, price)| !price.is_finite() || **price < 0.0) {
-            Some((what, price)) => Err(wrong(&format!("{price} is no price for '{what}'"))),
+            Some((what, price)) => Err(wrong(&format!("{price} is not a price for '{what}'"))),
             None => Ok(prices),
         }
     }
@@ -95,7 +95,7 @@ mod tests {
     fn nonsense_is_refused_with_its_line() {
         let error = |text| Prices::parse(text, Path::new("mine.toml")).unwrap_err();
         assert!(error("[month]\nlb = \"cheap\"").starts_with("mine.toml, line 2: "));
-        assert_eq!(error("[month]\nlb = -5"), "mine.toml: -5 is no price for 'lb'");
+        assert_eq!(error("[month]\nlb = -5"), "mine.toml: -5 is not a price for 'lb'");
         assert!(error("[year]\nlb = 5").contains("unknown field `year`"));
     }
 }

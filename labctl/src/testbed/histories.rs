@@ -176,8 +176,8 @@ fn is_linearizable(verdict: &Verdict) -> Figure {
 fn not_read(keys: &[&str]) -> String {
     let named = keys.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
     match keys.len().saturating_sub(NAMED_MAX) {
-        0 => format!("no node could say what is in record {named}"),
-        more => format!("no node could say what is in record {named} and {more} more"),
+        0 => format!("no node could read record {named}"),
+        more => format!("no node could read record {named} and {more} more"),
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
         let mut found = Final::from([("1".into(), Some("x".into()))]);
         histories.found("h", found.clone());
         let reason = histories.measure(Measure::LostWrites, "h").unwrap_err();
-        assert_eq!(reason, "no node could say what is in record 2, 3, 4, 5, 6 and 1 more");
+        assert_eq!(reason, "no node could read record 2, 3, 4, 5, 6 and 1 more");
         found.extend((2..=7).map(|key| (key.to_string(), None)));
         histories.found("h", found);
         assert_eq!(histories.measure(Measure::LostWrites, "h"), Ok(Some(6.0)));

@@ -2,7 +2,7 @@
 
 mod histories;
 mod last_values;
-#[allow(clippy::module_inception, reason = "the room is called as what stands in it")]
+#[allow(clippy::module_inception, reason = "the module is named after its main type")]
 mod testbed;
 mod traffic;
 

@@ -62,7 +62,7 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
     };
     let mut requests = RequestMix::get(&traffic.path, keys);
     requests.method =
-        traffic.method.parse().map_err(|_| usage(format!("'{}' is no method", traffic.method)))?;
+        traffic.method.parse().map_err(|_| usage(format!("'{}' is not an HTTP method", traffic.method)))?;
     requests.body = traffic.body.clone();
     requests.headers = traffic.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut stream = Stream::new(name, target, requests);

@@ -125,7 +125,7 @@ impl<'a> Picture<'a> {
                 let names = shares.servers.iter().enumerate();
                 let mut legend: Vec<_> = names
                     .map(|(place, (name, _))| {
-                        let name = if name.is_empty() { "not said by whom" } else { name };
+                        let name = if name.is_empty() { "unknown server" } else { name };
                         (color_of(place), name.to_owned())
                     })
                     .collect();
