@@ -17,7 +17,7 @@ use crate::report::terminal::wrap;
 #[derive(Debug, Parser)]
 #[command(name = "labctl", version, help_template = "{about}\n\n{usage-heading} {usage}\n\n{after-help}")]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 
@@ -26,12 +26,12 @@ pub struct Cli {
     pub common: Common,
 }
 
-/// What labctl can do.
+/// The commands of labctl.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the chapters.
     List,
-    /// Show a chapter: its machines, its steps, what it claims.
+    /// Show a chapter: its machines, its steps and its claims.
     Show(commands::show::ShowArgs),
     /// Run a chapter from its first step to its verdict, or all of them.
     Run(commands::run::RunArgs),
@@ -39,7 +39,7 @@ pub enum Command {
     Up(commands::up::UpArgs),
     /// Open the live page of the running lab.
     Open,
-    /// Serve the live page of machines that labctl does not keep, such as plain containers.
+    /// Serve the live page of machines that labctl did not start, such as plain containers.
     Page(commands::page::PageArgs),
     /// End the running lab.
     Down,
@@ -51,14 +51,14 @@ pub enum Command {
     Targets,
     /// Show what happened in the running lab.
     Events,
-    /// What can be done to the running lab.
+    /// Act on the running lab.
     #[command(flatten)]
     Act(chapter::Act),
     /// Send requests to the running lab, at a rate.
     Load(commands::load::LoadArgs),
     /// Send single requests, and see which server each one gets.
     Step(commands::step::StepArgs),
-    /// Find the highest rate that the running lab can bear.
+    /// Find the highest rate that the running lab can sustain.
     Capacity(commands::capacity::CapacityArgs),
     /// Try every fault on an architecture and find its single points of failure.
     Audit(commands::audit::AuditArgs),
@@ -72,7 +72,7 @@ pub enum Command {
     Replay(commands::replay::ReplayArgs),
     /// Check the article sentence by sentence: what is confirmed, what is refuted, what depends.
     Claims(commands::claims::ClaimsArgs),
-    /// Find the cheapest measured architecture that does what is needed.
+    /// Find the cheapest measured architecture that meets your needs.
     Advise(commands::advise::AdviseArgs),
     /// Solve a task with an architecture of your own: judged by price, capacity and faults.
     Challenge(commands::challenge::ChallengeArgs),
@@ -80,13 +80,13 @@ pub enum Command {
     Grade(commands::grade::GradeArgs),
     /// Serve small pages that say which server gave them, to develop a balancer with.
     Backend(commands::grade::BackendArgs),
-    /// Show the programs that can stand in for the lab's own: real ones, where they are, what they can.
+    /// Show the programs that can stand in for the lab's own: where they are, and what they can do.
     Parts(commands::parts::PartsArgs),
-    /// Show where requests spent their time, hop by hop: of a run or a lab that was started with --trace.
+    /// Show where requests spent their time, hop by hop, in a run or a lab that was started with --trace.
     Trace(commands::trace::TraceArgs),
     /// Show the logs of machines' programs.
     Logs(commands::logs::LogsArgs),
-    /// Print something to begin with: a chapter with comments.
+    /// Print a template to start from: a chapter, a balancer or a database.
     New(commands::new::NewArgs),
     /// Check chapter files without running them.
     Validate(commands::validate::ValidateArgs),
@@ -94,7 +94,7 @@ pub enum Command {
     Schema(commands::schema::SchemaArgs),
     /// Check whether this computer has what the lab needs.
     Doctor,
-    /// Remove what is left of a lab, and with --runs the results.
+    /// Remove what is left of a lab and, with --runs, the results.
     Clean(commands::clean::CleanArgs),
     /// Write manual pages into a directory.
     Man(commands::man::ManArgs),
@@ -102,7 +102,7 @@ pub enum Command {
     Completions(commands::completions::CompletionsArgs),
 }
 
-/// Does what was asked. `more`: further machines that a verb is done to.
+/// Performs a command. `more` holds the further machines of an act.
 pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> commands::Performed {
     let common = &cli.common;
     match cli.command {
@@ -144,10 +144,10 @@ pub async fn perform(cli: Cli, more: &[String], interrupt: &Interrupt) -> comman
     }
 }
 
-/// What is done to one machine, and can be done to several: each after the other.
+/// Acts on one machine that accept several, one after another.
 const OF_SEVERAL: [&str; 8] = ["kill", "stop", "freeze", "thaw", "restart", "fill", "empty", "remove"];
 
-/// The commands by what they are for.
+/// The commands grouped by purpose.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Learn", &["list", "show", "run", "replay", "claims"]),
     ("Play", &["up", "open", "page", "watch", "status", "events", "logs", "trace", "load", "step", "down"]),
@@ -219,13 +219,13 @@ const EXAMPLES: [(&str, &str); 10] = [
     ),
     ("logs", "labctl logs -f\n  labctl logs lb web-1"),
     ("audit", "labctl audit replicated\n  labctl audit mine.toml --only lb"),
-    ("report", "labctl report runs/cache/latest\n  labctl report        # a page over all runs"),
+    ("report", "labctl report runs/cache/latest\n  labctl report        # a page of all runs"),
 ];
 
 const EXIT_CODES: &str = "Exit codes: 0 every claim held, 1 a claim failed, 2 usage or an invalid chapter file, \
     3 inconclusive, 4 the environment is not ready, 5 the lab broke, 130/143 interrupted.";
 
-/// The command line, as its help shows it.
+/// Builds the command line with its help.
 pub fn command() -> clap::Command {
     let mut command = Cli::command();
     let (groups, lab) = (grouped(&command), globals(&command));
@@ -247,10 +247,10 @@ pub fn command() -> clap::Command {
     command.after_help(format!("{groups}\n{lab}\n\n{begin}\n{codes}"))
 }
 
-/// The id of the further machines of a verb.
+/// The id of the argument for further machines.
 const MORE: &str = "more";
 
-/// What was typed, and the further machines of a verb that is done to several.
+/// Parses the command line, and the further machines of an act.
 pub fn parse() -> Result<(Cli, Vec<String>), clap::Error> {
     let matches = command().try_get_matches().map_err(with_suggestion)?;
     let of_verb =
@@ -260,7 +260,7 @@ pub fn parse() -> Result<(Cli, Vec<String>), clap::Error> {
     Ok((cli, more))
 }
 
-/// The same mistake, with the command that was probably meant, where the command line's reader found none.
+/// Adds a suggestion to an unknown command, where clap found none.
 fn with_suggestion(mistake: clap::Error) -> clap::Error {
     let is_suggested = mistake.get(ContextKind::SuggestedSubcommand).is_some();
     let typed = match mistake.get(ContextKind::InvalidSubcommand) {
@@ -273,7 +273,7 @@ fn with_suggestion(mistake: clap::Error) -> clap::Error {
     command.error(ErrorKind::InvalidSubcommand, told)
 }
 
-/// The commands with what each does, by group.
+/// Lists the commands with their descriptions, by group.
 fn grouped(command: &clap::Command) -> String {
     const INDENT: usize = 14;
     let mut text = String::new();
@@ -292,7 +292,7 @@ fn grouped(command: &clap::Command) -> String {
     text.trim_end().to_owned() + "\n"
 }
 
-/// The flags that every command has, in a line or two.
+/// Lists the global flags in a line or two.
 fn globals(command: &clap::Command) -> String {
     let flags = command.get_arguments().filter(|one| one.is_global_set()).filter_map(|one| {
         let value = one.get_value_names().and_then(|names| names.first());

@@ -1,5 +1,5 @@
-//! What a shell offers when somebody presses Tab: chapters, the machines of the lab that runs, kept runs. The shell
-//! asks labctl itself (`COMPLETE=bash labctl` prints how), so that it knows what there is at that moment.
+//! Shell completion: chapters, machines of the running lab, stored runs. The shell calls labctl itself
+//! (`COMPLETE=bash labctl` prints the script), so candidates are always current.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use chapter::library::{self, Group};
 use lab::plan::Place;
 use lab::{Plan, control, state};
 
-/// What is completed.
+/// The kinds of values that can be completed.
 #[derive(Debug, Clone, Copy)]
 enum What {
     Chapter,
@@ -65,12 +65,12 @@ const PLACES: [(&str, &str, What); 31] = [
     ("heal", "from", What::Machine),
 ];
 
-/// Answers a shell that asks, and ends then.
+/// Answers a completion request from a shell, and then exits.
 pub fn answer_a_shell() {
     CompleteEnv::with_factory(cli::command).complete();
 }
 
-/// The command line with what each argument can be.
+/// Attaches completers to the arguments of the command line.
 pub(crate) fn with_values(mut command: Command, more: &'static str) -> Command {
     for (verb, argument, what) in PLACES {
         let is_meant = |id: &str| id == argument || argument == "name" && id == more;
@@ -103,7 +103,7 @@ impl What {
             Self::Run => runs(&directory("--runs-dir", "LABCTL_RUNS_DIR", "runs")),
         };
         let mut found = beginning_with(words, &current.to_string_lossy());
-        // A chapter is a file of one's own, too.
+        // A chapter may also be a file of the user's own.
         if matches!(self, Self::Chapter | Self::Chapters | Self::Architecture) {
             let is_toml = |path: &Path| path.is_dir() || path.extension().is_some_and(|end| end == "toml");
             found.extend(PathCompleter::any().filter(is_toml).complete(current));
@@ -116,7 +116,7 @@ fn beginning_with(words: Vec<String>, current: &str) -> Vec<CompletionCandidate>
     words.into_iter().filter(|word| word.starts_with(current)).map(CompletionCandidate::new).collect()
 }
 
-/// Something of the lab that runs, and nothing where none does.
+/// Returns values from the running lab; nothing if none is running.
 fn of_the_lab(what: impl Fn(&Source, &Plan) -> Vec<String>) -> Vec<String> {
     let lab_dir = directory("--lab-dir", "LABCTL_LAB_DIR", ".lab");
     let read = || {
@@ -128,7 +128,7 @@ fn of_the_lab(what: impl Fn(&Source, &Plan) -> Vec<String>) -> Vec<String> {
     read().unwrap_or_default()
 }
 
-/// The newest run of each chapter, and then all.
+/// Returns the newest run of each chapter, followed by all runs.
 fn runs(runs: &Path) -> Vec<String> {
     let all = stored::all(runs);
     let mut latest: Vec<_> = all.iter().filter_map(|run| Some(run.parent()?.join("latest"))).collect();
@@ -136,14 +136,14 @@ fn runs(runs: &Path) -> Vec<String> {
     latest.iter().chain(&all).map(|run| run.to_string_lossy().into_owned()).collect()
 }
 
-/// A directory as it was typed, or as the shell has it, or where it is otherwise.
+/// Returns a directory from the typed flag, from the environment, or the default.
 fn directory(flag: &str, variable: &str, otherwise: &str) -> PathBuf {
     typed(std::env::args(), flag)
         .or_else(|| std::env::var(variable).ok())
         .map_or_else(|| otherwise.into(), PathBuf::from)
 }
 
-/// The value of a flag on a command line that may not be finished.
+/// Returns the value of a flag on a possibly incomplete command line.
 fn typed(words: impl Iterator<Item = String>, flag: &str) -> Option<String> {
     let words: Vec<_> = words.collect();
     let with_value = words.iter().find_map(|word| word.strip_prefix(flag)?.strip_prefix('='));

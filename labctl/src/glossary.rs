@@ -1,19 +1,20 @@
-//! What the words mean that students meet. `labctl/glossary.toml` has them; `docs/glossary.md` is made of it. Pure.
+//! The terms that students meet, explained. Their source is `labctl/glossary.toml`; `docs/glossary.md` is
+//! generated from it. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-/// A word, and what it means.
+/// A term with its explanation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Word {
-    /// The word.
+    /// The term.
     pub name: String,
     /// Forms by which it is recognised in a text.
     pub also: Vec<String>,
-    /// What it means.
+    /// The explanation.
     pub means: String,
 }
 
@@ -22,7 +23,7 @@ struct File {
     word: Vec<Word>,
 }
 
-/// All words, in the order of the file: what belongs together stands together.
+/// Returns all terms in the order of the file, which groups related ones.
 pub fn words() -> &'static [Word] {
     static WORDS: OnceLock<Vec<Word>> = OnceLock::new();
     WORDS.get_or_init(|| {
@@ -31,12 +32,12 @@ pub fn words() -> &'static [Word] {
     })
 }
 
-/// The words that a text uses.
+/// Returns the terms that a text uses.
 pub fn words_in(text: &str) -> impl Iterator<Item = &'static Word> {
     words().iter().filter(move |word| word.also.iter().any(|form| uses(text, form)))
 }
 
-/// Whether a form stands in a text by itself: `term` is not in `determine`.
+/// Returns whether a form occurs in a text as a whole word: `term` does not occur in `determine`.
 fn uses(text: &str, form: &str) -> bool {
     let is_inside = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
     text.match_indices(form).any(|(at, _)| {
@@ -45,7 +46,7 @@ fn uses(text: &str, form: &str) -> bool {
     })
 }
 
-/// The page of the documentation.
+/// Renders the documentation page.
 pub fn documentation() -> String {
     let mut page = String::from(
         "# Words\n\n`labctl show CHAPTER` explains those that its chapter uses. What the code calls otherwise than the \

@@ -1,7 +1,7 @@
-//! The laboratory: it starts the stack, loads it, breaks it, measures it, and says which of the
-//! article's sentences hold.
+//! The lab controller: starts the stack, loads it, breaks it, measures it, and judges which of the article's
+//! sentences hold.
 
-/// What each fault does to an architecture.
+/// Fault injection: what each fault does to an architecture.
 pub mod audit;
 /// Tasks to solve with an architecture of one's own.
 pub mod challenge;
@@ -11,24 +11,24 @@ pub mod claims;
 pub mod cli;
 /// The commands, one per file.
 pub mod commands;
-/// What a shell offers when somebody presses Tab.
+/// Shell completion.
 pub mod complete;
-/// What the words mean that students meet.
+/// The glossary: the terms that students meet, explained.
 pub mod glossary;
-/// Numbers as people read them.
+/// Numbers formatted for people.
 mod numbers;
-/// Standard output, whatever becomes of it.
+/// Standard output that survives a closed pipe or a full disk.
 pub mod output;
-/// What people and programs read of a run.
+/// Reports of a run, for people and for programs.
 pub mod report;
-/// Results on the disk: written, and read again.
+/// Results on disk: writing them and reading them back.
 pub mod results;
 /// One run of a chapter, from its first step to its verdict.
 pub mod runner;
-/// The schemas of what labctl reads and writes.
+/// The JSON schemas of the files that labctl reads and writes.
 pub mod schemas;
 /// The article's table, measured.
 pub mod table;
-/// Machines that run, with traffic ready to be sent to them.
+/// Running machines with their traffic ready to be sent.
 pub mod testbed;
 pub mod watch;

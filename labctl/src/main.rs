@@ -1,4 +1,4 @@
-//! `labctl`: parse, do, and end with the exit code that the contract promises.
+//! `labctl`: parses the command line, runs the command, and exits with the code that the contract promises.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use labctl::commands;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
-/// How long the end waits for threads that do not end.
+/// Grace period for threads that have not ended when the runtime shuts down.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
@@ -27,13 +27,13 @@ fn main() -> ExitCode {
         .log_internal_errors(false);
     logs.finish().with(filter).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("without a runtime there is nothing to do and nobody to tell");
+    let runtime = runtime.expect("the async runtime starts");
     let ended = runtime.block_on(async {
         let interrupt =
             Interrupt::listen().map_err(|error| anyhow::Error::new(error).context("listen to signals"))?;
         cli::perform(cli, &more, &interrupt).await
     });
-    // A thread that still waits for somebody to press Enter is left behind.
+    // A thread still blocked on standard input, waiting for Enter, is abandoned.
     runtime.shutdown_timeout(LEFT_BEHIND);
     match ended {
         Ok(code) => commands::end(code),

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers formatted for people.
 
-/// Three digits that matter.
+/// Formats a number with three significant digits.
 pub fn short(figure: f64) -> String {
     match figure.abs() {
         _ if figure.fract() == 0.0 => format!("{figure:.0}"),

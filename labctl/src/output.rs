@@ -1,29 +1,29 @@
-//! Standard output, which may be a pipe whose reader has gone or a file on a full disk. Whatever becomes of
-//! it, a command does what it was asked and ends with the code that it would have ended with.
+//! Standard output, which may be a closed pipe or a file on a full disk. Write errors never abort a command:
+//! it completes its work, and only a result that could not be written changes a successful exit code.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The first thing that went wrong with it. There is one standard output in a process.
+/// The first write error. There is one standard output per process.
 static PROBLEM: OnceLock<io::Error> = OnceLock::new();
 
-/// Whether anything was written to it.
+/// Whether anything was written to standard output.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 
-/// Whether anything was written to standard output.
+/// Returns whether anything was written to standard output.
 pub fn has_begun() -> bool {
     BEGUN.load(Ordering::Relaxed)
 }
 
-/// A line on standard output.
+/// Prints a line on standard output.
 pub fn line(text: impl Display) {
-    // What goes wrong is noted.
+    // `Output` records the error.
     let _ = writeln!(Output, "{text}");
 }
 
-/// Standard output for whoever needs a writer. Nothing that is written to it fails.
+/// Standard output as a writer that never returns an error.
 #[derive(Debug, Clone, Copy)]
 pub struct Output;
 
@@ -44,27 +44,27 @@ impl Write for Output {
     }
 }
 
-/// Notes that standard output cannot be written, if it cannot.
+/// Records a write error of standard output.
 pub fn note(written: io::Result<()>) {
     if let Err(problem) = written {
-        // The first one says it all.
+        // Only the first error matters.
         let _ = PROBLEM.set(problem);
     }
 }
 
-/// Whether nobody reads it any more: who would write for ever can end.
+/// Returns whether standard output is broken, so that endless output can stop.
 pub fn is_gone() -> bool {
     PROBLEM.get().is_some()
 }
 
-/// The exit code of a command that would end with this one, and what there is to say besides.
+/// Returns the final exit code for a command's own code, and a message if output was lost.
 pub fn exit_code(code: u8) -> (u8, Option<String>) {
     let _ = Output.flush();
     judge(code, PROBLEM.get())
 }
 
-/// A reader that went away (`| head`) has what it wanted. Else a result that nobody got is no success, and
-/// what was found is not hidden by it.
+/// A reader that went away (`| head`) has what it wanted. Any other write error turns success into failure,
+/// but never hides a command's own failure code.
 fn judge(code: u8, problem: Option<&io::Error>) -> (u8, Option<String>) {
     const BROKEN: u8 = 5;
     match problem {

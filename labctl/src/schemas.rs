@@ -1,4 +1,4 @@
-//! The JSON Schemas of what labctl reads and writes. They come from the types themselves. Pure.
+//! The JSON Schemas of the files that labctl reads and writes, derived from the Rust types. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use chapter::Chapter;
@@ -20,9 +20,9 @@ pub enum Document {
     Run,
     /// What `labctl run --json` prints: several runs.
     Runs,
-    /// What the live page's `/api/state` answers.
+    /// The answer of the live page's `/api/state`.
     Page,
-    /// What the lab knows of another program that can stand in for one of its own (`labctl/parts/known`).
+    /// A known program that can stand in for one of the lab's own (`labctl/parts/known`).
     Part,
 }
 
@@ -40,12 +40,12 @@ impl Document {
     }
 }
 
-/// Returns the schema of what labctl reads: what has a default may be left out.
+/// Returns the schema of a file that labctl reads: keys with a default may be omitted.
 fn read<T: JsonSchema>(title: &str) -> Schema {
     titled(SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>(), title)
 }
 
-/// Returns the schema of what labctl writes: every key is there.
+/// Returns the schema of a file that labctl writes: every key is present.
 fn written<T: JsonSchema>(title: &str) -> Schema {
     titled(writing().into_root_schema_for::<T>(), title)
 }
@@ -59,7 +59,7 @@ fn titled(mut schema: Schema, title: &str) -> Schema {
     schema
 }
 
-/// Returns the schema without what only a chapter has.
+/// Removes the keys that only a chapter has.
 fn without_steps(mut schema: Schema) -> Schema {
     if let Some(properties) = schema.get_mut("properties").and_then(|properties| properties.as_object_mut()) {
         for key in ["step", "table"] {

@@ -1,5 +1,4 @@
-//! What can go wrong with an architecture: every program, machine and link, and each fault that it can
-//! have. Pure.
+//! The faults of an architecture: every program, machine and link, and each fault that it can have. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashSet;
@@ -10,11 +9,11 @@ use serde::Serialize;
 use chapter::{Act, role, suggest};
 use lab::{MachinePlan, Plan, Program};
 
-/// Something that can fail by itself.
+/// A component that can fail on its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Component {
-    /// A program: by its machine's name, where it is alone there; by its role in a cluster.
+    /// A program, named after its machine if it is alone there, or by its role in a cluster.
     Program {
         /// `web-1`, `app/dbnode`, `db:primary`.
         name: String,
@@ -26,77 +25,77 @@ pub enum Component {
         /// Its name.
         name: String,
     },
-    /// What leads from one machine to another.
+    /// The network path from one machine to another.
     Link {
-        /// Who speaks.
+        /// The machine that opens the connections.
         from: String,
         /// The machine at the other end.
         to: String,
     },
 }
 
-/// What happens to it.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// It is killed: who connects is refused.
+    /// The process is killed: connections are refused.
     Kill,
-    /// It is frozen: it accepts connections, and answers nothing.
+    /// The process is frozen: it accepts connections but answers nothing.
     Freeze,
-    /// Nothing passes, and nobody is told: one link, or every link of a machine.
+    /// A network partition: packets are dropped silently, on one link or on every link of a machine.
     Cut,
-    /// It is switched off and at once on again, sooner than anybody misses it.
+    /// The machine is switched off and on again at once, faster than a failure detector reacts.
     Restart,
-    /// There is no room left on the disk of its machine.
+    /// The disk of its machine is full.
     Fill,
 }
 
 /// One fault of one component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// Of what.
+    /// The component that fails.
     pub component: Component,
-    /// What happens to it.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// All that it stands for: itself, and in a quick audit everything that is like it.
+    /// All components that it represents: itself and, in a quick audit, everything like it.
     pub stands_for: Vec<String>,
 }
 
-/// How many of a set of identical machines are examined.
+/// How many of a set of identical machines are tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One of each set: the first of five web servers stands for all.
+    /// One of each set: the first of five web servers represents all.
     OneOfEach,
-    /// Everything.
+    /// Every machine.
     Everything,
 }
 
-/// Which faults are wanted.
+/// Selects the faults of an audit.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    /// How many of a set of identical machines.
+    /// How many of a set of identical machines are tested.
     pub scope: Scope,
-    /// Only machines with this name, or whose names begin with it.
+    /// Only components whose names begin with this.
     pub only: Option<String>,
-    /// Only kills.
+    /// Whether only kills are injected.
     pub kills_only: bool,
-    /// What is restarted.
+    /// Which machines are restarted.
     pub restarts: Restarts,
     /// Whether disks are filled.
     pub fills: bool,
 }
 
-/// Which machines are restarted.
+/// Selects the machines that are restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restarts {
-    /// Each.
+    /// Every machine.
     Each,
-    /// Those that keep something. Of the others killing tells all: they are started again afterwards.
+    /// Only stateful ones. For the others a kill shows everything, because they are started again afterwards.
     OfWhatKeepsSomething,
 }
 
 impl Component {
-    /// What it is called.
+    /// Returns its name.
     pub fn name(&self) -> String {
         match self {
             Self::Program { name, .. } | Self::Machine { name } => name.clone(),
@@ -104,7 +103,7 @@ impl Component {
         }
     }
 
-    /// What kind of thing it is.
+    /// Returns its type: a program's name, `machine` or `link`.
     pub fn what(&self) -> &'static str {
         match self {
             Self::Program { program, .. } => program,
@@ -113,7 +112,7 @@ impl Component {
         }
     }
 
-    /// The machine that it is on, or that it is: by its name, or by its role. A link is on none.
+    /// Returns the machine that it runs on or is, by name or by role. `None` for a link.
     pub fn machine(&self) -> Option<&str> {
         match self {
             Self::Program { name, .. } => Some(name.split_once('/').map_or(name, |(machine, _)| machine)),
@@ -122,12 +121,12 @@ impl Component {
         }
     }
 
-    /// True when it is whichever has a role in a cluster: `db:primary`.
+    /// True if it is named by a role in a cluster: `db:primary`.
     pub fn is_role(&self) -> bool {
         self.machine().is_some_and(|machine| role::parse(machine).is_some())
     }
 
-    /// True when it is a link to or from this machine, or of one of its kind that has a role.
+    /// True if it is a link to or from this machine; a machine given by its role matches all of its kind.
     fn touches(&self, machine: &str) -> bool {
         let Self::Link { from, to } = self else { return false };
         let kind = role::parse(machine).map(|(kind, _)| kind);
@@ -138,7 +137,7 @@ impl Component {
         is_it(from) || is_it(to)
     }
 
-    /// True when a failure of this tells nothing that a failure of `program` does not: a machine with that
+    /// True if a failure of this shows nothing beyond a failure of `program`: it is a machine with that
     /// program on it, or a link to that program's machine.
     pub fn is_told_by(&self, program: &str) -> bool {
         let program = Self::Program { name: program.to_owned(), program: "" };
@@ -146,7 +145,7 @@ impl Component {
         self.machine() == Some(machine) || self.touches(machine)
     }
 
-    /// The same one by its machine's own name, once it is known who has the role.
+    /// Returns the same component under its machine's own name, once its role is resolved.
     pub fn called(&self, name: String) -> Self {
         match self {
             Self::Program { program, .. } => Self::Program { name, program },
@@ -162,7 +161,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// What happened to it, in a word.
+    /// Describes what happened to it, in a word or two.
     pub fn happened(&self) -> &'static str {
         match (&self.component, self.kind) {
             (_, FaultKind::Kill) => "killed",
@@ -174,12 +173,12 @@ impl Fault {
         }
     }
 
-    /// What makes it happen.
+    /// Returns the act that injects the fault.
     pub fn act(&self) -> Act {
         let name = self.component.name();
         match (&self.component, self.kind) {
             (Component::Link { from, to }, _) => Act::Cut { from: from.clone(), to: to.clone() },
-            // Whoever is not named is in the last group.
+            // Machines that are not named form the last group.
             (_, FaultKind::Cut) => Act::Partition { groups: vec![vec![name], vec![]] },
             (_, FaultKind::Freeze) => Act::Freeze { name },
             (_, FaultKind::Kill) => Act::Kill { name },
@@ -188,7 +187,7 @@ impl Fault {
         }
     }
 
-    /// What a person would do about it.
+    /// Returns the act by which an operator would repair it.
     pub fn repair(&self) -> Act {
         let name = self.component.name();
         match (&self.component, self.kind) {
@@ -196,7 +195,7 @@ impl Fault {
             (_, FaultKind::Cut) => Act::HealAll,
             (_, FaultKind::Freeze) => Act::Thaw { name },
             (_, FaultKind::Fill) => Act::Empty { name },
-            // A machine is started with everything on it.
+            // Starting a machine starts everything on it.
             (_, FaultKind::Kill | FaultKind::Restart) => {
                 Act::Restart { name: self.component.machine().unwrap_or_default().to_owned() }
             }
@@ -204,8 +203,8 @@ impl Fault {
     }
 }
 
-/// Every fault that a plan's machines and links can have, as far as it is wanted, in the plan's order.
-/// `Err` says that there is none.
+/// Lists the selected faults of a plan's machines and links, in the plan's order. `Err` explains that there
+/// are none.
 pub fn faults(plan: &Plan, wanted: &Selection) -> Result<Vec<Fault>, String> {
     let found = components(plan);
     let is_wanted = |(_, component): &&(String, Component)| {
@@ -221,7 +220,7 @@ pub fn faults(plan: &Plan, wanted: &Selection) -> Result<Vec<Fault>, String> {
     for (alike, component) in chosen {
         let like_it = found.iter().filter(|(other, one)| match wanted.scope {
             Scope::OneOfEach => other == alike,
-            // Two that have the same role are called the same.
+            // Components with the same role have the same name.
             Scope::Everything => one.name() == component.name(),
         });
         let stands_for = numbered(like_it.map(|(_, one)| one.name()));
@@ -245,7 +244,7 @@ pub fn faults(plan: &Plan, wanted: &Selection) -> Result<Vec<Fault>, String> {
     Ok(faults)
 }
 
-/// Several that are called the same, because they have the same role, by a number each.
+/// Numbers components that share a name because they share a role.
 fn numbered(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut numbered: Vec<String> = Vec::new();
     for name in names {
@@ -256,7 +255,7 @@ fn numbered(names: impl Iterator<Item = String>) -> Vec<String> {
     numbered
 }
 
-/// Everything that can fail, each with a name that it shares with what is like it.
+/// Lists everything that can fail, each with a key that it shares with its equals.
 fn components(plan: &Plan) -> Vec<(String, Component)> {
     let mut found: Vec<(String, Component)> = Vec::new();
     for machine in plan.to_start() {
@@ -265,7 +264,7 @@ fn components(plan: &Plan) -> Vec<(String, Component)> {
     for link in &plan.links {
         let kind = |name: &str| plan.machines.get(name).map_or(name.to_owned(), |plan| plan.kind.clone());
         let role = |name: &str| plan.machines.get(name).and_then(|machine| role_of(plan, machine));
-        // A link of whoever is active matters, one of whoever stands by does not, and who that is changes.
+        // A link of the active machine matters and one of a standby does not, and these roles move.
         let alike = |name: &String| role(name).unwrap_or_else(|| kind(name));
         let end = |name: &String| role(name).unwrap_or_else(|| name.clone());
         let like_it = format!("{} → {}", alike(&link.from), alike(&link.to));
@@ -274,14 +273,14 @@ fn components(plan: &Plan) -> Vec<(String, Component)> {
     found
 }
 
-/// What a machine is called by the role that it has at first, where its kind has roles: `db:primary`.
+/// Names a machine by its initial role, if its kind has roles: `db:primary`.
 fn role_of(plan: &Plan, machine: &MachinePlan) -> Option<String> {
     let kind = &machine.kind;
     let is_first = plan.of_kind(kind).next().is_some_and(|first| first.name == machine.name);
     let role = if machine.has(Program::Dbnode) && plan.of_kind(kind).count() > 1 {
         if is_first { "primary" } else { "replica" }
     } else if machine.has(Program::Lb) && plan.is_pair(kind) {
-        // Of several balancers that are no pair each has users of its own.
+        // Balancers that are not a pair serve different users each.
         if is_first { "active" } else { "standby" }
     } else {
         return None;
@@ -289,7 +288,7 @@ fn role_of(plan: &Plan, machine: &MachinePlan) -> Option<String> {
     Some(format!("{kind}:{role}"))
 }
 
-/// What can fail on one machine, each with a name that it shares with what is like it.
+/// Lists what can fail on one machine, each with a key that it shares with its equals.
 fn components_of(plan: &Plan, machine: &MachinePlan) -> Vec<(String, Component)> {
     let kind = &machine.kind;
     let alone = machine.programs.len() == 1;
@@ -297,7 +296,7 @@ fn components_of(plan: &Plan, machine: &MachinePlan) -> Vec<(String, Component)>
     for program in &machine.programs {
         let program = program.program;
         if let Some(name) = role_of(plan, machine).filter(|_| alone) {
-            // Who has a role changes; what matters is what it does to lose one.
+            // Roles move between machines; what matters is the effect of losing a role.
             components.push((name.clone(), Component::Program { name, program: program.name() }));
             continue;
         }
@@ -328,7 +327,7 @@ fn kinds_of(plan: &Plan, component: &Component) -> Vec<FaultKind> {
     kinds
 }
 
-/// Whether this fault of a component is wanted.
+/// Returns whether this fault of a component is selected.
 fn is_wanted_of(plan: &Plan, wanted: &Selection, component: &Component, kind: FaultKind) -> bool {
     let keeps_something = || {
         let machine = component.machine().unwrap_or_default();
@@ -345,14 +344,14 @@ fn is_wanted_of(plan: &Plan, wanted: &Selection, component: &Component, kind: Fa
     }
 }
 
-/// Whether there can be no room left on a machine's disk: a database asks its machine, a Redis writes to
-/// the disk of this computer.
+/// Returns whether the disk of a machine can be filled. A database asks its machine for space; a Redis writes
+/// to this computer's disk directly.
 fn has_a_disk_that_fills(machine: &MachinePlan) -> bool {
     machine.has(Program::Dbnode) && !machine.has(Program::Redis) && !machine.has(Program::Sentinel)
 }
 
-/// Whether everything that a machine says and hears goes over links, so that it can be cut off. Users
-/// reach balancers, and what stands before them, without one; a Redis with copies and Sentinels has
+/// Returns whether all of a machine's traffic goes over links, so that it can be isolated. Users reach
+/// balancers, and whatever is in front of them, without a link; a Redis with replicas and Sentinels has
 /// connections of its own.
 fn can_be_cut_off(plan: &Plan, machine: &MachinePlan) -> bool {
     let is_reached = plan.links.iter().any(|link| link.to == machine.name);
@@ -365,8 +364,8 @@ fn can_be_cut_off(plan: &Plan, machine: &MachinePlan) -> bool {
     is_reached && machine.programs.iter().all(|program| enclosed(program.program))
 }
 
-/// Pairs of faults that happen together: of everything that can be killed, each with each other one, and
-/// with one that is like it.
+/// Returns pairs of simultaneous faults: every combination of two kills, and each kill together with one of
+/// an identical component.
 pub fn pairs(single: &[Fault]) -> Vec<[Fault; 2]> {
     let killed = |fault: &&Fault| {
         fault.kind == FaultKind::Kill && !matches!(fault.component, Component::Machine { .. })
@@ -380,7 +379,8 @@ pub fn pairs(single: &[Fault]) -> Vec<[Fault; 2]> {
     pairs
 }
 
-/// One that is like it. By its role it is whoever has that when the first has lost it.
+/// Returns the fault of an identical component. With a role, it hits the next holder after the first has lost
+/// it.
 fn another(fault: &Fault) -> Option<Fault> {
     let like_it = fault.stands_for.get(1)?;
     let component = match fault.component.is_role() {

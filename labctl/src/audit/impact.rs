@@ -1,18 +1,18 @@
-//! What a fault did to a path: from the requests before, during and after it to one word. Pure.
+//! Classifies the impact of a fault on a path, from the requests before, during and after it. Pure.
 //!
 //! ```text
-//! nothing failed, or in passing ──> ok              (slower or stale to the end: degraded)
-//! failed, and good again in time ─> blip
-//! still failing at the end ───────> degraded        (hardly any request)
-//!                                ├─> partial outage  (a share of them)
-//!                                └─> outage          (nearly all of them)
-//! good, and cannot carry the load > outage
-//! acknowledged, and gone ─────────> data loss, whatever else
+//! no failures, or only in passing ─> ok              (slower or stale at the end: degraded)
+//! failures, then recovered ────────> blip
+//! still failing at the end ────────> degraded        (hardly any request)
+//!                               ├─> partial outage  (a share of the requests)
+//!                               └─> outage          (nearly all requests)
+//! good, but cannot carry the load ─> outage
+//! acknowledged, but lost ──────────> data loss, regardless of the rest
 //! ```
 //!
-//! Where one of n that are alike is dead and nobody notices, one request in n fails: a half, a third, a fifth.
-//! So the limits between the words are where no such share is, and a path is looked at until it is clear on
-//! which side of them it stands (`Share::of`).
+//! If one of n identical servers is dead and goes unnoticed, one request in n fails: a half, a third, a
+//! fifth. The thresholds between the classes therefore avoid these shares, and a path is watched until it is
+//! clear on which side of them it lies (`Share::of`).
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt;
@@ -23,110 +23,111 @@ use serde::{Deserialize, Serialize};
 use super::strain::{Overload, is_hit, lives_on_copies};
 use load::{Outcome, Window};
 
-/// From this share of failing requests on a path is down as a whole: between one of two and all.
+/// From this share of failing requests on, a path is down as a whole; it lies between one in two and all.
 const WHOLE: f64 = 0.75;
-/// Up to this share hardly any fail: less than one of twenty.
+/// Up to this share hardly any requests fail: fewer than one in twenty.
 const HARDLY_ANY: f64 = 0.04;
-/// How sure it has to be: so many standard deviations (99 %, on both sides).
+/// Confidence required, in standard deviations: 99 %, two-sided.
 const SURE: f64 = 2.576;
-/// After so many requests the likeliest is said.
+/// After this many requests the most likely class is taken.
 pub const REQUESTS_MAX: usize = 120;
-/// So many failed requests, …
+/// Up to this many failed requests, …
 const PASSING: usize = 2;
-/// … within so long, hardly anybody notices: whether there is one hangs on the dice.
+/// … within this time, hardly matter: whether there is one depends on chance.
 const PASSING_FOR: Duration = Duration::from_millis(200);
-/// A path on which so many in a row were good after one that failed has recovered: of one in five that fails
-/// for good nobody sees so many pass.
+/// Consecutive successes after a failure that count as recovered. If one in five requests kept failing, a run
+/// this long would practically never occur.
 pub const RUN: usize = 40;
-/// Answers that take so many times as long as before are slow …
+/// Answers are slow if they take this many times as long as before …
 const SLOWER: f64 = 3.0;
-/// … when they also take so much longer.
+/// … and also this much longer.
 const SLOWER_BY: Duration = Duration::from_millis(100);
 
-/// What a fault did to a path, in one word. The later, the worse.
+/// The impact of a fault on a path, from mild to severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// Nobody noticed, or hardly anybody: a request or two failed in passing.
+    /// Unnoticed, or nearly: a request or two failed in passing.
     Ok,
-    /// Requests failed, and then none did any more, with nobody touching anything.
+    /// Requests failed, then recovered without intervention.
     Blip,
-    /// It went on, worse: slower, with old copies, or with hardly any requests failing.
+    /// It kept working, but worse: slower, with stale copies, or with hardly any requests failing.
     Degraded,
-    /// A share of the requests failed until somebody repaired it.
+    /// A share of the requests failed until the repair.
     #[serde(rename = "partial_outage")]
     Partial,
-    /// It was down until somebody repaired it, or would have been before long.
+    /// It was down until the repair, or would have been before long.
     Outage,
     /// Something that had been acknowledged is gone.
     DataLoss,
 }
 
-/// What a fault did to a path.
+/// The impact of a fault on a path, with the figures behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Impact {
-    /// In one word.
+    /// The classification.
     pub class: Class,
-    /// It did not come back by itself, or could not carry the load.
+    /// It did not recover on its own, or could not carry the load.
     pub down: bool,
-    /// A share of its requests failed, and did not stop failing by itself.
+    /// A share of its requests failed and did not recover on its own.
     #[serde(default)]
     pub partly_down: bool,
-    /// The share of requests that failed in the end, from 0 to 1: what the word is by.
+    /// The share of requests that failed at the end, from 0 to 1, which determines the class.
     #[serde(default)]
     pub failing: f64,
-    /// What is left cannot carry the load: nothing failed any more, and before long everything would have.
+    /// The remaining machines cannot carry the load: nothing fails any more, but before long everything
+    /// would.
     #[serde(default)]
     pub overload: Option<Overload>,
-    /// The longest that a good answer took, in seconds.
+    /// The latency of the slowest success, in seconds.
     #[serde(default)]
     pub slowest_seconds: f64,
-    /// All that it was given came out of copies, which expire.
+    /// All its answers came from cached copies, which expire.
     #[serde(default)]
     pub copies: bool,
-    /// Requests failed, and in the end none did, with nobody touching anything.
+    /// Requests failed, and at the end none did, without intervention.
     pub recovered: bool,
-    /// From the first failed request to the first good one after the last failed one, in seconds; as
-    /// long as it was watched, when it did not come back by itself.
+    /// From the first failed request to the first success after the last failed one, in seconds; the whole
+    /// observation if it did not recover on its own.
     pub outage_seconds: f64,
-    /// Requests that failed.
+    /// Number of failed requests.
     pub dropped: usize,
-    /// Requests that were made.
+    /// Number of requests sent.
     pub requests: usize,
-    /// The median answer in the end, as a multiple of the median before. `None`: there were none.
+    /// The median latency at the end as a multiple of the median before. `None` if there were no answers.
     pub slower: Option<f64>,
-    /// Acknowledged writes, or sessions, that are gone.
+    /// Number of acknowledged writes, or sessions, that were lost.
     pub lost: usize,
 }
 
-/// What was seen of one path.
+/// Observations of one path.
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// Before the fault.
     pub calm: &'a Window,
     /// From the fault to the end.
     pub whole: &'a Window,
-    /// The end: by then it should have recovered.
+    /// The end of the observation: by then it should have recovered.
     pub end: &'a Window,
-    /// What is left cannot carry the load.
+    /// The overload of what is left, if it cannot carry the load.
     pub overload: Option<&'a Overload>,
 }
 
-/// How much of a path fails for good.
+/// The share of a path's requests that fails permanently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Nothing.
+    /// No request fails.
     Nothing,
-    /// Hardly any request.
+    /// Hardly any request fails.
     HardlyAny,
-    /// One of a few.
+    /// One request in a few fails.
     Part,
-    /// All, or nearly.
+    /// All requests fail, or nearly all.
     Whole,
 }
 
 impl Share {
-    /// What can be said after so many requests, of which so many failed. `None`: nothing yet.
+    /// Classifies a failure count with statistical confidence. `None` if there are too few requests to tell.
     pub fn of(failed: usize, requests: usize) -> Option<Self> {
         if failed == 0 && requests > 0 {
             return Some(Self::Nothing);
@@ -141,10 +142,10 @@ impl Share {
         }
     }
 
-    /// The likeliest.
+    /// Returns the most likely class.
     fn likeliest(failed: usize, requests: usize) -> Self {
         match failed as f64 / requests as f64 {
-            // A path on which nothing was answered at all is down, whatever the reason.
+            // A path without any answers is down, whatever the reason.
             share if share.is_nan() || share >= WHOLE => Self::Whole,
             share if share >= HARDLY_ANY => Self::Part,
             share if share > 0.0 => Self::HardlyAny,
@@ -153,7 +154,7 @@ impl Share {
     }
 }
 
-/// Between which shares the true one is, by Wilson's score.
+/// Returns the Wilson score interval of the failure rate.
 fn interval(failed: usize, requests: usize) -> (f64, f64) {
     if requests == 0 {
         return (0.0, 1.0);
@@ -166,7 +167,7 @@ fn interval(failed: usize, requests: usize) -> (f64, f64) {
 }
 
 impl Class {
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -186,7 +187,7 @@ impl fmt::Display for Class {
 }
 
 impl Impact {
-    /// Judges what was seen.
+    /// Classifies the observations.
     pub fn of(seen: &Seen<'_>) -> Self {
         let (failed, requests) = (seen.end.failed(), seen.end.requests());
         let share = Share::of(failed, requests).unwrap_or_else(|| Share::likeliest(failed, requests));
@@ -222,7 +223,7 @@ impl Impact {
         }
     }
 
-    /// The same, when so much that had been acknowledged turned out to be gone.
+    /// Returns the impact with a number of acknowledged writes or sessions found to be lost.
     pub fn having_lost(self, lost: usize) -> Self {
         let class = if lost > 0 { Class::DataLoss } else { self.class };
         Self { class, lost, ..self }
@@ -248,7 +249,7 @@ mod tests {
     use super::*;
     use load::{CacheMark, Sample, StreamId};
 
-    /// A request each 100 ms: `.` good, `x` failed, `~` stale, `s` slow.
+    /// One request every 100 ms: `.` good, `x` failed, `~` stale, `s` slow.
     fn window(drawn: &str) -> Window {
         let samples = drawn.chars().enumerate().map(|(index, letter)| {
             let (outcome, latency) = match letter {
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!((lost.class, lost.lost, lost.down), (Class::DataLoss, 3, false));
     }
 
-    /// The same numbers for the same seed (splitmix64).
+    /// A deterministic random generator (splitmix64).
     fn dice(seed: u64) -> impl FnMut() -> u64 {
         let mut state = seed.wrapping_mul(0x2545_F491_4F6C_DD1D);
         move || {
@@ -329,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_share_that_fails_for_good_has_one_name_whatever_the_dice_say() {
-        // One of two that are alike is dead, one of three, one of five: of thousand series each.
+        // One of two, of three, of five identical servers is dead: a thousand series each.
         for (one_in, seeds) in [(2, 0..1000), (3, 0..1000), (5, 0..1000)] {
             let told = seeds.map(|seed| {
                 let mut dice = dice(seed);
@@ -337,7 +338,7 @@ mod tests {
                 loop {
                     failed += usize::from(dice().is_multiple_of(one_in));
                     requests += 1;
-                    // It is looked at for two seconds first, and then every half second.
+                    // The first check comes after two seconds, later ones every half second.
                     let look = requests >= 20 && requests % 5 == 0;
                     if let Some(share) = Share::of(failed, requests).filter(|_| look) {
                         return share;

@@ -1,4 +1,4 @@
-//! An audit: what is to be looked at, and what comes of it.
+//! An audit: its configuration and its result.
 
 use std::time::{Duration, Instant};
 
@@ -15,19 +15,19 @@ use lab::{Plan, redis};
 
 /// A path that recovers on its own within this time does not count as down.
 pub const WITHIN: Duration = Duration::from_secs(10);
-/// The same in a hurry: longer than a balancer's three checks, and than an election.
+/// The limit of a quick audit: longer than a balancer's three checks, and than an election.
 pub const QUICK_WITHIN: Duration = Duration::from_secs(7);
 
-/// What is to be audited, and how.
+/// The configuration of an audit.
 #[derive(Debug, Clone)]
 pub struct Inspection {
     /// The architecture.
     pub source: Source,
-    /// Where it is to run.
+    /// Where to run it.
     pub place: SiteArgs,
-    /// Which faults are looked at.
+    /// The selected faults.
     pub wanted: Selection,
-    /// How many faults happen together at most: 1 or 2.
+    /// Maximum number of simultaneous faults: 1 or 2.
     pub depth: usize,
     /// A path that recovers on its own within this time does not count as down.
     pub within: Duration,
@@ -35,40 +35,40 @@ pub struct Inspection {
     pub rate: f64,
     /// Seed of the random keys.
     pub seed: u64,
-    /// Which part of all faults is looked at, and of how many parts: the first of four is `(0, 4)`.
+    /// Which part of all faults is tested, and the number of parts: the first of four is `(0, 4)`.
     pub part: (usize, usize),
 }
 
 impl Inspection {
-    /// How long one fault takes, about, in seconds.
+    /// Estimates the duration of one fault, in seconds.
     pub fn each_seconds(&self) -> f64 {
         self.within.as_secs_f64() * 0.5 + 6.0
     }
 
-    /// Whether it can be made here at all; that is known before anything is started.
+    /// Checks whether the audit can run here, before anything is started.
     pub fn check(&self) -> Result<(), LabError> {
         if self.place.redis_url.is_some()
             && self.source.chapter.machine.values().any(|one| one.redis.is_some())
         {
             return Err(LabError::NotReady(
-                "a Redis that is not labctl's cannot be broken, and would look as if nothing depended on it: unset LABCTL_REDIS_URL"
+                "labctl cannot break an external Redis, and the audit would look as if nothing depended on it: unset LABCTL_REDIS_URL"
                     .into(),
             ));
         }
         redis::check(&self.plan()?)
     }
 
-    /// The architecture, with traffic on every path.
+    /// Returns the architecture with traffic on every path.
     fn chapter(&self) -> Result<Chapter, LabError> {
         paths::prepared(&self.source.chapter).map_err(LabError::Usage)
     }
 
-    /// What stands where.
+    /// Returns the deployment plan.
     pub fn plan(&self) -> Result<Plan, LabError> {
         Plan::of(&self.chapter()?, self.place.place()).map_err(LabError::Usage)
     }
 
-    /// What happens, one fault after the other.
+    /// Lists the faults to inject, in order.
     pub fn faults(&self, plan: &Plan) -> Result<Vec<Fault>, LabError> {
         let all = faults::faults(plan, &self.wanted)
             .map_err(|none| LabError::Usage(format!("in '{}' {none}", self.source.name)))?;

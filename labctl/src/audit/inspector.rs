@@ -1,5 +1,5 @@
-//! One fault after the other: a steady state, the fault, watch, repair, count what is lost, and a steady
-//! state again.
+//! Injects one fault after another: steady state, fault, observation, repair, count of losses, steady state
+//! again.
 
 use std::time::Duration;
 
@@ -19,26 +19,26 @@ use lab::interrupt::Interrupt;
 use lab::{Happening, Laboratory, Plan, Program};
 use load::{Moment, Window};
 
-/// After a repair, of what had been well: every path must have been for so long.
+/// After a repair, how long every path must have been without failures.
 const STEADY_FOR: Duration = Duration::from_millis(1200);
-/// How long an architecture may take to become steady at first, and after a repair.
+/// How long an architecture may take to become steady, initially and after a repair.
 const STEADY_MAX: Duration = Duration::from_secs(15);
 
-/// Who looks at one fault after the other.
+/// Injects one fault after another.
 pub(super) struct Inspector<'a> {
     inspection: &'a Inspection,
     chapter: &'a Chapter,
     interrupt: &'a Interrupt,
     emitter: Emitter<'a>,
-    /// What stands now. After some faults it is better to start anew.
+    /// The running architecture. After some faults it is replaced by a fresh one.
     stage: Option<Stage>,
-    /// All has been well on some stage.
+    /// Whether the architecture has ever been steady.
     was_steady: bool,
     distrust: Option<String>,
 }
 
 impl<'a> Inspector<'a> {
-    /// Nothing stands yet.
+    /// Creates an inspector; nothing is started yet.
     pub(super) fn new(
         inspection: &'a Inspection,
         chapter: &'a Chapter,
@@ -48,7 +48,7 @@ impl<'a> Inspector<'a> {
         Self { inspection, chapter, interrupt, emitter, stage: None, was_steady: false, distrust: None }
     }
 
-    /// Ends what still stands, and says why nothing should be concluded, if so.
+    /// Stops what still runs. Returns the reason why the results are unreliable, if they are.
     pub(super) async fn leave(self) -> Result<Option<String>, LabError> {
         if let Some(stage) = self.stage {
             stage.down().await?;
@@ -56,7 +56,7 @@ impl<'a> Inspector<'a> {
         Ok(self.distrust)
     }
 
-    /// Looks at every fault, and then, when asked to, at pairs of those that are harmless alone.
+    /// Tests every fault and then, if requested, pairs of those that are harmless alone.
     pub(super) async fn look_at(&mut self, single: Vec<Vec<Fault>>) -> Result<Vec<Row>, LabError> {
         let mut rows = Vec::new();
         self.tell_begin(single.len());
@@ -81,8 +81,8 @@ impl<'a> Inspector<'a> {
         self.emitter.emit(EventKind::AuditBegins { architecture, faults, seconds: faults as f64 * seconds });
     }
 
-    /// Looks at one; once more when the computer was too busy to say, and on a new stage when the first was not fit
-    /// for it, though others were.
+    /// Tests one fault. Repeats it if the computer was too busy, or with a fresh architecture if this one did
+    /// not become steady although an earlier one did.
     async fn look_at_one_again(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
         let before = self.distrust.take();
         let looked = self.look_at_one(faults).await;
@@ -124,7 +124,7 @@ impl<'a> Inspector<'a> {
         Ok(row)
     }
 
-    /// One fault, or several at the same time, from a steady state to a steady state.
+    /// Injects one fault, or several at the same time, from steady state to steady state.
     async fn inspect(&mut self, stage: &mut Stage, wanted: &[Fault]) -> Result<Row, LabError> {
         let names: Vec<String> = stage.paths().cloned().collect();
         let (before, first_event) = (stage.bed.now(), stage.bed.lab.events.count());
@@ -132,7 +132,7 @@ impl<'a> Inspector<'a> {
         let calm: Vec<_> = calm.collect();
         let mut faults = Vec::new();
         for fault in wanted {
-            // Who has a role is known once what was before has happened.
+            // A role is resolved only after the previous fault has taken effect.
             let fault = fault.resolved(&stage.bed.lab).await?;
             stage.bed.lab.act(&fault.act()).await?;
             faults.push(fault);
@@ -145,7 +145,7 @@ impl<'a> Inspector<'a> {
         Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, remarks, note })
     }
 
-    /// What became of each path since the fault.
+    /// Observes the impact on each path since the fault.
     async fn watch(&mut self, stage: &Stage, names: &[String], calm: &[Window], from: Moment) -> Vec<Impact> {
         let within = self.inspection.within;
         let copies_show = remarks::copies_show(self.chapter, within);
@@ -155,8 +155,8 @@ impl<'a> Inspector<'a> {
         impacts
     }
 
-    /// Repairs what was broken, counts what is lost, and waits until all is well again. Returns how long that
-    /// took, in seconds, and what there is to know about it.
+    /// Repairs the faults, counts losses, and waits for the steady state. Returns how long that took, in
+    /// seconds, and a note if something went wrong.
     async fn mend(
         &mut self,
         stage: &mut Stage,
@@ -164,7 +164,8 @@ impl<'a> Inspector<'a> {
         names: &[String],
         impacts: &mut [Impact],
     ) -> Result<(Option<f64>, Option<String>), LabError> {
-        // Where sessions can be read they are counted now: what a repair takes away, no fault has.
+        // Sessions are counted now if they can be read: a session that the repair removes is not a loss due
+        // to the fault.
         let is_down = |(_, impact): &(&String, &Impact)| impact.down || impact.partly_down;
         let down: Vec<_> = names.iter().zip(&*impacts).filter(is_down).map(|(path, _)| path).collect();
         let is_readable = !down.iter().any(|path| *path == paths::SESSION);
@@ -174,7 +175,7 @@ impl<'a> Inspector<'a> {
             stage.bed.lab.act(&repair).await?;
         }
         let repaired = stage.bed.now();
-        // Sessions that are lost fail until their owners log in again; that is counted, not waited for.
+        // Members with a lost session fail until they log in again; that is counted, not waited for.
         let others: Vec<_> = names.iter().filter(|path| *path != paths::SESSION).cloned().collect();
         let nothing_is_lost = all_are_known && sessions == Some(0);
         let awaited = if nothing_is_lost { names } else { &others };
@@ -191,18 +192,20 @@ impl<'a> Inspector<'a> {
             let lost = lost.iter().find(|(name, _)| name == path).map_or(0, |(_, lost)| *lost);
             *impact = impact.clone().having_lost(lost);
         }
-        // Those whose session is lost; or, where none was, those from whom the repair may have taken it.
+        // Logs in members whose session is lost or, if none was, those who may have lost it to the repair.
         if nothing_is_lost != steady.is_ok() {
             stage.log_members_in().await;
             steady = stage.until_steady(names, STEADY_FOR, STEADY_MAX).await;
         }
         let repair_seconds = steady.is_ok().then(|| stage.bed.now().saturating_sub(repaired).as_secs_f64());
-        let note = steady.err().map(|unwell| format!("not well after the repair: {unwell}; started anew"));
+        let note = steady
+            .err()
+            .map(|unwell| format!("not steady after the repair: {unwell}; replaced by a fresh lab"));
         let note = note.or(unknown);
         Ok((repair_seconds, note))
     }
 
-    /// An architecture on which all is well: the one that stands, or a new one.
+    /// Returns a steady architecture: the running one, or a new one.
     async fn steady_stage(&mut self) -> Result<Stage, LabError> {
         if let Some(stage) = self.stage.take() {
             return Ok(stage);
@@ -236,13 +239,13 @@ impl<'a> Inspector<'a> {
 }
 
 impl Fault {
-    /// The same fault of the machine that has the role now.
+    /// Returns the same fault, aimed at the machine that has the role now.
     pub(crate) async fn resolved(&self, lab: &Laboratory) -> Result<Self, LabError> {
         let component = match &self.component {
             Component::Link { from, to } => {
                 let from = who_is(lab, from).await?;
                 let to = who_is(lab, to).await?;
-                // From one replica to another.
+                // A link from one replica to another.
                 let to = if to == from { another_replica(lab, &from).await? } else { to };
                 Component::Link { from, to }
             }
@@ -257,7 +260,7 @@ async fn who_is(lab: &Laboratory, name: &str) -> Result<String, LabError> {
     lab.who_is(name).await.map_err(|_| LabError::Unsteady(format!("no machine is {name} now")))
 }
 
-/// One that is neither this one nor the primary.
+/// Returns a replica other than this one.
 async fn another_replica(lab: &Laboratory, replica: &str) -> Result<String, LabError> {
     let plan = lab.plan();
     let kind = plan.machines.get(replica).map(|machine| machine.kind.clone()).unwrap_or_default();
@@ -267,8 +270,8 @@ async fn another_replica(lab: &Laboratory, replica: &str) -> Result<String, LabE
     another.ok_or_else(|| LabError::Unsteady(format!("{kind} has no second replica now")))
 }
 
-/// What a person would do about a fault now: what was frozen may have been switched off meanwhile, and what was
-/// restarted is back by itself.
+/// Returns the acts by which an operator would repair a fault now: a frozen machine may have been switched
+/// off meanwhile, and a restarted one is back by itself.
 fn repairs(stage: &Stage, fault: &Fault) -> Vec<Act> {
     let on = stage.bed.lab.machines_on();
     let off = fault.component.machine().filter(|machine| !on.iter().any(|name| name == machine));
@@ -280,28 +283,27 @@ fn repairs(stage: &Stage, fault: &Fault) -> Vec<Act> {
     }
 }
 
-/// Whether this is somebody noticing that another is gone, and acting: a balancer, or the nodes of a
-/// database.
+/// Returns whether an event is a reaction to a failure, by a balancer or by the nodes of a database.
 pub(crate) fn is_noticed(what: &Happening) -> bool {
     matches!(what, Happening::Ejected { .. } | Happening::TookOver { .. } | Happening::BecamePrimary { .. })
 }
 
-/// When somebody noticed, and acted.
+/// Returns the time from the fault to the first reaction to it, in seconds.
 fn detection(stage: &Stage, first_event: usize, from: Moment) -> Option<f64> {
     let events = stage.bed.lab.events.since(first_event);
     let at = events.iter().filter(|event| is_noticed(&event.what)).map(|event| event.at).min()?;
     Some(at.saturating_sub(from).as_secs_f64())
 }
 
-/// Whether the next fault finds things as this one did. A write that is lost stays lost, and would be
-/// counted again.
+/// Returns whether the next fault finds the lab as this one did. A lost write stays lost and would be counted
+/// again.
 fn leaves_all_as_it_was(row: &Row, plan: &Plan, faults: &[Fault]) -> bool {
     let lost = row.cells.get(paths::WRITE).is_some_and(|impact| impact.lost > 0);
     row.note.is_none() && !lost && !changes_who_is_who(plan, faults)
 }
 
-/// Whether after these faults others have the roles: a Redis that Sentinels watch over comes back as a
-/// copy, in its own time.
+/// Returns whether these faults may move roles: a Redis watched by Sentinels returns as a replica, after an
+/// unpredictable time.
 fn changes_who_is_who(plan: &Plan, faults: &[Fault]) -> bool {
     let watched = plan.machines.values().any(|machine| machine.has(Program::Sentinel));
     let is_redis = |fault: &Fault| {

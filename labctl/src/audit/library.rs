@@ -1,4 +1,4 @@
-//! The architectures that come with the lab: the rows of the article's table, and one more.
+//! The built-in architectures: the rows of the article's table, and one more.
 
 use std::path::Path;
 
@@ -14,30 +14,30 @@ const ARCHITECTURES: [(&str, &str); 7] = [
     ("no-single-point", include_str!("../../architectures/no-single-point.toml")),
 ];
 
-/// Two more that are like a row of the table, but for one thing: what the article says of that is
-/// looked at on them.
+/// Two variants that differ in one aspect from a row of the table, to test what the article says about that
+/// aspect.
 const VARIANTS: [(&str, &str); 2] = [
     ("replicated-sync", include_str!("../../architectures/replicated-sync.toml")),
     ("unpromoted", include_str!("../../architectures/unpromoted.toml")),
 ];
 
-/// The names of the table's rows, in its order.
+/// Returns the names of the table's rows, in order.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().map(|(name, _)| *name)
 }
 
-/// The names of the others.
+/// Returns the names of the variants.
 pub fn variants() -> impl Iterator<Item = &'static str> {
     VARIANTS.iter().map(|(name, _)| *name)
 }
 
-/// Whether this is one that comes with the lab, as it came.
+/// Returns whether this is a built-in architecture, unmodified.
 pub fn is_built_in(source: &Source) -> bool {
     let known = ARCHITECTURES.iter().chain(&VARIANTS);
     known.into_iter().any(|(name, text)| source.name == *name && source.text == *text)
 }
 
-/// Whether this is the table's first row, which all capacities are multiples of.
+/// Returns whether this is the table's first row, of which all capacities are multiples.
 pub fn is_first_row(source: &Source) -> bool {
     names().next() == Some(&source.name) && is_built_in(source)
 }

@@ -1,4 +1,4 @@
-//! Everything that an audit found, side by side, and what that comes to. Pure.
+//! The result of an audit as a matrix of faults and paths, with summary figures. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::faults::{Component, Fault};
 use super::impact::{Class, Impact};
 
-/// The version of an audit's document.
+/// The version of the audit document.
 pub const SCHEMA: &str = "scaling-lab/audit/1";
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Debug, Clone, Serialize)]
 pub struct Audit {
     /// [`SCHEMA`].
@@ -25,67 +25,67 @@ pub struct Audit {
     pub began: jiff::Timestamp,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// Who recovers within this many seconds by itself has not been down.
+    /// A path that recovers on its own within this many seconds does not count as down.
     pub within_seconds: f64,
     /// Requests a second on each path.
     pub rate: f64,
-    /// Only one of each set of identical machines was examined.
+    /// Whether only one of each set of identical machines was tested.
     pub one_of_each: bool,
-    /// How many faults happen together at most.
+    /// Maximum number of simultaneous faults.
     pub depth: usize,
-    /// The machines, each with what stands on it.
+    /// The machines, each with its programs.
     pub machines: Vec<(String, Vec<&'static str>)>,
-    /// Who speaks to whom.
+    /// Pairs of machines that communicate.
     pub links: Vec<(String, String)>,
-    /// The paths, in the order of the columns: their names, and what they are.
+    /// The paths in column order: names and descriptions.
     pub paths: Vec<(String, String)>,
     /// One row for each fault, or for each pair of them.
     pub rows: Vec<Row>,
-    /// Why nothing should be concluded, if so.
+    /// Why the results are unreliable, if they are.
     pub distrust: Option<String>,
 }
 
-/// What one fault, or a pair of them, did to each path.
+/// The impact of one fault, or of a pair, on each path.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// What went wrong.
+    /// The faults.
     pub faults: Vec<Fault>,
-    /// What it did, by path.
+    /// The impact, by path.
     pub cells: IndexMap<String, Impact>,
-    /// From the fault until something noticed and acted: a balancer took a server out, or another
-    /// took an address over. In seconds. `None`: nothing did.
+    /// Time from the fault to the first reaction, in seconds: a balancer ejected a server, or a standby took
+    /// over. `None` if there was none.
     pub detection_seconds: Option<f64>,
-    /// From the repair until every path was well again, in seconds. `None`: it never was, and the
-    /// architecture had to be started anew.
+    /// Time from the repair until every path worked again, in seconds. `None` if it never did and the
+    /// architecture had to be replaced.
     pub repair_seconds: Option<f64>,
-    /// What there is to say of it beside the words: why something is lost, where a queue grows.
+    /// Further remarks: why something is lost, where a queue grows.
     pub remarks: Vec<String>,
-    /// What went wrong with the audit itself.
+    /// A problem with the audit itself.
     pub note: Option<String>,
 }
 
 impl Row {
-    /// What went wrong, in words.
+    /// Describes the faults.
     pub fn title(&self) -> String {
         self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
 
-    /// Whether it takes a path down, until somebody repairs it: the path as a whole; or a share of it, unless only
-    /// links are cut. Those who stand at both ends of a link are well, and one of several servers misses one of
-    /// several ways: that is told, and does not count.
+    /// Returns whether a path is down until the repair: the path as a whole, or a share of it unless only
+    /// links are cut. With a cut link the machines at both ends are healthy, and one of several servers
+    /// misses one of several routes; that is reported but does not count.
     pub fn takes_down(&self, path: &str) -> bool {
         let only_links = self.faults.iter().all(|fault| matches!(fault.component, Component::Link { .. }));
         self.cells.get(path).is_some_and(|impact| impact.down || (impact.partly_down && !only_links))
     }
 
-    /// The worst that it did to any path.
+    /// Returns the worst impact on any path.
     pub fn worst(&self) -> Class {
         self.cells.values().map(|impact| impact.class).max().unwrap_or(Class::Ok)
     }
 }
 
 impl Audit {
-    /// Two parts of one audit, put together again.
+    /// Joins two parts of one audit.
     pub fn joined_with(mut self, part: Self) -> Self {
         self.rows.extend(part.rows);
         self.seconds += part.seconds;
@@ -93,30 +93,29 @@ impl Audit {
         self
     }
 
-    /// What alone takes a path down: the single points of failure, as the article counts them. Those are
-    /// programs; a machine or a link is one when it takes the path down and no program does that stands on
-    /// it, or at an end of it.
+    /// Returns the single points of failure of a path, counted as in the article: programs. A machine or a
+    /// link is one only if it takes the path down and no program on it, or at one of its ends, does.
     pub fn single_points(&self, path: &str) -> BTreeSet<String> {
         self.points(|row| row.takes_down(path))
     }
 
-    /// What alone takes any path down.
+    /// Returns the single points of failure of any path.
     pub fn single_points_of_any(&self) -> BTreeSet<String> {
         self.points(|row| row.cells.keys().any(|path| row.takes_down(path)))
     }
 
-    /// How many acknowledged writes or sessions were lost on a path, over all faults.
+    /// Counts the acknowledged writes or sessions that were lost on a path, over all faults.
     pub fn lost(&self, path: &str) -> usize {
         self.singles().filter_map(|row| row.cells.get(path)).map(|impact| impact.lost).sum()
     }
 
-    /// The longest that anything was down that came back by itself, in seconds.
+    /// Returns the longest outage that ended on its own, in seconds.
     pub fn recovery_seconds(&self) -> Option<f64> {
         let impacts = self.singles().flat_map(|row| row.cells.values());
         impacts.filter(|impact| impact.recovered).map(|impact| impact.outage_seconds).max_by(f64::total_cmp)
     }
 
-    /// Rows of pairs that take a path down which neither of the two does alone.
+    /// Returns pairs that take a path down although neither fault does alone.
     pub fn fatal_pairs(&self) -> Vec<&Row> {
         let alone = self.single_points_of_any();
         let pairs = self.rows.iter().filter(|row| row.faults.len() > 1);
@@ -124,13 +123,13 @@ impl Audit {
         fatal.filter(|row| !row.faults.iter().any(|fault| alone.contains(&fault.component.name()))).collect()
     }
 
-    /// Rows of one fault each.
+    /// Returns the rows with a single fault.
     pub fn singles(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.faults.len() == 1)
     }
 
-    /// Rows of cut links that take a share of a path down, where that is not told by a part at an end of it:
-    /// it does not count.
+    /// Returns cut links that take down a share of a path and are not explained by a component at one of
+    /// their ends. They do not count as single points of failure.
     pub fn partly_by_links(&self) -> impl Iterator<Item = &Row> {
         let points = self.single_points_of_any();
         let is_told = move |row: &Row| {

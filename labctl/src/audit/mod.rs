@@ -1,5 +1,5 @@
-//! The audit of an architecture: every component, machine and link, fault by fault, under traffic on
-//! every path, and what each of them did to whom.
+//! The audit of an architecture: injects faults into every component, machine and link, one at a time, under
+//! traffic on every path, and records their impact.
 //!
 //! ```text
 //! paths ──traffic──> stage ──up, steady──> inspector ──a fault──> watching ──> impact ──> matrix
@@ -9,26 +9,26 @@
 
 /// What can go wrong: the faults of an architecture.
 pub mod faults;
-/// What a fault did to a path.
+/// Classification of the impact on a path.
 pub mod impact;
-/// The architectures that come with the lab.
+/// The built-in architectures.
 pub mod library;
-/// Everything that was found, side by side.
+/// The result as a matrix.
 pub mod matrix;
 /// The paths through the shop.
 pub mod paths;
-/// An architecture that stands, with traffic on every path.
+/// A running architecture with traffic on every path.
 pub mod stage;
-/// Whether what is left can carry the load.
+/// Detection of overload in what is left.
 pub mod strain;
 
-/// An audit: what is to be looked at, and what comes of it.
+/// The configuration and the entry point of an audit.
 mod inspection;
-/// One fault after the other.
+/// The loop over the faults.
 mod inspector;
-/// Why something is lost, and what else there is to say of a fault.
+/// Explanations of losses, and other remarks on a fault.
 mod remarks;
-/// Watching what a fault does.
+/// Observation of a fault.
 mod watching;
 
 pub use faults::{Component, Fault, FaultKind, Restarts, Scope, Selection};

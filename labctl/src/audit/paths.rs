@@ -1,4 +1,4 @@
-//! The paths through the shop: who asks for what while an architecture is audited. Pure.
+//! The paths through the shop: the traffic during an audit. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use indexmap::IndexMap;
@@ -9,19 +9,19 @@ use chapter::{Chapter, MachineEntry, Spanned};
 
 const PATHS: &str = include_str!("../../architectures/paths.toml");
 
-/// Those who come back log in with this traffic.
+/// The traffic by which returning users log in.
 pub const MEMBERS_LOG_IN: &str = "members-log-in";
-/// Each of them looks once whether they are still known.
+/// The traffic by which each of them checks once whether the session still exists.
 pub const MEMBERS_LOOK: &str = "members-look";
-/// The accounts begin with something.
+/// The traffic that opens the accounts, so that they exist before the first deposit.
 pub const ACCOUNTS_OPEN: &str = "accounts-open";
-/// The path of what no cache holds.
+/// The path that no cache serves.
 pub const READ: &str = "read";
-/// The path on which a lost session is felt.
+/// The path that shows a lost session.
 pub const SESSION: &str = "session";
-/// The history that acknowledged writes are found in, and the path on which a lost one is felt.
+/// The history of deposits, in which lost acknowledged writes are found.
 pub const DEPOSITS: &str = "deposits";
-/// The path on which a lost write is felt.
+/// The path that shows a lost write.
 pub const WRITE: &str = "write";
 
 #[derive(Deserialize)]
@@ -29,8 +29,8 @@ struct Paths {
     traffic: IndexMap<String, Traffic>,
 }
 
-/// An architecture with traffic on every path, and with a link wherever one part speaks to another, also
-/// the nodes of a database: what is not a link cannot be cut.
+/// Adds traffic on every path to an architecture, and a link wherever two machines communicate, including the
+/// nodes of a database: only a link can be cut.
 pub fn prepared(architecture: &Chapter) -> Result<Chapter, String> {
     let mut chapter = architecture.clone();
     let entry = entry(architecture)?;
@@ -54,12 +54,12 @@ pub fn prepared(architecture: &Chapter) -> Result<Chapter, String> {
     Ok(chapter)
 }
 
-/// Whether a traffic is a path: something that is looked at for itself.
+/// Returns whether a traffic is a path, that is, judged on its own.
 pub fn is_path(name: &str) -> bool {
     ![MEMBERS_LOG_IN, MEMBERS_LOOK, ACCOUNTS_OPEN].contains(&name)
 }
 
-/// What a path is, in words.
+/// Describes a path.
 pub fn meaning(name: &str) -> &str {
     match name {
         READ => "anonymous read",
@@ -71,7 +71,7 @@ pub fn meaning(name: &str) -> &str {
     }
 }
 
-/// Where users come in: the first balancer, or else the first web server.
+/// Returns where users enter: the first balancer, or else the first web server.
 pub fn entry(architecture: &Chapter) -> Result<String, String> {
     let first = |has: fn(&MachineEntry) -> bool| architecture.machine.iter().find(|(_, entry)| has(entry));
     if let Some((name, _)) = first(|entry| entry.lb.is_some()) {
@@ -83,7 +83,7 @@ pub fn entry(architecture: &Chapter) -> Result<String, String> {
     }
 }
 
-/// Who speaks to whom, machine by machine: for whoever draws it, too.
+/// Returns which machines communicate, as pairs; diagrams use it too.
 pub(crate) fn links(architecture: &Chapter) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (kind, entry) in &architecture.machine {
@@ -100,7 +100,7 @@ pub(crate) fn links(architecture: &Chapter) -> Vec<(String, String)> {
     pairs
 }
 
-/// The machines of a kind, or the one machine of that name.
+/// Returns the machines of a kind, or the one machine of that name.
 fn members(architecture: &Chapter, kind: &str) -> impl Iterator<Item = String> {
     let count = architecture.machine.get(kind).and_then(|entry| entry.count);
     let kind = kind.to_owned();

@@ -1,5 +1,5 @@
-//! What there is to say of a fault beside its words: why something is lost, where a queue grows, and what lives
-//! on copies. Pure.
+//! Remarks on a fault: why something is lost, where a queue grows, and which paths survive on cached copies.
+//! Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
@@ -14,11 +14,11 @@ use chapter::Chapter;
 use chapter::machines::WebserverPart;
 use lab::{Plan, Program};
 
-/// How long copies are fresh, and served as stale after that, where a chapter says nothing: the web server's defaults.
+/// Default lifetimes of the web server's cached copies: fresh, then served stale.
 const FRESH_FOR: Duration = Duration::from_secs(30);
 const STALE_FOR: Duration = Duration::from_secs(600);
 
-/// Everything there is to say of these faults, each thing once.
+/// Returns all remarks on these faults, without repetition.
 pub(super) fn of(
     chapter: &Chapter,
     plan: &Plan,
@@ -39,7 +39,7 @@ pub(super) fn of(
     let is_down = |impact: &Impact| impact.down || impact.partly_down;
     let on_copies = cells.iter().filter(|(_, impact)| impact.copies && !is_down(impact));
     let on_copies: Vec<_> = on_copies.map(|(path, _)| paths::meaning(path)).collect();
-    // What no cache holds cannot be read: so nothing renews what a cache does hold.
+    // Uncached data cannot be read, so nothing renews the cached copies.
     if !on_copies.is_empty() && cells.get(paths::READ).is_some_and(|impact| impact.down) {
         remarks.push(format!(
             "the path '{}' lives on copies that nobody renews: they are fresh for {}, and served for {} more",
@@ -51,7 +51,8 @@ pub(super) fn of(
     remarks
 }
 
-/// After how long it shows that copies are not renewed, as far as that is within the time that is watched.
+/// Returns the time after which it becomes visible that copies are not renewed, if the observation lasts that
+/// long.
 pub(super) fn copies_show(chapter: &Chapter, within: Duration) -> Option<Duration> {
     web_servers(chapter).find(|web| web.cache.as_ref().is_some_and(|cache| cache != "none"))?;
     let (stale, useless) = (fresh_for(chapter), fresh_for(chapter) + stale_for(chapter));
@@ -72,7 +73,7 @@ fn web_servers(chapter: &Chapter) -> impl Iterator<Item = &WebserverPart> {
     chapter.machine.values().filter_map(|entry| entry.webserver.as_ref())
 }
 
-/// Why sessions are gone: by where they were kept, and what broke.
+/// Explains lost sessions by where they were kept and what broke.
 fn why_sessions(chapter: &Chapter, plan: &Plan, faults: &[Fault]) -> &'static str {
     let broke = |program: Program| {
         let machines = faults.iter().filter_map(|fault| fault.component.machine());
@@ -106,7 +107,7 @@ fn why_sessions(chapter: &Chapter, plan: &Plan, faults: &[Fault]) -> &'static st
     }
 }
 
-/// Why acknowledged writes are gone.
+/// Explains lost acknowledged writes.
 fn why_writes(chapter: &Chapter) -> &'static str {
     let databases =
         chapter.machine.values().filter_map(|entry| entry.dbnode.as_ref().map(|node| (entry, node)));

@@ -1,4 +1,4 @@
-//! An architecture that stands, with traffic on every path: what is broken, and what is watched.
+//! A running architecture with traffic on every path: the object of fault injection and observation.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use lab::interrupt::Interrupt;
 use lab::site::SiteArgs;
 use load::{Moment, Outcome, Rate, Sample, Window};
 
-/// How often it is looked whether something has come about.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Requests arrive at random: with fewer than this share of those that are to be expected, nothing is known.
+/// Requests arrive at random; with fewer than this share of the expected number, there is no verdict.
 const ENOUGH: f64 = 0.5;
-/// How fast members log in, in requests a second.
+/// Rate at which members log in, in requests per second.
 const MEMBERS_RATE: f64 = 150.0;
 /// The answer to a request without a session.
 const UNAUTHORIZED: u16 = 401;
-/// How long a batch of requests may take beyond what was expected.
+/// Extra time for a batch of requests, beyond its expected duration.
 const BATCH_MARGIN: Duration = Duration::from_secs(4);
 
-/// An architecture that stands, with traffic on every path.
+/// A running architecture with traffic on every path.
 pub struct Stage {
-    /// Its machines, and what sends them requests.
+    /// Its machines and its load generator.
     pub bed: Testbed,
     /// Requests a second on each path.
     rate: Cell<f64>,
@@ -49,17 +49,17 @@ impl Stage {
         Ok(Self { bed, rate: Cell::new(0.0) })
     }
 
-    /// Ends everything. `Err` says what stays.
+    /// Stops everything. `Err` says what could not be stopped.
     pub async fn down(self) -> Result<(), LabError> {
         self.bed.close().await
     }
 
-    /// The paths, by name.
+    /// Returns the paths by name.
     pub fn paths(&self) -> impl Iterator<Item = &String> {
         self.bed.streams.keys().filter(|name| paths::is_path(name))
     }
 
-    /// Gives every path this rate, in requests a second.
+    /// Sets the rate of every path, in requests per second.
     pub fn flow(&self, rate: f64) {
         self.rate.set(rate);
         for path in self.paths() {
@@ -67,8 +67,8 @@ impl Stage {
         }
     }
 
-    /// Opens the accounts, and lets every member log in; again and again, while the machines are still
-    /// finding each other. What fails to the end of the limit shows on the paths.
+    /// Opens the accounts and logs every member in, with retries while the machines are still discovering
+    /// each other. What still fails at the limit shows on the paths.
     pub async fn begin(&self, limit: Duration) {
         let deadline = self.bed.now() + limit;
         for traffic in [paths::ACCOUNTS_OPEN, paths::MEMBERS_LOG_IN] {
@@ -84,12 +84,12 @@ impl Stage {
         }
     }
 
-    /// Logs every member in, also those whose session is lost.
+    /// Logs every member in, including those whose session is lost.
     pub async fn log_members_in(&self) {
         self.send(paths::MEMBERS_LOG_IN, MEMBERS_RATE).await;
     }
 
-    /// How many members have lost their session. Members whose request fails otherwise are not counted.
+    /// Counts the members whose session is lost. Requests that fail for other reasons are not counted.
     pub async fn sessions_lost(&self) -> usize {
         let from = self.bed.now();
         self.send(paths::MEMBERS_LOOK, MEMBERS_RATE).await;
@@ -97,22 +97,22 @@ impl Stage {
         window.samples().iter().filter(|sample| sample.status == UNAUTHORIZED).count()
     }
 
-    /// How many acknowledged writes are not in the database. It is asked after everything else. `Err` says
-    /// of which records nothing is known.
+    /// Counts the acknowledged writes that are missing from the database. Called after everything else. `Err`
+    /// names the records that could not be read.
     pub async fn writes_lost(&mut self) -> Result<usize, String> {
-        // Nobody writes meanwhile: what is acknowledged after it was read is not there yet, and not lost.
+        // Writes are paused: one acknowledged after the final read of its record would look lost.
         let writing = self.bed.streams.get(paths::WRITE).copied();
         if let Some(stream) = writing {
             self.bed.generator.set_rate(stream, Rate::STOPPED);
             let at_rest = async {
-                // The pacer has a thread of its own, and may send one more before it is told.
+                // The pacer runs on its own thread and may send one more request before it sees the new rate.
                 while self.bed.generator.live(stream).offered > 0.0 {
                     sleep(LOOK_EVERY).await;
                 }
             };
             let _ = tokio::time::timeout(BATCH_MARGIN, at_rest).await;
         }
-        // What has no outcome by then counts as unfinished.
+        // A request without an outcome by then counts as unfinished.
         let _ = self.bed.settle(self.bed.now()).await;
         let keys = self.bed.histories.keys(paths::DEPOSITS);
         let databases = self.bed.chapter.machine.iter().filter(|(_, entry)| entry.dbnode.is_some());
@@ -125,19 +125,19 @@ impl Stage {
         Ok(lost.unwrap_or_default() as usize)
     }
 
-    /// One path between two moments, as a fault is judged by. A 401 is an answer: the session is lost,
-    /// and that is counted for itself.
+    /// Returns one path between two moments for the verdict. A 401 counts as an answer: it means a lost
+    /// session, which is counted separately.
     pub(super) fn judged(&self, path: &str, from: Moment, to: Moment) -> Window {
         let window = self.bed.window(path, from, to);
         if path == paths::SESSION { without_strangers(&window) } else { window }
     }
 
-    /// What each path is asked for, in requests a second.
+    /// Returns the rate of each path, in requests per second.
     pub(super) fn rate(&self) -> f64 {
         self.rate.get()
     }
 
-    /// Waits until none of these paths has failed for a while. `Err` says what still does.
+    /// Waits until none of these paths has failed for `steady_for`. `Err` says what still does.
     pub async fn until_steady(
         &self,
         paths: &[String],
@@ -171,7 +171,7 @@ impl Stage {
     }
 }
 
-/// The same window with every 401 counted as served.
+/// Returns the window with every 401 counted as a success.
 fn without_strangers(window: &Window) -> Window {
     let served = window.samples().iter().cloned().map(|sample| match sample.status {
         UNAUTHORIZED => Sample { outcome: Outcome::Ok, ..sample },
@@ -180,7 +180,7 @@ fn without_strangers(window: &Window) -> Window {
     Window::new(window.from, window.to, served.collect(), window.unfinished)
 }
 
-/// What is wrong with a path, if something is; it is not known with fewer than `enough` answers.
+/// Describes what is wrong with a path, if anything. Fewer than `enough` requests count as wrong, too.
 fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
     let is_bad = |outcome: &Outcome| !outcome.is_success() && !outcome.is_the_generators();
     let worst = window.outcomes().into_iter().filter(|(outcome, _)| is_bad(outcome));
@@ -193,7 +193,7 @@ fn unwell(path: &str, window: &Window, enough: usize) -> Option<String> {
             window.requests(),
             outcome.name().replace('_', " ")
         )),
-        // One may be under way; more are not answered.
+        // A few may be in flight; more than that means that they are not answered.
         None if window.unfinished > 3 => {
             Some(format!("{} requests of the path '{meaning}' are not answered", window.unfinished))
         }

@@ -1,14 +1,14 @@
-//! Whether what is left can carry the load, once nothing fails any more: from what machines say of themselves
-//! and how long answers take. Pure.
+//! Decides whether what is left can carry the load, once nothing fails any more: from the machines' usage and
+//! from how long answers take. Pure.
 //!
 //! ```text
-//! quiet, nobody busy, answers no slower ─────────────────────────> level
-//! quiet, a machine is asked for more than it can do ─────────────> overloaded
-//! quiet, and neither can be said yet ─────────────> looked at for longer, in the end by the best estimate
+//! quiet, no machine busy, latencies not rising ───────> level
+//! quiet, demand on a machine above its capacity ──────> overloaded
+//! quiet, and too early to tell ───────────────────────> observed longer, finally decided by the best estimate
 //! ```
 //!
-//! A queue that grows takes long to fail anybody: at 1.3 times what a machine can do, a patience of two
-//! seconds is used up after seven. The work that is asked of a machine is known much sooner.
+//! A growing queue takes long to cause failures: at 1.3 times a machine's capacity, a timeout of two seconds
+//! is reached after seven. The work demanded of a machine is known much sooner.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
@@ -20,73 +20,73 @@ use serde::{Deserialize, Serialize};
 
 use load::{CacheMark, Moment, Window};
 
-/// A machine of which less than this share is asked is not busy: two seconds are enough to say so.
+/// A machine with less utilisation than this is not busy; two seconds suffice to decide.
 const IDLE: f64 = 0.75;
-/// With four seconds it is known that it bears less than this, …
+/// With four seconds of observation, a machine can sustain less than this, …
 const BEARABLE: f64 = 0.92;
-/// … and that it does not bear more than this.
+/// … and cannot sustain more than this.
 const UNBEARABLE: f64 = 1.05;
-/// How long must have been looked before either is said of one that is busy.
+/// Minimum observation of a busy machine before either verdict.
 const BUSY_FOR: Duration = Duration::from_secs(4);
-/// Of one that is asked for so much more than it can do …
+/// With a demand this far above capacity …
 const FAR_TOO_MUCH: f64 = 1.15;
-/// … it is known sooner.
+/// … the verdict is possible sooner.
 const FAR_TOO_MUCH_FOR: Duration = Duration::from_millis(2400);
-/// A queue has grown when so many more wait than at first.
+/// A queue counts as grown when it is longer by this many jobs.
 const GROWN: f64 = 2.0;
-/// The shortest time of which anything is said.
+/// Minimum observation for any verdict.
 const QUIET_FOR: Duration = Duration::from_millis(1500);
-/// The work that was asked for is put in proportion to how many requests there happened to be: within these bounds.
+/// Bounds of the correction for the random number of requests.
 const LUCK: [f64; 2] = [0.6, 1.6];
-/// Answers that take so many times as long as before …
+/// Latencies that rise to this multiple …
 const RISE: f64 = 1.3;
-/// … and so much longer take longer and longer.
+/// … and by at least this much count as rising.
 const RISE_BY: Duration = Duration::from_millis(50);
 
-/// What the machines said of themselves at one moment.
+/// The machines' usage at one moment.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// When it was looked at.
+    /// When it was read.
     pub at: Moment,
-    /// By machine; one that does not answer is absent.
+    /// Usage by machine; one that does not answer is absent.
     pub machines: IndexMap<String, Usage>,
 }
 
-/// More is asked for than what is left can do.
+/// The demand on what is left exceeds its capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Overload {
-    /// The machine that is asked for too much; none when only the answers tell, which take longer and longer.
+    /// The overloaded machine; `None` if only rising latencies show the overload.
     pub machine: Option<String>,
-    /// What is asked of it, as a multiple of what it can do.
+    /// Demand as a multiple of its capacity.
     pub times: f64,
-    /// How many more requests wait there with each second.
+    /// Growth of its queue, in requests per second.
     pub grows_by: f64,
-    /// How long whoever comes last waits there, in seconds.
+    /// Waiting time of the last request in its queue, in seconds.
     pub wait_seconds: f64,
 }
 
-/// What can be said while nothing fails.
+/// The verdict while nothing fails.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Level {
-    /// Nothing grows.
+    /// No queue grows.
     Level,
-    /// Something grows without end.
+    /// A queue grows without bound.
     Overloaded(Overload),
-    /// Neither can be said yet.
+    /// Too early to tell.
     NotYet,
 }
 
-/// One path, looked at for load.
+/// One path, as observed for overload.
 #[derive(Debug, Clone, Copy)]
 pub struct PathSeen<'a> {
     /// Before the fault.
     pub calm: &'a Window,
-    /// From the moment since which nothing has failed.
+    /// Since the last failure.
     pub quiet: &'a Window,
 }
 
-/// What can be said of the time since nothing fails. `rate` is what each path is asked for, in requests a second; `last`: it
-/// will not be looked at for longer.
+/// Decides whether there is overload since the last failure. `rate` is the rate of each path, in requests per
+/// second; with `last` there will be no further observation.
 pub fn level(
     specs: &IndexMap<String, MachineSpec>,
     readings: &[Reading],
@@ -112,7 +112,7 @@ pub fn level(
     let worst = worst.max_by(|one, other| one.times.total_cmp(&other.times));
     let rising = paths.iter().any(|path| is_rising(path));
     let times = worst.as_ref().map_or(0.0, |worst| worst.times);
-    // A disk whose writers wait for each other may be busy all the time, and keep nobody waiting.
+    // A disk with group commit may be busy all the time without delaying anyone.
     let grows = worst.as_ref().is_some_and(|worst| worst.grows_by * seconds.as_secs_f64() >= GROWN);
     let limit = if last { 1.0 } else { UNBEARABLE };
     match worst {
@@ -122,14 +122,14 @@ pub fn level(
         Some(worst) if times >= FAR_TOO_MUCH && grows && seconds >= FAR_TOO_MUCH_FOR => {
             Level::Overloaded(worst)
         }
-        // No machine that is known of keeps them waiting.
+        // No known machine is what delays them.
         _ if last && rising && times < IDLE => Level::Overloaded(endless(paths)),
         _ if last => Level::Level,
         _ => Level::NotYet,
     }
 }
 
-/// What is asked of a machine. `None`: it was switched on again meanwhile.
+/// Computes the demand on a machine. `None` if it was restarted meanwhile.
 fn strain(
     name: &str,
     spec: &MachineSpec,
@@ -142,7 +142,7 @@ fn strain(
     let usable = cores / (1.0 + spec.exclusive * (cores - 1.0));
     let worked = now.cpu_busy_seconds - first.cpu_busy_seconds;
     let cpu = (worked + now.cpu_waiting_seconds - first.cpu_waiting_seconds) / usable;
-    // A disk counts what it has taken in, be it done or not.
+    // The disk's counter includes accepted work that is not done yet.
     let disk = now.disk_busy_seconds - first.disk_busy_seconds;
     if worked < 0.0 || disk < 0.0 {
         return None;
@@ -157,8 +157,8 @@ fn strain(
     })
 }
 
-/// How much more work than usual came by chance: requests arrive at random, and each path's cost about what its
-/// answers take.
+/// Returns the ratio of the work that arrived to the expected amount. Requests arrive at random, and the cost
+/// of one is estimated by its path's median latency.
 fn luck(paths: &[PathSeen<'_>], rate: f64, from: Moment, to: Moment) -> f64 {
     let seconds = to.saturating_sub(from).as_secs_f64();
     let (mut came, mut usual) = (0.0, 0.0);
@@ -166,15 +166,15 @@ fn luck(paths: &[PathSeen<'_>], rate: f64, from: Moment, to: Moment) -> f64 {
         let cost = path.calm.percentile(50.0).unwrap_or_default().as_secs_f64().max(1e-3);
         let inside =
             path.quiet.samples().iter().filter(|sample| sample.intended >= from && sample.intended < to);
-        // Those that wait still are the youngest.
+        // Unfinished requests are the most recent ones.
         came += cost * (inside.count() + path.quiet.unfinished) as f64;
         usual += cost * rate * seconds;
     }
     if usual > 0.0 { (came / usual).clamp(LUCK[0], LUCK[1]) } else { 1.0 }
 }
 
-/// Whether a path's answers take longer and longer: each third of the time longer than the one before, and in
-/// the end longer than before the fault.
+/// Returns whether a path's latencies keep rising: each third of the window is slower than the one before,
+/// and the last is slower than before the fault.
 fn is_rising(path: &PathSeen<'_>) -> bool {
     let samples: Vec<_> = path.quiet.samples().iter().filter(|sample| sample.outcome.is_success()).collect();
     if samples.len() < 12 {
@@ -191,7 +191,7 @@ fn is_rising(path: &PathSeen<'_>) -> bool {
     thirds.windows(2).all(|pair| longer(pair[0], pair[1])) && longer(calm, thirds[thirds.len() - 1])
 }
 
-/// Nobody knows where they wait, but more and more do.
+/// Describes an overload of unknown location: more and more requests wait.
 fn endless(paths: &[PathSeen<'_>]) -> Overload {
     let slowest =
         paths.iter().filter_map(|path| path.quiet.samples().last()).map(|sample| sample.latency).max();
@@ -207,7 +207,8 @@ fn endless(paths: &[PathSeen<'_>]) -> Overload {
     }
 }
 
-/// Whether a path waits where too much is asked for: its answers take longer by a good part of the queue.
+/// Returns whether an overload affects a path: its latency has grown by a substantial part of the queueing
+/// delay.
 pub fn is_hit(overload: &Overload, calm: &Window, end: &Window) -> bool {
     let median = |window: &Window| window.percentile(50.0).unwrap_or_default();
     let slower = median(end).saturating_sub(median(calm));
@@ -215,7 +216,8 @@ pub fn is_hit(overload: &Overload, calm: &Window, end: &Window) -> bool {
     slower >= waits.max(RISE_BY) || end.ok() == 0
 }
 
-/// Whether all that a path was given since the fault came out of copies: nobody knows what is behind them.
+/// Returns whether all of a path's answers since the fault came from cached copies, so that the state behind
+/// them is unknown.
 pub fn lives_on_copies(window: &Window) -> bool {
     let marks = window.cache_marks();
     let count = |mark: CacheMark| marks.get(&mark).copied().unwrap_or(0);
@@ -230,8 +232,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Requests evenly spaced at ten a second, from one moment to another, in seconds; each takes what `latency` says
-    /// of its moment.
+    /// Requests evenly spaced at ten per second over an interval in seconds; `latency` maps each moment to a
+    /// latency.
     fn window(from: f64, to: f64, latency: impl Fn(f64) -> f64) -> Window {
         let count = ((to - from) * 10.0).round() as usize;
         let samples = (0..count).map(|index| {
@@ -251,8 +253,8 @@ mod tests {
         Window::new(Duration::from_secs_f64(from), Duration::from_secs_f64(to), samples.collect(), 0)
     }
 
-    /// Readings twice a second of one machine that is asked for so much of one core: it works as much as it can,
-    /// and the rest waits.
+    /// Readings, twice per second, of a machine with the demand `asked` on one core: it works as much as it
+    /// can, and the rest queues.
     fn readings(to: f64, asked: f64) -> Vec<Reading> {
         let reading = |index: u32| {
             let at = f64::from(index) / 2.0;
@@ -327,7 +329,7 @@ mod tests {
 
     #[test]
     fn more_requests_than_usual_are_no_overload() {
-        // Half as many again came by chance, and the machine did their work.
+        // By chance half as many requests again arrived, and the machine served them.
         let specs = [("web-2".to_owned(), MachineSpec::default())].into();
         let calm = window(0.0, 2.0, |_| 0.13);
         let twice = Window::joined(

@@ -1,5 +1,5 @@
-//! Watching what a fault does: until all is well and level, or the time is up, and then until it is clear how
-//! much of each path fails.
+//! Observes a fault until everything works and no queue grows, or the time is up, and then until the failing
+//! share of each path is clear.
 
 use std::time::Duration;
 
@@ -12,65 +12,65 @@ use super::stage::Stage;
 use super::strain::{self, Level, Overload, PathSeen, Reading};
 use load::{Moment, Window};
 
-/// How often it is looked how things are.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often machines are asked for their figures.
+/// Interval between reads of the machines' usage.
 const READ_EVERY: Duration = Duration::from_millis(400);
-/// How long nothing must have failed, at least, before a path is well.
+/// Minimum time without failures before a path counts as working.
 pub(super) const WELL_FOR: Duration = Duration::from_millis(2000);
-/// So long a fault is watched even when nobody notices it: a health check needs its time.
+/// Minimum observation even if nothing fails: a health check needs its time.
 const WATCH_MIN: Duration = Duration::from_millis(4500);
-/// How often it is looked whether it is clear by now how much fails.
+/// Polling interval while the failing share is not clear yet.
 const CLEAR_EVERY: Duration = Duration::from_millis(500);
-/// The last of a fault after which something still fails, of which it is asked whether a machine is overloaded.
+/// If something still fails at the end, the window in which an overloaded machine is sought.
 const STRAINED_FOR: Duration = Duration::from_secs(5);
-/// How long an expired copy may take to be missed: its key has to be asked for.
+/// Time until an expired copy is missed: its key has to be requested.
 const COPIES_MISSED: Duration = Duration::from_millis(1500);
 
-/// A generator that was so late has stood still, and with it most likely the lab.
+/// A generator lag above this means that the generator stood still, and most likely the lab did too.
 const STOOD_STILL: Duration = Duration::from_millis(600);
 
-/// What was seen of a fault.
+/// The observation of a fault.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// What became of each path.
+    /// The impact on each path.
     pub(super) impacts: Vec<Impact>,
-    /// Why the figures say more about the load generator, if they do.
+    /// Why the load generator makes the figures unreliable, if it does.
     pub(super) distrust: Option<String>,
 }
 
-/// What is watched, and for how long.
+/// The object of an observation, and its duration.
 pub(super) struct Watch<'a> {
     pub(super) stage: &'a Stage,
     /// The paths.
     pub(super) names: &'a [String],
-    /// Each of them before the fault.
+    /// Each path before the fault.
     pub(super) calm: &'a [Window],
     /// When the fault began.
     pub(super) from: Moment,
-    /// What recovers by itself within this time has not been down.
+    /// A path that recovers on its own within this time does not count as down.
     pub(super) within: Duration,
-    /// After how long it shows that copies are not renewed: they are stale then, or of no use.
+    /// Time after which missing renewals of copies become visible, because they are stale or expired.
     pub(super) copies_show: Option<Duration>,
 }
 
-/// How it looks at one moment.
+/// The state at one moment.
 enum Look {
-    /// Nothing fails any more, and nothing grows.
+    /// Nothing fails any more, and no queue grows.
     Well,
-    /// Nothing fails any more, and before long everything would.
+    /// Nothing fails any more, but before long everything would.
     Overloaded(Overload),
-    /// Nothing fails, since this moment; but it cannot be said yet that this is the end of it.
+    /// Nothing has failed since this moment, but it is too early for a verdict.
     Quiet(Moment),
     /// Something fails.
     Failing,
 }
 
 impl Watch<'_> {
-    /// Watches to the end.
+    /// Observes the fault to the end.
     pub(super) async fn to_the_end(&self) -> Watched {
         let (end, overload) = self.until_settled().await;
-        // What has no outcome by then counts as unfinished.
+        // A request without an outcome by then counts as unfinished.
         let _ = self.stage.bed.settle(end).await;
         let (end, ends) = self.until_clear(end).await;
         let mut distrust = None;
@@ -85,7 +85,7 @@ impl Watch<'_> {
         Watched { impacts, distrust }
     }
 
-    /// Until all is well and level, or something is overloaded, or the time is up.
+    /// Waits until everything works, something is overloaded, or the time is up.
     async fn until_settled(&self) -> (Moment, Option<Overload>) {
         let specs =
             self.stage.bed.lab.plan().machines.into_iter().map(|(name, plan)| (name, plan.spec)).collect();
@@ -114,7 +114,7 @@ impl Watch<'_> {
         }
     }
 
-    /// What is overloaded while something still fails: that it fails may be because of it.
+    /// Returns the overload while something still fails, since it may be the cause.
     fn strained(
         &self,
         specs: &IndexMap<String, MachineSpec>,
@@ -165,8 +165,8 @@ impl Watch<'_> {
         }
     }
 
-    /// Whether enough requests were good in a row, on all paths together that one has failed on, and hardly any
-    /// waits.
+    /// Returns whether there were enough consecutive successes, over all paths that had failures, and hardly
+    /// any request waits.
     fn is_sure(&self, wholes: &[Window], quiet: &[Window]) -> bool {
         let waits = wholes.iter().any(|whole| whole.unfinished >= 3);
         let failed = wholes.iter().zip(quiet).filter(|(whole, _)| whole.failed() > 0);
@@ -174,14 +174,14 @@ impl Watch<'_> {
         !waits && (count == 0 || run >= RUN)
     }
 
-    /// Whether it is known what is behind copies: one was renewed, or could not be, or none expires while a
-    /// fault is watched.
+    /// Returns whether the state behind cached copies is known: one was renewed, or could not be, or none
+    /// expires during the observation.
     fn copies_are_renewed(&self, wholes: &[Window], now: Moment) -> bool {
         let Some(copies_show) = self.copies_show else { return true };
         now >= self.from + copies_show + COPIES_MISSED || !wholes.iter().any(strain::lives_on_copies)
     }
 
-    /// The last of each path, as much of it as is needed to say how much fails.
+    /// Returns the last window of each path, extended until its failing share is clear.
     async fn until_clear(&self, settled: Moment) -> (Moment, Vec<Window>) {
         let from = settled.saturating_sub(WELL_FOR);
         let mut end = settled;
@@ -196,14 +196,14 @@ impl Watch<'_> {
         }
     }
 
-    /// `None`: it is not clear yet.
+    /// Returns a path's last window; `None` if the share is not clear yet.
     fn last_of(&self, path: &str, from: Moment, end: Moment) -> Option<Window> {
         let window = self.stage.judged(path, from, end);
         let whole = self.stage.judged(path, self.from, end);
-        // How many were good since the last one that failed.
+        // Number of successes since the last failure.
         let run = whole.samples().iter().rev().take_while(|sample| sample.outcome.is_success()).count();
         let is_clear = match Share::of(window.failed(), window.requests()) {
-            // Of those that fail now and then many pass.
+            // With intermittent failures, many requests in a row succeed.
             Some(Share::Nothing) => whole.failed() == 0 || run >= RUN || window.requests() >= REQUESTS_MAX,
             Some(_) => true,
             // Nothing is sent any more, or nothing is answered.
@@ -217,8 +217,8 @@ impl Watch<'_> {
     }
 }
 
-/// Why the computer was too busy, if it was: for so long nobody was sent anything, so perhaps nobody answered either,
-/// and whoever was missed was missed for that.
+/// Explains that the computer was too busy, if it was: while the generator stood still nothing was sent. The
+/// lab may have stood still too, and machines may have been declared dead only for that reason.
 fn stood_still(whole: &Window) -> Option<String> {
     let lag = whole.samples().iter().map(|sample| sample.lag).max()?;
     (lag > STOOD_STILL).then(|| format!("the load generator stood still for {lag:.1?}"))

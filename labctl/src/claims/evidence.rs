@@ -1,4 +1,4 @@
-//! What was measured, as far as claims ask for it: the newest run of each chapter, and the newest table.
+//! The measurements that claims refer to: the newest run of each chapter, and the newest table.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,18 +9,18 @@ use crate::table::LadderTable;
 use chapter::library;
 use lab::error::LabError;
 
-/// Everything that was measured.
+/// All measurements.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// What was found of a chapter's claims, by `chapter#id`.
+    /// Results of a chapter's claims, by `chapter#id`.
     pub runs: BTreeMap<String, Found>,
     /// The measured table.
     pub table: Option<LadderTable>,
-    /// The newest results that say nothing of the article, and why.
+    /// Newest results that cannot serve as evidence about the article, with the reason.
     pub passed_over: Vec<String>,
 }
 
-/// What was found of one claim of a chapter.
+/// The result of one claim of a chapter.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
     /// The verdict, by the chapter's own bounds.
@@ -30,7 +30,7 @@ pub struct Found {
 }
 
 impl Evidence {
-    /// Reads the newest results. What is not there is left out; what cannot be read is an error.
+    /// Reads the newest results. Missing results are skipped; unreadable ones are an error.
     pub fn gather(runs: &Path, chapters: impl Iterator<Item = &'static str>) -> Result<Self, LabError> {
         let mut evidence = Self::default();
         for chapter in chapters {

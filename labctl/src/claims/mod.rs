@@ -1,18 +1,18 @@
-//! The article, sentence by sentence: each that can be tested, what speaks for it and against it, and
-//! whether that is still so.
+//! The article, sentence by sentence: each testable sentence, the evidence for and against it, and whether it
+//! still stands.
 //!
 //! ```text
 //! claims.toml ──> registry ──┐
 //! runs/*/latest ──> evidence ──┴──> verdicts ──> report, exit code
 //! ```
 
-/// What was measured, as far as claims ask for it.
+/// The measurements that claims refer to.
 pub mod evidence;
-/// The sentences, and what is bound to them.
+/// The sentences with their evidence.
 pub mod registry;
-/// What can be asked of a measured table.
+/// The measures of a table.
 pub mod table_measures;
-/// What the evidence says of each sentence.
+/// The verdict on each sentence.
 pub mod verdicts;
 
 pub use evidence::Evidence;

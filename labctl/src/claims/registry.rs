@@ -1,4 +1,4 @@
-//! The registry: the article's sentences, and the measurements that are bound to them. Pure.
+//! The registry: the article's sentences, each with the measurements that test it. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use serde::{Deserialize, Serialize};
@@ -7,11 +7,11 @@ use chapter::Bound;
 
 const TEXT: &str = include_str!("../../claims.toml");
 
-/// Every sentence that can be tested.
+/// All testable sentences.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registry {
-    /// In the article's order, and then those beyond it.
+    /// The article's sentences in order, followed by those beyond it.
     pub claim: Vec<Claim>,
 }
 
@@ -19,25 +19,25 @@ pub struct Registry {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// What it is called by, for as long as it means the same.
+    /// Its identifier, stable for as long as its meaning.
     pub id: String,
-    /// The heading it stands under.
+    /// The heading that it belongs to.
     pub chapter: String,
-    /// Its words, or the part of them that is tested; beyond the article, the lab's own.
+    /// The article's words, or the tested part of them; beyond the article, the lab's own words.
     pub article: String,
-    /// Who says so, or where it happened. Only what is beyond the article has one.
+    /// The source or incident, only for sentences beyond the article.
     pub source: Option<String>,
-    /// Why it is so, or is not.
+    /// Why it is true, or is not.
     pub because: String,
-    /// What speaks for it.
+    /// Evidence for it.
     #[serde(default)]
     pub r#for: Vec<Exhibit>,
-    /// What speaks against it.
+    /// Evidence against it.
     #[serde(default)]
     pub against: Vec<Exhibit>,
 }
 
-/// A statement that is true or not, by measurement.
+/// A statement that a measurement decides.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Exhibit {
@@ -47,41 +47,41 @@ pub enum Exhibit {
     Table(TableExhibit),
 }
 
-/// A figure of the measured table, and its bounds.
+/// A figure of the measured table with its bounds.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TableExhibit {
     /// An expression: `ratio(separated)`.
     pub table: String,
-    /// The figure must be at least this.
+    /// Lower bound of the figure.
     pub at_least: Option<f64>,
-    /// The figure must be at most this.
+    /// Upper bound of the figure.
     pub at_most: Option<f64>,
-    /// The figure must be this.
+    /// Exact value of the figure.
     pub equals: Option<f64>,
 }
 
-/// What the lab expects to find of a sentence.
+/// The outcome that the lab expects for a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expectation {
-    /// That it is so.
+    /// It is true.
     Confirm,
-    /// That it is not so.
+    /// It is false.
     Refute,
-    /// That it is so in some set-ups, and not in others.
+    /// It is true in some set-ups and false in others.
     Depends,
 }
 
 impl Registry {
-    /// The registry that comes with the lab.
+    /// Returns the built-in registry.
     pub fn built_in() -> Self {
         toml::from_str(TEXT).expect("a test reads the registry that comes with the lab")
     }
 }
 
 impl Claim {
-    /// What is expected of it: it follows from what is bound to it.
+    /// Returns the expected outcome, which follows from the kinds of evidence.
     pub fn expectation(&self) -> Expectation {
         match (self.r#for.is_empty(), self.against.is_empty()) {
             (_, true) => Expectation::Confirm,
@@ -92,7 +92,7 @@ impl Claim {
 }
 
 impl TableExhibit {
-    /// Its bounds.
+    /// Returns the bounds.
     pub fn bound(&self) -> Bound {
         match self.equals {
             Some(value) => Bound { low: value, high: value },
@@ -105,7 +105,7 @@ impl TableExhibit {
 }
 
 impl Expectation {
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Confirm => "confirm",

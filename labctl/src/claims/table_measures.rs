@@ -1,41 +1,41 @@
-//! What can be asked of a measured table: the words of an exhibit's expression. Pure.
+//! The measures of a table that an exhibit's expression can use. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use crate::audit::Impact;
 use crate::table::rows::{LadderRow, LadderTable, Says};
 use chapter::expression::Vocabulary;
 
-/// What can be asked of a row of the table.
+/// A measure of a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableMeasure {
-    /// Its capacity as a multiple of the first row's.
+    /// Capacity as a multiple of the first row's.
     Ratio,
-    /// In requests a second.
+    /// Capacity in requests per second.
     Capacity,
-    /// In dollars a month.
+    /// Cost in dollars per month.
     Cost,
-    /// Its single points of failure; of one path, when one is named.
+    /// Number of single points of failure, optionally of one path.
     Points,
-    /// 1 when this part is one of them.
+    /// 1 if this component is a single point of failure.
     IsPoint,
-    /// 1 when some fault of this part takes this path down.
+    /// 1 if some fault of this component takes this path down.
     Down,
-    /// 1 when no fault of this part does anything to this path.
+    /// 1 if no fault of this component affects this path.
     Ok,
-    /// What was lost of this path by faults of this part.
+    /// Number of losses on this path due to faults of this component.
     Lost,
-    /// What it bears without its weakest part, in requests a second.
+    /// Capacity without its weakest component, in requests per second.
     Left,
-    /// How long it took to recover, in seconds.
+    /// Longest recovery in seconds.
     Recovery,
-    /// How many machines it has.
+    /// Number of machines.
     Machines,
-    /// 1 when the cell in this column is as in the article.
+    /// 1 if the cell in this column agrees with the article.
     Agrees,
 }
 
 impl TableMeasure {
-    /// Every measure there is.
+    /// All measures.
     const ALL: [Self; 12] = [
         Self::Ratio,
         Self::Capacity,
@@ -51,7 +51,7 @@ impl TableMeasure {
         Self::Agrees,
     ];
 
-    /// Its name, how many things it must be of, the row included, and how many it may be of.
+    /// Returns its name, and the minimum and maximum number of arguments, including the row.
     fn signature(self) -> (&'static str, usize, usize) {
         match self {
             Self::Ratio => ("ratio", 1, 1),
@@ -70,7 +70,7 @@ impl TableMeasure {
     }
 }
 
-/// A measure of the table, and what it is of: first of all an architecture.
+/// A measure of the table with its arguments; the first is an architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableCall {
     measure: TableMeasure,
@@ -91,12 +91,12 @@ impl Vocabulary for TableCall {
 }
 
 impl TableCall {
-    /// The architecture that it is of.
+    /// Returns the architecture.
     pub fn architecture(&self) -> &str {
         &self.of[0]
     }
 
-    /// Its value. `None`: it was not measured.
+    /// Evaluates the measure. `None` if it was not measured.
     pub fn value(&self, table: &LadderTable) -> Option<f64> {
         let Self { measure, of } = self;
         let row = table.row(of.first()?)?;
@@ -129,14 +129,14 @@ impl TableCall {
         }
     }
 
-    /// Whether it is of something in the table that should not be trusted.
+    /// Returns whether the measure rests on unreliable results.
     pub fn is_doubted(&self, table: &LadderTable) -> bool {
         let Self { measure, of } = self;
         let Some(row) = of.first().and_then(|architecture| table.row(architecture)) else { return false };
         match measure {
             TableMeasure::Cost | TableMeasure::Machines => false,
             TableMeasure::Capacity => row.capacity.distrust.is_some(),
-            // Without the first row there is nothing to divide by.
+            // Without the first row there is no divisor.
             TableMeasure::Ratio => row.capacity.distrust.is_some() || row.ratio.is_none(),
             TableMeasure::Left => row.left.distrust.is_some(),
             TableMeasure::Agrees => row.cells.iter().any(|(column, cell)| {
@@ -153,15 +153,15 @@ impl TableCall {
     }
 }
 
-/// What killing, freezing or cutting a part did to a path. `None`: no fault of it was looked at.
+/// Returns the impacts of a component's faults on a path. `None` if no such fault was tested.
 fn impacts<'a>(row: &'a LadderRow, part: &str, path: &str) -> Option<Vec<&'a Impact>> {
     let faults = row.faults.iter().filter(|fault| is_part(&fault.component, part));
     let impacts: Vec<_> = faults.filter_map(|fault| fault.cells.get(path)).collect();
     (!impacts.is_empty()).then_some(impacts)
 }
 
-/// Whether a component is a part: itself, one of its kind, or by a role in it. In expressions a role is
-/// written with a hyphen: `db-primary`.
+/// Returns whether a component matches a name: exactly, as one of that kind, or by a role in it. In
+/// expressions a role is written with a hyphen: `db-primary`.
 fn is_part(component: &str, part: &str) -> bool {
     if component.contains(':') && component.replace(':', "-") == part {
         return true;

@@ -1,4 +1,4 @@
-//! What the evidence says of each sentence, and whether that is what the registry says. Pure.
+//! The verdict of the evidence on each sentence, and whether it is the one in the registry. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::convert::Infallible;
@@ -12,25 +12,25 @@ use crate::runner::Verdict;
 use chapter::Reading;
 use chapter::expression::Expression;
 
-/// How a sentence stands.
+/// The standing of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Everything that is bound to it says what it is expected to.
+    /// All evidence agrees with the registry.
     AsExpected,
-    /// Something was not measured yet.
+    /// Some evidence has not been measured yet.
     NotMeasured,
-    /// The host was the bottleneck in something.
+    /// Some evidence is inconclusive because the host was the bottleneck.
     Inconclusive,
-    /// Something says the opposite.
+    /// Some evidence contradicts the registry.
     Flipped,
 }
 
 impl Standing {
-    /// Every standing.
+    /// All standings, best first.
     pub const ALL: [Self; 4] = [Self::AsExpected, Self::NotMeasured, Self::Inconclusive, Self::Flipped];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::AsExpected => "as-expected",
@@ -41,31 +41,31 @@ impl Standing {
     }
 }
 
-/// A sentence, and how it stands.
+/// A sentence with its standing.
 #[derive(Debug, Clone, Serialize)]
 pub struct Judged {
-    /// What it is called by.
+    /// Its identifier.
     pub id: String,
-    /// The heading it stands under.
+    /// The heading that it belongs to.
     pub chapter: String,
     /// Its words.
     pub article: String,
-    /// Who says so, when it is beyond the article.
+    /// The source of a sentence beyond the article.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What the lab expects to find.
+    /// The outcome that the lab expects.
     pub expected: Expectation,
-    /// How it stands.
+    /// Its standing.
     pub standing: Standing,
-    /// Why it is so, or is not.
+    /// Why it is true, or is not.
     pub because: String,
-    /// What was measured, piece by piece.
+    /// The evidence, piece by piece.
     pub evidence: Vec<Piece>,
 }
 
 impl Judged {
-    /// Whether it is among those that a word stands for: a chapter that measures it, a part of its heading or of its
-    /// id, or how it stands.
+    /// Returns whether a filter word selects it: a chapter that measures it, a part of its heading or of its
+    /// identifier, or its standing.
     pub fn is_among(&self, wanted: &str) -> bool {
         let measured_by =
             |piece: &Piece| piece.of.split_once('#').is_some_and(|(chapter, _)| chapter == wanted);
@@ -79,13 +79,13 @@ impl Judged {
 /// One piece of evidence.
 #[derive(Debug, Clone, Serialize)]
 pub struct Piece {
-    /// What it is: a chapter's claim, or an expression of the table.
+    /// Its reference: a chapter's claim, or an expression over the table.
     pub of: String,
-    /// Whether it speaks for the sentence, when it is as stated.
+    /// Whether it supports the sentence if it holds.
     pub speaks_for: bool,
     /// The figure, where there is one.
     pub measured: Option<f64>,
-    /// Whether it is as stated.
+    /// Whether it holds.
     pub standing: Standing,
 }
 
@@ -124,7 +124,7 @@ fn piece(exhibit: &Exhibit, speaks_for: bool, evidence: &Evidence) -> Piece {
             (name.clone(), found.and_then(|found| found.measured), standing)
         }
         Exhibit::Table(exhibit) => {
-            // A test has read every expression that comes with the lab.
+            // A test parses every built-in expression.
             let expression = Expression::<TableCall>::parse(&exhibit.table).ok();
             let (table, expression) = (evidence.table.as_ref(), expression.as_ref());
             let value = table.zip(expression).and_then(|(table, expression)| {
@@ -147,7 +147,7 @@ fn piece(exhibit: &Exhibit, speaks_for: bool, evidence: &Evidence) -> Piece {
     Piece { of, speaks_for, measured: measured.filter(|figure| figure.is_finite()), standing }
 }
 
-/// The worst standing of all.
+/// Returns the worst standing.
 pub fn worst(judged: &[Judged]) -> Standing {
     judged.iter().map(|judged| judged.standing).max().unwrap_or(Standing::NotMeasured)
 }

@@ -1,5 +1,5 @@
-//! `labctl kill`, `stop`, `slow` and all other verbs: each does one thing to the lab that is running, and prints
-//! what could have been typed instead. [`Act`] defines them with their arguments.
+//! `labctl kill`, `stop`, `slow` and the other verbs: each acts once on the running lab, and prints the
+//! commands that would have done the same. [`Act`] defines the verbs with their arguments.
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};
@@ -7,14 +7,14 @@ use chapter::Act;
 use lab::control::{Answer, Question};
 use lab::error::LabError;
 
-/// The same, done to another machine.
+/// Returns the same act for another machine.
 fn of_another(act: &Act, name: &str) -> Result<Act, LabError> {
     let mut document = serde_json::to_value(act).map_err(anyhow::Error::from)?;
     document["name"] = name.into();
     Ok(serde_json::from_value(document).map_err(anyhow::Error::from)?)
 }
 
-/// Does one thing, and the same to further machines.
+/// Carries out an act, and the same act on further machines.
 pub async fn act(act: Act, more: &[String], common: &Common) -> Performed {
     let others = more.iter().map(|name| of_another(&act, name)).collect::<Result<Vec<_>, _>>()?;
     let mut commands = Vec::new();

@@ -1,4 +1,4 @@
-//! `labctl advise --rps 800 --p99 100ms --survive 1`
+//! `labctl advise --rps 800 --p99 100ms --survive 1`: recommends an architecture from the measured table.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,18 @@ use crate::results::stored;
 use crate::table::advice::{Needs, advise as choose};
 use lab::error::{EXIT_FAILED, LabError};
 
-/// What is needed.
+/// The needs.
 #[derive(Debug, Args)]
 pub struct AdviseArgs {
-    /// Requests a second that have to be served.
+    /// Requests a second to serve.
     #[arg(long, value_parser = rate)]
     rps: f64,
 
-    /// 99 % of the answers have to come within this time.
+    /// Time within which 99 % of the answers have to arrive.
     #[arg(long, default_value = "100ms")]
     p99: humantime::Duration,
 
-    /// How many failures at a time have to be survived, with nothing lost: 0 or 1.
+    /// Number of simultaneous failures to survive without losing anything: 0 or 1.
     #[arg(long, default_value_t = 0)]
     survive: u32,
 
@@ -33,11 +33,11 @@ pub struct AdviseArgs {
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
-        _ => Err("it is a number of requests a second, above 0".into()),
+        _ => Err("a rate is a number of requests a second, above 0".into()),
     }
 }
 
-/// Names the cheapest measured architecture that does it.
+/// Names the cheapest measured architecture that meets the needs.
 pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
     let needs = Needs {
         rps: args.rps,
@@ -62,7 +62,7 @@ pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
     } else {
         match chosen {
             Some(row) => say(format!(
-                "{}: {}. It bears {:.0} requests a second, {:.0} without {}, and costs ${:.0} a month.",
+                "{}: {}. It sustains {:.0} requests a second, {:.0} without {}, and costs ${:.0} a month.",
                 row.name,
                 row.title.trim_end_matches('.'),
                 row.capacity.low.unwrap_or_default(),
@@ -70,7 +70,7 @@ pub fn advise(args: &AdviseArgs, common: &Common) -> Performed {
                 row.left.without,
                 row.cost
             )),
-            None => say("None of the measured architectures does that."),
+            None => say("None of the measured architectures meets these needs."),
         }
         say("\nThe others:");
         for (name, why) in &advice.rejected {

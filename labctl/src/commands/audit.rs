@@ -1,4 +1,4 @@
-//! `labctl audit ARCHITECTURE`
+//! `labctl audit ARCHITECTURE`: injects every fault and looks for single points of failure.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -123,14 +123,14 @@ fn write_files(found: &Audit, args: &AuditArgs) -> Result<(), LabError> {
     Ok(())
 }
 
-/// An audit as a document: what was found, and what that comes to.
+/// An audit as a document: its results, and the conclusions.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
     audit: &'a Audit,
-    /// What alone takes a path down.
+    /// The single points of failure of any path.
     single_points: BTreeSet<String>,
-    /// The same for each path.
+    /// The single points of failure of each path.
     single_points_of: IndexMap<&'a String, BTreeSet<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! A traffic of the running chapter, as it is sent by hand.
+//! A traffic of the running chapter, for commands that send it by hand.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use lab::error::LabError;
 use load::{Cookies, Generator, Keys, Moment, Stream};
 use page::ManualTraffic;
 
-/// How fast users introduce themselves, in requests a second.
+/// Rate at which users log in, in requests per second.
 const INTRODUCTIONS_RATE: f64 = 200.0;
-/// How long the answers may take beyond what was expected.
+/// Extra time for the answers, beyond the expected duration.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// A traffic, as it is sent by hand.
+/// A traffic to be sent by hand.
 #[derive(Debug)]
 pub(super) struct ByHand {
-    /// What is sent.
+    /// The requests.
     pub(super) stream: Stream,
-    /// What its users say first, each once: they log in. None where nobody has to.
+    /// The login request of each user, sent once before. `None` if no login is needed.
     pub(super) introduction: Option<Stream>,
-    /// How many users there are.
+    /// Number of users.
     pub(super) users: u64,
 }
 
-/// The traffic of a name, or the chapter's first, with dice of this seed. Another path than its own is
-/// asked for with GET.
+/// Returns the named traffic, or the chapter's first, with this random seed. A different path is requested
+/// with GET.
 pub(super) fn traffic(
     name: Option<&String>,
     path: Option<&String>,
@@ -71,7 +71,7 @@ pub(super) fn traffic(
     Ok(ByHand { stream, introduction, users: traffic.keys })
 }
 
-/// Every traffic of a chapter, for its page.
+/// Returns all traffics of a chapter, for its page.
 pub(super) fn all(chapter: &Chapter, plan: &Plan, seed: u64) -> Result<Vec<ManualTraffic>, LabError> {
     let traffics = chapter.traffic.iter().map(|(name, as_written)| {
         let ByHand { stream, introduction, users } = traffic(Some(name), None, seed, chapter, plan)?;
@@ -80,7 +80,7 @@ pub(super) fn all(chapter: &Chapter, plan: &Plan, seed: u64) -> Result<Vec<Manua
     traffics.collect()
 }
 
-/// How a traffic's users come by their cookies: by the first traffic that is theirs.
+/// Returns the traffic by which users obtain their cookies: the first one with the same users.
 fn introduction<'a>(
     chapter: &'a Chapter,
     traffic: &Traffic,
@@ -91,7 +91,7 @@ fn introduction<'a>(
     (name != wanted || path.is_some()).then_some((name, first))
 }
 
-/// Lets every user introduce themselves, where they have to.
+/// Logs every user in, if needed.
 pub(super) async fn introduce(
     generator: &Generator,
     by_hand: &ByHand,
@@ -99,12 +99,12 @@ pub(super) async fn introduce(
 ) -> Result<(), LabError> {
     let Some(stream) = by_hand.introduction.clone() else { return Ok(()) };
     let (count, patience) = (by_hand.users, stream.patience());
-    say_note(common, format!("{count} users introduce themselves first ({})", stream.name));
+    say_note(common, format!("{count} users log in first ({})", stream.name));
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
     generator.send_and_wait(id, count, INTRODUCTIONS_RATE, patience + MARGIN).await;
     let ok = generator.recorder().window(id, Moment::ZERO, Moment::MAX).ok() as u64;
     if ok < count {
-        say_note(common, format!("{} of them were not answered well", count - ok));
+        say_note(common, format!("{} of these requests failed", count - ok));
     }
     Ok(())
 }

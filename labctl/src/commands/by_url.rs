@@ -1,4 +1,4 @@
-//! Traffic to a shop that no labctl keeps, such as one of plain containers: all that is known of it is its URL.
+//! Traffic to a shop outside any lab, such as one of plain containers, of which only the URL is known.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -11,17 +11,17 @@ use super::by_hand::ByHand;
 use lab::error::LabError;
 use load::{Keys, RequestMix, Stream};
 
-/// For how long requests are sent at most.
+/// Maximum duration of the traffic.
 pub(super) const LENGTH_MAX: Duration = Duration::from_secs(10 * 60);
-/// How long a name server may take.
+/// Timeout of a DNS lookup.
 const LOOK_UP_MAX: Duration = Duration::from_secs(10);
-/// What is asked for when nothing else is said.
+/// Default path.
 const PATH: &str = "/products/{key}";
 /// The lab's shop has a hundred products.
 const KEYS: u64 = 100;
 const HTTP_PORT: u16 = 80;
 
-/// Where requests go.
+/// The target of the requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     /// `HOST:PORT`.
@@ -34,8 +34,8 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mistake = || format!("'{text}' is no URL of a shop, such as http://lb:8080");
-        // The path may have a {key} in it, which URLs have not.
+        let mistake = || format!("'{text}' is not the URL of a shop, such as http://lb:8080");
+        // The path may contain `{key}`, which is not valid in a URL.
         let rest = text.strip_prefix("http://").ok_or_else(mistake)?;
         let end = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -52,7 +52,7 @@ impl FromStr for Target {
     }
 }
 
-/// GETs of one path, as strangers send them.
+/// Builds GET requests for one path, from clients without a session.
 pub(super) async fn traffic(target: &Target, path: Option<&String>, seed: u64) -> Result<ByHand, LabError> {
     let path = path.or(target.path.as_ref()).map_or(PATH, String::as_str);
     let requests = RequestMix::get(path, Keys::Uniform { count: KEYS });
@@ -61,12 +61,13 @@ pub(super) async fn traffic(target: &Target, path: Option<&String>, seed: u64) -
     Ok(ByHand { stream, introduction: None, users: 0 })
 }
 
-/// A name is looked up once: an address that is shared, or a balancer, stays where it is.
+/// Resolves a name once: a shared address, or that of a balancer, does not move.
 async fn find(host: &str) -> Result<SocketAddr, LabError> {
     let name = host.to_owned();
     let looking = tokio::task::spawn_blocking(move || machine::names::find(&name));
-    let unknown =
-        |why: String| LabError::not_ready(format!("--url: '{host}' leads nowhere ({why}); is the shop up?"));
+    let unknown = |why: String| {
+        LabError::not_ready(format!("--url: '{host}' cannot be resolved ({why}); is the shop up?"))
+    };
     match timeout(LOOK_UP_MAX, looking).await {
         Ok(Ok(Ok(found))) => found.first().copied().ok_or_else(|| unknown("it has no address".into())),
         Ok(Ok(Err(error))) => Err(unknown(error.to_string())),

@@ -1,4 +1,4 @@
-//! `labctl capacity`
+//! `labctl capacity`: searches for the highest rate that the running lab sustains.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use lab::error::LabError;
 use lab::interrupt::Interrupt;
 use load::{Generator, Objective, find_capacity};
 
-/// What has to be met.
+/// The objective, and the traffic.
 #[derive(Debug, Args)]
 pub struct CapacityArgs {
-    /// 99 % of the answers come within this time.
+    /// Time within which 99 % of the answers have to arrive.
     #[arg(long, default_value = "100ms")]
     p99: humantime::Duration,
 

@@ -1,4 +1,4 @@
-//! `labctl claims`
+//! `labctl claims`: judges the article's sentences by the newest results.
 
 use std::path::PathBuf;
 
@@ -12,14 +12,14 @@ use crate::report::{claims_text, junit};
 use chapter::{library, suggest};
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};
 
-/// Which claims, and what for.
+/// Selects the claims, and the outputs.
 #[derive(Debug, Args)]
 pub struct ClaimsArgs {
-    /// Exit with 3 when something was not measured yet, rather than only say so.
+    /// Exit with 3 if something has not been measured yet, rather than only reporting it.
     #[arg(long)]
     all_measured: bool,
 
-    /// Only these, separated by commas: of a chapter (server-failure), under a heading (cache), or how they stand
+    /// Only these, separated by commas: a chapter (server-failure), part of a heading (cache), or a standing
     /// (flipped, inconclusive, not-measured, as-expected).
     #[arg(long, value_delimiter = ',', value_name = "WHICH")]
     only: Vec<String>,
@@ -29,8 +29,7 @@ pub struct ClaimsArgs {
     junit: Option<PathBuf>,
 }
 
-/// Judges the article, sentence by sentence, by the newest results: of `labctl run all`, and of `labctl
-/// table`.
+/// Judges the article sentence by sentence, from the newest results of `labctl run all` and `labctl table`.
 pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
     if let Some(path) = &args.junit {
         junit::can_be_written(path)?;
@@ -45,7 +44,7 @@ pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
         claims_text::lines(&judged).into_iter().for_each(say);
         evidence.passed_over.iter().for_each(|why| say(format!("Passed over: {why}.")));
         if judged.iter().any(|one| one.standing == Standing::NotMeasured) {
-            say("To measure what was not: `labctl run all`, and `labctl table --quick`.");
+            say("To measure the rest: `labctl run all`, and `labctl table --quick`.");
         }
     }
     let code = match verdicts::worst(&judged) {
@@ -57,7 +56,7 @@ pub fn claims(args: &ClaimsArgs, common: &Common) -> Performed {
     with_files(code, written)
 }
 
-/// Those that were asked for. One that stands for none was meant to be something else.
+/// Selects the requested sentences. A filter that matches none is reported as a mistake.
 fn chosen(judged: Vec<Judged>, only: &[String]) -> Result<Vec<Judged>, LabError> {
     for wanted in only {
         if !judged.iter().any(|one| one.is_among(wanted)) {

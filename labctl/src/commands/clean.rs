@@ -1,4 +1,4 @@
-//! `labctl clean`
+//! `labctl clean`: removes what labs and runs left on disk.
 
 use clap::Args;
 
@@ -12,13 +12,13 @@ use lab::state::State;
 /// What to remove.
 #[derive(Debug, Args)]
 pub struct CleanArgs {
-    /// Remove results as well: every run and every table that was kept.
+    /// Remove results as well: all stored runs and tables.
     #[arg(long)]
     runs: bool,
 }
 
-/// Removes what is left of a lab, and results where that is asked for, unless a lab is running. Nothing is removed
-/// that labctl did not make.
+/// Removes what is left of a lab and, if requested, results, unless a lab is running. Directories that labctl
+/// did not create are left alone.
 pub async fn clean(clean: &CleanArgs, common: &Common) -> Performed {
     let args = &common.site;
     if let Some(state) = control::still_running(&args.lab_dir).await {

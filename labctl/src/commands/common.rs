@@ -1,4 +1,4 @@
-//! The flags of every command.
+//! The flags that all commands share.
 
 use lab::site::SiteArgs;
 

@@ -1,4 +1,4 @@
-//! `labctl completions SHELL`
+//! `labctl completions SHELL`: prints the script that enables completion.
 
 use std::io::Write;
 
@@ -10,14 +10,14 @@ use super::Performed;
 use crate::output::Output;
 use lab::error::LabError;
 
-/// Which shell.
+/// Selects the shell.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell.
     shell: Shell,
 }
 
-/// Prints what a shell has to be told so that it asks labctl for completions.
+/// Prints the script that makes a shell ask labctl for completions.
 pub fn completions(args: &CompletionsArgs) -> Performed {
     let name = args.shell.to_string();
     let shells = Shells::builtins();
@@ -30,7 +30,7 @@ pub fn completions(args: &CompletionsArgs) -> Performed {
     shell
         .write_registration("COMPLETE", "labctl", "labctl", &program, &mut script)
         .map_err(anyhow::Error::from)?;
-    // Nobody may read it to its end.
+    // The reader may close the pipe early.
     let _ = Output.write_all(&script);
     Ok(0)
 }

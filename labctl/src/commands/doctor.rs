@@ -1,4 +1,4 @@
-//! `labctl doctor`
+//! `labctl doctor`: checks whether this computer can run the lab.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -7,7 +7,7 @@ use super::{Performed, say, say_document};
 use lab::error::LabError;
 use lab::{Backend, compose, redis, site};
 
-/// Open files that a lab under load may need.
+/// Number of open files that a lab under load may need.
 const DESCRIPTORS: u64 = 8192;
 
 struct Finding {
@@ -15,7 +15,7 @@ struct Finding {
     problem: Option<String>,
 }
 
-/// Checks what the lab needs, and says what to do where something is missing.
+/// Checks what the lab needs, and suggests a remedy for whatever is missing.
 pub async fn doctor(common: &Common) -> Performed {
     let of_the_backend = match common.site.backend {
         Backend::Process => Finding {
@@ -63,7 +63,7 @@ fn programs() -> Option<String> {
 
 fn addresses(common: &Common) -> Option<String> {
     if common.site.backend == Backend::Compose {
-        // They are there when their network is.
+        // They exist only while their network does.
         return None;
     }
     let [first, second] = common.site.network();

@@ -1,4 +1,4 @@
-//! `labctl down`
+//! `labctl down`: ends the running lab.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use lab::error::LabError;
 use lab::site;
 use lab::state::State;
 
-/// Ends the lab that is running; sweeps up what a killed one left behind.
+/// Ends the running lab, or cleans up after one that was killed.
 pub async fn down(common: &Common) -> Performed {
     let directory = &common.site.lab_dir;
     let Ok(state) = control::running(directory) else {
@@ -39,7 +39,7 @@ pub async fn down(common: &Common) -> Performed {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // A keeper that could not end all of it has left its state.
+    // A keeper that could not stop everything leaves its state behind.
     if let Ok(_lock) = site::lock(directory) {
         State::sweep(directory)?;
     }
@@ -53,7 +53,7 @@ fn not_ended(state: &State, limit: Duration) -> String {
         Backend::Process => format!(
             "the lab (pid {pid}) has not ended within {limit:?}: `kill -9 {pid}` and `labctl down` again"
         ),
-        // Killed, it would leave its containers.
+        // If killed, it would leave its containers running.
         Backend::Compose => format!(
             "the lab (pid {pid}) has not ended within {limit:?}: see that the docker engine answers (`docker ps`), and `labctl down` again"
         ),

@@ -1,10 +1,10 @@
-//! `labctl events`
+//! `labctl events`: shows what happened in the running lab.
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};
 use lab::control::{Answer, Question};
 
-/// Prints what happened in the lab that is running.
+/// Prints the events of the running lab.
 pub async fn events(common: &Common) -> Performed {
     if let Answer::Events(events) = running::ask(common, &Question::Events(0)).await? {
         if common.json {

@@ -1,4 +1,4 @@
-//! `labctl grade` and `labctl backend`: a part of one's own, and what it is worth.
+//! `labctl grade` and `labctl backend`: grading a program of the student's own.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use lab::interrupt::Interrupt;
 use lab::site;
 use parts::own;
 
-/// What a part stands in for.
+/// The kinds of parts.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum PartKind {
     /// A load balancer: 14 stages.
@@ -37,7 +37,7 @@ impl From<PartKind> for Kind {
 /// What to grade, and how.
 #[derive(Debug, Args)]
 pub struct GradeArgs {
-    /// What the program stands in for.
+    /// The kind of part that the program is.
     kind: PartKind,
 
     /// The program.
@@ -51,7 +51,7 @@ pub struct GradeArgs {
     #[arg(long = "stage", value_name = "N", value_delimiter = ',')]
     stages: Vec<usize>,
 
-    /// Show a hint for what failed, or as many as are asked for.
+    /// Show a hint for each stage that fails, or this many.
     #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "1", default_value_t = 0, hide_default_value = true)]
     hint: usize,
 
@@ -108,9 +108,7 @@ pub async fn grade(args: &GradeArgs, common: &Common, interrupt: &Interrupt) -> 
 fn place(common: &Common, kind: Kind) -> Result<Place, LabError> {
     let network = common.site.network();
     if network[0] != 127 {
-        return Err(LabError::Usage(
-            "--network: a grade stands on loopback addresses, such as 127.77".into(),
-        ));
+        return Err(LabError::Usage("--network: grading uses loopback addresses, such as 127.77".into()));
     }
     let programs = site::find_programs()?;
     site::own_directory(&common.site.lab_dir)?;
@@ -132,23 +130,23 @@ fn write(graded: &Grade, args: &GradeArgs) -> Result<(), LabError> {
     args.points.as_ref().map_or(Ok(()), |path| to(path, graded.csv()))
 }
 
-/// What the server is called, and where it listens.
+/// The server's name and address.
 #[derive(Debug, Args)]
 pub struct BackendArgs {
-    /// What it calls itself in its answers (X-Web).
+    /// The server's name in its answers (X-Web).
     #[arg(long)]
     name: String,
 
-    /// Where it listens.
+    /// Address to listen on.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 }
 
-/// Serves until somebody ends it.
+/// Serves until it is interrupted.
 pub async fn serve(args: &BackendArgs, interrupt: &Interrupt) -> Performed {
     if !args.listen.ip().is_loopback() {
         return Err(LabError::Usage(format!(
-            "--listen {}: it obeys anybody, so it is for loopback addresses",
+            "--listen {}: it obeys every client, so it is only for loopback addresses",
             args.listen
         )));
     }

@@ -1,5 +1,5 @@
-//! Keys that are pressed while something runs in the foreground of a terminal. Ctrl-C stays a signal, and lines end as
-//! always. Whatever ends the command, the terminal is as it was.
+//! Key presses while a command runs in the foreground of a terminal. Ctrl-C remains a signal, and output is
+//! processed as usual. However the command ends, the terminal is restored.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,13 +13,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::watch::Key;
 
-/// How often it is looked whether somebody still wants keys, in milliseconds.
+/// Interval in milliseconds at which the reader checks whether keys are still wanted.
 const LOOK_EVERY_MS: u16 = 200;
-/// Another screen, without a cursor; and back.
+/// Switches to the alternate screen and hides the cursor; and back.
 const WHOLE: &str = "\x1b[?1049h\x1b[?25l";
 const AS_BEFORE: &str = "\x1b[?25h\x1b[?1049l";
 
-/// Listens to keys for as long as it is held. Then the terminal is as it was.
+/// Reads keys for as long as it is held, and then restores the terminal.
 pub(super) struct Keys {
     pressed: UnboundedReceiver<Key>,
     terminal: Arc<File>,
@@ -28,12 +28,12 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Listens to the terminal that this command is in the foreground of. `None`: there is none.
+    /// Reads keys from the terminal that has this command in the foreground. `None` if there is none.
     pub(super) fn listen() -> Option<Self> {
         Self::begin(false)
     }
 
-    /// The same, and takes the whole terminal to draw on.
+    /// Also takes over the whole terminal for drawing.
     pub(super) fn on_the_whole_terminal() -> Option<Self> {
         let keys = Self::begin(true)?;
         keys.write(WHOLE).ok()?;
@@ -42,7 +42,7 @@ impl Keys {
 
     fn begin(is_whole: bool) -> Option<Self> {
         let terminal = Arc::new(File::options().read(true).write(true).open("/dev/tty").ok()?);
-        // In the background, asking a terminal for keys stops the whole command.
+        // In the background, changing the terminal's mode stops the whole process group (SIGTTOU).
         if tcgetpgrp(&*terminal).ok()? != getpgrp() {
             return None;
         }
@@ -50,7 +50,7 @@ impl Keys {
         let mut now = before.clone();
         now.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
         if is_whole {
-            // Put aside with Ctrl-Z, it would leave a terminal that nobody can read.
+            // Suspended with Ctrl-Z, it would leave the terminal unusable.
             now.control_chars[SpecialCharacterIndices::VSUSP as usize] = 0;
         }
         termios::tcsetattr(&*terminal, SetArg::TCSANOW, &now).ok()?;
@@ -66,17 +66,17 @@ impl Keys {
         Some(Self { pressed, terminal, before, is_whole })
     }
 
-    /// The next key that was pressed already.
+    /// Returns the next key that was already pressed, without waiting.
     pub(super) fn pressed(&mut self) -> Option<Key> {
         self.pressed.try_recv().ok()
     }
 
-    /// Waits for the next key. `None`: the terminal is gone.
+    /// Waits for the next key. `None` if the terminal is gone.
     pub(super) async fn next(&mut self) -> Option<Key> {
         self.pressed.recv().await
     }
 
-    /// Writes to the terminal, wherever standard output leads.
+    /// Writes to the terminal, even if standard output is redirected.
     pub(super) fn write(&self, text: &str) -> std::io::Result<()> {
         (&*self.terminal).write_all(text.as_bytes())
     }
@@ -84,7 +84,7 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        // A terminal that is gone has nothing to be restored.
+        // Errors are ignored: a terminal that is gone needs no restoring.
         if self.is_whole {
             let _ = self.write(AS_BEFORE);
         }
@@ -92,7 +92,7 @@ impl Drop for Keys {
     }
 }
 
-/// Reads what was typed, if something was. `None`: nothing more will come.
+/// Reads what was typed, if anything. `None` if no more keys will come.
 fn read(mut terminal: &File, tell: &UnboundedSender<Key>) -> Option<()> {
     let mut there = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
     if poll(&mut there, PollTimeout::from(LOOK_EVERY_MS)).ok()? == 0 {
@@ -103,14 +103,14 @@ fn read(mut terminal: &File, tell: &UnboundedSender<Key>) -> Option<()> {
     keys(&bytes[..count]).into_iter().try_for_each(|key| tell.send(key).ok())
 }
 
-/// The keys in what a terminal sends.
+/// Decodes the keys in a terminal's input.
 fn keys(bytes: &[u8]) -> Vec<Key> {
     let mut found = Vec::new();
     let mut rest = bytes;
     while let [first, tail @ ..] = rest {
         rest = tail;
         match (first, tail) {
-            // In either of a terminal's two modes.
+            // Cursor keys in normal and in application mode.
             (0x1b, [b'[' | b'O', letter, after @ ..]) => {
                 rest = after;
                 found.extend(match letter {

@@ -1,4 +1,4 @@
-//! `labctl list`
+//! `labctl list`: lists the chapters.
 
 use super::common::Common;
 use super::{Performed, say, say_document};
@@ -7,7 +7,7 @@ use crate::report::terminal::wrap;
 use chapter::library::Group;
 use chapter::{ChapterError, Source};
 
-/// The number of the chapter that is no file: it is measured by a command of its own.
+/// The number of the chapter without a file: it has its own command.
 const TABLE: u32 = 9;
 
 fn entry(number: u32, name: &str, title: &str, question: &str) {

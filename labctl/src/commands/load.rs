@@ -1,4 +1,4 @@
-//! `labctl load --rps N`
+//! `labctl load --rps N`: sends requests to the running lab, or to a URL, at a fixed or ramped rate.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -21,7 +21,7 @@ use lab::http::Client;
 use lab::interrupt::Interrupt;
 use load::{Arrivals, Generator, LiveFigures, Moment, Rate, Recorder, StreamId, Window};
 
-/// How long the lab may take to begin: users log in first.
+/// How long the lab may take to begin, because users log in first.
 const BACKGROUND_MAX: Duration = Duration::from_secs(60);
 
 /// What to send.
@@ -31,7 +31,7 @@ pub struct LoadArgs {
     #[arg(long, value_parser = parse_rates, allow_hyphen_values = true)]
     rps: Rates,
 
-    /// How long a rate takes to get from the first to the second [default: 30s].
+    /// Time over which the rate changes from the first to the second [default: 30s].
     #[arg(long, value_name = "TIME", conflicts_with = "background")]
     over: Option<humantime::Duration>,
 
@@ -64,18 +64,18 @@ pub struct LoadArgs {
     seed: u64,
 }
 
-/// Requests a second, from the beginning and in the end.
+/// Rate in requests per second, at the beginning and at the end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Rates {
     from: f64,
     to: f64,
 }
 
-/// How long a rate takes to get from one to another, unless said otherwise.
+/// Default duration of a ramp.
 const OVER: Duration = Duration::from_secs(30);
 
 impl Rates {
-    /// As the load generator is told. The error says what does not go together.
+    /// Converts it for the load generator. The error explains conflicting flags.
     fn rate(self, over: Option<Duration>) -> Result<Rate, LabError> {
         match (self.from == self.to, over) {
             (true, Some(_)) => {
@@ -106,7 +106,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Sends requests, shows how they fare, and sums up.
+/// Sends requests with live figures, and prints a summary.
 pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     if args.background {
         return interrupt.unless(in_background(args, common)).await;
@@ -135,7 +135,7 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     interrupt.unless(by_hand::introduce(&generator, &traffic, common)).await?;
     let id = generator.add(stream).map_err(|error| LabError::Usage(error.to_string()))?;
     generator.set_rate(id, rate);
-    // Without somebody who looks there is nobody who presses keys.
+    // Keys are only useful with a terminal to watch.
     let mut keys = std::io::stderr().is_terminal().then(Keys::listen).flatten();
     if !common.json {
         let how = if keys.is_some() { "↑ and ↓ change that, " } else { "" };
@@ -143,7 +143,7 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     }
     let lab = args.url.is_none().then_some(common);
     let mut sending = Sending { generator: &generator, id, rate, keys: keys.as_mut(), length };
-    // Ctrl-C is how it is meant to end.
+    // Ctrl-C is the regular way to end it.
     let shown = interrupt.unless(show(&mut sending, lab, common)).await;
     drop(keys);
     if let Ok(Ended::WithTheLab) = shown {
@@ -157,7 +157,7 @@ pub async fn load(args: &LoadArgs, common: &Common, interrupt: &Interrupt) -> Pe
     sum_up(&recorder, id, end, common)
 }
 
-/// For how long requests are sent. What nobody watches over has an end.
+/// Returns how long to send requests. Unsupervised traffic is always limited.
 fn length(args: &LoadArgs) -> Result<Option<Duration>, LabError> {
     let length = args.length.map(Duration::from);
     match (&args.url, length) {
@@ -170,7 +170,7 @@ fn length(args: &LoadArgs) -> Result<Option<Duration>, LabError> {
     }
 }
 
-/// Gives a traffic of the lab's own generator another rate: the one that its live page shows.
+/// Sets the rate of a traffic of the lab's own generator, which the live page shows.
 async fn in_background(args: &LoadArgs, common: &Common) -> Performed {
     let directory = &common.site.lab_dir;
     control::running(directory)?;
@@ -197,16 +197,16 @@ async fn in_background(args: &LoadArgs, common: &Common) -> Performed {
     Ok(0)
 }
 
-/// Why traffic by hand has ended.
+/// Why the traffic has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// Its time was over, or nobody looks any more.
+    /// Its time was over, or its output is no longer read.
     AsMeant,
-    /// There is no lab any more.
+    /// The lab has ended.
     WithTheLab,
 }
 
-/// What became of the requests so far, up to the first that has no outcome yet.
+/// Outcomes so far, up to the first request that has none yet.
 #[derive(Debug, Default)]
 struct Counted {
     until: Moment,
@@ -222,21 +222,21 @@ impl Counted {
     }
 }
 
-/// How often the lab is asked what happened.
+/// Interval between queries for new events.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
 
-/// What is being sent, and for how long.
+/// The running traffic, and its duration.
 struct Sending<'a> {
     generator: &'a Generator,
     id: StreamId,
-    /// The rate that was asked for at first.
+    /// The rate at the beginning.
     rate: Rate,
     keys: Option<&'a mut Keys>,
     length: Option<Duration>,
 }
 
-/// One line that changes, on a terminal; a line every second, elsewhere. What happens in the lab is told above it,
-/// where there is one.
+/// Shows live figures: one updating line on a terminal, a line every second elsewhere. Events of the lab, if
+/// there is one, are printed above.
 async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) -> Result<Ended, LabError> {
     let (generator, id, length) = (sending.generator, sending.id, sending.length);
     let terminal = std::io::stderr().is_terminal();
@@ -244,10 +244,10 @@ async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) 
     let every = Duration::from_millis(if terminal { 200 } else { 1000 });
     let begun = Instant::now();
     let mut rate = sending.rate;
-    // What happened before is known.
+    // Earlier events are skipped.
     let mut heard = heard_since(lab, 0).await.map_or(0, |events| events.len());
     let (mut listened, mut counted, mut memory) = (Instant::now(), Counted::default(), None);
-    // Who has nobody to show it to has no end either.
+    // Without a reader and without a duration it would never end.
     let goes_on = |length: Option<Duration>| match length {
         Some(length) => begun.elapsed() < length,
         None => !output::is_gone(),
@@ -270,7 +270,7 @@ async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) 
             for event in events {
                 bar.suspend(|| say_note(common, format!("  {event}")));
             }
-            // Only what came since is looked at, and nothing of it where nobody reads it.
+            // Only the new part of the window is evaluated, and not at all with `--json`.
             if !common.json {
                 let recorder = generator.recorder();
                 let window = recorder.known_window(id, counted.until, recorder.now());
@@ -285,7 +285,7 @@ async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) 
         }
         let parts = live_parts(begun.elapsed(), length, &generator.live(id), &counted, memory.as_deref());
         if terminal {
-            // The spinner is at its left.
+            // The spinner takes the left margin.
             bar.set_message(fitting(&parts, columns::width().saturating_sub(3)));
             bar.tick();
         } else if !common.json {
@@ -296,7 +296,7 @@ async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) 
     Ok(Ended::AsMeant)
 }
 
-/// Whether a key asks for more requests, or for fewer.
+/// Returns whether a key asks for more requests, or for fewer.
 fn wants_more(key: Key) -> Option<bool> {
     match key {
         Key::Up | Key::Right | Key::Char('+') => Some(true),
@@ -305,7 +305,7 @@ fn wants_more(key: Key) -> Option<bool> {
     }
 }
 
-/// The live figures, the most important ones first.
+/// Formats the live figures, the most important ones first.
 fn live_parts(
     elapsed: Duration,
     length: Option<Duration>,
@@ -334,7 +334,7 @@ fn live_parts(
     parts
 }
 
-/// As many parts as there is room for, so that no figure is cut.
+/// Joins as many parts as fit, so that no figure is truncated.
 fn fitting(parts: &[String], width: usize) -> String {
     let mut line = String::new();
     for part in parts {
@@ -347,7 +347,7 @@ fn fitting(parts: &[String], width: usize) -> String {
     line
 }
 
-/// The machine whose memory is fullest, if one is half full: it may be the next to die.
+/// Returns the machine with the highest memory use, if it is at least half full: it may be the next to die.
 fn fullest(machines: &[MachineStatus]) -> Option<String> {
     let held = machines.iter().filter_map(|machine| {
         let usage = machine.usage.filter(|usage| usage.memory_limit > 0)?;
@@ -359,18 +359,18 @@ fn fullest(machines: &[MachineStatus]) -> Option<String> {
     (share(held, limit) >= 0.5).then(|| format!("{} {}/{} MiB", machine.name, held >> 20, limit >> 20))
 }
 
-/// What happened in the lab, from an event on. `None`: there is no lab any more.
+/// Returns the lab's events from number `first` on. `None` if the lab has ended.
 async fn heard_since(lab: Option<&Common>, first: usize) -> Option<Vec<String>> {
     let Some(common) = lab else { return Some(vec![]) };
     match running::ask(common, &Question::Events(first)).await {
         Ok(Answer::Events(events)) => Some(events),
-        // It is there, and too busy to answer.
+        // The lab exists but is too busy to answer.
         Ok(_) => Some(vec![]),
         Err(_) => control::running(&common.site.lab_dir).ok().map(|_| vec![]),
     }
 }
 
-/// Sums up, and says with the exit code whether the figures can be trusted.
+/// Prints a summary; the exit code says whether the figures can be trusted.
 fn sum_up(recorder: &Recorder, id: StreamId, end: Duration, common: &Common) -> Performed {
     let window = recorder.window(id, Duration::ZERO, end);
     let distrust = window.generator_fell_behind(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! `labctl logs [NAME…] [-f]`
+//! `labctl logs [NAME…] [-f]`: prints the logs of machines.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use lab::interrupt::Interrupt;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Whose logs.
+/// Selects the logs.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// Machines, or programs on them: `web-1`, `app/dbnode` [default: all].
     names: Vec<String>,
-    /// Go on printing what is written, until Ctrl-C.
+    /// Keep printing new lines, until Ctrl-C.
     #[arg(short, long)]
     follow: bool,
 }
@@ -28,7 +28,7 @@ pub struct LogsArgs {
 pub async fn logs(args: &LogsArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let logs = match running::status(common).await {
         Ok((_, logs, _)) => logs,
-        // What the last lab wrote is still there.
+        // The logs of the last lab are still there.
         Err(_) => common.site.lab_dir.join("logs"),
     };
     let files = match args.names.is_empty() {
@@ -53,7 +53,7 @@ pub async fn logs(args: &LogsArgs, common: &Common, interrupt: &Interrupt) -> Pe
     }
 }
 
-/// The logs of every machine.
+/// Lists the logs of every machine.
 fn all_files(logs: &Path) -> Result<Vec<PathBuf>, LabError> {
     let known = known(logs);
     if known.is_empty() {
@@ -61,11 +61,11 @@ fn all_files(logs: &Path) -> Result<Vec<PathBuf>, LabError> {
             "there are no logs: no lab is running here, and none has run; start one with `labctl up`";
         return Err(LabError::not_ready(nothing));
     }
-    // A machine without programs has nothing to say.
+    // A machine without programs has no logs.
     Ok(known.iter().filter_map(|machine| files_of(logs, machine).ok()).flatten().collect())
 }
 
-/// The machines that have logs.
+/// Lists the machines that have logs.
 fn known(logs: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(logs).into_iter().flatten().flatten();
     let mut known: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -73,7 +73,7 @@ fn known(logs: &Path) -> Vec<String> {
     known
 }
 
-/// What stands before the lines of each file, so that it is known whose they are; of one file nothing.
+/// Returns the prefix for the lines of each file, which names its program; empty for a single file.
 fn prefixes(files: &[PathBuf]) -> Vec<String> {
     let name = |file: &PathBuf| {
         let machine = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
@@ -93,7 +93,7 @@ fn files_of(logs: &Path, name: &str) -> Result<Vec<PathBuf>, LabError> {
     let entries = std::fs::read_dir(logs.join(machine));
     let mut files: Vec<_> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.retain(|file| {
-        // Spans stand beside the logs.
+        // Spans are in the same directory as the logs.
         if file.extension().is_none_or(|extension| extension != "log") {
             return false;
         }
@@ -114,8 +114,8 @@ fn files_of(logs: &Path, name: &str) -> Result<Vec<PathBuf>, LabError> {
     Ok(files)
 }
 
-/// Prints a file from a place on, and returns the place where it ends now. With something before each line only
-/// whole lines are printed, as long as more may come.
+/// Prints a file from an offset on, and returns the offset of its end. With a prefix, only whole lines are
+/// printed while more may come.
 fn print_from(path: &Path, start: u64, prefix: &str, more_may_come: bool) -> std::io::Result<u64> {
     let mut file = std::fs::File::open(path)?;
     file.seek(SeekFrom::Start(start))?;

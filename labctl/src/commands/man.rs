@@ -1,4 +1,4 @@
-//! `labctl man DIR`
+//! `labctl man DIR`: writes the manual pages.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use clap::Args;
 use super::{Performed, say};
 use crate::cli;
 
-/// Where to.
+/// Selects the output directory.
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// An existing directory, such as ~/.local/share/man/man1.
     directory: PathBuf,
 }
 
-/// Writes a page for labctl, and one for each of its commands.
+/// Writes a manual page for labctl, and one for each command.
 pub fn man(args: &ManArgs) -> Performed {
     let command = cli::command().disable_help_subcommand(true);
     let written = clap_mangen::generate_to(command, &args.directory);

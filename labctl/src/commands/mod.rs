@@ -53,40 +53,40 @@ use self::common::Common;
 use crate::output;
 use lab::error::LabError;
 
-/// What a command ends with.
+/// The exit code of a command, or its error.
 pub type Performed = Result<u8, LabError>;
 
-/// Says on standard error why labctl ends, and with which exit code; where standard output is for data, and nothing
-/// has come there, there as well.
+/// Prints on standard error why labctl ends, and returns its exit code. With `--json` the error also goes to
+/// standard output, unless a document has already been started there.
 pub fn explain(error: &LabError, json: bool) -> ExitCode {
     if json && !output::has_begun() {
         let document = serde_json::json!({ "error": error.to_string(), "exit_code": error.code() });
-        // What is wrong with standard output is said at the end.
+        // A problem with standard output is reported at the end.
         let _ = say_document("error", document);
     }
     if std::io::stderr().is_terminal() {
-        // The cursor may stand behind a ^C.
+        // The cursor may be behind a `^C`.
         let _ = write!(std::io::stderr(), "\r");
     }
     complain(error);
     end(error.code())
 }
 
-/// Ends with this code, and says what became of standard output where that matters.
+/// Ends with this code, and reports a problem with standard output if it matters.
 pub fn end(code: u8) -> ExitCode {
     let (code, problem) = output::exit_code(code);
     problem.iter().for_each(complain);
     ExitCode::from(code)
 }
 
-/// Prints what the command line's reader has to say: its help, or a mistake.
+/// Prints help, or a mistake on the command line.
 pub fn show(usage: &clap::Error) -> ExitCode {
-    // It is not known yet what was meant by what was typed.
+    // The command line is not parsed yet, so the flag is searched for in the words.
     let json = std::env::args().any(|word| word == "--json") || std::env::var_os("LABCTL_JSON").is_some();
     if json && usage.use_stderr() {
         let told = usage.render().to_string();
         let document = serde_json::json!({ "error": told.trim(), "exit_code": usage.exit_code() });
-        // What is wrong with standard output is said at the end.
+        // A problem with standard output is reported at the end.
         let _ = say_document("error", document);
     }
     let printed = usage.print();
@@ -98,12 +98,12 @@ pub fn show(usage: &clap::Error) -> ExitCode {
 
 fn complain(what: impl std::fmt::Display) {
     let name = "labctl:".if_supports_color(Stream::Stderr, |text| text.red());
-    // There is nobody left to tell that this cannot be told.
+    // If standard error is broken too, there is nowhere left to report it.
     let _ = writeln!(std::io::stderr(), "{name} {what}");
 }
 
-/// What a command ends with that also writes files of what it found: a failure is not hidden by one that cannot
-/// be written.
+/// Returns the result of a command that also writes its results to files: an unwritable file must not hide a
+/// failure.
 fn with_files(code: u8, written: Result<(), LabError>) -> Performed {
     match written {
         Ok(()) => Ok(code),
@@ -115,12 +115,12 @@ fn with_files(code: u8, written: Result<(), LabError>) -> Performed {
     }
 }
 
-/// A line on standard output.
+/// Prints a line on standard output.
 fn say(line: impl std::fmt::Display) {
     output::line(line);
 }
 
-/// A remark: on standard output, unless that is for data.
+/// Prints a remark: on standard output, unless that is for data.
 fn say_note(common: &Common, line: impl std::fmt::Display) {
     match common.json {
         true => drop(writeln!(std::io::stderr(), "{line}")),
@@ -128,14 +128,14 @@ fn say_note(common: &Common, line: impl std::fmt::Display) {
     }
 }
 
-/// A document on standard output.
+/// Prints a document on standard output.
 fn say_json(document: &impl Serialize) -> Result<(), LabError> {
     let text = serde_json::to_string_pretty(document).map_err(anyhow::Error::from)?;
     say(text);
     Ok(())
 }
 
-/// A document of a kind, with the version of its schema.
+/// Prints a document of this kind, with the version of its schema.
 fn say_document(kind: &str, mut document: serde_json::Value) -> Result<(), LabError> {
     document["schema"] = format!("scaling-lab/{kind}/1").into();
     say_json(&document)

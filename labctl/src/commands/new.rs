@@ -1,4 +1,4 @@
-//! `labctl new chapter`, `labctl new lb` and `labctl new db`: something to begin with.
+//! `labctl new chapter`, `labctl new lb` and `labctl new db`: templates to start from.
 
 use clap::{Args, Subcommand};
 
@@ -6,7 +6,7 @@ use super::{Performed, say};
 use grade::Kind;
 use grade::starter::{self, Language};
 
-/// What to begin.
+/// Selects the template.
 #[derive(Debug, Args)]
 pub struct NewArgs {
     #[command(subcommand)]
@@ -38,14 +38,14 @@ fn language(name: &str) -> Result<Language, String> {
     let found = Language::ALL.into_iter().find(|language| language.name() == name);
     let refused = || {
         format!(
-            "there is nothing in '{name}' to begin with; known are {}, and docs/your-own.md says what it has to do",
+            "there is no template in '{name}'; known are {}, and docs/your-own.md says what such a program has to do",
             known()
         )
     };
     found.ok_or_else(refused)
 }
 
-/// A chapter that can be run as it is.
+/// A chapter that runs as it is.
 const CHAPTER: &str = include_str!("../../templates/new/chapter.toml");
 
 /// An architecture that can be audited as it is.

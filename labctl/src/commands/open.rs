@@ -1,4 +1,4 @@
-//! `labctl open`
+//! `labctl open`: opens the live page of the running lab.
 
 use std::process::{Command, Stdio};
 
@@ -30,7 +30,7 @@ pub fn open(common: &Common) -> Performed {
         command.spawn().is_ok()
     };
     if !OPENERS.iter().any(opens) {
-        say("(there is no browser here that can be started: open this URL yourself)");
+        say("(no browser could be started here: open this URL yourself)");
     }
     Ok(0)
 }

@@ -1,14 +1,14 @@
-//! The next rate, up or down, when somebody presses an arrow. Pure.
+//! Steps through round rates when an arrow key is pressed. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use page::RATE_MAX;
 
-/// Below this, rates go by fives: there somebody wants to see where a machine's limit is.
+/// Below this, rates change by five, fine enough to find a machine's limit.
 const FINE: f64 = 100.0;
 
-/// The next round rate, up or down.
+/// Returns the next round rate, up or down.
 pub(crate) fn next(rate: f64, more: bool) -> f64 {
-    // A hundred less is what is below it, not what is above.
+    // Going down from 100, the step width is that of the range below.
     let near = if more { rate } else { rate - 1e-6 };
     let step = if near < FINE { 5.0 } else { 10_f64.powf(near.log10().floor()) / 5.0 };
     let steps = rate / step;

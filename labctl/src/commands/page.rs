@@ -1,4 +1,4 @@
-//! `labctl page`: the live page of a stack that labctl does not keep.
+//! `labctl page`: the live page of a stack outside any lab.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use lab::{Backend, Plan};
 use machine::network::Network;
 use page::Page;
 
-/// Seed of its random traffic.
+/// The random seed of its traffic.
 const SEED: u64 = 42;
-/// What starts a container of the stack: what the page shows for the load that it sends.
+/// Prefix of the commands that the page shows: it sends load with `docker compose run --rm load`.
 const COMPOSE: &str = "docker compose";
 
 /// What to watch, and where to show it.
 #[derive(Debug, Args)]
 pub struct PageArgs {
-    /// Plan of the stack: machines, which are looked for by their names, and traffics, as a chapter has them.
+    /// Plan of the stack, in a chapter's format: machines, which are found by their names, and traffics.
     #[arg(long, value_name = "FILE")]
     stack: PathBuf,
 
@@ -34,7 +34,7 @@ pub struct PageArgs {
     #[arg(long, value_name = "ADDRESS", default_value_t = page::DEFAULT_ADDRESS)]
     listen: SocketAddr,
 
-    /// Loopback address by which browsers know it, where that is another one: a container's published port.
+    /// Loopback address for browsers, if it differs from --listen: a container's published port.
     #[arg(long, value_name = "ADDRESS")]
     published: Option<SocketAddr>,
 
@@ -50,12 +50,12 @@ pub struct PageArgs {
     #[arg(long, value_name = "IP")]
     shared_address: Option<IpAddr>,
 
-    /// Name that the engine has for the network, for commands to type.
+    /// The engine's name for the network, for the commands that the page shows.
     #[arg(long, value_name = "NAME", default_value = "scaling-lab")]
     network_name: String,
 }
 
-/// Watches a stack and serves its page until it is told to end.
+/// Watches a stack and serves its page until it is interrupted.
 pub async fn page(args: &PageArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     page::check_address(args.published.unwrap_or(args.listen))?;
     let source = Source::open(&args.stack.to_string_lossy(), &[])?;
@@ -63,7 +63,7 @@ pub async fn page(args: &PageArgs, common: &Common, interrupt: &Interrupt) -> Pe
     let listener = Network::tcp().bind(args.listen).await.map_err(|error| {
         LabError::not_ready(format!("--listen: cannot listen on {}: {error}", args.listen))
     })?;
-    // Port 0 is whichever is free.
+    // With port 0 the system chooses a free one.
     let published = match args.published {
         Some(published) => published,
         None => listener.local_address().map_err(anyhow::Error::from)?,
@@ -78,7 +78,7 @@ pub async fn page(args: &PageArgs, common: &Common, interrupt: &Interrupt) -> Pe
     say(format!("the live page: {}", served.found().url));
     interrupt.raised().await;
     served.end().await;
-    // It is meant to be told to end.
+    // An interrupt is the regular way to end it.
     Ok(0)
 }
 

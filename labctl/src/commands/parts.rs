@@ -1,4 +1,4 @@
-//! `labctl parts`, and `--part` of the commands that start a chapter's machines.
+//! `labctl parts`, and the `--part` flag of the commands that start a chapter's machines.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use chapter::{Setting, Source};
 use lab::error::LabError;
 use parts::{Known, Swap, find};
 
-/// Which other programs stand in for the lab's own.
+/// Programs that stand in for the lab's own.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PartArgs {
     /// Put another program in the place of every balancer or database of the chapter: lb=haproxy, lb=./my-lb,
@@ -24,19 +24,19 @@ pub struct PartArgs {
 }
 
 impl PartArgs {
-    /// Reads a chapter with these parts, and with these changes.
+    /// Reads a chapter with these parts and these settings.
     pub(super) async fn open(&self, name: &str, settings: &[Setting]) -> Result<Source, LabError> {
         let settings = self.settings(name, settings).await?;
         Ok(Source::open(name, &settings)?)
     }
 
-    /// As they are kept with a run's results.
+    /// Describes the parts as a run's results record them.
     pub(super) fn shown(&self) -> impl Iterator<Item = String> {
         let part = |swap: &Swap| format!("part {}={}", swap.kind.name(), swap.program);
         self.parts.iter().map(part).chain(self.defaults.then(|| "defaults of the part".to_owned()))
     }
 
-    /// All changes of a chapter, those that put the parts in among them. What is set by hand comes last.
+    /// Returns all changes of a chapter, including those that swap parts. Settings by hand take precedence.
     async fn settings(&self, name: &str, settings: &[Setting]) -> Result<Vec<Setting>, LabError> {
         if self.parts.is_empty() {
             return Ok(settings.to_vec());
@@ -59,7 +59,7 @@ impl PartArgs {
     }
 }
 
-/// What to do besides showing the parts.
+/// Actions besides showing the parts.
 #[derive(Debug, Args)]
 pub struct PartsArgs {
     /// Install a part with this computer's package manager: says the command, and runs it.
@@ -67,7 +67,7 @@ pub struct PartsArgs {
     install: Option<String>,
 }
 
-/// Shows the parts that can stand in for the lab's own programs.
+/// Shows the programs that can stand in for the lab's own.
 pub async fn parts(args: &PartsArgs, common: &Common) -> Performed {
     if let Some(name) = &args.install {
         return install(name);

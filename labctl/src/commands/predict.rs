@@ -1,4 +1,5 @@
-//! `labctl run CHAPTER --predict`: first guess, then see. Whoever has guessed remembers.
+//! `labctl run CHAPTER --predict`: asks for predictions before the run. Students who have predicted a result
+//! remember it.
 
 use std::io::{BufRead, Write};
 
@@ -10,23 +11,23 @@ use crate::runner::RunDocument;
 use chapter::{Expect, Source};
 use lab::error::LabError;
 
-/// So many questions are asked of a chapter at most.
+/// Maximum number of questions per chapter.
 const QUESTIONS_MAX: usize = 3;
-/// A guess is close when it is this near, as a share of what was measured.
+/// A prediction is close within this share of the measured value.
 const CLOSE: f64 = 0.25;
 
-/// Somebody's guess.
+/// A student's prediction.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Guess {
     question: String,
     step: String,
     claim: String,
     unit: String,
-    /// `None`: they would rather not say.
+    /// `None` if the student gave no figure.
     figure: Option<f64>,
 }
 
-/// Asks what a chapter has to ask. An empty line is no guess.
+/// Asks the chapter's questions. An empty line is no prediction.
 pub(super) fn ask(
     source: &Source,
     input: &mut impl BufRead,
@@ -63,19 +64,19 @@ fn ask_one(
     }
 }
 
-/// What somebody may have meant: `3,5 s` is 3.5.
+/// Parses a figure leniently: `3,5 s` is 3.5.
 fn figure(text: &str) -> Option<f64> {
     let text = text.trim().replace(',', ".");
     let end = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.' || letter == '-'));
     text[..end.unwrap_or(text.len())].parse().ok()
 }
 
-/// Guesses beside what was measured, line by line.
+/// Formats predictions beside the measured values, line by line.
 pub(super) fn beside(guesses: &[StoredGuess]) -> Vec<String> {
     guesses.iter().map(line).collect()
 }
 
-/// Guesses with what was measured.
+/// Adds the measured values to the predictions.
 pub(super) fn answered(guesses: Vec<Guess>, run: &RunDocument) -> Vec<StoredGuess> {
     let measured = |guess: &Guess| {
         let claims = run.findings.claims.iter();
@@ -89,7 +90,7 @@ pub(super) fn answered(guesses: Vec<Guess>, run: &RunDocument) -> Vec<StoredGues
     guesses.into_iter().map(answered).collect()
 }
 
-/// Keeps guesses with their run, for its page.
+/// Stores the predictions with their run, for its page.
 pub(super) fn keep(guesses: &[StoredGuess], run: &RunDocument) -> Result<(), LabError> {
     if guesses.is_empty() {
         return Ok(());

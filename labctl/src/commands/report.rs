@@ -1,4 +1,4 @@
-//! `labctl report DIR`, `labctl compare A B`: runs that were kept, as pages.
+//! `labctl report DIR`, `labctl compare A B`: stored runs as pages.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::report::{compare_text, comparison, html};
 use crate::results::stored;
 use lab::error::{EXIT_FAILED, LabError};
 
-/// Which run.
+/// Selects the run.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// A run's directory, such as runs/split/latest; without it, a page over all runs that were kept.
+    /// A run's directory, such as runs/split/latest; without it, a page of all stored runs.
     directory: Option<PathBuf>,
 
     /// Where the page goes [default: report.html in the run's directory, index.html for all runs].
@@ -22,12 +22,12 @@ pub struct ReportArgs {
     html: Option<PathBuf>,
 }
 
-/// Which two runs.
+/// Selects two runs.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// A run's directory.
     first: PathBuf,
-    /// Another one's, of the same chapter.
+    /// Another run's directory, of the same chapter.
     second: PathBuf,
 
     /// Write a page as well.
@@ -35,7 +35,7 @@ pub struct CompareArgs {
     html: Option<PathBuf>,
 }
 
-/// Makes a page of a run, or of all.
+/// Writes the page of a run, or the index of all.
 pub fn report(args: &ReportArgs, common: &Common) -> Performed {
     let path = match &args.directory {
         Some(directory) => {
@@ -58,17 +58,17 @@ pub fn report(args: &ReportArgs, common: &Common) -> Performed {
     Ok(0)
 }
 
-/// Makes a page over all runs, and the page of each run that has none yet.
+/// Writes the index of all runs, and the missing pages of runs.
 fn write_index(runs: &Path, path: &Path) -> Result<(), LabError> {
     let mut listed = Vec::new();
     for directory in stored::all(runs) {
-        // What another version has written is left out.
+        // Runs written by other versions are left out.
         let Ok(run) = stored::run(&directory) else { continue };
         let page = directory.join("report.html");
         if !page.is_file() {
             write_page(&directory, &page)?;
         }
-        // The index may be somewhere else than the runs.
+        // The index may be outside the runs' directory.
         let near = path.parent().is_some_and(|parent| parent == runs);
         let address =
             if near { page.strip_prefix(runs).unwrap_or(&page).to_owned() } else { absolute(&page) };
@@ -86,13 +86,13 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Makes a page of a run's directory.
+/// Writes the page of a run's directory.
 pub(super) fn write_page(directory: &Path, path: &Path) -> Result<(), LabError> {
     let run = stored::run(directory)?;
     Ok(html::write(path, &html::run_page(&run)?)?)
 }
 
-/// Lays two runs side by side. Exits with 1 when a verdict differs.
+/// Compares two runs. Exits with 1 if a verdict differs.
 pub fn compare(args: &CompareArgs, common: &Common) -> Performed {
     let (first, second) = (stored::run(&args.first)?, stored::run(&args.second)?);
     let texts = (stored::chapter_text(&args.first)?, stored::chapter_text(&args.second)?);

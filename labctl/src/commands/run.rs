@@ -1,4 +1,4 @@
-//! `labctl run CHAPTER…`
+//! `labctl run CHAPTER…`: runs chapters and judges their claims.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ use lab::events::Clock;
 use lab::interrupt::Interrupt;
 use lab::{Plan, redis};
 
-/// Where the page of a run is when nothing else is asked for: that of `labctl up`.
+/// Default address of a run's page, the same as for `labctl up`.
 const DEFAULT_PAGE: &str = "127.0.0.1:7780";
 
 /// What to run, and how.
@@ -62,15 +62,15 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
     attempts: u32,
 
-    /// Guess first: one to three questions, and in the end the guess beside what was measured.
+    /// Ask one to three questions first, and show your guesses beside the measured values in the end.
     #[arg(long)]
     predict: bool,
 
-    /// Run nothing: say what a run will ask of this computer.
+    /// Run nothing; show what a run needs from this computer.
     #[arg(long, conflicts_with_all = ["predict", "html", "junit"])]
     dry_run: bool,
 
-    /// Ask nothing.
+    /// Never ask questions.
     #[arg(long, env = "LABCTL_NO_INPUT")]
     no_input: bool,
 
@@ -78,8 +78,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// Show the run on the live page: steps and claims as they happen. Only loopback; the next free port is taken
-    /// when this one is not.
+    /// Show the run on the live page, with steps and claims as they happen, on this loopback address, or on the
+    /// next free port if its port is in use.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = DEFAULT_PAGE)]
     page: Option<SocketAddr>,
 
@@ -89,7 +89,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// What a run was made with.
+    /// Returns the arguments with which a run was made.
     pub(super) fn again(before: &RunDocument) -> Self {
         Self {
             chapters: vec![before.chapter.clone()],
@@ -117,7 +117,7 @@ impl RunArgs {
     }
 }
 
-/// Runs chapters, one after the other.
+/// Runs chapters, one after another.
 pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     // Every file is read before anything starts.
     let names = args.chapters.iter().flat_map(|name| match name.as_str() {
@@ -138,7 +138,7 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
     run_sources(&sources, args, common, interrupt).await
 }
 
-/// Says what running these chapters will ask of this computer, and what it lacks.
+/// Prints what these chapters need from this computer, and what is missing.
 async fn dry_run(sources: &[Source], args: &RunArgs, common: &Common) -> Performed {
     let (mut demands, mut lacking) = (Vec::new(), None);
     for source in sources {
@@ -146,7 +146,7 @@ async fn dry_run(sources: &[Source], args: &RunArgs, common: &Common) -> Perform
         let demand = Demand::of(&source.name, &source.chapter, &plan, args.pace());
         let lacks = lacks(source, common).await?;
         if !common.json {
-            say(format!("{} asks this computer for:", source.name));
+            say(format!("{} needs from this computer:", source.name));
             let lines = demand.lines().into_iter();
             let lines = lines.chain(lacks.iter().map(|what| ("lacking", what.to_string())));
             for (what, how) in lines {
@@ -165,7 +165,7 @@ async fn dry_run(sources: &[Source], args: &RunArgs, common: &Common) -> Perform
     lacking.map_or(Ok(0), Err)
 }
 
-/// What a chapter needs and this computer lacks.
+/// Returns what a chapter needs and this computer lacks.
 async fn lacks(source: &Source, common: &Common) -> Result<Option<LabError>, LabError> {
     let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
     match lab::cast::of(source, &plan).await {
@@ -215,12 +215,12 @@ async fn run_each(
             if sources.len() == 1 {
                 return Err(what);
             }
-            // One of several is left out, and the others run.
+            // With several chapters, this one is left out and the others run.
             terminal.note(&format!("{} is left out: {what}", source.name));
             lacking = Some(what);
             continue;
         }
-        // The questions go where the story goes.
+        // The questions go to the same stream as the story.
         let guesses = match (args.predict, common.json) {
             (false, _) => vec![],
             (true, false) => predict::ask(source, &mut std::io::stdin().lock(), &mut Output)?,
@@ -257,12 +257,12 @@ struct Runs<'a> {
     terminal: &'a Terminal,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
-    /// Where the runs are shown, if anywhere.
+    /// The live page of the runs, if any.
     shown: Option<&'a Shown>,
 }
 
 impl Runs<'_> {
-    /// Runs one chapter, and again when the host disturbed it and it was not found to hold.
+    /// Runs one chapter, and repeats it if the host disturbed it and it did not hold.
     async fn run_chapter(&self, source: &Source) -> Result<RunDocument, LabError> {
         let mut attempt = 1;
         loop {
@@ -291,7 +291,7 @@ impl Runs<'_> {
     ) -> Result<RunDocument, LabError> {
         let began = jiff::Timestamp::now();
         let place = &self.common.site;
-        // A port that cannot be had is told before anything is started.
+        // An unavailable port is reported before anything is started.
         let listener = match self.shown {
             Some(shown) => Some((shown, shown.listen().await?)),
             None => None,
@@ -324,11 +324,11 @@ impl Runs<'_> {
             Err(error) => Err(error),
         };
         let (events, recorder) = (bed.lab.events.clone(), bed.generator.recorder().clone());
-        // Whatever became of the story, the lab ends here.
+        // The lab ends here, whether the run succeeded or not.
         let closed = bed.close().await;
         let findings = match told {
             Ok(findings) => findings,
-            // What stays is more than why it was to end.
+            // What could not be stopped matters more than the original error.
             Err(error) => return closed.and(Err(error)),
         };
         let set_up = self.set_up(attempt);
@@ -337,7 +337,7 @@ impl Runs<'_> {
         closed.map(|()| document)
     }
 
-    /// What the verdicts of a run rest on.
+    /// Returns the conditions of a run, which its verdicts depend on.
     fn set_up(&self, attempt: u32) -> SetUp {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let settings = self.args.parts.shown().chain(self.args.settings.iter().map(ToString::to_string));
@@ -350,7 +350,7 @@ impl Runs<'_> {
         }
     }
 
-    /// Runs the steps, while other labctls may ask and act.
+    /// Runs the steps while other labctl processes may query the lab and act on it.
     async fn tell(
         &self,
         source: &Source,

@@ -1,4 +1,4 @@
-//! `labctl run --page`: the lab of a run, on the live page, with its steps and claims as they happen.
+//! `labctl run --page`: the lab of a run on the live page, with steps and claims as they happen.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use lab::error::LabError;
 use machine::network::Accept;
 use page::{Options, Page, RunLog, RunView};
 
-/// Where the page of a command's runs is, and what it is told.
+/// The page of a command's runs: its address, and the events shown.
 #[derive(Debug)]
 pub(super) struct Shown {
     address: SocketAddr,
@@ -21,13 +21,13 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// On this address.
+    /// Creates a page on this address.
     pub(super) fn new(address: SocketAddr) -> Result<Self, LabError> {
         page::check_address(address)?;
         Ok(Self { address, log: RunLog::default() })
     }
 
-    /// Takes the address for the page of the next run.
+    /// Listens on the address for the page of the next run.
     pub(super) async fn listen(&self) -> Result<Box<dyn Accept>, LabError> {
         page::listen(self.address).await
     }
@@ -53,7 +53,7 @@ impl Shown {
         Page::serve(&bed.lab, listener, options)
     }
 
-    /// Says what was found, before the page ends with the lab.
+    /// Shows the result before the page ends with the lab.
     pub(super) fn ended(&self, findings: Result<&Findings, &LabError>, at: f64) {
         let about = match findings {
             Ok(findings) => {
@@ -71,11 +71,11 @@ impl Observer for Shown {
         match &event.kind {
             EventKind::Begins { .. } => self.log.begin(),
             EventKind::Live { doing, left, .. } => return self.log.doing(doing, left.as_secs_f64()),
-            // The page hears of these from the lab itself, and of the end before it comes.
+            // The page gets these from the lab itself, and the end from `ended`.
             EventKind::Happened(_) | EventKind::Did { .. } | EventKind::Ended(_) => return,
             _ => {}
         }
-        // Every event can be written as JSON; what could not would be missing on the page, and nowhere else.
+        // Every event can be serialised; one that could not would be missing on the page only.
         if let Ok(event) = serde_json::to_value(event) {
             self.log.tell(event);
         }

@@ -1,4 +1,4 @@
-//! Speaking to the lab that is running.
+//! Requests to the running lab.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use lab::plan::Place;
 use lab::state;
 use lab::{MachineStatus, Plan};
 
-/// Asks the running lab; what it refuses is an error.
+/// Asks the running lab; a refusal becomes an error.
 pub(super) async fn ask(common: &Common, question: &Question) -> Result<Answer, LabError> {
     match control::ask(&common.site.lab_dir, question).await? {
         Answer::Refused(reason, code) => Err(LabError::reported(code, reason)),
@@ -19,7 +19,7 @@ pub(super) async fn ask(common: &Common, question: &Question) -> Result<Answer, 
     }
 }
 
-/// The running lab's machines, and where its logs are.
+/// Returns the running lab's chapter, the directory of its logs, and its machines.
 pub(super) async fn status(common: &Common) -> Result<(String, PathBuf, Vec<MachineStatus>), LabError> {
     match ask(common, &Question::Status).await? {
         Answer::Status { chapter, logs, machines } => Ok((chapter, logs, machines)),
@@ -29,7 +29,7 @@ pub(super) async fn status(common: &Common) -> Result<(String, PathBuf, Vec<Mach
     }
 }
 
-/// How the running lab is spoken to: `labctl`, with its directory where that is another than usual.
+/// Returns the command that addresses the running lab: `labctl`, with `--lab-dir` if it is not the default.
 pub(super) fn command(common: &Common) -> String {
     let directory = &common.site.lab_dir;
     match directory == Path::new(".lab") {
@@ -38,7 +38,7 @@ pub(super) fn command(common: &Common) -> String {
     }
 }
 
-/// The running lab's chapter, and its plan as it was at the start.
+/// Returns the running lab's chapter, and its plan at the start.
 pub(super) fn chapter(common: &Common) -> Result<(Source, Plan), LabError> {
     let state = control::running(&common.site.lab_dir)?;
     let source = Source::open(&state::chapter_file(&common.site.lab_dir).to_string_lossy(), &[])?;

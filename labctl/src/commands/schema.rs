@@ -1,11 +1,11 @@
-//! `labctl schema NAME`
+//! `labctl schema NAME`: prints a JSON Schema.
 
 use clap::Args;
 
 use super::{Performed, say_json};
 use crate::schemas::Document;
 
-/// Which document.
+/// Selects the document.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// The document.

@@ -1,4 +1,4 @@
-//! `labctl show CHAPTER`
+//! `labctl show CHAPTER`: shows a chapter without running it.
 
 use clap::Args;
 
@@ -9,12 +9,12 @@ use crate::report::columns;
 use crate::report::terminal::wrap;
 use chapter::{MachineEntry, Source};
 
-/// Which chapter.
+/// Selects the chapter.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// A chapter's name (`labctl list`), or a path to a .toml file.
     chapter: String,
-    /// The file itself, as a start for one of your own.
+    /// Print the file itself, as a template for your own.
     #[arg(long)]
     toml: bool,
 }
@@ -46,7 +46,7 @@ pub fn show(args: &ShowArgs, common: &Common) -> Performed {
     Ok(0)
 }
 
-/// A chapter as people read it, within the width of the terminal.
+/// Renders a chapter within the width of the terminal.
 fn lines(source: &Source) -> Vec<String> {
     let (chapter, width) = (&source.chapter, columns::prose());
     let mut lines = vec![format!("{}. {}", chapter.number, chapter.title)];
@@ -71,7 +71,7 @@ fn lines(source: &Source) -> Vec<String> {
     lines
 }
 
-/// Text behind a label, broken between words and kept under its first letter.
+/// Writes a text after a label, wrapped and indented under its first letter.
 fn indented(lines: &mut Vec<String>, label: &str, text: &str, width: usize) {
     let indent = label.chars().count();
     for (number, line) in wrap(text, width.saturating_sub(indent)).iter().enumerate() {

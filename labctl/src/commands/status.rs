@@ -1,4 +1,4 @@
-//! `labctl status`
+//! `labctl status`: shows the machines of the running lab.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use lab::http::Client;
 use lab::interrupt::Interrupt;
 use lab::{MachineStatus, Program, ProgramStatus};
 
-/// How to show it.
+/// How to show the state.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Show it anew each second, until Ctrl-C.
+    /// Refresh every second, until Ctrl-C.
     #[arg(long)]
     watch: bool,
 }
 
-/// How often a state that is watched is shown.
+/// Refresh interval of a watched status.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long the lab's page may take to look at everything.
+/// Timeout for the lab's page to report its state.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Clears the terminal, and begins at its top.
+/// Clears the terminal and moves the cursor to the top.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-/// Shows the machines of the lab that is running, and what is on them.
+/// Shows the machines of the running lab with their programs.
 pub async fn status(args: &StatusArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let (chapter, logs, machines) = running::status(common).await?;
     if common.json {
@@ -59,7 +59,7 @@ pub async fn status(args: &StatusArgs, common: &Common, interrupt: &Interrupt) -
     }
 }
 
-/// The machines as a table: with what the lab's page knows of them, where it has one.
+/// Renders the machines as a table, with details from the lab's page if it has one.
 async fn shown(common: &Common, machines: &[MachineStatus]) -> Vec<String> {
     match state(common).await {
         Some(state) => rich_lines(&state, columns::width()),
@@ -74,7 +74,7 @@ async fn state(common: &Common) -> Option<State> {
     serde_json::from_slice(&answer.body).ok()
 }
 
-/// On a narrow terminal addresses have to give way: nobody types them.
+/// Minimum width with addresses. They are hidden on narrower terminals, because nobody types them.
 const WITH_ADDRESSES: usize = 100;
 
 fn rich_lines(state: &State, width: usize) -> Vec<String> {
@@ -85,10 +85,10 @@ fn rich_lines(state: &State, width: usize) -> Vec<String> {
     columns::lines(table, width)
 }
 
-/// The column of addresses.
+/// Index of the address column.
 const ADDRESS: usize = 8;
 
-/// A row per machine: what it is, how it is and why, and how busy.
+/// A row per machine: its programs, its state with the reason, and its utilisation.
 fn rich_table(state: &State) -> Table {
     let header = ["machine", "program", "state", "role", "cpu", "memory", "req/s", "pid", "address"];
     let mut table = columns::table(header);
@@ -112,7 +112,7 @@ fn rich_table(state: &State) -> Table {
     table
 }
 
-/// How a machine is, why, and which balancers send it nothing.
+/// Describes a machine's state, the reason, and which balancers have ejected it.
 fn condition(machine: &Machine, wires: &[Wire]) -> String {
     let mut words = machine.word.clone();
     if let Some(reason) = &machine.reason {
@@ -129,7 +129,7 @@ fn condition(machine: &Machine, wires: &[Wire]) -> String {
     words
 }
 
-/// How many requests a second reach a machine, where somebody counts them.
+/// Returns the requests per second that reach a machine, where they are counted.
 fn requests(machine: &str, wires: &[Wire]) -> Option<f64> {
     let counted = wires.iter().filter(|wire| wire.to == machine).filter_map(|wire| wire.rps);
     counted.reduce(|sum, more| sum + more)

@@ -1,4 +1,4 @@
-//! `labctl step`
+//! `labctl step`: sends single requests and shows which server answers.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use lab::interrupt::Interrupt;
 use load::{InvalidRequests, Stream};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Requests sent when nobody is there to press Enter.
+/// Number of requests without a terminal.
 const COUNT: u32 = 6;
 
-/// How many.
+/// Number and path of the requests.
 #[derive(Debug, Args)]
 pub struct StepArgs {
     /// How many requests to send [default: one for each Enter on a terminal, 6 elsewhere].
@@ -30,7 +30,7 @@ pub struct StepArgs {
     path: Option<String>,
 }
 
-/// Sends one request at a time, and says which server it got.
+/// Sends one request at a time, and prints which server answered.
 pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     let (source, plan) = running::chapter(common)?;
     if source.chapter.traffic.is_empty() {
@@ -56,7 +56,7 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(LabError::Interrupted(code)) => {
-                    // Behind the ^C.
+                    // Ends the line with the `^C`.
                     say("");
                     ended_with = code;
                     break;
@@ -67,7 +67,7 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
         let key = (u64::from(number) % traffic.users + 1).to_string();
         let is_new = u64::from(number) <= traffic.users;
         if let Some(introduction) = traffic.introduction.as_ref().filter(|_| is_new) {
-            // Who is not known afterwards is told so by the request itself.
+            // If the login fails, the request itself will show it.
             let _ = interrupt.unless(async { Ok(ask(introduction, &key, number).await) }).await?;
         }
         let begun = Instant::now();
@@ -91,7 +91,7 @@ pub async fn step(args: &StepArgs, common: &Common, interrupt: &Interrupt) -> Pe
     Ok(ended_with)
 }
 
-/// Sends one request of a stream, by a user who keeps cookies where it has such.
+/// Sends one request of a stream, as a user with cookies if the stream has users.
 async fn ask(stream: &Stream, key: &str, number: u32) -> anyhow::Result<http::Answer> {
     let request = stream.requests.request(stream.target, key, number.into())?;
     let answer = http::send(stream.target, request, PATIENCE).await?;

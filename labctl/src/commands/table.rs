@@ -1,4 +1,4 @@
-//! `labctl table`
+//! `labctl table`: measures the article's table.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
 use load::{Objective, Search};
 
-/// How far a capacity may be from the truth in a hurry, as a share of it: the article's are told by factors.
+/// Precision of a quick search, as a share of the capacity: the article's capacities differ by factors.
 const QUICK_PRECISION: f64 = 0.03;
 
 /// What to measure, and how.
@@ -30,7 +30,7 @@ pub struct TableArgs {
     #[arg(long, value_delimiter = ',', value_name = "ARCHITECTURE")]
     only: Vec<String>,
 
-    /// What machines cost: a file like the lab's own labctl/prices.toml.
+    /// Price sheet: a file like the lab's own labctl/prices.toml.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 
@@ -58,7 +58,7 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
         junit::can_be_written(path)?;
     }
     let probe = if args.quick { Duration::from_millis(2000) } else { Duration::from_secs(4) };
-    // What the article says of them is only asked when its whole table is measured.
+    // The article's claims about the variants are only tested with the whole table.
     let variants = library::variants().filter(|_| args.only.is_empty()).map(library::open);
     let climb = Climb {
         sources,
@@ -78,7 +78,7 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
     let ([first, second], [last, of_last]) = climb.networks()?;
     say_note(
         common,
-        format!("Its labs stand side by side in the networks {first}.{second} to {last}.{of_last}."),
+        format!("Its labs run side by side in the networks {first}.{second} to {last}.{of_last}."),
     );
     let directory = RunDirectory::begin(&common.site.runs_dir, "table", jiff::Timestamp::now())?;
     let progress = Progress::begin();
@@ -109,7 +109,7 @@ fn to_json(document: &impl serde::Serialize) -> anyhow::Result<String> {
     serde_json::to_string_pretty(document).context("write a document")
 }
 
-/// The price sheet: one of the student's own, or the lab's.
+/// Returns the student's price sheet, or the built-in one.
 pub(super) fn prices(file: Option<&Path>) -> Result<Prices, LabError> {
     let Some(file) = file else { return Ok(Prices::built_in()) };
     let text = std::fs::read_to_string(file)

@@ -1,4 +1,4 @@
-//! `labctl targets`
+//! `labctl targets`: prints the running lab's metrics endpoints for Prometheus.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::common::Common;
 use super::{Performed, running, say_json};
 use lab::MachineStatus;
 
-/// One program that shows metrics, as Prometheus' `file_sd_configs` wants it.
+/// One program that exposes metrics, in the format of Prometheus' `file_sd_configs`.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Target {
     targets: [String; 1],
@@ -20,14 +20,14 @@ struct Labels {
     machine: String,
 }
 
-/// Prints the targets of the lab that is running, those of machines that are off among them.
+/// Prints the targets of the running lab, including those on machines that are off.
 pub async fn targets(common: &Common) -> Performed {
     let (_, _, machines) = running::status(common).await?;
     say_json(&targets_of(&machines))?;
     Ok(0)
 }
 
-/// Returns every program with metrics. Redis has none of its own.
+/// Returns every program with metrics. Redis exposes none itself.
 fn targets_of(machines: &[MachineStatus]) -> Vec<Target> {
     let programs = machines.iter().flat_map(|machine| machine.programs.iter().map(move |it| (machine, it)));
     let measured = programs.filter(|(_, program)| !program.program.is_redis());

@@ -1,4 +1,4 @@
-//! `labctl trace [DIR]`
+//! `labctl trace [DIR]`: shows where requests spent their time, or exports their traces.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,22 +17,22 @@ use lab::error::LabError;
 use lab::http;
 use lab::interrupt::Interrupt;
 
-/// How long a collector may take for one request.
+/// Timeout for one request to a collector.
 const COLLECTOR_LIMIT: Duration = Duration::from_secs(10);
-/// The port of OTLP over HTTP, when a URL names none.
+/// Default port of OTLP over HTTP.
 const OTLP_PORT: u16 = 4318;
 
-/// Which requests.
+/// Selects the requests to show.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
     /// A run's directory, such as runs/split/latest [default: the lab that is running].
     directory: Option<PathBuf>,
 
-    /// The trace whose id begins like this, as `traceparent` has it.
+    /// Show the trace whose id starts with this, as in `traceparent`.
     #[arg(long, value_name = "ID", conflicts_with = "slowest")]
     id: Option<String>,
 
-    /// How many of the slowest requests.
+    /// Show this many of the slowest requests.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     slowest: u32,
 
@@ -49,7 +49,7 @@ pub async fn trace(args: &TraceArgs, common: &Common, interrupt: &Interrupt) -> 
         None => running::status(common).await?.1,
     };
     if !logs.is_dir() {
-        return Err(LabError::Usage(format!("{} is no run's directory: it has no logs", logs.display())));
+        return Err(LabError::Usage(format!("{} is not a run's directory: it has no logs", logs.display())));
     }
     let spans = traces::read(&logs)?;
     if spans.is_empty() {
@@ -99,7 +99,7 @@ async fn export(url: &Uri, traces: &[&Trace], common: &Common) -> Result<(), Lab
     Ok(())
 }
 
-/// Where a collector is.
+/// Resolves the address of a collector.
 async fn collector(url: &Uri) -> Result<SocketAddr, LabError> {
     let usage = |what: String| LabError::Usage(format!("--otlp {url}: {what}"));
     if url.scheme_str() != Some("http") {

@@ -1,8 +1,7 @@
-//! `labctl up CHAPTER`
+//! `labctl up CHAPTER`: starts a lab that keeps running in the background.
 //!
-//! The lab is kept by a labctl of its own in the background, so that it is watched while nobody
-//! looks, and so that everything ends when that one does. The one in the foreground waits until
-//! the machines answer.
+//! The lab is kept by a labctl process in the background (the keeper), which watches it and ends everything
+//! when it ends itself. The process in the foreground waits until the machines answer.
 //!
 //! ```text
 //! labctl up ──starts──> labctl up --keeper ──starts──> machines
@@ -41,10 +40,10 @@ use lab::{Backend, Laboratory, MachineStatus, Plan, site};
 use machine::network::Accept;
 use page::Page;
 
-/// The random seed of traffic that is sent from the page: that of `labctl load` without a flag.
+/// The random seed of traffic from the page, the same as the default of `labctl load`.
 const SEED: u64 = 42;
 
-/// Which chapter.
+/// Selects the chapter, and how to start it.
 #[derive(Debug, Args)]
 pub struct UpArgs {
     /// A chapter's name (`labctl list`), or a path to a .toml file.
@@ -61,7 +60,7 @@ pub struct UpArgs {
     #[arg(long)]
     all_links: bool,
 
-    /// Serve the live page there; only loopback. The next free port is taken when this one is not.
+    /// Serve the live page on this loopback address, or on the next free port if its port is in use.
     #[arg(long, value_name = "ADDRESS", default_value_t = page::DEFAULT_ADDRESS)]
     page: SocketAddr,
 
@@ -74,7 +73,7 @@ pub struct UpArgs {
     keeper: bool,
 }
 
-/// What the keeper says when the lab is up, or cannot be.
+/// The keeper's report that the lab is up, or cannot be.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Word {
@@ -82,9 +81,9 @@ enum Word {
     Failed { code: u8, reason: String },
 }
 
-/// Starts a lab that stays.
+/// Starts a lab that keeps running.
 pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
-    // A mistake in the chapter is told before there is a keeper.
+    // A mistake in the chapter is reported before there is a keeper.
     let mut source = args.parts.open(&args.chapter, &args.settings).await?;
     if args.all_links {
         let with_links = args.settings.iter().cloned().chain([every_link(&source.chapter)?]);
@@ -118,8 +117,8 @@ pub async fn up(args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Perfor
     }
 }
 
-/// The setting that gives every connection of a chapter a link: of balancers to their servers, of each web server to
-/// its database and Redis.
+/// Returns the setting that gives every connection of a chapter a link: from balancers to their servers, and
+/// from web servers to their database and Redis.
 fn every_link(chapter: &Chapter) -> Result<Setting, LabError> {
     let own = chapter.links.iter().map(|(from, to)| (from.as_ref().clone(), to.as_ref().clone()));
     let mut links: Vec<(String, String)> = own.collect();
@@ -127,11 +126,11 @@ fn every_link(chapter: &Chapter) -> Result<Setting, LabError> {
         let upstreams = entry.lb.iter().map(|lb| &lb.upstreams);
         let stores = entry.webserver.iter().flat_map(|web| std::iter::once(&web.db).chain(&web.redis));
         for to in upstreams.chain(stores).map(|to| to.as_ref().as_str()) {
-            // What stands on the same machine needs no network.
+            // Programs on the same machine need no network.
             if to == kind {
                 continue;
             }
-            // One for all of a kind is in the place of those for some of it.
+            // A link to all machines of a kind replaces links to some of them.
             links.retain(|(one, other)| !(is_of(one, kind) && is_of(other, to)));
             let members = match entry.count {
                 None => vec![kind.clone()],
@@ -144,13 +143,13 @@ fn every_link(chapter: &Chapter) -> Result<Setting, LabError> {
     format!("links=[{}]", links.join(", ")).parse().map_err(LabError::Usage)
 }
 
-/// Whether a name is that of a kind of machines, or of one of them.
+/// Returns whether a name is a kind of machines, or one machine of that kind.
 fn is_of(name: &str, kind: &str) -> bool {
     name == kind
         || name.rsplit_once('-').is_some_and(|(of, number)| of == kind && number.parse::<u32>().is_ok())
 }
 
-/// The first line: where the page is, and why it is not where it was wanted.
+/// Prints the page's URL, and why its port is not the requested one.
 fn show_page(found: &page::Found, wanted: SocketAddr, common: &Common) {
     say_note(common, format!("The live page: {}", found.url));
     if wanted.port() != 0 && found.address.port() != wanted.port() {
@@ -159,7 +158,7 @@ fn show_page(found: &page::Found, wanted: SocketAddr, common: &Common) {
     }
 }
 
-/// Starts this program again, with the same words, in the background.
+/// Starts this program in the background with the same arguments.
 fn start_keeper(common: &Common) -> Result<Child, LabError> {
     site::own_directory(&common.site.lab_dir)?;
     let log = common.site.lab_dir.join("keeper.log");
@@ -168,15 +167,15 @@ fn start_keeper(common: &Common) -> Result<Child, LabError> {
     let own = std::env::current_exe().context("find this program")?;
     let words = without_redis_url(std::env::args_os().skip(1));
     let mut command = Command::new(own);
-    // The flag belongs to `up`, so it goes to the end of its words.
+    // The flag belongs to `up`, so it comes last.
     command.args(words).arg("--keeper");
     command.envs(common.site.redis_url.as_ref().map(|url| ("LABCTL_REDIS_URL", url)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     Ok(command.spawn().context("start the lab's keeper")?)
 }
 
-/// All words but the address of a Redis, which may have a password in it: the keeper stays, and everybody can
-/// read its words.
+/// Returns all arguments except the URL of a Redis, which may contain a password: the keeper is long-lived,
+/// and every user can read its command line.
 fn without_redis_url(mut words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const FLAG: &str = "--redis-url";
     let mut left = Vec::new();
@@ -202,7 +201,7 @@ async fn hear(keeper: &mut Child, limit: Duration) -> Result<Word, LabError> {
             "the lab's keeper ended without a word; see keeper.log in the lab's directory"
         ))),
         Err(_) => Err(LabError::not_ready(format!(
-            "the lab was not up within {limit:?}, and is ended: `labctl doctor` says what this computer lacks"
+            "the lab was not up within {limit:?}, and was stopped: `labctl doctor` shows what this computer lacks"
         ))),
     }
 }
@@ -230,12 +229,12 @@ async fn introduce(source: &Source, common: &Common) -> Performed {
     for line in by_hand(source, common, &machines)? {
         say(line);
     }
-    say("  labctl status              how everything is; `labctl events`: what happened");
+    say("  labctl status              the state of everything; `labctl events`: what happened");
     say("  labctl down                end it");
     Ok(0)
 }
 
-/// What can be done to the first machine, with labctl and without.
+/// Suggests acts on the first machine, with labctl and without.
 fn by_hand(source: &Source, common: &Common, machines: &[MachineStatus]) -> Result<Vec<String>, LabError> {
     let name = machines.first().map_or("NAME", |machine| machine.name.as_str());
     let kill = format!("  labctl kill {name:<14} or");
@@ -255,7 +254,8 @@ fn by_hand(source: &Source, common: &Common, machines: &[MachineStatus]) -> Resu
 
 /// Keeps a lab until it is told to end.
 async fn keep(source: &Source, args: &UpArgs, common: &Common, interrupt: &Interrupt) -> Performed {
-    // A session of its own: Ctrl-C and closing the terminal are for the one in the foreground.
+    // A session of its own, so that Ctrl-C and closing the terminal affect only the process in the
+    // foreground.
     nix::unistd::setsid().context("leave the terminal's session")?;
     match stay(source, args, common, interrupt).await {
         Ok(()) => Ok(0),
@@ -272,7 +272,7 @@ async fn stay(
     common: &Common,
     interrupt: &Interrupt,
 ) -> Result<(), LabError> {
-    // A port that cannot be had is told before anything is started.
+    // An unavailable port is reported before anything is started.
     let listener = match args.no_page {
         true => None,
         false => Some(page::listen(args.page).await?),
@@ -288,7 +288,7 @@ async fn stay(
         tell(&Word::Ready { swept: lab.swept().to_vec(), page: found });
         tokio::select! {
             () = interrupt.raised() => {}
-            // Nobody could end it any more.
+            // Once its directory is removed, no other command can find the lab to end it.
             () = State::until_forgotten(&common.site.lab_dir) => {}
         }
     }
@@ -329,7 +329,7 @@ async fn start(source: &Source, common: &Common, interrupt: &Interrupt) -> Resul
 
 fn tell(word: &Word) {
     let line = serde_json::to_string(word).expect("words serialize");
-    // The one in the foreground may have been interrupted.
+    // The process in the foreground may have been interrupted.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 

@@ -1,4 +1,4 @@
-//! `labctl validate FILE`
+//! `labctl validate FILE`: checks chapter files without running them.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::{Performed, complain, say, say_document};
 use chapter::{ChapterError, Source};
 use lab::error::EXIT_USAGE;
 
-/// Which files.
+/// Selects the files.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
     /// Chapter files, or names of built-in chapters.
@@ -17,7 +17,7 @@ pub struct ValidateArgs {
     files: Vec<PathBuf>,
 }
 
-/// Checks chapter files, all of them, and tells every mistake.
+/// Checks all given chapter files, and reports every mistake.
 pub fn validate(args: &ValidateArgs, common: &Common) -> Performed {
     let (mut documents, mut is_valid) = (Vec::new(), true);
     for file in &args.files {

@@ -1,4 +1,4 @@
-//! `labctl watch`: carries out what keys wish for, and keeps the view true.
+//! `labctl watch`: carries out the wishes of the view, and keeps it up to date.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ use lab::error::LabError;
 use lab::http::Client;
 use lab::interrupt::Interrupt;
 
-/// How long is waited between two looks at the lab.
+/// Pause between two queries of the lab's state.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long the lab's page may take for an answer. Users may have to log in before a traffic begins.
+/// Timeout of a request to the lab's page. Users may have to log in before a traffic begins.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The size of a terminal that does not say its own.
+/// Default terminal size.
 const SIZE: (Width, Height) = (Width(80), Height(24));
-/// How wide a comparison is made.
+/// Width of the comparison of two runs.
 const COMPARISON_WIDTH: usize = 80;
 
 /// Shows the running lab on the whole terminal until `q`, Ctrl-C, or the lab's end.
@@ -38,7 +38,7 @@ pub async fn watch(common: &Common, interrupt: &Interrupt) -> Performed {
     }
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return Err(LabError::Usage(
-            "watch draws on a whole terminal, and this is none: `labctl status` says the same once".into(),
+            "watch needs a whole terminal, and this is not one: `labctl status` shows the same once".into(),
         ));
     }
     let page = PageClient::find(common)?;
@@ -57,26 +57,26 @@ pub async fn watch(common: &Common, interrupt: &Interrupt) -> Performed {
     Ok(0)
 }
 
-/// Why a view has ended.
+/// Why the view has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// Somebody wanted it.
+    /// The user ended it.
     AsWished,
-    /// There is no lab any more.
+    /// The lab has ended.
     WithTheLab,
 }
 
-/// Something that the view has to know.
+/// An update for the view.
 enum News {
     Heard(Box<State>, Vec<Told>),
     /// A wish was carried out, or could not be.
     Answered(String),
-    /// The lab cannot be asked.
+    /// The lab could not be queried.
     Said(String),
     LabHasEnded,
 }
 
-/// Draws, and does what keys wish for.
+/// Draws the view and handles keys.
 async fn look(mut keys: Keys, mut view: View, page: PageClient) -> Result<Ended, LabError> {
     let (tell, mut news) = unbounded_channel();
     let _following = AbortOnDropHandle::new(tokio::spawn(follow(page.clone(), tell.clone())));
@@ -89,13 +89,13 @@ async fn look(mut keys: Keys, mut view: View, page: PageClient) -> Result<Ended,
         keys.write(&screen).map_err(anyhow::Error::from)?;
         tokio::select! {
             key = keys.next() => {
-                // A terminal that is gone shows nothing.
+                // Without a terminal there is nothing to show.
                 let Some(key) = key else { return Ok(Ended::AsWished) };
                 match view.press(key) {
                     Some(Wish::Quit) => return Ok(Ended::AsWished),
                     Some(wish) => {
                         view.said = "…".into();
-                        // Whoever carries them out is there for as long as this is.
+                        // The receiver lives as long as this loop.
                         let _ = wish_for.send(wish);
                     }
                     None => {}
@@ -111,7 +111,7 @@ async fn look(mut keys: Keys, mut view: View, page: PageClient) -> Result<Ended,
     }
 }
 
-/// Carries wishes out in their order, whatever is looked at meanwhile.
+/// Carries out wishes in order, independently of the polling.
 async fn fulfil(page: PageClient, mut wishes: UnboundedReceiver<Wish>, tell: UnboundedSender<News>) {
     while let Some(wish) = wishes.recv().await {
         let said = page.fulfil(wish).await.unwrap_or_else(|error| error.to_string());
@@ -121,7 +121,7 @@ async fn fulfil(page: PageClient, mut wishes: UnboundedReceiver<Wish>, tell: Unb
     }
 }
 
-/// Looks at the lab again and again.
+/// Polls the lab.
 async fn follow(page: PageClient, tell: UnboundedSender<News>) {
     let mut heard = 0;
     loop {
@@ -140,7 +140,7 @@ async fn follow(page: PageClient, tell: UnboundedSender<News>) {
     }
 }
 
-/// The running lab, and its page.
+/// A client of the running lab's page.
 #[derive(Debug, Clone)]
 struct PageClient {
     lab_dir: PathBuf,
@@ -179,12 +179,12 @@ impl PageClient {
         self.ask(Method::GET, path, None).await
     }
 
-    /// How everything is, and what happened after the event of this number.
+    /// Returns the current state, and the events after the one with this number.
     async fn news(&self, heard: usize) -> Result<(State, Vec<Told>), LabError> {
         Ok((self.get("/api/state").await?, self.get(&format!("/api/events?after={heard}")).await?))
     }
 
-    /// Does what was wished for, and says what could have been typed.
+    /// Carries out a wish, and returns the equivalent command or the result.
     async fn fulfil(&self, wish: Wish) -> Result<String, LabError> {
         match wish {
             Wish::Act(act) => self.act(act).await,
@@ -213,7 +213,7 @@ impl PageClient {
     }
 }
 
-/// One request, in a sentence.
+/// Describes the answer to one request.
 fn answered(told: &serde_json::Value) -> String {
     let text = |key: &str| told[key].as_str().map(str::to_owned);
     let ms = told["ms"].as_f64().unwrap_or_default();
@@ -226,7 +226,7 @@ fn answered(told: &serde_json::Value) -> String {
     }
 }
 
-/// The two newest runs of a chapter side by side, as far as there are two.
+/// Compares the two newest runs of a chapter, if there are two.
 fn newest_two(common: &Common, chapter: &str) -> Vec<String> {
     let of_it = stored::all(&common.site.runs_dir).into_iter();
     let of_it = of_it.filter(|run| run.parent().is_some_and(|parent| parent.ends_with(chapter)));

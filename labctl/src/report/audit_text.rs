@@ -1,4 +1,4 @@
-//! An audit as people read it on a terminal: the matrix, and what it comes to.
+//! An audit as text for a terminal: the matrix and the conclusions.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use super::columns;
 use super::terminal::wrap;
 use crate::audit::{Audit, Class, Impact, Row};
 
-/// A good answer that took so long, in seconds, is told.
+/// Latency in seconds from which a slow success is reported.
 const WAIT: f64 = 0.5;
 
-/// The whole of it, line by line.
+/// Renders the whole audit, line by line.
 pub fn lines(audit: &Audit) -> Vec<String> {
     let mut lines = vec![format!("Audit of '{}': {}", audit.architecture, audit.title), String::new()];
     lines.extend(columns::lines(matrix(audit), columns::width()));
@@ -23,7 +23,7 @@ pub fn lines(audit: &Audit) -> Vec<String> {
     lines
 }
 
-/// What there is to say of the rows, each thing once with all that it is said of.
+/// Returns the remarks on the rows, each once with all rows that it applies to.
 pub fn remarks(audit: &Audit) -> Vec<String> {
     let mut said: IndexMap<&String, Vec<String>> = IndexMap::new();
     for row in &audit.rows {
@@ -34,7 +34,7 @@ pub fn remarks(audit: &Audit) -> Vec<String> {
     said.into_iter().map(|(remark, titles)| format!("{}: {remark}.", titles.join(", "))).collect()
 }
 
-/// What the matrix comes to, in sentences.
+/// Returns the conclusions as sentences.
 pub fn conclusions(audit: &Audit) -> Vec<String> {
     let mut sentences = vec![match listed(&audit.single_points_of_any()) {
         (0, _) => "No single point of failure.".to_owned(),
@@ -73,7 +73,7 @@ pub fn conclusions(audit: &Audit) -> Vec<String> {
     sentences
 }
 
-/// Which paths the single points take down, each set of paths once.
+/// Returns which paths the single points take down, grouped by path.
 fn what_each_takes_down(audit: &Audit) -> Vec<String> {
     let mut by_paths: IndexMap<Vec<&str>, Vec<String>> = IndexMap::new();
     for point in audit.single_points_of_any() {
@@ -90,7 +90,7 @@ fn what_each_takes_down(audit: &Audit) -> Vec<String> {
     by_paths.into_iter().map(sentence).collect()
 }
 
-/// How much of which paths a row takes down.
+/// Describes the share of each path that a row takes down.
 fn shares(audit: &Audit, row: &Row) -> String {
     let parts = audit.paths.iter().filter_map(|(path, meaning)| {
         let impact = row.cells.get(path).filter(|impact| impact.partly_down)?;
@@ -129,7 +129,7 @@ fn title(row: &Row) -> String {
     if row.remarks.is_empty() && row.note.is_none() { title } else { title + " *" }
 }
 
-/// A cell in a few words.
+/// Summarises a cell in a few words.
 pub fn in_short(impact: &Impact) -> String {
     let mut text = impact.class.to_string();
     match impact.class {
@@ -154,14 +154,14 @@ pub fn in_short(impact: &Impact) -> String {
     text
 }
 
-/// What stands below the word in a cell.
+/// Returns the details below the summary in a cell.
 pub fn detail(impact: &Impact) -> String {
     let mut parts = Vec::new();
     if impact.partly_down {
         parts.push(format!("{:.0} % in the end", 100.0 * impact.failing));
     }
     if let Some(overload) = &impact.overload {
-        parts.push(format!("asked for {:.1} times what is left", overload.times));
+        parts.push(format!("demand is {:.1} times what is left", overload.times));
     }
     if impact.dropped == 0 && impact.slowest_seconds >= WAIT {
         parts.push(format!("{:.1} s at most", impact.slowest_seconds));

@@ -1,11 +1,11 @@
-//! The article's sentences as people read them, each with how it stands.
+//! The article's sentences as text, each with its standing.
 
 use super::columns;
 use super::terminal::wrap;
 use crate::claims::verdicts::{Judged, Standing};
 use chapter::library::Group;
 
-/// The whole of it, line by line.
+/// Renders all sentences, line by line.
 pub fn lines(judged: &[Judged]) -> Vec<String> {
     let mut lines = Vec::new();
     if is_nothing_measured(judged) {
@@ -25,7 +25,7 @@ pub fn lines(judged: &[Judged]) -> Vec<String> {
         }
         let quoted = format!("“{}”", one.article);
         if one.standing == Standing::NotMeasured {
-            // Nothing is known yet; what is expected would read like a result.
+            // Before a measurement, the expectation would read like a result.
             indented(&mut lines, &format!("  {} not measured yet ", mark(one.standing)), &quoted);
             continue;
         }
@@ -48,7 +48,7 @@ pub fn lines(judged: &[Judged]) -> Vec<String> {
     lines
 }
 
-/// Text behind a label, broken between words and kept under its first letter.
+/// Writes a text after a label, wrapped and indented under its first letter.
 fn indented(lines: &mut Vec<String>, label: &str, text: &str) {
     let indent = label.chars().count();
     for (number, line) in wrap(text, columns::prose().saturating_sub(indent)).iter().enumerate() {
@@ -57,7 +57,7 @@ fn indented(lines: &mut Vec<String>, label: &str, text: &str) {
     }
 }
 
-/// What is said before anything is known.
+/// The notice before anything is measured.
 const NOTHING: &str =
     "Nothing has been measured yet. These are the sentences that can be, and nothing here is a result.";
 
@@ -65,7 +65,7 @@ fn is_nothing_measured(judged: &[Judged]) -> bool {
     judged.iter().all(|one| one.standing == Standing::NotMeasured)
 }
 
-/// How many stand how, in a sentence.
+/// Summarises the standings in a sentence.
 pub fn summary(judged: &[Judged]) -> String {
     if is_nothing_measured(judged) {
         return format!("{} sentences, none measured yet.", judged.len());
@@ -85,7 +85,7 @@ pub fn summary(judged: &[Judged]) -> String {
     )
 }
 
-/// A sign for how a sentence stands.
+/// Returns a mark for a standing.
 pub fn mark(standing: Standing) -> &'static str {
     match standing {
         Standing::AsExpected => "✓",

@@ -1,30 +1,30 @@
-//! Tables of text that fit the terminal that is there, without rules between rows.
+//! Text tables that fit the terminal's width, without rules between rows.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Column, ColumnConstraint, ContentArrangement, Row, Table, Width};
 
-/// Prose is not wider than this, however wide the terminal is.
+/// Maximum width of prose, however wide the terminal is.
 pub const PROSE_MAX: usize = 100;
-/// The width where there is no terminal, and `COLUMNS` does not say.
+/// Default width without a terminal and without `COLUMNS`.
 const WIDTH: usize = 100;
-/// A narrower terminal is written beyond.
+/// Minimum width: on a narrower terminal the output overflows.
 const WIDTH_MIN: usize = 40;
-/// The column that gives way is not narrower than this.
+/// Minimum width of the column that shrinks.
 const YIELDING_MIN: u16 = 18;
 
-/// How wide the terminal is: as `COLUMNS` says, or as it says itself.
+/// Returns the terminal's width, which `COLUMNS` overrides.
 pub fn width() -> usize {
     let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let own = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     named.or_else(own).unwrap_or(WIDTH).max(WIDTH_MIN)
 }
 
-/// How wide prose is.
+/// Returns the width of prose.
 pub fn prose() -> usize {
     width().min(PROSE_MAX)
 }
 
-/// A table with this header.
+/// Creates a table with this header.
 pub fn table(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -32,8 +32,8 @@ pub fn table(header: impl Into<Row>) -> Table {
     table
 }
 
-/// Its lines on a terminal of this width. Where it is too wide, its first column gives way, and if that is not
-/// enough, all do.
+/// Renders a table within a width. If it is too wide, its first column shrinks; if that is not enough, all
+/// do.
 pub fn lines(mut table: Table, width: usize) -> Vec<String> {
     let mut widths = table.column_max_content_widths();
     let hidden: Vec<bool> = table.column_iter().map(Column::is_hidden).collect();

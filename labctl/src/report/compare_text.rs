@@ -1,10 +1,10 @@
-//! Two runs beside each other, as people read them: in columns.
+//! Two runs side by side, as columns of text.
 
 use super::columns;
 use super::comparison::{Comparison, Line};
 use super::terminal::wrap;
 
-/// The whole of it, line by line, on a terminal of this width.
+/// Renders the comparison line by line, for a terminal of this width.
 pub fn lines(comparison: &Comparison, width: usize) -> Vec<String> {
     let mut lines = vec![comparison.title.clone()];
     lines.push(format!("A: {}", comparison.first));
@@ -13,7 +13,7 @@ pub fn lines(comparison: &Comparison, width: usize) -> Vec<String> {
     if comparison.differences.is_empty() {
         lines.push("Both were of the same chapter file.".into());
     } else {
-        lines.push("What the chapter files say differently:".into());
+        lines.push("Differences between the chapter files:".into());
         let mut table = columns::table(["", "A", "B"]);
         for one in &comparison.differences {
             let (first, second) = one.sides();

@@ -1,4 +1,4 @@
-//! Two runs of the same chapter, claim by claim. Pure.
+//! Compares two runs of the same chapter, claim by claim. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,40 +8,40 @@ use serde::Serialize;
 use super::terminal::short;
 use crate::runner::{ClaimResult, RunDocument, Verdict};
 
-/// Two runs beside each other.
+/// Two runs side by side.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// The chapter's title.
     pub title: String,
-    /// When the first one was made, and how.
+    /// When the first run was made, and with which settings.
     pub first: String,
-    /// The same of the second.
+    /// The same for the second run.
     pub second: String,
-    /// What the two chapter files say differently, key by key.
+    /// Differences between the two chapter files, key by key.
     pub differences: Vec<Difference>,
-    /// Every claim of either.
+    /// All claims of both runs.
     pub lines: Vec<Line>,
 }
 
-/// One key that the two chapter files say differently.
+/// One key that differs between two chapter files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The key, from the top: `machine.web.cores`.
+    /// The full key: `machine.web.cores`.
     pub key: String,
-    /// What the first says. `None`: nothing.
+    /// The first file's value; `None` if it has none.
     pub first: Option<String>,
-    /// What the second says.
+    /// The second file's value.
     pub second: Option<String>,
 }
 
 impl Difference {
-    /// The values of both sides.
+    /// Returns the values of both files.
     pub fn sides(&self) -> (&str, &str) {
         (self.first.as_deref().unwrap_or("–"), self.second.as_deref().unwrap_or("–"))
     }
 }
 
-/// What two chapter files say differently.
+/// Compares two chapter files.
 pub fn differences(first: &str, second: &str) -> Vec<Difference> {
     let (first, second) = (flat(first), flat(second));
     let keys: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
@@ -54,7 +54,8 @@ pub fn differences(first: &str, second: &str) -> Vec<Difference> {
     differing.map(difference).collect()
 }
 
-/// Every value of a file by its key. Members of a list are called by their name, or by their number from 1.
+/// Flattens a file into values by key. Elements of a list are named by their `name` or `id`, or by number
+/// from 1.
 fn flat(text: &str) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     if let Ok(table) = toml::from_str::<toml::Table>(text) {
@@ -79,7 +80,7 @@ fn flatten(value: &toml::Value, key: String, values: &mut BTreeMap<String, Strin
     }
 }
 
-/// One claim in both.
+/// One claim in both runs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
     /// The claim.
@@ -88,13 +89,13 @@ pub struct Line {
     pub step: String,
     /// The unit of its figures.
     pub unit: String,
-    /// In the first. `None`: it is not in it.
+    /// Its result in the first run; `None` if the run does not have it.
     pub first: Option<Side>,
-    /// In the second.
+    /// Its result in the second run.
     pub second: Option<Side>,
 }
 
-/// What one run says of a claim.
+/// The result of a claim in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Side {
     /// The figure.
@@ -103,8 +104,7 @@ pub struct Side {
     pub verdict: Verdict,
 }
 
-/// Lays two runs side by side, with the text of the chapter that each was of. The error says why they cannot be
-/// compared.
+/// Compares two runs, each given with the text of its chapter. The error says why they cannot be compared.
 pub fn compare(
     (first, first_text): (&RunDocument, &str),
     (second, second_text): (&RunDocument, &str),
@@ -147,17 +147,17 @@ pub fn compare(
 }
 
 impl Line {
-    /// The first run's figure and verdict.
+    /// Returns the first run's figure and verdict.
     pub fn first_text(&self) -> String {
         self.text(self.first)
     }
 
-    /// The second run's.
+    /// Returns the second run's figure and verdict.
     pub fn second_text(&self) -> String {
         self.text(self.second)
     }
 
-    /// By how much the figure changed, and whether the verdict did.
+    /// Describes the change of the figure, and of the verdict.
     pub fn change_text(&self) -> String {
         let (Some(first), Some(second)) = (self.first, self.second) else { return "only in one".into() };
         let flipped = if self.has_flipped() { ", another verdict" } else { "" };
@@ -172,7 +172,7 @@ impl Line {
         }
     }
 
-    /// Whether the two verdicts differ.
+    /// Returns whether the verdicts differ.
     pub fn has_flipped(&self) -> bool {
         matches!((self.first, self.second), (Some(one), Some(other)) if one.verdict != other.verdict)
     }
@@ -190,8 +190,8 @@ impl Line {
     }
 }
 
-/// Whether two figures are the same to whoever reads them: less than half a percent apart, or times that are less
-/// than a millisecond apart.
+/// Returns whether two figures are equal for practical purposes: less than half a percent apart, or times
+/// less than a millisecond apart.
 fn is_the_same(before: f64, after: f64, unit: &str) -> bool {
     let nothing = match unit.trim() {
         "ms" => 1.0,

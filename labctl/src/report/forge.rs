@@ -1,5 +1,5 @@
-//! What a forge's CI shows of a run beside its log: GitHub's job summary and annotations, when its variables
-//! are there. (GitLab shows the JUnit file.)
+//! Reports a run to a forge's CI beside the log: GitHub's job summary and annotations, if its variables are
+//! set. (GitLab shows the JUnit file.)
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,17 +13,17 @@ use crate::results::Summary;
 use crate::runner::{ClaimResult, RunDocument, Verdict};
 use lab::error::LabError;
 
-/// GitHub takes at most 1 MiB from a step, and shows nothing of a longer summary.
+/// GitHub accepts at most 1 MiB per step, and shows nothing of a longer summary.
 const SUMMARY_MAX: usize = 1 << 20;
-/// GitHub shows ten annotations of a kind for each step.
+/// GitHub shows ten annotations of each kind per step.
 const ANNOTATIONS_MAX: usize = 10;
 
-/// Where a forge wants to hear of a run.
+/// The channels through which a forge receives results.
 #[derive(Debug, Default)]
 pub struct Forge {
-    /// Whether lines in the log become annotations.
+    /// Whether workflow commands in the log become annotations.
     annotates: bool,
-    /// The file that the job summary is appended to.
+    /// The file to which the job summary is appended.
     summary: Option<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ impl Forge {
         }
     }
 
-    /// Reports that a command could not do what it was asked.
+    /// Reports that a command could not be carried out.
     pub fn report_error(&self, error: &LabError) {
         self.annotate(&[annotation(error_level(error), "labctl run", &error.to_string())]);
     }
@@ -61,7 +61,7 @@ impl Forge {
 }
 
 fn warn(line: &str) {
-    // Nobody is left to tell that this cannot be told.
+    // If standard error is broken too, there is nowhere left to report it.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -70,7 +70,7 @@ fn append(path: &Path, text: &str) -> anyhow::Result<()> {
     opened.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| path.display().to_string())
 }
 
-/// Returns how bad an error is: that nothing could be judged is no failure.
+/// Returns the severity of an error; an inconclusive run is not a failure.
 fn error_level(error: &LabError) -> &'static str {
     if error.code() == lab::error::EXIT_INCONCLUSIVE { "warning" } else { "error" }
 }
@@ -155,7 +155,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Returns text for a cell of a table, without meaning as Markdown or HTML.
+/// Escapes text for a table cell, so that nothing in it acts as Markdown or HTML.
 fn inline(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -177,7 +177,7 @@ mod tests {
     use crate::results::summary::worst;
     use crate::runner::RUN_SCHEMA;
 
-    /// A claim with this verdict.
+    /// Returns a claim with this verdict.
     fn claim(claim: &str, verdict: Verdict) -> ClaimResult {
         serde_json::from_value(serde_json::json!({
             "step": "half", "claim": claim, "measure": "failed(half)", "measured": 3.0, "parts": [],
@@ -186,7 +186,7 @@ mod tests {
         .expect("it is a claim")
     }
 
-    /// A run that found this.
+    /// Returns a run with these claims.
     fn run(claims: Vec<ClaimResult>) -> RunDocument {
         let verdict = worst(claims.iter().map(|claim| claim.verdict));
         let mut run: RunDocument = serde_json::from_value(serde_json::json!({

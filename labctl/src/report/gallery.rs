@@ -1,4 +1,4 @@
-//! Runs that were kept, as the live page plays them again and compares them, and the newest measured table.
+//! Stored runs, which the live page replays and compares, and the newest measured table.
 
 use std::cmp::Reverse;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::table::article;
 use chapter::Source;
 use lab::error::LabError;
 
-/// How many runs are listed: the newest.
+/// Number of runs listed, newest first.
 const LISTED: usize = 200;
 
 /// The runs in a directory.
@@ -22,7 +22,7 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Those in this directory.
+    /// Opens the runs in this directory.
     pub fn new(runs: PathBuf) -> Self {
         Self { runs }
     }

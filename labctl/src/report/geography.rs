@@ -1,27 +1,28 @@
-//! Where places lie on a flat map when all that is known is how far they are from one another. Pure.
+//! Lays out places on a flat map from their mutual distances alone. Pure.
 #![deny(clippy::disallowed_methods)]
 
-/// How often every place is moved towards where it should be.
+/// Number of relaxation rounds.
 const ROUNDS: usize = 2000;
-/// How far it is moved each time, as a share of what is missing.
+/// Step width, as a share of the remaining error.
 const STEP: f64 = 0.05;
 
-/// Places with the distances between them in a chapter's unit. Where a distance is not known there is no way.
+/// Places with the distances between them. An unknown distance means no route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Geography {
-    /// The places' names, and what stands there.
+    /// The places' names, and what runs there.
     pub places: Vec<(String, String)>,
-    /// Ways between two places, by their numbers, and how long they are, in milliseconds.
+    /// Routes between two places, by index, with their length in milliseconds.
     pub ways: Vec<(usize, usize, f64)>,
 }
 
 impl Geography {
-    /// Where each place lies, so that ways are as long as they are slow. The longest way is level, and nothing
-    /// lies left of 0 or above 0. Distances that fit on no flat map are met as well as they can be.
+    /// Computes the position of each place, so that a route's length on the map is its latency. The longest
+    /// route is horizontal, and all coordinates are non-negative. Distances that fit no flat map are
+    /// approximated.
     pub fn positions(&self) -> Vec<(f64, f64)> {
         let count = self.places.len().max(1) as f64;
         let farthest = self.ways.iter().map(|(.., way)| *way).fold(1.0, f64::max);
-        // On a circle no two are at the same point, so that there is a direction to move them in.
+        // On a circle no two places coincide, so there is a direction to move each pair in.
         let angle = |place: usize| place as f64 / count * std::f64::consts::TAU;
         let mut at: Vec<_> = (0..self.places.len())
             .map(|place| (angle(place).cos() * farthest / 2.0, angle(place).sin() * farthest / 2.0))
@@ -41,7 +42,7 @@ impl Geography {
         at.iter().map(|(x, y)| (x - left, y - top)).collect()
     }
 
-    /// Turns the map until its longest way is level.
+    /// Rotates the map until its longest route is horizontal.
     fn level(&self, at: &mut [(f64, f64)]) {
         let longest = self.ways.iter().max_by(|one, other| one.2.total_cmp(&other.2));
         let Some((one, other, _)) = longest else { return };

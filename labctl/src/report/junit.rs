@@ -1,4 +1,4 @@
-//! A summary as JUnit XML, for CI systems that show it.
+//! A summary as JUnit XML, for CI systems that display it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub fn write(summary: &Summary, path: &Path) -> anyhow::Result<()> {
     write_report(&report, path)
 }
 
-/// What has to be known to make the same run again.
+/// Returns what is needed to repeat the run.
 fn properties(run: &RunDocument) -> Vec<(String, String)> {
     let set_up = &run.set_up;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -43,13 +43,13 @@ fn properties(run: &RunDocument) -> Vec<(String, String)> {
     properties
 }
 
-/// A value that is a word in what is stored: `quick`, `process`.
+/// Returns a value's name in stored documents: `quick`, `process`.
 fn word(value: &impl serde::Serialize) -> String {
     let value = serde_json::to_value(value).ok();
     value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// How long a step took, from its begin to the next one's.
+/// Returns the duration of a step, up to the beginning of the next one.
 fn time_of(step: &str, steps: &[(String, f64)], ended: f64) -> Option<Duration> {
     let at = steps.iter().position(|(name, _)| name == step)?;
     let end = steps.get(at + 1).map_or(ended, |(_, begun)| *begun);
@@ -61,7 +61,8 @@ fn write_report(report: &Report, path: &Path) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-/// Writes an audit: a suite per fault, a case per path. An outage, be it partial, and a loss are failures.
+/// Writes an audit: a suite per fault, a case per path. Outages, including partial ones, and losses are
+/// failures.
 pub fn write_audit(audit: &Audit, path: &Path) -> anyhow::Result<()> {
     let mut report = Report::new(format!("audit of {}", audit.architecture));
     for row in &audit.rows {
@@ -84,7 +85,7 @@ pub fn write_audit(audit: &Audit, path: &Path) -> anyhow::Result<()> {
     write_report(&report, path)
 }
 
-/// Writes how the article's sentences stand: a suite per heading, a case per sentence.
+/// Writes the standing of the article's sentences: a suite per heading, a case per sentence.
 pub fn write_claims(judged: &[Judged], path: &Path) -> anyhow::Result<()> {
     let mut report = Report::new("claims");
     for of_chapter in judged.chunk_by(|one, other| one.chapter == other.chapter) {
@@ -111,7 +112,7 @@ pub fn write_claims(judged: &[Judged], path: &Path) -> anyhow::Result<()> {
     write_report(&report, path)
 }
 
-/// Whether the file can be made. Found out before a run rather than after it.
+/// Checks that the file can be written, before a run rather than after it.
 pub fn can_be_written(path: &Path) -> anyhow::Result<()> {
     let opened = std::fs::File::options().create(true).append(true).open(path);
     opened.map(|_| ()).with_context(|| format!("write {}", path.display()))

@@ -1,25 +1,26 @@
-//! What a chapter's own charts draw of a run's requests: traffics as lanes, and who served. Pure.
+//! The data of a chapter's own charts, from a run's requests: traffics as lanes, and answers by server. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use super::requests::Record;
 use chapter::chart::Lane;
 
-/// How many spans of time a lane has, about.
+/// Approximate number of bins in a lane.
 const SPANS: f64 = 90.0;
-/// The shortest and the longest span, in seconds.
+/// Minimum and maximum width of a bin, in seconds.
 const SPAN: (f64, f64) = (0.1, 2.0);
 
-/// The steps of a run, as far as charts need them.
+/// The times of a run's steps.
 #[derive(Debug)]
 pub struct Steps<'a> {
-    /// When each began, in seconds.
+    /// When each step began, in seconds.
     pub begins: &'a [(String, f64)],
-    /// When the last one ended.
+    /// When the last step ended, in seconds.
     pub ended: f64,
 }
 
 impl Steps<'_> {
-    /// From the begin of a step to the end of another, in seconds. `None`: the run did not come that far.
+    /// Returns the interval from the beginning of a step to the end of another, in seconds. `None` if the run
+    /// did not reach them.
     pub fn stretch(&self, from: &str, to: Option<&str>) -> Option<(f64, f64)> {
         let place = |name: &str| self.begins.iter().position(|(step, _)| step == name);
         let (first, last) = (place(from)?, place(to.unwrap_or(from))?);
@@ -27,47 +28,47 @@ impl Steps<'_> {
         Some((self.begins[first].1, end))
     }
 
-    /// The steps that begin within a stretch, with their distance from its beginning.
+    /// Returns the steps that begin within an interval, with their offset from its beginning.
     pub fn within(&self, (from, to): (f64, f64)) -> Vec<(String, f64)> {
         let inside = self.begins.iter().filter(|(_, at)| (from..to).contains(at));
         inside.map(|(name, at)| (name.clone(), at - from)).collect()
     }
 }
 
-/// One span of a lane, in requests a second.
+/// One bin of a lane, in requests per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Span {
     /// Requests that were due in it.
     pub offered: f64,
-    /// Good answers that came in it.
+    /// Successful answers that arrived in it.
     pub ok: f64,
-    /// Requests of which it became clear in it that they had failed.
+    /// Requests that failed in it, whenever they were due.
     pub failed: f64,
-    /// Attempts of all that were under way: a request that asks four times is four, over the time that it takes.
+    /// Attempts made in it: a request with four attempts counts four times, spread over its duration.
     pub work: f64,
 }
 
-/// A traffic over the time of some steps. Times count from the first one's beginning.
+/// A traffic over an interval of steps. Times count from the beginning of the first step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneCourse {
-    /// What stands beside it.
+    /// Its label.
     pub label: String,
-    /// How long it is, in seconds.
+    /// Its length in seconds.
     pub length: f64,
-    /// How long a span is.
+    /// Width of a bin in seconds.
     pub width: f64,
-    /// Its spans.
+    /// Its bins.
     pub spans: Vec<Span>,
     /// When its steps begin.
     pub steps: Vec<(String, f64)>,
-    /// Requests that were due in it.
+    /// Number of requests that were due in it.
     pub requests: usize,
-    /// Those of them that failed.
+    /// Number of those that failed.
     pub failed: usize,
 }
 
 impl LaneCourse {
-    /// A lane of a run. `None`: the run did not come that far.
+    /// Computes a lane of a run. `None` if the run did not reach its steps.
     pub fn of(lane: &Lane, records: &[Record], steps: &Steps<'_>) -> Option<Self> {
         let stretch @ (from, to) =
             steps.stretch(lane.from.as_ref(), lane.to.as_ref().map(|to| to.as_ref().as_str()))?;
@@ -87,8 +88,8 @@ impl LaneCourse {
             };
             add(record.due, |span| &mut span.offered);
             add(record.done, if record.is_good { |span| &mut span.ok } else { |span| &mut span.failed });
-            // When each attempt was made is not kept: they are spread evenly.
-            // Also those after the run's end are spread over their own time.
+            // The times of attempts are not recorded, so they are spread evenly over the request's duration,
+            // even past the run's end.
             let apart = record.latency.unwrap_or_default() / 1e3 / record.attempts.max(1.0);
             for attempt in 0..record.attempts as usize {
                 add(record.due + attempt as f64 * apart, |span| &mut span.work);
@@ -102,13 +103,13 @@ impl LaneCourse {
         Some(Self { label, length, width, spans, steps: steps.within(stretch), requests, failed })
     }
 
-    /// Whether anybody asked more than once.
+    /// Returns whether any request was retried.
     pub fn asks_again(&self) -> bool {
         let sum = |figure: fn(&Span) -> f64| self.spans.iter().map(figure).sum::<f64>();
         sum(|span| span.work) > 1.02 * sum(|span| span.offered)
     }
 
-    /// What became of its requests, in words.
+    /// Summarises the outcome of its requests.
     pub fn told(&self) -> String {
         match self.failed {
             0 => format!("none of {} failed", self.requests),
@@ -118,23 +119,23 @@ impl LaneCourse {
     }
 }
 
-/// Who served a traffic, over the time of some steps.
+/// Answers of a traffic by server, over an interval of steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shares {
-    /// How long it is, in seconds.
+    /// Its length in seconds.
     pub length: f64,
-    /// How long a span is.
+    /// Width of a bin in seconds.
     pub width: f64,
-    /// The servers in the order of their names, and what each answered well, a second, in each span.
+    /// Servers in natural order, with their successful answers per second in each bin.
     pub servers: Vec<(String, Vec<f64>)>,
-    /// What failed, a second, in each span.
+    /// Failures per second in each bin.
     pub failed: Vec<f64>,
     /// When its steps begin.
     pub steps: Vec<(String, f64)>,
 }
 
 impl Shares {
-    /// Of a run. `None`: the run did not come that far.
+    /// Computes the shares of a run. `None` if the run did not reach these steps.
     pub fn of(lane: &Lane, records: &[Record], steps: &Steps<'_>) -> Option<Self> {
         let stretch @ (from, to) =
             steps.stretch(lane.from.as_ref(), lane.to.as_ref().map(|to| to.as_ref().as_str()))?;
@@ -165,12 +166,12 @@ impl Shares {
     }
 }
 
-/// How many whole spans there are: half of one would look like a fall.
+/// Returns the number of whole bins: a partial one would look like a drop.
 fn spans_of(length: f64, width: f64) -> usize {
     ((length / width + 1e-6) as usize).max(1)
 }
 
-/// `web-10` comes after `web-9`.
+/// Sort key that puts `web-10` after `web-9`.
 fn natural(name: &str) -> (String, u32) {
     let parts =
         name.rsplit_once('-').and_then(|(kind, number)| Some((kind.to_owned(), number.parse().ok()?)));
@@ -186,7 +187,7 @@ mod tests {
         toml::from_str(text).unwrap()
     }
 
-    /// Two steps of two seconds each.
+    /// Returns two steps of two seconds each.
     fn begins() -> Vec<(String, f64)> {
         vec![("well".into(), 1.0), ("crash".into(), 3.0)]
     }

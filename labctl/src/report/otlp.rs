@@ -1,28 +1,28 @@
-//! Spans as collectors take them: OTLP 1.x over HTTP, as JSON (`POST /v1/traces`). Pure.
+//! Export of spans to collectors: OTLP 1.x over HTTP as JSON (`POST /v1/traces`). Pure.
 #![deny(clippy::disallowed_methods)]
 
 use serde_json::{Value, json};
 
 use super::traces::{Span, Trace};
 
-/// Where a collector takes them, when its URL has no path.
+/// The default path of a collector, when its URL has none.
 pub const PATH: &str = "/v1/traces";
-/// Spans in one request: a few hundred KiB.
+/// Number of spans per request: a few hundred KiB.
 const BATCH: usize = 1_000;
-/// `SPAN_KIND_INTERNAL` and `SPAN_KIND_SERVER`.
+/// `SPAN_KIND_INTERNAL`, `SPAN_KIND_SERVER` and `SPAN_KIND_CLIENT`.
 const INTERNAL: u8 = 1;
 const SERVER: u8 = 2;
 const CLIENT: u8 = 3;
 /// `STATUS_CODE_ERROR`.
 const ERROR: u8 = 2;
 
-/// Makes the bodies of the requests that carry these traces.
+/// Builds the bodies of the requests that carry these traces.
 pub fn requests(traces: &[&Trace]) -> Vec<Value> {
     let spans: Vec<_> = traces.iter().flat_map(|trace| &trace.spans).map(|placed| &placed.span).collect();
     spans.chunks(BATCH).map(request).collect()
 }
 
-/// One request: the spans of each program of each machine are a resource.
+/// Builds one request, with a resource for each program of each machine.
 fn request(spans: &[&Span]) -> Value {
     let mut resources: Vec<((&str, &str), Vec<Value>)> = Vec::new();
     for span in spans {
@@ -45,7 +45,7 @@ fn request(spans: &[&Span]) -> Value {
     json!({ "resourceSpans": resources.collect::<Vec<_>>() })
 }
 
-/// A span. Ids are hexadecimal and times text in this encoding: a number of JSON cannot hold nanoseconds.
+/// Encodes a span. Ids are hexadecimal and times are strings, because a JSON number cannot hold nanoseconds.
 fn written(span: &Span) -> Value {
     let nanos = |us: u64| (u128::from(us) * 1_000).to_string();
     let attributes = span.about.iter().map(|(key, value)| attribute(key, value));

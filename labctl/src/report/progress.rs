@@ -1,5 +1,5 @@
-//! How far something long has come, and how long is left: a bar on a terminal, a line for each part
-//! elsewhere. Work is counted in the seconds that it is expected to take.
+//! Progress of a long measurement, with the time left: a bar on a terminal, one line per part elsewhere. Work
+//! is counted in expected seconds.
 
 use std::fmt;
 use std::io::Write;
@@ -11,20 +11,20 @@ use parking_lot::Mutex;
 
 use crate::runner::{EventKind, Observer, RunEvent};
 
-/// Without a bar it is said so often how long is left.
+/// Without a bar, interval between reports of the time left.
 const SAID_EVERY: Duration = Duration::from_secs(30);
 
-/// Something long.
+/// Shows the progress of a long measurement.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
     work: Arc<Mutex<Work>>,
     started: Instant,
-    /// When it was said last how long is left.
+    /// When the time left was last reported.
     said: Mutex<Instant>,
 }
 
-/// Work in seconds that it is expected to take.
+/// Work in expected seconds.
 #[derive(Debug, Default, Clone, Copy)]
 struct Work {
     all: f64,
@@ -32,17 +32,17 @@ struct Work {
 }
 
 impl Work {
-    /// How long the rest takes when it goes on as it went. In the beginning, as expected.
+    /// Estimates the remaining time from the pace so far; initially, from the expectation.
     fn left(self, elapsed: Duration) -> Duration {
         let rest = (self.all - self.done).max(0.0);
-        // A little work says little of the pace, so the expectation counts for ten seconds of it.
+        // A little work says little about the pace, so the expectation weighs as much as ten seconds of it.
         let pace = (elapsed.as_secs_f64() + 10.0) / (self.done + 10.0);
         Duration::try_from_secs_f64(rest * pace).unwrap_or_default()
     }
 }
 
 impl Progress {
-    /// Nothing is expected yet.
+    /// Starts with no expected work.
     pub fn begin() -> Self {
         use std::io::IsTerminal;
         let (work, started) = (Arc::new(Mutex::new(Work::default())), Instant::now());
@@ -50,7 +50,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:28.cyan/dim} {percent:>3} %  {left} · {wide_msg}");
             let style = style.expect("the template is valid").progress_chars("━━─");
             let work = Arc::clone(&work);
-            // Worked out whenever the bar is drawn: time goes by, also while nothing is done.
+            // Computed on every redraw, because time passes even while no part is completed.
             let style = style.with_key("left", move |_: &ProgressState, out: &mut dyn fmt::Write| {
                 let _ = write!(out, "{} left", minutes(work.lock().left(started.elapsed())));
             });
@@ -61,24 +61,24 @@ impl Progress {
         Self { bar, work, started, said: Mutex::new(started) }
     }
 
-    /// So much more work is expected, in seconds.
+    /// Adds expected work, in seconds.
     fn expect(&self, seconds: f64) {
         self.work.lock().all += seconds;
         self.draw(None);
     }
 
-    /// What goes on now.
+    /// Shows the current activity.
     fn doing(&self, what: &str) {
         self.draw(Some(what));
     }
 
-    /// So much of the work is done.
+    /// Adds completed work, in expected seconds.
     fn done(&self, seconds: f64) {
         self.work.lock().done += seconds;
         self.draw(None);
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     fn line(&self, text: &str) {
         let print = || drop(writeln!(std::io::stderr(), "{text}"));
         match &self.bar {
@@ -107,7 +107,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -141,13 +141,13 @@ impl Observer for Progress {
                 self.line(&format!("  {found}"));
             }
             EventKind::Note { text } => self.line(&format!("  {text}")),
-            // Of runs a terminal tells.
+            // Runs are reported by `Terminal`.
             _ => {}
         }
     }
 }
 
-/// A length of time as people say it.
+/// Formats a duration for people.
 fn minutes(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds >= 60 { format!("{} min {:02} s", seconds / 60, seconds % 60) } else { format!("{seconds} s") }

@@ -1,4 +1,4 @@
-//! The requests of a stored run, read from its `requests.csv`, and gathered into short spans of time.
+//! Reads the requests of a stored run from its `requests.csv`, and aggregates them into short bins.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,19 +8,19 @@ use indexmap::IndexMap;
 use crate::results::stored::incomplete;
 use lab::error::LabError;
 
-/// One traffic in one short span of time.
+/// One traffic in one bin.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Bin {
-    /// Requests a second that were due in it.
+    /// Requests per second that were due in it.
     pub offered: f64,
-    /// Good answers a second that came in it, whenever they were due.
+    /// Successful answers per second that arrived in it, whenever they were due.
     pub ok: f64,
-    /// Requests a second of which it became clear in it that they had failed.
+    /// Failures per second that occurred in it, whenever they were due.
     pub failed: f64,
-    /// Of the good answers that were due in it, the time of the slowest percent, in milliseconds. `None`: there
-    /// were none.
+    /// 99th percentile of latency in milliseconds, over the successful requests that were due in it. `None`
+    /// if there were none.
     pub p99: Option<f64>,
-    /// Their median.
+    /// Median of the same latencies.
     pub p50: Option<f64>,
 }
 
@@ -33,16 +33,16 @@ pub struct Course {
     pub bins: Vec<Bin>,
 }
 
-/// The bins of every traffic that sent anything, each of `width` seconds.
+/// The bins of every traffic that sent anything.
 #[derive(Debug, Default)]
 pub struct Series {
-    /// How many seconds a bin has.
+    /// Width of a bin in seconds.
     pub width: f64,
-    /// By traffic.
+    /// The traffics by name.
     pub traffics: IndexMap<String, Course>,
 }
 
-/// What is gathered of one bin.
+/// The requests collected in one bin.
 #[derive(Debug, Clone, Default)]
 struct Gathered {
     offered: usize,
@@ -51,40 +51,40 @@ struct Gathered {
     latencies: Vec<f64>,
 }
 
-/// One request, as it is drawn.
+/// One request as needed for charts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The traffic it belongs to.
+    /// The traffic that it belongs to.
     pub traffic: String,
     /// When it was due, in seconds.
     pub due: f64,
-    /// When its answer came, or it was clear that none would, in seconds.
+    /// When its answer arrived or it failed, in seconds.
     pub done: f64,
-    /// Whether the answer was good.
+    /// Whether it succeeded.
     pub is_good: bool,
-    /// How long that took, in milliseconds, where it has an end.
+    /// Its latency in milliseconds; `None` if it never ended.
     pub latency: Option<f64>,
-    /// The server that answered, where one said so.
+    /// The server that answered, if it identified itself.
     pub server: String,
-    /// How often was asked.
+    /// Number of attempts.
     pub attempts: f64,
 }
 
-/// Reads a run's requests, but for those that the load generator could not send, and those that were due after
+/// Reads a run's requests, except those that the load generator could not send and those that were due after
 /// the run's end.
 pub fn read(directory: &Path, seconds: f64) -> Result<Vec<Record>, LabError> {
     let text = std::fs::read_to_string(directory.join("requests.csv")).map_err(|_| incomplete(directory))?;
     records(&text, seconds).ok_or_else(|| incomplete(directory))
 }
 
-/// The lines of a `requests.csv`. `None`: it is not one.
+/// Parses a `requests.csv`. `None` if it is not one.
 pub(super) fn records(text: &str, seconds: f64) -> Option<Vec<Record>> {
     let mut lines = text.lines();
     let header: Vec<_> = lines.next()?.split(',').collect();
     let column = |name: &str| header.iter().position(|known| *known == name);
     let (at, stream, outcome, latency) =
         (column("intended_ms")?, column("stream")?, column("outcome")?, column("latency_ms")?);
-    // Runs of before have no attempts.
+    // Older runs do not have the attempts.
     let (served_by, attempts) = (column("served_by"), column("attempts"));
     let mut records = Vec::new();
     for line in lines {
@@ -92,12 +92,12 @@ pub(super) fn records(text: &str, seconds: f64) -> Option<Vec<Record>> {
         let field = |column: Option<usize>| column.and_then(|column| fields.get(column)).copied();
         let due = fields.get(at)?.parse::<f64>().ok()? / 1e3;
         let outcome = *fields.get(outcome)?;
-        // What comes while everything is being stopped is no part of the story, and what the load generator could
-        // not send says nothing of the servers.
+        // Requests during shutdown are not part of the run, and those that the load generator could not send
+        // say nothing about the servers.
         if due > seconds || outcome == "cancelled" || outcome == "not_sent" {
             continue;
         }
-        // What has no answer yet at the end has no time either.
+        // A request without an answer at the end has no latency either.
         let latency = fields.get(latency)?.parse::<f64>().ok();
         let is_good = matches!(outcome, "ok" | "stale");
         if is_good && latency.is_none() {
@@ -116,9 +116,9 @@ pub(super) fn records(text: &str, seconds: f64) -> Option<Vec<Record>> {
     Some(records)
 }
 
-/// Gathers requests into spans of time.
+/// Aggregates requests into bins.
 pub fn series(records: &[Record], seconds: f64) -> Series {
-    // Some 240 bins are as many as an eye can tell apart.
+    // The eye can tell about 240 bins apart.
     let width = (seconds / 240.0).clamp(0.1, 10.0);
     let bin = |moment: f64| (moment / width) as usize;
     let mut gathered: IndexMap<String, BTreeMap<usize, Gathered>> = IndexMap::new();

@@ -1,4 +1,4 @@
-//! The article's table as people read it: its figure, the lab's beside it, and what that says.
+//! The article's table as text: the article's figures, the lab's beside them, and the verdicts.
 
 use comfy_table::{Cell, Color};
 
@@ -8,7 +8,7 @@ use crate::table::LadderTable;
 use crate::table::article::COLUMNS;
 use crate::table::rows::{CellVerdict, LadderRow, Says};
 
-/// The whole of it, line by line.
+/// Renders the table line by line.
 pub fn lines(table: &LadderTable) -> Vec<String> {
     let [capacity, points, cost] = COLUMNS;
     let mut drawn = columns::table([
@@ -59,19 +59,19 @@ pub fn lines(table: &LadderTable) -> Vec<String> {
     columns::lines(drawn, columns::width()).into_iter().chain(prose).collect()
 }
 
-/// From the highest good rate to the lowest bad one.
+/// Formats the interval from the highest good rate to the lowest bad one.
 pub fn interval(row: &LadderRow) -> String {
     let known = |rate: Option<f64>| rate.map_or("?".into(), |rate| format!("{rate:.0}"));
     let doubt = if row.capacity.distrust.is_some() { " ?" } else { "" };
     format!("{}–{}{doubt}", known(row.capacity.low), known(row.capacity.high))
 }
 
-/// What is left, and without what.
+/// Formats the remaining capacity, and the program that is dead.
 pub fn left(row: &LadderRow) -> String {
     format!("{:.0} (without {})", row.left.rate, row.left.without)
 }
 
-/// What was lost.
+/// Formats the losses.
 pub fn lost(row: &LadderRow) -> String {
     match (row.lost_writes, row.lost_sessions) {
         (0, 0) => "nothing".into(),
@@ -81,7 +81,7 @@ pub fn lost(row: &LadderRow) -> String {
     }
 }
 
-/// A sign for what a measurement says.
+/// Returns a mark for a verdict.
 pub fn mark(says: Says) -> &'static str {
     match says {
         Says::Confirmed => "✓",

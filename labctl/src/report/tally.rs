@@ -1,10 +1,9 @@
-//! How many claims came out how. What failed, what could not be judged and what was refuted on purpose are three
-//! things.
+//! Counts claims by outcome. Failed, not judged and refuted as expected are separate outcomes.
 #![deny(clippy::disallowed_methods)]
 
 use crate::runner::{ClaimResult, Verdict};
 
-/// How many claims there are of each sort, with words for it; of none of a sort nothing is said.
+/// Returns the number of claims per outcome, with its name; outcomes without claims are omitted.
 pub fn tally(claims: &[ClaimResult]) -> Vec<(usize, &'static str)> {
     let count = |is_one: &dyn Fn(&ClaimResult) -> bool| claims.iter().filter(|claim| is_one(claim)).count();
     let counts = [
@@ -17,7 +16,7 @@ pub fn tally(claims: &[ClaimResult]) -> Vec<(usize, &'static str)> {
     counts.into_iter().filter(|(count, _)| *count > 0).collect()
 }
 
-/// The same as a line: `26 confirmed, 1 refuted as expected, 2 not judged`.
+/// Formats the counts as a line: `26 confirmed, 1 refuted as expected, 2 not judged`.
 pub fn in_a_line(claims: &[ClaimResult]) -> String {
     let parts = tally(claims).into_iter().map(|(count, words)| format!("{count} {words}"));
     let line = parts.collect::<Vec<_>>().join(", ");

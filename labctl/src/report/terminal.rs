@@ -1,4 +1,4 @@
-//! A run as people read it: the story line by line, and on a terminal one live line below it.
+//! A run as text: the story line by line and, on a terminal, a live line below it.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -17,19 +17,19 @@ use chapter::measures::{Measure, MeasureCall, Unit};
 use chapter::{Bound, Expected, Source, library};
 use load::LiveFigures;
 
-/// So many records are listed; whoever wants more reads the summary.
+/// Number of records listed; the summary has all of them.
 const RECORDS_MAX: usize = 10;
 
-/// Tells a run on a terminal, or into a file.
+/// Reports a run on a terminal, or into a file.
 #[derive(Debug)]
 pub struct Terminal {
-    /// The story goes to standard error when standard output is for data.
+    /// The story goes to standard error if standard output is for data.
     to_stderr: bool,
     live: Option<ProgressBar>,
 }
 
 impl Terminal {
-    /// `data_on_stdout`: `--json` was given.
+    /// Creates a reporter. `data_on_stdout` is set by `--json`.
     pub fn new(data_on_stdout: bool) -> Self {
         let live = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid");
@@ -38,7 +38,7 @@ impl Terminal {
         Self { to_stderr: data_on_stdout, live }
     }
 
-    /// A chapter begins.
+    /// Prints the heading of a chapter.
     fn begins(&self, number: u32, title: &str, question: &str) {
         self.line("");
         self.line(&self.paint(&format!("{number}. {title}"), Style::new().bold()));
@@ -47,13 +47,13 @@ impl Terminal {
         }
     }
 
-    /// The machines are up.
+    /// Prints that the machines are up.
     fn up(&self, machines: usize, took: Duration) {
         let are = if machines == 1 { "machine is" } else { "machines are" };
         self.line(&format!("{machines} {are} up after {:.1} s.", took.as_secs_f64()));
     }
 
-    /// A chapter has ended: what it comes to, what of it did not go as expected, and what to do next.
+    /// Prints the verdict of a chapter, every deviation from the expectation, and what to do next.
     fn ended(&self, run: &RunDocument) {
         self.quiet();
         self.line("");
@@ -71,8 +71,8 @@ impl Terminal {
         self.line(&format!("Next: {}", next(run)));
     }
 
-    /// Everything has ended: when there were several chapters a line for each, and once more what of them did not
-    /// go as expected.
+    /// Prints the end of several runs: a line per chapter, and every deviation from the expectation once
+    /// more.
     pub fn all_ended(&self, summary: &Summary) {
         if summary.runs.len() < 2 {
             return;
@@ -88,7 +88,7 @@ impl Terminal {
         }
     }
 
-    /// Every claim that failed, and every one that could not be judged.
+    /// Prints every claim that failed or could not be judged.
     fn what_went_wrong(&self, run: &RunDocument) {
         for claim in run.findings.claims.iter().filter(|claim| is_amiss(claim.verdict)) {
             let (mark, style) = mark(claim);
@@ -105,12 +105,12 @@ impl Terminal {
         }
     }
 
-    /// Something to know.
+    /// Prints a remark.
     pub fn note(&self, text: &str) {
         self.line(&self.paint(text, Style::new().dimmed()));
     }
 
-    /// Takes the live line away.
+    /// Removes the live line.
     pub fn quiet(&self) {
         if let Some(live) = &self.live {
             live.finish_and_clear();
@@ -136,13 +136,13 @@ impl Terminal {
         claim.because.iter().for_each(|because| self.prose(because, 6));
     }
 
-    /// Text that is broken between words, with so many spaces before each line.
+    /// Prints a wrapped text, indented by `indent` spaces.
     fn prose(&self, text: &str, indent: usize) {
         let lines = wrap(text, columns::prose().saturating_sub(indent));
         lines.iter().for_each(|line| self.line(&format!("{}{line}", " ".repeat(indent))));
     }
 
-    /// Text behind a mark.
+    /// Prints a wrapped text after a mark.
     fn marked(&self, mark: &str, text: &str) {
         for (number, line) in wrap(text, columns::prose() - 4).iter().enumerate() {
             let before = if number == 0 { format!("  {mark} ") } else { " ".repeat(4) };
@@ -243,7 +243,7 @@ impl Observer for Terminal {
             }
             EventKind::Ended(run) => self.ended(run),
             EventKind::OnceMore { reason } => self.note(reason),
-            // Audits and the table are told by a progress bar.
+            // Audits and the table are reported by a progress bar.
             EventKind::AuditBegins { .. }
             | EventKind::Fault { .. }
             | EventKind::FaultEnded { .. }
@@ -254,7 +254,7 @@ impl Observer for Terminal {
     }
 }
 
-/// The one line of live figures.
+/// Formats the line of live figures.
 pub fn live_line(doing: &str, left: Duration, traffics: &[(&str, LiveFigures)]) -> String {
     let mut line = format!("{doing}, {:.0} s", left.as_secs_f64().ceil());
     for (name, live) in traffics {
@@ -270,13 +270,12 @@ pub fn live_line(doing: &str, left: Duration, traffics: &[(&str, LiveFigures)]) 
     line
 }
 
-/// Whether a claim has to be looked at again.
+/// Returns whether a claim needs attention.
 fn is_amiss(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Fails | Verdict::Inconclusive)
 }
 
-/// The sign of a claim, and its colour. A sentence that was found wrong has one of its own, also when that was
-/// expected.
+/// Returns a claim's mark and colour. A refuted sentence has its own mark, even if that was expected.
 fn mark(claim: &ClaimResult) -> (&'static str, Style) {
     match claim.verdict {
         Verdict::Holds if claim.is_refuted_as_expected() => ("≠", Style::new().cyan()),
@@ -287,7 +286,7 @@ fn mark(claim: &ClaimResult) -> (&'static str, Style) {
     }
 }
 
-/// The last question that a chapter asks before it runs, which is the one with the most surprising answer.
+/// Returns the last question that the chapter asked in advance, which has the most surprising answer.
 fn surprise(run: &RunDocument) -> Option<(&str, String)> {
     let mut asked = run.findings.claims.iter().filter_map(|claim| Some((claim, claim.ask.as_deref()?)));
     let judged = |(claim, _): &(&ClaimResult, &str)| claim.verdict != Verdict::Inconclusive;
@@ -295,7 +294,7 @@ fn surprise(run: &RunDocument) -> Option<(&str, String)> {
     Some((question, format!("{}.", figure(claim, claim.measured?))))
 }
 
-/// What to type next.
+/// Suggests the next command.
 fn next(run: &RunDocument) -> String {
     let chapters: Vec<_> = library::names().collect();
     let at = chapters.iter().position(|name| *name == run.chapter);
@@ -309,14 +308,14 @@ fn next(run: &RunDocument) -> String {
     }
 }
 
-/// The order in which people count: 2 before 10.
+/// Sort key in natural order: 2 before 10.
 fn in_order(key: &str) -> (String, u64) {
     let digits = key.len() - key.trim_end_matches(|letter: char| letter.is_ascii_digit()).len();
     let (name, number) = key.split_at(key.len() - digits);
     (name.to_owned(), number.parse().unwrap_or_default())
 }
 
-/// What was measured, and what was wanted.
+/// Formats the measured and the wanted figure.
 pub fn figures(claim: &ClaimResult) -> String {
     let tested = match claim.expected {
         Expected::Confirm => "wanted",
@@ -341,7 +340,7 @@ pub fn figures(claim: &ClaimResult) -> String {
     }
 }
 
-/// The figures that a claim's was made of, few enough to be looked at. That something happened is no figure.
+/// Formats the figures that a claim's figure is composed of, if they are few. `happened` is not a figure.
 pub fn ingredients(claim: &ClaimResult) -> Option<String> {
     let parts = claim.parts.iter().filter(|(name, _)| !name.starts_with("happened("));
     let parts: Vec<_> = parts.map(|(name, figure)| format!("{name} = {}", short(*figure))).collect();
@@ -349,7 +348,7 @@ pub fn ingredients(claim: &ClaimResult) -> Option<String> {
     is_told.then(|| format!("{}: {}", claim.measure, parts.join(", ")))
 }
 
-/// A claim's figure with its unit, or as a word.
+/// Formats a claim's figure with its unit, or as yes or no.
 pub fn figure(claim: &ClaimResult, figure: f64) -> String {
     let lone = lone_measure(claim);
     if let Some(Unit::YesNo) = lone.map(|measure| measure.description().unit) {
@@ -358,7 +357,7 @@ pub fn figure(claim: &ClaimResult, figure: f64) -> String {
     format!("{}{}", alike(claim, figure), unit(claim, figure))
 }
 
-/// What a claim is wanted to be.
+/// Formats the bounds of a claim.
 pub fn wanted(claim: &ClaimResult) -> String {
     let Bound { low, high } = claim.bound;
     let bare = |end: f64| alike(claim, end);
@@ -374,7 +373,7 @@ pub fn wanted(claim: &ClaimResult) -> String {
     }
 }
 
-/// The one measure that a claim is about, if it is about nothing else.
+/// Returns the measure of a claim whose expression is a single measure.
 fn lone_measure(claim: &ClaimResult) -> Option<Measure> {
     match Expression::<MeasureCall>::parse(&claim.measure) {
         Ok(Expression::Measure(call)) => Some(call.measure),
@@ -382,7 +381,7 @@ fn lone_measure(claim: &ClaimResult) -> Option<Measure> {
     }
 }
 
-/// The unit that a claim gives, or that of what it measures.
+/// Returns the claim's unit, or that of its measure.
 fn unit(claim: &ClaimResult, figure: f64) -> String {
     if !claim.unit.is_empty() {
         return if figure == 1.0 { singular(&claim.unit) } else { claim.unit.clone() };
@@ -400,7 +399,7 @@ fn unit(claim: &ClaimResult, figure: f64) -> String {
     }
 }
 
-/// One of what is counted in several: ` queries` is ` query`. Units that are no words stay.
+/// Returns the singular of a unit: ` query` for ` queries`. Units that are not words stay.
 fn singular(unit: &str) -> String {
     let word = unit.trim();
     match word {
@@ -411,7 +410,7 @@ fn singular(unit: &str) -> String {
     }
 }
 
-/// A figure with as many digits as what it is compared to has.
+/// Formats a figure with as many digits as the bounds.
 fn alike(claim: &ClaimResult, figure: f64) -> String {
     let ends = [claim.bound.low, claim.bound.high].into_iter().filter(|end| end.is_finite());
     let is_whole = |figure: &f64| figure.fract() == 0.0;
@@ -422,7 +421,7 @@ fn alike(claim: &ClaimResult, figure: f64) -> String {
     }
 }
 
-/// Lines of at most `width` letters, broken between words.
+/// Wraps a text at word boundaries into lines of at most `width` characters.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

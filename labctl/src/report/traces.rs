@@ -1,4 +1,4 @@
-//! Spans that a lab's programs have recorded, read again and put together to traces.
+//! Reads the spans that a lab's programs have recorded, and assembles them into traces.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -8,30 +8,30 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-/// What the files of spans end in.
+/// File name suffix of recorded spans.
 const ENDING: &str = ".spans.jsonl";
 
-/// A span: what one program did for one request.
+/// A span: the part of a request that one program handled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Span {
-    /// The trace it belongs to.
+    /// The trace that it belongs to.
     pub trace: String,
     /// Its own id.
     pub span: String,
-    /// The span that it is a part of, when it is known.
+    /// Its parent span, if known.
     pub parent: Option<String>,
     /// The machine.
     #[serde(default)]
     pub machine: String,
     /// The program.
     pub program: String,
-    /// What it did.
+    /// The operation.
     pub name: String,
     /// When it began, in microseconds since 1970.
     pub start_us: u64,
-    /// How long it took, in microseconds.
+    /// Its duration in microseconds.
     pub us: u64,
-    /// What else is known of it.
+    /// Further attributes.
     #[serde(flatten)]
     pub about: BTreeMap<String, String>,
 }
@@ -41,30 +41,31 @@ pub struct Span {
 pub struct Trace {
     /// Its id.
     pub trace: String,
-    /// Its spans: each one behind the one it is a part of, in the order in which they began.
+    /// Its spans in depth-first order, siblings in order of their start.
     pub spans: Vec<Placed>,
 }
 
-/// A span in its trace.
+/// A span with its position in the trace.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Placed {
     /// The span.
     #[serde(flatten)]
     pub span: Span,
-    /// How many spans it is within.
+    /// Its depth in the tree.
     pub depth: usize,
-    /// What of its time no span within it accounts for, in microseconds.
+    /// Self time: the part of its duration that no child covers, in microseconds.
     pub own_us: u64,
 }
 
 impl Trace {
-    /// Returns how long it took, in microseconds.
+    /// Returns its duration in microseconds.
     pub fn us(&self) -> u64 {
         self.spans.first().map_or(0, |root| root.span.us)
     }
 }
 
-/// Reads every span below a directory of logs, in which each machine has one of its own. Without it there are none.
+/// Reads all spans below a directory of logs, which has a subdirectory per machine. Without the directory
+/// there are none.
 pub fn read(logs: &Path) -> anyhow::Result<Vec<Span>> {
     let mut spans = Vec::new();
     let machines = match fs::read_dir(logs) {
@@ -85,7 +86,7 @@ pub fn read(logs: &Path) -> anyhow::Result<Vec<Span>> {
     Ok(spans)
 }
 
-/// Reads the spans of a program. The last line of one that was killed is only half there.
+/// Reads the spans of a program. If it was killed, the last line may be incomplete and is skipped.
 fn read_file(path: &Path, machine: &str) -> anyhow::Result<Vec<Span>> {
     let file = fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
     let lines = BufReader::new(file).lines().map_while(Result::ok);
@@ -93,7 +94,7 @@ fn read_file(path: &Path, machine: &str) -> anyhow::Result<Vec<Span>> {
     Ok(spans.map(|span| Span { machine: machine.to_owned(), ..span }).collect())
 }
 
-/// Puts spans together, the slowest trace first. A trace begins with the span whose parent is not among them: the
+/// Assembles spans into traces, slowest first. A root is a span whose parent is not among the spans: the
 /// client's own, or none.
 pub fn assemble(spans: Vec<Span>) -> Vec<Trace> {
     let mut by_trace: HashMap<String, Vec<Span>> = HashMap::new();
@@ -120,10 +121,10 @@ fn one(trace: String, mut spans: Vec<Span>) -> Trace {
     Trace { trace, spans: placed }
 }
 
-/// The parts of each span, by its id.
+/// The children of each span, by its id.
 type Parts<'a> = HashMap<&'a str, Vec<&'a Span>>;
 
-/// Each span's parts are taken out of the map: spans that name each other as parents make no endless tree.
+/// Children are removed from the map as they are placed, so a cycle of parents cannot recurse endlessly.
 fn place<'a>(span: &'a Span, depth: usize, all: &mut Parts<'a>, placed: &mut Vec<Placed>) {
     let parts = all.remove(span.span.as_str()).unwrap_or_default();
     let own_us = span.us.saturating_sub(covered(span, &parts));
@@ -131,7 +132,7 @@ fn place<'a>(span: &'a Span, depth: usize, all: &mut Parts<'a>, placed: &mut Vec
     parts.into_iter().for_each(|part| place(part, depth + 1, all, placed));
 }
 
-/// Returns how much of a span its parts cover, in microseconds: where two go on at the same time, once.
+/// Returns how much of a span its children cover, in microseconds; overlapping children count once.
 fn covered(span: &Span, parts: &[&Span]) -> u64 {
     let (mut covered, mut until) = (0, span.start_us);
     let end = span.start_us + span.us;

@@ -1,4 +1,4 @@
-//! A trace as people read it: a line for each span, with a bar where it stands in time. Pure.
+//! A trace as text: a line per span, with a bar at its position in time. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use comfy_table::Table;
@@ -8,7 +8,7 @@ use super::traces::{Placed, Trace};
 
 const BAR_WIDTH: u64 = 40;
 
-/// Writes a trace.
+/// Formats a trace.
 pub fn waterfall(trace: &Trace) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -35,7 +35,7 @@ fn about(placed: &Placed) -> String {
     about.collect::<Vec<_>>().join(" ")
 }
 
-/// Draws a span's time within its trace's.
+/// Draws a span's position and duration within its trace.
 fn bar(trace: &Trace, placed: &Placed) -> String {
     let (start, whole) = trace.spans.first().map_or((0, 1), |root| (root.span.start_us, root.span.us.max(1)));
     let at = |us: u64| (us.saturating_sub(start).min(whole) * BAR_WIDTH / whole).min(BAR_WIDTH);

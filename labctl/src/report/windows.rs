@@ -1,30 +1,30 @@
-//! When something was broken: from a run's events to spans of time. Pure.
+//! Derives from a run's events when something was broken. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 
 use crate::results::stored::StoredEvent;
 
-/// A span of time in which something was broken.
+/// An interval in which something was broken.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaultWindow {
-    /// What was, and how: `web-1 is gone`.
+    /// The component and its fault: `web-1 is gone`.
     pub what: String,
-    /// The machine that it was, or whose link it was.
+    /// The machine, or the machine that the broken link starts from.
     pub machine: String,
-    /// From when, in seconds.
+    /// Beginning in seconds.
     pub from: f64,
-    /// Until when, in seconds.
+    /// End in seconds.
     pub to: f64,
 }
 
-/// What an event says of a fault.
+/// The effect of an event on faults.
 enum Change {
-    /// It begins: of which thing, on which machine, in which words.
+    /// A fault begins, with its key, its machine, and its description.
     Begins { key: String, machine: String, what: String },
-    /// It is over.
+    /// A fault ends.
     Ends { key: String },
-    /// Every link is whole again.
+    /// Every link is healed.
     AllLinksHealed,
 }
 
@@ -51,7 +51,7 @@ fn change(event: &StoredEvent) -> Option<Change> {
             let (from, to, now) = (name("from"), name("to"), name("now"));
             let key = format!("{LINK}{from} {to}");
             match now.as_str() {
-                // Without names every link is meant.
+                // Without names it applies to every link.
                 "healed" if from == "every machine" => Some(Change::AllLinksHealed),
                 "healed" => Some(Change::Ends { key }),
                 _ => Some(Change::Begins { key, what: format!("{from} → {to}: {now}"), machine: from }),
@@ -61,14 +61,14 @@ fn change(event: &StoredEvent) -> Option<Change> {
     }
 }
 
-/// The fault windows of a run that ended at `end`, by when they began.
+/// Returns the fault windows of a run that ended at `end`, in order of their beginning.
 pub fn fault_windows(events: &[StoredEvent], end: f64) -> Vec<FaultWindow> {
     let mut open: BTreeMap<String, FaultWindow> = BTreeMap::new();
     let mut windows = Vec::new();
     for event in events.iter().filter(|event| event.at < end) {
         let over: Vec<_> = match change(event) {
             Some(Change::Begins { key, machine, what }) => {
-                // A link that is broken in another way begins anew.
+                // A different fault on the same link ends the previous window.
                 let before =
                     open.get(&key).is_some_and(|window| window.what != what).then(|| open.remove(&key));
                 let window = FaultWindow { what, machine, from: event.at, to: end };
@@ -93,7 +93,7 @@ pub fn fault_windows(events: &[StoredEvent], end: f64) -> Vec<FaultWindow> {
     windows
 }
 
-/// Windows that lie on one another, as one: from when, until when, and the words for the first of them.
+/// Merges overlapping windows: beginning, end, and the description of the first.
 pub fn merged(windows: &[FaultWindow]) -> Vec<(f64, f64, String)> {
     let mut bands: Vec<(f64, f64, String, usize)> = Vec::new();
     for FaultWindow { what, from, to, .. } in windows {
@@ -109,7 +109,7 @@ pub fn merged(windows: &[FaultWindow]) -> Vec<(f64, f64, String)> {
     bands.into_iter().map(|(from, to, what, more)| (from, to, told(what, more))).collect()
 }
 
-/// A machine's programs go with it; that they did is said by the machine's own window.
+/// A machine's programs die with it; the machine's own window covers them.
 fn is_said_of_its_machine(program: &FaultWindow, machine: &FaultWindow) -> bool {
     let of_program = program.what.split_once('/').map(|(name, _)| name);
     let of_machine = machine.what.split_once(' ').map(|(name, _)| name);

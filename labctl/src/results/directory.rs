@@ -1,5 +1,5 @@
-//! A run's directory: `runs/<chapter>/<UTC time>/`. While the run goes on it is called `….partial`;
-//! it gets its name when everything is in it, so a half-written result is never taken for one.
+//! A run's directory: `runs/<chapter>/<UTC time>/`. During the run it is named `….partial`; it is renamed
+//! once complete, so a half-written result is never mistaken for a complete one.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -13,7 +13,7 @@ use lab::error::LabError;
 use lab::{Events, site};
 use load::Recorder;
 
-/// A directory that is being filled. Dropped before it is finished, it is removed.
+/// A directory that is being filled. It is removed if dropped before it is finished.
 #[derive(Debug)]
 pub struct RunDirectory {
     partial: PathBuf,
@@ -22,7 +22,7 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes the directory of a run that begins now.
+    /// Creates the directory of a run that begins now.
     pub fn begin(runs: &Path, chapter: &str, began: jiff::Timestamp) -> Result<Self, LabError> {
         let name = began.strftime("%Y-%m-%dT%H-%M-%S%.3fZ").to_string();
         let finished = runs.join(chapter).join(&name);
@@ -33,22 +33,22 @@ impl RunDirectory {
         Ok(Self { partial, finished, done: false })
     }
 
-    /// Where the machines' logs go.
+    /// Returns the directory for the machines' logs.
     pub fn logs(&self) -> PathBuf {
         self.partial().join("logs")
     }
 
-    /// Where it is until it is finished.
+    /// Returns its path until it is finished.
     pub fn partial(&self) -> PathBuf {
         std::path::absolute(&self.partial).unwrap_or_else(|_| self.partial.clone())
     }
 
-    /// Where it will be.
+    /// Returns its final path.
     pub fn path(&self) -> &Path {
         &self.finished
     }
 
-    /// Writes everything, and gives the directory its name.
+    /// Writes all results and renames the directory.
     pub fn finish(
         mut self,
         summary: &RunDocument,
@@ -69,7 +69,7 @@ impl RunDirectory {
         self.name_it()
     }
 
-    /// Writes these files, and gives the directory its name.
+    /// Writes these files and renames the directory.
     pub fn finish_with(mut self, files: &[(String, String)]) -> anyhow::Result<()> {
         for (name, content) in files {
             self.write(name, |out| Ok(out.write_all(content.as_bytes())?))?;
@@ -98,7 +98,7 @@ impl RunDirectory {
         written().with_context(|| format!("write {}", path.display()))
     }
 
-    /// `latest` changes in one step: readers see the old one or the new one.
+    /// Replaces `latest` atomically: readers see the old link or the new one.
     fn point_latest_here(&self) -> anyhow::Result<()> {
         let (Some(parent), Some(name)) = (self.finished.parent(), self.finished.file_name()) else {
             return Ok(());

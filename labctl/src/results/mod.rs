@@ -1,4 +1,4 @@
-//! What is kept of a run: its directory, its document, and reading both again.
+//! Stored results: a run's directory and document, written and read back.
 
 pub mod directory;
 pub mod stored;

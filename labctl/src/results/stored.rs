@@ -1,5 +1,5 @@
-//! Results that were kept, read again: a run's directory, a measured table. What is of another version,
-//! or only half there, is refused with a sentence.
+//! Reads stored results: a run's directory, a measured table. Other versions and incomplete results are
+//! rejected with an explanation.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,46 +13,46 @@ use crate::table::rows::SCHEMA as TABLE_SCHEMA;
 use lab::error::LabError;
 use load::{CacheMark, Outcome};
 
-/// A guess, beside what was measured.
+/// A prediction and the measured value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredGuess {
-    /// What was asked.
+    /// The question.
     pub ask: String,
-    /// The guess. `None`: there was none.
+    /// The prediction; `None` if none was made.
     pub guessed: Option<f64>,
-    /// What was measured.
+    /// The measured value.
     pub measured: Option<f64>,
     /// The unit of both.
     pub unit: String,
 }
 
-/// The file in a run's directory that keeps the guesses.
+/// The file in a run's directory with the predictions.
 pub const GUESSES: &str = "guesses.json";
 
-/// One thing that happened.
+/// One event of a run.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StoredEvent {
-    /// When, in seconds since the run began.
+    /// Time in seconds since the run began.
     pub at: f64,
-    /// What kind of thing it was.
+    /// The kind of event.
     pub event: String,
-    /// The rest of it.
+    /// Its other fields.
     #[serde(flatten)]
     pub about: serde_json::Map<String, serde_json::Value>,
 }
 
-/// One request.
+/// One request of a run.
 #[derive(Debug, Clone)]
 pub struct StoredRequest {
-    /// When it was meant to be sent, in seconds.
+    /// Intended send time in seconds.
     pub at: f64,
     /// The traffic it belongs to.
     pub traffic: String,
-    /// What became of it. `None`: that is not known.
+    /// Its outcome; `None` if it is not known.
     pub outcome: Option<Outcome>,
-    /// From the moment it was meant to be sent to the end of its answer.
+    /// Time from the intended send time to the end of the answer, free of coordinated omission.
     pub latency: Duration,
-    /// What it said of a cache.
+    /// What its answer said about a cache.
     pub cache: CacheMark,
 }
 
@@ -63,14 +63,14 @@ pub fn run(directory: &Path) -> Result<RunDocument, LabError> {
     }
     if !directory.is_dir() {
         return Err(LabError::Usage(format!(
-            "{} is no run's directory: they are in runs/<chapter>/, and `latest` is the newest there",
+            "{} is not a run's directory: they are in runs/<chapter>/, and `latest` is the newest there",
             directory.display()
         )));
     }
     let file = directory.join("summary.json");
     if directory.join("table.json").is_file() {
         return Err(LabError::Usage(format!(
-            "{0} is a measured table and no run: its page is {0}/report.html",
+            "{0} is a measured table, not a run: its page is {0}/report.html",
             directory.display()
         )));
     }
@@ -82,13 +82,13 @@ pub fn run(directory: &Path) -> Result<RunDocument, LabError> {
     Ok(run)
 }
 
-/// What was guessed before a run (`--predict`). Most runs are without.
+/// Reads the predictions made before a run (`--predict`). Most runs have none.
 pub fn guesses(directory: &Path) -> Vec<StoredGuess> {
     let text = std::fs::read_to_string(directory.join(GUESSES)).ok();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-/// The directories of all runs that were kept, chapter by chapter, the newest of each first.
+/// Lists the directories of all stored runs by chapter, newest first.
 pub fn all(runs: &Path) -> Vec<PathBuf> {
     let inside = |directory: &Path| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
@@ -101,7 +101,7 @@ pub fn all(runs: &Path) -> Vec<PathBuf> {
     inside(runs).iter().flat_map(runs_of).filter(|run| run.join("summary.json").is_file()).collect()
 }
 
-/// The chapter that a run was of, as it was run.
+/// Returns the text of a run's chapter as it was run.
 pub fn chapter_text(directory: &Path) -> Result<String, LabError> {
     std::fs::read_to_string(directory.join("chapter.toml")).map_err(|_| incomplete(directory))
 }
@@ -111,7 +111,7 @@ pub fn table(file: &Path) -> Result<LadderTable, LabError> {
     document(file, TABLE_SCHEMA, "measure again with `labctl table`")
 }
 
-/// What happened in a run.
+/// Reads the events of a run.
 pub fn events(directory: &Path) -> Result<Vec<StoredEvent>, LabError> {
     let file = directory.join("events.jsonl");
     let text = std::fs::read_to_string(&file).map_err(|_| incomplete(directory))?;
@@ -125,7 +125,7 @@ pub(crate) fn incomplete(directory: &Path) -> LabError {
     ))
 }
 
-/// Reads a document of this version.
+/// Reads a document with this schema version.
 fn document<T: DeserializeOwned>(file: &Path, wanted: &str, what_to_do: &str) -> Result<T, LabError> {
     let name = file.display();
     let text = std::fs::read_to_string(file)
@@ -138,7 +138,7 @@ fn document<T: DeserializeOwned>(file: &Path, wanted: &str, what_to_do: &str) ->
             "{name} is of version '{version}', and this labctl reads '{wanted}': {what_to_do}"
         ))),
         None => Err(LabError::Usage(format!(
-            "{name} does not say of which version it is, and this labctl reads '{wanted}': {what_to_do}"
+            "{name} does not name its version, and this labctl reads '{wanted}': {what_to_do}"
         ))),
     }
 }
@@ -188,6 +188,6 @@ mod tests {
 
     #[test]
     fn what_is_no_run_at_all_is_refused() {
-        assert!(refused(Path::new("/nowhere/at/all")).contains("is no run's directory"));
+        assert!(refused(Path::new("/nowhere/at/all")).contains("is not a run's directory"));
     }
 }

@@ -1,4 +1,4 @@
-//! All runs of one command, as `--json` prints them.
+//! The results of all runs of one command, as `--json` prints them.
 
 use parking_lot::Mutex;
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::runner::{EventKind, Observer, RunDocument, RunEvent, Verdict};
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE};
 
-/// The version of what is printed. It changes when a key's meaning does.
+/// The version of the document. It changes when a key's meaning does.
 pub const SCHEMA: &str = "scaling-lab/runs/1";
 
 /// All runs of one command.
@@ -18,16 +18,16 @@ pub struct Summary {
     pub schema: &'static str,
     /// The worst verdict of all.
     pub verdict: Verdict,
-    /// The runs, in the order they were made.
+    /// The runs, in the order in which they were made.
     pub runs: Vec<RunDocument>,
 }
 
-/// Keeps what runs have found. Of a chapter that was run again, the last run counts.
+/// Collects the results of runs. If a chapter was run again, the last run counts.
 #[derive(Debug, Default)]
 pub struct Kept(Mutex<Vec<RunDocument>>);
 
 impl Kept {
-    /// All that was found.
+    /// Returns the results collected so far.
     pub fn summary(&self) -> Summary {
         Summary::of(self.0.lock().clone())
     }
@@ -44,13 +44,13 @@ impl Observer for Kept {
 }
 
 impl Summary {
-    /// Of these runs.
+    /// Summarises these runs.
     pub fn of(runs: Vec<RunDocument>) -> Self {
         let verdict = worst(runs.iter().map(|run| run.verdict));
         Self { schema: SCHEMA, verdict, runs }
     }
 
-    /// The exit code that the contract promises.
+    /// Returns the exit code that the contract promises.
     pub fn exit_code(&self) -> u8 {
         match self.verdict {
             Verdict::Holds | Verdict::Skipped => 0,
@@ -60,7 +60,7 @@ impl Summary {
     }
 }
 
-/// The worst of several verdicts; of none, that it holds.
+/// Returns the worst verdict; without any, `Holds`.
 pub fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     verdicts.max().unwrap_or(Verdict::Holds)
 }

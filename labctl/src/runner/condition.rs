@@ -1,5 +1,6 @@
-//! What a step waits for: in words, and as a question to what has happened. It is judged from before the
-//! step's deed: what it waits for may have come about by the time that anybody looks, or be so already.
+//! The condition that a step waits for: its wording, and a predicate over the lab's events. Events are
+//! considered from before the step's act: the condition may be met before the first poll, or may hold
+//! already.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashSet;
@@ -11,10 +12,10 @@ use chapter::step::Until;
 use lab::{Event, Happening};
 use load::Moment;
 
-/// So long it takes at most until everything that happened before a moment has been told.
+/// Longest delay until every event before a given moment has been reported.
 const TOLD_AFTER: Duration = Duration::from_millis(250);
 
-/// Something that machines or balancers are to do.
+/// An event that machines or balancers have to produce.
 #[derive(Debug)]
 pub(super) struct Condition {
     awaited: Awaited,
@@ -26,28 +27,28 @@ pub(super) struct Condition {
 enum Awaited {
     /// A machine is gone.
     Gone(String),
-    /// A server is out of the rotation of a balancer, or of any.
+    /// A server is out of the rotation of one balancer, or of any.
     Ejected { upstream: String, by: Option<String> },
-    /// It is in.
+    /// A server is in the rotation.
     Admitted { upstream: String, by: Option<String> },
-    /// A database has another primary.
+    /// A database has a new primary.
     Elected { kind: String, before: Primary },
-    /// A balancer of a pair has the address.
+    /// A balancer of a pair holds the shared address.
     TookOver(String),
 }
 
-/// Who was the primary of a database before a step did anything.
+/// The primary of a database before a step did anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Primary {
-    /// The election that had made it so.
+    /// The term in which it was elected.
     pub(super) term: u64,
-    /// It is another one already than the one that something was done to in an earlier step.
+    /// Whether it already differs from the primary that an earlier step acted on.
     pub(super) is_another: bool,
 }
 
 impl Condition {
-    /// What a step waits for that began at this moment, with this primary of the database that it speaks of.
-    /// `None` when it is something else that is waited for.
+    /// Builds the condition of a step that began at `begun`, when the database had the primary `before`.
+    /// `None` if the step waits for something that is not an event.
     pub(super) fn of(until: &Until, begun: Moment, before: Primary) -> Option<Self> {
         let by = named(&until.by);
         let awaited = named(&until.gone)
@@ -59,7 +60,7 @@ impl Condition {
         Some(Self { awaited, begun })
     }
 
-    /// In words.
+    /// Describes the wait.
     pub(super) fn words(&self) -> String {
         match &self.awaited {
             Awaited::Gone(machine) => format!("waiting for the end of {machine}"),
@@ -70,9 +71,9 @@ impl Condition {
         }
     }
 
-    /// When it came about, as far as is known `now`: the moment of the step's begin when it was so already.
+    /// Returns when the condition was met, as far as is known `now`: the step's beginning if it held already.
     pub(super) fn met(&self, events: &[Event], now: Moment) -> Option<Moment> {
-        // A balancer's events are told a little late, with its own stamps.
+        // A balancer's events arrive slightly late, with its own timestamps.
         let mut events: Vec<_> = events.iter().collect();
         events.sort_by_key(|event| event.at);
         let (before, since) = events.split_at(events.partition_point(|event| event.at < self.begun));
@@ -82,7 +83,7 @@ impl Condition {
         since.iter().find(|event| self.comes_about_with(&event.what)).map(|event| event.at)
     }
 
-    /// Whether it was so when the step began.
+    /// Returns whether the condition already held when the step began.
     fn was_so(&self, before: &[&Event]) -> bool {
         let last = |change: &dyn Fn(&Happening) -> Option<bool>| {
             before.iter().rev().find_map(|event| change(&event.what)).unwrap_or(false)
@@ -117,7 +118,7 @@ impl Condition {
             | (Awaited::Admitted { upstream: wanted, by }, Happening::Admitted { balancer, upstream }) => {
                 upstream == wanted && by.as_ref().is_none_or(|by| by == balancer)
             }
-            // One that was elected before may be told of only now.
+            // The election of an earlier primary may be reported only now.
             (Awaited::Elected { kind, before }, Happening::BecamePrimary { machine, term }) => {
                 primaries::is_of(machine, kind) && *term > before.term
             }
@@ -133,8 +134,8 @@ enum Rotation {
     Out,
 }
 
-/// Whether a server is in the rotation of this balancer; where none is named it is out when it is out of any.
-/// One that was started begins with all of its servers; one that is gone has none.
+/// Returns whether a server is in the rotation of this balancer; without a name, it is out if any balancer
+/// has it out. A balancer starts with all of its servers in rotation; one that is gone has no rotation.
 fn rotation(events: &[&Event], wanted: &str, by: Option<&str>) -> Option<Rotation> {
     let mut out: HashSet<&str> = HashSet::new();
     let mut gone: HashSet<&str> = HashSet::new();
@@ -180,7 +181,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// When a step's wait is over that began at [`BEGUN`], by the events that have been told at its end.
+    /// Returns when the wait of a step that began at [`BEGUN`] is over, given the events reported by its end.
     fn met_with(until: &str, before: Primary, events: &[(u64, Happening)]) -> Option<u128> {
         let until = toml::from_str(&format!("{until}\nwithin = '9s'")).expect("something to wait for");
         let events: Vec<_> =

@@ -1,4 +1,4 @@
-//! What a disturbance of the host may have done to a lab for good, and which failures it excuses. Pure.
+//! What a disturbance of the host may have done to a lab permanently, and which failures it excuses. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::ops::Range;
@@ -8,20 +8,21 @@ use lab::events::Hand;
 use lab::{Event, Happening};
 use load::Moment;
 
-/// After a pause of this length checks, leases and elections may have run out that never would have.
+/// After a pause this long, checks, leases and elections may have timed out that otherwise would not have.
 const LONG: Duration = Duration::from_millis(250);
-/// After one of this length that may also be so where no event tells of it: Sentinels that take another Redis.
+/// After a pause this long the same may have happened without any event: Sentinels may have promoted another
+/// Redis.
 const VERY_LONG: Duration = Duration::from_millis(500);
-/// So long after a pause its consequences come.
+/// Consequences of a pause occur within this time after it.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
-/// The first thing between two moments that does not undo itself, as words.
+/// Describes the first irreversible event between two moments.
 pub(super) fn irreversible(events: &[Event], from: Moment, to: Moment) -> Option<String> {
     let mut during = events.iter().filter(|event| event.at >= from && event.at <= to);
     during.find(|event| is_irreversible(&event.what)).map(|event| event.what.to_string())
 }
 
-/// What nobody wanted and a chapter cannot go on after.
+/// Returns whether an event is unintended and prevents the chapter from continuing.
 fn is_irreversible(what: &Happening) -> bool {
     match what {
         Happening::OutOfMemory { .. }
@@ -48,8 +49,8 @@ fn is_irreversible(what: &Happening) -> bool {
     }
 }
 
-/// Why a lab is not any more what its chapter has made of it, if it is not: something happened for good while
-/// the host had paused, or soon after.
+/// Explains why a lab is no longer in the state that its chapter produced: something irreversible happened
+/// while the host was paused or soon afterwards. `None` if it is intact.
 pub(super) fn of_pauses(pauses: &[Range<Moment>], events: &[Event]) -> Option<String> {
     pauses.iter().filter(|pause| lasted(pause) >= LONG).find_map(|pause| {
         let what = irreversible(events, pause.start, pause.end + AFTERMATH)?;
@@ -57,7 +58,7 @@ pub(super) fn of_pauses(pauses: &[Range<Moment>], events: &[Event]) -> Option<St
     })
 }
 
-/// Why a failure between two moments may be the host's, if it may.
+/// Explains why the host may have caused a failure between two moments, if it may have.
 pub(super) fn excuse(pauses: &[Range<Moment>], from: Moment, to: Moment) -> Option<String> {
     let concerns = |pause: &&Range<Moment>| match lasted(pause) {
         length if length >= VERY_LONG => pause.start <= to,
@@ -67,12 +68,12 @@ pub(super) fn excuse(pauses: &[Range<Moment>], from: Moment, to: Moment) -> Opti
     pauses.iter().find(concerns).map(told)
 }
 
-/// How long the host had paused between two moments.
+/// Returns how long the host was paused between two moments.
 pub(super) fn paused(pauses: &[Range<Moment>], from: Moment, to: Moment) -> Duration {
     pauses.iter().map(|pause| pause.end.min(to).saturating_sub(pause.start.max(from))).sum()
 }
 
-/// A pause in words.
+/// Describes a pause.
 pub(super) fn told(pause: &Range<Moment>) -> String {
     format!("the computer stood still for {:.1?} at {:.1} s", lasted(pause), pause.start.as_secs_f64())
 }

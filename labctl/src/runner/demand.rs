@@ -1,4 +1,4 @@
-//! What a run will ask of the computer: processes, memory, requests, time, addresses and room on the disk. Pure.
+//! Estimates what a run needs: processes, memory, requests, time, addresses and disk space. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,11 +12,12 @@ use chapter::step::{Rate, Step};
 use chapter::{Chapter, Traffic};
 use lab::{Plan, Program};
 
-/// What a program of the lab takes of the computer's own memory, about, with its share of sockets and buffers.
+/// Approximate memory of this computer that one program of the lab takes, including its share of socket
+/// buffers.
 const PROGRAM_BYTES: u64 = 32 << 20;
-/// The same of the process that is a machine.
+/// Approximate memory of the process that emulates a machine.
 const MACHINE_BYTES: u64 = 6 << 20;
-/// The same of labctl, which generates the load.
+/// Approximate memory of labctl, which generates the load.
 const LABCTL_BYTES: u64 = 64 << 20;
 /// A line of `requests.csv`.
 const REQUEST_BYTES: u64 = 72;
@@ -24,46 +25,46 @@ const REQUEST_BYTES: u64 = 72;
 const RESULT_BYTES: u64 = 256 << 10;
 /// The files of an empty database with its products.
 const DATABASE_BYTES: u64 = 2 << 20;
-/// How many rates a search for a capacity tries: at least, and at most.
+/// Number of rates that a capacity search tries: minimum and maximum.
 const PROBES: (u32, u32) = (6, 16);
-/// What a step takes beside what it measures: answers that are waited for, and verdicts.
+/// Time that a step takes besides its measurement: waiting for answers, and verdicts.
 const STEP: Duration = Duration::from_millis(100);
-/// Starting and ending the lab.
+/// Time to start and to stop the lab.
 const AROUND: Duration = Duration::from_secs(2);
 
-/// What a run asks for, about.
+/// Approximate needs of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Demand {
     /// The chapter.
     pub chapter: String,
-    /// Emulated machines.
+    /// Number of emulated machines.
     pub machines: usize,
-    /// Processes: each machine, and each program on one.
+    /// Number of processes: one per machine, and one per program on it.
     pub processes: usize,
-    /// Memory of this computer, in bytes. What machines hold is emulated, and takes none.
+    /// Memory of this computer, in bytes. What machines hold is emulated and takes none.
     pub memory_bytes: u64,
-    /// Requests a second at most, with all that is asked again.
+    /// Peak requests per second, retries included.
     pub requests_per_second: f64,
-    /// Requests in all.
+    /// Total number of requests.
     pub requests: u64,
-    /// Whether it also searches for capacities, at rates that nobody knows before.
+    /// Whether the run also searches for capacities, at rates that are not known in advance.
     pub searches: bool,
-    /// How long it takes at least, in seconds: when what the chapter waits for happens at once.
+    /// Minimum duration in seconds: everything that the chapter waits for happens at once.
     pub seconds_min: f64,
-    /// How long it takes at most, in seconds.
+    /// Maximum duration in seconds.
     pub seconds_max: f64,
-    /// The loopback addresses, from the first to the last.
+    /// The loopback addresses that it uses, in order.
     pub addresses: Vec<IpAddr>,
-    /// Ports that have to be free, each at one of these addresses.
+    /// Number of ports that have to be free, each on one of these addresses.
     pub ports: usize,
-    /// Room on the disk in bytes, while it runs.
+    /// Disk space in bytes while it runs.
     pub disk_bytes: u64,
-    /// Of these, what is kept.
+    /// Share of `disk_bytes` that is kept afterwards.
     pub kept_bytes: u64,
 }
 
 impl Demand {
-    /// Of one chapter, placed as the plan says.
+    /// Estimates the needs of one chapter, deployed as the plan says.
     pub fn of(name: &str, chapter: &Chapter, plan: &Plan, pace: Pace) -> Self {
         let machines: Vec<_> = plan.machines.values().filter(|machine| !machine.elsewhere).collect();
         let programs = machines.iter().map(|machine| machine.programs.len()).sum::<usize>();
@@ -96,7 +97,7 @@ impl Demand {
         }
     }
 
-    /// The same in words, line by line: what it is of, and how much.
+    /// Describes the demand line by line, as a label and an amount.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let mib = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
         let more = if self.searches { ", and more while it searches for what servers can do" } else { "" };
@@ -124,7 +125,7 @@ impl Demand {
     }
 }
 
-/// What the steps come to.
+/// Totals over a chapter's steps.
 #[derive(Debug, Default)]
 struct Story {
     rates: HashMap<String, f64>,
@@ -160,7 +161,7 @@ impl Story {
         let together = steady.iter().map(|(name, rate)| rate * attempts(name)).sum::<f64>();
         let asked = steady.iter().map(|(_, rate)| rate).sum::<f64>();
         let batches = step.send.values();
-        // What is sent at once is sent as fast as it can be, for a moment.
+        // A batch goes out at its full rate, however briefly.
         let in_batches = batches.clone().map(|batch| batch.rate.min(batch.count as f64)).fold(0.0, f64::max);
         self.highest = self.highest.max(together + in_batches);
         let sending = batches.clone().map(|batch| batch.count as f64 / batch.rate).fold(0.0, f64::max);
@@ -176,18 +177,18 @@ impl Story {
         self.searches |= probe.is_some();
         self.least += fixed + rolled + few;
         self.most += fixed + 2 * rolled + waits + many;
-        // What is waited for happens about half-way.
+        // The awaited event is assumed to happen half-way through the limit.
         self.requests += counted + asked * (fixed + rolled + waits / 2).as_secs_f64();
     }
 }
 
-/// How often one request is asked at most.
+/// Maximum number of attempts for one request.
 fn attempts_of(traffic: &Traffic) -> f64 {
     let times = traffic.retry.as_ref().and_then(|retry| retry.as_ref().times).unwrap_or(0);
     1.0 + f64::from(times)
 }
 
-/// How long replacing the machines of a kind takes.
+/// Time to replace all machines of a kind.
 fn roll_of(chapter: &Chapter, step: &Step) -> Duration {
     let rolls = step.acts().filter_map(|act| match act {
         chapter::Act::Roll { kind, install, .. } => {

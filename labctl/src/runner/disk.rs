@@ -1,5 +1,6 @@
-//! Whether the computer's own disk was slow: another program that writes, a virtual disk that was held up. What a
-//! database acknowledges waits for the disk, so a lab with a database can be no faster.
+//! Detects whether the computer's own disk was slow: another program was writing, or a virtual disk was
+//! throttled. A database acknowledges only after a sync, so a lab with a database cannot be faster than the
+//! disk.
 
 use std::fs::File;
 use std::io;
@@ -15,16 +16,17 @@ use parking_lot::Mutex;
 
 use load::Moment;
 
-/// How long after one sync the next one begins.
+/// Pause between two syncs.
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 /// A sync that takes longer than this is slower than the lab expects of a disk.
 const SLOW_MIN: Duration = Duration::from_millis(20);
-/// A sync that takes longer than this may have made a database's clients give up, or its members elect another.
+/// A sync that takes longer than this may have made a database's clients time out, or its members elect
+/// another primary.
 const VERY_SLOW_MIN: Duration = Duration::from_millis(250);
-/// What is written each time: what the databases write is not much longer.
+/// Block written before each sync; a database's writes are not much longer.
 const BLOCK: [u8; 4096] = [0; 4096];
 
-/// Syncs a small file again and again for as long as it is held.
+/// Syncs a small file repeatedly for as long as it is held.
 #[derive(Debug)]
 pub(super) struct DiskWatch {
     seen: Arc<Mutex<Seen>>,
@@ -32,17 +34,17 @@ pub(super) struct DiskWatch {
     _stop: mpsc::Sender<()>,
 }
 
-/// What was seen.
+/// What has been observed.
 #[derive(Debug, Default)]
 struct Seen {
     /// The slow syncs, each from its beginning to its end.
     slow: Vec<Range<Moment>>,
-    /// When the one that is under way began.
+    /// When the sync in progress began.
     under_way: Option<Moment>,
 }
 
 impl DiskWatch {
-    /// Begins to sync a file without a name in this directory. All moments count from `origin`.
+    /// Begins to sync an unnamed file in this directory. All moments count from `origin`.
     pub(super) fn begin(origin: Instant, directory: &Path) -> io::Result<Self> {
         let file = tempfile::tempfile_in(directory)?;
         file.write_all_at(&BLOCK, 0)?;
@@ -55,7 +57,7 @@ impl DiskWatch {
         Ok(Self { seen, origin, _stop: stop })
     }
 
-    /// The slow syncs so far, also one that has not come to its end.
+    /// Returns the slow syncs so far, including one still in progress.
     pub(super) fn slow_syncs(&self) -> Vec<Range<Moment>> {
         let seen = self.seen.lock();
         let under_way = seen.under_way.map(|began| began..self.origin.elapsed());
@@ -63,13 +65,13 @@ impl DiskWatch {
     }
 }
 
-/// The longest of these that was under way between two moments.
+/// Returns the longest sync that was in progress between two moments.
 pub(super) fn longest(syncs: &[Range<Moment>], from: Moment, to: Moment) -> Option<&Range<Moment>> {
     let during = syncs.iter().filter(|sync| sync.start <= to && sync.end >= from);
     during.max_by_key(|sync| sync.end - sync.start)
 }
 
-/// A slow sync in words.
+/// Describes a slow sync.
 pub(super) fn told(sync: &Range<Moment>) -> String {
     format!(
         "the computer's disk took {:.1?} for one sync at {:.1} s",
@@ -78,7 +80,7 @@ pub(super) fn told(sync: &Range<Moment>) -> String {
     )
 }
 
-/// Whether it may have changed more than how long an answer took.
+/// Returns whether a sync was slow enough to affect more than latencies.
 pub(super) fn is_very_slow(sync: &Range<Moment>) -> bool {
     sync.end.saturating_sub(sync.start) > VERY_SLOW_MIN
 }
@@ -91,7 +93,7 @@ fn sync_again_and_again(file: &File, origin: Instant, stopped: &mpsc::Receiver<(
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(SYNC_EVERY) {
         let began = origin.elapsed();
         seen.lock().under_way = Some(began);
-        // A disk that is full is told of by whoever needs it.
+        // A full disk is reported by the program that needs it.
         let _ = file.write_all_at(&BLOCK, 0).and_then(|()| file.sync_data());
         let sync = began..origin.elapsed();
         let mut seen = seen.lock();

@@ -19,67 +19,67 @@ pub struct RunDocument {
     pub schema: String,
     /// The chapter's short name.
     pub chapter: String,
-    /// Its title.
+    /// The chapter's title.
     pub title: String,
-    /// The worst verdict of its claims.
+    /// The worst verdict of all claims.
     pub verdict: Verdict,
-    /// When it began.
+    /// When the run began.
     pub began: jiff::Timestamp,
-    /// How long it took, in seconds.
+    /// Duration of the run in seconds.
     pub seconds: f64,
-    /// The seed of its dice.
+    /// The random seed.
     pub seed: u64,
-    /// How long was measured.
+    /// How measurement times were scaled.
     pub pace: Pace,
-    /// The hardware that was measured on: `emulated` machines on this host.
+    /// The hardware: `emulated` machines on this host.
     pub hardware: String,
-    /// What the verdicts rest on besides the chapter.
+    /// The conditions of the run besides the chapter.
     #[serde(default)]
     pub set_up: SetUp,
-    /// What was found.
+    /// The results.
     #[serde(flatten)]
     pub findings: Findings,
-    /// Where the rest is.
+    /// The directory with the other files of the run.
     #[serde(default)]
     pub directory: PathBuf,
 }
 
-/// What a run's verdicts rest on besides its chapter's file.
+/// The conditions of a run besides its chapter's file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SetUp {
     /// The version of labctl.
     pub labctl: String,
-    /// What its machines were made of.
+    /// How its machines were emulated.
     pub backend: Backend,
-    /// The values of the chapter that were changed (`--set`).
+    /// Changed values of the chapter (`--set`).
     pub settings: Vec<String>,
-    /// The cores of the computer, those of its other programs included.
+    /// Number of cores of the computer, which other programs share.
     pub host_cores: usize,
-    /// Which run of the chapter it was, from 1: one that the host disturbed is made again.
+    /// The attempt's number, from 1: a run that the host disturbed is repeated.
     pub attempt: u32,
 }
 
 impl RunDocument {
-    /// How many of its claims hold.
+    /// Returns the number of claims that hold.
     pub fn held(&self) -> usize {
         self.findings.claims.iter().filter(|claim| claim.verdict == Verdict::Holds).count()
     }
 
-    /// Why its chapter is worth another run, if it is.
+    /// Explains why its chapter deserves another run, if it does.
     pub fn why_once_more(&self) -> Option<String> {
         once_more(self.verdict, &self.findings.disturbances)
     }
 }
 
-/// Why a chapter is worth another run, if it is: nothing could be said, or something failed while the host was
-/// busy with something else.
+/// Explains why a chapter deserves another run, if it does: the run was inconclusive, or it failed while the
+/// host was disturbed.
 fn once_more(verdict: Verdict, disturbances: &[String]) -> Option<String> {
     match (verdict, disturbances) {
         (Verdict::Inconclusive, _) => {
-            Some("The host was too busy for some of the measurements. Once more.".into())
+            Some("The host was too busy for some of the measurements. Running it once more.".into())
         }
         (Verdict::Fails, [disturbance, ..]) => Some(format!(
-            "Before it is called a failure: once more, for the run was disturbed ({disturbance})."
+            "The run was disturbed ({disturbance}). Running it once more before it counts as a failure."
         )),
         (Verdict::Holds | Verdict::Skipped, _) | (Verdict::Fails, []) => None,
     }
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(once_more(Verdict::Holds, &disturbed), None);
     }
 
-    /// Runs that were kept by earlier versions stay readable.
+    /// Runs stored by earlier versions stay readable.
     #[test]
     fn a_document_without_what_came_later_is_read() {
         let kept = r#"{

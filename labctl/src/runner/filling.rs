@@ -1,4 +1,4 @@
-//! How full machines are, over time: for charts that show one.
+//! Memory use and core queues of machines over time, for charts that show a machine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often it is looked.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How full a machine was at a moment.
+/// A sample of a machine's memory and core queue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Filled {
-    /// When, in seconds since the lab began.
+    /// Time in seconds since the lab began.
     pub at: f64,
-    /// Bytes held.
+    /// Bytes of memory in use.
     pub held: u64,
-    /// Bytes there are.
+    /// Bytes of memory available.
     pub limit: u64,
-    /// Jobs that wait for a core.
+    /// Number of jobs that wait for a core.
     pub waiting: usize,
 }
 
-/// Looks at machines for as long as it is held.
+/// Polls machines for as long as it is held.
 #[derive(Debug)]
 pub(super) struct FillWatch {
     seen: Arc<Mutex<Seen>>,
@@ -36,12 +36,12 @@ pub(super) struct FillWatch {
 #[derive(Debug, Default)]
 struct Seen {
     filled: HashMap<String, Vec<Filled>>,
-    /// How late each machine granted work at worst, since somebody asked for that here.
+    /// How late each machine granted work at worst, since [`FillWatch::late`] was last called for it.
     late: HashMap<String, Duration>,
 }
 
 impl FillWatch {
-    /// Looks at these machines from now on.
+    /// Starts polling these machines.
     pub(super) fn begin(lab: &Arc<Laboratory>, machines: impl Iterator<Item = String>) -> Self {
         let machines: Vec<_> = machines.collect();
         let seen = Arc::<Mutex<Seen>>::default();
@@ -52,13 +52,13 @@ impl FillWatch {
         Self { seen, _looking: looking }
     }
 
-    /// What was seen of a machine.
+    /// Returns the samples of a machine.
     pub(super) fn of(&self, machine: &str) -> Vec<Filled> {
         self.seen.lock().filled.get(machine).cloned().unwrap_or_default()
     }
 
-    /// How late a machine granted work at worst since this was last asked. A machine says that to whoever asks it
-    /// first, and that may have been this watch.
+    /// Returns how late a machine granted work at worst since the last call. A machine reports its worst
+    /// delay to the first client that asks, and that may have been this watch.
     pub(super) fn late(&self, machine: &str) -> Duration {
         self.seen.lock().late.remove(machine).unwrap_or_default()
     }
@@ -70,7 +70,7 @@ async fn look(lab: Arc<Laboratory>, machines: Vec<String>, seen: Arc<Mutex<Seen>
     loop {
         ticks.tick().await;
         for name in &machines {
-            // One that is gone does not answer.
+            // A machine that is gone does not answer.
             let Some((usage, late)) = lab.usage(name).await else { continue };
             let at = lab.events.clock().now().as_secs_f64();
             let filled =

@@ -1,5 +1,5 @@
-//! Whether the computer itself stood still: a lab that is stopped and goes on, a virtual machine that was
-//! paused, a laptop that was closed. Everything that is measured then says more about that.
+//! Detects whether the computer itself stood still: a suspended lab, a paused virtual machine, a closed
+//! laptop. Measurements taken then say more about the host than about the lab.
 
 use std::io;
 use std::ops::Range;
@@ -12,30 +12,30 @@ use parking_lot::Mutex;
 
 use load::Moment;
 
-/// How often it is looked.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A look that comes later than this was held up by a pause rather than by a busy computer.
+/// A poll later than this was held up by a pause rather than by a busy computer.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// So late a thread wakes up on a computer with nothing else to do.
+/// How late a thread wakes up on an otherwise idle computer.
 const WAKES_LATE: Duration = Duration::from_micros(200);
 
-/// Looks for pauses for as long as it is held.
+/// Detects pauses for as long as it is held.
 #[derive(Debug)]
 pub(super) struct HostWatch {
     looks: Arc<Mutex<Looks>>,
     _stop: mpsc::Sender<()>,
 }
 
-/// What was seen.
+/// What has been observed.
 #[derive(Debug, Default)]
 struct Looks {
     pauses: Vec<Range<Moment>>,
-    /// When it was looked, and how much later than wanted.
+    /// When each poll happened, and how late it was.
     late: Vec<(Moment, Duration)>,
 }
 
 impl HostWatch {
-    /// Begins to look. All moments count from `origin`.
+    /// Begins to poll. All moments count from `origin`.
     pub(super) fn begin(origin: Instant) -> io::Result<Self> {
         let looks = Arc::new(Mutex::default());
         let (stop, stopped) = mpsc::channel();
@@ -44,20 +44,20 @@ impl HostWatch {
         Ok(Self { looks, _stop: stop })
     }
 
-    /// The pauses so far.
+    /// Returns the pauses so far.
     pub(super) fn pauses(&self) -> Vec<Range<Moment>> {
         self.looks.lock().pauses.clone()
     }
 
-    /// How much later than on a computer with nothing else to do a thread woke up between two moments, on
-    /// average.
+    /// Returns the average delay with which a thread woke up between two moments, beyond that of an idle
+    /// computer.
     pub(super) fn wakes_late(&self, from: Moment, to: Moment) -> Duration {
         let late = self.late_between(from, to);
         let count = u32::try_from(late.len()).unwrap_or(u32::MAX).max(1);
         (late.into_iter().sum::<Duration>() / count).saturating_sub(WAKES_LATE)
     }
 
-    /// The same of the latest time that it did.
+    /// Returns the maximum delay, beyond that of an idle computer.
     pub(super) fn wakes_latest(&self, from: Moment, to: Moment) -> Duration {
         self.late_between(from, to).into_iter().max().unwrap_or_default().saturating_sub(WAKES_LATE)
     }
@@ -73,8 +73,8 @@ fn look(origin: Instant, stopped: &mpsc::Receiver<()>, looks: &Mutex<Looks>) {
     let mut last = (Instant::now(), SystemTime::now());
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
         let now = (Instant::now(), SystemTime::now());
-        // The clock that measures stands still while a computer sleeps; the other one shows it, and events
-        // that others have stamped by it are as much off.
+        // The monotonic clock stops while a computer sleeps. The wall clock reveals the gap, and events that
+        // others stamped with it are off by as much.
         let measured = now.0 - last.0;
         let told = now.1.duration_since(last.1).unwrap_or_else(|error| error.duration());
         let late = measured.saturating_sub(LOOK_EVERY);

@@ -1,4 +1,4 @@
-//! What a run has measured so far, for claims to ask.
+//! Everything that a run has measured so far, for claims to query.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -24,55 +24,55 @@ pub struct Measured {
     streams: IndexMap<String, StreamId>,
     plan: Plan,
     steps: IndexMap<String, StepMeasurement>,
-    /// What was done to the database's records.
+    /// The histories of operations on the database's records.
     pub(super) histories: Histories,
     pub(super) host: HostWatch,
-    /// Only in a lab with a database.
+    /// Present only in a lab with a database.
     disk: Option<DiskWatch>,
 }
 
-/// What was measured in one step.
+/// The measurements of one step.
 #[derive(Debug, Default, Clone)]
 pub(super) struct StepMeasurement {
     /// When the step began, before it did anything.
     pub(super) begun: Moment,
     /// When its measurement began.
     pub(super) from: Moment,
-    /// When it ended.
+    /// When its measurement ended.
     pub(super) to: Moment,
-    /// Whether it waited for something: then the wait is what was measured.
+    /// Whether the step waited for something; then the wait is what was measured.
     pub(super) waited: bool,
-    /// Whether what it waited for happened. True when it waited for nothing.
+    /// Whether the awaited event happened. True when the step waited for nothing.
     pub(super) happened: bool,
     /// How busy machines were while it was measured.
     pub(super) busy: HashMap<String, Busy>,
-    /// Rates asked for at the end, by traffic.
+    /// Offered rate at the end, by traffic.
     pub(super) final_rates: HashMap<String, f64>,
-    /// What a search found, by traffic.
+    /// Result of a capacity search, by traffic.
     pub(super) capacities: HashMap<String, CapacityEstimate>,
-    /// The number read back.
+    /// The value that was read back.
     pub(super) value: Option<f64>,
-    /// How many writes each database node had cut off its log, by machine.
+    /// Number of writes that each database node has truncated from its log, by machine.
     pub(super) discarded: HashMap<String, u64>,
-    /// By how much counters grew, by the machine or program and the counter's name.
+    /// Growth of counters, by machine or program and counter name.
     pub(super) counted: HashMap<(String, String), f64>,
-    /// Why nothing of it should be trusted.
+    /// Why the whole measurement is unreliable.
     pub(super) distrust: Option<String>,
-    /// Why its times may be other ones than were measured; what is counted is not affected.
+    /// Why its times may differ from those measured; counts are not affected.
     pub(super) doubt: Option<String>,
-    /// By how much those from its begin on may be.
+    /// Uncertainty of times that count from the step's beginning.
     pub(super) late: Duration,
-    /// And those from when its measurement began.
+    /// Uncertainty of times that count from the start of the measurement.
     pub(super) measured_late: Duration,
-    /// How much later machines granted work than they should have, where that was much.
+    /// How late machines granted work, where that exceeded the limit.
     pub(super) granted_late: Duration,
-    /// Why it may be the host's that something failed.
+    /// Why the host may have caused a failure.
     pub(super) excuse: Option<String>,
-    /// Everything that disturbed it, however little.
+    /// Every disturbance, however small.
     pub(super) disturbed: Vec<String>,
 }
 
-/// How much a machine worked, in what time: between two moments at which it said so.
+/// Work that a machine did between two of its status reports.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Busy {
     pub(super) core_seconds: f64,
@@ -84,43 +84,43 @@ impl StepMeasurement {
         self.to.saturating_sub(self.from).as_secs_f64()
     }
 
-    /// A length of time that was measured in it, in seconds.
+    /// A duration in seconds, with the step's uncertainty.
     fn time(&self, seconds: f64) -> Reading {
         Reading::give_or_take(seconds, self.late.as_secs_f64())
     }
 
-    /// Something of which there is so much in a time.
+    /// A figure per unit of time, with the measurement's uncertainty.
     fn per_time(&self, figure: f64) -> Reading {
         let share = self.measured_late.as_secs_f64() / self.seconds().max(f64::MIN_POSITIVE);
         Reading::give_or_take(figure, figure * share.min(1.0))
     }
 }
 
-/// So many times a thread has to wake up, about, until a request is answered: in the generator, the balancer, a
-/// server, its machine, and what it asks.
+/// Approximate number of thread wake-ups until a request is answered: in the generator, the balancer, a
+/// server, its machine and its backends.
 const HOPS: u32 = 10;
-/// So many of them are as late as the latest, for an answer that has no luck.
+/// Number of these wake-ups that are assumed to be as late as the worst one, for the unluckiest answers.
 const HOPS_AT_WORST: u32 = 2;
 
-/// What an expression came to.
+/// The result of an expression.
 #[derive(Debug, Default)]
 pub(super) struct Evaluated {
-    /// The figure, and how far the truth may be from it. `None`: there was nothing to measure.
+    /// The figure with its uncertainty. `None` if there was nothing to measure.
     pub(super) reading: Option<Reading>,
-    /// Why it is not known, or should not be trusted at all.
+    /// Why the figure is unknown, or unreliable altogether.
     pub(super) distrust: Option<String>,
-    /// The figures that it was made of, as they are written in it, where there are several.
+    /// The figures that it is composed of, named as in the expression, where there are several.
     pub(super) parts: Vec<(String, f64)>,
-    /// Why the truth may be somewhere else than the figure.
+    /// Why the true value may differ from the figure.
     pub(super) doubt: Option<String>,
-    /// The figure with what a busy host may have added to times besides, and why it is taken for busy.
+    /// The figure without what a busy host may have added to times, and the sign that the host was busy.
     pub(super) on_a_calm_host: Option<(Reading, String)>,
-    /// Why it may be the host's that the figure is not better.
+    /// Why the host may be the reason that the figure is not better.
     pub(super) excuse: Option<String>,
 }
 
 impl Measured {
-    /// Nothing yet.
+    /// Creates an empty record.
     pub(super) fn new(
         recorder: Recorder,
         events: Events,
@@ -137,17 +137,17 @@ impl Measured {
         self.steps.insert(step.to_owned(), measurement);
     }
 
-    /// When each step began, in seconds.
+    /// Returns when each step began, in seconds.
     pub(super) fn step_begins(&self) -> Vec<(String, f64)> {
         self.steps.iter().map(|(name, step)| (name.clone(), step.begun.as_secs_f64())).collect()
     }
 
-    /// The lab has changed: machines were added or removed.
+    /// Updates the plan after machines were added or removed.
     pub(super) fn update_plan(&mut self, plan: Plan) {
         self.plan = plan;
     }
 
-    /// Everything that disturbed what was measured, in words.
+    /// Describes everything that disturbed the measurements.
     pub(super) fn disturbances(&self) -> Vec<String> {
         let of_steps = self
             .steps
@@ -158,9 +158,9 @@ impl Measured {
         of_steps.chain(self.host.pauses().iter().map(damage::told)).chain(of_the_disk).collect()
     }
 
-    /// The value of a text's expression. What is of no step is of all that has happened so far.
+    /// Evaluates an expression. Measures that name no step cover everything so far.
     pub(super) fn evaluate(&self, text: &str) -> Evaluated {
-        // Chapters are checked before they run.
+        // Chapters are validated before they run.
         let Ok(expression) = Expression::<MeasureCall>::parse(text) else { return Evaluated::default() };
         let pauses = self.host.pauses();
         let steps: Vec<_> =
@@ -186,7 +186,7 @@ impl Measured {
         }
     }
 
-    /// Why times in these steps may be longer than they are on a computer that does nothing else, if they may.
+    /// Explains why times in these steps may be longer than on an otherwise idle computer, if they may.
     fn unrest(&self, steps: &[&StepMeasurement]) -> Option<String> {
         let syncs = self.slow_syncs();
         let slow = steps.iter().filter_map(|step| disk::longest(&syncs, step.begun, step.to));
@@ -197,7 +197,7 @@ impl Measured {
         (!late.is_zero()).then(|| format!("the computer was busy, and its threads woke up {late:.1?} late"))
     }
 
-    /// Why a failure in these steps may be the disk's, if it may.
+    /// Explains why the disk may have caused a failure in these steps, if it may have.
     fn excuse_of_the_disk(&self, steps: &[&StepMeasurement]) -> Option<String> {
         let syncs = self.slow_syncs();
         let of_steps = steps.iter().filter_map(|step| disk::longest(&syncs, step.begun, step.to));
@@ -208,7 +208,7 @@ impl Measured {
         self.disk.as_ref().map(DiskWatch::slow_syncs).unwrap_or_default()
     }
 
-    /// The figures that an expression is made of, where it is more than one measure. Each is named once.
+    /// Returns the figures that an expression of more than one measure is composed of, each named once.
     fn parts(&self, expression: &Expression<MeasureCall>) -> Vec<(String, f64)> {
         let mut parts: Vec<(String, f64)> = Vec::new();
         if matches!(expression, Expression::Measure(_)) {
@@ -224,12 +224,12 @@ impl Measured {
         parts
     }
 
-    /// How far apart what a measure may be lies from end to end, as a share of it.
+    /// Returns the width of a measure's uncertainty, as a share of its figure.
     pub(super) fn blur(&self, call: &MeasureCall) -> f64 {
         self.figure(call).ok().flatten().map_or(0.0, Reading::blur)
     }
 
-    /// One traffic between two moments.
+    /// Returns one traffic's window between two moments.
     pub(super) fn window(&self, traffic: Option<&str>, from: Moment, to: Moment) -> Option<Window> {
         let stream = match traffic {
             Some(name) => self.streams.get(name)?,
@@ -238,12 +238,12 @@ impl Measured {
         Some(self.recorder.window(*stream, from, to))
     }
 
-    /// One traffic between two moments, up to its first request that has no outcome yet.
+    /// Returns one traffic's window between two moments, up to its first request that has no outcome yet.
     pub(super) fn known_window(&self, traffic: &str, from: Moment, to: Moment) -> Option<Window> {
         Some(self.recorder.known_window(*self.streams.get(traffic)?, from, to))
     }
 
-    /// How late the generator was in all windows that were measured.
+    /// Returns how late the generator was (p99), at worst over all traffics.
     pub(super) fn generator_lag_p99(&self) -> Duration {
         let (begin, end) = (Moment::ZERO, self.recorder.now());
         let windows = self.streams.values().map(|stream| self.recorder.window(*stream, begin, end));
@@ -254,7 +254,8 @@ impl Measured {
             .unwrap_or_default()
     }
 
-    /// A measure's figure. `None`: there was nothing to measure. `Err`: why it is not known.
+    /// Returns a measure's figure. `None` if there was nothing to measure; `Err` gives the reason why it is
+    /// unknown.
     fn figure(&self, call: &MeasureCall) -> Result<Option<Reading>, String> {
         if let Some(history) = call.named(Of::History) {
             return Ok(self.histories.measure(call.measure, history)?.map(Reading::exact));
@@ -267,8 +268,8 @@ impl Measured {
         Ok(step.and_then(|step| self.reading(call, step)))
     }
 
-    /// The same, had no thread and no disk been late: each time may be as much shorter as a handful of threads
-    /// and one sync were together.
+    /// Returns the figure as if no thread and no disk had been late: each time may be shorter by a handful of
+    /// thread delays plus one sync.
     fn figure_on_a_calm_host(&self, call: &MeasureCall) -> Result<Option<Reading>, String> {
         let figure = self.figure(call)?;
         let Some(step) = call.step().and_then(|step| self.steps.get(step)) else { return Ok(figure) };
@@ -289,7 +290,8 @@ impl Measured {
         Ok(figure.map(|reading| Reading { low: (reading.low - by).max(0.0), ..reading }))
     }
 
-    /// A figure that is of no history. There is one arm for each measure, and the compiler misses none.
+    /// Returns a figure that is not about a history. The match is exhaustive, so the compiler finds a missing
+    /// measure.
     fn reading(&self, call: &MeasureCall, step: &StepMeasurement) -> Option<Reading> {
         use Measure as M;
         let during = |figure: &dyn Fn(&Window) -> f64| self.count(call, step.from..step.to, figure);
@@ -359,7 +361,7 @@ impl Measured {
                 Some(Reading::exact(others as f64))
             }
             M::Seconds if step.waited => Some(step.time(step.seconds())),
-            // A measurement ends when it is to.
+            // A fixed measurement ends on schedule.
             M::Seconds => Some(Reading::exact(step.seconds())),
             M::Happened => Some(Reading::exact(f64::from(u8::from(step.happened)))),
             M::Promotions => {
@@ -392,7 +394,7 @@ impl Measured {
             M::SecondsBetweenEnds => {
                 self.seconds_between_ends(call.of.first()?, call.of.get(1)?).map(Reading::exact)
             }
-            // These are of a history.
+            // These are about a history.
             M::StaleReads
             | M::StaleMsMax
             | M::ReadsJudged
@@ -408,9 +410,9 @@ impl Measured {
         }
     }
 
-    /// A figure that does not depend on when exactly something was sent. Of nothing, nothing can be said: not
-    /// even that none of it failed. Where some could not be sent there may have been as many more, in proportion;
-    /// a share is the same without them.
+    /// Returns a figure that does not depend on exact send times. Without requests nothing can be said, not
+    /// even that none failed. Where some requests could not be sent, a count may be higher in proportion; a
+    /// share is unaffected.
     fn count(
         &self,
         call: &MeasureCall,
@@ -426,8 +428,8 @@ impl Measured {
         (window.requests() > 0).then(|| Reading::between(figure, all))
     }
 
-    /// How long requests took, in milliseconds: as measured, and as it would have been without what is known
-    /// to have held them up.
+    /// Returns how long requests took, in milliseconds: as measured, and as it would have been without the
+    /// delays that are known to have held them up.
     fn time(
         &self,
         call: &MeasureCall,
@@ -446,7 +448,7 @@ impl Measured {
         Some(Reading::between(millis(measured), millis(on_time.saturating_sub(step.granted_late))))
     }
 
-    /// When a balancer took which servers out, from a step's begin to its end.
+    /// Returns when a balancer ejected which servers, from the step's beginning to its end.
     fn ejections(&self, step: &StepMeasurement, of: &str) -> Vec<(Moment, String)> {
         let events = self.events.since(0).into_iter();
         let during = events.filter(|event| event.at >= step.begun && event.at <= step.to);

@@ -1,4 +1,4 @@
-//! One run of a chapter: its steps, what was measured, and what that says of its claims.
+//! One run of a chapter: its steps, its measurements, and the verdicts on its claims.
 
 mod condition;
 mod damage;
@@ -48,46 +48,46 @@ pub struct Run<'a> {
     bed: &'a Testbed,
     emitter: Emitter<'a>,
     measured: Measured,
-    /// How full the machines are that charts show.
+    /// Samples of the machines that charts show.
     filling: FillWatch,
     seed: u64,
     pace: Pace,
-    /// How many of the lab's events have been told.
+    /// Number of the lab's events already reported.
     told: Cell<usize>,
-    /// The counters that claims ask for.
+    /// The counters that claims refer to.
     counters: Vec<Counted>,
-    /// What claims ask for.
+    /// The measures that claims refer to.
     asked: Vec<MeasureCall>,
-    /// Why the lab is not any more what its chapter has made of it, if it is not.
+    /// Why the lab is no longer in the state that its chapter produced, if it is not.
     damage: Option<String>,
-    /// What the programs that stand in for the lab's own cannot do.
+    /// What stand-ins for the lab's own programs cannot do.
     skips: Skips,
 }
 
-/// A counter that is read at a step's begin and end.
+/// A counter that is read at the beginning and the end of a step.
 #[derive(Debug, PartialEq)]
 struct Counted {
     step: String,
-    /// The machine, kind of machine or program that shows it.
+    /// The machine, kind of machine or program that exposes it.
     of: String,
     counter: String,
 }
 
-/// What a run found.
+/// The results of a run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Findings {
     /// Every claim with its verdict, in the chapter's order.
     pub claims: Vec<ClaimResult>,
-    /// The charts, filled in.
+    /// The charts with their figures.
     #[serde(default)]
     pub charts: Vec<FilledChart>,
-    /// The tables, filled in.
+    /// The tables with their figures.
     #[serde(default)]
     pub tables: Vec<FilledTable>,
-    /// Acknowledged writes that are lost, by the history's name and the record.
+    /// Lost acknowledged writes, by the history's name and the record.
     #[serde(default)]
     pub lost: Vec<(String, Vec<Lost>)>,
-    /// Pictures of what no order of operations explains, by the history's name.
+    /// Drawings of operations that no order explains, by the history's name.
     #[serde(default)]
     pub offences: Vec<(String, String)>,
     /// When each step began, in seconds.
@@ -95,13 +95,13 @@ pub struct Findings {
     pub steps: Vec<(String, f64)>,
     /// When the last step ended, in seconds.
     pub ended: f64,
-    /// The machines were up this long after their start began, in seconds.
+    /// Time from the lab's start until the machines were up, in seconds.
     #[serde(default)]
     pub up_after: f64,
-    /// How late the load generator was, over all that was measured: 99 % were less late than
-    /// this, in milliseconds.
+    /// How late the load generator was over the whole run, as the 99th percentile in
+    /// milliseconds.
     pub generator_lag_p99_ms: f64,
-    /// What of the host disturbed the run, however little.
+    /// Everything on the host that disturbed the run, however little.
     #[serde(default)]
     pub disturbances: Vec<String>,
 }
@@ -109,15 +109,15 @@ pub struct Findings {
 /// A chart with its figures.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FilledChart {
-    /// What it shows.
+    /// The chart's title.
     pub title: String,
-    /// What its figures are in.
+    /// The unit of its figures.
     pub unit: String,
-    /// What the law is that is drawn through them.
+    /// The law that is drawn through them.
     pub law: Option<String>,
     /// Its figures, from left to right.
     pub points: Vec<FilledPoint>,
-    /// How full its machine was, where it shows one.
+    /// Samples of its machine over time, where it shows one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<Filled>,
 }
@@ -125,18 +125,18 @@ pub struct FilledChart {
 /// One figure of a chart.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledPoint {
-    /// What stands under it.
+    /// Its label.
     pub label: String,
-    /// What was measured, where there was something to measure.
+    /// The measured value, where there was something to measure.
     pub figure: Option<f64>,
-    /// What the law says.
+    /// The value by the law.
     pub law: Option<f64>,
 }
 
 /// A table with its figures.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FilledTable {
-    /// What its figures are.
+    /// The table's title.
     pub title: String,
     /// The names of its columns.
     pub columns: Vec<String>,
@@ -144,14 +144,15 @@ pub struct FilledTable {
     pub rows: Vec<(String, Vec<Option<f64>>)>,
 }
 
-/// How a chapter is to be run.
+/// How to run a chapter.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// Seed of its random traffic.
     pub seed: u64,
-    /// How long is measured.
+    /// Scaling of measurement times.
     pub pace: Pace,
-    /// Whether to leave out the rest once nothing can be judged any more: the chapter is run again anyway.
+    /// Whether to skip the remaining steps once nothing can be judged any more, because the chapter will be
+    /// run again.
     pub ends_when_damaged: bool,
 }
 
@@ -248,14 +249,14 @@ impl Run<'_> {
     }
 }
 
-/// What expressions ask for.
+/// Returns the measures that expressions refer to.
 fn asked_by<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<MeasureCall> {
-    // Chapters are checked before they run.
+    // Chapters are validated before they run.
     let expressions: Vec<_> = texts.filter_map(|text| Expression::<MeasureCall>::parse(text).ok()).collect();
     expressions.iter().flat_map(Expression::measures).cloned().collect()
 }
 
-/// The counters among what is asked for.
+/// Returns the counters among the measures.
 fn counters_of<'a>(asked: impl Iterator<Item = &'a MeasureCall>) -> Vec<Counted> {
     let mut counters = Vec::new();
     for MeasureCall { measure, of } in asked {

@@ -1,5 +1,5 @@
-//! The events of a run, an audit or the measuring of the table, and the observers that are told them. Nothing that
-//! measures prints: a terminal, a progress bar, a JUnit file and a page are observers.
+//! The events of a run, an audit or a table measurement, and the observers that receive them. Measuring code
+//! never prints: a terminal, a progress bar, a JUnit file and a page are all observers.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ use super::{ClaimResult, FilledTable, RunDocument};
 use lab::Event;
 use load::{LiveFigures, Tried};
 
-/// Is told each event as soon as it happens. It must not block: it is called by the code that measures.
+/// Receives each event as soon as it happens. Must not block: it is called by the code that measures.
 pub trait Observer: Sync {
-    /// Takes note of one event.
+    /// Handles one event.
     fn on(&self, event: &RunEvent<'_>);
 }
 
@@ -22,25 +22,25 @@ impl<O: Observer + ?Sized> Observer for &O {
     }
 }
 
-/// Several observers are told one after the other.
+/// Notifies several observers, one after another.
 impl<O: Observer> Observer for Vec<O> {
     fn on(&self, event: &RunEvent<'_>) {
         self.iter().for_each(|observer| observer.on(event));
     }
 }
 
-/// Something that happened. As JSON: `{"at": 1.25, "event": "step", "about": {"number": 1, …}}`.
+/// An event with its time. As JSON: `{"at": 1.25, "event": "step", "about": {"number": 1, …}}`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RunEvent<'a> {
-    /// The time since the run, the audit or the measuring of the table began. In JSON, in seconds.
+    /// Time since the run, the audit or the table measurement began. In JSON, in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub at: Duration,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub kind: EventKind<'a>,
 }
 
-/// What can happen.
+/// The kinds of event, with their data.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event", content = "about")]
 pub enum EventKind<'a> {
@@ -64,54 +64,54 @@ pub enum EventKind<'a> {
     Step {
         /// Its number, from 1.
         number: usize,
-        /// How many there are.
+        /// Number of steps.
         of: usize,
         /// Its name.
         name: &'a str,
-        /// What it says.
+        /// The step's explanation.
         say: &'a str,
     },
-    /// Something was done that a student could have typed.
+    /// A command was carried out that a student could have typed.
     Did {
         /// The command.
         command: &'a str,
     },
     /// Something happened in the lab.
     Happened(&'a Event),
-    /// How the traffics are now.
+    /// Live figures of the traffics.
     Live {
-        /// What goes on: "measuring", "waiting for web-1 to be ejected".
+        /// The current activity: "measuring", "waiting for web-1 to be ejected".
         doing: &'a str,
-        /// How much longer, at most. In JSON, in seconds.
+        /// Maximum time left. In JSON, in seconds.
         #[serde(serialize_with = "as_seconds")]
         left: Duration,
-        /// The traffics under way.
+        /// The active traffics.
         traffics: &'a [(&'a str, LiveFigures)],
     },
-    /// A rate was tried in a search for capacity.
+    /// A capacity search tried a rate.
     Tried {
         /// The traffic.
         traffic: &'a str,
         /// Requests a second.
         rate: f64,
-        /// How it went.
+        /// The outcome of the trial.
         tried: &'a Tried,
     },
-    /// Something worth saying besides.
+    /// An additional remark.
     Note {
         /// A sentence, or part of one.
         text: &'a str,
     },
     /// A claim was judged.
     Claim(&'a ClaimResult),
-    /// Acknowledged writes of a history that are lost.
+    /// Acknowledged writes of a history were lost.
     Lost {
         /// The history.
         history: &'a str,
-        /// The records that miss some.
+        /// The records with lost writes.
         records: &'a [Lost],
     },
-    /// Some operations of a history that no order explains.
+    /// Operations of a history that no order explains: it is not linearizable.
     Offence {
         /// The history.
         history: &'a str,
@@ -120,60 +120,60 @@ pub enum EventKind<'a> {
     },
     /// A table was filled in.
     Table(&'a FilledTable),
-    /// A run of a chapter has ended, and this was found.
+    /// A run of a chapter has ended, with this result.
     Ended(&'a RunDocument),
-    /// What the last run found does not count: its chapter is run once more.
+    /// The result of the last run does not count: the chapter is run once more.
     OnceMore {
-        /// What made it doubtful.
+        /// What made the result doubtful.
         reason: &'a str,
     },
-    /// Faults will be looked at.
+    /// An audit begins to inject faults.
     AuditBegins {
         /// The architecture's short name.
         architecture: &'a str,
-        /// How many faults.
+        /// Number of faults.
         faults: usize,
-        /// How long they take, about, in seconds.
+        /// Approximate total duration in seconds.
         seconds: f64,
     },
-    /// A fault is looked at now.
+    /// A fault is being injected.
     Fault {
         /// The architecture's short name.
         architecture: &'a str,
         /// The fault, in words.
         title: &'a str,
     },
-    /// A fault was looked at.
+    /// A fault's trial has ended.
     FaultEnded {
         /// The architecture's short name.
         architecture: &'a str,
         /// The fault, in words.
         title: &'a str,
-        /// The worst that it did, in words.
+        /// The worst effect that it had, in words.
         worst: &'a str,
-        /// How long it had been expected to take, in seconds.
+        /// Expected duration in seconds.
         seconds: f64,
     },
-    /// There is so much to do besides, in seconds.
+    /// More work was added to the estimate.
     Expected {
-        /// How long it takes, about.
+        /// Approximate duration in seconds.
         seconds: f64,
     },
-    /// Part of a long measurement goes on.
+    /// Part of a long measurement is in progress.
     Doing {
-        /// What, in words.
+        /// The activity, in words.
         what: &'a str,
     },
     /// Part of a long measurement is done.
     Done {
-        /// What was found, in one line.
+        /// The result, in one line.
         found: &'a str,
-        /// How long it had been expected to take, in seconds.
+        /// Expected duration in seconds.
         seconds: f64,
     },
 }
 
-/// Tells an observer what happens, with the time since the beginning.
+/// Sends events to an observer, stamped with the time since the beginning.
 #[derive(Clone, Copy)]
 pub struct Emitter<'a> {
     observer: &'a dyn Observer,
@@ -181,12 +181,12 @@ pub struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    /// What it tells is stamped with the time since `began`.
+    /// Creates an emitter whose events are stamped with the time since `began`.
     pub fn new(observer: &'a dyn Observer, began: Instant) -> Self {
         Self { observer, began }
     }
 
-    /// Something has just happened.
+    /// Reports an event that has just happened.
     pub fn emit(&self, kind: EventKind<'_>) {
         self.observer.on(&RunEvent { at: self.began.elapsed(), kind });
     }

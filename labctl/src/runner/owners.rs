@@ -1,4 +1,4 @@
-//! How many balancers of a pair answered on their address at the same time.
+//! Counts the balancers of a pair that held their shared address at the same time.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashSet;
@@ -6,14 +6,15 @@ use std::collections::HashSet;
 use lab::{Event, Happening};
 use load::Moment;
 
-/// The largest number of balancers of a kind that held the shared address at one moment between
-/// `from` and `to`. A balancer holds it from when it says so until it says otherwise or is gone.
+/// Returns the largest number of balancers of a kind that held the shared address at one moment between
+/// `from` and `to`. A balancer holds it from the event by which it reports so until it stands down or is
+/// gone.
 pub(super) fn at_most(events: &[Event], kind: &str, from: Moment, to: Moment) -> usize {
     let is_member = |name: &str| {
         let number = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
         number.is_some_and(|number| number.parse::<u32>().is_ok())
     };
-    // A balancer's events come in a little later than those of machines, with their own stamps.
+    // A balancer's events arrive slightly later than those of machines, with their own timestamps.
     let mut events: Vec<_> = events.iter().filter(|event| event.at <= to).collect();
     events.sort_by_key(|event| event.at);
     let mut owners: HashSet<&str> = HashSet::new();

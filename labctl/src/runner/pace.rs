@@ -1,9 +1,9 @@
-//! How long is measured: as the chapter says, or shorter, or longer.
+//! Scales measurement times: as the chapter says, shorter or longer.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How much patience there is.
+/// Scaling of measurement times.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -30,10 +30,10 @@ impl fmt::Display for Pace {
 }
 
 impl Pace {
-    /// Nothing that took longer is cut below this.
+    /// Durations are not cut below this.
     const SHORTEST: Duration = Duration::from_secs(1);
 
-    /// A length of time at this pace.
+    /// Scales a duration.
     pub fn of(self, length: Duration) -> Duration {
         match self {
             Self::Quick => (length / 2).max(length.min(Self::SHORTEST)),

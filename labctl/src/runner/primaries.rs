@@ -1,4 +1,4 @@
-//! How often database nodes became the primary, and whether two ever were in one term.
+//! Counts promotions of database nodes, and checks whether a term ever had two primaries.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::{HashMap, HashSet};
@@ -6,18 +6,18 @@ use std::collections::{HashMap, HashSet};
 use lab::{Event, Happening};
 use load::Moment;
 
-/// Whether a machine is this one, or of this kind.
+/// Returns whether a machine has this name or is of this kind.
 pub(super) fn is_of(machine: &str, kind: &str) -> bool {
     machine == kind || machine.rsplit_once('-').is_some_and(|(of, _)| of == kind)
 }
 
-/// How often a machine of a kind became the primary between two moments.
+/// Counts how often a machine of a kind became primary between two moments.
 pub(super) fn promotions(events: &[Event], kind: &str, from: Moment, to: Moment) -> usize {
     let during = events.iter().filter(|event| event.at >= from && event.at <= to);
     during.filter_map(|event| became(event, kind)).count()
 }
 
-/// How many machines of a kind were the primary of one and the same term, at most.
+/// Returns the largest number of machines of a kind that were primary in the same term.
 pub(super) fn of_one_term(events: &[Event], kind: &str) -> usize {
     let mut terms: HashMap<u64, HashSet<&str>> = HashMap::new();
     for (machine, term) in events.iter().filter_map(|event| became(event, kind)) {

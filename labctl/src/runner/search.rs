@@ -1,4 +1,4 @@
-//! A step that searches capacities.
+//! A step that searches for capacities.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use lab::error::LabError;
 use load::{CapacityEstimate, Objective, find_capacity};
 
 impl Run<'_> {
-    /// Searches the capacities of several targets at the same time.
+    /// Searches for the capacities of several targets concurrently.
     pub(super) async fn search_capacities(
         &self,
         search: &CapacitySearch,
@@ -35,8 +35,8 @@ impl Run<'_> {
     }
 }
 
-/// A chapter's objective. One miss may be the host's, or that of a queue that was there before; and what is
-/// too much once is never tried again.
+/// Returns a chapter's objective. It tolerates one miss, which may be due to the host or to a queue left by
+/// an earlier trial: a rate that was found too high once is never tried again.
 fn objective(search: &CapacitySearch, pace: Pace) -> Objective {
     Objective { misses: 2, ..Objective::new(search.p99.0, pace.of(search.probe.0)) }
 }

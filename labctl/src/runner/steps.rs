@@ -20,36 +20,36 @@ use lab::error::LabError;
 use lab::{Happening, counters, http};
 use load::{LiveFigures, Moment, Rate, Window};
 
-/// How often the live figures change.
+/// Refresh interval of the live figures.
 const LIVE_EVERY: Duration = Duration::from_millis(200);
-/// A machine that grants work this late is worth a word when something fails.
+/// A machine that grants work this late is mentioned when something fails.
 const RATHER_LATE: Duration = Duration::from_millis(20);
-/// And threads that wake up this late, on average.
+/// So are threads that wake up this late on average.
 const BUSY: Duration = Duration::from_micros(500);
-/// One that grants this late may have made others wait, or give up.
+/// A machine that grants work this late may have made others wait or give up.
 const TOO_LATE: Duration = Duration::from_millis(100);
-/// One that grants this late makes its figures the host's rather than its own.
+/// A machine that grants work this late yields figures of the host rather than its own.
 const FAR_TOO_LATE: Duration = Duration::from_millis(250);
-/// A figure that may be off by more than this share of it is measured again.
+/// A figure whose uncertainty exceeds this share is measured again.
 const BLUR_MAX: f64 = 0.1;
-/// A measurement that the host disturbed is made again, so many times at most.
+/// Maximum number of repetitions of a measurement that the host disturbed.
 const MEASURE_AGAIN_MAX: u32 = 2;
-/// How long replacing the machines of a kind takes, about.
+/// Approximate time to replace the machines of a kind.
 const ROLL_ABOUT: Duration = Duration::from_secs(15);
-/// How often it is looked whether something has come about.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// So many good answers after a bad one are a recovery.
+/// Consecutive successes after a failure that count as recovered.
 const RECOVERED: usize = 10;
-/// How far back it is looked whether a traffic was failing already.
+/// How far back to check whether a traffic was already failing.
 const BEFORE: Duration = Duration::from_secs(10);
-/// How much longer than it should take sending a number of requests may take.
+/// Extra time for sending a counted batch, beyond its expected duration.
 const SEND_MARGIN: Duration = Duration::from_secs(10);
 
-/// What counters say: by the machine or program that claims name, the counter's name, and the address of
-/// the program that shows it.
+/// Counter values, by the name of the machine or program in the claims, the counter's name, and the address
+/// of the program that exposes it.
 type Counters = HashMap<(String, String, SocketAddr), f64>;
 
-/// A machine's figures, how late it has granted work since they were last asked for, and when they came.
+/// A machine's usage, how late it has granted work since the last query, and the time of the query.
 struct AtMoment {
     usage: Usage,
     late: Duration,
@@ -66,7 +66,7 @@ impl Run<'_> {
         if let Some(reason) = self.skips.step(&step.name).map(str::to_owned) {
             return Ok(self.unjudged(step, Verdict::Skipped, &reason));
         }
-        // Another program that cannot do it fails what is claimed of it, and the chapter goes on.
+        // A stand-in that cannot do something fails the claims about it, and the chapter goes on.
         let is_own = self.bed.lab.cast().is_own();
         match self.aim(step).await {
             Err(LabError::Usage(error)) if !is_own => return Ok(self.unjudged(step, Verdict::Fails, &error)),
@@ -79,7 +79,7 @@ impl Run<'_> {
             Err(LabError::Broken(error)) if step.changes_upstreams() && !is_own => {
                 return Ok(self.unjudged(step, Verdict::Fails, &format!("{error:#}")));
             }
-            // Nobody is the primary, say.
+            // For example, no node is the primary.
             Err(LabError::Usage(error)) if !is_own => return Ok(self.unjudged(step, Verdict::Fails, &error)),
             done => done?,
         }
@@ -109,14 +109,14 @@ impl Run<'_> {
         Ok(self.judge(step))
     }
 
-    /// Traffic to a machine by its role goes to whoever has it when a step wants that traffic.
+    /// Directs traffic that names a role at the machine that has the role when a step needs that traffic.
     async fn aim(&self, step: &Step) -> Result<(), LabError> {
         let wanted = step.load.iter().filter(|(_, rate)| !rate.is_none()).map(|(name, _)| name);
         for name in wanted.chain(step.send.keys()).map(AsRef::as_ref) {
             let to = self.bed.chapter.traffic[name].to.as_ref();
             if let Some((kind, _)) = role::parse(to) {
                 let machine = match self.bed.lab.who_is(to).await {
-                    // Of a database that promotes nobody, the primary is still the one that it was.
+                    // In a database that promotes no node, the former primary is still the primary.
                     Err(error) if !self.bed.lab.cast().is_own() => {
                         let former = self.bed.lab.who_is(&format!("{kind}:former")).await;
                         former.map_err(|_| error)?
@@ -131,7 +131,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// How many writes each node of a database has cut off its log.
+    /// Returns the number of writes that each database node has truncated from its log.
     async fn discarded(&self) -> HashMap<String, u64> {
         let plan = self.bed.lab.plan();
         let nodes = plan.database_nodes();
@@ -154,7 +154,7 @@ impl Run<'_> {
     async fn act(&self, step: &Step) -> Result<(), LabError> {
         for act in step.acts() {
             let done = match act {
-                // It takes a while, and what happens meanwhile is the story.
+                // Rolling takes a while, and its course is worth showing.
                 Act::Roll { kind, .. } => {
                     self.watching(&format!("replacing {kind}"), ROLL_ABOUT, self.bed.lab.act(act)).await?
                 }
@@ -182,7 +182,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Who the primary is that a step waits to be replaced, before it does anything.
+    /// Returns the primary whose replacement a step waits for, before the step does anything.
     async fn primary_before(&self, step: &Step) -> Primary {
         let Some(kind) = step.until.as_ref().and_then(|until| until.elected.as_ref()) else {
             return Primary::default();
@@ -192,12 +192,13 @@ impl Run<'_> {
         let Some((name, status)) = primaries.max_by_key(|(_, status)| status.term) else {
             return Primary::default();
         };
-        // A step that does something waits for what comes of that.
+        // A step that acts waits for the consequences of its own act.
         let former = self.bed.lab.former(kind.as_ref()).filter(|_| step.acts.is_empty());
         Primary { term: status.term, is_another: former.is_some_and(|former| former != name) }
     }
 
-    /// Whether something happened for good that the host may have caused. What follows then says nothing.
+    /// Records whether something irreversible happened that the host may have caused. Later steps then prove
+    /// nothing.
     fn look_for_damage(&mut self, step: &Step, measurement: &StepMeasurement) {
         let events = self.bed.lab.events.since(0);
         let of_step = || {
@@ -210,7 +211,7 @@ impl Run<'_> {
         }
     }
 
-    /// Waits for something to happen; the wait is what is measured.
+    /// Waits for an event; the wait is what is measured.
     async fn wait_until(&self, until: &Until, primary: Primary, measurement: &mut StepMeasurement) {
         let before = self.usages().await;
         measurement.from = measurement.begun;
@@ -236,7 +237,7 @@ impl Run<'_> {
         self.close(measurement, before).await;
     }
 
-    /// Waits until a condition is met, and returns since when it is.
+    /// Waits until a condition is met, and returns when it was.
     async fn come_about(&self, condition: &Condition) -> Moment {
         loop {
             if let Some(at) = condition.met(&self.bed.lab.events.since(0), self.now()) {
@@ -246,7 +247,7 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until the database nodes of a kind all show the same.
+    /// Waits until all database nodes of a kind report the same state.
     async fn convergence(&self, kind: &str) {
         loop {
             let plan = self.bed.lab.plan();
@@ -258,8 +259,8 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until a traffic has failed, be it before, and is answered again. A request that hangs is not answered: until
-    /// it has an outcome, good answers after it count for nothing.
+    /// Waits until a traffic that has failed, possibly before the step, is answered again. A hanging request
+    /// counts as unanswered: successes after it do not count until it has an outcome.
     async fn recovery(&self, traffic: &str, since: Moment) {
         loop {
             let window = self.measured.known_window(traffic, since, self.now());
@@ -271,7 +272,7 @@ impl Run<'_> {
         }
     }
 
-    /// Sends counted requests, and waits for their answers: that is what is measured.
+    /// Sends a counted batch and waits for the answers; this is what is measured.
     async fn send(&self, step: &Step, measurement: &mut StepMeasurement) {
         let before = self.usages().await;
         measurement.from = self.now();
@@ -295,7 +296,7 @@ impl Run<'_> {
                 sleep(LOOK_EVERY).await;
             }
         };
-        // A generator that cannot send them in time is told of by what is then missing.
+        // A generator that cannot send them in time is reported by the requests that are then missing.
         let _ = self.watching("sending", limit, timeout(limit, sent)).await;
         measurement.to = self.now();
         self.close(measurement, before).await;
@@ -304,14 +305,14 @@ impl Run<'_> {
         measurement.to = self.now();
     }
 
-    /// Reads the counters that claims ask for by this step's name, of each program that shows them.
+    /// Reads the counters that claims about this step refer to, from each program that exposes them.
     async fn counters(&self, step: &str) -> Counters {
         let plan = self.bed.lab.plan();
         let wanted = self.counters.iter().filter(|counter| counter.step == step);
         let reading = wanted.flat_map(|Counted { of, counter, .. }| {
             let client = plan.client();
             plan.vitals_of(of).into_iter().map(move |address| async move {
-                // A machine that is gone counts nothing.
+                // A machine that is gone has no counters.
                 let value = counters::read(client, address, counter).await?;
                 Some(((of.clone(), counter.clone(), address), value))
             })
@@ -342,8 +343,8 @@ impl Run<'_> {
         }
     }
 
-    /// Why a measurement is worth another one, if it is: it cannot be trusted, or what is asked of it may be
-    /// off by more than a little. Not when something happened for good meanwhile: that comes once.
+    /// Explains why a measurement should be repeated, if it should: it is unreliable, or too uncertain for
+    /// the claims. Never after something irreversible, which happens only once.
     fn too_blurred(&mut self, step: &Step, measurement: &StepMeasurement) -> Option<String> {
         let events = self.bed.lab.events.since(0);
         if damage::irreversible(&events, measurement.begun, measurement.to).is_some() {
@@ -355,8 +356,8 @@ impl Run<'_> {
         measurement.distrust.clone().or_else(|| measurement.doubt.clone().filter(|_| is_blurred))
     }
 
-    /// Ends a measurement: takes the machines' figures, waits for the last answers, and sees how far it can
-    /// be trusted.
+    /// Ends a measurement: reads the machines' usage, waits for the last answers, and determines how reliable
+    /// it is.
     async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, AtMoment>) {
         let after = self.usages().await;
         self.settle(measurement.to).await;
@@ -426,7 +427,7 @@ impl Run<'_> {
         std::str::from_utf8(&answer.body).ok()?.trim().parse().ok()
     }
 
-    /// Reads the last value of every record of a history, from whichever node can say it.
+    /// Reads the last value of every record of a history, from any node that can serve it.
     async fn take_stock(&mut self, stock: &TakeStock) {
         let name = stock.history.as_ref();
         let nodes = self.bed.lab.plan().vitals_of(&format!("{}/dbnode", stock.from.as_ref()));
@@ -435,7 +436,7 @@ impl Run<'_> {
         self.measured.histories.found(name, found);
     }
 
-    /// The claims of a step that was not carried out.
+    /// Returns the claims of a step that was not carried out.
     fn unjudged(&self, step: &Step, verdict: Verdict, reason: &str) -> Vec<ClaimResult> {
         let told = |expect: &Expect| {
             let claim = verdict::without_figure(&step.name, expect, verdict, reason.to_owned());
@@ -465,13 +466,13 @@ impl Run<'_> {
         step.expect.iter().enumerate().filter_map(judge).collect()
     }
 
-    /// The claims of a step that is not run any more.
+    /// Returns the claims of a step that is skipped because the run was cut short.
     pub(super) fn left_out(&self, step: &Step, reason: &str) -> Vec<ClaimResult> {
         let nothing = || Evaluated { distrust: Some(reason.to_owned()), ..Evaluated::default() };
         step.expect.iter().map(|expect| verdict::judge(&step.name, expect, nothing())).collect()
     }
 
-    /// Waits for a future while telling what goes on, and what happens besides.
+    /// Waits for a future while reporting progress and the lab's events.
     pub(super) async fn watching<T>(
         &self,
         doing: &str,
@@ -499,7 +500,7 @@ impl Run<'_> {
     fn tell_events(&self) {
         for event in self.bed.lab.events.since(self.told.get()) {
             self.told.update(|told| told + 1);
-            // What a step did has been told when it was done.
+            // The acts of a step were reported when they were done.
             if !matches!(event.what, Happening::Did { .. } | Happening::Link { .. }) {
                 self.emitter.emit(EventKind::Happened(&event));
             }
@@ -525,9 +526,8 @@ impl Run<'_> {
     }
 }
 
-/// By how much counters grew, of all programs of a name together; where none is left nothing is known.
-/// One that was not there before began at nothing, and so did one that is lower now: its program was
-/// started again.
+/// Returns how much counters grew, summed over all programs of a name; nothing for a name without programs. A
+/// counter that is new, or lower than before because its program was restarted, started from zero.
 fn growth(before: &Counters, after: Counters) -> HashMap<(String, String), f64> {
     let mut grown = HashMap::new();
     for (place, after) in after {
@@ -538,7 +538,7 @@ fn growth(before: &Counters, after: Counters) -> HashMap<(String, String), f64> 
     grown
 }
 
-/// How late machines granted work at worst, and that in words.
+/// Returns how late a machine granted work at worst, with a description.
 fn latest(usages: &HashMap<String, AtMoment>) -> Option<(Duration, String)> {
     let (machine, AtMoment { late, .. }) = usages.iter().max_by_key(|(_, usage)| usage.late)?;
     Some((*late, format!("the host was too busy: {machine} was granted its work {late:.0?} late")))

@@ -1,4 +1,4 @@
-//! What a measured figure says of a claim. Pure.
+//! Judges a measured figure against a claim. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use schemars::JsonSchema;
@@ -8,31 +8,31 @@ use super::measured::Evaluated;
 use crate::numbers::short;
 use chapter::{Bound, Expect, Expected, Reading};
 
-/// A claim, what was measured, and what that says of it.
+/// A claim, the measured figure, and the verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimResult {
-    /// The step it belongs to.
+    /// The step that it belongs to.
     pub step: String,
     /// The claim.
     pub claim: String,
     /// The question that its figure answers, where its chapter asks one.
     #[serde(default)]
     pub ask: Option<String>,
-    /// What others call it by, within its chapter.
+    /// Its identifier within the chapter.
     pub id: Option<String>,
-    /// The article's words, where it tests them.
+    /// The article's words, if it tests them.
     pub article: Option<String>,
-    /// Who says so, where it is not the article's.
+    /// The source, if it is not the article.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What was measured, as written.
+    /// The measured expression, as written.
     pub measure: String,
     /// The figure. `None` when there was nothing to measure.
     pub measured: Option<f64>,
-    /// The figures that it was made of, where there were several.
+    /// The figures that it is composed of, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<(String, f64)>,
-    /// What it had to be.
+    /// The bounds of the figure.
     pub bound: Bound,
     /// The unit of both.
     pub unit: String,
@@ -40,19 +40,19 @@ pub struct ClaimResult {
     pub expected: Expected,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why it is so, where it is as expected; or why nothing can be said.
+    /// The reason for the expected outcome, or the reason why there is no verdict.
     pub because: Option<String>,
 }
 
-/// What can be said of a claim.
+/// The verdict on a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It was not judged: another program stands in for one of the lab's, and it cannot do what is claimed.
+    /// It was not judged: a stand-in for one of the lab's programs cannot do what is claimed.
     Skipped,
-    /// It is as expected: a sentence confirmed, or one refuted that was expected to be.
+    /// It is as expected: a sentence was confirmed, or was refuted as expected.
     Holds,
-    /// Nothing can be said: the host or the load generator was the bottleneck, or what was measured is not
+    /// There is no verdict: the host or the load generator was the bottleneck, or the figure is not
     /// known.
     Inconclusive,
     /// It is not as expected.
@@ -60,14 +60,14 @@ pub enum Verdict {
 }
 
 impl ClaimResult {
-    /// Whether its sentence was found wrong, and was expected to be.
+    /// Returns whether its sentence was refuted, as expected.
     pub fn is_refuted_as_expected(&self) -> bool {
         self.expected == Expected::Refute && self.verdict == Verdict::Holds
     }
 }
 
-/// Judges one claim. No figure means that there was nothing to measure, unless it is said why it is not
-/// known: what was to happen did not.
+/// Judges one claim. A missing figure means that there was nothing to measure because the expected event did
+/// not happen, unless a reason is given why the figure is unknown.
 pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimResult {
     let Evaluated { reading, parts, distrust, doubt, on_a_calm_host, excuse } = evaluated;
     let bound = expect.bound().unwrap_or(Bound { low: f64::NAN, high: f64::NAN });
@@ -92,7 +92,7 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
             let (reading, reason) = on_a_calm_host.unzip();
             (Verdict::Inconclusive, Some(either_way(reading, reason)))
         }
-        // What the chapter gives as a reason is one for the opposite.
+        // The chapter's reason explains the opposite outcome.
         (None, Some(false), None) => (Verdict::Fails, None),
     };
     ClaimResult {
@@ -113,13 +113,13 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
     }
 }
 
-/// A claim that is not judged, or that has failed, for a reason that is no figure.
+/// Returns the result of a claim that was not judged, or that failed for a reason other than its figure.
 pub(super) fn without_figure(step: &str, expect: &Expect, verdict: Verdict, because: String) -> ClaimResult {
     let nothing = judge(step, expect, Evaluated::default());
     ClaimResult { measured: None, verdict, because: Some(because), ..nothing }
 }
 
-/// Why a figure may be as the claim has it, or not.
+/// Explains why a figure may or may not meet the claim.
 fn either_way(reading: Option<Reading>, doubt: Option<String>) -> String {
     let reason = doubt.unwrap_or_else(|| "the host was too busy".into());
     let ends = reading.map(|reading| [reading.low, reading.high].map(short));

@@ -1,21 +1,21 @@
-//! The cheapest measured architecture that does what is asked: the article's own closing advice. Pure.
+//! Chooses the cheapest measured architecture that meets given needs: the article's own closing advice. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use super::rows::{LadderRow, LadderTable};
 
-/// What is asked for.
+/// The requirements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Needs {
-    /// Requests a second.
+    /// Requests per second.
     pub rps: f64,
-    /// 99 % of the answers within so many milliseconds.
+    /// Upper bound of the 99th percentile of latency, in milliseconds.
     pub p99_ms: f64,
-    /// So many failures at a time must not take it down, nor lose anything.
+    /// Number of simultaneous failures that must neither take it down nor lose anything.
     pub survive: u32,
 }
 
 impl Needs {
-    /// Whether a table can say anything of it.
+    /// Checks whether a table can answer the question.
     pub fn check(&self) -> Result<(), String> {
         match self.survive {
             0 | 1 => Ok(()),
@@ -25,16 +25,16 @@ impl Needs {
     }
 }
 
-/// What is advised.
+/// The advice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advice {
-    /// The architecture, if any will do.
+    /// The chosen architecture, if any qualifies.
     pub chosen: Option<String>,
-    /// What is wrong with each of the others, by name, in the table's order.
+    /// The objection to each of the others, by name, in the table's order.
     pub rejected: Vec<(String, String)>,
 }
 
-/// Chooses. The error says why nothing can be said at all.
+/// Chooses an architecture. The error says why no advice is possible.
 pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
     if needs.p99_ms < table.p99_ms {
         return Err(format!(
@@ -51,7 +51,7 @@ pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
             None => fit.push(row),
         }
     }
-    // Of two that cost the same, the one with fewer parts comes first in the table.
+    // Of two with the same cost, the one with fewer parts comes first in the table.
     let mut cheapest: Option<&LadderRow> = None;
     for row in fit.iter().copied() {
         if cheapest.is_none_or(|best| row.cost < best.cost) {
@@ -66,7 +66,7 @@ pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
     Ok(Advice { chosen: cheapest.map(|row| row.name.clone()), rejected })
 }
 
-/// Why a row does not do, if it does not.
+/// Returns the objection to a row, if there is one.
 fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
     if let Some(reason) = &row.capacity.distrust {
         return Some(format!("its capacity is not known: {reason}"));
@@ -74,10 +74,10 @@ fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
     if let Some(reason) = row.any_distrust().filter(|_| needs.survive > 0) {
         return Some(format!("what it survives is not known: {reason}"));
     }
-    // The highest rate that was met, not the middle of an interval.
+    // The highest rate that met the objective, not the middle of an interval.
     let good = row.capacity.low.unwrap_or(0.0);
     if good < needs.rps {
-        return Some(format!("bears {good:.0} requests a second"));
+        return Some(format!("sustains {good:.0} requests a second"));
     }
     if needs.survive == 0 {
         return None;
@@ -92,7 +92,7 @@ fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
         ));
     }
     let left = row.left.rate;
-    (left < needs.rps).then(|| format!("bears {left:.0} requests a second without {}", row.left.without))
+    (left < needs.rps).then(|| format!("sustains {left:.0} requests a second without {}", row.left.without))
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! What the article's table says, cell by cell, and what a measurement says of it. Pure.
+//! The figures of the article's table, and the verdict of a measurement on each cell. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use indexmap::IndexMap;
 
 use super::rows::{CellVerdict, LadderRow, Says};
 
-/// The columns that the article has.
+/// The article's columns.
 pub const COLUMNS: [&str; 3] = ["capacity", "single points of failure", "monthly cost"];
 
-/// How far a ratio of capacities may be from the article's, as a share of it.
+/// Tolerated deviation of a capacity ratio from the article's, as a share.
 const RATIO_TOLERANCE: f64 = 0.2;
 
-/// One row as printed in the article: thousands of requests a second, single points, dollars.
+/// One row as printed in the article.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArticleRow {
-    /// Capacity, in thousands of requests a second.
+    /// Capacity, in thousands of requests per second.
     pub thousands: f64,
     /// Single points of failure.
     pub single_points: f64,
-    /// Dollars a month.
+    /// Dollars per month.
     pub cost: f64,
 }
 
@@ -32,13 +32,13 @@ const ROWS: [ArticleRow; 6] = [
     ArticleRow { thousands: 50.0, single_points: 0.0, cost: 1800.0 },
 ];
 
-/// The article's row of a number, from 1. `None`: it has no such row.
+/// Returns the article's row by number, from 1. `None` if there is no such row.
 pub fn row(number: u32) -> Option<ArticleRow> {
     ROWS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
 }
 
-/// A verdict for each of the article's cells in a row that comes with the lab. Its capacities are judged as multiples of its
-/// first: the lab's machines are smaller than the article's, all of them equally so.
+/// Judges each of the article's cells in a built-in row. Capacities are judged as multiples of the first
+/// row's, because the lab's machines are all smaller than the article's by the same factor.
 pub fn judge(measured: &LadderRow) -> IndexMap<String, CellVerdict> {
     let Some(article) = row(measured.number) else { return IndexMap::new() };
     let first = ROWS[0].thousands;
@@ -70,7 +70,7 @@ fn cell(article: f64, measured: Option<f64>, is_so: impl Fn(f64, f64) -> bool) -
     CellVerdict { article: Some(article), measured, says, because: None }
 }
 
-/// Why a cell came out as it did.
+/// Explains the verdict on a cell.
 fn because(row: &LadderRow, column: &str, verdict: &CellVerdict) -> Option<String> {
     let [capacity, points, cost] = COLUMNS;
     if verdict.says == Says::NotJudged {

@@ -1,5 +1,5 @@
-//! Climbing the ladder: every architecture is loaded, then broken. What disturbs nobody is done side
-//! by side: searches of those that bear little, and audits, which ask for little.
+//! Measures the whole table: every architecture is loaded, then broken. Work that does not disturb other work
+//! runs in parallel: searches of architectures with little capacity, and audits, whose load is low.
 
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -20,51 +20,51 @@ use lab::site::{self, SiteArgs};
 use lab::{Plan, Program, Site};
 use load::Objective;
 
-/// So many audits go on at the same time.
+/// Number of concurrent audits.
 const AUDITS_AT_ONCE: usize = 10;
-/// An audit of more faults than this is made in parts, at the same time.
+/// An audit of more faults than this is split into parts that run concurrently.
 const FAULTS_MAX: usize = 8;
-/// So many of those that bear little are searched at the same time.
+/// Number of concurrent searches of architectures with little capacity.
 const LIGHT_AT_ONCE: usize = 4;
-/// How long a search takes, about, in seconds: for the progress bar.
+/// Approximate duration of a search in seconds, for the progress bar.
 const LIGHT_SECONDS: f64 = 36.0;
 const HEAVY_SECONDS: f64 = 55.0;
-/// The first rate tried with the first architecture, in requests a second.
+/// The first rate tried with the first architecture, in requests per second.
 const FIRST_RATE: f64 = 30.0;
 
-/// What to measure, and how.
+/// The configuration of a table measurement.
 #[derive(Debug)]
 pub struct Climb {
-    /// The architectures, from the simplest on.
+    /// The architectures, simplest first.
     pub sources: Vec<Source>,
-    /// Where they are to stand.
+    /// Where to run them.
     pub place: SiteArgs,
-    /// Others, of which only what killing their databases does is looked at.
+    /// Further architectures, of which only the database is killed.
     pub variants: Vec<Source>,
-    /// What machines cost.
+    /// The price sheet.
     pub prices: Prices,
-    /// What a capacity has to meet.
+    /// The objective that defines capacity.
     pub objective: Objective,
-    /// Who recovers within this time by itself has not been down.
+    /// A path that recovers on its own within this time does not count as down.
     pub within: Duration,
-    /// Measured in a hurry.
+    /// Whether this is a quick measurement.
     pub quick: bool,
-    /// These are all the rows that come with the lab, at its own prices.
+    /// Whether these are all built-in rows at the built-in prices.
     pub whole: bool,
-    /// The dice.
+    /// The random seed.
     pub seed: u64,
 }
 
-/// A part of what is to be audited.
+/// One audit, or a part of one.
 struct Job {
-    /// Of which architecture, as a place in the table; variants come after its rows.
+    /// The architecture's index in the table; variants come after its rows.
     architecture: usize,
     inspection: Inspection,
-    /// So many are looked at.
+    /// Number of faults to inject.
     faults: usize,
 }
 
-/// What was found of one architecture's faults, or why nothing was.
+/// The audit of one architecture, or why there is none.
 type Audited = Result<Audit, String>;
 
 /// Measures every architecture.
@@ -75,7 +75,7 @@ pub async fn climb(
 ) -> Result<(LadderTable, Vec<Audit>), LabError> {
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
     let emitter = Emitter::new(observer, started);
-    // What has no price is told before anything is measured.
+    // A missing price is reported before anything is measured.
     let plans = climb.sources.iter().map(|source| Plan::of(&source.chapter, climb.place.place()));
     let plans = plans.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
     let costs = plans.iter().map(|plan| climb.prices.of_plan(plan));
@@ -120,8 +120,8 @@ pub async fn climb(
 }
 
 impl Climb {
-    /// The capacities: of those without a cache side by side, for they bear little; then of each of
-    /// the others by itself.
+    /// Measures the capacities: first those without a cache in parallel, because their load is low, then each
+    /// of the others alone.
     async fn strengths(
         &self,
         plans: &[Plan],
@@ -178,21 +178,21 @@ impl Climb {
         }
         for (before, index) in heavy.into_iter().enumerate() {
             let from = *highest.lock();
-            // With a cache all bear about the same.
+            // All architectures with a cache have about the same capacity.
             found.push(run(index, from, if before == 0 { 2.0 } else { 1.25 }).await?);
         }
         found.sort_by_key(|(index, _)| *index);
         Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 
-    /// The networks that its labs stand in, side by side: the first and the last.
+    /// Returns the networks of its labs: the first and the last.
     pub fn networks(&self) -> Result<([u8; 2], [u8; 2]), LabError> {
         let lanes = self.sources.len().max(self.inspections()?.len()).max(1);
         Ok((self.place.beside(lane(0)).network(), self.place.beside(lane(lanes - 1)).network()))
     }
 
-    /// Whether every address of every lab is free, before the first of them is started: what is found out after
-    /// minutes costs minutes. Containers have networks of their own.
+    /// Checks that every address of every lab is free before the first one is started, rather than failing
+    /// minutes later. Containers have their own networks.
     fn check_places(&self, inspections: &[Job]) -> Result<(), LabError> {
         if self.place.backend.is_containers() {
             return Ok(());
@@ -207,7 +207,7 @@ impl Climb {
         Ok(())
     }
 
-    /// What is to be audited: large architectures in parts.
+    /// Plans the audits; large ones are split into parts.
     fn inspections(&self) -> Result<Vec<Job>, LabError> {
         let mut inspections = Vec::new();
         for (index, source) in self.sources.iter().chain(&self.variants).enumerate() {
@@ -220,7 +220,7 @@ impl Climb {
                     only: is_variant.then(|| "db".to_owned()),
                     kills_only: is_variant,
                     restarts: Restarts::OfWhatKeepsSomething,
-                    // The article says nothing of full disks.
+                    // The article does not mention full disks.
                     fills: false,
                 },
                 depth: 1,
@@ -241,7 +241,7 @@ impl Climb {
         Ok(inspections)
     }
 
-    /// The audits, several at the same time; the longest are begun first, so that all end at about the same time.
+    /// Runs the audits concurrently, the longest first so that all end at about the same time.
     async fn audits(
         &self,
         inspections: &[Job],
@@ -272,8 +272,8 @@ impl Climb {
     }
 }
 
-/// One of several audits that go on side by side. All that they are to do is expected already, and the time is that
-/// of the whole table.
+/// Observer of one of several concurrent audits. Their work is already part of the estimate, and times count
+/// for the table as a whole.
 struct BesideOthers<'a> {
     emitter: Emitter<'a>,
 }
@@ -291,18 +291,19 @@ impl Observer for BesideOthers<'_> {
     }
 }
 
-/// Whether a row that cannot be measured says so, and the others are kept: their figures are not less true for it.
-/// Whoever wants an end wants that of all.
+/// Returns whether an error concerns one row only: the row reports it, and the others remain valid. An
+/// interrupt ends them all.
 fn is_only_its_own(error: &LabError) -> bool {
     !matches!(error, LabError::Interrupted(_))
 }
 
-/// Two parts of one audit, put together again.
+/// Joins two parts of one audit.
 fn joined(one: Audited, other: Audited) -> Audited {
     Ok(one?.joined_with(other?))
 }
 
-/// Whether an architecture bears so little that others can be measured beside it: it has no cache.
+/// Returns whether an architecture has so little capacity that others can be measured beside it: it has no
+/// cache.
 fn is_light(plan: &Plan) -> bool {
     !plan.machines.values().any(|machine| machine.has(Program::Redis))
 }

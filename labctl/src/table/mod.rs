@@ -1,5 +1,5 @@
-//! The article's table, measured: for each architecture what it can bear, what it costs, which parts
-//! take it down, what is left of it after any one failure, and how long it is away.
+//! The article's table, measured: for each architecture its capacity, its cost, its single points of failure,
+//! what is left of it after any one failure, and its longest outage.
 //!
 //! ```text
 //! capacity (search) ──┐
@@ -8,18 +8,18 @@
 //! prices ───────────┘
 //! ```
 
-/// The cheapest architecture that does what is asked.
+/// The cheapest architecture that meets given needs.
 pub mod advice;
-/// What the article says, and what is to be said of it.
+/// The article's figures, and the verdicts on them.
 pub mod article;
-/// What machines cost.
+/// The price sheet.
 pub mod prices;
-/// One row, and the whole table, as data.
+/// The rows and the whole table as data.
 pub mod rows;
 
-/// Climbing the ladder: the driver.
+/// The driver that measures all rows.
 mod climb;
-/// What an architecture can bear.
+/// The capacity of one architecture.
 mod strength;
 
 pub use climb::{Climb, climb};

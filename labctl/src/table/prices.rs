@@ -1,4 +1,4 @@
-//! What machines cost a month. A price sheet is a file that can be edited. Pure.
+//! Monthly prices of machines. A price sheet is a file that can be edited. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use lab::{MachinePlan, Plan};
 
 const BUILT_IN: &str = include_str!("../../prices.toml");
 
-/// Dollars a month, by what stands on a machine.
+/// Dollars per month, by the program on a machine.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
@@ -18,12 +18,12 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// The prices that come with the lab: the article's.
+    /// Returns the built-in prices: the article's.
     pub fn built_in() -> Self {
         Self::parse(BUILT_IN, Path::new("prices.toml")).expect("the sheet that comes with the lab is one")
     }
 
-    /// A price sheet's text. The error is for whoever wrote it.
+    /// Parses a price sheet. The error is meant for its author.
     pub fn parse(text: &str, file: &Path) -> Result<Self, String> {
         let wrong = |message: &str| format!("{}: {message}", file.display());
         let prices: Self = toml::from_str(text).map_err(|error| {
@@ -31,12 +31,12 @@ impl Prices {
             format!("{}, line {line}: {}", file.display(), error.message())
         })?;
         match prices.month.iter().find(|(_, price)| !price.is_finite() || **price < 0.0) {
-            Some((what, price)) => Err(wrong(&format!("{price} is no price for '{what}'"))),
+            Some((what, price)) => Err(wrong(&format!("{price} is not a price for '{what}'"))),
             None => Ok(prices),
         }
     }
 
-    /// What everything in a plan costs. The error names what has no price.
+    /// Adds up the cost of a plan. The error names what has no price.
     pub fn of_plan(&self, plan: &Plan) -> Result<f64, String> {
         plan.machines.values().map(|machine| self.of_machine(machine)).sum()
     }
@@ -95,7 +95,7 @@ mod tests {
     fn nonsense_is_refused_with_its_line() {
         let error = |text| Prices::parse(text, Path::new("mine.toml")).unwrap_err();
         assert!(error("[month]\nlb = \"cheap\"").starts_with("mine.toml, line 2: "));
-        assert_eq!(error("[month]\nlb = -5"), "mine.toml: -5 is no price for 'lb'");
+        assert_eq!(error("[month]\nlb = -5"), "mine.toml: -5 is not a price for 'lb'");
         assert!(error("[year]\nlb = 5").contains("unknown field `year`"));
     }
 }

@@ -1,4 +1,4 @@
-//! The table as data: what is printed, kept, and read again for advice.
+//! The table as data: printed, stored, and read again for advice.
 #![deny(clippy::disallowed_methods)]
 
 use indexmap::IndexMap;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Impact;
 
-/// The version of the table's document.
+/// The version of the table document.
 pub const SCHEMA: &str = "scaling-lab/table/1";
 
 /// The whole table.
@@ -14,24 +14,24 @@ pub const SCHEMA: &str = "scaling-lab/table/1";
 pub struct LadderTable {
     /// [`SCHEMA`].
     pub schema: String,
-    /// When it was begun.
+    /// When the measurement began.
     pub began: jiff::Timestamp,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// Measured in a hurry.
+    /// Whether it was a quick measurement.
     pub quick: bool,
-    /// It has all the rows that come with the lab, at the lab's own prices: what it says, it says of the
+    /// Whether it has all built-in rows at the built-in prices; only then does it say anything about the
     /// article.
     #[serde(default)]
     pub whole: bool,
-    /// The seed of its dice.
+    /// The random seed.
     pub seed: u64,
-    /// Capacity is the highest rate at which 99 % of the answers come within so many milliseconds and
-    /// at most one in a thousand fails.
+    /// Capacity is the highest rate at which the 99th percentile of latency is within this many milliseconds
+    /// and at most one request in a thousand fails.
     pub p99_ms: f64,
-    /// The rows, from the simplest architecture on.
+    /// The rows, simplest architecture first.
     pub rows: Vec<LadderRow>,
-    /// Architectures beside them, of which only what killing their databases does was looked at.
+    /// Further architectures, of which only the database was killed.
     #[serde(default)]
     pub variants: Vec<LadderRow>,
 }
@@ -39,116 +39,116 @@ pub struct LadderTable {
 /// One architecture.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LadderRow {
-    /// Its place in the article's table, from 1; 7 is not in it.
+    /// Its row number in the article's table, from 1; 7 is not in it.
     pub number: u32,
     /// Its short name.
     pub name: String,
     /// Its title.
     pub title: String,
-    /// What it can bear.
+    /// Its capacity.
     pub capacity: Strength,
     /// Its capacity, as a multiple of the first row's.
     pub ratio: Option<f64>,
-    /// Dollars a month.
+    /// Dollars per month.
     pub cost: f64,
-    /// The programs that take a path down, each alone.
+    /// The programs that each take a path down on their own.
     pub single_points: Vec<String>,
-    /// The same for each path.
+    /// The single points of failure of each path.
     pub single_points_of: IndexMap<String, Vec<String>>,
-    /// What it can bear when the worst single program is dead.
+    /// Its capacity while the worst single program is dead.
     pub left: Left,
-    /// The longest that anything was away that came back by itself, in seconds.
+    /// The longest outage that ended on its own, in seconds.
     pub recovery_seconds: Option<f64>,
-    /// Acknowledged writes that were gone after some fault.
+    /// Acknowledged writes that were lost, over all faults.
     pub lost_writes: usize,
-    /// Sessions that were gone after some fault.
+    /// Sessions that were lost, over all faults.
     pub lost_sessions: usize,
-    /// What is to be said of the article's cell, by column.
+    /// The verdict on the article's cell, by column.
     pub cells: IndexMap<String, CellVerdict>,
-    /// How many machines it has.
+    /// Number of machines.
     pub machines: usize,
-    /// What each fault did.
+    /// The impact of each fault.
     pub faults: Vec<FaultRow>,
-    /// Why what was found of its faults should not be trusted, if so.
+    /// Why the audit is unreliable, if it is.
     #[serde(default)]
     pub distrust: Option<String>,
 }
 
-/// What one fault did to each path.
+/// The impact of one fault on each path.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FaultRow {
-    /// Of what: `web-1`, `db:primary`, `lb → web-1`.
+    /// The component: `web-1`, `db:primary`, `lb → web-1`.
     pub component: String,
     /// What happened to it: `killed`, `frozen`, `cut`.
     pub fault: String,
-    /// What it did, by path.
+    /// The impact, by path.
     pub cells: IndexMap<String, Impact>,
 }
 
-/// What an architecture can bear.
+/// The capacity of an architecture.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Strength {
-    /// The highest rate that met the objective, in requests a second.
+    /// The highest rate that met the objective, in requests per second.
     pub low: Option<f64>,
-    /// The lowest rate that did not.
+    /// The lowest rate that did not meet it.
     pub high: Option<f64>,
-    /// One number for it.
+    /// A single number for the capacity.
     pub rate: f64,
-    /// Why it should not be trusted, if so.
+    /// Why it is unreliable, if it is.
     pub distrust: Option<String>,
 }
 
-/// What an architecture can bear when something is dead.
+/// The capacity of an architecture while something is dead.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Left {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: f64,
-    /// What was killed.
+    /// The program that was killed.
     pub without: String,
-    /// Why it should not be trusted, if so.
+    /// Why it is unreliable, if it is.
     #[serde(default)]
     pub distrust: Option<String>,
 }
 
-/// The article's figure beside the lab's, and what that says of it.
+/// The article's figure, the lab's, and the verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CellVerdict {
-    /// What the article says, as a figure. `None`: nothing.
+    /// The article's figure; `None` if it gives none.
     pub article: Option<f64>,
-    /// What was measured, in the same unit. `None`: it could not be.
+    /// The measured figure, in the same unit; `None` if it could not be measured.
     pub measured: Option<f64>,
-    /// What that says.
+    /// The verdict.
     pub says: Says,
-    /// Why, where it is known.
+    /// The explanation, where it is known.
     pub because: Option<String>,
 }
 
-/// What a measurement says of a figure in the article.
+/// The verdict of a measurement on a figure in the article.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
-    /// It is so.
+    /// The figures agree.
     Confirmed,
-    /// It is not so.
+    /// The figures differ.
     Refuted,
     /// The host was the bottleneck, or there is nothing to compare.
     NotJudged,
 }
 
 impl LadderTable {
-    /// Why something in it should not be trusted, if so.
+    /// Returns the first reason why something in it is unreliable, if there is one.
     pub fn distrust(&self) -> Option<&String> {
         self.rows.iter().chain(&self.variants).find_map(LadderRow::any_distrust)
     }
 
-    /// A row by its architecture's name.
+    /// Returns the row of an architecture.
     pub fn row(&self, name: &str) -> Option<&LadderRow> {
         self.rows.iter().chain(&self.variants).find(|row| row.name == name)
     }
 }
 
 impl LadderRow {
-    /// Why something in it should not be trusted, if so.
+    /// Returns the first reason why something in it is unreliable, if there is one.
     pub fn any_distrust(&self) -> Option<&String> {
         self.capacity.distrust.as_ref().or(self.left.distrust.as_ref()).or(self.distrust.as_ref())
     }

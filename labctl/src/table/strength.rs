@@ -1,4 +1,4 @@
-//! What an architecture can bear, as it stands and with something dead: the driver.
+//! Measures the capacity of an architecture, intact and with one program dead.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use load::{Objective, Outcome, Tried, find_capacity, probe};
 
 const LOAD: &str = include_str!("../../architectures/load.toml");
 
-/// What is asked for, and how large a share of all requests each is.
+/// The request mix: each traffic's share of all requests.
 const MIX: [(&str, f64); 2] = [("pages", 0.95), ("accounts", 0.05)];
-/// What is done before, at so many requests a second: accounts are opened, and caches filled.
+/// Preparation, with rates in requests per second: accounts are opened, and caches filled.
 const ACCOUNTS_OPEN: (&str, f64) = ("accounts-open", 20.0);
 const PAGES_READ: (&str, f64) = ("pages-read", 300.0);
-/// After a kill it is waited so long at most for those who are to notice: three checks, and a takeover.
+/// After a kill, maximum wait for its detection: three checks, and a takeover.
 const NOTICE: Duration = Duration::from_millis(5000);
-/// How long a machine that was started again may take until it serves.
+/// Time within which a restarted machine has to serve again.
 const BACK_MAX: Duration = Duration::from_secs(15);
 
-/// An architecture with the traffic that its capacity is measured by.
+/// Returns an architecture with the traffic that measures its capacity.
 pub(super) fn loaded(architecture: &Chapter) -> Result<Chapter, String> {
     let entry = paths::entry(architecture)?;
     let products = architecture.machine.values().filter_map(|machine| machine.dbnode.as_ref());
@@ -41,14 +41,14 @@ pub(super) fn loaded(architecture: &Chapter) -> Result<Chapter, String> {
     Ok(Chapter { traffic: load.traffic, ..architecture.clone() })
 }
 
-/// Measures one architecture: the driver's state.
+/// Measures the capacity of one architecture.
 pub(crate) struct Strongman<'a> {
     pub(crate) source: &'a Source,
     pub(crate) place: &'a SiteArgs,
     pub(crate) objective: &'a Objective,
     pub(crate) seed: u64,
     pub(crate) interrupt: &'a Interrupt,
-    /// Called with what is being done.
+    /// Receives progress messages.
     pub(crate) doing: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -56,14 +56,14 @@ pub(crate) struct Strongman<'a> {
 pub(crate) struct Carried {
     /// How the rate went with everything alive.
     pub(crate) whole: Tried,
-    /// The least that it carried with a single program dead. `None`: that was not asked for, or it does not carry the
-    /// rate as it is.
+    /// The lowest rate that it carried with a single program dead. `None` when that was not requested, or when it does not
+    /// carry the rate with everything alive.
     pub(crate) after_kill: Option<Left>,
 }
 
 impl Strongman<'_> {
-    /// Its capacity, searched from this rate on, and what is left of that when the worst single
-    /// program is dead.
+    /// Measures the capacity, searching from this rate, and what is left while the worst single program is
+    /// dead.
     pub(super) async fn measure(&self, from: f64) -> Result<(Strength, Left), LabError> {
         let chapter = loaded(&self.source.chapter).map_err(LabError::Usage)?;
         (self.doing)("starting it");
@@ -133,7 +133,7 @@ impl Strongman<'_> {
             (self.doing)(&format!("what is left without {}", fault.component.name()));
             let most = worst.as_ref().map_or(strength.rate, |worst| worst.rate);
             let left = self.without(stage, chapter, &fault, most).await?;
-            // Nothing can be worse than nothing.
+            // Nothing can be worse than no capacity.
             let is_nothing = left.rate == 0.0 && left.distrust.is_none();
             if worst.as_ref().is_none_or(|worst| left.rate < worst.rate) {
                 worst = Some(left);
@@ -145,8 +145,8 @@ impl Strongman<'_> {
         Ok((strength, worst.unwrap_or_default()))
     }
 
-    /// What it can bear with one program dead, `most` at the most: whether it could bear more is not asked.
-    /// It is alive again afterwards.
+    /// Measures the capacity with one program dead, capped at `most`: it does not matter whether it could be
+    /// higher. The program is restarted afterwards.
     async fn without(
         &self,
         stage: &Stage,
@@ -177,7 +177,7 @@ impl Strongman<'_> {
         stage.bed.lab.act(&fault.repair()).await?;
         if rate > 0.0 || distrust.is_some() {
             self.open_accounts(stage).await?;
-            // With anything else the copies are still there.
+            // After any other fault the cached copies are still there.
             if fault.component.what() == "redis" {
                 self.fill_cache(stage).await?;
             }
@@ -199,7 +199,7 @@ impl Strongman<'_> {
         Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
     }
 
-    /// Tries a rate, and once more when it was too much.
+    /// Tries a rate, and once more when the first trial missed the objective.
     async fn try_rate(
         &self,
         stage: &Stage,
@@ -247,7 +247,7 @@ impl Strongman<'_> {
         self.until_served(stage, PAGES_READ).await
     }
 
-    /// Asks for something again and again, until nothing of that fails.
+    /// Sends a batch again and again until all of it succeeds.
     async fn until_served(&self, stage: &Stage, (traffic, rate): (&str, f64)) -> Result<(), LabError> {
         let deadline = stage.bed.now() + BACK_MAX;
         loop {
@@ -271,9 +271,9 @@ impl Strongman<'_> {
     }
 }
 
-/// One of each kind of program, to be killed: databases first, and then Redis, for they are the likeliest to
-/// leave little, and the less is left the sooner the others are found to leave more. What only stands by bears
-/// nothing, and is left out.
+/// Returns one kill per kind of program. Databases and then Redis come first: they probably leave the least,
+/// and the lower the minimum so far, the sooner the other trials end. A standby carries no load and is left
+/// out.
 fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
     let wanted = Selection {
         scope: Scope::OneOfEach,
@@ -293,7 +293,7 @@ fn killable(stage: &Stage) -> Result<Vec<Fault>, LabError> {
         "redis" => 1,
         _ => 2,
     });
-    // When the first Redis has failed over to its copy, the copy is what the first one was.
+    // After a failover, the replica is what the first Redis was.
     let mut redis = 0;
     faults.retain(|fault| {
         redis += usize::from(fault.component.what() == "redis");

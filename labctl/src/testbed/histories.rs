@@ -1,4 +1,4 @@
-//! The histories of a run, and what the judges find in them.
+//! The operation histories of a run, and what the checkers find in them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,35 +14,35 @@ use indexmap::IndexMap;
 use chapter::measures::Measure;
 use load::HistoryLog;
 
-/// A run's histories, by name, and what they are found to be.
+/// A run's histories by name, with the checkers' verdicts.
 #[derive(Debug, Default)]
 pub struct Histories {
     logs: IndexMap<String, HistoryLog>,
-    /// Where they are written down as they happen, if anywhere.
+    /// Directory in which they are recorded as they happen; `None` keeps them in memory only.
     directory: Option<PathBuf>,
-    /// What was found in the database in the end, by history.
+    /// The final read of the database, by history.
     found: HashMap<String, Final>,
-    /// A judgement takes a while; while nothing is sent and nothing ends it is the same.
+    /// Cached verdicts: checking is slow, and the verdict stays the same until the history grows.
     verdicts: RefCell<HashMap<About, Rc<Verdict>>>,
 }
 
-/// What a judgement is about: the history's name, whether reads of the latest alone are judged, and the
-/// history's revision.
+/// Cache key of a verdict: the history's name, whether only latest reads are checked, and the history's
+/// revision.
 type About = (String, bool, (u64, usize));
 
-/// A figure, or `None` where there is nothing to show. `Err` says why it is not known.
+/// A figure, or `None` where there is nothing to show. `Err` gives the reason why it is unknown.
 pub(super) type Figure = Result<Option<f64>, String>;
 
-/// How many records are named at most; beyond that their number is given.
+/// Number of records that a message names; for the rest it gives only the count.
 const NAMED_MAX: usize = 5;
 
 impl Histories {
-    /// Histories that are written to files in a directory as they happen.
+    /// Creates histories that are written to files in `directory` as they happen.
     pub fn written_to(directory: Option<PathBuf>) -> Self {
         Self { directory, ..Self::default() }
     }
 
-    /// The history of a name, which begins with nothing.
+    /// Returns the history with this name; a new one starts empty.
     pub fn log(&mut self, name: &str) -> anyhow::Result<HistoryLog> {
         if let Some(known) = self.logs.get(name) {
             return Ok(known.clone());
@@ -57,12 +57,12 @@ impl Histories {
         Ok(log)
     }
 
-    /// Nothing more is written to the files, which are then on the disk.
+    /// Closes the files and syncs them to disk. Nothing more is recorded in them afterwards.
     pub fn finish(&self) -> anyhow::Result<()> {
         self.logs.values().try_for_each(HistoryLog::finish).context("write the histories to the disk")
     }
 
-    /// The keys of every record in a history.
+    /// Returns the distinct keys of all records in a history.
     pub fn keys(&self, name: &str) -> Vec<String> {
         let Some(log) = self.logs.get(name) else { return vec![] };
         let mut keys: Vec<_> = log.operations().into_iter().map(|operation| operation.key).collect();
@@ -71,12 +71,12 @@ impl Histories {
         keys
     }
 
-    /// What was found in the database in the end.
+    /// Stores the result of a history's final read.
     pub fn found(&mut self, name: &str, found: Final) {
         self.found.insert(name.to_owned(), found);
     }
 
-    /// A figure about a history. `None` for a measure of something else.
+    /// Computes a measure of a history. `None` for a measure that is not about histories.
     pub fn measure(&self, measure: Measure, name: &str) -> Figure {
         let history = History::new(self.logs.get(name).map(HistoryLog::operations).unwrap_or_default());
         if history.operations.is_empty() {
@@ -108,7 +108,7 @@ impl Histories {
         Ok(Some(figure))
     }
 
-    /// The acknowledged writes that are lost, by the history's name, where stock was taken.
+    /// Returns the lost acknowledged writes by history, for histories that have had a final read.
     pub fn all_lost(&self) -> Vec<(String, Vec<Lost>)> {
         let of = |(name, log): (&String, &HistoryLog)| {
             let lost = self.lost(name, &History::new(log.operations()))?;
@@ -117,7 +117,7 @@ impl Histories {
         self.logs.iter().filter_map(of).collect()
     }
 
-    /// How many acknowledged writes are lost, once stock was taken of every record.
+    /// Counts the lost acknowledged writes, provided that the final read covered every record.
     fn lost_writes(&self, name: &str, history: &History) -> Figure {
         let Some(found) = self.found.get(name) else { return Ok(None) };
         let unread = lost::unread(history, found);
@@ -128,13 +128,13 @@ impl Histories {
         Ok(Some(lost.iter().map(|lost| lost.at_least).sum::<usize>() as f64))
     }
 
-    /// The acknowledged writes that are lost, once stock was taken.
+    /// Returns the lost acknowledged writes; `None` before the final read.
     fn lost(&self, name: &str, history: &History) -> Option<Vec<Lost>> {
         Some(lost::judge(history, self.found.get(name)?))
     }
 
-    /// The smallest part of each history that no order explains, as a picture: of those histories
-    /// that a claim asked about.
+    /// Draws the smallest non-linearizable part of each history in violation. Covers only histories that a
+    /// claim asked about.
     pub fn offences(&self) -> Vec<(String, String)> {
         let verdicts = self.verdicts.borrow();
         let mut offences: Vec<_> = verdicts
@@ -176,8 +176,8 @@ fn is_linearizable(verdict: &Verdict) -> Figure {
 fn not_read(keys: &[&str]) -> String {
     let named = keys.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
     match keys.len().saturating_sub(NAMED_MAX) {
-        0 => format!("no node could say what is in record {named}"),
-        more => format!("no node could say what is in record {named} and {more} more"),
+        0 => format!("no node could read record {named}"),
+        more => format!("no node could read record {named} and {more} more"),
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
         let mut found = Final::from([("1".into(), Some("x".into()))]);
         histories.found("h", found.clone());
         let reason = histories.measure(Measure::LostWrites, "h").unwrap_err();
-        assert_eq!(reason, "no node could say what is in record 2, 3, 4, 5, 6 and 1 more");
+        assert_eq!(reason, "no node could read record 2, 3, 4, 5, 6 and 1 more");
         found.extend((2..=7).map(|key| (key.to_string(), None)));
         histories.found("h", found);
         assert_eq!(histories.measure(Measure::LostWrites, "h"), Ok(Some(6.0)));

@@ -1,4 +1,4 @@
-//! The final read: what the database holds in the end, asked of the database itself.
+//! The final read: asks the database itself which values it holds at the end.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use lab::http;
 
-/// How long all of it may take.
+/// Timeout for the whole final read.
 const LIMIT: Duration = Duration::from_secs(8);
-/// How long one node may take to say one record's value.
+/// Timeout for one node to return one record.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Records that are asked for at a time.
+/// Records read concurrently.
 const AT_ONCE: usize = 64;
-/// How long to wait before the nodes are asked again, when none could say it.
+/// Pause before the nodes are asked again when none of them had the value.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Reads the last value of every record, from whichever of a database's nodes can say it. A record that
-/// none of them can is left out.
+/// Reads the last value of every record from any node of a database that can serve it. A record that no node
+/// can serve is left out.
 pub async fn last_values(nodes: &[SocketAddr], keys: &[String], prefix: &str) -> Final {
     last_values_within(LIMIT, nodes, keys, prefix).await
 }
@@ -35,7 +35,7 @@ async fn last_values_within(limit: Duration, nodes: &[SocketAddr], keys: &[Strin
     stream::iter(reading).buffer_unordered(AT_ONCE).filter_map(|read| async move { read }).collect().await
 }
 
-/// Asks one node after the other until one can say it.
+/// Asks one node after another until one answers.
 async fn last_value(nodes: &[SocketAddr], path: &str) -> Option<String> {
     loop {
         for node in nodes {
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// A node that has 150 in every record.
+    /// Starts a node that returns 150 for every record.
     async fn node() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

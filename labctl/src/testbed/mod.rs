@@ -1,8 +1,8 @@
-//! Machines that run, with traffic ready to be sent to them: what a run, an audit and the table all stand on.
+//! Running machines with their traffic ready to be sent: the common base of a run, an audit and the table.
 
 mod histories;
 mod last_values;
-#[allow(clippy::module_inception, reason = "the room is called as what stands in it")]
+#[allow(clippy::module_inception, reason = "the module is named after its main type")]
 mod testbed;
 mod traffic;
 

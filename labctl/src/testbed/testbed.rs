@@ -1,5 +1,5 @@
-//! A lab that runs, with its traffics at rest: what has to be done from a chapter to there, and what is asked of it
-//! from then on.
+//! A running lab with its traffic at rest: how to get there from a chapter, and what can be asked of it
+//! afterwards.
 //!
 //! ```text
 //! ClaimedSite::claim ──plan, directory, lock, clock──> start ──generator, streams, machines──> Testbed ──> close
@@ -23,33 +23,34 @@ use lab::site::{self, SiteArgs};
 use lab::{Laboratory, Plan, Site};
 use load::{Generator, Moment, StreamId, Unsettled, Window};
 
-/// Beyond the patience of a request, how long its outcome may take to be written down.
+/// Extra time, beyond a request's patience, for its outcome to be recorded.
 const SETTLE_MARGIN: Duration = Duration::from_secs(2);
 
-/// A site that was claimed for a lab, before anything is started. Whatever is missing on this computer was reported
-/// by then.
+/// A site that was claimed for a lab, before anything is started. By then everything that is missing on this
+/// computer has been reported.
 #[derive(Debug)]
 pub struct ClaimedSite {
     /// The machines to start there.
     pub plan: Plan,
-    /// The time of the lab began when it was claimed.
+    /// The lab's clock, which starts when the site is claimed.
     pub clock: Clock,
     site: Site,
 }
 
 impl ClaimedSite {
-    /// Claims a place for a chapter's machines.
+    /// Claims a site for a chapter's machines.
     pub fn claim(chapter: &Chapter, place: &SiteArgs) -> Result<Self, LabError> {
         Self::claim_at(Clock::start(), chapter, place)
     }
 
-    /// The same, for a lab whose time began before.
+    /// Claims a site for a lab whose clock is already running.
     pub fn claim_at(clock: Clock, chapter: &Chapter, place: &SiteArgs) -> Result<Self, LabError> {
         let plan = Plan::of(chapter, place.place()).map_err(LabError::Usage)?;
         Ok(Self { plan, clock, site: Site::claim(place)? })
     }
 
-    /// The directory for logs of a lab that keeps none: those of the last one are removed.
+    /// Returns the log directory of a lab that does not keep its logs, after removing those of the previous
+    /// lab.
     pub fn own_logs(&self) -> Result<PathBuf, LabError> {
         let logs = self.site.lab_directory.join("logs");
         site::empty_directory(&logs)?;
@@ -68,39 +69,39 @@ impl ClaimedSite {
     }
 }
 
-/// A lab that runs, and what sends it requests.
+/// A running lab and its load generator.
 #[derive(Debug)]
 pub struct Testbed {
     /// Its machines.
     pub lab: Arc<Laboratory>,
-    /// What sends it requests.
+    /// Sends the requests.
     pub generator: Generator,
     /// The machines and traffics, as a chapter.
     pub chapter: Chapter,
     /// The traffics, by name.
     pub streams: IndexMap<String, StreamId>,
-    /// What its traffics do to records, where that is written down.
+    /// What the traffics do to records, where a history is recorded.
     pub histories: Histories,
     watch: AbortOnDropHandle<()>,
 }
 
-/// How a testbed is started.
+/// Everything needed to start a testbed.
 #[derive(Debug)]
 pub struct Opening<'a> {
-    /// The chapter's file: its name and text are kept for other labctls.
+    /// The chapter's file; its name and text are stored for other labctl processes.
     pub source: &'a Source,
-    /// What is started: the source's chapter, or one made of it.
+    /// The chapter to start: the source's own, or one derived from it.
     pub chapter: Chapter,
-    /// Where the machines' logs go.
+    /// Directory for the machines' logs.
     pub logs: &'a Path,
-    /// Where histories are written down as they happen, if anywhere.
+    /// Directory in which histories are recorded as they happen, if any.
     pub results: Option<PathBuf>,
     /// The seed of arrivals and keys.
     pub seed: u64,
 }
 
 impl Testbed {
-    /// Starts everything, at rest. When this fails, nothing is left running.
+    /// Starts everything, with all traffic at rest. On failure nothing is left running.
     pub async fn start(
         site: ClaimedSite,
         opening: Opening<'_>,
@@ -115,39 +116,39 @@ impl Testbed {
         Ok(Self { lab, generator, chapter, streams, histories, watch })
     }
 
-    /// Ends everything. `Err` says what stays.
+    /// Stops everything. `Err` says what could not be stopped.
     pub async fn close(self) -> Result<(), LabError> {
         let Self { lab, generator, watch, .. } = self;
         let closed = lab.close().await;
         generator.stop();
-        // The watch holds the lab, and with it its place: the next one finds it free.
+        // The watch holds the lab and thus its site: without it, the next lab finds the site free.
         watch.abort();
         let _ = watch.await;
         closed
     }
 
-    /// Hands the histories over to whatever judges them; empty ones stay here.
+    /// Hands the histories over to the run that checks them; empty ones stay here.
     pub fn take_histories(&mut self) -> Histories {
         std::mem::take(&mut self.histories)
     }
 
-    /// The time since the lab began.
+    /// Returns the time since the lab began.
     pub fn now(&self) -> Moment {
         self.generator.recorder().now()
     }
 
-    /// One traffic between two moments.
+    /// Returns one traffic's window between two moments.
     pub fn window(&self, traffic: &str, from: Moment, to: Moment) -> Window {
         self.generator.recorder().window(self.streams[traffic], from, to)
     }
 
-    /// How long a request can go without an outcome.
+    /// Returns the longest time that a request can remain without an outcome.
     pub fn patience(&self) -> Duration {
         let longest = self.chapter.traffic.values().map(chapter::Traffic::patience).max();
         longest.unwrap_or_default() + SETTLE_MARGIN
     }
 
-    /// Waits until every request that was due before `to` has an outcome. `Err` says what has none by then.
+    /// Waits until every request that was due before `to` has an outcome. `Err` says which have none by then.
     pub async fn settle(&self, to: Moment) -> Result<(), Unsettled> {
         self.generator.recorder().settled(to, self.patience()).await
     }

@@ -46,11 +46,11 @@ fn recorded(recording: &Recording, histories: &mut Histories) -> anyhow::Result<
     Ok(Recorded { log: histories.log(&recording.of)?, action, sessions })
 }
 
-/// A chapter's traffic as the generator sends it. Each has dice of its own, so that adding one
-/// does not change the others, or those of another traffic, so that both can be compared.
+/// Translates a chapter's traffic into a stream for the generator. Each traffic has its own random seed, so
+/// adding one does not change the others; traffics that share a seed (`dice`) can be compared.
 pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Result<Stream, LabError> {
     let usage = |message: String| LabError::Usage(format!("traffic '{name}': {message}"));
-    // A machine by its role is looked for when a step wants it; until then it is the first of its kind.
+    // A machine given by its role is resolved when a step needs it; until then it is the first of its kind.
     let to = traffic.to.as_ref();
     let target = plan.address_of(chapter::role::parse(to).map_or(to.as_str(), |(kind, _)| kind));
     let target = target.ok_or_else(|| usage(format!("nothing answers at '{}'", traffic.to.as_ref())))?;
@@ -62,7 +62,7 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
     };
     let mut requests = RequestMix::get(&traffic.path, keys);
     requests.method =
-        traffic.method.parse().map_err(|_| usage(format!("'{}' is no method", traffic.method)))?;
+        traffic.method.parse().map_err(|_| usage(format!("'{}' is not an HTTP method", traffic.method)))?;
     requests.body = traffic.body.clone();
     requests.headers = traffic.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut stream = Stream::new(name, target, requests);
@@ -73,7 +73,7 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
     stream.timeout = traffic.timeout.0;
     stream.retry = traffic.retry.as_ref().map(|retry| {
         let chapter::traffic::Retry { times, pause, budget } = *retry.as_ref();
-        // Chapters are checked before they run: there is a limit.
+        // Chapters are validated before they run, so there is a limit.
         load::Retry { times: times.unwrap_or(0), pause: pause.0, budget }
     });
     stream.contains = traffic.contains.clone();
@@ -90,7 +90,7 @@ mod tests {
 
     use super::stream_of;
 
-    /// What differs between machines that are compared is then not the luck of their arrivals.
+    /// Differences between compared machines are then not due to random arrivals.
     #[test]
     fn traffics_of_the_same_dice_come_in_the_same_moments() {
         let chapter = Source::open("bigger-machine", &[]).unwrap().chapter;
@@ -100,7 +100,8 @@ mod tests {
         assert_ne!(seed("x4"), seed("x1"));
     }
 
-    /// The language and the generator know nothing of each other, so neither can ask the other for its limits.
+    /// The chapter language and the generator do not know each other, so neither can take its limits from the
+    /// other.
     #[test]
     fn what_a_chapter_may_ask_for_is_what_the_generator_can_do() {
         assert_eq!(chapter::RATE_MAX, load::Rate::MAX);

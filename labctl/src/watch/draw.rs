@@ -1,4 +1,4 @@
-//! The view as the lines of a terminal: what stands where.
+//! Lays the view out as the lines of a terminal.
 #![deny(clippy::disallowed_methods)]
 
 use super::lines::{self, KEYS};
@@ -6,15 +6,15 @@ use super::paint::{Line, Look};
 use super::state::Second;
 use super::view::{Screen, View};
 
-/// How high the chart of one figure is, with its heading.
+/// Height of one figure's chart in lines, including its heading.
 const CHART: usize = 3;
-/// So many lines below the charts are left for the traffics.
+/// Number of lines below the charts that are reserved for the traffics.
 const BELOW: usize = 5;
 
-/// A figure of each second: its name, where it is, and how it looks.
+/// A figure per second: its name, its accessor, and its look.
 type Figure = (&'static str, fn(&Second) -> f64, Look);
 
-/// Everything, as so many lines as the terminal has at most.
+/// Draws everything, in at most as many lines as the terminal has.
 pub fn draw(view: &View, width: usize, height: usize) -> Vec<Line> {
     let (header, footer) = (lines::header(view, width), lines::footer(view, width));
     let room = height.saturating_sub(header.len() + 1 + footer.len());
@@ -28,7 +28,7 @@ fn body(view: &View, width: usize, room: usize) -> Vec<Line> {
     let mut shown = if view.screen == Screen::Traffic { charts(view, width, room) } else { vec![] };
     let left = room.saturating_sub(shown.len());
     let (text, seen) = lines::body(view, width);
-    // In a list as few lines as possible are above the top, in a text so many as were asked for.
+    // A list scrolls as little as possible, a text exactly as far as requested.
     let above = match view.screen {
         Screen::Lab => (seen + 1).saturating_sub(left),
         _ => seen.min(text.len().saturating_sub(1)),
@@ -37,7 +37,7 @@ fn body(view: &View, width: usize, room: usize) -> Vec<Line> {
     shown
 }
 
-/// The last minute, as far as there is room.
+/// Draws the last minute, as far as there is room.
 fn charts(view: &View, width: usize, room: usize) -> Vec<Line> {
     let figures: [Figure; 4] = [
         ("due, a second", |second| second.offered, Look::Plain),
@@ -45,14 +45,14 @@ fn charts(view: &View, width: usize, room: usize) -> Vec<Line> {
         ("failed", |second| second.failed, Look::Bad),
         ("p99, ms", |second| second.p99_ms.unwrap_or_default(), Look::Calm),
     ];
-    // Rates are drawn on one scale, so that they can be compared.
+    // Rates share one scale, so that they can be compared.
     let most = |figure: fn(&Second) -> f64| view.seconds.iter().map(figure).fold(0.0, f64::max);
     let highest = figures[..3].iter().map(|(_, figure, _)| most(*figure)).fold(1.0, f64::max);
     let fitting = room.saturating_sub(BELOW) / CHART;
     let charts = figures.into_iter().enumerate().take(fitting).flat_map(|(index, (name, figure, look))| {
         let scale = if index < 3 { highest } else { most(figure).max(1.0) };
         let now = view.seconds.back().map_or(0.0, figure);
-        // The newest is at the right.
+        // The newest second is at the right.
         let shown = view.seconds.iter().skip(view.seconds.len().saturating_sub(width));
         let [upper, lower] = spark(&shown.map(figure).collect::<Vec<_>>(), scale);
         let title = format!("{name}: {now:.0} now, at most {:.0} in {} s", most(figure), view.seconds.len());
@@ -61,7 +61,7 @@ fn charts(view: &View, width: usize, room: usize) -> Vec<Line> {
     charts.collect()
 }
 
-/// Figures as bars, two lines high.
+/// Draws figures as bars, two lines high.
 fn spark(figures: &[f64], scale: f64) -> [String; 2] {
     const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let level = |figure: f64| (figure / scale * 16.0).round().clamp(0.0, 16.0) as usize;
@@ -81,7 +81,7 @@ mod tests {
     use super::super::view::tests::view;
     use super::*;
 
-    /// What is on a terminal of this size.
+    /// Returns the content of a terminal of this size.
     fn screen(view: &View, width: usize, height: usize) -> String {
         let lines = draw(view, width, height);
         assert!(lines.len() <= height);

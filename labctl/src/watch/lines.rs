@@ -1,4 +1,4 @@
-//! What each screen says, as lines that fit the width there is.
+//! The content of each screen, as lines that fit the available width.
 #![deny(clippy::disallowed_methods)]
 
 use super::paint::{Line, Look};
@@ -6,12 +6,12 @@ use super::state::{Health, Machine, State};
 use super::view::{Screen, View};
 use crate::report::terminal::wrap;
 
-/// From this width on there is room for bytes.
+/// Minimum width that leaves room for bytes.
 const WITH_BYTES: usize = 90;
-/// How long a machine's name may be.
+/// Maximum length of a machine's name.
 const NAME_MAX: usize = 16;
 
-/// The keys, and what they do.
+/// The keys with their functions.
 pub(super) const KEYS: [(&str, &str); 10] = [
     ("1 2 3 4 5", "lab, traffic, story, log, compare"),
     ("↑ ↓", "choose a machine or a traffic; scroll"),
@@ -25,12 +25,12 @@ pub(super) const KEYS: [(&str, &str); 10] = [
     ("q, Ctrl-C", "end this view; the lab goes on"),
 ];
 
-/// A text in so many lines as it needs.
+/// Breaks a text into lines.
 fn wrapped(text: &str, width: usize, look: Look) -> Vec<Line> {
     wrap(text, width).into_iter().map(|line| Line::new(line, look)).collect()
 }
 
-/// As much of a text as there is room for.
+/// Truncates a text to the available room.
 fn cut(text: &str, room: usize) -> String {
     match text.chars().count() {
         length if length <= room => text.to_owned(),
@@ -38,7 +38,7 @@ fn cut(text: &str, room: usize) -> String {
     }
 }
 
-/// The chapter, and how its traffic fares.
+/// The chapter's title, and a summary of its traffic.
 pub(super) fn header(view: &View, width: usize) -> Vec<Line> {
     let chapter = &view.hello.chapter;
     let totals = &view.state.totals;
@@ -71,7 +71,7 @@ pub(super) fn tabs(view: &View) -> Line {
     Line(Screen::ALL.iter().enumerate().flat_map(tab).collect())
 }
 
-/// What the chosen screen says, and which of its lines must be seen.
+/// Returns the lines of the current screen, and which of them must be visible.
 pub(super) fn body(view: &View, width: usize) -> (Vec<Line>, usize) {
     match view.screen {
         Screen::Lab => lab(view, width),
@@ -111,7 +111,7 @@ fn lab(view: &View, width: usize) -> (Vec<Line>, usize) {
     (lines, seen)
 }
 
-/// One machine: what it is, how busy, how it is and why.
+/// Describes one machine: its name, its utilisation, and its state with the reason.
 fn machine_line(view: &View, machine: &Machine, (name_width, bytes): (usize, usize), width: usize) -> Line {
     let is_chosen = Some(&machine.name) == view.chosen.as_ref();
     let (shape, look) = match machine.health {
@@ -139,7 +139,8 @@ fn machine_line(view: &View, machine: &Machine, (name_width, bytes): (usize, usi
     ])
 }
 
-/// How a machine is: its role, its state, for how long and why, and who sends it nothing.
+/// Describes a machine's state: its role, its health, for how long and why, and which balancers have ejected
+/// it.
 fn words(machine: &Machine, state: &State) -> String {
     let mut words = machine.word.clone();
     if machine.health != Health::Well && machine.since > 0.0 {
@@ -165,13 +166,13 @@ fn bar(share: f64) -> String {
     "█".repeat(full) + &"░".repeat(LENGTH - full)
 }
 
-/// Requests a second that reach a machine, where somebody counts them.
+/// Returns the requests per second that reach a machine, where they are counted.
 fn requests(machine: &str, state: &State) -> Option<f64> {
     let counted = state.wires.iter().filter(|wire| wire.to == machine).filter_map(|wire| wire.rps);
     counted.reduce(|sum, more| sum + more)
 }
 
-/// Who speaks to whom, by kind: `users → lb → web ×5 → db`.
+/// Draws the connections by kind: `users → lb → web ×5 → db`.
 fn topology(state: &State) -> String {
     let kind_of = |name: &str| {
         let machine = state.machines.iter().find(|machine| machine.name == name);
@@ -202,7 +203,7 @@ fn topology(state: &State) -> String {
     told.collect::<Vec<_>>().join(" → ").replacen("clients", "users", 1)
 }
 
-/// The traffics as a table.
+/// Draws the traffics as a table.
 fn traffics(view: &View, width: usize) -> Vec<Line> {
     let wide = width >= 76;
     let names = view.state.traffics.iter().map(|traffic| traffic.name.chars().count());
@@ -256,7 +257,7 @@ fn story(view: &View, width: usize) -> Vec<Line> {
     lines
 }
 
-/// All that happened, the newest first: it is what one looks for.
+/// All events, newest first.
 fn log(view: &View, width: usize) -> Vec<Line> {
     let lines = recent(view, width, usize::MAX);
     let scroll = view.scroll.min(lines.len().saturating_sub(1));
@@ -276,7 +277,7 @@ fn recent(view: &View, width: usize, count: usize) -> Vec<Line> {
     lines.collect()
 }
 
-/// What was last done, or why not.
+/// The result of the last action, or why it failed.
 pub(super) fn footer(view: &View, width: usize) -> Vec<Line> {
     wrapped(&view.said, width, Look::Plain).into_iter().take(2).collect()
 }

@@ -1,5 +1,5 @@
-//! `labctl watch`: a running lab on the whole terminal, with the keys of its page. What is seen follows from one
-//! value ([`View`]), and a key changes it or wishes for something; `commands/watch.rs` carries wishes out.
+//! `labctl watch`: a running lab in the terminal, with the same keys as its page. The screen is a function of
+//! one value ([`View`]). A key changes that value or produces a wish; `commands/watch.rs` carries wishes out.
 //!
 //! ```text
 //!  keys ──> View::press ──> Wish ──> commands/watch.rs ──> the lab, its page

@@ -1,14 +1,14 @@
-//! Lines with looks, and what a terminal is sent to show them.
+//! Styled lines, and the escape sequences that show them on a terminal.
 #![deny(clippy::disallowed_methods)]
 
-/// How a text looks. Colours are those of the page, as nearly as 256 colours can be (Okabe and Ito's); each stands
-/// beside a shape or a word.
+/// The style of a text. Colours approximate those of the page in 256 colours (Okabe and Ito's palette); each
+/// is accompanied by a shape or a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     Plain,
     Dim,
     Bold,
-    /// What is chosen.
+    /// A selected item.
     Reversed,
     Good,
     Limping,
@@ -17,7 +17,7 @@ pub(super) enum Look {
 }
 
 impl Look {
-    /// The sequence that begins it. Without colours only shades are left.
+    /// Returns the escape sequence that starts the style. Without colours only shades remain.
     fn code(self, is_colored: bool) -> &'static str {
         match self {
             Self::Plain => "",
@@ -33,29 +33,29 @@ impl Look {
     }
 }
 
-/// One line: texts, each with its look.
+/// One line of styled texts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Line(pub(super) Vec<(String, Look)>);
 
 impl Line {
-    /// A line with one look.
+    /// Creates a line in one style.
     pub(super) fn new(text: impl Into<String>, look: Look) -> Self {
         Self(vec![(text.into(), look)])
     }
 
-    /// A line like any other.
+    /// Creates a line in plain style.
     pub(super) fn plain(text: impl Into<String>) -> Self {
         Self::new(text, Look::Plain)
     }
 
-    /// What it says.
+    /// Returns its text without styles.
     pub fn text(&self) -> String {
         self.0.iter().map(|(text, _)| text.as_str()).collect()
     }
 }
 
-/// What shows these lines from the top of a terminal on, and nothing else: each up to its end, cut where it is wider
-/// than the terminal.
+/// Returns the output that shows exactly these lines from the top of a terminal on, each cut to the
+/// terminal's width.
 pub fn painted(lines: &[Line], width: usize, is_colored: bool) -> String {
     const RESET: &str = "\x1b[0m";
     let mut screen = String::from("\x1b[H");
@@ -69,7 +69,7 @@ pub fn painted(lines: &[Line], width: usize, is_colored: bool) -> String {
             room -= shown.chars().count();
             screen.extend([look.code(is_colored), &shown, RESET]);
         }
-        // What was there before goes.
+        // Erases the rest of the old line.
         screen += "\x1b[K";
     }
     screen + "\x1b[J"

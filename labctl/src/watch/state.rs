@@ -1,9 +1,9 @@
-//! What the page of a lab says of it, as far as a terminal shows it.
+//! The state of a lab as its page reports it, as far as a terminal shows it.
 #![deny(clippy::disallowed_methods)]
 
 use serde::Deserialize;
 
-/// The whole lab at a moment.
+/// The state of the whole lab at one moment.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct State {
@@ -11,7 +11,7 @@ pub struct State {
     pub at: f64,
     /// Its machines, in the plan's order.
     pub machines: Vec<Machine>,
-    /// The wires between them.
+    /// The links between them.
     pub wires: Vec<Wire>,
     /// The chapter's traffics.
     pub traffics: Vec<Traffic>,
@@ -27,25 +27,25 @@ pub struct Machine {
     pub name: String,
     /// Its name in the chapter.
     pub kind: String,
-    /// What stands on it.
+    /// The programs on it.
     pub programs: Vec<ProgramView>,
-    /// Whether it does its work.
+    /// Whether it works as it should.
     pub health: Health,
-    /// How it is, in a word or two.
+    /// Its state in a word or two.
     pub word: String,
-    /// Why, where that is known.
+    /// The reason, where it is known.
     pub reason: Option<String>,
-    /// Since when it is so, in seconds since the lab began.
+    /// When the state began, in seconds since the lab began.
     pub since: f64,
-    /// Its part in a cluster or a pair.
+    /// Its role in a cluster or a pair.
     pub role: Option<String>,
-    /// Share of its cores at work, from 0 to 1.
+    /// Utilisation of its cores, from 0 to 1.
     pub cpu: Option<f64>,
-    /// Jobs that wait for a core.
+    /// Number of jobs that wait for a core.
     pub queue: Option<usize>,
-    /// Bytes held.
+    /// Bytes of memory in use.
     pub memory_held: Option<u64>,
-    /// Bytes there are.
+    /// Bytes of memory available.
     pub memory_limit: Option<u64>,
 }
 
@@ -53,42 +53,42 @@ pub struct Machine {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ProgramView {
-    /// What it is.
+    /// The program's name.
     pub program: String,
-    /// Where it answers.
+    /// The address on which it listens.
     pub address: String,
     /// Its process id.
     pub pid: u32,
 }
 
-/// Whether a machine does its work.
+/// Whether a machine works as it should.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// It does.
+    /// It works.
     #[default]
     Well,
-    /// Not as it should.
+    /// It works, but not as it should.
     Limping,
-    /// It does not.
+    /// It does not work.
     Down,
 }
 
-/// One wire.
+/// One link.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Wire {
-    /// From which machine; `clients` for what comes from outside.
+    /// The machine that it starts from; `clients` for requests from outside.
     pub from: String,
-    /// To which machine, or kind of machine.
+    /// The machine, or kind of machine, that it leads to.
     pub to: String,
-    /// What passes through it.
+    /// The kind of data that passes through it.
     pub carries: String,
-    /// Requests a second, where somebody counts them.
+    /// Requests per second, where they are counted.
     pub rps: Option<f64>,
-    /// What was done to it.
+    /// The fault injected into it, if any.
     pub now: Option<String>,
-    /// Whether the balancer at its beginning sends nothing over it.
+    /// Whether the balancer at its start has ejected its target.
     pub ejected: bool,
 }
 
@@ -98,17 +98,17 @@ pub struct Wire {
 pub struct Traffic {
     /// Its name.
     pub name: String,
-    /// Requests a second that it is set to send.
+    /// Target rate in requests per second.
     pub rate: f64,
-    /// Answers a second that were good.
+    /// Successful answers per second.
     pub ok: f64,
-    /// Those that were not.
+    /// Failures per second.
     pub failed: f64,
-    /// How long half of the good ones took at most, in milliseconds.
+    /// Median latency of successful answers, in milliseconds.
     pub p50_ms: Option<f64>,
-    /// How long 99 % of them took at most.
+    /// Their 99th percentile, in milliseconds.
     pub p99_ms: Option<f64>,
-    /// Answers of the last second by the server that gave them.
+    /// Answers of the last second by server.
     pub served: indexmap::IndexMap<String, usize>,
 }
 
@@ -116,17 +116,17 @@ pub struct Traffic {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Totals {
-    /// Requests a second that are meant to be sent.
+    /// Target rate in requests per second.
     pub offered: f64,
-    /// Answers a second that are good.
+    /// Successful answers per second.
     pub good: f64,
-    /// Those that are not.
+    /// Failures per second.
     pub failed: f64,
     /// The worst p99 of all traffics, in milliseconds.
     pub p99_ms: Option<f64>,
-    /// How late the generator is at worst, in milliseconds.
+    /// The generator's worst lag, in milliseconds.
     pub lag_ms: f64,
-    /// The last fault, and what failed since.
+    /// The last fault, with the failures since.
     pub fault: Option<Fault>,
 }
 
@@ -134,25 +134,25 @@ pub struct Totals {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Fault {
-    /// What happened.
+    /// Description of the fault.
     pub what: String,
-    /// Requests that failed since.
+    /// Requests that have failed since.
     pub failed: usize,
-    /// Requests in that time.
+    /// Number of requests since.
     pub of: usize,
 }
 
-/// One second of all traffics.
+/// One second of all traffics together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Second {
     /// When it ended, in seconds since the lab began.
     pub at: f64,
-    /// Requests a second that were meant to be sent.
+    /// Target rate in requests per second.
     pub offered: f64,
-    /// Good answers.
+    /// Successful answers.
     pub good: f64,
-    /// Others.
+    /// Failed requests.
     pub failed: f64,
     /// The worst p99, in milliseconds.
     pub p99_ms: Option<f64>,
@@ -164,11 +164,11 @@ pub struct Second {
 pub struct Hello {
     /// The chapter.
     pub chapter: ChapterTitle,
-    /// Its traffics, with where they go.
+    /// Its traffics with their targets.
     pub traffics: Vec<Aim>,
-    /// What the chapter tells.
+    /// The steps of the chapter.
     pub story: Vec<StoryStep>,
-    /// The last minute.
+    /// The figures of the last minute.
     pub history: Vec<Second>,
 }
 
@@ -176,23 +176,23 @@ pub struct Hello {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ChapterTitle {
-    /// What `labctl run` calls it.
+    /// Its name for `labctl run`.
     pub name: String,
     /// Its number.
     pub number: u32,
     /// Its title.
     pub title: String,
-    /// What it asks.
+    /// The question that it asks.
     pub question: String,
 }
 
-/// Where a traffic goes.
+/// The target of a traffic.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Aim {
     /// The traffic.
     pub name: String,
-    /// The machine.
+    /// The target machine.
     pub to: String,
 }
 
@@ -202,39 +202,39 @@ pub struct Aim {
 pub struct StoryStep {
     /// Its name.
     pub name: String,
-    /// What is told.
+    /// Its explanation.
     pub say: String,
-    /// What it does, as commands.
+    /// Its acts, as commands.
     pub acts: Vec<Deed>,
-    /// What is claimed.
+    /// Its claims.
     pub claims: Vec<Claim>,
 }
 
-/// One thing that a step does.
+/// One act of a step.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Deed {
-    /// What would do the same.
+    /// The equivalent command.
     pub command: String,
 }
 
-/// One thing that a step claims.
+/// One claim of a step.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Claim {
-    /// Its words.
+    /// Its wording.
     pub claim: String,
 }
 
-/// Something that happened.
+/// An event in the lab.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Told {
-    /// Its number.
+    /// Its sequence number.
     pub id: usize,
-    /// When, in seconds since the lab began.
+    /// When it happened, in seconds since the lab began.
     pub at: f64,
-    /// What happened.
+    /// Description of the event.
     pub text: String,
     /// Whether something broke.
     pub fault: bool,

@@ -1,4 +1,4 @@
-//! What is seen, and what keys do to it.
+//! The state of the screen, and the effect of keys on it.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::VecDeque;
@@ -8,74 +8,74 @@ use chapter::Act;
 use super::state::{Hello, Machine, Second, State, Told, Traffic};
 use crate::commands::pace;
 
-/// How many events are remembered.
+/// Number of events kept.
 const EVENTS_MAX: usize = 1000;
-/// How many seconds are drawn.
+/// Number of seconds in the charts.
 const SECONDS_MAX: usize = 60;
 
-/// A key, as far as it means something.
+/// A key that has a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// A letter, a digit, a space.
+    /// A letter, a digit or a space.
     Char(char),
-    /// Arrows.
+    /// Arrow left.
     Left,
-    /// …
+    /// Arrow right.
     Right,
-    /// …
+    /// Arrow up.
     Up,
-    /// …
+    /// Arrow down.
     Down,
-    /// The next one.
+    /// Selects the next item.
     Tab,
-    /// The one before.
+    /// Selects the previous item.
     BackTab,
-    /// Choose nothing.
+    /// Clears the selection.
     Esc,
 }
 
-/// What a key asks for that this value cannot do itself.
+/// A request that the view cannot carry out itself.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Wish {
-    /// Something is done to the lab.
+    /// Act on the lab.
     Act(Act),
-    /// A traffic gets another rate, in requests a second.
+    /// Change a traffic's rate, in requests per second.
     Rate {
         /// The traffic.
         traffic: String,
         /// Its rate.
         rate: f64,
     },
-    /// One request is sent to a machine.
+    /// Send one request to a machine.
     Step {
         /// The machine.
         to: String,
     },
-    /// The view ends. The lab goes on.
+    /// End the view; the lab goes on.
     Quit,
 }
 
-/// What is looked at.
+/// The screens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Screen {
-    /// Machines and wires.
+    /// Machines and links.
     #[default]
     Lab,
-    /// The last minute.
+    /// The traffic of the last minute.
     Traffic,
-    /// What the chapter tells.
+    /// The steps of the chapter.
     Story,
-    /// What happened.
+    /// The events.
     Log,
-    /// The two newest runs that were kept.
+    /// The two newest stored runs.
     Compare,
 }
 
 impl Screen {
-    /// All of them, in the order of their keys.
+    /// All screens, in the order of their keys.
     pub const ALL: [Self; 5] = [Self::Lab, Self::Traffic, Self::Story, Self::Log, Self::Compare];
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lab => "Lab",
@@ -87,48 +87,48 @@ impl Screen {
     }
 }
 
-/// All that is drawn.
+/// Everything that is drawn.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// What does not change.
+    /// The part that does not change.
     pub hello: Hello,
-    /// The lab now.
+    /// The current state of the lab.
     pub state: State,
-    /// What happened, the newest last.
+    /// The events, newest last.
     pub events: VecDeque<Told>,
-    /// The last minute.
+    /// The figures of the last minute.
     pub seconds: VecDeque<Second>,
-    /// What is looked at.
+    /// The current screen.
     pub screen: Screen,
-    /// The chosen machine's name.
+    /// The selected machine's name.
     pub chosen: Option<String>,
-    /// The chosen traffic, by its place.
+    /// The selected traffic's index.
     pub traffic: usize,
-    /// How far the screen is scrolled.
+    /// Number of lines by which the screen is scrolled.
     pub scroll: usize,
-    /// Whether the keys are shown.
+    /// Whether the list of keys is shown.
     pub helps: bool,
-    /// What was last done, or why not.
+    /// The result of the last action, or why it failed.
     pub said: String,
-    /// How many wishes are not carried out yet.
+    /// Number of wishes not carried out yet.
     pending: usize,
-    /// The rate that a traffic was last wished to have, until it was given that.
+    /// The rate last requested for a traffic, until the lab has confirmed it.
     wanted: Option<(String, f64)>,
-    /// How the two newest runs compare.
+    /// The comparison of the two newest runs.
     pub comparison: Vec<String>,
-    /// Whether colours are wanted.
+    /// Whether to use colours.
     pub is_colored: bool,
 }
 
 impl View {
-    /// Before anything was heard but what does not change.
+    /// Creates the view before the first state arrives.
     pub fn new(hello: Hello, comparison: Vec<String>, is_colored: bool) -> Self {
         let seconds = hello.history.iter().copied().collect();
         let said = "? shows the keys; q ends this view, not the lab".into();
         Self { hello, seconds, comparison, is_colored, said, ..Self::default() }
     }
 
-    /// The lab is like this now, and this happened.
+    /// Takes over a new state and new events.
     pub fn hear(&mut self, state: State, events: Vec<Told>) {
         if self.seconds.back().is_none_or(|last| state.at - last.at >= 1.0) {
             let totals = &state.totals;
@@ -146,23 +146,23 @@ impl View {
         self.traffic = self.traffic.min(self.state.traffics.len().saturating_sub(1));
     }
 
-    /// The number of the last event that was heard.
+    /// Returns the number of the last event received.
     pub fn heard(&self) -> usize {
         self.events.back().map_or(0, |event| event.id)
     }
 
-    /// The chosen machine, where it is still there.
+    /// Returns the selected machine, if it still exists.
     pub fn machine(&self) -> Option<&Machine> {
         let chosen = self.chosen.as_ref()?;
         self.state.machines.iter().find(|machine| machine.name == *chosen)
     }
 
-    /// The chosen traffic.
+    /// Returns the selected traffic.
     pub fn chosen_traffic(&self) -> Option<&Traffic> {
         self.state.traffics.get(self.traffic)
     }
 
-    /// A wish was carried out, or could not be: this is what there is to say of it.
+    /// Records that a wish was carried out, or why it could not be.
     pub fn answer(&mut self, said: String) {
         self.said = said;
         self.pending = self.pending.saturating_sub(1);
@@ -171,7 +171,7 @@ impl View {
         }
     }
 
-    /// Does what a key means here, and says what has to be done elsewhere.
+    /// Handles a key, and returns a wish if the key needs one.
     pub fn press(&mut self, key: Key) -> Option<Wish> {
         let wish = self.meant(key);
         self.pending += usize::from(wish.is_some());
@@ -223,20 +223,20 @@ impl View {
         wish
     }
 
-    /// Another rate for the chosen traffic.
+    /// Changes the rate of the selected traffic.
     fn rate(&mut self, more: bool) -> Option<Wish> {
         let Some(Traffic { name, rate, .. }) = self.chosen_traffic() else {
             self.said = "this lab sends nothing by itself".into();
             return None;
         };
-        // The next press goes on from the last one, also when it comes before the lab's answer.
+        // A further press continues from the requested rate, even before the lab has answered.
         let wanted = self.wanted.as_ref().filter(|(of, _)| of == name).map(|(_, wanted)| *wanted);
         let (name, rate) = (name.clone(), pace::next(wanted.unwrap_or(*rate), more));
         self.wanted = Some((name.clone(), rate));
         Some(Wish::Rate { traffic: name, rate })
     }
 
-    /// One request, to where the chosen traffic goes.
+    /// Sends one request to the selected traffic's target.
     fn step(&mut self) -> Option<Wish> {
         let name = self.chosen_traffic().map(|traffic| traffic.name.as_str());
         let aims = &self.hello.traffics;
@@ -244,7 +244,7 @@ impl View {
         aim.map(|aim| Wish::Step { to: aim.to.clone() })
     }
 
-    /// To the next, or the one before: a machine, a traffic, a line.
+    /// Moves to the next or the previous item: a machine, a traffic, a line.
     fn go(&mut self, on: bool) {
         let next = |at: usize, count: usize| match on {
             true => (at + 1) % count.max(1),

@@ -1,4 +1,4 @@
-//! A machine that fills up: what its memory holds, up to the limit, and below it the jobs that wait for its cores.
+//! A machine that fills up: its memory in use up to the limit, and below it the jobs that wait for its cores.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -6,23 +6,23 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{BAD, CALM, Drawing, GOOD, INK, Size, spread, write_labels};
 use crate::runner::Filled;
 
-/// What is drawn of it.
+/// The data of the chart.
 #[derive(Debug)]
 pub struct Filling<'a> {
-    /// Its figures over time.
+    /// Samples over time.
     pub filled: &'a [Filled],
-    /// From when until when, in seconds.
+    /// Beginning and end in seconds.
     pub stretch: (f64, f64),
-    /// When it was gone, and did not come back, if it was.
+    /// When the machine died for good, if it did.
     pub gone: Option<f64>,
-    /// When each step began, from the stretch's beginning on.
+    /// When each step began, counted from the beginning of the chart.
     pub steps: Vec<(String, f64)>,
 }
 
-/// Bytes as they are drawn.
+/// The unit of memory in the chart.
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Draws it.
+/// Draws the chart.
 pub fn filling(what: &Filling<'_>, size: Size) -> String {
     super::drawn(Size { height: size.height + 90, ..size }, |root, size| draw(root, what, size))
 }
@@ -40,7 +40,7 @@ fn draw(root: &Drawing<'_>, what: &Filling<'_>, size: Size) -> super::Done {
     row.draw(&lower, &waiting, "jobs wait", CALM, None, &[])
 }
 
-/// What both rows share.
+/// Settings that both rows share.
 struct Row {
     length: f64,
     gone: Option<f64>,

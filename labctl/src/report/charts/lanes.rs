@@ -1,4 +1,4 @@
-//! Traffics one below the other: what was due, what was answered, and what failed, on one scale.
+//! Traffics in lanes, one below the other: due, answered and failed requests on one scale.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -6,10 +6,10 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{BAD, Drawing, GOOD, INK, LETTER, Size, TRIED, spread, write_labels};
 use crate::report::lanes::LaneCourse;
 
-/// How high one lane is, beside its text.
+/// Height of a lane without its text.
 const LANE: u32 = 92;
 
-/// Draws lanes of a run. `limit`: what the machines can do, in requests a second.
+/// Draws the lanes of a run. `limit` is the machines' capacity in requests per second.
 pub fn lanes(lanes: &[LaneCourse], limit: Option<f64>, size: Size) -> String {
     let height = lanes.len() as u32 * (LANE + 2 * size.text) + foot(size);
     super::drawn(Size { height, ..size }, |root, size| draw(root, lanes, limit, size))
@@ -34,22 +34,22 @@ fn draw(root: &Drawing<'_>, lanes: &[LaneCourse], limit: Option<f64>, size: Size
     axis(root, longest, size)
 }
 
-/// How high the axis below all lanes is.
+/// Returns the height of the axis below all lanes.
 fn foot(size: Size) -> u32 {
     2 * size.text + 16
 }
 
-/// What all lanes of a chart share.
+/// Settings that all lanes of a chart share.
 struct Scale {
     low: f64,
     high: f64,
     longest: f64,
     limit: Option<f64>,
-    /// Whether this lane's steps are written: not where they are those of the lane above.
+    /// Whether to write the steps of this lane: not if they equal those of the lane above.
     steps_too: bool,
 }
 
-/// How far the plot is from the left, and from the right.
+/// Returns the left and right margins of the plot.
 fn sides(size: Size) -> (u32, u32) {
     (if size.is_narrow() { 40 } else { 52 }, 10)
 }
@@ -106,7 +106,7 @@ fn one(area: &Drawing<'_>, lane: &LaneCourse, scale: &Scale, size: Size) -> supe
     Ok(())
 }
 
-/// What a lane is, and what became of it.
+/// Writes a lane's label and its result.
 fn write_title(area: &Drawing<'_>, lane: &LaneCourse, size: Size) -> super::Done {
     let bold = ("sans-serif", size.text, FontStyle::Bold).into_font().color(&INK);
     let (left, right) = sides(size);
@@ -118,7 +118,7 @@ fn write_title(area: &Drawing<'_>, lane: &LaneCourse, size: Size) -> super::Done
     Ok(())
 }
 
-/// As much of a label as there is room for beside what is told of it.
+/// Truncates a label to the room beside the result.
 fn fitting(label: &str, told: &str, size: Size) -> String {
     let letters = (f64::from(size.width - 60) / (f64::from(size.text) * LETTER)) as usize;
     let room = letters.saturating_sub(told.chars().count() + 2);
@@ -128,7 +128,7 @@ fn fitting(label: &str, told: &str, size: Size) -> String {
     }
 }
 
-/// The seconds, below all lanes.
+/// Draws the axis of seconds, below all lanes.
 fn axis(root: &Drawing<'_>, longest: f64, size: Size) -> super::Done {
     let (left, right) = sides(size);
     let foot = foot(size);

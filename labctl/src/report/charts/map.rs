@@ -1,4 +1,4 @@
-//! A chapter's map: places as points, and ways between them as long as they are slow.
+//! A chapter's map: places as points, and routes drawn in proportion to their latency.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -17,7 +17,7 @@ pub fn map(geography: &Geography, size: Size) -> String {
 fn draw(root: &Drawing<'_>, geography: &Geography, size: Size) -> super::Done {
     let places = geography.positions();
     let most = |figure: fn(&(f64, f64)) -> f64| places.iter().map(figure).fold(1.0, f64::max);
-    // Beside the points, above and below them there is room for what stands there.
+    // Leaves room for the labels around the points.
     let (beside, above) = (f64::from(if size.is_narrow() { 62 } else { 130 }), f64::from(4 * size.text));
     let room = (f64::from(size.width) - 2.0 * beside, f64::from(size.height) - 2.0 * above);
     let scale = (room.0 / most(|place| place.0)).min(room.1 / most(|place| place.1));
@@ -38,7 +38,7 @@ fn draw(root: &Drawing<'_>, geography: &Geography, size: Size) -> super::Done {
     for ((name, what), (x, y)) in geography.places.iter().zip(&at) {
         root.draw(&Circle::new((*x, *y), 7, GOOD.filled()))?;
         let lines: Vec<_> = wrap(what, letters).into_iter().take(2).collect();
-        // Ways lead to the middle, so words stand on the other side.
+        // Routes lead towards the middle, so labels go on the other side.
         let top = if *y < middle { y - 12 - (lines.len() as i32 + 1) * row } else { y + 11 };
         root.draw_text(name, &centred(GOOD, VPos::Top), (*x, top))?;
         for (number, line) in lines.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Charts as SVG, drawn by `plotters`. The only module that knows it. What is good is blue and what failed is
-//! orange, which everybody can tell apart, and failed requests are drawn downwards besides.
+//! Charts as SVG, drawn by `plotters`; only this module depends on it. Success is blue and failure is orange,
+//! which colour-blind readers can tell apart; in addition, failures are drawn downwards.
 
 mod filling;
 mod lanes;
@@ -26,14 +26,14 @@ const GOOD: RGBColor = RGBColor(0, 114, 178);
 const BAD: RGBColor = RGBColor(213, 94, 0);
 const CALM: RGBColor = RGBColor(86, 180, 233);
 const SHADE: RGBColor = RGBColor(230, 159, 0);
-/// Attempts of those who ask again.
+/// Attempts by clients that retry.
 const TRIED: RGBColor = RGBColor(204, 121, 167);
-/// What is written into a shade.
+/// Text inside a shaded band.
 const BAND: RGBColor = RGBColor(166, 112, 0);
-/// About how wide a letter is, as a share of a text's size.
+/// Approximate width of a letter, as a share of the font size.
 const LETTER: f64 = 0.46;
 
-/// How large a picture is.
+/// The size of a picture.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     width: u32,
@@ -42,18 +42,18 @@ pub struct Size {
 }
 
 impl Size {
-    /// Whether it is for a phone.
+    /// Returns whether it is meant for a phone.
     fn is_narrow(self) -> bool {
         self.width < 500
     }
 }
 
-/// What is drawn on.
+/// The drawing surface.
 type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-/// Drawing into a string fails only on what a chart cannot have: an empty range.
+/// Drawing into a string fails only for an impossible chart, such as an empty range.
 type Done = Result<(), Box<dyn std::error::Error>>;
 
-/// A picture of this size, or nothing where there is nothing to draw.
+/// Returns a picture of this size; empty if there is nothing to draw.
 fn drawn(size: Size, draw: impl FnOnce(&Drawing<'_>, Size) -> Done) -> String {
     let mut svg = String::new();
     let done = {
@@ -64,9 +64,9 @@ fn drawn(size: Size, draw: impl FnOnce(&Drawing<'_>, Size) -> Done) -> String {
     if done.is_err() { String::new() } else { svg }
 }
 
-/// On a desk, and on a phone, where the same text has to be as large.
+/// For a desktop. The text keeps its size on a phone.
 pub const WIDE: Size = Size { width: 960, height: 250, text: 15 };
-/// On a phone.
+/// For a phone.
 pub const NARROW: Size = Size { width: 340, height: 220, text: 14 };
 
 /// One traffic over time.
@@ -74,15 +74,15 @@ pub const NARROW: Size = Size { width: 340, height: 220, text: 14 };
 pub struct Timeline<'a> {
     /// Its spans of time.
     pub course: &'a Course,
-    /// How many seconds each has.
+    /// Width of a bin in seconds.
     pub width: f64,
-    /// When something was broken that concerns it.
+    /// When something that it depends on was broken.
     pub faults: &'a [FaultWindow],
     /// When each step began, in seconds.
     pub steps: &'a [(String, f64)],
 }
 
-/// The lines and areas of one chart.
+/// The data series of one chart.
 struct Plot {
     unit: &'static str,
     low: f64,
@@ -91,7 +91,7 @@ struct Plot {
 }
 
 impl Timeline<'_> {
-    /// Requests that were due, and what became of them, a second, over time. What failed is drawn downwards.
+    /// Draws due, successful and failed requests per second over time, failures downwards.
     pub fn rates(&self, size: Size) -> String {
         let most = |figure: fn(&super::requests::Bin) -> f64| {
             self.course.bins.iter().map(figure).fold(0.0, f64::max)
@@ -107,7 +107,7 @@ impl Timeline<'_> {
         self.chart(size, &Plot { unit: "requests/s", low, high, drawn })
     }
 
-    /// The median and the slowest percent of good answers, by when they were due.
+    /// Draws the median and the 99th percentile of latency over the due time of the requests.
     pub fn latencies(&self, size: Size) -> String {
         let high = self.course.bins.iter().filter_map(|bin| bin.p99).fold(1.0, f64::max) * 1.1;
         let (p99, p50) = (self.points(|bin| bin.p99), self.points(|bin| bin.p50));
@@ -115,7 +115,7 @@ impl Timeline<'_> {
         self.chart(size, &Plot { unit: "ms", low: 0.0, high, drawn })
     }
 
-    /// Points in unbroken runs: where there is no figure, the line is interrupted.
+    /// Splits points into continuous runs: a missing figure interrupts the line.
     fn points(&self, figure: impl Fn(&super::requests::Bin) -> Option<f64>) -> Vec<Vec<(f64, f64)>> {
         let mut runs: Vec<Vec<(f64, f64)>> = vec![vec![]];
         for (index, bin) in self.course.bins.iter().enumerate() {
@@ -131,7 +131,7 @@ impl Timeline<'_> {
         runs
     }
 
-    /// From when until when there is something to see.
+    /// Returns the interval that contains data.
     fn span(&self) -> (f64, f64) {
         let length = (self.course.bins.len() as f64 * self.width).max(1.0);
         let margin = length * 0.02;
@@ -145,7 +145,7 @@ impl Timeline<'_> {
     fn draw(&self, root: &Drawing<'_>, size: Size, plot: &Plot) -> Done {
         let (from, to) = self.span();
         let Plot { unit, low, high, ref drawn } = *plot;
-        // Above the plot there is room for the steps' names, in two rows.
+        // Leaves room above the plot for the steps' names, in two rows.
         let names = 2 * size.text + 8;
         let left = if size.is_narrow() { 46 } else { 58 };
         let mut chart = ChartBuilder::on(root)
@@ -216,7 +216,7 @@ impl Timeline<'_> {
     }
 }
 
-/// A chapter's chart: a bar for each figure, and the law as a line through what it says.
+/// Draws a chapter's bar chart: a bar for each figure, and a line for the law.
 pub fn bars(chart: &FilledChart, size: Size) -> String {
     drawn(size, |root, size| draw_bars(root, chart, size))
 }
@@ -253,7 +253,7 @@ fn draw_bars(root: &Drawing<'_>, chart: &FilledChart, size: Size) -> Done {
         plot.draw_series(LineSeries::new(law.iter().copied(), BAD.stroke_width(2)))?;
         plot.draw_series(law.iter().map(|at| Circle::new(*at, 4, BAD.filled())))?;
     } else {
-        // Between things that have no order there is nothing to draw a line through.
+        // Values of unordered categories are not connected by a line.
         let mark = |(at, figure): &(f64, f64)| {
             PathElement::new(vec![(at - 0.38, *figure), (at + 0.38, *figure)], BAD.stroke_width(3))
         };
@@ -278,13 +278,13 @@ fn draw_bars(root: &Drawing<'_>, chart: &FilledChart, size: Size) -> Done {
     Ok(())
 }
 
-/// Whether a law goes one way all along.
+/// Returns whether a law is monotonic.
 fn grows_or_falls(law: &[(f64, f64)]) -> bool {
     let goes = |way: fn(&f64, &f64) -> bool| law.windows(2).all(|pair| way(&pair[0].1, &pair[1].1));
     goes(|one, next| one <= next) || goes(|one, next| one >= next)
 }
 
-/// A figure over time: its unbroken runs of points, and how they are drawn.
+/// A data series: its continuous runs of points, its colour, and how it is drawn.
 type Drawn = (Vec<Vec<(f64, f64)>>, RGBColor, Look);
 
 #[derive(Debug, Clone, Copy)]
@@ -294,12 +294,12 @@ enum Look {
     Bars,
 }
 
-/// How wide a text is, about.
+/// Estimates the width of a text.
 fn width_of(text: &str, size: Size) -> i32 {
     (text.chars().count() as f64 * f64::from(size.text) * LETTER) as i32
 }
 
-/// Names at their places, in two rows so that none lies on another; those for which there is no room are left out.
+/// Places names in two rows without overlap; names without room are left out.
 fn spread<'a>(marks: &[(i32, &'a str)], size: Size, top: i32) -> Vec<(i32, i32, &'a str)> {
     let row = size.text as i32 + 2;
     let mut ends = [i32::MIN; 2];
@@ -323,7 +323,7 @@ fn write_labels(root: &Drawing<'_>, labels: &[(i32, i32, &str)], size: Size) -> 
     Ok(())
 }
 
-/// What was broken, in the band that shows when: as much of it as there is room for.
+/// Writes the fault into its band, truncated to the available room.
 fn write_bands(root: &Drawing<'_>, bands: &[(i32, i32, i32, &str)], size: Size) -> Done {
     const FEW: usize = 6;
     let style = ("sans-serif", size.text).into_font().color(&BAND).pos(Pos::new(HPos::Left, VPos::Top));

@@ -1,11 +1,12 @@
-//! Who served, on top of one another: how much each server answered, and what failed.
+//! Answers by server, stacked, with the failures on top.
 
 use plotters::prelude::*;
 
 use super::{BAD, Drawing, INK, Size, spread, write_labels};
 use crate::report::lanes::Shares;
 
-/// Colours of servers that everybody can tell apart, also from the orange of what failed (Okabe and Ito).
+/// Colours for servers that colour-blind readers can tell apart, also from the orange of failures (Okabe and
+/// Ito).
 const SERVERS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(86, 180, 233),
@@ -14,13 +15,13 @@ const SERVERS: [RGBColor; 5] = [
     RGBColor(128, 134, 145),
 ];
 
-/// The colour of a server, by its place in the picture.
+/// Returns the colour of a server, by its position in the picture.
 pub fn color_of(place: usize) -> String {
     let RGBColor(red, green, blue) = SERVERS[place % SERVERS.len()];
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// Draws who served.
+/// Draws the chart.
 pub fn shares(shares: &Shares, size: Size) -> String {
     super::drawn(size, |root, size| draw(root, shares, size))
 }
@@ -72,7 +73,7 @@ fn draw(root: &Drawing<'_>, shares: &Shares, size: Size) -> super::Done {
     write_labels(root, &spread(&marks, size, 6), size)
 }
 
-/// The corners of what lies between two levels, span by span, where there is something.
+/// Returns the rectangles between two levels, bin by bin, without empty ones.
 fn bars<'a>(
     low: &'a [f64],
     high: &'a [f64],

@@ -1,4 +1,4 @@
-//! A page about an audit.
+//! The page of an audit.
 
 use askama::Template;
 
@@ -22,14 +22,14 @@ struct Matrix<'a> {
     audit: &'a Audit,
 }
 
-/// The page.
+/// Renders the page.
 pub fn audit_page(audit: &Audit) -> anyhow::Result<String> {
     let topology =
         Topology::of(&audit.machines, &audit.links, &audit.single_points_of_any(), &Default::default());
     rendered(&Page { audit, topology, conclusions: conclusions(audit), remarks: remarks(audit) })
 }
 
-/// Only its matrix, for another page.
+/// Renders only the matrix, for another page.
 pub(super) fn matrix(audit: &Audit) -> anyhow::Result<String> {
     rendered(&Matrix { audit })
 }

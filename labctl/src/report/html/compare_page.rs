@@ -1,4 +1,4 @@
-//! A page about two runs.
+//! The page that compares two runs.
 
 use askama::Template;
 
@@ -24,7 +24,7 @@ struct Line<'a> {
     change: String,
 }
 
-/// The page.
+/// Renders the page.
 pub fn compare_page(comparison: &Comparison) -> anyhow::Result<String> {
     let rows = comparison.lines.iter().map(|line| Line {
         claim: &line.claim,

@@ -1,4 +1,4 @@
-//! The pictures that a chapter chose for itself, with what their colours mean.
+//! The charts that a chapter defines, with their legends.
 
 use crate::report::charts::{self, NARROW, Size, WIDE, color_of};
 use crate::report::geography::Geography;
@@ -8,24 +8,25 @@ use crate::report::windows::FaultWindow;
 use crate::runner::{FilledChart, RunDocument};
 use chapter::{Chapter, Chart};
 
-/// Okabe and Ito's blue, vermilion, sky blue and reddish purple; a grey for what was due.
+/// Okabe and Ito's blue, vermilion, sky blue and reddish purple; grey for due requests.
 const GOOD: &str = "#0072b2";
 const BAD: &str = "#d55e00";
 const CALM: &str = "#56b4e9";
 const TRIED: &str = "#cc79a7";
 const INK: &str = "#808691";
 
-/// A chapter's own chart, on a desk and on a phone.
+/// A chapter's own chart, for desktop and phone.
 #[derive(Debug)]
 pub(super) struct Hero {
     pub(super) title: String,
     pub(super) wide: String,
     pub(super) narrow: String,
-    /// What each colour means.
+    /// Colours with their meanings.
     pub(super) legend: Vec<(String, String)>,
 }
 
-/// All of a run, in the chapter's order. One whose steps the run did not come to is left out.
+/// Draws all charts of a run, in the chapter's order. Charts of steps that the run did not reach are left
+/// out.
 pub(super) fn heroes(
     chapter: &Chapter,
     run: &RunDocument,
@@ -47,7 +48,7 @@ pub(super) fn heroes(
     drawn.collect()
 }
 
-/// What is drawn.
+/// The kinds of charts.
 enum Picture<'a> {
     Bars(&'a FilledChart),
     Lanes(Vec<LaneCourse>, Option<f64>),
@@ -124,7 +125,7 @@ impl<'a> Picture<'a> {
                 let names = shares.servers.iter().enumerate();
                 let mut legend: Vec<_> = names
                     .map(|(place, (name, _))| {
-                        let name = if name.is_empty() { "not said by whom" } else { name };
+                        let name = if name.is_empty() { "unknown server" } else { name };
                         (color_of(place), name.to_owned())
                     })
                     .collect();
@@ -146,7 +147,7 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// A chapter's map, with its machines.
+/// Builds a chapter's map with its machines.
 fn geography(chapter: &Chapter) -> Geography {
     let mut names: Vec<&str> = Vec::new();
     for (from, ways) in &chapter.map {
@@ -166,7 +167,7 @@ fn geography(chapter: &Chapter) -> Geography {
     Geography { places, ways }
 }
 
-/// The machines at a place.
+/// Returns the machines at a place.
 fn machines_at(chapter: &Chapter, wanted: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (kind, entry) in &chapter.machine {

@@ -1,4 +1,4 @@
-//! A page over all runs that were kept.
+//! The index page of all stored runs.
 
 use askama::Template;
 
@@ -6,12 +6,12 @@ use super::rendered;
 use crate::report::tally::in_a_line;
 use crate::runner::{RunDocument, Verdict};
 
-/// A run, and where its page is, from the index on.
+/// A run with the address of its page.
 #[derive(Debug)]
 pub struct Listed {
     /// The run.
     pub run: RunDocument,
-    /// The address of its page.
+    /// The address of its page, as the index links to it.
     pub page: String,
 }
 
@@ -21,7 +21,7 @@ struct Page<'a> {
     runs: &'a [Listed],
 }
 
-/// The page, with the runs in the order in which they are given.
+/// Renders the page, with the runs in the given order.
 pub fn index_page(runs: &[Listed]) -> anyhow::Result<String> {
     rendered(&Page { runs })
 }

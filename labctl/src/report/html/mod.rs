@@ -1,18 +1,18 @@
-//! Reports as HTML: one self-contained file each. The pages are in `labctl/templates`.
+//! Reports as HTML, each a single self-contained file. The templates are in `labctl/templates`.
 
-/// A page about an audit.
+/// The page of an audit.
 mod audit_page;
-/// A page about two runs.
+/// The page that compares two runs.
 mod compare_page;
-/// A chapter's own pictures.
+/// A chapter's own charts.
 mod heroes;
-/// A page about all runs.
+/// The index page of all runs.
 mod index_page;
-/// A page about one run.
+/// The page of one run.
 mod run_page;
-/// A page about the measured table.
+/// The page of the measured table.
 mod table_page;
-/// The machines as a picture.
+/// The machines as a diagram.
 mod topology;
 
 use std::path::Path;
@@ -31,7 +31,7 @@ pub fn write(path: &Path, page: &str) -> anyhow::Result<()> {
     std::fs::write(path, page).with_context(|| format!("write {}", path.display()))
 }
 
-/// A sentence as HTML, with what stands between backticks as code.
+/// Converts a sentence to HTML, with text between backticks as code.
 fn rich(text: &str) -> String {
     let escaped = |text: &str| {
         let entity = |letter: char| match letter {
@@ -44,7 +44,7 @@ fn rich(text: &str) -> String {
         text.chars().map(entity).collect::<String>()
     };
     let parts: Vec<_> = text.split('`').collect();
-    // A backtick without a partner stands for itself.
+    // An unpaired backtick stands for itself.
     let pairs = (parts.len() - 1) / 2 * 2;
     let mut html = String::new();
     for (index, part) in parts.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A page about one run.
+//! The page of one run.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use lab::Plan;
 use lab::error::LabError;
 use lab::plan::Place;
 
-/// So many of the slowest requests are shown hop by hop, where they were recorded.
+/// Number of slowest requests shown as traces, where traces were recorded.
 const TRACES: usize = 3;
 
-/// Traffics with fewer spans with requests than this have nothing to show over time.
+/// Minimum number of bins with requests for a chart over time.
 const SPANS_MIN: usize = 4;
 
 #[derive(Template)]
@@ -40,7 +40,7 @@ struct Page<'a> {
     traces: Vec<Trace>,
 }
 
-/// One traffic's charts, on a desk and on a phone.
+/// One traffic's charts, for desktop and phone.
 struct Chart {
     traffic: String,
     rates: String,
@@ -49,14 +49,14 @@ struct Chart {
     narrow_latencies: String,
 }
 
-/// A step, and when it began.
+/// A step with the time at which it began.
 struct Told {
     at: String,
     name: String,
     say: String,
 }
 
-/// The page of a run that was kept.
+/// Renders the page of a stored run.
 pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
     let events = stored::events(&run.directory)?;
     let records = requests::read(&run.directory, run.findings.ended)?;
@@ -111,7 +111,7 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
     Ok(rendered(&Page { run, question, guesses, topology, heroes, charts, steps, faults, traces })?)
 }
 
-/// Who was what when the run began: the first that became it, of each kind.
+/// Returns the initial roles: for each kind, the first machine that took one.
 fn roles(events: &[StoredEvent]) -> BTreeMap<String, &'static str> {
     let mut roles: BTreeMap<String, &'static str> = BTreeMap::new();
     let kind = |name: &str| name.rsplit_once('-').map_or(name, |(kind, _)| kind).to_owned();
@@ -129,7 +129,7 @@ fn roles(events: &[StoredEvent]) -> BTreeMap<String, &'static str> {
     roles
 }
 
-/// Whether what happens to a machine can be felt by a traffic: it is on the way that its requests go.
+/// Returns whether a machine's faults can affect a traffic: the machine is on the route of its requests.
 fn concerns(chapter: &Chapter, links: &[(String, String)], traffic: &str, machine: &str) -> bool {
     let kind_of = |name: &str| {
         let name = role::parse(name).map_or(name, |(kind, _)| kind);
@@ -162,7 +162,7 @@ impl Page<'_> {
         }
     }
 
-    /// How many claims came out how.
+    /// Returns the number of claims per outcome.
     fn counts(&self) -> Vec<(usize, &'static str)> {
         tally(&self.run.findings.claims)
     }
@@ -179,7 +179,7 @@ impl Page<'_> {
         matches!(claim.verdict, Verdict::Fails | Verdict::Inconclusive)
     }
 
-    /// When the step of a claim began.
+    /// Returns when the step of a claim began.
     fn moment(&self, claim: &ClaimResult) -> String {
         let step = self.run.findings.steps.iter().find(|(name, _)| *name == claim.step);
         step.map_or(String::new(), |(_, at)| format!(", from {at:.1} s on"))
@@ -189,7 +189,7 @@ impl Page<'_> {
         ingredients(claim)
     }
 
-    /// A sentence as HTML, with what stands between backticks as code.
+    /// Converts a sentence to HTML, with text between backticks as code.
     fn rich(&self, text: &str) -> String {
         rich(text)
     }
@@ -202,17 +202,17 @@ impl Page<'_> {
         wanted(claim)
     }
 
-    /// A time in milliseconds.
+    /// Formats a time in milliseconds.
     fn ms(&self, us: &u64) -> String {
         format!("{:.2}", *us as f64 / 1_000.0)
     }
 
-    /// How long a trace took, in milliseconds.
+    /// Formats the duration of a trace in milliseconds.
     fn whole(&self, trace: &Trace) -> String {
         self.ms(&trace.us())
     }
 
-    /// Where a span stands in the time of its trace: where its bar begins, and how wide it is, in percent.
+    /// Returns the left margin and the width of a span's bar, in percent of its trace.
     fn bar(&self, trace: &Trace, placed: &Placed) -> String {
         let whole = trace.us().max(1) as f64;
         let start = trace.spans.first().map_or(0, |root| root.span.start_us);

@@ -1,4 +1,4 @@
-//! A page about the measured table.
+//! The page of the measured table.
 
 use askama::Template;
 
@@ -22,7 +22,7 @@ struct Part<'a> {
     matrix: String,
 }
 
-/// The page.
+/// Renders the page.
 pub fn table_page(table: &LadderTable, audits: &[Audit]) -> anyhow::Result<String> {
     let audits = audits.iter().map(|audit| Ok(Part { audit, matrix: matrix(audit)? }));
     rendered(&Page { table, audits: audits.collect::<anyhow::Result<_>>()? })
@@ -49,7 +49,8 @@ impl Page<'_> {
         row.recovery_seconds.map_or("–".into(), |seconds| format!("{seconds:.1} s"))
     }
 
-    /// The article's figure and what is to be said of it, as a label. It is made of numbers only.
+    /// Renders the article's figure and the verdict as a label. It consists of numbers and fixed words only,
+    /// so it needs no escaping.
     fn verdict(&self, row: &LadderRow, column: &str) -> String {
         let Some(cell) = row.cells.get(column) else { return String::new() };
         let (class, word) = match cell.says {

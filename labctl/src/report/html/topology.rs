@@ -1,5 +1,4 @@
-//! The machines of a set-up as a picture: who users reach first on the left, who keeps data on the right.
-//! Pure.
+//! A diagram of the machines: the first hop of users on the left, data stores on the right. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +9,12 @@ const USERS_WIDTH: u32 = 70;
 const COLUMN: u32 = 270;
 const ROW: u32 = 58;
 const MARGIN: u32 = 10;
-/// How far the wires between machines of one column stand out.
+/// How far connections between machines of one column bulge out.
 const BULGE: u32 = 26;
-/// From so many machines of a kind on they are drawn as one.
+/// Machines of a kind are drawn as one from this number on.
 const FOLDED_FROM: usize = 4;
 
-/// The picture.
+/// The diagram.
 #[derive(Debug)]
 pub(super) struct Topology {
     pub(super) width: u32,
@@ -26,7 +25,7 @@ pub(super) struct Topology {
     pub(super) users_y: u32,
     pub(super) boxes: Vec<Machine>,
     pub(super) wires: Vec<Wire>,
-    /// Who copies whom: the nodes of one database.
+    /// Replication between the nodes of one database.
     pub(super) copies: Vec<Copies>,
 }
 
@@ -41,7 +40,7 @@ pub(super) struct Machine {
     pub(super) y: u32,
 }
 
-/// Who speaks to whom.
+/// A connection between two machines.
 #[derive(Debug, PartialEq)]
 pub(super) struct Wire {
     pub(super) from_x: u32,
@@ -51,7 +50,7 @@ pub(super) struct Wire {
     pub(super) to_y: u32,
 }
 
-/// Two nodes of a database in one column.
+/// Replication between two database nodes in one column.
 #[derive(Debug)]
 pub(super) struct Copies {
     pub(super) x: u32,
@@ -65,14 +64,14 @@ struct Group<'a> {
     kind: &'a str,
     members: Vec<&'a str>,
     programs: &'a [&'a str],
-    /// What it was when the run began: `primary`.
+    /// Its initial role: `primary`.
     role: Option<&'a str>,
     is_point: bool,
 }
 
 impl Topology {
-    /// Of these machines, with what stands on each, and these links between them. `points` are the
-    /// names of what takes a path down alone, `roles` what machines were at first.
+    /// Lays out these machines, each with its programs, and the links between them. `points` names the single
+    /// points of failure, `roles` the initial roles.
     pub(super) fn of(
         machines: &[(String, Vec<&str>)],
         links: &[(String, String)],
@@ -89,7 +88,7 @@ impl Topology {
         let boxes = groups.iter().zip(&tiers).map(|(group, tier)| {
             let column = used.iter().position(|known| known == tier).unwrap_or_default();
             let number = &mut placed[column];
-            // Each column stands in the middle.
+            // Each column is centred vertically.
             let y = (height - in_tier(*tier) * ROW) / 2 + *number * ROW + (ROW - BOX_HEIGHT) / 2;
             *number += 1;
             group.drawn(MARGIN + COLUMN - (BOX_WIDTH - USERS_WIDTH) + column as u32 * COLUMN, y)
@@ -140,13 +139,14 @@ impl Group<'_> {
     }
 }
 
-/// The kind that a machine is of: `web` of `web-3`.
+/// Returns a machine's kind: `web` of `web-3`.
 fn kind(machine: &str) -> &str {
     let parts = machine.rsplit_once('-');
     parts.filter(|(_, number)| number.parse::<u32>().is_ok()).map_or(machine, |(kind, _)| kind)
 }
 
-/// Machines as they are drawn. Several of a kind are one where they are many and nothing tells them apart.
+/// Groups machines for drawing. Machines of a kind are folded into one box if there are many and nothing
+/// distinguishes them.
 fn groups<'a>(
     machines: &'a [(String, Vec<&'a str>)],
     points: &BTreeSet<String>,
@@ -175,7 +175,7 @@ fn groups<'a>(
     groups
 }
 
-/// The nodes of each database, one below the other: each copies what the others have.
+/// Returns the replication lines between neighbouring nodes of each database.
 fn copies(groups: &[Group<'_>], boxes: &[Machine]) -> Vec<Copies> {
     let mut copies = Vec::new();
     for (index, (one, other)) in groups.iter().zip(groups.iter().skip(1)).enumerate() {
@@ -190,7 +190,7 @@ fn copies(groups: &[Group<'_>], boxes: &[Machine]) -> Vec<Copies> {
     copies
 }
 
-/// How far from the users something stands.
+/// Returns the distance of a machine from the users.
 fn tier(programs: &[&str]) -> u32 {
     let of = |program: &&str| match *program {
         "lb" => 0,
@@ -201,7 +201,7 @@ fn tier(programs: &[&str]) -> u32 {
     programs.iter().map(of).min().unwrap_or(2)
 }
 
-/// Whether what fails is this machine, or something on it, or the one of its kind that has a role.
+/// Returns whether a failing component is this machine, is on it, or is a role of its kind.
 fn is_on(point: &str, machine: &str) -> bool {
     let name = point.split('/').next().unwrap_or_default();
     match name.split_once(':') {
