@@ -1,4 +1,4 @@
-//! One operation: what was asked, and what came of it.
+//! One operation: its invocation and its outcome.
 
 use std::fmt;
 
@@ -125,12 +125,12 @@ pub enum Answer {
 }
 
 impl Operation {
-    /// Whether it may change the record.
+    /// True if it is a write of any kind.
     pub fn is_write(&self) -> bool {
         !matches!(self.action, Action::Get { .. })
     }
 
-    /// The answer, when it was done.
+    /// The answer, if it succeeded.
     pub fn answer(&self) -> Option<&Answer> {
         match &self.outcome {
             Outcome::Ok(answer) => Some(answer),
@@ -138,17 +138,17 @@ impl Operation {
         }
     }
 
-    /// Whether it is a write that was acknowledged.
+    /// True if it is a write that was acknowledged.
     pub fn is_acknowledged_write(&self) -> bool {
         self.is_write() && self.answer().is_some()
     }
 
-    /// Whether it may have changed the record: a write that was not surely refused.
+    /// True if it may have changed the record: a write that was not definitely refused.
     pub fn may_have_written(&self) -> bool {
         self.is_write() && !matches!(self.outcome, Outcome::Failed(_))
     }
 
-    /// When its effect was surely there: when it was acknowledged.
+    /// The moment by which it had definitely taken effect: its acknowledgement, or [`At::NEVER`].
     pub fn surely_done_at(&self) -> At {
         match self.outcome {
             Outcome::Ok(_) => self.returned_at.unwrap_or(At::NEVER),
@@ -156,8 +156,8 @@ impl Operation {
         }
     }
 
-    /// The value that the record had just after it, as far as this operation tells.
-    /// `Some(None)`: there was no such record.
+    /// The value of the record just after it, as far as this operation reveals it. `Some(None)` means that
+    /// there was no such record.
     pub fn value_after(&self) -> Option<Option<String>> {
         match (&self.action, self.answer()) {
             (Action::Put { value }, _) => Some(Some(value.clone())),
@@ -169,7 +169,7 @@ impl Operation {
         }
     }
 
-    /// The version that the record had just after it, when it was told.
+    /// The version of the record just after it, if the answer contains one.
     pub fn version(&self) -> Option<u64> {
         match self.answer()? {
             Answer::Done { version } | Answer::Sum { version, .. } | Answer::Found { version, .. } => {
@@ -180,7 +180,7 @@ impl Operation {
     }
 }
 
-/// As a person would say it: `add 50 -> 150`, `get -> nothing`, `put "a" (unknown)`.
+/// Formats the operation for people: `add 50 -> 150`, `get -> nothing`, `put "a" (unknown)`.
 impl fmt::Display for Operation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.action {
