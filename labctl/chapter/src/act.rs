@@ -1,9 +1,9 @@
-//! What can be done to a lab: by a chapter's step, by a command of labctl, or from its page.
+//! The acts that can be done to a lab: by a chapter's step, by a labctl command, or from the page.
 //!
-//! A new verb is one variant of [`Act`]. Its name is the command of labctl and the key in a chapter's step, its
+//! A new verb is one variant of [`Act`]. Its name is the labctl command and the key in a chapter's step, its
 //! fields are the arguments of both, and its doc comments are the help and the table in `docs/chapters.md`
-//! (`verbs.rs` derives these). The compiler then asks for two arms: in [`Act::targets`], what it names, and in
-//! the lab, what it does. Steps carry verbs out in the order of the variants.
+//! (`verbs.rs` derives these). The compiler then asks for two match arms: what the act names, in
+//! [`Act::targets`], and what it does, in the lab. Steps run verbs in the order of the variants.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub enum RollHow {
     TellFirst,
 }
 
-/// How long a machine may be off that is replaced.
+/// The longest that a replaced machine may be off.
 const INSTALL_MAX: Duration = Duration::from_secs(60);
 
 fn two_seconds() -> Span {
@@ -177,21 +177,21 @@ pub enum Act {
 /// Machines that still reach one another in a partition.
 pub type Group = Vec<String>;
 
-/// Stands for the machines of `heal` when none is named.
+/// The default machine names of `heal`: every link.
 const EVERY: &str = "every machine";
 
-/// Something that an act names, so that it can be checked before anything starts.
+/// A name in an act, so that it can be checked before anything starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
-    /// A machine, which is switched on or off, or stands still.
+    /// A machine, to be started, stopped or frozen.
     Machine(&'a str),
-    /// The same, or one program on a machine: `app/dbnode`.
+    /// A machine, or one program on it: `app/dbnode`.
     Program(&'a str),
     /// The disk of a machine with a database.
     Disk(&'a str),
-    /// A kind of machine with a count, of which there can be one more.
+    /// A kind of machine with a count, to which one can be added.
     Kind(&'a str),
-    /// A kind of machine of which there are two or more.
+    /// A kind with two or more machines.
     Several(&'a str),
     /// A link between two machines, or between all of two kinds.
     Link(&'a str, &'a str),
@@ -200,7 +200,7 @@ pub enum Target<'a> {
 }
 
 impl Act {
-    /// What it names.
+    /// The names in the act.
     pub fn targets(&self) -> Vec<Target<'_>> {
         match self {
             Self::Kill { name } => vec![Target::Program(name)],
@@ -223,7 +223,7 @@ impl Act {
         }
     }
 
-    /// What is wrong with it, where its fields alone show that.
+    /// The mistake in its fields, if they alone reveal one.
     pub fn mistake(&self) -> Option<String> {
         match self {
             Self::Flap { every: Span(Duration::ZERO), .. } => Some("every is longer than 0s".into()),
@@ -240,7 +240,7 @@ impl Act {
         }
     }
 
-    /// As somebody meant it who typed it: `labctl heal` without names heals everything.
+    /// Converts a typed command to the act meant: `labctl heal` without names heals everything.
     pub fn as_typed(self) -> Self {
         match self {
             Self::Heal { from, .. } if from == EVERY => Self::HealAll,
@@ -249,7 +249,7 @@ impl Act {
     }
 }
 
-/// Reads a group as it is typed: `db-2,db-3`.
+/// Parses a group as typed: `db-2,db-3`.
 #[allow(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
 fn group(text: &str) -> Result<Group, std::convert::Infallible> {
     Ok(text.split(',').map(str::to_owned).collect())

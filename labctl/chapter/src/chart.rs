@@ -1,5 +1,5 @@
-//! The picture that explains a chapter. It is one of five: figures side by side with what the law would have them
-//! be, traffics as lanes one below the other, who served, a machine that fills up, or the map.
+//! The chart that explains a chapter, of one of five kinds: figures beside the values that a law predicts,
+//! traffics as lanes one below the other, answers by server, a machine that fills up, or the map.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -76,18 +76,18 @@ pub struct Filling {
 }
 
 impl Chart {
-    /// Every expression in it.
+    /// Every expression in the chart.
     pub fn expressions(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.points.iter().flat_map(|point| std::iter::once(&point.measure).chain(&point.law))
     }
 
-    /// The lanes that it has, whichever way they are drawn.
+    /// All lanes of the chart, however they are drawn.
     fn all_lanes(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter().chain(&self.servers)
     }
 }
 
-/// Whether it is one picture, of what there is.
+/// Checks that a chart has exactly one kind, and that everything it names exists.
 pub(super) fn check(chapter: &Chapter, chart: &Chart) -> Checked {
     let here = |message: &str| Err(at(chart.title.span(), format!("a chart {message}")));
     let kinds = [
@@ -133,7 +133,7 @@ pub(super) fn check(chapter: &Chapter, chart: &Chart) -> Checked {
     }
 }
 
-/// Whether two steps are there, in this order.
+/// Checks that two steps exist, in this order.
 fn check_steps(chapter: &Chapter, from: &Spanned<String>, to: Option<&Spanned<String>>) -> Checked {
     let place = |step: &Spanned<String>| -> Result<usize, Mistake> {
         let names = chapter.step.iter().map(|step| step.name.as_str());

@@ -1,7 +1,7 @@
-//! Claims: a sentence, what was measured, and what it must be.
+//! Claims: a sentence, a measure, and its bounds.
 //!
-//! A claim that quotes the article tests the article's sentence. Some of those are expected to be
-//! refuted, and then refuting them is what holds.
+//! A claim that quotes the article tests the article's sentence. Some of those are expected to be refuted;
+//! then the claim holds if the measurement refutes the sentence.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ impl From<StoredBound> for Bound {
 }
 
 impl Expect {
-    /// The claim as it stands where machines are containers. `None` when it is not made there.
+    /// The claim as made with containers. `None` if it is not made there.
     pub fn in_containers(&self) -> Option<Self> {
         let mut expect = self.clone();
         if let Some(InContainers { expected, because }) = &self.in_containers {
@@ -115,20 +115,21 @@ impl Expect {
 }
 
 impl Bound {
-    /// Whether a figure lies within. A figure that is no number never does.
+    /// True if a figure is within the bounds. NaN never is.
     pub fn holds(self, figure: f64) -> bool {
-        // Sums of measured parts may miss a whole number by rounding.
+        // A sum of measured parts may miss a whole number by rounding.
         const ROUNDING: f64 = 1e-9;
         figure >= self.low - ROUNDING && figure <= self.high + ROUNDING
     }
 
-    /// Whether a figure lies within, wherever in its bounds the truth may be. `None`: it may or may not.
+    /// Judges a reading with its uncertainty. `None` if the true figure may be inside or outside of the
+    /// bounds.
     pub fn judge(self, reading: Reading) -> Option<bool> {
         let Reading { figure, low, high } = reading;
         let ends = [figure, low, high].map(|end| self.holds(end));
         match ends {
             [true, true, true] => Some(true),
-            // Both ends lie on the same side of it.
+            // The whole interval is on one side of the bounds.
             [false, false, false] if low > self.high || high < self.low || low == high || figure.is_nan() => {
                 Some(false)
             }

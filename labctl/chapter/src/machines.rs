@@ -68,7 +68,7 @@ impl Default for MachineEntry {
 }
 
 impl MachineEntry {
-    /// The size that `machine` is started with.
+    /// The size with which `machine` is started.
     pub fn spec(&self) -> MachineSpec {
         MachineSpec {
             cores: self.cores,

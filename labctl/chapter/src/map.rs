@@ -1,4 +1,4 @@
-//! Where machines stand: places, and how far it is from one to another.
+//! The map: the places of machines, and the round trips between them.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ pub enum Place {
 }
 
 impl Place {
-    /// Where the machine with this number of its kind stands, counted from 0.
+    /// The place of a machine, by its number within its kind, from 0.
     pub fn of(&self, number: usize) -> Option<&str> {
         match self {
             Self::All(place) => Some(place),
-            // One that is added later stands where one of the first does.
+            // A machine that is added later reuses the places in turn.
             Self::Each(places) => places.get(number % places.len().max(1)).map(String::as_str),
         }
     }
@@ -45,7 +45,7 @@ impl Place {
 }
 
 impl Chapter {
-    /// The round trip between two places. `None`: the map does not say.
+    /// The round trip between two places. `None` if the map does not contain it.
     pub fn round_trip(&self, from: &str, to: &str) -> Option<Duration> {
         if from == to {
             return Some(Duration::ZERO);
@@ -58,7 +58,7 @@ impl Chapter {
     }
 }
 
-/// Who stands where, and whether it is known how far that is from the others.
+/// Checks that every machine has a place, and that the map contains the round trips that links need.
 pub(super) fn check(chapter: &Chapter) -> Checked {
     for (place, ways) in &chapter.map {
         let here = |message| Err(at(place.span(), message));
@@ -130,7 +130,7 @@ fn check_place(chapter: &Chapter, name: &str, entry: &MachineEntry) -> Checked {
     Ok(())
 }
 
-/// A link from a kind of machine is one link for all of them, so they have to be at one place.
+/// Checks that all machines of a kind that share a link are at one place.
 fn check_link(chapter: &Chapter, from: &Spanned<String>) -> Checked {
     let place = chapter.machine.get(from.as_ref()).and_then(|entry| entry.place.as_ref());
     match place.map(Spanned::as_ref) {

@@ -1,10 +1,10 @@
-//! What can be measured: the words of a claim's expression. Each measure is one line here, and one arm where
-//! the runner works it out; the table in `docs/chapters.md` is made of these lines.
+//! The measures, the vocabulary of a claim's expression. Each measure is one line here, and one arm in the
+//! runner that computes it; the table in `docs/chapters.md` is made from these lines.
 
 use super::expression::Vocabulary;
 use super::suggest;
 
-/// What a measure is of.
+/// The kind of a measure's argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
     /// A step.
@@ -15,22 +15,22 @@ pub enum Of {
     Machine,
     /// A program on a machine: `app/dbnode`.
     Program,
-    /// A history that traffics are written into.
+    /// A history that records traffics.
     History,
-    /// A counter that a program shows on `/metrics`: `dbnode_reads_total`.
+    /// A counter that a program exposes on `/metrics`: `dbnode_reads_total`.
     Counter,
 }
 
-/// What a measure's figure is in.
+/// The unit of a measure's figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of whatever is counted.
+    /// A number of things.
     Count,
-    /// A part of a whole, from 0 to 1.
+    /// A share of a whole, from 0 to 1.
     Share,
-    /// How many times as much.
+    /// A ratio of two figures.
     Factor,
-    /// 1 when it is so, else 0.
+    /// 1 if it is so, else 0.
     YesNo,
     /// Milliseconds.
     Millis,
@@ -40,7 +40,7 @@ pub enum Unit {
     PerSecond,
     /// Dollars a month.
     Dollars,
-    /// What the number that was read is in.
+    /// The unit of the number that was read.
     Unknown,
 }
 
@@ -61,18 +61,18 @@ impl Unit {
     }
 }
 
-/// All that there is to know of a measure, but for how it is worked out.
+/// The description of a measure, except for how it is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Description {
     /// Its name.
     pub name: &'static str,
-    /// What it must be given.
+    /// The arguments that it needs.
     pub of: &'static [Of],
-    /// Whether a traffic may be named last; without one it is the chapter's first.
+    /// True if a traffic may be named last; without one it is the chapter's first.
     pub traffic: bool,
-    /// What its figure is in.
+    /// The unit of its figure.
     pub unit: Unit,
-    /// What it says.
+    /// Its meaning, in a phrase for the documentation.
     pub meaning: &'static str,
 }
 
@@ -88,7 +88,7 @@ macro_rules! measures {
             /// Every measure there is.
             pub const ALL: &[Self] = &[$(Self::$measure,)*];
 
-            /// What there is to know of it.
+            /// Its description.
             pub fn description(self) -> Description {
                 match self {
                     $(Self::$measure => Description {
@@ -182,7 +182,7 @@ measures! {
 }
 
 impl Measure {
-    /// The measure of a name.
+    /// The measure of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|measure| measure.name() == name)
     }
@@ -192,34 +192,34 @@ impl Measure {
         self.description().name
     }
 
-    /// Whether its figure is a length of time.
+    /// True if its figure is a duration.
     pub fn is_duration(self) -> bool {
         matches!(self.description().unit, Unit::Millis | Unit::Seconds)
     }
 }
 
-/// A measure, and what it is to be of: `share(two, web-1)`.
+/// A measure with its arguments: `share(two, web-1)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeasureCall {
     /// The measure.
     pub measure: Measure,
-    /// What it is of, in its order; the traffic that may be left out comes last.
+    /// The arguments, in order; the optional traffic comes last.
     pub of: Vec<String>,
 }
 
 impl MeasureCall {
-    /// The step it is of. `None`: it is of none.
+    /// Its step, if it has one.
     pub fn step(&self) -> Option<&str> {
         self.named(Of::Step)
     }
 
-    /// The first that it is of among things of a sort.
+    /// Its first argument of a kind.
     pub fn named(&self, sort: Of) -> Option<&str> {
         let at = self.measure.description().of.iter().position(|of| *of == sort)?;
         self.of.get(at).map(String::as_str)
     }
 
-    /// The traffic that it names, where one may be left out.
+    /// The optional traffic, if it is named.
     pub fn traffic(&self) -> Option<&str> {
         let description = self.measure.description();
         self.of.get(description.of.len()).filter(|_| description.traffic).map(String::as_str)
@@ -241,7 +241,7 @@ impl Vocabulary for MeasureCall {
     }
 }
 
-/// The table of all measures in the documentation, in Markdown.
+/// The table of all measures for the documentation, in Markdown.
 pub fn documentation() -> String {
     let mut table = String::from("| measure | of | in | what |\n|---|---|---|---|\n");
     for measure in Measure::ALL {

@@ -1,4 +1,4 @@
-//! A chapter together with the text it came from.
+//! A chapter together with its source text.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use crate::parse::{self, Parsed};
 use crate::settings::{self, Setting};
 use crate::{check, library, suggest};
 
-/// A chapter together with the text it came from.
+/// A chapter together with its source text.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// The chapter's short name: its file's name without the ending.
+    /// The chapter's short name: its file's name without the extension.
     pub name: String,
-    /// Where it was read from, for messages.
+    /// The file it was read from, for messages.
     pub file: PathBuf,
     /// The text, with `--set` already applied.
     pub text: String,
-    /// What the text says.
+    /// The parsed chapter.
     pub chapter: Chapter,
 }
 
 impl Source {
-    /// Reads a chapter: one of the built-in ones by name or number, or a file by its path.
+    /// Reads a chapter: a built-in one by name or number, or a file by its path.
     pub fn open(name: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
         if let Some((name, text)) = library::find(name) {
             return Self::parse(Path::new(&format!("{name}.toml")), text, settings);
@@ -39,7 +39,7 @@ impl Source {
         Self::parse(path, &text, settings)
     }
 
-    /// Reads a chapter from its text, and checks that everything it names is there.
+    /// Parses a chapter, and checks that everything it names exists.
     pub fn parse(file: &Path, text: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
         let read = match settings {
             [] => read(text).map(|chapter| (chapter, text.to_owned())),
@@ -49,7 +49,8 @@ impl Source {
         Ok(Self::of(file, text, chapter))
     }
 
-    /// With settings, places are not those of the file any more; a mistake is one setting's, or the file's.
+    /// Parses a chapter with settings. Positions no longer match the file; a mistake is attributed to one
+    /// setting, or to the file.
     fn with_settings(file: &Path, text: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
         let read_with = |settings: &[Setting]| -> Result<(String, Chapter), Vec<String>> {
             let text = settings::apply(text, settings).map_err(|message| vec![message])?;
@@ -73,10 +74,10 @@ impl Source {
     }
 }
 
-/// Something wrong, and where in the text it is, if that is known.
+/// A mistake, with its position in the text if that is known.
 type Located = (Option<Range<usize>>, String);
 
-/// What a text says, or everything that is wrong with it, and where.
+/// Parses a text, or returns all mistakes with their positions.
 fn read(text: &str) -> Result<Chapter, Vec<Located>> {
     let Parsed { chapter, mut mistakes, document } = parse::parse(text);
     if let Some(chapter) = &chapter {
@@ -119,7 +120,7 @@ measure = "failed(half)"
 equals = 0
 "#;
 
-    /// What is said about a text that is refused: of each mistake the line, and the sentence.
+    /// The errors reported for a text that is refused: of each mistake the line, and the sentence.
     fn error_of(text: &str) -> String {
         let error = Source::parse(Path::new("small.toml"), text, &[]).expect_err("should be refused");
         let told = error.mistakes().map(|(placed, message)| match placed {
@@ -358,7 +359,7 @@ equals = 0
             error.starts_with("small.toml: --set foo=\"bar\": there is no key 'foo'; known are"),
             "{error}"
         );
-        // What was wrong without them is the file's, and has its place there.
+        // A mistake that exists without the settings is the file's, and has its position there.
         let wrong = SMALL.replace("cores = 1", "cores = 0");
         let error = Source::parse(Path::new("small.toml"), &wrong, &settings[..1]).expect_err("refused");
         assert!(error.to_string().starts_with("small.toml:7:9: cores is from 1"), "{error}");

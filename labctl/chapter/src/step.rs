@@ -1,6 +1,6 @@
-//! What a step may do. Its keys are the fields of one struct and the verbs of [`Act`]; any other key is refused,
-//! so a mistake is reported by line and name. First the rates change, then the verbs are carried out in the order
-//! of [`Act`]'s variants; then the step waits, warms up, and measures.
+//! The steps of a chapter. A step's keys are the fields of one struct and the verbs of [`Act`]; any other key
+//! is refused, so that a mistake is reported by line and name. First the rates change, then the verbs run in
+//! the order of [`Act`]'s variants; then the step waits, warms up, and measures.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -50,25 +50,25 @@ pub struct Step {
 
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The inherent function, which is derived, reads what is no verb.
+        // The derived inherent function reads all keys that are no verbs.
         let (step, acts) = verbs::read(deserializer, |fields| Self::deserialize(fields))?;
         Ok(Self { acts, ..step })
     }
 }
 
 impl Step {
-    /// What it does to the lab, in the order in which it happens.
+    /// Its acts, in the order in which they happen.
     pub fn acts(&self) -> impl Iterator<Item = &Act> {
         self.acts.iter().map(Spanned::as_ref)
     }
 
-    /// Whether it changes which servers a balancer has.
+    /// True if it changes the servers of a balancer.
     pub fn changes_upstreams(&self) -> bool {
         self.acts().any(|act| matches!(act, Act::Add { .. } | Act::Remove { .. }))
     }
 
-    /// Whether what is measured happens only once, so that it cannot be measured again in the same lab: it
-    /// follows from something that the step does, or it goes on while a rate changes.
+    /// True if what is measured happens only once, so that it cannot be measured again in the same lab: it
+    /// follows from an act of the step, or it goes on while a rate changes.
     pub fn happens_once(&self) -> bool {
         let is_ramp = |rate: &Rate| matches!(rate, Rate::Ramp { .. });
         self.once || !self.acts.is_empty() || self.load.values().any(is_ramp)
@@ -96,12 +96,12 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// Whether it asks for nothing at all.
+    /// True if the rate is zero.
     pub fn is_none(&self) -> bool {
         matches!(self, Self::Steady(rate) if *rate == 0.0)
     }
 
-    /// Whether requests can come like that.
+    /// True if the rate is finite and not negative.
     pub fn is_possible(&self) -> bool {
         let is_possible = |rate: f64| rate.is_finite() && rate >= 0.0;
         match *self {

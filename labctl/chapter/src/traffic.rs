@@ -1,4 +1,4 @@
-//! Streams of requests.
+//! Traffics: streams of requests.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// How long somebody waits for an answer at most, all attempts together.
+    /// The longest that a user waits for an answer, all attempts together.
     pub fn patience(&self) -> Duration {
         let (timeout, retry) = (self.timeout.0, self.retry.as_ref().map(Spanned::as_ref));
         let times = retry.and_then(|retry| retry.times).unwrap_or(0);
