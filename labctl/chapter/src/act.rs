@@ -13,16 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{MEMORY_MIN, Span, closed};
 
-/// How a machine ends that is replaced.
+/// How a machine that is replaced ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RollHow {
     /// SIGKILL: it is gone at once.
     Kill,
-    /// SIGTERM: it answers what it has. With a drain delay it goes on serving for that long, while its health
-    /// check already fails.
+    /// SIGTERM: it finishes its requests. With a drain delay it goes on serving for that long, while its
+    /// health check already fails.
     Stop,
-    /// Its balancers are told first and send it nothing new; once its last request is answered it gets SIGTERM.
+    /// Its balancers drain it first: they send it nothing new, and once its last request is answered it gets
+    /// SIGTERM.
     TellFirst,
 }
 
@@ -53,7 +54,7 @@ pub enum Act {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Let a frozen machine go on: SIGCONT.
+    /// Resume a frozen machine: SIGCONT.
     Thaw {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
@@ -63,11 +64,11 @@ pub enum Act {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Stop a machine, and start it again in another size, with its data.
+    /// Stop a machine, and start it again with another size, keeping its data.
     Resize {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
-        /// Its cores from now on.
+        /// Its new number of cores.
         #[arg(long, required_unless_present = "memory", value_parser = clap::value_parser!(u32).range(1..=1024))]
         #[serde(
             default,
@@ -75,7 +76,7 @@ pub enum Act {
             skip_serializing_if = "Option::is_none"
         )]
         cores: Option<u32>,
-        /// Its memory from now on: `1GiB`.
+        /// Its new memory: `1GiB`.
         #[arg(long)]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         memory: Option<ByteSize>,
@@ -97,15 +98,15 @@ pub enum Act {
         /// The kind, as the chapter calls it: `web`.
         kind: String,
     },
-    /// Take a machine out from behind its balancer, let it finish, and stop it for good.
+    /// Drain a machine at its balancer, and stop it for good.
     Remove {
         /// The machine, as `labctl status` calls it.
         name: String,
     },
     /// Replace the machines of a kind one by one, as a deploy does.
     ///
-    /// Each one ends, is off for as long as installing a new version takes, and starts again. Once its balancers
-    /// send it requests it is the next one's turn.
+    /// Each one ends, is off for as long as installing a new version takes, and starts again. The next one
+    /// follows once the balancers send this one requests.
     Roll {
         /// The kind, as the chapter calls it: `web`.
         kind: String,
@@ -117,17 +118,17 @@ pub enum Act {
         #[serde(default = "two_seconds")]
         install: Span,
     },
-    /// Make the link between two machines slow.
+    /// Delay the link between two machines.
     Slow {
         /// The machine that connects.
         from: String,
         /// The machine that it connects to.
         to: String,
-        /// What is added to each round trip, half of it in each direction.
+        /// Delay added to each round trip, half of it in each direction.
         #[arg(default_value = "2s")]
         by: Span,
     },
-    /// Let nothing through the link between two machines.
+    /// Cut the link between two machines: nothing passes.
     Cut {
         /// The machine that connects.
         from: String,
@@ -141,7 +142,7 @@ pub enum Act {
         /// The machine that it connects to.
         to: String,
     },
-    /// Break a link and make it whole, over and over.
+    /// Break a link and restore it, over and over.
     Flap {
         /// The machine that connects.
         from: String,
@@ -158,12 +159,12 @@ pub enum Act {
         #[arg(required = true, num_args = 2.., value_parser = group)]
         groups: Vec<Group>,
     },
-    /// Make every link whole and fast, and put back every cable of a container that was pulled.
+    /// Restore every link, and reconnect every container that was disconnected.
     #[command(hide = true)]
     HealAll,
-    /// Make a link whole and fast again; without names, every link.
+    /// Restore a link; without names, every link.
     ///
-    /// Without names also every cable of a container is put back that was pulled.
+    /// Without names, containers that were disconnected are reconnected, too.
     Heal {
         /// The machine that connects.
         #[arg(requires = "to", default_value = EVERY, hide_default_value = true)]
@@ -226,12 +227,12 @@ impl Act {
     /// The mistake in its fields, if they alone reveal one.
     pub fn mistake(&self) -> Option<String> {
         match self {
-            Self::Flap { every: Span(Duration::ZERO), .. } => Some("every is longer than 0s".into()),
+            Self::Flap { every: Span(Duration::ZERO), .. } => Some("every must be longer than 0s".into()),
             Self::Roll { install, .. } if install.0 > INSTALL_MAX => {
                 Some(format!("installing a new version takes {INSTALL_MAX:?} at most, not {install}"))
             }
             Self::Resize { name, cores: None, memory: None } => {
-                Some(format!("'{name}' gets no other size: name its cores, its memory, or both"))
+                Some(format!("'{name}' gets no new size: give its cores, its memory, or both"))
             }
             Self::Resize { memory: Some(memory), .. } if *memory < MEMORY_MIN => {
                 Some(format!("memory is at least {MEMORY_MIN}, not {memory}"))

@@ -12,27 +12,27 @@ use crate::mistake::Mistake;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Chart {
-    /// What it shows.
+    /// Its title.
     pub title: Spanned<String>,
-    /// What its figures are in.
+    /// The unit of its figures.
     #[serde(default)]
     pub unit: String,
-    /// What is drawn through the figures, where something is: `law` of each point.
+    /// The law that the points follow, in words.
     pub law: Option<String>,
     /// Figures, from left to right.
     #[serde(default)]
     pub points: Vec<Point>,
-    /// Traffics over time, one below the other, each from the beginning of its first step on.
+    /// Traffics over time, one below the other, each from the start of its first step.
     #[serde(default)]
     pub lanes: Vec<Lane>,
-    /// Who served a traffic: its answers by server, on top of one another.
+    /// A traffic's answers by server, stacked.
     pub servers: Option<Lane>,
     /// A machine that fills up: its memory and the jobs that wait for its cores, over time.
     pub machine: Option<Filling>,
-    /// The chapter's map, with ways as long as they take.
+    /// The chapter's map, with distances in proportion to the round trips.
     #[serde(default)]
     pub map: bool,
-    /// What the machines can do, in requests a second: a line across lanes.
+    /// The capacity of the machines, in requests a second: a line across the lanes.
     pub limit: Option<f64>,
 }
 
@@ -40,30 +40,30 @@ pub struct Chart {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Point {
-    /// What stands under it.
+    /// The label below it.
     pub label: String,
-    /// What is measured: an expression.
+    /// The measure: an expression.
     pub measure: Spanned<String>,
-    /// What the law says that it should be: an expression.
+    /// The value that the law predicts: an expression.
     pub law: Option<Spanned<String>>,
 }
 
-/// One traffic, while some steps last.
+/// One traffic, during some steps.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Lane {
-    /// What stands beside it.
+    /// The label beside it.
     #[serde(default)]
     pub label: String,
     /// The traffic.
     pub traffic: Spanned<String>,
     /// The first step that is shown.
     pub from: Spanned<String>,
-    /// The last step that is shown. Without it there is one.
+    /// The last step that is shown; by default only the first one is.
     pub to: Option<Spanned<String>>,
 }
 
-/// One machine, while some steps last.
+/// One machine, during some steps.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Filling {
@@ -71,7 +71,7 @@ pub struct Filling {
     pub name: Spanned<String>,
     /// The first step that is shown.
     pub from: Spanned<String>,
-    /// The last step that is shown. Without it there is one.
+    /// The last step that is shown; by default only the first one is.
     pub to: Option<Spanned<String>>,
 }
 

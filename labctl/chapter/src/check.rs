@@ -123,7 +123,7 @@ fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut F
         found.note(&key("method"), Err(problem(suggest::unknown("method", &traffic.method, METHODS))));
     }
     if traffic.draw == Draw::Zipf && traffic.keys > ZIPF_KEYS_MAX {
-        let message = format!("of Zipf keys there are at most {ZIPF_KEYS_MAX}");
+        let message = format!("there are at most {ZIPF_KEYS_MAX} Zipf keys");
         found.note(&key("keys"), Err(problem(message)));
     }
     if let Some(dice) = &traffic.dice {
@@ -142,7 +142,7 @@ fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut F
 /// Checks that a span is not zero: it could be neither waited for nor measured.
 fn takes_time(what: &str, span: Option<Span>) -> Checked {
     match span {
-        Some(Span(Duration::ZERO)) => Err(problem(format!("{what} is longer than 0s"))),
+        Some(Span(Duration::ZERO)) => Err(problem(format!("{what} must be longer than 0s"))),
         _ => Ok(()),
     }
 }
@@ -210,7 +210,7 @@ fn check_webserver(
     let wants_redis = [sessions, cache].into_iter().flatten().any(|place| place == "redis");
     if wants_redis && redis.is_none() && sentinels.is_none() {
         let message = format!(
-            "the web server on '{name}' keeps something in redis, but says neither redis nor sentinels"
+            "the web server on '{name}' keeps something in redis, but names neither redis nor sentinels"
         );
         found.note(&key, Err(problem(message)));
     }
@@ -399,7 +399,7 @@ fn check_until(chapter: &Chapter, until: &Until) -> Checked {
             has_part(chapter, "until", kind, "dbnode")?;
             match chapter.machine.get(kind.as_ref()).and_then(|entry| entry.count) {
                 Some(_) => Ok(()),
-                None => Err(at(kind.span(), format!("'{}' is one machine, and no cluster", kind.as_ref()))),
+                None => Err(at(kind.span(), format!("'{}' is a single machine, not a cluster", kind.as_ref()))),
             }
         }
         ([], [], Some(traffic)) => known_traffic(chapter, traffic.as_ref(), Some(traffic.span())),

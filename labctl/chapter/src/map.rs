@@ -12,16 +12,16 @@ use super::{Chapter, MachineEntry, Span, Spanned};
 /// The longest round trip between two places.
 const WAY_MAX: Duration = Duration::from_secs(10);
 
-/// Round trips between places: `virginia = { ireland = "80ms" }`. Each pair is said once.
+/// Round trips between places: `virginia = { ireland = "80ms" }`. Each pair is listed once.
 pub type Map = IndexMap<Spanned<String>, IndexMap<String, Span>>;
 
-/// Where a machine stands, or each machine of a kind.
+/// The place of a machine, or of each machine of a kind.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a place is a name, or a list of names, one for each machine of the kind")]
 pub enum Place {
-    /// All of them there.
+    /// All of them are at this place.
     All(String),
-    /// The first there, the second there, and so on.
+    /// The first is at the first place, the second at the second, and so on.
     Each(Vec<String>),
 }
 
@@ -66,11 +66,13 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         for (to, way) in ways {
             let again = chapter.map.iter().find(|(other, _)| other.as_ref() == to);
             if to == from || again.is_some_and(|(_, ways)| ways.contains_key(from)) {
-                return here(format!("the way between '{from}' and '{to}' is said twice, or leads nowhere"));
+                return here(format!(
+                    "the round trip between '{from}' and '{to}' is given twice, or both ends are the same"
+                ));
             }
             if way.0 > WAY_MAX {
                 return here(format!(
-                    "from '{from}' to '{to}' it is {WAY_MAX:?} and back at most, not {way}"
+                    "the round trip from '{from}' to '{to}' is at most {WAY_MAX:?}, not {way}"
                 ));
             }
         }
@@ -119,7 +121,7 @@ fn check_place(chapter: &Chapter, name: &str, entry: &MachineEntry) -> Checked {
         if !known.contains(place.as_str()) {
             let known = known.iter().copied().collect::<Vec<_>>().join(", ");
             return here(match known.as_str() {
-                "" => format!("'{place}' is on no map: say how far it is from where, as in [map]"),
+                "" => format!("'{place}' is on no map: add its round trips to [map]"),
                 known => format!("there is no place '{place}' on the map; known are {known}"),
             });
         }

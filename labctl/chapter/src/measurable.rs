@@ -56,7 +56,9 @@ fn of_step(chapter: &Chapter, call: &MeasureCall, until_it: &[Step]) -> Result<(
     };
     match is_sent(until_it, traffic) {
         true => Ok(()),
-        false => Err(format!("nobody sends '{traffic}' in step '{name}': neither load nor send names it")),
+        false => Err(format!(
+            "no requests of '{traffic}' are sent in step '{name}': neither load nor send names it"
+        )),
     }
 }
 
@@ -110,7 +112,7 @@ fn of_history(chapter: &Chapter, call: &MeasureCall, history: &str, so_far: &[St
         chapter.traffic.keys().any(|name| writes_it(name) && is_sent(steps, name))
     });
     if !is_written {
-        return Err(format!("nobody has sent traffic that is written into the history '{history}' by then"));
+        return Err(format!("no traffic that is recorded in the history '{history}' has been sent by then"));
     }
     let takes_stock =
         |step: &Step| step.take_stock.as_ref().is_some_and(|stock| stock.history.as_ref() == history);

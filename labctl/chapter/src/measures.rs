@@ -129,8 +129,8 @@ measures! {
     Rate "rate" (Step; traffic) PerSecond "requests a second"
     Goodput "goodput" (Step; traffic) PerSecond "requests a second that were answered well"
     Attempts "attempts" (Step; traffic) Count
-        "how often was asked for those requests, repetitions (`retry`) included"
-    Amplification "amplification" (Step; traffic) Factor "attempts ÷ requests: 1 when nobody asks again"
+        "attempts of those requests, retries (`retry`) included"
+    Amplification "amplification" (Step; traffic) Factor "attempts ÷ requests: 1 without retries"
     P50 "p50" (Step; traffic) Millis "the median time of a good answer, from when the request was due"
     P99 "p99" (Step; traffic) Millis "the time that 99 % of good answers stayed under"
     Mean "mean" (Step; traffic) Millis "the mean time of a good answer"
@@ -138,19 +138,19 @@ measures! {
     ShareOf "share" (Step, Machine; traffic) Share "answers that this machine's web server gave ÷ answers"
     Served "served" (Step, Machine; traffic) Count "answers that this machine's web server gave"
     Owners "owners" (Step, Machine) Count
-        "how many balancers of a pair answered on its address at the same time, at most, in the step"
+        "the most balancers of a pair that answered on its address at the same time in the step"
     Detection "detection" (Step, Machine) Seconds
-        "from the step's begin until this balancer took a server out; nothing when it did not"
+        "from the step's start until this balancer took a server out; nothing if it did not"
     FalseEjections "false_ejections" (Step, Machine, Machine) Count
-        "how often a balancer took another server out than this one"
+        "how often a balancer took out a server other than this one"
     Seconds "seconds" (Step) Seconds "how long the measurement, or the wait, took"
     Happened "happened" (Step) YesNo "whether what the step waited for happened in time"
     Promotions "promotions" (Step, Machine) Count
         "how often a database node on a machine of this kind became the primary in the step"
     PrimariesOfATerm "primaries_of_a_term" (Machine) Count
-        "how many machines of this kind were the primary of one and the same term, at most"
+        "the most machines of this kind that were the primary of one and the same term"
     Discarded "discarded" (Step, Machine) Count
-        "writes that database nodes on machines of this kind had cut off their logs by the step's end"
+        "writes that database nodes on machines of this kind had truncated from their logs by the step's end"
     Utilisation "utilisation" (Step, Machine) Share "core time worked ÷ core time there was"
     Capacity "capacity" (Step, Traffic) PerSecond "the highest rate that met the objective"
     Price "price" (Machine) Dollars "what a machine, or all of a kind, costs a month"
@@ -158,18 +158,18 @@ measures! {
     SecondsBetweenEnds "seconds_between_ends" (Program, Program) Seconds
         "time between the last ends of two programs"
     Counted "counted" (Step, Program, Counter) Count
-        "by how much a counter on `/metrics` grew while the step was measured, of a kind of machine all of them together: `counted(reads, db, dbnode_reads_total)`"
+        "growth of a counter on `/metrics` while the step was measured; for a kind of machine, the sum over all of them: `counted(reads, db, dbnode_reads_total)`"
     StaleReads "stale_reads" (History) Count
-        "reads that gave a value which had been overwritten before they were asked"
-    StaleMsMax "stale_ms_max" (History) Millis "how long before, of the worst of them"
+        "reads that returned a value which had been overwritten before they were sent"
+    StaleMsMax "stale_ms_max" (History) Millis "the longest time between an overwrite and a stale read"
     ReadsJudged "reads_judged" (History) Count "reads of records that were answered"
     WritesAcknowledged "writes_acknowledged" (History) Count "writes of records that were acknowledged"
-    WritesRefused "writes_refused" (History) Count "writes of records that surely did not happen"
+    WritesRefused "writes_refused" (History) Count "writes of records that definitely did not happen"
     LostWrites "lost_writes" (History) Count
         "acknowledged writes that a step which takes stock did not find; inconclusive while a record could not be read"
-    GhostWrites "ghost_writes" (History) Count "reads of what had been refused, or counted twice"
+    GhostWrites "ghost_writes" (History) Count "reads that show a refused write, or an addition counted twice"
     Inversions "inversions" (History) Count
-        "reads that gave an older value than a read which had ended before"
+        "reads that returned an older value than a read which had ended before"
     OwnWritesMissed "own_writes_missed" (History) Count
         "reads by a record's owner that did not show what the owner had written"
     ReadsBack "reads_back" (History) Count
@@ -177,7 +177,7 @@ measures! {
     Linearizable "linearizable" (History) YesNo
         "whether some order of the operations explains every answer; the smallest part that cannot be explained is drawn, and a search that is given up is inconclusive"
     LinearizableLatest "linearizable_latest" (History) YesNo
-        "the same without the reads that were allowed to be old"
+        "the same without the reads that may be stale"
     Value "value" (Step) Unknown "the number the step read back"
 }
 

@@ -188,12 +188,12 @@ fn plain(message: &str) -> String {
     }
     let rest = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = rest.and_then(|rest| rest.rsplit_once(", expected ")) {
-        return format!("here belongs {}, not {}", type_in_words(expected), value_in_words(found));
+        return format!("expected {}, not {}", type_in_words(expected), value_in_words(found));
     }
     if let Some((found, expected)) = message.strip_prefix("invalid length ").and_then(|r| r.split_once(", "))
     {
         let expected = expected.trim_start_matches("expected ");
-        return format!("here belongs {}, not a list of {found}", type_in_words(expected));
+        return format!("expected {}, not a list of {found}", type_in_words(expected));
     }
     message.replace('`', "'")
 }
@@ -242,12 +242,12 @@ mod tests {
         assert_eq!(of("missing field `db`"), "the key 'db' is missing here");
         assert_eq!(
             of("invalid type: string \"one\", expected u32"),
-            "here belongs a whole number, from 0 on, not the text \"one\""
+            "expected a whole number, from 0 on, not the text \"one\""
         );
-        assert_eq!(of("invalid type: integer `5`, expected a string"), "here belongs text in quotes, not 5");
+        assert_eq!(of("invalid type: integer `5`, expected a string"), "expected text in quotes, not 5");
         assert_eq!(
             of("invalid type: floating point `1.5`, expected u64"),
-            "here belongs a whole number, from 0 on, not the number 1.5"
+            "expected a whole number, from 0 on, not the number 1.5"
         );
         assert_eq!(of("keys is from 1 to 9, not 0"), "keys is from 1 to 9, not 0");
     }

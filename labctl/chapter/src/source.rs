@@ -216,12 +216,12 @@ equals = 0
             (
                 "here = { there = '1ms' }\nthere = { here = '2ms' }",
                 "place = 'here'",
-                "13: the way between 'here' and 'there' is said twice",
+                "13: the round trip between 'here' and 'there' is given twice",
             ),
             (
                 "here = { there = '11s' }",
                 "place = 'here'",
-                "13: from 'here' to 'there' it is 10s and back at most",
+                "13: the round trip from 'here' to 'there' is at most 10s",
             ),
         ] {
             let error = error_of(&with(map, place));
@@ -376,7 +376,7 @@ equals = 0
             "12: there is no machine 'ap'; did you mean 'app'? known are app",
             "13: there is no method 'PSOT'; did you mean 'POST'? known are GET, POST, PUT, DELETE, HEAD, PATCH, OPTIONS",
             "14: the path 'products/{key}' does not begin with /",
-            "20: measure is longer than 0s",
+            "20: measure must be longer than 0s",
             "28: there are two steps called 'half'",
         ];
         assert_eq!(error_of(&wrong), wanted.join("\n"));
@@ -385,11 +385,11 @@ equals = 0
     #[test]
     fn what_is_not_understood_is_said_in_words() {
         let error = error_of(&SMALL.replace("cores = 1", "cores = \"one\"\nmemory = \"2 gigs\""));
-        let wanted = "7: here belongs a whole number, from 0 on, not the text \"one\"\n\
+        let wanted = "7: expected a whole number, from 0 on, not the text \"one\"\n\
                       8: '2 gigs' is not a size such as 80MiB or 2GiB";
         assert_eq!(error, wanted);
         let error = error_of(&SMALL.replace("measure = \"2s\"", "measure = 2"));
-        assert_eq!(error, "19: here belongs a length of time such as \"500ms\" or \"3s\", not 2");
+        assert_eq!(error, "19: expected a length of time such as \"500ms\" or \"3s\", not 2");
         let error = error_of(&SMALL.replace("cores = 1", "memory = \"1KiB\""));
         assert!(error.starts_with("7: machine 'app': memory is at least 1.0 MiB"), "{error}");
     }
@@ -399,9 +399,12 @@ equals = 0
         let claiming = |measure: &str| error_of(&SMALL.replace("failed(half)", measure));
         let idle = SMALL.replacen("[[step]]", "[traffic.idle]\nto = \"app\"\npath = \"/\"\n\n[[step]]", 1);
         let error = error_of(&idle.replace("failed(half)", "p50(half) / p50(half, idle)"));
-        assert_eq!(error, "27: nobody sends 'idle' in step 'half': neither load nor send names it");
+        assert_eq!(
+            error,
+            "27: no requests of 'idle' are sent in step 'half': neither load nor send names it"
+        );
         let error = error_of(&SMALL.replace("shoppers = 50", "shoppers = 0"));
-        assert!(error.contains("nobody sends 'shoppers'"), "{error}");
+        assert!(error.contains("no requests of 'shoppers' are sent"), "{error}");
         let error = error_of(&SMALL.replace("measure = \"2s\"", ""));
         assert!(error.contains("step 'half' is not measured"), "{error}");
         assert!(claiming("happened(half)").contains("waits for nothing"));

@@ -15,14 +15,14 @@ use super::{Chapter, Span};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Table {
-    /// What its figures are, with their unit. `{measure}` stands for how long the steps that it is of were measured.
+    /// What its figures are, with their unit. `{measure}` stands for the time for which its steps were
+    /// measured.
     pub title: String,
     /// The names of its rows, often of steps.
     pub rows: Vec<String>,
     /// The names of its columns.
     pub columns: Vec<String>,
-    /// What is measured for each cell: an expression in which `{row}` and `{column}` stand for their
-    /// names.
+    /// The measure of each cell: an expression in which `{row}` and `{column}` stand for their names.
     pub measure: Spanned<String>,
 }
 

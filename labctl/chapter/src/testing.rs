@@ -15,5 +15,5 @@ pub(super) fn is_documented(name: &str, table: &str) {
         std::fs::write(path, format!("{before}{begin}{table}{end}{after}")).expect("the page can be written");
         return;
     }
-    assert_eq!(written, table, "UPDATE=1 cargo test -p chapter writes it down again");
+    assert_eq!(written, table, "UPDATE=1 cargo test -p chapter updates it");
 }

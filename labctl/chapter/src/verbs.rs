@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for WrittenVisitor {
     type Value = Written;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("what is to be done, or a list of it")
+        formatter.write_str("an act, or a list of acts")
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Written, E> {

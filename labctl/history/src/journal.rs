@@ -45,7 +45,7 @@ pub enum JournalError {
         unit: String,
     },
     /// A line cannot be parsed.
-    #[error("line {line} of the history is not what it should be; was it cut off while it was written?")]
+    #[error("line {line} of the history cannot be parsed; was it cut off while it was written?")]
     Line {
         /// Its number, counted from 1.
         line: usize,

@@ -14,15 +14,15 @@ pub type Final = BTreeMap<String, Option<String>>;
 /// The acknowledged writes to one record that are lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lost {
-    /// Which record.
+    /// The key of the record.
     pub key: String,
-    /// What was found there in the end.
+    /// Its final value; absent if the record does not exist.
     pub found: Option<String>,
-    /// The writes that are surely lost.
+    /// The writes that are definitely lost.
     pub writes: Vec<Operation>,
-    /// When the record was only added to: how much is missing, at least, of what was acknowledged.
+    /// For a record that was only added to, the least amount missing from the acknowledged additions.
     pub missing: Option<i64>,
-    /// How many writes are lost, at least: it may be known that some are and not which.
+    /// The least number of lost writes: it may be known that some are lost, but not which.
     pub at_least: usize,
 }
 

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a lab's machines are made of.
+/// The backend of a lab: what its machines run as.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
-    /// Processes of this computer, on loopback addresses.
+    /// Processes on this computer, with loopback addresses.
     #[default]
     Process,
-    /// Containers, one for each machine, on a network of their own.
+    /// Containers, one per machine, on a network of their own.
     Compose,
 }
 

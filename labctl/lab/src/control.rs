@@ -101,7 +101,7 @@ async fn serve(listener: UnixListener, desk: Arc<Desk>, stop: CancellationToken)
         let desk = Arc::clone(&desk);
         answering.spawn(async move {
             if let Err(error) = desk.answer(stream).await {
-                tracing::debug!(%error, "a question was not answered");
+                tracing::debug!(%error, "a request was not answered");
             }
         });
     }
@@ -197,5 +197,5 @@ async fn exchange(path: &Path, question: &Question) -> anyhow::Result<Answer> {
     writer.write_all(&text).await?;
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line).await?;
-    serde_json::from_str(&line).context("the answer is of another version")
+    serde_json::from_str(&line).context("the answer is from another version of labctl")
 }

@@ -94,7 +94,7 @@ pub(super) fn check_is_text(path: &Path) -> Result<(), LabError> {
     match path.to_str() {
         Some(_) => Ok(()),
         None => Err(LabError::NotReady(format!(
-            "the path {} is not UTF-8, and the lab's programs cannot be told it: choose another with --lab-dir",
+            "the path {} is not UTF-8, and cannot be passed to the lab's programs: choose another with --lab-dir",
             path.display()
         ))),
     }

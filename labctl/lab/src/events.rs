@@ -318,7 +318,7 @@ impl fmt::Display for Happening {
             Self::TookOver { balancer } => write!(formatter, "{balancer} took the shared address over"),
             Self::StoodDown { balancer } => write!(formatter, "{balancer} gave the shared address up"),
             Self::TakeoverBlocked { balancer } => {
-                write!(formatter, "{balancer} cannot have the shared address: somebody still holds it")
+                write!(formatter, "{balancer} cannot take the shared address: it is still held")
             }
             Self::BecamePrimary { machine, term } => {
                 write!(formatter, "{machine} is the primary of term {term}")

@@ -18,16 +18,16 @@ pub struct SiteArgs {
     #[arg(long, global = true, env = "LABCTL_RUNS_DIR", default_value = "runs", hide = true)]
     pub runs_dir: PathBuf,
 
-    /// What machines are made of: processes of this computer, or containers.
+    /// What machines run as: processes on this computer, or containers.
     #[arg(long, global = true, env = "LABCTL_BACKEND", value_enum, default_value_t, hide = true)]
     pub backend: Backend,
 
-    /// First two bytes of the addresses that machines get: loopback for processes, private for
-    /// containers [default: 127.77, or 172.28].
+    /// First two bytes of the machines' addresses: loopback for processes, private for containers [default:
+    /// 127.77, or 172.28].
     #[arg(long, global = true, env = "LABCTL_NETWORK", value_parser = parse_network, hide = true)]
     pub network: Option<Network>,
 
-    /// Added to every port, for when something else on this computer uses one.
+    /// Added to every port, in case another program on this computer uses one.
     #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, hide = true)]
     pub port_shift: u16,
 
@@ -58,7 +58,7 @@ fn parse_network(text: &str) -> Result<Network, String> {
     match bytes {
         Some(network @ ([127 | 10, _] | [172, 16..=31] | [192, 168])) => Ok(Network(network)),
         _ => Err(format!(
-            "'{text}' is not of the form 127.N, nor the begin of a private network such as 172.28"
+            "'{text}' is not of the form 127.N, nor the beginning of a private network such as 172.28"
         )),
     }
 }

@@ -144,7 +144,7 @@ impl HistoryLog {
         if let Some(journal) = &mut pages.journal
             && let Err(error) = journal.write(&operation)
         {
-            tracing::warn!(%error, "a history cannot be written down any more; it is judged all the same");
+            tracing::warn!(%error, "a history can no longer be written to its file; it is still judged");
             pages.journal = None;
         }
         pages.ended.push(operation);

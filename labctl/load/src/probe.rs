@@ -62,18 +62,18 @@ impl Objective {
     }
 }
 
-/// How a rate went.
+/// The result of trying a rate.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Tried {
-    /// Whether it met the objective.
+    /// True if it met the objective.
     pub met: bool,
-    /// The slowest percent. In JSON, in milliseconds.
+    /// The p99 latency. In JSON, in milliseconds.
     #[serde(rename = "p99_ms", serialize_with = "as_millis")]
     #[schemars(with = "f64")]
     pub p99: Duration,
     /// Requests that failed.
     pub failed: usize,
-    /// Why it should not be trusted.
+    /// The reason to distrust the result, if any.
     pub distrust: Option<String>,
 }
 

@@ -242,7 +242,7 @@ impl Window {
     /// The reason why not even counts can be trusted, if any: too many requests were not sent, or some have
     /// no outcome.
     pub fn incomplete(&self) -> Option<String> {
-        let unknown = || format!("nothing is known of {} requests", self.unfinished);
+        let unknown = || format!("{} requests have no outcome", self.unfinished);
         let many = self.unsent() as f64 > MISSING_MAX * (self.requests() + self.unsent()) as f64;
         self.not_sent().filter(|_| many).or_else(|| (self.unfinished > 0).then(unknown))
     }

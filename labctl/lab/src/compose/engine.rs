@@ -210,7 +210,7 @@ async fn own_image(programs: PathBuf) -> Result<(), LabError> {
     match *image == own {
         true => Ok(()),
         false => Err(LabError::NotReady(format!(
-            "the image {IMAGE} is of another build ({image}) than this labctl ({own}): build it again with `scripts/images.sh`"
+            "the image {IMAGE} is from another build ({image}) than this labctl ({own}): build it again with `scripts/images.sh`"
         ))),
     }
 }

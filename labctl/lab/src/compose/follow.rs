@@ -249,7 +249,7 @@ impl Notes {
             let said = said.trim();
             tracing::warn!(
                 said,
-                "the docker engine says nothing any more; until it does, nothing is noticed"
+                "the docker engine's events have stopped; until they resume, nothing is noticed"
             );
         }
     }
@@ -271,7 +271,7 @@ impl Notes {
         }
         self.compare_at = None;
         if std::mem::take(&mut self.deaf) {
-            tracing::warn!("the docker engine is heard again");
+            tracing::warn!("the docker engine's events have resumed");
         }
     }
 }

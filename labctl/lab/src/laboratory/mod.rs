@@ -292,7 +292,7 @@ impl Laboratory {
 
     fn admin(&self, balancer: &str) -> Result<Admin, LabError> {
         let admin = self.plan.lock().admin_of(balancer);
-        admin.ok_or_else(|| LabError::Broken(anyhow!("{balancer} is no balancer")))
+        admin.ok_or_else(|| LabError::Broken(anyhow!("{balancer} is not a balancer")))
     }
 
     fn write_state(&self) -> Result<(), LabError> {
@@ -324,7 +324,7 @@ async fn fill_again(machine: &RunningMachine) {
 
 /// Creates what has to exist before the machines.
 async fn make(plan: &Plan, checked: Checked, around: Around<'_>) -> Result<(Host, Links), LabError> {
-    write_secret(&secret_file(&plan.place().data)).context("write what clusters know")?;
+    write_secret(&secret_file(&plan.place().data)).context("write the cluster secret")?;
     if Host::makes_machines_first(plan) {
         plan.to_start().try_for_each(prepare)?;
     }

@@ -20,7 +20,7 @@ pub(super) fn write_secret(path: &Path) -> std::io::Result<()> {
 /// Writes the initial files of a machine's programs.
 pub(super) fn prepare(machine: &MachinePlan) -> anyhow::Result<()> {
     let written = machine.programs.iter().try_for_each(prepare_program);
-    written.with_context(|| format!("write what {} begins with", machine.name))
+    written.with_context(|| format!("write the initial files of {}", machine.name))
 }
 
 fn prepare_program(program: &ProgramPlan) -> std::io::Result<()> {

@@ -28,7 +28,7 @@ impl Laboratory {
         let names: Vec<_> = plan.of_kind(kind).map(|machine| machine.name.clone()).collect();
         if names.len() < 2 {
             return Err(LabError::Usage(format!(
-                "'{kind}' is no kind of machine of which there are two or more: a roll replaces one while the others go on"
+                "'{kind}' is not a kind with two or more machines: a roll replaces one while the others go on"
             )));
         }
         let mut done = Vec::new();

@@ -224,7 +224,7 @@ fn news(name: &str, before: &Watched, now: State, network: &str) -> Vec<Happenin
     let ended = |machine| {
         let how = match before.has_socket {
             true => "its container was stopped or killed",
-            false => "it has no name any more: stopped, killed or taken off the network",
+            false => "its name no longer resolves (stopped, killed or taken off the network)",
         };
         Happening::MachineEnded { machine, pid: 0, how: how.into(), by }
     };
