@@ -22,7 +22,7 @@ use chapter::Act;
 
 /// The longest that any request may take: a server draining, a machine starting.
 const ANSWER_MAX: Duration = Duration::from_secs(45);
-/// A client that sends nothing, or too much, is dropped after this time.
+/// The longest that a client may take to send its request. One that sends nothing, or too much, is dropped.
 const QUESTION_MAX: Duration = Duration::from_secs(5);
 const QUESTION_BYTES_MAX: u64 = 64 * 1024;
 

@@ -27,7 +27,7 @@ use crate::error::LabError;
 #[derive(Debug)]
 struct ProcessBody {
     process: Identity,
-    /// Its end, for whatever reason labctl dies, switches the machine off.
+    /// It closes when labctl dies, however that happens, which switches the machine off.
     _lifeline: ChildStdin,
 }
 

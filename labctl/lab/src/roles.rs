@@ -16,7 +16,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// The machine that a name stands for now. A name without a role is itself. `None` if no machine has the
+    /// The machine that a name stands for now. A name without a role stands for itself. `None` if no machine has the
     /// role.
     pub async fn resolve(&self, name: &str, plan: &Plan) -> Option<String> {
         let Some((kind, role)) = parse(name) else { return Some(name.to_owned()) };

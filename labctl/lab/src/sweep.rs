@@ -40,8 +40,8 @@ impl State {
         Ok(swept)
     }
 
-    /// Also sweeps the labs that were beside one another in this directory, and containers that no state file
-    /// mentions any more.
+    /// Like [`State::sweep`], but also for the labs that were beside one another in this directory, and for
+    /// containers that no state file mentions any more.
     pub fn sweep_all(lab_directory: &Path) -> Result<Vec<String>, LabError> {
         let mut swept = Self::sweep(lab_directory)?;
         for beside in directories::beside(lab_directory) {

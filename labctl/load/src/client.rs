@@ -57,7 +57,7 @@ struct Asked {
 }
 
 impl Client {
-    /// The longest answer that is read, in bytes; a longer one is not what was asked for.
+    /// The longest answer that is read, in bytes; a longer one cannot be right.
     const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
     /// A request that is overdue by more than this is not sent any more. If the generator, or the whole

@@ -204,7 +204,7 @@ fn tried(whole: &Window, judged: &Window, objective: &Objective, patience: Durat
     let requests = judged.requests() + judged.unfinished;
     let p99 = judged.percentile(99.0).unwrap_or(patience);
     let met = requests > 0 && failed as f64 <= ERRORS_MAX * requests as f64 && p99 <= objective.p99;
-    // A late generator makes answers late. A rate that was met in spite of that was met, and one that would
+    // A late generator makes answers late. A rate that met the objective nevertheless met it, and one that would
     // have been too slow even on time was missed for certain.
     let on_time = judged.as_if_on_time(&[]).percentile(99.0);
     let matters = !met && on_time.is_none_or(|p99| p99 <= objective.p99);

@@ -42,7 +42,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// An answer that is not what was asked for.
+    /// An answer that could not be used.
     pub(super) fn of(asked: &str, said: String) -> Self {
         Self { asked: asked.to_owned(), said, missing: false }
     }

@@ -47,7 +47,7 @@ use crate::error::LabError;
 const NOBODY: (u32, u32) = (65534, 65534);
 /// How long the engine may take to report that a container was started.
 const START_MAX: Duration = Duration::from_secs(10);
-/// Grace period of `docker stop`, in seconds.
+/// Grace period of `docker compose down`, in seconds.
 const END_SECONDS: &str = "3";
 
 /// The containers of one lab.
