@@ -81,7 +81,7 @@ impl<M: Vocabulary> Expression<M> {
     }
 
     /// Evaluates the expression with the values of its measures; `None` if one of them has none. Dividing by
-    /// zero gives infinity or NaN, and neither satisfies a bound by accident.
+    /// zero gives infinity or NaN. NaN satisfies no bound; infinity satisfies one that is open above.
     pub fn value<E>(
         &self,
         measured: &impl Fn(&M) -> Result<Option<Reading>, E>,

@@ -1,4 +1,4 @@
-//! The backends of a lab: what a machine is built from.
+//! The backends of a lab: processes or containers.
 
 use std::time::Duration;
 

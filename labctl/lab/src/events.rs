@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// One thing that happened.
+/// One event, with its time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// When, in seconds since the lab began.
@@ -20,7 +20,7 @@ pub struct Event {
     pub what: Happening,
 }
 
-/// What can happen.
+/// The kind of an event, with its details.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Happening {
@@ -81,7 +81,7 @@ pub enum Happening {
         /// Who caused it.
         by: Hand,
     },
-    /// A frozen process goes on.
+    /// A frozen process was resumed (SIGCONT).
     Thawed {
         /// The machine, or the program on it.
         name: String,
