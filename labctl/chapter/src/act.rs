@@ -1,9 +1,9 @@
-//! What can be done to a lab: by a chapter's step, by a command of labctl, or from its page.
+//! The acts that can be done to a lab: by a chapter's step, by a labctl command, or from the page.
 //!
-//! A new verb is one variant of [`Act`]. Its name is the command of labctl and the key in a chapter's step, its
+//! A new verb is one variant of [`Act`]. Its name is the labctl command and the key in a chapter's step, its
 //! fields are the arguments of both, and its doc comments are the help and the table in `docs/chapters.md`
-//! (`verbs.rs` derives these). The compiler then asks for two arms: in [`Act::targets`], what it names, and in
-//! the lab, what it does. Steps carry verbs out in the order of the variants.
+//! (`verbs.rs` derives these). The compiler then asks for two match arms: what the act names, in
+//! [`Act::targets`], and what it does, in the lab. Steps run verbs in the order of the variants.
 
 use std::time::Duration;
 
@@ -13,20 +13,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{MEMORY_MIN, Span, closed};
 
-/// How a machine ends that is replaced.
+/// How a machine that is replaced ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RollHow {
     /// SIGKILL: it is gone at once.
     Kill,
-    /// SIGTERM: it answers what it has. With a drain delay it goes on serving for that long, while its health
-    /// check already fails.
+    /// SIGTERM: it finishes its requests. With a drain delay it goes on serving for that long, while its
+    /// health check already fails.
     Stop,
-    /// Its balancers are told first and send it nothing new; once its last request is answered it gets SIGTERM.
+    /// Its balancers drain it first: they send it nothing new, and once its last request is answered it gets
+    /// SIGTERM.
     TellFirst,
 }
 
-/// How long a machine may be off that is replaced.
+/// The longest that a replaced machine may be off.
 const INSTALL_MAX: Duration = Duration::from_secs(60);
 
 fn two_seconds() -> Span {
@@ -53,7 +54,7 @@ pub enum Act {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Let a frozen machine go on: SIGCONT.
+    /// Resume a frozen machine: SIGCONT.
     Thaw {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
@@ -63,11 +64,11 @@ pub enum Act {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
     },
-    /// Stop a machine, and start it again in another size, with its data.
+    /// Stop a machine, and start it again with another size, keeping its data.
     Resize {
         /// The machine, as `labctl status` calls it, or by its role: `db:primary`.
         name: String,
-        /// Its cores from now on.
+        /// Its new number of cores.
         #[arg(long, required_unless_present = "memory", value_parser = clap::value_parser!(u32).range(1..=1024))]
         #[serde(
             default,
@@ -75,7 +76,7 @@ pub enum Act {
             skip_serializing_if = "Option::is_none"
         )]
         cores: Option<u32>,
-        /// Its memory from now on: `1GiB`.
+        /// Its new memory: `1GiB`.
         #[arg(long)]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         memory: Option<ByteSize>,
@@ -97,15 +98,15 @@ pub enum Act {
         /// The kind, as the chapter calls it: `web`.
         kind: String,
     },
-    /// Take a machine out from behind its balancer, let it finish, and stop it for good.
+    /// Drain a machine at its balancer, and stop it for good.
     Remove {
         /// The machine, as `labctl status` calls it.
         name: String,
     },
     /// Replace the machines of a kind one by one, as a deploy does.
     ///
-    /// Each one ends, is off for as long as installing a new version takes, and starts again. Once its balancers
-    /// send it requests it is the next one's turn.
+    /// Each one ends, is off for as long as installing a new version takes, and starts again. The next one
+    /// follows once the balancers send this one requests.
     Roll {
         /// The kind, as the chapter calls it: `web`.
         kind: String,
@@ -117,17 +118,17 @@ pub enum Act {
         #[serde(default = "two_seconds")]
         install: Span,
     },
-    /// Make the link between two machines slow.
+    /// Delay the link between two machines.
     Slow {
         /// The machine that connects.
         from: String,
         /// The machine that it connects to.
         to: String,
-        /// What is added to each round trip, half of it in each direction.
+        /// Delay added to each round trip, half of it in each direction.
         #[arg(default_value = "2s")]
         by: Span,
     },
-    /// Let nothing through the link between two machines.
+    /// Cut the link between two machines: nothing passes.
     Cut {
         /// The machine that connects.
         from: String,
@@ -141,7 +142,7 @@ pub enum Act {
         /// The machine that it connects to.
         to: String,
     },
-    /// Break a link and make it whole, over and over.
+    /// Break a link and restore it, over and over.
     Flap {
         /// The machine that connects.
         from: String,
@@ -158,12 +159,12 @@ pub enum Act {
         #[arg(required = true, num_args = 2.., value_parser = group)]
         groups: Vec<Group>,
     },
-    /// Make every link whole and fast, and put back every cable of a container that was pulled.
+    /// Restore every link, and reconnect every container that was disconnected.
     #[command(hide = true)]
     HealAll,
-    /// Make a link whole and fast again; without names, every link.
+    /// Restore a link; without names, every link.
     ///
-    /// Without names also every cable of a container is put back that was pulled.
+    /// Without names, containers that were disconnected are reconnected, too.
     Heal {
         /// The machine that connects.
         #[arg(requires = "to", default_value = EVERY, hide_default_value = true)]
@@ -177,21 +178,21 @@ pub enum Act {
 /// Machines that still reach one another in a partition.
 pub type Group = Vec<String>;
 
-/// Stands for the machines of `heal` when none is named.
+/// The default machine names of `heal`: every link.
 const EVERY: &str = "every machine";
 
-/// Something that an act names, so that it can be checked before anything starts.
+/// A name in an act, so that it can be checked before anything starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
-    /// A machine, which is switched on or off, or stands still.
+    /// A machine, to be started, stopped or frozen.
     Machine(&'a str),
-    /// The same, or one program on a machine: `app/dbnode`.
+    /// A machine, or one program on it: `app/dbnode`.
     Program(&'a str),
     /// The disk of a machine with a database.
     Disk(&'a str),
-    /// A kind of machine with a count, of which there can be one more.
+    /// A kind of machine with a count, to which one can be added.
     Kind(&'a str),
-    /// A kind of machine of which there are two or more.
+    /// A kind with two or more machines.
     Several(&'a str),
     /// A link between two machines, or between all of two kinds.
     Link(&'a str, &'a str),
@@ -200,7 +201,7 @@ pub enum Target<'a> {
 }
 
 impl Act {
-    /// What it names.
+    /// The names in the act.
     pub fn targets(&self) -> Vec<Target<'_>> {
         match self {
             Self::Kill { name } => vec![Target::Program(name)],
@@ -223,15 +224,15 @@ impl Act {
         }
     }
 
-    /// What is wrong with it, where its fields alone show that.
+    /// The mistake in its fields, if they alone reveal one.
     pub fn mistake(&self) -> Option<String> {
         match self {
-            Self::Flap { every: Span(Duration::ZERO), .. } => Some("every is longer than 0s".into()),
+            Self::Flap { every: Span(Duration::ZERO), .. } => Some("every must be longer than 0s".into()),
             Self::Roll { install, .. } if install.0 > INSTALL_MAX => {
                 Some(format!("installing a new version takes {INSTALL_MAX:?} at most, not {install}"))
             }
             Self::Resize { name, cores: None, memory: None } => {
-                Some(format!("'{name}' gets no other size: name its cores, its memory, or both"))
+                Some(format!("'{name}' gets no new size: give its cores, its memory, or both"))
             }
             Self::Resize { memory: Some(memory), .. } if *memory < MEMORY_MIN => {
                 Some(format!("memory is at least {MEMORY_MIN}, not {memory}"))
@@ -240,7 +241,7 @@ impl Act {
         }
     }
 
-    /// As somebody meant it who typed it: `labctl heal` without names heals everything.
+    /// Converts a typed command to the act meant: `labctl heal` without names heals everything.
     pub fn as_typed(self) -> Self {
         match self {
             Self::Heal { from, .. } if from == EVERY => Self::HealAll,
@@ -249,7 +250,7 @@ impl Act {
     }
 }
 
-/// Reads a group as it is typed: `db-2,db-3`.
+/// Parses a group as typed: `db-2,db-3`.
 #[allow(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
 fn group(text: &str) -> Result<Group, std::convert::Infallible> {
     Ok(text.split(',').map(str::to_owned).collect())

@@ -16,36 +16,36 @@ use crate::traffic::Traffic;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Chapter {
-    /// Its place among the article's chapters, or after them.
+    /// Its number: its place among the article's chapters, or after them.
     pub number: u32,
     /// The article's heading, or one of its own.
     pub title: String,
-    /// What it asks, in one sentence.
+    /// The question that it answers, in one sentence.
     pub question: String,
-    /// What to try next: a command.
+    /// A command to try next.
     pub next: Option<String>,
-    /// The machines, by name. Addresses are given in this order.
+    /// The machines, by name. Addresses are assigned in this order.
     pub machine: IndexMap<String, MachineEntry>,
-    /// Connections that pass through a link which can be slowed and cut: `["web", "db"]`.
+    /// Connections that pass through a link, which can be slowed and cut: `["web", "db"]`.
     #[serde(default)]
     pub links: Vec<(Spanned<String>, Spanned<String>)>,
-    /// Kinds of machines of which each has a link to each other one.
+    /// Kinds of machines in a full mesh: each machine has a link to every other one of its kind.
     #[serde(default)]
     pub mesh: Vec<Spanned<String>>,
-    /// How far it is from one place to another. With a map every machine has a place, and links between
-    /// places take as long as it is far.
+    /// The round trips between places. With a map every machine has a place, and a link between two places
+    /// takes their round trip.
     #[serde(default)]
     pub map: Map,
-    /// Streams of requests, by name. The first is the one that claims speak of by default.
+    /// Streams of requests, by name. Claims refer to the first one by default.
     #[serde(default)]
     pub traffic: IndexMap<String, Traffic>,
-    /// What is done, in order.
+    /// The steps, in order.
     #[serde(default)]
     pub step: Vec<Step>,
-    /// What is drawn when everything is done: on the page of a run, the first thing that is seen.
+    /// The charts that are drawn at the end: the first thing on the page of a run.
     #[serde(default)]
     pub chart: Vec<Chart>,
-    /// What is laid side by side when everything is done.
+    /// The tables that are filled in at the end.
     #[serde(default)]
     pub table: Vec<Table>,
 }

@@ -1,5 +1,5 @@
-//! The picture that explains a chapter. It is one of five: figures side by side with what the law would have them
-//! be, traffics as lanes one below the other, who served, a machine that fills up, or the map.
+//! The chart that explains a chapter, of one of five kinds: figures beside the values that a law predicts,
+//! traffics as lanes one below the other, answers by server, a machine that fills up, or the map.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,27 +12,27 @@ use crate::mistake::Mistake;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Chart {
-    /// What it shows.
+    /// Its title.
     pub title: Spanned<String>,
-    /// What its figures are in.
+    /// The unit of its figures.
     #[serde(default)]
     pub unit: String,
-    /// What is drawn through the figures, where something is: `law` of each point.
+    /// The law that the points follow, in words.
     pub law: Option<String>,
     /// Figures, from left to right.
     #[serde(default)]
     pub points: Vec<Point>,
-    /// Traffics over time, one below the other, each from the beginning of its first step on.
+    /// Traffics over time, one below the other, each from the start of its first step.
     #[serde(default)]
     pub lanes: Vec<Lane>,
-    /// Who served a traffic: its answers by server, on top of one another.
+    /// A traffic's answers by server, stacked.
     pub servers: Option<Lane>,
     /// A machine that fills up: its memory and the jobs that wait for its cores, over time.
     pub machine: Option<Filling>,
-    /// The chapter's map, with ways as long as they take.
+    /// The chapter's map, with distances in proportion to the round trips.
     #[serde(default)]
     pub map: bool,
-    /// What the machines can do, in requests a second: a line across lanes.
+    /// The capacity of the machines, in requests a second: a line across the lanes.
     pub limit: Option<f64>,
 }
 
@@ -40,30 +40,30 @@ pub struct Chart {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Point {
-    /// What stands under it.
+    /// The label below it.
     pub label: String,
-    /// What is measured: an expression.
+    /// The measure: an expression.
     pub measure: Spanned<String>,
-    /// What the law says that it should be: an expression.
+    /// The value that the law predicts: an expression.
     pub law: Option<Spanned<String>>,
 }
 
-/// One traffic, while some steps last.
+/// One traffic, during some steps.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Lane {
-    /// What stands beside it.
+    /// The label beside it.
     #[serde(default)]
     pub label: String,
     /// The traffic.
     pub traffic: Spanned<String>,
     /// The first step that is shown.
     pub from: Spanned<String>,
-    /// The last step that is shown. Without it there is one.
+    /// The last step that is shown; by default only the first one is.
     pub to: Option<Spanned<String>>,
 }
 
-/// One machine, while some steps last.
+/// One machine, during some steps.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Filling {
@@ -71,23 +71,23 @@ pub struct Filling {
     pub name: Spanned<String>,
     /// The first step that is shown.
     pub from: Spanned<String>,
-    /// The last step that is shown. Without it there is one.
+    /// The last step that is shown; by default only the first one is.
     pub to: Option<Spanned<String>>,
 }
 
 impl Chart {
-    /// Every expression in it.
+    /// Every expression in the chart.
     pub fn expressions(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.points.iter().flat_map(|point| std::iter::once(&point.measure).chain(&point.law))
     }
 
-    /// The lanes that it has, whichever way they are drawn.
+    /// All lanes of the chart, however they are drawn.
     fn all_lanes(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter().chain(&self.servers)
     }
 }
 
-/// Whether it is one picture, of what there is.
+/// Checks that a chart has exactly one kind, and that everything it names exists.
 pub(super) fn check(chapter: &Chapter, chart: &Chart) -> Checked {
     let here = |message: &str| Err(at(chart.title.span(), format!("a chart {message}")));
     let kinds = [
@@ -133,7 +133,7 @@ pub(super) fn check(chapter: &Chapter, chart: &Chart) -> Checked {
     }
 }
 
-/// Whether two steps are there, in this order.
+/// Checks that two steps exist, in this order.
 fn check_steps(chapter: &Chapter, from: &Spanned<String>, to: Option<&Spanned<String>>) -> Checked {
     let place = |step: &Spanned<String>| -> Result<usize, Mistake> {
         let names = chapter.step.iter().map(|step| step.name.as_str());

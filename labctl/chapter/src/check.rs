@@ -1,4 +1,4 @@
-//! Whether everything a chapter names is there.
+//! Checks that everything a chapter names exists.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use super::{
 
 pub(crate) type Checked = Result<(), Mistake>;
 
-/// All that was found so far.
+/// The mistakes found so far.
 struct Found(Vec<Mistake>);
 
 impl Found {
-    /// Notes what is wrong, if something is: where it says itself, else at this key.
+    /// Notes a mistake, if there is one: at its own place if it has one, else at this key.
     fn note(&mut self, key: &[&str], checked: Checked) {
         if let Err(mut mistake) = checked {
             let here = || Place::Key(key.iter().map(|word| (*word).to_owned()).collect());
@@ -32,26 +32,26 @@ impl Found {
     }
 }
 
-/// What can stand on a machine.
+/// The programs that a machine can run.
 const PROGRAMS: &str = "lb, webserver, dbnode, redis, sentinel";
 
-/// What a request can be.
+/// The methods that a request can have.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
-/// How many requests a step may send.
+/// The most requests that a step may send.
 const BATCH_MAX: u64 = 1_000_000;
 
-/// How often a request may be repeated.
+/// The most retries of a request.
 const RETRIES_MAX: u32 = 20;
 
-/// How long may be waited before that.
+/// The longest pause before a retry.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// How many machines a lab may have.
+/// The most machines in a lab.
 const COUNT_MAX: u32 = 250;
 
-/// Everything that is wrong with a chapter. One that is not complete, because some of it could not be
-/// understood, is not asked whether its claims can be measured.
+/// Finds every mistake in a chapter. If it is incomplete, because parts could not be parsed, its claims are
+/// not checked for whether they can be measured.
 pub(super) fn check(chapter: &Chapter, is_complete: bool) -> Vec<Mistake> {
     let mut found = Found(Vec::new());
     for (name, entry) in &chapter.machine {
@@ -102,7 +102,7 @@ pub(super) fn check(chapter: &Chapter, is_complete: bool) -> Vec<Mistake> {
     found.0
 }
 
-/// Names by which others call claims are each one's own.
+/// Checks that the ids of claims are unique.
 fn check_ids(chapter: &Chapter, found: &mut Found) {
     let mut seen = std::collections::HashSet::new();
     for (index, step) in chapter.step.iter().enumerate() {
@@ -123,7 +123,7 @@ fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut F
         found.note(&key("method"), Err(problem(suggest::unknown("method", &traffic.method, METHODS))));
     }
     if traffic.draw == Draw::Zipf && traffic.keys > ZIPF_KEYS_MAX {
-        let message = format!("of Zipf keys there are at most {ZIPF_KEYS_MAX}");
+        let message = format!("there are at most {ZIPF_KEYS_MAX} Zipf keys");
         found.note(&key("keys"), Err(problem(message)));
     }
     if let Some(dice) = &traffic.dice {
@@ -139,10 +139,10 @@ fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut F
     found.note(&key("timeout"), takes_time("timeout", Some(traffic.timeout)));
 }
 
-/// What takes no time at all cannot be waited for, nor measured.
+/// Checks that a span is not zero: it could be neither waited for nor measured.
 fn takes_time(what: &str, span: Option<Span>) -> Checked {
     match span {
-        Some(Span(Duration::ZERO)) => Err(problem(format!("{what} is longer than 0s"))),
+        Some(Span(Duration::ZERO)) => Err(problem(format!("{what} must be longer than 0s"))),
         _ => Ok(()),
     }
 }
@@ -210,7 +210,7 @@ fn check_webserver(
     let wants_redis = [sessions, cache].into_iter().flatten().any(|place| place == "redis");
     if wants_redis && redis.is_none() && sentinels.is_none() {
         let message = format!(
-            "the web server on '{name}' keeps something in redis, but says neither redis nor sentinels"
+            "the web server on '{name}' keeps something in redis, but names neither redis nor sentinels"
         );
         found.note(&key, Err(problem(message)));
     }
@@ -221,7 +221,7 @@ fn check_webserver(
     }
 }
 
-/// Whether a program is on a machine.
+/// True if a machine runs a program.
 fn has_program(entry: &MachineEntry, program: &str) -> bool {
     match program {
         "lb" => entry.lb.is_some(),
@@ -233,7 +233,7 @@ fn has_program(entry: &MachineEntry, program: &str) -> bool {
     }
 }
 
-/// Whether a machine that something on `user` needs has the program that is needed.
+/// Checks that the machine which a program on `user` needs runs the `program` needed.
 fn has_part(chapter: &Chapter, user: &str, wanted: &Spanned<String>, program: &str) -> Checked {
     spanned_machine(chapter, wanted)?;
     if chapter.machine.get(wanted.as_ref()).is_some_and(|entry| has_program(entry, program)) {
@@ -242,7 +242,7 @@ fn has_part(chapter: &Chapter, user: &str, wanted: &Spanned<String>, program: &s
     Err(at(wanted.span(), format!("machine '{}' has no {program} for '{user}'", wanted.as_ref())))
 }
 
-/// `number`: the step's place among the steps, from 0.
+/// Checks a step. `number` is its index among the steps.
 fn check_step(chapter: &Chapter, step: &Step, number: &str, found: &mut Found) {
     let key = ["step", number];
     for traffic in step.load.keys().chain(step.send.keys()) {
@@ -279,7 +279,7 @@ fn check_step(chapter: &Chapter, step: &Step, number: &str, found: &mut Found) {
     }
 }
 
-/// How a step ends: in one way, and not at once.
+/// Checks the end of a step: there is only one, and it does not come at once.
 fn check_end(step: &Step, number: &str, found: &mut Found) {
     let key = ["step", number];
     if !step.send.is_empty() && (step.measure.is_some() || step.until.is_some()) {
@@ -326,7 +326,7 @@ fn check_target(chapter: &Chapter, target: Target<'_>, span: &Range<usize>) -> C
     }
 }
 
-/// Where there is one machine nobody goes on while it is replaced.
+/// Checks that a kind can be rolled: with only one machine nothing would serve while it is replaced.
 fn check_several(chapter: &Chapter, kind: &str, span: &Range<usize>) -> Checked {
     known_machine(chapter, kind, Some(span.clone()))?;
     if chapter.machine.get(kind).and_then(|entry| entry.count).is_some_and(|count| count >= 2) {
@@ -338,7 +338,7 @@ fn check_several(chapter: &Chapter, kind: &str, span: &Range<usize>) -> Checked 
     Err(at(span.clone(), message))
 }
 
-/// Without a limit a failure that lasts would be asked about for ever.
+/// Checks a retry policy. Without a limit, a lasting failure would be retried for ever.
 fn check_retry(traffic: &Traffic, spanned: &Spanned<Retry>) -> Checked {
     let here = |message| Err(at(spanned.span(), message));
     let Retry { times, pause, budget } = spanned.as_ref();
@@ -363,7 +363,8 @@ fn check_retry(traffic: &Traffic, spanned: &Spanned<Retry>) -> Checked {
     Ok(())
 }
 
-/// Only a database asks its machine for room: a Redis writes to the disk of this computer.
+/// Checks an act on a disk: only a database asks its machine for disk space; Redis writes to this computer's
+/// disk.
 fn check_disk(chapter: &Chapter, name: &str, span: &Range<usize>) -> Checked {
     if !is_role(chapter, name) {
         single_machine(chapter, name, span.clone())?;
@@ -398,7 +399,7 @@ fn check_until(chapter: &Chapter, until: &Until) -> Checked {
             has_part(chapter, "until", kind, "dbnode")?;
             match chapter.machine.get(kind.as_ref()).and_then(|entry| entry.count) {
                 Some(_) => Ok(()),
-                None => Err(at(kind.span(), format!("'{}' is one machine, and no cluster", kind.as_ref()))),
+                None => Err(at(kind.span(), format!("'{}' is a single machine, not a cluster", kind.as_ref()))),
             }
         }
         ([], [], Some(traffic)) => known_traffic(chapter, traffic.as_ref(), Some(traffic.span())),
@@ -422,7 +423,7 @@ fn check_by(chapter: &Chapter, until: &Until, balancer: &Spanned<String>) -> Che
     Err(here(format!("machine '{name}' has no lb that could eject or admit another")))
 }
 
-/// The claims of one step. A claim can speak of its own step and of those before it.
+/// Checks the claims of one step. A claim can refer to its own step and to those before it.
 fn check_claims(chapter: &Chapter, index: usize, is_complete: bool, found: &mut Found) {
     let so_far = &chapter.step[..=index];
     for (number, expect) in chapter.step[index].expect.iter().enumerate() {
@@ -433,7 +434,7 @@ fn check_claims(chapter: &Chapter, index: usize, is_complete: bool, found: &mut 
     }
 }
 
-/// Whether an expression is one, and measures what there is and what can be measured.
+/// Checks that an expression is valid, and measures things that exist and can be measured.
 fn check_expression(chapter: &Chapter, text: &str, so_far: &[Step], is_complete: bool) -> Result<(), String> {
     let expression = Expression::<MeasureCall>::parse(text)?;
     for call in expression.measures() {
@@ -455,7 +456,7 @@ fn check_measure(chapter: &Chapter, MeasureCall { measure, of }: &MeasureCall, s
             Of::Machine => known_machine(chapter, name, None)?,
             Of::Program => known_target(chapter, name, &(0..0))?,
             Of::History => known_history(chapter, name, None)?,
-            // Which counters there are is known when they are read.
+            // The available counters are known only when they are read.
             Of::Counter => {}
         }
     }
@@ -485,7 +486,7 @@ fn spanned_machine(chapter: &Chapter, name: &Spanned<String>) -> Checked {
     known_machine(chapter, name.as_ref(), Some(name.span()))
 }
 
-/// A machine by its role, of a database or of a pair: `db:primary`, `lb:active`.
+/// True for a machine's role in a database or a pair: `db:primary`, `lb:active`.
 fn is_role(chapter: &Chapter, name: &str) -> bool {
     let Some((kind, role)) = role::parse(name) else { return false };
     let Some(entry) = chapter.machine.get(kind) else { return false };
@@ -493,7 +494,7 @@ fn is_role(chapter: &Chapter, name: &str) -> bool {
     is_of_pair || entry.dbnode.is_some() && role.is_of_database()
 }
 
-/// One machine, not a kind of which there may be several.
+/// Checks that a name is one machine, not a kind with a count.
 fn single_machine(chapter: &Chapter, name: &str, span: Range<usize>) -> Checked {
     known_machine(chapter, name, Some(span.clone()))?;
     match chapter.machine.get(name) {
@@ -504,7 +505,7 @@ fn single_machine(chapter: &Chapter, name: &str, span: Range<usize>) -> Checked 
     }
 }
 
-/// A machine's name, a kind's name, or a member of a kind: `web-3` where `web` has a count.
+/// Checks the name of a machine, of a kind, or of a member of a kind: `web-3` if `web` has a count.
 fn known_machine(chapter: &Chapter, name: &str, span: Option<Range<usize>>) -> Checked {
     let member = name.rsplit_once('-').is_some_and(|(kind, number)| {
         let counted = chapter.machine.get(kind).is_some_and(|entry| entry.count.is_some());
@@ -516,7 +517,7 @@ fn known_machine(chapter: &Chapter, name: &str, span: Option<Range<usize>>) -> C
     known_name("machine", name, chapter.machine.keys().map(String::as_str), span)
 }
 
-/// A machine, or a program on it: `app/dbnode`.
+/// Checks the name of a machine or of a program on it: `app/dbnode`.
 fn known_target(chapter: &Chapter, target: &str, span: &Range<usize>) -> Checked {
     let (machine, program) = match target.split_once('/') {
         Some((machine, program)) => (machine, Some(program)),
@@ -535,7 +536,7 @@ fn known_target(chapter: &Chapter, target: &str, span: &Range<usize>) -> Checked
     Err(at(span.clone(), format!("machine '{machine}' has no {program}")))
 }
 
-/// Whether a name stands for machines of this kind: itself, one of them, or one by its role.
+/// True if a name stands for machines of this kind: the kind itself, one of them, or a role.
 fn is_of_kind(name: &str, kind: &str) -> bool {
     name == kind
         || name.rsplit_once('-').is_some_and(|(of, _)| of == kind)
@@ -569,7 +570,7 @@ pub(crate) fn at(span: Range<usize>, message: String) -> Mistake {
     Mistake { place: Some(Place::Span(span)), message }
 }
 
-/// Something wrong with what is being looked at.
+/// A mistake at the place that is being checked.
 fn problem(message: String) -> Mistake {
     Mistake { place: None, message }
 }

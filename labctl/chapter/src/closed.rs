@@ -1,5 +1,5 @@
-//! Values of which there are only some. They are looked at while a chapter is read, so that a mistake is
-//! named with its line, before anything starts.
+//! Values from a closed set or range. They are checked while a chapter is parsed, so that a mistake is
+//! reported with its line before anything starts.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -9,75 +9,75 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::suggest;
 
-/// How a balancer may choose.
+/// The load-balancing policies of a balancer.
 pub(super) const POLICIES: &[&str] = &["round-robin", "least-busy", "two-choices", "sticky"];
-/// Whose secret a sticky balancer may sign with.
+/// The owners of the secret that signs a sticky balancer's cookies.
 pub(super) const STICKY_SECRETS: &[&str] = &["shared", "own"];
-/// How a balancer may check its upstreams.
+/// The health checks of a balancer.
 pub(super) const HEALTH: &[&str] = &["on", "connect", "off"];
-/// Where a web server may keep copies.
+/// The places where a web server can cache products.
 pub(super) const CACHES: &[&str] = &["none", "local", "redis"];
-/// Where a web server may keep sessions.
+/// The places where a web server can keep sessions.
 pub(super) const SESSIONS: &[&str] = &["memory", "redis"];
-/// When a database may acknowledge a write.
+/// The replication modes of a database: when it acknowledges a write.
 pub(super) const REPLICATIONS: &[&str] = &["async", "sync", "quorum"];
 
-/// How a balancer chooses.
+/// Parses a balancer's policy.
 pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer, "policy", POLICIES)
 }
 
-/// Who knows the secret that a sticky balancer signs with.
+/// Parses the owner of the secret that signs a sticky balancer's cookies.
 pub(super) fn sticky_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer, "sticky-secret", STICKY_SECRETS)
 }
 
-/// How a balancer checks its upstreams.
+/// Parses a balancer's health checks.
 pub(super) fn health<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer, "health", HEALTH)
 }
 
-/// Where a web server keeps copies.
+/// Parses the place of a web server's cache.
 pub(super) fn cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer, "cache", CACHES)
 }
 
-/// Where a web server keeps sessions.
+/// Parses the place of a web server's sessions.
 pub(super) fn sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer, "sessions", SESSIONS)
 }
 
-/// When a database acknowledges a write.
+/// Parses a database's replication mode.
 pub(super) fn replication<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer, "replication", REPLICATIONS)
 }
 
-/// A machine's cores.
+/// Parses a machine's cores.
 pub(super) fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(deserializer, "cores", 1..=1024)
 }
 
-/// The cores of a machine that gets another size.
+/// Parses the cores of a machine that is resized.
 pub(super) fn changed_cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     cores(deserializer).map(Some)
 }
 
-/// What a machine's disk does in a second.
+/// Parses a machine's disk operations per second.
 pub(super) fn disk_iops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(deserializer, "disk-iops", 1..=1_000_000)
 }
 
-/// The share of work that stops everybody else on a machine.
+/// Parses the share of work that stops everything else on a machine.
 pub(super) fn exclusive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     within(deserializer, "exclusive", 0.0..=0.99)
 }
 
-/// How few upstreams may be well, in percent, before checks are not believed.
+/// Parses the panic threshold: the percentage of healthy upstreams below which health checks are ignored.
 pub(super) fn panic_threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     within(deserializer, "panic-threshold", 0..=100).map(Some)
 }
 
-/// What a health check asks for.
+/// Parses the path of a health check.
 pub(super) fn health_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let path = String::deserialize(deserializer)?;
     if path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok() {
@@ -86,23 +86,23 @@ pub(super) fn health_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Err(D::Error::custom(format!("health-path is a path that begins with /, such as /healthz, not '{path}'")))
 }
 
-/// How many keys a traffic has.
+/// Parses the number of a traffic's keys.
 pub(super) fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     within(deserializer, "keys", 1..=1_000_000_000)
 }
 
-/// An amount of memory.
+/// Parses an amount of memory.
 pub(super) fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
     let text = MemoryText::deserialize(deserializer)?.0;
     text.parse().map_err(|_| D::Error::custom(format!("'{text}' is not a size such as 80MiB or 2GiB")))
 }
 
-/// An amount of memory that may be left out.
+/// Parses an optional amount of memory.
 pub(super) fn some_memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
     memory(deserializer).map(Some)
 }
 
-/// A text that is a size, so that a number without a unit is refused in these words.
+/// The text of a size. A number without a unit is refused with an explanation.
 struct MemoryText(String);
 
 impl<'de> Deserialize<'de> for MemoryText {

@@ -1,7 +1,7 @@
-//! Claims: a sentence, what was measured, and what it must be.
+//! Claims: a sentence, a measure, and its bounds.
 //!
-//! A claim that quotes the article tests the article's sentence. Some of those are expected to be
-//! refuted, and then refuting them is what holds.
+//! A claim that quotes the article tests the article's sentence. Some of those are expected to be refuted;
+//! then the claim holds if the measurement refutes the sentence.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,16 @@ use super::{Reading, Spanned};
 pub struct Expect {
     /// The claim, as a sentence.
     pub claim: String,
-    /// What others call it by, for as long as it means the same: `labctl claims` does.
+    /// A stable id by which others refer to the claim, as `labctl claims` does. It stays as long as the
+    /// meaning does.
     pub id: Option<String>,
-    /// What whoever runs the chapter is asked first (`labctl run --predict`): a question whose answer is
-    /// the figure.
+    /// The question for predictions (`labctl run --predict`), whose answer is the figure.
     pub ask: Option<String>,
-    /// The article's words, where it tests them.
+    /// The article's words, if the claim tests them.
     pub article: Option<String>,
-    /// Who says so, or where it happened, when it is not the article's.
+    /// The source of a claim that is not the article's: who says so, or where it happened.
     pub source: Option<String>,
-    /// What is measured: an expression over the steps' measurements.
+    /// The measure: an expression over the steps' measurements.
     pub measure: Spanned<String>,
     /// The unit the figure is shown in.
     #[serde(default)]
@@ -37,13 +37,13 @@ pub struct Expect {
     /// Whether the lab expects the sentence to be confirmed or refuted.
     #[serde(default)]
     pub expected: Expected,
-    /// Why, in a sentence, where it is not obvious.
+    /// Why, in a sentence, if it is not obvious.
     pub because: Option<String>,
-    /// What is otherwise where machines are containers.
+    /// The differences if machines are containers.
     pub in_containers: Option<InContainers>,
 }
 
-/// What the lab expects of a sentence where machines are containers.
+/// The lab's expectation of a sentence if machines are containers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InContainers {
@@ -53,26 +53,25 @@ pub struct InContainers {
     pub because: String,
 }
 
-/// What the lab expects a measurement to say of a sentence.
+/// The lab's expectation of a sentence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expected {
-    /// That it is so.
+    /// The measurement confirms it.
     #[default]
     Confirm,
-    /// That it is not so.
+    /// The measurement refutes it.
     Refute,
 }
 
-/// The bounds of a claim. One that is open is infinite, and absent in what is stored: JSON has no
-/// infinity.
+/// The bounds of a claim. An open bound is infinite, and absent in JSON, which has no infinity.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "StoredBound")]
 pub struct Bound {
-    /// At least.
+    /// The lower bound, inclusive.
     #[schemars(with = "Option<f64>")]
     pub low: f64,
-    /// At most.
+    /// The upper bound, inclusive.
     #[schemars(with = "Option<f64>")]
     pub high: f64,
 }
@@ -90,7 +89,7 @@ impl From<StoredBound> for Bound {
 }
 
 impl Expect {
-    /// The claim as it stands where machines are containers. `None` when it is not made there.
+    /// The claim as made with containers. `None` if it is not made there.
     pub fn in_containers(&self) -> Option<Self> {
         let mut expect = self.clone();
         if let Some(InContainers { expected, because }) = &self.in_containers {
@@ -115,20 +114,21 @@ impl Expect {
 }
 
 impl Bound {
-    /// Whether a figure lies within. A figure that is no number never does.
+    /// True if a figure is within the bounds. NaN never is.
     pub fn holds(self, figure: f64) -> bool {
-        // Sums of measured parts may miss a whole number by rounding.
+        // A sum of measured parts may miss a whole number by rounding.
         const ROUNDING: f64 = 1e-9;
         figure >= self.low - ROUNDING && figure <= self.high + ROUNDING
     }
 
-    /// Whether a figure lies within, wherever in its bounds the truth may be. `None`: it may or may not.
+    /// Judges a reading with its uncertainty. `None` if the true figure may be inside or outside of the
+    /// bounds.
     pub fn judge(self, reading: Reading) -> Option<bool> {
         let Reading { figure, low, high } = reading;
         let ends = [figure, low, high].map(|end| self.holds(end));
         match ends {
             [true, true, true] => Some(true),
-            // Both ends lie on the same side of it.
+            // The whole interval is on one side of the bounds.
             [false, false, false] if low > self.high || high < self.low || low == high || figure.is_nan() => {
                 Some(false)
             }

@@ -8,45 +8,45 @@
 //! name    = letters, digits, "_", "/", and "-" between them: web-1, app/dbnode
 //! ```
 //!
-//! The straightness of several values is R², the share of their differences that a straight line
-//! through them accounts for: 1 when each is as much above the one before as the next one is.
+//! The straightness of several values is R² of the least-squares line through them: the share of their
+//! variance that the line explains. It is 1 if all steps between neighbours are equal.
 //!
-//! The median is the one in the middle, or the mean of the two there.
+//! The median is the middle value, or the mean of the two in the middle.
 //!
-//! A minus that subtracts has spaces around it, because names contain hyphens.
+//! A minus sign for subtraction has spaces around it, because names contain hyphens.
 #![deny(clippy::disallowed_methods)]
 
 use super::Reading;
 
-/// What measures there are: those of a chapter, or those of a table.
+/// The measures that an expression may use: those of a chapter, or those of a table.
 pub trait Vocabulary: Sized {
-    /// The measure of this name, of these things. `Err` says what is wrong with it.
+    /// The measure of this name with these arguments. The error says what is wrong with it.
     fn understand(name: &str, of: Vec<String>) -> Result<Self, String>;
 }
 
-/// An expression over measures, understood.
+/// A parsed expression over measures.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expression<M> {
     /// A number.
     Number(f64),
-    /// A measure of something.
+    /// A measure with its arguments.
     Measure(M),
-    /// What several values come to.
+    /// An aggregate of several values.
     Several(Together, Vec<Expression<M>>),
-    /// Two expressions joined.
+    /// Two expressions with an operator.
     Joined(Box<Expression<M>>, Operator, Box<Expression<M>>),
 }
 
-/// What several values come to.
+/// An aggregate function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Together {
-    /// How straight a line they make.
+    /// R² of the line through the values.
     Straightness,
-    /// The one in the middle.
+    /// The middle value.
     Median,
 }
 
-/// How two expressions are joined.
+/// A binary operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
     /// Sum.
@@ -60,7 +60,7 @@ pub enum Operator {
 }
 
 impl<M: Vocabulary> Expression<M> {
-    /// Understands a text.
+    /// Parses an expression.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parser = Parser { words: split(text)?, next: 0 };
         let whole = parser.sum()?;
@@ -70,7 +70,7 @@ impl<M: Vocabulary> Expression<M> {
         }
     }
 
-    /// Every measure in it.
+    /// Every measure in the expression.
     pub fn measures(&self) -> Vec<&M> {
         match self {
             Self::Number(_) => vec![],
@@ -80,8 +80,8 @@ impl<M: Vocabulary> Expression<M> {
         }
     }
 
-    /// Its value, when `measured` knows the value of each measure; `None` when one of them has none. Dividing by
-    /// zero gives an infinity or no number, and neither satisfies a bound by accident.
+    /// Evaluates the expression with the values of its measures; `None` if one of them has none. Dividing by
+    /// zero gives infinity or NaN. NaN satisfies no bound; infinity satisfies one that is open above.
     pub fn value<E>(
         &self,
         measured: &impl Fn(&M) -> Result<Option<Reading>, E>,
@@ -280,7 +280,7 @@ impl Parser {
 mod tests {
     use super::*;
 
-    /// Any name, of anything.
+    /// Any name, with any arguments.
     #[derive(Debug)]
     struct Anything(String);
 

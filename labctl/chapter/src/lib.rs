@@ -1,7 +1,7 @@
 //! The chapter language: machines, traffic, steps and claims, as a TOML file that reads like the article.
 //!
-//! Read [`act`] for what can be done to a lab, [`step`] for what else a step may do, and [`expect`] for what it
-//! may claim. Nothing here knows a lab that runs, nor the generator of its traffic.
+//! Read [`act`] for the acts on a lab, [`step`] for what else a step may do, and [`expect`] for claims.
+//! Nothing here knows a running lab, or its load generator.
 
 pub mod act;
 mod chapter;
@@ -46,11 +46,11 @@ pub use step::Step;
 pub use table::Table;
 pub use traffic::Traffic;
 
-/// Keys that can be drawn by Zipf's law at most: their table is held in memory.
+/// The most keys with Zipf's distribution, whose table is kept in memory.
 pub const ZIPF_KEYS_MAX: u64 = 1_000_000;
 
-/// Requests a second at most, in any traffic.
+/// The highest rate of any traffic, in requests a second.
 pub const RATE_MAX: f64 = 100_000.0;
 
-/// The least memory of a machine: what is less was meant to be something else.
+/// The least memory of a machine; anything less is taken for a mistake.
 pub const MEMORY_MIN: bytesize::ByteSize = bytesize::ByteSize::mib(1);

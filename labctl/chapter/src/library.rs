@@ -1,16 +1,16 @@
 //! The chapters that come with the lab.
 
-/// What chapters belong together.
+/// A group of chapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// The article's own chapters.
     Article,
-    /// Those that begin where the article ends.
+    /// The chapters that continue where the article ends.
     Beyond,
 }
 
 impl Group {
-    /// Both, in the order in which chapters are numbered.
+    /// Both groups, in the order in which chapters are numbered.
     pub const ALL: [Self; 2] = [Self::Article, Self::Beyond];
 
     /// Its name on the command line and in files.
@@ -65,17 +65,17 @@ const BEYOND: [(&str, &str); 6] = [
     ("retry-storm", include_str!("../../chapters/retry-storm.toml")),
 ];
 
-/// The names of all of them, in their order.
+/// The names of all chapters, in their order.
 pub fn names() -> impl Iterator<Item = &'static str> {
     Group::ALL.into_iter().flat_map(Group::names)
 }
 
-/// The text of one, if there is one of this name.
+/// The text of the chapter with this name, if there is one.
 pub fn text(name: &str) -> Option<&'static str> {
     find(name).map(|(_, text)| text)
 }
 
-/// The name and the text of one, by its name, or by its number.
+/// The name and the text of a chapter, by its name or its number.
 pub fn find(wanted: &str) -> Option<(&'static str, &'static str)> {
     let number = wanted.parse::<u32>().ok().map(|number| format!("number = {number}"));
     let is_wanted = |name: &str, text: &str| {

@@ -12,7 +12,7 @@ use super::{Span, Spanned, closed};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct MachineEntry {
-    /// How many to start with; they are then called `web-1`, `web-2`, …, and more can be added.
+    /// The number of machines at the start; they are called `web-1`, `web-2`, …, and more can be added.
     pub count: Option<u32>,
     /// Cores.
     #[serde(deserialize_with = "closed::cores")]
@@ -24,15 +24,15 @@ pub struct MachineEntry {
     /// Disk operations per second.
     #[serde(deserialize_with = "closed::disk_iops")]
     pub disk_iops: u32,
-    /// Share of CPU work that stops everybody else on the machine.
+    /// Share of CPU work that stops everything else on the machine.
     #[serde(deserialize_with = "closed::exclusive")]
     pub exclusive: f64,
-    /// Which of the jobs that wait for a core is next: `oldest-first` or `newest-first`.
+    /// Order of the jobs that wait for a core: `oldest-first` or `newest-first`.
     #[schemars(with = "String", extend("enum" = [QueueOrder::OldestFirst.name(), QueueOrder::NewestFirst.name()]))]
     pub queue: QueueOrder,
-    /// Where it stands on the chapter's map.
+    /// Its place on the chapter's map.
     pub place: Option<Spanned<Place>>,
-    /// What it costs, per month, in dollars.
+    /// Its price per month, in dollars.
     pub price: f64,
     /// A load balancer on it.
     pub lb: Option<LbPart>,
@@ -68,7 +68,7 @@ impl Default for MachineEntry {
 }
 
 impl MachineEntry {
-    /// The size that `machine` is started with.
+    /// The size with which `machine` is started.
     pub fn spec(&self) -> MachineSpec {
         MachineSpec {
             cores: self.cores,
@@ -81,14 +81,14 @@ impl MachineEntry {
     }
 }
 
-/// Flags of `lb`. Keys are the flags' names; what is left out is the program's default.
+/// Flags of `lb`. Keys are the flags' names; a missing key means the program's default.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LbPart {
     /// The machine, or the kind of machine, whose web servers it balances over.
     pub upstreams: Spanned<String>,
-    /// Another program in the place of `lb`: a part that the lab knows (`haproxy`), or the path of one that keeps
-    /// the contract (`./my-lb`).
+    /// An external program instead of `lb`: a part that the lab knows (`haproxy`), or the path of one that
+    /// keeps the contract (`./my-lb`).
     pub program: Option<String>,
     /// Time between two health checks of one upstream.
     pub health_interval: Option<Span>,
@@ -98,43 +98,44 @@ pub struct LbPart {
     pub fall: Option<u32>,
     /// Passed checks in a row until it is taken back.
     pub rise: Option<u32>,
-    /// `off` for no health checks at all, `connect` for those that only open a connection, or `on`.
+    /// Health checks: `on`, `connect` for checks that only open a connection, or `off`.
     #[serde(default, deserialize_with = "closed::health")]
     #[schemars(extend("enum" = closed::HEALTH))]
     pub health: Option<String>,
-    /// What a check asks for; any 2xx passes. `/healthz`, which asks nobody else, unless said otherwise.
+    /// The path that a health check requests; any 2xx passes. By default `/healthz`, which depends on no
+    /// other program.
     #[serde(default, deserialize_with = "closed::health_path")]
     pub health_path: Option<String>,
-    /// Fewer well upstreams than this percentage, and checks are not believed any more; 0: never.
+    /// Panic threshold: below this percentage of healthy upstreams, health checks are ignored; 0 is never.
     #[serde(default, deserialize_with = "closed::panic_threshold")]
     pub panic_threshold: Option<u32>,
-    /// How an upstream is chosen: `round-robin`, `least-busy`, `two-choices` or `sticky`.
+    /// Load-balancing policy: `round-robin`, `least-busy`, `two-choices` or `sticky`.
     #[serde(default, deserialize_with = "closed::policy")]
     #[schemars(extend("enum" = closed::POLICIES))]
     pub policy: Option<String>,
-    /// Which secret the cookies of `policy = "sticky"` are signed with: `shared`, one that all balancers of
-    /// the lab know, also after a restart (that is the default), or `own`, one that ends with the process.
+    /// The secret that signs the cookies of `policy = "sticky"`: `shared`, which all balancers of the lab
+    /// know, even after a restart (the default), or `own`, which ends with the process.
     #[serde(default, deserialize_with = "closed::sticky_secret")]
     #[schemars(extend("enum" = closed::STICKY_SECRETS))]
     pub sticky_secret: Option<String>,
-    /// Failed requests in a row until an upstream is taken out; 0 for not looking.
+    /// Consecutive failed requests until an upstream is taken out; 0 turns this off.
     pub passive_fall: Option<u32>,
-    /// How often a request that can be repeated is tried on another upstream.
+    /// The most retries on other upstreams, for a request that can be repeated.
     pub retries: Option<u32>,
     /// How long one try may take.
     pub try_timeout: Option<Span>,
     /// How long a request may take, all tries together.
     pub request_timeout: Option<Span>,
-    /// How many connections it serves at a time; the next one is told to come back later.
+    /// The most connections at a time; further ones are told to come back later.
     pub max_connections: Option<u32>,
     /// Two balancers of this kind share one address: one is active, the other takes over.
     #[serde(default)]
     pub pair: bool,
-    /// Somebody silent who holds the pair's address is switched off when the other one cannot have it.
-    /// labctl is the hand on the switch.
+    /// Fencing: a balancer that holds the pair's address without answering is switched off by labctl when the
+    /// other one cannot take the address.
     #[serde(default)]
     pub fence: bool,
-    /// How often the active one of a pair says that it is there.
+    /// Interval at which the active balancer of a pair announces itself.
     pub pair_advert: Option<Span>,
 }
 
@@ -142,7 +143,7 @@ pub struct LbPart {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WebserverPart {
-    /// The machine whose database it asks.
+    /// The machine whose database it uses.
     pub db: Spanned<String>,
     /// How long one call to the database may take.
     pub db_timeout: Option<Span>,
@@ -158,11 +159,11 @@ pub struct WebserverPart {
     pub sessions: Option<String>,
     /// The machine whose Redis it uses.
     pub redis: Option<Spanned<String>>,
-    /// Which of that Redis' numbered databases: they do not see each other's keys.
+    /// The number of the Redis database; databases do not see each other's keys.
     pub redis_database: Option<u32>,
-    /// The machine, or the kind of machine, whose Sentinels it asks where Redis is.
+    /// The machine, or the kind of machine, whose Sentinels tell it where Redis is.
     pub sentinels: Option<Spanned<String>>,
-    /// How many reads go past a cache that is gone, to the database, at a time.
+    /// The most concurrent reads that go to the database while the cache is gone.
     pub max_bypass_reads: Option<u32>,
     /// How long a refill may take before a stale copy is served.
     pub stale_after: Option<Span>,
@@ -170,7 +171,7 @@ pub struct WebserverPart {
     pub stale_for: Option<Span>,
     /// CPU time of one product page.
     pub page_cost: Option<Span>,
-    /// CPU time of one whose product came from the cache.
+    /// CPU time of one product page whose product came from the cache.
     pub hit_cost: Option<Span>,
     /// CPU time of one `/render`.
     pub render_cost: Option<Span>,
@@ -178,52 +179,54 @@ pub struct WebserverPart {
     #[serde(default, deserialize_with = "closed::some_memory")]
     #[schemars(with = "Option<String>")]
     pub request_memory: Option<ByteSize>,
-    /// Memory that it takes by being there.
+    /// Memory that it uses when idle.
     #[serde(default, deserialize_with = "closed::some_memory")]
     #[schemars(with = "Option<String>")]
     pub resident_memory: Option<ByteSize>,
-    /// How many requests may be in flight; the next one is refused at once, with 503. 0 for no limit.
+    /// The most requests in flight; further ones are refused at once, with 503. 0 is no limit.
     pub max_in_flight: Option<u32>,
-    /// Asked to stop, how long it goes on serving while its health check already fails.
+    /// Drain delay: how long it goes on serving after it was asked to stop, while its health check already
+    /// fails.
     pub drain_delay: Option<Span>,
 }
 
-/// Flags of `dbnode`. Of a kind with a count, all machines are one cluster.
+/// Flags of `dbnode`. The machines of a kind with a count form one cluster.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct DbnodePart {
-    /// Another program in the place of `dbnode`: a part that the lab knows (`postgres`), or the path of one that keeps
-    /// the contract (`./my-db`).
+    /// An external program instead of `dbnode`: a part that the lab knows (`postgres`), or the path of one
+    /// that keeps the contract (`./my-db`).
     pub program: Option<String>,
     /// CPU time of one operation on one key.
     pub query_cost: Option<Span>,
     /// True when each read goes through the machine's page cache.
     pub page_reads: bool,
-    /// How many products it holds at start, numbered from 1.
+    /// The number of products at the start, numbered from 1.
     pub products: u32,
     /// When a write is acknowledged: `async`, `sync` or `quorum`.
     #[serde(deserialize_with = "closed::replication")]
     #[schemars(extend("enum" = closed::REPLICATIONS))]
     pub replication: Option<String>,
-    /// How long a replica waits at least, without a word from the primary, before it asks for an election.
+    /// Election timeout: the least time without hearing from the primary before a replica asks for an
+    /// election.
     pub election_timeout: Option<Span>,
-    /// Where the primary should be: the replicas elsewhere are three times as patient, so one here is elected
-    /// as long as there is one.
+    /// The preferred place of the primary: replicas elsewhere have three times the election timeout, so that
+    /// one here is elected as long as there is one.
     pub prefer: Option<Spanned<String>>,
 }
 
-/// A Redis server. Nothing is written to a disk, unless it is told to.
+/// A Redis server. By default nothing is written to disk.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct RedisPart {
     /// The machine whose Redis it copies.
     pub replica_of: Option<Spanned<String>>,
-    /// How much it may hold. What does not fit is refused.
+    /// The most memory that it may use. Writes beyond that are refused.
     #[serde(default, deserialize_with = "closed::some_memory")]
     #[schemars(with = "Option<String>")]
     pub maxmemory: Option<ByteSize>,
-    /// Whether each write also goes to a file, which is read at its next start. Without a word it does where
-    /// Sentinels watch.
+    /// Whether each write also goes to a file, which is read at the next start. By default only if Sentinels
+    /// watch it.
     pub append_only: Option<bool>,
 }
 
@@ -233,8 +236,8 @@ pub struct RedisPart {
 pub struct SentinelPart {
     /// The machine with the Redis primary that it watches.
     pub watches: Spanned<String>,
-    /// How many Sentinels have to agree that it is gone.
+    /// The number of Sentinels that have to agree that it is down.
     pub quorum: u32,
-    /// How long it must be silent to be gone.
+    /// How long it must be silent to count as down.
     pub down_after: Span,
 }

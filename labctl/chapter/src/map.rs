@@ -1,4 +1,4 @@
-//! Where machines stand: places, and how far it is from one to another.
+//! The map: the places of machines, and the round trips between them.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use super::{Chapter, MachineEntry, Span, Spanned};
 /// The longest round trip between two places.
 const WAY_MAX: Duration = Duration::from_secs(10);
 
-/// Round trips between places: `virginia = { ireland = "80ms" }`. Each pair is said once.
+/// Round trips between places: `virginia = { ireland = "80ms" }`. Each pair is listed once.
 pub type Map = IndexMap<Spanned<String>, IndexMap<String, Span>>;
 
-/// Where a machine stands, or each machine of a kind.
+/// The place of a machine, or of each machine of a kind.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a place is a name, or a list of names, one for each machine of the kind")]
 pub enum Place {
-    /// All of them there.
+    /// All of them are at this place.
     All(String),
-    /// The first there, the second there, and so on.
+    /// The first is at the first place, the second at the second, and so on.
     Each(Vec<String>),
 }
 
 impl Place {
-    /// Where the machine with this number of its kind stands, counted from 0.
+    /// The place of a machine, by its number within its kind, from 0.
     pub fn of(&self, number: usize) -> Option<&str> {
         match self {
             Self::All(place) => Some(place),
-            // One that is added later stands where one of the first does.
+            // A machine that is added later reuses the places in turn.
             Self::Each(places) => places.get(number % places.len().max(1)).map(String::as_str),
         }
     }
@@ -45,7 +45,7 @@ impl Place {
 }
 
 impl Chapter {
-    /// The round trip between two places. `None`: the map does not say.
+    /// The round trip between two places. `None` if the map does not contain it.
     pub fn round_trip(&self, from: &str, to: &str) -> Option<Duration> {
         if from == to {
             return Some(Duration::ZERO);
@@ -58,7 +58,7 @@ impl Chapter {
     }
 }
 
-/// Who stands where, and whether it is known how far that is from the others.
+/// Checks that every machine has a place, and that the map contains the round trips that links need.
 pub(super) fn check(chapter: &Chapter) -> Checked {
     for (place, ways) in &chapter.map {
         let here = |message| Err(at(place.span(), message));
@@ -66,11 +66,13 @@ pub(super) fn check(chapter: &Chapter) -> Checked {
         for (to, way) in ways {
             let again = chapter.map.iter().find(|(other, _)| other.as_ref() == to);
             if to == from || again.is_some_and(|(_, ways)| ways.contains_key(from)) {
-                return here(format!("the way between '{from}' and '{to}' is said twice, or leads nowhere"));
+                return here(format!(
+                    "the round trip between '{from}' and '{to}' is given twice, or both ends are the same"
+                ));
             }
             if way.0 > WAY_MAX {
                 return here(format!(
-                    "from '{from}' to '{to}' it is {WAY_MAX:?} and back at most, not {way}"
+                    "the round trip from '{from}' to '{to}' is at most {WAY_MAX:?}, not {way}"
                 ));
             }
         }
@@ -119,7 +121,7 @@ fn check_place(chapter: &Chapter, name: &str, entry: &MachineEntry) -> Checked {
         if !known.contains(place.as_str()) {
             let known = known.iter().copied().collect::<Vec<_>>().join(", ");
             return here(match known.as_str() {
-                "" => format!("'{place}' is on no map: say how far it is from where, as in [map]"),
+                "" => format!("'{place}' is on no map: add its round trips to [map]"),
                 known => format!("there is no place '{place}' on the map; known are {known}"),
             });
         }
@@ -130,7 +132,7 @@ fn check_place(chapter: &Chapter, name: &str, entry: &MachineEntry) -> Checked {
     Ok(())
 }
 
-/// A link from a kind of machine is one link for all of them, so they have to be at one place.
+/// Checks that all machines of a kind that share a link are at one place.
 fn check_link(chapter: &Chapter, from: &Spanned<String>) -> Checked {
     let place = chapter.machine.get(from.as_ref()).and_then(|entry| entry.place.as_ref());
     match place.map(Spanned::as_ref) {

@@ -1,5 +1,5 @@
-//! Whether there will be something to measure: a claim about traffic that nobody sends, or about a number that
-//! no step reads, would never be judged.
+//! Checks that there will be something to measure: a claim about traffic that is never sent, or about a
+//! number that no step reads, would never be judged.
 #![deny(clippy::disallowed_methods)]
 
 use crate::chapter::Chapter;
@@ -7,7 +7,7 @@ use crate::measures::{Measure, MeasureCall, Of};
 use crate::role;
 use crate::step::Step;
 
-/// Whether a measure of known things can ever have a figure. `so_far`: the steps up to the one that claims it.
+/// Checks that a measure can ever have a figure. `so_far` are the steps up to the one that claims it.
 pub(crate) fn check(chapter: &Chapter, call: &MeasureCall, so_far: &[Step]) -> Result<(), String> {
     if let Some(history) = call.named(Of::History) {
         return of_history(chapter, call, history, so_far);
@@ -19,7 +19,7 @@ pub(crate) fn check(chapter: &Chapter, call: &MeasureCall, so_far: &[Step]) -> R
     of_machines(chapter, call)
 }
 
-/// `until_it`: the steps up to the one that the measure is of, which is the last of them.
+/// Checks a measure of a step. `until_it` are the steps up to that one, inclusive.
 fn of_step(chapter: &Chapter, call: &MeasureCall, until_it: &[Step]) -> Result<(), String> {
     let Some(step) = until_it.last() else { return Ok(()) };
     let (measure, name) = (call.measure, &step.name);
@@ -56,11 +56,13 @@ fn of_step(chapter: &Chapter, call: &MeasureCall, until_it: &[Step]) -> Result<(
     };
     match is_sent(until_it, traffic) {
         true => Ok(()),
-        false => Err(format!("nobody sends '{traffic}' in step '{name}': neither load nor send names it")),
+        false => Err(format!(
+            "no requests of '{traffic}' are sent in step '{name}': neither load nor send names it"
+        )),
     }
 }
 
-/// Whether what is measured is what happened while the step was measured, not since it began.
+/// True if a measure covers only the time in which the step was measured, not the time since it began.
 fn needs_a_measurement(measure: Measure) -> bool {
     let since_its_begin = [
         Measure::FailedThroughout,
@@ -82,8 +84,8 @@ fn is_measured(step: &Step) -> bool {
     step.measure.is_some() || step.until.is_some() || step.capacity.is_some() || !step.send.is_empty()
 }
 
-/// Whether requests of a traffic are sent in the last of these steps. A rate stays until it is changed, and a
-/// number of requests that was sent is its traffic's last.
+/// True if requests of a traffic are sent in the last of these steps. A rate stays until it is changed, and a
+/// batch ends its traffic.
 fn is_sent(steps: &[Step], traffic: &str) -> bool {
     let mut is_loaded = false;
     for (index, step) in steps.iter().enumerate() {
@@ -110,7 +112,7 @@ fn of_history(chapter: &Chapter, call: &MeasureCall, history: &str, so_far: &[St
         chapter.traffic.keys().any(|name| writes_it(name) && is_sent(steps, name))
     });
     if !is_written {
-        return Err(format!("nobody has sent traffic that is written into the history '{history}' by then"));
+        return Err(format!("no traffic that is recorded in the history '{history}' has been sent by then"));
     }
     let takes_stock =
         |step: &Step| step.take_stock.as_ref().is_some_and(|stock| stock.history.as_ref() == history);
@@ -120,7 +122,7 @@ fn of_history(chapter: &Chapter, call: &MeasureCall, history: &str, so_far: &[St
     Ok(())
 }
 
-/// Whether the machines that a measure is of have on them what it is about.
+/// Checks that the machines of a measure run the program that it is about.
 fn of_machines(chapter: &Chapter, call: &MeasureCall) -> Result<(), String> {
     let program = match call.measure {
         Measure::ShareOf | Measure::Served => "webserver",

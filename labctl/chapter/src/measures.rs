@@ -1,10 +1,10 @@
-//! What can be measured: the words of a claim's expression. Each measure is one line here, and one arm where
-//! the runner works it out; the table in `docs/chapters.md` is made of these lines.
+//! The measures, the vocabulary of a claim's expression. Each measure is one line here, and one arm in the
+//! runner that computes it; the table in `docs/chapters.md` is made from these lines.
 
 use super::expression::Vocabulary;
 use super::suggest;
 
-/// What a measure is of.
+/// The kind of a measure's argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
     /// A step.
@@ -15,22 +15,22 @@ pub enum Of {
     Machine,
     /// A program on a machine: `app/dbnode`.
     Program,
-    /// A history that traffics are written into.
+    /// A history that records traffics.
     History,
-    /// A counter that a program shows on `/metrics`: `dbnode_reads_total`.
+    /// A counter that a program exposes on `/metrics`: `dbnode_reads_total`.
     Counter,
 }
 
-/// What a measure's figure is in.
+/// The unit of a measure's figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of whatever is counted.
+    /// A number of things.
     Count,
-    /// A part of a whole, from 0 to 1.
+    /// A share of a whole, from 0 to 1.
     Share,
-    /// How many times as much.
+    /// A ratio of two figures.
     Factor,
-    /// 1 when it is so, else 0.
+    /// 1 if it is so, else 0.
     YesNo,
     /// Milliseconds.
     Millis,
@@ -40,7 +40,7 @@ pub enum Unit {
     PerSecond,
     /// Dollars a month.
     Dollars,
-    /// What the number that was read is in.
+    /// The unit of the number that was read.
     Unknown,
 }
 
@@ -61,18 +61,18 @@ impl Unit {
     }
 }
 
-/// All that there is to know of a measure, but for how it is worked out.
+/// The description of a measure, except for how it is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Description {
     /// Its name.
     pub name: &'static str,
-    /// What it must be given.
+    /// The arguments that it needs.
     pub of: &'static [Of],
-    /// Whether a traffic may be named last; without one it is the chapter's first.
+    /// True if a traffic may be named last; without one it is the chapter's first.
     pub traffic: bool,
-    /// What its figure is in.
+    /// The unit of its figure.
     pub unit: Unit,
-    /// What it says.
+    /// Its meaning, in a phrase for the documentation.
     pub meaning: &'static str,
 }
 
@@ -88,7 +88,7 @@ macro_rules! measures {
             /// Every measure there is.
             pub const ALL: &[Self] = &[$(Self::$measure,)*];
 
-            /// What there is to know of it.
+            /// Its description.
             pub fn description(self) -> Description {
                 match self {
                     $(Self::$measure => Description {
@@ -129,8 +129,8 @@ measures! {
     Rate "rate" (Step; traffic) PerSecond "requests a second"
     Goodput "goodput" (Step; traffic) PerSecond "requests a second that were answered well"
     Attempts "attempts" (Step; traffic) Count
-        "how often was asked for those requests, repetitions (`retry`) included"
-    Amplification "amplification" (Step; traffic) Factor "attempts ÷ requests: 1 when nobody asks again"
+        "attempts of those requests, retries (`retry`) included"
+    Amplification "amplification" (Step; traffic) Factor "attempts ÷ requests: 1 without retries"
     P50 "p50" (Step; traffic) Millis "the median time of a good answer, from when the request was due"
     P99 "p99" (Step; traffic) Millis "the time that 99 % of good answers stayed under"
     Mean "mean" (Step; traffic) Millis "the mean time of a good answer"
@@ -138,19 +138,19 @@ measures! {
     ShareOf "share" (Step, Machine; traffic) Share "answers that this machine's web server gave ÷ answers"
     Served "served" (Step, Machine; traffic) Count "answers that this machine's web server gave"
     Owners "owners" (Step, Machine) Count
-        "how many balancers of a pair answered on its address at the same time, at most, in the step"
+        "the most balancers of a pair that answered on its address at the same time in the step"
     Detection "detection" (Step, Machine) Seconds
-        "from the step's begin until this balancer took a server out; nothing when it did not"
+        "from the step's start until this balancer took a server out; nothing if it did not"
     FalseEjections "false_ejections" (Step, Machine, Machine) Count
-        "how often a balancer took another server out than this one"
+        "how often a balancer took out a server other than this one"
     Seconds "seconds" (Step) Seconds "how long the measurement, or the wait, took"
     Happened "happened" (Step) YesNo "whether what the step waited for happened in time"
     Promotions "promotions" (Step, Machine) Count
         "how often a database node on a machine of this kind became the primary in the step"
     PrimariesOfATerm "primaries_of_a_term" (Machine) Count
-        "how many machines of this kind were the primary of one and the same term, at most"
+        "the most machines of this kind that were the primary of one and the same term"
     Discarded "discarded" (Step, Machine) Count
-        "writes that database nodes on machines of this kind had cut off their logs by the step's end"
+        "writes that database nodes on machines of this kind had truncated from their logs by the step's end"
     Utilisation "utilisation" (Step, Machine) Share "core time worked ÷ core time there was"
     Capacity "capacity" (Step, Traffic) PerSecond "the highest rate that met the objective"
     Price "price" (Machine) Dollars "what a machine, or all of a kind, costs a month"
@@ -158,18 +158,18 @@ measures! {
     SecondsBetweenEnds "seconds_between_ends" (Program, Program) Seconds
         "time between the last ends of two programs"
     Counted "counted" (Step, Program, Counter) Count
-        "by how much a counter on `/metrics` grew while the step was measured, of a kind of machine all of them together: `counted(reads, db, dbnode_reads_total)`"
+        "growth of a counter on `/metrics` while the step was measured; for a kind of machine, the sum over all of them: `counted(reads, db, dbnode_reads_total)`"
     StaleReads "stale_reads" (History) Count
-        "reads that gave a value which had been overwritten before they were asked"
-    StaleMsMax "stale_ms_max" (History) Millis "how long before, of the worst of them"
+        "reads that returned a value which had been overwritten before they were sent"
+    StaleMsMax "stale_ms_max" (History) Millis "the longest time between an overwrite and a stale read"
     ReadsJudged "reads_judged" (History) Count "reads of records that were answered"
     WritesAcknowledged "writes_acknowledged" (History) Count "writes of records that were acknowledged"
-    WritesRefused "writes_refused" (History) Count "writes of records that surely did not happen"
+    WritesRefused "writes_refused" (History) Count "writes of records that definitely did not happen"
     LostWrites "lost_writes" (History) Count
         "acknowledged writes that a step which takes stock did not find; inconclusive while a record could not be read"
-    GhostWrites "ghost_writes" (History) Count "reads of what had been refused, or counted twice"
+    GhostWrites "ghost_writes" (History) Count "reads that show a refused write, or an addition counted twice"
     Inversions "inversions" (History) Count
-        "reads that gave an older value than a read which had ended before"
+        "reads that returned an older value than a read which had ended before"
     OwnWritesMissed "own_writes_missed" (History) Count
         "reads by a record's owner that did not show what the owner had written"
     ReadsBack "reads_back" (History) Count
@@ -177,12 +177,12 @@ measures! {
     Linearizable "linearizable" (History) YesNo
         "whether some order of the operations explains every answer; the smallest part that cannot be explained is drawn, and a search that is given up is inconclusive"
     LinearizableLatest "linearizable_latest" (History) YesNo
-        "the same without the reads that were allowed to be old"
+        "the same without the reads that may be stale"
     Value "value" (Step) Unknown "the number the step read back"
 }
 
 impl Measure {
-    /// The measure of a name.
+    /// The measure of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|measure| measure.name() == name)
     }
@@ -192,34 +192,34 @@ impl Measure {
         self.description().name
     }
 
-    /// Whether its figure is a length of time.
+    /// True if its figure is a duration.
     pub fn is_duration(self) -> bool {
         matches!(self.description().unit, Unit::Millis | Unit::Seconds)
     }
 }
 
-/// A measure, and what it is to be of: `share(two, web-1)`.
+/// A measure with its arguments: `share(two, web-1)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeasureCall {
     /// The measure.
     pub measure: Measure,
-    /// What it is of, in its order; the traffic that may be left out comes last.
+    /// The arguments, in order; the optional traffic comes last.
     pub of: Vec<String>,
 }
 
 impl MeasureCall {
-    /// The step it is of. `None`: it is of none.
+    /// Its step, if it has one.
     pub fn step(&self) -> Option<&str> {
         self.named(Of::Step)
     }
 
-    /// The first that it is of among things of a sort.
+    /// Its first argument of a kind.
     pub fn named(&self, sort: Of) -> Option<&str> {
         let at = self.measure.description().of.iter().position(|of| *of == sort)?;
         self.of.get(at).map(String::as_str)
     }
 
-    /// The traffic that it names, where one may be left out.
+    /// The optional traffic, if it is named.
     pub fn traffic(&self) -> Option<&str> {
         let description = self.measure.description();
         self.of.get(description.of.len()).filter(|_| description.traffic).map(String::as_str)
@@ -241,7 +241,7 @@ impl Vocabulary for MeasureCall {
     }
 }
 
-/// The table of all measures in the documentation, in Markdown.
+/// The table of all measures for the documentation, in Markdown.
 pub fn documentation() -> String {
     let mut table = String::from("| measure | of | in | what |\n|---|---|---|---|\n");
     for measure in Measure::ALL {

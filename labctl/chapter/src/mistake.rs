@@ -1,4 +1,4 @@
-//! What is wrong with a chapter file: every mistake, with its place and the line that it is in.
+//! The mistakes in a chapter file, each with its place and its line.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// Where in a file something is wrong.
+/// The place of a mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// These bytes.
+    /// A range of bytes.
     Span(Range<usize>),
-    /// This key, from the top: `step`, `3`, `name`. Places in lists are counted from 0.
+    /// A key, from the top: `step`, `3`, `name`. Indices in lists count from 0.
     Key(Vec<String>),
 }
 
-/// One thing that is wrong.
+/// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) place: Option<Place>,
     pub(crate) message: String,
 }
 
-/// One thing that is wrong, and where it is: line and column, counted from 1.
+/// The position of a mistake: line and column, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
     /// The line.
@@ -32,7 +32,7 @@ pub struct Placed {
     span: Range<usize>,
 }
 
-/// What is wrong with a chapter file.
+/// All mistakes in a chapter file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChapterError {
     file: PathBuf,
@@ -41,12 +41,12 @@ pub struct ChapterError {
 }
 
 impl ChapterError {
-    /// A file that is wrong as a whole: it cannot be read, or there is none.
+    /// The error for a file that is wrong as a whole: it cannot be read, or does not exist.
     pub fn of_file(file: &Path, message: String) -> Self {
         Self { file: file.to_owned(), text: String::new(), mistakes: vec![(None, message)] }
     }
 
-    /// Mistakes in a text, in the order of their places.
+    /// The mistakes in a text, sorted by their places.
     pub(crate) fn of_text(file: &Path, text: &str, mistakes: Vec<(Option<Range<usize>>, String)>) -> Self {
         let mut mistakes: Vec<_> = mistakes
             .into_iter()
@@ -57,7 +57,7 @@ impl ChapterError {
         Self { file: file.to_owned(), text: text.to_owned(), mistakes }
     }
 
-    /// Every mistake: its place, where there is one to point at, and a sentence.
+    /// Every mistake, as a sentence, with its position if it has one.
     pub fn mistakes(&self) -> impl Iterator<Item = (Option<&Placed>, &str)> {
         self.mistakes.iter().map(|(placed, message)| (placed.as_ref(), message.as_str()))
     }
@@ -69,7 +69,7 @@ impl Placed {
         let (start, end) = (boundary(span.start).unwrap_or(0), boundary(span.end).unwrap_or(0));
         let before = &text[..start];
         let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
-        // A caret under one line says more than one along many.
+        // A caret below one line is clearer than one along many.
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let span = start..end.clamp(start, line_end);
         Self { line: before.matches('\n').count() + 1, column: text[begin..start].chars().count() + 1, span }
@@ -100,12 +100,12 @@ impl fmt::Display for ChapterError {
     }
 }
 
-/// The line with a mistake, and a caret under it.
+/// The line with a mistake, with a caret below it.
 fn excerpt(text: &str, span: &Range<usize>) -> String {
     let snippet = Snippet::source(text).annotation(AnnotationKind::Primary.span(span.clone()));
     let report = [Level::ERROR.no_name().primary_title("").element(snippet)];
     let rendered = Renderer::plain().render(&report);
-    // The title stands in front of it already, with the place.
+    // The title is already printed in front of it, with the position.
     let lines = rendered.lines().skip_while(|line| !line.trim_start().starts_with('|'));
     lines.collect::<Vec<_>>().join("\n")
 }

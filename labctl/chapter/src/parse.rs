@@ -1,5 +1,5 @@
-//! From a text to a chapter. All that is wrong with its form is found in one go: what cannot be understood is
-//! noted, left out, and the rest is read once more.
+//! Parses a text into a chapter. All mistakes of form are found in one go: a value that cannot be parsed is
+//! noted and removed, and the rest is parsed again.
 #![deny(clippy::disallowed_methods)]
 
 use std::ops::Range;
@@ -12,24 +12,24 @@ use crate::chapter::Chapter;
 use crate::mistake::{Mistake, Place};
 use crate::suggest;
 
-/// More mistakes than these are not looked for.
+/// The most mistakes that are reported.
 const MISTAKES_MAX: usize = 50;
 
-/// What a text was found to be.
+/// The result of parsing.
 pub(crate) struct Parsed<'a> {
-    /// The chapter, without what could not be understood; where too much is missing there is none.
+    /// The chapter, without the values that could not be parsed; `None` if too much is missing.
     pub(crate) chapter: Option<Chapter>,
-    /// What is wrong with its form.
+    /// The mistakes of form.
     pub(crate) mistakes: Vec<Mistake>,
-    /// The document as it was written, to find places in.
+    /// The document as written, to find places in.
     pub(crate) document: Spanned<DeTable<'a>>,
 }
 
-/// Reads a text.
+/// Parses a text.
 pub(crate) fn parse(text: &str) -> Parsed<'_> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // What is no TOML has no meaning yet.
+        // Without valid TOML there is nothing to interpret yet.
         let mistakes = errors.iter().map(|error| mistake(error.span(), plain_syntax(error.message())));
         return Parsed { chapter: None, mistakes: mistakes.collect(), document };
     }
@@ -41,7 +41,7 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
             Err(error) => {
                 let missing = error.message().strip_prefix("missing field `");
                 let missing = missing.and_then(|field| field.strip_suffix('`'));
-                // What was left out by this very loop is not missing.
+                // A field that this loop removed is not missing.
                 if !missing.is_some_and(|field| left_out.iter().any(|other| other == field)) {
                     mistakes.push(mistake(error.span(), plain(error.message())));
                 }
@@ -55,7 +55,7 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
     Parsed { chapter, mistakes, document }
 }
 
-/// The bytes of a place: of a value, or, where it is a table, of the key that names it.
+/// The bytes of a place: those of a value, or, for a table, those of its key.
 pub(crate) fn locate(document: &Spanned<DeTable<'_>>, place: &Place) -> Option<Range<usize>> {
     let path = match place {
         Place::Span(span) => return Some(span.clone()),
@@ -86,7 +86,7 @@ fn mistake(span: Option<Range<usize>>, message: String) -> Mistake {
     Mistake { place: span.map(Place::Span), message }
 }
 
-/// The way to the smallest value that a mistake is in, or is the key of; never to the document as a whole.
+/// The path of the smallest value that contains a mistake, or whose key does; never the whole document.
 fn enclosing(document: &Spanned<DeTable<'_>>, span: &Range<usize>) -> Option<Vec<String>> {
     let mut best: Option<(usize, Vec<String>)> = None;
     let mut consider = |candidate: Range<usize>, path: &[String]| {
@@ -131,7 +131,7 @@ fn visit(
     }
 }
 
-/// Leaves one value out.
+/// Removes one value.
 fn remove(table: &mut DeTable<'_>, path: &[String]) {
     let [first, rest @ ..] = path else { return };
     if rest.is_empty() {
@@ -164,7 +164,7 @@ fn remove_inside(value: &mut DeValue<'_>, path: &[String]) {
     }
 }
 
-/// What the TOML reader says, for people.
+/// Rephrases an error of the TOML parser for people.
 fn plain_syntax(message: &str) -> String {
     match message.strip_prefix("extra `=`") {
         Some(_) => "there is one '=' too many".into(),
@@ -172,7 +172,7 @@ fn plain_syntax(message: &str) -> String {
     }
 }
 
-/// What serde says, for people.
+/// Rephrases an error of serde for people.
 fn plain(message: &str) -> String {
     let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     let words = quoted(message);
@@ -188,12 +188,12 @@ fn plain(message: &str) -> String {
     }
     let rest = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = rest.and_then(|rest| rest.rsplit_once(", expected ")) {
-        return format!("here belongs {}, not {}", type_in_words(expected), value_in_words(found));
+        return format!("expected {}, not {}", type_in_words(expected), value_in_words(found));
     }
     if let Some((found, expected)) = message.strip_prefix("invalid length ").and_then(|r| r.split_once(", "))
     {
         let expected = expected.trim_start_matches("expected ");
-        return format!("here belongs {}, not a list of {found}", type_in_words(expected));
+        return format!("expected {}, not a list of {found}", type_in_words(expected));
     }
     message.replace('`', "'")
 }
@@ -214,7 +214,7 @@ fn type_in_words(expected: &str) -> String {
     words.to_owned()
 }
 
-/// `string "one"` and `integer `5``, as serde writes what it found.
+/// Rephrases a value as serde names it: `string "one"`, `integer `5``.
 fn value_in_words(found: &str) -> String {
     let value = || found.split_once(' ').map_or(found, |(_, value)| value).replace('`', "");
     match found.split(' ').next().unwrap_or_default() {
@@ -242,12 +242,12 @@ mod tests {
         assert_eq!(of("missing field `db`"), "the key 'db' is missing here");
         assert_eq!(
             of("invalid type: string \"one\", expected u32"),
-            "here belongs a whole number, from 0 on, not the text \"one\""
+            "expected a whole number, from 0 on, not the text \"one\""
         );
-        assert_eq!(of("invalid type: integer `5`, expected a string"), "here belongs text in quotes, not 5");
+        assert_eq!(of("invalid type: integer `5`, expected a string"), "expected text in quotes, not 5");
         assert_eq!(
             of("invalid type: floating point `1.5`, expected u64"),
-            "here belongs a whole number, from 0 on, not the number 1.5"
+            "expected a whole number, from 0 on, not the number 1.5"
         );
         assert_eq!(of("keys is from 1 to 9, not 0"), "keys is from 1 to 9, not 0");
     }

@@ -1,39 +1,39 @@
-//! A measured figure, and how far the truth may be from it.
+//! A measured figure with its uncertainty.
 #![deny(clippy::disallowed_methods)]
 
-/// A figure, and between what the true one lies when the measurement was disturbed.
+/// A figure, and the interval that contains the true one if the measurement was disturbed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// As measured.
     pub figure: f64,
-    /// The true figure is at least this.
+    /// The lower end of the interval.
     pub low: f64,
-    /// And at most this.
+    /// The upper end of the interval.
     pub high: f64,
 }
 
 impl Reading {
-    /// A figure that nothing has disturbed.
+    /// An undisturbed figure.
     pub fn exact(figure: f64) -> Self {
         Self { figure, low: figure, high: figure }
     }
 
-    /// A figure, and another that may be as true.
+    /// A figure, and another one that is equally plausible.
     pub fn between(figure: f64, other: f64) -> Self {
         Self { figure, low: figure.min(other), high: figure.max(other) }
     }
 
-    /// A figure that may be off by this, up or down; no figure of the lab is below 0.
+    /// A figure that may be off by this much in either direction; no figure of the lab is below 0.
     pub fn give_or_take(figure: f64, by: f64) -> Self {
         Self { figure, low: (figure - by).max(0.0), high: figure + by }
     }
 
-    /// How far apart both ends are, as a share of the figure.
+    /// The width of the interval, as a share of the figure.
     pub fn blur(self) -> f64 {
         if self.low == self.high { 0.0 } else { (self.high - self.low) / self.figure.abs() }
     }
 
-    /// Two of them, joined. Whatever joins them has its extremes where they have theirs.
+    /// Combines two readings with an operator that takes its extremes at the ends of their intervals.
     pub(crate) fn join(self, other: Self, join: impl Fn(f64, f64) -> f64) -> Self {
         let corners = [
             join(self.low, other.low),
@@ -44,7 +44,7 @@ impl Reading {
         Self::around(join(self.figure, other.figure), &corners)
     }
 
-    /// The quotient. What may be divided by nothing may be anything.
+    /// The quotient. If the divisor's interval contains zero, it may be anything.
     pub(crate) fn over(self, other: Self) -> Self {
         let divided = self.join(other, |one, other| one / other);
         if other.low < other.high && other.low <= 0.0 && other.high >= 0.0 {
@@ -53,7 +53,7 @@ impl Reading {
         divided
     }
 
-    /// Several of them together.
+    /// Combines several readings.
     pub(crate) fn together(readings: &[Self], together: impl Fn(&[f64]) -> f64) -> Self {
         let of = |end: &dyn Fn(usize, &Self) -> f64| {
             together(&readings.iter().enumerate().map(|(at, reading)| end(at, reading)).collect::<Vec<_>>())
@@ -67,14 +67,14 @@ impl Reading {
     }
 
     fn around(figure: f64, ends: &[f64]) -> Self {
-        // What is no number stays none: it satisfies no bound.
+        // NaN stays NaN, which satisfies no bound.
         let low = ends.iter().copied().fold(figure, f64::min);
         let high = ends.iter().copied().fold(figure, f64::max);
         if figure.is_nan() { Self::exact(figure) } else { Self { figure, low, high } }
     }
 }
 
-/// Of more readings than so many the first and the last share their ends.
+/// With more readings than this, those this many places apart share their ends.
 const CORNERS_OF_MAX: usize = 8;
 
 #[cfg(test)]

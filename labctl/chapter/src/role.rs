@@ -1,35 +1,35 @@
-//! A machine named by its role: `db:primary`, `lb:active`.
+//! The roles by which a machine can be named: `db:primary`, `lb:active`.
 
-/// A machine by its role.
+/// The role of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The one that takes writes.
+    /// The node that takes the writes.
     Primary,
-    /// The first one that does not.
+    /// The first node that does not.
     Replica,
-    /// The primary, or the active balancer, that something was last done to.
+    /// The primary, or the active balancer, that was acted on last.
     Former,
-    /// The balancer of a pair that has its address.
+    /// The balancer of a pair that holds its address.
     Active,
-    /// The one that would take it over.
+    /// The balancer that would take it over.
     Standby,
     /// The first one that does not answer.
     Gone,
 }
 
 impl Role {
-    /// Whether a database node can have it.
+    /// True if a database node can have it.
     pub fn is_of_database(self) -> bool {
         matches!(self, Self::Primary | Self::Replica | Self::Former | Self::Gone)
     }
 
-    /// Whether one of a pair of balancers can have it.
+    /// True if a balancer of a pair can have it.
     pub fn is_of_pair(self) -> bool {
         matches!(self, Self::Active | Self::Standby | Self::Former)
     }
 }
 
-/// What a name such as `db:primary` means: the kind of machine, and the role.
+/// Splits a name such as `db:primary` into the kind of machine and the role.
 pub fn parse(name: &str) -> Option<(&str, Role)> {
     let (kind, role) = name.split_once(':')?;
     let role = match role {

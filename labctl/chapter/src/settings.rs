@@ -14,7 +14,7 @@ pub struct Setting {
     value: Value,
 }
 
-/// As it is written on the command line.
+/// Formats the setting as it is written on the command line.
 impl fmt::Display for Setting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}={}", self.path, self.value)
@@ -27,7 +27,7 @@ impl FromStr for Setting {
     fn from_str(text: &str) -> Result<Self, String> {
         let (path, value) =
             text.split_once('=').ok_or(format!("'{text}' is not of the form path.to.key=value"))?;
-        // What is not TOML by itself is text: `--set traffic.shoppers.path=/render`.
+        // A value that is not TOML is a text: `--set traffic.shoppers.path=/render`.
         let parsed = toml::from_str::<Table>(&format!("value = {value}"));
         let value = parsed.ok().and_then(|mut table| table.remove("value"));
         let value = value.unwrap_or_else(|| Value::String(text[path.len() + 1..].to_owned()));
@@ -35,7 +35,7 @@ impl FromStr for Setting {
     }
 }
 
-/// The text with every setting applied. Without settings it is left as it was written.
+/// Applies every setting to the text. Without settings the text is returned as written.
 pub fn apply(text: &str, settings: &[Setting]) -> Result<String, String> {
     if settings.is_empty() {
         return Ok(text.to_owned());
@@ -70,8 +70,8 @@ fn set(place: &mut Value, path: &[&str], value: &Value) -> Result<(), String> {
     set(inside, rest, value)
 }
 
-/// What can be named inside a value: a table's keys, a list's members by their `name`, or by their
-/// number, counted from 1, where they have none.
+/// The names of a value's members: a table's keys, or a list's entries by their `name`, or by number from 1
+/// if they have none.
 fn members(place: &Value) -> Vec<String> {
     match place {
         Value::Table(table) => table.keys().cloned().collect(),

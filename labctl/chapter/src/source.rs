@@ -1,4 +1,4 @@
-//! A chapter together with the text it came from.
+//! A chapter together with its source text.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use crate::parse::{self, Parsed};
 use crate::settings::{self, Setting};
 use crate::{check, library, suggest};
 
-/// A chapter together with the text it came from.
+/// A chapter together with its source text.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// The chapter's short name: its file's name without the ending.
+    /// The chapter's short name: its file's name without the extension.
     pub name: String,
-    /// Where it was read from, for messages.
+    /// The file it was read from, for messages.
     pub file: PathBuf,
     /// The text, with `--set` already applied.
     pub text: String,
-    /// What the text says.
+    /// The parsed chapter.
     pub chapter: Chapter,
 }
 
 impl Source {
-    /// Reads a chapter: one of the built-in ones by name or number, or a file by its path.
+    /// Reads a chapter: a built-in one by name or number, or a file by its path.
     pub fn open(name: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
         if let Some((name, text)) = library::find(name) {
             return Self::parse(Path::new(&format!("{name}.toml")), text, settings);
@@ -39,7 +39,7 @@ impl Source {
         Self::parse(path, &text, settings)
     }
 
-    /// Reads a chapter from its text, and checks that everything it names is there.
+    /// Parses a chapter, and checks that everything it names exists.
     pub fn parse(file: &Path, text: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
         let read = match settings {
             [] => read(text).map(|chapter| (chapter, text.to_owned())),
@@ -49,7 +49,8 @@ impl Source {
         Ok(Self::of(file, text, chapter))
     }
 
-    /// With settings, places are not those of the file any more; a mistake is one setting's, or the file's.
+    /// Parses a chapter with settings. Positions no longer match the file; a mistake is attributed to one
+    /// setting, or to the file.
     fn with_settings(file: &Path, text: &str, settings: &[Setting]) -> Result<Self, ChapterError> {
         let read_with = |settings: &[Setting]| -> Result<(String, Chapter), Vec<String>> {
             let text = settings::apply(text, settings).map_err(|message| vec![message])?;
@@ -73,10 +74,10 @@ impl Source {
     }
 }
 
-/// Something wrong, and where in the text it is, if that is known.
+/// A mistake, with its position in the text if that is known.
 type Located = (Option<Range<usize>>, String);
 
-/// What a text says, or everything that is wrong with it, and where.
+/// Parses a text, or returns all mistakes with their positions.
 fn read(text: &str) -> Result<Chapter, Vec<Located>> {
     let Parsed { chapter, mut mistakes, document } = parse::parse(text);
     if let Some(chapter) = &chapter {
@@ -119,7 +120,7 @@ measure = "failed(half)"
 equals = 0
 "#;
 
-    /// What is said about a text that is refused: of each mistake the line, and the sentence.
+    /// The errors reported for a text that is refused: of each mistake the line, and the sentence.
     fn error_of(text: &str) -> String {
         let error = Source::parse(Path::new("small.toml"), text, &[]).expect_err("should be refused");
         let told = error.mistakes().map(|(placed, message)| match placed {
@@ -215,12 +216,12 @@ equals = 0
             (
                 "here = { there = '1ms' }\nthere = { here = '2ms' }",
                 "place = 'here'",
-                "13: the way between 'here' and 'there' is said twice",
+                "13: the round trip between 'here' and 'there' is given twice",
             ),
             (
                 "here = { there = '11s' }",
                 "place = 'here'",
-                "13: from 'here' to 'there' it is 10s and back at most",
+                "13: the round trip from 'here' to 'there' is at most 10s",
             ),
         ] {
             let error = error_of(&with(map, place));
@@ -358,7 +359,7 @@ equals = 0
             error.starts_with("small.toml: --set foo=\"bar\": there is no key 'foo'; known are"),
             "{error}"
         );
-        // What was wrong without them is the file's, and has its place there.
+        // A mistake that exists without the settings is the file's, and has its position there.
         let wrong = SMALL.replace("cores = 1", "cores = 0");
         let error = Source::parse(Path::new("small.toml"), &wrong, &settings[..1]).expect_err("refused");
         assert!(error.to_string().starts_with("small.toml:7:9: cores is from 1"), "{error}");
@@ -375,7 +376,7 @@ equals = 0
             "12: there is no machine 'ap'; did you mean 'app'? known are app",
             "13: there is no method 'PSOT'; did you mean 'POST'? known are GET, POST, PUT, DELETE, HEAD, PATCH, OPTIONS",
             "14: the path 'products/{key}' does not begin with /",
-            "20: measure is longer than 0s",
+            "20: measure must be longer than 0s",
             "28: there are two steps called 'half'",
         ];
         assert_eq!(error_of(&wrong), wanted.join("\n"));
@@ -384,11 +385,11 @@ equals = 0
     #[test]
     fn what_is_not_understood_is_said_in_words() {
         let error = error_of(&SMALL.replace("cores = 1", "cores = \"one\"\nmemory = \"2 gigs\""));
-        let wanted = "7: here belongs a whole number, from 0 on, not the text \"one\"\n\
+        let wanted = "7: expected a whole number, from 0 on, not the text \"one\"\n\
                       8: '2 gigs' is not a size such as 80MiB or 2GiB";
         assert_eq!(error, wanted);
         let error = error_of(&SMALL.replace("measure = \"2s\"", "measure = 2"));
-        assert_eq!(error, "19: here belongs a length of time such as \"500ms\" or \"3s\", not 2");
+        assert_eq!(error, "19: expected a length of time such as \"500ms\" or \"3s\", not 2");
         let error = error_of(&SMALL.replace("cores = 1", "memory = \"1KiB\""));
         assert!(error.starts_with("7: machine 'app': memory is at least 1.0 MiB"), "{error}");
     }
@@ -398,9 +399,12 @@ equals = 0
         let claiming = |measure: &str| error_of(&SMALL.replace("failed(half)", measure));
         let idle = SMALL.replacen("[[step]]", "[traffic.idle]\nto = \"app\"\npath = \"/\"\n\n[[step]]", 1);
         let error = error_of(&idle.replace("failed(half)", "p50(half) / p50(half, idle)"));
-        assert_eq!(error, "27: nobody sends 'idle' in step 'half': neither load nor send names it");
+        assert_eq!(
+            error,
+            "27: no requests of 'idle' are sent in step 'half': neither load nor send names it"
+        );
         let error = error_of(&SMALL.replace("shoppers = 50", "shoppers = 0"));
-        assert!(error.contains("nobody sends 'shoppers'"), "{error}");
+        assert!(error.contains("no requests of 'shoppers' are sent"), "{error}");
         let error = error_of(&SMALL.replace("measure = \"2s\"", ""));
         assert!(error.contains("step 'half' is not measured"), "{error}");
         assert!(claiming("happened(half)").contains("waits for nothing"));

@@ -1,4 +1,4 @@
-//! A length of time in a chapter file.
+//! A duration in a chapter file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A length of time, written `500ms` or `3s`.
+/// A duration, written `500ms` or `3s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -26,14 +26,14 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// As it is read.
+/// Serialized as it is written.
 impl Serialize for Span {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// A text, and for what is none the words that say what belongs there.
+/// Expects a text; for any other type the error says what belongs there.
 struct Text;
 
 impl serde::de::Visitor<'_> for Text {
@@ -58,7 +58,7 @@ impl JsonSchema for Span {
     }
 }
 
-/// As flags of the lab's programs are written.
+/// Formats the duration as the flags of the lab's programs expect it.
 impl fmt::Display for Span {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         humantime::format_duration(self.0).fmt(formatter)

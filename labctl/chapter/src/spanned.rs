@@ -1,4 +1,4 @@
-//! A value in a chapter file together with where it stands there.
+//! A value in a chapter file together with its position.
 
 use std::borrow::Borrow;
 use std::ops::Range;
@@ -6,12 +6,12 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-/// A value together with where it stands in its file. In the schema it is the value.
+/// A value together with its position in the file. In the schema it is the value alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Spanned<T>(toml::Spanned<T>);
 
 impl<T> Spanned<T> {
-    /// A value that stands there.
+    /// A value at this position.
     pub fn new(span: Range<usize>, value: T) -> Self {
         Self(toml::Spanned::new(span, value))
     }
@@ -21,7 +21,7 @@ impl<T> Spanned<T> {
         self.0.into_inner()
     }
 
-    /// Where it stands, in bytes.
+    /// The position, in bytes.
     pub fn span(&self) -> Range<usize> {
         self.0.span()
     }

@@ -1,6 +1,6 @@
-//! What a step may do. Its keys are the fields of one struct and the verbs of [`Act`]; any other key is refused,
-//! so a mistake is reported by line and name. First the rates change, then the verbs are carried out in the order
-//! of [`Act`]'s variants; then the step waits, warms up, and measures.
+//! The steps of a chapter. A step's keys are the fields of one struct and the verbs of [`Act`]; any other key
+//! is refused, so that a mistake is reported by line and name. First the rates change, then the verbs run in
+//! the order of [`Act`]'s variants; then the step waits, warms up, and measures.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -13,62 +13,62 @@ use super::{Act, Expect, Span, Spanned, verbs};
 #[schemars(deny_unknown_fields, transform = verbs::describe)]
 #[serde(remote = "Self", rename_all = "kebab-case")]
 pub struct Step {
-    /// What claims call it.
+    /// Its name, by which claims refer to it.
     pub name: String,
-    /// What is told while it begins: a short paragraph.
+    /// The text that is printed when it begins: a short paragraph.
     pub say: String,
     /// New rates, by traffic. They stay until changed.
     #[serde(default)]
     pub load: IndexMap<Spanned<String>, Rate>,
-    /// What is done to the lab, in the order of the verbs. Each verb of [`Act`] is a key.
+    /// The acts on the lab, in the order of the verbs. Each verb of [`Act`] is a key.
     #[serde(skip)]
     pub acts: Vec<Spanned<Act>>,
-    /// Finds the highest rate that meets an objective, for each of several targets.
+    /// Finds the highest rate that meets an objective, for several targets at the same time.
     pub capacity: Option<CapacitySearch>,
     /// Sends a number of requests, by traffic, and waits for their answers.
     #[serde(default)]
     pub send: IndexMap<Spanned<String>, Batch>,
     /// Waits for something to happen. The step is measured until it has.
     pub until: Option<Until>,
-    /// Time that passes before the measurement begins.
+    /// Warm-up: the time that passes before the measurement begins.
     pub warmup: Option<Span>,
-    /// How long is measured.
+    /// How long to measure.
     pub measure: Option<Span>,
-    /// True when what is measured happens only once although the step itself does nothing: then it is not
-    /// measured again when the host disturbed it. Of a step that does something to the lab that is known.
+    /// True if what is measured happens only once although the step has no act: then a disturbed measurement
+    /// is not repeated. For a step with acts this is implied.
     #[serde(default)]
     pub once: bool,
-    /// Reads a number out of a database when the measurement is over.
+    /// Reads a number out of a database after the measurement.
     pub read: Option<ReadBack>,
-    /// Reads the last value of every record of a history when the measurement is over, so that it can
-    /// be said what is lost.
+    /// Reads the final value of every record of a history after the measurement, so that lost writes are
+    /// known.
     pub take_stock: Option<TakeStock>,
-    /// What is claimed about it.
+    /// The claims about it.
     #[serde(default)]
     pub expect: Vec<Expect>,
 }
 
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The inherent function, which is derived, reads what is no verb.
+        // The derived inherent function reads all keys that are no verbs.
         let (step, acts) = verbs::read(deserializer, |fields| Self::deserialize(fields))?;
         Ok(Self { acts, ..step })
     }
 }
 
 impl Step {
-    /// What it does to the lab, in the order in which it happens.
+    /// Its acts, in the order in which they happen.
     pub fn acts(&self) -> impl Iterator<Item = &Act> {
         self.acts.iter().map(Spanned::as_ref)
     }
 
-    /// Whether it changes which servers a balancer has.
+    /// True if it changes the servers of a balancer.
     pub fn changes_upstreams(&self) -> bool {
         self.acts().any(|act| matches!(act, Act::Add { .. } | Act::Remove { .. }))
     }
 
-    /// Whether what is measured happens only once, so that it cannot be measured again in the same lab: it
-    /// follows from something that the step does, or it goes on while a rate changes.
+    /// True if what is measured happens only once, so that it cannot be measured again in the same lab: it
+    /// follows from an act of the step, or it goes on while a rate changes.
     pub fn happens_once(&self) -> bool {
         let is_ramp = |rate: &Rate| matches!(rate, Rate::Ramp { .. });
         self.once || !self.acts.is_empty() || self.load.values().any(is_ramp)
@@ -82,13 +82,13 @@ impl Step {
     expecting = "a rate is a number of requests a second, or { from = 50, to = 130, over = \"20s\" }"
 )]
 pub enum Rate {
-    /// So many a second, from now on.
+    /// A constant rate from now on.
     Steady(f64),
-    /// From one rate to another, evenly, and staying there.
+    /// A linear ramp from one rate to another, where it stays.
     Ramp {
-        /// Requests a second at first.
+        /// Requests a second at the start.
         from: f64,
-        /// Requests a second at last.
+        /// Requests a second at the end.
         to: f64,
         /// How long it takes.
         over: Span,
@@ -96,12 +96,12 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// Whether it asks for nothing at all.
+    /// True if the rate is zero.
     pub fn is_none(&self) -> bool {
         matches!(self, Self::Steady(rate) if *rate == 0.0)
     }
 
-    /// Whether requests can come like that.
+    /// True if the rate is finite and not negative.
     pub fn is_possible(&self) -> bool {
         let is_possible = |rate: f64| rate.is_finite() && rate >= 0.0;
         match *self {
@@ -111,13 +111,13 @@ impl Rate {
     }
 }
 
-/// So many requests, evenly spaced.
+/// A number of requests, evenly spaced.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Batch {
     /// The number of requests.
     pub count: u64,
-    /// How many a second. Without it, as many as possible at once.
+    /// Requests a second. Without it, as many as possible at once.
     #[serde(default = "at_once")]
     pub rate: f64,
 }
@@ -134,7 +134,7 @@ pub struct CapacitySearch {
     pub of: Vec<Spanned<String>>,
     /// The first rate tried, in requests a second.
     pub from: f64,
-    /// The slowest one percent may take this long.
+    /// The p99 latency that a rate must not exceed.
     pub p99: Span,
     /// How long each rate is tried.
     pub probe: Span,
@@ -150,18 +150,18 @@ pub struct Until {
     pub ejected: Option<Spanned<String>>,
     /// A balancer has taken this machine back.
     pub admitted: Option<Spanned<String>>,
-    /// The balancer that takes a machine out or in, where several look after it.
+    /// The balancer that takes a machine out or in, if there are several.
     pub by: Option<Spanned<String>>,
-    /// This balancer of a pair has taken the address over.
+    /// This balancer of a pair has taken over the address.
     pub took_over: Option<Spanned<String>>,
-    /// This traffic is answered well again: ten requests in a row were, after one that was not, and none
-    /// before them is still waiting.
+    /// This traffic has recovered: ten requests in a row succeeded after one that failed, and none before
+    /// them is still unanswered.
     pub recovered: Option<Spanned<String>>,
     /// Another machine of this kind has become the primary of their database.
     pub elected: Option<Spanned<String>>,
     /// Every machine of this kind is on, and their database nodes all show the same.
     pub converged: Option<Spanned<String>>,
-    /// How long to wait at most. It not happening fails the step's claims, not the chapter.
+    /// Timeout. Reaching it fails the step's claims, not the chapter.
     pub within: Span,
 }
 
@@ -183,7 +183,7 @@ pub struct TakeStock {
     pub history: Spanned<String>,
     /// The machine with a database, or the kind of machine of which one that answers is asked.
     pub from: Spanned<String>,
-    /// What stands before a record's key in the database: `account:`.
+    /// The prefix of a record's key in the database: `account:`.
     #[serde(default)]
     pub prefix: String,
 }

@@ -1,6 +1,6 @@
-//! What is said about a name that is not known: the one that was probably meant, and those there are.
+//! Messages about unknown names: the probable intention, and the known names.
 
-/// The known name that is most like this one, if one is: few letters are other ones, or only its beginning was
+/// The most similar known name, if one is similar enough: a few letters differ, or only its beginning was
 /// typed.
 pub fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = name.to_lowercase();
@@ -14,7 +14,7 @@ pub fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     best.filter(|(slips, _)| *slips < letters && *slips <= letters.max(3) / 3).map(|(_, known)| known)
 }
 
-/// A sentence about an unknown name: `there is no step 'hlaf'; did you mean 'half'? known are half, busy`.
+/// The message about an unknown name: `there is no step 'hlaf'; did you mean 'half'? known are half, busy`.
 pub fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     if known.is_empty() {

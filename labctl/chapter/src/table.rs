@@ -15,14 +15,14 @@ use super::{Chapter, Span};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Table {
-    /// What its figures are, with their unit. `{measure}` stands for how long the steps that it is of were measured.
+    /// What its figures are, with their unit. `{measure}` stands for the time for which its steps were
+    /// measured.
     pub title: String,
     /// The names of its rows, often of steps.
     pub rows: Vec<String>,
     /// The names of its columns.
     pub columns: Vec<String>,
-    /// What is measured for each cell: an expression in which `{row}` and `{column}` stand for their
-    /// names.
+    /// The measure of each cell: an expression in which `{row}` and `{column}` stand for their names.
     pub measure: Spanned<String>,
 }
 
@@ -37,8 +37,8 @@ impl Table {
         self.rows.iter().flat_map(move |row| self.columns.iter().map(move |column| self.cell(row, column)))
     }
 
-    /// How long the steps that it is of are measured, the shortest and the longest, as the chapter says. `None`: none
-    /// of them is measured for a length of time.
+    /// The shortest and the longest measuring time among the table's steps, as written in the chapter. `None`
+    /// if none of them is measured for a fixed time.
     pub fn measured(&self, chapter: &Chapter) -> Option<(Duration, Duration)> {
         let expressions: Vec<_> =
             self.cells().filter_map(|cell| Expression::<MeasureCall>::parse(&cell).ok()).collect();
@@ -49,7 +49,7 @@ impl Table {
         Some((*times.iter().min()?, *times.iter().max()?))
     }
 
-    /// Its title, where a length of time becomes what `pace` makes of it.
+    /// Its title, with the measuring time after it has passed through `pace`.
     pub fn title(&self, chapter: &Chapter, pace: impl Fn(Duration) -> Duration) -> String {
         let seconds = |time: Duration| pace(time).as_secs_f64();
         let told = match self.measured(chapter).map(|(least, most)| (seconds(least), seconds(most))) {
@@ -61,7 +61,7 @@ impl Table {
     }
 }
 
-/// What stands for a length of time in a title.
+/// The placeholder for the measuring time in a title.
 pub(super) const MEASURE: &str = "{measure}";
 
 #[cfg(test)]

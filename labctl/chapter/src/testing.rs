@@ -1,11 +1,11 @@
-//! Tables of `docs/chapters.md` that are made of this crate's own descriptions.
+//! The tables of `docs/chapters.md` that are made from this crate's own descriptions.
 
-/// Fails when the documentation has another table between its marks of this name.
-/// `UPDATE=1 cargo test -p chapter` writes it down again.
+/// Fails if the documentation contains another table between the marks of this name. `UPDATE=1 cargo test -p
+/// chapter` updates it.
 pub(super) fn is_documented(name: &str, table: &str) {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/chapters.md");
-    // One test at a time: each of them may write the page.
+    // One test at a time, because each of them may write the page.
     static PAGE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _page = PAGE.lock();
     let text = std::fs::read_to_string(&path).expect("the page is there");
@@ -15,5 +15,5 @@ pub(super) fn is_documented(name: &str, table: &str) {
         std::fs::write(path, format!("{before}{begin}{table}{end}{after}")).expect("the page can be written");
         return;
     }
-    assert_eq!(written, table, "UPDATE=1 cargo test -p chapter writes it down again");
+    assert_eq!(written, table, "UPDATE=1 cargo test -p chapter updates it");
 }

@@ -1,4 +1,4 @@
-//! Streams of requests.
+//! Traffics: streams of requests.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use serde::Deserialize;
 
 use super::{Span, Spanned, closed};
 
-/// Who asks for what, and how the requests are spaced. Its rate is a step's matter.
+/// The requests of a traffic, and their spacing. Its rate is set by a step.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Traffic {
-    /// The machine, or one program on it: `lb`, `app`, `app/dbnode`. A database's machine also by its role,
-    /// `db:primary`: whoever that is when a step gives it a rate.
+    /// The machine, or one program on it: `lb`, `app`, `app/dbnode`. A database's machine can be named by its
+    /// role, `db:primary`, which is resolved when a step sets a rate.
     pub to: Spanned<String>,
-    /// What is asked for; `{key}` stands for a key, `{n}` for a running number.
+    /// The path; `{key}` stands for a key, `{n}` for a running number.
     pub path: String,
-    /// The method: `GET` unless said otherwise.
+    /// The method; `GET` by default.
     #[serde(default = "get")]
     pub method: String,
     /// A JSON body, with the same placeholders.
@@ -25,34 +25,34 @@ pub struct Traffic {
     /// Further headers, with the same placeholders.
     #[serde(default)]
     pub headers: IndexMap<String, String>,
-    /// How many keys there are.
+    /// The number of keys.
     #[serde(default = "one_hundred", deserialize_with = "closed::keys")]
     pub keys: u64,
-    /// How keys are drawn.
+    /// The distribution of keys.
     #[serde(default)]
     pub draw: Draw,
-    /// Each key is a user who keeps cookies. Streams that say the same word here are the same users; the
-    /// first of them is how they come by their cookies: they log in.
+    /// Each key is a user who keeps cookies. Streams with the same value here share their users; the first of
+    /// them is the one that logs them in.
     pub users: Option<String>,
     /// What a good answer contains. An answer without it is a failed request.
     pub contains: Option<String>,
-    /// What its requests do to the database's records, for the judges of a history.
+    /// Records its requests as operations on the database's records, for the judges of a history.
     pub history: Option<Recording>,
-    /// How arrivals are spaced.
+    /// The spacing of arrivals.
     #[serde(default)]
     pub arrivals: Spacing,
-    /// Whose dice it throws: another traffic's, so that both come at the same moments and ask for the same, and
-    /// what differs between them is not luck. Its own unless said otherwise.
+    /// Another traffic whose random seed it uses, so that both send the same keys at the same moments, and
+    /// what differs between them is not luck. By default it has its own.
     pub dice: Option<Spanned<String>>,
-    /// How long a request may take; of one that is repeated, each attempt.
+    /// The timeout of each attempt.
     #[serde(default = "five_seconds")]
     pub timeout: Span,
-    /// How those ask again who were not answered well. Nobody does, unless said otherwise.
+    /// The retry policy for requests that failed. By default there are no retries.
     pub retry: Option<Spanned<Retry>>,
 }
 
 impl Traffic {
-    /// How long somebody waits for an answer at most, all attempts together.
+    /// The longest that a user waits for an answer, all attempts together.
     pub fn patience(&self) -> Duration {
         let (timeout, retry) = (self.timeout.0, self.retry.as_ref().map(Spanned::as_ref));
         let times = retry.and_then(|retry| retry.times).unwrap_or(0);
@@ -60,16 +60,16 @@ impl Traffic {
     }
 }
 
-/// Asking again.
+/// A retry policy.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Retry {
-    /// How often at most, after the first attempt. It must be said.
+    /// The most retries after the first attempt. Required.
     pub times: Option<u32>,
-    /// How long to wait before each further attempt.
+    /// The pause before each retry.
     #[serde(default = "no_pause")]
     pub pause: Span,
-    /// How many further attempts there may be for each request, over all of the traffic: 0.1 is one in ten.
+    /// The retry budget, as retries per request over all of the traffic: 0.1 is one in ten.
     pub budget: Option<f64>,
 }
 
@@ -79,12 +79,12 @@ pub struct Retry {
 pub struct Recording {
     /// The history's name. Several traffics can write into one.
     pub of: String,
-    /// What a request does.
+    /// The operation of each request.
     pub does: Does,
-    /// How much it adds.
+    /// The amount that it adds.
     #[serde(default)]
     pub by: i64,
-    /// True when all requests for one record are its owner's, who expects to see what they did.
+    /// True if all requests for one record are its owner's, who expects to see their own writes.
     #[serde(default)]
     pub owned: bool,
 }
@@ -93,37 +93,37 @@ pub struct Recording {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Does {
-    /// It adds to it.
+    /// Adds to it.
     Add,
-    /// It writes its own running number.
+    /// Writes the request's running number.
     Put,
-    /// It reads one node's own copy.
+    /// Reads one node's own copy.
     Local,
-    /// It reads what was written last.
+    /// Reads the latest write.
     Latest,
 }
 
-/// How keys are drawn.
+/// The distribution of keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Draw {
-    /// Each as often as any other, at random.
+    /// Uniform: each is equally likely.
     #[default]
     Uniform,
-    /// A few very often and most rarely: the n-th in proportion to 1/n.
+    /// Zipf: a few are very frequent and most are rare, the n-th in proportion to 1/n.
     Zipf,
-    /// 1, 2, 3, … and again from 1.
+    /// 1, 2, 3, … and from 1 again.
     Sequence,
 }
 
-/// How arrivals are spaced.
+/// The spacing of arrivals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spacing {
-    /// As strangers arrive: at random, independently.
+    /// Poisson: independent arrivals at random intervals.
     #[default]
     Poisson,
-    /// Evenly.
+    /// Constant: evenly spaced.
     Constant,
 }
 

@@ -26,9 +26,9 @@ struct Verb {
     name: String,
     /// The names of its arguments, in order.
     fields: Vec<String>,
-    /// Whether its first argument is a list.
+    /// True if its first argument is a list.
     takes_a_list: bool,
-    /// Whether an act can be written as its arguments in order: all of them have to be there.
+    /// True if an act can be written as its arguments in order, because all of them are required.
     in_order: bool,
     meaning: String,
 }
@@ -51,7 +51,7 @@ impl Verb {
         }
     }
 
-    /// Every act that the value of its key asks for.
+    /// All acts in the value of the verb's key.
     fn acts(&self, written: Spanned<Written>) -> Result<Vec<Spanned<Act>>, String> {
         let span = written.span();
         let each = match written.into_inner() {
@@ -85,7 +85,7 @@ impl Verb {
         act.map_err(|error| error.message().to_owned())
     }
 
-    /// How it is written in a step.
+    /// The pattern in which it is written in a step.
     fn pattern(&self) -> String {
         let quoted = |field: &String| format!("\"{}\"", field.to_uppercase());
         let links = self.fields.starts_with(&["from".into(), "to".into()]);
@@ -104,7 +104,7 @@ impl Verb {
     }
 }
 
-/// Every verb as a row of the table in `docs/chapters.md`.
+/// The table of all verbs for `docs/chapters.md`, one row each.
 pub fn documentation() -> String {
     let row = |verb: &Verb| format!("| `{}` | `{}` | {} |\n", verb.name, verb.pattern(), verb.meaning);
     let rows: String = VERBS.iter().map(row).collect();
@@ -125,7 +125,7 @@ pub(super) fn describe(step: &mut schemars::Schema) {
     }
 }
 
-/// In a table a link is named at once: `link = ["web", "db"]`.
+/// Expands the two ends of a link in a table: `link = ["web", "db"]`.
 fn with_ends_of_link(mut fields: Table) -> Result<Table, String> {
     if let Some(link) = fields.remove("link") {
         let ends: [String; 2] =
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for WrittenVisitor {
     type Value = Written;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("what is to be done, or a list of it")
+        formatter.write_str("an act, or a list of acts")
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Written, E> {
@@ -190,11 +190,11 @@ impl<'de> DeserializeSeed<'de> for ActsSeed {
     }
 }
 
-/// Acts with the place of their verb among all verbs.
+/// Acts with the rank of their verb among all verbs.
 type Ranked = Vec<(usize, Vec<Spanned<Act>>)>;
 
-/// Reads a table whose keys are fields of a struct, or verbs. Returns the struct, and the acts in the order of the
-/// verbs. Flattening one into the other would lose on which line each of them stands.
+/// Reads a table whose keys are fields of a struct, or verbs. Returns the struct, and the acts in the order
+/// of the verbs. Flattening one into the other would lose the line of each.
 pub(super) fn read<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     fields: impl FnOnce(WithoutVerbs<'_, D>) -> Result<T, D::Error>,
@@ -205,7 +205,7 @@ pub(super) fn read<'de, D: Deserializer<'de>, T>(
     Ok((read, acts.into_iter().flat_map(|(_, acts)| acts).collect()))
 }
 
-/// A table of which only the keys are shown that are no verbs.
+/// A deserializer for a table that hides the verbs and shows all other keys.
 pub(super) struct WithoutVerbs<'a, I> {
     inner: I,
     acts: &'a mut Ranked,
@@ -234,7 +234,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithoutVerbs<'_, D> {
     }
 }
 
-/// Shows a visitor, or a reader of a map, the fields alone.
+/// Shows a visitor, or the reader of a map, only the fields.
 struct Shown<'a, I> {
     inner: I,
     fields: &'static [&'static str],

@@ -1,6 +1,5 @@
-//! What it costs to judge a history: is there an order of the operations that explains every answer? Each record has
-//! 2 000 operations, about four at a time, without versions to go by. `scripts/instructions.sh` counts the
-//! instructions.
+//! The cost of checking a history for linearizability. Each record has 2 000 operations, about four of them
+//! concurrent, without versions to go by. `scripts/instructions.sh` counts the instructions.
 //!
 //! ```text
 //! time cargo run --release -p history --example history_hot_path -- 200000
@@ -13,10 +12,10 @@ use history::{Action, Answer, At, History, Operation, Outcome, Read};
 
 const OPERATIONS_PER_KEY: u64 = 2_000;
 
-/// Nanoseconds from one operation's effect to the next one's.
+/// Nanoseconds between the effects of successive operations.
 const STEP: u64 = 100;
 
-/// How long before and after its effect an operation is under way, at most.
+/// The longest time from an operation's call to its effect, and from there to its answer.
 const HALF_MAX: u64 = 4 * STEP;
 
 fn main() {
@@ -26,7 +25,7 @@ fn main() {
     assert!(matches!(verdict, Verdict::Linearizable), "every answer was given in order: {verdict:?}");
 }
 
-/// Operations whose effects came one after the other.
+/// Operations whose effects happened one after another.
 fn operations(count: u64) -> Vec<Operation> {
     let keys = count.div_ceil(OPERATIONS_PER_KEY);
     let mut values = BTreeMap::new();
@@ -50,7 +49,7 @@ fn operations(count: u64) -> Vec<Operation> {
                 (Action::Get { read: Read::Latest }, found.unwrap_or(Answer::Absent))
             }
         };
-        // Operations on one record are `keys` steps apart.
+        // Successive operations on one record are `keys` steps apart.
         let (done_at, half_max) = (HALF_MAX * keys + number * STEP, HALF_MAX * keys / 2);
         Operation {
             session: format!("client-{}", number % 1_000),

@@ -1,4 +1,4 @@
-//! Writes that were surely refused, and are there all the same; and additions that counted twice.
+//! Ghost writes: writes that were definitely refused but took effect, and additions that counted twice.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use crate::history::History;
 use crate::operation::{Action, Operation, Outcome};
 use crate::order::Record;
 
-/// A value that should not be there.
+/// A value that should not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ghost {
-    /// Who saw it.
+    /// The operation that saw it.
     pub seen: Operation,
-    /// The refused writes that it may come from. None: something counted twice.
+    /// The refused writes that it may come from. If empty, an addition counted twice.
     pub refused: Vec<Operation>,
 }
 
-/// Finds what should not be there.
+/// Finds the ghosts of a history.
 pub fn judge(history: &History) -> Vec<Ghost> {
     Record::all(history).values().flat_map(ghosts).collect()
 }
@@ -38,7 +38,7 @@ fn refused<'a>(record: &Record<'a>) -> impl Iterator<Item = &'a Operation> {
     writes(record).filter(|write| matches!(write.outcome, Outcome::Failed(_)))
 }
 
-/// A read of a value that only refused writes would have left behind.
+/// A read of a value that only refused writes would have left.
 fn refused_value(record: &Record<'_>, seen: &Operation) -> Option<Ghost> {
     if seen.is_write() {
         return None;
@@ -51,7 +51,7 @@ fn refused_value(record: &Record<'_>, seen: &Operation) -> Option<Ghost> {
     (!from.is_empty() && !is_explained).then(|| Ghost { seen: seen.clone(), refused: from })
 }
 
-/// A sum above everything that may have been added before.
+/// A sum above everything that may have been added by then.
 fn too_much(record: &Record<'_>, seen: &Operation) -> Option<Ghost> {
     let before = |write: &&Operation| write.invoked_at <= seen.surely_done_at();
     let mut names = BTreeSet::new();

@@ -4,29 +4,28 @@ use std::collections::BTreeMap;
 
 use crate::operation::{Action, Operation, Read};
 
-/// The operations of one run, in any order, and what was there before the first.
+/// The operations of one run, in any order, with the initial values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
-    /// The value of each record before the first operation; what is not here was not there.
+    /// The value of each record before the first operation; a record that is missing here did not exist.
     pub initial: BTreeMap<String, String>,
-    /// What was asked, and what came of it.
+    /// The operations, with their outcomes.
     pub operations: Vec<Operation>,
 }
 
 impl History {
-    /// A history that begins with nothing.
+    /// A history that starts without records.
     pub fn new(operations: Vec<Operation>) -> Self {
         Self { initial: BTreeMap::new(), operations }
     }
 
-    /// The same without the reads that were allowed to be old. What is left is what
-    /// linearizability is promised for.
+    /// The history without local reads, which may be stale. What is left has to be linearizable.
     pub fn without_local_reads(mut self) -> Self {
         self.operations.retain(|operation| operation.action != Action::Get { read: Read::Local });
         self
     }
 
-    /// The operations on each record, by the time they were asked.
+    /// The operations on each record, by the time they were invoked.
     pub fn by_key(&self) -> BTreeMap<&str, Vec<&Operation>> {
         let mut keys: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
         for operation in &self.operations {

@@ -1,5 +1,5 @@
-//! A new value, and after it an older one, to anybody: what happens when reads go to several
-//! replicas and one is behind the other. No single read has to be stale for it.
+//! New-old inversions: a read of an older value after a read of a newer one, by any clients. They happen when
+//! reads go to several replicas with different lag. Neither read has to be stale for that.
 
 use crate::history::History;
 use crate::operation::Operation;
@@ -8,18 +8,18 @@ use crate::order::{Record, Source};
 /// A read of an older value after a read of a newer one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inversion {
-    /// Who saw the newer value, and was answered before…
+    /// The read of the newer value, which returned before…
     pub newer: Operation,
-    /// …this one asked, and saw the older.
+    /// …this one was invoked, which saw the older value.
     pub older: Operation,
 }
 
-/// Finds, for each read that saw an older value, the last read before it that saw a newer one.
+/// Finds, for each read of an older value, the last read before it that saw a newer one.
 pub fn judge(history: &History) -> Vec<Inversion> {
     Record::all(history).values().flat_map(|record| in_record(record, |_, _| true)).collect()
 }
 
-/// The inversions among the reads of one record that belong together.
+/// The inversions among the reads of one record, between reads that `together` relates.
 pub(crate) fn in_record(
     record: &Record<'_>,
     together: impl Fn(&Operation, &Operation) -> bool,

@@ -1,5 +1,5 @@
-//! A history as a file: a first line that says which version of the format it is and what was there
-//! before, then one JSON object per operation. Nothing is rounded and nothing is left out.
+//! The file format of a history: a first line with the format's version and the initial values, then one JSON
+//! object per operation. Nothing is rounded and nothing is left out.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::History;
 use crate::operation::Operation;
 
-/// The version of the format that is written, and the only one that is read.
+/// The version of the format that is written; no other is read.
 const VERSION: u32 = 1;
 
 /// The first line.
@@ -21,13 +21,13 @@ struct Header {
     initial: BTreeMap<String, String>,
 }
 
-/// Writes a history as it happens. Buffer the writer, and flush or sync it at the end.
+/// Writes a history as it happens. Pass a buffered writer, and flush or sync it at the end.
 #[derive(Debug)]
 pub struct Journal<W> {
     writer: W,
 }
 
-/// Why a file is not a history.
+/// The reason why a file is not a history.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// It cannot be read.
@@ -44,30 +44,30 @@ pub enum JournalError {
         /// Its unit of time.
         unit: String,
     },
-    /// A line says something else.
-    #[error("line {line} of the history is not what it should be; was it cut off while it was written?")]
+    /// A line cannot be parsed.
+    #[error("line {line} of the history cannot be parsed; was it cut off while it was written?")]
     Line {
-        /// Which one, counted from 1.
+        /// Its number, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error.
         source: serde_json::Error,
     },
 }
 
 impl<W: Write> Journal<W> {
-    /// Begins a file.
+    /// Starts a file with its header.
     pub fn begin(mut writer: W, initial: &BTreeMap<String, String>) -> io::Result<Self> {
         let header = Header { history: VERSION, unit: "ns".into(), initial: initial.clone() };
         write_line(&mut writer, &header)?;
         Ok(Self { writer })
     }
 
-    /// One operation more.
+    /// Writes one more operation.
     pub fn write(&mut self, operation: &Operation) -> io::Result<()> {
         write_line(&mut self.writer, operation)
     }
 
-    /// The writer, flushed: to be synced, when it is a file.
+    /// Flushes and returns the writer. If it is a file, sync it.
     pub fn finish(mut self) -> io::Result<W> {
         self.writer.flush()?;
         Ok(self.writer)

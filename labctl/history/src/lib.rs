@@ -1,9 +1,8 @@
-//! What was asked of a database and what it answered, and what may be said about that: the record
-//! of a run, and one judge per promise. Nothing here has a clock or a socket; a judge is a function
-//! of a [`History`].
+//! The record of a database run, and consistency checkers (judges) for it: one judge per guarantee. Nothing
+//! here has a clock or a socket; a judge is a function of a [`History`].
 //!
-//! A judge only speaks of what is certain. A call that timed out may have had its effect, may have
-//! it later, or never; a judge assumes whatever excuses the database.
+//! A judge reports only what is certain. A call that timed out may have taken effect, may do so later, or
+//! never; a judge assumes whatever exonerates the database.
 
 #![deny(clippy::disallowed_methods)]
 

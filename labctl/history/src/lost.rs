@@ -1,4 +1,4 @@
-//! Acknowledged writes that are not there in the end.
+//! Lost writes: acknowledged writes that are missing from the final state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,33 +8,33 @@ use crate::history::History;
 use crate::operation::{Action, At, Operation};
 use crate::order::Record;
 
-/// What was found in the end: for each record that was looked at, its value.
+/// The final state: the value of each record that was read at the end.
 pub type Final = BTreeMap<String, Option<String>>;
 
 /// The acknowledged writes to one record that are lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lost {
-    /// Which record.
+    /// The key of the record.
     pub key: String,
-    /// What was found there in the end.
+    /// Its final value; absent if the record does not exist.
     pub found: Option<String>,
-    /// The writes that are surely lost.
+    /// The writes that are definitely lost.
     pub writes: Vec<Operation>,
-    /// When the record was only added to: how much is missing, at least, of what was acknowledged.
+    /// For a record that was only added to, the least amount missing from the acknowledged additions.
     pub missing: Option<i64>,
-    /// How many writes are lost, at least: it may be known that some are and not which.
+    /// The least number of lost writes: it may be known that some are lost, but not which.
     pub at_least: usize,
 }
 
-/// Finds the acknowledged writes that are lost, by key. `found` was read after everything else. Of a
-/// record that was not read nothing is known to be lost; see [`unread`].
+/// Finds the acknowledged writes that are lost, by key. `found` was read after everything else. A record that
+/// was not read is not reported as lost; see [`unread`].
 pub fn judge(history: &History, found: &Final) -> Vec<Lost> {
     let records = Record::all(history);
     let looked_at = records.iter().filter_map(|(key, record)| Some((*key, record, found.get(*key)?)));
     looked_at.filter_map(|(key, record, value)| lost(key, record, value)).collect()
 }
 
-/// The records of a history whose value was not found: of these nothing can be said.
+/// The records of a history without a final read, about which nothing can be said.
 pub fn unread<'a>(history: &'a History, found: &Final) -> Vec<&'a str> {
     history.by_key().into_keys().filter(|key| !found.contains_key(*key)).collect()
 }
@@ -55,8 +55,8 @@ fn lost(key: &str, record: &Record<'_>, found: &Option<String>) -> Option<Lost> 
     (at_least > 0).then(|| Lost { key: key.into(), found: found.clone(), writes, missing, at_least })
 }
 
-/// What acknowledged additions come to and the record does not, whatever became of those whose
-/// outcome is unknown. None when it was not only added to, or nothing is missing.
+/// The amount by which the record falls short of its acknowledged additions, whatever happened to those with
+/// an unknown outcome. `None` if the record was not only added to, or if nothing is missing.
 fn missing(record: &Record<'_>, found: &Option<String>) -> Option<i64> {
     let found = number(found.as_deref())?;
     let mut least = number(record.initial())?;
@@ -65,7 +65,7 @@ fn missing(record: &Record<'_>, found: &Option<String>) -> Option<i64> {
     if !writes().all(|write| added(write).is_some()) {
         return None;
     }
-    // What was asked twice under one name counts once.
+    // A write repeated under one name counts once.
     let mut is_first = |write: &Operation| write.request.clone().is_none_or(|name| names.insert(name));
     for write in record.acknowledged().filter(|write| is_first(write)) {
         least = least.checked_add(added(write)?)?;
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn deposits_that_are_missing_are_counted_by_their_sum() {
-        // A second primary gave the same sum again: which of the two is lost cannot be seen.
+        // A second primary answered with the same sum again, so it cannot be seen which of the two is lost.
         let operations =
             vec![add("a", "k", 0, 1, 50, 50), add("b", "k", 2, 3, 50, 100), add("c", "k", 4, 5, 50, 100)];
         let found = Final::from([("k".into(), Some("100".into()))]);
@@ -150,7 +150,7 @@ mod tests {
         let mut operations = vec![
             unknown(add("a", "k", 0, 1, 50, 0)),
             add("b", "k", 2, 3, 50, 100),
-            // It had its effect when it was asked first, and is told that again.
+            // It took effect at the first try, and the repeated call gets the same answer.
             add("a", "k", 4, 5, 50, 50),
         ];
         for again in [0, 2] {

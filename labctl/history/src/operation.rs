@@ -1,4 +1,4 @@
-//! One operation: what was asked, and what came of it.
+//! One operation: its invocation and its outcome.
 
 use std::fmt;
 
@@ -13,110 +13,110 @@ use serde::{Deserialize, Serialize};
 pub struct At(pub u64);
 
 impl At {
-    /// After everything.
+    /// Later than every other point in time.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// How long ago `earlier` was, in milliseconds.
+    /// Milliseconds from `earlier` to this point.
     pub fn ms_since(self, earlier: Self) -> f64 {
         self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
 }
 
-/// One operation on one record. A call that is tried again is one operation per try, with the same
-/// `request`, for each try may have had the effect.
+/// One operation on one record. Each try of a repeated call is an operation of its own, with the same
+/// `request`, because each may have taken effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Operation {
-    /// Who asked. The operations of one session follow each other, but for those whose outcome is
-    /// unknown: the session went on without waiting.
+    /// The session that invoked it. The operations of one session follow each other, except those of unknown
+    /// outcome: there the session went on without waiting.
     pub session: String,
-    /// Which record.
+    /// The key of the record.
     pub key: String,
-    /// What was asked.
+    /// The action.
     #[serde(flatten)]
     pub action: Action,
-    /// The client's own name for a write; the same name has effect once.
+    /// The client's own name for a write (its idempotency key); writes with the same name take effect once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// Which node answered, when it is known.
+    /// The node that answered, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Just before it was asked.
+    /// The moment just before it was sent.
     pub invoked_at: At,
-    /// Just after the answer came; none when none came.
+    /// The moment just after the answer arrived; absent without an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned_at: Option<At>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What was asked.
+/// The action of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Action {
-    /// To give the record this value. The judges see more when no value is written twice.
+    /// Sets the record's value. The judges see more if no value is written twice.
     Put {
-        /// The value, or a digest of it when it is large or not text.
+        /// The value, or a digest of it if it is large or not text.
         value: String,
     },
-    /// To add to the record's value, a decimal number; a missing record counts as 0.
+    /// Adds to the record's value, a decimal number; a missing record counts as 0.
     Add {
         /// The amount to add; negative to subtract.
         by: i64,
     },
-    /// To forget the record.
+    /// Deletes the record.
     Delete,
-    /// To say what the record's value is.
+    /// Reads the record's value.
     Get {
-        /// How fresh the answer had to be.
+        /// The freshness required of the answer.
         read: Read,
     },
 }
 
-/// How fresh an answer had to be.
+/// The freshness required of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {
-    /// The node's own copy, which may be behind.
+    /// The node's own copy, which may lag behind.
     Local,
-    /// What was written last.
+    /// The latest write.
     Latest,
 }
 
-/// What came of an operation.
+/// The outcome of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was done, and this was the answer.
+    /// It succeeded, with this answer.
     Ok(Answer),
-    /// It was surely not done, and never will be: refused, or no connection was made.
+    /// It definitely did not take effect, and never will: refused, or no connection was made.
     Failed(String),
-    /// It may have been done, may be done later, or never: a timeout, a lost connection, 504.
+    /// It may have taken effect, may do so later, or never: a timeout, a lost connection, 504.
     Unknown(String),
 }
 
-/// What an operation was answered with.
+/// The answer to an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// A write was done.
+    /// A write succeeded.
     Done {
-        /// The version it gave the record, when it was told.
+        /// The record's new version, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<u64>,
     },
-    /// An addition was done.
+    /// An addition succeeded.
     Sum {
         /// The record's value after it.
         value: i64,
-        /// The version it gave the record, when it was told.
+        /// The record's new version, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<u64>,
     },
-    /// A read found this.
+    /// A read found this value.
     Found {
         /// The record's value.
         value: String,
-        /// Its version, when it was told.
+        /// Its version, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<u64>,
     },
@@ -125,12 +125,12 @@ pub enum Answer {
 }
 
 impl Operation {
-    /// Whether it may change the record.
+    /// True if it is a write of any kind.
     pub fn is_write(&self) -> bool {
         !matches!(self.action, Action::Get { .. })
     }
 
-    /// The answer, when it was done.
+    /// The answer, if it succeeded.
     pub fn answer(&self) -> Option<&Answer> {
         match &self.outcome {
             Outcome::Ok(answer) => Some(answer),
@@ -138,17 +138,17 @@ impl Operation {
         }
     }
 
-    /// Whether it is a write that was acknowledged.
+    /// True if it is a write that was acknowledged.
     pub fn is_acknowledged_write(&self) -> bool {
         self.is_write() && self.answer().is_some()
     }
 
-    /// Whether it may have changed the record: a write that was not surely refused.
+    /// True if it may have changed the record: a write that was not definitely refused.
     pub fn may_have_written(&self) -> bool {
         self.is_write() && !matches!(self.outcome, Outcome::Failed(_))
     }
 
-    /// When its effect was surely there: when it was acknowledged.
+    /// The moment by which it had definitely taken effect: its acknowledgement, or [`At::NEVER`].
     pub fn surely_done_at(&self) -> At {
         match self.outcome {
             Outcome::Ok(_) => self.returned_at.unwrap_or(At::NEVER),
@@ -156,8 +156,8 @@ impl Operation {
         }
     }
 
-    /// The value that the record had just after it, as far as this operation tells.
-    /// `Some(None)`: there was no such record.
+    /// The value of the record just after it, as far as this operation reveals it. `Some(None)` means that
+    /// there was no such record.
     pub fn value_after(&self) -> Option<Option<String>> {
         match (&self.action, self.answer()) {
             (Action::Put { value }, _) => Some(Some(value.clone())),
@@ -169,7 +169,7 @@ impl Operation {
         }
     }
 
-    /// The version that the record had just after it, when it was told.
+    /// The version of the record just after it, if the answer contains one.
     pub fn version(&self) -> Option<u64> {
         match self.answer()? {
             Answer::Done { version } | Answer::Sum { version, .. } | Answer::Found { version, .. } => {
@@ -180,7 +180,7 @@ impl Operation {
     }
 }
 
-/// As a person would say it: `add 50 -> 150`, `get -> nothing`, `put "a" (unknown)`.
+/// Formats the operation for people: `add 50 -> 150`, `get -> nothing`, `put "a" (unknown)`.
 impl fmt::Display for Operation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.action {

@@ -1,5 +1,6 @@
-//! Which write a value comes from, and which write is surely newer. Told from versions where the
-//! database gives them, and from the times at which writes were asked and acknowledged.
+//! The order of the writes to a record: which write a value comes from, and which write is definitely newer.
+//! Derived from versions where the database returns them, and from the times at which writes were invoked and
+//! acknowledged.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +10,27 @@ use crate::operation::{Action, At, Operation, Outcome};
 /// The operations on one record.
 #[derive(Debug)]
 pub struct Record<'a> {
-    /// By the time they were asked.
+    /// By the time they were invoked.
     pub operations: Vec<&'a Operation>,
     initial: Option<&'a str>,
-    /// By the value it left behind: the writes that may have done so.
+    /// For each value, the writes that may have left it.
     writers: BTreeMap<Option<String>, Vec<&'a Operation>>,
-    /// An addition of unknown outcome may have made values that nobody was told of.
+    /// An addition of unknown outcome may have produced values that no answer contains.
     values_are_uncertain: bool,
-    /// When a write with this name was asked first: it may have had its effect from then on, whichever try was
+    /// The first invocation of each named write: it may have taken effect from then on, whichever try was
     /// answered.
     first_asked: BTreeMap<&'a str, At>,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone)]
 pub struct Source<'a> {
-    /// The writes that may have left it behind, and since when each may have; none when it was there at first.
+    /// The writes that may have left it, each with the earliest time of its effect. Empty if it is the
+    /// initial value.
     writers: Vec<(&'a Operation, At)>,
-    /// Its version, when it was told.
+    /// Its version, if known.
     version: Option<u64>,
-    /// When somebody saw it.
+    /// The time at which it was seen.
     seen_at: At,
 }
 
@@ -50,21 +52,20 @@ impl<'a> Record<'a> {
             }
             only_grows &= matches!(operation.action, Action::Add { by } if by > 0);
             if let Some(name) = operation.request.as_deref() {
-                // They are in the order in which they were asked.
+                // They are in the order of their invocation.
                 first_asked.entry(name).or_insert(operation.invoked_at);
             }
         }
         Self { operations, initial, writers, values_are_uncertain: lost_sums && !only_grows, first_asked }
     }
 
-    /// A write, and since when it may have had its effect.
+    /// A write, with the earliest time at which it may have taken effect.
     fn writer(&self, operation: &'a Operation) -> (&'a Operation, At) {
         let first = operation.request.as_deref().and_then(|name| self.first_asked.get(name));
         (operation, first.copied().unwrap_or(operation.invoked_at))
     }
 
-    /// Where the value comes from that a read found or a write left behind. None when that is not
-    /// certain.
+    /// The source of the value that a read returned or a write left. `None` if it is not certain.
     pub fn source(&self, operation: &'a Operation) -> Option<Source<'a>> {
         operation.answer()?;
         let seen_at = operation.surely_done_at();
@@ -75,7 +76,7 @@ impl<'a> Record<'a> {
         self.source_of(&operation.value_after()?, operation.version(), seen_at)
     }
 
-    /// Where a value comes from that was seen at some time.
+    /// The source of a value that was seen at some time.
     pub fn source_of(&self, value: &Option<String>, version: Option<u64>, seen_at: At) -> Option<Source<'a>> {
         let earlier = |writer: &&&Operation| writer.invoked_at <= seen_at;
         let same_version = |writer: &&&Operation| {
@@ -86,7 +87,7 @@ impl<'a> Record<'a> {
         let writers: Vec<_> = all.map(|operation| self.writer(operation)).collect();
         let was_there = value.as_deref() == self.initial;
         match (writers.is_empty(), was_there) {
-            // It may be either.
+            // It may be the initial value or a written one.
             (false, true) if version.is_none() => None,
             _ if self.values_are_uncertain && version.is_none() => None,
             (true, false) => None,
@@ -112,7 +113,7 @@ impl<'a> Record<'a> {
 }
 
 impl Source<'_> {
-    /// Whether the value is surely older than what another one left behind.
+    /// True if the value is definitely older than the other one.
     pub fn is_older_than(&self, other: &Source<'_>) -> bool {
         if other.writers.is_empty() {
             return false;
@@ -122,14 +123,14 @@ impl Source<'_> {
         if pairs().any(|((own, _), (its, _))| std::ptr::eq(own, its)) {
             return false;
         }
-        // After a failover versions may be given again: what was asked later is not older.
+        // Versions may be reused after a failover: a write invoked later is not older.
         let may_be_older =
             pairs().all(|((_, asked_at), (its, _))| asked_at <= its.surely_done_at().min(other.seen_at));
         let surely_done_before = pairs().all(|((own, _), (_, asked_at))| own.surely_done_at() < asked_at);
         surely_done_before || (older_version && may_be_older)
     }
 
-    /// Whether only a write of unknown outcome may have left it behind.
+    /// True if only writes of unknown outcome may have left it.
     pub fn is_unconfirmed(&self) -> bool {
         let unknown = |(writer, _): &(&Operation, At)| matches!(writer.outcome, Outcome::Unknown(_));
         !self.writers.is_empty() && self.writers.iter().all(unknown)
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
     use crate::testing::{put, seen, unknown, versioned};
 
-    /// Whether what the first of these wrote is surely older than what the second did.
+    /// True if the first of these wrote a value that is definitely older than the second one's.
     fn is_older(operations: [Operation; 2]) -> bool {
         let history = History::new(operations.to_vec());
         let record = &Record::all(&history)["k"];

@@ -1,30 +1,29 @@
-//! What a session may expect, also of replicas that are behind: to see its own writes, and never
-//! to go back in time.
+//! Session guarantees, which must hold even on replicas that lag: read your writes, and monotonic reads.
 
 use crate::history::History;
 use crate::inversions::{Inversion, in_record};
 use crate::operation::Operation;
 use crate::order::Record;
 
-/// What sessions saw that they should not have.
+/// The violations of session guarantees.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFaults {
-    /// Reads that did not see the session's own write.
+    /// Violations of read-your-writes.
     pub own_writes: Vec<OwnWriteMissed>,
-    /// Reads that saw an older value than an earlier read of the same session.
+    /// Violations of monotonic reads: reads of an older value than an earlier read of the same session.
     pub reads_back: Vec<Inversion>,
 }
 
 /// A read that did not see the session's own write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnWriteMissed {
-    /// The write, acknowledged before the read was asked.
+    /// The write, acknowledged before the read was invoked.
     pub write: Operation,
-    /// The read, of something older.
+    /// The read, which returned an older value.
     pub read: Operation,
 }
 
-/// Finds what sessions saw that they should not have.
+/// Finds the violations of session guarantees.
 pub fn judge(history: &History) -> SessionFaults {
     let mut faults = SessionFaults::default();
     for record in Record::all(history).values() {

@@ -1,38 +1,37 @@
-//! Reads of what had been overwritten, and how long before. Allowed for a node's own copy, never
-//! for a read of the latest.
+//! Stale reads: reads of a value that had been overwritten, and for how long. A node's own copy may be stale,
+//! a read of the latest value must not be.
 
 use crate::history::History;
 use crate::operation::Operation;
 use crate::order::Record;
 
-/// What was read too late.
+/// The stale reads of a history.
 #[derive(Debug, Clone, Default)]
 pub struct StaleReads {
-    /// How many reads were answered.
+    /// The number of reads that were answered.
     pub reads: usize,
     /// The stale ones among them.
     pub stale: Vec<StaleRead>,
 }
 
-/// A read of what had been overwritten.
+/// A read of a value that had been overwritten.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaleRead {
     /// The read.
     pub read: Operation,
-    /// The first write that had overwritten it, acknowledged before the read was asked.
+    /// The first write that had overwritten it, acknowledged before the read was invoked.
     pub overwritten_by: Operation,
-    /// How long before, in milliseconds.
+    /// The time from that acknowledgement to the read, in milliseconds.
     pub age_ms: f64,
 }
 
 impl StaleReads {
-    /// The age of the oldest, in milliseconds; 0 when there is none.
+    /// The highest age, in milliseconds; 0 if there is none.
     pub fn age_ms_max(&self) -> f64 {
         self.stale.iter().map(|stale| stale.age_ms).fold(0.0, f64::max)
     }
 
-    /// The age that this share of the stale reads do not exceed, in milliseconds; 0 when there is
-    /// none.
+    /// The age that this share of the stale reads do not exceed, in milliseconds; 0 if there are none.
     pub fn age_ms_quantile(&self, share: f64) -> f64 {
         let mut ages: Vec<f64> = self.stale.iter().map(|stale| stale.age_ms).collect();
         ages.sort_by(f64::total_cmp);
@@ -41,7 +40,7 @@ impl StaleReads {
     }
 }
 
-/// Finds the stale reads of a history, by the time they were asked.
+/// Finds the stale reads of a history, by the time they were invoked.
 pub fn judge(history: &History) -> StaleReads {
     let mut found = StaleReads::default();
     for record in Record::all(history).values() {

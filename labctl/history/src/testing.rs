@@ -1,4 +1,4 @@
-//! Histories for tests: written by hand, drawn at random, and made by a register that is right.
+//! Test histories: written by hand, generated at random, and recorded from a simulated linearizable register.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -63,7 +63,7 @@ pub(crate) fn versioned(mut operation: Operation, given: u64) -> Operation {
     operation
 }
 
-/// Any history at all.
+/// Generates any history at all.
 pub(crate) fn any_history() -> impl Strategy<Value = History> {
     let text = || any::<String>();
     let version = || any::<Option<u64>>();
@@ -97,19 +97,19 @@ pub(crate) fn any_history() -> impl Strategy<Value = History> {
         .prop_map(|(initial, operations)| History { initial, operations })
 }
 
-/// How to use a register.
+/// The workload of a register.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Use {
     pub(crate) sessions: usize,
     pub(crate) keys: usize,
     pub(crate) operations: usize,
-    /// In how many of 100 writes the answer is lost.
+    /// The percentage of writes whose answer is lost.
     pub(crate) unknown_percent: u32,
     /// Keys with an odd number are only added to.
     pub(crate) counters: bool,
 }
 
-/// Any use, of so many keys by so many operations.
+/// Generates a workload with numbers of keys and operations in these ranges.
 pub(crate) fn use_of(keys: Range<usize>, operations: Range<usize>) -> impl Strategy<Value = Use> {
     (1..8_usize, keys, operations, 0..30_u32, any::<bool>()).prop_map(
         |(sessions, keys, operations, unknown_percent, counters)| Use {
@@ -122,8 +122,8 @@ pub(crate) fn use_of(keys: Range<usize>, operations: Range<usize>) -> impl Strat
     )
 }
 
-/// What sessions would see of registers that are right: each operation has its effect at one
-/// moment between the call and the answer.
+/// The history of linearizable registers under a workload: each operation takes effect at one moment between
+/// its invocation and its answer.
 pub(crate) fn right(seed: u64, how: &Use) -> History {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut free_at = vec![0_u64; how.sessions];
@@ -176,8 +176,8 @@ pub(crate) fn right(seed: u64, how: &Use) -> History {
     History::new(operations)
 }
 
-/// The same history with one read of a value that had surely been overwritten. None when there is
-/// no read that could be made so.
+/// The history with one read changed to a value that had definitely been overwritten. `None` if there is no
+/// read that could be changed like that.
 pub(crate) fn with_one_stale_read(mut history: History, seed: u64) -> Option<History> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut choices = Vec::new();

@@ -1,6 +1,6 @@
-//! A few operations as a picture: a row for each session, a bar for each operation, from the left
-//! to the right in the order in which things happened. Lengths do not stand for durations, so that
-//! every bar has room for what it says; the times are listed below.
+//! Draws a few operations as text: a row per session, a bar per operation, from left to right in the order of
+//! events. Lengths do not stand for durations, so that every bar has room for its label; the times are listed
+//! below.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -25,7 +25,7 @@ pub fn timeline(key: &str, initial: Option<&str>, operations: &[Operation]) -> S
     picture
 }
 
-/// Where each moment stands. The ends of a bar are far enough apart for its text.
+/// The column of each event. The ends of a bar are far enough apart for its label.
 struct Columns {
     starts: BTreeMap<usize, usize>,
     ends: BTreeMap<usize, usize>,
@@ -53,12 +53,12 @@ fn columns(operations: &[&Operation]) -> Columns {
     columns
 }
 
-/// When its bar ends: never, when nobody knows when it had its effect.
+/// The end of its bar: never, if it is unknown when it took effect.
 fn returned(operation: &Operation) -> At {
     operation.surely_done_at()
 }
 
-/// Bars that follow each other. A session has a second row when it went on without an answer.
+/// Arranges the bars in rows. A session gets a second row if it went on without an answer.
 fn rows<'a>(operations: &[&'a Operation]) -> Vec<(&'a str, Vec<(usize, &'a Operation)>)> {
     let mut rows: Vec<(&str, Vec<(usize, &Operation)>)> = Vec::new();
     for (place, operation) in operations.iter().copied().enumerate() {

@@ -1,24 +1,24 @@
-//! What machines are made of.
+//! The backends of a lab: processes or containers.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a lab's machines are made of.
+/// The backend of a lab: what its machines run as.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
-    /// Processes of this computer, on loopback addresses.
+    /// Processes on this computer, with loopback addresses.
     #[default]
     Process,
-    /// Containers, one for each machine, on a network of their own.
+    /// Containers, one per machine, on a network of their own.
     Compose,
 }
 
 impl Backend {
-    /// The first two bytes of the addresses that machines get when nothing else is asked for.
+    /// The first two bytes of the machines' addresses by default.
     pub fn network(self) -> [u8; 2] {
         match self {
             Self::Process => [127, 77],
@@ -26,8 +26,8 @@ impl Backend {
         }
     }
 
-    /// Whether machines are containers: on a network that others on this computer can reach too, with names of
-    /// programs and addresses of their own.
+    /// True if machines are containers: they have program names and addresses of their own, on a network that
+    /// other processes of this computer can reach too.
     pub fn is_containers(self) -> bool {
         match self {
             Self::Process => false,
@@ -35,7 +35,8 @@ impl Backend {
         }
     }
 
-    /// The longest that a lab may take until it is up. Of containers also images come, and networks are made.
+    /// The longest a lab may take to come up. With containers this includes pulling images and creating
+    /// networks.
     pub fn ready_max(self) -> Duration {
         match self {
             Self::Process => Duration::from_secs(60),
@@ -43,7 +44,7 @@ impl Backend {
         }
     }
 
-    /// The longest that a lab may take to end.
+    /// The longest a lab may take to shut down.
     pub fn end_max(self) -> Duration {
         match self {
             Self::Process => Duration::from_secs(15),

@@ -1,4 +1,4 @@
-//! Other programs in the place of the lab's own: whether a chapter can have those that it names.
+//! External programs in place of the lab's own: checks whether a chapter can use the ones it names.
 
 use chapter::Source;
 use parts::Cast;
@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::site::ADAPTER;
 use crate::error::LabError;
 
-/// Finds the other programs that a chapter names, and what they can.
+/// Finds the external programs that a chapter names, and what they support.
 pub async fn of(source: &Source, plan: &Plan) -> Result<Cast, LabError> {
     let cast = Cast::assemble(&source.chapter).await?;
     if !cast.is_own() && plan.place().backend.is_containers() {

@@ -1,4 +1,4 @@
-//! Claiming a site answers every "is the environment ready?" question before anything is started.
+//! Claims a site: everything the environment could lack is checked before anything is started.
 
 use parts::Cast;
 
@@ -12,7 +12,7 @@ use super::state::State;
 use crate::error::LabError;
 
 impl Site {
-    /// Takes a site for a new lab. Nothing has been started when this fails.
+    /// Claims a site for a new lab. If this fails, nothing has been started.
     pub fn claim(args: &SiteArgs) -> Result<Self, LabError> {
         let is_loopback = args.network()[0] == 127;
         if is_loopback == args.backend.is_containers() {

@@ -1,5 +1,5 @@
-//! How one labctl speaks to another that keeps a lab: one JSON document a line, over a unix socket
-//! in a directory that only its owner can enter.
+//! The control socket, over which one labctl talks to another that keeps a lab running: one JSON document per
+//! line, over a unix socket in a directory that only its owner can enter.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,48 +20,48 @@ use crate::error::LabError;
 use crate::interrupt::{Interrupt, TERMINATED};
 use chapter::Act;
 
-/// The longest that anything may take: a server that drains, a machine that starts.
+/// The longest that any request may take: a server draining, a machine starting.
 const ANSWER_MAX: Duration = Duration::from_secs(45);
-/// Who connects and says nothing, or too much, is not waited for.
+/// The longest that a client may take to send its request. One that sends nothing, or too much, is dropped.
 const QUESTION_MAX: Duration = Duration::from_secs(5);
 const QUESTION_BYTES_MAX: u64 = 64 * 1024;
 
-/// A question.
+/// A control request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
-    /// How is everything?
+    /// Asks for the state of all machines.
     Status,
-    /// What happened, from the event of this number on?
+    /// Asks for the events from this number on.
     Events(usize),
-    /// Please do this.
+    /// Asks for an act.
     Act(Act),
-    /// Please end.
+    /// Asks the lab to end.
     Down,
 }
 
-/// An answer.
+/// A control response.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// How everything is.
+    /// The state of all machines.
     Status {
         /// The chapter.
         chapter: String,
-        /// Where logs are.
+        /// The directory of the logs.
         logs: std::path::PathBuf,
         /// The machines.
         machines: Vec<MachineStatus>,
     },
-    /// What happened, as people read it.
+    /// Events, as text for people.
     Events(Vec<String>),
-    /// It was done; this is what could have been typed.
+    /// The act was done; these are the equivalent shell commands.
     Done(Vec<String>),
-    /// It could not be done, for this reason, and this is the exit code.
+    /// The act failed, with this reason and exit code.
     Refused(String, u8),
 }
 
-/// Answers other labctls in the background.
+/// The server of the control socket, a background task.
 #[derive(Debug)]
 pub struct Control {
     serving: JoinHandle<()>,
@@ -69,7 +69,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Begins. When this returns others can already ask. `Down` raises the interrupt.
+    /// Starts serving. When this returns, others can already connect. `Down` raises the interrupt.
     pub fn begin(lab: &Arc<Laboratory>, chapter: &str, interrupt: &Interrupt) -> Result<Self, LabError> {
         let path = lab.control_path();
         let listener = UnixListener::bind(&path).with_context(|| format!("listen on {}", path.display()))?;
@@ -79,14 +79,14 @@ impl Control {
         Ok(Self { serving, stop })
     }
 
-    /// Ends, and with it everything that was being done for others.
+    /// Stops serving, and with it everything that is being done for others.
     pub async fn end(self) {
         self.stop.cancel();
         let _ = self.serving.await;
     }
 }
 
-/// What answering takes.
+/// The state that answering needs.
 struct Desk {
     lab: Arc<Laboratory>,
     chapter: String,
@@ -101,7 +101,7 @@ async fn serve(listener: UnixListener, desk: Arc<Desk>, stop: CancellationToken)
         let desk = Arc::clone(&desk);
         answering.spawn(async move {
             if let Err(error) = desk.answer(stream).await {
-                tracing::debug!(%error, "a question was not answered");
+                tracing::debug!(%error, "a request was not answered");
             }
         });
     }
@@ -143,7 +143,7 @@ impl Desk {
     }
 }
 
-/// Asks the lab that runs in a directory.
+/// Sends a request to the lab that runs in a directory.
 pub async fn ask(lab_directory: &Path, question: &Question) -> Result<Answer, LabError> {
     let state = running(lab_directory)?;
     match timeout(ANSWER_MAX, exchange(&state.control, question)).await {
@@ -159,7 +159,7 @@ pub async fn ask(lab_directory: &Path, question: &Question) -> Result<Answer, La
     }
 }
 
-/// The lab that runs in a directory.
+/// The state of the lab that runs in a directory.
 pub fn running(lab_directory: &Path) -> Result<State, LabError> {
     match State::read(lab_directory) {
         Ok(Some(state)) if state.keeper.is_alive() => Ok(state),
@@ -167,8 +167,8 @@ pub fn running(lab_directory: &Path) -> Result<State, LabError> {
     }
 }
 
-/// The lab that runs in a directory, unless its keeper is just going: one that was killed takes a moment to be
-/// gone, and does not answer any more.
+/// The state of the lab that runs in a directory, unless its keeper is just exiting: one that was killed is
+/// alive for a moment longer, but does not answer any more.
 pub async fn still_running(lab_directory: &Path) -> Option<State> {
     const MOMENT: Duration = Duration::from_secs(1);
     const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -197,5 +197,5 @@ async fn exchange(path: &Path, question: &Question) -> anyhow::Result<Answer> {
     writer.write_all(&text).await?;
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line).await?;
-    serde_json::from_str(&line).context("the answer is of another version")
+    serde_json::from_str(&line).context("the answer is from another version of labctl")
 }

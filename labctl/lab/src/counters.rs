@@ -1,4 +1,4 @@
-//! Counters that programs show on `/metrics`, in Prometheus' text format.
+//! Counters that programs expose on `/metrics`, in Prometheus' text format.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::http::Client;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The sum of a counter over all its labels, as a program says. `None` when the program does not
-/// answer, or knows no such counter.
+/// The sum of a program's counter over all its labels. `None` if the program does not answer or has no such
+/// counter.
 pub async fn read(client: &Client, address: SocketAddr, counter: &str) -> Option<f64> {
     let answer = client.ask(address, Method::GET, "/metrics", None, PATIENCE).await.ok()?;
     total(std::str::from_utf8(&answer.body).ok()?, counter)
 }
 
-/// The sum of a counter over all its labels, in what a program shows on `/metrics`.
+/// The sum of a counter over all its labels, in the text of `/metrics`.
 pub fn total(text: &str, counter: &str) -> Option<f64> {
     let mut values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(counter)?;

@@ -1,4 +1,4 @@
-//! Directories that are labctl's own, and those that hold others: made, marked, emptied.
+//! Directories that labctl owns, and those with other people's files: created, marked, emptied.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use crate::error::{LabError, advice};
 
 const MARKER: &str = ".labctl";
-/// What directories of labs beside a lab are called, in its own.
+/// The prefix of the directories in a lab's own directory that hold labs beside it.
 pub(super) const BESIDE_PREFIX: &str = "beside-";
 
-/// Why something cannot be written there.
+/// Builds the error for a path that cannot be written.
 pub(super) fn cannot_write(path: &Path, error: &io::Error) -> LabError {
     let advice = advice(error).unwrap_or("choose another with --lab-dir or --runs-dir");
     LabError::NotReady(format!("cannot write to {} ({error}); {advice}", path.display()))
 }
 
-/// Makes a directory, or says why it cannot be had.
+/// Creates a directory.
 pub fn make_directory(path: &Path) -> Result<(), LabError> {
     fs::create_dir_all(path).map_err(|error| cannot_write(path, &error))
 }
 
-/// Makes an empty directory, in place of what is there.
+/// Creates an empty directory, in place of what is there.
 pub fn empty_directory(path: &Path) -> Result<(), LabError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot_write(path, &error)),
@@ -29,8 +29,8 @@ pub fn empty_directory(path: &Path) -> Result<(), LabError> {
     }
 }
 
-/// Makes a directory that is labctl's own, and marks it so: what is in it may be removed. One that
-/// holds somebody's files is refused.
+/// Creates a directory that labctl owns, and marks it as such: its contents may be removed. A directory that
+/// already holds other files is refused.
 pub fn own_directory(path: &Path) -> Result<(), LabError> {
     make_directory(path)?;
     if is_own_directory(path) {
@@ -48,24 +48,24 @@ pub fn own_directory(path: &Path) -> Result<(), LabError> {
         .map_err(|error| cannot_write(&marker, &error))
 }
 
-/// Whether a directory is labctl's own.
+/// True if labctl owns a directory.
 pub fn is_own_directory(path: &Path) -> bool {
     path.join(MARKER).is_file()
 }
 
-/// The directories of labs that were beside one another in a lab's own.
+/// The directories of labs that ran beside one another, in a lab's own directory.
 pub(super) fn beside(lab_directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(lab_directory).into_iter().flatten().flatten();
     let is_one = |path: &PathBuf| is_beside(path) && is_own_directory(path);
     entries.map(|entry| entry.path()).filter(is_one).collect()
 }
 
-/// Whether a directory is called as those are.
+/// True if a directory is named like those.
 pub(super) fn is_beside(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(BESIDE_PREFIX))
 }
 
-/// A full disk is found now rather than in the middle of a chapter.
+/// Checks that data can be written, so that a full disk is found now rather than in the middle of a chapter.
 pub fn can_hold_data(directory: &Path) -> Result<(), LabError> {
     const PROBE: usize = 1 << 20;
     let path = directory.join("room");
@@ -74,7 +74,7 @@ pub fn can_hold_data(directory: &Path) -> Result<(), LabError> {
     written.map_err(|error| cannot_write(directory, &error))
 }
 
-/// The lab's programs are built into one directory, labctl's own.
+/// Finds the lab's programs, which are built into the same directory as labctl.
 pub fn find_programs() -> Result<PathBuf, LabError> {
     let own = std::env::current_exe().map_err(|error| LabError::Broken(error.into()))?;
     let beside = own.parent().unwrap_or(Path::new(".")).to_owned();
@@ -89,18 +89,18 @@ pub fn find_programs() -> Result<PathBuf, LabError> {
     Ok(beside)
 }
 
-/// Paths are handed to programs as flags, and stand in JSON documents: both are text.
+/// Paths are passed to programs as flags and written to JSON documents, so they must be UTF-8.
 pub(super) fn check_is_text(path: &Path) -> Result<(), LabError> {
     match path.to_str() {
         Some(_) => Ok(()),
         None => Err(LabError::NotReady(format!(
-            "the path {} is not UTF-8, and the lab's programs cannot be told it: choose another with --lab-dir",
+            "the path {} is not UTF-8, and cannot be passed to the lab's programs: choose another with --lab-dir",
             path.display()
         ))),
     }
 }
 
-/// A path from the root on.
+/// Makes a path absolute.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,33 +1,33 @@
-//! How labctl ends when it cannot do what it was asked.
+//! Errors that end labctl, and their exit codes.
 
 use std::io;
 
 use chapter::ChapterError;
 use parts::PartError;
 
-/// A claim failed.
+/// Exit code: a claim failed.
 pub const EXIT_FAILED: u8 = 1;
-/// What was asked for makes no sense, or a chapter file is wrong.
+/// Exit code: the request makes no sense, or a chapter file is wrong.
 pub const EXIT_USAGE: u8 = 2;
-/// The host or the load generator was the bottleneck, so nothing was judged.
+/// Exit code: the host or the load generator was the bottleneck, so nothing was judged.
 pub const EXIT_INCONCLUSIVE: u8 = 3;
 
-/// A reason to stop, and with it an exit code.
+/// A reason to stop, with its exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
-    /// The chapter file is not one.
+    /// The chapter file is invalid.
     #[error(transparent)]
     Chapter(#[from] ChapterError),
-    /// What was asked for makes no sense as it stands.
+    /// The request makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// The environment is not ready. One sentence that says what to do.
+    /// The environment is not ready. The text is one sentence that says what to do.
     #[error("{0}")]
     NotReady(String),
-    /// What was to be measured never became steady, so that nothing can be said.
+    /// What should have been measured never became steady, so there is no result.
     #[error("{0}")]
     Unsteady(String),
-    /// Somebody wants an end: Ctrl-C (130), SIGTERM (143), a closed terminal (129).
+    /// Interrupted by Ctrl-C (130), SIGTERM (143) or a closed terminal (129).
     #[error("interrupted; everything that this command started has been stopped")]
     Interrupted(u8),
     /// The lab itself broke.
@@ -36,12 +36,12 @@ pub enum LabError {
 }
 
 impl LabError {
-    /// The environment is not ready.
+    /// Builds the error for an environment that is not ready.
     pub fn not_ready(sentence: impl Into<String>) -> Self {
         Self::NotReady(sentence.into())
     }
 
-    /// The exit code that the contract promises.
+    /// The exit code, as documented in the contract.
     pub fn code(&self) -> u8 {
         match self {
             Self::Chapter(_) | Self::Usage(_) => EXIT_USAGE,
@@ -72,8 +72,8 @@ impl From<PartError> for LabError {
     }
 }
 
-/// What goes wrong with a full disk or a missing permission is the environment's matter, wherever it
-/// goes wrong; the rest is the lab's.
+/// A full disk or a missing permission is the environment's fault wherever it shows up; everything else is
+/// the lab's.
 impl From<anyhow::Error> for LabError {
     fn from(error: anyhow::Error) -> Self {
         let cause = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(advice);

@@ -1,4 +1,4 @@
-//! What happened in the lab, and when: by whose hand does not matter, it is noticed.
+//! The lab's event log: what happened and when, no matter who caused it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// One thing that happened.
+/// One event, with its time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// When, in seconds since the lab began.
@@ -20,7 +20,7 @@ pub struct Event {
     pub what: Happening,
 }
 
-/// What can happen.
+/// The kind of an event, with its details.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Happening {
@@ -42,50 +42,50 @@ pub enum Happening {
         machine: String,
         /// Its process id.
         pid: u32,
-        /// How: "killed by signal 9", "exit code 137".
+        /// How it ended: "killed by signal 9", "exit code 137".
         how: String,
-        /// Whose doing it was.
+        /// Who caused it.
         by: Hand,
     },
     /// A machine ran out of memory.
     OutOfMemory {
         /// Its name.
         machine: String,
-        /// Bytes held.
+        /// Bytes in use.
         held: u64,
-        /// Bytes there are.
+        /// Bytes available.
         limit: u64,
     },
     /// A program was started.
     ProgramStarted {
-        /// Where it stands, and what it is: `app/dbnode`.
+        /// The program, with its machine: `app/dbnode`.
         program: String,
         /// Its process id.
         pid: u32,
     },
     /// A program is gone.
     ProgramEnded {
-        /// Where it stood, and what it was.
+        /// The program, with its machine.
         program: String,
         /// Its process id.
         pid: u32,
         /// How it ended: its exit code, or the signal.
         how: String,
-        /// Whose doing it was.
+        /// Who caused it.
         by: Hand,
     },
     /// A process was frozen (SIGSTOP).
     Frozen {
         /// The machine, or the program on it.
         name: String,
-        /// Whose doing it was.
+        /// Who caused it.
         by: Hand,
     },
-    /// A frozen process goes on.
+    /// A frozen process was resumed (SIGCONT).
     Thawed {
         /// The machine, or the program on it.
         name: String,
-        /// Whose doing it was.
+        /// Who caused it.
         by: Hand,
     },
     /// There is no room left on a machine's disk.
@@ -100,50 +100,50 @@ pub enum Happening {
     },
     /// labctl did something that a student could have typed.
     Did {
-        /// The command, by hand.
+        /// The equivalent shell command.
         command: String,
     },
-    /// A balancer took a server out of its rotation.
+    /// A balancer took a server out of rotation.
     Ejected {
         /// The balancer.
         balancer: String,
         /// The server.
         upstream: String,
     },
-    /// A balancer took a server into its rotation.
+    /// A balancer put a server into rotation.
     Admitted {
         /// The balancer.
         balancer: String,
         /// The server.
         upstream: String,
     },
-    /// A balancer of a pair answers on the shared address from now on.
+    /// A balancer of a pair took over the shared address.
     TookOver {
         /// The balancer.
         balancer: String,
     },
-    /// A balancer of a pair has given the shared address up.
+    /// A balancer of a pair released the shared address.
     StoodDown {
         /// The balancer.
         balancer: String,
     },
-    /// A balancer of a pair should answer on the shared address, and cannot have it.
+    /// A balancer of a pair should take over the shared address, and cannot.
     TakeoverBlocked {
         /// The balancer.
         balancer: String,
     },
-    /// A database node takes the writes from now on.
+    /// A database node became the primary.
     BecamePrimary {
         /// The machine it is on.
         machine: String,
-        /// The election that made it so.
+        /// The term of the election that it won.
         term: u64,
     },
-    /// A database node takes the writes no more.
+    /// A database node is the primary no longer.
     SteppedDown {
         /// The machine it is on.
         machine: String,
-        /// The election that had made it the primary.
+        /// The term in which it had been the primary.
         term: u64,
     },
     /// A machine was taken off the lab's network.
@@ -158,39 +158,39 @@ pub enum Happening {
         /// The machine.
         machine: String,
     },
-    /// A machine is on the lab's network, but with an address where nobody looks for it.
+    /// A machine is on the lab's network, but not with its own address.
     Elsewhere {
         /// The machine.
         machine: String,
         /// The address.
         address: String,
-        /// The commands that give it its own.
+        /// The commands that give it its own address.
         back: String,
     },
     /// A link was changed.
     Link {
-        /// From where.
+        /// The machine that connects.
         from: String,
-        /// To where.
+        /// The machine at the other end.
         to: String,
-        /// What it is now: "slow by 2s", "cut", "healed".
+        /// The link's new state: "slow by 2s", "cut", "healed".
         now: String,
     },
 }
 
-/// Whose doing something was.
+/// The cause of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hand {
-    /// labctl's, on purpose.
+    /// labctl, on purpose.
     Labctl,
-    /// The machine's own, or that of the machine it stood on.
+    /// The machine itself, or the machine that the program ran on.
     Machine,
-    /// Somebody else's: a student's `kill -9`, or a crash.
+    /// Anything else: a student's `kill -9`, or a crash.
     SomebodyElse,
 }
 
-/// The lab's diary. Cheap to clone.
+/// The lab's event log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Events {
     clock: Clock,
@@ -198,27 +198,27 @@ pub struct Events {
     count: Arc<watch::Sender<usize>>,
 }
 
-/// When the lab began, on both clocks.
+/// The start of the lab, on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// For measuring.
+    /// Monotonic clock, for measuring.
     pub origin: Instant,
-    /// For people, and for events that other processes stamped.
+    /// Wall clock, for people, and for events that other processes stamped.
     pub wall: SystemTime,
 }
 
 impl Clock {
-    /// Begins now.
+    /// Starts the clock now.
     pub fn start() -> Self {
         Self { origin: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// Time since the lab began.
+    /// Time since the start of the lab.
     pub fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 
-    /// The lab's time of a stamp in milliseconds since 1970.
+    /// Converts a timestamp in milliseconds since 1970 to lab time.
     pub fn of_unix_millis(&self, millis: u64) -> Duration {
         let stamp = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         stamp.duration_since(self.wall).unwrap_or_default()
@@ -226,44 +226,43 @@ impl Clock {
 }
 
 impl Events {
-    /// An empty diary.
+    /// Creates an empty log.
     pub fn new(clock: Clock) -> Self {
         Self { clock, written: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// The clock that events are stamped by.
+    /// The clock that stamps the events.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// Writes down what has just happened.
+    /// Records an event that has just happened.
     pub fn record(&self, what: Happening) {
         self.record_at(self.clock.now(), what);
     }
 
-    /// Writes down what happened at a moment that somebody else stamped.
+    /// Records an event that another process stamped.
     pub fn record_at(&self, at: Duration, what: Happening) {
         self.written.lock().push(Event { at, what });
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// Everything from the `first`th event on.
+    /// All events from number `first` on.
     pub fn since(&self, first: usize) -> Vec<Event> {
         self.written.lock().get(first..).unwrap_or_default().to_vec()
     }
 
-    /// How many there are.
+    /// The number of events so far.
     pub fn count(&self) -> usize {
         self.written.lock().len()
     }
 
-    /// Changes whenever something is written down; its value is how many events there are.
+    /// Changes whenever an event is recorded; the value is the number of events.
     pub fn watch(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }
 
-    /// The first event from the `first`th on that is wanted, as soon as there is one, within a
-    /// limit.
+    /// Returns the first wanted event from number `first` on, as soon as there is one. `None` at the limit.
     pub async fn wait_for(
         &self,
         mut first: usize,
@@ -319,7 +318,7 @@ impl fmt::Display for Happening {
             Self::TookOver { balancer } => write!(formatter, "{balancer} took the shared address over"),
             Self::StoodDown { balancer } => write!(formatter, "{balancer} gave the shared address up"),
             Self::TakeoverBlocked { balancer } => {
-                write!(formatter, "{balancer} cannot have the shared address: somebody still holds it")
+                write!(formatter, "{balancer} cannot take the shared address: it is still held")
             }
             Self::BecamePrimary { machine, term } => {
                 write!(formatter, "{machine} is the primary of term {term}")
@@ -340,7 +339,7 @@ impl fmt::Display for Happening {
     }
 }
 
-/// A process id in brackets, where there is one: of what somebody else runs none is known.
+/// A process id in brackets, if it is known: there is none for what somebody else started.
 struct Pid(u32);
 
 impl fmt::Display for Pid {

@@ -1,4 +1,4 @@
-//! What makes machines of a lab's plan: the seam between the lab and its back ends.
+//! The seam between a lab and its backends: creates machines from the lab's plan.
 
 use std::path::Path;
 
@@ -16,21 +16,21 @@ use super::site::Site;
 use crate::error::LabError;
 use crate::interrupt::Interrupt;
 
-/// This computer for processes, or a Docker engine for containers.
+/// This computer, for processes, or a Docker engine, for containers.
 #[derive(Debug)]
 pub(super) enum Host {
     Processes,
     Containers(Project),
 }
 
-/// That everything can be had that a plan needs.
+/// Proof that everything a plan needs is available.
 #[derive(Debug)]
 pub(super) struct Checked {
-    /// How many cores a container may be given.
+    /// The cores that a container may be given.
     cores: u32,
 }
 
-/// What runs, and where: all that starting a machine takes besides its plan.
+/// What starting a machine needs besides its plan.
 pub(super) struct Around<'a> {
     pub(super) site: &'a Site,
     pub(super) logs: &'a Path,
@@ -38,7 +38,7 @@ pub(super) struct Around<'a> {
 }
 
 impl Host {
-    /// Sees that everything can be had that the plan needs.
+    /// Checks that everything the plan needs is available.
     pub(super) async fn check(plan: &Plan, site: &Site, interrupt: &Interrupt) -> Result<Checked, LabError> {
         site.check_sockets(plan)?;
         let cores = match plan.place().backend {
@@ -52,7 +52,7 @@ impl Host {
         Ok(Checked { cores })
     }
 
-    /// Makes what has to be there before any machine is started.
+    /// Creates what has to exist before any machine is started.
     pub(super) async fn prepare(plan: &Plan, checked: Checked, around: Around<'_>) -> Result<Self, LabError> {
         match plan.place().backend {
             Backend::Process => Ok(Self::Processes),
@@ -64,7 +64,7 @@ impl Host {
         }
     }
 
-    /// Whether data has to be there before the machines are made, not only before they are started.
+    /// True if data has to exist before the machines are created, not only before they are started.
     pub(super) fn makes_machines_first(plan: &Plan) -> bool {
         plan.place().backend == Backend::Compose
     }
@@ -77,7 +77,7 @@ impl Host {
         }
     }
 
-    /// Switches a machine on. Its programs are not ready yet.
+    /// Starts a machine. Its programs are not ready yet.
     pub(super) async fn start(
         &self,
         machine: MachinePlan,
@@ -87,7 +87,7 @@ impl Host {
         match self {
             Self::Processes => {
                 let Around { site, logs, events } = around;
-                // It may be started again just after it was killed.
+                // It may be restarted just after it was killed.
                 ports::until_free(plan.own_addresses(&machine)).await;
                 Ok(process_machine::start(machine, site, logs, events)?)
             }
@@ -95,14 +95,14 @@ impl Host {
         }
     }
 
-    /// Removes what is left of a machine that is not started again.
+    /// Removes what is left of a machine that will not be started again.
     pub(super) async fn forget(&self, name: &str) {
         if let Self::Containers(project) = self {
             project.forget(name).await;
         }
     }
 
-    /// Puts every machine back on the network that was taken off it. Returns what could have been typed.
+    /// Reconnects every machine that was taken off the network. Returns the equivalent shell commands.
     pub(super) async fn plug_all_in(&self) -> Result<Vec<String>, LabError> {
         match self {
             Self::Processes => Ok(vec![]),
@@ -110,7 +110,7 @@ impl Host {
         }
     }
 
-    /// Ends all machines: first they are asked, then they are killed.
+    /// Ends all machines: they are asked first, then killed.
     pub(super) async fn end<M: AsRef<RunningMachine>>(
         &self,
         machines: &[M],
@@ -119,7 +119,7 @@ impl Host {
         match self {
             Self::Processes => {
                 join_all(machines.iter().map(|machine| machine.as_ref().end())).await;
-                // The next lab finds them free.
+                // So that the next lab finds the ports free.
                 ports::until_free(machines.iter().flat_map(|machine| machine.as_ref().plan.addresses()))
                     .await;
                 Ok(())
@@ -128,7 +128,8 @@ impl Host {
         }
     }
 
-    /// Removes what a lab left behind whose labctl was killed, besides processes, and says what that was.
+    /// Removes what a lab left behind, apart from processes, when its labctl was killed. Returns what was
+    /// removed.
     pub(super) fn sweep(
         backend: Backend,
         lab_directory: &Path,

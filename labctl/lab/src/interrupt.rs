@@ -1,5 +1,4 @@
-//! Ctrl-C, SIGTERM, a closed terminal, `labctl down`: everything that waits can be interrupted, and
-//! then cleans up.
+//! Ctrl-C, SIGTERM, a closed terminal, `labctl down`: every wait can be interrupted, and then cleans up.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::LabError;
 
-/// Exit code of what was ended by SIGTERM, or by `labctl down`.
+/// The exit code after SIGTERM or `labctl down`.
 pub const TERMINATED: u8 = 143;
 
-/// Tells everybody who waits that somebody wants an end. Cheap to clone.
+/// Tells every waiting task that the command should end. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     token: CancellationToken,
@@ -20,7 +19,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens to SIGINT (exit code 130), SIGTERM (143) and SIGHUP (129).
+    /// Listens for SIGINT (exit code 130), SIGTERM (143) and SIGHUP (129).
     pub fn listen() -> std::io::Result<Self> {
         let interrupt = Self::default();
         let signals = [
@@ -39,13 +38,13 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Wants an end, with this exit code. The first one counts.
+    /// Requests an end with this exit code. The first call counts.
     pub fn raise(&self, code: u8) {
         self.code.get_or_init(|| code);
         self.token.cancel();
     }
 
-    /// Waits for whichever comes first.
+    /// Runs work to its end, or until the interrupt.
     pub async fn unless<T>(&self, work: impl Future<Output = Result<T, LabError>>) -> Result<T, LabError> {
         match self.token.run_until_cancelled(work).await {
             Some(done) => done,
@@ -53,7 +52,7 @@ impl Interrupt {
         }
     }
 
-    /// An error when somebody wants an end.
+    /// Returns an error if an end was requested.
     pub fn check(&self) -> Result<(), LabError> {
         match self.code.get() {
             Some(code) => Err(LabError::Interrupted(*code)),
@@ -61,7 +60,7 @@ impl Interrupt {
         }
     }
 
-    /// Waits until somebody wants an end.
+    /// Waits until an end is requested.
     pub async fn raised(&self) {
         self.token.cancelled().await;
     }

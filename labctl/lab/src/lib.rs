@@ -1,4 +1,4 @@
-//! A chapter's machines, running: as processes of this computer, or as containers.
+//! The running machines of a chapter, as processes on this computer or as containers.
 
 pub mod backend;
 pub mod balancers;

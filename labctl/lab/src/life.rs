@@ -1,5 +1,5 @@
-//! What is known of one machine: whether it is on, what runs on it, and by whose hand that changed. Who
-//! watches it, as a process or as a container, tells it here.
+//! The known state of one machine: whether it is on, what runs on it, and who caused its changes. The watcher
+//! of its process or container reports here.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,21 +13,21 @@ use tokio::time::timeout;
 
 use super::events::{Events, Hand, Happening};
 
-/// One machine's life. It may be switched on again after its end.
+/// One machine's life. It may be switched on again after it has ended.
 #[derive(Debug)]
 pub(super) struct Life {
     machine: String,
     events: Events,
     power: watch::Sender<Power>,
     programs: Mutex<BTreeMap<String, ProgramLife>>,
-    /// What labctl did to it on purpose, so that its end is not taken for somebody else's doing.
+    /// What labctl did on purpose, so that it is not taken for somebody else's doing.
     intent: Mutex<Intent>,
     out_of_memory: AtomicBool,
     frozen: AtomicBool,
     connected: AtomicBool,
 }
 
-/// Whether a machine is on, and how often it has been switched on so far.
+/// Whether a machine is on, and how many times it has been switched on.
 #[derive(Debug, Clone, Copy, Default)]
 struct Power {
     on: bool,
@@ -39,25 +39,25 @@ struct Power {
 struct Intent {
     /// It was told to end.
     end: bool,
-    /// The last of SIGSTOP and SIGCONT that it was sent, and for which program, when it was only for one.
+    /// The last SIGSTOP or SIGCONT that labctl sent, with the program if it was sent to only one.
     last_pause: Option<(Signal, Option<u32>)>,
-    /// Programs on it that were killed.
+    /// The programs on it that labctl killed, by process id.
     killed: Vec<u32>,
 }
 
-/// What is known of one program.
+/// The known state of one program.
 #[derive(Debug, Clone, Copy)]
 pub struct ProgramLife {
     /// Its process id.
     pub pid: u32,
-    /// Whether it is there.
+    /// Whether it is running.
     pub alive: bool,
     /// Whether it is stopped.
     pub frozen: bool,
 }
 
 impl Life {
-    /// A machine that has not been switched on yet.
+    /// Creates the state of a machine that has not been switched on yet.
     pub(super) fn new(machine: &str, events: &Events) -> Self {
         Self {
             machine: machine.to_owned(),
@@ -71,7 +71,7 @@ impl Life {
         }
     }
 
-    /// It is switched on. What was before is past.
+    /// Records that it was switched on. Earlier state is reset.
     pub(super) fn begin(&self, pid: u32, at: Duration) {
         *self.intent.lock() = Intent::default();
         self.out_of_memory.store(false, Ordering::Release);
@@ -80,22 +80,23 @@ impl Life {
         self.power.send_modify(|power| *power = Power { on: true, times: power.times + 1 });
     }
 
-    /// Whether it is on.
+    /// True while it is on.
     pub(super) fn is_on(&self) -> bool {
         self.power.borrow().on
     }
 
-    /// How often it has been switched on.
+    /// The number of times it has been switched on.
     pub(super) fn times_on(&self) -> u32 {
         self.power.borrow().times
     }
 
-    /// Waits until it has been switched on so often, be it gone again by then. False at the limit.
+    /// Waits until it has been switched on this many times, even if it has ended again since. False at the
+    /// limit.
     pub(super) async fn wait_until_on(&self, times: u32, limit: Duration) -> bool {
         self.wait_for(limit, |power| power.times >= times).await
     }
 
-    /// Waits until it is gone. False when it is still there at the limit.
+    /// Waits until it has ended. False at the limit.
     pub(super) async fn wait_until_off(&self, limit: Duration) -> bool {
         self.wait_for(limit, |power| !power.on).await
     }
@@ -111,12 +112,12 @@ impl Life {
         self.programs.lock().clone()
     }
 
-    /// The process id of a program that is there.
+    /// The process id of a running program.
     pub(super) fn pid_of(&self, program: &str) -> Option<u32> {
         self.programs.lock().get(program).filter(|life| life.alive).map(|life| life.pid)
     }
 
-    /// labctl is about to send it this signal.
+    /// Records that labctl is about to send it this signal.
     pub(super) fn intend(&self, signal: Signal) {
         let mut intent = self.intent.lock();
         intent.end |= matches!(signal, Signal::SIGKILL | Signal::SIGTERM);
@@ -125,7 +126,7 @@ impl Life {
         }
     }
 
-    /// labctl is about to send this signal to one program on it.
+    /// Records that labctl is about to send this signal to one program on it.
     pub(super) fn intend_for(&self, pid: u32, signal: Signal) {
         let mut intent = self.intent.lock();
         match signal {
@@ -134,14 +135,14 @@ impl Life {
         }
     }
 
-    /// A program of it is there.
+    /// Records the start of a program on it.
     pub(super) fn program_started(&self, program: &str, pid: u32) {
         self.events.record(Happening::ProgramStarted { program: self.full_name(program), pid });
         let life = ProgramLife { pid, alive: true, frozen: false };
         self.programs.lock().insert(program.to_owned(), life);
     }
 
-    /// The machine says itself what starts and ends on it.
+    /// Takes the machine's own report of what started or ended on it.
     pub(super) fn hear(&self, report: MachineEvent) {
         match report {
             MachineEvent::Started { process, pid } => self.program_started(&process, pid),
@@ -159,7 +160,7 @@ impl Life {
         }
     }
 
-    /// It is gone, and with it whatever was still on it.
+    /// Records that it has ended, together with every program on it.
     pub(super) fn end(&self, pid: u32, how: String, at: Duration) {
         let by = self.who_ended_the_machine(pid);
         for (program, life) in self.programs.lock().iter_mut().filter(|(_, life)| life.alive) {
@@ -173,19 +174,19 @@ impl Life {
         self.power.send_modify(|power| power.on = false);
     }
 
-    /// Its programs are past: the next ones are others, also when they are called the same.
+    /// Forgets its programs: the next ones are new processes, even if their names are the same.
     pub(super) fn forget_programs(&self) {
         self.programs.lock().clear();
     }
 
-    /// It is frozen, or goes on; told only when that is new.
+    /// Records that it was frozen or thawed, if that is a change.
     pub(super) fn is_frozen(&self, frozen: bool, at: Duration) {
         if self.frozen.swap(frozen, Ordering::AcqRel) != frozen {
             self.tell_frozen(self.machine.clone(), None, frozen, at);
         }
     }
 
-    /// The same for each program on it by itself, as somebody sees it who looks at its process.
+    /// Does the same for each program on it, from the state of its process.
     pub(super) fn look_for_frozen_programs(&self, is_frozen: impl Fn(&ProgramLife) -> bool) {
         for (program, life) in self.programs.lock().iter_mut().filter(|(_, life)| life.alive) {
             let frozen = is_frozen(life);
@@ -195,13 +196,13 @@ impl Life {
         }
     }
 
-    /// Whether everything on it stands still.
+    /// True while everything on it is frozen.
     pub(super) fn was_frozen(&self) -> bool {
         self.frozen.load(Ordering::Acquire)
     }
 
-    /// It is on the lab's network with its own address, or is not, and this command puts it back; told only
-    /// when that is new.
+    /// Records whether it is on the lab's network with its own address, if that is a change. `back` is the
+    /// command that reconnects it.
     pub(super) fn is_connected(&self, connected: bool, back: &str, at: Duration) {
         if self.connected.swap(connected, Ordering::AcqRel) != connected {
             let machine = self.machine.clone();
@@ -216,13 +217,14 @@ impl Life {
         }
     }
 
-    /// It is on the lab's network with an address where nobody looks for it; these commands put it right.
+    /// Records that it is on the lab's network with an address that is not its own. `back` are the commands
+    /// that correct it.
     pub(super) fn is_elsewhere(&self, address: String, back: String, at: Duration) {
         self.connected.store(false, Ordering::Release);
         self.events.record_at(at, Happening::Elsewhere { machine: self.machine.clone(), address, back });
     }
 
-    /// Whether it is on the lab's network, with its own address.
+    /// True while it is on the lab's network with its own address.
     pub(super) fn was_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
     }
@@ -251,7 +253,7 @@ impl Life {
         }
     }
 
-    /// Who ended the machine itself, which also ends when the last program on it does.
+    /// Who ended the machine itself, which also ends when its last program does.
     fn who_ended_the_machine(&self, pid: u32) -> Hand {
         let programs: Vec<_> = self.programs.lock().values().map(|life| life.pid).collect();
         let killed_all =
@@ -259,18 +261,18 @@ impl Life {
         if killed_all { Hand::Labctl } else { self.who_ended(pid) }
     }
 
-    /// Who stopped the machine, or one program on it, or let it go on.
+    /// Who stopped or continued the machine, or one program on it.
     fn who_sent(&self, pause: Signal, pid: Option<u32>) -> Hand {
         let mut intent = self.intent.lock();
         if pause == Signal::SIGCONT && intent.end {
-            // An engine lets a frozen container go on before it ends it.
+            // An engine unpauses a frozen container before it ends it.
             return Hand::Labctl;
         }
         let last = intent.last_pause;
         match last {
             Some((sent, only)) if sent == pause && (only.is_none() || only == pid) => Hand::Labctl,
             Some((sent, only)) => {
-                // Somebody undid what labctl did. Who does it once more is not labctl.
+                // Somebody undid what labctl did. If it is done once more, labctl is not the cause.
                 if sent != pause && (only.is_none() || pid.is_none() || only == pid) {
                     intent.last_pause = None;
                 }
@@ -281,7 +283,7 @@ impl Life {
     }
 }
 
-/// How a process ended.
+/// Describes how a process ended.
 pub(super) fn how_it_ended(code: Option<i32>, signal: Option<i32>) -> String {
     match (code, signal) {
         (_, Some(signal)) => format!("killed by signal {signal}"),

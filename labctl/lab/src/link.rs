@@ -1,6 +1,6 @@
-//! A connection between two machines that passes through labctl, so that it can be slowed and cut:
-//! a user-space proxy that needs no privileges. What is changed applies to connections that are
-//! open as well, from the next byte on.
+//! A link: a connection between two machines that passes through labctl, so that it can be delayed and cut.
+//! It is a user-space proxy and needs no privileges. A change applies to open connections too, from the next
+//! byte on.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,26 +20,25 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Pieces of data under way in one direction of one connection.
+/// Chunks in flight in one direction of one connection, at most.
 const UNDER_WAY_MAX: usize = 1_024;
 const PIECE: usize = 16 * 1024;
-/// How often it is looked whether who waits behind a cut link is still there.
+/// Polling interval for whether a client that waits behind a cut link is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How a link treats what passes.
+/// How a link treats traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rules {
-    /// As if it were not there.
+    /// Passes everything through.
     #[default]
     Whole,
-    /// So much is added to each round trip, half in each direction.
+    /// Adds this much to each round trip, half of it in each direction.
     Slow(Duration),
-    /// Nothing passes, and nobody is told: what a pulled cable looks like.
+    /// Passes nothing and reports nothing, like a pulled cable.
     Cut,
-    /// Connections are broken, and new ones as soon as they are opened: what a program looks like that
-    /// has crashed.
+    /// Resets connections, and new ones as soon as they are opened, like a program that has crashed.
     Broken,
-    /// Each request is answered 500 in place of the far end: a program that runs, and fails.
+    /// Answers each request with a 500 in place of the far end, like a program that runs and fails.
     Failing,
 }
 
@@ -48,13 +47,13 @@ impl Rules {
         if let Self::Slow(delay) = self { delay } else { Duration::ZERO }
     }
 
-    /// Whether connections that are open end.
+    /// True if open connections end.
     fn ends_connections(self) -> bool {
         matches!(self, Self::Broken | Self::Failing)
     }
 }
 
-/// A link that is open for connections until it is dropped.
+/// A link that accepts connections until it is dropped.
 #[derive(Debug)]
 pub struct Link {
     rules: watch::Sender<Rules>,
@@ -63,17 +62,17 @@ pub struct Link {
     flapping: Arc<Mutex<Flapping>>,
 }
 
-/// What changes the rules to and fro.
+/// The task that alternates the rules.
 #[derive(Debug, Default)]
 struct Flapping {
     task: Option<AbortOnDropHandle<()>>,
-    /// How often the rules were set by others. A task that was aborted may go on for a moment; by this it
-    /// sees that its time is over.
+    /// Counts every change of the rules by a caller. A task that was aborted may run for a moment longer; the
+    /// count tells it that it is outdated.
     turn: u64,
 }
 
 impl Link {
-    /// Listens, and leads to `target`. `distance` is what each round trip takes whatever the rules are.
+    /// Listens, and forwards to `target`. Each round trip takes `distance`, whatever the rules are.
     pub async fn open(listen: SocketAddr, target: SocketAddr, distance: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let (rules, current) = watch::channel(Rules::default());
@@ -84,18 +83,18 @@ impl Link {
         Ok(Self { rules, stop, accepting: Mutex::new(Some(accepting)), flapping: Arc::default() })
     }
 
-    /// Ends it, and returns when its address is free.
+    /// Closes the link, and returns when its address is free.
     pub async fn close(&self) {
         self.flapping.lock().task = None;
         self.stop.cancel();
         let accepting = self.accepting.lock().take();
         if let Some(accepting) = accepting {
-            // However it ended, the listener went with it.
+            // However the task ended, the listener was dropped with it.
             let _ = accepting.await;
         }
     }
 
-    /// Changes the rules, at once.
+    /// Changes the rules at once.
     pub fn set(&self, rules: Rules) {
         let mut flapping = self.flapping.lock();
         flapping.task = None;
@@ -103,7 +102,7 @@ impl Link {
         self.rules.send_replace(rules);
     }
 
-    /// From now on it is broken for a while, and whole for as long, until it is set to something else.
+    /// From now on alternates between broken and whole, each for `every`, until the rules are set again.
     pub fn flap(&self, every: Duration) {
         let mut flapping = self.flapping.lock();
         flapping.turn += 1;
@@ -120,7 +119,7 @@ impl Link {
     }
 }
 
-/// Changes the rules, unless somebody else has since. Says whether it did.
+/// Changes the rules, unless a caller has changed them since. Returns whether it did.
 fn set_in_turn(flapping: &Mutex<Flapping>, turn: u64, rules: &watch::Sender<Rules>, now: Rules) -> bool {
     let flapping = flapping.lock();
     let is_in_turn = flapping.turn == turn;
@@ -137,11 +136,11 @@ impl Drop for Link {
     }
 }
 
-/// Where a link leads, and how far that is.
+/// The target of a link, and its distance.
 #[derive(Debug, Clone, Copy)]
 struct Way {
     target: SocketAddr,
-    /// What each round trip takes, half of it in each direction.
+    /// The time that each round trip takes, half of it in each direction.
     distance: Duration,
 }
 
@@ -160,24 +159,24 @@ async fn accept(listener: TcpListener, way: Way, rules: watch::Receiver<Rules>, 
     }
 }
 
-/// One connection. It ends when either direction does: half-closed connections are not in use here.
+/// Carries one connection. It ends when either direction does: the lab does not use half-closed connections.
 async fn pass(near: TcpStream, way: Way, mut rules: watch::Receiver<Rules>) {
     let is_cut = *rules.borrow() == Rules::Cut;
-    // Who has left meanwhile would not be connected by a cable that is whole again either.
+    // A client that has left meanwhile would not get through after a real cable is plugged in again either.
     if is_cut && !outlasts_the_cut(&near, &mut rules).await {
         return;
     }
     let now = *rules.borrow();
     match now {
         Rules::Broken => {
-            // Without lingering the near end is told of a reset, rather than of a polite end.
+            // With a linger time of zero, the near end sees a reset instead of an orderly close.
             let _ = SockRef::from(&near).set_linger(Some(Duration::ZERO));
             return;
         }
         Rules::Failing => return fail(near, rules).await,
         _ => {}
     }
-    // Dropping the near end tells the client what it would have been told without a link.
+    // Dropping the near end shows the client what it would see without a link.
     let Ok(far) = TcpStream::connect(way.target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let (near_in, near_out) = near.into_split();
@@ -190,7 +189,7 @@ async fn pass(near: TcpStream, way: Way, mut rules: watch::Receiver<Rules>) {
     }
 }
 
-/// Answers the first request of a connection as a server does that has gone wrong.
+/// Answers the first request of a connection as a failing server does.
 async fn fail(mut near: TcpStream, mut rules: watch::Receiver<Rules>) {
     const ANSWER: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\n\
         content-length: 24\r\nconnection: close\r\n\r\n{\"error\":\"out of order\"}";
@@ -205,7 +204,7 @@ async fn fail(mut near: TcpStream, mut rules: watch::Receiver<Rules>) {
         near.shutdown().await
     };
     tokio::select! {
-        // Who asked may be gone; then nobody misses the answer.
+        // The client may be gone, which is harmless.
         _ = answering => {}
         _ = rules.wait_for(|rules| *rules != Rules::Failing) => {}
     }
@@ -246,7 +245,7 @@ async fn deliver(
     }
 }
 
-/// Waits until the link is not cut any more. Says whether the near end is still there then.
+/// Waits until the link is no longer cut. Returns whether the near end is still there.
 async fn outlasts_the_cut(near: &TcpStream, rules: &mut watch::Receiver<Rules>) -> bool {
     tokio::select! {
         () = until_left(near) => false,
@@ -254,8 +253,8 @@ async fn outlasts_the_cut(near: &TcpStream, rules: &mut watch::Receiver<Rules>) 
     }
 }
 
-/// Waits until the near end has hung up. What it wrote before stays unread, so it is looked at now and
-/// then.
+/// Waits until the near end has hung up. Whatever it wrote before stays unread and keeps the socket readable,
+/// so this polls.
 async fn until_left(near: &TcpStream) {
     while near.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
         sleep(LOOK_EVERY).await;

@@ -1,4 +1,4 @@
-//! One labctl at a time has a lab's directory.
+//! The lock that gives a lab's directory to one labctl at a time.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::os::unix::fs::PermissionsExt;
@@ -8,11 +8,12 @@ use super::directories::{cannot_write, own_directory};
 use super::state::State;
 use crate::error::LabError;
 
-/// Locks a lab's directory for as long as the file is held: nobody else starts a lab there, or
+/// Locks a lab's directory as long as the file is open: meanwhile no other labctl starts a lab there or
 /// sweeps one up.
 pub fn lock(lab_directory: &Path) -> Result<File, LabError> {
     own_directory(lab_directory)?;
-    // The lab's secrets are in it. This fails where another user owns it and only lets this one write.
+    // The lab's secrets are in it. This fails if another user owns the directory and only lets this one
+    // write.
     let _ = fs::set_permissions(lab_directory, Permissions::from_mode(0o700));
     let path = lab_directory.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);

@@ -1,6 +1,7 @@
-//! Programs of a lab that outlived their machine. Every program is bound to its machine's life by itself; this
-//! is the net below, for one that a signal missed. A pid alone says nothing, so they are known by two things: a
-//! program that labs start, and a working directory within the lab's data, which nobody else's Redis has.
+//! Programs of a lab that outlived their machine. Every program is already tied to its machine's life; this
+//! is the safety net for one that missed the signal. A pid alone proves nothing, so an orphan is recognised
+//! by two things: a program name that labs start, and a working directory within the lab's data, which no
+//! other Redis has.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +10,10 @@ use nix::sys::signal::Signal;
 
 use super::process;
 
-/// What the kernel calls the programs that go to their data directory and know no machine.
+/// Kernel names of the programs that change into their data directory and know nothing about a machine.
 const NAMES: [&str; 3] = ["redis-server", "valkey-server", "redis-sentinel"];
 
-/// Kills those of a lab, given the directory with its data, and names them.
+/// Kills the orphans of the lab with this data directory, and returns their names.
 pub(super) fn kill_in(data: &Path) -> Vec<String> {
     let Ok(data) = data.canonicalize() else { return vec![] };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! Which balancer of a pair has the shared address, asked of the balancers themselves.
+//! Asks the balancers of a pair which of them holds the shared address.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tokio::time::{sleep, timeout};
 
 use super::plan::Plan;
 
-/// How long one balancer may take to say what it is.
+/// Timeout for one balancer's answer.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a pair may take to agree on who has the address, and how often it is asked.
+/// How long a pair may take to agree on who holds the address, and the polling interval.
 const AGREED_MAX: Duration = Duration::from_secs(5);
 const ASKED_EVERY: Duration = Duration::from_millis(20);
 
@@ -32,9 +32,9 @@ pub(super) async fn statuses(plan: &Plan, kind: &str) -> Vec<(String, bool)> {
     statuses
 }
 
-/// Waits until every pair has an active balancer: each listens for the other one before it takes the address, and
-/// until then nobody answers there. A pair that does not agree in time is started all the same, for the chapter to
-/// judge; programs in the place of the lab's own that know no `/pair` are not waited for.
+/// Waits until every pair has an active balancer: each first listens for the other before it takes the
+/// address, and until then nothing answers there. A pair that does not agree in time is left for the chapter
+/// to judge. External programs without a `/pair` are not waited for.
 pub(super) async fn until_active(plan: &Plan) {
     let agreed = async |kind: &str| {
         loop {

@@ -1,5 +1,5 @@
-//! Whether addresses are free. A process that was killed may be gone before its sockets are: the kernel closes
-//! them afterwards, and with thousands of connections that takes a second.
+//! Checks whether addresses are free. A killed process may disappear before its sockets do: the kernel closes
+//! them afterwards, which takes a second with thousands of connections.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long the kernel may take to close what the dead have left.
+/// How long the kernel may take to close a dead process's sockets.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
-/// How often it is looked.
+/// Polling interval.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Says of the first address that cannot be listened on why.
+/// Checks that every address can be listened on. Returns the first that cannot, with the error.
 pub(super) fn check(addresses: impl IntoIterator<Item = SocketAddr>) -> Result<(), (SocketAddr, io::Error)> {
     addresses.into_iter().try_for_each(|address| match TcpListener::bind(address) {
         Ok(_) => Ok(()),
@@ -21,8 +21,8 @@ pub(super) fn check(addresses: impl IntoIterator<Item = SocketAddr>) -> Result<(
     })
 }
 
-/// Waits until nobody listens on these addresses any more, for a limited time: whoever then needs one is told why
-/// it cannot have it.
+/// Waits until nothing listens on these addresses any more, for a limited time. A program that needs one
+/// after that reports the error itself.
 pub(super) async fn until_free(addresses: impl IntoIterator<Item = SocketAddr>) {
     let end = Instant::now() + CLOSE_MAX;
     for address in addresses {

@@ -1,5 +1,5 @@
-//! What the operating system says about a process. A pid alone may have been given to a stranger
-//! meanwhile; a pid with its start time is one process for ever.
+//! The operating system's view of a process. A pid alone may be reused by another process; a pid together
+//! with its start time identifies one process for ever.
 
 use std::fs;
 
@@ -7,12 +7,12 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-/// A process that can be recognised.
+/// The identity of a process, which survives the reuse of its pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Its id.
     pub pid: u32,
-    /// When it was started, in clock ticks since the computer was.
+    /// Its start time, in clock ticks since boot.
     pub started: u64,
 }
 
@@ -28,24 +28,24 @@ impl Identity {
         Self::of(pid).unwrap_or(Self { pid, started: 0 })
     }
 
-    /// Whether it is still there.
+    /// True while it is running.
     pub fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
     }
 
-    /// Sends a signal to its process group. False when there is none of its kind any more.
+    /// Sends a signal to its process group. False if the process no longer exists.
     pub fn signal_group(self, signal: Signal) -> bool {
         self.is_alive() && signal_group(self.pid, signal)
     }
 }
 
-/// Sends a signal to the group that a process leads.
+/// Sends a signal to the process group of this leader.
 pub fn signal_group(leader: u32, signal: Signal) -> bool {
     killpg(Pid::from_raw(leader.cast_signed()), signal).is_ok()
 }
 
-/// Kills every process that has this in its environment: what a program has started and put into a group, or a session,
-/// of its own.
+/// Kills every process with this variable in its environment: whatever a program has started in a process
+/// group or session of its own.
 pub fn kill_all_with(variable: &str, value: &std::ffi::OsStr) {
     use std::os::unix::ffi::OsStrExt;
     let wanted = [variable.as_bytes(), b"=", value.as_bytes()].concat();
@@ -60,7 +60,7 @@ pub fn kill_all_with(variable: &str, value: &std::ffi::OsStr) {
     }
 }
 
-/// Sends a signal to one process. False when there is none.
+/// Sends a signal to one process. False if there is none.
 pub fn signal(pid: u32, signal: Signal) -> bool {
     nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), signal).is_ok()
 }
@@ -73,7 +73,7 @@ pub fn name_of(signal: Signal) -> &'static str {
     }
 }
 
-/// Whether a process has been stopped (SIGSTOP).
+/// True if a process is stopped (SIGSTOP).
 pub fn is_stopped(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.state == 'T')
 }
@@ -83,8 +83,8 @@ struct Stat {
     started: u64,
 }
 
-/// Reads `/proc/PID/stat` (proc(5)): the state is its 3rd field and the start time its 22nd. The
-/// 2nd, the name, is in parentheses and may itself contain some.
+/// Reads `/proc/PID/stat` (proc(5)): the state is its 3rd field and the start time its 22nd. The 2nd, the
+/// name, is in parentheses and may itself contain some.
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = &text[text.rfind(')')? + 1..];
@@ -105,7 +105,7 @@ mod tests {
             command.arg("60").env("KILL_ALL_WITH_TEST", value).spawn().expect("it can be started")
         };
         let (mut one, mut other) = (sleep("one"), sleep("another"));
-        // Until it has become `sleep` it has our environment.
+        // Until it has executed `sleep`, it has this process's environment.
         while !fs::read_to_string(format!("/proc/{}/comm", one.id())).is_ok_and(|name| name == "sleep\n") {
             std::thread::yield_now();
         }

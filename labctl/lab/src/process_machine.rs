@@ -1,4 +1,4 @@
-//! A machine as a process of this computer, which leads the group of everything on it.
+//! A machine as a process on this computer, which leads the process group of everything on it.
 
 use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
@@ -27,7 +27,7 @@ use crate::error::LabError;
 #[derive(Debug)]
 struct ProcessBody {
     process: Identity,
-    /// Closing it, by whatever death of labctl, switches the machine off.
+    /// It closes when labctl dies, however that happens, which switches the machine off.
     _lifeline: ChildStdin,
 }
 
@@ -46,7 +46,7 @@ impl Body for ProcessBody {
 
     fn signal(&self, signal: Signal) -> BoxFuture<'_, Result<String, LabError>> {
         self.process.signal_group(signal);
-        // The minus means the group.
+        // The minus addresses the process group.
         ready(Ok(format!("kill -{} -- -{}", process::name_of(signal), self.process.pid))).boxed()
     }
 
@@ -77,7 +77,7 @@ impl Body for ProcessBody {
     }
 }
 
-/// Switches a machine on. Its programs are not ready yet.
+/// Starts a machine. Its programs are not ready yet.
 pub(super) fn start(
     plan: MachinePlan,
     site: &Site,
@@ -85,7 +85,7 @@ pub(super) fn start(
     events: &Events,
 ) -> anyhow::Result<RunningMachine> {
     let socket = site.sockets.join(format!("{}.sock", plan.name));
-    // A machine of this name that was killed left its socket behind.
+    // A machine of this name that was killed has left its socket behind.
     let _ = std::fs::remove_file(&socket);
     let logs = logs.join(&plan.name);
     std::fs::create_dir_all(&logs).with_context(|| format!("make {}", logs.display()))?;
@@ -103,8 +103,8 @@ pub(super) fn start(
     Ok(RunningMachine::new(plan, Arc::new(ProcessBody { process, _lifeline: lifeline }), socket, life))
 }
 
-/// What a machine and its programs see of labctl's environment. A chapter is what its file says: a variable
-/// that sets a flag of a program in the student's shell, such as LB_POLICY, must not change it.
+/// The part of labctl's environment that a machine and its programs see. A chapter means what its file says:
+/// a variable in the student's shell that sets a flag, such as LB_POLICY, must not change it.
 const ENVIRONMENT: [&str; 12] = [
     "PATH",
     "HOME",
@@ -132,19 +132,19 @@ fn command(plan: &MachinePlan, site: &Site, socket: &Path, logs: &Path) -> Comma
     }
     for program in &plan.programs {
         command.arg("--").args(site.program(program)).args(&program.flags);
-        // A machine's programs have its environment.
+        // Programs inherit their machine's environment.
         if let Some(SharedRedis { url, prefix }) = &program.shared_redis {
             command.env("WEBSERVER_REDIS", url);
             command.env("WEBSERVER_REDIS_PREFIX", [site.key_prefix(), prefix.clone()].concat());
         }
     }
-    // A group of its own: Ctrl-C in the terminal is for labctl, and a signal to the group reaches
+    // A process group of its own: Ctrl-C in the terminal is for labctl, and a signal to the group reaches
     // everything on the machine.
     command.process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 
-/// Reads what the machine reports until it is gone, and then makes sure that all of it is.
+/// Reads the machine's reports until it has ended, then makes sure that everything on it has.
 async fn watch_over(mut child: Child, socket: PathBuf, life: Arc<Life>, events: Events) {
     let pid = child.id().unwrap_or_default();
     if let Some(reports) = child.stdout.take() {
@@ -157,7 +157,7 @@ async fn watch_over(mut child: Child, socket: PathBuf, life: Arc<Life>, events: 
     }
     let ended = child.wait().await;
     process::signal_group(pid, Signal::SIGKILL);
-    // Somebody else's program may have started others that are in no group of ours.
+    // An external program may have started others outside of this process group.
     process::kill_all_with(SOCKET_VARIABLE, socket.as_os_str());
     let how = ended
         .map_or_else(|_| how_it_ended(None, None), |status| how_it_ended(status.code(), status.signal()));

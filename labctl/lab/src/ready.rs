@@ -1,4 +1,4 @@
-//! Waiting until a machine answers. Polled, never slept for.
+//! Waits until a machine answers, by polling rather than by a fixed sleep.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -16,11 +16,11 @@ use super::plan::{ProgramPlan, Readiness};
 use crate::error::LabError;
 
 const POLL: Duration = Duration::from_millis(10);
-/// How long one look may take.
+/// The timeout of one check.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Waits until everything on a machine answers its health check, for at most `limit`. Fails at
-/// once when one of its programs ends, with the last thing that program said.
+/// Waits until everything on a machine answers its health check, up to `limit`. Fails at once if one of its
+/// programs ends, with the last line that the program logged.
 pub async fn until_ready(
     machine: &RunningMachine,
     client: &Client,
@@ -46,7 +46,7 @@ pub async fn until_ready(
     Ok(())
 }
 
-/// Whether it is ready, or else what became of asking it.
+/// Checks that a program is ready; the error says what the check got instead.
 async fn is_ready(program: &ProgramPlan, client: &Client) -> Result<(), String> {
     let silent = || "did not answer".to_owned();
     match &program.readiness {
@@ -68,7 +68,7 @@ async fn is_ready(program: &ProgramPlan, client: &Client) -> Result<(), String> 
     }
 }
 
-/// Types a line to a Redis server, and reads until it has said all of these.
+/// Sends a line to a Redis server, and reads until all of these strings have arrived.
 async fn redis_says(address: SocketAddr, ask: &str, says: &[String]) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(format!("{ask}\r\n").as_bytes()).await?;
@@ -84,14 +84,14 @@ async fn redis_says(address: SocketAddr, ask: &str, says: &[String]) -> std::io:
     }
 }
 
-/// What a program that did not start said, or its machine about it, and where the rest can be read.
+/// The reason why a program did not start, from its own log or its machine's, and where to read more.
 async fn reason(machine: &RunningMachine, gone: bool, logs: &Path, program: &str) -> String {
     let own = logs.join(format!("{program}.log"));
     let text = |log: &Path| std::fs::read_to_string(log).unwrap_or_default();
     if let Some(said) = telling_line(&text(&own)) {
         return format!("{said}; its log is {}", own.display());
     }
-    // A machine that could not start it says so in its own log.
+    // If the machine could not start the program, the reason is in the machine's log.
     let of_machine = logs.join("machine.log");
     match telling_line(&text(&of_machine)) {
         Some(said) if gone => format!("{said}; its machine's log is {}", of_machine.display()),
@@ -102,8 +102,8 @@ async fn reason(machine: &RunningMachine, gone: bool, logs: &Path, program: &str
     }
 }
 
-/// The line of a log that says why: a command line that was refused ends with advice, and says before that what
-/// is wrong with it. `None`: the log is empty.
+/// The line of a log that gives the reason. A rejected command line ends with advice, after the `error:`
+/// line. `None` if the log is empty.
 fn telling_line(text: &str) -> Option<String> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.clone().next_back();

@@ -1,4 +1,4 @@
-//! The Redis server on this computer. The lab brings along everything but this.
+//! The Redis server on this computer, the only program that the lab does not bring along.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use crate::error::LabError;
 use chapter::act::Target;
 use chapter::{Act, Chapter};
 
-/// The programs that are one, the first that is found being used.
+/// The server programs that will do; the first one found is used.
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
 
-/// Where the Redis server is, when there is one.
+/// Finds the Redis server, if there is one.
 pub fn find() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let directories: Vec<_> = std::env::split_paths(&path).collect();
@@ -19,12 +19,12 @@ pub fn find() -> Option<PathBuf> {
     SERVERS.into_iter().flat_map(named).find(|candidate| candidate.is_file())
 }
 
-/// What to do when there is none.
+/// Advice for a computer without one.
 pub fn how_to_get_it() -> &'static str {
     "install one (Debian, Ubuntu: `apt-get install redis-server`; Fedora: `dnf install valkey`; macOS: `brew install redis`), or say where one is already running: LABCTL_REDIS_URL=redis://127.0.0.1:6379"
 }
 
-/// Whether machines of this kind can do with the Redis that is said to be there.
+/// Checks that the backend can use an existing Redis.
 pub fn check_url(backend: Backend, url: Option<&str>) -> Result<(), LabError> {
     match (backend.is_containers(), url) {
         // The URL is not repeated: it may have a password in it.
@@ -36,7 +36,7 @@ pub fn check_url(backend: Backend, url: Option<&str>) -> Result<(), LabError> {
     }
 }
 
-/// Whether the plan can be carried out with the Redis that is there. Containers bring theirs along.
+/// Checks that the plan can be carried out with the Redis available. Containers use an image.
 pub fn check(plan: &Plan) -> Result<(), LabError> {
     if plan.place().backend.is_containers() {
         return Ok(());
@@ -56,8 +56,7 @@ pub fn check(plan: &Plan) -> Result<(), LabError> {
     Ok(())
 }
 
-/// A Redis that was already there is not labctl's to kill, so a chapter that does cannot be run with
-/// it.
+/// Checks that a chapter does nothing to an existing Redis, which labctl must not kill.
 pub fn check_story(plan: &Plan, chapter: &Chapter) -> Result<(), LabError> {
     let is_elsewhere = |name: &str| plan.machines.get(name).is_some_and(|machine| machine.elsewhere);
     for step in &chapter.step {

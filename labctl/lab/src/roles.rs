@@ -1,5 +1,4 @@
-//! Which machine of a cluster is the primary. Names such as `db:primary` stand for a machine by what it
-//! is at that moment.
+//! Resolves roles: a name such as `db:primary` stands for the machine that has the role at that moment.
 
 use std::collections::HashMap;
 
@@ -10,15 +9,15 @@ use chapter::role::{Role, parse};
 use super::plan::Plan;
 use super::{databases, pairs};
 
-/// Remembers which machine was meant.
+/// Resolves roles, and remembers the former primary and the former active balancer of each kind.
 #[derive(Debug, Default)]
 pub struct Roles {
     former: Mutex<HashMap<String, String>>,
 }
 
 impl Roles {
-    /// The machine that a name means now. A name without a role means itself. `None`: no machine has
-    /// this role.
+    /// The machine that a name stands for now. A name without a role stands for itself. `None` if no machine has the
+    /// role.
     pub async fn resolve(&self, name: &str, plan: &Plan) -> Option<String> {
         let Some((kind, role)) = parse(name) else { return Some(name.to_owned()) };
         if role == Role::Former {
@@ -39,17 +38,18 @@ impl Roles {
         if role == Role::Replica {
             return replicas.into_iter().next().map(|(name, _)| name);
         }
-        // One that was cut off may still think so; the one of the latest term is right.
+        // A primary that was cut off may not know that it was replaced; the one with the latest term is
+        // right.
         primaries.into_iter().max_by_key(|(_, status)| status.term).map(|(name, _)| name)
     }
 
-    /// The machine of a kind that something was last done to while it was the primary, or the active one.
+    /// The machine of a kind that was acted on last while it was the primary, or the active balancer.
     pub fn former(&self, kind: &str) -> Option<String> {
         self.former.lock().get(kind).cloned()
     }
 
-    /// Something is done to the machine that a name means: if that is a primary, or the active one of a pair,
-    /// it is the former one from now on.
+    /// Remembers that the machine a name resolved to is acted on. If it was a primary, or the active one of a
+    /// pair, it is the former one from now on.
     pub fn remember(&self, name: &str, meant: &str) {
         if let Some((kind, Role::Primary | Role::Active)) = parse(name) {
             self.former.lock().insert(kind.to_owned(), meant.to_owned());

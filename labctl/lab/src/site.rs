@@ -1,4 +1,4 @@
-//! A lab's site on this computer: its directories and programs. `claim.rs` takes one and holds its lock.
+//! A lab's site on this computer: its directories and programs. `claim.rs` claims one and takes its lock.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -20,32 +20,33 @@ pub use super::directories::{
 pub use super::lock::lock;
 pub use super::site_args::{Network, SiteArgs};
 
-/// The program that speaks for known parts.
+/// The adapter that wraps the external programs labctl knows.
 pub(super) const ADAPTER: &str = "part";
 
-/// A site that is ours until this is dropped.
+/// A site that this process owns until it is dropped.
 #[derive(Debug)]
 pub struct Site {
-    /// `.lab`.
+    /// The lab's directory, `.lab` by default.
     pub lab_directory: PathBuf,
-    /// Where the lab's programs are.
+    /// The directory of the lab's programs.
     pub programs: PathBuf,
     /// A short-lived directory with a short path, for sockets.
     pub sockets: PathBuf,
-    /// What was left behind by a lab that was killed, and is gone now.
+    /// The leftovers of a killed lab that were removed.
     pub swept: Vec<String>,
-    /// Whether its programs record spans.
+    /// True if its programs record spans.
     pub traced: bool,
-    /// The programs that stand in for the lab's own.
+    /// The external programs in place of the lab's own.
     pub cast: Cast,
-    /// Held for as long as the site is ours.
+    /// Held as long as this process owns the site.
     #[allow(dead_code, reason = "a lock is held, not read")]
     pub(super) lock: File,
 }
 
 impl Site {
-    /// What the command line of a machine says for a program: its path, after its name where the two
-    /// differ. Another program in its place keeps its name, and an adapter's first flags come before the others.
+    /// The words for a program on its machine's command line: its path, prefixed with its name if the two
+    /// differ. An external program keeps the name of the one it replaces, and an adapter's own flags come
+    /// first.
     pub fn program(&self, plan: &ProgramPlan) -> Vec<OsString> {
         let named = |path: &Path| OsString::from(format!("{}={}", plan.program.name(), path.display()));
         match plan.played_by.as_deref().and_then(|played_by| self.cast.program(played_by)) {
@@ -59,7 +60,7 @@ impl Site {
 
     fn own_program(&self, program: Program) -> OsString {
         match program {
-            // That there is one was checked before.
+            // Its existence was checked earlier.
             Program::Redis | Program::Sentinel => {
                 let server = redis::find().unwrap_or("redis-server".into());
                 format!("{}={}", program.name(), server.display()).into()
@@ -68,24 +69,24 @@ impl Site {
         }
     }
 
-    /// What the lab's keys begin with in a Redis that it shares with others: no other lab's do, nor those of
-    /// this one when it is started again.
+    /// The prefix of the lab's keys in a Redis that it shares with others. No other lab uses it, nor this one
+    /// after a restart.
     pub fn key_prefix(&self) -> String {
         let name = self.sockets.file_name().unwrap_or_default();
         format!("{}:", name.to_string_lossy())
     }
 
-    /// Where the lab listens to other labctls.
+    /// The path of the control socket.
     pub fn control_path(&self) -> PathBuf {
         self.sockets.join("control.sock")
     }
 
-    /// Whether the path of every machine's socket is short enough.
+    /// Checks that the path of every machine's socket is short enough.
     pub fn check_sockets(&self, plan: &Plan) -> Result<(), LabError> {
         plan.to_start().try_for_each(|machine| sockets::check(&self.sockets, &machine.name))
     }
 
-    /// Whether every address of a plan is free.
+    /// Checks that every address of a plan is free.
     pub fn check_ports(plan: &Plan) -> Result<(), LabError> {
         let addresses = plan.to_start().flat_map(MachinePlan::addresses);
         let addresses = addresses.chain(plan.links.iter().map(|link| link.listen));
@@ -108,7 +109,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // What is left there is a socket of a machine that was killed.
+        // What is left there are the sockets of machines that were killed.
         let _ = fs::remove_dir_all(&self.sockets);
     }
 }

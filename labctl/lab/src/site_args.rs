@@ -1,4 +1,4 @@
-//! The flags of labctl that say where a lab runs.
+//! The labctl flags that say where a lab runs.
 
 use std::path::PathBuf;
 
@@ -18,16 +18,16 @@ pub struct SiteArgs {
     #[arg(long, global = true, env = "LABCTL_RUNS_DIR", default_value = "runs", hide = true)]
     pub runs_dir: PathBuf,
 
-    /// What machines are made of: processes of this computer, or containers.
+    /// What machines run as: processes on this computer, or containers.
     #[arg(long, global = true, env = "LABCTL_BACKEND", value_enum, default_value_t, hide = true)]
     pub backend: Backend,
 
-    /// First two bytes of the addresses that machines get: loopback for processes, private for
-    /// containers [default: 127.77, or 172.28].
+    /// First two bytes of the machines' addresses: loopback for processes, private for containers [default:
+    /// 127.77, or 172.28].
     #[arg(long, global = true, env = "LABCTL_NETWORK", value_parser = parse_network, hide = true)]
     pub network: Option<Network>,
 
-    /// Added to every port, for when something else on this computer uses one.
+    /// Added to every port, in case another program on this computer uses one.
     #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, hide = true)]
     pub port_shift: u16,
 
@@ -58,19 +58,19 @@ fn parse_network(text: &str) -> Result<Network, String> {
     match bytes {
         Some(network @ ([127 | 10, _] | [172, 16..=31] | [192, 168])) => Ok(Network(network)),
         _ => Err(format!(
-            "'{text}' is not of the form 127.N, nor the begin of a private network such as 172.28"
+            "'{text}' is not of the form 127.N, nor the beginning of a private network such as 172.28"
         )),
     }
 }
 
-/// The `number`-th network after this one, of its kind.
+/// The `number`-th network after this one, of the same kind.
 fn network_beside([first, second]: [u8; 2], number: u8) -> [u8; 2] {
-    // Two private ones are taken: the engine's own, and that of docker-compose.yml.
+    // Two private networks are left out: the engine's own (172.17), and that of docker-compose.yml (172.30).
     const PRIVATE: [u8; 14] = [16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31];
     match first {
         127 | 10 => [first, second.wrapping_add(number)],
         _ => {
-            // There is only one that begins with 192.168.
+            // There is only one network that begins with 192.168, so the private ones in 172 follow it.
             let from = if first == 172 { second } else { Backend::Compose.network()[1] };
             let at = PRIVATE.iter().position(|private| *private >= from).unwrap_or(0);
             [172, PRIVATE[(at + usize::from(number)) % PRIVATE.len()]]
@@ -79,12 +79,12 @@ fn network_beside([first, second]: [u8; 2], number: u8) -> [u8; 2] {
 }
 
 impl SiteArgs {
-    /// First two bytes of the addresses that machines get.
+    /// The first two bytes of the machines' addresses.
     pub fn network(&self) -> [u8; 2] {
         self.network.map_or(self.backend.network(), |network| network.0)
     }
 
-    /// A place for another lab beside this one: a directory within its own, and another network.
+    /// The arguments of another lab beside this one: a directory within its own, and another network.
     pub fn beside(&self, number: u8) -> Self {
         Self {
             lab_dir: self.lab_dir.join(format!("{BESIDE_PREFIX}{number}")),
@@ -93,7 +93,7 @@ impl SiteArgs {
         }
     }
 
-    /// Addresses, ports and data.
+    /// The deployment that these arguments describe.
     pub fn place(&self) -> Place {
         Place {
             backend: self.backend,

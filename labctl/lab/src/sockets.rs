@@ -1,5 +1,5 @@
-//! The directory with the sockets of a lab: where it can be, and how long its path may be. The kernel keeps the
-//! path of a socket in 108 bytes (unix(7)), and people's temporary directories can be longer than that.
+//! The directory with the sockets of a lab: its location, and the limit on its path. The kernel stores a
+//! socket's path in 108 bytes (unix(7)), and temporary directories can be longer than that.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::LabError;
 
-/// What these directories are called.
+/// The prefix of these directories' names.
 const PREFIX: &str = "labctl-";
-/// Bytes of a socket's path, without the zero at its end.
+/// The longest path of a socket in bytes, without the terminating zero.
 const PATH_MAX: usize = 107;
-/// Bytes that are left for `NAME.sock`, or `NAME/machine.sock` of a container, when a directory is chosen.
+/// Bytes reserved for `NAME.sock`, or `NAME/machine.sock` of a container, when a directory is chosen.
 const ROOM: usize = 60;
 
-/// Makes one: in TMPDIR, or where that is too long or not there, in the user's directory for this or in /tmp.
+/// Creates one in TMPDIR; if that is missing or too long, in the user's runtime directory or in /tmp.
 pub(super) fn make() -> Result<PathBuf, LabError> {
     let mut why = String::new();
     for parent in parents() {
@@ -29,7 +29,7 @@ pub(super) fn make() -> Result<PathBuf, LabError> {
     )))
 }
 
-/// Whether the socket of a machine has a path that is short enough.
+/// Checks that the path of a machine's socket is short enough.
 pub(super) fn check(directory: &Path, machine: &str) -> Result<(), LabError> {
     let longest = directory.join(machine).join("machine.sock");
     match longest.as_os_str().len() {
@@ -40,7 +40,7 @@ pub(super) fn check(directory: &Path, machine: &str) -> Result<(), LabError> {
     }
 }
 
-/// Whether a directory is one of these. Only what labctl itself makes is removed, whatever a state file says.
+/// True if a directory is one of these. labctl removes only those, whatever a state file says.
 pub(super) fn is_one(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with(PREFIX) && parents().iter().any(|parent| path.parent() == Some(parent))
@@ -48,7 +48,7 @@ pub(super) fn is_one(path: &Path) -> bool {
 
 fn parents() -> Vec<PathBuf> {
     let user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    // Commands that are given elsewhere have to find it too.
+    // Made absolute, because commands run in another directory have to find it too.
     let temporary = std::env::temp_dir();
     let mut parents = vec![std::path::absolute(&temporary).unwrap_or(temporary)];
     parents.extend(user);

@@ -1,5 +1,5 @@
-//! `.lab/state.json`: what is running, so that other commands find it, and so that what a killed labctl left
-//! behind can be swept up (`sweep.rs`).
+//! `.lab/state.json`, the record of the running lab. Other commands find the lab by it, and it lists what to
+//! sweep up if labctl is killed (`sweep.rs`).
 
 use std::fs;
 use std::io;
@@ -14,28 +14,28 @@ use super::process::Identity;
 
 pub(super) const VERSION: u32 = 1;
 
-/// How often a lab that stays looks whether it can still be found.
+/// Interval at which a lab that stays up checks that it can still be found.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is running.
+/// The record of a running lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The format.
+    /// The version of the format.
     pub version: u32,
-    /// The chapter.
+    /// The chapter's name.
     pub chapter: String,
-    /// The labctl that keeps the lab.
+    /// The labctl process that keeps the lab running.
     pub keeper: Identity,
-    /// Where it listens to other labctls.
+    /// The path of its control socket.
     pub control: PathBuf,
-    /// What its machines are made of.
+    /// The kind of its machines.
     #[serde(default)]
     pub backend: Backend,
-    /// First two bytes of its addresses.
+    /// The first two bytes of its addresses.
     pub network: [u8; 2],
     /// Added to its ports.
     pub port_shift: u16,
-    /// Where its results are being written, when it is a run.
+    /// The directory to which a run writes its results, if it is a run.
     pub results: Option<PathBuf>,
     /// Its machines.
     pub machines: Vec<MachineState>,
@@ -46,12 +46,12 @@ pub struct State {
 pub struct MachineState {
     /// Its name.
     pub name: String,
-    /// Its process, which leads the group of everything on it.
+    /// Its process, which leads the process group of everything on it.
     pub process: Identity,
 }
 
 impl State {
-    /// A lab that is about to start its machines.
+    /// Creates the record of a lab that is about to start its machines.
     pub fn new(chapter: &str, control: PathBuf, results: Option<PathBuf>, place: &Place) -> Self {
         Self {
             version: VERSION,
@@ -66,7 +66,7 @@ impl State {
         }
     }
 
-    /// Reads the state, if there is one.
+    /// Reads the record, if there is one.
     pub fn read(lab_directory: &Path) -> io::Result<Option<Self>> {
         let text = match fs::read_to_string(path(lab_directory)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -75,20 +75,20 @@ impl State {
         serde_json::from_str(&text).map(Some).map_err(io::Error::from)
     }
 
-    /// Writes the state: wholly or not at all.
+    /// Writes the record atomically.
     pub fn write(&self, lab_directory: &Path) -> io::Result<()> {
         let new = lab_directory.join("state.json.new");
         fs::write(&new, serde_json::to_vec_pretty(self)?)?;
         fs::rename(new, path(lab_directory))
     }
 
-    /// Returns when this lab is not the one that the directory names any more: somebody has removed the directory,
-    /// and no other command can find the lab, nor end it.
+    /// Returns when the directory no longer records this lab: somebody has removed it, so no other command
+    /// can find or end the lab.
     pub async fn until_forgotten(lab_directory: &Path) {
         let own = Identity::own();
         let is_named = || match Self::read(lab_directory) {
             Ok(state) => state.is_some_and(|state| state.keeper == own),
-            // A file that cannot be read just now is there.
+            // A file that cannot be read at the moment still exists.
             Err(_) => true,
         };
         while is_named() {
@@ -96,14 +96,14 @@ impl State {
         }
     }
 
-    /// Removes the state: nothing is running any more.
+    /// Removes the record, when nothing is running any more.
     pub fn remove(lab_directory: &Path) {
         let _ = fs::remove_file(path(lab_directory));
         let _ = fs::remove_file(chapter_file(lab_directory));
     }
 }
 
-/// Where a running lab leaves its chapter, settings applied, for other labctls to read.
+/// The file with a running lab's chapter, settings applied, for other labctls to read.
 pub fn chapter_file(lab_directory: &Path) -> PathBuf {
     lab_directory.join("chapter.toml")
 }

@@ -1,4 +1,4 @@
-//! How a lab's machines are, for people who ask.
+//! The state of a lab's machines, for display.
 
 use machine::capacity::Usage;
 use serde::{Deserialize, Serialize};
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 use super::machine::RunningMachine;
 use super::plan::Program;
 
-/// One machine, for people who ask how it is.
+/// The state of one machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MachineStatus {
     /// Its name.
     pub name: String,
-    /// The process that stands for it; killing it kills all that is on it.
+    /// The process that represents it: killing it kills everything on it.
     pub pid: u32,
-    /// Whether it is switched on.
+    /// True while it is switched on.
     pub on: bool,
-    /// Whether it is on the lab's network, with its own address.
+    /// True while it is on the lab's network with its own address.
     pub connected: bool,
-    /// What is on it.
+    /// The programs on it.
     pub programs: Vec<ProgramStatus>,
-    /// Its figures, when it is on and answers.
+    /// Its usage, while it is on and answers.
     pub usage: Option<Usage>,
-    /// Whether it is well and has no figures: nothing on it counts any.
+    /// True if it is healthy but has no usage, because nothing on it measures any.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unmeasured: bool,
     /// Dollars a month.
@@ -33,22 +33,22 @@ pub struct MachineStatus {
 /// One program on a machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProgramStatus {
-    /// What it is.
+    /// The kind of program.
     pub program: Program,
-    /// Where it answers.
+    /// The address on which it serves.
     pub address: std::net::SocketAddr,
-    /// Where its health and its metrics are asked for.
+    /// The address of its health check and its metrics.
     pub health: std::net::SocketAddr,
     /// Its process id.
     pub pid: u32,
-    /// Whether it is there.
+    /// True while it is running.
     pub alive: bool,
-    /// Whether it is stopped.
+    /// True while it is stopped.
     pub frozen: bool,
 }
 
 impl MachineStatus {
-    /// Asks a machine how it is.
+    /// Asks a machine for its state.
     pub(super) async fn of(machine: &RunningMachine) -> Self {
         let lives = machine.programs();
         let programs = machine.plan.programs.iter().map(|plan| {

@@ -1,4 +1,4 @@
-//! Sweeping up what a killed labctl left behind.
+//! Sweeps up what a killed labctl left behind.
 
 use std::fs;
 use std::path::Path;
@@ -15,8 +15,9 @@ use super::state::{State, VERSION};
 use crate::error::LabError;
 
 impl State {
-    /// Kills what a lab left behind whose keeper is gone, and says what that was. The state stays when
-    /// something else does. Only call with the lab's lock in hand: then no keeper is there.
+    /// Kills what a lab left behind if its keeper is gone, and returns what was swept. If anything is left,
+    /// the state file stays. Call it only while holding the lab's lock, which guarantees that there is no
+    /// keeper.
     pub fn sweep(lab_directory: &Path) -> Result<Vec<String>, LabError> {
         let orphans = orphans::kill_in(&lab_directory.join("data"));
         let left = match Self::read(lab_directory) {
@@ -39,8 +40,8 @@ impl State {
         Ok(swept)
     }
 
-    /// The same for the labs that were beside one another in this directory, and for containers of which no
-    /// state says anything any more.
+    /// Like [`State::sweep`], but also for the labs that were beside one another in this directory, and for
+    /// containers that no state file mentions any more.
     pub fn sweep_all(lab_directory: &Path) -> Result<Vec<String>, LabError> {
         let mut swept = Self::sweep(lab_directory)?;
         for beside in directories::beside(lab_directory) {

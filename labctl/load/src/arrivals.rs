@@ -1,4 +1,4 @@
-//! When requests are meant to be sent. Time and dice are arguments.
+//! The arrival process: when requests are meant to be sent. Time and randomness are arguments.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
@@ -8,21 +8,22 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Moment, Rate};
 
-/// How arrivals are spaced.
+/// The spacing of arrivals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arrivals {
-    /// As strangers come: each for itself, at random, so that some come close together.
+    /// Independent arrivals at random intervals (exponential gaps), as real users come; some come close
+    /// together.
     #[default]
     Poisson,
-    /// As a metronome. Hides the queueing that random arrivals cause below full load.
+    /// Evenly spaced arrivals. Hides the queueing that random arrivals cause below full load.
     Constant,
 }
 
 /// The arrivals of one stream, in order, one at a time.
 ///
-/// It counts in *expected arrivals* rather than in seconds: the next one comes when one more (by
-/// metronome) or a random number of more (by dice) are to be expected. A ramp or a change of rate
-/// then only changes how fast that number grows, and what was left of a gap is kept.
+/// It counts in *expected arrivals* rather than in seconds: the next one comes when one more (constant) or a
+/// random number more (Poisson) are expected. A ramp or a change of rate then only changes how fast that
+/// number grows, and the rest of a gap is kept.
 #[derive(Debug)]
 pub(super) struct Schedule {
     arrivals: Arrivals,
@@ -31,12 +32,12 @@ pub(super) struct Schedule {
     since: Moment,
     /// Expected arrivals from `since` to the next one.
     next: f64,
-    /// How many more there are, when they are counted.
+    /// The number of arrivals left, in a counted burst.
     left: Option<u64>,
 }
 
 impl Schedule {
-    /// A stream at rest.
+    /// Creates a stopped stream.
     pub(super) fn new(arrivals: Arrivals, seed: u64) -> Self {
         let mut schedule = Self {
             arrivals,
@@ -50,8 +51,8 @@ impl Schedule {
         schedule
     }
 
-    /// From now on arrivals come at this rate. Those due before `now` should have been taken; what
-    /// is left of them becomes one arrival at most, never a burst.
+    /// Sets the rate from now on. The caller has taken the arrivals due before `now`; what is left of them
+    /// becomes one arrival at most, never a burst.
     pub(super) fn set_rate(&mut self, now: Moment, rate: Rate) {
         let passed = self.rate.expected(now.saturating_sub(self.since));
         self.next = (self.next - passed).max(0.0);
@@ -60,21 +61,21 @@ impl Schedule {
         self.left = None;
     }
 
-    /// From now on so many arrivals come, evenly spaced whatever the stream's usual spacing, the
-    /// first of them at once. After the last the stream is at rest.
+    /// Schedules `count` arrivals from now on, evenly spaced whatever the stream's usual spacing, the first
+    /// one at once. After the last one the stream stops.
     pub(super) fn send(&mut self, now: Moment, count: u64, per_second: f64) {
         self.set_rate(now, Rate::Steady(per_second));
         self.next = 0.0;
         self.left = Some(count);
     }
 
-    /// Whether the arrivals that come are a counted number.
+    /// True while a counted number of arrivals is scheduled.
     pub(super) fn is_counted(&self) -> bool {
         self.left.is_some()
     }
 
-    /// After a pause of whoever takes the arrivals: a counted number comes later, as evenly spaced as before,
-    /// when its next one has been due for longer than this.
+    /// Makes up for a pause of the caller. If the next of a counted number is overdue by more than `longest`,
+    /// all of them are shifted to now, as evenly spaced as before.
     pub(super) fn make_up_for_a_pause(&mut self, now: Moment, longest: Duration) {
         if !self.is_counted() {
             return;
@@ -85,7 +86,7 @@ impl Schedule {
         }
     }
 
-    /// When the next arrival is due. `None`: not at this rate.
+    /// The moment of the next arrival. `None` if there is none at this rate.
     pub(super) fn next_due(&self) -> Option<Moment> {
         if self.left == Some(0) {
             return None;
@@ -93,7 +94,7 @@ impl Schedule {
         self.since.checked_add(self.rate.reaches(self.next)?)
     }
 
-    /// The next arrival that is due by `now`: the moment it was meant for.
+    /// Takes the next arrival if it is due by `now`, and returns the moment it was meant for.
     pub(super) fn take_due(&mut self, now: Moment) -> Option<Moment> {
         let due = self.next_due().filter(|due| *due <= now)?;
         self.next += self.gap();

@@ -1,4 +1,4 @@
-//! The pages of the recorder: per stream one entry per request, sorted by intended moment, so that
+//! The request log behind the recorder: per stream one entry per request, sorted by intended moment, so that
 //! a span of time is found by bisection.
 #![deny(clippy::disallowed_methods)]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::sample::End;
 use super::{Moment, Rate, Sample, StreamId};
 
-/// All streams, and the names their answers gave.
+/// All streams, and the names of the servers that answered.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     streams: Vec<StreamRecord>,
@@ -20,26 +20,26 @@ pub(super) struct Book {
 #[derive(Debug)]
 pub(super) struct StreamRecord {
     pub(super) name: Arc<str>,
-    /// How long one of its requests lasts at most.
+    /// The longest that one of its requests lasts.
     pub(super) timeout: Duration,
-    /// Its rate, and since when.
+    /// Its rate, and the moment it was set.
     pub(super) rate: (Moment, Rate),
     pub(super) in_flight: usize,
     in_flight_max: usize,
     entries: VecDeque<Entry>,
-    /// Entries that were there before the first one, and are forgotten.
+    /// The number of entries that were dropped from the front.
     forgotten: u64,
 }
 
-/// One request: entered when it is sent, completed when its outcome is known, so that one that
-/// never ends is seen as well.
+/// One request: entered when it is sent and completed when its outcome is known, so that one that never ends
+/// is visible as well.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) intended: Moment,
     end: Option<End>,
 }
 
-/// Names one request in flight.
+/// A handle to one request in flight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     pub(super) stream: StreamId,
@@ -48,7 +48,7 @@ pub(super) struct Ticket {
 }
 
 impl Book {
-    /// Different servers that are told apart; the answers of further ones count as unnamed.
+    /// The most server names that are kept; answers of further servers count as unnamed.
     const SERVERS_MAX: usize = 1_000;
 
     pub(super) fn add(&mut self, name: &str, in_flight_max: usize, timeout: Duration) -> StreamId {
@@ -77,8 +77,8 @@ impl Book {
         &mut self.streams[id.0 as usize]
     }
 
-    /// Enters a request that is due at `now`. `None`: as many are in flight as may be; it is
-    /// entered as cancelled.
+    /// Enters a request that is due at `now`. `None` if the limit of requests in flight is reached; it is
+    /// then entered as cancelled.
     pub(super) fn begin(&mut self, stream: StreamId, intended: Moment, now: Moment) -> Option<Ticket> {
         let record = self.stream_mut(stream);
         let room = record.in_flight < record.in_flight_max;
@@ -112,7 +112,7 @@ impl Book {
             .sum()
     }
 
-    /// The one copy of a server's name that all samples share.
+    /// The shared copy of a server's name, one for all samples.
     pub(super) fn server(&mut self, name: &str) -> Option<Arc<str>> {
         if let Some(known) = self.servers.iter().find(|known| known.as_ref() == name) {
             return Some(Arc::clone(known));
@@ -133,8 +133,7 @@ impl StreamRecord {
         self.entries.range(first..end.max(first))
     }
 
-    /// The moment that the first of those requests was meant for that have no outcome; the end when all
-    /// have one.
+    /// The intended moment of the first of those requests that has no outcome; `to` if all have one.
     pub(super) fn known_until(&self, from: Moment, to: Moment) -> Moment {
         self.between(from, to).find(|entry| entry.is_unfinished()).map_or(to, |entry| entry.intended)
     }

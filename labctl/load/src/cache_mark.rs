@@ -1,20 +1,20 @@
-//! What an answer says of the cache.
+//! The cache status of an answer.
 #![deny(clippy::disallowed_methods)]
 
 use http::HeaderMap;
 
-/// What an answer says of the cache, in `X-Cache`.
+/// The cache status of an answer, from `X-Cache`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheMark {
-    /// It says nothing.
+    /// No `X-Cache` header.
     None,
-    /// From the cache.
+    /// Served from the cache.
     Hit,
     /// Not in the cache.
     Miss,
-    /// From the cache, and older than it should be.
+    /// Served from the cache although expired.
     Stale,
-    /// The cache was not asked.
+    /// The cache was not used.
     Bypass,
 }
 
@@ -26,7 +26,7 @@ impl CacheMark {
         marks.into_iter().find(named).unwrap_or(CacheMark::None)
     }
 
-    /// Its name in files; empty when there is none.
+    /// Its name in files; empty for [`CacheMark::None`].
     pub fn name(self) -> &'static str {
         match self {
             CacheMark::None => "",

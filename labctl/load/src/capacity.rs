@@ -1,5 +1,5 @@
-//! Finding the highest rate that meets an objective: doubling, then halving the distance. It
-//! proposes rates and is told how they went; who measures, and for how long, is not its business.
+//! Searches for the highest rate that meets an objective: doubling, then bisection. It proposes rates and
+//! takes in the results; how a rate is tried is up to the caller.
 #![deny(clippy::disallowed_methods)]
 
 /// A search for a capacity, in requests per second.
@@ -14,7 +14,7 @@ pub struct Search {
     floor: f64,
     ceiling: f64,
     precision: f64,
-    /// By what a rate is multiplied, or divided, until the truth is between two.
+    /// The factor between two rates until the capacity is bracketed.
     stride: f64,
     /// The highest rate that met the objective.
     met: Option<f64>,
@@ -22,22 +22,21 @@ pub struct Search {
     missed: Option<f64>,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CapacityEstimate {
-    /// The highest rate that met the objective, in requests per second. `None`: not even the
-    /// lowest one tried.
+    /// The highest rate that met the objective, in requests per second. `None` if not even the lowest one
+    /// tried did.
     pub low: Option<f64>,
-    /// The lowest rate that missed it, in requests per second. `None`: not even the highest one
-    /// tried.
+    /// The lowest rate that missed it, in requests per second. `None` if not even the highest one tried did.
     pub high: Option<f64>,
 }
 
 impl Search {
-    /// How far the truth may be from the middle of the estimate, as a share of it.
+    /// The largest distance of the true capacity from the middle of the estimate, as a share of the middle.
     pub const PRECISION: f64 = 0.025;
 
-    /// Starts at this rate, and looks no lower than `floor` and no higher than `ceiling`.
+    /// Starts at this rate, and stays between `floor` and `ceiling`.
     pub fn new(start: f64, floor: f64, ceiling: f64) -> Self {
         let floor = floor.max(f64::MIN_POSITIVE);
         let ceiling = ceiling.max(floor);
@@ -45,34 +44,34 @@ impl Search {
         Self { start, floor, ceiling, precision, stride: 2.0, met: None, missed: None }
     }
 
-    /// Ends when the truth is known to this share of it, rather than to [`Self::PRECISION`].
+    /// Ends at this precision rather than at [`Self::PRECISION`].
     pub fn to_within(self, precision: f64) -> Self {
         Self { precision, ..self }
     }
 
-    /// This rate is known to be too much.
+    /// Starts with the knowledge that this rate is too high.
     pub fn below(self, missed: f64) -> Self {
         Self { missed: Some(missed), start: self.start.min(missed), ..self }
     }
 
-    /// Goes up and down by this factor rather than by two: where it starts is a good guess.
+    /// Goes up and down by this factor rather than by two, for a start that is a good guess.
     pub fn in_strides_of(self, stride: f64) -> Self {
         Self { stride: stride.max(1.01), ..self }
     }
 
-    /// The next rate to try. `None`: the search is over.
+    /// The next rate to try. `None` if the search is over.
     pub fn next_rate(&self) -> Option<f64> {
         match (self.met, self.missed) {
             (None, None) => Some(self.start),
             (Some(met), None) => (met < self.ceiling).then(|| (met * self.stride).min(self.ceiling)),
             (None, Some(missed)) if self.start < missed => Some(self.start),
             (None, Some(missed)) => (missed > self.floor).then(|| (missed / self.stride).max(self.floor)),
-            // The geometric middle: it takes a trial less than the plain one after a doubling.
+            // The geometric middle: after a doubling it takes one trial less than the arithmetic one.
             (Some(met), Some(missed)) => (!self.is_close(met, missed)).then(|| (met * missed).sqrt()),
         }
     }
 
-    /// How it went at the rate proposed.
+    /// Takes in the result at the proposed rate.
     pub fn report(&mut self, rate: f64, verdict: Trial) {
         match verdict {
             Trial::Met => self.met = Some(self.met.map_or(rate, |met| met.max(rate))),
@@ -84,13 +83,13 @@ impl Search {
         (missed - met) / 2.0 <= self.precision * (missed + met) / 2.0
     }
 
-    /// What is known by now.
+    /// The result so far.
     pub fn result(&self) -> CapacityEstimate {
         CapacityEstimate { low: self.met, high: self.missed }
     }
 }
 
-/// Whether a rate met the objective.
+/// The result of trying a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trial {
     /// It did.
@@ -100,8 +99,8 @@ pub enum Trial {
 }
 
 impl CapacityEstimate {
-    /// One number for it: the middle of the two, or the one that is known; 0 when no rate met the
-    /// objective.
+    /// The estimate as one number: the middle of the two bounds, or `low` if no rate missed the objective. 0
+    /// if none met it.
     pub fn rate(&self) -> f64 {
         match (self.low, self.high) {
             (Some(low), Some(high)) => (low + high) / 2.0,

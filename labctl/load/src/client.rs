@@ -1,5 +1,5 @@
-//! One request, from the moment it is sent to its outcome. It is repeated when its stream's askers ask again,
-//! and never otherwise.
+//! Sends one request, from the moment it is sent to its outcome. It is repeated only if the stream has a
+//! retry policy.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,15 +27,15 @@ pub(super) struct Client {
     connections: Connections,
     timeout: Duration,
     retry: Option<Retry>,
-    /// Shared by all askers of the stream, wherever they ask.
+    /// Shared by all users of the stream, whatever the target.
     budget: Option<Arc<Mutex<RetryBudget>>>,
     recorder: Recorder,
     contains: Option<String>,
-    /// Whether bodies are kept: somebody looks into them.
+    /// True if bodies are kept, because something inspects them.
     keeps_bodies: bool,
 }
 
-/// What came back.
+/// The answer to one attempt.
 #[derive(Debug)]
 struct Answer {
     outcome: Outcome,
@@ -43,11 +43,11 @@ struct Answer {
     served_by: Option<String>,
     cache: CacheMark,
     headers: HeaderMap,
-    /// Its body, when somebody wants to look into it.
+    /// Its body, if it is kept.
     body: Vec<u8>,
 }
 
-/// What came of asking, once or several times.
+/// The result of all attempts of one request.
 #[derive(Debug)]
 struct Asked {
     /// The last answer.
@@ -57,12 +57,12 @@ struct Asked {
 }
 
 impl Client {
-    /// Bytes of an answer that are read; a longer one is not what was asked for.
+    /// The longest answer that is read, in bytes; a longer one cannot be right.
     const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
-    /// A request that has been due for longer is not sent any more. Of a generator, or a whole computer, that
-    /// stood still for a while, all that it missed would otherwise reach the target at once: nobody meant
-    /// that, and a target that breaks under it would be blamed.
+    /// A request that is overdue by more than this is not sent any more. If the generator, or the whole
+    /// computer, stood still for a while, everything it missed would otherwise reach the target at once.
+    /// Nobody asked for that burst, and a target that breaks under it would be blamed.
     pub(super) const OVERDUE: Duration = Duration::from_millis(100);
 
     pub(super) fn new(stream: &Stream, recorder: Recorder) -> Self {
@@ -75,7 +75,7 @@ impl Client {
         Self { connections, timeout, retry, budget, recorder, contains, keeps_bodies }
     }
 
-    /// The same for another target, with connections of its own.
+    /// The same client for another target, with connections of its own.
     pub(super) fn aimed_at(&self, target: SocketAddr) -> Self {
         let connections = self.connections.aimed_at(target);
         let (recorder, contains, budget) =
@@ -84,8 +84,8 @@ impl Client {
         Self { connections, timeout, retry, budget, recorder, contains, keeps_bodies }
     }
 
-    /// Sends a request, records its outcome, and keeps the connection for the next one. One that has been due
-    /// for too long is only recorded, unless it is of a counted number.
+    /// Sends a request, records its outcome, and keeps the connection for the next one. A request that is
+    /// overdue by too much is only recorded, unless it is one of a counted number.
     pub(super) async fn send(&self, ticket: Ticket, Made { request, user, entry }: Made, counted: bool) {
         let sent = self.recorder.now();
         let lag = sent.saturating_sub(ticket.intended);
@@ -103,7 +103,7 @@ impl Client {
             pending.complete(ended, &Came { outcome, status, node, etag, body: &body });
         }
         if let Some((user, cookies)) = user {
-            // Before the outcome is known, so that who waits for it sees the user logged in.
+            // Before the outcome is recorded, so that a caller that waits for it finds the user logged in.
             cookies.keep(&user, &headers);
         }
         let served_by = served_by.and_then(|name| self.recorder.server(&name));
@@ -113,7 +113,7 @@ impl Client {
         }
     }
 
-    /// Asks, and asks again as the stream's askers do, until it is answered well or they give up.
+    /// Sends a request, and repeats it by the retry policy until it succeeds or the policy gives up.
     async fn ask(&self, mut request: Request<Full<Bytes>>) -> Asked {
         if let Some(budget) = &self.budget {
             budget.lock().deposit();
@@ -137,12 +137,12 @@ impl Client {
         }
     }
 
-    /// Takes what a repetition costs out of the budget, where there is one.
+    /// Takes the price of a retry out of the budget, if there is one.
     fn may_repeat(&self) -> bool {
         self.budget.as_ref().is_none_or(|budget| budget.lock().withdraw())
     }
 
-    /// Asks once.
+    /// Makes one attempt.
     async fn attempt(&self, request: Request<Full<Bytes>>) -> (Answer, Option<Connection>) {
         let exchange = timeout(self.timeout, self.exchange(request)).await;
         match exchange.unwrap_or(Err(Outcome::Timeout)) {
@@ -152,12 +152,13 @@ impl Client {
     }
 
     async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<(Answer, Connection), Outcome> {
-        // Lets idle connections notice that they were closed, or one of them would be used.
+        // Lets idle connections notice that they were closed, before one of them is used.
         yield_now().await;
         while let Some(mut connection) = self.connections.take() {
             match connection.requests.try_send_request(request).await {
                 Ok(response) => return self.read(response, connection).await,
-                // Closed before anything was written to it: not sent yet, so this is no repetition.
+                // Closed before anything was written to it: the request was not sent yet, so this is no
+                // retry.
                 Err(mut failed) => match failed.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(Outcome::of_exchange_error(failed.error())),
@@ -171,7 +172,7 @@ impl Client {
         }
     }
 
-    /// Reads an answer to its end, which is when whoever asked has it.
+    /// Reads an answer to its end, the moment at which the user has it.
     async fn read(
         &self,
         response: Response<Incoming>,
@@ -207,7 +208,7 @@ impl Client {
     }
 }
 
-/// Which server answered: as its balancer names it, or as it names itself where the balancer does not, or only
+/// The server that answered: as its balancer names it, or as it names itself if the balancer does not or only
 /// knows its address.
 fn served_by(headers: &HeaderMap) -> Option<&str> {
     let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());

@@ -1,5 +1,5 @@
-//! The open connections of one stream, as a browser would keep them: opened when none is free,
-//! the one used last used first, and dropped when nobody needed it for long.
+//! The connection pool of one stream, like a browser's: a connection is opened when none is idle, the last
+//! used is reused first, and one that has been idle for long is dropped.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(super) struct Connections {
     idle: Mutex<Vec<Idle>>,
 }
 
-/// One open connection, closed when dropped, with whatever is still under way on it.
+/// One open connection. Dropping it closes it, together with anything in flight on it.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) requests: SendRequest<Full<Bytes>>,
@@ -38,18 +38,18 @@ struct Idle {
 }
 
 impl Connections {
-    /// How long a connection is kept that nobody uses.
+    /// The idle timeout of a connection.
     const IDLE: Duration = Duration::from_secs(4);
 
-    /// How long a connection may take to be ready again after an answer was read to its end: it
-    /// only has to be polled once more.
+    /// How long a connection may take to become ready after an answer was read to its end: it only has to be
+    /// polled once more.
     const READY: Duration = Duration::from_secs(1);
 
     pub(super) fn new(target: SocketAddr, connect_timeout: Duration) -> Self {
         Self { target, connect_timeout, idle: Mutex::default() }
     }
 
-    /// None yet, to another target.
+    /// An empty pool for another target.
     pub(super) fn aimed_at(&self, target: SocketAddr) -> Self {
         Self::new(target, self.connect_timeout)
     }
@@ -70,7 +70,7 @@ impl Connections {
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (requests, driver) = handshake.map_err(|error| Outcome::of_exchange_error(&error))?;
         let driver = tokio::spawn(async move {
-            // What goes wrong on it is told to the request that is under way.
+            // An error is reported to the request in flight.
             let _ = driver.await;
         });
         Ok(Connection { requests, _driver: AbortOnDropHandle::new(driver) })

@@ -1,5 +1,4 @@
-//! The cookies of virtual users: what their browsers would keep (RFC 6265, section 5.3, as far as
-//! one site on one path goes).
+//! The cookie jars of virtual users (RFC 6265, section 5.3, as far as it concerns one site with one path).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,8 +7,8 @@ use cookie::Cookie;
 use http::{HeaderMap, header};
 use parking_lot::Mutex;
 
-/// The cookies of many users, shared by all streams that these users make requests in. Cheap to
-/// clone; the clones are one.
+/// The cookies of many users, shared by all streams in which these users send requests. Cheap to clone; all
+/// clones share the same jars.
 #[derive(Debug, Clone, Default)]
 pub struct Cookies(Arc<Mutex<HashMap<String, Jar>>>);
 
@@ -17,15 +16,15 @@ pub struct Cookies(Arc<Mutex<HashMap<String, Jar>>>);
 type Jar = BTreeMap<String, String>;
 
 impl Cookies {
-    /// What a user sends as `Cookie`. `None`: nothing.
+    /// The value of a user's `Cookie` header. `None` if there is none.
     pub(super) fn of(&self, user: &str) -> Option<String> {
         let users = self.0.lock();
         let pairs = users.get(user)?.iter().map(|(name, value)| format!("{name}={value}"));
         Some(pairs.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
     }
 
-    /// Keeps what an answer told a user to, and forgets what it told them to forget. What is no
-    /// cookie is ignored, as browsers do.
+    /// Stores the cookies that an answer sets, and removes those that it expires. Malformed ones are ignored,
+    /// as browsers do.
     pub fn keep(&self, user: &str, headers: &HeaderMap) {
         let told = headers.get_all(header::SET_COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         for cookie in told.filter_map(|text| Cookie::parse(text).ok()) {

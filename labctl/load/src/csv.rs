@@ -1,4 +1,4 @@
-//! The record of a run as a file, one line per request.
+//! The record of a run as a CSV file, one line per request.
 #![deny(clippy::disallowed_methods)]
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use super::{Moment, Sample};
 pub(super) struct Line {
     pub(super) intended: Moment,
     pub(super) stream: Arc<str>,
-    /// `None`: without an outcome yet, which a reader must be able to tell from a failure.
+    /// `None` while there is no outcome, which a reader must be able to tell from a failure.
     pub(super) sample: Option<Sample>,
 }
 
@@ -42,7 +42,7 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.3}", duration.as_secs_f64() * 1_000.0)
 }
 
-/// Quoted where a comma or a quote would otherwise shift the columns.
+/// Quotes a field whose commas or quotes would otherwise shift the columns.
 fn field(text: &str) -> Cow<'_, str> {
     if text.contains([',', '"', '\n', '\r']) {
         Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))

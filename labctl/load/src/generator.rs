@@ -1,4 +1,4 @@
-//! A running load generator, and the two threads it consists of.
+//! A running load generator, with its two threads.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use super::pacer::{Command, Due, PacedStream, Pacer};
 use super::requests::RequestMaker;
 use super::{InvalidRequests, LiveFigures, Moment, Rate, Recorder, Stream, StreamId};
 
-/// How often it is looked whether everything is answered.
+/// Polling interval for whether everything is answered.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A running generator of any number of streams. Dropping it stops it as well, without waiting.
+/// A running generator of any number of streams. Dropping it also stops it, without waiting.
 #[derive(Debug)]
 pub struct Generator {
     commands: mpsc::Sender<Command>,
@@ -29,7 +29,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Starts one without streams. All its moments count from `origin`.
+    /// Starts a generator without streams. All its moments count from `origin`.
     pub fn start(origin: Instant) -> io::Result<Self> {
         let recorder = Recorder::new(origin);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -43,7 +43,7 @@ impl Generator {
         Ok(Self { commands, recorder, threads })
     }
 
-    /// Adds a stream, at rest until it is given a rate.
+    /// Adds a stream, which is stopped until it is given a rate.
     pub fn add(&self, stream: Stream) -> Result<StreamId, InvalidRequests> {
         let requests = RequestMaker::new(&stream)?;
         let schedule = Schedule::new(stream.arrivals, stream.seed);
@@ -53,19 +53,18 @@ impl Generator {
         Ok(id)
     }
 
-    /// From now on the stream has this rate; what is in flight stays so.
+    /// Sets the rate of a stream from now on. Requests in flight are unaffected.
     pub fn set_rate(&self, stream: StreamId, rate: Rate) {
         self.command(Command::SetRate(stream, rate));
     }
 
-    /// From now on the stream sends so many requests, evenly spaced, the first at once, and then
-    /// rests.
+    /// Sends `count` requests, evenly spaced, the first one at once. Then the stream stops.
     pub fn send(&self, stream: StreamId, count: u64, per_second: f64) {
         self.command(Command::Send(stream, count, per_second));
     }
 
-    /// Sends so many, like [`Self::send`], and waits for their answers: as long as sending takes, and this
-    /// margin. What has no answer by then is unfinished in the record.
+    /// Sends `count` requests, like [`Self::send`], and waits for their answers, until the time that sending
+    /// takes plus `margin` has passed. A request without an answer by then is unfinished in the record.
     pub async fn send_and_wait(&self, stream: StreamId, count: u64, per_second: f64, margin: Duration) {
         let from = self.recorder.now();
         self.send(stream, count, per_second);
@@ -82,44 +81,44 @@ impl Generator {
         let _ = timeout(limit, answered).await;
     }
 
-    /// From now on the stream's requests go to another target; what is in flight stays where it is.
+    /// Sends the stream's requests to another target from now on. Requests in flight stay where they are.
     pub fn aim(&self, stream: StreamId, target: SocketAddr) {
         self.command(Command::Aim(stream, target));
     }
 
-    /// The record of everything, which outlives the generator.
+    /// The record of all requests, which outlives the generator.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// A stream's figures of the last second.
+    /// A stream's figures for the last second.
     pub fn live(&self, stream: StreamId) -> LiveFigures {
         self.recorder.live(stream)
     }
 
-    /// A stream's requests that were sent and have no outcome yet.
+    /// The number of a stream's requests that were sent and have no outcome yet.
     pub fn in_flight(&self, stream: StreamId) -> usize {
         self.recorder.in_flight(stream)
     }
 
-    /// Stops at once. Requests in flight are cut and stay without an outcome: wait for
-    /// [`Recorder::settled`] first to have them all.
+    /// Stops at once. Requests in flight are aborted and stay without an outcome; to have them all, wait for
+    /// [`Recorder::settled`] first.
     pub fn stop(self) {
         drop(self.commands);
         for thread in self.threads {
-            // One that panicked has said so, and has stopped.
+            // A thread that panicked has reported it, and has stopped.
             let _ = thread.join();
         }
     }
 
     fn command(&self, command: Command) {
-        // A pacer that is gone has panicked and said so; without it there is no load to command.
+        // A pacer that is gone has panicked and reported it; without it there is no load to control.
         let _ = self.commands.send(command);
     }
 }
 
-/// The thread that sends: every request is a task of its own, so none waits for another. Ends, and
-/// cuts what is in flight, when the pacer has ended.
+/// The sender thread: every request is a task of its own, so none waits for another. It ends, and aborts what
+/// is in flight, when the pacer has ended.
 fn send_all(runtime: &Runtime, mut due: UnboundedReceiver<Due>) {
     runtime.block_on(async {
         while let Some(Due { client, ticket, made, counted }) = due.recv().await {

@@ -1,4 +1,4 @@
-//! What a stream did to the database's records, as its judges want it.
+//! The history of a stream's operations on the database's records, for the consistency checkers.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,59 +12,60 @@ use parking_lot::Mutex;
 
 use super::{Moment, Outcome};
 
-/// Operations of several streams, from the moment they are sent. Cheap to clone; the clones are one.
+/// The operations of several streams, from the moment they are sent. Cheap to clone; all clones share one
+/// log.
 #[derive(Debug, Clone, Default)]
 pub struct HistoryLog(Arc<Mutex<Pages>>);
 
 #[derive(Debug, Default)]
 struct Pages {
-    /// In the order in which they ended.
+    /// The operations that have ended, in that order.
     ended: Vec<Operation>,
-    /// Those that were sent and have not ended: by their number, of unknown outcome.
+    /// The operations that were sent and have not ended, by number. Their outcome is unknown.
     pending: BTreeMap<u64, Operation>,
-    /// How many were sent so far.
+    /// The number of operations sent so far.
     sent: u64,
-    /// Those that ended as a file, line by line as it happens.
+    /// The file to which each operation is written as it ends.
     journal: Option<Journal<LineWriter<File>>>,
 }
 
-/// What each request of a stream does to the record of its key.
+/// The meaning of each request of a stream, as an operation on the record of its key.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// Where it is written down.
+    /// The log in which it is recorded.
     pub log: HistoryLog,
-    /// What it does. A put's value is the request's running number.
+    /// The operation. A put's value is the request's running number.
     pub action: RecordedAction,
-    /// Who asks.
+    /// The division into sessions.
     pub sessions: Sessions,
 }
 
-/// Who asks: whose requests are one session's.
+/// The rule for which requests belong to one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sessions {
-    /// Nobody waits for an answer before asking again: each request is a session of its own.
+    /// Each request is a session of its own, because nobody waits for an answer before the next one.
     EachRequest,
-    /// A record has an owner, who expects to see there what they did before.
+    /// Each key is a session: a record has an owner, who expects to see their own earlier writes.
     EachKey,
 }
 
-/// What a request does to a record.
+/// The operation of a request on a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordedAction {
-    /// Adds so much.
+    /// Adds an amount.
     Add {
         /// The amount to add.
         by: i64,
     },
     /// Writes the request's running number.
     Put,
-    /// Reads what one node has.
+    /// Reads the state of one node.
     GetLocal,
-    /// Reads what was written last.
+    /// Reads the latest write.
     GetLatest,
 }
 
-/// What is to be written down of one request.
+/// The log entry of one request, before it is sent.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) log: HistoryLog,
@@ -74,51 +75,51 @@ pub(super) struct Entry {
     pub(super) request: Option<String>,
 }
 
-/// A request that was sent, and is written down as such.
+/// An operation that was sent and is in the log.
 #[derive(Debug)]
 pub(super) struct Pending {
     log: HistoryLog,
     number: u64,
 }
 
-/// What came back, as far as a history is concerned.
+/// The part of an answer that matters to a history.
 #[derive(Debug)]
 pub(super) struct Came<'a> {
     pub(super) outcome: Outcome,
     pub(super) status: u16,
     pub(super) node: Option<String>,
-    /// The `ETag`, which is the record's version.
+    /// The `ETag`, which contains the record's version.
     pub(super) etag: Option<&'a str>,
     pub(super) body: &'a [u8],
 }
 
 impl HistoryLog {
-    /// A log that is written to a file as well, as it happens.
+    /// Creates a log that is also written to a file, as it happens.
     pub fn written_to(path: &Path) -> io::Result<Self> {
         let file = LineWriter::new(File::create(path)?);
         let journal = Some(Journal::begin(file, &BTreeMap::new())?);
         Ok(Self(Arc::new(Mutex::new(Pages { journal, ..Pages::default() }))))
     }
 
-    /// A log of what has happened.
+    /// Creates a log of operations that have already ended.
     pub fn of(ended: Vec<Operation>) -> Self {
         Self(Arc::new(Mutex::new(Pages { ended, ..Pages::default() })))
     }
 
-    /// Everything so far. What was sent and has not ended is of unknown outcome.
+    /// All operations so far. One that was sent and has not ended has an unknown outcome.
     pub fn operations(&self) -> Vec<Operation> {
         let pages = self.0.lock();
         pages.ended.iter().chain(pages.pending.values()).cloned().collect()
     }
 
-    /// Another pair of numbers whenever something was sent or has ended.
+    /// Two numbers that change whenever an operation is sent or ends.
     pub fn revision(&self) -> (u64, usize) {
         let pages = self.0.lock();
         (pages.sent, pages.ended.len())
     }
 
-    /// Nothing more is written to the file, which is then on the disk. What has not ended by now is
-    /// written down as of unknown outcome.
+    /// Closes the file, which is then on the disk. An operation that has not ended by now is written with an
+    /// unknown outcome.
     pub fn finish(&self) -> io::Result<()> {
         let mut pages = self.0.lock();
         let Some(mut journal) = pages.journal.take() else { return Ok(()) };
@@ -143,7 +144,7 @@ impl HistoryLog {
         if let Some(journal) = &mut pages.journal
             && let Err(error) = journal.write(&operation)
         {
-            tracing::warn!(%error, "a history cannot be written down any more; it is judged all the same");
+            tracing::warn!(%error, "a history can no longer be written to its file; it is still judged");
             pages.journal = None;
         }
         pages.ended.push(operation);
@@ -168,7 +169,7 @@ impl Recorded {
 }
 
 impl Entry {
-    /// Writes down that it is being sent.
+    /// Records that it is being sent.
     pub(super) fn begin(self, invoked: Moment) -> Pending {
         let operation = Operation {
             session: self.session,
@@ -186,7 +187,7 @@ impl Entry {
 }
 
 impl Pending {
-    /// Writes down what became of it.
+    /// Records its outcome.
     pub(super) fn complete(self, returned: Moment, came: &Came<'_>) {
         self.log.end(self.number, |operation| {
             operation.outcome = said(&operation.action, came);
@@ -200,14 +201,14 @@ fn at(moment: Moment) -> At {
     At(u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// What an outcome says of the operation's effect. What is not sure is unknown.
+/// What an answer says about the operation's effect. Anything uncertain is unknown.
 fn said(action: &Action, came: &Came<'_>) -> Said {
     let text = String::from_utf8_lossy(came.body);
     match (came.outcome, came.status) {
         (Outcome::Ok | Outcome::Stale, _) => answer(action, &text, came.etag)
             .map_or_else(|| Said::Unknown(format!("an answer without a value: {text:.100}")), Said::Ok),
         (_, 404) if matches!(action, Action::Get { .. }) => Said::Ok(Answer::Absent),
-        // No connection was made. A request that our own limits cut off may have been sent.
+        // No connection was made. A request that hit the generator's own limits may have been sent.
         (Outcome::Refused | Outcome::ConnectTimeout, _) => Said::Failed(came.outcome.name().into()),
         (_, 300..=499) => Said::Failed(format!("status {}", came.status)),
         (_, 503) if text.contains("not_written") || text.contains("no_primary") => {
@@ -217,8 +218,8 @@ fn said(action: &Action, came: &Came<'_>) -> Said {
     }
 }
 
-/// The value in an answer: the whole body, or a number in a JSON document that is called so. The
-/// version stands in the same document, or in the `ETag`.
+/// The value in an answer: the whole body, or a number of that name in a JSON document. The version is in the
+/// same document or in the `ETag`.
 fn answer(action: &Action, text: &str, etag: Option<&str>) -> Option<Answer> {
     let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let named = |name: &str| document.as_ref()?.get(name);
@@ -235,7 +236,7 @@ fn answer(action: &Action, text: &str, etag: Option<&str>) -> Option<Answer> {
     })
 }
 
-/// A version as the database writes it, `term.index`, as one number that grows with each write.
+/// Converts a version as the database writes it, `term.index`, to one number that grows with each write.
 fn version(text: &str) -> Option<u64> {
     const INDEX_BITS: u32 = 40;
     let (term, index) = text.split_once('.')?;
@@ -322,7 +323,7 @@ mod tests {
         assert_eq!(answer(&GET, r#"{"balance":150,"version":"2.7"}"#, None), Some(found));
     }
 
-    /// Which of the two was written first, only their versions tell.
+    /// Only their versions tell which of the two was written first.
     #[test]
     fn a_read_of_the_smaller_sum_after_two_overlapping_additions_is_stale() {
         let log = HistoryLog::default();

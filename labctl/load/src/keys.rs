@@ -1,43 +1,42 @@
-//! Which of the many things there are is asked for.
+//! The distribution of keys over a stream's requests.
 #![deny(clippy::disallowed_methods)]
 
 use rand::{Rng, RngExt};
 
-/// How the keys of a stream's requests are drawn. Numbers run from 1 to `count`.
+/// The distribution of the keys of a stream's requests. Numbers run from 1 to `count`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Keys {
     /// The request has no key.
     None,
-    /// Every number as often as every other.
+    /// Uniform: every number is equally likely.
     Uniform {
-        /// How many there are.
+        /// The number of keys.
         count: u64,
     },
-    /// A few very often and most rarely: the n-th in proportion to 1 / n^exponent.
+    /// Zipf: a few are very frequent and most are rare; the n-th in proportion to 1 / n^exponent.
     Zipf {
-        /// How many there are, at most [`Keys::ZIPF_MAX`].
+        /// The number of keys, at most [`Keys::ZIPF_MAX`].
         count: u64,
-        /// How uneven; 0 is uniform, 1 is what shops and encyclopedias see.
+        /// The skew: 0 is uniform, 1 is typical of shops and encyclopedias.
         exponent: f64,
     },
-    /// Each of these words as often as every other. Session cookies, for instance: a virtual user
-    /// is a key.
+    /// Each of these words, equally likely. Session cookies, for instance: a virtual user is a key.
     Hot {
         /// The words.
         keys: Vec<String>,
     },
-    /// 1, 2, 3, … and again from 1 after the last.
+    /// 1, 2, 3, … and from 1 again after the last.
     Sequence {
-        /// How many there are.
+        /// The number of keys.
         count: u64,
     },
 }
 
 impl Keys {
-    /// The largest `count` of [`Keys::Zipf`], which holds a table of all of them.
+    /// The largest `count` of [`Keys::Zipf`], which keeps a table of all of them.
     pub const ZIPF_MAX: u64 = 1_000_000;
 
-    /// What is wrong with it, in one sentence.
+    /// Checks the distribution; the error is one sentence.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Keys::None => Ok(()),
@@ -56,11 +55,11 @@ impl Keys {
     }
 }
 
-/// Draws keys. Built from [`Keys`] that were checked.
+/// Draws keys from [`Keys`] that were checked.
 #[derive(Debug)]
 pub(super) struct Picker {
     keys: Keys,
-    /// Zipf's weights, each added to those before it.
+    /// Zipf's cumulative weights.
     cumulative: Vec<f64>,
     taken: u64,
 }
@@ -79,7 +78,7 @@ impl Picker {
         Self { keys, cumulative, taken: 0 }
     }
 
-    /// The next key's text.
+    /// Draws the next key.
     pub(super) fn pick(&mut self, dice: &mut impl Rng) -> String {
         match &self.keys {
             Keys::None => String::new(),
@@ -98,7 +97,7 @@ impl Picker {
         let total = self.cumulative.last().expect("the count of keys was checked to be at least 1");
         let point = dice.random::<f64>() * total;
         let below = self.cumulative.partition_point(|sum| *sum <= point);
-        // Rounding may put the point on the very end.
+        // Rounding may put the point at the very end.
         below.min(self.cumulative.len() - 1) + 1
     }
 }

@@ -1,9 +1,9 @@
-//! Percentiles, exact ones: the samples are all there, so they are sorted and counted.
+//! Exact percentiles, computed from all samples rather than from a histogram.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
 
-/// Durations in order, to be asked for percentiles.
+/// Sorted durations, for percentiles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Latencies(Vec<Duration>);
 
@@ -16,29 +16,30 @@ impl FromIterator<Duration> for Latencies {
 }
 
 impl Latencies {
-    /// How many there are.
+    /// The number of durations.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The smallest duration that `percent` % of them do not exceed; `None` when there are none.
+    /// The smallest duration that at least `percent` % of them do not exceed (nearest rank). `None` if there
+    /// are none.
     pub fn percentile(&self, percent: f64) -> Option<Duration> {
         let rank = (percent.clamp(0.0, 100.0) / 100.0 * self.len() as f64).ceil() as usize;
         self.0.get(rank.saturating_sub(1)).copied()
     }
 
-    /// The mean; `None` when there are none.
+    /// The mean. `None` if there are none.
     pub fn mean(&self) -> Option<Duration> {
         let count = u32::try_from(self.len()).ok().filter(|count| *count > 0)?;
         Some(self.0.iter().sum::<Duration>() / count)
     }
 
-    /// The longest; `None` when there are none.
+    /// The longest. `None` if there are none.
     pub fn max(&self) -> Option<Duration> {
         self.0.last().copied()
     }

@@ -1,7 +1,7 @@
-//! Traffic, open-loop: arrivals are scheduled ahead and sent when they are due, whether or not
-//! earlier ones were answered, and latency counts from the moment a request was *meant* to be
-//! sent. A generator that waits for answers slows down with the server and then reports that all
-//! is well.
+//! An open-loop load generator: arrivals are scheduled ahead and sent when they are due, whether or not
+//! earlier requests were answered. Latency counts from the moment a request was *meant* to be sent. A
+//! closed-loop generator waits for answers, slows down with the server, and then reports that all is well
+//! (coordinated omission).
 //!
 //! ```text
 //!  set_rate ──> pacer thread ──due arrivals──> sender thread ──HTTP──> target
@@ -9,22 +9,22 @@
 //!                    └────────── Recorder ───────────┘ ──> Window
 //! ```
 //!
-//! Two threads, because each would disturb the other: the pacer sleeps until the next arrival,
-//! to a tenth of a millisecond, and a runtime's timers are ten times coarser.
+//! Two threads, because each would disturb the other: the pacer sleeps until the next arrival with a
+//! precision of a tenth of a millisecond, and a runtime's timers are ten times coarser.
 //!
-//! Nothing here judges. Windows of samples are handed to whoever does.
+//! Nothing here judges: callers get windows of samples.
 
-// The running thing, and the thread that keeps time.
+// The running generator, and its pacer thread.
 mod generator;
 mod pacer;
 
-// When, how many, and what.
+// The schedule, the keys, the rate and the requests.
 mod arrivals;
 mod keys;
 mod rate;
 mod requests;
 
-// One request, and what became of it.
+// One request and its outcome.
 mod cache_mark;
 mod client;
 mod connections;
@@ -34,17 +34,17 @@ mod outcome;
 mod retry;
 mod sample;
 
-// The record.
+// The record of all requests.
 mod book;
 mod csv;
 mod recorder;
 
-// The figures made of it.
+// The figures computed from the record.
 mod latencies;
 mod live;
 mod window;
 
-// Finding the highest rate that meets an objective: which rate is next, and trying it.
+// The search for the highest rate that meets an objective, and the trial of one rate.
 mod capacity;
 mod probe;
 
@@ -75,37 +75,35 @@ pub use window::Window;
 /// A moment of a run: the time since its origin.
 pub type Moment = Duration;
 
-/// One stream of traffic: where to, what, and how its arrivals are spaced.
+/// One stream of traffic: its target, its requests, and the spacing of its arrivals.
 #[derive(Debug, Clone)]
 pub struct Stream {
-    /// What reports call it.
+    /// Its name in reports.
     pub name: String,
-    /// Who is asked.
+    /// The address to which requests are sent.
     pub target: SocketAddr,
-    /// What is asked for.
+    /// The requests.
     pub requests: RequestMix,
-    /// How arrivals are spaced.
+    /// The spacing of its arrivals.
     pub arrivals: Arrivals,
-    /// The patience of one request: connecting, waiting and reading the answer together. Of one that is
-    /// repeated, that of each attempt.
+    /// The timeout of one attempt: connecting, waiting and reading the answer together.
     pub timeout: Duration,
-    /// Whether an asker that was not answered well asks again. Each arrival is an asker, however often it asks.
+    /// The retry policy of a user whose request failed. Each arrival is one user, however often it retries.
     pub retry: Option<Retry>,
-    /// The patience of opening one connection.
+    /// The timeout of opening one connection.
     pub connect_timeout: Duration,
-    /// The dice of its arrivals and keys: the same seed asks for the same keys at the same spacing.
+    /// The random seed of its arrivals and keys: the same seed sends the same keys at the same spacing.
     pub seed: u64,
-    /// Requests without an answer at one time; an arrival beyond is recorded as cancelled, and
-    /// not sent.
+    /// The most requests in flight; an arrival beyond that is recorded as cancelled, and not sent.
     pub in_flight_max: usize,
-    /// What a good answer contains. Without it, its status is enough.
+    /// A text that a good answer contains. Without it, the status is enough.
     pub contains: Option<String>,
-    /// What its requests do to the database's records, when that is to be judged.
+    /// The meaning of its requests as database operations, if they are to be checked.
     pub recorded: Option<Recorded>,
 }
 
 impl Stream {
-    /// A stream with the usual patience: 5 s for a request, 2 s for a connection, 10 000 in flight.
+    /// Creates a stream with the usual limits: 5 s for a request, 2 s for a connection, 10 000 in flight.
     pub fn new(name: impl Into<String>, target: SocketAddr, requests: RequestMix) -> Self {
         Self {
             name: name.into(),
@@ -122,7 +120,7 @@ impl Stream {
         }
     }
 
-    /// How long an asker waits at most, all its attempts together.
+    /// The longest a user waits, all attempts together.
     pub fn patience(&self) -> Duration {
         self.retry.map_or(self.timeout, |retry| retry.patience(self.timeout))
     }

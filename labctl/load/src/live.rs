@@ -1,4 +1,4 @@
-//! The figures of the last second, for a line that changes while one watches.
+//! The figures of the last second, for a live display.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
@@ -7,22 +7,22 @@ use serde::{Serialize, Serializer};
 
 use super::{Latencies, Moment, Rate, Sample};
 
-/// One stream as it is now. Counted by when answers *came*, unlike in a window, so that a server
-/// that stops answering shows at once.
+/// The current figures of one stream. They count by when answers *arrived*, unlike those of a window, so that
+/// a server that stops answering shows at once.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct LiveFigures {
-    /// Requests per second that it is set to send now.
+    /// The current target rate, in requests per second.
     pub offered: f64,
     /// Requests that succeeded in the last second.
     pub ok: usize,
     /// Requests that failed in the last second.
     pub failed: usize,
-    /// How often was asked for those, repetitions included.
+    /// The attempts of those requests, retries included.
     pub attempts: u64,
-    /// How long 99 % of those that succeeded in the last second took at most. In JSON, in milliseconds.
+    /// The p99 latency of the successes in the last second. In JSON, in milliseconds.
     #[serde(rename = "p99_ms", serialize_with = "as_millis")]
     pub p99: Option<Duration>,
-    /// Requests sent that have no outcome yet.
+    /// Requests in flight.
     pub in_flight: usize,
 }
 
@@ -31,7 +31,7 @@ fn as_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S:
 }
 
 impl LiveFigures {
-    /// The span that is called now.
+    /// The length of the live window.
     pub(super) const SPAN: Duration = Duration::from_secs(1);
 
     pub(super) fn of(

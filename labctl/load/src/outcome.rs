@@ -1,4 +1,4 @@
-//! What became of a request, in classes that are never mixed.
+//! The outcome of a request, in classes that are never mixed.
 #![deny(clippy::disallowed_methods)]
 
 use std::error::Error;
@@ -8,34 +8,34 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::CacheMark;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// Answered, 2xx (or 304).
     Ok,
-    /// Answered, 2xx, by a copy that says it is old: `X-Cache: STALE`.
+    /// Answered 2xx with stale data, as the answer says: `X-Cache: STALE`.
     Stale,
-    /// Answered, 2xx, but without what was asked for in it.
+    /// Answered 2xx, but without the expected content.
     Wrong,
-    /// 4xx, or a redirect, which is not followed: the request should have been another.
+    /// 4xx, or a redirect, which is not followed: the request itself was wrong.
     ClientError,
     /// 5xx other than [`Outcome::Shed`].
     ServerError,
-    /// 503 with `Retry-After`: sent away at once, on purpose, with a hint when to come back.
+    /// 503 with `Retry-After`: shed at once, on purpose, with a hint when to come back.
     Shed,
-    /// Nobody took the connection.
+    /// The connection was refused.
     Refused,
     /// The connection broke before the answer was complete.
     Reset,
-    /// Connected, but no complete answer in time. It may have had its effect all the same.
+    /// Connected, but no complete answer in time. The request may still have had its effect.
     Timeout,
     /// No connection in time.
     ConnectTimeout,
-    /// Not sent, or cut off: the load generator was at its own limit. Says nothing about the server.
+    /// Not sent, or aborted: the load generator reached its own limit. Says nothing about the server.
     Cancelled,
-    /// Not sent: the load generator was held up until long after it was due. Says nothing about the server.
+    /// Not sent: the load generator was delayed until long after it was due. Says nothing about the server.
     NotSent,
-    /// Answered with something that is not HTTP, or is far too long.
+    /// Answered with something that is not HTTP, or that is far too long.
     Malformed,
 }
 
@@ -57,12 +57,13 @@ impl Outcome {
         Outcome::Malformed,
     ];
 
-    /// Whether whoever asked got what they wanted, be it old.
+    /// True if the user got an answer, stale or not.
     pub fn is_success(self) -> bool {
         matches!(self, Outcome::Ok | Outcome::Stale)
     }
 
-    /// Whether the load generator is why there is no answer, so that nothing is known of the server.
+    /// True if the load generator is the reason that there is no answer, so that nothing is known about the
+    /// server.
     pub fn is_the_generators(self) -> bool {
         matches!(self, Outcome::Cancelled | Outcome::NotSent)
     }
@@ -86,7 +87,7 @@ impl Outcome {
         }
     }
 
-    /// Of an answer that was read to its end.
+    /// The outcome of an answer that was read to its end.
     pub(super) fn of_answer(status: StatusCode, headers: &HeaderMap) -> Self {
         match status.as_u16() {
             200..=299 if CacheMark::of(headers) == CacheMark::Stale => Outcome::Stale,
@@ -98,18 +99,18 @@ impl Outcome {
         }
     }
 
-    /// Of a connection that could not be opened.
+    /// The outcome of a connection that could not be opened.
     pub(super) fn of_connect_error(error: &io::Error) -> Self {
         match error.kind() {
             _ if is_our_own_limit(error) => Outcome::Cancelled,
             io::ErrorKind::TimedOut => Outcome::ConnectTimeout,
-            // Accepted by the kernel and dropped at once: a server that dies with a full backlog.
+            // Accepted by the kernel and dropped at once: the server died with a full backlog.
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Outcome::Reset,
             _ => Outcome::Refused,
         }
     }
 
-    /// Of an exchange over an open connection that failed.
+    /// The outcome of a failed exchange over an open connection.
     pub(super) fn of_exchange_error(error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -121,7 +122,7 @@ impl Outcome {
             }
             cause = error.source();
         }
-        // What is left are hyper's words for a connection that ended too early.
+        // What remains are hyper's own errors for a connection that ended too early.
         Outcome::Reset
     }
 
@@ -129,14 +130,14 @@ impl Outcome {
         match error.kind() {
             _ if is_our_own_limit(error) => Outcome::Cancelled,
             io::ErrorKind::TimedOut => Outcome::Timeout,
-            // How a body with bad chunk sizes is reported.
+            // hyper reports a body with bad chunk sizes like this.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Outcome::Malformed,
             _ => Outcome::Reset,
         }
     }
 }
 
-/// No more file descriptors, or no more ports of our own.
+/// True if this process ran out of file descriptors, or this computer out of ports or buffers.
 fn is_our_own_limit(error: &io::Error) -> bool {
     use nix::errno::Errno;
     let Some(number) = error.raw_os_error() else { return false };

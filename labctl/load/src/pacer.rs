@@ -1,7 +1,7 @@
-//! The thread that keeps time. It sleeps until the next arrival of any stream is due, enters it
-//! and hands it over; it never waits for anything else. What became due while it overslept is handed
-//! over all at once, each with the moment it was meant for; what has been due for too long is not sent
-//! any more. A counted number is sent later instead, as evenly spaced as before.
+//! The pacer thread. It sleeps until the next arrival of any stream is due, enters it in the record and
+//! passes it to the sender; it never waits for anything else. Arrivals that became due while it overslept are
+//! passed on all at once, each with its intended moment; those overdue by too much are not sent. A counted
+//! number is sent later instead, as evenly spaced as before.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,20 +16,20 @@ use super::client::Client;
 use super::requests::{Made, RequestMaker};
 use super::{Moment, Rate, Recorder, StreamId};
 
-/// What the pacer is told.
+/// A command to the pacer.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// There is another stream.
+    /// Adds a stream.
     Add(StreamId, Box<PacedStream>),
-    /// A stream's rate is another from now on.
+    /// Sets a stream's rate from now on.
     SetRate(StreamId, Rate),
-    /// A stream sends so many requests, so many a second.
+    /// Sends this many requests of a stream, at this many per second.
     Send(StreamId, u64, f64),
-    /// A stream's requests go to another target.
+    /// Sends a stream's requests to another target.
     Aim(StreamId, SocketAddr),
 }
 
-/// A stream, as the pacer needs it.
+/// A stream, as the pacer sees it.
 #[derive(Debug)]
 pub(super) struct PacedStream {
     pub(super) schedule: Schedule,
@@ -37,7 +37,7 @@ pub(super) struct PacedStream {
     pub(super) client: Arc<Client>,
 }
 
-/// A request to be sent at once.
+/// A request that is due.
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) client: Arc<Client>,
@@ -51,7 +51,7 @@ pub(super) struct Due {
 pub(super) struct Pacer {
     streams: BTreeMap<StreamId, Box<PacedStream>>,
     recorder: Recorder,
-    /// Unbounded, but never longer than the streams' limits of requests in flight.
+    /// Unbounded, but limited by the streams' limits of requests in flight.
     due: UnboundedSender<Due>,
 }
 
@@ -60,7 +60,7 @@ impl Pacer {
         Self { streams: BTreeMap::new(), recorder, due }
     }
 
-    /// Runs until nobody can command it any more.
+    /// Runs until every sender of commands is dropped.
     pub(super) fn run(mut self, commands: Receiver<Command>) {
         loop {
             self.send_due(self.recorder.now());
@@ -80,7 +80,7 @@ impl Pacer {
 
     fn obey(&mut self, command: Command) {
         let now = self.recorder.now();
-        // Under the old rate, before the new one holds; and from here on there may be more.
+        // Sent under the old rate, before the new one holds; from here on there may be more.
         self.send_due(now);
         self.recorder.entered_until(now);
         match command {
@@ -112,7 +112,7 @@ impl Pacer {
             stream.schedule.make_up_for_a_pause(now, Client::OVERDUE);
             let counted = stream.schedule.is_counted();
             while let Some(intended) = stream.schedule.take_due(now) {
-                // Made even when it is not sent, so that the same seed asks for the same keys.
+                // Made even if it is not sent, so that the same seed produces the same keys.
                 let made = stream.requests.make();
                 let Some(ticket) = self.recorder.begin(*id, intended) else { continue };
                 let client = Arc::clone(&stream.client);

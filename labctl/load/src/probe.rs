@@ -1,7 +1,7 @@
-//! Measuring a capacity: the highest rate that meets an objective.
+//! Measures a capacity: the highest rate that meets an objective.
 //!
-//! The probes' arrivals are evenly spaced: a short probe then measures the machine and not the luck
-//! of the draw. What randomness does to queues below the limit is another chapter's matter.
+//! The probes' arrivals are evenly spaced, so that a short probe measures the machine and not the luck of the
+//! draw. What randomness does to queues below the limit is the subject of another chapter.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,67 +14,66 @@ use super::{
     Window,
 };
 
-/// Rates outside of these are not tried.
+/// Rates outside of this range are not tried.
 const RATE_MIN: f64 = 5.0;
 const RATE_MAX: f64 = 20_000.0;
-/// More failed requests than this miss the objective, whatever their latency.
+/// A higher share of failed requests misses the objective, whatever the latency.
 const ERRORS_MAX: f64 = 0.001;
-/// The first part of a probe is not judged.
+/// The first part of a probe, which is not judged.
 const WARMUP: Duration = Duration::from_millis(500);
-/// How often a probe looks whether it is hopeless.
+/// Interval at which a probe checks whether it is hopeless.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How many probes of a search may be repeated because the load generator fell behind.
+/// The most probes of a search that are repeated because the load generator fell behind.
 const AGAIN_MAX: u32 = 3;
 
-/// Requests of a traffic that cannot be made.
+/// The requests of a traffic cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[error("traffic '{name}': {source}")]
 pub struct InvalidTraffic {
-    /// Its name.
+    /// The traffic's name.
     name: String,
     source: InvalidRequests,
 }
 
-/// What a target can do, or why it could not be found out.
+/// The capacity of a target, and the reason to distrust it, if any.
 pub type Found = (CapacityEstimate, Option<String>);
 
-/// What a rate has to meet.
+/// The objective that a rate has to meet.
 #[derive(Debug, Clone)]
 pub struct Objective {
-    /// 99 % of the answers come within this time.
+    /// The longest p99 latency.
     pub p99: Duration,
-    /// How long a rate is tried.
+    /// The length of a probe.
     pub probe: Duration,
-    /// How far the result may be from the truth, as a share of it.
+    /// The precision of the result, as a share of it.
     pub precision: f64,
-    /// By what the rate goes up, or down, until it is too much, or is not any more.
+    /// The factor by which the rate goes up or down until the capacity is bracketed.
     pub stride: f64,
-    /// A rate that is known to be too much.
+    /// A rate that is known to be too high.
     pub too_much: Option<f64>,
-    /// How many misses in a row rule a rate out: a host that was busy for a moment
-    /// misses one.
+    /// The number of consecutive misses that rules a rate out: a host that was busy for a moment misses once.
     pub misses: u32,
 }
 
 impl Objective {
-    /// An objective, and the usual precision.
+    /// Creates an objective with the usual precision.
     pub fn new(p99: Duration, probe: Duration) -> Self {
         Self { p99, probe, precision: Search::PRECISION, stride: 2.0, too_much: None, misses: 1 }
     }
 }
 
-/// How a rate went.
+/// The result of trying a rate.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Tried {
-    /// Whether it met the objective.
+    /// True if it met the objective.
     pub met: bool,
-    /// The slowest percent. In JSON, in milliseconds.
+    /// The p99 latency. In JSON, in milliseconds.
     #[serde(rename = "p99_ms", serialize_with = "as_millis")]
     #[schemars(with = "f64")]
     pub p99: Duration,
     /// Requests that failed.
     pub failed: usize,
-    /// Why it should not be trusted.
+    /// The reason to distrust the result, if any.
     pub distrust: Option<String>,
 }
 
@@ -89,8 +88,8 @@ impl fmt::Display for Tried {
     }
 }
 
-/// Finds the highest rate that meets an objective. The rate is that of a mix of streams together, each
-/// with its share of it.
+/// Finds the highest rate that meets an objective. The rate is the total of a mix of streams, each with its
+/// share.
 pub async fn find_capacity(
     generator: &Generator,
     mix: Vec<(Stream, f64)>,
@@ -110,28 +109,28 @@ pub async fn find_capacity(
     Ok(search.found())
 }
 
-/// Adds a stream that rates are tried with: its arrivals are evenly spaced.
+/// Adds a stream for probes: its arrivals are evenly spaced.
 pub fn add_probe(generator: &Generator, mut stream: Stream) -> Result<StreamId, InvalidTraffic> {
     stream.arrivals = Arrivals::Constant;
     let name = stream.name.clone();
     generator.add(stream).map_err(|source| InvalidTraffic { name, source })
 }
 
-/// A search for a capacity, a rate at a time: for those who have something to do in between.
+/// A capacity search that takes one rate at a time, for callers that do something in between.
 #[derive(Debug)]
 pub struct CapacitySearch<'a> {
     objective: &'a Objective,
     search: Search,
-    /// Probes that were repeated because the load generator fell behind.
+    /// The number of probes repeated because the load generator fell behind.
     distrusted: u32,
-    /// Misses in a row.
+    /// The number of consecutive misses.
     missed: u32,
-    /// Why what is found should not be trusted.
+    /// The reason to distrust the result, if any.
     distrust: Option<String>,
 }
 
 impl<'a> CapacitySearch<'a> {
-    /// A search that begins at this rate.
+    /// Creates a search that begins at this rate.
     pub fn new(from: f64, objective: &'a Objective) -> Self {
         let mut search = Search::new(from, RATE_MIN, RATE_MAX)
             .to_within(objective.precision)
@@ -142,8 +141,8 @@ impl<'a> CapacitySearch<'a> {
         Self { objective, search, distrusted: 0, missed: 0, distrust: None }
     }
 
-    /// Tries the next rate, with streams whose requests may go without an answer for so long. `None`: the search is
-    /// over.
+    /// Tries the next rate. `patience` is the longest that a request of these streams can stay unanswered.
+    /// `None` if the search is over.
     pub async fn next(
         &mut self,
         generator: &Generator,
@@ -170,13 +169,13 @@ impl<'a> CapacitySearch<'a> {
         }
     }
 
-    /// What is known by now.
+    /// The result so far.
     pub fn found(self) -> Found {
         (self.search.result(), self.distrust)
     }
 }
 
-/// Tries one rate, and waits until all that it caused is over.
+/// Tries one rate, and waits until all of its requests have ended.
 pub async fn probe(
     generator: &Generator,
     mix: &[(StreamId, f64)],
@@ -197,24 +196,24 @@ pub async fn probe(
     tried(&window(begun), &window(from.min(to)), objective, patience)
 }
 
-/// What a probe says: the generator is judged by all of it, and the target by what comes after the
-/// warm-up. A probe that was hopeless before that is a miss.
+/// The result of a probe: the generator is judged by the whole window, the target by the part after the
+/// warm-up. A probe that became hopeless before that is a miss.
 fn tried(whole: &Window, judged: &Window, objective: &Objective, patience: Duration) -> Tried {
-    // What is not over by now was not answered in time either.
+    // A request still without an outcome was not answered in time either.
     let failed = judged.failed() + judged.unfinished;
     let requests = judged.requests() + judged.unfinished;
     let p99 = judged.percentile(99.0).unwrap_or(patience);
     let met = requests > 0 && failed as f64 <= ERRORS_MAX * requests as f64 && p99 <= objective.p99;
-    // A generator that is late makes answers late; a rate that was met all the same was met.
-    // What would have been too slow on time as well was missed for certain.
+    // A late generator makes answers late. A rate that met the objective nevertheless met it, and one that would
+    // have been too slow even on time was missed for certain.
     let on_time = judged.as_if_on_time(&[]).percentile(99.0);
     let matters = !met && on_time.is_none_or(|p99| p99 <= objective.p99);
     let distrust = whole.not_sent().filter(|_| !met).or(whole.late(objective.p99).filter(|_| matters));
     Tried { met, p99, failed, distrust }
 }
 
-/// Waits for a probe's end, or for the moment from which it is hopeless: more is under way than
-/// could be answered within the objective. Stopping then spares the target a long queue.
+/// Waits for the end of a probe, or until it is hopeless: more is in flight than can be answered within the
+/// objective. Stopping then spares the target a long queue.
 async fn last(generator: &Generator, mix: &[(StreamId, f64)], rate: f64, objective: &Objective) -> Moment {
     let hopeless = 10.0 + 2.0 * rate * objective.p99.as_secs_f64();
     let end = Instant::now() + objective.probe;
@@ -237,7 +236,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// A window of requests 10 ms apart that were sent and answered so late.
+    /// A window of requests 10 ms apart that were sent this late and took this long.
     fn window(lag: u64, latencies: &[u64], unfinished: usize) -> Window {
         let sample = |(n, latency): (u64, &u64)| Sample {
             stream: StreamId::default(),

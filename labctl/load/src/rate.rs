@@ -1,4 +1,4 @@
-//! How many requests per second, now and from now on.
+//! The rate of a stream, in requests per second, as a function of time.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 /// Requests per second as a function of the time since the rate was set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
-    /// Always the same; 0 stops the stream.
+    /// A constant rate; 0 stops the stream.
     Steady(f64),
-    /// From one rate to another along a straight line; afterwards steady at the second.
+    /// A linear ramp from one rate to another, constant after that.
     Ramp {
         /// Requests per second at the start.
         from: f64,
         /// Requests per second at the end, and after it.
         to: f64,
-        /// How long the way takes.
+        /// The length of the ramp.
         over: Duration,
     },
 }
@@ -23,10 +23,10 @@ impl Rate {
     /// No requests.
     pub const STOPPED: Rate = Rate::Steady(0.0);
 
-    /// Requests per second; more than this is taken for a mistake and cut.
+    /// The highest rate, in requests per second; anything above is taken for a mistake and clamped.
     pub const MAX: f64 = 100_000.0;
 
-    /// Requests per second, so long after the rate was set.
+    /// The rate at this time after it was set, in requests per second.
     pub fn at(&self, elapsed: Duration) -> f64 {
         let line = self.line();
         match elapsed.as_secs_f64() {
@@ -35,14 +35,15 @@ impl Rate {
         }
     }
 
-    /// Arrivals to be expected in the time since the rate was set.
+    /// The expected number of arrivals in this time after the rate was set.
     pub(super) fn expected(&self, elapsed: Duration) -> f64 {
         let line = self.line();
         let seconds = elapsed.as_secs_f64();
         line.area(seconds.min(line.seconds)) + line.to * (seconds - line.seconds).max(0.0)
     }
 
-    /// The inverse of [`Self::expected`]: when so many arrivals are to be expected. `None`: never.
+    /// The inverse of [`Self::expected`]: the time after which `count` arrivals are expected. `None` if
+    /// never.
     pub(super) fn reaches(&self, count: f64) -> Option<Duration> {
         let line = self.line();
         let on_the_ramp = line.area(line.seconds);
@@ -65,12 +66,12 @@ impl Rate {
     }
 }
 
-/// What a person may have typed becomes a rate that can be kept.
+/// Clamps a rate that a person may have typed to the valid range.
 fn sane(rate: f64) -> f64 {
     if rate.is_nan() { 0.0 } else { rate.clamp(0.0, Rate::MAX) }
 }
 
-/// The straight part, steady rates having one of no length.
+/// The linear part of a rate. A constant rate has one of length zero.
 struct Line {
     from: f64,
     to: f64,
@@ -90,7 +91,7 @@ impl Line {
         if area <= 0.0 {
             return 0.0;
         }
-        // The quadratic formula, in the form that survives a slope near zero.
+        // The quadratic formula, in the form that is stable for a slope near zero.
         let root = (self.from * self.from + 2.0 * self.slope() * area).max(0.0).sqrt();
         (2.0 * area / (self.from + root)).min(self.seconds)
     }

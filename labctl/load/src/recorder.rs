@@ -1,4 +1,4 @@
-//! Everything that happened, in memory, shared by those who write it and those who read it.
+//! The in-memory record of a run, shared by its writers and its readers.
 
 use std::io;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ struct Shared {
 pub struct Unsettled {
     /// Requests that are still in flight.
     pub unfinished: usize,
-    /// How long they were waited for.
+    /// How long the caller waited for them.
     pub limit: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Recorder {
 
     /// The requests of a stream that were meant to be sent in `[from, to)`.
     pub fn window(&self, stream: StreamId, from: Moment, to: Moment) -> Window {
-        // Only copied under the lock; sorting takes longer and would hold up the next arrival.
+        // Only the copy is made under the lock; sorting takes longer and would hold up the next arrival.
         let (samples, unfinished) = {
             let book = self.0.book.lock();
             let entries = book.stream(stream).between(from, to);
@@ -64,20 +64,19 @@ impl Recorder {
         Window::new(from, to, samples, unfinished)
     }
 
-    /// The same up to the first request that has no outcome yet: what came after it may have been answered
-    /// before it, and says nothing of it.
+    /// Like [`Self::window`], but only up to the first request without an outcome. Later requests may have
+    /// been answered before it, and would give a picture without it.
     pub fn known_window(&self, stream: StreamId, from: Moment, to: Moment) -> Window {
         let known_until = self.0.book.lock().stream(stream).known_until(from, to);
         self.window(stream, from, known_until)
     }
 
-    /// Waits until every request meant for a moment before `to` has an outcome, for `limit` at
-    /// most after `to`.
+    /// Waits until every request meant for a moment before `to` has an outcome, until `limit` after `to`.
     pub async fn settled(&self, to: Moment, limit: Duration) -> Result<(), Unsettled> {
         let deadline = to.saturating_add(limit);
         loop {
             let now = self.now();
-            // Read first: what is entered later is then counted as unfinished.
+            // Read first, so that whatever is entered later is counted as unfinished.
             let entered = self.0.entered_until.load(Ordering::Acquire) >= nanoseconds(to);
             let unfinished = self.0.book.lock().unfinished_before(to);
             if now >= to && entered && unfinished == 0 {
@@ -91,7 +90,7 @@ impl Recorder {
         }
     }
 
-    /// Requests of a stream that were sent and have no outcome yet.
+    /// The number of a stream's requests that were sent and have no outcome yet.
     pub fn in_flight(&self, stream: StreamId) -> usize {
         self.0.book.lock().stream(stream).in_flight
     }
@@ -100,21 +99,20 @@ impl Recorder {
     pub fn live(&self, stream: StreamId) -> LiveFigures {
         let book = self.0.book.lock();
         let (now, record) = (self.now(), book.stream(stream));
-        // Whatever ended in the last second was sent no earlier than this; a second is for lag.
+        // No request that ended in the last second was sent before this; one second is for lag.
         let first = now.saturating_sub(record.timeout + LiveFigures::SPAN * 2);
         let samples = record.between(first, Moment::MAX).filter_map(|entry| entry.sample(stream));
         LiveFigures::of(now, record.rate, record.in_flight, samples)
     }
 
-    /// Writes one line per request of all streams, by intended moment, including those that have no
-    /// outcome yet.
+    /// Writes the requests of all streams as CSV, one line per request in order of intended moment, including
+    /// those without an outcome.
     pub fn write_csv(&self, out: impl io::Write) -> io::Result<()> {
         let lines = self.0.book.lock().streams().flat_map(|(id, record)| lines(id, record)).collect();
         csv::write(lines, out)
     }
 
-    /// Gives back the memory of requests meant for a moment before `before`: for a stream that
-    /// runs for hours.
+    /// Frees the memory of requests meant for a moment before `before`, for a stream that runs for hours.
     pub fn forget(&self, before: Moment) {
         self.0.book.lock().forget(before);
     }
@@ -127,7 +125,8 @@ impl Recorder {
         self.0.book.lock().stream_mut(stream).rate = (now, rate);
     }
 
-    /// Enters an arrival that is due. `None`: as many are in flight as may be; it is cancelled.
+    /// Enters an arrival that is due. `None` if the limit of requests in flight is reached; it is then
+    /// cancelled.
     pub(super) fn begin(&self, stream: StreamId, intended: Moment) -> Option<Ticket> {
         let now = self.now();
         self.0.book.lock().begin(stream, intended, now)
@@ -137,12 +136,12 @@ impl Recorder {
         self.0.book.lock().finish(ticket, end);
     }
 
-    /// All arrivals meant for a moment before this one have been entered.
+    /// Declares that all arrivals meant for a moment before this one have been entered.
     pub(super) fn entered_until(&self, moment: Moment) {
         self.0.entered_until.store(nanoseconds(moment), Ordering::Release);
     }
 
-    /// The one copy of a server's name that all samples share.
+    /// The shared copy of a server's name, one for all samples.
     pub(super) fn server(&self, name: &str) -> Option<Arc<str>> {
         self.0.book.lock().server(name)
     }

@@ -1,4 +1,4 @@
-//! What is asked for: a request with blanks, and the keys that fill them.
+//! Request templates, and the keys that fill them.
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt::Write;
@@ -15,65 +15,65 @@ use super::history::Entry;
 use super::keys::Picker;
 use super::{Cookies, Keys, Recorded, Stream};
 
-/// One kind of request. In the path, the headers and the body `{key}` stands for the key drawn and
-/// `{n}` for the running number of the request, from 1.
+/// A template for requests. In the path, the headers and the body, `{key}` stands for the key drawn and `{n}`
+/// for the running number of the request, from 1.
 #[derive(Debug, Clone)]
 pub struct RequestMix {
     /// The method.
     pub method: Method,
-    /// The path, with its query; a key is percent-encoded where it is filled in.
+    /// The path, with its query; a key is percent-encoded when it is filled in.
     pub path: String,
-    /// Further headers: a name and a value. `("cookie", "session={key}")` with one key per session
-    /// makes virtual users; `("idempotency-key", "load-{n}")` makes every request its own.
+    /// Further headers, as pairs of name and value. `("cookie", "session={key}")` with one key per session
+    /// makes virtual users; `("idempotency-key", "load-{n}")` makes every request unique.
     pub headers: Vec<(String, String)>,
     /// The keys to fill in.
     pub keys: Keys,
-    /// The body, sent as JSON. Keys are filled in as they are.
+    /// The body, sent as JSON. Keys are filled in verbatim.
     pub body: Option<String>,
-    /// Where each key is a user who keeps cookies: these.
+    /// The cookie jars, if each key is a user with cookies.
     pub cookies: Option<Cookies>,
 }
 
-/// A request, and who makes it.
+/// A request that is ready to be sent.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) request: Request<Full<Bytes>>,
-    /// Whose cookies it carries, and will keep those of the answer.
+    /// The user whose cookies it carries, and whose jar takes those of the answer.
     pub(super) user: Option<(String, Cookies)>,
-    /// What to write down of it.
+    /// The history entry of the request, if it is recorded.
     pub(super) entry: Option<Entry>,
 }
 
-/// The request cannot be made as written.
+/// The template does not make valid requests.
 #[derive(Debug, Error)]
 pub enum InvalidRequests {
-    /// The keys cannot be drawn from.
+    /// The keys cannot be drawn.
     #[error("{0}")]
     Keys(String),
-    /// With its blanks filled in it is no HTTP request.
+    /// A filled-in template is not a valid HTTP request.
     #[error("{method} {path} with the key {key:?} is not a request that can be sent")]
     Request {
         /// Its method.
         method: Method,
-        /// Its path, before the blanks were filled in.
+        /// Its path, before the key was filled in.
         path: String,
         /// The key tried.
         key: String,
-        /// What is wrong with it.
+        /// The error.
         source: http::Error,
     },
-    /// The path is not one.
+    /// The path is invalid.
     #[error("the path {0:?} does not begin with /")]
     Path(String),
 }
 
 impl RequestMix {
-    /// GETs of one path, with keys for its `{key}`.
+    /// A template for GETs of one path, with keys for its `{key}`.
     pub fn get(path: impl Into<String>, keys: Keys) -> Self {
         Self { method: Method::GET, path: path.into(), headers: Vec::new(), keys, body: None, cookies: None }
     }
 
-    /// The n-th request, with its blanks filled in.
+    /// The n-th request, filled in.
     pub fn request(&self, target: SocketAddr, key: &str, n: u64) -> http::Result<Request<Full<Bytes>>> {
         let path = fill(&self.path, &percent_encoded(key), n);
         let mut request =
@@ -91,7 +91,7 @@ impl RequestMix {
         request.body(Full::new(Bytes::from(body)))
     }
 
-    /// Whether every request can be made.
+    /// Checks that every request can be made.
     pub fn check(&self, target: SocketAddr) -> Result<(), InvalidRequests> {
         self.keys.check().map_err(InvalidRequests::Keys)?;
         if !self.path.starts_with('/') {
@@ -111,7 +111,7 @@ impl RequestMix {
     }
 }
 
-/// Makes the requests of one stream, one after the other.
+/// Makes the requests of one stream, one after another.
 #[derive(Debug)]
 pub(super) struct RequestMaker {
     mix: RequestMix,
@@ -124,12 +124,12 @@ pub(super) struct RequestMaker {
 }
 
 impl RequestMaker {
-    /// Checks that every request can be made.
+    /// Creates the maker, after checking that every request can be made.
     pub(super) fn new(stream: &Stream) -> Result<Self, InvalidRequests> {
         let (mix, target) = (stream.requests.clone(), stream.target);
         mix.check(target)?;
         let mut dice = ChaCha8Rng::seed_from_u64(stream.seed);
-        // Other dice than those of the arrivals, which have the same seed.
+        // Another random stream than that of the arrivals, which have the same seed.
         dice.set_stream(1);
         let (picker, recorded) = (Picker::new(mix.keys.clone()), stream.recorded.clone());
         Ok(Self { picker, mix, target, dice, made: 0, stream: stream.name.clone(), recorded })
@@ -143,7 +143,7 @@ impl RequestMaker {
         self.made += 1;
         let key = self.picker.pick(&mut self.dice);
         let request = self.mix.request(self.target, &key, self.made);
-        // A cookie came in a header, and so it can go in one.
+        // A cookie came in a header, so it is valid in one.
         let request = request.expect("it was checked with every word and any number is as good as another");
         let entry = self.recorded.as_ref().map(|recorded| {
             let named = request.headers().get("idempotency-key").and_then(|name| name.to_str().ok());

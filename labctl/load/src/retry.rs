@@ -1,38 +1,38 @@
-//! Askers that ask again when they were not answered well: how often, after what pause, and within which
-//! budget. An attempt of the same asker is no arrival: the loop stays open.
+//! Retries of failed requests: how many, after what pause, and within which budget. A retry by the same user
+//! is not an arrival: the loop stays open.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
 
 use super::Outcome;
 
-/// How an asker asks again.
+/// The retry policy of a user.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retry {
-    /// How often at most, after the first attempt.
+    /// The most retries after the first attempt.
     pub times: u32,
-    /// How long it waits before each further attempt.
+    /// The pause before each retry.
     pub pause: Duration,
-    /// How many further attempts there may be for each asker, over all askers of the stream: 0.1 is one in
-    /// ten. Without it there is no such limit.
+    /// The retry budget, as retries per user over all users of the stream: 0.1 is one in ten. `None` is
+    /// unlimited.
     pub budget: Option<f64>,
 }
 
 impl Retry {
-    /// How long an asker waits at most when each attempt may take this long.
+    /// The longest a user waits if each attempt may take this long.
     pub fn patience(&self, timeout: Duration) -> Duration {
         timeout * (self.times + 1) + self.pause * self.times
     }
 }
 
-/// Whether another attempt may end otherwise. A client's error stays one, and what was wrong with the
-/// generator is not repeated.
+/// True if another attempt may succeed. A client error stays one, and a failure of the generator is not
+/// repeated.
 pub(super) fn is_worth_repeating(outcome: Outcome) -> bool {
     !outcome.is_success() && outcome != Outcome::ClientError && !outcome.is_the_generators()
 }
 
-/// What is left of a stream's budget: a token bucket, as in Finagle and Linkerd. Each asker puts in a share of
-/// a token, and each further attempt takes a whole one out.
+/// The retry budget of a stream: a token bucket, as in Finagle and Linkerd. Each user deposits a share of a
+/// token, and each retry withdraws a whole one.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     share: f64,
@@ -40,19 +40,19 @@ pub(super) struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// As many tokens as there can be: a few failures among many good answers are repeated at once.
+    /// The capacity of the bucket: a few failures among many good answers are retried at once.
     const TOKENS_MAX: f64 = 10.0;
 
     pub(super) fn new(share: f64) -> Self {
         Self { share, tokens: Self::TOKENS_MAX }
     }
 
-    /// There is another asker.
+    /// Deposits the share of one more user.
     pub(super) fn deposit(&mut self) {
         self.tokens = (self.tokens + self.share).min(Self::TOKENS_MAX);
     }
 
-    /// Takes a token for a further attempt. False when there is none.
+    /// Withdraws a token for a retry. False if there is none.
     pub(super) fn withdraw(&mut self) -> bool {
         let is_enough = self.tokens >= 1.0;
         self.tokens -= if is_enough { 1.0 } else { 0.0 };

@@ -1,4 +1,4 @@
-//! What became of one request.
+//! The result of one request.
 #![deny(clippy::disallowed_methods)]
 
 use std::sync::Arc;
@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use super::{CacheMark, Moment, Outcome};
 
-/// What became of one request.
+/// The result of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// The stream it belongs to.
     pub stream: StreamId,
-    /// When it was meant to be sent.
+    /// The moment it was meant to be sent.
     pub intended: Moment,
-    /// How much later it was sent: the generator's own delay.
+    /// The generator's own delay: how much later it was sent.
     pub lag: Duration,
-    /// From the moment it was meant to be sent to the end of its answer.
+    /// The time from the moment it was meant to be sent to the end of its answer.
     pub latency: Duration,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The answer's status; 0 without one.
     pub status: u16,
-    /// Who answered, by `X-Served-By`.
+    /// The server that answered, from `X-Served-By`.
     pub served_by: Option<Arc<str>>,
-    /// What `X-Cache` said.
+    /// The cache status, from `X-Cache`.
     pub cache: CacheMark,
-    /// How often its asker asked, the first time included; 0 when it could not be sent.
+    /// The number of attempts, the first one included; 0 if it could not be sent.
     pub attempts: u32,
 }
 
-/// Names one stream of the generator that gave it; to another one's recorder it means nothing.
+/// Identifies one stream of one generator; it is meaningless to another one's recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct StreamId(pub(super) u32);
 
-/// How a request ended: what a sample says beyond what was known when it was sent.
+/// The end of a request: the part of a sample that was not known when it was sent.
 #[derive(Debug, Clone)]
 pub(super) struct End {
     pub(super) lag: Duration,
@@ -46,12 +46,12 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Of a request for which there was no room any more.
+    /// The end of a request that was cancelled because too many were in flight.
     pub(super) fn cancelled(late: Duration) -> Self {
         Self::unsent(Outcome::Cancelled, late)
     }
 
-    /// Of a request whose moment was long past when it could have been sent.
+    /// The end of a request that could have been sent only long after it was due.
     pub(super) fn not_sent(late: Duration) -> Self {
         Self::unsent(Outcome::NotSent, late)
     }

@@ -8,25 +8,26 @@ use std::time::Duration;
 
 use super::{CacheMark, Latencies, Moment, Outcome, Sample};
 
-/// More requests than this share that could not be sent are missing in every figure.
+/// The largest share of unsent requests with which the figures still count.
 const MISSING_MAX: f64 = 0.1;
 
-/// A late request is in the way of those after it until so many times its lateness has passed: what came
-/// together is done by a target that has a quarter of its time to spare.
+/// A late request delays those after it until this many times its lateness has passed: a target with a
+/// quarter of its time to spare has then worked off what came at once.
 const MADE_UP_IN: u32 = 4;
 
 /// The requests meant for one span of time.
 #[derive(Debug, Clone)]
 pub struct Window {
-    /// The first moment that belongs to it.
+    /// The first moment in the window.
     pub from: Moment,
-    /// The first moment that no longer does.
+    /// The first moment after the window.
     pub to: Moment,
-    /// Requests that had no outcome yet when the window was taken. They are in none of the figures.
+    /// Requests without an outcome when the window was taken. They are in none of the figures.
     pub unfinished: usize,
-    /// Those that were sent.
+    /// The requests that were sent.
     samples: Vec<Sample>,
-    /// Those that the generator could not send. They are in none of the figures: nothing is known of them.
+    /// The requests that the generator could not send. They are in none of the figures, since nothing is
+    /// known about them.
     unsent: Vec<Sample>,
     successful: Latencies,
     all: Latencies,
@@ -34,7 +35,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window over these samples.
+    /// Builds the window over these samples.
     pub fn new(from: Moment, to: Moment, samples: Vec<Sample>, unfinished: usize) -> Self {
         let lags = samples.iter().map(|sample| sample.lag).collect();
         let (unsent, samples): (Vec<_>, Vec<_>) =
@@ -52,7 +53,7 @@ impl Window {
         }
     }
 
-    /// Several streams' windows of the same span, as if they were one stream.
+    /// Joins several streams' windows of the same span, as if they were one stream.
     pub fn joined(from: Moment, to: Moment, windows: Vec<Self>) -> Self {
         let unfinished = windows.iter().map(|window| window.unfinished).sum();
         let both = |window: Self| window.samples.into_iter().chain(window.unsent);
@@ -61,62 +62,62 @@ impl Window {
         Self::new(from, to, samples, unfinished)
     }
 
-    /// The samples of what was sent, by the moment they were meant for.
+    /// The samples of the requests that were sent, by intended moment.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// Requests that were sent and have an outcome.
+    /// The number of requests that were sent and have an outcome.
     pub fn requests(&self) -> usize {
         self.samples.len()
     }
 
-    /// Requests that the generator could not send.
+    /// The number of requests that the generator could not send.
     pub fn unsent(&self) -> usize {
         self.unsent.len()
     }
 
-    /// Requests that were answered as hoped, stale answers included.
+    /// The number of successful requests, stale answers included.
     pub fn ok(&self) -> usize {
         self.successful.len()
     }
 
-    /// How often was asked for them in all, repetitions included.
+    /// The number of attempts of all requests, retries included.
     pub fn attempts(&self) -> u64 {
         self.samples.iter().map(|sample| u64::from(sample.attempts)).sum()
     }
 
-    /// Attempts for each request: 1 when nobody asked twice.
+    /// Attempts per request: 1 without retries.
     pub fn amplification(&self) -> f64 {
         if self.samples.is_empty() { 0.0 } else { self.attempts() as f64 / self.samples.len() as f64 }
     }
 
-    /// Requests that were not, whatever the reason.
+    /// The number of failed requests, whatever the reason.
     pub fn failed(&self) -> usize {
         self.requests() - self.ok()
     }
 
-    /// Failed requests as a share of all, from 0 to 1; 0 when there were none.
+    /// Failed requests as a share of all, from 0 to 1; 0 if there were none.
     pub fn error_rate(&self) -> f64 {
         ratio(self.failed(), self.requests())
     }
 
-    /// Requests with this outcome.
+    /// The number of requests with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.outcomes().get(&outcome).copied().unwrap_or(0)
     }
 
-    /// Requests by outcome, those that could not be sent included; those that did not occur are absent.
+    /// Requests by outcome, unsent ones included; outcomes that did not occur are absent.
     pub fn outcomes(&self) -> BTreeMap<Outcome, usize> {
         tally(self.samples.iter().chain(&self.unsent).map(|sample| sample.outcome))
     }
 
-    /// Answers by what they said of the cache; those that said nothing are absent.
+    /// Answers by cache status; those without one are absent.
     pub fn cache_marks(&self) -> BTreeMap<CacheMark, usize> {
         tally(self.samples.iter().map(|sample| sample.cache).filter(|mark| *mark != CacheMark::None))
     }
 
-    /// Answers by the server that said it gave them.
+    /// Answers by server, for those that named one.
     pub fn served(&self) -> BTreeMap<Arc<str>, usize> {
         tally(self.samples.iter().filter_map(|sample| sample.served_by.clone()))
     }
@@ -127,46 +128,46 @@ impl Window {
         ratio(served.get(server).copied().unwrap_or(0), served.values().sum())
     }
 
-    /// Requests per second.
+    /// The rate of requests, per second.
     pub fn rate(&self) -> f64 {
         self.per_second(self.requests())
     }
 
-    /// Requests per second that were answered as hoped.
+    /// The rate of successful requests, per second.
     pub fn goodput(&self) -> f64 {
         self.per_second(self.ok())
     }
 
-    /// How long `percent` % of the successful requests took at most.
+    /// The latency that `percent` % of the successful requests did not exceed.
     pub fn percentile(&self, percent: f64) -> Option<Duration> {
         self.successful.percentile(percent)
     }
 
-    /// How long the successful requests took.
+    /// The latencies of the successful requests.
     pub fn latencies(&self) -> &Latencies {
         &self.successful
     }
 
-    /// How long all requests took that were sent, failed ones included: a refusal is quick, and a
-    /// timeout took at least its limit.
+    /// The latencies of all requests sent, failed ones included: a refusal is quick, and a timeout took at
+    /// least its limit.
     pub fn all_latencies(&self) -> &Latencies {
         &self.all
     }
 
-    /// How long the requests with this outcome took.
+    /// The latencies of the requests with this outcome.
     pub fn latencies_of(&self, outcome: Outcome) -> Latencies {
         let of_outcome = self.samples.iter().filter(|sample| sample.outcome == outcome);
         of_outcome.map(|sample| sample.latency).collect()
     }
 
-    /// How long the good answers took that said this of the cache.
+    /// The latencies of the successful requests with this cache status.
     pub fn latencies_marked(&self, mark: CacheMark) -> Latencies {
         let marked = self.samples.iter().filter(|sample| sample.outcome.is_success() && sample.cache == mark);
         marked.map(|sample| sample.latency).collect()
     }
 
-    /// From the moment of the first failed request to that of the first good one after the last
-    /// failed one, or to the window's end when there is none. Zero when nothing failed.
+    /// The time from the first failed request to the first successful one after the last failed one, or to
+    /// the window's end if there is none. Zero if nothing failed.
     pub fn outage(&self) -> Duration {
         let failed = |sample: &&Sample| !sample.outcome.is_success();
         let Some(first) = self.samples.iter().find(failed) else { return Duration::ZERO };
@@ -175,7 +176,7 @@ impl Window {
         good_again.saturating_sub(first.intended)
     }
 
-    /// The longest time without one good answer, from the window's begin to its end.
+    /// The longest time without a successful answer, from the start of the window to its end.
     pub fn silence(&self) -> Duration {
         let good = self.samples.iter().filter(|sample| sample.outcome.is_success());
         let mut answered: Vec<_> = good.map(|sample| sample.intended + sample.latency).collect();
@@ -185,22 +186,22 @@ impl Window {
         answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
-    /// Whether one of the last `count` requests failed.
+    /// True if one of the last `count` requests failed.
     pub fn is_failing(&self, count: usize) -> bool {
         self.samples.iter().rev().take(count).any(|sample| !sample.outcome.is_success())
     }
 
-    /// Whether the last `count` requests were answered well, after one that was not: in this window, or
-    /// `before` it, whose end need not have been in time for this one to see a failure. To be asked of a
-    /// window without unfinished requests.
+    /// True if the last `count` requests succeeded after an earlier failure. The failure is in this window or
+    /// in `before`, the one before it: an outage that ended early may have left no failure in this one. Only
+    /// for a window without unfinished requests.
     pub fn has_recovered(&self, count: usize, before: &Self) -> bool {
         let good = self.samples.iter().rev().take_while(|sample| sample.outcome.is_success()).count();
         good >= count && (good < self.samples.len() || before.is_failing(count))
     }
 
-    /// The same window as it would have been, had everything been sent when it was due, and had the host not
-    /// paused: what was late, or waited through a pause, took that much less. A request that is late is also
-    /// in the way of those after it, for a while.
+    /// The window as it would have been if every request had been sent on time and the host had not paused: a
+    /// request that was late, or waited through a pause, takes that much less. A late request also delays
+    /// those after it for a while.
     #[must_use]
     pub fn as_if_on_time(&self, pauses: &[Range<Moment>]) -> Self {
         let mut samples = self.samples.clone();
@@ -221,37 +222,38 @@ impl Window {
         Self::new(self.from, self.to, samples, self.unfinished)
     }
 
-    /// How late the latest request was sent.
+    /// The largest lag of a request that was sent.
     pub fn lag_max(&self) -> Duration {
         self.samples.iter().map(|sample| sample.lag).max().unwrap_or_default()
     }
 
-    /// How late the generator itself was, in 99 % of the cases at most.
+    /// The p99 of the generator's lag.
     pub fn lag_p99(&self) -> Duration {
         self.lags.percentile(99.0).unwrap_or_default()
     }
 
-    /// Why these figures say more about the load generator than about the servers, if they do: it
-    /// was later than 5 ms and 10 % of the latency objective, or could not send every request, or
-    /// does not know what became of one.
+    /// The reason why these figures say more about the load generator than about the servers, if they do. Its
+    /// lag (p99) was above 5 ms and above 10 % of the latency objective, too many requests were not sent, or
+    /// some have no outcome.
     pub fn generator_fell_behind(&self, objective: Duration) -> Option<String> {
         self.incomplete().or_else(|| self.late(objective))
     }
 
-    /// Why so many of the requests are missing in these figures that not even counts can be trusted, if so.
+    /// The reason why not even counts can be trusted, if any: too many requests were not sent, or some have
+    /// no outcome.
     pub fn incomplete(&self) -> Option<String> {
-        let unknown = || format!("nothing is known of {} requests", self.unfinished);
+        let unknown = || format!("{} requests have no outcome", self.unfinished);
         let many = self.unsent() as f64 > MISSING_MAX * (self.requests() + self.unsent()) as f64;
         self.not_sent().filter(|_| many).or_else(|| (self.unfinished > 0).then(unknown))
     }
 
-    /// Why some of the requests were not sent, if some were not.
+    /// The reason why some requests were not sent, if any.
     pub fn not_sent(&self) -> Option<String> {
         let (unsent, due) = (self.unsent(), self.requests() + self.unsent());
         (unsent > 0).then(|| format!("the load generator could not send {unsent} of {due} in time"))
     }
 
-    /// Why these requests were not sent when they were due, if they were not.
+    /// The reason why requests were sent too late, if they were.
     pub fn late(&self, objective: Duration) -> Option<String> {
         let (lag, limit) = (self.lag_p99(), Duration::from_millis(5).max(objective / 10));
         (lag > limit).then(|| format!("the load generator was {lag:.1?} late (p99; limit {limit:.1?})"))
@@ -354,7 +356,7 @@ mod tests {
         assert!(!recovered("...", "x..x.."), "not so many yet");
         assert!(!recovered("...", "......"), "nothing had failed");
         assert!(!recovered("", "......"), "nothing is known of before");
-        // What ended the failures may have been quicker than the next request.
+        // The failures may have ended before the next request.
         assert!(recovered("xxx", "..."));
         assert!(recovered("..x.", "...") && !recovered("x...", "..."), "the last ones before count");
     }

@@ -1,5 +1,5 @@
-//! The same question answered without cleverness: every order of a few operations is tried. The search
-//! must agree.
+//! The reference checker: it tries every order of a few operations, without any optimisation. The search must
+//! agree with it.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use super::search::{Found, search};
 use crate::testing::{add, delete, failed, put, seen, unknown};
 use crate::{Action, Answer, Operation, Outcome, Read};
 
-/// What a record is, and what writes that had a name made of it.
+/// A record's value, and the results of its writes with a request name.
 #[derive(Clone, Default)]
 struct Record {
     value: Option<String>,
     named: BTreeMap<String, Option<String>>,
 }
 
-/// Whether some order of these operations on one record explains every answer.
+/// True if some order of these operations on one record explains every answer.
 fn some_order_explains(operations: &[Operation]) -> bool {
     let counts = |operation: &&Operation| !matches!(operation.outcome, Outcome::Failed(_));
     let left: Vec<_> = operations.iter().filter(counts).collect();
@@ -24,7 +24,7 @@ fn some_order_explains(operations: &[Operation]) -> bool {
 }
 
 fn go_on(record: &Record, left: &[&Operation]) -> bool {
-    // Whoever has no answer may never happen.
+    // An operation without an answer may never happen.
     if left.iter().all(|operation| operation.answer().is_none()) {
         return true;
     }
@@ -36,7 +36,7 @@ fn go_on(record: &Record, left: &[&Operation]) -> bool {
     })
 }
 
-/// What an operation makes of a record; none when it could not have been answered so.
+/// Applies an operation to a record. `None` if its answer would have been another.
 fn after(record: &Record, operation: &Operation) -> Option<Record> {
     let answered = |made: &Option<String>| match operation.answer() {
         Some(Answer::Sum { value, .. }) => *made == Some(value.to_string()),
@@ -63,7 +63,7 @@ fn after(record: &Record, operation: &Operation) -> Option<Record> {
     answered(&value).then_some(record)
 }
 
-/// One operation among few values and close times, so that they often meet.
+/// An operation with few values and close times, so that conflicts are frequent.
 fn operation() -> impl Strategy<Value = Operation> {
     let times = (0..12_u64, 1..8_u64);
     let name = prop_oneof![4 => Just(None), 1 => Just(Some("once".to_owned()))];

@@ -1,10 +1,10 @@
-//! Is there an order of the operations that explains every answer, and keeps to the time in which
-//! they were asked and answered? (Herlihy and Wing 1990; the search is Wing and Gong's with Lowe's
-//! memory of what has been tried.)
+//! Checks linearizability (Herlihy and Wing 1990): is there an order of the operations that explains every
+//! answer and respects real time? The search is Wing and Gong's, with Lowe's cache of configurations already
+//! visited.
 //!
-//! Records do not depend on each other, so each is judged alone. What surely failed is left out: if
-//! somebody saw it all the same, no order explains that. A write whose outcome is unknown may stand
-//! anywhere after it was asked, or nowhere.
+//! Records are independent, so each is checked alone. Definitely failed operations are left out: if the
+//! effect of one was seen anyway, no order explains that. A write of unknown outcome may be placed anywhere
+//! after its invocation, or nowhere.
 
 mod model;
 mod offence;
@@ -19,10 +19,10 @@ use crate::history::History;
 use crate::operation::Operation;
 use crate::timeline::timeline;
 
-/// How long to search, for each record.
+/// The limits of the search, per record.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many situations to look at before giving up.
+    /// The number of situations to visit before giving up.
     pub situations: u64,
 }
 
@@ -32,18 +32,18 @@ impl Default for Limits {
     }
 }
 
-/// What became of the search.
+/// The result of the search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// There is such an order, for every record.
+    /// Every record has such an order.
     Linearizable,
-    /// There is none for this record.
+    /// This record has none.
     Violation(Violation),
-    /// No record is known to be wrong, but for this one the search was given up.
+    /// No record is known to violate it, but the search gave up on this one.
     Undecided {
-        /// Which record.
+        /// The record.
         key: String,
-        /// How many operations it has.
+        /// The number of its operations.
         operations: usize,
     },
 }
@@ -51,22 +51,22 @@ pub enum Verdict {
 /// Operations on one record that no order explains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which record.
+    /// The record.
     pub key: String,
     /// Its value before the first of these operations.
     pub initial: Option<String>,
-    /// The operations: none of them can be left out, but for those that others build upon.
+    /// The operations. None of them can be left out, except those that later ones build on.
     pub operations: Vec<Operation>,
 }
 
 impl Violation {
-    /// As a picture, to be printed.
+    /// Draws the violation as text.
     pub fn timeline(&self) -> String {
         timeline(&self.key, self.initial.as_deref(), &self.operations)
     }
 }
 
-/// Judges a history. Of several wrong records the one with the shortest explanation is shown.
+/// Judges a history. If several records violate it, the one with the shortest explanation is returned.
 pub fn judge(history: &History, limits: Limits) -> Verdict {
     let mut undecided = None;
     let mut violations = Vec::new();

@@ -1,19 +1,19 @@
-//! What one record does: a register that can be put, forgotten, added to and read.
+//! The sequential model of a record: a register that can be put, deleted, added to and read.
 
 use std::collections::BTreeMap;
 
 use crate::operation::{Action, Answer, Operation};
 
-/// What a record is.
+/// The state of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct State {
     value: Value,
-    /// The writes that were asked more than once under one name and have had their effect, with
-    /// the value they made.
+    /// The writes with a request name that occurs more than once and that have taken effect, with the value
+    /// that each produced.
     repeated: BTreeMap<u32, Value>,
 }
 
-/// A record's value. Texts are numbered.
+/// A record's value. Texts are interned as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Value {
     Absent,
@@ -21,11 +21,11 @@ pub(super) enum Value {
     Text(u32),
 }
 
-/// What an operation does to a record, and what it saw.
+/// The effect of an operation on a record, and the answer it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Step {
     pub(super) does: Does,
-    /// Which of the names that occur more than once it has.
+    /// Its request name, as a number, if that name occurs more than once.
     pub(super) repeated: Option<u32>,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Does {
 }
 
 impl State {
-    /// What the step makes of the record; none when it could not have been answered as it was.
+    /// Applies the step. `None` if its answer would have been another.
     pub(super) fn after(&self, step: &Step) -> Option<Self> {
         if let Some(earlier) = step.repeated.and_then(|name| self.repeated.get(&name)) {
             let same_answer = match step.does {
@@ -83,7 +83,7 @@ impl Value {
 #[derive(Debug, Default)]
 pub(super) struct Dictionary<'a> {
     texts: BTreeMap<&'a str, u32>,
-    /// By name: how many operations have it.
+    /// For each request name, its number and the number of operations with it.
     names: BTreeMap<&'a str, (u32, usize)>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Dictionary<'a> {
         State { value: value.map_or(Value::Absent, |value| self.value(value)), repeated: BTreeMap::new() }
     }
 
-    /// None for a read that was not answered: it says nothing.
+    /// `None` for a read without an answer, which says nothing.
     pub(super) fn step(&mut self, operation: &'a Operation) -> Option<Step> {
         let does = match (&operation.action, operation.answer()) {
             (Action::Put { value }, _) => Does::Set(self.value(value)),
@@ -120,7 +120,7 @@ impl<'a> Dictionary<'a> {
 
     fn value(&mut self, text: &'a str) -> Value {
         match text.parse::<i64>() {
-            // "007" is a text: a read gives it back as it was put.
+            // "007" is a text, because a read returns it unchanged.
             Ok(number) if number.to_string() == text => Value::Number(number),
             _ => {
                 let number = self.texts.len() as u32;

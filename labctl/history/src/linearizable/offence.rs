@@ -1,5 +1,6 @@
-//! The smallest part of a history that is still wrong. A part must not be wrong merely because
-//! something is missing from it: a write goes only together with the reads of its value.
+//! Minimises a violation: the smallest part of a history that is still not linearizable. A part must not be
+//! wrong merely because something is missing from it, so a write is removed only together with the reads of
+//! its value.
 
 use std::borrow::Cow;
 use std::ptr;
@@ -8,16 +9,16 @@ use super::search::{Found, search};
 use super::{Limits, Violation};
 use crate::operation::{Action, At, Operation, Outcome};
 
-/// A record's value, and the operations on it that come after.
+/// A record's initial value, and the operations after it.
 #[derive(Clone)]
 struct Part<'a> {
     initial: Option<String>,
     operations: Vec<&'a Operation>,
-    /// What was answered later is not known yet.
+    /// Answers after this moment are not known yet.
     until: At,
 }
 
-/// Makes a wrong history of one record small.
+/// Minimises the history of one record that is not linearizable.
 pub(super) fn smallest(
     key: &str,
     initial: Option<&str>,
@@ -37,7 +38,7 @@ fn whole<'a>(initial: Option<&str>, operations: &[&'a Operation]) -> Part<'a> {
     Part { initial: initial.map(str::to_owned), operations: told, until: At::NEVER }
 }
 
-/// Whether the search looks at it at all.
+/// True if the search takes the operation into account.
 fn tells(operation: &Operation) -> bool {
     operation.answer().is_some() || operation.may_have_written()
 }
@@ -48,8 +49,7 @@ fn is_wrong(part: &Part<'_>, limits: Limits) -> bool {
     search(part.initial.as_deref(), &known, limits.situations) == Found::None
 }
 
-/// An operation as it is known at that time. A later answer may build on what was asked later, so it
-/// counts for nothing.
+/// The operation as known at that time. A later answer may build on later operations, so it does not count.
 fn known_by(operation: &Operation, until: At) -> Cow<'_, Operation> {
     if operation.answer().is_none() || operation.surely_done_at() <= until {
         return Cow::Borrowed(operation);
@@ -58,8 +58,8 @@ fn known_by(operation: &Operation, until: At) -> Cow<'_, Operation> {
     Cow::Owned(Operation { outcome, ..operation.clone() })
 }
 
-/// An operation as it is shown. That a write was done later explains nothing away; a sum would want an
-/// explanation that is not there.
+/// The operation as shown to the reader. A write's later acknowledgement does not change the picture, but a
+/// sum would need an explanation that is not shown.
 fn shown(operation: &Operation, until: At) -> Operation {
     match operation.action {
         Action::Add { .. } => known_by(operation, until).into_owned(),
@@ -67,7 +67,7 @@ fn shown(operation: &Operation, until: At) -> Operation {
     }
 }
 
-/// Everything after the answer that could not be explained has nothing to do with it.
+/// Cuts off everything after the first answer that cannot be explained, since it is irrelevant.
 fn shortest_beginning<'a>(whole: Part<'a>, limits: Limits) -> Part<'a> {
     let mut ends: Vec<At> = whole.operations.iter().filter_map(|operation| operation.returned_at).collect();
     ends.sort();
@@ -75,7 +75,7 @@ fn shortest_beginning<'a>(whole: Part<'a>, limits: Limits) -> Part<'a> {
     ends.get(enough).map_or(whole.clone(), |end| up_to(&whole, *end))
 }
 
-/// What is known at a time. Of a right history that is never wrong.
+/// The part known at a time. In a linearizable history no such part is wrong.
 fn up_to<'a>(whole: &Part<'a>, end: At) -> Part<'a> {
     let within = |operation: &&Operation| match operation.is_write() {
         true => operation.invoked_at <= end,
@@ -85,9 +85,9 @@ fn up_to<'a>(whole: &Part<'a>, end: At) -> Part<'a> {
     Part { initial: whole.initial.clone(), operations, until: end }
 }
 
-/// An operation that no write overlaps, and that tells the record's value, is as good a start as the
-/// first. The latest such is taken that leaves a write to be seen: a lone read of a wrong value explains
-/// nothing.
+/// Starts later, if possible: an operation that no write overlaps, and that reveals the record's value, is as
+/// good a start as the first one. Takes the latest such start that leaves a write to be seen, because a lone
+/// read of a wrong value explains nothing.
 fn latest_start<'a>(part: Part<'a>, limits: Limits) -> Part<'a> {
     let mut starts = part.operations.iter().rev().filter_map(|start| after(&part, start));
     let later = starts.find(|later| {
@@ -96,7 +96,8 @@ fn latest_start<'a>(part: Part<'a>, limits: Limits) -> Part<'a> {
     later.unwrap_or(part)
 }
 
-/// What comes after an operation, which tells the value that it begins with. None when it does not tell.
+/// The part after an operation, whose value becomes the initial one. `None` if the operation does not reveal
+/// the value.
 fn after<'a>(part: &Part<'a>, start: &Operation) -> Option<Part<'a>> {
     let done = start.surely_done_at();
     let initial = start.value_after().filter(|_| done < At::NEVER)?;
@@ -110,7 +111,7 @@ fn after<'a>(part: &Part<'a>, start: &Operation) -> Option<Part<'a>> {
     }
     let (before, operations): (Vec<_>, Vec<_>) =
         part.operations.iter().copied().partition(|operation| operation.invoked_at <= done);
-    // What had its effect before, under the same name, has none now.
+    // A write whose name took effect before the start has no effect after it.
     let repeats = |later: &Operation| {
         before.iter().any(|earlier| !ptr::eq(*earlier, later) && is_same_write(earlier, later))
     };
@@ -120,12 +121,12 @@ fn after<'a>(part: &Part<'a>, start: &Operation) -> Option<Part<'a>> {
     Some(Part { initial, operations, until: part.until })
 }
 
-/// Whether two operations have effect once, together.
+/// True if two operations take effect only once between them.
 fn is_same_write(one: &Operation, other: &Operation) -> bool {
     one.request.is_some() && one.request == other.request
 }
 
-/// Takes away one operation after the other, while what is left is still wrong.
+/// Removes one operation after another, as long as the rest is still wrong.
 fn without_the_unneeded<'a>(mut part: Part<'a>, limits: Limits) -> Part<'a> {
     let mut place = part.operations.len();
     while place > 0 {
@@ -139,8 +140,8 @@ fn without_the_unneeded<'a>(mut part: Part<'a>, limits: Limits) -> Part<'a> {
     part
 }
 
-/// The part without an operation, and without what only it explains. An addition changes every sum
-/// after it, so it stays.
+/// The part without an operation, and without the reads that only it explains. An addition changes every
+/// later sum, so it stays.
 fn without<'a>(part: &Part<'a>, operation: &Operation) -> Option<Part<'a>> {
     let explains = |other: &&Operation| {
         let reads = matches!(other.action, Action::Get { .. });
@@ -154,7 +155,7 @@ fn without<'a>(part: &Part<'a>, operation: &Operation) -> Option<Part<'a>> {
         return None;
     }
     let is_other = |other: &&Operation| !ptr::eq(*other, operation);
-    // The other one would have the effect instead.
+    // The other one would take effect instead.
     let is_repeated = |other: &&Operation| is_other(other) && is_same_write(other, operation);
     if part.operations.iter().any(is_repeated) {
         return None;
@@ -222,7 +223,7 @@ mod tests {
         use_of(1..3, 1..40)
     }
 
-    /// Every record of a history, whole.
+    /// Every record of a history, complete.
     fn records(history: &History) -> Vec<Part<'_>> {
         let records = history.by_key().into_iter();
         records.map(|(key, operations)| whole(history.initial_value(key), &operations)).collect()

@@ -1,11 +1,11 @@
-//! The search for an order: depth first, one operation after the other, remembering every
-//! situation that led nowhere.
+//! The search for an order: depth first, one operation at a time, caching every situation that led nowhere.
 //!
 //! What keeps it short:
-//! - a read that fits what the record is now is taken at once: that can do no harm;
-//! - a situation is which operations were placed and what the record is then, whatever the order;
-//! - a write of unknown outcome is only placed just before somebody sees it, and of several that
-//!   do the same the one that was asked first.
+//! - a read that fits the record's state is placed at once, which can do no harm;
+//! - a situation (Lowe's configuration) is the set of operations placed and the record's state, whatever
+//!   their order;
+//! - a write of unknown outcome is placed only just before an operation sees it, and of several with the same
+//!   effect the one invoked first.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,31 +13,31 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::model::{Dictionary, Does, State, Step};
 use crate::operation::{At, Operation};
 
-/// What the search came to.
+/// The result of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// There is an order.
     Order,
     /// There is none.
     None,
-    /// Too many situations.
+    /// The limit of situations was reached.
     GaveUp,
 }
 
-/// Looks for an order of these operations on one record.
+/// Searches for an order of these operations on one record.
 pub(super) fn search(initial: Option<&str>, operations: &[&Operation], situations_max: u64) -> Found {
     let mut dictionary = Dictionary::new(operations);
     let initial = dictionary.initial(initial);
     Problem::new(operations, &mut dictionary).solve(initial, situations_max)
 }
 
-/// The operations on one record, by the time they were asked.
+/// The operations on one record, by the time they were invoked.
 struct Problem {
-    /// Those that were answered: each has its place in the order.
+    /// The operations that were answered: each has a place in the order.
     certain: Vec<Placed>,
-    /// Writes of unknown outcome: each may have one.
+    /// Writes of unknown outcome: each may have a place in the order.
     possible: Vec<Placed>,
-    /// Whether somebody adds to the record: then a write is seen by more than reads.
+    /// True if the record is added to: then a write is visible not only to reads.
     counts: bool,
 }
 
@@ -47,7 +47,7 @@ struct Placed {
     returned: At,
 }
 
-/// A point of the search: what is placed, what the record is, and what may come next.
+/// A node of the search: the operations placed, the record's state, and the candidates for the next place.
 struct Frame {
     placed: Situation,
     candidates: Vec<Candidate>,
@@ -62,18 +62,18 @@ enum Candidate {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Situation {
-    /// All certain operations before this one are placed…
+    /// All certain operations before this index are placed…
     first: usize,
-    /// …and these after it: few, for only what overlaps it in time can come before it.
+    /// …and these after it. They are few, because only operations that overlap it in time can precede it.
     beyond: BTreeSet<usize>,
-    /// The possible ones that are placed.
+    /// The possible operations that are placed.
     possible: BTreeSet<usize>,
     state: State,
 }
 
 impl Situation {
-    /// Stands for the situation where all that were met are remembered: 16 bytes, however long the history is. That
-    /// two of a million have the same is less likely than that the memory is read wrongly.
+    /// The key of the situation in the cache: 16 bytes, however long the history is. A collision among a
+    /// million of them is less likely than a memory error.
     fn fingerprint(&self) -> u128 {
         let half = |salt: u64| {
             let mut hasher = DefaultHasher::new();
@@ -148,7 +148,7 @@ impl Problem {
         Some(next)
     }
 
-    /// What may come next: whatever was asked before the first of the others was answered.
+    /// The candidates for the next place: every operation invoked before the first of the others returned.
     fn frame(&self, placed: Situation) -> Frame {
         let mut until = At::NEVER;
         let mut certain = Vec::new();
@@ -166,7 +166,7 @@ impl Problem {
         if let Some(read) = certain.iter().find(fits) {
             return Frame { candidates: vec![Candidate::Certain(*read)], placed, tried: 0 };
         }
-        // What must return first is the likeliest to have come first.
+        // The operation that returns first has most likely come first.
         certain.sort_by_key(|index| self.certain[*index].returned);
         let possible = self.possible(&placed, until, &certain);
         let certain = certain.into_iter().filter(|index| !self.sees(*index)).map(Candidate::Certain);

@@ -162,7 +162,7 @@ proptest! {
         prop_assert!(!violation.timeline().is_empty());
     }
 
-    /// Whoever is right for everybody together is right for each.
+    /// A register that is linearizable also keeps every weaker promise.
     #[test]
     fn no_judge_suspects_a_right_register(seed: u64, how in how()) {
         let history = right(seed, &how);
@@ -183,7 +183,7 @@ fn ten_thousand_operations_are_judged_in_about_a_second() {
     let right_took = started.elapsed();
     let wrong = with_one_stale_read(history, 7).unwrap();
     assert!(matches!(judge(&wrong, Limits::default()), Verdict::Violation(_)));
-    // A debug build on a busy machine has this limit; a release build takes a tenth of it.
+    // The limit is for a debug build on a busy machine; a release build takes a tenth of it.
     assert!(started.elapsed().as_secs() < 30, "{right_took:?}, {:?}", started.elapsed());
     println!("right: {right_took:?}, and wrong: {:?}", started.elapsed());
 }
@@ -197,7 +197,7 @@ fn with_one_wrong_record(history: &History, key: &str, seed: u64) -> History {
     History { initial: history.initial.clone(), operations: others }
 }
 
-/// How long a large history takes: `cargo test --release -p history large -- --ignored --nocapture`.
+/// Measures the time for a large history: `cargo test --release -p history large -- --ignored --nocapture`.
 #[test]
 #[ignore = "it measures"]
 #[expect(clippy::disallowed_methods, reason = "it measures")]

@@ -1,24 +1,24 @@
-//! The cable of a container: how it is on the lab's network. The engine gives whoever is connected without a
-//! word some free address, and nobody looks for a machine there. Pure.
+//! The cable of a container: its attachment to the lab's network. A container that is connected without an
+//! explicit address gets any free one, where no machine expects it. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::IpAddr;
 
 use super::project;
 
-/// Which container, on which network, and with which address.
+/// A container, its network and its address there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cable {
-    /// What the engine calls the container.
+    /// The container's name in the engine.
     pub container: String,
-    /// What it calls the network.
+    /// The network's name in the engine.
     pub network: String,
-    /// The address that the machine has in the plan.
+    /// The machine's address in the plan.
     pub address: IpAddr,
 }
 
 impl Cable {
-    /// That of a machine of a lab with these addresses.
+    /// Creates the cable of a machine in the lab with these first two address bytes.
     pub fn of(network: [u8; 2], machine: &str, address: IpAddr) -> Self {
         Self {
             container: project::container_name(network, machine),
@@ -27,12 +27,12 @@ impl Cable {
         }
     }
 
-    /// What pulls it out.
+    /// The command that disconnects it.
     pub fn pull(&self) -> String {
         format!("docker network disconnect {} {}", self.network, self.container)
     }
 
-    /// What puts it back.
+    /// The command that connects it again.
     pub fn plug(&self) -> String {
         format!("docker network connect --ip {} {} {}", self.address, self.network, self.container)
     }

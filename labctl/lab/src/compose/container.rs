@@ -1,4 +1,4 @@
-//! One machine as a container. It keeps its name and its data when it is started again.
+//! A machine as a container, which keeps its name and its data across restarts.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -20,20 +20,20 @@ use super::engine::{Refused, docker, last_said};
 use super::inspect::Inspected;
 use crate::error::LabError;
 
-/// A container that stands for a machine.
+/// A container that is a machine.
 #[derive(Debug)]
 pub(crate) struct Container {
-    /// What it is called, and how it is on the network.
+    /// Its name, and its attachment to the network.
     cable: Cable,
     life: Arc<Life>,
-    /// Its first process, as this computer numbers it.
+    /// Its first process, as numbered by this computer.
     pid: AtomicU32,
     reports: Mutex<Reports>,
-    /// The program that is alone in its container, without a machine that reports it.
+    /// The only program of a container that has no `machine` in it to report programs.
     alone: Option<&'static str>,
 }
 
-/// What its machine has reported so far.
+/// The reports that the machine has written, and how far they have been read.
 #[derive(Debug)]
 struct Reports {
     path: PathBuf,
@@ -41,7 +41,7 @@ struct Reports {
 }
 
 impl Container {
-    /// One that is on the network so.
+    /// Creates the handle of a container that is attached to the network like this.
     pub(super) fn new(cable: Cable, life: Life, reports: PathBuf, alone: Option<&'static str>) -> Self {
         Self {
             cable,
@@ -52,27 +52,27 @@ impl Container {
         }
     }
 
-    /// What the engine calls it.
+    /// Its name in the engine.
     pub(crate) fn name(&self) -> &str {
         &self.cable.container
     }
 
-    /// How it is on the lab's network.
+    /// Its attachment to the lab's network.
     pub(super) fn cable(&self) -> &Cable {
         &self.cable
     }
 
-    /// What is known of it.
+    /// The state that labctl keeps about it.
     pub(crate) fn life(&self) -> &Arc<Life> {
         &self.life
     }
 
-    /// Its first process, as this computer numbers it. 0 while it has none.
+    /// Its first process, as numbered by this computer. 0 while it has none.
     fn pid_now(&self) -> u32 {
         self.pid.load(Ordering::Acquire)
     }
 
-    /// Sends a signal as the engine understands it. Returns what could have been typed.
+    /// Sends a signal by means of the engine. Returns the equivalent shell command.
     pub(super) async fn send(&self, signal: Signal) -> Result<String, LabError> {
         let name = self.name();
         let words = match signal {
@@ -87,11 +87,11 @@ impl Container {
         }
     }
 
-    /// Signals one program in it, by the number that it has in there.
+    /// Signals one program in it, by its process id inside the container.
     async fn send_to_program(&self, pid: u32, signal: Signal) -> Result<String, LabError> {
         let kill = format!("kill -{} {pid}", name_of(signal));
         docker(&["exec", self.name(), "sh", "-c", &kill]).await.map_err(did_not)?;
-        // The engine has no word for a single program that stands still.
+        // The engine reports no event when a single program is stopped.
         let frozen = signal == Signal::SIGSTOP;
         if frozen || signal == Signal::SIGCONT {
             self.life.look_for_frozen_programs(|life| if life.pid == pid { frozen } else { life.frozen });
@@ -99,13 +99,13 @@ impl Container {
         Ok(format!("docker exec {} sh -c '{kill}'", self.name()))
     }
 
-    /// The engine says that it was started.
+    /// Handles the engine's report that it was started.
     pub(super) fn started(&self, pid: u32, at: Duration) {
         if self.life.is_on() {
             if self.pid_now() == pid {
                 return;
             }
-            // Its end was missed.
+            // The event of its end was missed.
             self.is_gone(how_it_ended(None, None), at);
         }
         self.pid.store(pid, Ordering::Release);
@@ -115,15 +115,15 @@ impl Container {
         }
     }
 
-    /// The engine says that it has ended.
+    /// Handles the engine's report that it has ended.
     pub(super) fn ended(&self, code: i32, at: Duration) {
-        // The engine tells of a signal as a shell does.
+        // The engine encodes a signal in the exit code, as a shell does.
         let how = if code > 128 { how_it_ended(None, Some(code - 128)) } else { format!("exit code {code}") };
         self.is_gone(how, at);
     }
 
     fn is_gone(&self, how: String, at: Duration) {
-        // What it reported before comes first.
+        // Whatever it reported earlier comes first.
         self.hear();
         if self.life.is_on() {
             self.life.end(self.pid_now(), how, at);
@@ -132,7 +132,7 @@ impl Container {
         self.pid.store(0, Ordering::Release);
     }
 
-    /// The engine says that it was connected, and with which address, or disconnected.
+    /// Handles the engine's report that it was connected, with its address, or disconnected.
     pub(super) fn connected(&self, found: &Inspected, at: Duration) {
         match found.elsewhere(&self.cable) {
             Some(address) => {
@@ -143,7 +143,8 @@ impl Container {
         }
     }
 
-    /// What the engine has said of it was missed: it is as it is found, or is not there.
+    /// Catches up after missed events: takes over the state in which the container was found, if it was
+    /// found.
     pub(super) fn found(&self, found: Option<&Inspected>, at: Duration) {
         let Some(found) = found.filter(|found| found.state.running) else {
             if self.life.is_on() {
@@ -161,13 +162,13 @@ impl Container {
         }
     }
 
-    /// The engine says that it stands still, or goes on.
+    /// Handles the engine's report that it was paused or unpaused.
     pub(super) fn frozen(&self, frozen: bool, at: Duration) {
         self.life.is_frozen(frozen, at);
         self.life.look_for_frozen_programs(|_| frozen);
     }
 
-    /// Reads what its machine has reported since the last time.
+    /// Reads what its machine has reported since the last call.
     pub(super) fn hear(&self) {
         let mut reports = self.reports.lock();
         let Ok(new) = reports.read() else { return };
@@ -182,7 +183,7 @@ impl Body for Container {
         self.pid_now()
     }
 
-    /// In a container programs have numbers of their own: that of the machine is what this computer knows.
+    /// Programs in a container have process ids of their own; this computer knows only the machine's.
     fn pid_of(&self, _: &ProgramLife) -> u32 {
         self.pid_now()
     }
@@ -195,7 +196,7 @@ impl Body for Container {
         self.send(signal).boxed()
     }
 
-    /// The engine tells at once.
+    /// The engine reports a pause at once.
     fn may_stand_still_unseen(&self) -> bool {
         false
     }
@@ -220,7 +221,7 @@ impl Body for Container {
 }
 
 impl Reports {
-    /// Whole lines; what is half written is left for the next time.
+    /// Reads whole lines; a half-written one is left for the next call.
     fn read(&mut self) -> std::io::Result<String> {
         let mut file = File::open(&self.path)?;
         if file.metadata()?.len() <= self.read_to {
@@ -236,7 +237,7 @@ impl Reports {
     }
 }
 
-/// Whether what the engine refused is so already.
+/// True if the engine refused because the container is already in that state.
 fn is_done(signal: Signal, said: &str) -> bool {
     let is_so = match signal {
         Signal::SIGSTOP => "already paused",
@@ -247,7 +248,7 @@ fn is_done(signal: Signal, said: &str) -> bool {
     said.contains(is_so)
 }
 
-/// The engine refused something that it should have done.
+/// Builds the error for an operation that the engine should not have refused.
 pub(super) fn did_not(refused: Refused) -> LabError {
     LabError::NotReady(format!(
         "the docker engine refused ({refused}); `labctl status` and `docker ps --all` show what is there"

@@ -1,5 +1,5 @@
-//! The docker command, and whether what the lab needs of it is there. Whatever is missing is one
-//! sentence that says what to do.
+//! The docker command, and the check that everything the lab needs from it is there. Whatever is missing is
+//! reported in one sentence that says what to do.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -16,44 +16,44 @@ use tokio::time::timeout;
 use super::project::{IMAGE, REDIS_IMAGE};
 use crate::error::LabError;
 
-/// The longest that the engine may take for one thing.
+/// The longest one command of the engine may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The longest that it may take for a whole lab, which it makes or removes.
+/// The longest the engine may take to create or remove a whole lab.
 pub(super) const WHOLE_LAB: Duration = Duration::from_secs(180);
-/// The longest that an image may take on its way here.
+/// The longest it may take to pull an image.
 const PULL: Duration = Duration::from_secs(600);
-/// What `scripts/images.sh` calls the programs that an image was built from.
+/// The label in which `scripts/images.sh` records the programs that an image was built from.
 const BUILD_LABEL: &str = "scaling-lab.build";
-/// What is said there of an image that was built from source. It is not compared: no two builds are alike.
+/// The label's value in an image built from source. It is not compared, since no two builds are alike.
 const FROM_SOURCE: &str = "source";
-/// The programs that are compared, in the order in which the script reads them.
+/// The programs that are compared, in the order in which the script hashes them.
 const PROGRAMS: [&str; 4] = ["machine", "lb", "webserver", "dbnode"];
 
-/// Why the engine did not do something.
+/// The reason why the engine did not do something.
 #[derive(Debug, thiserror::Error)]
 #[error("docker {asked}: {said}")]
 pub(super) struct Refused {
-    /// What it was asked.
+    /// The arguments of the command.
     asked: String,
-    /// The last thing that it said, which is what went wrong.
+    /// The last line of its output, which names the error.
     pub(super) said: String,
-    /// There is no such command.
+    /// The docker command is not installed.
     missing: bool,
 }
 
 impl Refused {
-    /// It answered something else than what was asked.
+    /// An answer that could not be used.
     pub(super) fn of(asked: &str, said: String) -> Self {
         Self { asked: asked.to_owned(), said, missing: false }
     }
 }
 
-/// Runs the docker command, and returns what it prints.
+/// Runs the docker command and returns its output.
 pub(super) async fn docker<Word: AsRef<str>>(words: &[Word]) -> Result<String, Refused> {
     docker_within(LIMIT, words).await
 }
 
-/// The same for what takes longer than others.
+/// Like [`docker`], with a limit for commands that take longer.
 pub(super) async fn docker_within<Word: AsRef<str>>(
     limit: Duration,
     words: &[Word],
@@ -62,7 +62,7 @@ pub(super) async fn docker_within<Word: AsRef<str>>(
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The last thing that a container has said, wherever it said it.
+/// The last line that a container printed, on either stream.
 pub(super) async fn last_said(container: &str) -> Option<String> {
     let Output { stdout, stderr, .. } =
         run("docker", &["logs", "--tail", "1", container], LIMIT).await.ok()?;
@@ -83,7 +83,7 @@ async fn run<Word: AsRef<str>>(program: &str, words: &[Word], limit: Duration) -
     }
 }
 
-/// What went wrong is said last, but for what the command adds to the engine's own words.
+/// Errors come last, except for hints that the command adds to the engine's own message.
 fn wrong(said: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(said);
     let engines = text.lines().map(str::trim).rfind(|line| line.starts_with("Error response from daemon"));
@@ -95,11 +95,11 @@ fn last_line(said: &[u8]) -> Option<String> {
     said.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
-/// What is known of the engine.
+/// The engine's properties that matter to the lab.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Engine {
-    /// Cores that it may give to containers.
+    /// The cores that it can give to containers.
     #[serde(rename = "NCPU")]
     pub(super) cores: u32,
     #[serde(default)]
@@ -110,18 +110,18 @@ pub(super) struct Engine {
     server_errors: Option<Vec<String>>,
 }
 
-/// What is done about the image of Redis.
+/// How the Redis image is checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RedisImage {
-    /// Nothing: no machine is made of it.
+    /// Not at all: no machine uses it.
     NotNeeded,
-    /// It is fetched where it is not there.
+    /// Pulled if it is missing.
     Fetched,
-    /// It is said that it is not there.
+    /// Reported if it is missing.
     LookedFor,
 }
 
-/// Whether everything is there: the engine, Compose v2, and images of these programs.
+/// Checks that everything is there: the engine, Compose v2, and images of these programs.
 pub(super) async fn check(programs: &Path, redis: RedisImage) -> Result<Engine, LabError> {
     let (engine, compose, own, redis) =
         tokio::join!(engine(), compose(), own_image(programs.to_owned()), redis_image(redis));
@@ -142,7 +142,7 @@ async fn engine() -> Result<Engine, LabError> {
         no_engine(&refused.said)
     })?;
     let engine: Engine = serde_json::from_str(&said).map_err(|error| no_engine(&error.to_string()))?;
-    // Some versions print what they know of themselves, and what went wrong beside it.
+    // Some versions print their properties together with an error.
     if let Some(error) = engine.server_errors.iter().flatten().next() {
         return Err(no_engine(error));
     }
@@ -210,7 +210,7 @@ async fn own_image(programs: PathBuf) -> Result<(), LabError> {
     match *image == own {
         true => Ok(()),
         false => Err(LabError::NotReady(format!(
-            "the image {IMAGE} is of another build ({image}) than this labctl ({own}): build it again with `scripts/images.sh`"
+            "the image {IMAGE} is from another build ({image}) than this labctl ({own}): build it again with `scripts/images.sh`"
         ))),
     }
 }
@@ -233,7 +233,7 @@ async fn redis_image(redis: RedisImage) -> Result<(), LabError> {
     })
 }
 
-/// Which programs these are.
+/// The hash that identifies a build of the programs.
 fn build_of(programs: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     for program in PROGRAMS {

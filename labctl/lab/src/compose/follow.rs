@@ -1,5 +1,4 @@
-//! What the engine says has happened, by whose hand does not matter: `docker events`, a JSON document a
-//! line.
+//! Follows the engine's events (`docker events`, one JSON document per line), no matter who caused them.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -19,24 +18,24 @@ use super::container::Container;
 use super::engine::docker;
 use super::inspect::Inspected;
 
-/// How often reports are looked for that machines have written.
+/// Polling interval for the reports that machines write.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long it is waited before an engine that fell silent is listened to again. What it has to say of the
-/// time between is said within as long.
+/// The pause before reconnecting to an engine that stopped sending events, and the time that it then gets to
+/// deliver the events missed meanwhile.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The lab's containers, by the machine's name.
 pub(super) type Fleet = Arc<Mutex<HashMap<String, Arc<Container>>>>;
 
-/// One thing that the engine says.
+/// One event of the engine.
 #[derive(Debug, PartialEq)]
 struct Said {
     /// The container's id.
     id: String,
-    /// The machine's name, where the engine says it.
+    /// The machine's name, if the event contains it.
     machine: Option<String>,
     what: What,
-    /// When, in nanoseconds since 1970.
+    /// Time of the event, in nanoseconds since 1970.
     nanos: u64,
 }
 
@@ -52,7 +51,7 @@ enum What {
     Cable,
 }
 
-/// The engine's own words.
+/// An event as the engine prints it.
 #[derive(Deserialize)]
 struct Line {
     #[serde(rename = "Type")]
@@ -73,7 +72,7 @@ struct Actor {
     attributes: HashMap<String, String>,
 }
 
-/// Understands a line, if it is about a container of the lab.
+/// Parses a line, if it is about a container of the lab.
 fn understand(line: &str, project: &str) -> Option<Said> {
     let Line { kind, action, actor, nanos } = serde_json::from_str(line).ok()?;
     let attribute = |name: &str| actor.attributes.get(name).cloned();
@@ -98,7 +97,8 @@ fn understand(line: &str, project: &str) -> Option<Said> {
     Some(Said { id: actor.id, machine: attribute("com.docker.compose.service"), what, nanos })
 }
 
-/// Follows the engine's words since the lab began, and the machines' own, for as long as this is polled.
+/// Follows the engine's events since the start of the lab, and the machines' own reports, as long as it is
+/// polled.
 pub(super) fn follow(
     project: String,
     fleet: Fleet,
@@ -134,7 +134,7 @@ pub(super) fn follow(
     })
 }
 
-/// Has the engine say what happens, from this moment on. It is killed with whoever listens.
+/// Starts to listen to events from this moment on. The process is killed when its handle is dropped.
 fn listen(since: u64) -> std::io::Result<Child> {
     let mut command = Command::new("docker");
     command.args(["events", "--since", &seconds(since), "--format", "{{json .}}"]);
@@ -142,13 +142,13 @@ fn listen(since: u64) -> std::io::Result<Child> {
     command.process_group(0).kill_on_drop(true).spawn()
 }
 
-/// A moment as the engine reads it.
+/// Formats a timestamp for `docker events --since`.
 fn seconds(nanos: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
     format!("{}.{:09}", nanos / SECOND, nanos % SECOND)
 }
 
-/// Until the engine says nothing any more.
+/// Returns when the engine's event stream ends.
 async fn hear_both(words: ChildStdout, notes: &mut Notes) {
     let mut lines = BufReader::new(words).lines();
     let mut look = interval(LOOK_EVERY);
@@ -171,20 +171,20 @@ async fn hear_both(words: ChildStdout, notes: &mut Notes) {
     }
 }
 
-/// What following takes.
+/// The state of following.
 struct Notes {
     project: String,
     fleet: Fleet,
     clock: Clock,
     /// Machines' names by their containers' ids.
     machines: HashMap<String, String>,
-    /// Containers of which something was said, and that are being looked at.
+    /// Containers for which an inspection is under way.
     asking: HashMap<String, JoinHandle<()>>,
-    /// The first moment of which the engine has said nothing yet, in nanoseconds since 1970.
+    /// The first moment for which no event has arrived yet, in nanoseconds since 1970.
     next: u64,
-    /// When what is known is compared with what is there, after the engine had fallen silent.
+    /// When to compare the known state with the actual one, after the event stream was interrupted.
     compare_at: Option<Instant>,
-    /// The engine is silent, and that has been told.
+    /// The event stream is interrupted, and a warning has been logged.
     deaf: bool,
 }
 
@@ -198,7 +198,7 @@ impl Notes {
         let Some(container) = machine.and_then(|machine| self.fleet.lock().get(machine).cloned()) else {
             return;
         };
-        // One thing after the other for one container; others need not wait for it.
+        // Events of one container are handled in order; those of others need not wait.
         if let Some(asking) = self.asking.remove(&said.id) {
             let _ = asking.await;
         }
@@ -215,8 +215,8 @@ impl Notes {
             }
             What::Ended { code } => container.ended(code, at),
             What::Frozen(frozen) => container.frozen(frozen, at),
-            // A container joins the network before it is said to be started, and leaves it before or after
-            // it is said to have ended: only of one that runs is it something new.
+            // A container joins the network before its start is reported, and leaves it before or after its
+            // end is: only for a running container is this news.
             What::Cable => {
                 if container.life().is_on() {
                     self.ask(said.id, move |found| {
@@ -229,7 +229,7 @@ impl Notes {
         }
     }
 
-    /// Looks at a container, and then does something with what was found.
+    /// Inspects a container, then handles the result.
     fn ask(&mut self, id: String, then: impl FnOnce(Option<&Inspected>) + Send + 'static) {
         let container = id.clone();
         let look = async move { then(Inspected::of(&container).await.ok().as_ref()) };
@@ -240,7 +240,7 @@ impl Notes {
         self.fleet.lock().values().cloned().collect()
     }
 
-    /// Nothing is noticed meanwhile.
+    /// Events go unnoticed in the meantime.
     async fn fell_silent(&mut self, engine: Child) {
         let ended = timeout(AGAIN, engine.wait_with_output()).await;
         if !std::mem::replace(&mut self.deaf, true) {
@@ -249,12 +249,12 @@ impl Notes {
             let said = said.trim();
             tracing::warn!(
                 said,
-                "the docker engine says nothing any more; until it does, nothing is noticed"
+                "the docker engine's events have stopped; until they resume, nothing is noticed"
             );
         }
     }
 
-    /// An engine that was started anew knows nothing of what was before: who is there, and how, is seen.
+    /// A restarted engine does not replay earlier events: the containers' actual state is inspected instead.
     async fn compare(&mut self) {
         let label = format!("label=com.docker.compose.project={}", self.project);
         let Ok(names) = docker(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"]).await else {
@@ -271,7 +271,7 @@ impl Notes {
         }
         self.compare_at = None;
         if std::mem::take(&mut self.deaf) {
-            tracing::warn!("the docker engine is heard again");
+            tracing::warn!("the docker engine's events have resumed");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the engine says of one container at this moment.
+//! The engine's view of one container at this moment.
 
 use std::collections::HashMap;
 
@@ -7,26 +7,26 @@ use serde::Deserialize;
 use super::cable::Cable;
 use super::engine::{Refused, docker};
 
-/// A container that is there.
+/// A container that exists.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Inspected {
-    /// How it is.
+    /// Its run state.
     pub(super) state: State,
     network_settings: Settings,
 }
 
-/// How a container is.
+/// The run state of a container.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct State {
-    /// It has a process, which may stand still.
+    /// It has a process, which may be paused.
     pub(super) running: bool,
-    /// It stands still.
+    /// It is paused.
     pub(super) paused: bool,
-    /// Its first process, as this computer numbers it. 0 when there is none.
+    /// Its first process, as numbered by this computer. 0 if there is none.
     pub(super) pid: u32,
-    /// How it ended the last time.
+    /// The exit code of its last run.
     pub(super) exit_code: i32,
 }
 
@@ -44,7 +44,7 @@ struct Endpoint {
     wanted: Option<Wanted>,
 }
 
-/// What was asked for when it was connected.
+/// The endpoint settings requested when it was connected.
 #[derive(Debug, Deserialize)]
 struct Wanted {
     #[serde(rename = "IPv4Address", default)]
@@ -52,24 +52,24 @@ struct Wanted {
 }
 
 impl Inspected {
-    /// Asks for it, by its name or its id.
+    /// Inspects a container, by its name or its id.
     pub(super) async fn of(container: &str) -> Result<Self, Refused> {
         let said = docker(&["container", "inspect", "--format", "{{json .}}", container]).await?;
         serde_json::from_str(&said).map_err(|error| Refused::of("container inspect", error.to_string()))
     }
 
-    /// Whether it is on its network, with whatever address.
+    /// True if it is on its network, with whatever address.
     pub(super) fn is_on(&self, cable: &Cable) -> bool {
         self.endpoint(cable).is_some()
     }
 
-    /// Whether it has its own address there, or gets it when it is started.
+    /// True if it has its own address there, or will get it when it is started.
     pub(super) fn is_plugged(&self, cable: &Cable) -> bool {
         let wanted = self.endpoint(cable).and_then(|endpoint| endpoint.wanted.as_ref());
         wanted.is_some_and(|wanted| wanted.address == cable.address.to_string())
     }
 
-    /// The address that it has there instead of its own.
+    /// The address that it has there instead of its own, if any.
     pub(super) fn elsewhere(&self, cable: &Cable) -> Option<&str> {
         let address = self.endpoint(cable).map(|endpoint| endpoint.address.as_str())?;
         (!address.is_empty() && address != cable.address.to_string()).then_some(address)

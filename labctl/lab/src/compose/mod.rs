@@ -1,9 +1,9 @@
 //! A chapter's machines as containers: one container is one machine.
 //!
-//! The plan stays what it is for processes: the same flags, on addresses of the lab's own network. What
-//! machines share with labctl (sockets, logs, data) they find under the same paths, mounted. `docker
-//! compose` makes the containers, plain `docker` does things to them, and what is known of them comes from
-//! the engine's events alone, so that it makes no difference who did it.
+//! The plan is the same as for processes: the same flags, with addresses on the lab's own network. What
+//! machines share with labctl (sockets, logs, data) is mounted under the same paths. `docker compose` creates
+//! the containers and plain `docker` acts on them. All state comes from the engine's events, so it makes no
+//! difference who acted.
 
 mod cable;
 mod container;
@@ -43,11 +43,11 @@ use super::plan::{MachinePlan, Plan, secret_file};
 use super::site::Site;
 use crate::error::LabError;
 
-/// Nobody: who containers run as when labctl is run by root.
+/// The user `nobody`, as whom containers run if labctl is run by root.
 const NOBODY: (u32, u32) = (65534, 65534);
-/// How long the engine may take to say that it has started what it was told to.
+/// How long the engine may take to report that a container was started.
 const START_MAX: Duration = Duration::from_secs(10);
-/// How long programs may take to end by themselves, in seconds.
+/// Grace period of `docker compose down`, in seconds.
 const END_SECONDS: &str = "3";
 
 /// The containers of one lab.
@@ -55,13 +55,13 @@ const END_SECONDS: &str = "3";
 pub(super) struct Project {
     ground: Ground,
     events: Events,
-    /// What the engine was told last.
+    /// The Compose project as last written.
     written: Mutex<Value>,
     fleet: Fleet,
     _following: AbortOnDropHandle<()>,
 }
 
-/// Whether the engine, Compose and the images are there.
+/// Checks that the engine, Compose and the images are there. Returns the engine's cores.
 pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
     for machine in plan.to_start() {
         let redis = machine.programs.iter().filter(|program| program.program.is_redis()).count();
@@ -99,7 +99,7 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
     Ok(engine.cores)
 }
 
-/// What is missing on this computer for a lab in containers.
+/// What this computer lacks for a lab in containers, if anything.
 pub async fn missing() -> Option<String> {
     let programs = match directories::find_programs() {
         Ok(programs) => programs,
@@ -109,7 +109,7 @@ pub async fn missing() -> Option<String> {
 }
 
 impl Project {
-    /// Makes the network and every container. None of them is started.
+    /// Creates the network and every container. None of them is started.
     pub(super) async fn create(
         plan: &Plan,
         site: &Site,
@@ -143,7 +143,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Starts a machine's container, which is made anew when its plan has changed or it is not there any more.
+    /// Starts a machine's container, which is created again if its plan has changed or it has disappeared.
     pub(super) async fn start(&self, machine: MachinePlan, plan: &Plan) -> Result<RunningMachine, LabError> {
         let name = machine.name.clone();
         self.prepare(&machine, plan).with_context(|| format!("make room for {name}"))?;
@@ -172,8 +172,8 @@ impl Project {
         Ok(RunningMachine::new(machine, container, socket, life))
     }
 
-    /// Puts every cable back that was pulled, or that leads to another address. Returns what could have been
-    /// typed.
+    /// Reconnects every machine that was disconnected, or that has another address. Returns the equivalent
+    /// shell commands.
     pub(super) async fn plug_all_in(&self) -> Result<Vec<String>, LabError> {
         let mut typed = Vec::new();
         let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
@@ -189,12 +189,12 @@ impl Project {
     pub(super) async fn forget(&self, name: &str) {
         let container = self.fleet.lock().remove(name);
         if let Some(container) = container {
-            // It may be gone already.
+            // It may have been removed already.
             let _ = docker(&["rm", "--force", "--volumes", container.name()]).await;
         }
     }
 
-    /// Ends everything, and removes containers and network.
+    /// Ends everything, and removes the containers and the network.
     pub(super) async fn down(&self, plan: &Plan) -> Result<(), LabError> {
         let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
         for container in &containers {
@@ -209,7 +209,7 @@ impl Project {
         Ok(())
     }
 
-    /// What a machine finds when it starts, which has to belong to it.
+    /// Creates the directories that a machine expects at its start, with the right owner.
     fn prepare(&self, machine: &MachinePlan, plan: &Plan) -> std::io::Result<()> {
         let (name, network) = (&machine.name, plan.place().network);
         let shared = [self.ground.socket_directory(name), self.ground.logs.join(name)];
@@ -217,13 +217,13 @@ impl Project {
         for directory in shared.into_iter().chain(data) {
             fs::create_dir_all(&directory)?;
             if project::moves_an_address(machine) {
-                // Root without rights writes only what is its own, or where everybody may.
+                // Root without capabilities can write only to its own files and to world-writable ones.
                 fs::set_permissions(&directory, Permissions::from_mode(0o777))?;
             } else {
                 self.give(&directory)?;
             }
         }
-        // One that was killed left its socket behind.
+        // A machine that was killed left its socket behind.
         let _ = fs::remove_file(self.ground.socket(name));
         let alone = machine.programs.first().filter(|program| program.program.is_redis());
         let alone = alone.map(|program| program.program.name());
@@ -236,7 +236,7 @@ impl Project {
         Ok(())
     }
 
-    /// Gives a directory, and what is in it, to the user that containers run as.
+    /// Gives a directory and its contents to the user that containers run as.
     fn give(&self, path: &Path) -> std::io::Result<()> {
         if !geteuid().is_root() {
             return Ok(());
@@ -251,20 +251,21 @@ impl Project {
         Ok(())
     }
 
-    /// Balancers can be reached by every container, and so ask for a word.
+    /// Every container can reach the balancers, so these require a token.
     fn write_secrets(&self, plan: &Plan) -> anyhow::Result<()> {
         let Some(path) = plan.place().admin_token_file() else { return Ok(()) };
         let token = plan.client().token().unwrap_or_default();
         fs::write(&path, token).with_context(|| format!("write {}", path.display()))?;
         for path in [path, secret_file(&plan.place().data)] {
-            // Root without rights reads only what everybody may; nobody else can enter the directory.
+            // Root without capabilities can read only world-readable files; no other user can enter the
+            // directory.
             fs::set_permissions(&path, Permissions::from_mode(0o444))?;
         }
         fs::set_permissions(&plan.place().data, Permissions::from_mode(0o700))?;
         Ok(())
     }
 
-    /// Has Compose make what the plan says: all of it, or these machines.
+    /// Has Compose create what the plan says: everything, or these machines.
     async fn make(&self, plan: &Plan, machines: &[&str]) -> Result<(), LabError> {
         let project = project::project(plan, &self.ground);
         let file = self.file();
@@ -284,14 +285,13 @@ impl Project {
         Ok(())
     }
 
-    /// The project, for whoever wants to read it.
+    /// The project file, for anyone who wants to read it.
     fn file(&self) -> PathBuf {
         self.ground.lab_directory.join("compose.json")
     }
 }
 
-/// Puts a container's cable back where it is pulled, or leads to another address. Returns what could have been
-/// typed.
+/// Reconnects a container that is disconnected or has another address. Returns the equivalent shell commands.
 async fn plug_in(container: &Container, found: &Inspected) -> Result<Vec<String>, LabError> {
     let cable = container.cable();
     if found.is_plugged(cable) {
@@ -325,7 +325,7 @@ pub(super) async fn remove(plan: &Plan) -> Result<(), LabError> {
     }
 }
 
-/// What the engine says of a network that has containers on it.
+/// The engine's error for removing a network that has containers on it.
 const IN_USE: &str = "has active endpoints";
 
 /// True when the engine keeps a network though nothing is on it. It loses count when many containers are started,
@@ -350,19 +350,19 @@ fn left(refused: &Refused) -> LabError {
     ))
 }
 
-/// Whose leftovers are swept up.
+/// Selects the leftovers to sweep.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose<'a> {
     /// Those of the lab in this directory, on this network.
     Lab(&'a Path, [u8; 2]),
-    /// Those of the labs that were in this directory, and beside one another in it, of which nothing else may
-    /// be known.
+    /// Those of all labs that were in this directory, including labs beside one another in it, even if
+    /// nothing else is known about them.
     Any(&'a Path),
 }
 
-/// Removes what killed labs left behind, and says what that was.
+/// Removes what killed labs left behind, and returns the names of what was removed.
 pub(super) fn sweep(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
-    // Whoever sweeps waits for it, in or outside of tasks.
+    // The caller blocks until this is done, inside or outside of a task.
     let sweeping = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.context("sweep up containers")?.block_on(sweep_up(whose))
@@ -373,14 +373,14 @@ pub(super) fn sweep(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
 async fn sweep_up(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
     let found = match (containers_of(whose).await, whose) {
         (Ok(found), _) => found,
-        // Nothing says that there was any, and there may never have been an engine.
+        // Nothing says that there were any containers, or that there ever was an engine.
         (Err(_), Whose::Any(_)) => return Ok(vec![]),
         (Err(refused), Whose::Lab(..)) => return Err(left(&refused)),
     };
     let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
     if !names.is_empty() {
         let removed = docker_within(WHOLE_LAB, &[&["rm", "--force", "--volumes"], &*names].concat()).await;
-        // One that was going already is refused, and is gone all the same.
+        // A container that was already being removed is refused, but is gone afterwards.
         if let Err(refused) = removed
             && !containers_of(whose).await.is_ok_and(|still| still.is_empty())
         {
@@ -405,7 +405,7 @@ async fn sweep_up(whose: Whose<'_>) -> Result<Vec<String>, LabError> {
     Ok(found.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Containers, each with the project that it is of.
+/// The containers, each with its Compose project.
 async fn containers_of(whose: Whose<'_>) -> Result<Vec<(String, String)>, Refused> {
     let (Whose::Lab(directory, _) | Whose::Any(directory)) = whose;
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
@@ -419,7 +419,7 @@ async fn containers_of(whose: Whose<'_>) -> Result<Vec<(String, String)>, Refuse
     Ok(said.lines().filter_map(|line| container_in(line, &directory)).collect())
 }
 
-/// Understands a line about a container, when its lab was in this directory or beside others in it.
+/// Parses a line about a container, if its lab was in this directory or beside others in it.
 fn container_in(line: &str, directory: &Path) -> Option<(String, String)> {
     let mut parts = line.splitn(3, '\t');
     let (name, project, lab) = (parts.next()?, parts.next()?, Path::new(parts.next()?));
@@ -427,7 +427,7 @@ fn container_in(line: &str, directory: &Path) -> Option<(String, String)> {
     is_in.then(|| (name.to_owned(), project.to_owned()))
 }
 
-/// What keeps the engine from making a container is mostly something that is already there.
+/// What keeps the engine from creating a container is mostly something that already exists.
 fn not_made(refused: &Refused) -> LabError {
     let said = &refused.said;
     let advice = if said.contains("Pool overlaps") || said.contains("invalid pool request") {

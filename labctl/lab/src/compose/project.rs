@@ -1,5 +1,5 @@
-//! From a plan to the project that `docker compose` carries out: one service for each machine, with the
-//! addresses, flags and paths that it would have as a process. JSON, which every YAML parser reads. Pure.
+//! From a plan to the project that `docker compose` runs: one service per machine, with the addresses, flags
+//! and paths that it would have as a process. Written as JSON, which every YAML parser reads. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use super::super::plan::{MachinePlan, Plan, Program, products_file, secret_file}
 pub(super) const IMAGE: &str = "scaling-lab:latest";
 /// The image of Redis.
 pub(super) const REDIS_IMAGE: &str = "redis:7";
-/// Says on each container which lab it belongs to.
+/// The label that says which lab a container belongs to.
 pub(super) const LABEL: &str = "scaling-lab.lab";
 
-/// Programs take memory themselves, on top of what the emulated machine counts.
+/// The programs' own memory, on top of what the emulated machine accounts for.
 const MEMORY_MIN: u64 = 256 << 20;
 const PROCESSES_MAX: u32 = 512;
 const ROOT: (u32, u32) = (0, 0);
 
-/// What a lab's project and its network are called: `docker network disconnect labctl web-1`. Labs beside each
-/// other have networks of their own, and are called after them.
+/// The name of a lab's project and of its network: `docker network disconnect labctl web-1`. Labs beside one
+/// another have networks of their own, and names derived from them.
 pub(super) fn name([first, second]: [u8; 2]) -> String {
     match [first, second] == Backend::Compose.network() {
         true => "labctl".into(),
@@ -30,7 +30,7 @@ pub(super) fn name([first, second]: [u8; 2]) -> String {
     }
 }
 
-/// What the engine calls a machine: `docker kill web-1`.
+/// A machine's name in the engine: `docker kill web-1`.
 pub(super) fn container_name(network: [u8; 2], machine: &str) -> String {
     match network == Backend::Compose.network() {
         true => machine.to_owned(),
@@ -38,39 +38,39 @@ pub(super) fn container_name(network: [u8; 2], machine: &str) -> String {
     }
 }
 
-/// What this computer has to do with it.
+/// The facts about this computer that a project depends on.
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
-    /// The lab's directory, which tells whose containers these are.
+    /// The lab's directory, which identifies the owner of the containers.
     pub(super) lab_directory: PathBuf,
-    /// Where each machine has a directory for its socket and its reports.
+    /// The parent of each machine's directory for its socket and its reports.
     pub(super) sockets: PathBuf,
-    /// Where each machine has a directory for its logs.
+    /// The parent of each machine's log directory.
     pub(super) logs: PathBuf,
-    /// The user that containers run as, and its group.
+    /// The user and group that containers run as.
     pub(super) user: (u32, u32),
-    /// Cores of this computer: the engine refuses a limit above it.
+    /// Cores of this computer: the engine refuses a higher limit.
     pub(super) cores: u32,
 }
 
 impl Ground {
-    /// Where a machine has its socket and its reports.
+    /// The directory of a machine's socket and reports.
     pub(super) fn socket_directory(&self, machine: &str) -> PathBuf {
         self.sockets.join(machine)
     }
 
-    /// Where a machine is asked for its figures.
+    /// The socket on which a machine answers for its usage.
     pub(super) fn socket(&self, machine: &str) -> PathBuf {
         self.socket_directory(machine).join("machine.sock")
     }
 
-    /// What starts and ends on a machine, one JSON document a line.
+    /// The starts and ends of programs on a machine, one JSON document per line.
     pub(super) fn reports(&self, machine: &str) -> PathBuf {
         self.socket_directory(machine).join("reports.jsonl")
     }
 }
 
-/// Everything, for `docker compose --file`.
+/// The whole project, for `docker compose --file`.
 pub(super) fn project(plan: &Plan, ground: &Ground) -> Value {
     let [first, second] = plan.place().network;
     let services = plan.to_start().filter(|machine| !machine.removed);
@@ -78,7 +78,7 @@ pub(super) fn project(plan: &Plan, ground: &Ground) -> Value {
     let subnet = json!({
         "subnet": format!("{first}.{second}.0.0/16"),
         "gateway": plan.place().gateway().to_string(),
-        // Whoever joins by hand gets none of the machines' addresses.
+        // A container that is connected by hand does not get a machine's address.
         "ip_range": format!("{first}.{second}.200.0/24"),
     });
     json!({
@@ -88,12 +88,12 @@ pub(super) fn project(plan: &Plan, ground: &Ground) -> Value {
     })
 }
 
-/// One machine.
+/// The service of one machine.
 pub(super) fn service(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Value {
     let redis = machine.programs.iter().all(|program| program.program.is_redis());
     let moves_an_address = moves_an_address(machine);
     let (user, group) = if moves_an_address { ROOT } else { ground.user };
-    // To add the address, and to tell the neighbours of it. Root without any other right.
+    // To add the address and announce it to the neighbours. Root has no other capability.
     let rights: &[&str] = if moves_an_address { &["NET_ADMIN", "NET_RAW"] } else { &[] };
     let address = plan.ip_of(&machine.name).map(|address| address.to_string());
     let words = if redis { redis_words(machine, ground) } else { machine_words(machine, ground) };
@@ -118,7 +118,7 @@ pub(super) fn service(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Va
     }))
 }
 
-/// In a compose file `$` stands for a variable, in every string; `$$` stands for itself.
+/// In a Compose file, `$` introduces a variable in every string; `$$` is a literal `$`.
 fn without_variables(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('$', "$$")),
@@ -130,13 +130,13 @@ fn without_variables(value: Value) -> Value {
     }
 }
 
-/// Whether it is one of a pair of balancers, whose address moves from one to the other. That takes a right
-/// which containers do not have, and which the engine gives to no user but root.
+/// True if it is one of a pair of balancers, whose address moves between them. That takes a capability that
+/// containers lack by default, and that the engine grants to root only.
 pub(super) fn moves_an_address(machine: &MachinePlan) -> bool {
     has_flag(machine, "--takeover")
 }
 
-/// Whether it is a member of a cluster.
+/// True if it is a member of a cluster.
 fn knows_the_secret(machine: &MachinePlan) -> bool {
     ["--pair-secret-file", "--sticky-secret-file", "--secret-file"].iter().any(|flag| has_flag(machine, flag))
 }
@@ -145,7 +145,7 @@ fn has_flag(machine: &MachinePlan, flag: &str) -> bool {
     machine.programs.iter().any(|program| program.flags.iter().any(|word| word == flag))
 }
 
-/// What the image's entry point, `machine`, is told.
+/// The arguments of the image's entry point, `machine`.
 fn machine_words(machine: &MachinePlan, ground: &Ground) -> Vec<String> {
     let mut words = machine.flags();
     let mut path = |flag: &str, path: &Path| words.extend([format!("--{flag}"), path.display().to_string()]);
@@ -159,20 +159,20 @@ fn machine_words(machine: &MachinePlan, ground: &Ground) -> Vec<String> {
     words
 }
 
-/// Redis' own image has no machine in it: there the container alone is the machine.
+/// Redis' own image contains no `machine`: there the container itself is the machine.
 fn redis_words(machine: &MachinePlan, ground: &Ground) -> Vec<String> {
     let mut words = vec!["redis-server".to_owned()];
     for program in &machine.programs {
         let log = ground.logs.join(&machine.name).join(program.program.name()).with_extension("log");
         words.extend(program.flags.iter().cloned());
         words.extend(["--logfile".into(), log.display().to_string()]);
-        // It would speak to nobody outside its container. The network is the lab's own.
+        // In protected mode it would refuse clients outside its container. The network is the lab's own.
         words.extend(["--protected-mode".into(), "no".into()]);
     }
     words
 }
 
-/// What a machine finds under the same paths as a process would.
+/// The mounts that give a machine the same paths that a process would have.
 fn volumes(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Vec<Value> {
     let bind = |path: &Path, read_only: bool| json!({ "type": "bind", "source": path, "target": path, "read_only": read_only });
     let mut volumes = vec![

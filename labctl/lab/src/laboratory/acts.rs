@@ -1,4 +1,4 @@
-//! What can be done to the machines of a lab.
+//! The acts that can be done to the machines of a lab.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::machine::END_MAX;
 use crate::plan::{MachinePlan, Program};
 use chapter::{Act, Span};
 
-/// How long the programs of a machine that is stopped may take to finish what they have begun: longer than they
-/// take by themselves.
+/// How long the programs of a machine that is being stopped may take to finish their work: longer than their
+/// own limits.
 const STOP_MAX: Duration = Duration::from_secs(15);
 pub(super) const JOIN_MAX: Duration = Duration::from_secs(10);
 /// How long to wait for a machine to take a role.
 const ROLE_MAX: Duration = Duration::from_secs(10);
 
 impl Laboratory {
-    /// Does something to the lab. Returns the commands that could have been typed instead.
+    /// Does an act. Returns the equivalent shell commands.
     pub async fn act(&self, act: &Act) -> Result<Vec<String>, LabError> {
         if let Some(mistake) = act.mistake() {
             return Err(LabError::Usage(mistake));
@@ -85,7 +85,7 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// Signals a machine with everything on it, or one program.
+    /// Signals a machine and everything on it, or one program.
     async fn signal(&self, name: &str, signal: Signal) -> Result<Vec<String>, LabError> {
         let Some((machine, program)) = name.split_once('/') else {
             return self.signal_machine(name, signal).await;
@@ -106,12 +106,12 @@ impl Laboratory {
 
     async fn thaw(&self, name: &str) -> Result<Vec<String>, LabError> {
         let done = self.signal(name, Signal::SIGCONT).await?;
-        // How late it was while it was frozen says nothing of the host: asked once, it is forgotten.
+        // Its lag while frozen says nothing about the host: one read resets it.
         self.usage(name.split('/').next().unwrap_or(name)).await;
         Ok(done)
     }
 
-    /// Ends a machine, and waits until it is off: first it is asked, then it is killed.
+    /// Stops a machine, and waits until it is off: it is asked first, then killed.
     async fn stop(&self, name: &str) -> Result<Vec<String>, LabError> {
         let machine = self.machine_on(name)?;
         let mut done = vec![machine.ask_to_end().await?];
@@ -139,7 +139,7 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// Starts a machine again in another size, with its data.
+    /// Restarts a machine with another size, keeping its data.
     async fn resize(
         &self,
         name: &str,
@@ -152,8 +152,7 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// Takes all room on a machine's disk, or gives it back. A disk that is full stays so when its machine is
-    /// switched off and on.
+    /// Fills a machine's disk, or frees it again. A full disk stays full across a restart of its machine.
     async fn fill(&self, name: &str, full: bool) -> Result<Vec<String>, LabError> {
         let machine = self.machine(name)?;
         let has = |program: Program| machine.plan.has(program);
@@ -184,7 +183,7 @@ impl Laboratory {
         match self.join(&machine).await {
             Ok(typed) => Ok([vec![format!("labctl add {kind}")], typed].concat()),
             Err(error) => {
-                // Half added is worse than not added.
+                // A half-added machine is worse than none.
                 if let Ok(running) = self.machine(&machine.name) {
                     let _ = running.signal(Signal::SIGKILL).await;
                 }
@@ -194,7 +193,7 @@ impl Laboratory {
         }
     }
 
-    /// Starts an added machine, and puts it behind its balancer.
+    /// Starts an added machine, and adds it to its balancers.
     async fn join(&self, machine: &MachinePlan) -> Result<Vec<String>, LabError> {
         self.start_machine(machine.clone()).await?;
         let Some(program) = machine.programs.first() else { return Ok(vec![]) };
@@ -209,14 +208,14 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// The balancers in front of a machine that are on.
+    /// The running balancers in front of a machine.
     pub(super) fn balancers_of(&self, machine: &MachinePlan) -> Vec<String> {
         let mut balancers = self.plan.lock().in_front_of(machine);
         balancers.retain(|balancer| self.is_on(balancer));
         balancers
     }
 
-    /// A machine that was removed: its number and its address are not given again.
+    /// Forgets a machine that was removed. Its number and its address are not reused.
     async fn forget(&self, name: &str) -> Result<(), LabError> {
         if let Some(plan) = self.plan.lock().machines.get_mut(name) {
             plan.removed = true;
@@ -243,14 +242,15 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// The machine that a name means now, also by its role (`db:primary`), remembered as the last one with that role.
+    /// Resolves a name, or a role such as `db:primary`, to a machine, and remembers it as the last one with
+    /// that role.
     pub(super) async fn resolve_and_remember(&self, name: &str) -> Result<String, LabError> {
         let meant = self.who_is(name).await?;
         self.roles.remember(name, &meant);
         Ok(meant)
     }
 
-    /// The machine that a name means now.
+    /// Resolves a name or a role to a machine.
     pub async fn who_is(&self, name: &str) -> Result<String, LabError> {
         let plan = self.plan();
         let deadline = Instant::now() + ROLE_MAX;

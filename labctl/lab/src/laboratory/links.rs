@@ -1,4 +1,4 @@
-//! The links between the machines of a lab, and what can be done to them.
+//! The links between the machines of a lab, and the acts that change them.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::events::Happening;
 use crate::link::{Link, Rules};
 use crate::plan::Plan;
 
-/// Links by their ends: from where, and to where.
+/// The links, by the machines at both ends (from, to).
 pub(super) type Links = HashMap<(String, String), Link>;
 
 /// Opens every link of a plan.
@@ -26,8 +26,7 @@ pub(super) async fn open_links(plan: &Plan) -> Result<Links, LabError> {
 }
 
 impl Laboratory {
-    /// Does something to a link, or to every link between two kinds of machines, and says how it is
-    /// now.
+    /// Does something to a link, or to every link between two kinds of machines, and records its new state.
     pub(super) async fn on_link(
         &self,
         from: &str,
@@ -61,7 +60,7 @@ impl Laboratory {
             let names = join_all(group.iter().map(|name| self.resolve_and_remember(name))).await;
             meant.push(names.into_iter().collect::<Result<Vec<_>, _>>()?);
         }
-        // A machine that is not named is in the last group.
+        // A machine that is not named belongs to the last group.
         let last = meant.len().saturating_sub(1);
         let group_of = |name: &String| meant.iter().position(|group| group.contains(name)).unwrap_or(last);
         let mut done = Vec::new();

@@ -1,5 +1,5 @@
-//! The lab itself: machines that run, from their start to their end. `acts.rs`, `rolling.rs` and `links.rs` are what can
-//! be done to them, `watching.rs` is what goes on in the background, and `prepare.rs` writes the files that a machine starts with.
+//! A running lab: its machines from start to end. `acts.rs`, `rolling.rs` and `links.rs` hold the acts,
+//! `watching.rs` the background tasks, and `prepare.rs` writes the files that a machine starts with.
 
 mod acts;
 mod links;
@@ -43,16 +43,16 @@ use chapter::{Source, suggest};
 use parts::{Cast, Known};
 
 const START_MAX: Duration = Duration::from_secs(20);
-/// How long a database that the lab knows may take: it is created, or copied.
+/// How long the start of a database behind an adapter may take: it is created, or copied.
 const ADAPTED_START_MAX: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often a machine that is being switched on is told that its disk is full.
+/// Retry interval for filling the disk of a machine that is being started.
 const FILL_EVERY: Duration = Duration::from_millis(2);
 
 /// A running lab.
 #[derive(Debug)]
 pub struct Laboratory {
-    /// What happened in it.
+    /// Everything that has happened in it.
     pub events: Events,
     site: Site,
     logs: PathBuf,
@@ -62,17 +62,16 @@ pub struct Laboratory {
     links: Links,
     roles: Roles,
     followers: Mutex<Followers>,
-    /// The machines on whose disks there is no room.
+    /// The machines whose disks are full.
     full_disks: Mutex<HashSet<String>>,
     state: Mutex<State>,
-    /// The lab is on its way down: nothing is started any more.
+    /// The lab is shutting down: nothing is started any more.
     closing: AtomicBool,
 }
 
 impl Laboratory {
-    /// Starts every machine of a chapter, and returns when all of them answer and each pair of balancers has its
-    /// address. When this fails,
-    /// nothing is left running.
+    /// Starts every machine of a chapter, and returns when all of them answer and each pair of balancers has
+    /// its address. If this fails, nothing is left running.
     pub async fn start(
         source: &Source,
         plan: Plan,
@@ -86,7 +85,7 @@ impl Laboratory {
         let events = Events::new(clock);
         let control = site.control_path();
         let state = State::new(&source.name, control, results, plan.place());
-        // Before there is anything, so that it is found when this labctl is killed meanwhile.
+        // Written before anything exists, so that leftovers are found if this labctl is killed meanwhile.
         write_state(&state, &site)?;
         let checked = match Host::check(&plan, &site, interrupt).await {
             Ok(checked) => checked,
@@ -99,7 +98,7 @@ impl Laboratory {
         let (host, links) = match interrupt.unless(make(&plan, checked, around)).await {
             Ok(made) => made,
             Err(error) => {
-                // Its state stays while something of it does.
+                // The state file stays as long as anything of the lab does.
                 Host::abandon(&plan).await?;
                 State::remove(&site.lab_directory);
                 return Err(error);
@@ -151,27 +150,27 @@ impl Laboratory {
         Ok(())
     }
 
-    /// Where other labctls reach this lab.
+    /// The path of the control socket.
     pub fn control_path(&self) -> PathBuf {
         self.site.control_path()
     }
 
-    /// What a lab that was killed left behind, and what is gone now.
+    /// The leftovers of a killed lab that were removed.
     pub fn swept(&self) -> &[String] {
         &self.site.swept
     }
 
-    /// The programs that stand in for the lab's own.
+    /// The external programs in place of the lab's own.
     pub fn cast(&self) -> &Cast {
         &self.site.cast
     }
 
-    /// Where the machines' logs are.
+    /// The directory of the machines' logs.
     pub fn logs(&self) -> &Path {
         &self.logs
     }
 
-    /// Where a run's results are written, when it keeps any.
+    /// The directory of a run's results, if it keeps any.
     pub fn results(&self) -> Option<PathBuf> {
         self.state.lock().results.clone()
     }
@@ -181,27 +180,27 @@ impl Laboratory {
         self.plan.lock().clone()
     }
 
-    /// The machine of a kind that something was last done to while it was the primary, or the active one.
+    /// The machine of a kind that was acted on last while it was the primary, or the active balancer.
     pub fn former(&self, kind: &str) -> Option<String> {
         self.roles.former(kind)
     }
 
-    /// How every machine is.
+    /// The state of every machine.
     pub async fn status(&self) -> Vec<MachineStatus> {
         let mut machines: Vec<_> = self.machines.lock().values().cloned().collect();
-        // The plan is not copied: whoever watches asks this several times a second.
+        // The plan is not copied: a watcher polls this several times a second.
         let place = |name: &str| self.plan.lock().machines.get_index_of(name);
         machines.sort_by_cached_key(|machine| place(&machine.plan.name));
         join_all(machines.iter().map(|machine| MachineStatus::of(machine))).await
     }
 
-    /// One machine's figures, and how late it has been since they were last asked for.
+    /// One machine's usage, and its lag since the last call.
     pub async fn usage(&self, name: &str) -> Option<(Usage, Duration)> {
         let machine = self.machines.lock().get(name).cloned()?;
         machine.usage().await
     }
 
-    /// The figures of all machines that answer, by name.
+    /// The usage of every machine that answers, by name.
     pub async fn usages(&self) -> IndexMap<String, Usage> {
         let machines: Vec<_> = self.machines.lock().values().cloned().collect();
         let asking = machines
@@ -211,13 +210,14 @@ impl Laboratory {
         join_all(asking).await.into_iter().flatten().collect()
     }
 
-    /// The names of the machines that are on.
+    /// The names of the running machines.
     pub fn machines_on(&self) -> Vec<String> {
         let machines = self.machines.lock();
         machines.iter().filter(|(_, machine)| machine.is_on()).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Ends everything: first asked, then killed. What stays keeps its state, so that it is found.
+    /// Ends everything: machines are asked first, then killed. If any are left, the state file stays, so that
+    /// they are found.
     pub async fn close(&self) -> Result<(), LabError> {
         let machines: Vec<_> = {
             let machines = self.machines.lock();
@@ -225,7 +225,7 @@ impl Laboratory {
             machines.values().cloned().collect()
         };
         self.host.end(&machines, &self.plan()).await?;
-        // The next lab finds their addresses free.
+        // So that the next lab finds the addresses free.
         join_all(self.links.values().map(Link::close)).await;
         State::remove(&self.site.lab_directory);
         Ok(())
@@ -243,7 +243,7 @@ impl Laboratory {
             self.check_open(&name)
         };
         if let Err(late) = is_in_time {
-            // The lab ended meanwhile without knowing of it.
+            // The lab was closed meanwhile, without knowing about this machine.
             machine.end().await;
             return Err(late);
         }
@@ -275,7 +275,7 @@ impl Laboratory {
         })
     }
 
-    /// A machine that something can be done to only while it is on.
+    /// The machine of this name; an error if it is not running.
     fn machine_on(&self, name: &str) -> Result<Arc<RunningMachine>, LabError> {
         let machine = self.machine(name)?;
         match machine.is_on() {
@@ -292,7 +292,7 @@ impl Laboratory {
 
     fn admin(&self, balancer: &str) -> Result<Admin, LabError> {
         let admin = self.plan.lock().admin_of(balancer);
-        admin.ok_or_else(|| LabError::Broken(anyhow!("{balancer} is no balancer")))
+        admin.ok_or_else(|| LabError::Broken(anyhow!("{balancer} is not a balancer")))
     }
 
     fn write_state(&self) -> Result<(), LabError> {
@@ -312,7 +312,7 @@ fn write_state(state: &State, site: &Site) -> Result<(), LabError> {
     })
 }
 
-/// Fills the disk of a machine that was restarted with a full one, as soon as it answers.
+/// Fills the disk of a restarted machine again, as soon as the machine answers.
 async fn fill_again(machine: &RunningMachine) {
     let filled = async {
         while !machine.fill_disk(true).await && machine.is_on() {
@@ -322,13 +322,13 @@ async fn fill_again(machine: &RunningMachine) {
     let _ = tokio::time::timeout(START_MAX, filled).await;
 }
 
-/// Makes what has to be there before the machines.
+/// Creates what has to exist before the machines.
 async fn make(plan: &Plan, checked: Checked, around: Around<'_>) -> Result<(Host, Links), LabError> {
-    write_secret(&secret_file(&plan.place().data)).context("write what clusters know")?;
+    write_secret(&secret_file(&plan.place().data)).context("write the cluster secret")?;
     if Host::makes_machines_first(plan) {
         plan.to_start().try_for_each(prepare)?;
     }
     let host = Host::prepare(plan, checked, around).await?;
-    // Links may listen where this computer is on the machines' network, which is there only now.
+    // A link may listen on this computer's address on the machines' network, which exists only from here on.
     Ok((host, open_links(plan).await?))
 }

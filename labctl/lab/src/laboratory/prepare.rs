@@ -1,4 +1,4 @@
-//! What lies on the disk before a machine starts.
+//! Writes the files that a machine finds on its disk when it starts.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::plan::{MachinePlan, ProgramPlan, products_file};
 
-/// Writes the secret that the members of a cluster share: nodes of a database, balancers of a pair.
+/// Writes the secret shared by the members of a cluster: nodes of a database, balancers of a pair.
 pub(super) fn write_secret(path: &Path) -> std::io::Result<()> {
     let secret: [u8; 32] = rand::random();
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -17,24 +17,24 @@ pub(super) fn write_secret(path: &Path) -> std::io::Result<()> {
     writeln!(file, "{text}")
 }
 
-/// Writes what a machine's programs begin with.
+/// Writes the initial files of a machine's programs.
 pub(super) fn prepare(machine: &MachinePlan) -> anyhow::Result<()> {
     let written = machine.programs.iter().try_for_each(prepare_program);
-    written.with_context(|| format!("write what {} begins with", machine.name))
+    written.with_context(|| format!("write the initial files of {}", machine.name))
 }
 
 fn prepare_program(program: &ProgramPlan) -> std::io::Result<()> {
     if program.program.is_redis() {
         program.data.as_ref().map(fs::create_dir_all).transpose()?;
     }
-    // A Sentinel writes into its configuration what it has learnt, and has to find it again.
+    // A Sentinel persists what it has learnt in its configuration, so an existing file is kept.
     if let Some((path, text)) = program.configuration.as_ref().filter(|(path, _)| !path.exists()) {
         fs::write(path, text)?;
     }
     write_products(program)
 }
 
-/// The products that a database begins with, as it imports them.
+/// Writes a database's initial products, in its import format.
 fn write_products(program: &ProgramPlan) -> std::io::Result<()> {
     let Some(data) = program.data.as_ref().filter(|_| program.products > 0) else { return Ok(()) };
     let mut file = std::io::BufWriter::new(std::fs::File::create(products_file(data))?);
@@ -44,6 +44,6 @@ fn write_products(program: &ProgramPlan) -> std::io::Result<()> {
         writeln!(file, "{record}")?;
     }
     file.flush()?;
-    // A container's user is another one, whatever the umask is.
+    // A container runs as another user, so the file must be readable whatever the umask.
     fs::set_permissions(products_file(data), fs::Permissions::from_mode(0o644))
 }

@@ -1,5 +1,5 @@
-//! Replacing the machines of a kind one by one, as a deploy does: one ends, its new version is installed, it
-//! starts and is taken in again, and then it is the next one's turn.
+//! Rolling replacement of the machines of a kind, as a deploy does it: one is stopped, its new version is
+//! installed, it is started and put back into rotation, and then comes the next one.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::balancers;
 use crate::error::LabError;
 use chapter::act::RollHow;
 
-/// How long a machine that was asked may take to end: longer than any drain.
+/// How long a machine may take to end after it was asked to: longer than any drain.
 const DRAIN_MAX: Duration = Duration::from_secs(40);
 
 impl Laboratory {
-    /// Replaces the machines of a kind one by one. Each is off for `install`, the time that putting a new
-    /// version there takes.
+    /// Replaces the machines of a kind one by one. Each is off for `install`, the time that installing a new
+    /// version takes.
     pub(super) async fn roll(
         &self,
         kind: &str,
@@ -28,7 +28,7 @@ impl Laboratory {
         let names: Vec<_> = plan.of_kind(kind).map(|machine| machine.name.clone()).collect();
         if names.len() < 2 {
             return Err(LabError::Usage(format!(
-                "'{kind}' is no kind of machine of which there are two or more: a roll replaces one while the others go on"
+                "'{kind}' is not a kind with two or more machines: a roll replaces one while the others go on"
             )));
         }
         let mut done = Vec::new();
@@ -38,7 +38,7 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// Ends one machine in this way, and starts it again. Returns when its balancers send it requests.
+    /// Stops one machine in this way, and restarts it. Returns when its balancers send it requests again.
     async fn replace(&self, name: &str, how: RollHow, install: Duration) -> Result<Vec<String>, LabError> {
         let machine = self.machine(name)?;
         let balancers = self.balancers_of(&machine.plan);
@@ -50,7 +50,7 @@ impl Laboratory {
                 done.push(format!("curl -X DELETE http://{}/upstreams/{name}", admin.address));
             }
         }
-        // One that has ended by itself is replaced as well.
+        // A machine that has ended by itself is replaced as well.
         if machine.is_on() {
             done.push(match how {
                 RollHow::Kill => machine.signal(Signal::SIGKILL).await?,

@@ -1,4 +1,4 @@
-//! What is seen to in the background while a lab runs.
+//! The background tasks of a running lab.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::events::Happening;
 use crate::plan::Plan;
 
 impl Laboratory {
-    /// Watches for what processes do not report themselves, for as long as it is held.
+    /// Watches for changes that processes do not report themselves, until the handle is dropped.
     pub fn watch(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let lab = Arc::clone(self);
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -31,7 +31,8 @@ impl Laboratory {
         }))
     }
 
-    /// Fences the balancer that still holds the address which this one cannot take, where the chapter asks for it.
+    /// Fences the balancer that still holds the address this one cannot take, if the chapter asks for
+    /// fencing.
     async fn fence(&self, balancer: &str) {
         let others = self.plan.lock().to_fence(balancer);
         for other in others.iter().filter(|other| self.is_on(other)) {

@@ -1,9 +1,8 @@
 //! From a chapter to the machines to start: names, addresses, command lines. Pure.
 //!
-//! Every machine has a loopback address of its own, so that a restarted one finds its ports free:
-//! `127.77.0.1`, `127.77.0.2`, … in the chapter's order. Links have theirs in `127.77.1.x`. As containers
-//! they have addresses of the same form on a network of their own, and links have ports of the address
-//! that this computer has on it.
+//! Every machine has its own loopback address, so that a restarted one finds its ports free: `127.77.0.1`,
+//! `127.77.0.2`, … in the chapter's order. Links have theirs in `127.77.1.x`. Containers have addresses of
+//! the same form on a network of their own; their links have ports on this computer's address there.
 #![deny(clippy::disallowed_methods)]
 
 mod programs;
@@ -24,14 +23,14 @@ use super::http::{Admin, Client};
 use chapter::machines::{DbnodePart, LbPart, WebserverPart};
 use chapter::{Chapter, MachineEntry, Span};
 
-/// How many machines a lab may have: one byte of an address, less the ends.
+/// The most machines a lab may have: one byte of an address, less the ends.
 const MACHINES_MAX: usize = 250;
-/// How long a replica waits for a word from its primary, unless it is told: dbnode's own default.
+/// The election timeout of a replica if none is given: dbnode's own default.
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(600);
-/// Where links have an address in common, their ports begin here.
+/// The first port of links that share an address.
 const LINK_PORT_FIRST: u16 = 20_000;
 
-/// Everything that is to be started.
+/// Everything that has to be started.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The machines, by name.
@@ -47,34 +46,34 @@ pub struct Plan {
 pub struct MachinePlan {
     /// Its name: `web-1`.
     pub name: String,
-    /// Its name in the chapter: `web`.
+    /// Its name in the chapter, shared by all machines of a count: `web`.
     pub kind: String,
     /// Its size.
     pub spec: MachineSpec,
     /// Dollars a month.
     pub price: f64,
-    /// What stands on it.
+    /// The programs on it.
     pub programs: Vec<ProgramPlan>,
-    /// The balancer that sends it requests, or the kind of balancer, when there is one.
+    /// The balancer, or kind of balancer, that sends it requests, if any.
     pub behind: Option<String>,
-    /// It was removed. Its number and its address are not given to another.
+    /// It was removed. Its number and its address are not reused.
     pub removed: bool,
-    /// It is not labctl's to start: a Redis server that was already there stands in for it.
+    /// labctl does not start it: an existing Redis server stands in for it.
     pub elsewhere: bool,
 }
 
 impl MachinePlan {
-    /// Whether a program of this kind stands on it.
+    /// True if a program of this kind runs on it.
     pub fn has(&self, program: Program) -> bool {
         self.programs.iter().any(|plan| plan.program == program)
     }
 
-    /// Where its programs listen.
+    /// The addresses on which its programs listen, health ports included.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.programs.iter().flat_map(|program| [program.address, program.health])
     }
 
-    /// The flags of its host program that say how large it is.
+    /// The flags of `machine` that set its name and size.
     pub fn flags(&self) -> Vec<String> {
         let MachineSpec { cores, memory, disk_iops, exclusive, queue, page_size } = &self.spec;
         let flags = [
@@ -90,25 +89,25 @@ impl MachinePlan {
     }
 }
 
-/// A connection that passes through a link.
+/// A connection that goes through a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkPlan {
-    /// Who connects.
+    /// The machine, or kind of machine, that connects.
     pub from: String,
     /// The machine at the other end.
     pub to: String,
-    /// Where the link listens.
+    /// The address on which the link listens.
     pub listen: SocketAddr,
-    /// Where it leads.
+    /// The address to which it forwards.
     pub target: SocketAddr,
-    /// The round trip between the places of both ends: what the way itself takes.
+    /// The round trip between the places of both ends on the map.
     pub distance: Duration,
 }
 
-/// Where a lab stands: what it is made of, its network, its ports, its data.
+/// The deployment of a lab: backend, network, ports, data.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// What its machines are made of.
+    /// The kind of machines.
     pub backend: Backend,
     /// The first two bytes of every address.
     pub network: [u8; 2],
@@ -116,14 +115,14 @@ pub struct Place {
     pub port_shift: u16,
     /// Where databases keep their data.
     pub data: PathBuf,
-    /// A Redis server that is used instead of one of the lab's own.
+    /// A Redis server to use instead of starting one.
     pub redis_url: Option<String>,
-    /// Asks the lab's programs.
+    /// The HTTP client for the lab's programs.
     pub client: Client,
 }
 
 impl Place {
-    /// For plans of which nothing is started: pages, prices, tests.
+    /// A place for plans that are not started: pages, prices, tests.
     pub fn on_paper() -> Self {
         Self {
             backend: Backend::default(),
@@ -135,20 +134,20 @@ impl Place {
         }
     }
 
-    /// The address that this computer has on the network of the lab's containers.
+    /// This computer's address on the network of the lab's containers.
     pub fn gateway(&self) -> Ipv4Addr {
         let [first, second] = self.network;
         Ipv4Addr::new(first, second, 255, 254)
     }
 
-    /// The file with the token that balancers want, where others can reach them.
+    /// The file with the balancers' admin token, if other processes can reach them.
     pub fn admin_token_file(&self) -> Option<PathBuf> {
         self.backend.is_containers().then(|| self.data.join("admin-token"))
     }
 }
 
 impl Plan {
-    /// The machines of a chapter, before anything was added or removed.
+    /// Plans the machines of a chapter, before any is added or removed.
     pub fn of(chapter: &Chapter, place: Place) -> Result<Self, String> {
         let mut plan =
             Self { machines: IndexMap::new(), links: vec![], kinds: chapter.machine.clone(), place };
@@ -156,7 +155,7 @@ impl Plan {
             Some(count) => (1..=count).map(|number| (format!("{kind}-{number}"), kind)).collect(),
             None => vec![(kind.clone(), kind)],
         });
-        // Addresses first: programs name each other's.
+        // Addresses come first, because programs refer to each other's.
         let names: Vec<_> = names.collect();
         if names.len() > MACHINES_MAX {
             return Err(format!("a lab has at most {MACHINES_MAX} machines, not {}", names.len()));
@@ -178,29 +177,30 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The machines that are labctl's to start.
+    /// The machines that labctl starts.
     pub fn to_start(&self) -> impl Iterator<Item = &MachinePlan> {
         self.machines.values().filter(|machine| !machine.elsewhere)
     }
 
-    /// Where only this machine's programs listen: a pair of balancers has an address together.
+    /// The addresses on which only this machine listens. The address that a pair of balancers shares is left
+    /// out.
     pub fn own_addresses(&self, machine: &MachinePlan) -> Vec<SocketAddr> {
         let others = self.machines.values().filter(|other| other.name != machine.name);
         let shared: Vec<_> = others.flat_map(MachinePlan::addresses).collect();
         machine.addresses().filter(|address| !shared.contains(address)).collect()
     }
 
-    /// Asks the lab's programs.
+    /// The HTTP client for the lab's programs.
     pub fn client(&self) -> &Client {
         &self.place.client
     }
 
-    /// Where the lab stands.
+    /// The deployment of the lab.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// One more machine of a kind that has a count. The number after the highest there is.
+    /// Adds a machine of a kind that has a count. It gets the number after the highest one.
     pub fn add(&mut self, kind: &str) -> Result<MachinePlan, String> {
         let countable = self.kinds.iter().filter(|(_, entry)| entry.count.is_some());
         if !countable.clone().any(|(name, _)| name == kind) {
@@ -222,7 +222,7 @@ impl Plan {
         Ok(machine)
     }
 
-    /// Gives a machine another size from its next start on. What is not named stays as it is.
+    /// Gives a machine another size from its next start on. `None` leaves a value unchanged.
     pub fn resize(&mut self, name: &str, cores: Option<u32>, memory: Option<ByteSize>) -> Result<(), String> {
         let known = || self.machines.keys().cloned().collect::<Vec<_>>().join(", ");
         if !self.machines.contains_key(name) {
@@ -240,8 +240,8 @@ impl Plan {
         self.index_of(name).ok().map(|index| self.address(index, 0).ip())
     }
 
-    /// Where a program answers: `lb`, `app/dbnode`; without a program, the one that users reach
-    /// first. A kind's name stands for its first machine.
+    /// The address of a program: `lb`, `app/dbnode`. Without a program, it is the one that users reach first.
+    /// A kind's name stands for its first machine.
     pub fn address_of(&self, target: &str) -> Option<SocketAddr> {
         let (name, program) = match target.split_once('/') {
             Some((name, program)) => (name, Some(program)),
@@ -252,7 +252,8 @@ impl Plan {
         machine.programs.iter().find(wanted).map(|program| program.address)
     }
 
-    /// Where the programs of a target show their counters: one, or one on each machine of a kind.
+    /// The addresses at which the programs of a target expose their counters: one, or one per machine of a
+    /// kind.
     pub fn vitals_of(&self, target: &str) -> Vec<SocketAddr> {
         let (name, program) = match target.split_once('/') {
             Some((name, program)) => (name, Some(program)),
@@ -263,7 +264,7 @@ impl Plan {
         machines.filter_map(|machine| machine.programs.iter().find(wanted)).map(|plan| plan.health).collect()
     }
 
-    /// What the machines of a kind, or one machine, cost a month.
+    /// Dollars a month for one machine, or for all machines of a kind.
     pub fn price_of(&self, name: &str) -> f64 {
         match self.machines.get(name) {
             Some(machine) => machine.price,
@@ -271,18 +272,17 @@ impl Plan {
         }
     }
 
-    /// Whether the balancers of a kind are a pair with one address between them.
+    /// True if the balancers of a kind are a pair with a shared address.
     pub fn is_pair(&self, kind: &str) -> bool {
         self.kinds.get(kind).and_then(|entry| entry.lb.as_ref()).is_some_and(|lb| lb.pair)
     }
 
-    /// The kinds that are pairs of balancers with one address.
+    /// The kinds that are pairs of balancers with a shared address.
     pub fn pair_kinds(&self) -> impl Iterator<Item = &str> {
         self.kinds.keys().map(|kind| kind.as_ref()).filter(|kind| self.is_pair(kind))
     }
 
-    /// The others of a pair of balancers, when whoever of them holds the address in silence is to be
-    /// switched off.
+    /// The partners of a balancer, if the chapter fences one that holds the shared address without answering.
     pub fn to_fence(&self, balancer: &str) -> Vec<String> {
         let Some(machine) = self.machines.get(balancer) else { return vec![] };
         let fenced = self.kinds[&machine.kind].lb.as_ref().is_some_and(|lb| lb.pair && lb.fence);
@@ -295,28 +295,28 @@ impl Plan {
         self.machines.values().filter(move |machine| machine.kind == kind && !machine.removed)
     }
 
-    /// A machine as it is to be started now: a balancer then knows what was added and removed
-    /// since it was first started.
+    /// A machine as it would be started now: a balancer's flags include what was added and removed since its
+    /// first start.
     pub fn current(&self, name: &str) -> Result<MachinePlan, String> {
         let mut machine = self.machines.get(name).cloned().ok_or(format!("there is no machine '{name}'"))?;
         machine.programs = self.programs(name, &machine.kind, self.index_of(name)?)?;
         Ok(machine)
     }
 
-    /// The administration of a balancer.
+    /// The admin API of a balancer.
     pub fn admin_of(&self, balancer: &str) -> Option<Admin> {
         let machine = self.machines.get(balancer)?;
         let program = machine.programs.iter().find(|plan| plan.program == Program::Lb)?;
         Some(Admin { address: program.health, client: self.client().clone() })
     }
 
-    /// The balancers that send a machine requests.
+    /// The balancers that send requests to a machine.
     pub fn in_front_of(&self, machine: &MachinePlan) -> Vec<String> {
         let balancers = machine.behind.iter().flat_map(|name| self.members(name));
         balancers.map(|balancer| balancer.name.clone()).collect()
     }
 
-    /// Every balancer's name.
+    /// The name of every balancer.
     pub fn balancers(&self) -> impl Iterator<Item = &str> {
         let balancers = self.machines.values().filter(|machine| machine.has(Program::Lb));
         balancers.map(|machine| machine.name.as_str())
@@ -349,7 +349,7 @@ impl Plan {
             let upstreams =
                 upstreams.into_iter().map(|machine| (&machine.name, self.web_address(name, kind, machine)));
             let partner = part.pair.then(|| self.partner(name, kind, index));
-            // A pair answers on one address, that of the kind rather than of a machine.
+            // A pair answers on one address, which belongs to the kind rather than to a machine.
             let shared =
                 || self.socket(2, self.kinds.get_index_of(kind).unwrap_or_default(), Program::Lb.port());
             let address = if part.pair { shared() } else { at(Program::Lb) };
@@ -399,8 +399,7 @@ impl Plan {
         Ok(plans)
     }
 
-    /// How long a database node waits for a word from its primary. One that is not where the primary should be
-    /// is in no hurry.
+    /// The election timeout of a database node. A node that is not in the preferred place waits longer.
     fn patience(&self, part: &DbnodePart, name: &str, kind: &str) -> Option<Span> {
         let is_elsewhere = part.prefer.as_ref().is_some_and(|preferred| {
             self.place_of(name, kind).is_none_or(|place| place != preferred.as_ref())
@@ -412,7 +411,7 @@ impl Plan {
         }
     }
 
-    /// A database node's place among those of its kind; none when it is alone.
+    /// A database node's cluster membership; `None` if it is the only one of its kind.
     fn membership(&self, name: &str, kind: &str, index: usize) -> Result<Option<Membership>, String> {
         let others = self.of_kind(kind).filter(|other| other.name != name);
         let peers = others.map(|other| {
@@ -424,7 +423,7 @@ impl Plan {
         Ok((!peers.is_empty()).then_some(Membership { listen, peers, secret }))
     }
 
-    /// The machines that are nodes of a database of several.
+    /// The machines that are nodes of a database with several nodes.
     pub fn database_nodes(&self) -> impl Iterator<Item = &MachinePlan> {
         let is_node = |machine: &&MachinePlan| {
             machine.has(Program::Dbnode) && self.of_kind(&machine.kind).nth(1).is_some()
@@ -432,13 +431,13 @@ impl Plan {
         self.machines.values().filter(is_node)
     }
 
-    /// A balancer of a pair: the first one of its kind is active at first.
+    /// The pair settings of a balancer: the first one of its kind has the higher priority.
     fn partner<'a>(&'a self, name: &'a str, kind: &'a str, index: usize) -> Partner<'a> {
         let mut siblings = self.machines.values().enumerate().filter(|(_, machine)| machine.kind == kind);
         let is_first = siblings.clone().next().is_some_and(|(first, _)| first == index);
         let other = siblings.find(|(other, _)| *other != index).map_or(index, |(other, _)| other);
         let at = |index| self.address(index, programs::LB_PAIR_PORT);
-        // Two containers cannot listen on one address; it moves from one network card to the other.
+        // Two containers cannot listen on one address; it moves from one network interface to the other.
         let (takeover, secret) = match self.place.backend.is_containers() {
             false => ("bind", None),
             true => ("vip", Some(secret_file(&self.place.data))),
@@ -447,13 +446,14 @@ impl Plan {
         Partner { name, listen: at(index), peer: at(other), priority, takeover, secret }
     }
 
-    /// Where a web server finds Redis.
+    /// The Redis that a web server uses.
     fn redis_for(&self, name: &str, kind: &str, part: &WebserverPart) -> Result<WhereRedisIs, String> {
         let mut place = WhereRedisIs::default();
         let database = part.redis_database;
         match (&part.redis, &self.place.redis_url) {
             (None, _) => {}
-            // Its databases are not the lab's to choose among, and there may be one only.
+            // Its database numbers are not the lab's to choose, and it may have only one. So a prefix
+            // replaces them.
             (Some(_), Some(url)) => {
                 let prefix = database.map_or(String::new(), |number| format!("{number}:"));
                 place.shared = Some(SharedRedis { url: url.clone(), prefix });
@@ -473,7 +473,7 @@ impl Plan {
         Ok(place)
     }
 
-    /// What a Redis holds is promised to survive only where Sentinels watch over it.
+    /// A Redis has to keep its data across a restart only if Sentinels watch it.
     fn persistence(&self, name: &str, kind: &str) -> Persistence {
         let copied = self.kinds[kind].redis.as_ref().and_then(|redis| redis.replica_of.as_ref());
         let is_it = |watched: &str| {
@@ -488,13 +488,13 @@ impl Plan {
         }
     }
 
-    /// Where a balancer reaches a machine's web server, whether or not that has been planned yet.
+    /// The address at which a balancer reaches a machine's web server, even if that is not planned yet.
     fn web_address(&self, balancer: &str, kind: &str, machine: &MachinePlan) -> SocketAddr {
         let reached = self.reached_from(balancer, kind, &machine.name, Program::Webserver);
         reached.expect("the machine is one of the plan")
     }
 
-    /// A program's own address, or that of the link which leads there from this machine.
+    /// A program's own address, or that of the link that leads there from this machine.
     fn reached_from(&self, name: &str, kind: &str, to: &str, program: Program) -> Result<SocketAddr, String> {
         self.reached_at(name, kind, to, program.port())
     }
@@ -533,16 +533,16 @@ impl Plan {
         links.collect()
     }
 
-    /// The round trip between two machines. Nothing where there is no map.
+    /// The round trip between two machines. Zero without a map.
     fn distance(&self, chapter: &Chapter, from: &str, to: &str) -> Duration {
-        // A kind that is named as a link's end has one link for all of its machines.
+        // A kind named as a link's end has one link for all of its machines.
         let kind_of = |name| self.machines.get(name).map_or(name, |machine| machine.kind.as_str());
         let place_of = |name| self.place_of(name, kind_of(name));
         let places = place_of(from).zip(place_of(to));
         places.and_then(|(from, to)| chapter.round_trip(from, to)).unwrap_or_default()
     }
 
-    /// Where a machine stands on the map, if there is one.
+    /// The place of a machine on the map, if any.
     fn place_of(&self, name: &str, kind: &str) -> Option<&str> {
         let number = self.of_kind(kind).position(|machine| machine.name == name).unwrap_or_default();
         self.kinds.get(kind)?.place.as_ref()?.as_ref().of(number)
@@ -554,7 +554,7 @@ impl Plan {
         SocketAddr::from((self.place.gateway(), port))
     }
 
-    /// What others connect to on machines of a kind.
+    /// The program that others connect to on machines of a kind.
     fn serves(&self, kind: &str) -> Program {
         let entry = &self.kinds[kind];
         let parts = [
@@ -566,7 +566,7 @@ impl Plan {
         parts.into_iter().find(|(there, _)| *there).map_or(Program::Webserver, |(_, program)| program)
     }
 
-    /// Each machine of a kind with each other one.
+    /// Every ordered pair of different machines of a kind.
     fn pairs_of(&self, kind: &str) -> Vec<(String, String)> {
         let names: Vec<_> = self.of_kind(kind).map(|machine| machine.name.clone()).collect();
         let others = |from: &String| {
@@ -600,8 +600,8 @@ impl Plan {
     }
 }
 
-/// What a machine of another size than its chapter gives it costs a month. Cores and memory are sold together: a size
-/// that has twice as much of either is twice the size, at twice the price.
+/// Dollars a month for a machine that is resized. Cores and memory are sold together: twice as much of either
+/// is twice the size, at twice the price.
 fn price_in_size(entry: &MachineEntry, spec: &MachineSpec) -> f64 {
     let original = entry.spec();
     let cores = f64::from(spec.cores) / f64::from(original.cores.max(1));
@@ -609,8 +609,7 @@ fn price_in_size(entry: &MachineEntry, spec: &MachineSpec) -> f64 {
     entry.price * cores.max(memory)
 }
 
-/// Whether another balancer of the kind, or the same one after a restart, has to know whom a cookie binds
-/// to which server.
+/// True if a cookie must be valid at the other balancers of the kind, and after a restart.
 fn has_shared_cookies(part: &LbPart) -> bool {
     let is = |word: &Option<String>, wanted: &str| word.as_deref() == Some(wanted);
     is(&part.policy, "sticky") && !is(&part.sticky_secret, "own")

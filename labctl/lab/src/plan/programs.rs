@@ -23,26 +23,26 @@ pub enum Program {
     Sentinel,
 }
 
-/// How a program shows that it is ready.
+/// The check that tells whether a program is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
     /// `GET /healthz` answers 200.
     Healthz,
-    /// Asked this in Redis' protocol, its answer has all of these in it.
+    /// The answer to a Redis command contains all of these strings.
     Redis {
-        /// A line: commands can be typed.
+        /// The command, as an inline command of Redis' protocol.
         ask: &'static str,
-        /// What must be in the answer.
+        /// The strings that the answer must contain.
         says: Vec<String>,
     },
 }
 
-/// A Redis that was there before the lab, and which others use too.
+/// A Redis that existed before the lab, and that others use too.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SharedRedis {
-    /// Where it is, and how it is entered.
+    /// Its URL, with the password if there is one.
     pub url: String,
-    /// What the keys begin with, after what all keys of the lab do.
+    /// The prefix of this web server's keys, after the lab's own prefix.
     pub prefix: String,
 }
 
@@ -58,24 +58,24 @@ impl std::fmt::Debug for SharedRedis {
 pub struct ProgramPlan {
     /// The kind of program.
     pub program: Program,
-    /// The program that stands in for it, as the chapter names it: `haproxy`, `./my-lb`.
+    /// The external program in its place, as the chapter names it: `haproxy`, `./my-lb`.
     pub played_by: Option<String>,
-    /// Where it answers.
+    /// The address on which it serves.
     pub address: SocketAddr,
-    /// Where its health is asked for.
+    /// The address of its health check and its metrics.
     pub health: SocketAddr,
     /// Its flags.
     pub flags: Vec<String>,
-    /// The Redis that it shares with others, told by its environment: everybody can read flags, and there may
-    /// be a password in it.
+    /// The Redis that it shares with others. Passed in the environment, because anyone can read flags and the
+    /// URL may contain a password.
     pub shared_redis: Option<SharedRedis>,
-    /// A directory it keeps data in.
+    /// The directory of its data, if it keeps any.
     pub data: Option<PathBuf>,
-    /// How many products its database begins with.
+    /// The number of products that its database starts with.
     pub products: u32,
-    /// How it shows that it is ready.
+    /// The check that tells whether it is ready.
     pub readiness: Readiness,
-    /// A file that it needs, unless it is already there: its path and text.
+    /// A file that it needs, written unless it exists: its path and text.
     pub configuration: Option<(PathBuf, String)>,
 }
 
@@ -101,7 +101,7 @@ impl Program {
         }
     }
 
-    /// Whether it is a Redis server, which the lab finds on this computer rather than brings along.
+    /// True if it is a Redis server, which the lab expects on this computer rather than bringing it along.
     pub fn is_redis(self) -> bool {
         matches!(self, Self::Redis | Self::Sentinel)
     }
@@ -124,11 +124,11 @@ impl ProgramPlan {
     }
 }
 
-/// The port of a balancer's administration.
+/// The port of a balancer's admin API.
 pub(super) const LB_ADMIN_PORT: u16 = 8081;
-/// The port on which the balancers of a pair hear each other.
+/// The port on which the balancers of a pair talk to each other.
 pub(super) const LB_PAIR_PORT: u16 = 8082;
-/// The port on which the nodes of a database hear each other.
+/// The port on which the nodes of a database talk to each other.
 pub(super) const DB_PEER_PORT: u16 = 7101;
 
 /// One balancer of a pair.
@@ -136,28 +136,28 @@ pub(super) const DB_PEER_PORT: u16 = 7101;
 pub(super) struct Partner<'a> {
     /// Its name.
     pub(super) name: &'a str,
-    /// Where it listens to the other one.
+    /// The address on which it listens to its partner.
     pub(super) listen: SocketAddr,
-    /// Where the other one does.
+    /// The address on which its partner listens.
     pub(super) peer: SocketAddr,
-    /// The higher one is active when both start.
+    /// When both start, the one with the higher priority becomes active.
     pub(super) priority: u8,
-    /// How the shared address is taken: `bind` or `vip`.
+    /// The way in which it takes the shared address: `bind` or `vip`.
     pub(super) takeover: &'static str,
-    /// What they sign with, where others could speak to them.
+    /// The file with the key that signs their messages, if others could send them any.
     pub(super) secret: Option<PathBuf>,
 }
 
-/// The files with what a balancer has to know and others must not.
+/// The files with a balancer's secrets.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
-    /// What its administration asks for, where others could speak to it.
+    /// The token for its admin API, if others could reach that.
     pub(super) admin_token: Option<PathBuf>,
-    /// What it signs its cookies with.
+    /// The key that signs its cookies.
     pub(super) sticky: Option<PathBuf>,
 }
 
-/// A balancer over these upstreams.
+/// Plans a balancer in front of these upstreams.
 pub(super) fn lb<'a>(
     part: &LbPart,
     address: SocketAddr,
@@ -186,7 +186,7 @@ pub(super) fn lb<'a>(
         .maybe("try-timeout", part.try_timeout)
         .maybe("request-timeout", part.request_timeout)
         .maybe("max-connections", part.max_connections)
-        // Two threads serve what a lab on a laptop asks for.
+        // Two threads are enough for the load of a lab on a laptop.
         .with("threads", 2);
     let flags = match partner {
         None => flags,
@@ -203,7 +203,7 @@ pub(super) fn lb<'a>(
     ProgramPlan { health: admin, played_by, ..ProgramPlan::new(Program::Lb, address, flags) }
 }
 
-/// A web server that asks these nodes of a database, and this Redis.
+/// Plans a web server that uses these nodes of a database, and this Redis.
 pub(super) fn webserver(
     part: &WebserverPart,
     name: &str,
@@ -235,29 +235,29 @@ pub(super) fn webserver(
     ProgramPlan { shared_redis: redis.shared, ..ProgramPlan::new(Program::Webserver, address, flags) }
 }
 
-/// Where a web server finds Redis.
+/// The ways in which a web server finds Redis.
 #[derive(Debug, Default)]
 pub(super) struct WhereRedisIs {
-    /// At this URL, where it is the lab's own.
+    /// The URL of the lab's own Redis.
     pub(super) url: Option<String>,
-    /// Where it is shared with others.
+    /// A Redis that is shared with others.
     pub(super) shared: Option<SharedRedis>,
-    /// Where these Sentinels say, as `HOST:PORT,…`.
+    /// The Sentinels to ask, as `HOST:PORT,…`.
     pub(super) sentinels: Option<String>,
 }
 
-/// A node's place in a database of several.
+/// A node's membership in a database with several nodes.
 #[derive(Debug)]
 pub(super) struct Membership {
-    /// Where it listens for the others.
+    /// The address on which it listens to its peers.
     pub(super) listen: SocketAddr,
-    /// The others, each with where it is reached.
+    /// Its peers, each with the address at which it reaches them.
     pub(super) peers: Vec<(String, SocketAddr)>,
-    /// The file with what all of them know.
+    /// The file with the secret that all of them share.
     pub(super) secret: PathBuf,
 }
 
-/// A node of a database that keeps its data in this directory.
+/// Plans a database node that keeps its data in this directory.
 pub(super) fn dbnode(
     part: &DbnodePart,
     name: &str,
@@ -291,20 +291,20 @@ pub(super) fn dbnode(
     ProgramPlan { data, products, played_by, ..ProgramPlan::new(Program::Dbnode, address, flags) }
 }
 
-/// The name that Sentinels and web servers know the Redis primary by.
+/// The name under which Sentinels and web servers know the Redis primary.
 const PRIMARY: &str = "mymaster";
 
-/// What becomes of what a Redis server holds when it ends.
+/// What happens to the data of a Redis server when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Persistence {
     /// It is lost.
     None,
-    /// It is found again: a primary that is back before its Sentinels miss it has to know what it knew, or its
-    /// copies forget it too.
+    /// It is kept: if a primary restarts empty before its Sentinels notice, its replicas copy the empty
+    /// state.
     AppendOnly,
 }
 
-/// A Redis server, a copy of `primary` where there is one.
+/// Plans a Redis server, a replica of `primary` if there is one.
 pub(super) fn redis(
     part: &RedisPart,
     address: SocketAddr,
@@ -316,17 +316,18 @@ pub(super) fn redis(
         .with("bind", address.ip())
         .with("port", address.port())
         .with("dir", data.display())
-        // Otherwise nothing is kept on a disk: a killed Redis comes back empty.
+        // No snapshots: nothing else is kept on disk, and a killed Redis comes back empty.
         .with("save", "");
     flags = match persistence {
         Persistence::None => flags.with("appendonly", "no"),
-        // What was written outlives the process, and here nothing else dies: there is nothing to wait for.
+        // Writes reach the page cache, which survives the process. Only processes die here, so no fsync is
+        // needed.
         Persistence::AppendOnly => flags.with("appendonly", "yes").with("appendfsync", "no"),
     };
     flags = flags
-        // Connections on loopback all come from 127.0.0.1, which is no machine of the lab.
+        // On loopback every connection comes from 127.0.0.1, which is no machine of the lab.
         .with("replica-announce-ip", address.ip())
-        // By default a new replica waits five seconds for others to share its copy with.
+        // By default a new replica waits five seconds for others that could share its copy.
         .with("repl-diskless-sync-delay", 0)
         .maybe("maxmemory", part.maxmemory.map(|memory| memory.as_u64()));
     let says = match primary {
@@ -340,12 +341,13 @@ pub(super) fn redis(
     ProgramPlan { data: Some(data), readiness, ..ProgramPlan::new(Program::Redis, address, flags) }
 }
 
-/// How long a failover may take. Sentinels whose votes were split, or who could not finish, wait twice as long before
-/// they try again: with Redis' own three minutes, or even ten seconds, one unlucky vote would be an outage.
+/// The failover timeout. Sentinels whose votes were split, or that could not finish, wait twice as long
+/// before the next attempt. With Redis' default of three minutes, or even with ten seconds, one unlucky vote
+/// would be an outage.
 const FAILOVER_TIMEOUT_MS: u32 = 3_000;
 
-/// A Sentinel that watches `primary`. It is ready when it knows the primary's `replicas` copies and
-/// enough other Sentinels.
+/// Plans a Sentinel that watches `primary`. It is ready when it knows the primary's `replicas` and enough
+/// other Sentinels.
 pub(super) fn sentinel(
     part: &SentinelPart,
     address: SocketAddr,
@@ -380,8 +382,8 @@ pub(super) fn sentinel(
     }
 }
 
-/// A word as Redis reads it in its configuration: between double quotes, where a backslash protects the next
-/// character (`sdssplitargs`).
+/// Quotes a word for Redis' configuration: double quotes, with a backslash before special characters
+/// (`sdssplitargs`).
 fn quoted(word: &str) -> String {
     let mut quoted = String::from('"');
     for character in word.chars() {
@@ -395,12 +397,12 @@ fn quoted(word: &str) -> String {
     quoted
 }
 
-/// The file with what the members of every cluster in a lab know, beside their data.
+/// The file with the secret shared by the members of every cluster in a lab, beside their data.
 pub fn secret_file(data: &Path) -> PathBuf {
     data.join("cluster.secret")
 }
 
-/// Where the products are written that a database begins with.
+/// The file with the products that a database imports at its start.
 pub fn products_file(data: &Path) -> PathBuf {
     data.with_extension("products.jsonl")
 }

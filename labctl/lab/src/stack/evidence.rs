@@ -1,4 +1,4 @@
-//! What can be seen of a machine from beside it, and what follows from that. Pure.
+//! What can be observed of a machine from outside, and what follows from it. Pure.
 //!
 //! | somebody typed | programs | name | the machine's socket |
 //! |---|---|---|---|
@@ -10,51 +10,52 @@
 
 use std::net::IpAddr;
 
-/// What came of asking a program or a socket.
+/// The result of a request to a program or a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// It answers.
     Answers,
     /// Nothing listens there.
     Refuses,
-    /// Nothing came in time.
+    /// No answer came in time.
     Silent,
-    /// It cannot be asked: there is no such thing, or not yet.
+    /// It cannot be asked: it does not exist, or not yet.
     CannotBe,
 }
 
-/// Where the machine's name leads.
+/// The result of resolving a machine's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
-    /// To this address.
+    /// It resolves to this address.
     Leads(IpAddr),
-    /// Nowhere: the engine does not know it, and nobody else does.
+    /// It does not resolve: neither the engine nor any other name server knows it.
     Nowhere,
-    /// It is not known in time. The engine answers at once for what it knows, and asks others for the rest.
+    /// No result in time. The engine answers at once for the names it knows, and asks other servers for the
+    /// rest.
     Unclear,
 }
 
-/// How a machine is.
+/// The state of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Something on it answers.
     Up,
-    /// It is there, and nothing on it answers: it starts, ends, or has too much to do.
+    /// It is there, but nothing on it answers: it is starting, ending or overloaded.
     Silent,
-    /// It stands still.
+    /// It is frozen.
     Frozen,
-    /// It works, and is not on the network.
+    /// It works, but is not on the network.
     CutOff,
-    /// It does not run.
+    /// It is not running.
     Gone,
 }
 
-/// Judges one look. `programs` is the best of what the programs on it said.
+/// Judges one probe. `programs` is the best result among its programs.
 pub(super) fn judge(programs: Asked, name: Name, socket: Asked) -> State {
     match (programs, name, socket) {
         (Asked::Answers, ..) => State::Up,
         (_, Name::Leads(_), Asked::Answers) => State::Silent,
-        // Its name goes a moment after it.
+        // Its name disappears a moment after the machine does.
         (_, Name::Leads(_), Asked::Refuses) => State::Gone,
         (Asked::Refuses | Asked::CannotBe, Name::Leads(_), _) => State::Silent,
         (Asked::Silent, Name::Leads(_), Asked::Silent | Asked::CannotBe) => State::Frozen,
@@ -64,8 +65,8 @@ pub(super) fn judge(programs: Asked, name: Name, socket: Asked) -> State {
     }
 }
 
-/// Whether one look is enough. A busy computer makes anything silent for a moment; only what is refused and what
-/// answers is certain.
+/// True if one probe is enough. On a busy computer anything may be silent for a moment; only an answer or a
+/// refusal is certain.
 pub(super) fn is_certain(state: State, name: Name, socket: Asked) -> bool {
     match state {
         State::Up => true,
@@ -88,7 +89,7 @@ mod tests {
         assert_eq!(judge(Silent, Name::Nowhere, Refuses), State::Gone, "docker kill");
         assert_eq!(judge(Silent, THERE, Silent), State::Frozen, "docker pause");
         assert_eq!(judge(Silent, Name::Nowhere, Answers), State::CutOff, "docker network disconnect");
-        // Of what has no socket, an image of somebody else, the name has to do.
+        // A machine without a socket, from somebody else's image, is judged by its name.
         assert_eq!(judge(Silent, Name::Unclear, CannotBe), State::Gone);
         assert_eq!(judge(Silent, THERE, CannotBe), State::Frozen);
         assert_eq!(judge(Refuses, THERE, CannotBe), State::Silent, "it starts");

@@ -1,7 +1,7 @@
-//! Machines that somebody else runs, such as plain `docker compose`: watched from beside them, over the network and
-//! at their sockets, and not to be touched. What is done to them by hand is noticed within a second.
+//! A stack: machines that labctl did not start, such as plain `docker compose`. They are only watched, over
+//! the network and at their sockets. Whatever is done to them by hand is noticed within a second.
 //!
-//! `evidence.rs` is what follows from what is seen; `probe.rs` sees it; `typed.rs` is what to type.
+//! `probe.rs` observes, `evidence.rs` judges, `typed.rs` holds the commands to type.
 
 mod evidence;
 mod probe;
@@ -29,26 +29,26 @@ use super::status::{MachineStatus, ProgramStatus};
 use crate::error::LabError;
 use chapter::Act;
 
-/// How often each machine is looked at.
+/// Probe interval for each machine.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often something has to be seen that may be a moment's weakness of this computer.
+/// Consecutive probes that confirm a state which may be a hiccup of this computer.
 const TIMES: u32 = 2;
 
-/// Where a stack is.
+/// The location of a stack.
 #[derive(Debug, Clone)]
 pub struct Where {
     /// The directory with the machines' sockets: `web-1.sock`.
     pub sockets: Option<PathBuf>,
     /// The address that a pair of balancers shares.
     pub shared: Option<IpAddr>,
-    /// The engine's name of the network.
+    /// The network's name in the engine.
     pub network: String,
 }
 
-/// Machines that somebody else runs.
+/// Machines that labctl did not start.
 #[derive(Debug)]
 pub struct Stack {
-    /// What happened.
+    /// Everything that has happened.
     pub events: Events,
     plan: Mutex<Plan>,
     place: Where,
@@ -58,14 +58,14 @@ pub struct Stack {
     watching: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
-/// What is known of one machine.
+/// The known state of one machine.
 #[derive(Debug, Clone)]
 struct Watched {
     address: Option<IpAddr>,
     state: State,
-    /// What was seen last and is not believed yet, and how often.
+    /// The state seen last and not confirmed yet, with the number of times it was seen.
     suspected: (State, u32),
-    /// Whether it was ever up.
+    /// True if it was ever up.
     met: bool,
     programs: Vec<Asked>,
     has_socket: bool,
@@ -73,7 +73,7 @@ struct Watched {
 }
 
 impl Stack {
-    /// Watches the machines of a plan from now on, each by its name on the network.
+    /// Starts to watch the machines of a plan, each by its name on the network.
     pub fn watch(mut plan: Plan, place: Where) -> Arc<Self> {
         let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let names: Vec<_> = plan.machines.keys().cloned().collect();
@@ -107,12 +107,12 @@ impl Stack {
         stack
     }
 
-    /// The plan, with the addresses at which machines were seen last. One that was never seen has none: 0.0.0.0.
+    /// The plan, with the addresses at which the machines were last seen: 0.0.0.0 for one that never was.
     pub fn plan(&self) -> Plan {
         self.plan.lock().clone()
     }
 
-    /// How every machine is.
+    /// The state of every machine.
     pub fn status(&self) -> Vec<MachineStatus> {
         let plan = self.plan.lock();
         let machines = self.machines.lock();
@@ -122,14 +122,14 @@ impl Stack {
             .collect()
     }
 
-    /// The machine that a name such as `db:primary` means now.
+    /// Resolves a name such as `db:primary` to a machine.
     pub async fn who_is(&self, name: &str) -> Result<String, LabError> {
         let plan = self.plan();
         let found = self.roles.resolve(name, &plan).await;
         found.ok_or_else(|| LabError::not_ready(format!("no machine is '{name}' now")))
     }
 
-    /// What to type for this; what only the engine can do is not done here. The error says why nothing does it.
+    /// The command to type for an act that only the engine can do. The error says why there is none.
     pub fn command(&self, act: &Act) -> Result<String, String> {
         let machines = self.machines.lock();
         let cut_off = machines.iter().filter(|(_, machine)| machine.state == State::CutOff);
@@ -138,14 +138,14 @@ impl Stack {
         typed::command(act, &self.place.network, &cut_off)
     }
 
-    /// What to type for each machine, by what it does.
+    /// The commands to type for each machine, by their effect.
     pub fn by_hand(&self) -> IndexMap<String, IndexMap<&'static str, String>> {
         let plan = self.plan.lock();
         let names = plan.machines.keys();
         names.map(|name| (name.clone(), typed::commands(name, &self.place.network))).collect()
     }
 
-    /// Does what can be done at a machine's socket: its disk can be filled, and emptied. `None`: that is not it.
+    /// Does an act that a machine's socket offers: filling or freeing its disk. `None` for any other act.
     pub async fn act(&self, act: &Act) -> Option<Result<Vec<String>, LabError>> {
         let (name, full) = match act {
             Act::Fill { name } => (name, true),
@@ -177,7 +177,7 @@ impl Stack {
         }
     }
 
-    /// Follows what a balancer or a database says of itself, where it is now.
+    /// Follows the state that a balancer or a database reports about itself, at its current address.
     fn follow(&self, name: &str) {
         let plan = self.plan.lock();
         let Some(machine) = plan.machines.get(name) else { return };
@@ -193,7 +193,7 @@ impl Stack {
 }
 
 impl Watched {
-    /// Takes a look in. Returns where the machine is, when that is new.
+    /// Takes in one probe. Returns the machine's address if that is new.
     fn take_in(&mut self, name: &str, seen: &Seen, events: &Events, network: &str) -> Option<IpAddr> {
         let state = evidence::judge(seen.best(), seen.name, seen.socket);
         self.suspected = match self.suspected {
@@ -218,13 +218,13 @@ impl Watched {
     }
 }
 
-/// What happened, when a machine is another way than it was.
+/// The events that follow from a change of state.
 fn news(name: &str, before: &Watched, now: State, network: &str) -> Vec<Happening> {
     let (machine, by) = (name.to_owned(), Hand::SomebodyElse);
     let ended = |machine| {
         let how = match before.has_socket {
             true => "its container was stopped or killed",
-            false => "it has no name any more: stopped, killed or taken off the network",
+            false => "its name no longer resolves (stopped, killed or taken off the network)",
         };
         Happening::MachineEnded { machine, pid: 0, how: how.into(), by }
     };
@@ -241,7 +241,7 @@ fn news(name: &str, before: &Watched, now: State, network: &str) -> Vec<Happenin
     }
 }
 
-/// Looks at a machine for as long as there is somebody to tell.
+/// Probes a machine as long as the stack exists.
 async fn watch_one(stack: &std::sync::Weak<Stack>, name: &str) {
     let Some(probe) = stack.upgrade().map(|stack| {
         let plan = stack.plan.lock();
@@ -264,12 +264,12 @@ async fn watch_one(stack: &std::sync::Weak<Stack>, name: &str) {
     }
 }
 
-/// Where a machine's socket is.
+/// The path of a machine's socket.
 fn socket_of(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("{name}.sock"))
 }
 
-/// A machine is at this address from now on. What a pair shares stays where it is.
+/// Moves a machine to this address in the plan. The address that a pair shares stays.
 fn move_to(plan: &mut Plan, name: &str, address: IpAddr, shared: Option<IpAddr>) {
     let is_of_a_pair = plan.machines.get(name).is_some_and(|machine| plan.is_pair(&machine.kind));
     let Some(machine) = plan.machines.get_mut(name) else { return };
@@ -333,7 +333,7 @@ mod tests {
         };
         assert_eq!(look(Asked::CannotBe, there, Asked::CannotBe), Some("172.30.1.2".parse().unwrap()));
         assert_eq!(look(Asked::Answers, there, Asked::Answers), None, "it has not moved");
-        // Once may be this computer's fault.
+        // A single silent probe may be this computer's fault.
         look(Asked::Silent, there, Asked::Silent);
         look(Asked::Answers, there, Asked::Answers);
         look(Asked::Silent, there, Asked::Silent);

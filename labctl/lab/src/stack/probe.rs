@@ -1,4 +1,4 @@
-//! One look at a machine from beside it: its programs over the network, its name, its socket.
+//! Probes a machine from outside: its programs over the network, its name, its socket.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -17,24 +17,24 @@ use super::evidence::{Asked, Name};
 use crate::http::Client;
 use crate::plan::{ProgramPlan, Readiness};
 
-/// How long anything may take to answer. What is well takes a few milliseconds.
+/// Timeout of each request. A healthy machine takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What was seen.
+/// The result of one probe.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// What each program said, in the plan's order.
+    /// The result for each program, in the plan's order.
     pub(super) programs: Vec<Asked>,
-    /// Where the name leads.
+    /// The result of resolving its name.
     pub(super) name: Name,
-    /// What the machine's own socket said.
+    /// The answer of the machine's own socket.
     pub(super) socket: Asked,
-    /// The machine's figures.
+    /// The machine's usage, if it answered.
     pub(super) usage: Option<Usage>,
 }
 
 impl Seen {
-    /// The best of what the programs said.
+    /// The best result among the programs.
     pub(super) fn best(&self) -> Asked {
         let said = |wanted: Asked| self.programs.contains(&wanted);
         [Asked::Answers, Asked::Silent, Asked::Refuses]
@@ -44,7 +44,7 @@ impl Seen {
     }
 }
 
-/// What asks one machine.
+/// Probes one machine.
 #[derive(Debug)]
 pub(super) struct Probe {
     name: String,
@@ -60,7 +60,7 @@ impl Probe {
         Self { name: name.into(), socket, client: client.clone(), handle: None, looking: None }
     }
 
-    /// Looks once. `address`: where it was last.
+    /// Probes once. `address` is the last known one.
     pub(super) async fn look(&mut self, programs: &[ProgramPlan], address: Option<IpAddr>) -> Seen {
         let (client, handle, socket) = (&self.client, &mut self.handle, self.socket.as_deref());
         let asking = join_all(programs.iter().map(|program| async move {
@@ -70,7 +70,7 @@ impl Probe {
             }
         }));
         let (programs, (socket, usage)) = tokio::join!(asking, ask_machine(handle, socket));
-        // What answers has not moved, and its name is not looked up five times a second.
+        // A machine that answers has not moved, so its name is not resolved five times a second.
         let name = match (programs.contains(&Asked::Answers), address) {
             (true, Some(address)) => Name::Leads(address),
             _ => self.look_up().await,
@@ -78,8 +78,8 @@ impl Probe {
         Seen { programs, name, socket, usage }
     }
 
-    /// Looks the name up, one look-up at a time: on a thread of its own, because it blocks for as long as some name
-    /// server is silent.
+    /// Resolves the name, one lookup at a time. A lookup runs on a thread of its own, because it blocks while
+    /// a name server is silent.
     async fn look_up(&mut self) -> Name {
         let mut looking = match self.looking.take() {
             Some(looking) => looking,
@@ -104,7 +104,7 @@ impl Probe {
         }
     }
 
-    /// Takes all room on the machine's disk, or gives it back. False when it does not answer.
+    /// Fills the machine's disk, or frees it again. False if it does not answer.
     pub(super) async fn fill_disk(socket: &Path, full: bool) -> bool {
         let Ok(stream) = UnixStream::connect(socket).await else { return false };
         let machine = machine::Machine::over(stream, |_| {});
@@ -114,7 +114,7 @@ impl Probe {
 
 async fn ask(program: &ProgramPlan, client: &Client) -> Asked {
     let asked = match program.readiness {
-        // Whoever answers is there, also where it says that it is not well.
+        // Any answer shows that it is there, even one that says it is not healthy.
         Readiness::Healthz => match client.ask(program.health, Method::GET, "/healthz", None, PATIENCE).await
         {
             Ok(_) => Ok(()),
@@ -139,7 +139,7 @@ fn kind_of(error: &anyhow::Error) -> ErrorKind {
         .map_or(ErrorKind::Other, io::Error::kind)
 }
 
-/// Anything that Redis says will do, also that it refuses to say more.
+/// Any answer from Redis will do, even a refusal to say more.
 async fn ping(address: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"PING\r\n").await?;
@@ -155,14 +155,14 @@ async fn ask_machine(handle: &mut Option<machine::Machine>, socket: Option<&Path
         match UnixStream::connect(socket).await {
             Ok(stream) => *handle = Some(machine::Machine::over(stream, |_| {})),
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return (Asked::Refuses, None),
-            // It has none, or it is not ours to open.
+            // It has no socket, or this user may not open it.
             Err(_) => return (Asked::CannotBe, None),
         }
     }
     let Some(machine) = handle.as_ref() else { return (Asked::CannotBe, None) };
     match timeout(PATIENCE, machine.usage()).await {
         Ok(Some((usage, _))) => (Asked::Answers, Some(usage)),
-        // The connection has ended with the machine; the next look finds out whether another one is there.
+        // The connection ended with the machine; the next probe finds out whether there is another one.
         Ok(None) => {
             *handle = None;
             (Asked::Refuses, None)

@@ -1,4 +1,4 @@
-//! What to type for what only the engine can do. Pure.
+//! The commands to type for acts that only the engine can do. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use chapter::Act;
 use indexmap::IndexMap;
 
-/// The command that does this to a stack on this network; or a sentence that says why none does.
+/// The command that does this to a stack on this network, or a sentence that says why there is none.
 pub(super) fn command(
     act: &Act,
     network: &str,
@@ -57,7 +57,7 @@ pub(super) fn command(
     }
 }
 
-/// What can be typed about one machine, by what it does.
+/// The commands to type for one machine, by their effect.
 pub(super) fn commands(name: &str, network: &str) -> IndexMap<&'static str, String> {
     IndexMap::from([
         ("kill", format!("docker kill {name}")),
@@ -68,7 +68,7 @@ pub(super) fn commands(name: &str, network: &str) -> IndexMap<&'static str, Stri
     ])
 }
 
-/// What puts a machine back on the network, at the address that it had: others may know it by that.
+/// The command that puts a machine back on the network, at its earlier address, by which others may know it.
 pub(super) fn connect(network: &str, name: &str, address: Option<IpAddr>) -> String {
     let at = address.map_or(String::new(), |address| format!("--ip {address} "));
     format!("docker network connect {at}{network} {name}")

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// Longer than anything here takes, unless it hangs.
+/// Longer than any of this takes, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A well-behaved HTTP server; `answer` is given the number of the request, from 0.
@@ -45,8 +45,7 @@ where
     address
 }
 
-/// A server that reads one request per connection, says these bytes, stays for a while, and hangs
-/// up.
+/// A server that reads one request per connection, sends these bytes, stays for a while, and hangs up.
 async fn say(bytes: &'static str, stay: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -74,7 +73,7 @@ fn stream(target: SocketAddr) -> Stream {
     Stream { arrivals: Arrivals::Constant, ..Stream::new("shop", target, requests) }
 }
 
-/// What became of all requests meant for the first `span` of a stream at this rate.
+/// The window of all requests meant for the first `span` of a stream at this rate.
 async fn run(stream: Stream, rate: f64, span: Duration) -> Window {
     let generator = Generator::start(Instant::now()).unwrap();
     let id = generator.add(stream).unwrap();

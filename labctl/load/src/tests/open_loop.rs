@@ -1,4 +1,4 @@
-//! What an open loop promises: it keeps its rate, is on time, and hides nothing.
+//! The promises of an open loop: it keeps its rate, is on time, and hides nothing.
 
 use super::super::client::Client;
 use super::super::requests::RequestMaker;
@@ -70,7 +70,7 @@ async fn it_is_on_time_at_two_thousand_a_second() {
         if lag < Duration::from_millis(5) {
             return;
         }
-        // On a host that is itself late, being late says nothing: inconclusive, as in a chapter.
+        // On a host that is itself late, a late generator proves nothing: inconclusive, as in a chapter.
         if host < Duration::from_millis(1) {
             late.push(lag);
         }
@@ -78,7 +78,7 @@ async fn it_is_on_time_at_two_thousand_a_second() {
     assert!(late.len() < 2, "late on a host that was not: {late:?}");
 }
 
-/// How late a thread wakes up that does nothing but sleep (p99): nobody here can be better.
+/// The p99 of how late a thread wakes up that only sleeps: the generator cannot do better.
 fn lateness_of_the_host() -> Duration {
     let nap = Duration::from_millis(1);
     let late = (0..1_500).map(|_| {
@@ -122,8 +122,7 @@ async fn rate_zero_stops_and_a_new_rate_goes_on_without_a_burst() {
     assert!((80..=101).contains(&sent), "{sent}");
 }
 
-/// As after SIGSTOP and SIGCONT, or when a laptop is opened again: here it is the thread that sends which is
-/// held up.
+/// As after SIGSTOP and SIGCONT, or when a laptop is opened again. Here the sender thread is delayed.
 #[tokio::test]
 async fn what_was_missed_in_a_pause_is_not_sent_as_a_burst() {
     let server = hello().await;

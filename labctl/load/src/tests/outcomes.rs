@@ -1,4 +1,4 @@
-//! Each outcome, brought about by a socket that behaves that way.
+//! Each outcome, provoked by a socket that behaves that way.
 
 use std::collections::BTreeMap;
 

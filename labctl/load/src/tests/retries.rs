@@ -1,11 +1,12 @@
-//! Askers that ask again.
+//! Users that retry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
-/// A server that answers 500 until it was asked this often, and well from then on; and how often it was asked.
+/// A server that answers 500 to the first `good_from` requests and 200 from then on, with the count of
+/// requests.
 async fn wrong_until(good_from: u64) -> (SocketAddr, Arc<AtomicU64>) {
     let asked = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&asked);
@@ -22,7 +23,7 @@ fn asking_again(target: SocketAddr, times: u32, budget: Option<f64>) -> Stream {
     Stream { retry, ..stream(target) }
 }
 
-/// What became of so many askers.
+/// The window of this many users.
 async fn ask(stream: Stream, askers: u64, rate: f64) -> Window {
     let generator = Generator::start(Instant::now()).unwrap();
     let id = generator.add(stream).unwrap();
@@ -58,21 +59,21 @@ async fn who_is_never_answered_well_gives_up_after_so_many_times() {
 async fn a_budget_is_all_askers_together() {
     let (server, asked) = wrong_until(u64::MAX).await;
     let window = ask(asking_again(server, 3, Some(0.1)), 200, 400.0).await;
-    // A tenth of them again, and the ten for which there were tokens at first; where many come at once there
-    // is no room for all their tokens.
+    // A tenth of the users retry, and the initial ten tokens allow ten more. If many arrive at once, the
+    // bucket has no room for all their tokens.
     let repeated = window.attempts() - 200;
     assert_eq!(asked.load(Ordering::Relaxed), window.attempts());
     assert!((10..=30).contains(&repeated), "{repeated}");
 }
 
-/// The loop is open: whoever asks again is in nobody's way.
+/// The loop is open: users that retry hold up nobody else.
 #[tokio::test]
 async fn askers_keep_coming_while_others_ask_again() {
     let (server, _) = wrong_until(u64::MAX).await;
     let retry = Some(Retry { times: 1, pause: Duration::from_millis(400), budget: None });
     let window = ask(Stream { retry, ..stream(server) }, 100, 200.0).await;
     assert_eq!(window.attempts(), 200);
-    // Those of half a second did not wait for the first one, which asked for the last time after 0.4 s.
+    // The arrivals of half a second did not wait for the first user, whose last attempt came after 0.4 s.
     let last = window.samples().last().unwrap().intended;
     assert!(last < Duration::from_millis(1_500), "{last:?}");
 }
