@@ -98,37 +98,37 @@ pub struct Args {
     pub startup: StartupArgs,
 }
 
-/// The command line, checked.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What this node is called.
+    /// The node's name.
     pub id: String,
-    /// Where clients come in.
+    /// The address to accept clients on.
     pub listen: SocketAddr,
-    /// The directory for its data.
+    /// The data directory.
     pub data: PathBuf,
-    /// Where clients reach this node, as the others say it: `host:port`.
+    /// The address at which clients reach this node, as announced by the other nodes: `host:port`.
     pub advertise: Option<String>,
-    /// The rest of the cluster; none for a single node.
+    /// The rest of the cluster; `None` for a single node.
     pub cluster: Option<Cluster>,
-    /// Core time that each operation on a key takes.
+    /// Emulated CPU time of each operation on a key.
     pub query_cost: Duration,
     /// How reads reach a record.
     pub reads: Reads,
-    /// Records to begin with.
+    /// A file with initial records.
     pub import: Option<PathBuf>,
-    /// Entries that the log may hold before it is compacted.
+    /// Maximum length of the log, in entries, before it is compacted.
     pub log_entries: usize,
-    /// For how long an Idempotency-Key is remembered, at least.
+    /// The minimum time for which an Idempotency-Key is remembered.
     pub idempotency_window: Duration,
-    /// How long requests in flight may take to finish after the stop.
+    /// How long requests in flight may take to finish during a shutdown.
     pub drain: Duration,
 }
 
 /// How reads reach a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
-    /// At no cost: it is in memory.
+    /// From memory, at no cost.
     FromMemory,
     /// Through the machine's page cache.
     ThroughPages,
@@ -139,32 +139,32 @@ pub enum Reads {
 pub struct Cluster {
     /// The other members.
     pub peers: Vec<Peer>,
-    /// Where this node listens for them.
+    /// The address to accept peers on.
     pub listen: SocketAddr,
-    /// What all members know and nobody else.
+    /// The secret shared by all members.
     pub secret: Secret,
     /// What an acknowledged write survives.
     pub mode: Mode,
-    /// The shortest time without a word from the primary after which there is an election.
+    /// The minimum election timeout.
     pub election_timeout: Duration,
 }
 
-/// What is wrong with the flags, together.
+/// An invalid combination of flags.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A flag is missing that another one needs.
+    /// A flag is missing that another one requires.
     #[error("--peer needs {0} as well")]
     Missing(&'static str),
-    /// A flag is there that means nothing without another one.
+    /// A flag has no meaning without another one.
     #[error("{0} means nothing without --peer")]
     Alone(&'static str),
-    /// Two members have one name.
+    /// Two members have the same name.
     #[error("--peer {0}: that name is taken; give each node a name of its own")]
     Twice(String),
     /// The secret cannot be used.
     #[error("--secret-file {path}: {what}")]
     Secret {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         what: String,
@@ -192,7 +192,8 @@ impl TryFrom<Args> for Config {
 }
 
 impl Config {
-    /// The names that its clients may know it by, or, when they were sent on, one of the others.
+    /// The host names by which clients may address this node, including those of its peers, for
+    /// clients that were redirected.
     pub fn host_names(&self) -> Vec<String> {
         let peers = self.cluster.iter().flat_map(|cluster| &cluster.peers);
         let names = peers.clone().map(|peer| peer.name.to_string());
@@ -228,7 +229,7 @@ fn parse_peer(text: &str) -> Result<Peer, String> {
     Ok(Peer { name: parse_id(name)?.into(), address: parse_address(address)? })
 }
 
-/// A host, by name or number, and a port. Names are looked up when they are used.
+/// Parses a host, by name or address, and a port. Names are resolved when they are used.
 fn parse_address(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
     match port.map(str::parse::<u16>) {
@@ -264,7 +265,7 @@ fn parse_window(text: &str) -> Result<humantime::Duration, String> {
     }
 }
 
-/// It stands in headers and in file names of others.
+/// Parses a node's name. Names occur in headers, and in file names of other programs.
 fn parse_id(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
