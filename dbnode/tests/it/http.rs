@@ -1,4 +1,4 @@
-//! What `curl` would see: every status, every refusal.
+//! The HTTP API as `curl` would see it: every status, every refusal.
 
 use crate::support::TestNode;
 
