@@ -39,7 +39,7 @@ pub struct Args {
     pub data: PathBuf,
 
     /// Address at which clients reach this node; the other nodes give it to clients that look for the primary.
-    /// [default: what --listen says]
+    /// [default: the value of --listen]
     #[arg(long, env = "DBNODE_ADVERTISE", value_name = "HOST:PORT", value_parser = parse_address)]
     pub advertise: Option<String>,
 
@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(long, env = "DBNODE_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 
-    /// Shortest time without a heartbeat after which a replica asks for an election; the longest is twice that.
+    /// Minimum time without a heartbeat before a replica asks for an election; the maximum is twice that.
     #[arg(long, env = "DBNODE_ELECTION_TIMEOUT", default_value = "600ms", value_name = "DURATION",
           value_parser = parse_election_timeout)]
     pub election_timeout: humantime::Duration,
@@ -71,24 +71,24 @@ pub struct Args {
     #[arg(long, env = "DBNODE_QUERY_COST", default_value = "0s", value_name = "DURATION")]
     pub query_cost: humantime::Duration,
 
-    /// Read each record through the machine's page cache, one page a record, and wait for the disk if the page
-    /// is not cached.
+    /// Read each record through the machine's page cache, one page per record, and wait for the disk if the
+    /// page is not cached.
     #[arg(long, env = "DBNODE_PAGE_READS")]
     pub page_reads: bool,
 
-    /// File with initial records, one {"key": "…", "value": "…"} a line. Read only when the data directory is
+    /// File with initial records, one {"key": "…", "value": "…"} per line. Read only when the data directory is
     /// new, and in a cluster only by the member whose name comes first; the others get the records from it.
     #[arg(long, env = "DBNODE_IMPORT", value_name = "FILE")]
     pub import: Option<PathBuf>,
 
     /// Entries that the log may hold; beyond that, the older half is compacted into the snapshot. A longer log
-    /// costs time at the next start, a shorter one more work meanwhile.
+    /// makes the next start slower; a shorter one is compacted more often.
     #[arg(long, env = "DBNODE_LOG_ENTRIES", default_value_t = 50_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(2..))]
     pub log_entries: u32,
 
-    /// Shortest time for which an Idempotency-Key is remembered: a write that is sent again with the same key within
-    /// it takes effect once. The same for all members.
+    /// Minimum time for which an Idempotency-Key is remembered: a write that is retried with the same key within this
+    /// time takes effect once. The same for all members.
     #[arg(long, env = "DBNODE_IDEMPOTENCY_WINDOW", default_value = "60s", value_name = "DURATION",
           value_parser = parse_window)]
     pub idempotency_window: humantime::Duration,
@@ -153,13 +153,13 @@ pub struct Cluster {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A flag is missing that another one requires.
-    #[error("--peer needs {0} as well")]
+    #[error("--peer requires {0}")]
     Missing(&'static str),
     /// A flag has no meaning without another one.
-    #[error("{0} means nothing without --peer")]
+    #[error("{0} requires --peer")]
     Alone(&'static str),
     /// Two members have the same name.
-    #[error("--peer {0}: that name is taken; give each node a name of its own")]
+    #[error("--peer {0}: this name is taken; give each node its own name")]
     Twice(String),
     /// The secret cannot be used.
     #[error("--secret-file {path}: {what}")]
@@ -243,7 +243,7 @@ fn parse_mode(text: &str) -> Result<Mode, String> {
         "async" | "merge" => Ok(Mode::Async),
         "quorum" => Ok(Mode::Quorum),
         "sync" | "transactional" => Ok(Mode::Sync),
-        _ => Err("there is async (or merge), quorum, and sync (or transactional)".into()),
+        _ => Err("the modes are async (or merge), quorum, and sync (or transactional)".into()),
     }
 }
 
@@ -252,7 +252,7 @@ fn parse_election_timeout(text: &str) -> Result<humantime::Duration, String> {
         text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
     match Duration::from(timeout).as_millis() {
         100..=60_000 => Ok(timeout),
-        _ => Err("an election timeout is from 100ms to 60s".into()),
+        _ => Err("an election timeout is between 100ms and 60s".into()),
     }
 }
 
@@ -261,7 +261,7 @@ fn parse_window(text: &str) -> Result<humantime::Duration, String> {
         text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
     match Duration::from(window).as_secs() {
         1..=86_400 => Ok(window),
-        _ => Err("an idempotency window is from 1s to 24h".into()),
+        _ => Err("an idempotency window is between 1s and 24h".into()),
     }
 }
 

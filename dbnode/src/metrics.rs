@@ -105,18 +105,18 @@ impl Collector for RoleState {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let (role, figures) = self.0.inspect(|core, _| {
             let figures = [
-                ("term", "The term of the election that this node knows last", core.term()),
+                ("term", "The newest term that this node knows", core.term()),
                 ("last_index", "The last entry in this node's log", core.last_index()),
                 (
                     "committed_index",
                     "The last entry that this node knows to be committed",
                     core.committed_index(),
                 ),
-                ("applied_index", "The last entry that this node shows", core.state().applied()),
+                ("applied_index", "The last entry that this node has applied", core.state().applied()),
             ];
             (core.role(), figures)
         });
-        let help = "1 while this node takes writes";
+        let help = "1 while this node accepts writes";
         let primary = ConstGauge::new(i64::from(role == Role::Primary));
         primary.encode(encoder.encode_descriptor("primary", help, None, MetricType::Gauge)?)?;
         for (name, help, figure) in figures {

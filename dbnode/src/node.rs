@@ -108,7 +108,7 @@ impl Node {
         }
         let others_lead = self.wait_for(|core| core.role() != Role::Primary);
         if timeout(limit, others_lead).await.is_err() {
-            tracing::info!("nobody took over in time");
+            tracing::info!("no other node took over in time");
         }
     }
 

@@ -160,9 +160,9 @@ pub async fn start(
 fn data_error(error: OpenError, is_member: bool) -> StartError {
     let advice = match is_member {
         true => {
-            "move the data directory away and start this node again: the other members fill an empty one. Do not put it back from a copy: what this node confirmed since then would be missing"
+            "move the data directory away and start this node again: the other members fill an empty one. Do not restore it from a copy: what this node confirmed since then would be missing"
         }
-        false => "put the data directory back from a copy, or move it away to begin with nothing",
+        false => "restore the data directory from a copy, or move it away to start empty",
     };
     match error {
         damage @ OpenError::Damaged { .. } => StartError::Damaged { damage, advice },
@@ -179,7 +179,7 @@ fn to_import(config: &Config) -> Option<&Path> {
         None => Some(file),
         Some(first) => {
             tracing::info!(
-                "what --import names is read by '{first}', the first by name; this node has it from there"
+                "--import is ignored here: '{first}', the first member by name, imports the file, and this node gets the records from it"
             );
             None
         }

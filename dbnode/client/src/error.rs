@@ -55,7 +55,7 @@ pub enum ClientError {
     },
 
     /// The precondition of the write did not hold. Nothing happened.
-    #[error("the record is not what the write's condition says")]
+    #[error("the record does not match the write's condition")]
     Conflict,
 
     /// The call itself was wrong, which is the caller's fault. Nothing happened.

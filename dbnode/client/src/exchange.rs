@@ -90,7 +90,7 @@ impl Exchange {
     fn nobody(&self) -> ClientError {
         let detail = match &*self.given {
             [] => "the list of database nodes is empty".to_owned(),
-            [one, ..] => format!("the name of no database node leads anywhere; the first is '{one}'"),
+            [one, ..] => format!("no database node's name can be resolved; the first is '{one}'"),
         };
         ClientError::Unavailable { detail }
     }

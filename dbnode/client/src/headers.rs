@@ -57,7 +57,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHea
     match (value.to_str(), values.next()) {
         (Ok(value), None) => Ok(Some(value)),
         (Err(_), _) => refuse(format!("{name} is not ASCII")),
-        (_, Some(_)) => refuse(format!("{name} is there twice")),
+        (_, Some(_)) => refuse(format!("{name} occurs twice")),
     }
 }
 
@@ -99,6 +99,6 @@ mod tests {
     fn a_header_that_counts_once_is_there_once() {
         let mut twice = headers(&[("idempotency-key", "a-1")]);
         twice.append("idempotency-key", HeaderValue::from_static("a-2"));
-        assert_eq!(idempotency_key(&twice).unwrap_err().detail, "idempotency-key is there twice");
+        assert_eq!(idempotency_key(&twice).unwrap_err().detail, "idempotency-key occurs twice");
     }
 }

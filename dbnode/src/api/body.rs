@@ -21,10 +21,10 @@ pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
         }
         BodyError::TooSlow => {
             let seconds = LIMITS.time.as_secs();
-            let detail = format!("the body did not arrive within {seconds} seconds, or held others up");
+            let detail = format!("the body did not arrive within {seconds} seconds, or delayed others");
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
         }
-        BodyError::Overloaded => Problem::overloaded("too many bodies are arriving at the same time"),
-        BodyError::Broken(_) => Problem::bad_request("bad_body", "the body broke off"),
+        BodyError::Overloaded => Problem::overloaded("too many request bodies are arriving at once"),
+        BodyError::Broken(_) => Problem::bad_request("bad_body", "the body is incomplete"),
     })
 }

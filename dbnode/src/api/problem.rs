@@ -50,7 +50,7 @@ impl Problem {
     }
 
     pub(super) fn method(method: &Method, allowed: &'static str) -> Self {
-        let detail = format!("{method} means nothing here; there is {allowed}");
+        let detail = format!("{method} is not allowed here; use {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
             .with(header::ALLOW, HeaderValue::from_static(allowed))
     }

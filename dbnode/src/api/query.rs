@@ -36,7 +36,10 @@ impl Query {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 name if !names.contains(&name) => {
-                    return Err(bad(format!("there is no '{name}' here; there is {}", names.join(", "))));
+                    return Err(bad(format!(
+                        "there is no parameter '{name}' here; use {}",
+                        names.join(", ")
+                    )));
                 }
                 "read" => wanted.read = read(&value)?,
                 "prefix" => wanted.prefix = value.into_owned(),

@@ -60,7 +60,7 @@ pub struct Driver<S> {
 pub enum Halted {
     /// The disk failed.
     #[error(
-        "the disk failed, so nothing can be promised any more; check the disk, then start this node again"
+        "the disk failed, so this node can guarantee nothing any more; check the disk, then start the node again"
     )]
     Disk {
         /// The disk's error.
@@ -243,11 +243,11 @@ impl<S: Storage> Driver<S> {
             Event::Compacted(up_to, Ok(())) => vec![Input::Compacted { up_to }],
             Event::Compacted(_, Err(Failure::Full | Failure::Short(_))) => vec![Input::NotCompacted],
             Event::Installed(Ok(())) => {
-                tracing::info!("took over the primary's snapshot");
+                tracing::info!("installed the primary's snapshot");
                 vec![Input::Installed]
             }
             Event::Installed(Err(failure @ (Failure::Full | Failure::Short(_)))) => {
-                tracing::warn!(error = %failure, "the primary's snapshot could not be taken over; it is tried again");
+                tracing::warn!(error = %failure, "the primary's snapshot could not be installed; trying again");
                 vec![Input::NotInstalled]
             }
             Event::Read(peer, Ok(chunk)) => vec![Input::SnapshotRead { peer, chunk: Some(chunk) }],
@@ -385,11 +385,11 @@ impl<S: Storage> Driver<S> {
             Room::Short(error) => {
                 tracing::warn!(
                     error,
-                    "nothing can be written for want of something other than disk: writes are refused meanwhile"
+                    "this node is short of files, memory or threads: writes are refused until that changes"
                 );
             }
             Room::None => tracing::warn!("the disk is full: writes are refused until there is room"),
-            Room::Enough => tracing::info!("what was written is on disk again: writes are taken"),
+            Room::Enough => tracing::info!("the disk can be written again: writes are accepted"),
         }
         self.room = room;
     }
@@ -399,7 +399,9 @@ impl<S: Storage> Driver<S> {
             match role {
                 Role::Primary => tracing::info!(term, "this node is the primary"),
                 Role::Replica => tracing::info!(term, "this node is a replica"),
-                Role::Candidate => tracing::info!(term, "no primary is heard of: asking for an election"),
+                Role::Candidate => {
+                    tracing::info!(term, "no primary has been heard from: asking for an election")
+                }
                 Role::Stopped => tracing::error!("this node has stopped"),
             }
         }

@@ -66,7 +66,9 @@ pub(super) async fn accept(
             match leave.run_until_cancelled(listening).await {
                 Some(Err(error)) => tracing::debug!(%error, "a connection of another node ended"),
                 Some(Ok(())) => {}
-                None => tracing::debug!("a connection of nobody known left for another one"),
+                None => {
+                    tracing::debug!("an unauthenticated connection was closed to make room for another one")
+                }
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(listening));
@@ -130,7 +132,7 @@ async fn greet(
 fn the_only_one(speakers: &Speakers, other: &Introduction) -> Result<(), String> {
     match speakers.lock().get(&other.from) {
         Some((life, heard)) if !other.life.follows(life) && heard.elapsed() < ALIVE => {
-            Err(format!("another node called '{}' is here; give each node a name of its own", other.from))
+            Err(format!("another node called '{}' is connected; give each node its own name", other.from))
         }
         _ => Ok(()),
     }

@@ -33,7 +33,7 @@ pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Rece
                 tracing::info!(peer = &*peer.name, "connected");
                 let Identity { name, agreement, .. } = &shared.identity;
                 for remark in agreement::remarks((name, agreement), (&other.from, &other.agreement)) {
-                    tracing::warn!("{remark}; it works, and is hardly what you want");
+                    tracing::warn!("{remark}; this works, but is hardly ever intended");
                 }
                 shared.directory.learn(&other.from, &other.advertised);
                 // Queued messages were meant for the previous connection.
@@ -43,7 +43,7 @@ pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Rece
                     return;
                 }
                 let lost = speak(wire, &mut outbox).await;
-                tracing::info!(peer = &*peer.name, "the connection is lost: {lost}");
+                tracing::info!(peer = &*peer.name, "connection lost: {lost}");
                 if shared.tell.send(Input::Disconnected { peer: peer.name.clone() }).await.is_err() {
                     return;
                 }

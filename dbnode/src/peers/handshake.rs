@@ -116,7 +116,7 @@ pub(super) fn check(own: &Introduction, members: &[Name], other: &Introduction) 
         return Err(format!("it speaks version {} and this node version {VERSION}", other.version));
     }
     if other.from == *own {
-        return Err(format!("it is called '{own}' as well; give each node a name of its own"));
+        return Err(format!("it is called '{own}' as well; give each node its own name"));
     }
     if other.to != *own {
         return Err(format!("it wants '{}', and this is '{own}'; check the --peer flags", other.to));

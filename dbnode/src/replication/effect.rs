@@ -112,7 +112,7 @@ pub enum Notice {
     MemberHasRoom(Name),
     /// This node discards the records that it imported.
     #[error(
-        "'{0}' belongs to a cluster already: what was imported here is left out, and the cluster's records take its place"
+        "'{0}' belongs to a cluster already: the records imported here are discarded, and the cluster's records replace them"
     )]
     ImportLeftOut(Name),
 }
@@ -133,7 +133,7 @@ pub enum RejectReason {
     #[error("the record is not what the condition says")]
     Conflict,
     /// It adds to a value that is not a number.
-    #[error("the record's value is not a whole number of 64 bits, so nothing can be added to it")]
+    #[error("the record's value is not a 64-bit integer, so nothing can be added to it")]
     NotANumber,
     /// The sum is too large, or too small.
     #[error("the sum does not fit in 64 bits")]
@@ -150,7 +150,7 @@ pub enum RejectReason {
     #[error("the disk is full, or this node is short of files or memory; nothing was written")]
     DiskFull,
     /// Too many writes are waiting already.
-    #[error("too many writes are waiting; this one was not taken")]
+    #[error("too many writes are waiting; this one was not accepted")]
     Overloaded,
     /// The disk failed before the write was taken.
     #[error("the disk failed and the node is stopping; nothing was written")]
@@ -176,6 +176,6 @@ pub enum RejectReason {
     #[error("the write was not confirmed in time; it may or may not have happened")]
     OutcomeUnknown,
     /// The read could not be confirmed in time to see the latest write.
-    #[error("it could not be confirmed in time that this is the latest; try again, or read local")]
+    #[error("it could not be confirmed in time that this is the latest; try again, or use read=local")]
     NotConfirmed,
 }

@@ -49,11 +49,11 @@ pub trait Storage: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The disk is full. Nothing was stored, and a retry may succeed later.
-    #[error("there is no room on the disk")]
+    #[error("the disk is full")]
     Full,
     /// This process or computer has run out of something other than disk space: files, memory or
     /// threads. Nothing was stored, and a retry may succeed later.
-    #[error("something other than the disk has run out")]
+    #[error("this process or computer is short of files, memory or threads")]
     Short(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Any other error. The content of the disk is no longer known, and a retry would not help:
     /// after a failed fsync, a later one may succeed without having written anything.

@@ -37,7 +37,7 @@ pub(super) async fn read<T: DeserializeOwned>(
     id: &str,
 ) -> Result<Option<T>, OpenError> {
     let Some(document) = document(database).await? else { return Ok(None) };
-    let unreadable = |error| database.damaged(format!("what it says about itself: {error}"));
+    let unreadable = |error| database.damaged(format!("its metadata: {error}"));
     check_format(&document, database)?;
     let About { node: owner, .. } = serde_json::from_str(&document).map_err(unreadable)?;
     if owner != id {
@@ -85,14 +85,14 @@ async fn document(database: &mut Database) -> Result<Option<String>, OpenError> 
         let text: String = row.try_get(0).map_err(|error| error.to_string())?;
         let checksum: i64 = row.try_get(1).map_err(|error| error.to_string())?;
         if Checksum::new().bytes(text.as_bytes()).finish() != checksum {
-            return Err("its checksum does not fit its contents".into());
+            return Err("its checksum does not match its content".into());
         }
         document = Some(text);
         Ok(())
     };
     database.for_each_row(query, take).await?;
     if document.is_none() {
-        return Err(database.damaged("it says nothing about itself"));
+        return Err(database.damaged("its metadata is missing"));
     }
     Ok(document)
 }

@@ -106,7 +106,7 @@ async fn read(
     let (compacted, place) = (log.compacted(), state.log_id());
     if place.index < compacted {
         return Err(snapshot.damaged(&format!(
-            "it ends with entry {}, and the log was told that it ends with entry {compacted}: it is an old one, or misses its newest part",
+            "it ends with entry {}, and the log was trimmed up to entry {compacted}: it is an old one, or misses its newest part",
             place.index
         )));
     }
@@ -148,9 +148,11 @@ fn say_what_is_missing_aside(directory: &Path, log: &Found) {
         Ok(missing) => tracing::warn!(
             path = %directory.join("discarded.jsonl").display(),
             missing,
-            "writes that were cut off this node's log are not in the list of them any more"
+            "the list of writes that were cut off this node's log is incomplete"
         ),
-        Err(error) => tracing::warn!(%error, "the list of the writes that were cut off cannot be read"),
+        Err(error) => {
+            tracing::warn!(%error, "the list of writes that were cut off this node's log cannot be read")
+        }
     }
 }
 

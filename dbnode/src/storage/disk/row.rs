@@ -124,7 +124,7 @@ where
 
 fn compare(row: &SqliteRow, place: usize, computed: i64) -> Result<(), BadRow> {
     let said: i64 = column(row, place)?;
-    if said == computed { Ok(()) } else { Err("its checksum does not fit its contents".into()) }
+    if said == computed { Ok(()) } else { Err("its checksum does not match its content".into()) }
 }
 
 /// Converts to SQLite's signed integers. Versions and pages stay far below the limit.

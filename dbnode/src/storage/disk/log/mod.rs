@@ -331,7 +331,7 @@ impl LogFiles {
         if self.is_marked_only {
             self.is_marked_only = false;
             if let Err(error) = self.acknowledged.sync() {
-                tracing::warn!(%error, "how far the log is on disk could not be noted; nothing is lost");
+                tracing::warn!(%error, "the note of how far the log is on disk could not be synced; nothing is lost");
             }
         }
     }
@@ -386,7 +386,9 @@ impl LogFiles {
             match self.write(record).map_err(failure) {
                 Ok(()) => self.wrote(body),
                 Err(failure @ Failure::Broken(_)) => return Err(failure),
-                Err(error) => tracing::warn!(%error, discarded, "writes that were cut off are not counted"),
+                Err(error) => {
+                    tracing::warn!(%error, discarded, "writes that were cut off could not be counted")
+                }
             }
         }
         self.trim(snapshot)
@@ -497,7 +499,7 @@ fn clear(file: &OpenFile, number: u64, torn: Range<usize>) -> io::Result<()> {
         segment = number,
         byte = torn.start,
         bytes = torn.len(),
-        "a batch that a crash cut short is left out: it was never acknowledged"
+        "dropping a batch that a crash cut short; it was never acknowledged"
     );
     file.write(torn.start as u64, &vec![0; torn.len()])?;
     file.sync()
