@@ -1,6 +1,6 @@
-//! What a write costs a cluster of three apart from system calls and disks: the primary decides, its log and two
-//! replicas take it, messages are encoded and decoded, and it is committed and applied everywhere.
-//! `scripts/instructions.sh` counts the instructions.
+//! Measures what a write costs a cluster of three, apart from system calls and disks: the primary
+//! decides, its log and two replicas take the write, messages are encoded and decoded, and the
+//! write is committed and applied everywhere. `scripts/instructions.sh` counts the instructions.
 //!
 //! ```text
 //! cargo run --release -p dbnode --example dbnode_hot_path -- 1000
@@ -25,10 +25,10 @@ use uuid::Uuid;
 
 const MEMBERS: [&str; 3] = ["db-1", "db-2", "db-3"];
 
-/// Records that are written in turn.
+/// The number of records, which are written in turn.
 const KEYS: u64 = 100;
 
-/// No election in sight: a tick is all that time does.
+/// The interval of the timer ticks; far too short for an election.
 const TICK: Duration = Duration::from_millis(20);
 
 fn main() {
@@ -42,7 +42,7 @@ fn main() {
     black_box(&cluster.cores);
 }
 
-/// Three nodes whose disks are done at once, and whose messages arrive at once.
+/// Three nodes whose disks and network take no time.
 struct Cluster {
     cores: Vec<Core>,
     inputs: VecDeque<(usize, Input)>,
@@ -96,13 +96,13 @@ impl Cluster {
         let before = self.acknowledged;
         self.settle();
         assert_eq!(self.acknowledged, before + 1, "it is acknowledged");
-        // Heartbeats, as often as a busy cluster has them.
+        // About as many heartbeats as in a busy cluster.
         if number.is_multiple_of(16) {
             self.tick();
         }
     }
 
-    /// Until nothing is under way any more.
+    /// Runs until no input is pending.
     fn settle(&mut self) {
         while let Some((node, input)) = self.inputs.pop_front() {
             for effect in self.cores[node].step(self.now, input) {

@@ -39,7 +39,7 @@ pub struct Args {
     pub data: PathBuf,
 
     /// Address at which clients reach this node; the other nodes give it to clients that look for the primary.
-    /// [default: what --listen says]
+    /// [default: the value of --listen]
     #[arg(long, env = "DBNODE_ADVERTISE", value_name = "HOST:PORT", value_parser = parse_address)]
     pub advertise: Option<String>,
 
@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(long, env = "DBNODE_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 
-    /// Shortest time without a heartbeat after which a replica asks for an election; the longest is twice that.
+    /// Minimum time without a heartbeat before a replica asks for an election; the maximum is twice that.
     #[arg(long, env = "DBNODE_ELECTION_TIMEOUT", default_value = "600ms", value_name = "DURATION",
           value_parser = parse_election_timeout)]
     pub election_timeout: humantime::Duration,
@@ -71,24 +71,24 @@ pub struct Args {
     #[arg(long, env = "DBNODE_QUERY_COST", default_value = "0s", value_name = "DURATION")]
     pub query_cost: humantime::Duration,
 
-    /// Read each record through the machine's page cache, one page a record, and wait for the disk if the page
-    /// is not cached.
+    /// Read each record through the machine's page cache, one page per record, and wait for the disk if the
+    /// page is not cached.
     #[arg(long, env = "DBNODE_PAGE_READS")]
     pub page_reads: bool,
 
-    /// File with initial records, one {"key": "…", "value": "…"} a line. Read only when the data directory is
+    /// File with initial records, one {"key": "…", "value": "…"} per line. Read only when the data directory is
     /// new, and in a cluster only by the member whose name comes first; the others get the records from it.
     #[arg(long, env = "DBNODE_IMPORT", value_name = "FILE")]
     pub import: Option<PathBuf>,
 
     /// Entries that the log may hold; beyond that, the older half is compacted into the snapshot. A longer log
-    /// costs time at the next start, a shorter one more work meanwhile.
+    /// makes the next start slower; a shorter one is compacted more often.
     #[arg(long, env = "DBNODE_LOG_ENTRIES", default_value_t = 50_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(2..))]
     pub log_entries: u32,
 
-    /// Shortest time for which an Idempotency-Key is remembered: a write that is sent again with the same key within
-    /// it takes effect once. The same for all members.
+    /// Minimum time for which an Idempotency-Key is remembered: a write that is retried with the same key within this
+    /// time takes effect once. The same for all members.
     #[arg(long, env = "DBNODE_IDEMPOTENCY_WINDOW", default_value = "60s", value_name = "DURATION",
           value_parser = parse_window)]
     pub idempotency_window: humantime::Duration,
@@ -98,37 +98,37 @@ pub struct Args {
     pub startup: StartupArgs,
 }
 
-/// The command line, checked.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What this node is called.
+    /// The node's name.
     pub id: String,
-    /// Where clients come in.
+    /// The address to accept clients on.
     pub listen: SocketAddr,
-    /// The directory for its data.
+    /// The data directory.
     pub data: PathBuf,
-    /// Where clients reach this node, as the others say it: `host:port`.
+    /// The address at which clients reach this node, as announced by the other nodes: `host:port`.
     pub advertise: Option<String>,
-    /// The rest of the cluster; none for a single node.
+    /// The rest of the cluster; `None` for a single node.
     pub cluster: Option<Cluster>,
-    /// Core time that each operation on a key takes.
+    /// Emulated CPU time of each operation on a key.
     pub query_cost: Duration,
     /// How reads reach a record.
     pub reads: Reads,
-    /// Records to begin with.
+    /// A file with initial records.
     pub import: Option<PathBuf>,
-    /// Entries that the log may hold before it is compacted.
+    /// Maximum length of the log, in entries, before it is compacted.
     pub log_entries: usize,
-    /// For how long an Idempotency-Key is remembered, at least.
+    /// The minimum time for which an Idempotency-Key is remembered.
     pub idempotency_window: Duration,
-    /// How long requests in flight may take to finish after the stop.
+    /// How long requests in flight may take to finish during a shutdown.
     pub drain: Duration,
 }
 
 /// How reads reach a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
-    /// At no cost: it is in memory.
+    /// From memory, at no cost.
     FromMemory,
     /// Through the machine's page cache.
     ThroughPages,
@@ -139,32 +139,32 @@ pub enum Reads {
 pub struct Cluster {
     /// The other members.
     pub peers: Vec<Peer>,
-    /// Where this node listens for them.
+    /// The address to accept peers on.
     pub listen: SocketAddr,
-    /// What all members know and nobody else.
+    /// The secret shared by all members.
     pub secret: Secret,
     /// What an acknowledged write survives.
     pub mode: Mode,
-    /// The shortest time without a word from the primary after which there is an election.
+    /// The minimum election timeout.
     pub election_timeout: Duration,
 }
 
-/// What is wrong with the flags, together.
+/// An invalid combination of flags.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A flag is missing that another one needs.
-    #[error("--peer needs {0} as well")]
+    /// A flag is missing that another one requires.
+    #[error("--peer requires {0}")]
     Missing(&'static str),
-    /// A flag is there that means nothing without another one.
-    #[error("{0} means nothing without --peer")]
+    /// A flag has no meaning without another one.
+    #[error("{0} requires --peer")]
     Alone(&'static str),
-    /// Two members have one name.
-    #[error("--peer {0}: that name is taken; give each node a name of its own")]
+    /// Two members have the same name.
+    #[error("--peer {0}: this name is taken; give each node its own name")]
     Twice(String),
     /// The secret cannot be used.
     #[error("--secret-file {path}: {what}")]
     Secret {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         what: String,
@@ -192,7 +192,8 @@ impl TryFrom<Args> for Config {
 }
 
 impl Config {
-    /// The names that its clients may know it by, or, when they were sent on, one of the others.
+    /// The host names by which clients may address this node, including those of its peers, for
+    /// clients that were redirected.
     pub fn host_names(&self) -> Vec<String> {
         let peers = self.cluster.iter().flat_map(|cluster| &cluster.peers);
         let names = peers.clone().map(|peer| peer.name.to_string());
@@ -228,7 +229,7 @@ fn parse_peer(text: &str) -> Result<Peer, String> {
     Ok(Peer { name: parse_id(name)?.into(), address: parse_address(address)? })
 }
 
-/// A host, by name or number, and a port. Names are looked up when they are used.
+/// Parses a host, by name or address, and a port. Names are resolved when they are used.
 fn parse_address(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
     match port.map(str::parse::<u16>) {
@@ -242,7 +243,7 @@ fn parse_mode(text: &str) -> Result<Mode, String> {
         "async" | "merge" => Ok(Mode::Async),
         "quorum" => Ok(Mode::Quorum),
         "sync" | "transactional" => Ok(Mode::Sync),
-        _ => Err("there is async (or merge), quorum, and sync (or transactional)".into()),
+        _ => Err("the modes are async (or merge), quorum, and sync (or transactional)".into()),
     }
 }
 
@@ -251,7 +252,7 @@ fn parse_election_timeout(text: &str) -> Result<humantime::Duration, String> {
         text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
     match Duration::from(timeout).as_millis() {
         100..=60_000 => Ok(timeout),
-        _ => Err("an election timeout is from 100ms to 60s".into()),
+        _ => Err("an election timeout is between 100ms and 60s".into()),
     }
 }
 
@@ -260,11 +261,11 @@ fn parse_window(text: &str) -> Result<humantime::Duration, String> {
         text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
     match Duration::from(window).as_secs() {
         1..=86_400 => Ok(window),
-        _ => Err("an idempotency window is from 1s to 24h".into()),
+        _ => Err("an idempotency window is between 1s and 24h".into()),
     }
 }
 
-/// It stands in headers and in file names of others.
+/// Parses a node's name. Names occur in headers, and in file names of other programs.
 fn parse_id(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if (1..=64).contains(&text.len()) && text.bytes().all(fits) {

@@ -1,22 +1,23 @@
 //! The database: a replicated, durable key-value store. Its client library is the crate `dbclient`.
 //!
-//! Read the modules in this order. Files that begin with
-//! `#![deny(clippy::disallowed_methods)]` decide, and do nothing else.
+//! Start with [`replication`], the Raft-like consensus core, then read [`node`], which drives it,
+//! and [`storage`], where its log is kept. Files that begin with
+//! `#![deny(clippy::disallowed_methods)]` are pure: they decide, and perform no I/O.
 
 /// How clients speak to the node.
 pub mod api;
-/// The command line, and what becomes of it.
+/// The command line and the configuration derived from it.
 pub mod config;
-/// What is counted.
+/// The metrics that a node exports.
 pub mod metrics;
-/// The driver: tells the core what happens, and does what it decides.
+/// The driver: feeds the core with inputs and carries out its effects.
 pub mod node;
 /// How nodes reach each other.
 pub mod peers;
 pub mod replication;
-/// A node that serves, from start to drain.
+/// A running node, from start to drain.
 pub mod server;
-/// Where the log and the snapshot are kept.
+/// Storage for the log and the snapshot.
 pub mod storage;
 
 pub use config::{Args, Config};

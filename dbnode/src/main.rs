@@ -20,7 +20,7 @@ use machine::vitals::Vitals;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What to do after a bug.
+/// Advice printed after a panic.
 const AFTER_A_BUG: &str = "if the node has stopped, start it again: what it acknowledged is on its disk; \
     to report this, keep its data directory and run it with RUST_BACKTRACE=1";
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     match serve(config, drain_delay) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Of a bug everything has been said.
+            // The bug has been reported in full already.
             if !error.is::<Bug>() {
                 tracing::error!("{error:#}");
             }
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts, serves, and drains.
+/// Starts the node, serves until it is told to stop, and drains.
 #[tokio::main(flavor = "current_thread")]
 async fn serve(config: Config, drain_delay: Duration) -> anyhow::Result<()> {
     let machine = Machine::from_environment().await?;

@@ -1,4 +1,4 @@
-//! What is counted.
+//! The node's metrics.
 
 use std::time::SystemTime;
 
@@ -18,37 +18,38 @@ use tokio::time::Instant;
 use crate::node::Node;
 use crate::replication::role::Role;
 
-/// Times, with a trace to look at in each bucket when traces are recorded.
+/// A histogram of times, with an exemplar trace in each bucket when traces are recorded.
 pub type Histogram = HistogramWithExemplars<TraceLabel>;
 
-/// What is counted.
+/// The node's metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     /// Writes acknowledged.
     pub writes: Counter,
     /// Batches synced to the disk.
     pub syncs: Counter,
-    /// Records read, one by one or in lists.
+    /// Records read, individually or in lists.
     pub reads: Counter,
-    /// Time that writes take, from the question to the acknowledgement.
+    /// Duration of writes, from the request to the acknowledgement.
     pub write_seconds: Histogram,
-    /// Time that reads of one record take.
+    /// Duration of reads of one record.
     pub read_seconds: Histogram,
-    /// Time that one batch takes to be on disk.
+    /// Duration of writing one batch to disk.
     pub sync_seconds: Histogram,
     refusals: Family<Refused, Counter>,
-    /// How long one step holds up everything else: one thread does all the work but the disk's.
+    /// Duration of single steps, during which nothing else runs: one thread does all the work
+    /// except the disk's.
     pub steps: Steps,
 }
 
-/// What an answer that is an error says.
+/// The label of an error response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
     error: &'static str,
 }
 
 impl Metrics {
-    /// Counters that begin at zero and show on `/metrics`.
+    /// Creates the metrics, and registers them for `/metrics`.
     pub fn new(vitals: &Vitals) -> Self {
         Self {
             writes: vitals.register("writes", "Writes acknowledged.", Counter::default()),
@@ -62,18 +63,18 @@ impl Metrics {
         }
     }
 
-    /// One more answer that is an error.
+    /// Counts an error response.
     pub fn refused(&self, error: &'static str) {
         self.refusals.get_or_create(&Refused { error }).inc();
     }
 }
 
-/// 50 µs to 1.6 s, each bound twice the one before.
+/// Registers a histogram with buckets from 50 µs to 1.6 s, each bound twice the one before.
 fn seconds(vitals: &Vitals, of: &str, help: &str) -> Histogram {
     vitals.register(&format!("{of}_seconds"), help, Histogram::new(exponential_buckets(0.000_05, 2.0, 16)))
 }
 
-/// Counts the time from its making to its end, however that comes about.
+/// A timer that records its lifetime in a histogram when it is dropped.
 #[derive(Debug)]
 #[must_use = "the time ends when this is dropped"]
 pub struct Timed<'a> {
@@ -82,7 +83,7 @@ pub struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// Begins now.
+    /// Starts the timer.
     pub fn begin(histogram: &'a Histogram) -> Self {
         Self { histogram, began: Instant::now() }
     }
@@ -96,7 +97,7 @@ impl Drop for Timed<'_> {
     }
 }
 
-/// What a node knows of itself, read when somebody asks.
+/// Metrics of the core's state, collected on each scrape.
 #[derive(Debug)]
 pub struct RoleState(pub Node);
 
@@ -104,18 +105,18 @@ impl Collector for RoleState {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let (role, figures) = self.0.inspect(|core, _| {
             let figures = [
-                ("term", "The term of the election that this node knows last", core.term()),
+                ("term", "The newest term that this node knows", core.term()),
                 ("last_index", "The last entry in this node's log", core.last_index()),
                 (
                     "committed_index",
                     "The last entry that this node knows to be committed",
                     core.committed_index(),
                 ),
-                ("applied_index", "The last entry that this node shows", core.state().applied()),
+                ("applied_index", "The last entry that this node has applied", core.state().applied()),
             ];
             (core.role(), figures)
         });
-        let help = "1 while this node takes writes";
+        let help = "1 while this node accepts writes";
         let primary = ConstGauge::new(i64::from(role == Role::Primary));
         primary.encode(encoder.encode_descriptor("primary", help, None, MetricType::Gauge)?)?;
         for (name, help, figure) in figures {

@@ -1,9 +1,9 @@
-//! A node, to those who use it: writes and reads of the latest go through its driver; local reads
-//! look at the records directly.
+//! The interface to a node. Writes and linearizable reads go through its driver; local reads access
+//! the records directly.
 
-/// Carries out what the core decides.
+/// The driver, which carries out what the core decides.
 mod driver;
-/// Work under way on the disk.
+/// Disk operations in progress.
 mod work;
 
 #[cfg(test)]
@@ -31,13 +31,13 @@ use crate::replication::showing::View;
 use crate::replication::{Core, Setup};
 use crate::storage::Storage;
 
-/// Requests that the loop has not looked at yet; more are sent away.
+/// Maximum number of requests waiting for the driver's loop; more are rejected.
 const INBOX_MAX: usize = 4_096;
 
-/// How often a condition is looked at.
+/// Polling interval.
 const POLL: Duration = Duration::from_millis(2);
 
-/// A node, to those who use it. Cheap to clone.
+/// A handle to a running node. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Node {
     inbox: mpsc::Sender<Asked>,
@@ -45,7 +45,7 @@ pub struct Node {
     started: Instant,
 }
 
-/// What is asked, and where the answer goes.
+/// A request to the driver, with the channel for its answer.
 #[derive(Debug)]
 enum Asked {
     Write(Write, Answer<Written>),
@@ -53,10 +53,10 @@ enum Asked {
     HandOver,
 }
 
-/// Where an answer goes.
+/// The channel for an answer.
 type Answer<T> = oneshot::Sender<Result<T, RejectReason>>;
 
-/// Makes a node of what was found on disk.
+/// Creates a node from what was found on disk, and the driver that runs it.
 pub fn node<S: Storage>(
     setup: Setup,
     recovered: Recovered,
@@ -73,12 +73,12 @@ pub fn node<S: Storage>(
 }
 
 impl Node {
-    /// Writes. The answer is true: what is `Ok` is as durable as the mode promises.
+    /// Writes. `Ok` means that the write is as durable as the mode promises.
     pub async fn write(&self, write: Write) -> Result<Written, RejectReason> {
         self.ask(|answer| Asked::Write(write, answer), RejectReason::OutcomeUnknown).await
     }
 
-    /// Reads the latest: every write that was acknowledged anywhere is there.
+    /// Performs a linearizable read: it sees every write that was acknowledged anywhere before.
     pub async fn read_latest<T>(&self, look: impl FnOnce(View<'_>) -> T) -> Result<T, RejectReason> {
         {
             let core = self.core.read();
@@ -90,28 +90,29 @@ impl Node {
         Ok(self.read_local(look))
     }
 
-    /// Reads what this node has.
+    /// Reads the local copy, which may be stale.
     pub fn read_local<T>(&self, look: impl FnOnce(View<'_>) -> T) -> T {
         look(self.core.read().view())
     }
 
-    /// Looks at what the node knows of itself, and at its clock.
+    /// Gives access to the core's state and the node's clock.
     pub fn inspect<T>(&self, look: impl FnOnce(&Core, Moment) -> T) -> T {
         look(&self.core.read(), Moment(self.started.elapsed()))
     }
 
-    /// Lets another node be the primary, if this one is it: until that is so, or cannot be.
+    /// Hands over leadership, if this node is the primary. Returns when it no longer is, or after
+    /// `limit`.
     pub async fn hand_over(&self, limit: Duration) {
         if self.inbox.send(Asked::HandOver).await.is_err() {
             return;
         }
         let others_lead = self.wait_for(|core| core.role() != Role::Primary);
         if timeout(limit, others_lead).await.is_err() {
-            tracing::info!("nobody took over in time");
+            tracing::info!("no other node took over in time");
         }
     }
 
-    /// Waits until something is true of the node.
+    /// Waits until a condition holds.
     pub async fn wait_for(&self, condition: impl Fn(&Core) -> bool) {
         while !condition(&self.core.read()) {
             sleep(POLL).await;

@@ -1,4 +1,4 @@
-//! A node that serves, from start to drain.
+//! A running node, from start to drain.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,11 +27,12 @@ use crate::replication::member::{Incarnation, Name};
 use crate::replication::{Core, Limits, Setup, Timing};
 use crate::storage::disk::{self, OpenError};
 
-/// Files for the other members, who may be 64 connections, and for the log, the snapshot, and names that are
-/// looked up.
+/// File descriptors reserved for the other members (up to 64 connections), the log, the snapshot,
+/// and name resolution.
 const FILES_RESERVED: u64 = 128;
 
-/// Bytes of one request's headers: a key takes 512, or three times that as it is written.
+/// Maximum size of a request's headers, in bytes: a key takes 512, or three times that when
+/// percent-encoded.
 const HEADER_BYTES: usize = 32 * 1024;
 
 /// A node that has read its data and listens.
@@ -50,10 +51,10 @@ pub struct Server {
 /// Why a node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Its data cannot be used.
+    /// The data directory cannot be used.
     #[error(transparent)]
     Data(OpenError),
-    /// Its data was damaged.
+    /// The data directory is damaged.
     #[error("{damage}; {advice}")]
     Damaged {
         /// What is damaged, and how.
@@ -61,7 +62,7 @@ pub enum StartError {
         /// What to do.
         advice: &'static str,
     },
-    /// Its data says that the cluster has other members.
+    /// The data directory names other members than the flags.
     #[error(
         "the data in --data belongs to a cluster of {found}, and --id and --peer name {wanted}; start it with the members it had, or with a new data directory"
     )]
@@ -71,22 +72,22 @@ pub enum StartError {
         /// The members that the flags name.
         wanted: String,
     },
-    /// Its address cannot be used.
+    /// An address cannot be used.
     #[error("cannot listen on {address}; is another process using it? choose another one with {flag}")]
     Listen {
         /// The address it wanted to listen on.
         address: SocketAddr,
-        /// The flag that says so.
+        /// The flag that sets the address.
         flag: &'static str,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Why a node does not work any more.
+/// Why a node has stopped working.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// It can promise nothing any more.
+    /// It can no longer guarantee anything.
     #[error(transparent)]
     Halted(#[from] Halted),
     /// It has a bug.
@@ -94,12 +95,12 @@ pub enum RunError {
     Bug(#[from] Bug),
 }
 
-/// The node met a state that it should never be in, and said so.
+/// The node panicked: it reached a state that should be impossible, and has reported it.
 #[derive(Debug, thiserror::Error)]
 #[error("the node has stopped because of a bug in it")]
 pub struct Bug;
 
-/// Starts a node: reads its data, and takes its addresses.
+/// Starts a node: reads its data, and binds its addresses.
 pub async fn start(
     config: Config,
     machine: Machine,
@@ -155,13 +156,13 @@ pub async fn start(
     Ok(Server { listener, address, peer_address, api, node, driver, stop_driver, limits, hand_over_limit })
 }
 
-/// What to do about damage is another thing where other members have everything.
+/// Adds advice on damage, which depends on whether other members have all the data.
 fn data_error(error: OpenError, is_member: bool) -> StartError {
     let advice = match is_member {
         true => {
-            "move the data directory away and start this node again: the other members fill an empty one. Do not put it back from a copy: what this node confirmed since then would be missing"
+            "move the data directory away and start this node again: the other members fill an empty one. Do not restore it from a copy: what this node confirmed since then would be missing"
         }
-        false => "put the data directory back from a copy, or move it away to begin with nothing",
+        false => "restore the data directory from a copy, or move it away to start empty",
     };
     match error {
         damage @ OpenError::Damaged { .. } => StartError::Damaged { damage, advice },
@@ -169,8 +170,8 @@ fn data_error(error: OpenError, is_member: bool) -> StartError {
     }
 }
 
-/// What is imported where the data directory is new. The members of a cluster begin with the same
-/// records, and so one of them imports: the first by name, which forms the cluster.
+/// The file to import if the data directory is new. All members of a cluster must begin with the
+/// same records, so only one of them imports: the first by name, which forms the cluster.
 fn to_import(config: &Config) -> Option<&Path> {
     let file = config.import.as_deref()?;
     let peers = config.cluster.iter().flat_map(|cluster| &cluster.peers);
@@ -178,14 +179,14 @@ fn to_import(config: &Config) -> Option<&Path> {
         None => Some(file),
         Some(first) => {
             tracing::info!(
-                "what --import names is read by '{first}', the first by name; this node has it from there"
+                "--import is ignored here: '{first}', the first member by name, imports the file, and this node gets the records from it"
             );
             None
         }
     }
 }
 
-/// What the other members must be given too.
+/// The settings that all members must share.
 fn agreement(setup: &Setup) -> Agreement {
     Agreement {
         mode: setup.mode,
@@ -216,7 +217,8 @@ fn setup(config: &Config, incarnation: Incarnation, starts: Starts) -> Setup {
     }
 }
 
-/// The members are part of the data: other flags would make another majority.
+/// Checks that the flags name the same members as the data. Other members would form other
+/// majorities.
 fn check_members(setup: &Setup, recovered: &Recovered) -> Result<(), StartError> {
     let core = Core::new(setup.clone(), recovered.clone(), crate::replication::input::Moment::default());
     let Some(membership) = core.membership() else { return Ok(()) };
@@ -242,17 +244,17 @@ fn listen_error(address: SocketAddr, flag: &'static str) -> impl Fn(io::Error) -
 }
 
 impl Server {
-    /// Where it listens.
+    /// The address for clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens for the other members; none for a single node.
+    /// The address for the other members; `None` for a single node.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer_address
     }
 
-    /// Serves until `stop`, then lets somebody else be the primary and requests in flight finish;
+    /// Serves until `stop`, then hands over leadership and lets requests in flight finish (drain);
     /// or until the disk fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let (stop_serving, api, node) = (CancellationToken::new(), self.api, self.node);
@@ -263,7 +265,8 @@ impl Server {
         let mut driving = tokio::spawn(self.driver);
         let is_alone = self.peer_address.is_none();
         let serving = async {
-            // A node that is alone leads at once, and whoever comes earlier waits so long.
+            // A single node becomes the primary at once; clients that connect earlier wait for
+            // that.
             if is_alone {
                 node.wait_for(Core::is_settled).await;
             }
@@ -282,7 +285,7 @@ impl Server {
                 Ok(driving.await.map_err(|_| Bug)??)
             }
             halted = &mut driving => {
-                // Whoever waits hears of it; then the doors close.
+                // Waiting clients are answered; then the listener closes.
                 stop.cancel();
                 stop_serving.cancel();
                 serving.await;
@@ -312,7 +315,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let mut server = server(data.path()).await;
         let driver = std::mem::replace(&mut server.driver, Box::pin(async { panic!("on purpose") }));
-        // It leads at once, so that nobody waits for it.
+        // It becomes the primary first, so that nothing waits for that.
         let peers = CancellationToken::new();
         let leading = tokio::spawn(driver);
         server.node.wait_for(Core::is_settled).await;

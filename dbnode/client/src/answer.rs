@@ -1,4 +1,4 @@
-//! What a node answered.
+//! A node's response.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use super::call::Effect;
 use super::error::ClientError;
 use super::routing::authority_in;
 
-/// A value's largest size and some room; what is longer is no answer of a database node.
+/// Maximum size of a response: the largest value and some margin. A longer response does not come
+/// from a database node.
 const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Who answered.
+    /// The node that answered.
     pub(super) node: SocketAddr,
     pub(super) status: StatusCode,
     headers: HeaderMap,
@@ -45,12 +46,13 @@ impl Answer {
         moved.then(|| self.header("location").and_then(authority_in)).flatten()
     }
 
-    /// The name of the node that could do it.
+    /// The name of the node that could do what was asked.
     pub(super) fn primary(&self) -> Option<&str> {
         self.header("x-db-primary")
     }
 
-    /// There is an election, or this node is cut off from whoever won it. Nothing was written.
+    /// True if the node knows no primary: an election is in progress, or the node is cut off from
+    /// its winner. Nothing was written.
     pub(super) fn knows_no_primary(&self) -> bool {
         #[derive(Deserialize)]
         struct Refusal {
@@ -61,7 +63,7 @@ impl Answer {
                 .is_ok_and(|refusal| refusal.error == "no_primary")
     }
 
-    /// What an answer means that is not a success.
+    /// The error that an unsuccessful response stands for.
     pub(super) fn into_error(self, effect: Effect) -> ClientError {
         let detail = self.detail();
         match self.status {
@@ -76,7 +78,7 @@ impl Answer {
         }
     }
 
-    /// The sentence in `{"error": …, "detail": …}`, or whatever else there is to say.
+    /// The sentence in `{"error": …, "detail": …}`, or a description of the status.
     fn detail(&self) -> String {
         #[derive(Deserialize)]
         struct Refusal {

@@ -1,4 +1,4 @@
-//! What is asked of a node.
+//! A request to a node.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use machine::trace;
 use super::error::ClientError;
 use super::types::Condition;
 
-/// What to ask.
+/// A request to a node, independent of which node it is.
 #[derive(Debug)]
 pub(super) struct Call {
     method: Method,
@@ -20,12 +20,12 @@ pub(super) struct Call {
     pub(super) effect: Effect,
 }
 
-/// What a call does to the database when it arrives twice.
+/// The effect of a request that arrives twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing: it only reads.
+    /// None: it only reads.
     None,
-    /// The same as arriving once.
+    /// The same as arriving once (idempotent).
     Once,
     /// Twice as much.
     EachTime,
@@ -86,7 +86,8 @@ impl Call {
         request
     }
 
-    /// What no answer means: nothing for a read, everything for a write.
+    /// The error for a request without a response. A read can simply fail; the outcome of a write
+    /// is unknown.
     pub(super) fn unanswered(&self, error: ClientError) -> ClientError {
         match self.effect {
             Effect::None => error,

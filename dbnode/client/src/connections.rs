@@ -1,5 +1,5 @@
-//! The open connections to each node. The one used last is used first, so that those not needed
-//! grow old and are let go.
+//! The connection pool for each node. The connection used last is used first, so that surplus ones
+//! grow old and are closed.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,23 +15,22 @@ use machine::network::{Network, Stream};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// Shorter than the patience of a node with a silent connection (75 s), so that it is this side
-/// that hangs up.
+/// Shorter than a node's idle timeout (75 s), so that the client is the side that closes.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// One connection, as long as one call uses it.
+/// A connection, checked out for one call.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) requests: SendRequest<Full<Bytes>>,
     node: SocketAddr,
-    /// It has carried a call before: the node may have hung up without our knowing.
+    /// True if it has carried a call before: the node may have closed it since.
     pub(super) reused: bool,
 }
 
-/// Connections waiting for their next call, the freshest last.
+/// Idle connections, the most recently used last.
 #[derive(Debug)]
 pub(super) struct Connections {
-    /// Names that lead to nodes, also by other addresses than the one in use.
+    /// Names that resolve to nodes, possibly to several addresses each.
     ways: Arc<[Name]>,
     network: Network,
     connect_limit: Duration,
@@ -50,12 +49,12 @@ impl Connections {
         Self { ways, network, connect_limit, idle_max, idle: Mutex::default() }
     }
 
-    /// Closes the idle ones to all other nodes: those have moved.
+    /// Closes the idle connections to all other nodes, which have moved.
     pub(super) fn keep_only(&self, nodes: &[SocketAddr]) {
         self.idle.lock().retain(|node, _| nodes.contains(node));
     }
 
-    /// A connection that was open already, or a new one.
+    /// Takes an idle connection, or opens a new one.
     pub(super) async fn get(&self, node: SocketAddr) -> std::io::Result<Connection> {
         while let Some(mut connection) = self.take_idle(node) {
             if connection.requests.ready().await.is_ok() {
@@ -65,7 +64,7 @@ impl Connections {
         self.open(node).await
     }
 
-    /// A new connection.
+    /// Opens a new connection.
     pub(super) async fn open(&self, node: SocketAddr) -> std::io::Result<Connection> {
         let (stream, node) = timeout(self.connect_limit, self.connect(node)).await??;
         let handshake = http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await;
@@ -78,7 +77,7 @@ impl Connections {
         Ok(Connection { requests, node, reused: false })
     }
 
-    /// By the name that leads to a node, if there is one: it may have more addresses.
+    /// Connects by name if one resolves to this node, because the name may have further addresses.
     async fn connect(&self, node: SocketAddr) -> std::io::Result<(Stream, SocketAddr)> {
         match self.ways.iter().find(|way| !way.is_address() && way.current() == Some(node)) {
             Some(way) => self.network.connect_to(way).await,
@@ -86,7 +85,7 @@ impl Connections {
         }
     }
 
-    /// Keeps a connection whose answer was read to its end.
+    /// Returns a connection whose response was read to its end.
     pub(super) fn give_back(&self, mut connection: Connection) {
         if connection.requests.is_closed() {
             return;
@@ -108,7 +107,7 @@ impl Connections {
         let idle = idle.get_mut(&node)?;
         let (connection, since) = idle.pop()?;
         if since.elapsed() > IDLE_MAX {
-            // The freshest is too old, so all of them are.
+            // The most recently used one is too old, so all of them are.
             idle.clear();
             return None;
         }

@@ -1,5 +1,5 @@
-//! Why a call did not succeed: whose fault it is, whether its write may have happened all the
-//! same, and whether it is worth trying again.
+//! Why a call failed: whose fault it is, whether its write may have happened nevertheless, and
+//! whether a retry makes sense.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// Why a call did not succeed.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No node took the connection. Nothing happened.
+    /// No node accepted a connection. Nothing happened.
     #[error("cannot reach the database at {node}")]
     Unreachable {
         /// The node that was tried last.
@@ -19,61 +19,62 @@ pub enum ClientError {
         source: io::Error,
     },
 
-    /// A read had no answer in time. (A write without an answer is [`OutcomeUnknown`](Self::OutcomeUnknown).)
+    /// A read was not answered in time. (A write without an answer is
+    /// [`OutcomeUnknown`](Self::OutcomeUnknown).)
     #[error("the database did not answer in time")]
     Timeout,
 
-    /// Every node that answers is called something else. Nothing happened.
+    /// No node that answered has this name. Nothing happened.
     #[error("no database node is called '{name}'")]
     NoSuchNode {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
     },
 
-    /// The database could not answer a read. Not the caller's fault.
+    /// The database could not answer a read. This is not the caller's fault.
     #[error("the database cannot answer now: {detail}")]
     Unavailable {
-        /// What it said.
+        /// The database's explanation.
         detail: String,
     },
 
-    /// The write surely did not happen. Not the caller's fault.
+    /// The write certainly did not happen. This is not the caller's fault.
     #[error("not written: {detail}")]
     NotWritten {
-        /// What the database said.
+        /// The database's explanation.
         detail: String,
-        /// How long it asked to be left alone.
+        /// The database's `Retry-After`.
         retry_after: Option<Duration>,
     },
 
     /// The write may or may not have happened, now or later.
     #[error("the outcome of the write is unknown: {detail}")]
     OutcomeUnknown {
-        /// What came in between.
+        /// What went wrong.
         detail: String,
     },
 
-    /// The condition of the write did not hold. Nothing happened.
-    #[error("the record is not what the write's condition says")]
+    /// The precondition of the write did not hold. Nothing happened.
+    #[error("the record does not match the write's condition")]
     Conflict,
 
-    /// The call itself was wrong: the caller's fault. Nothing happened.
+    /// The call itself was wrong, which is the caller's fault. Nothing happened.
     #[error("the database refused the request ({status}): {detail}")]
     BadRequest {
-        /// How it refused.
+        /// The status of the response.
         status: StatusCode,
-        /// What it said.
+        /// The database's explanation.
         detail: String,
     },
 }
 
 impl ClientError {
-    /// True when the call was a write and it may have happened, or may yet.
+    /// True if the call was a write that may have happened, or may still happen.
     pub fn may_have_happened(&self) -> bool {
         matches!(self, Self::OutcomeUnknown { .. })
     }
 
-    /// True when the same call may succeed later, and making it again cannot do harm by itself.
+    /// True if the same call may succeed later, and repeating it cannot do harm by itself.
     pub fn may_retry(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout | Self::Unavailable { .. } | Self::NotWritten { .. } => {

@@ -1,4 +1,4 @@
-//! One call: a request to one node, perhaps to another one, and its answer.
+//! One call: requests to one node after another, until there is an answer.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,40 +21,40 @@ use super::error::ClientError;
 use super::routing::{Met, Next, Route};
 use super::types::ClientLimits;
 
-/// Makes calls.
+/// Performs calls.
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// The nodes, as the client was given them.
     given: Arc<[Name]>,
-    /// The addresses that they led to when a call last looked.
+    /// Their addresses, as of the last call.
     nodes: Mutex<Arc<[SocketAddr]>>,
     network: Network,
     connections: Connections,
     limit: Duration,
-    /// Who took the last call. A guess: whoever is wrong is redirected.
+    /// The node that answered the last call. It is a guess: if it is wrong, the node redirects.
     primary: Mutex<Option<SocketAddr>>,
-    /// Who is called what, as they said.
+    /// The nodes' addresses by name, as learned from their responses.
     names: Mutex<HashMap<String, SocketAddr>>,
-    /// Whose turn it is to be asked what anybody knows.
+    /// Round-robin counter for calls that any node can answer.
     turn: AtomicUsize,
 }
 
-/// Which node answered.
+/// The response header that names the node.
 const NODE: &str = "x-db-node";
 
-/// More names than a cluster has nodes.
+/// Maximum number of remembered names; more than a cluster has nodes.
 const NAMES_MAX: usize = 64;
 
-/// How long it is before nodes that knew of no primary are asked again.
+/// Pause before nodes that knew no primary are asked again.
 const ELECTION_PAUSE: Duration = Duration::from_millis(30);
 
-/// Why a try brought no answer.
+/// Why a try brought no response.
 enum Failed {
     /// Nothing was sent.
     NotSent(io::Error),
-    /// Something was sent, and then the connection broke.
+    /// The request, or part of it, was sent, and then the connection broke.
     Broken { error: hyper::Error, reused: bool },
-    /// The answer was too long, or broke off.
+    /// The response was too long, or incomplete.
     Unreadable(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -74,8 +74,7 @@ impl Exchange {
         }
     }
 
-    /// Where the nodes are now: the address in use of each that has one. Calls under way go on with what they
-    /// began with.
+    /// The nodes' current addresses. Calls in progress continue with the addresses they began with.
     fn nodes(&self) -> Arc<[SocketAddr]> {
         let now = || self.given.iter().filter_map(Name::current);
         let mut nodes = self.nodes.lock();
@@ -87,17 +86,17 @@ impl Exchange {
         Arc::clone(&nodes)
     }
 
-    /// Why there is nobody to ask.
+    /// The error when there is no node to ask.
     fn nobody(&self) -> ClientError {
         let detail = match &*self.given {
             [] => "the list of database nodes is empty".to_owned(),
-            [one, ..] => format!("the name of no database node leads anywhere; the first is '{one}'"),
+            [one, ..] => format!("no database node's name can be resolved; the first is '{one}'"),
         };
         ClientError::Unavailable { detail }
     }
 
-    /// Asks until there is an answer, or no node left to ask, or no time. Writes and reads of the
-    /// latest begin at the primary, if it is known.
+    /// Asks until there is an answer, no node left, or no time. Writes and linearizable reads start
+    /// with the primary, if it is known.
     pub(super) async fn call(&self, call: Call) -> Result<Answer, ClientError> {
         let primary = *self.primary.lock();
         let answer = self.call_from(primary, call).await?;
@@ -105,7 +104,7 @@ impl Exchange {
         Ok(answer)
     }
 
-    /// The same, beginning at any of them: each has its turn.
+    /// Like `call`, starting with each node in turn.
     pub(super) async fn call_any(&self, call: Call) -> Result<Answer, ClientError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let nodes = self.nodes();
@@ -113,7 +112,7 @@ impl Exchange {
         self.call_from(first, call).await
     }
 
-    /// The same, of the node with this name and no other.
+    /// Like `call`, but asks only the node with this name.
     pub(super) async fn call_one(&self, name: &str, call: &Call) -> Result<Answer, ClientError> {
         let known = self.names.lock().get(name).copied();
         let mut last = ClientError::NoSuchNode { name: name.to_owned() };
@@ -145,7 +144,7 @@ impl Exchange {
                     match (self.redirect(&answer, deadline).await, answer.knows_no_primary()) {
                         (Some(primary), _) => (Met::Redirect(primary), answer.into_error(call.effect)),
                         (None, true) => (Met::NoPrimary, answer.into_error(call.effect)),
-                        // That a later try did not happen says nothing of an earlier one.
+                        // A rejected retry says nothing about an earlier try.
                         (None, false) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
                             return doubt.map_or(Ok(answer), Err);
                         }
@@ -172,9 +171,9 @@ impl Exchange {
         }
     }
 
-    /// A call that may have arrived and has no answer may be made again when that does no harm:
-    /// then this is what it comes to if nobody answers. The next call begins at another node, for
-    /// one that is frozen takes connections and never answers.
+    /// Handles a call that may have arrived but has no answer. It is repeated if that does no harm;
+    /// the returned error is its outcome if no node answers. The next call starts with another
+    /// node, because a frozen node accepts connections and never answers.
     fn unanswered(
         &self,
         node: SocketAddr,
@@ -188,13 +187,13 @@ impl Exchange {
         if call.effect == Effect::EachTime { Err(error) } else { Ok(error) }
     }
 
-    /// How long one node may take: where another may be asked instead, not the whole time.
+    /// How long one node may take: only part of the time limit if another node can be asked.
     fn try_limit(&self, call: &Call) -> Duration {
         if self.nodes().len() > 1 && call.effect != Effect::EachTime { self.limit / 3 } else { self.limit }
     }
 
-    /// One node. A connection that the node closed while it lay idle is replaced once, when the
-    /// call was surely not seen or may be seen twice.
+    /// Asks one node. If an idle connection turns out to be closed, it is replaced once, provided
+    /// that the call certainly did not arrive or may arrive twice.
     async fn try_node(&self, node: SocketAddr, call: &Call) -> Result<Answer, Failed> {
         let connection = self.connections.get(node).await.map_err(Failed::NotSent)?;
         let first = match self.ask(connection, call).await {
@@ -203,7 +202,7 @@ impl Exchange {
             outcome => return outcome,
         };
         match self.ask_anew(node, call).await {
-            // That the second try did not go out says nothing about the first one.
+            // A second try that was not sent says nothing about the first one.
             Err(Failed::NotSent(_)) if call.effect == Effect::Once => Err(first),
             outcome => outcome,
         }
@@ -234,8 +233,8 @@ impl Exchange {
         Ok(answer)
     }
 
-    /// Where the primary is that an answer refers to: the way that is known to it, or else the one that
-    /// is named.
+    /// The address of the primary that a response redirects to: the known address of that name, or
+    /// else the one in the `Location`.
     async fn redirect(&self, answer: &Answer, deadline: Instant) -> Option<SocketAddr> {
         let location = answer.redirect()?;
         let known = answer.primary().and_then(|name| self.names.lock().get(name).copied());
@@ -245,10 +244,10 @@ impl Exchange {
         }
     }
 
-    /// The address of a node that was named, as one of the known nodes if it is one. One that cannot be found is
-    /// no help; others are asked.
+    /// Resolves the address in a redirect, preferably to one of the known nodes. If it cannot be
+    /// resolved, other nodes are asked.
     async fn locate(&self, authority: &str, deadline: Instant) -> Option<SocketAddr> {
-        // Containers are called by their names, and their addresses change.
+        // Containers are addressed by name, and their addresses change.
         let name = self.network.name(authority);
         let found = timeout_at(deadline, name.known()).await.ok()?.ok()?;
         let nodes = self.nodes();

@@ -1,5 +1,5 @@
-//! From a request's headers to when it may happen, and how often: the server's side, for the database and for whatever
-//! stands in for it.
+//! Parses the precondition and the idempotency key in a request's headers. This is the server's
+//! side, used by the database and by test doubles for it.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -8,21 +8,21 @@ use http::{HeaderMap, header};
 use super::types::Condition;
 use super::version::Version;
 
-/// The longest `Idempotency-Key`, in bytes.
+/// Maximum length of an `Idempotency-Key`, in bytes.
 const IDEMPOTENCY_KEY_MAX: usize = 128;
 
-/// A header that does not say what it is for: 400 (Bad Request).
+/// A malformed header, answered with 400 (Bad Request).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct BadHeader {
-    /// The code in the answer's `error`, such as `bad_condition`.
+    /// The code for the response's `error` field, such as `bad_condition`.
     pub code: &'static str,
-    /// What is wrong, in a sentence.
+    /// A sentence that says what is wrong.
     pub detail: String,
 }
 
-/// `If-Match: "1.7"`, `If-None-Match: *`, or neither (RFC 9110, 13.1). Both, several values, or anything else is an
-/// error.
+/// Parses `If-Match: "1.7"`, `If-None-Match: *`, or neither (RFC 9110, 13.1). Both, several values,
+/// or anything else is an error.
 pub fn condition(headers: &HeaderMap) -> Result<Condition, BadHeader> {
     let refuse = |detail: &str| Err(BadHeader { code: "bad_condition", detail: detail.to_owned() });
     match (one(headers, header::IF_MATCH.as_str())?, one(headers, header::IF_NONE_MATCH.as_str())?) {
@@ -37,7 +37,7 @@ pub fn condition(headers: &HeaderMap) -> Result<Condition, BadHeader> {
     }
 }
 
-/// The client's own name for the request, `Idempotency-Key`; none when it has none.
+/// Parses the `Idempotency-Key`; `None` if there is none.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, BadHeader> {
     let Some(key) = one(headers, "idempotency-key")? else { return Ok(None) };
     let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
@@ -49,7 +49,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, BadHeader> {
     Err(BadHeader { code: "bad_idempotency_key", detail })
 }
 
-/// The value of a header that may be there only once.
+/// The value of a header that may occur only once.
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHeader> {
     let refuse = |detail: String| Err(BadHeader { code: "bad_header", detail });
     let mut values = headers.get_all(name).iter();
@@ -57,7 +57,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, BadHea
     match (value.to_str(), values.next()) {
         (Ok(value), None) => Ok(Some(value)),
         (Err(_), _) => refuse(format!("{name} is not ASCII")),
-        (_, Some(_)) => refuse(format!("{name} is there twice")),
+        (_, Some(_)) => refuse(format!("{name} occurs twice")),
     }
 }
 
@@ -99,6 +99,6 @@ mod tests {
     fn a_header_that_counts_once_is_there_once() {
         let mut twice = headers(&[("idempotency-key", "a-1")]);
         twice.append("idempotency-key", HeaderValue::from_static("a-2"));
-        assert_eq!(idempotency_key(&twice).unwrap_err().detail, "idempotency-key is there twice");
+        assert_eq!(idempotency_key(&twice).unwrap_err().detail, "idempotency-key occurs twice");
     }
 }

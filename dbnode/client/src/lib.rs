@@ -1,27 +1,27 @@
 //! The database's client library.
 //!
-//! Every call ends within its limit, and its error says whether a write may have happened. Nothing
-//! is tried twice that could take effect twice; what was surely not taken, because there was no
-//! primary, is tried again until there is one, or no time. What else multiplies load or harm is left
-//! to the caller, who knows what the call means.
+//! Every call ends within its time limit, and its error says whether a write may have happened.
+//! Nothing is retried that could take effect twice. A call that was certainly rejected because
+//! there was no primary is retried until there is one, or the time is up. All other retries could
+//! multiply load or harm, so they are left to the caller, who knows what the call means.
 
-/// What it answered.
+/// A node's response.
 mod answer;
-/// What is asked of a node.
+/// A request to a node.
 mod call;
-/// Connections kept open.
+/// The connection pool.
 mod connections;
-/// Why a call did not succeed.
+/// Why a call failed.
 mod error;
 /// One call, from node to node until there is an answer.
 mod exchange;
-/// What a request's headers ask for: the server's side.
+/// Parses request headers, for servers.
 pub mod headers;
-/// Which node to ask, and which one next.
+/// Decides which node to ask next.
 pub mod routing;
-/// What is asked and what is given.
+/// Parameters and results of calls.
 mod types;
-/// What a record's every write gives it.
+/// Versions of records.
 mod version;
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ use answer::Answer;
 use call::{Call, Effect};
 use exchange::Exchange;
 
-/// What may stand in a path as it is (RFC 3986, unreserved).
+/// Characters that need no encoding in a path (RFC 3986, unreserved).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A client of the database. Cheap to clone; the clones share their connections.
@@ -50,14 +50,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of these nodes, wherever their names lead at the time. Connects when it is first used.
+    /// A client of these nodes; their names are resolved continually. It connects when it is first
+    /// used.
     pub fn new(nodes: Vec<impl Into<Name>>, network: Network, limits: ClientLimits) -> Self {
         let nodes = nodes.into_iter().map(Into::into).collect();
         Self { exchange: Arc::new(Exchange::new(nodes, network, limits)) }
     }
 
-    /// Reads a record; none when there is no such record. What was written last is asked of the
-    /// primary; what a node has, of each in turn.
+    /// Reads a record; `None` if there is no such record. A linearizable read goes to the primary,
+    /// a local one to each node in turn.
     pub async fn get(&self, key: &str, read: Read) -> Result<Option<Record>, ClientError> {
         found(match read {
             Read::Latest => self.exchange.call(get(key, read)).await?,
@@ -65,12 +66,12 @@ impl Client {
         })
     }
 
-    /// Reads a record as the node with this name has it, which may be behind.
+    /// Reads a record from the node with this name, which may be behind.
     pub async fn get_from(&self, node: &str, key: &str) -> Result<Option<Record>, ClientError> {
         found(self.exchange.call_one(node, &get(key, Read::Local)).await?)
     }
 
-    /// Writes a record, and returns the version that this write gave it.
+    /// Writes a record, and returns its new version.
     pub async fn put(&self, key: &str, value: Bytes, condition: Condition) -> Result<Version, ClientError> {
         let call = Call::new(Method::PUT, path(key, ""), Effect::EachTime).only_if(condition).carrying(value);
         let answer = self.exchange.call(call).await?;
@@ -80,7 +81,7 @@ impl Client {
         }
     }
 
-    /// Deletes a record. Succeeds also when there was none.
+    /// Deletes a record. Succeeds even if there is none.
     pub async fn delete(&self, key: &str, condition: Condition) -> Result<(), ClientError> {
         let call = Call::new(Method::DELETE, path(key, ""), Effect::EachTime).only_if(condition);
         let answer = self.exchange.call(call).await?;
@@ -90,8 +91,8 @@ impl Client {
         }
     }
 
-    /// Adds to a record that is a number, in one step; a missing one counts as 0. With an
-    /// idempotency key the call takes effect once, however often it is made.
+    /// Adds to a numeric record atomically; a missing one counts as 0. With an idempotency key,
+    /// repeated calls take effect only once.
     pub async fn add(&self, key: &str, by: i64, idempotency_key: Option<&str>) -> Result<Sum, ClientError> {
         let effect = if idempotency_key.is_some() { Effect::Once } else { Effect::EachTime };
         let body = Bytes::from(format!("{{\"by\":{by}}}"));

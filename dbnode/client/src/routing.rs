@@ -1,25 +1,26 @@
-//! Which node to ask, and which one next. Knows addresses and outcomes; no sockets, no clock.
+//! Decides which node to ask next. Knows addresses and outcomes; no sockets, no clock.
 //!
 //! ```text
 //! first try ──> reached? ──no──> the next node, until all were tried
 //!                  │
-//!                  ├─ 307 ───────> the primary it names, a few times at most
-//!                  ├─ no primary ─> the next node; when all say so, all of them again after a pause
+//!                  ├─ 307 ───────> the primary it names, up to a limit
+//!                  ├─ no primary ─> the next node; if none knows one, all of them again after a pause
 //!                  └─ answer ────> done
 //! ```
 //!
-//! The ways to the nodes are those that the client was given. One that a redirect names and the client
-//! was not given is a way for those who were given too few: it is gone last, for it may lead around
-//! whatever stands in the others.
+//! Calls use the addresses that the client was given. An address that occurs only in a redirect
+//! helps clients that were given too few nodes. It is tried last, because it may bypass whatever
+//! proxy stands in front of the nodes.
 
 #![deny(clippy::disallowed_methods)]
 
 use std::net::SocketAddr;
 
-/// How often one call follows a 307. During an election nodes may point at each other.
+/// Maximum number of redirects (307) that one call follows. During an election, nodes may point at
+/// each other.
 const REDIRECTS_MAX: u8 = 3;
 
-/// The way of one call through the nodes.
+/// The route of one call through the nodes.
 #[derive(Debug)]
 pub struct Route<'a> {
     nodes: &'a [SocketAddr],
@@ -27,11 +28,11 @@ pub struct Route<'a> {
     tried: usize,
     redirects_left: u8,
     asked: Option<SocketAddr>,
-    /// They did not answer this call: it is not made there again while there are others.
+    /// Nodes that did not answer this call; they are not asked again while there are others.
     silent: Vec<SocketAddr>,
-    /// Where the primary is said to be, when that is none of the nodes.
+    /// The primary's address from a redirect, if it is none of the given nodes.
     elsewhere: Option<SocketAddr>,
-    /// Somebody said that there is no primary: it is worth waiting for one.
+    /// Whether a node has reported that there is no primary; then waiting for one is worthwhile.
     election: Election,
 }
 
@@ -41,14 +42,14 @@ enum Election {
     Seen,
 }
 
-/// What a try came to, when it was not an answer.
+/// The outcome of a try that brought no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Met {
-    /// The node could not be reached, or not heard to the end.
+    /// The node could not be reached, or its response was incomplete.
     Nobody,
-    /// The node is not the primary, and says who is.
+    /// The node is not the primary, and names it.
     Redirect(SocketAddr),
-    /// The node knows of no primary: there is an election.
+    /// The node knows no primary: an election is in progress.
     NoPrimary,
 }
 
@@ -57,14 +58,14 @@ pub enum Met {
 pub enum Next {
     /// Ask this node.
     Ask(SocketAddr),
-    /// Ask this node, after a pause: an election takes its time.
+    /// Ask this node after a pause, which gives the election time.
     Wait(SocketAddr),
-    /// Nothing: what was met last is the outcome.
+    /// Give up; the last error is the outcome.
     GiveUp,
 }
 
 impl<'a> Route<'a> {
-    /// A way that begins at this node, when it is one of them.
+    /// A route that starts at this node, if it is one of the given ones.
     pub fn new(nodes: &'a [SocketAddr], first: Option<SocketAddr>) -> Self {
         let first = first.and_then(|first| nodes.iter().position(|node| *node == first));
         Self {
@@ -79,13 +80,13 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The node to try first; none when there are no nodes at all.
+    /// The node to try first; `None` if there are no nodes at all.
     pub fn first(&mut self) -> Option<SocketAddr> {
         self.asked = self.another_node();
         self.asked
     }
 
-    /// What to do next.
+    /// Decides what to do after this outcome.
     pub fn after(&mut self, met: Met) -> Next {
         let next = match met {
             Met::Nobody => {
@@ -96,7 +97,7 @@ impl<'a> Route<'a> {
                 }
             }
             Met::NoPrimary => self.no_primary(),
-            // Those who were told nothing yet of its silence still speak of it.
+            // Nodes that have not noticed its silence yet still refer to it.
             Met::Redirect(primary) if self.silent.contains(&primary) => self.no_primary(),
             Met::Redirect(primary) if self.nodes.contains(&primary) => self.redirected(primary),
             Met::Redirect(primary) => {
@@ -128,7 +129,7 @@ impl<'a> Route<'a> {
         self.another_round()
     }
 
-    /// The next node; and when all were tried, all of them again that are not silent.
+    /// The next node; once all were tried, all nodes again that are not silent.
     fn another_round(&mut self) -> Next {
         if let Some(node) = self.another_way() {
             return Next::Ask(node);
@@ -162,7 +163,7 @@ impl<'a> Route<'a> {
     }
 }
 
-/// The host and port in a `Location`: `http://db-1:7001/kv/…`.
+/// Extracts host and port from a `Location`: `http://db-1:7001/kv/…`.
 pub fn authority_in(location: &str) -> Option<&str> {
     let authority = location.strip_prefix("http://")?.split('/').next()?;
     let (host, port) = authority.rsplit_once(':')?;

@@ -1,4 +1,4 @@
-//! What is asked of the database, and what it gives.
+//! Parameters and results of calls.
 
 use std::time::Duration;
 
@@ -6,56 +6,56 @@ use bytes::Bytes;
 
 use crate::Version;
 
-/// How fresh an answer must be.
+/// The consistency of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read {
-    /// What the node that is asked has; it may be behind.
+    /// Reads the local copy of the node that is asked; it may be stale.
     Local,
-    /// What was written last.
+    /// Reads the latest acknowledged value (linearizable).
     Latest,
 }
 
-/// When a write may happen.
+/// The precondition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// In any case.
+    /// None.
     Always,
-    /// Only when the record still has this version.
+    /// The record must still have this version.
     IfVersion(Version),
-    /// Only when there is no such record.
+    /// The record must not exist.
     IfAbsent,
 }
 
-/// A record, as a node had it.
+/// A record, as a node returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What was put.
+    /// The record's value.
     pub value: Bytes,
-    /// Which write put it.
+    /// The record's version, which identifies the write that set it.
     pub version: Version,
-    /// The name of the node that answered; empty when it did not say.
+    /// The name of the node that answered; empty if it did not say.
     pub node: String,
-    /// How long ago the node last heard from the primary, in milliseconds; none when it did not say.
+    /// How stale the value may be, in milliseconds; `None` if the node did not say.
     pub lag_ms: Option<u64>,
 }
 
-/// What an addition came to.
+/// The result of an addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
-    /// The record's value after it.
+    /// The record's new value.
     pub value: i64,
-    /// The record's version after it.
+    /// The record's new version.
     pub version: Version,
 }
 
-/// How long a [`Client`](super::Client) waits, and what it keeps.
+/// Limits of a [`Client`](super::Client).
 #[derive(Debug, Clone)]
 pub struct ClientLimits {
-    /// For a connection to be established.
+    /// Time limit for establishing a connection.
     pub connect: Duration,
-    /// For a whole call: connecting, asking again, everything.
+    /// Time limit for a whole call, including connecting and retries.
     pub request: Duration,
-    /// Unused connections kept open for each node.
+    /// Maximum number of idle connections kept open to each node.
     pub idle_connections: usize,
 }
 

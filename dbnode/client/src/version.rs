@@ -1,51 +1,50 @@
-//! What a record's every write gives it.
+//! Versions of records.
 
 use std::fmt;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The bits of a version that are the entry's place; those above are its term.
+/// The low bits of a version hold the log index; the term is above them.
 const INDEX_BITS: u32 = 40;
 
-/// The version of a record: the term and the place in the log of the write that made it, in one
-/// number. It only grows, also when the record was deleted in between, so that nobody takes a new
-/// record for an old one.
+/// The version of a record: the term and log index of the write that set it, in one number. It only
+/// grows, even if the record was deleted in between, so a new record is never taken for an old one.
 ///
-/// The term is part of it because a place is given again when its entry was lost with its primary
-/// (which `async` replication allows): a compare-and-set against the lost write must not succeed
-/// against what took its place. There is room for 16 million terms and 10¹² entries.
+/// The term is part of it because an index is reused if its entry was lost with its primary (which
+/// `async` replication allows): a compare-and-set against the lost write must not succeed against
+/// the entry that replaced it. There is room for 16 million terms and 10¹² entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub u64);
 
 impl Version {
-    /// The version that the entry of a term at an index gives.
+    /// The version given by the entry of this term and index.
     pub const fn of(term: u64, index: u64) -> Self {
         debug_assert!(index < 1 << INDEX_BITS && term < 1 << (64 - INDEX_BITS));
         Self(term << INDEX_BITS | index)
     }
 
-    /// In whose time as primary the write was made.
+    /// The term of the primary that accepted the write.
     pub const fn term(self) -> u64 {
         self.0 >> INDEX_BITS
     }
 
-    /// The place of the write in the log.
+    /// The log index of the write.
     pub const fn index(self) -> u64 {
         self.0 & ((1 << INDEX_BITS) - 1)
     }
 
-    /// As it stands in `ETag` and `If-Match`: quoted, term and index.
+    /// The version as an entity tag for `ETag` and `If-Match`: term and index, quoted.
     pub fn etag(self) -> String {
         format!("\"{self}\"")
     }
 
-    /// Reads what [`etag`](Self::etag) wrote. Nothing else is a version.
+    /// Parses what [`etag`](Self::etag) returns, and nothing else.
     pub fn from_etag(text: &str) -> Option<Self> {
         Self::parse(text.strip_prefix('"')?.strip_suffix('"')?)
     }
 
-    /// Reads `term.index`.
+    /// Parses `term.index`.
     pub fn parse(text: &str) -> Option<Self> {
         let (term, index) = text.split_once('.')?;
         let (term, index) = (number(term)?, number(index)?);
@@ -54,7 +53,7 @@ impl Version {
 }
 
 fn number(text: &str) -> Option<u64> {
-    // `parse` alone would also take "+7".
+    // `parse` alone would also accept "+7".
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -67,8 +66,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// To people `"term.index"`, for it does not fit the numbers of every JSON reader; between nodes
-/// the number.
+/// Serialized as `"term.index"` in human-readable formats, because not every JSON parser can
+/// represent the number; as the number between nodes.
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {

@@ -1,4 +1,4 @@
-//! The body of an answer: whole, or a list that is written while it is sent.
+//! Response bodies: complete ones, and lists that are serialized while they are sent.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,30 +17,30 @@ use tokio_util::sync::{CancellationToken, DropGuard, PollSemaphore};
 
 use super::listing::Listing;
 
-/// The body of an answer.
+/// A response body.
 #[derive(Debug)]
 pub enum AnswerBody {
-    /// It is there.
+    /// A complete body.
     Whole(Full<Bytes>),
-    /// It is written piece by piece.
+    /// A list, serialized piece by piece.
     List(Box<ListBody>),
 }
 
-/// A list that is written while it is sent. What it holds of memory is one share of what there is for lists.
+/// A list that is serialized while it is sent. It holds one share of the memory for lists.
 #[derive(Debug)]
 pub struct ListBody {
     next: Option<Bytes>,
     listing: Listing,
     steps: Steps,
-    /// Whose turn it is, among all lists.
+    /// Serializes access among all lists.
     turn: PollSemaphore,
-    /// The watch over the share ends with this.
+    /// Ends the watch over the share.
     _watch: DropGuard,
 }
 
 impl ListBody {
-    /// The rest of a list, after its first piece. A connection that keeps its share while others wait for it
-    /// is cut when its client does not read.
+    /// The rest of a list after its first piece. If other lists wait for its share and the client
+    /// does not read, the connection is cut.
     pub(super) fn new(
         first: Bytes,
         listing: Listing,
@@ -68,7 +68,7 @@ impl ListBody {
             return Poll::Ready(None);
         }
         let turn = ready!(self.turn.poll_acquire(context));
-        // The next piece, of whichever list, comes after everything else that waits had its turn.
+        // The next piece of any list comes only after all other ready tasks have had a turn.
         tokio::spawn(async move {
             yield_now().await;
             drop(turn);

@@ -1,4 +1,4 @@
-//! Reading a request's body, within limits of size and time.
+//! Reads a request's body, within limits of size and time.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use machine::serving::body::{self, BodyError, BodyLimits};
 
 use super::problem::Problem;
 
-/// The largest value, in bytes, and how long a body may take.
+/// The largest value, in bytes, and how long its body may take.
 const LIMITS: BodyLimits = BodyLimits { bytes: 1 << 20, time: Duration::from_secs(10) };
 
-/// The whole body of a request.
+/// Reads the whole body of a request.
 pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
     body::read(request, LIMITS).await.map_err(|error| match error {
         BodyError::TooLarge => {
@@ -21,10 +21,10 @@ pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
         }
         BodyError::TooSlow => {
             let seconds = LIMITS.time.as_secs();
-            let detail = format!("the body did not arrive within {seconds} seconds, or held others up");
+            let detail = format!("the body did not arrive within {seconds} seconds, or delayed others");
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
         }
-        BodyError::Overloaded => Problem::overloaded("too many bodies are arriving at the same time"),
-        BodyError::Broken(_) => Problem::bad_request("bad_body", "the body broke off"),
+        BodyError::Overloaded => Problem::overloaded("too many request bodies are arriving at once"),
+        BodyError::Broken(_) => Problem::bad_request("bad_body", "the body is incomplete"),
     })
 }

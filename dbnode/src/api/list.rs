@@ -1,4 +1,4 @@
-//! Requests about many records.
+//! Requests that list records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,21 +18,21 @@ use crate::replication::key::Key;
 use crate::replication::showing::View;
 use crate::replication::state::Record;
 
-/// Bytes of records up to which a list needs no share of the memory for lists.
+/// Lists up to this size, in bytes of records, need no share of the memory for lists.
 const SMALL_BYTES_MAX: usize = 256 << 10;
 
-/// Bytes of a record besides its key and its value, as it is listed.
+/// The listed size of a record besides its key and value, in bytes.
 const RECORD_BYTES: usize = 64;
 
 /// How long a list waits for its share.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Records at one moment.
+/// Records from one consistent view.
 struct Found {
     records: Vec<(Key, Record)>,
-    /// There are others after them.
+    /// True if there are more records after them.
     more: bool,
-    /// Bytes that they take in a list, about.
+    /// Their approximate size in a list, in bytes.
     bytes: usize,
 }
 
@@ -51,7 +51,7 @@ impl Api {
             drop(found);
             let taken = timeout(PATIENCE, self.lists.take(1)).await;
             share = Some(taken.map_err(|_| Problem::overloaded("too many long lists are being sent"))?);
-            // What is read now is newer still.
+            // A view taken now is newer still.
             found = self.node.read_local(|view| find(view, &query));
         }
         for (_, record) in &found.records {
@@ -76,7 +76,8 @@ impl Api {
     }
 }
 
-/// All at one moment: values are shared, not copied, so this takes little time.
+/// Finds the records in one consistent view. Values are shared, not copied, so this takes little
+/// time.
 fn find(view: View<'_>, query: &Query) -> Found {
     let mut records = view.scan(&query.prefix, &query.after);
     let mut found = Found { records: Vec::new(), more: false, bytes: 0 };

@@ -1,5 +1,5 @@
-//! Many records as one JSON document, written piece by piece: whoever asks for megabytes is not to hold up
-//! everybody else meanwhile.
+//! Serializes many records as one JSON document, piece by piece, so that a client that asks for
+//! megabytes does not delay all others.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -10,20 +10,20 @@ use bytes::Bytes;
 use crate::replication::key::Key;
 use crate::replication::state::Record;
 
-/// Bytes of one document; it ends after the record that exceeds them.
+/// Maximum size of a document, in bytes; it ends after the record that exceeds it.
 pub(super) const BYTES_MAX: usize = 4 << 20;
 
-/// Bytes of one piece; it ends after the part that exceeds them.
+/// Size of a piece, in bytes; it ends after the part that exceeds it.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// Bytes of a value that are written at a time. As text each may become six.
+/// Bytes of a value that are written at a time. As JSON text each may become six.
 const PART_BYTES: usize = 4 << 10;
 
-/// The document, as far as it has not been written yet.
+/// The part of the document that has not been written yet.
 #[derive(Debug)]
 pub(super) struct Listing {
     records: vec::IntoIter<(Key, Record)>,
-    /// There are more records than these.
+    /// True if there are more records than these.
     more: bool,
     value: Option<Value>,
     written: usize,
@@ -41,23 +41,23 @@ enum Stage {
 #[derive(Debug)]
 struct Value {
     bytes: Bytes,
-    /// Up to here it has been.
+    /// How much of it has been written.
     at: usize,
     is_text: bool,
 }
 
 impl Listing {
-    /// A document of these records. `more`: there are others after them.
+    /// A document of these records. `more` is true if there are others after them.
     pub(super) fn new(records: Vec<(Key, Record)>, more: bool) -> Self {
         Self { records: records.into_iter(), more, value: None, written: 0, stage: Stage::Begin }
     }
 
-    /// All of it has been written.
+    /// True once the whole document has been written.
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Done
     }
 
-    /// The next piece; none after the last one.
+    /// The next piece; `None` after the last one.
     pub(super) fn next_piece(&mut self) -> Option<Bytes> {
         if self.is_done() {
             return None;
@@ -100,7 +100,8 @@ impl Listing {
     }
 }
 
-/// Writes all of a record that comes before its value: text as it is, other bytes as two digits each.
+/// Writes everything of a record that precedes its value. UTF-8 is written as text, other values in
+/// hex.
 fn begin_record(comma: &str, key: &Key, record: Record, out: &mut Vec<u8>) -> Value {
     let is_text = std::str::from_utf8(&record.value).is_ok();
     out.extend_from_slice(comma.as_bytes());
@@ -121,12 +122,12 @@ impl Value {
             hex::encode_to_slice(&self.bytes[self.at..end], &mut out[begin..]).expect("two digits for each");
         } else {
             let rest = std::str::from_utf8(&self.bytes[self.at..end]);
-            // Not in the middle of a character.
+            // Stops before an incomplete character.
             end = rest.map_or_else(|error| self.at + error.valid_up_to(), |_| end);
             let text = std::str::from_utf8(&self.bytes[self.at..end]).expect("it was looked at");
             let begin = out.len();
             write_json(text, out);
-            // The quotes are around the whole.
+            // Removes the quotes, which enclose the whole value.
             out.pop();
             out.remove(begin);
         }

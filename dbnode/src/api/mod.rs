@@ -1,19 +1,20 @@
-//! How clients speak to the node. Routed by hand: a request for a key goes through one `match`.
+//! The HTTP API for clients. Requests are routed by hand, so that a request for a key goes through
+//! a single `match`.
 
-/// The body of an answer.
+/// Response bodies.
 mod answer_body;
-/// Reading a request's body.
+/// Reads a request's body.
 mod body;
-/// Requests about many records.
+/// Requests that list records.
 mod list;
 mod listing;
-/// Answers that are errors.
+/// Error responses.
 mod problem;
 mod query;
 /// Requests about one record.
 mod records;
 mod route;
-/// What the node says about itself.
+/// Requests about the node itself.
 mod status;
 
 use std::convert::Infallible;
@@ -49,16 +50,16 @@ use route::Target;
 
 type Answer = Response<AnswerBody>;
 
-/// Long lists that are sent at the same time: each holds some megabytes of values.
+/// Maximum number of long lists being sent at once; each holds some megabytes of values.
 const LISTS_MAX: usize = 8;
 
-/// Which node answered.
+/// The response header that names the node.
 const NODE: HeaderName = HeaderName::from_static("x-db-node");
 
-/// How old a local copy may be, in milliseconds.
+/// The response header with the maximum staleness of a local read, in milliseconds.
 const LAG: HeaderName = HeaderName::from_static("x-lag-ms");
 
-/// A node, as clients see it.
+/// A node's HTTP API.
 #[derive(Debug)]
 pub struct Api {
     config: Config,
@@ -67,31 +68,31 @@ pub struct Api {
     vitals: Arc<Vitals>,
     metrics: Metrics,
     about: About,
-    /// The hosts that it is known by.
+    /// Accepts only requests for the node's own host names.
     guard: Guard,
-    /// Shares for long lists.
+    /// Shares of the memory for long lists.
     lists: Lane,
-    /// Which of them is written at the moment.
+    /// Lets one long list at a time serialize a piece.
     list_turn: Arc<Semaphore>,
-    /// The node's name, ready to be sent.
+    /// The node's name as a header value.
     name: HeaderValue,
 }
 
-/// What the node is, besides its configuration.
+/// Facts about the node that are not in its configuration.
 #[derive(Debug)]
 pub struct About {
-    /// Which data directory it acts with.
+    /// The data directory it acts with.
     pub incarnation: Incarnation,
-    /// What an acknowledged write survives; none for a single node.
+    /// What an acknowledged write survives; `None` for a single node.
     pub mode: Option<Mode>,
-    /// Where clients reach the others.
+    /// The addresses at which clients reach the other nodes.
     pub directory: Directory,
-    /// How much room its log takes.
+    /// The disk usage of its log.
     pub log: LogUsage,
 }
 
 impl Api {
-    /// What clients see of this node.
+    /// Creates the API of a node.
     pub fn new(
         config: Config,
         about: About,
@@ -162,7 +163,8 @@ impl Api {
         }
     }
 
-    /// What only the primary can do is to be asked there, once it has said where it is.
+    /// Redirects the client to the primary if only the primary can do what was asked, and its
+    /// address is known.
     fn send_to_primary(&self, problem: Problem, place: &str) -> Problem {
         match problem.primary().and_then(|primary| self.about.directory.find(primary)) {
             Some(address) => problem.at(&format!("http://{address}{place}")),
@@ -170,7 +172,7 @@ impl Api {
         }
     }
 
-    /// Looks at the records: as they are here, or as of the last write anywhere.
+    /// Reads the records: the local copy, or linearizably.
     async fn look<T>(&self, read: Read, look: impl FnOnce(View<'_>) -> T) -> Result<T, RejectReason> {
         match read {
             Read::Local => Ok(self.node.read_local(look)),
@@ -178,7 +180,7 @@ impl Api {
         }
     }
 
-    /// A local read says how far behind it may be, while that is known.
+    /// Adds the maximum staleness of a local read, if it is known.
     fn say_lag(&self, read: Read, answer: &mut Answer) {
         if read == Read::Local
             && let Some(lag) = self.node.inspect(Core::lag_ms)

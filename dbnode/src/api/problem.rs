@@ -1,4 +1,4 @@
-//! Answers that are errors: `{"error": code, "detail": sentence}`.
+//! Error responses: `{"error": code, "detail": sentence}`.
 
 use dbclient::headers::BadHeader;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -9,17 +9,18 @@ use super::{Answer, json};
 use crate::replication::effect::RejectReason;
 use crate::replication::member::Name;
 
-/// Who could do what was asked: whoever knows a way to that node need not follow the `Location`.
+/// The response header that names the primary. A client that knows a route to that node need not
+/// follow the `Location`.
 const PRIMARY_HEADER: HeaderName = HeaderName::from_static("x-db-primary");
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     status: StatusCode,
     error: &'static str,
     detail: String,
     header: Option<Box<(HeaderName, HeaderValue)>>,
-    /// Who could do it.
+    /// The node that could do what was asked.
     primary: Option<Name>,
 }
 
@@ -42,14 +43,14 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    /// There is too much to do at the moment; nothing was done.
+    /// Too much work at the moment; nothing was done.
     pub(super) fn overloaded(detail: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     pub(super) fn method(method: &Method, allowed: &'static str) -> Self {
-        let detail = format!("{method} means nothing here; there is {allowed}");
+        let detail = format!("{method} is not allowed here; use {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
             .with(header::ALLOW, HeaderValue::from_static(allowed))
     }
@@ -59,12 +60,12 @@ impl Problem {
         self
     }
 
-    /// Who could do what was asked, when it is another node.
+    /// The node that could do what was asked, if it is another one.
     pub(super) fn primary(&self) -> Option<&Name> {
         self.primary.as_ref()
     }
 
-    /// The same request is to be made there.
+    /// Turns the problem into a redirect to this location.
     pub(super) fn at(mut self, location: &str) -> Self {
         if let Ok(location) = HeaderValue::from_str(location) {
             self.status = StatusCode::TEMPORARY_REDIRECT;
@@ -74,7 +75,7 @@ impl Problem {
         self
     }
 
-    /// Its code, which programs read.
+    /// The error code, for programs.
     pub(super) fn error(&self) -> &'static str {
         self.error
     }

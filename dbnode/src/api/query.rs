@@ -1,4 +1,4 @@
-//! From a request's query to what is wanted.
+//! Parses the query of a request.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -7,36 +7,39 @@ use std::fmt::Display;
 use super::problem::Problem;
 use dbclient::Read;
 
-/// What a request about one record may ask.
+/// Parameters of a request about one record.
 pub(super) const OF_RECORD: &[&str] = &["read"];
-/// What a request about many records may ask.
+/// Parameters of a request that lists records.
 pub(super) const OF_RECORDS: &[&str] = &["read", "prefix", "after", "limit"];
 
-/// The most records in one answer.
+/// Maximum number of records in one response.
 const LIMIT_MAX: usize = 1_000;
 
-/// What is wanted.
+/// The parameters of a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query {
-    /// How fresh.
+    /// The consistency of the read.
     pub(super) read: Read,
     /// Only keys that begin with this.
     pub(super) prefix: String,
     /// Only keys after this one.
     pub(super) after: String,
-    /// At most so many.
+    /// The maximum number of records.
     pub(super) limit: usize,
 }
 
 impl Query {
-    /// Reads a query in which only these names may occur.
+    /// Parses a query in which only these parameters may occur.
     pub(super) fn parse(query: Option<&str>, names: &[&str]) -> Result<Self, Problem> {
         let mut wanted = Self { read: Read::Latest, prefix: String::new(), after: String::new(), limit: 100 };
         let Some(query) = query else { return Ok(wanted) };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 name if !names.contains(&name) => {
-                    return Err(bad(format!("there is no '{name}' here; there is {}", names.join(", "))));
+                    return Err(bad(format!(
+                        "there is no parameter '{name}' here; use {}",
+                        names.join(", ")
+                    )));
                 }
                 "read" => wanted.read = read(&value)?,
                 "prefix" => wanted.prefix = value.into_owned(),

@@ -81,13 +81,13 @@ impl Api {
     async fn write(&self, write: Write) -> Result<Written, Problem> {
         let _timed = Timed::begin(&self.metrics.write_seconds);
         self.machine.cpu(self.config.query_cost).await;
-        // On this node's disk, and in quorum and sync mode on those of others.
+        // Covers the disk of this node, and in quorum and sync mode those of other nodes.
         let _span = Span::within_current(|| "commit".into());
         Ok(self.node.write(write).await?)
     }
 }
 
-/// A deletion under the request's conditions.
+/// Builds a deletion with the request's preconditions and idempotency key.
 fn write(key: Key, request: &Request<Incoming>) -> Result<Write, Problem> {
     let condition = headers::condition(request.headers())?;
     let request = headers::idempotency_key(request.headers())?.map(Into::into);

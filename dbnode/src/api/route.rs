@@ -1,4 +1,4 @@
-//! From a request's line to what it is about.
+//! Routes a request by its path.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -27,7 +27,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// What answering it is called.
+    /// The target's name in the step statistics.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Record(_) => "a request about a record",
@@ -39,7 +39,7 @@ impl Target {
         }
     }
 
-    /// The methods that it knows, as they stand in `Allow`.
+    /// The allowed methods, as listed in `Allow`.
     pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::Record(_) => "GET, PUT, DELETE",
@@ -49,7 +49,7 @@ impl Target {
     }
 }
 
-/// What a path names. A key is one segment of it: a slash in a key is written `%2F`.
+/// Parses a path. A key is one segment of it: a slash in a key is written `%2F`.
 pub(super) fn target(path: &str) -> Result<Target, Problem> {
     if let Some(rest) = path.strip_prefix("/kv/") {
         return match rest.split_once('/') {

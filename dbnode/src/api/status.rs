@@ -1,4 +1,4 @@
-//! What the node says about itself.
+//! Requests about the node itself: status, health and metrics.
 
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -14,7 +14,7 @@ struct Status<'a> {
     id: &'a str,
     /// Changes when a node begins with an empty data directory.
     incarnation: Incarnation,
-    /// Which cluster it belongs to; none, before there is one.
+    /// The cluster it belongs to; `None` until one is formed.
     cluster: Option<ClusterId>,
     role: Role,
     term: u64,
@@ -23,18 +23,18 @@ struct Status<'a> {
     last_index: u64,
     committed_index: u64,
     applied_index: u64,
-    /// The others, as the primary knows them.
+    /// The other members, as the primary knows them.
     replicas: Vec<Replica>,
     keys: usize,
-    /// Batches synced to the disk, and writes acknowledged, since the start.
+    /// Batches synced to disk and writes acknowledged since the start.
     syncs: u64,
     writes: u64,
-    /// True while the disk has no room, as far as is known: writes are refused, or soon will be.
+    /// True while the disk is full, as far as is known: writes are refused, or soon will be.
     no_room: bool,
-    /// How much of the disk the log takes, in bytes, with what is held for its next segment.
+    /// The disk usage of the log, in bytes, including the space held for its next segment.
     log_bytes: u64,
-    /// Writes that were cut off this node's log, ever: `discarded.jsonl` in its data directory
-    /// lists them.
+    /// The total number of writes truncated from this node's log; `discarded.jsonl` in its data
+    /// directory lists them.
     discarded: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The driver: it tells the core what happens and does what the core decides. One loop over one
-//! closed enum; it decides nothing itself.
+//! The driver: it feeds the core with inputs and carries out its effects. It is one loop over one
+//! closed enum, and makes no decisions itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
@@ -26,13 +26,13 @@ use crate::replication::role::Role;
 use crate::replication::snapshot::{Chunk, Cursor};
 use crate::storage::{Failure, Storage};
 
-/// How often the core is told that time passes.
+/// The interval of the core's timer ticks.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How often at most it is looked whether somebody else asks, before a batch is begun.
+/// Maximum number of times the inbox is polled before a batch begins.
 const GATHER_MAX: usize = 8;
 
-/// What makes a node work.
+/// Runs a node: the event loop around the core.
 pub struct Driver<S> {
     core: Arc<RwLock<Core>>,
     inbox: mpsc::Receiver<Asked>,
@@ -48,51 +48,51 @@ pub struct Driver<S> {
     compacting: Work<(u64, Result<(), Failure>)>,
     installing: Work<Result<(), Failure>>,
     reading: Work<(Name, Result<Chunk, Failure>)>,
-    /// Pieces of the snapshot that are to be read.
+    /// Snapshot chunks that are yet to be read.
     to_read: VecDeque<(Name, Cursor, usize)>,
     room: Room,
     role: (Role, u64),
     closed: bool,
 }
 
-/// The node has stopped, and nothing was acknowledged since.
+/// Why the node has stopped. Nothing was acknowledged since.
 #[derive(Debug, thiserror::Error)]
 pub enum Halted {
     /// The disk failed.
     #[error(
-        "the disk failed, so nothing can be promised any more; check the disk, then start this node again"
+        "the disk failed, so this node can guarantee nothing any more; check the disk, then start the node again"
     )]
     Disk {
-        /// What the disk says.
+        /// The disk's error.
         source: Failure,
     },
-    /// What this node knows cannot be true together with what it hears.
+    /// The core has found a contradiction.
     #[error(transparent)]
     Core(Halt),
 }
 
-/// Something happened.
+/// An event for the loop.
 enum Event {
-    /// Clients want something.
+    /// Requests of clients.
     Asked(Vec<Asked>),
-    /// The others said something.
+    /// Messages of other nodes, and changes of connections.
     Heard(Vec<Input>),
-    /// The batch was given to the disk.
+    /// A batch was written, or failed.
     Persisted(Result<(), Failure>),
-    /// The entries up to this one were given to the snapshot.
+    /// The entries up to this one were compacted, or failed to be.
     Compacted(u64, Result<(), Failure>),
-    /// A snapshot was given to the disk.
+    /// A snapshot was installed, or failed to be.
     Installed(Result<(), Failure>),
-    /// A piece of the snapshot was read.
+    /// A snapshot chunk was read, or failed to be.
     Read(Name, Result<Chunk, Failure>),
-    /// Some time went by.
+    /// A timer tick.
     TimePassed,
-    /// Nobody can ask any more.
+    /// The inbox is closed and empty.
     Closed,
 }
 
 impl Event {
-    /// What handling it is called.
+    /// The event's name in the step statistics.
     fn name(&self) -> &'static str {
         match self {
             Self::Asked(_) => "what clients want",
@@ -107,19 +107,19 @@ impl Event {
     }
 }
 
-/// A machine whose disk is full refuses what a full disk of this computer would.
+/// A simulated machine's full disk is handled like a real one.
 impl From<DiskFull> for Failure {
     fn from(DiskFull: DiskFull) -> Self {
         Self::Full
     }
 }
 
-/// Whether there was room on the disk when it was last written to.
+/// Whether there was room on the disk at the last write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Room {
     Enough,
     None,
-    /// There was too little of something else.
+    /// Something other than disk space had run out.
     Short(String),
 }
 
@@ -166,7 +166,8 @@ impl<S: Storage> Driver<S> {
         }
     }
 
-    /// Works until `stop`, and then until everything taken is answered, or until the disk fails.
+    /// Runs until `stop`, and then until every accepted request is answered, or until the disk
+    /// fails.
     pub async fn run(mut self, mut peers: Peers, stop: CancellationToken) -> Result<(), Halted> {
         let steps = self.metrics.steps.clone();
         while !(self.closed && self.is_idle()) {
@@ -202,7 +203,7 @@ impl<S: Storage> Driver<S> {
             count = self.inbox.recv_many(&mut asked, INBOX_MAX), if !self.closed => {
                 if count == 0 { Event::Closed } else { Event::Asked(asked) }
             }
-            // What has been taken into the inbox is still received.
+            // Requests already in the inbox are still received.
             () = cancelled(stop, stopping) => {
                 self.inbox.close();
                 Event::TimePassed
@@ -210,8 +211,9 @@ impl<S: Storage> Driver<S> {
         }
     }
 
-    /// Takes in whoever else has something to ask already: one sync of the disk, and one message to each of the
-    /// others, then does for all of them. Nobody is waited for: each round looks at the sockets once.
+    /// Group commit: collects further requests that are ready, so that they share one disk sync and
+    /// one message to each replica. It does not wait for any; each round only polls the sockets
+    /// once.
     async fn coalesce_requests(&mut self, asked: &mut Vec<Asked>) {
         for _ in 0..GATHER_MAX {
             let before = asked.len();
@@ -241,11 +243,11 @@ impl<S: Storage> Driver<S> {
             Event::Compacted(up_to, Ok(())) => vec![Input::Compacted { up_to }],
             Event::Compacted(_, Err(Failure::Full | Failure::Short(_))) => vec![Input::NotCompacted],
             Event::Installed(Ok(())) => {
-                tracing::info!("took over the primary's snapshot");
+                tracing::info!("installed the primary's snapshot");
                 vec![Input::Installed]
             }
             Event::Installed(Err(failure @ (Failure::Full | Failure::Short(_)))) => {
-                tracing::warn!(error = %failure, "the primary's snapshot could not be taken over; it is tried again");
+                tracing::warn!(error = %failure, "the primary's snapshot could not be installed; trying again");
                 vec![Input::NotInstalled]
             }
             Event::Read(peer, Ok(chunk)) => vec![Input::SnapshotRead { peer, chunk: Some(chunk) }],
@@ -289,7 +291,8 @@ impl<S: Storage> Driver<S> {
         }
     }
 
-    /// Readers see either nothing of these inputs or all that they led to.
+    /// Applies several inputs under one lock, so that readers see either none or all of their
+    /// consequences.
     fn step(&mut self, inputs: Vec<Input>, peers: &Peers) -> Result<(), Halted> {
         let now = Moment(self.started.elapsed());
         let (effects, role) = {
@@ -345,7 +348,7 @@ impl<S: Storage> Driver<S> {
                 self.answer_writer(ticket, Ok(written));
             }
             Effect::Reject { ticket, refusal } => match self.readers.remove(&ticket) {
-                // Whoever asked may have gone.
+                // The client may have gone.
                 Some(reader) => drop(reader.send(Err(refusal))),
                 None => self.answer_writer(ticket, Err(refusal)),
             },
@@ -354,7 +357,7 @@ impl<S: Storage> Driver<S> {
                 let _ = reader.send(Ok(()));
             }
             Effect::Tell(notice) => say_notice(&notice),
-            // The loop ends with it.
+            // The caller has handled this.
             Effect::Halt(_) => {}
         }
     }
@@ -364,7 +367,7 @@ impl<S: Storage> Driver<S> {
         let _ = writer.send(answer);
     }
 
-    /// Several may want pieces of the snapshot; they are read one after the other.
+    /// Several replicas may need snapshot chunks; they are read one at a time.
     fn read_next(&mut self) {
         if !self.reading.is_idle() {
             return;
@@ -375,18 +378,18 @@ impl<S: Storage> Driver<S> {
         }
     }
 
-    /// Says it once, not for each write.
+    /// Logs a change of the disk's state once, not for each write.
     fn say_room(&mut self, room: Room) {
         match &room {
             room if *room == self.room => {}
             Room::Short(error) => {
                 tracing::warn!(
                     error,
-                    "nothing can be written for want of something other than disk: writes are refused meanwhile"
+                    "this node is short of files, memory or threads: writes are refused until that changes"
                 );
             }
             Room::None => tracing::warn!("the disk is full: writes are refused until there is room"),
-            Room::Enough => tracing::info!("what was written is on disk again: writes are taken"),
+            Room::Enough => tracing::info!("the disk can be written again: writes are accepted"),
         }
         self.room = room;
     }
@@ -396,7 +399,9 @@ impl<S: Storage> Driver<S> {
             match role {
                 Role::Primary => tracing::info!(term, "this node is the primary"),
                 Role::Replica => tracing::info!(term, "this node is a replica"),
-                Role::Candidate => tracing::info!(term, "no primary is heard of: asking for an election"),
+                Role::Candidate => {
+                    tracing::info!(term, "no primary has been heard from: asking for an election")
+                }
                 Role::Stopped => tracing::error!("this node has stopped"),
             }
         }
@@ -404,7 +409,7 @@ impl<S: Storage> Driver<S> {
     }
 }
 
-/// Only what people should look at is a warning.
+/// Logs a notice; only those that need attention are warnings.
 fn say_notice(notice: &Notice) {
     match notice {
         Notice::MemberHasRoom(_) => tracing::info!("{notice}"),

@@ -1,4 +1,5 @@
-//! A storage that says "on disk" when the disk has only been asked: what the checkers of the tests have to find.
+//! A faulty storage that acknowledges a batch before it is on disk. The tests' checkers have to
+//! detect it.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::storage::{Failure, Storage};
 #[derive(Debug)]
 pub(super) struct EarlyAck<S> {
     storage: Arc<S>,
-    /// The order is kept, at least: the one before has to be there.
+    /// Keeps batches in order: each waits for the one before.
     order: Arc<Mutex<()>>,
 }
 

@@ -1,4 +1,4 @@
-//! A node on a disk in memory.
+//! Tests of a node on a disk in memory.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ use dbclient::Condition;
 /// Long enough for a disk in memory, and short enough for a test to wait for.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// Starts a node on a disk; the last is what the driver ends with.
+/// Starts a node on a disk. Also returns a handle to the driver's result.
 async fn start(
     storage: impl Storage,
     recovered: Recovered,
@@ -64,7 +64,7 @@ fn put(key: &str) -> Write {
     Write { key, action: Action::Put("value".into()), condition: Condition::Always, request: None }
 }
 
-/// Writes until one write is not acknowledged, or for so many; what was acknowledged.
+/// Writes `count` records, and returns the keys that were acknowledged.
 async fn write_many(node: &Node, count: usize) -> BTreeSet<String> {
     let mut acknowledged = BTreeSet::new();
     for number in 0..count {
@@ -76,7 +76,7 @@ async fn write_many(node: &Node, count: usize) -> BTreeSet<String> {
     acknowledged
 }
 
-/// The checker: which acknowledged writes does a node not find that starts from this disk now?
+/// The checker: the acknowledged keys that a node started from this disk now would not find.
 fn lost(acknowledged: &BTreeSet<String>, disk: &Memory) -> Vec<String> {
     let Recovered { snapshot: mut state, entries, .. } = disk.recover();
     entries.iter().for_each(|entry| state.apply(entry));
@@ -106,7 +106,7 @@ async fn the_checker_finds_a_node_that_acknowledges_before_it_syncs() {
     assert_eq!(lost(&acknowledged, &disk), ["key-10"]);
 }
 
-/// On real files: at the moment of the answer the power fails.
+/// Uses real files, and cuts the power at the moment of the answer.
 #[tokio::test]
 async fn what_is_acknowledged_is_synced_before_the_answer() {
     let directory = TempDir::new().unwrap();
@@ -134,8 +134,8 @@ async fn a_disk_that_says_nothing_leads_to_an_unknown_outcome_in_time() {
     assert_eq!(node.write(put("a")).await, Err(RejectReason::OutcomeUnknown));
 }
 
-/// Each of four writers hears over a socket that the one before has asked: all have something to ask when the
-/// sockets are looked at for the third time.
+/// Each of four writers is woken over a socket by the one before. All have sent their request by
+/// the third poll of the sockets.
 #[tokio::test]
 async fn who_asks_while_a_batch_is_gathered_shares_its_sync() {
     let (disk, metrics) = (Memory::default(), Metrics::new(&Vitals::new("dbnode")));
@@ -210,7 +210,7 @@ async fn a_stop_answers_what_was_taken() {
         let node = node.clone();
         async move { node.write(put("a")).await }
     });
-    // It runs up to where it waits for its answer.
+    // It runs up to the point where it waits for its answer.
     tokio::task::yield_now().await;
     stop.cancel();
     driving.await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Where connections of the others come in.
+//! Accepts connections from the other members.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,19 +21,19 @@ use crate::replication::life::Life;
 use crate::replication::member::Name;
 use crate::replication::message::Envelope;
 
-/// Connections that may be open; there are a few members, and each has one.
+/// Maximum number of open connections; there are only a few members, with one connection each.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Whoever was heard of so recently is alive, and nobody else is to speak in its name.
+/// A member heard from this recently is alive, and no other node may use its name.
 const ALIVE: Duration = Duration::from_secs(2);
 
-/// How long it is before the next try when the system has no room for a connection.
+/// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Who speaks in whose name, and was heard of when.
+/// For each name, the start of the directory that uses it, and when it was last heard from.
 type Speakers = Mutex<BTreeMap<Name, (Arc<Life>, Instant)>>;
 
-/// Lets the others in, for ever.
+/// Accepts connections from the other members, forever.
 pub(super) async fn accept(
     shared: Arc<Shared>,
     members: Vec<Name>,
@@ -66,7 +66,9 @@ pub(super) async fn accept(
             match leave.run_until_cancelled(listening).await {
                 Some(Err(error)) => tracing::debug!(%error, "a connection of another node ended"),
                 Some(Ok(())) => {}
-                None => tracing::debug!("a connection of nobody known left for another one"),
+                None => {
+                    tracing::debug!("an unauthenticated connection was closed to make room for another one")
+                }
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(listening));
@@ -98,7 +100,7 @@ async fn listen(
     Ok(())
 }
 
-/// The handshake: who it is, when it proved it.
+/// Performs the handshake, and returns the verified introduction of the other side.
 async fn greet(
     shared: &Shared,
     members: &[Name],
@@ -126,11 +128,11 @@ async fn greet(
     checked.map(|()| other).map_err(io::Error::other)
 }
 
-/// Two nodes with one name are not to take turns.
+/// Rejects a second node with the same name while the first is alive.
 fn the_only_one(speakers: &Speakers, other: &Introduction) -> Result<(), String> {
     match speakers.lock().get(&other.from) {
         Some((life, heard)) if !other.life.follows(life) && heard.elapsed() < ALIVE => {
-            Err(format!("another node called '{}' is here; give each node a name of its own", other.from))
+            Err(format!("another node called '{}' is connected; give each node its own name", other.from))
         }
         _ => Ok(()),
     }

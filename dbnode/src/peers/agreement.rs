@@ -1,4 +1,4 @@
-//! What all members have to be given alike: it is compared when two of them meet.
+//! Settings that all members must share. They are compared when two members connect.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -9,28 +9,27 @@ use serde::{Deserialize, Serialize};
 use crate::replication::durability::Mode;
 use crate::replication::member::Name;
 
-/// What a member was given.
+/// A member's shared settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// What an acknowledged write survives: with another mode each primary would promise something
-    /// else.
+    /// The replication mode: with different modes, each primary would make different guarantees.
     pub mode: Mode,
-    /// For how long the name of a write is remembered: a client counts on it across a failover.
+    /// How long request ids are remembered; clients rely on it across a failover.
     pub names_kept: Duration,
-    /// Entries that the log may hold. It may differ, though it hardly ever should.
+    /// Maximum length of the log, in entries. It may differ, though it hardly ever should.
     pub log_entries: usize,
-    /// The shortest silence before an election. It may differ, though it hardly ever should.
+    /// The minimum election timeout. It may differ, though it hardly ever should.
     pub election_timeout: Duration,
 }
 
-/// A setting, as two members have it: its flag and both values.
+/// A setting: its flag, and both members' values.
 struct Setting {
     flag: &'static str,
     values: [String; 2],
 }
 
 impl Agreement {
-    /// What must be the same.
+    /// Settings that must be the same.
     fn musts(&self, other: &Self) -> [Setting; 2] {
         let both = [self, other];
         let mode = both.map(|it| it.mode.name().to_owned());
@@ -40,7 +39,7 @@ impl Agreement {
         ]
     }
 
-    /// What had better be the same.
+    /// Settings that should be the same.
     fn shoulds(&self, other: &Self) -> [Setting; 2] {
         let both = [self, other];
         let timeout = both.map(|it| duration(it.election_timeout));
@@ -51,7 +50,7 @@ impl Agreement {
     }
 }
 
-/// Can the two be members of one cluster? If not, why: the same text for both.
+/// Checks that both can be members of one cluster. The error is the same text for both.
 pub(super) fn check(own: (&Name, &Agreement), other: (&Name, &Agreement)) -> Result<(), String> {
     match differing(own, other, own.1.musts(other.1)).as_slice() {
         [] => Ok(()),
@@ -59,7 +58,7 @@ pub(super) fn check(own: (&Name, &Agreement), other: (&Name, &Agreement)) -> Res
     }
 }
 
-/// What differs between the two and had better not.
+/// Differences between the two that are allowed but not recommended.
 pub(super) fn remarks(own: (&Name, &Agreement), other: (&Name, &Agreement)) -> Vec<String> {
     differing(own, other, own.1.shoulds(other.1))
 }

@@ -1,4 +1,4 @@
-//! A connection to one of the others: opened, used until it is lost, and opened again.
+//! The outgoing connection to another member: opened, used until it is lost, and opened again.
 
 use std::io;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use super::{HANDSHAKE_LIMIT, Identity, OUTBOX_MAX, Peer, Shared, agreement};
 use crate::replication::input::Input;
 use crate::replication::message::Envelope;
 
-/// How long it is before the next try, in milliseconds.
+/// Pause before the next attempt, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 20..120;
 
-/// Nothing could be written for so long: the connection is lost.
+/// The connection counts as lost if nothing could be written for this long.
 const STUCK: Duration = Duration::from_secs(2);
 
-/// Keeps a way to one of the others open, for ever.
+/// Keeps a connection to another member open, forever.
 pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Receiver<Envelope>) {
-    // Looked up in the background: in containers a name may lead elsewhere after a restart.
+    // Resolved in the background: a container's name may have another address after a restart.
     let way = shared.network.name(&peer.address);
     let mut complaint = String::new();
     loop {
@@ -33,17 +33,17 @@ pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Rece
                 tracing::info!(peer = &*peer.name, "connected");
                 let Identity { name, agreement, .. } = &shared.identity;
                 for remark in agreement::remarks((name, agreement), (&other.from, &other.agreement)) {
-                    tracing::warn!("{remark}; it works, and is hardly what you want");
+                    tracing::warn!("{remark}; this works, but is hardly ever intended");
                 }
                 shared.directory.learn(&other.from, &other.advertised);
-                // What waited was meant for the connection before.
+                // Queued messages were meant for the previous connection.
                 while outbox.try_recv().is_ok() {}
                 let connected = Input::Connected { peer: peer.name.clone(), hello: other.hello() };
                 if shared.tell.send(connected).await.is_err() {
                     return;
                 }
                 let lost = speak(wire, &mut outbox).await;
-                tracing::info!(peer = &*peer.name, "the connection is lost: {lost}");
+                tracing::info!(peer = &*peer.name, "connection lost: {lost}");
                 if shared.tell.send(Input::Disconnected { peer: peer.name.clone() }).await.is_err() {
                     return;
                 }
@@ -56,7 +56,7 @@ pub(super) async fn dial(shared: Arc<Shared>, peer: Peer, mut outbox: mpsc::Rece
     }
 }
 
-/// Says it once, not at each try. Only what people can put right is a warning.
+/// Logs an error once, not for each attempt. Only errors that people can fix are warnings.
 fn complain(before: &mut String, peer: &Peer, error: &io::Error) {
     let now = error.to_string();
     if *before == now {
@@ -99,13 +99,13 @@ async fn hear<T: serde::de::DeserializeOwned>(wire: &mut Wire) -> io::Result<T> 
     wire.next().await?.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
 }
 
-/// Sends what there is to send, until the connection is lost: why it was.
+/// Sends messages until the connection is lost, and returns the reason.
 async fn speak(mut wire: Wire, outbox: &mut mpsc::Receiver<Envelope>) -> io::Error {
     let mut envelopes = Vec::new();
     loop {
         tokio::select! {
             biased;
-            // The other side says nothing on this connection: whatever comes is its end.
+            // The other side sends nothing on this connection, so anything read means that it ends.
             heard = wire.next::<()>() => {
                 return heard.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into());
             }

@@ -1,4 +1,4 @@
-//! Who is where, to clients: each node says it when it connects.
+//! The client addresses of all nodes. Each node announces its own when it connects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 
 use crate::replication::member::Name;
 
-/// Where clients reach each node. Cheap to clone; the clones are one.
+/// The client addresses of all nodes. Cheap to clone; the clones share their content.
 #[derive(Debug, Clone, Default)]
 pub struct Directory(Arc<Mutex<BTreeMap<Name, String>>>);
 
 impl Directory {
-    /// A node said where clients reach it.
+    /// Records the address that a node announced.
     pub fn learn(&self, name: &Name, advertised: &str) {
         let mut known = self.0.lock();
         if known.get(name).is_none_or(|before| before != advertised) {
@@ -20,7 +20,7 @@ impl Directory {
         }
     }
 
-    /// Where clients reach it, if it ever said.
+    /// The client address of a node, if it has announced one.
     pub fn find(&self, name: &Name) -> Option<String> {
         self.0.lock().get(name).cloned()
     }

@@ -1,5 +1,5 @@
-//! How each proves who it is: both know the secret, and neither can be played back what another
-//! connection said (a challenge and response in both directions, HMAC-SHA-256).
+//! Mutual authentication of two members: a challenge and response in both directions (HMAC-SHA-256
+//! with a shared secret). A recorded handshake cannot be replayed.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -14,18 +14,18 @@ use super::agreement::{self, Agreement};
 use crate::replication::life::Life;
 use crate::replication::member::{ClusterId, Name};
 
-/// The version of what is spoken after the handshake.
+/// The version of the peer protocol.
 pub(super) const VERSION: u32 = 3;
 
-/// What the members of a cluster know and nobody else.
+/// The secret shared by the members of a cluster.
 #[derive(Clone)]
 pub struct Secret(Vec<u8>);
 
-/// A proof that somebody knows the secret.
+/// A proof that the sender knows the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Proof([u8; 32]);
 
-/// What each says first.
+/// The first message of each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Introduction {
     pub(super) version: u32,
@@ -34,35 +34,35 @@ pub(super) struct Introduction {
     pub(super) life: Arc<Life>,
     pub(super) cluster: Option<ClusterId>,
     pub(super) agreement: Agreement,
-    /// Where clients reach the sender.
+    /// The address at which clients reach the sender.
     pub(super) advertised: String,
-    /// Never used before.
+    /// A random number that was never used before.
     pub(super) nonce: [u8; 32],
 }
 
-/// What the one who was called answers.
+/// The acceptor's answer to an introduction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// Who it is, and the proof.
+    /// Its own introduction, and its proof.
     Introduced(Introduction, Proof),
-    /// Why it does not speak to the caller.
+    /// Why it refuses the connection.
     Refused(String),
 }
 
-/// Which of the two proves something.
+/// The side that makes a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Who called.
+    /// The side that opened the connection.
     Dialer,
-    /// Who was called.
+    /// The side that accepted the connection.
     Acceptor,
 }
 
 impl Secret {
-    /// The shortest that is taken, in bytes.
+    /// Minimum length, in bytes.
     pub const BYTES_MIN: usize = 16;
 
-    /// Takes the contents of a file, but for white space around them.
+    /// Takes a secret from the content of a file, without surrounding whitespace.
     pub fn new(text: &str) -> Result<Self, String> {
         let text = text.trim();
         match text.len() {
@@ -88,7 +88,7 @@ impl Secret {
         Proof(self.mac(side, dialer, acceptor).finalize().into_bytes().into())
     }
 
-    /// Checks that the other side does, in constant time.
+    /// Verifies the other side's proof, in constant time.
     pub(super) fn check(
         &self,
         proof: Proof,
@@ -101,14 +101,14 @@ impl Secret {
     }
 }
 
-/// It is never shown.
+/// Never shows the secret.
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret")
     }
 }
 
-/// Is this somebody to speak to?
+/// Checks that the other side is a compatible member of this cluster.
 pub(super) fn check(own: &Introduction, members: &[Name], other: &Introduction) -> Result<(), String> {
     let own_cluster = own.cluster;
     let (own, own_agreement) = (&own.from, &own.agreement);
@@ -116,7 +116,7 @@ pub(super) fn check(own: &Introduction, members: &[Name], other: &Introduction) 
         return Err(format!("it speaks version {} and this node version {VERSION}", other.version));
     }
     if other.from == *own {
-        return Err(format!("it is called '{own}' as well; give each node a name of its own"));
+        return Err(format!("it is called '{own}' as well; give each node its own name"));
     }
     if other.to != *own {
         return Err(format!("it wants '{}', and this is '{own}'; check the --peer flags", other.to));

@@ -1,27 +1,28 @@
-//! How nodes reach each other. Each node opens a connection of its own to every other and speaks
-//! on it; the other only listens. So what a node says arrives in order, and a link between two
-//! nodes can be cut in one direction.
+//! Connections between nodes. Each node opens its own connection to every other node and sends on
+//! it; the other side only receives. So the messages of a node arrive in order, and a link between
+//! two nodes can be cut in one direction.
 //!
 //! ```text
-//! dialer   Hello ──────────>             who I am, whom I want, a number
-//!                <────────── Hello       who I am, a number, and the proof that I know the secret
-//!          Proof ──────────>             that I know it too
-//!                <────────── Welcome     or why not
+//! dialer   Introduction ───────>                  my name, yours, a nonce
+//!                       <─────── Introduction     my name, a nonce, and my proof of the secret
+//!          Proof        ───────>                  my proof of the secret
+//!                       <─────── Ok               or the reason for a refusal
 //!          Envelope, Envelope, … ─────>
 //! ```
 //!
-//! The proofs bind names, data directories and both numbers to the cluster's secret. What follows
-//! is not encrypted: the network between databases is private, or a tunnel makes it so.
+//! The proofs bind names, data directories and both nonces to the cluster's secret. The messages
+//! that follow are not encrypted: the network between databases has to be private, or made so by a
+//! tunnel.
 
-/// Where connections of the others come in.
+/// Accepts connections from the other members.
 mod accept;
 mod agreement;
-/// A connection to one of the others.
+/// The outgoing connection to another member.
 mod dial;
-/// Who is where, to clients.
+/// The client addresses of all nodes.
 pub mod directory;
 mod handshake;
-/// Those who have not proved who they are.
+/// Connections that have not been authenticated yet.
 mod strangers;
 /// Messages on a connection.
 mod wire;
@@ -43,43 +44,43 @@ pub use agreement::Agreement;
 pub use directory::Directory;
 pub use handshake::Secret;
 
-/// Messages that may wait for their connection.
+/// Maximum number of messages that wait for their connection.
 const OUTBOX_MAX: usize = 1_024;
 
-/// What was heard from the others and the driver has not looked at yet.
+/// Maximum number of inputs that wait for the driver.
 const INBOX_MAX: usize = 1_024;
 
-/// How long a connection and its handshake may take.
+/// Time limit for connecting and the handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Who this node is to the others.
+/// This node's identity towards the other members.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// What it is called.
+    /// The node's name.
     pub name: Name,
     /// Which start of which data directory it is.
     pub life: Arc<Life>,
-    /// What it was given, and the others must be given too.
+    /// The settings that all members must share.
     pub agreement: Agreement,
-    /// Where clients reach it: `host:port`.
+    /// The address at which clients reach it: `host:port`.
     pub advertised: String,
-    /// What the members know and nobody else.
+    /// The secret shared by the members.
     pub secret: Secret,
 }
 
-/// One of the others.
+/// Another member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// What it is called.
+    /// The member's name.
     pub name: Name,
-    /// Where it listens for the others: `host:port`.
+    /// The address at which it accepts peers: `host:port`.
     pub address: String,
 }
 
-/// Tells which cluster this node belongs to, at the moment.
+/// Returns the cluster that this node currently belongs to.
 pub type WhichCluster = Arc<dyn Fn() -> Option<ClusterId> + Send + Sync>;
 
-/// The ways to and from the others.
+/// The connections to and from the other members.
 #[derive(Debug)]
 pub struct Peers {
     outboxes: BTreeMap<Name, mpsc::Sender<Envelope>>,
@@ -87,12 +88,12 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// A node without others.
+    /// The connections of a node without peers.
     pub fn none() -> Self {
         Self { outboxes: BTreeMap::new(), heard: mpsc::channel(1).1 }
     }
 
-    /// Opens ways to the others, and lets them in, until `stop`.
+    /// Connects to the other members and accepts their connections, until `stop`.
     #[allow(clippy::too_many_arguments, reason = "each is used, and nothing else would hold them together")]
     pub fn open(
         identity: Identity,
@@ -121,15 +122,15 @@ impl Peers {
         Self { outboxes, heard }
     }
 
-    /// Sends a message, if there is a way.
+    /// Sends a message, if the receiver is a known member.
     pub fn send(&self, to: &Name, envelope: Envelope) {
         if let Some(outbox) = self.outboxes.get(to) {
-            // A full queue is a way on which nothing moves. The core expects messages to be lost.
+            // A full queue means a stalled connection. The core expects that messages may be lost.
             let _ = outbox.try_send(envelope);
         }
     }
 
-    /// What is heard next, with all that was heard with it; for ever nothing, without others.
+    /// Waits for inputs, and appends all that are ready; never completes without peers.
     pub async fn hear(&mut self, heard: &mut Vec<Input>) {
         if self.heard.recv_many(heard, INBOX_MAX).await == 0 {
             std::future::pending::<()>().await;
@@ -137,7 +138,7 @@ impl Peers {
     }
 }
 
-/// What all connections know.
+/// State shared by all connections.
 struct Shared {
     identity: Identity,
     cluster: WhichCluster,

@@ -1,5 +1,5 @@
-//! Connections of those who have not proved yet that they are members. When there is no room for another
-//! connection, the one that has taken longest to do so leaves; each has a moment for it.
+//! Connections that have not been authenticated yet. When there is no room for another connection,
+//! the oldest of these is closed, but not before its grace period is over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How long somebody may take to prove who it is while others want its place.
+/// Minimum time for the handshake while others wait for a place.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// All connections of strangers, the oldest first.
+/// All unauthenticated connections, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Strangers(Arc<Mutex<Queue>>);
 
@@ -30,7 +30,7 @@ struct Entered {
     leave: CancellationToken,
 }
 
-/// A connection of a stranger, until this is dropped.
+/// An unauthenticated connection, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Stranger {
     strangers: Strangers,
@@ -39,7 +39,7 @@ pub(super) struct Stranger {
 }
 
 impl Strangers {
-    /// One more.
+    /// Registers a connection.
     pub(super) fn enter(&self) -> Stranger {
         let leave = CancellationToken::new();
         let mut queue = self.0.lock();
@@ -49,12 +49,12 @@ impl Strangers {
         Stranger { strangers: self.clone(), number, leave }
     }
 
-    /// Asks the oldest to leave, when it has had its moment.
+    /// Closes the oldest connection once its grace period is over.
     pub(super) async fn send_oldest_away(&self) {
         let oldest = self.0.lock().waiting.front().map(|oldest| (oldest.number, oldest.at + GRACE));
         let Some((number, due)) = oldest else { return };
         sleep_until(due).await;
-        // It may have proved who it is meanwhile, and then there is nobody to send away for it.
+        // It may have been authenticated meanwhile; then no other is closed in its place.
         let mut queue = self.0.lock();
         if let Some(oldest) = queue.waiting.pop_front_if(|oldest| oldest.number == number) {
             oldest.leave.cancel();
@@ -63,7 +63,7 @@ impl Strangers {
 }
 
 impl Stranger {
-    /// Cancelled when it has to leave.
+    /// Cancelled when the connection has to close.
     pub(super) fn leave(&self) -> CancellationToken {
         self.leave.clone()
     }

@@ -1,4 +1,4 @@
-//! From what a client wants to what the log will say.
+//! Turns a client's write into a log entry, or rejects it.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -13,23 +13,23 @@ use super::upcoming::{Naming, Upcoming};
 use dbclient::Condition;
 use dbclient::Version;
 
-/// What becomes of a write.
+/// The outcome of a write request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It goes into the log.
+    /// The write is appended to the log.
     AppendEntries {
-        /// What the log will say.
+        /// The content of the log entry.
         payload: Payload,
-        /// The record's value, when the write is an addition.
+        /// The new value of the record, if the write was an addition.
         sum: Option<i64>,
     },
-    /// It is there already: a repetition.
+    /// A retry of a write that is in the log already.
     Repeated(Written),
-    /// It is refused.
+    /// The write is rejected.
     Refuse(RejectReason),
 }
 
-/// Decides on a write by the state as it will be when the write is applied.
+/// Decides on a write against the state that will hold when the write is applied.
 pub fn decide(write: Write, state: &State, upcoming: &Upcoming, naming: &Naming) -> Decision {
     let fingerprint = write.request.as_ref().map_or(0, |_| fingerprint(&write));
     if let Some(id) = &write.request
@@ -79,7 +79,7 @@ fn add(value: Option<&Bytes>, by: i64) -> Result<i64, RejectReason> {
     number.checked_add(by).ok_or(RejectReason::Overflow)
 }
 
-/// Stands for what a client wants. It is kept on disk, so it must never change its meaning.
+/// Hashes what a client asked for. The hash is kept on disk, so the algorithm must never change.
 fn fingerprint(write: &Write) -> u64 {
     const CRC: Crc<u64> = Crc::<u64>::new(&CRC_64_XZ);
     let mut digest = CRC.digest();

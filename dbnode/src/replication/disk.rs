@@ -1,4 +1,4 @@
-//! What goes to the disk, and what is found there.
+//! What is written to the disk, and what is recovered from it.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -10,62 +10,63 @@ use super::entry::Entry;
 use super::member::Name;
 use super::state::State;
 
-/// In which term a node is, and whom it voted for in it. On disk before anybody hears of it, so
-/// that no crash makes a node vote twice in one term.
+/// The node's current term and its vote in that term (`currentTerm` and `votedFor` in the Raft
+/// paper). It is on disk before any other node learns of it, so that no crash makes a node vote
+/// twice in one term.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ballot {
     /// The term.
     pub term: u64,
-    /// Whom this node voted for in it.
+    /// The candidate that this node voted for in the term.
     pub voted_for: Option<Name>,
 }
 
-/// What goes to the disk in one step: all of it or nothing, in this order.
+/// One atomic write to the disk: all of it or nothing, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {
     /// The ballot, when it changed.
     pub ballot: Option<Ballot>,
-    /// The log is cut after this entry.
+    /// Truncates the log after this entry.
     pub cut_after: Option<u64>,
-    /// What is cut off, to be kept aside for people to look at.
+    /// The truncated writes, to be kept aside for inspection by people.
     pub cut_off: Vec<Entry>,
-    /// What is added to the log.
+    /// The entries to append to the log.
     pub entries: Vec<Entry>,
-    /// So far the log was committed when this was written: after a restart, so much may be shown
-    /// at once.
+    /// The commit index when this batch was written. After a restart, everything up to it may be
+    /// shown at once.
     pub committed: u64,
 }
 
-/// A snapshot that came from elsewhere, to be put in the place of everything.
+/// A snapshot received from the primary that replaces the local state and log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     /// The snapshot.
     pub state: Arc<State>,
-    /// What is in the log and, as far as can be told, not in the snapshot, to be kept aside for people
-    /// to look at.
+    /// The writes in the log that, as far as can be told, the snapshot does not contain; they are
+    /// kept aside for inspection by people.
     pub cut_off: Vec<Entry>,
 }
 
-/// What was found at start.
+/// What was recovered from the disk at startup.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
-    /// How often this data directory was started from, this start included. On disk before the
-    /// node says anything.
+    /// How many times a node was started from this data directory, this start included. It is on
+    /// disk before the node sends anything.
     pub life: u64,
     /// The ballot.
     pub ballot: Ballot,
     /// The snapshot. Everything in it is committed.
     pub snapshot: State,
-    /// The log that follows it.
+    /// The log entries that follow the snapshot.
     pub entries: Vec<Entry>,
-    /// So far the log was surely committed.
+    /// The log is known to be committed up to this index.
     pub committed: u64,
-    /// How many writes were ever cut off this node's log.
+    /// The total number of writes ever truncated from this node's log.
     pub discarded: u64,
 }
 
 impl Recovered {
-    /// A batch was written: what is found from now on.
+    /// Records that a batch was written to disk.
     pub fn store(&mut self, batch: Batch) {
         self.ballot = batch.ballot.unwrap_or_else(|| std::mem::take(&mut self.ballot));
         if let Some(after) = batch.cut_after {
@@ -78,13 +79,13 @@ impl Recovered {
         self.committed = self.committed.max(batch.committed);
     }
 
-    /// These, the oldest of the log, were moved into the snapshot.
+    /// Records that these entries, the oldest of the log, were moved into the snapshot.
     pub fn compact(&mut self, entries: &[Entry]) {
         entries.iter().for_each(|entry| self.snapshot.apply(entry));
         self.entries.drain(..entries.len());
     }
 
-    /// This took the place of the snapshot.
+    /// Records that a received snapshot replaced the local state and log.
     pub fn install(&mut self, Installation { state, cut_off }: &Installation) {
         self.discarded += cut_off.len() as u64;
         self.committed = self.committed.max(state.applied());

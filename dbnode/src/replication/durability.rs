@@ -1,5 +1,5 @@
-//! When is a write durable enough to be acknowledged? The three kinds of replication differ in
-//! this, and in what may be shown to readers; in nothing else.
+//! Decides when a write is durable enough to be acknowledged. The three replication modes differ
+//! only in this, and in what may be shown to readers.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -11,16 +11,18 @@ use super::entry::LogId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// The primary's disk. Fast; what the replicas did not have yet is lost with the primary.
+    /// The primary's disk. Fast, but writes that the replicas did not have yet are lost with the
+    /// primary.
     Async,
-    /// The disks of a majority. Whoever is elected after a failure has it.
+    /// The disks of a majority. Any primary elected after a failure has it.
     Quorum,
-    /// Every member's disk, and every member shows it. One member down: no writes.
+    /// Every member's disk, and every member shows it. While one member is down, no writes are
+    /// accepted.
     Sync,
 }
 
 impl Mode {
-    /// As it is written on the command line.
+    /// The mode's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Async => "async",
@@ -30,18 +32,18 @@ impl Mode {
     }
 }
 
-/// How far the log is, as the primary knows it. All are indexes of entries.
+/// How far the log has been replicated, as the primary knows it. All fields are log indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
-    /// On the primary's own disk.
+    /// Persisted on the primary's own disk.
     pub own_disk: u64,
-    /// On the disks of a majority, in the sense of [`committed`].
+    /// Persisted on the disks of a majority, in the sense of [`committed`].
     pub committed: u64,
     /// Applied by every member.
     pub applied_everywhere: u64,
 }
 
-/// Writes up to this entry may be acknowledged.
+/// The index up to which writes may be acknowledged.
 pub fn acknowledged(mode: Mode, reached: Reached) -> u64 {
     match mode {
         Mode::Async => reached.own_disk,
@@ -50,8 +52,8 @@ pub fn acknowledged(mode: Mode, reached: Reached) -> u64 {
     }
 }
 
-/// Writes up to this entry may be shown to readers of one node. What is only on its own disk may
-/// yet be lost: `async` shows it all the same, and takes it back when it was.
+/// The index up to which writes may be shown to readers of one node. A write that is only on this
+/// node's disk may still be lost; `async` shows it anyway, and takes it back when it is lost.
 pub fn shown(mode: Mode, own_disk: u64, committed: u64) -> u64 {
     match mode {
         Mode::Async => own_disk.max(committed),
@@ -59,10 +61,10 @@ pub fn shown(mode: Mode, own_disk: u64, committed: u64) -> u64 {
     }
 }
 
-/// The last entry that is committed, given how far it is on the disks of those who count: the
-/// last that a majority of the members has, if it is of the primary's own term. An entry of an
-/// earlier term that a majority has may still be lost (the Raft paper's figure 8); it is committed
-/// together with the first one of this term.
+/// The last committed entry, given the persisted indexes of the members that count: the last entry
+/// that a majority of the members has, if it is of the primary's own term. An entry of an earlier
+/// term may still be lost even if a majority has it (the Raft paper's figure 8); it is committed
+/// together with the first entry of this term.
 pub fn committed(
     members: usize,
     disks: &mut [u64],

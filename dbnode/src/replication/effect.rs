@@ -1,4 +1,4 @@
-//! What the core wants done. The order in a list is the order to do it in.
+//! The core's output: effects for the driver to carry out, in the order of the list.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -10,54 +10,56 @@ use super::message::Envelope;
 use super::snapshot::Cursor;
 use dbclient::Version;
 
-/// Something to be done.
+/// An action for the driver to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Write this to the disk, all or nothing, and say so when it is there. There is never more
-    /// than one such batch at a time.
+    /// Write this batch to the disk atomically, and report when it is durable. At most one batch is
+    /// in progress at a time.
     Persist(Batch),
-    /// Say this to another node. It may be lost; what is not lost arrives in order.
+    /// Send a message to another node. It may be lost; messages that are not lost arrive in order.
     Send {
-        /// The node it is sent to.
+        /// The receiver.
         to: Name,
         /// The message, with this node's term.
         envelope: Envelope,
     },
     /// Tell a client that its write is done.
     Acknowledge {
-        /// The client that waits for it.
+        /// The client's request.
         ticket: Ticket,
-        /// What it came to.
+        /// The result of the write.
         written: Written,
     },
-    /// Tell a client that its write, or its read, is not done, or not known to be.
+    /// Tell a client that its write or read failed, or that its outcome is unknown.
     Reject {
-        /// The client that waits for it.
+        /// The client's request.
         ticket: Ticket,
-        /// The reason it is told.
+        /// The reason given to the client.
         refusal: RejectReason,
     },
-    /// Tell a client that it may look now: what is shown is what was written last.
+    /// Tell a client that it may read now: what is shown includes every write acknowledged before
+    /// it asked.
     ReadReady {
-        /// The client that waits for it.
+        /// The client's request.
         ticket: Ticket,
     },
-    /// Move these, the oldest of the log, into the snapshot on disk, and say so when they are there.
+    /// Move these entries, the oldest of the log, into the snapshot on disk, and report when they
+    /// are there.
     Compact(Vec<Entry>),
-    /// Read a piece of the snapshot on disk, for another node.
+    /// Read a chunk of the snapshot on disk, for another node.
     ReadSnapshot {
-        /// The node that is to get it.
+        /// The node that will receive it.
         peer: Name,
-        /// Where the piece begins.
+        /// Where the chunk begins.
         from: Cursor,
-        /// It ends with the record that exceeds this size.
+        /// The chunk ends with the record that exceeds this size.
         bytes_max: usize,
     },
-    /// Put this in the place of the snapshot on disk, empty the log, and say so when it is done.
+    /// Replace the snapshot on disk with this one, empty the log, and report when it is done.
     Install(Installation),
-    /// Tell people.
+    /// Log a notice for the operator.
     Tell(Notice),
-    /// Stop for good: this node can promise nothing any more.
+    /// Stop for good: this node can no longer guarantee anything.
     Halt(Halt),
 }
 
@@ -67,12 +69,12 @@ pub enum Halt {
     /// The disk failed.
     #[error("the disk failed")]
     DiskFailed,
-    /// What another node says cannot be, if both know what was committed.
+    /// The primary contradicts an entry that this node knows to be committed.
     #[error(
         "this node has entry {index} of the log as committed, and '{primary}' has another one in its place: a member must have been started from old data, and so forgot what it had confirmed; keep this node's data directory, which has what the others lost, and start it with an empty one to follow them"
     )]
     Diverged {
-        /// Who has another entry.
+        /// The primary that has a different entry.
         primary: Name,
         /// The first entry that is known to differ.
         index: u64,
@@ -84,54 +86,54 @@ pub enum Halt {
     TwoPrimaries {
         /// The other one.
         other: Name,
-        /// In which term.
+        /// The term of both elections.
         term: u64,
     },
 }
 
-/// Something that people should know.
+/// A notice for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Notice {
-    /// A member has less than it had.
+    /// Another member lost data that it had confirmed.
     #[error(
         "'{0}' was started from old data: it has less than it had confirmed, so it neither votes nor counts before it has joined again"
     )]
     OldData(Name),
-    /// This node is that member.
+    /// This node lost data that it had confirmed.
     #[error(
         "this node was started from old data: '{0}' knows that it had confirmed more, so it neither votes nor counts before it has joined again"
     )]
     OwnOldData(Name),
-    /// Another member has no room.
+    /// Another member's disk is full.
     #[error("the disk of '{0}' is full")]
     MemberFull(Name),
-    /// And has it again.
+    /// Another member's disk has room again.
     #[error("there is room on the disk of '{0}' again")]
     MemberHasRoom(Name),
-    /// This node begins without the records that it imported.
+    /// This node discards the records that it imported.
     #[error(
-        "'{0}' belongs to a cluster already: what was imported here is left out, and the cluster's records take its place"
+        "'{0}' belongs to a cluster already: the records imported here are discarded, and the cluster's records replace them"
     )]
     ImportLeftOut(Name),
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
-    /// The version that it gave the record.
+    /// The version that the write gave the record.
     pub version: Version,
-    /// The record's value, when the write was an addition.
+    /// The new value of the record, if the write was an addition.
     pub sum: Option<i64>,
 }
 
-/// Why a write was not done.
+/// Why a read or write failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RejectReason {
     /// Its condition does not hold.
     #[error("the record is not what the condition says")]
     Conflict,
     /// It adds to a value that is not a number.
-    #[error("the record's value is not a whole number of 64 bits, so nothing can be added to it")]
+    #[error("the record's value is not a 64-bit integer, so nothing can be added to it")]
     NotANumber,
     /// The sum is too large, or too small.
     #[error("the sum does not fit in 64 bits")]
@@ -139,7 +141,7 @@ pub enum RejectReason {
     /// Its request id was used before, for another write.
     #[error("this idempotency key was used before, for a different write")]
     RequestIdReused,
-    /// So many names are remembered that there is no memory for one more.
+    /// The table of remembered request ids is full.
     #[error(
         "too many idempotency keys are remembered, and none is old enough to be forgotten; nothing was written: send it again later, or without a key"
     )]
@@ -147,8 +149,8 @@ pub enum RejectReason {
     /// There is no room on the disk.
     #[error("the disk is full, or this node is short of files or memory; nothing was written")]
     DiskFull,
-    /// Too many writes wait already.
-    #[error("too many writes are waiting; this one was not taken")]
+    /// Too many writes are waiting already.
+    #[error("too many writes are waiting; this one was not accepted")]
     Overloaded,
     /// The disk failed before the write was taken.
     #[error("the disk failed and the node is stopping; nothing was written")]
@@ -156,24 +158,24 @@ pub enum RejectReason {
     /// Another node is the primary.
     #[error("this node is not the primary; '{0}' is")]
     NotPrimary(Name),
-    /// There is no primary that this node knows of.
+    /// This node knows of no primary.
     #[error("there is no primary now; nothing was written")]
     NoPrimary,
     /// This node is the primary and about to stop.
     #[error("the primary is handing over to another node; nothing was written")]
     HandingOver,
-    /// Every member has to confirm, and one of them is down.
+    /// Every member has to confirm the write, and one of them is down.
     #[error("'{0}' is down, and in sync mode every member confirms every write; nothing was written")]
     MemberDown(Name),
-    /// Too few members could confirm, and this one has no room on its disk.
+    /// Too few members could confirm the write, because this one has no room on its disk.
     #[error(
         "'{0}' has no room on its disk, and without it too few members can confirm a write; nothing was written"
     )]
     MemberFull(Name),
-    /// It was taken, and whether it will last is not known, or not yet.
+    /// The write was accepted, but it is not known, or not known yet, whether it will last.
     #[error("the write was not confirmed in time; it may or may not have happened")]
     OutcomeUnknown,
-    /// A read could not be shown to be the latest in time.
-    #[error("it could not be confirmed in time that this is the latest; try again, or read local")]
+    /// The read could not be confirmed in time to see the latest write.
+    #[error("it could not be confirmed in time that this is the latest; try again, or use read=local")]
     NotConfirmed,
 }

@@ -1,7 +1,7 @@
-//! Who is the primary: the Raft paper's elections (section 5.2 and 5.4.1), with a question before
-//! each (pre-vote, section 9.6 of the Raft thesis), so that who was cut off does not disturb the
-//! others when it comes back, and with a primary that steps down when it does not hear of a
-//! majority (section 6.2 of the thesis).
+//! Leader election: the Raft paper's elections (sections 5.2 and 5.4.1), with two additions from
+//! the Raft thesis. Pre-vote (section 9.6) precedes each election, so that a node that was cut off
+//! does not disturb the others when it comes back. Check quorum (section 6.2) makes a primary step
+//! down when it does not hear from a majority.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -22,11 +22,11 @@ use super::reads::PrimaryReads;
 use super::role::{CalledBy, RoleState};
 use super::upcoming::Upcoming;
 
-/// How long a primary waits for its disk, in election timeouts, before it lets somebody else try.
+/// How long a primary waits for its disk, in election timeouts, before it steps down.
 const DISK_PATIENCE: u32 = 2;
 
 impl Core {
-    /// Is it time for an election, or for a primary to step down?
+    /// Starts a pre-vote when the election timeout has passed; as a primary, checks the quorum.
     pub(super) fn watch_for_a_primary(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match &self.role_state {
             RoleState::Primary(_) => self.watch_for_a_majority(now, effects),
@@ -37,25 +37,29 @@ impl Core {
         }
     }
 
-    /// Whoever has nothing to vote with, or no room for what a primary writes, lets others stand.
+    /// True if this node may become a candidate. A node that may not vote, or has no room for what
+    /// a primary writes, leaves the election to others.
     fn may_stand(&self) -> bool {
         self.may_vote() && self.installing.is_none() && !self.waits_for_room() && !self.log_is_too_long()
     }
 
-    /// A primary that hears of no majority, or nothing of its disk, has no business to be one.
+    /// Steps down if this primary has not heard from a majority within an election timeout, or if
+    /// its disk has stalled.
     pub(super) fn check_quorum(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if matches!(self.role_state, RoleState::Primary(_)) {
             self.watch_for_a_majority(now, effects);
         }
     }
 
-    /// A primary whose disk hangs can acknowledge nothing, and others could; alone, there is no other.
+    /// True if the disk has stalled. Such a primary can acknowledge nothing while another node
+    /// could; a single node has no other to yield to.
     fn disk_hangs(&self, now: Moment) -> bool {
         let patience = self.timing.election_timeout * DISK_PATIENCE;
         self.names.len() > 1 && self.persisting_since.is_some_and(|since| now.since(since) > patience)
     }
 
-    /// A primary that hears of no majority for an election timeout may have a successor already.
+    /// Check quorum: a primary that has heard from no majority for an election timeout may already
+    /// have a successor.
     fn watch_for_a_majority(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let timeout = self.timing.election_timeout;
         let Some(lead) = self.lead() else { return };
@@ -67,7 +71,7 @@ impl Core {
             let term = self.ballot.term;
             self.become_replica(now, term, effects);
         } else if self.mode == Mode::Sync && self.member_down(now).is_some() {
-            // They wait for somebody who does not answer.
+            // The waiting writes need a confirmation from a member that does not answer.
             self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
         }
     }
@@ -89,7 +93,7 @@ impl Core {
         Candidacy { term, last: self.log.last_place(), acts_since: self.acts_since(), founder }
     }
 
-    /// "Would you vote for me?"
+    /// Answers a pre-vote request.
     pub(super) fn would_vote(
         &mut self,
         now: Moment,
@@ -124,15 +128,16 @@ impl Core {
         self.send(to, Message::VoteResponse { granted, committed }, effects);
     }
 
-    /// Two who ask at the same moment would get each other's word, and then split the votes, and all
-    /// would wait for another election. So one of them, by log and name, goes first, for as long as it
-    /// can be expected to be elected.
+    /// True if this node sent a pre-vote request a moment ago. Two nodes that do so at the same
+    /// time would grant each other's pre-votes, then split the votes, and everyone would wait for
+    /// another election. So one of them, chosen by log and name, goes first for as long as it can
+    /// be expected to win.
     fn has_just_asked(&self, now: Moment) -> bool {
         let patience = self.timing.election_timeout / 4;
         matches!(self.role_state, RoleState::PreCandidate { asked, .. } if now.since(asked) < patience)
     }
 
-    /// "I would", or not.
+    /// Counts a pre-vote that was granted.
     pub(super) fn on_pre_vote_response(
         &mut self,
         now: Moment,
@@ -158,7 +163,7 @@ impl Core {
         }
     }
 
-    /// Becomes a candidate. Its own vote counts when it is on disk.
+    /// Becomes a candidate. Its own vote counts once it is on disk.
     pub(super) fn start_election(&mut self, now: Moment, called_by: CalledBy, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.election_due = self.draw_election(now);
@@ -177,7 +182,7 @@ impl Core {
         self.send(name, Message::VoteRequest { candidacy, leadership_transfer }, effects);
     }
 
-    /// "Vote for me."
+    /// Answers a vote request.
     pub(super) fn vote(
         &mut self,
         now: Moment,
@@ -200,7 +205,7 @@ impl Core {
         self.send_voted(from, granted, effects);
     }
 
-    /// A vote for this node; its own one, when it is on disk, is one of them.
+    /// Counts a vote for this node; its own vote is counted here too, once it is on disk.
     pub(super) fn take_vote(&mut self, now: Moment, from: Name, life: &Life, effects: &mut Vec<Effect>) {
         if !self.counts(&from, life) {
             return;
@@ -213,7 +218,7 @@ impl Core {
         }
     }
 
-    /// It leads from now on, beginning with this entry.
+    /// Becomes the primary, and begins its term with this entry.
     pub(super) fn become_primary(&mut self, now: Moment, first: Payload, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.joining = None;
@@ -241,7 +246,7 @@ impl Core {
         self.begin_round(now, effects);
     }
 
-    /// It does not lead any more, or has learned of a later term.
+    /// Steps down, or adopts a later term.
     pub(super) fn become_replica(&mut self, now: Moment, term: u64, effects: &mut Vec<Effect>) {
         if term > self.ballot.term {
             self.set_ballot(Ballot { term, voted_for: None });
@@ -250,21 +255,22 @@ impl Core {
             return;
         }
         self.send_readers_away(effects);
-        // Whether they will last is for the next primary to say.
+        // The next primary decides whether these writes survive.
         self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
         self.upcoming.clear();
         self.election_due = self.draw_election(now);
         self.role_state = RoleState::Replica(Box::default());
     }
 
-    /// The primary asks this node to take over.
+    /// Takes over from the primary at its request (leadership transfer).
     pub(super) fn take_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if matches!(self.role_state, RoleState::Replica(_)) && self.may_stand() {
             self.start_election(now, CalledBy::Primary, effects);
         }
     }
 
-    /// True while it hears of a primary, or is one. Whoever asks for an election then was cut off.
+    /// True while this node hears from a primary, or is one. A node that asks for an election
+    /// meanwhile has been cut off.
     pub(super) fn has_a_primary(&self, now: Moment) -> bool {
         match &self.role_state {
             RoleState::Primary(_) => true,
@@ -275,13 +281,14 @@ impl Core {
         }
     }
 
-    /// True when a log that ends there has at least all that this one has: the later term first.
+    /// True if a log that ends there is at least as up to date as this one: terms are compared
+    /// first.
     fn is_up_to_date(&self, last: LogId) -> bool {
         last >= self.log.last_place()
     }
 
-    /// May its vote be counted? Of the cluster it may know only by the candidate. See
-    /// [`member`](crate::replication::member).
+    /// True if this node may vote in this election. It may know of the cluster only from the
+    /// candidate. See [`member`](crate::replication::member).
     fn may_vote_in(&self, candidacy: &Candidacy) -> bool {
         match self.membership() {
             Some(_) => self.may_vote(),

@@ -1,5 +1,5 @@
-//! One line of the log: the *result* of a write, not the command. Whoever applies it has nothing
-//! left to decide, and so nothing to refuse.
+//! A log entry: the *result* of a write, not the command. A node that applies it has nothing left
+//! to decide, and so cannot reject it.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -13,115 +13,114 @@ use super::member::{Incarnation, Membership, Name};
 use super::requests::Named;
 use dbclient::Version;
 
-/// One line of the log.
+/// A log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its place; the first is 1 and there are no gaps.
+    /// The entry's index; the first is 1, and there are no gaps.
     pub index: u64,
-    /// In whose time as primary it was written.
+    /// The term of the primary that appended it.
     pub term: u64,
-    /// What it says.
+    /// The content.
     pub payload: Payload,
 }
 
-/// A place in a log, and the term of the entry there. Two logs with the same entry at a place are
-/// the same up to it (the Raft paper's Log Matching Property).
+/// A position in a log: an index, and the term of the entry there. Two logs with the same entry at
+/// an index are identical up to it (the Raft paper's Log Matching Property).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct LogId {
-    /// In whose time the entry was written. Compared first: a longer log of an earlier term is
-    /// less, not more.
+    /// The entry's term. It is compared first: a longer log of an earlier term is less up to date.
     pub term: u64,
-    /// Where it stands; 0 is before the first.
+    /// The entry's index; 0 is before the first.
     pub index: u64,
 }
 
-/// What an entry says.
+/// The content of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
-    /// A record changes.
+    /// Changes a record.
     Write(Write),
-    /// A primary's time begins: with this entry, everything before it is committed.
+    /// Begins a primary's term: once this entry is committed, everything before it is too.
     NoOp,
-    /// A cluster is formed.
+    /// Forms the cluster.
     Bootstrap(Membership),
-    /// A member came back without its data, as a new incarnation. Earlier versions wrote this; now
-    /// it is a [`Start`](Self::Start).
+    /// A member came back without its data, as a new incarnation. Earlier versions wrote this; it
+    /// is now a [`Start`](Self::Start).
     AddMember {
-        /// Its name.
+        /// The member's name.
         name: Name,
-        /// Its new incarnation.
+        /// The member's new incarnation.
         incarnation: Incarnation,
     },
-    /// A member started: from now on this start of this data directory acts under its name.
+    /// A member started: from now on, this start of this data directory acts under its name.
     Start {
-        /// Its name.
+        /// The member's name.
         name: Name,
-        /// Its incarnation: another than before, when it came back without its data.
+        /// The member's incarnation; a new one if it came back without its data.
         incarnation: Incarnation,
         /// The start.
         start: Start,
     },
-    /// A record changes, and the write had a name.
+    /// Changes a record by a write with a request id.
     Named(Write, Stamp),
 }
 
-/// When a named write was, and which names are forgotten with it.
+/// The time of a write with a request id, and which request ids are forgotten with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stamp {
-    /// In milliseconds of the cluster's time.
+    /// The cluster's time, in milliseconds.
     pub at: u64,
-    /// The names of writes up to this version are forgotten.
+    /// The request ids of writes up to this version are forgotten.
     pub forgets: Version,
 }
 
-/// A change of one record.
+/// A change to one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
-    /// Which record changes.
+    /// The record's key.
     pub key: Key,
-    /// What it is from now on.
+    /// The new content of the record.
     pub change: Change,
-    /// The client's name for the write, to be remembered.
+    /// The client's id for the write, to be remembered.
     pub request: Option<Request>,
 }
 
-/// What becomes of a record.
+/// The effect of a write on its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
-    /// It has this value from now on.
+    /// Sets the record's value.
     Put {
         /// The value.
         value: Bytes,
-        /// The page of data the record lies on.
+        /// The data page that holds the record.
         page: u64,
     },
-    /// It is no more.
+    /// Deletes the record.
     Delete,
 }
 
-/// A named write, as it is remembered.
+/// What is remembered of a write with a request id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// The name.
+    /// The request id.
     pub id: RequestId,
-    /// Stands for what was wanted: the same name with another wish is a mistake.
+    /// A hash of what was asked for: reusing a request id for a different write is an error.
     pub fingerprint: u64,
-    /// The record's value, when the write was an addition.
+    /// The new value of the record, if the write was an addition.
     pub sum: Option<i64>,
 }
 
 impl Entry {
-    /// Where it stands.
+    /// The entry's position in the log.
     pub fn log_id(&self) -> LogId {
         LogId { term: self.term, index: self.index }
     }
 
-    /// The version that it gives the record it writes.
+    /// The version that the entry gives the record it writes.
     pub fn version(&self) -> Version {
         Version::of(self.term, self.index)
     }
 
-    /// The change of a record, when it is one.
+    /// The change to a record, if this entry is one.
     pub fn write(&self) -> Option<&Write> {
         match &self.payload {
             Payload::Write(write) | Payload::Named(write, _) => Some(write),
@@ -129,12 +128,12 @@ impl Entry {
         }
     }
 
-    /// True when it says who acts under a member's name.
+    /// True if the entry states which data directory acts under a member's name.
     pub fn names_member(&self) -> bool {
         matches!(self.payload, Payload::AddMember { .. } | Payload::Start { .. })
     }
 
-    /// When it was, when it is a named write. Earlier versions gave names without a time.
+    /// The stamp of a write with a request id. Earlier versions logged request ids without a time.
     pub fn stamp(&self) -> Option<Stamp> {
         match &self.payload {
             Payload::Named(_, stamp) => Some(*stamp),
@@ -143,13 +142,13 @@ impl Entry {
         }
     }
 
-    /// What is to be remembered of it, when it is a named write.
+    /// What has to be remembered of a write with a request id.
     pub fn named(&self) -> Option<Named> {
         let request = self.write()?.request.clone()?;
         Some(Named { version: self.version(), at: self.stamp()?.at, request })
     }
 
-    /// About how much memory it takes, in bytes.
+    /// The approximate memory footprint, in bytes.
     pub fn size(&self) -> usize {
         let said = self.write().map_or(0, |write| {
             let request = write.request.as_ref().map_or(0, |request| request.id.len());

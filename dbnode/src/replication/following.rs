@@ -1,4 +1,4 @@
-//! A replica's side of replication: it takes entries and snapshots from the primary of its term.
+//! A replica's side of replication: it accepts entries and snapshots from the primary of its term.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -12,35 +12,36 @@ use super::reads::ReplicaReads;
 use super::role::RoleState;
 use super::snapshot::{Arriving, Chunk, Cursor, Receipt};
 
-/// What a replica knows of its primary.
+/// What a replica knows about its primary.
 #[derive(Debug, Default)]
 pub(super) struct ReplicaState {
-    /// Whom it follows; nobody, until it hears of a primary in this term.
+    /// The primary it follows; `None` until it hears from one in this term.
     pub(super) primary: Option<Name>,
-    /// When it heard of it last.
+    /// When it last heard from the primary.
     pub(super) heard: Option<Moment>,
-    /// Up to this entry its log is the primary's.
+    /// This replica's log matches the primary's up to this index.
     pub(super) verified: u64,
-    /// The newest round it heard of.
+    /// The newest heartbeat round it has seen.
     round: u64,
-    /// The last that the primary was told: the newest round, what is on disk, what is applied.
+    /// What was last reported to the primary: the newest round, the persisted index, the applied
+    /// index.
     told: (u64, u64, u64),
-    /// When it had applied everything that was committed, as far as it knew, and how long a
-    /// message to it may have been under way.
+    /// When it had last applied everything committed, as far as it knew, and how long a message to
+    /// it may have taken, in milliseconds.
     fresh: Option<(Moment, u64)>,
-    /// Reads of the latest that wait.
+    /// Linearizable reads that wait.
     pub(super) reads: ReplicaReads,
-    /// A snapshot that arrives.
+    /// A snapshot that is being received.
     arriving: Option<Arriving>,
 }
 
 impl ReplicaState {
-    /// A replica that hears of a primary now.
+    /// A replica that has just heard from a primary.
     pub(super) fn of(primary: Name, now: Moment) -> Self {
         Self { primary: Some(primary), heard: Some(now), ..Self::default() }
     }
 
-    /// How old what it shows may be, in milliseconds; unknown while it knows of no primary.
+    /// How stale its data may be, in milliseconds; `None` while it knows of no primary.
     pub(super) fn lag_ms(&self, now: Moment) -> Option<u64> {
         let (moment, way_ms) = self.fresh?;
         Some(now.since(moment).as_millis() as u64 + way_ms)
@@ -48,7 +49,7 @@ impl ReplicaState {
 }
 
 impl Core {
-    /// Entries from the primary of this term, or a heartbeat.
+    /// Handles entries, or a heartbeat, from the primary of this term.
     pub(super) fn append_entries(
         &mut self,
         now: Moment,
@@ -84,7 +85,8 @@ impl Core {
         }
     }
 
-    /// True when this node is the primary: another one in the same term is one too many.
+    /// Stops the node, and returns true, if this node is the primary too: one term must not have
+    /// two.
     fn leads_against(&mut self, other: &Name, effects: &mut Vec<Effect>) -> bool {
         let leads = matches!(self.role_state, RoleState::Primary(_));
         if leads {
@@ -94,7 +96,7 @@ impl Core {
         leads
     }
 
-    /// The first of these entries that cannot be, as this node knows what was committed there.
+    /// The first of these entries that contradicts one that this node knows to be committed.
     fn contradicts_what_is_committed(&self, append: &AppendEntries) -> Option<u64> {
         let compacted = self.log.compacted();
         let contradicts = |entry: &&Entry| match entry.index {
@@ -104,12 +106,13 @@ impl Core {
         append.entries.iter().find(contradicts).map(|entry| entry.index)
     }
 
-    /// It began with records that no cluster has agreed to.
+    /// True if this node began with imported records that no cluster has agreed to.
     fn has_own_import(&self) -> bool {
         self.began_with_import && self.membership().is_none()
     }
 
-    /// Records that were imported here mean nothing in a cluster that was formed without them.
+    /// Discards records that were imported here: they mean nothing in a cluster that was formed
+    /// without them.
     fn leave_own_import_out(&mut self, primary: &Name, effects: &mut Vec<Effect>) {
         if self.has_own_import() && self.installing.is_none() {
             effects.push(Effect::Tell(Notice::ImportLeftOut(primary.clone())));
@@ -117,7 +120,7 @@ impl Core {
         }
     }
 
-    /// From now on this node follows that one.
+    /// Follows this primary from now on.
     fn follow(&mut self, now: Moment, primary: &Name, effects: &mut Vec<Effect>) {
         self.election_due = self.draw_election(now);
         match &mut self.role_state {
@@ -131,7 +134,7 @@ impl Core {
         }
     }
 
-    /// Adds what is new, after cutting off what diverged.
+    /// Appends new entries, after truncating the log where it diverged.
     fn take_entries(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             if self.log.has(entry.log_id()) {
@@ -144,14 +147,14 @@ impl Core {
         }
     }
 
-    /// Tells the primary how far this replica is, when it is further than it last said.
+    /// Reports this replica's progress to the primary, if it has advanced since the last report.
     pub(super) fn report(&mut self, effects: &mut Vec<Effect>) {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         let Some(primary) = following.primary.clone() else { return };
         let matched = following.verified.min(self.log.persisted());
         let now = (following.round, matched, self.state.applied());
         let (round, told_matched, applied) = following.told;
-        // Who applied what matters to the primary only where it waits for it.
+        // The primary waits for the applied index only in sync mode.
         let applied_matters = self.mode == super::durability::Mode::Sync && now.2 != applied;
         if now.0 != round || matched != told_matched || applied_matters {
             following.told = now;
@@ -164,7 +167,7 @@ impl Core {
         self.send(primary, Message::AppendEntriesResponse(appended), effects);
     }
 
-    /// A piece of the primary's snapshot.
+    /// Handles a chunk of the primary's snapshot.
     pub(super) fn take_snapshot(&mut self, now: Moment, from: Name, chunk: Chunk, effects: &mut Vec<Effect>) {
         if self.leads_against(&from, effects) {
             return;
@@ -173,7 +176,8 @@ impl Core {
         self.leave_own_import_out(&from, effects);
         let place = chunk.about.place;
         if place.index <= self.state.applied() && !self.has_own_import() {
-            // It is here already. What is applied is committed, and so the primary's too.
+            // The snapshot is here already. What is applied is committed, and so the primary has it
+            // too.
             let matched = self.state.applied().min(self.log.persisted());
             let round =
                 if let RoleState::Replica(following) = &self.role_state { following.round } else { 0 };
@@ -194,7 +198,8 @@ impl Core {
         }
         let arrived = following.arriving.take().expect("its last piece was just taken");
         if self.log.has(place) {
-            // It came all the same, and what follows it here may have been confirmed already.
+            // The log already reaches past the snapshot, and entries that follow it may have been
+            // confirmed.
             following.verified = following.verified.max(place.index);
             self.committed = self.committed.max(place.index);
         } else {

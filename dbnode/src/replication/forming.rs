@@ -1,4 +1,4 @@
-//! How a cluster comes to be, and how a member that lost its data comes back. See
+//! How a cluster is formed, and how a member that lost its data joins again. See
 //! [`member`](crate::replication::member).
 
 #![deny(clippy::disallowed_methods)]
@@ -19,7 +19,7 @@ use super::member::{ClusterId, Membership, Name};
 use super::role::RoleState;
 
 impl Core {
-    /// A way to another node was opened.
+    /// Handles a new connection to another node.
     pub(super) fn connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
         let life = Arc::clone(&hello.life);
         self.connected_peers.insert(peer.clone(), hello);
@@ -40,12 +40,12 @@ impl Core {
         self.form(now, effects);
     }
 
-    /// The way to another node was lost.
+    /// Handles the loss of a connection to another node.
     pub(super) fn disconnected(&mut self, peer: &Name) {
         self.connected_peers.remove(peer);
     }
 
-    /// The first by name forms the cluster, when all are there and all are new.
+    /// Forms the cluster, if this node is the first by name and all others are connected and new.
     pub(super) fn form(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let is_first = self.names.first() == Some(&self.name);
         let is_new = |name: &Name| self.connected_peers.get(name).is_some_and(|it| it.cluster.is_none());
@@ -59,11 +59,11 @@ impl Core {
         self.become_primary(now, Payload::Bootstrap(Membership::formed(cluster, founders)), effects);
     }
 
-    /// The primary writes down which start of which directory acts under each name; with this, those
-    /// that came back without their data join again.
+    /// Logs which start of which data directory acts under each name. This is how members that came
+    /// back without their data join again.
     pub(super) fn let_join(&mut self) {
         let RoleState::Primary(lead) = &self.role_state else { return };
-        // One at a time, and only when it is known what is committed.
+        // One at a time, and only when the commit index is known.
         let settled = self.committed >= lead.began;
         if self.names.len() == 1 || !settled || self.joining.is_some_and(|index| index > self.state.applied())
         {
@@ -84,8 +84,8 @@ impl Core {
         }
     }
 
-    /// Who belongs to the cluster, as far as this node knows: the first entry of every log says
-    /// it, before anybody can know that it is committed.
+    /// The cluster's members, as far as this node knows. The first entry of every log names them,
+    /// even before it is known to be committed.
     pub fn membership(&self) -> Option<&Membership> {
         let first = || match &self.log.get(self.log.compacted().index + 1)?.payload {
             Payload::Bootstrap(membership) => Some(membership),

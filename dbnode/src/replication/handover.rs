@@ -1,6 +1,6 @@
-//! A primary that wants to stop, or can write nothing, lets somebody else take over (the Raft thesis, section
-//! 3.10): it takes no more writes, waits until one of the others has everything, and asks it to
-//! stand for election at once.
+//! Leadership transfer (the Raft thesis, section 3.10), for a primary that wants to stop or cannot
+//! write: it accepts no more writes, waits until one of the others is fully caught up, and asks it
+//! to start an election at once.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -12,7 +12,7 @@ use super::message::Message;
 use super::role::RoleState;
 
 impl Core {
-    /// Somebody else is to be the primary.
+    /// Begins a leadership transfer.
     pub(super) fn begin_hand_over(&mut self, now: Moment) {
         let is_alone = self.names.len() == 1;
         if let RoleState::Primary(lead) = &mut self.role_state
@@ -22,7 +22,8 @@ impl Core {
         }
     }
 
-    /// Asks whoever has everything; and goes on as before when nobody takes over in time.
+    /// Asks a caught-up replica to take over. If none has done so in time, the primary carries on
+    /// as before.
     pub(super) fn hand_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(since) = self.lead().and_then(|lead| lead.handing_over) else { return };
         if now.since(since) > self.timing.election_timeout {

@@ -1,4 +1,4 @@
-//! What was sent to a replica and not answered yet.
+//! Messages sent to a replica that are not answered yet.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 
 use super::entry::Entry;
 
-/// The messages with entries that are under way to one replica, oldest first.
+/// The messages with entries that are in flight to one replica, oldest first.
 ///
 /// A link's delay must not slow the log down, so there may be as many messages as a slow link
-/// holds; what they weigh together is bounded, because each is memory on both sides.
+/// holds. Their total size is bounded, because each message takes memory on both sides.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     sent: VecDeque<Sent>,
@@ -18,18 +18,18 @@ pub(super) struct InFlight {
 
 #[derive(Debug)]
 struct Sent {
-    /// Its last entry.
+    /// The message's last entry.
     last: u64,
     bytes: usize,
 }
 
 impl InFlight {
-    /// True when one more message may be sent.
+    /// True if one more message may be sent.
     pub(super) fn has_room(&self, messages_max: usize, bytes_max: usize) -> bool {
         self.sent.len() < messages_max && self.bytes < bytes_max
     }
 
-    /// A message with these entries was sent.
+    /// Records that a message with these entries was sent.
     pub(super) fn push(&mut self, entries: &[Entry]) {
         let Some(last) = entries.last() else { return };
         let bytes = entries.iter().map(Entry::size).sum();
@@ -37,14 +37,14 @@ impl InFlight {
         self.sent.push_back(Sent { last: last.index, bytes });
     }
 
-    /// The replica has everything up to here.
+    /// Removes the messages that the replica has confirmed.
     pub(super) fn arrived(&mut self, matched: u64) {
         while let Some(sent) = self.sent.pop_front_if(|sent| sent.last <= matched) {
             self.bytes -= sent.bytes;
         }
     }
 
-    /// Nothing is known of what was sent.
+    /// Forgets all messages, when it is not known what arrived.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }

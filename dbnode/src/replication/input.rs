@@ -1,4 +1,4 @@
-//! What the core hears of.
+//! The core's input: everything it reacts to.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -15,12 +15,12 @@ use super::message::Envelope;
 use super::snapshot::Chunk;
 use dbclient::Condition;
 
-/// A point in time, counted from the start of the process. It only grows.
+/// A point in time, measured from the start of the process. It never goes backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(pub Duration);
 
 impl Moment {
-    /// How long ago an earlier moment was.
+    /// The time that has passed since an earlier moment.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -34,79 +34,79 @@ impl Add<Duration> for Moment {
     }
 }
 
-/// Stands for a client that waits for an answer.
+/// Identifies a client's pending request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// Something happened.
+/// An event that the core reacts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// A client wants something written.
+    /// A client writes.
     ClientWrites {
-        /// Whom to answer.
+        /// The client's request.
         ticket: Ticket,
-        /// What it wants.
+        /// The write.
         write: Write,
     },
-    /// A client wants to read what was written last: when may it look?
+    /// A client wants a linearizable read, and asks when it may read.
     ClientReads {
-        /// Whom to answer.
+        /// The client's request.
         ticket: Ticket,
     },
-    /// Another node said something.
+    /// A message from another node arrived.
     Received {
         /// The sender.
         from: Name,
-        /// What it said of itself when it connected, and proved.
+        /// Which start of which data directory the sender is, as proved when it connected.
         life: Arc<Life>,
         /// The message, with the sender's term.
         envelope: Envelope,
     },
-    /// A way to another node was opened: from now on what is sent arrives, in order, until the
-    /// way is lost.
+    /// A connection to another node was opened. From now on, messages to it arrive in order until
+    /// the connection is lost.
     Connected {
         /// The other node.
         peer: Name,
-        /// What it said about itself.
+        /// The other node's greeting.
         hello: Hello,
     },
-    /// The way to another node was lost, and perhaps some of what was sent on it.
+    /// The connection to another node was lost, and perhaps some of the messages sent on it.
     Disconnected {
         /// The other node.
         peer: Name,
     },
-    /// The batch that was to be persisted is on disk.
+    /// The batch is on disk.
     Persisted,
-    /// The batch that was to be persisted found no room on the disk. Nothing of it is there.
+    /// The batch was not written, because the disk is full. No part of it is on disk.
     DiskFull,
-    /// The disk failed, and what is on it is no longer known.
+    /// The disk failed, and its content is no longer known.
     DiskFailed,
-    /// The entries that were to be compacted are in the snapshot, up to this one.
+    /// The compacted entries are in the snapshot on disk.
     Compacted {
         /// The last of them.
         up_to: u64,
     },
-    /// The entries that were to be compacted found no room on the disk.
+    /// Compaction failed, because the disk is full.
     NotCompacted,
-    /// There is little room left on the disk, or there is enough again.
+    /// Free disk space has become short, or sufficient again.
     Room {
-        /// There is little.
+        /// True if it is short.
         is_short: bool,
     },
-    /// The piece of the snapshot that was to be read; none when it could not be read now.
+    /// A chunk of the snapshot was read; `None` if it could not be read now.
     SnapshotRead {
-        /// The node that is to get it.
+        /// The node that will receive it.
         peer: Name,
-        /// The piece.
+        /// The chunk.
         chunk: Option<Chunk>,
     },
-    /// The snapshot that was to replace everything does.
+    /// A received snapshot has replaced the local state.
     Installed,
-    /// The snapshot that was to replace everything found no room on the disk.
+    /// A received snapshot was not installed, because the disk is full.
     NotInstalled,
-    /// This node is about to stop: somebody else is to be the primary.
+    /// This node is about to stop and should hand over leadership.
     HandOver,
-    /// Some time went by.
+    /// A timer tick.
     TimePassed,
 }
 
@@ -119,29 +119,29 @@ pub struct Hello {
     pub cluster: Option<ClusterId>,
 }
 
-/// What a client wants.
+/// A client's write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// Which record.
+    /// The record's key.
     pub key: Key,
-    /// To do what.
+    /// The operation on the record.
     pub action: Action,
-    /// And when.
+    /// The precondition.
     pub condition: Condition,
-    /// The client's own name for this write: with one, it has effect once.
+    /// The client's id for this write; with one, retries have no further effect.
     pub request: Option<RequestId>,
 }
 
-/// What to do with a record.
+/// An operation on a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Give it this value.
+    /// Set the value.
     Put(Bytes),
-    /// Forget it.
+    /// Delete the record.
     Delete,
     /// Add this to its value, a decimal number; a missing record counts as 0.
     Add(i64),
 }
 
-/// A client's own name for a write.
+/// A client's own id for a write (its idempotency key).
 pub type RequestId = Arc<str>;

@@ -1,4 +1,4 @@
-//! What a record is called.
+//! Keys of records.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -8,21 +8,21 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What a record is called: 1 to 512 bytes of UTF-8 without a NUL. Cheap to clone.
+/// A record's key: 1 to 512 bytes of UTF-8 without a NUL. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Key(Arc<str>);
 
-/// Why a text is not a key.
+/// Why a text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
-    /// There is nothing.
+    /// The text is empty.
     #[error("a key has at least one character")]
     Empty,
     /// It is longer than [`Key::BYTES_MAX`].
     #[error("a key has at most {} bytes; this one has {bytes}", Key::BYTES_MAX)]
     TooLong {
-        /// How long it is.
+        /// The text's length in bytes.
         bytes: usize,
     },
     /// It contains a NUL.
@@ -31,10 +31,10 @@ pub enum BadKey {
 }
 
 impl Key {
-    /// The longest key, in bytes.
+    /// The maximum length of a key, in bytes.
     pub const BYTES_MAX: usize = 512;
 
-    /// Checks a text.
+    /// Validates a text as a key.
     pub fn new(text: &str) -> Result<Self, BadKey> {
         match text {
             "" => Err(BadKey::Empty),
@@ -44,7 +44,7 @@ impl Key {
         }
     }
 
-    /// The text.
+    /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

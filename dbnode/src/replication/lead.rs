@@ -1,4 +1,4 @@
-//! What a primary knows of itself and of the others.
+//! A primary's state: its term, its heartbeat rounds, and the progress of each replica.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -14,102 +14,103 @@ use super::member::Name;
 use super::reads::PrimaryReads;
 use super::snapshot::Cursor;
 
-/// What a primary knows.
+/// A primary's volatile state.
 #[derive(Debug)]
 pub(super) struct PrimaryState {
-    /// How far each of the others is.
+    /// The progress of each replica.
     pub(super) progress: BTreeMap<Name, Progress>,
-    /// The entry with which its time began.
+    /// The index of the entry that began this primary's term.
     pub(super) began: u64,
-    /// The number of the last round of heartbeats, and when it began.
+    /// The number of the newest heartbeat round.
     pub(super) round: u64,
-    /// When that round began.
+    /// When the newest heartbeat round began.
     pub(super) round_began: Moment,
-    /// Reads of the latest that wait.
+    /// Linearizable reads that wait.
     pub(super) reads: PrimaryReads,
-    /// It wants somebody else to be the primary, and has waited for that since.
+    /// When a leadership transfer began, if one is in progress.
     pub(super) handing_over: Option<Moment>,
-    /// When its time began, and the cluster's time then, in milliseconds.
+    /// When this primary's term began, and the cluster's time then, in milliseconds.
     pub(super) clock: (Moment, u64),
 }
 
-/// How far one of the others is, as the primary knows it.
+/// The progress of one replica, as the primary knows it.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Which start of which data directory it is about.
+    /// The start of the data directory that this progress belongs to.
     pub(super) life: Option<Arc<Life>>,
-    /// Its log is this node's up to here, and on its disk.
+    /// The replica's log matches this node's up to this index, and is on its disk (`matchIndex` in
+    /// the Raft paper).
     pub(super) matched: u64,
-    /// It has applied its log up to here.
+    /// The replica has applied its log up to this index.
     pub(super) applied: u64,
-    /// The entry to send next.
+    /// The next entry to send (`nextIndex` in the Raft paper).
     pub(super) next: u64,
-    /// How it is being served.
+    /// How entries are being sent.
     pub(super) pace: ProgressState,
-    /// What was sent and not answered yet.
+    /// Messages that are not answered yet.
     pub(super) in_flight: InFlight,
-    /// It was told that the log is committed up to here.
+    /// The newest commit index sent to the replica.
     pub(super) commit_index_sent: u64,
-    /// The last round it answered, and the last it was sent, and when.
+    /// The newest heartbeat round that the replica answered.
     pub(super) round: u64,
-    /// The last round it was sent.
+    /// The newest heartbeat round sent to the replica.
     pub(super) round_sent: u64,
-    /// When it was heard of last.
+    /// When the replica was last heard from.
     pub(super) heard: Moment,
-    /// When it had everything last.
+    /// When the replica was last fully caught up.
     pub(super) caught_up_at: Moment,
-    /// From here to there and back, as measured last.
+    /// The most recently measured round-trip time.
     pub(super) round_trip: Duration,
-    /// When it last said that its disk has no room; none, when it has stored something since.
+    /// When the replica last reported that its disk is full; `None` once it has stored something
+    /// since.
     pub(super) no_room: Option<Moment>,
-    /// People were told so.
+    /// True if `no_room` was set at the last tick.
     pub(super) said_no_room: bool,
 }
 
-/// How a replica is being served.
+/// How entries are sent to a replica (etcd's terms).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ProgressState {
-    /// Where its log agrees with this one is not known: one question at a time.
+    /// It is unknown where the replica's log diverges; one probe is in flight at a time.
     Probe(Asked),
-    /// Entries go out as they come, without waiting for answers.
+    /// Entries are pipelined, without waiting for responses.
     Replicate,
-    /// It is so far behind that it gets the snapshot.
+    /// The replica is so far behind that it receives the snapshot.
     Snapshot {
-        /// What is waited for.
+        /// The next step of the transfer.
         awaited: Awaited,
-        /// When it last moved on.
+        /// When the transfer last made progress.
         moved: Moment,
     },
 }
 
-/// What comes next on the way of a snapshot to a replica. What belongs to an earlier attempt, and comes
-/// late, is none of these.
+/// The next step of a snapshot transfer. A late reply to an earlier attempt matches neither.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
-    /// The piece that begins here, from the disk.
+    /// The chunk that begins here has to be read from the disk.
     Piece(Cursor),
-    /// The replica's word that it has the piece.
+    /// The replica has to confirm the chunk.
     Receipt {
         /// The last entry in the snapshot.
         place: LogId,
-        /// Where the piece begins.
+        /// Where the chunk begins.
         from: Cursor,
-        /// Where the piece after it begins; none after the last.
+        /// Where the next chunk begins; `None` after the last.
         next: Option<Cursor>,
     },
 }
 
-/// Whether a question is under way.
+/// Whether a probe is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// No: one may be asked.
+    /// None is; one may be sent.
     No,
-    /// Yes: its answer comes, or a heartbeat asks again.
+    /// One is; a response ends it, or the next heartbeat repeats it.
     Yes,
 }
 
 impl Progress {
-    /// Nothing is known but where this node's log ends.
+    /// A replica about which nothing is known; probing begins at the end of this node's log.
     pub(super) fn unknown(life: Option<Arc<Life>>, last: u64, now: Moment) -> Self {
         Self {
             life,
@@ -129,14 +130,14 @@ impl Progress {
         }
     }
 
-    /// What was sent may be lost: find out where it is.
+    /// Restarts probing, because messages may have been lost.
     pub(super) fn probe_from(&mut self, next: u64) {
         self.next = next.max(self.matched + 1);
         self.pace = ProgressState::Probe(Asked::No);
         self.in_flight.forget();
     }
 
-    /// It has everything up to here, on its disk.
+    /// Records that the replica has everything up to here, on its disk.
     pub(super) fn matches(&mut self, matched: u64) {
         if matched > self.matched {
             (self.matched, self.no_room) = (matched, None);

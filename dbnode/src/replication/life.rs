@@ -1,26 +1,27 @@
-//! One start of a data directory, and how a directory that forgot something is told from one that
-//! did not.
+//! The starts of a data directory, and how they reveal a directory that has lost something.
 //!
-//! A directory that was put back from a copy has the incarnation of the one that it is a copy of,
-//! and less in it: it does not know whom it voted for since, or what it confirmed. So every start
-//! of a directory has a random id, which is on its disk before the node says anything, and the ids
-//! are kept in order. The others remember the newest start they have heard of, in the replicated
-//! state, and a directory that does not know of that start is an old one:
+//! A directory restored from a copy has the incarnation of the original, but less content: it does
+//! not know its later votes, nor what it confirmed since. So every start of a directory has a
+//! random id, which is on its disk before the node sends anything, and the ids are kept in order.
+//! The other members remember the newest start they have heard of, in the replicated state. A
+//! directory that does not know that start is an old one:
 //!
 //! ```text
 //! the directory   a ── b ── c        the others remember c
 //! a copy of it    a ── b ── d        c is not among its starts: it does not count
 //! ```
 //!
-//! What is promised: a member that has, on its disk, a start of a directory which the directory
-//! itself does not know neither counts what it says nor votes for it, until the others have let it
-//! join again. As long as every member that could be a part of the next majority has that, no
-//! acknowledged write is lost by putting a directory back. What cannot be promised: a member that
-//! was away ever since the copy was made knows nothing of what was forgotten. When such a member
-//! and the old directory are a majority by themselves, nobody who knows is there to be asked.
+//! What is guaranteed: suppose a member has, on its disk, a start that the directory itself does
+//! not know. Then that member neither counts the directory's confirmations nor votes for it until
+//! the others have let it join again. As long as this holds for every member that could be part of
+//! the next majority, no acknowledged write is lost by restoring a directory. What cannot be
+//! guaranteed: a member that has been away ever since the copy was made does not know what was
+//! forgotten. When such a member and the old directory form a majority by themselves, no member
+//! that knows can be asked.
 //!
-//! A directory that lost the end of its log knows all of its starts. Whoever heard what it
-//! confirmed remembers it, though not on disk, and compares with what it says it found.
+//! A directory that lost the end of its log knows all of its starts. A member that heard its
+//! confirmations remembers them, though not on disk, and compares them with what the directory says
+//! it found.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -29,25 +30,25 @@ use serde::{Deserialize, Serialize};
 use super::entry::LogId;
 use super::member::Incarnation;
 
-/// How many ids a directory keeps: the newest ones. Only a member that was away for more starts
-/// than this cannot tell.
+/// How many ids a directory keeps: those of its newest starts. Only a member that was away for more
+/// starts than this cannot detect an old directory.
 const KEPT: usize = 32;
 
 /// One start of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Start {
-    /// Which start of the directory it is, counted from 1.
+    /// The number of this start, counted from 1.
     pub number: u64,
-    /// Drawn for this start.
+    /// A random id, drawn for this start.
     pub id: u64,
 }
 
-/// The start of a member's directory that acts under its name.
+/// The start of a data directory that currently acts under a member's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Acting {
-    /// Which start.
+    /// The start.
     pub start: Start,
-    /// Which entry says so.
+    /// The index of the entry that says so.
     pub since: u64,
 }
 
@@ -55,17 +56,17 @@ pub struct Acting {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Starts {
     count: u64,
-    /// The ids of the newest ones, the oldest first.
+    /// The ids of the newest starts, oldest first.
     ids: Vec<u64>,
 }
 
 impl Starts {
-    /// So many starts, of whose ids nothing is known.
+    /// A number of starts whose ids are unknown.
     pub fn counted(count: u64) -> Self {
         Self { count, ids: Vec::new() }
     }
 
-    /// One more start.
+    /// Adds a start.
     pub fn push(&mut self, id: u64) {
         self.count += 1;
         self.ids.push(id);
@@ -74,7 +75,7 @@ impl Starts {
         }
     }
 
-    /// How many there were.
+    /// The number of starts.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -84,7 +85,7 @@ impl Starts {
         Start { number: self.count, id: self.ids.last().copied().unwrap_or_default() }
     }
 
-    /// True when that was a start of this directory, as far as its memory reaches.
+    /// True if this was a start of this directory, as far as its memory reaches.
     pub fn include(&self, start: Start) -> bool {
         let Some(before) = self.count.checked_sub(start.number) else { return false };
         let place = usize::try_from(before).ok().and_then(|before| self.ids.len().checked_sub(before + 1));
@@ -95,40 +96,40 @@ impl Starts {
     }
 }
 
-/// What a node that runs says of itself: the same from its start to its end.
+/// What a running node says about itself; it never changes while the node runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
-    /// Which data directory it acts with.
+    /// The data directory it acts with.
     pub incarnation: Incarnation,
-    /// The starts of the directory, this one too.
+    /// The starts of the directory, including this one.
     pub starts: Starts,
-    /// The term that it found on its disk when it started.
+    /// The term it found on its disk at startup.
     pub term: u64,
-    /// The last entry of the log that it found there.
+    /// The last log entry it found on its disk at startup.
     pub last: LogId,
 }
 
 impl Life {
-    /// True when both are of the same start of the same directory.
+    /// True if both are the same start of the same directory.
     pub fn is_same(&self, other: &Self) -> bool {
         self.incarnation == other.incarnation && self.starts.newest() == other.starts.newest()
     }
 
-    /// True when it is the same start of the same directory, or one that came after that.
+    /// True if this is the same start of the same directory, or a later one.
     pub fn follows(&self, other: &Self) -> bool {
         self.incarnation == other.incarnation && self.starts.include(other.starts.newest())
     }
 }
 
-/// What is remembered of another node since this one started.
+/// What is remembered of another node since this node started.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     incarnation: Incarnation,
     starts: Starts,
-    /// It was in this term.
+    /// The newest term it was in.
     term: u64,
-    /// It confirmed this entry to be on its disk, and the entry is committed: one that is not may be
-    /// cut off again, and nothing is lost by that.
+    /// The newest entry that it confirmed to be on its disk and that is committed. An uncommitted
+    /// entry may be truncated again, which loses nothing.
     confirmed: LogId,
 }
 
@@ -138,8 +139,8 @@ impl Memory {
         Self { incarnation: *incarnation, starts: starts.clone(), term: *term, confirmed: LogId::default() }
     }
 
-    /// True when a life has less than what is remembered of the same directory. A word of an earlier
-    /// start that comes late is none of that.
+    /// True if a life has less than is remembered of the same directory. A late message from an
+    /// earlier start does not count as such.
     pub(super) fn exceeds(&self, life: &Life) -> bool {
         if self.incarnation != life.incarnation || self.starts.include(life.starts.newest()) {
             return false;
@@ -147,13 +148,13 @@ impl Memory {
         !life.starts.include(self.starts.newest()) || life.term < self.term || life.last < self.confirmed
     }
 
-    /// True when it was agreed since that another start of the same directory acts, which those that are
-    /// remembered do not lead to.
+    /// True if the cluster has since agreed that another start of the same directory acts, one that
+    /// the remembered starts do not lead to.
     pub(super) fn is_from_before(&self, incarnation: Incarnation, start: Start) -> bool {
         self.incarnation == incarnation && !self.starts.include(start)
     }
 
-    /// It said something in this term.
+    /// Records that the node sent a message in this term.
     pub(super) fn hear(&mut self, life: &Life, term: u64) {
         if self.incarnation != life.incarnation {
             *self = Self::new(life);
@@ -164,7 +165,7 @@ impl Memory {
         }
     }
 
-    /// It confirmed an entry, and the entry is committed.
+    /// Records that the node confirmed an entry that is committed.
     pub(super) fn confirm(&mut self, place: LogId) {
         self.confirmed = self.confirmed.max(place);
     }

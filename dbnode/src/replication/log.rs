@@ -1,8 +1,8 @@
-//! The newest part of the log, in memory: what is not in the snapshot yet.
+//! The in-memory tail of the log: the entries that are not in the snapshot yet.
 //!
 //! ```text
 //!   snapshot │ compacted.. ........ ..persisted │ ..persisting │ ..last
-//!            └── on disk ────────────────────┘  on its way  └── waits for its batch
+//!            └── on disk ────────────────────┘   being written  └── waits for the next batch
 //! ```
 
 #![deny(clippy::disallowed_methods)]
@@ -11,31 +11,31 @@ use std::collections::VecDeque;
 
 use super::entry::{Entry, LogId, Payload};
 
-/// The newest part of the log.
+/// The in-memory tail of the log.
 #[derive(Debug)]
 pub struct Log {
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// The last entry that is in the snapshot.
+    /// The last entry in the snapshot.
     compacted: LogId,
-    /// The last entry that is on disk, of those that are still wanted there.
+    /// The last entry on disk, not counting entries that have been truncated since.
     persisted: u64,
-    /// The last entry that is on its way to the disk, of those that are still wanted there.
+    /// The last entry being written to disk, not counting entries that have been truncated since.
     persisting: Option<u64>,
-    /// The disk has, or will have, entries after this one that are not wanted any more.
+    /// The disk has, or will have, obsolete entries after this one.
     cut: Option<u64>,
-    /// The cut that is on its way to the disk.
+    /// The truncation being written to disk.
     cutting: Option<u64>,
-    /// Where the entries stand that say who acts under a name.
+    /// The indexes of the entries that state which data directory acts under a name.
     members: VecDeque<u64>,
 }
 
-/// What is to be done to the log on disk.
+/// The next change to the log on disk.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// Cut it after this entry…
+    /// Truncate it after this entry…
     pub cut_after: Option<u64>,
-    /// …and add these.
+    /// …and append these.
     pub entries: Vec<Entry>,
 }
 
@@ -64,23 +64,23 @@ impl Log {
         self.persisted
     }
 
-    /// The last entry that is in the snapshot.
+    /// The last entry in the snapshot.
     pub fn compacted(&self) -> LogId {
         self.compacted
     }
 
-    /// How many entries there are, and how much memory they take.
+    /// The number of entries, and their memory footprint in bytes.
     pub fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.bytes)
     }
 
-    /// The entry at an index, while it is in memory.
+    /// The entry at an index, if it is in memory.
     pub fn get(&self, index: u64) -> Option<&Entry> {
         let place = index.checked_sub(self.compacted.index + 1)?;
         self.entries.get(usize::try_from(place).ok()?)
     }
 
-    /// The term of the entry at an index, while it is known.
+    /// The term of the entry at an index, if it is known.
     pub fn term_at(&self, index: u64) -> Option<u64> {
         if index == self.compacted.index {
             Some(self.compacted.term)
@@ -89,14 +89,14 @@ impl Log {
         }
     }
 
-    /// True when this log has the entry that another one has at this place. What is in the
-    /// snapshot is committed, and so the same everywhere.
+    /// True if this log has the same entry at this position. What is in the snapshot is committed,
+    /// and so the same everywhere.
     pub fn has(&self, place: LogId) -> bool {
         place.index < self.compacted.index || self.term_at(place.index) == Some(place.term)
     }
 
-    /// Up to where this log may agree with one that has an entry of another term at this index:
-    /// before the first entry of the term that stands there here.
+    /// The highest index up to which this log may agree with one that has an entry of another term
+    /// at `index`: the one before this log's first entry of its own term there.
     pub fn agreement_before(&self, index: u64) -> u64 {
         let Some(term) = self.term_at(index) else { return self.last() };
         let mut before = index.saturating_sub(1);
@@ -106,7 +106,7 @@ impl Log {
         before
     }
 
-    /// The entries after an index, as many as fit, and at least one if there is one.
+    /// The entries after an index, as many as fit the limits, and at least one if there is one.
     pub fn after(&self, index: u64, entries_max: usize, bytes_max: usize) -> Vec<Entry> {
         let mut bytes = 0;
         let mut some = Vec::new();
@@ -120,12 +120,12 @@ impl Log {
         some
     }
 
-    /// Writes an entry at the end, and returns it.
+    /// Appends an entry with this content, and returns it.
     pub fn append(&mut self, term: u64, payload: Payload) -> &Entry {
         self.push(Entry { index: self.last() + 1, term, payload })
     }
 
-    /// Adds the entry that comes next, and returns it.
+    /// Appends the next entry, and returns it.
     pub fn push(&mut self, entry: Entry) -> &Entry {
         assert_eq!(entry.index, self.last() + 1, "the log has no gaps");
         self.bytes += entry.size();
@@ -136,7 +136,7 @@ impl Log {
         self.entries.back().expect("it was just added")
     }
 
-    /// Drops everything after an index, and returns it.
+    /// Truncates the log after an index, and returns the removed entries.
     pub fn cut_after(&mut self, index: u64) -> Vec<Entry> {
         assert!(index >= self.compacted.index, "what is in the snapshot is committed");
         if self.persisted > index || self.persisting.is_some_and(|up_to| up_to > index) {
@@ -151,13 +151,13 @@ impl Log {
         dropped
     }
 
-    /// True when a batch is on its way to the disk.
+    /// True if a batch is being written to disk.
     pub fn is_persisting(&self) -> bool {
         self.persisting.is_some()
     }
 
-    /// What is to be done to the log on disk next, within the limits. From now on it is on its
-    /// way, until [`persisted_batch`](Self::persisted_batch) or [`not_persisted`](Self::not_persisted).
+    /// Begins the next change to the log on disk, within the limits. It is in progress until
+    /// [`persisted_batch`](Self::persisted_batch) or [`not_persisted`](Self::not_persisted).
     pub fn begin_batch(&mut self, entries_max: usize, bytes_max: usize) -> Due {
         assert!(!self.is_persisting(), "one batch at a time");
         let entries = self.after(self.persisted, entries_max, bytes_max);
@@ -166,31 +166,31 @@ impl Log {
         Due { cut_after: self.cutting, entries }
     }
 
-    /// True when there is something to be done to the log on disk.
+    /// True if the log on disk needs a change.
     pub fn has_batch(&self) -> bool {
         self.cut.is_some() || self.persisted < self.last()
     }
 
-    /// The batch is on disk.
+    /// Records that the batch is on disk.
     pub fn persisted_batch(&mut self) {
         self.persisted = self.persisting.take().expect("only a batch that was begun can be on disk");
         self.cutting = None;
     }
 
-    /// Nothing of the batch is on disk.
+    /// Records that no part of the batch is on disk.
     pub fn not_persisted(&mut self) {
         self.persisting = None;
         self.cut = self.cut.into_iter().chain(self.cutting.take()).min();
     }
 
-    /// The oldest entries, all but the newest `keep`, and none that are newer than `up_to`.
+    /// The oldest entries: all but the newest `keep`, and none newer than `up_to`.
     pub fn oldest(&self, keep: usize, up_to: u64) -> Vec<Entry> {
         let allowed = usize::try_from(up_to.saturating_sub(self.compacted.index)).unwrap_or(usize::MAX);
         let count = self.entries.len().saturating_sub(keep).min(allowed);
         self.entries.iter().take(count).cloned().collect()
     }
 
-    /// Forgets the entries that are in the snapshot now.
+    /// Drops the entries that are in the snapshot now.
     pub fn folded_up_to(&mut self, index: u64) {
         while self.compacted.index < index {
             let compacted = self.entries.pop_front().expect("what was compacted was in memory");
@@ -200,13 +200,13 @@ impl Log {
         while self.members.pop_front_if(|member| *member <= index).is_some() {}
     }
 
-    /// The entries after an index that say who acts under a name.
+    /// The entries after an index that state which data directory acts under a name, newest first.
     pub fn members_after(&self, index: u64) -> impl Iterator<Item = &Entry> {
         let members = self.members.iter().rev().take_while(move |member| **member > index);
         members.filter_map(|member| self.get(*member))
     }
 
-    /// Begins anew after a snapshot that came from elsewhere.
+    /// Starts over after a snapshot received from the primary.
     pub fn replaced_by_snapshot(&mut self, place: LogId) {
         *self = Self::recovered(place, Vec::new());
     }

@@ -1,4 +1,4 @@
-//! What nodes say to each other.
+//! The messages that nodes exchange.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -9,78 +9,79 @@ use super::life::Start;
 use super::member::Incarnation;
 use super::snapshot::{Chunk, Receipt};
 
-/// A message, and the term of whoever sent it.
+/// A message with its sender's term.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// The sender's term.
     pub term: u64,
-    /// What it says.
+    /// The message.
     pub message: Message,
 }
 
-/// What nodes say to each other.
+/// A message between nodes: the Raft paper's RPCs, and a few more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// "Would you vote for me?" Nobody's term changes by it.
+    /// Pre-vote request: "Would you vote for me?" It changes no node's term.
     PreVoteRequest(Candidacy),
-    /// "I would", or not.
+    /// The answer to a pre-vote request.
     PreVoteResponse {
-        /// The term that was asked about.
+        /// The term asked about.
         term: u64,
-        /// True for yes.
+        /// True if granted.
         granted: bool,
-        /// The log is committed up to here, as far as the sender knows.
+        /// The sender's commit index, as far as it knows.
         committed: LogId,
     },
-    /// "Vote for me."
+    /// Vote request.
     VoteRequest {
-        /// Who asks.
+        /// The candidate's case.
         candidacy: Candidacy,
-        /// The primary itself asked for this election: it is no disturbance.
+        /// True if the primary itself asked for this election, so that it is no disturbance.
         leadership_transfer: bool,
     },
-    /// "You have my vote", or not.
+    /// The answer to a vote request.
     VoteResponse {
-        /// True for yes.
+        /// True if granted.
         granted: bool,
-        /// The log is committed up to here, as far as the sender knows.
+        /// The sender's commit index, as far as it knows.
         committed: LogId,
     },
     /// Entries from the primary; without any, a heartbeat.
     AppendEntries(AppendEntries),
-    /// What a replica made of them.
+    /// The answer to `AppendEntries`.
     AppendEntriesResponse(AppendEntriesResponse),
-    /// "Up to where must I have applied the log, to answer as of now?"
+    /// A replica's ReadIndex request: up to which index must it have applied the log to serve a
+    /// linearizable read?
     ReadIndexRequest {
-        /// The replica's number for the question.
+        /// The replica's number for the request.
         number: u64,
     },
-    /// "Up to here."
+    /// The answer to a ReadIndex request.
     ReadIndexResponse {
-        /// The number of the question.
+        /// The number of the request.
         number: u64,
-        /// The entry.
+        /// The index.
         index: u64,
     },
-    /// A piece of the primary's snapshot.
+    /// A chunk of the primary's snapshot.
     InstallSnapshot(Chunk),
-    /// "I have that piece."
+    /// Confirms that a chunk arrived.
     InstallSnapshotResponse(Receipt),
-    /// "Become the primary now": a planned hand-over.
+    /// Leadership transfer: "become the primary now".
     TimeoutNow,
-    /// "My disk has no room." It promises nothing, and may be said in a term that is not on disk.
+    /// "My disk is full." It makes no promise, so it may be sent in a term that is not on disk yet.
     NoRoom,
-    /// "You began this start with less than you had confirmed."
+    /// "You started with less than you had confirmed."
     OldData {
-        /// Which start.
+        /// The start in question.
         start: Start,
-        /// The sender's log ends here: of what came later it cannot know.
+        /// The last index of the sender's log; it knows nothing of later entries.
         known_up_to: u64,
     },
 }
 
 impl Message {
-    /// False when no correct node says this.
+    /// False if no correct node would send this message.
     pub fn makes_sense(&self) -> bool {
         let Self::AppendEntries(AppendEntries { previous, entries, .. }) = self else { return true };
         let follows = |(before, entry): (LogId, &Entry)| {
@@ -91,56 +92,58 @@ impl Message {
     }
 }
 
-/// What a candidate says for itself.
+/// What a candidate tells the voters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidacy {
-    /// The term it wants to be primary of.
+    /// The term of the election.
     pub term: u64,
-    /// The last entry of its log.
+    /// The last entry of the candidate's log.
     pub last: LogId,
-    /// The newest entry of its log that says who acts under its name; 0 when none does.
+    /// The index of the newest entry in the candidate's log that states which directory acts under
+    /// its name; 0 if there is none.
     pub acts_since: u64,
-    /// The incarnation under which the receiver helped to form the cluster, as the candidate
-    /// knows it. A founder that was cut off at once knows of the cluster only by this.
+    /// The incarnation under which the receiver helped to form the cluster, as the candidate knows
+    /// it. A founder that was cut off at once knows of the cluster only from this.
     pub founder: Option<Incarnation>,
 }
 
 /// Entries from the primary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntries {
-    /// The primary counts its rounds of heartbeats; the answer says which one it is for.
+    /// The number of the primary's newest heartbeat round; the response repeats it.
     pub round: u64,
-    /// The entry before the first of these.
+    /// The entry before the first of these (`prevLogIndex` and `prevLogTerm`).
     pub previous: LogId,
     /// The entries.
     pub entries: Vec<Entry>,
-    /// The log is committed up to here.
+    /// The primary's commit index.
     pub committed: u64,
-    /// The time from this primary to this replica and back, as measured last, in milliseconds.
+    /// The most recently measured round-trip time between this primary and this replica, in
+    /// milliseconds.
     pub round_trip_ms: u64,
 }
 
-/// What a replica made of an [`AppendEntries`].
+/// A replica's response to [`AppendEntries`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesResponse {
-    /// The newest round it heard of.
+    /// The newest round the replica has seen.
     pub round: u64,
-    /// The last entry it has applied.
+    /// The last entry the replica has applied.
     pub applied: u64,
-    /// Whether the entries fit.
+    /// The result of the consistency check.
     pub outcome: Outcome,
 }
 
-/// Whether entries fit.
+/// The result of the consistency check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// The replica's log is the primary's up to this entry, and on disk.
+    /// The replica's log matches the primary's up to this index, and is on disk.
     Matched(u64),
-    /// The replica has not got the entry before the first of these.
+    /// The replica does not have the entry before the first of these.
     Missing {
-        /// Which one that is.
+        /// The index of that entry.
         previous: u64,
-        /// The two logs may agree up to here.
+        /// The highest index up to which the two logs may agree.
         agreed_at_most: u64,
     },
 }

@@ -1,19 +1,21 @@
-//! The core: what a node does when something happens. It decides and does nothing; the driver
-//! ([`crate::node`]) carries its decisions out. Time and chance are arguments.
+//! The core: a pure state machine that turns inputs into effects. It performs no I/O; the driver
+//! ([`crate::node`]) carries out its decisions. Time and randomness are arguments.
 //!
-//! A write's way through a primary and its replicas:
+//! The path of a write through a primary and its replicas:
 //!
 //! ```text
-//! ClientWrites ─> decide ─> log ─┬> Persist ─> (disk) ─> Persisted ─┐
-//!                                └> Send(Append) ─> replica's disk ─> AppendEntriesResponse ─┴> commit ─> apply ─> Acknowledge
+//! ClientWrites ─> decide ─> log ─┬─> Persist ─> own disk ─> Persisted ───────────────────────────────┐
+//!                                └─> Send(AppendEntries) ─> replica's disk ─> AppendEntriesResponse ─┤
+//!                                                                   Acknowledge <─ apply <─ commit <─┘
 //! ```
 //!
-//! While one batch is on its way to the disk the next one gathers: the slower the disk, the larger
-//! the batches. The order of the effects is the safety argument: what a message says is on disk
-//! before the message leaves, and what is acknowledged is as durable as the [mode](crate::replication::durability) says.
+//! While one batch is being written to disk, the next one collects (group commit): the slower the
+//! disk, the larger the batches. The order of the effects is the safety argument: what a message
+//! claims is on disk before the message leaves, and an acknowledged write is as durable as the
+//! [mode](crate::replication::durability) promises.
 //!
 //! The rules are Raft's (Ongaro and Ousterhout, "In Search of an Understandable Consensus
-//! Algorithm"); the files say which section.
+//! Algorithm"); each file names the section it implements.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -76,30 +78,30 @@ use state::State;
 use upcoming::Upcoming;
 use waiting::Waiting;
 
-/// What the core is bound by.
+/// Resource limits of the core.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Entries in one batch, to the disk or to another node.
+    /// Maximum entries in one batch, to the disk or to another node.
     pub batch_entries: usize,
-    /// Bytes in one batch; a larger single entry goes alone.
+    /// Maximum bytes in one batch; a larger single entry goes alone.
     pub batch_bytes: usize,
-    /// Batches that may be under way to one replica: at the least, those that a slow link holds.
+    /// Maximum batches in flight to one replica; at least as many as a slow link holds.
     pub in_flight_messages: usize,
-    /// Bytes that may be under way to one replica, and a batch beyond.
+    /// Maximum bytes in flight to one replica; one batch may exceed it.
     pub in_flight_bytes: usize,
-    /// Bytes in one piece of a snapshot; it ends with the record that exceeds them.
+    /// Bytes in one chunk of a snapshot; the chunk ends with the record that exceeds them.
     pub piece_bytes: usize,
-    /// Clients that wait at a time.
+    /// Maximum number of waiting clients.
     pub waiting: usize,
-    /// How long a client waits.
+    /// How long a client waits before its request is rejected.
     pub patience: Duration,
     /// The log is compacted when it has more entries than this…
     pub log_entries: usize,
-    /// …or takes more bytes; half of either stays.
+    /// …or takes more bytes than this; half of it remains.
     pub log_bytes: usize,
-    /// For how long the name of a write is remembered, at least.
+    /// The minimum time for which the id of a write is remembered.
     pub names_kept: Duration,
-    /// How much memory the names may take, in bytes.
+    /// Maximum memory for remembered request ids, in bytes.
     pub names_bytes: usize,
 }
 
@@ -121,16 +123,15 @@ impl Default for Limits {
     }
 }
 
-/// How long things take.
+/// Timeouts of the core.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// The shortest time without a word from the primary after which a replica asks for an
-    /// election; the longest is twice that.
+    /// The minimum election timeout. Each timeout is drawn at random between this and twice this.
     pub election_timeout: Duration,
 }
 
 impl Timing {
-    /// How often a primary is heard of.
+    /// The heartbeat interval.
     fn heartbeat(self) -> Duration {
         self.election_timeout / 5
     }
@@ -142,32 +143,32 @@ impl Default for Timing {
     }
 }
 
-/// What a node is told once.
+/// A node's fixed parameters.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// What it is called.
+    /// The node's name.
     pub name: Name,
-    /// Which data directory it acts with.
+    /// The data directory it acts with.
     pub incarnation: Incarnation,
-    /// The starts of that directory, this one too.
+    /// The starts of that directory, including this one.
     pub starts: Starts,
-    /// All members of the cluster, itself too.
+    /// All members of the cluster, including this node.
     pub members: Vec<Name>,
     /// What an acknowledged write survives.
     pub mode: Mode,
-    /// What it is bound by.
+    /// Resource limits.
     pub limits: Limits,
-    /// How long things take.
+    /// Timeouts.
     pub timing: Timing,
-    /// Its chance: the same seed and the same inputs lead to the same effects.
+    /// The random seed: the same seed and the same inputs lead to the same effects.
     pub seed: u64,
 }
 
-/// What a node knows, and how it decides.
+/// A node's state, and the rules by which it decides.
 #[derive(Debug)]
 pub struct Core {
     name: Name,
-    /// What it says of itself.
+    /// What the node says about itself.
     life: Arc<Life>,
     /// All members, in order.
     names: Vec<Name>,
@@ -177,59 +178,60 @@ pub struct Core {
     dice: ChaCha8Rng,
 
     role_state: RoleState,
-    /// When it asks for an election, if it hears of no primary until then.
+    /// When it starts an election, unless it hears from a primary before.
     election_due: Moment,
-    /// Those to whom a way is open.
+    /// The nodes that are connected.
     connected_peers: BTreeMap<Name, Hello>,
-    /// What was heard from the others.
+    /// What was heard from the other nodes.
     memories: BTreeMap<Name, Memory>,
-    /// Lives that began with less than is remembered, and have not joined again.
+    /// Other nodes whose current life began with less than is remembered of them, and that have not
+    /// joined again.
     doubted: BTreeMap<Name, Arc<Life>>,
-    /// Who knows that this life began with less than it had confirmed.
+    /// The node that knows that this life began with less than it had confirmed.
     doubted_by: Option<Name>,
 
     ballot: Ballot,
     /// The newest ballot that is on disk.
     ballot_saved: Ballot,
     ballot_on_disk: BallotOnDisk,
-    /// Messages that are not true before the ballot is on disk.
+    /// Messages held back until the ballot they rely on is on disk.
     held: Vec<Effect>,
 
     log: Log,
-    /// The log is committed up to here, as far as this node knows.
+    /// The commit index, as far as this node knows.
     committed: u64,
     state: State,
-    /// As a primary: the state as it will be.
+    /// As a primary: the state after all entries of the log.
     upcoming: Upcoming,
     shown: Shown,
     waiting: Waiting,
 
-    /// When the disk may be asked again after it had no room.
+    /// When the disk may be tried again after it was full.
     disk_rests_until: Moment,
-    /// The last batch did.
+    /// True if the last batch found the disk full.
     found_no_room: bool,
-    /// The last compaction did.
+    /// True if the last compaction found the disk full.
     fold_found_no_room: bool,
-    /// There is little of it.
+    /// True if free disk space is short.
     room_is_short: bool,
-    /// When the others were told so last.
+    /// When the other nodes were last told that this disk is full.
     no_room_told: Option<Moment>,
-    /// It began with records that were imported, and nothing else has taken their place.
+    /// True if it began with imported records that nothing has replaced yet.
     began_with_import: bool,
     compacting: Compacting,
     installing: Option<Installing>,
-    /// The last entry that lets somebody join.
+    /// The last entry that admits a member.
     joining: Option<u64>,
-    /// Writes that were cut off the log, until they are kept aside.
+    /// Truncated writes that have yet to be kept aside on disk.
     cut_off: Vec<Entry>,
-    /// How many were, ever.
+    /// The total number of truncated writes.
     discarded: u64,
-    /// Since when a batch is on its way to the disk.
+    /// When the batch in progress was given to the disk.
     persisting_since: Option<Moment>,
 }
 
 impl Core {
-    /// A node as it was found on disk.
+    /// Restores a node from what was found on disk.
     pub fn new(setup: Setup, found: Recovered, now: Moment) -> Self {
         let Setup { name, incarnation, starts, mut members, mode, limits, timing, seed } = setup;
         let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
@@ -283,17 +285,17 @@ impl Core {
         core
     }
 
-    /// Something happened: what is to be done?
+    /// Handles one input, and returns the effects to carry out.
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
         self.steps(now, [input])
     }
 
-    /// Several things happened at about the same time: what is to be done? What follows from all
-    /// of them together is worked out once.
+    /// Handles several inputs that arrived at about the same time, and returns the effects to carry
+    /// out. What follows from all of them together is worked out once.
     pub fn steps(&mut self, now: Moment, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        // It may have been frozen since the last step: then somebody else may be the primary by now, and
-        // nothing that was on its way before is acknowledged.
+        // The process may have been frozen since the last step. Another node may be the primary by
+        // now, so nothing that was in progress may be acknowledged.
         self.check_quorum(now, &mut effects);
         for input in inputs {
             self.handle_input(now, input, &mut effects);
@@ -352,7 +354,7 @@ impl Core {
             return;
         }
         match &message {
-            // What changes nobody's term.
+            // These messages change no node's term.
             Message::PreVoteRequest(candidacy) => {
                 return self.would_vote(now, &from, life, candidacy, effects);
             }
@@ -360,7 +362,7 @@ impl Core {
             Message::OldData { start, known_up_to } => {
                 return self.hear_of_old_data(&from, *start, *known_up_to, effects);
             }
-            // Whoever was cut off is not to disturb the others.
+            // A node that was cut off must not disturb the others.
             Message::VoteRequest { leadership_transfer: false, .. }
                 if term > self.ballot.term && self.has_a_primary(now) =>
             {
@@ -381,7 +383,8 @@ impl Core {
             Message::AppendEntries(append) if !from_the_past => {
                 self.append_entries(now, from, append, effects);
             }
-            // A primary of the past hears of the present, and steps down.
+            // The sender is a primary or candidate of an earlier term; the answer makes it step
+            // down.
             Message::AppendEntries(_) | Message::VoteRequest { .. } | Message::InstallSnapshot(_)
                 if from_the_past =>
             {
@@ -410,8 +413,8 @@ impl Core {
         }
     }
 
-    /// What follows from every input. The disk and the others begin first, so that they work while
-    /// the answers are given.
+    /// Does what follows from every input. Disk and network come first, so that they work while
+    /// clients are being answered.
     fn advance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if matches!(self.role_state, RoleState::Stopped) {
             return;
@@ -428,7 +431,7 @@ impl Core {
         self.serve_readers(now, effects);
     }
 
-    /// Applies what is committed.
+    /// Applies the committed entries.
     fn apply(&mut self) {
         let mut starts = 0;
         while self.state.applied() < self.committed {
@@ -459,7 +462,7 @@ impl Core {
         }
     }
 
-    /// When it asks for an election, if it hears of no primary from now on.
+    /// Draws the time of the next election, unless this node hears from a primary before.
     fn draw_election(&mut self, now: Moment) -> Moment {
         let timeout = self.timing.election_timeout;
         now + timeout + self.dice.random_range(Duration::ZERO..timeout)
@@ -474,7 +477,7 @@ impl Core {
         &self.state
     }
 
-    /// What this node is.
+    /// This node's role.
     pub fn role(&self) -> Role {
         self.role_state.role()
     }
@@ -499,12 +502,12 @@ impl Core {
         self.committed
     }
 
-    /// How many writes were ever cut off this node's log.
+    /// The total number of writes ever truncated from this node's log.
     pub fn discarded(&self) -> u64 {
         self.discarded
     }
 
-    /// Who is the primary, as far as this node knows.
+    /// The primary, as far as this node knows.
     pub fn primary(&self) -> Option<&Name> {
         match &self.role_state {
             RoleState::Primary(_) => Some(&self.name),
@@ -513,12 +516,12 @@ impl Core {
         }
     }
 
-    /// What it says of itself when it connects.
+    /// What the node says about itself when it connects.
     pub fn life(&self) -> &Arc<Life> {
         &self.life
     }
 
-    /// True when it is the primary and everything before its time is committed.
+    /// True if this node is the primary and everything before its term is committed.
     pub fn is_settled(&self) -> bool {
         self.lead().is_some_and(|lead| self.committed >= lead.began)
     }

@@ -1,4 +1,4 @@
-//! The core's side of the disk: what goes there when, and what follows from its answers.
+//! The core's side of the disk: what is written when, and what follows from the results.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -17,20 +17,20 @@ use super::role::RoleState;
 use super::snapshot::Receipt;
 use super::state::State;
 
-/// How long the disk is left alone after it had no room.
+/// Pause before a full disk is tried again.
 const FULL_DISK_RESTS: Duration = Duration::from_millis(200);
 
-/// Entries that may wait for the disk.
+/// Maximum number of entries that may wait for the disk.
 const LAG_ENTRIES_MAX: u64 = 16_384;
 
-/// How long compacting rests after it found no room.
+/// Pause before compaction is tried again after the disk was full.
 const COMPACTION_RESTS: Duration = Duration::from_secs(1);
 
-/// While there is little room, the log is compacted when it takes more than this: a little more than one of the
-/// files that it lets go of.
+/// While free space is short, the log is compacted when it is larger than this: a little more than
+/// one of the files that compaction frees.
 const SHORT_ROOM_BYTES_MAX: usize = 10 << 20;
 
-/// Messages that wait for the ballot to be on disk; more are as good as lost.
+/// Maximum number of messages that wait for the ballot to be on disk; more are dropped, as if lost.
 const HELD_MAX: usize = 1_024;
 
 /// Whether the ballot is on disk.
@@ -40,31 +40,31 @@ pub(super) enum BallotOnDisk {
     Yes,
     /// It is not.
     No,
-    /// This one is on its way there.
+    /// This ballot is being written.
     Under(Ballot),
 }
 
-/// Whether the log is being compacted.
+/// Whether compaction is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compacting {
-    /// A part of it is.
+    /// It is.
     UnderWay,
-    /// No, and not before this moment.
+    /// It is not, and must not begin before this moment.
     NotBefore(Moment),
 }
 
-/// A snapshot that is to replace everything.
+/// A snapshot that will replace the state and the log.
 #[derive(Debug)]
 pub(super) struct Installing {
     installation: Installation,
-    /// Who is to hear of it.
+    /// The primary that waits for a confirmation.
     receipt: Option<(Name, Receipt)>,
-    /// It was given to the disk.
+    /// True once it was given to the disk.
     begun: bool,
 }
 
 impl Core {
-    /// Changes the ballot. What is said from now on is held back until it is on disk.
+    /// Changes the ballot. Messages from now on are held back until it is on disk.
     pub(super) fn set_ballot(&mut self, ballot: Ballot) {
         self.ballot = ballot;
         if self.ballot_on_disk == BallotOnDisk::Yes {
@@ -72,7 +72,7 @@ impl Core {
         }
     }
 
-    /// Holds messages back that are not true yet.
+    /// Holds back messages that rely on a ballot that is not on disk yet.
     pub(super) fn hold_back(&mut self, effects: &mut Vec<Effect>) {
         if self.ballot_on_disk == BallotOnDisk::Yes {
             return;
@@ -86,7 +86,7 @@ impl Core {
         self.held.extend(messages.take(room));
     }
 
-    /// Gives the disk its next work: one thing at a time.
+    /// Gives the disk its next work; only one operation is in progress at a time.
     pub(super) fn persist(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if self.log.is_persisting() || now < self.disk_rests_until {
             return;
@@ -109,7 +109,7 @@ impl Core {
         let Due { cut_after, entries } = due;
         let mut cut_off = std::mem::take(&mut self.cut_off);
         if cut_after.is_none() {
-            // It had not been given to the disk.
+            // The truncated entries never reached the disk.
             cut_off.clear();
         }
         self.discarded += cut_off.len() as u64;
@@ -118,7 +118,7 @@ impl Core {
         effects.push(Effect::Persist(Batch { ballot, cut_after, cut_off, entries, committed }));
     }
 
-    /// The batch is on disk.
+    /// Handles a batch that is on disk.
     pub(super) fn persisted(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.persisted_batch();
         self.persisting_since = None;
@@ -139,7 +139,7 @@ impl Core {
         }
     }
 
-    /// The batch found no room.
+    /// Handles a batch that was not written because the disk is full.
     pub(super) fn disk_full(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.not_persisted();
         self.persisting_since = None;
@@ -149,8 +149,8 @@ impl Core {
             self.ballot_on_disk = BallotOnDisk::No;
             self.withdraw(now);
         }
-        // Nobody else has heard of what a single node has not got on disk: it can be taken back,
-        // and with it all that was judged by it.
+        // In a cluster of one, no other node has heard of what is not on disk. It can be taken
+        // back, and with it everything decided on its basis.
         if self.names.len() == 1 && self.is_settled() {
             self.log.cut_after(self.log.persisted());
             self.upcoming.clear();
@@ -158,8 +158,8 @@ impl Core {
         }
     }
 
-    /// A candidate whose own vote finds no room stands back: nobody has heard of it, and whoever is
-    /// the primary can be followed again.
+    /// Withdraws a candidate whose own vote cannot be stored. No other node has heard of the
+    /// candidacy, so this node can follow the current primary again.
     fn withdraw(&mut self, now: Moment) {
         if matches!(self.role_state, RoleState::Candidate { .. }) {
             self.ballot = self.ballot_saved.clone();
@@ -170,18 +170,18 @@ impl Core {
         }
     }
 
-    /// True while the disk has no room, as far as is known. What found none is tried again, where
-    /// there is something to try again: others may have confirmed it.
+    /// True while the disk is full, as far as is known. A batch that failed is retried if it still
+    /// exists; other members may have confirmed its entries.
     pub(super) fn disk_is_full(&self, now: Moment) -> bool {
         now < self.disk_rests_until || (self.found_no_room && self.log.has_batch())
     }
 
-    /// So much waits for the disk that it does not keep up.
+    /// True if the disk does not keep up with the log.
     pub(super) fn disk_lags_behind(&self) -> bool {
         self.log.last() - self.log.persisted() > LAG_ENTRIES_MAX
     }
 
-    /// This node can promise nothing any more.
+    /// Stops this node for good: it can no longer guarantee anything.
     pub(super) fn stop(&mut self, why: Halt, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
@@ -189,28 +189,28 @@ impl Core {
         effects.push(Effect::Halt(why));
     }
 
-    /// Cuts off what diverged.
+    /// Truncates the part of the log that diverged.
     pub(super) fn truncate_log_after(&mut self, index: u64) {
         let dropped = self.log.cut_after(index);
         self.cut_off.extend(dropped.into_iter().filter(|entry| entry.write().is_some()));
         self.refresh_visible();
     }
 
-    /// Puts a snapshot in the place of everything, as soon as the disk is free.
+    /// Installs a snapshot as soon as the disk is free.
     pub(super) fn install(&mut self, from: Name, receipt: Receipt, state: State) {
         let cut_off = self.missing_in(&state);
         let installation = Installation { state: Arc::new(state), cut_off };
         self.installing = Some(Installing { installation, receipt: Some((from, receipt)), begun: false });
     }
 
-    /// Begins with nothing, as soon as the disk is free.
+    /// Starts over with an empty state as soon as the disk is free.
     pub(super) fn begin_with_nothing(&mut self) {
         let installation = Installation { state: Arc::default(), cut_off: Vec::new() };
         self.installing = Some(Installing { installation, receipt: None, begun: false });
     }
 
-    /// The writes in this log that are not known to be in a snapshot: those after the last one that is,
-    /// for two logs that have one entry in common have all before it in common.
+    /// The writes in this log that are not known to be in a snapshot: those after the last one that
+    /// is. Two logs with one entry in common have everything before it in common.
     fn missing_in(&self, state: &State) -> Vec<Entry> {
         let is_there = |entry: &Entry| {
             let write = entry.write()?;
@@ -226,7 +226,7 @@ impl Core {
         missing
     }
 
-    /// The snapshot is in the place of everything.
+    /// Handles a snapshot that has replaced the state and the log.
     pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
         let Some(Installing { installation, receipt, .. }) = self.installing.take() else { return };
         let Installation { state, cut_off } = installation;
@@ -246,13 +246,13 @@ impl Core {
         }
     }
 
-    /// True when the last batch, or the last compaction, found no room on the disk.
+    /// True if the last batch or the last compaction found the disk full.
     pub fn has_no_room(&self) -> bool {
         self.found_no_room || self.fold_found_no_room
     }
 
-    /// Moves the oldest part of a log that has grown long into the snapshot. Without room all of it goes
-    /// that can: that needs no more than the snapshot grows by, and then the log takes less.
+    /// Moves the oldest part of a long log into the snapshot. On a full disk, everything that can
+    /// be moved is: this needs only as much space as the snapshot grows by, and frees log space.
     pub(super) fn compact(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let (entries, bytes) = self.log.size();
         let large =
@@ -276,7 +276,7 @@ impl Core {
         }
     }
 
-    /// A part of the log is in the snapshot now.
+    /// Handles a completed compaction.
     pub(super) fn compacted(&mut self, now: Moment, up_to: u64) {
         self.log.folded_up_to(up_to);
         self.compacting = Compacting::NotBefore(now);
@@ -287,7 +287,7 @@ impl Core {
         }
     }
 
-    /// It is not, for there was no room.
+    /// Handles a compaction that failed because the disk is full.
     pub(super) fn not_folded(&mut self, now: Moment) {
         self.compacting = Compacting::NotBefore(now + COMPACTION_RESTS);
         self.fold_found_no_room = true;

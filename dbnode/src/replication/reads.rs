@@ -1,13 +1,15 @@
-//! Reads of the latest: a reader may look when it is sure that nobody else was the primary at
-//! some moment after it asked (the Raft paper's section 8, "read index").
+//! Linearizable reads (ReadIndex; the Raft paper's section 8, and section 6.4 of the thesis). A
+//! client may read once it is certain that, at some moment after it asked, no other node was the
+//! primary.
 //!
 //! ```text
-//! primary   reader ──> queued ──> a round of heartbeats ──> a majority answered: look
-//! replica   reader ──> queued ──> "up to where?" ──> "up to here" ──> applied so far: look
+//! primary   reader ──> queued ──> a heartbeat round ──> a majority answered: read
+//! replica   reader ──> queued ──> ReadIndexRequest ──> ReadIndexResponse ──> applied up to it: read
 //! ```
 //!
-//! Readers that come while a round is under way share the next one. On a short way that is the answer to this round;
-//! on a long one the next round begins before it, so that nobody waits for two journeys.
+//! Readers that arrive while a round is in flight share the next one. On a short link the next
+//! round begins when this one is answered; on a long link it begins earlier, so that no reader
+//! waits for two round trips.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -22,62 +24,62 @@ use super::member::Name;
 use super::message::Message;
 use super::role::RoleState;
 
-/// A round of heartbeats, or a question to the primary, that takes longer than this is not waited for before the
-/// next one begins.
+/// A heartbeat round or ReadIndex request that takes longer than this no longer delays the next
+/// one.
 const ROUND_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A client that waits, and till when.
+/// A waiting client and its deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader {
     ticket: Ticket,
     deadline: Moment,
 }
 
-/// Who wants to know what the latest is.
+/// The origin of a linearizable read.
 #[derive(Debug)]
 pub(super) enum Asker {
-    /// A client of this node's.
+    /// A client of this node.
     Client(Reader),
-    /// Another node, for its clients.
+    /// Another node, on behalf of its clients.
     Peer {
         /// The node that asks.
         name: Name,
-        /// Its number for the question.
+        /// Its number for the request.
         number: u64,
     },
 }
 
-/// Those who wait at a primary.
+/// The reads that wait at a primary.
 #[derive(Debug, Default)]
 pub(super) struct PrimaryReads {
-    /// For the next round.
+    /// Reads that wait for the next round.
     queued: Vec<Asker>,
-    /// For the rounds under way, the oldest first.
+    /// The rounds in flight that reads wait for, oldest first.
     confirming: VecDeque<Round>,
 }
 
-/// A round of heartbeats that readers wait for.
+/// A heartbeat round that reads wait for.
 #[derive(Debug)]
 struct Round {
     number: u64,
     began: Moment,
-    /// What will have to be shown: the log's index.
+    /// The log index that has to be shown.
     index: u64,
     askers: Vec<Asker>,
 }
 
-/// Those who wait at a replica.
+/// The reads that wait at a replica.
 #[derive(Debug, Default)]
 pub(super) struct ReplicaReads {
-    /// For the next question.
+    /// Reads that wait for the next ReadIndex request.
     queued: Vec<Reader>,
-    /// For the answers to these, the oldest first.
+    /// The requests in flight, oldest first.
     asked: VecDeque<Question>,
-    /// For entries to be shown.
+    /// Reads that wait until this index is shown.
     behind: Vec<(u64, Reader)>,
 }
 
-/// A question to the primary that readers wait for.
+/// A ReadIndex request that reads wait for.
 #[derive(Debug)]
 struct Question {
     number: u64,
@@ -85,23 +87,24 @@ struct Question {
     readers: Vec<Reader>,
 }
 
-/// How a client gets to read the latest.
+/// How a client performs a linearizable read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// It may look now.
+    /// It may read now.
     Look,
-    /// It has to ask when it may: see [`Input::ClientReads`](super::input::Input::ClientReads).
+    /// It has to wait for confirmation: see
+    /// [`Input::ClientReads`](super::input::Input::ClientReads).
     Ask,
 }
 
 impl Core {
-    /// How a client that comes now gets to read the latest: only where nobody else could be the
-    /// primary is nobody asked.
+    /// How a client that arrives now performs a linearizable read. Only where no other node could
+    /// be the primary is no confirmation needed.
     pub fn read_path(&self) -> Path {
         if self.names.len() == 1 && self.is_settled() { Path::Look } else { Path::Ask }
     }
 
-    /// A client wants to read the latest.
+    /// Queues a client's linearizable read.
     pub(super) fn take_reader(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
         let reader = Reader { ticket, deadline: now + self.limits.patience };
         match &mut self.role_state {
@@ -114,24 +117,24 @@ impl Core {
         }
     }
 
-    /// Another node asks on behalf of its clients.
+    /// Queues a ReadIndex request of another node.
     pub(super) fn on_read_index_request(&mut self, name: Name, number: u64) {
         if let RoleState::Primary(lead) = &mut self.role_state {
             lead.reads.queued.push(Asker::Peer { name, number });
         }
     }
 
-    /// The primary answers a question.
+    /// Handles the primary's answer to a ReadIndex request.
     pub(super) fn on_read_index_response(&mut self, number: u64, index: u64) {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         let reads = &mut following.reads;
         let Some(at) = reads.asked.iter().position(|question| question.number == number) else { return };
-        // What is the latest for this question is so for those that were asked before it.
+        // The answer is also good for the requests sent before this one.
         let readers = reads.asked.drain(..=at).flat_map(|question| question.readers);
         reads.behind.extend(readers.map(|reader| (index, reader)));
     }
 
-    /// Readers move on as far as they can.
+    /// Advances the waiting reads as far as possible.
     pub(super) fn serve_readers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match &self.role_state {
             RoleState::Primary(_) => {
@@ -144,8 +147,8 @@ impl Core {
         }
     }
 
-    /// The readers that wait get a round of heartbeats, when none has just begun. A primary knows
-    /// what is committed once an entry of its own is.
+    /// Starts a heartbeat round for the queued reads, unless one has just begun. A primary knows
+    /// the commit index only once an entry of its own term is committed.
     fn begin_reads(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let index = self.shown_index();
         let RoleState::Primary(lead) = &mut self.role_state else { return };
@@ -160,7 +163,7 @@ impl Core {
         self.begin_round(now, effects);
     }
 
-    /// The readers whose round a majority answered may look.
+    /// Releases the reads whose round was answered by a majority.
     fn confirm_reads(&mut self, effects: &mut Vec<Effect>) {
         while let Some(round) = self.oldest_round() {
             if !self.round_confirmed(round) {
@@ -179,7 +182,7 @@ impl Core {
         }
     }
 
-    /// The oldest round that readers wait for.
+    /// The oldest round that reads wait for.
     fn oldest_round(&self) -> Option<u64> {
         self.lead()?.reads.confirming.front().map(|round| round.number)
     }
@@ -191,10 +194,11 @@ impl Core {
         let last = self.log.last();
         let shows_uncommitted = self.mode == Mode::Async;
         let RoleState::Replica(following) = &mut self.role_state else { return };
-        // What is shown beyond the state may be what a primary of the past has written alone.
+        // The uncommitted part of what is shown may have been written only by a primary of an
+        // earlier term.
         let shown = if shows_uncommitted && following.verified < last { 0 } else { shown };
         let reads = &mut following.reads;
-        // A question without an answer is asked again, by all who wait.
+        // A request without an answer is repeated, for all its readers.
         while let Some(lost) = reads.asked.pop_front_if(|question| now.since(question.asked) > patience) {
             reads.queued.splice(0..0, lost.readers);
         }
@@ -213,12 +217,12 @@ impl Core {
         }
     }
 
-    /// Tells those who have waited long enough.
+    /// Rejects the reads whose deadline has passed.
     pub(super) fn expire_readers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.reject_readers(|reader| reader.deadline <= now, effects);
     }
 
-    /// Tells all that wait: this node is not what it was any more.
+    /// Rejects all waiting reads, because this node's role has changed.
     pub(super) fn send_readers_away(&mut self, effects: &mut Vec<Effect>) {
         self.reject_readers(|_| true, effects);
     }

@@ -1,14 +1,14 @@
-//! The writes that had a name, so that each has effect once. They are part of the state, so that
-//! they survive a crash, and a primary.
+//! The writes with a request id (idempotency key), remembered so that a retry has no second effect.
+//! They are part of the replicated state, and so survive a crash and a change of primary.
 //!
-//! Each is remembered for a promised time, by a clock that is part of the log: the primary writes
-//! into every named write when it was, in milliseconds of the cluster's own time, and up to which
-//! version the names are forgotten with it. So all members forget the same at the same entry. The
-//! cluster's time goes on while there is a primary, and never goes back: a new primary begins where
-//! the newest named write of its log was.
+//! Each is remembered for a guaranteed time, by a clock that is part of the log. Into every such
+//! write the primary puts its time, in milliseconds of the cluster's own clock, and the version up
+//! to which request ids are forgotten with it. So all members forget the same ids at the same
+//! entry. The cluster's clock advances while there is a primary, and never goes back: a new primary
+//! continues from the newest time in its log.
 //!
-//! What is remembered takes memory. When it takes too much, new names are refused: an old one that
-//! is forgotten early might be sent again, and have effect twice.
+//! Remembered ids take memory. When they take too much, new ids are rejected: if an old one were
+//! forgotten early, it might be sent again and have effect twice.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -22,38 +22,38 @@ use super::entry::Request;
 use super::input::RequestId;
 use dbclient::Version;
 
-/// How much memory a name takes beyond its own length, in bytes, by estimate: an allocation of its own (40), and a
-/// place in each of two B-trees (24 and 64) whose nodes are two thirds full.
+/// Estimated memory for a request id beyond its own length, in bytes: an allocation of its own
+/// (40), and a slot in each of two B-trees (24 and 64) whose nodes are two thirds full.
 const BYTES: usize = 170;
 
-/// How many names are forgotten at a time: more than one, so that they do become fewer, and not so
-/// many that anybody waits for it.
+/// Maximum number of ids forgotten at a time: more than one, so that their number shrinks, and few
+/// enough that no request is delayed noticeably.
 const FORGOTTEN_MAX: usize = 16;
 
-/// The writes that had a name.
+/// The writes with a request id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requests {
     versions: BTreeMap<RequestId, Version>,
     /// In the order in which they were written.
     remembered: BTreeMap<Version, Remembered>,
-    /// About how much memory they take.
+    /// Their approximate memory footprint, in bytes.
     bytes: usize,
 }
 
-/// A write that had a name.
+/// A remembered write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
     id: RequestId,
-    /// When it was written, in milliseconds of the cluster's time.
+    /// When it was written, in milliseconds of the cluster's clock.
     at: u64,
-    /// Stands for what was wanted.
+    /// A hash of what was asked for.
     pub fingerprint: u64,
-    /// What it came to.
+    /// The result of the write.
     pub written: Written,
 }
 
 impl Remembered {
-    /// What is remembered of a write.
+    /// Extracts what is remembered of a write.
     pub fn new(named: &Named) -> Self {
         let Named { version, at, request } = named;
         let written = Written { version: *version, sum: request.sum };
@@ -61,19 +61,19 @@ impl Remembered {
     }
 }
 
-/// A write that had a name, on its way to and from a disk or another node.
+/// A write with a request id, as it is stored on disk and sent to other nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
-    /// The version that it gave its record.
+    /// The version that the write gave its record.
     pub version: Version,
-    /// When it was written, in milliseconds of the cluster's time.
+    /// When it was written, in milliseconds of the cluster's clock.
     pub at: u64,
-    /// The name, and what was wanted.
+    /// The request id, and what was asked for.
     pub request: Request,
 }
 
 impl Requests {
-    /// Remembers one more.
+    /// Remembers a write.
     pub fn remember(&mut self, named: &Named) {
         let Named { version, request, .. } = named;
         self.bytes += bytes(&request.id);
@@ -81,7 +81,7 @@ impl Requests {
         self.remembered.insert(*version, Remembered::new(named));
     }
 
-    /// Forgets those that were written up to this version.
+    /// Forgets the writes up to this version.
     pub fn forget(&mut self, up_to: Version) {
         while let Some(oldest) = self.remembered.first_entry()
             && *oldest.key() <= up_to
@@ -94,15 +94,16 @@ impl Requests {
         }
     }
 
-    /// Up to which version names may be forgotten, when those up to `forgotten` are already going
-    /// to be: some of those that were written before a time, in milliseconds of the cluster's.
+    /// The version up to which ids may be forgotten, given that those up to `forgotten` are being
+    /// forgotten already. Only writes from before a time, in milliseconds of the cluster's clock,
+    /// are eligible, and only a few at a time.
     pub fn expired(&self, forgotten: Version, before: u64) -> Version {
         let oldest = self.remembered.range((Excluded(forgotten), Unbounded)).take(FORGOTTEN_MAX);
         let expired = oldest.take_while(|(_, remembered)| remembered.at < before);
         expired.last().map_or(forgotten, |(version, _)| *version)
     }
 
-    /// The writes after a version, the oldest first.
+    /// The writes after a version, oldest first.
     pub fn after(&self, version: Version) -> impl Iterator<Item = Named> {
         self.remembered.range((Excluded(version), Unbounded)).map(|(version, remembered)| {
             let Remembered { id, at, fingerprint, written } = remembered.clone();
@@ -110,23 +111,23 @@ impl Requests {
         })
     }
 
-    /// What became of a write.
+    /// Looks up a write by its request id.
     pub fn get(&self, id: &str) -> Option<&Remembered> {
         self.remembered.get(self.versions.get(id)?)
     }
 
-    /// About how much memory they take, in bytes.
+    /// The approximate memory footprint, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// When the newest was written, in milliseconds of the cluster's time.
+    /// The time of the newest write, in milliseconds of the cluster's clock.
     pub fn newest(&self) -> u64 {
         self.remembered.last_key_value().map_or(0, |(_, remembered)| remembered.at)
     }
 }
 
-/// About how much memory a name takes.
+/// The approximate memory footprint of a request id.
 fn bytes(id: &RequestId) -> usize {
     BYTES + id.len()
 }

@@ -1,4 +1,4 @@
-//! What a node is.
+//! A node's role.
 //!
 //! ```text
 //!              no word from a primary      a majority would vote for it
@@ -7,7 +7,7 @@
 //!                │  a higher term, or no majority within reach       │ a majority voted for it
 //!                └──────────────────── Primary <─────────────────────┘
 //!
-//!   the disk fails: Stopped, whatever it was
+//!   the disk fails: Stopped, from any role
 //! ```
 
 #![deny(clippy::disallowed_methods)]
@@ -21,51 +21,51 @@ use super::input::Moment;
 use super::lead::PrimaryState;
 use super::member::Name;
 
-/// What a node is.
+/// A node's role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Takes writes.
+    /// Accepts writes (Raft's leader).
     Primary,
-    /// Follows a primary, or waits for one.
+    /// Follows a primary, or waits for one (Raft's follower).
     Replica,
-    /// Asks to become the primary.
+    /// Is standing for election, or asking for pre-votes.
     Candidate,
-    /// Takes nothing any more: a disk that failed once is not asked again.
+    /// Accepts nothing any more: a disk that failed once is not used again.
     Stopped,
 }
 
-/// What a node is, with all that goes with it.
+/// A node's role, with the state that belongs to it.
 #[derive(Debug)]
 pub(super) enum RoleState {
     /// See [`Role::Primary`].
     Primary(Box<PrimaryState>),
     /// See [`Role::Replica`].
     Replica(Box<ReplicaState>),
-    /// Asks who would vote for it, without disturbing anybody.
+    /// Asks for pre-votes, without disturbing the others.
     PreCandidate {
-        /// Those who would.
+        /// The nodes that would vote for it.
         would: BTreeSet<Name>,
         /// When it asked.
         asked: Moment,
     },
     /// Asks for votes.
     Candidate {
-        /// Those who gave theirs.
+        /// The nodes that voted for it.
         votes: BTreeSet<Name>,
-        /// Who asked for the election.
+        /// What caused the election.
         called_by: CalledBy,
     },
     /// See [`Role::Stopped`].
     Stopped,
 }
 
-/// Who asked for an election.
+/// What caused an election.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CalledBy {
-    /// The candidate, who has not heard of a primary for too long.
+    /// The candidate has not heard from a primary for an election timeout.
     Silence,
-    /// The primary, who wants to stop.
+    /// The primary asked for a leadership transfer.
     Primary,
 }
 

@@ -1,5 +1,5 @@
-//! Who has no room on its disk, and what follows from it: the others hear of it, a primary that
-//! can write nothing lets somebody else lead, and a node that can write nothing does not ask to.
+//! Full disks and what follows from them. A node without room tells the others, a primary that
+//! cannot write hands over leadership, and a node that cannot write does not stand for election.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -13,29 +13,29 @@ use super::message::Message;
 use super::persisting::BallotOnDisk;
 use super::role::RoleState;
 
-/// The log may grow to so many times its usual size while compaction falls behind.
+/// How many times its usual size the log may grow to while compaction falls behind.
 const LOG_BYTES_FACTOR_MAX: usize = 8;
 
 impl Core {
-    /// True when this node can write nothing: its disk had no room for what waits to be written, or
-    /// its log is as long as it may be and cannot be compacted.
+    /// True if this node cannot write: its disk has no room for the pending batch, or its log is as
+    /// long as it may be and cannot be compacted.
     pub(super) fn cannot_write(&self, now: Moment) -> bool {
         self.disk_is_full(now) || self.log_is_too_long()
     }
 
-    /// The log is compacted more slowly than it grows, or not at all.
+    /// True if the log grows faster than it is compacted, or cannot be compacted at all.
     pub(super) fn log_is_too_long(&self) -> bool {
         let (_, bytes) = self.log.size();
         bytes > self.limits.log_bytes.saturating_mul(LOG_BYTES_FACTOR_MAX)
     }
 
-    /// The disk found no room, and something is to be written yet.
+    /// True if the disk was full and something is still waiting to be written.
     pub(super) fn waits_for_room(&self) -> bool {
         self.found_no_room && (self.log.has_batch() || self.ballot_on_disk != BallotOnDisk::Yes)
     }
 
-    /// Tells the others, now and then, while there is no room. It is not held back as other
-    /// messages are, for the ballot finds no room either.
+    /// Tells the others, once per heartbeat, while the disk is full. The message is not held back
+    /// as others are, because the ballot finds no room either.
     pub(super) fn tell_of_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if !(self.waits_for_room() || self.log_is_too_long()) {
             self.no_room_told = None;
@@ -51,7 +51,7 @@ impl Core {
         }
     }
 
-    /// A snapshot found no room.
+    /// Handles a snapshot that was not installed because the disk is full.
     pub(super) fn not_installed(&mut self, effects: &mut Vec<Effect>) {
         self.installing = None;
         for name in self.others() {
@@ -59,7 +59,7 @@ impl Core {
         }
     }
 
-    /// Another node's disk is full.
+    /// Handles another node's report that its disk is full.
     pub(super) fn hear_of_no_room(&mut self, now: Moment, from: &Name, effects: &mut Vec<Effect>) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         let Some(progress) = lead.progress.get_mut(from) else { return };
@@ -71,7 +71,7 @@ impl Core {
         }
     }
 
-    /// Those that have not said so for a while have room again, as far as is known.
+    /// Assumes that members that have not repeated the report for a while have room again.
     pub(super) fn forget_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let patience = self.timing.election_timeout;
         let RoleState::Primary(lead) = &mut self.role_state else { return };
@@ -87,7 +87,7 @@ impl Core {
         }
     }
 
-    /// A primary that can write nothing lets somebody else lead, when the others can do without it.
+    /// Hands over leadership if this primary cannot write and the others can do without it.
     pub(super) fn give_way(&mut self, now: Moment) {
         if self.lead().is_some() && self.cannot_write(now) && self.others_can_write(now) {
             self.begin_hand_over(now);
@@ -100,7 +100,7 @@ impl Core {
             >= majority(self.names.len())
     }
 
-    /// True when it is within reach, counts, and has room, as far as is known.
+    /// True if the member is connected, counts, and has room, as far as is known.
     pub(super) fn can_write(&self, now: Moment, name: &str, progress: &Progress) -> bool {
         self.connected_peers.contains_key(name)
             && now.since(progress.heard) < self.timing.election_timeout
@@ -108,7 +108,7 @@ impl Core {
             && self.counts_if_known(name, progress.life.as_ref())
     }
 
-    /// A member whose full disk keeps writes from being confirmed, when there is one.
+    /// A member whose full disk prevents writes from being confirmed, if there is one.
     pub(super) fn member_in_the_way(&self) -> Option<Name> {
         let progress = &self.lead()?.progress;
         let mut full = progress.iter().filter(|(_, progress)| progress.no_room.is_some());

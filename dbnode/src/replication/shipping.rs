@@ -1,5 +1,5 @@
-//! A primary's side of replication: entries, heartbeats and snapshots to the others, and what
-//! their answers mean.
+//! A primary's side of replication: it sends entries, heartbeats and snapshots to the replicas, and
+//! handles their responses.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -18,13 +18,13 @@ use super::role::RoleState;
 use super::snapshot::{Chunk, Cursor, Receipt};
 
 impl Core {
-    /// The next round of heartbeats goes out with whatever is sent next to each.
+    /// Starts a heartbeat round; the heartbeat is part of the next message to each replica.
     pub(super) fn begin_round(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         lead.round += 1;
         lead.round_began = now;
         for progress in lead.progress.values_mut() {
-            // Whoever did not answer the last question is asked again.
+            // A probe without a response is repeated.
             if progress.pace == ProgressState::Probe(Asked::Yes) {
                 progress.pace = ProgressState::Probe(Asked::No);
             }
@@ -32,7 +32,7 @@ impl Core {
         self.ship(now, effects);
     }
 
-    /// Heartbeats, when it is time for them.
+    /// Starts a heartbeat round when one is due.
     pub(super) fn send_heartbeats(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let heartbeat = self.timing.heartbeat();
         if self.lead().is_some_and(|lead| now.since(lead.round_began) >= heartbeat) {
@@ -41,7 +41,7 @@ impl Core {
         }
     }
 
-    /// Sends each of the others what it has not got and may have.
+    /// Sends each replica the entries it lacks, as far as flow control allows.
     pub(super) fn ship(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         for name in self.others() {
             while self.connected_peers.contains_key(&name) {
@@ -51,7 +51,7 @@ impl Core {
         }
     }
 
-    /// The next message for one of the others; none when it has to wait, or has everything.
+    /// The next message for a replica; `None` if it has to wait, or is up to date.
     fn next_for(&mut self, now: Moment, name: &Name, effects: &mut Vec<Effect>) -> Option<Message> {
         let RoleState::Primary(lead) = &mut self.role_state else { return None };
         let round = lead.round;
@@ -60,7 +60,8 @@ impl Core {
         let news = round > progress.round_sent || self.committed > progress.commit_index_sent;
         let entries = match progress.pace {
             ProgressState::Snapshot { .. } if round > progress.round_sent => {
-                // It hears that the primary lives; what it lacks comes with the snapshot.
+                // A heartbeat tells it that the primary is alive; what it lacks comes with the
+                // snapshot.
                 return Some(Message::AppendEntries(self.append_of(
                     name,
                     self.log.compacted(),
@@ -114,7 +115,7 @@ impl Core {
         Some(AppendEntries { round: lead.round, previous, entries, committed, round_trip_ms })
     }
 
-    /// What a replica made of entries.
+    /// Handles a replica's response to `AppendEntries`.
     pub(super) fn appended(
         &mut self,
         now: Moment,
@@ -124,7 +125,8 @@ impl Core {
     ) {
         let last = self.log.last();
         if let Outcome::Matched(matched) = appended.outcome {
-            // It has what this node never had: whoever is wrong, it is not for this node to send more.
+            // The replica has entries that this node never had. Whichever is wrong, this node must
+            // not send more.
             if matched > last {
                 return;
             }
@@ -141,7 +143,7 @@ impl Core {
                     progress.probe_from(matched + 1);
                 }
             }
-            // An answer to an old question says nothing new.
+            // A late response to an old message says nothing new.
             Outcome::Missing { previous, .. } if previous <= progress.matched => {}
             Outcome::Missing { .. } if matches!(progress.pace, ProgressState::Snapshot { .. }) => {}
             Outcome::Missing { previous, agreed_at_most } => {
@@ -164,7 +166,7 @@ impl Core {
         }
     }
 
-    /// It is known what is committed, and who has it on its disk: that is remembered.
+    /// Remembers, for each replica, the newest entry that it has confirmed and that is committed.
     fn remember_confirmed(&mut self) {
         let RoleState::Primary(lead) = &self.role_state else { return };
         for (name, progress) in &lead.progress {
@@ -177,7 +179,7 @@ impl Core {
         }
     }
 
-    /// What is known of one of the others; nothing, any more, when it was started again.
+    /// The progress of a replica. It is reset if the replica has been restarted.
     fn progress_of(&mut self, now: Moment, from: &Name, life: &Arc<Life>) -> Option<&mut Progress> {
         let last = self.log.last();
         let RoleState::Primary(lead) = &mut self.role_state else { return None };
@@ -188,7 +190,7 @@ impl Core {
         Some(progress)
     }
 
-    /// True when a majority has answered this round of heartbeats.
+    /// True if a majority has answered this heartbeat round.
     pub(super) fn round_confirmed(&self, round: u64) -> bool {
         let Some(lead) = self.lead() else { return false };
         let answered = lead.progress.iter().filter(|(name, progress)| {
@@ -197,7 +199,7 @@ impl Core {
         answered.count() + usize::from(self.may_vote()) >= majority(self.names.len())
     }
 
-    /// Moves on what is committed, as far as a majority's disks allow.
+    /// Advances the commit index as far as a majority's disks allow.
     pub(super) fn commit(&mut self) {
         let Some(lead) = self.lead() else { return };
         let others = lead
@@ -213,7 +215,7 @@ impl Core {
         self.remember_confirmed();
     }
 
-    /// Applied by every member, and on its disk, up to here.
+    /// The index up to which every member has persisted and applied the log.
     pub(super) fn applied_everywhere(&self) -> u64 {
         let own = self.log.persisted().min(self.state.applied());
         let others = self.lead().into_iter().flat_map(|lead| &lead.progress);
@@ -225,7 +227,7 @@ impl Core {
         reached.fold(own, u64::min)
     }
 
-    /// A member that is known to be down, if there is one.
+    /// A member known to be down, if there is one.
     pub(super) fn member_down(&self, now: Moment) -> Option<Name> {
         let down = |(name, progress): (&Name, &Progress)| {
             let silent = now.since(progress.heard) >= self.timing.election_timeout;
@@ -235,7 +237,7 @@ impl Core {
         self.lead()?.progress.iter().find_map(down)
     }
 
-    /// A piece of the snapshot was read.
+    /// Sends a snapshot chunk that was read from the disk.
     pub(super) fn ship_snapshot(
         &mut self,
         now: Moment,
@@ -255,7 +257,7 @@ impl Core {
         self.send(peer, Message::InstallSnapshot(chunk), effects);
     }
 
-    /// A replica has a piece of the snapshot.
+    /// Handles a replica's confirmation of a snapshot chunk.
     pub(super) fn snapshot_taken(
         &mut self,
         now: Moment,
@@ -286,7 +288,7 @@ impl Core {
         }
     }
 
-    /// A snapshot that does not move on is begun again.
+    /// Restarts snapshot transfers that make no progress.
     fn give_up_snapshots(&mut self, now: Moment) {
         let patience = self.timing.election_timeout * 4;
         let RoleState::Primary(lead) = &mut self.role_state else { return };
@@ -299,7 +301,7 @@ impl Core {
         }
     }
 
-    /// True while somebody gets the snapshot: it is to stay as it is.
+    /// True while a replica is receiving the snapshot, which should not change meanwhile.
     pub(super) fn ships_snapshot(&self) -> bool {
         let mut paces = self.lead().into_iter().flat_map(|lead| lead.progress.values().map(|it| &it.pace));
         paces.any(|pace| matches!(pace, ProgressState::Snapshot { .. }))

@@ -1,5 +1,5 @@
-//! What readers of this node see: what is committed; in `async` also what is only on this node's
-//! own disk, and may yet be lost.
+//! What readers of this node see: the committed state, and in `async` mode also entries that are
+//! only on this node's own disk and may still be lost.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -12,16 +12,16 @@ use super::role::RoleState;
 use super::state::{Record, State};
 use super::upcoming::Upcoming;
 
-/// What is shown beyond the state.
+/// The entries shown beyond the committed state.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     ahead: Upcoming,
-    /// The last entry in it.
+    /// The last of these entries.
     up_to: u64,
 }
 
 impl Shown {
-    /// An entry was applied to the state.
+    /// Records that an entry was applied to the state.
     pub(super) fn applied(&mut self, entry: &Entry) {
         if entry.index <= self.up_to {
             self.ahead.applied(entry);
@@ -29,7 +29,7 @@ impl Shown {
     }
 }
 
-/// What readers see.
+/// The records as readers of this node see them.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     state: &'a State,
@@ -37,20 +37,20 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// A record.
+    /// Looks up a record.
     pub fn get(&self, key: &str) -> Option<Record> {
         let record = self.ahead.record(self.state, key)?;
         Some(Record { value: record.value.clone(), version: record.version, page: record.page })
     }
 
-    /// The records whose key begins with `prefix`, in order, beginning after `after`.
+    /// The records whose key begins with `prefix`, in order, starting after `after`.
     pub fn scan(self, prefix: &'a str, after: &'a str) -> impl Iterator<Item = (&'a Key, Record)> {
         self.ahead.scan(self.state, prefix, after)
     }
 }
 
 impl Core {
-    /// What readers see.
+    /// The records as readers see them.
     pub fn view(&self) -> View<'_> {
         View { state: &self.state, ahead: &self.shown.ahead }
     }
@@ -60,8 +60,8 @@ impl Core {
         shown(self.mode, self.log.persisted(), self.state.applied())
     }
 
-    /// How old what is shown here may be, in milliseconds: 0 at a primary, unknown where there is
-    /// none.
+    /// How stale the data shown here may be, in milliseconds: 0 on a primary, `None` if no primary
+    /// is known.
     pub fn lag_ms(&self, now: Moment) -> Option<u64> {
         match &self.role_state {
             RoleState::Primary(_) => Some(0),
@@ -70,7 +70,7 @@ impl Core {
         }
     }
 
-    /// Shows what has come to be on this node's disk.
+    /// In `async` mode, shows the entries that have reached this node's disk.
     pub(super) fn show(&mut self) {
         if self.mode != Mode::Async {
             return;
@@ -82,7 +82,7 @@ impl Core {
         self.shown.up_to = self.log.persisted().max(from);
     }
 
-    /// The log was cut, or replaced: what was shown of it is taken back.
+    /// Rebuilds the view after the log was truncated or replaced: lost entries are no longer shown.
     pub(super) fn refresh_visible(&mut self) {
         self.shown = Shown::default();
         self.show();

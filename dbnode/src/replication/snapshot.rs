@@ -1,4 +1,4 @@
-//! A snapshot in pieces, on its way from one node to another.
+//! Snapshots, sent from one node to another in chunks.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -14,49 +14,49 @@ use super::requests::{Named, Requests};
 use super::state::{Record, State};
 use dbclient::Version;
 
-/// A piece of a snapshot.
+/// A chunk of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// What the whole snapshot is. The same in all of its pieces.
+    /// The snapshot's metadata, the same in all of its chunks.
     pub about: AboutSnapshot,
-    /// Where this piece begins.
+    /// Where this chunk begins.
     pub from: Cursor,
-    /// Records.
+    /// Records, in key order.
     pub records: Vec<(Key, Record)>,
-    /// Named writes, in their order.
+    /// Remembered writes with a request id, in version order.
     pub requests: Vec<Named>,
-    /// Where the next piece begins; none when this is the last.
+    /// Where the next chunk begins; `None` if this is the last.
     pub next: Option<Cursor>,
 }
 
-/// What a snapshot is.
+/// The metadata of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AboutSnapshot {
     /// The last entry in it.
     pub place: LogId,
-    /// How many pages of data there have been.
+    /// The number of data pages ever allocated.
     pub pages: u64,
-    /// Who belongs to the cluster.
+    /// The cluster's members.
     pub membership: Option<Membership>,
-    /// The newest start of each member's data directory that is known. Earlier versions knew none.
+    /// The newest known start of each member's data directory. Earlier versions knew none.
     #[serde(default)]
     pub starts: BTreeMap<Name, Acting>,
 }
 
 impl Chunk {
-    /// An empty piece that begins here, and is the last unless more is said.
+    /// An empty chunk that begins here; it is the last unless `next` is set.
     pub fn new(about: AboutSnapshot, from: Cursor) -> Self {
         Self { about, from, records: Vec::new(), requests: Vec::new(), next: None }
     }
 }
 
 impl AboutSnapshot {
-    /// What a snapshot of a state is.
+    /// The metadata for a snapshot of this state.
     pub fn of(state: &State) -> Self {
         state.about().clone()
     }
 
-    /// What it is with one more entry.
+    /// Updates the metadata for one more entry.
     pub fn follow(&mut self, entry: &Entry) {
         self.place = entry.log_id();
         if let Some(Write { change: Change::Put { page, .. }, .. }) = entry.write() {
@@ -83,51 +83,51 @@ impl AboutSnapshot {
     }
 }
 
-/// A place in a snapshot: first come the records, then the named writes.
+/// A position in a snapshot: records come first, then remembered writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cursor {
-    /// At the first record after this key; at the first of all, without.
+    /// The first record after this key; `None` for the very first.
     Records(Option<Key>),
-    /// At the first named write after this version.
+    /// The first remembered write after this version.
     Requests(Version),
 }
 
 impl Cursor {
-    /// Where it begins.
+    /// The beginning of a snapshot.
     pub const START: Self = Self::Records(None);
 }
 
-/// A replica's word that it has a piece.
+/// A replica's confirmation that it has a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The last entry in the snapshot.
     pub place: LogId,
-    /// Where the piece begins.
+    /// Where the chunk begins.
     pub from: Cursor,
 }
 
-/// A snapshot that arrives.
+/// A snapshot that is being received.
 #[derive(Debug)]
 pub struct Arriving {
     about: AboutSnapshot,
-    /// Where the next piece begins.
+    /// Where the next chunk begins.
     next: Cursor,
     records: BTreeMap<Key, Record>,
     requests: Requests,
 }
 
 impl Arriving {
-    /// Nothing of it has arrived.
+    /// A snapshot of which nothing has arrived yet.
     pub fn new(about: AboutSnapshot) -> Self {
         Self { about, next: Cursor::START, records: BTreeMap::new(), requests: Requests::default() }
     }
 
-    /// True when this is the piece that comes next.
+    /// True if this is the next chunk.
     pub fn expects(&self, chunk: &Chunk) -> bool {
         self.next == chunk.from && self.about == chunk.about
     }
 
-    /// Takes the next piece.
+    /// Adds the next chunk.
     pub fn take(&mut self, chunk: Chunk) {
         if let Some(next) = chunk.next {
             self.next = next;
@@ -136,13 +136,14 @@ impl Arriving {
         chunk.requests.iter().for_each(|named| self.requests.remember(named));
     }
 
-    /// All of it has arrived.
+    /// Assembles the state after the last chunk.
     pub fn finish(self) -> State {
         State::recovered(self.records, self.requests, self.about)
     }
 }
 
-/// A piece of a state in memory: it ends with the record, or the named write, that exceeds this size.
+/// Reads a chunk from a state in memory; it ends with the record or remembered write that exceeds
+/// this size.
 pub fn chunk_of(state: &State, from: &Cursor, bytes_max: usize) -> Chunk {
     let mut chunk = Chunk::new(state.about().clone(), from.clone());
     let mut bytes = 0;

@@ -1,4 +1,5 @@
-//! The records, as of the last entry applied. Everything in here is committed: it is never taken back.
+//! The replicated state, as of the last applied entry. All of it is committed, so it is never
+//! rolled back.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -16,7 +17,7 @@ use super::requests::Requests;
 use super::snapshot::AboutSnapshot;
 use dbclient::Version;
 
-/// The records, as of the last entry applied.
+/// The replicated state, as of the last applied entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     records: BTreeMap<Key, Record>,
@@ -24,25 +25,26 @@ pub struct State {
     about: AboutSnapshot,
 }
 
-/// One record.
+/// A record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// What was put.
+    /// The record's value.
     pub value: Bytes,
-    /// The entry that put it.
+    /// The record's version, given by the entry that wrote it.
     pub version: Version,
-    /// The page of data it lies on. They are counted up as keys appear, so that they are dense
-    /// and a record stays where it is.
+    /// The data page that holds the record. Pages are numbered as new keys appear, so the numbers
+    /// are dense, and a record never moves.
     pub page: u64,
 }
 
 impl State {
-    /// A state as it was found on disk.
+    /// Restores a state that was found on disk.
     pub fn recovered(records: BTreeMap<Key, Record>, requests: Requests, about: AboutSnapshot) -> Self {
         Self { records, requests, about }
     }
 
-    /// Applies the next entry. It cannot fail: what could has been decided before it was logged.
+    /// Applies the next entry. This cannot fail: everything that could was decided before it was
+    /// logged.
     pub fn apply(&mut self, entry: &Entry) {
         assert_eq!(entry.index, self.applied() + 1, "entries are applied in order, without gaps");
         self.about.follow(entry);
@@ -62,12 +64,12 @@ impl State {
         }
     }
 
-    /// A record.
+    /// Looks up a record.
     pub fn get(&self, key: &str) -> Option<&Record> {
         self.records.get(key)
     }
 
-    /// The records whose key begins with `prefix`, in order, beginning after `after`.
+    /// The records whose key begins with `prefix`, in order, starting after `after`.
     pub fn scan<'a>(
         &'a self,
         prefix: &'a str,
@@ -78,17 +80,17 @@ impl State {
             .take_while(move |(key, _)| key.as_str().starts_with(prefix))
     }
 
-    /// The writes that had a name.
+    /// The remembered writes with a request id.
     pub fn requests(&self) -> &Requests {
         &self.requests
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// True when there are no records.
+    /// True if there are no records.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -103,33 +105,35 @@ impl State {
         self.about.place
     }
 
-    /// Who belongs to the cluster; nobody, while there is none.
+    /// The cluster's members; `None` until a cluster is formed.
     pub fn membership(&self) -> Option<&Membership> {
         self.about.membership.as_ref()
     }
 
-    /// How many pages of data there are: they are numbered from 0.
+    /// The number of data pages; they are numbered from 0.
     pub fn pages(&self) -> u64 {
         self.about.pages
     }
 
-    /// The newest start of a member's data directory that is known; none, when none ever was.
+    /// The newest known start of a member's data directory; `None` if none is known.
     pub fn start(&self, name: &str) -> Option<Start> {
         self.about.starts.get(name).map(|acting| acting.start)
     }
 
-    /// Since which entry it acts under that name; 0 when none says so.
+    /// The index of the entry since which that start acts under the member's name; 0 if there is
+    /// none.
     pub fn acts_since(&self, name: &str) -> u64 {
         self.about.starts.get(name).map_or(0, |acting| acting.since)
     }
 
-    /// What a snapshot of it is.
+    /// The metadata for a snapshot of this state.
     pub fn about(&self) -> &AboutSnapshot {
         &self.about
     }
 }
 
-/// Where a scan begins. Without both there is nothing to begin after: the empty text is no key.
+/// Where a scan begins. If both are empty, excluding the empty text excludes nothing, because it is
+/// not a valid key.
 pub(super) fn begin<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
     if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
 }

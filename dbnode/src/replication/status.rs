@@ -1,4 +1,4 @@
-//! What a node tells about itself and the others.
+//! What a node reports about itself and the replicas.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -9,23 +9,23 @@ use super::input::Moment;
 use super::member::Name;
 use super::role::Role;
 
-/// How far one of the others is, as the primary knows it.
+/// The progress of one replica, as the primary knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replica {
     /// The replica's name.
     pub id: Name,
-    /// The last entry on its disk.
+    /// The last log entry on its disk.
     pub acked_index: u64,
-    /// For how long it has lacked something, in milliseconds; 0 when it lacks nothing.
+    /// How long it has been behind, in milliseconds; 0 if it is up to date.
     pub lag_ms: u64,
-    /// It was heard of within an election timeout.
+    /// True if it was heard from within an election timeout.
     pub up: bool,
-    /// Its disk has no room.
+    /// True if its disk is full.
     pub no_room: bool,
 }
 
 impl Core {
-    /// How far the others are; nothing, unless this node is the primary.
+    /// The progress of each replica; empty unless this node is the primary.
     pub fn replicas(&self, now: Moment) -> Vec<Replica> {
         let last = self.log.last();
         let progress = self.lead().into_iter().flat_map(|lead| &lead.progress);
@@ -43,11 +43,11 @@ impl Core {
         replica.collect()
     }
 
-    /// True when it may be asked: it has not failed, and has been part of a cluster.
+    /// True if the node is ready for requests: it has not failed, and has been part of a cluster.
     pub fn is_fit(&self) -> bool {
         match self.role() {
             Role::Stopped => false,
-            // Nobody else could be the primary.
+            // No other node could be the primary.
             _ if self.names.len() == 1 => self.is_settled(),
             _ => self.state.membership().is_some(),
         }

@@ -1,5 +1,5 @@
-//! A single node: values in, values out. What several do together is simulated
-//! (`tests/simulation`), and told in transcripts.
+//! Unit tests of the core of a single node. Clusters are simulated in `tests/simulation`, and shown
+//! step by step in `tests/transcripts`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use dbclient::Version;
 
 const NOW: Moment = Moment(Duration::from_secs(1));
 
-/// The first entry of every log says who belongs to the cluster; a client's first is the second.
+/// The index of a client's first entry; the first entry of every log forms the cluster.
 const FIRST: u64 = 2;
 
 fn setup(limits: Limits) -> Setup {
@@ -36,7 +36,7 @@ fn setup(limits: Limits) -> Setup {
     }
 }
 
-/// A node that has formed its cluster of one.
+/// A node that has formed a cluster of one.
 fn core() -> Core {
     with(Limits::default())
 }
@@ -98,7 +98,7 @@ fn refused(ticket: u64, refusal: RejectReason) -> Effect {
     Effect::Reject { ticket: Ticket(ticket), refusal }
 }
 
-/// Everything the core wants done about these, one after the other, at the same moment.
+/// The effects of these inputs, handled one after the other at the same moment.
 fn effects(core: &mut Core, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
     inputs.into_iter().flat_map(|input| core.step(NOW, input)).collect()
 }
@@ -208,7 +208,7 @@ fn a_named_write_has_effect_once_in_flight_and_later() {
     assert_eq!(core.state().get("account").unwrap().value, "50");
 }
 
-/// A node whose names are kept for ten seconds.
+/// A node that remembers request ids for ten seconds.
 fn with_window() -> Core {
     with(Limits { names_kept: Duration::from_secs(10), ..Limits::default() })
 }
@@ -217,7 +217,7 @@ fn after(seconds: u64) -> Moment {
     NOW + Duration::from_secs(seconds)
 }
 
-/// What it is told when it adds 50 under a name, so long after the first time.
+/// The sum it acknowledges for an addition of 50 with this request id, at this time.
 fn add_after(core: &mut Core, seconds: u64, name: &str) -> Option<i64> {
     core.step(after(seconds), named_add(seconds, name, 50));
     let effects = core.step(after(seconds), Input::TimePassed);
@@ -272,7 +272,7 @@ fn after_a_restart_a_name_is_remembered_for_as_long_as_before_at_least() {
     add_after(&mut core, 5, "deposit");
     let found = Recovered { entries: core.log.oldest(0, 2), committed: 1, ..Recovered::default() };
     let limits = Limits { names_kept: Duration::from_secs(10), ..Limits::default() };
-    // Its clock begins anew.
+    // The process clock starts over.
     let start = Moment(Duration::ZERO);
     let mut restarted = Core::new(setup(limits), found, start);
     restarted.step(start, Input::TimePassed);
@@ -360,7 +360,7 @@ fn a_long_log_is_folded_by_half_and_only_what_is_on_disk() {
     assert_eq!(compact(&mut core), 2, "half of five stays, and one more");
 }
 
-/// What is compacted when time passes: the indexes of the first and the last entry.
+/// The first and last index of the entries compacted at a timer tick.
 fn compacted(core: &mut Core, now: Moment) -> Option<(u64, u64)> {
     let effects = core.step(now, Input::TimePassed);
     effects.iter().find_map(|effect| match effect {

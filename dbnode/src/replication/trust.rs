@@ -1,5 +1,5 @@
-//! Whose word counts. See [`member`](crate::replication::member) for the rule, and
-//! [`life`](crate::replication::life) for how old data is found out.
+//! Which nodes count as members. See [`member`](crate::replication::member) for the rule, and
+//! [`life`](crate::replication::life) for how old data is detected.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -13,7 +13,7 @@ use super::member::{Incarnation, Name};
 use super::message::{Candidacy, Message};
 
 impl Core {
-    /// True when what this life says under that name may be counted.
+    /// True if confirmations and votes of this life under that name count.
     pub(super) fn counts(&self, name: &str, life: &Life) -> bool {
         let Some(membership) = self.membership() else { return false };
         let knows = self.state.start(name).is_none_or(|start| life.starts.include(start));
@@ -21,17 +21,17 @@ impl Core {
         is_member && !self.is_replaced(name, life) && !self.is_doubted(name, life)
     }
 
-    /// The same, of somebody of whom perhaps nothing is known yet.
+    /// Like `counts`, for a node whose life may not be known yet.
     pub(super) fn counts_if_known(&self, name: &str, life: Option<&Arc<Life>>) -> bool {
         life.is_some_and(|life| self.counts(name, life))
     }
 
-    /// May this node's vote be counted?
+    /// True if this node's own vote counts.
     pub(super) fn may_vote(&self) -> bool {
         self.doubted_by.is_none() && self.counts(&self.name, &self.life)
     }
 
-    /// The newest word about who acts under a name, when it is not applied yet.
+    /// The newest logged but unapplied statement of which directory acts under a name.
     fn unapplied_word(&self, name: &str) -> Option<(Incarnation, Option<Start>)> {
         self.log.members_after(self.state.applied()).find_map(|entry| match &entry.payload {
             Payload::Start { name: other, incarnation, start } if **other == *name => {
@@ -42,8 +42,8 @@ impl Core {
         })
     }
 
-    /// True when somebody else, or a later start, acts under that name by the newest word that this
-    /// node's log has: applied or not, what was before does not count any more.
+    /// True if, by the newest entry in this node's log, another directory or a later start acts
+    /// under that name. Applied or not, the earlier holder no longer counts.
     fn is_replaced(&self, name: &str, life: &Life) -> bool {
         let is_another = |(incarnation, start): (Incarnation, Option<Start>)| {
             incarnation != life.incarnation || start.is_some_and(|start| !life.starts.include(start))
@@ -51,9 +51,9 @@ impl Core {
         self.unapplied_word(name).is_some_and(is_another)
     }
 
-    /// True when this is old data of the directory that acts under that name: it asks to be elected
-    /// without what it had confirmed. A directory that this node has not heard of may well be the
-    /// newer one; what it lacks, if it is the older one, it lacks in its log.
+    /// True if this is an old copy of the directory that acts under that name, so that it lacks
+    /// something it had confirmed. A directory that this node has not heard of may well be the
+    /// newer one; if it is the older one, the comparison of logs shows what it lacks.
     pub(super) fn is_old_data(&self, name: &str, life: &Life) -> bool {
         let applied = self.membership().and_then(|it| it.members.get(name)).copied();
         let word = self.unapplied_word(name).or_else(|| Some((applied?, self.state.start(name))));
@@ -63,13 +63,15 @@ impl Core {
         word.is_some_and(is_old) || self.is_doubted(name, life)
     }
 
-    /// The same of a candidate. Whoever has joined again by an entry that this log does not reach is not
-    /// judged by what came before; that it lacks nothing is for the comparison of the logs to tell.
+    /// Like `is_old_data`, for a candidate. A candidate that joined again by an entry beyond the
+    /// end of this log is not judged by earlier knowledge; the comparison of logs shows whether it
+    /// lacks anything.
     pub(super) fn stands_by_old_data(&self, name: &str, life: &Life, candidacy: &Candidacy) -> bool {
         candidacy.acts_since <= self.log.last() && self.is_old_data(name, life)
     }
 
-    /// The newest entry of this log that says who acts under this node's name.
+    /// The index of the newest entry in this log that states which directory acts under this node's
+    /// name.
     pub(super) fn acts_since(&self) -> u64 {
         let names =
             |entry: &&Entry| matches!(&entry.payload, Payload::Start { name, .. } if *name == self.name);
@@ -77,8 +79,8 @@ impl Core {
         unapplied.map_or_else(|| self.state.acts_since(&self.name), |entry| entry.index)
     }
 
-    /// Another node says that the log is committed up to there. It is, if this log has that entry;
-    /// with it, this node may know better who counts.
+    /// Adopts another node's commit index, if this log contains the entry there. With it, this node
+    /// may know better which nodes count.
     pub(super) fn learn_committed(&mut self, place: LogId) {
         if self.log.has(place) && place.index > self.committed {
             self.committed = place.index;
@@ -87,7 +89,7 @@ impl Core {
         }
     }
 
-    /// Up to where the log is committed, to be told.
+    /// The commit index, as sent to other nodes.
     pub(super) fn committed_place(&self) -> LogId {
         let term = self.log.term_at(self.committed).unwrap_or_default();
         LogId { term, index: self.committed }
@@ -97,19 +99,20 @@ impl Core {
         self.doubted.get(name).is_some_and(|doubted| doubted.is_same(life))
     }
 
-    /// Another node said something: it is compared with what was heard of it before.
+    /// Compares what another node says about itself with what was heard from it before, and
+    /// remembers it.
     pub(super) fn remember(&mut self, from: &Name, life: &Arc<Life>, term: u64, effects: &mut Vec<Effect>) {
         self.compare(from, life, effects);
         let has_joined = self.has_joined(from, life);
         match self.memories.get_mut(from) {
-            // What it lacks, it has been given since.
+            // It has since received what it lacked.
             Some(memory) if memory.exceeds(life) && has_joined => *memory = Memory::new(life),
             Some(memory) => memory.hear(life, term),
             None => drop(self.memories.insert(from.clone(), Memory::new(life))),
         }
     }
 
-    /// Is that less than was heard of it before?
+    /// Starts to doubt a node that has less than was heard from it before, and tells it so.
     pub(super) fn compare(&mut self, from: &Name, life: &Arc<Life>, effects: &mut Vec<Effect>) {
         let exceeds = self.memories.get(from).is_some_and(|memory| memory.exceeds(life));
         if !exceeds || self.is_doubted(from, life) || self.has_joined(from, life) {
@@ -122,7 +125,7 @@ impl Core {
         self.send(from, Message::OldData { start, known_up_to }, effects);
     }
 
-    /// A way to another node was opened: it is to hear at once when it has less than it had.
+    /// Tells a newly connected node at once if it has less than it had.
     pub(super) fn greet(&mut self, peer: &Name, life: &Arc<Life>, effects: &mut Vec<Effect>) {
         self.compare(peer, life, effects);
         if self.is_old_data(peer, life) {
@@ -135,14 +138,15 @@ impl Core {
         }
     }
 
-    /// True when it was agreed that this start acts under that name: what it lacks is known.
+    /// True if the cluster has agreed that this start acts under that name; then what it lacks is
+    /// known.
     fn has_joined(&self, name: &str, life: &Life) -> bool {
         let is_member = self.membership().is_some_and(|it| it.counts(name, life.incarnation));
         is_member && self.state.start(name) == Some(life.starts.newest())
     }
 
-    /// Another node knows that this one has less than it had; unless it does not know yet that this one has
-    /// joined again.
+    /// Handles another node's warning that this one has less than it had. It is ignored if the
+    /// sender does not know yet that this node has joined again.
     pub(super) fn hear_of_old_data(
         &mut self,
         from: &Name,
@@ -158,8 +162,8 @@ impl Core {
         }
     }
 
-    /// Others may have joined again: what was heard of them before does not matter any more, for they have been
-    /// given whatever they lacked.
+    /// Forgets what was heard from nodes before they joined again: they have received whatever they
+    /// lacked.
     pub(super) fn forget_earlier_starts(&mut self) {
         let Some(membership) = self.state.membership() else { return };
         self.memories.retain(|name, memory| {
@@ -168,7 +172,7 @@ impl Core {
         });
     }
 
-    /// Those that have joined since are not doubted any more.
+    /// Ends the doubt about nodes that have joined again.
     pub(super) fn trust_again(&mut self) {
         if self.doubted_by.is_some() && self.has_joined(&self.name, &self.life) {
             self.doubted_by = None;

@@ -1,6 +1,6 @@
-//! The state as it will be when some entries are applied that are not applied yet: those that new
-//! writes are judged by, or those that `async` shows before they are committed. To take entries
-//! back, forget this: the state itself never had them.
+//! A speculative overlay on the state: its content once some entries that are not applied yet have
+//! been applied. New writes are decided against it, and `async` mode shows it before the entries
+//! are committed. To roll entries back, drop the overlay; the state itself never had them.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -16,42 +16,42 @@ use super::requests::Remembered;
 use super::state::{Record, State, begin};
 use dbclient::Version;
 
-/// What the entries that are not applied yet will change.
+/// The changes of entries that are not applied yet.
 #[derive(Debug, Default)]
 pub struct Upcoming {
-    /// By key, what the newest of its entries makes of it.
+    /// By key, the newest change to the record.
     records: BTreeMap<Key, (Version, Change)>,
     requests: BTreeMap<RequestId, Remembered>,
-    /// How many pages of data there will be, when there will be more.
+    /// The number of data pages, if these entries add some.
     pages: u64,
-    /// When the newest named write was, and which names will be forgotten with it.
+    /// The stamp of the newest write with a request id.
     stamp: Stamp,
 }
 
-/// What names are given by.
+/// The parameters for remembering request ids.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming {
-    /// The cluster's time, in milliseconds.
+    /// The cluster's clock, in milliseconds.
     pub now: u64,
-    /// For how long a name is remembered, in milliseconds.
+    /// How long a request id is remembered, in milliseconds.
     pub window: u64,
-    /// How much memory names may take, in bytes.
+    /// Maximum memory for request ids, in bytes.
     pub bytes_max: usize,
 }
 
-/// A record, as it will be.
+/// A record in the overlay.
 #[derive(Debug, Clone, Copy)]
 pub struct UpcomingRecord<'a> {
-    /// What was put.
+    /// The record's value.
     pub value: &'a Bytes,
-    /// The entry that put it.
+    /// The record's version, given by the entry that wrote it.
     pub version: Version,
-    /// The page it lies on.
+    /// The data page that holds it.
     pub page: u64,
 }
 
 impl Upcoming {
-    /// An entry was added to the log.
+    /// Adds an entry that was appended to the log.
     pub fn add(&mut self, entry: &Entry) {
         let Some(entry::Write { key, change, .. }) = entry.write() else { return };
         self.records.insert(key.clone(), (entry.version(), change.clone()));
@@ -64,7 +64,7 @@ impl Upcoming {
         }
     }
 
-    /// An entry was applied to the state.
+    /// Drops an entry that was applied to the state.
     pub fn applied(&mut self, entry: &Entry) {
         let Some(write) = entry.write() else { return };
         let key = write.key.as_str();
@@ -76,12 +76,12 @@ impl Upcoming {
         }
     }
 
-    /// All that is not applied was taken back.
+    /// Drops all entries, when they were rolled back.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// A record, as it will be.
+    /// Looks up a record, with the pending changes applied.
     pub fn record<'a>(&'a self, state: &'a State, key: &str) -> Option<UpcomingRecord<'a>> {
         match self.records.get(key) {
             Some((_, Change::Delete)) => None,
@@ -95,8 +95,8 @@ impl Upcoming {
         }
     }
 
-    /// The records whose key begins with `prefix`, in order, beginning after `after`, as they will
-    /// be.
+    /// The records whose key begins with `prefix`, in order, starting after `after`, with the
+    /// pending changes applied.
     pub fn scan<'a>(
         &'a self,
         state: &'a State,
@@ -125,22 +125,23 @@ impl Upcoming {
         })
     }
 
-    /// The page for a record that is new.
+    /// The page for a new record.
     pub fn next_page(&self, state: &State) -> u64 {
         self.pages.max(state.pages())
     }
 
-    /// A named write, done or on its way.
+    /// Looks up a write by its request id, applied or pending.
     pub fn request<'a>(&'a self, state: &'a State, id: &str) -> Option<&'a Remembered> {
         self.requests.get(id).or_else(|| state.requests().get(id))
     }
 
-    /// When the newest named write was, in milliseconds of the cluster's time.
+    /// The time of the newest write with a request id, in milliseconds of the cluster's clock.
     pub fn newest(&self, state: &State) -> u64 {
         self.stamp.at.max(state.requests().newest())
     }
 
-    /// The stamp of a named write that is made now; none when there is no room for one more name.
+    /// The stamp for a write with a request id made now; `None` if there is no memory for another
+    /// id.
     pub fn stamp(&self, state: &State, naming: &Naming) -> Option<Stamp> {
         let at = naming.now.max(self.newest(state));
         let before = at.saturating_sub(naming.window);

@@ -1,7 +1,7 @@
-//! The clients that wait, in the order in which their answers become true.
+//! Clients that wait for a response, in the order in which the responses become final.
 //!
-//! Refusals wait too: "the record is there already" may only be said when what it refers to is on
-//! disk, for otherwise it might never have been there.
+//! Rejections wait too: "the record already exists" may be said only once the entry it refers to is
+//! durable. Otherwise that entry might be lost, and the record never have existed.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -10,37 +10,37 @@ use std::collections::VecDeque;
 use super::effect::{Effect, RejectReason, Written};
 use super::input::{Moment, Ticket};
 
-/// The clients that wait.
+/// The queue of waiting clients.
 #[derive(Debug, Default)]
 pub struct Waiting {
     queue: VecDeque<Waiter>,
 }
 
-/// A client that waits.
+/// A waiting client.
 #[derive(Debug)]
 pub struct Waiter {
-    /// The client that waits.
+    /// The client's request.
     pub ticket: Ticket,
-    /// Its answer is true when this entry is durable.
+    /// The response is final once this entry is durable.
     pub after: u64,
-    /// Till when it waits.
+    /// When the client stops waiting.
     pub deadline: Moment,
-    /// What it will be told.
+    /// The response.
     pub answer: Result<Written, RejectReason>,
 }
 
 impl Waiting {
-    /// One more. Neither `after` nor `deadline` is ever less than that of the one before.
+    /// Adds a client. Neither `after` nor `deadline` may be less than that of the client before.
     pub fn push(&mut self, waiter: Waiter) {
         self.queue.push_back(waiter);
     }
 
-    /// How many wait.
+    /// The number of waiting clients.
     pub fn count(&self) -> usize {
         self.queue.len()
     }
 
-    /// Answers those whose answers have become true.
+    /// Answers the clients whose responses have become final.
     pub fn answer(&mut self, durable: u64, effects: &mut Vec<Effect>) {
         while let Some(waiter) = self.queue.pop_front_if(|waiter| waiter.after <= durable) {
             effects.push(match waiter.answer {
@@ -50,14 +50,14 @@ impl Waiting {
         }
     }
 
-    /// Tells those who have waited long enough that nobody knows.
+    /// Rejects the clients whose deadline has passed: the outcome is unknown.
     pub fn expire(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         while let Some(waiter) = self.queue.pop_front_if(|waiter| waiter.deadline <= now) {
             effects.push(Effect::Reject { ticket: waiter.ticket, refusal: RejectReason::OutcomeUnknown });
         }
     }
 
-    /// Tells everybody the same.
+    /// Rejects all clients for the same reason.
     pub fn reject_all(&mut self, refusal: &RejectReason, effects: &mut Vec<Effect>) {
         let reject = |waiter: Waiter| Effect::Reject { ticket: waiter.ticket, refusal: refusal.clone() };
         effects.extend(self.queue.drain(..).map(reject));

@@ -1,4 +1,4 @@
-//! Writes, from the client to the answer.
+//! The path of a write from the client's request to the response.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -14,7 +14,7 @@ use super::upcoming::Naming;
 use super::waiting::Waiter;
 
 impl Core {
-    /// A client wants something written.
+    /// Handles a client's write.
     pub(super) fn take(&mut self, now: Moment, ticket: Ticket, write: Write, effects: &mut Vec<Effect>) {
         if let Some(refusal) = self.closed(now) {
             effects.push(Effect::Reject { ticket, refusal });
@@ -34,7 +34,7 @@ impl Core {
         self.waiting.push(Waiter { ticket, after: self.log.last(), deadline, answer });
     }
 
-    /// Why no write is taken now.
+    /// The reason for which writes are rejected now, if any.
     fn closed(&self, now: Moment) -> Option<RejectReason> {
         let lead = match &self.role_state {
             RoleState::Stopped => return Some(RejectReason::Stopped),
@@ -64,7 +64,7 @@ impl Core {
         }
     }
 
-    /// What names are given by. The cluster's time goes on with the primary's clock.
+    /// The parameters for remembering request ids. The cluster's clock advances with the primary's.
     fn naming(&self, now: Moment) -> Naming {
         let (began, then) = self.lead().map_or((now, 0), |lead| lead.clock);
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -75,7 +75,7 @@ impl Core {
         }
     }
 
-    /// Answers those whose answers have become true.
+    /// Answers the clients whose responses have become final.
     pub(super) fn answer_writers(&mut self, effects: &mut Vec<Effect>) {
         if self.waiting.count() == 0 {
             return;

@@ -1,4 +1,4 @@
-//! The records a node begins with: a file of JSON lines, `{"key": "…", "value": "…"}`.
+//! Imports the records a node begins with: a file of JSON lines, `{"key": "…", "value": "…"}`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,5 @@
-//! A disk in memory, for tests. Cloned, it is the same disk: what a node stored is found by the
-//! next one.
+//! A disk in memory, for tests. Its clones are the same disk: what one node stored is found by the
+//! next.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -23,28 +23,28 @@ struct Disk {
     fault: Option<Fault>,
 }
 
-/// What is wrong with the disk.
+/// A fault of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// There is no room.
+    /// It is full.
     Full,
-    /// Something other than the disk has run out.
+    /// Something other than disk space has run out.
     Short,
     /// It fails.
     Broken,
-    /// It takes everything and never says anything: what a crash finds under way.
+    /// It accepts operations and never completes them, so that a crash finds them in progress.
     Stuck,
 }
 
 impl Memory {
-    /// What a node finds when it starts from this disk now. It counts as a start.
+    /// What a node finds when it starts from this disk now. This counts as a start.
     pub fn recover(&self) -> Recovered {
         let mut disk = self.disk.lock();
         disk.stored.life += 1;
         disk.stored.clone()
     }
 
-    /// From now on the disk has this fault, or none.
+    /// Sets or clears the disk's fault.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.disk.lock().fault = fault;
     }

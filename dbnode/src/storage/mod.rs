@@ -1,14 +1,14 @@
-//! Where ballot, log and snapshot are kept, so that they are there after a crash.
+//! Durable storage for the ballot, the log and the snapshot.
 //!
-//! What is promised: when `persist` has returned, its batch survives; when it says "full", nothing
-//! of it is there. `compact` moves the oldest entries from the log into the snapshot and changes
-//! nothing that a restart would see.
+//! The guarantees: once `persist` has returned, its batch survives a crash; if it returns
+//! [`Failure::Full`], no part of the batch is stored. `compact` moves the oldest entries from the
+//! log into the snapshot, and changes nothing that a restart would see.
 
-/// On disk.
+/// Storage in a data directory.
 pub mod disk;
-/// The records a node begins with.
+/// The records a new node begins with.
 pub mod import;
-/// In memory, for tests. It can lose what was not confirmed.
+/// Storage in memory, for tests. It can lose what was not confirmed.
 pub mod memory;
 
 use std::future::Future;
@@ -17,46 +17,46 @@ use crate::replication::disk::{Batch, Installation};
 use crate::replication::entry::Entry;
 use crate::replication::snapshot::{Chunk, Cursor};
 
-/// Where ballot, log and snapshot are kept. One of each may be under way at a time, and nothing
-/// else while a snapshot is installed.
+/// Durable storage for the ballot, the log and the snapshot. At most one operation of each kind may
+/// be in progress, and no other while a snapshot is installed.
 pub trait Storage: Send + Sync + 'static {
-    /// Writes a batch, all or nothing. It is on disk when this returns.
+    /// Writes a batch atomically. It is on disk when this returns.
     fn persist(&self, batch: Batch) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Moves entries, the oldest of the log, into the snapshot.
     fn compact(&self, entries: Vec<Entry>) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Reads a piece of the snapshot: it ends with the record that exceeds this size, in bytes.
+    /// Reads a chunk of the snapshot, which ends with the record that exceeds this size in bytes.
     fn read_snapshot(
         &self,
         from: Cursor,
         bytes_max: usize,
     ) -> impl Future<Output = Result<Chunk, Failure>> + Send;
 
-    /// Puts a state in the place of the snapshot, and empties the log.
+    /// Replaces the snapshot with a received one, and empties the log.
     fn install(&self, installation: Installation) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// True while there is so little room left that the log had better be compacted soon.
+    /// True while so little space is left that the log should be compacted soon.
     fn is_short_of_room(&self) -> bool {
         false
     }
 
-    /// Closes it, so that the next start is quick. Nothing is lost without it.
+    /// Closes the storage, so that the next start is quick. Nothing is lost without it.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// Why something was not stored.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// There is no room. Nothing was stored, and there may be room later.
-    #[error("there is no room on the disk")]
+    /// The disk is full. Nothing was stored, and a retry may succeed later.
+    #[error("the disk is full")]
     Full,
-    /// Something other than the disk has run out, of this process or this computer: files, memory,
-    /// threads. Nothing was stored, and it may be there again later.
-    #[error("something other than the disk has run out")]
+    /// This process or computer has run out of something other than disk space: files, memory or
+    /// threads. Nothing was stored, and a retry may succeed later.
+    #[error("this process or computer is short of files, memory or threads")]
     Short(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Anything else. What is on the disk is not known any more, and asking again would not help:
-    /// after a failed fsync a later one may succeed without having written anything.
+    /// Any other error. The content of the disk is no longer known, and a retry would not help:
+    /// after a failed fsync, a later one may succeed without having written anything.
     #[error("the disk failed")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

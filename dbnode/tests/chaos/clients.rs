@@ -1,8 +1,8 @@
-//! Who asks for things: several processes, in each of them sessions that do one thing after the other, and that
-//! write down what they asked and what was answered.
+//! The clients: several processes, each with sequential sessions that record what they asked and
+//! what was answered.
 //!
-//! A process is this test program once more, told to be a client. It goes on until its standard input ends, and so
-//! ends with the one that started it.
+//! A client process is this test program once more, started as a client. It runs until its standard
+//! input ends, and so ends with the process that started it.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -24,22 +24,23 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// How many processes there are.
+/// The number of client processes.
 pub const PROCESSES: usize = 3;
 
-/// The environment variable that says what a client's process is told.
+/// The environment variable that carries a client process's orders.
 const ORDERS: &str = "CHAOS_CLIENT";
 
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// A client that is to end goes on for so long with what it has begun: each addition has to be acknowledged.
+/// How long a client that was told to stop may take to finish what it has begun: each addition has
+/// to be acknowledged.
 const AT_THE_END: Duration = Duration::from_secs(30);
 
-/// For so long the same records are used. What nobody knows the outcome of makes a record's history hard to judge.
+/// How long the same records are used. Unknown outcomes make the history of a record hard to judge.
 const EPOCH: Duration = Duration::from_secs(2);
 
-/// What a client's process is told.
+/// The orders of a client process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Orders {
     process: usize,
@@ -48,14 +49,14 @@ struct Orders {
     journal: PathBuf,
 }
 
-/// A client's process.
+/// A client process.
 pub struct Process {
     child: tokio::process::Child,
     journal: PathBuf,
 }
 
 impl Process {
-    /// Starts one.
+    /// Starts a client process.
     pub fn start(process: usize, seed: u64, nodes: &[SocketAddr], directory: &Path) -> Self {
         let journal = directory.join(format!("client-{}.jsonl", process + 1));
         let orders = Orders { process, seed, nodes: nodes.to_vec(), journal: journal.clone() };
@@ -67,7 +68,7 @@ impl Process {
         Self { child, journal }
     }
 
-    /// Lets it end, and reads what it wrote.
+    /// Lets it finish, and reads what it recorded.
     pub async fn end(mut self) -> Result<History, String> {
         drop(self.child.stdin.take());
         let status = self.child.wait().await.unwrap();
@@ -86,7 +87,7 @@ async fn is_a_client() {
     let orders: Orders = serde_json::from_str(&orders).unwrap();
     let (stop, stopped) = watch::channel(false);
     let mut sessions = JoinSet::new();
-    // Two for each node, who ask nobody else first, and some who ask whom they like.
+    // Two sessions for each node, which ask that node first, and two that ask any node.
     for number in 0..orders.nodes.len() * 2 + 2 {
         let nodes = orders.nodes.get(number / 2).map_or(orders.nodes.clone(), |node| vec![*node]);
         sessions.spawn(Session::new(&orders, number, nodes).run(stopped.clone()));
@@ -100,7 +101,7 @@ async fn is_a_client() {
     journal.finish().unwrap();
 }
 
-/// A client that does one thing after the other.
+/// A sequential session.
 struct Session {
     name: String,
     client: Client,
@@ -108,7 +109,7 @@ struct Session {
     written: Vec<Operation>,
 }
 
-/// A client of these nodes that waits for so long.
+/// A client of these nodes with this time limit.
 pub fn client(nodes: Vec<SocketAddr>, patience: Duration) -> Client {
     let limits =
         ClientLimits { request: patience, connect: Duration::from_millis(200), ..ClientLimits::default() };
@@ -155,7 +156,7 @@ impl Session {
         self.attempt(key, &action, None).await;
     }
 
-    /// Adds under a name, again and again until it is acknowledged.
+    /// Adds with an idempotency key, and retries until the addition is acknowledged.
     async fn add(&mut self, key: &str, number: usize, stop: &watch::Receiver<bool>) {
         let (name, by) = (format!("{}:{number}", self.name), self.dice.random_range(1..4));
         let mut limit = None;
@@ -167,13 +168,13 @@ impl Session {
         }
     }
 
-    /// Tries something, and writes down what came of it. True when it was done.
+    /// Attempts an action, and records the outcome. Returns true if it succeeded.
     async fn attempt(&mut self, key: &str, action: &Action, name: Option<&str>) -> bool {
         let invoked_at = now();
         let outcome = ask(&self.client, key, action, name).await;
         let returned_at = Some(now());
         let is_done = matches!(outcome, Outcome::Ok(_));
-        // A read without an answer says nothing.
+        // A read without an answer tells nothing.
         if is_done || !matches!(action, Action::Get { .. }) {
             self.written.push(Operation {
                 session: self.name.clone(),
@@ -190,7 +191,7 @@ impl Session {
     }
 }
 
-/// Asks for something: what comes of it.
+/// Performs an action, and returns its outcome.
 pub async fn ask(client: &Client, key: &str, action: &Action, name: Option<&str>) -> Outcome {
     let answer = match action {
         Action::Get { .. } => client.get(key, dbclient::Read::Latest).await.map(|record| match record {
@@ -218,7 +219,7 @@ pub async fn ask(client: &Client, key: &str, action: &Action, name: Option<&str>
     }
 }
 
-/// The time. The clock of the day is the one that all processes share; the run looks whether it was set meanwhile.
+/// The wall-clock time, which all processes share. The run checks that it was not set meanwhile.
 pub fn now() -> At {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
     At(since.as_nanos() as u64)

@@ -19,37 +19,38 @@ use crate::links::{Link, Passage};
 use crate::plan::Plan;
 use crate::verdict::Failure;
 
-/// What these members share.
+/// The secret that the members share.
 const SECRET: &str = "a secret that only these three members know";
 
-/// What a small disk has: two segments of the log, what is held for the next ones, and the snapshot.
+/// The size of a small disk: it holds two segments of the log, the space reserved for the next
+/// ones, and the snapshot.
 const DISK: &str = "size=96m";
 
-/// What takes the room of a disk that is full.
+/// The file that fills a disk.
 const FILLER: &str = "filler";
 
-/// Three nodes. Dropped, they are killed.
+/// Three nodes. They are killed when this is dropped.
 pub struct Cluster {
     directory: TempDir,
     network: u8,
-    /// Nobody else takes this network while this is open.
+    /// Reserves the network while this is open.
     _reserved: TcpListener,
     mode: &'static str,
     log_entries: u32,
     bug: Option<&'static str>,
     nodes: [Option<Child>; 3],
     frozen: [bool; 3],
-    /// By who dials, and whom.
+    /// The links, by dialing and dialed node.
     links: Vec<((usize, usize), Link)>,
     disks: Disks,
 }
 
-/// What the directories are on.
+/// The kind of disks that hold the directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Disks {
-    /// A small disk each, which can be filled. It takes root to make them.
+    /// A small disk for each node, which can be filled. Creating them requires root.
     Small,
-    /// This computer's.
+    /// The disk of this computer.
     Shared,
 }
 
@@ -91,7 +92,7 @@ impl Cluster {
         self.directory.path()
     }
 
-    /// Keeps the logs of the nodes and whatever else was written beside their data, and says where.
+    /// Keeps the nodes' logs and everything else written next to their data, and returns the path.
     pub fn keep(&mut self) -> PathBuf {
         self.directory.disable_cleanup(true);
         self.directory.path().to_owned()
@@ -101,7 +102,7 @@ impl Cluster {
         [127, 83, self.network, u8::try_from(number).unwrap()]
     }
 
-    /// Where a node's clients come in.
+    /// The client address of a node.
     pub fn address(&self, node: usize) -> SocketAddr {
         SocketAddr::from((self.host(node + 1), 7001))
     }
@@ -150,7 +151,7 @@ impl Cluster {
         self.directory.path().join(format!("{}.log", name(node)))
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(&mut self, node: usize) {
         self.frozen[node] = false;
         if let Some(mut child) = self.nodes[node].take() {
@@ -159,7 +160,7 @@ impl Cluster {
         }
     }
 
-    /// SIGKILL to all, before any is waited for.
+    /// Sends SIGKILL to all, before waiting for any of them.
     pub fn kill_all(&mut self) {
         for child in self.nodes.iter_mut().flatten() {
             child.kill().unwrap();
@@ -167,7 +168,7 @@ impl Cluster {
         (0..3).for_each(|node| self.kill(node));
     }
 
-    /// SIGTERM, and waits until it has ended. Whatever holds it up does not hold it up for ever.
+    /// Sends SIGTERM, and waits until the node has ended, up to a limit.
     pub async fn stop(&mut self, node: usize) -> Result<(), Failure> {
         self.signal(node, Signal::SIGTERM);
         let Some(mut child) = self.nodes[node].take() else { return Ok(()) };
@@ -203,13 +204,13 @@ impl Cluster {
         }
     }
 
-    /// Sets the links that lead from one node to another, for which this is true.
+    /// Sets the mode of the links for which `which` is true.
     pub fn set_links(&self, passage: Passage, which: impl Fn(usize, usize) -> bool) {
         let links = self.links.iter().filter(|((from, to), _)| which(*from, *to));
         links.for_each(|(_, link)| link.set(passage));
     }
 
-    /// Takes all the room that a node's disk has.
+    /// Fills the disk of a node.
     pub fn fill(&self, node: usize) {
         if self.disks == Disks::Shared {
             return;
@@ -228,7 +229,7 @@ impl Cluster {
         }
     }
 
-    /// What is left of the directory of a node that is down: nothing.
+    /// Empties the directory of a node that is down.
     pub fn clear(&self, node: usize) {
         for entry in fs::read_dir(self.data(node)).unwrap() {
             let entry = entry.unwrap();
@@ -246,7 +247,7 @@ impl Cluster {
         copy(&self.data(node), &self.copy(node));
     }
 
-    /// Puts the copy in the place of the directory of a node that is down. True when there is a copy.
+    /// Replaces the directory of a node that is down with its copy. True if there is a copy.
     pub fn put_back(&self, node: usize) -> bool {
         let is_there = self.copy(node).exists();
         if is_there {
@@ -256,7 +257,7 @@ impl Cluster {
         is_there
     }
 
-    /// The nodes that have ended, and nobody told them to.
+    /// Fails if a node has ended on its own.
     pub fn ended(&mut self) -> Result<(), Failure> {
         for node in 0..3 {
             let Some(status) = self.nodes[node].as_mut().and_then(|child| child.try_wait().unwrap()) else {
@@ -276,7 +277,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// What a node says about itself; none when it says nothing.
+    /// The status of a node; `None` if it does not answer.
     pub fn status(&self, node: usize) -> Option<Value> {
         if self.frozen[node] || !self.is_up(node) {
             return None;
@@ -284,7 +285,7 @@ impl Cluster {
         serde_json::from_str(&get(self.address(node), "/status")?).ok()
     }
 
-    /// Who is the primary; of several the one of the highest term.
+    /// The primary; if there are several, the one with the highest term.
     pub fn primary(&self) -> Option<(usize, Value)> {
         let statuses = (0..3).filter_map(|node| Some((node, self.status(node)?)));
         let primaries = statuses.filter(|(_, status)| status["role"] == "primary");
@@ -303,7 +304,7 @@ impl Drop for Cluster {
     }
 }
 
-/// What a node is called.
+/// The name of a node.
 pub fn name(node: usize) -> String {
     format!("db-{}", node + 1)
 }
@@ -312,7 +313,7 @@ fn pairs() -> impl Iterator<Item = (usize, usize)> {
     (0..3).flat_map(|from| (0..3).map(move |to| (from, to))).filter(|(from, to)| from != to)
 }
 
-/// A network of this computer's own that no other run has taken, of another process or of this one.
+/// Reserves a loopback network that no other run uses, in this process or another.
 fn reserve() -> (u8, TcpListener) {
     static NEXT: AtomicU8 = AtomicU8::new(50);
     loop {
@@ -330,7 +331,7 @@ fn mount(directory: &Path) -> bool {
     mounted.is_ok_and(|status| status.success())
 }
 
-/// Copies a directory with all that is in it, but for what only takes room.
+/// Copies a directory with its content, except the filler file.
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -344,7 +345,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The body of an answer; none when there is no answer of 200.
+/// The body of a response; `None` unless its status is 200.
 fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()?;
     stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;

@@ -1,4 +1,4 @@
-//! What goes wrong, done to the cluster, and put right.
+//! Performs the faults of a plan on the cluster, and repairs them.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use crate::links::Passage;
 use crate::plan::{Episode, Step, Who};
 use crate::verdict::Failure;
 
-/// Nothing that has to come takes so long, on a busy computer either.
+/// Time limit for anything that has to happen eventually, even on a busy computer.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How often the primary's last entry has to be everywhere before all are level: what it learns of the others on
-/// the way makes entries too, one at a time.
+/// How many times the primary's last entry has to reach every node before all count as caught up.
+/// What the primary learns about the others meanwhile appends further entries, one at a time.
 const ROUNDS: usize = 4;
 
-/// How many things were done.
+/// The number of faults.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Counts {
     pub episodes: usize,
@@ -25,14 +25,14 @@ pub struct Counts {
     pub copies_put_back: usize,
 }
 
-/// Does what a plan says.
+/// Carries out a plan.
 pub struct Faults {
     pub cluster: Cluster,
     pub counts: Counts,
     began: Instant,
     /// What was done, one line each.
     story: Vec<String>,
-    /// The primary, and the two others, as the episode began.
+    /// The primary and the two replicas when the episode began.
     cast: [usize; 3],
 }
 
@@ -50,7 +50,7 @@ impl Faults {
         self.story.push(format!("{at:>8.3} s  {what}"));
     }
 
-    /// Does all steps of an episode, and puts right what they left wrong.
+    /// Performs all steps of an episode, and repairs what they left broken.
     pub async fn play(&mut self, episode: &Episode) -> Result<(), Failure> {
         sleep(Duration::from_millis(episode.rest)).await;
         let primary = self.wait_for_primary().await?;
@@ -66,7 +66,7 @@ impl Faults {
         Ok(())
     }
 
-    /// Everything is as it should be, or is going to be.
+    /// Repairs everything, or starts to.
     pub fn put_right(&mut self) {
         self.cluster.set_links(Passage::Whole, |_, _| true);
         for node in 0..3 {
@@ -149,7 +149,7 @@ impl Faults {
         self.kill(node);
         self.cluster.make_copy(node);
         self.cluster.run(node);
-        // What the copy lacks can be told by a start that all the others have heard of.
+        // The copy can be recognized as old by a start that all the others have heard of.
         self.wait_until_level().await
     }
 
@@ -173,8 +173,8 @@ impl Faults {
         }
     }
 
-    /// Waits until all have what the primary had a moment ago, and all are known to act under their names: then
-    /// nobody has forgotten anything.
+    /// Waits until all have what the primary had a moment ago, and are all known to act under their
+    /// names. After that, no node is missing anything that it had forgotten.
     pub async fn wait_until_level(&mut self) -> Result<(), Failure> {
         let limit = Instant::now() + LIMIT;
         let (mut wanted, mut rounds) = (None, 0);
@@ -198,7 +198,8 @@ impl Faults {
         Ok(())
     }
 
-    /// The primary's last entry, and the last that all are known to have; none while one of them is away.
+    /// The primary's last entry, and the last entry that all are known to have; `None` while one of
+    /// them is down.
     fn last_index(&self) -> Option<(u64, u64)> {
         let (_, status) = self.cluster.primary()?;
         let replicas = status["replicas"].as_array()?;

@@ -1,5 +1,6 @@
-//! What one node says to another passes through here, so that it can be slowed and stopped. What is stopped is
-//! not lost: it waits, as behind a cable that was pulled, until the link is whole or somebody gives up.
+//! Proxies for the links between nodes, which can slow down or stop the traffic. Stopped traffic is
+//! not lost: it waits, as behind an unplugged cable, until the link is restored or one side gives
+//! up.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,18 +13,18 @@ use tokio_util::task::AbortOnDropHandle;
 
 const PIECE: usize = 16 << 10;
 
-/// What passes.
+/// What a link lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passage {
     /// Everything.
     Whole,
-    /// So many bytes a second.
+    /// This many bytes per second.
     Slow(u64),
     /// Nothing.
     Stopped,
 }
 
-/// A link from one node to another. Dropped, it takes no new connections.
+/// A link from one node to another. When it is dropped, it accepts no new connections.
 #[derive(Debug)]
 pub struct Link {
     passage: watch::Sender<Passage>,
@@ -31,7 +32,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Listens, and leads to `target`.
+    /// Listens at one address, and forwards to `target`.
     pub async fn open(listen: SocketAddr, target: SocketAddr) -> Self {
         let listener = TcpListener::bind(listen).await.unwrap();
         let (passage, now) = watch::channel(Passage::Whole);
@@ -54,7 +55,7 @@ async fn connect(from: TcpStream, target: SocketAddr, passage: watch::Receiver<P
     let ((from_read, from_write), (to_read, to_write)) = (from.into_split(), to.into_split());
     let there = pass(from_read, to_write, passage.clone());
     let back = pass(to_read, from_write, passage);
-    // One end is gone: so is the connection.
+    // When one side closes, so does the other.
     tokio::select! {
         _ = there => {}
         _ = back => {}

@@ -1,6 +1,6 @@
-//! Chaos: a cluster of three real processes that are killed, frozen, cut off, filled up, emptied and put back
-//! from copies, on a schedule from a seed, while clients in several processes use it. In the end everything is
-//! put right, and the judges look at what the clients saw.
+//! Chaos tests: a cluster of three real processes that are killed, frozen, cut off, filled up,
+//! emptied and restored from copies, on a schedule from a seed, while clients in several processes
+//! use it. At the end everything is repaired, and checkers judge what the clients saw.
 //!
 //! ```text
 //! plan ──> faults ──> cluster (processes, directories), links
@@ -8,27 +8,27 @@
 //! clients (processes) ────┘ ── journals ──> verdict
 //! ```
 //!
-//! The seed gives the schedule. What the processes make of it is up to the computer, so a seed shows the same
-//! thing often, and not always: `scripts/chaos.sh SEED SECONDS MODE` prints what happened, and keeps the logs and
-//! the journals where something does not hold.
+//! The seed determines the schedule. How the processes react depends on the computer, so a seed
+//! reproduces a result often, but not always. `scripts/chaos.sh SEED SECONDS MODE` prints what
+//! happened, and keeps the logs and journals if a check fails.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only functions marked as tests")]
 #![allow(clippy::print_stdout, reason = "what happens is printed")]
 #![allow(unreachable_pub, missing_docs, reason = "a test program has no outside")]
 
-/// Who asks for things, each in a process of its own.
+/// The clients, in processes of their own.
 mod clients;
-/// Three processes, and their directories.
+/// Three processes and their directories.
 mod cluster;
-/// What goes wrong, done.
+/// Performs and repairs faults.
 mod faults;
 /// Links between the nodes.
 mod links;
-/// What a seed stands for.
+/// The plan of a seed.
 mod plan;
-/// One seed.
+/// Runs one seed.
 mod run;
-/// What must hold.
+/// The checks.
 mod verdict;
 
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn what_was_promised_holds_whatever_happens_to_the_processes() {
     }
 }
 
-/// The nodes have a bug, and what happens to them is what shows it best. How soon is it seen?
+/// Checks that a planted bug is found, with the episodes that reveal it best.
 async fn is_found(bug: &'static str, mode: Mode, episodes: &[&str]) {
     for seed in 1..9 {
         let mut plan = Plan::of(seed, Duration::from_secs(300), mode);
@@ -64,7 +64,7 @@ async fn is_found(bug: &'static str, mode: Mode, episodes: &[&str]) {
         (plan.bug, plan.length) = (Some(bug), Duration::from_secs(12));
         match run::run(&plan).await {
             Err(Failure::Broken(violation)) => return println!("{bug}, seed {seed}: {violation}"),
-            // It may well be in the way without anything being lost.
+            // The bug may be in the way without losing anything.
             other => println!("{bug}, seed {seed}: {other:?}"),
         }
     }

@@ -1,4 +1,5 @@
-//! What a seed stands for: what happens to whom, and in which order. Decided before anything starts.
+//! The plan of a seed: which faults hit which node, and in which order. It is drawn before anything
+//! starts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +9,8 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What an acknowledged write survives. `async` promises nothing that could be judged here.
+/// The replication mode. `async` is missing, because it guarantees nothing that could be checked
+/// here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Quorum,
@@ -32,7 +34,7 @@ impl FromStr for Mode {
     }
 }
 
-/// Whom something happens to, as it is when the episode begins.
+/// The target of a fault, according to the roles at the start of the episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     Primary,
@@ -44,75 +46,77 @@ pub enum Who {
 
 const ALL: [Who; 3] = [Who::Primary, Who::First, Who::Second];
 
-/// One thing that is done.
+/// One step of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing, for so many milliseconds.
+    /// Does nothing, for this many milliseconds.
     Wait(u64),
-    /// SIGKILL.
+    /// Sends SIGKILL.
     Kill(Who),
-    /// SIGKILL to all, one right after the other.
+    /// Sends SIGKILL to all, in quick succession.
     KillAll,
-    /// SIGTERM: it lets somebody else be the primary, and ends.
+    /// Sends SIGTERM: the node hands over leadership and ends.
     Stop(Who),
-    /// It is started again.
+    /// Starts the node again.
     Start(Who),
-    /// SIGSTOP.
+    /// Sends SIGSTOP.
     Freeze(Who),
-    /// SIGCONT.
+    /// Sends SIGCONT.
     Thaw(Who),
-    /// Nothing reaches it and nothing leaves it, of what the members say.
+    /// Cuts the links of the node to the other members, in both directions.
     Cut(Who),
-    /// Nothing leaves it.
+    /// Cuts the links from the node.
     Mute(Who),
-    /// Nothing reaches it.
+    /// Cuts the links to the node.
     Deafen(Who),
-    /// What the first says to the second has so many bytes a second.
+    /// Limits the link from the first node to the second to this many bytes per second.
     Slow(Who, Who, u64),
-    /// All links are whole.
+    /// Restores all links.
     Heal,
-    /// Its disk is full.
+    /// Fills the node's disk.
     Fill(Who),
-    /// There is room again.
+    /// Frees the node's disk.
     Empty(Who),
-    /// It is killed, and starts with an empty directory.
+    /// Kills the node, and starts it with an empty directory.
     Wipe(Who),
-    /// It is killed, its directory is copied, and it starts again; then all get to know of that start.
+    /// Kills the node, copies its directory, starts it again, and waits until all know of that
+    /// start.
     Copy(Who),
-    /// It is killed, and starts with the copy in the place of its directory.
+    /// Kills the node, and starts it from the copy.
     PutBack(Who),
-    /// Waits until all are level: those that forgot something have everything again.
+    /// Waits until all are caught up, and nodes that forgot something have everything again.
     Level,
 }
 
-/// What is done between two moments at which everything is whole.
+/// Steps that begin and end with a healthy cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Episode {
-    /// What it is called.
+    /// The episode's name.
     pub name: &'static str,
-    /// How long nothing is wrong before it, in milliseconds.
+    /// The healthy time before it, in milliseconds.
     pub rest: u64,
     /// What is done.
     pub steps: Vec<Step>,
 }
 
-/// What a seed stands for.
+/// The plan of a seed.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
-    /// How long things go wrong.
+    /// The length of the faulty phase.
     pub length: Duration,
     pub mode: Mode,
     /// The log is compacted when it has more entries than this.
     pub log_entries: u32,
-    /// More than there is time for.
+    /// The episodes; more than there is time for.
     pub episodes: Vec<Episode>,
-    /// The bug of `dbnode/tests/planted/bugs.toml` that the nodes have, in a tree with bugs.
+    /// The bug of `dbnode/tests/planted/bugs.toml` that the nodes have, in a tree with planted
+    /// bugs.
     pub bug: Option<&'static str>,
 }
 
 impl Plan {
-    /// The plan of a seed.
+    /// Draws the plan of a seed.
     pub fn of(seed: u64, length: Duration, mode: Mode) -> Self {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let log_entries = *[200, 2_000, 50_000].choose(&mut dice).expect("there are some");
@@ -121,13 +125,13 @@ impl Plan {
         Self { seed, length, mode, log_entries, episodes, bug: None }
     }
 
-    /// How to see it again.
+    /// The command that repeats the run.
     pub fn command(&self) -> String {
         format!("scripts/chaos.sh {} {} {}", self.seed, self.length.as_secs(), self.mode.name())
     }
 }
 
-/// For a person: one line.
+/// One line, for people.
 impl fmt::Display for Episode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {:?}", self.name, self.steps)
@@ -155,7 +159,7 @@ fn episode(dice: &mut ChaCha8Rng) -> Episode {
 }
 
 fn anybody(dice: &mut ChaCha8Rng) -> Who {
-    // The primary has most to lose.
+    // Faults of the primary are the most revealing.
     *[Who::Primary, Who::Primary, Who::First].choose(dice).expect("there are some")
 }
 
@@ -192,7 +196,7 @@ fn all_are_killed(dice: &mut ChaCha8Rng) -> Vec<Step> {
     let first = dice.random_range(0..3);
     for turn in 0..3 {
         steps.push(Step::Start(ALL[(first + turn) % 3]));
-        // The two that are there first are a majority.
+        // The two that start first are a majority.
         if turn == 1 && dice.random() {
             steps.push(wait(dice, 500..1_800));
         }
@@ -200,7 +204,7 @@ fn all_are_killed(dice: &mut ChaCha8Rng) -> Vec<Step> {
     steps
 }
 
-/// Long enough for a successor to be elected and to take writes.
+/// Long enough for a successor to be elected and to accept writes.
 fn frozen_primary(dice: &mut ChaCha8Rng) -> Vec<Step> {
     vec![Step::Freeze(Who::Primary), wait(dice, 1_200..3_000), Step::Thaw(Who::Primary)]
 }
@@ -214,8 +218,8 @@ fn one_loses_its_directory(dice: &mut ChaCha8Rng) -> Vec<Step> {
     vec![Step::Level, Step::Wipe(anybody(dice)), wait(dice, 0..800)]
 }
 
-/// One has fallen behind, another one loses its directory, and the primary is gone before that one can have
-/// everything again: the two that are left must not agree on anything.
+/// One replica has fallen behind, the other one loses its directory, and the primary fails before
+/// that one can recover: the two that remain must not agree on anything.
 fn lost_with_the_primary(dice: &mut ChaCha8Rng) -> Vec<Step> {
     let behind = if dice.random() { Step::Cut(Who::Second) } else { Step::Freeze(Who::Second) };
     let mut steps = vec![Step::Level, behind, wait(dice, 200..550)];
@@ -235,8 +239,8 @@ fn lost_with_the_primary(dice: &mut ChaCha8Rng) -> Vec<Step> {
     steps
 }
 
-/// What was acknowledged since the copy was made is on the disks of the primary and of the one whose directory is
-/// put back; the third knows that the copy is old.
+/// Everything acknowledged since the copy was made is on the disks of the primary and of the node
+/// whose directory is restored; the third node knows that the copy is old.
 fn an_old_copy_comes_back(dice: &mut ChaCha8Rng) -> Vec<Step> {
     vec![
         Step::Level,

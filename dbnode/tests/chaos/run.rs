@@ -1,4 +1,4 @@
-//! One seed, from its plan to the verdict.
+//! Runs one seed, from its plan to the verdict.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,14 +16,14 @@ use crate::faults::Faults;
 use crate::plan::Plan;
 use crate::verdict::{self, Failure, Seen};
 
-/// How far the clock of the day and the one that only goes forward may go apart between two looks: so much, and a
-/// thousandth, for the first may be made to go a little faster or slower.
+/// How far the wall clock and the monotonic clock may drift apart between two readings: this much,
+/// plus a thousandth, because the wall clock may be slewed.
 const CLOCK_SET: Duration = Duration::from_millis(2);
 
-/// Within this time everything can be read in the end.
+/// Time limit for the final reads.
 const READ_BY: Duration = Duration::from_secs(60);
 
-/// Runs a plan. What does not hold is told with all that a person needs to look into it.
+/// Runs a plan. A failure is reported with everything that is needed to investigate it.
 pub async fn run(plan: &Plan) -> Result<Seen, Failure> {
     println!("{}: compacted after {} entries", plan.command(), plan.log_entries);
     let mut faults = Faults::new(Cluster::start(plan).await);
@@ -82,14 +82,15 @@ async fn break_and_judge(plan: &Plan, faults: &mut Faults) -> Result<Seen, Failu
     Ok(seen)
 }
 
-/// Both clocks at one moment. The clients of several processes share only the clock of the day, which may be set.
+/// Both clocks at one moment. The clients in their processes share only the wall clock, which may
+/// be set.
 struct Clocks {
     forward: Instant,
     of_the_day: Duration,
 }
 
 impl Clocks {
-    /// Reads both, again while this thread had to wait in between.
+    /// Reads both clocks; repeats that if the thread was interrupted in between.
     fn read() -> Self {
         loop {
             let forward = Instant::now();
@@ -100,7 +101,7 @@ impl Clocks {
         }
     }
 
-    /// Reads both again. An error when one was set since.
+    /// Reads both clocks again. Fails if one was set since.
     fn compare(&self) -> Result<Self, Failure> {
         let next = Self::read();
         let forward = next.forward - self.forward;
@@ -112,7 +113,7 @@ impl Clocks {
     }
 }
 
-/// What there is afterwards.
+/// Reads the final values of all records.
 async fn find(nodes: &[SocketAddr], keys: impl Iterator<Item = &str>) -> Result<Final, Failure> {
     let client = client(nodes.to_vec(), Duration::from_secs(3));
     let limit = Instant::now() + READ_BY;
@@ -124,7 +125,7 @@ async fn find(nodes: &[SocketAddr], keys: impl Iterator<Item = &str>) -> Result<
                 Err(error) if Instant::now() > limit => {
                     return Err(Failure::Stuck(format!("{key} cannot be read afterwards: {error}")));
                 }
-                // On a busy computer there may be an election at any time.
+                // On a busy computer, an election may happen at any time.
                 Err(_) => sleep(Duration::from_millis(50)).await,
             }
         };

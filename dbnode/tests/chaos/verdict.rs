@@ -1,4 +1,4 @@
-//! What must hold in the end.
+//! Checks what must hold at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,23 +6,23 @@ use history::linearizable::{self, Limits, Verdict};
 use history::lost::{self, Final};
 use history::{Action, History, Operation, Outcome, ghost};
 
-/// How long an order is searched for, for each record. To find the smallest part that is wrong it is searched for
-/// again and again.
+/// Bounds the search for a linearization of each record. Reducing a violation to its smallest part
+/// repeats the search many times.
 const SEARCH: Limits = Limits { situations: 30_000 };
 
-/// Why a run did not end well.
+/// Why a run failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something that is promised does not hold.
+    /// A guarantee was violated.
     Broken(String),
-    /// Something does not go on, and nothing is wrong that could keep it from that.
+    /// Something made no progress, although nothing was wrong that could prevent it.
     Stuck(String),
-    /// This computer did something that makes it impossible to judge.
+    /// This computer did something that makes a verdict impossible.
     Inconclusive(String),
 }
 
 impl Failure {
-    /// The same, with more to say.
+    /// The same failure with a longer message.
     pub fn told(self, tell: impl FnOnce(String) -> String) -> Self {
         match self {
             Self::Broken(why) => Self::Broken(tell(why)),
@@ -32,17 +32,17 @@ impl Failure {
     }
 }
 
-/// How much was seen.
+/// How much was observed.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Seen {
     pub operations: usize,
     pub acknowledged: usize,
     pub additions: usize,
-    /// Of some record so much is unknown that the search for an order was given up.
+    /// True if the search was given up for some record, because too many outcomes are unknown.
     pub undecided: bool,
 }
 
-/// Judges what the clients saw, with what was found afterwards.
+/// Checks the clients' history against the final values.
 pub fn judge(history: &History, found: &Final) -> Result<Seen, String> {
     let additions = additions(history, found)?;
     if let Some(lost) = lost::judge(history, found).first() {
@@ -56,8 +56,8 @@ pub fn judge(history: &History, found: &Final) -> Result<Seen, String> {
     Ok(Seen { operations: history.operations.len(), acknowledged, additions, undecided })
 }
 
-/// Looks for an order of the operations on each record. The first record without one is enough: to find the smallest
-/// part of it that is wrong takes long. True when the search was given up somewhere.
+/// Searches for a linearization of each record's operations. It stops at the first violation,
+/// because reducing one to its smallest part takes long. Returns true if a search was given up.
 fn is_undecided(history: &History) -> Result<bool, String> {
     let mut undecided = false;
     for operations in history.by_key().into_values() {
@@ -73,8 +73,9 @@ fn is_undecided(history: &History) -> Result<bool, String> {
     Ok(undecided)
 }
 
-/// The same operations, and all tries of one name as one: it has effect once, between the first time that it was asked
-/// and the first answer. Each try that nobody answered would be one more that may stand anywhere.
+/// Merges all tries with the same idempotency key into one operation, which takes effect once,
+/// between the first request and the first answer. Otherwise each unanswered try would be one more
+/// operation that may take effect at any time.
 fn once_each(operations: &[&Operation]) -> Vec<Operation> {
     let (mut all, mut places) = (Vec::<Operation>::new(), BTreeMap::new());
     for operation in operations {
@@ -96,7 +97,8 @@ fn once_each(operations: &[&Operation]) -> Vec<Operation> {
     all
 }
 
-/// Every addition has a name and was asked until it was acknowledged: each counts once. Returns how many there are.
+/// Checks that each addition counts exactly once: each has an idempotency key and was retried until
+/// acknowledged. Returns their number.
 fn additions(history: &History, found: &Final) -> Result<usize, String> {
     let mut sums: BTreeMap<&str, BTreeMap<&str, i64>> = BTreeMap::new();
     let mut acknowledged = BTreeSet::new();
@@ -125,7 +127,7 @@ fn additions(history: &History, found: &Final) -> Result<usize, String> {
     Ok(sums.values().map(BTreeMap::len).sum())
 }
 
-/// The records that somebody may have written to.
+/// The records that may have been written to.
 pub fn keys(operations: &[Operation]) -> BTreeSet<&str> {
     operations.iter().map(|operation| &*operation.key).collect()
 }

@@ -1,4 +1,4 @@
-//! Processes of a cluster, each on a loopback address of its own.
+//! Clusters of processes, each on its own loopback address.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,29 +10,30 @@ use dbclient::{Client, ClientLimits};
 use machine::network::Network;
 use tempfile::TempDir;
 
-/// Nothing here takes so long.
+/// Time limit for anything in these tests.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 pub const SECRET: &str = "a secret that all members know";
 
-/// A cluster.
+/// A cluster of three processes.
 pub struct Cluster {
     directory: TempDir,
     network: u8,
     mode: &'static str,
     log_entries: &'static str,
-    /// More flags, for each node.
+    /// Additional flags for each node.
     flags: [Vec<String>; 3],
     nodes: Vec<Option<Child>>,
 }
 
 impl Cluster {
-    /// Three nodes that have elected a primary. Clusters of one test program are in different networks.
+    /// Starts three nodes, which elect a primary. Clusters of one test program use different
+    /// networks.
     pub fn start(network: u8, mode: &'static str) -> Self {
         Self::with_log(network, mode, "50000")
     }
 
-    /// The same, with nodes that compact their logs when they have so many entries.
+    /// Like `start`, with nodes that compact their logs at this many entries.
     pub fn with_log(network: u8, mode: &'static str, log_entries: &'static str) -> Self {
         let mut cluster = Self::new(network, mode);
         cluster.log_entries = log_entries;
@@ -40,7 +41,7 @@ impl Cluster {
         cluster
     }
 
-    /// Three nodes that were not started.
+    /// Three nodes that have not been started.
     pub fn new(network: u8, mode: &'static str) -> Self {
         let directory = TempDir::new().unwrap();
         std::fs::write(directory.path().join("secret"), SECRET).unwrap();
@@ -48,29 +49,29 @@ impl Cluster {
         Self { directory, network, mode, log_entries: "50000", flags: Default::default(), nodes }
     }
 
-    /// A node is started with these flags too, from now on.
+    /// Adds flags to a node's command line, from its next start on.
     pub fn give(&mut self, node: usize, flags: &[&str]) {
         self.flags[node].extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
-    /// Starts all, and waits until there is a primary and all know of the cluster.
+    /// Starts all nodes, and waits until there is a primary and all know of the cluster.
     pub fn form(&mut self) {
         (0..3).for_each(|node| self.run(node));
         let is_fit = |node| get(self.address(node), "/healthz").is_some();
         wait_for("the cluster to form", || (0..3).all(is_fit).then_some(()));
     }
 
-    /// A place for files of this cluster.
+    /// A directory for files of this cluster.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Where a node's clients come in.
+    /// The client address of a node.
     pub fn address(&self, node: usize) -> SocketAddr {
         SocketAddr::from(([127, 83, self.network, node as u8 + 1], 7001))
     }
 
-    /// Where a node keeps its data.
+    /// The data directory of a node.
     pub fn data(&self, node: usize) -> PathBuf {
         self.directory.path().join(format!("db-{}", node + 1))
     }
@@ -88,7 +89,7 @@ impl Cluster {
         self.command_at(node, node)
     }
 
-    /// The command line of another node of that name, with a directory and addresses of its own.
+    /// The command line of a second node with the same name, but its own directory and addresses.
     pub fn command_elsewhere(&self, node: usize) -> Command {
         self.command_at(node, 8)
     }
@@ -114,20 +115,20 @@ impl Cluster {
         self.nodes[node] = Some(self.command(node).stderr(Stdio::inherit()).spawn().unwrap());
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(&mut self, node: usize) {
         let mut child = self.nodes[node].take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// `STOP`, `CONT` or `TERM`.
+    /// Sends the signal `STOP`, `CONT` or `TERM`.
     pub fn signal(&self, node: usize, name: &str) {
         let pid = self.nodes[node].as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([format!("-{name}"), pid]).status().unwrap().success());
     }
 
-    /// Lets a node be the primary: whoever is it instead is told to stop, and started again.
+    /// Makes a node the primary: any other primary is stopped and started again.
     pub fn make_primary(&mut self, node: usize) {
         loop {
             let primary = self.wait_for_primary();
@@ -141,18 +142,18 @@ impl Cluster {
         }
     }
 
-    /// Waits until a node that was told to stop has.
+    /// Waits for a node that was told to stop.
     pub fn wait_for_end(&mut self, node: usize) {
         let mut child = self.nodes[node].take().unwrap();
         assert!(child.wait().unwrap().success());
     }
 
-    /// What a node says about itself; none when it says nothing.
+    /// The status of a node; `None` if it does not answer.
     pub fn status(&self, node: usize) -> Option<serde_json::Value> {
         serde_json::from_str(&get(self.address(node), "/status")?).ok()
     }
 
-    /// Who is the primary, as some node other than this one says of itself.
+    /// Waits for a primary other than this node, by the nodes' own statuses.
     pub fn wait_for_primary_other_than(&self, other: Option<usize>) -> usize {
         wait_for("a primary", || {
             let is_primary =
@@ -165,7 +166,7 @@ impl Cluster {
         self.wait_for_primary_other_than(None)
     }
 
-    /// Waits until all have applied the same, and have the same records.
+    /// Waits until all have applied the same entries, and have the same records.
     pub fn wait_until_equal(&self) {
         wait_for("all nodes to be equal", || {
             let end = |node| {
@@ -182,7 +183,7 @@ impl Cluster {
         self.client_with(Duration::from_secs(5))
     }
 
-    /// A client of all nodes whose calls take so long at most.
+    /// A client of all nodes with this time limit for its calls.
     pub fn client_with(&self, request: Duration) -> Client {
         let limits = ClientLimits { request, ..ClientLimits::default() };
         Client::new((0..3).map(|node| self.address(node)).collect(), Network::tcp(), limits)
@@ -203,7 +204,7 @@ impl Drop for Cluster {
     }
 }
 
-/// The body of an answer; none when there is no answer of 200.
+/// The body of a response; `None` unless its status is 200.
 pub fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()?;
     stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
@@ -214,7 +215,7 @@ pub fn get(address: SocketAddr, path: &str) -> Option<String> {
     head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
 }
 
-/// Looks again and again, until there is something to see.
+/// Polls until there is a result.
 #[track_caller]
 pub fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let limit = Instant::now() + LIMIT;

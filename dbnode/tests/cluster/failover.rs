@@ -6,7 +6,7 @@ use dbclient::{ClientError, Condition, Read};
 
 use crate::cluster::Cluster;
 
-/// Writes a value under a name of its own, again and again until it is acknowledged: after how long.
+/// Retries a write until it is acknowledged, and returns how long that took.
 async fn write_until_acknowledged(cluster: &Cluster, key: &str) -> Duration {
     let (client, began) = (cluster.client_with(Duration::from_millis(300)), Instant::now());
     while let Err(error) = client.put(key, "value".into(), Condition::Always).await {
@@ -46,14 +46,14 @@ async fn a_frozen_primary_is_replaced_and_acknowledges_nothing_when_it_wakes() {
     let gap = write_until_acknowledged(&cluster, "meanwhile").await;
     println!("writes resumed after {gap:?}");
     assert!(gap < Duration::from_secs(3), "{gap:?}");
-    // It takes the connection, and hears the request when it goes on.
+    // The frozen node accepts the connection, and reads the request once it continues.
     let asked = cluster.client_of(frozen);
     let asking = tokio::spawn(async move { asked.put("key", "stale".into(), Condition::Always).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     cluster.signal(frozen, "CONT");
     match asking.await.unwrap() {
         Err(_) => {}
-        // It heard of its successor first, and told where it is.
+        // It heard from its successor first, and redirected the client.
         Ok(version) => assert!(version.term() > 1, "a deposed primary acknowledged {version}"),
     }
     cluster.wait_until_equal();
@@ -92,7 +92,7 @@ async fn a_deposit_that_is_repeated_across_a_failover_counts_once() {
         let primary = cluster.wait_for_primary();
         cluster.kill(primary);
         let first = depositing.await.unwrap();
-        // Whatever it heard, it asks once more, by the same name.
+        // Whatever the answer, the client retries with the same idempotency key.
         let sum = loop {
             match client.add("account", 50, Some(&name)).await {
                 Ok(sum) => break sum,

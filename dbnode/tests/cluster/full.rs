@@ -9,7 +9,7 @@ use dbclient::{ClientError, Condition};
 
 use crate::cluster::{Cluster, wait_for};
 
-/// A small disk in the place of a node's data directory, which takes root to make.
+/// A small disk mounted on a node's data directory, which requires root.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
@@ -20,7 +20,7 @@ impl<'a> SmallDisk<'a> {
         mounted.then_some(Self(directory))
     }
 
-    /// Takes all the room there is.
+    /// Fills the disk.
     fn fill(&self) {
         let free = nix::sys::statvfs::statvfs(self.0).unwrap();
         let free = free.blocks_available() * free.fragment_size();
@@ -38,7 +38,7 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
-/// Puts large values until one is refused for this reason.
+/// Writes large values until one is refused for this reason.
 async fn put_until_refused(cluster: &Cluster, reason: &str) {
     let (client, began) = (cluster.client_with(Duration::from_millis(500)), Instant::now());
     for number in 0.. {
@@ -49,8 +49,8 @@ async fn put_until_refused(cluster: &Cluster, reason: &str) {
     }
 }
 
-/// Forms a cluster whose first node leads, and in which the disk of this directory is small, and full. None where
-/// that cannot be had, which is said.
+/// Forms a cluster whose first node is the primary, and in which the disk of this directory is
+/// small and full. Returns `None`, and prints so, if no disk can be mounted.
 fn form_with_a_full_disk<'a>(cluster: &mut Cluster, data: &'a Path) -> Option<SmallDisk<'a>> {
     let Some(disk) = SmallDisk::mount(data) else {
         assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
@@ -63,7 +63,7 @@ fn form_with_a_full_disk<'a>(cluster: &mut Cluster, data: &'a Path) -> Option<Sm
     Some(disk)
 }
 
-/// Puts a small value until it is taken: after how long.
+/// Retries a small write until it is accepted, and returns how long that took.
 async fn put_until_taken(cluster: &Cluster) -> Duration {
     let (client, began) = (cluster.client_with(Duration::from_millis(300)), Instant::now());
     while let Err(error) = client.put("small", "value".into(), Condition::Always).await {
@@ -82,7 +82,7 @@ async fn a_primary_whose_disk_is_full_hands_over_and_is_named() {
         let replicas = status["replicas"].as_array()?.clone();
         replicas.iter().any(|it| it["id"] == "db-1" && it["no_room"] == wanted).then_some(())
     };
-    // More than there is room for, when all that can be compacted is.
+    // More than fits, even after everything that can be compacted has been.
     let (client, began) = (cluster.client_with(Duration::from_secs(2)), Instant::now());
     for number in 0.. {
         let put = client.put(&format!("k-{}", number % 80), vec![7; 500_000].into(), Condition::Always).await;

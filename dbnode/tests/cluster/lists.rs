@@ -1,4 +1,4 @@
-//! Long lists, and who waits for them.
+//! Long lists, and the requests that wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn long_lists_of_bytes_depose_no_primary() {
         let began = Instant::now();
         match client.put("small", "value".into(), Condition::Always).await {
             Ok(_) => confirmed += 1,
-            // On a computer that is busy with other things a disk may take longer than a client waits.
+            // On a busy computer, a disk may take longer than a client waits.
             Err(error) => assert!(error.may_have_happened(), "{error}"),
         }
         slowest = slowest.max(began.elapsed());

@@ -14,7 +14,7 @@ async fn write_many(cluster: &Cluster, name: &str, count: usize) {
     for number in 0..count {
         let key = format!("{name}-{}", number % 300);
         let limit = Instant::now() + LIMIT;
-        // On a busy computer there may be an election at any time.
+        // On a busy computer, an election may happen at any time.
         while let Err(error) = client.put(&key, number.to_string().into(), Condition::Always).await {
             assert!(Instant::now() < limit, "{error}");
         }
@@ -42,7 +42,8 @@ async fn a_member_that_lost_its_data_joins_again_and_is_counted() {
     std::fs::remove_dir_all(cluster.data(emptied)).unwrap();
     cluster.run(emptied);
     cluster.wait_until_equal();
-    // It makes a majority with one of the others again, but not before the cluster has agreed to it.
+    // It can form a majority with one of the others again, but not before the cluster has agreed to
+    // it.
     cluster.kill(other);
     write_many(&cluster, "after", 20).await;
     cluster.run(other);
@@ -77,7 +78,7 @@ async fn what_only_the_old_primary_had_is_cut_off_and_listed() {
     cluster.kill(primary);
     others.iter().for_each(|node| cluster.signal(*node, "CONT"));
     cluster.wait_for_primary();
-    // A frozen replica may have had it in its ears; then it is not lost.
+    // A frozen replica may already have received the entry; then it is not lost.
     write_many(&cluster, "after", 10).await;
     cluster.run(primary);
     cluster.wait_until_equal();
@@ -90,7 +91,7 @@ async fn what_only_the_old_primary_had_is_cut_off_and_listed() {
     }
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory with its content.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -121,7 +122,7 @@ async fn an_old_copy_of_a_directory_makes_no_majority_and_joins_again() {
     fs::remove_dir_all(cluster.data(2)).unwrap();
     fs::rename(kept, cluster.data(2)).unwrap();
     cluster.run(1);
-    // Twice: a directory does not become younger by being started.
+    // Twice, because starting a directory does not make it newer.
     says(cluster.command(2), "was started from old data");
     says(cluster.command(2), "was started from old data");
     cluster.run(2);
@@ -137,7 +138,7 @@ async fn an_old_copy_of_a_directory_makes_no_majority_and_joins_again() {
         let record = cluster.client().get(&format!("new-{number}"), Read::Latest).await.unwrap();
         assert_eq!(record.unwrap().value, number.to_string());
     }
-    // It has joined again: with db-1 away it is a part of the majority.
+    // It has joined again: with db-1 away, it is part of the majority.
     cluster.kill(0);
     write_many(&cluster, "after", 20).await;
 }
@@ -158,7 +159,7 @@ async fn only_the_first_member_imports_and_all_have_its_records() {
         let price = cluster.client_of(node).get("price-0", Read::Local).await.unwrap().unwrap();
         assert_eq!(price.value, "0");
     }
-    // It loses its disk, and its file was edited meanwhile.
+    // It loses its disk, and its import file was edited meanwhile.
     cluster.kill(0);
     fs::remove_dir_all(cluster.data(0)).unwrap();
     let edited: String =

@@ -1,4 +1,4 @@
-//! Who does not belong there is refused, and told why.
+//! Nodes that do not belong to the cluster are refused, and told why.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use dbclient::Condition;
 
 use crate::cluster::{Cluster, SECRET, get, wait_for};
 
-/// Runs a node until it says this.
+/// Runs a node until it prints this.
 #[track_caller]
 pub fn says(mut command: Command, words: &str) {
     let mut child = command.env("RUST_LOG", "warn").stderr(Stdio::piped()).spawn().unwrap();
@@ -106,7 +106,7 @@ async fn garbage_on_the_peers_port_does_no_harm() {
 async fn strangers_who_only_sit_there_keep_no_member_out() {
     let mut cluster = Cluster::start(27, "quorum");
     cluster.kill(2);
-    // Each that is let go comes again, all the time.
+    // Each connection that is closed is opened again, continually.
     let stop = tokio_util::sync::CancellationToken::new();
     let sit = |node: u8| {
         let stop = stop.clone();

@@ -1,4 +1,4 @@
-//! What `sync` promises, and what it costs.
+//! The guarantees of `sync`, and their cost.
 
 use dbclient::{ClientError, Condition, Read};
 

@@ -1,4 +1,4 @@
-//! Clients that keep a node waiting, hundreds of them, and one that means well.
+//! Hundreds of clients that keep a node waiting, and one that behaves well.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Nothing here takes so long.
+/// Time limit for anything in these tests.
 const LIMIT: Duration = Duration::from_secs(20);
 
 const MIB: usize = 1 << 20;
 
-/// A node in a process of its own, on a loopback address of its own.
+/// A node in its own process, on its own loopback address.
 struct Process {
     child: Child,
     address: SocketAddr,
@@ -20,7 +20,7 @@ struct Process {
 }
 
 impl Process {
-    /// Starts a node that may open so many files.
+    /// Starts a node with this limit of open files.
     fn start(host: u8, files: u32) -> Self {
         let (data, address) = (TempDir::new().unwrap(), SocketAddr::from(([127, 85, 0, host], 7001)));
         let program = env!("CARGO_BIN_EXE_dbnode");
@@ -41,14 +41,14 @@ impl Process {
         TcpStream::connect_timeout(&self.address, LIMIT).ok()
     }
 
-    /// A connection on which this was sent.
+    /// A connection on which these bytes were sent.
     fn send(&self, bytes: &[u8]) -> Option<TcpStream> {
         let mut stream = self.connect()?;
         stream.write_all(bytes).ok()?;
         Some(stream)
     }
 
-    /// The status of an answer, on a connection of its own, and how long it took.
+    /// Sends a request on a new connection; returns the status, and how long it took.
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> Option<(u16, Duration)> {
         let (began, length) = (Instant::now(), body.len());
         let head = format!(
@@ -69,7 +69,7 @@ impl Process {
         took
     }
 
-    /// Memory that it has at the moment, in MiB.
+    /// The node's resident memory, in MiB.
     fn resident_mib(&self) -> usize {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096 / MIB
@@ -87,7 +87,7 @@ impl Drop for Process {
     }
 }
 
-/// Bytes that are no text, and that no one else has.
+/// Bytes that are not text, different for each seed.
 fn bytes(seed: u8) -> Vec<u8> {
     (0..MIB).map(|at| (at as u8) ^ seed | 0x80).collect()
 }
@@ -98,7 +98,8 @@ fn idle_clients_leave_the_node_its_files() {
     let mut idle = Vec::new();
     for round in 0..3 {
         idle.extend((0..200).map(|_| node.connect()));
-        // So many that the log needs new files, and a good client is always let in.
+        // Enough writes that the log needs new files, while the well-behaved client is always
+        // served.
         for number in 0..12 {
             node.puts(&format!("key-{number}"), &bytes(round));
         }
@@ -116,7 +117,7 @@ fn bodies_that_do_not_end_take_little_memory_and_give_it_back() {
             let (mut stream, body) = (node.connect().unwrap(), body.clone());
             stream.set_write_timeout(Some(LIMIT)).unwrap();
             std::thread::spawn(move || {
-                // It may be closed before all of it is sent.
+                // The connection may be closed before everything is sent.
                 let _ = stream.write_all(&body);
                 stream
             })
@@ -157,7 +158,7 @@ fn readers_that_do_not_read_hold_nobody_up() {
     println!("the slowest read took {slowest:?}; {before} MiB before, at most {most} MiB");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert!(most < 128, "{most} MiB");
-    // A list is served too, between those who are sent away because they do not read.
+    // A list is served too, while clients that do not read are disconnected.
     let (status, took) = node.ask("GET", "/kv?prefix=bin", b"").expect("an answer");
     assert!(status == 200 || status == 503, "{status} after {took:?}");
     drop(readers);

@@ -82,7 +82,7 @@ async fn a_connection_that_the_node_closed_meanwhile_is_replaced() {
     assert_eq!(client.get("a", Read::Latest).await.unwrap().unwrap().value, "1");
 }
 
-/// Something that answers every request with this, and its address.
+/// A server that answers every request with this, and its address.
 async fn always(answer: &'static str) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -121,12 +121,12 @@ async fn a_redirect_does_not_lead_around_the_ways_that_were_given() {
     let replica = always(elsewhere).await;
     let client = client_of(&[replica, node.address]);
     client.put("a", "1".into(), Condition::Always).await.unwrap();
-    // Nor when the replica is all that is left to ask.
+    // The same holds if the replica is the only node left to ask.
     let error = client_of(&[replica]).put("a", "1".into(), Condition::Always).await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
 }
 
-/// A network in which `db.lab:1` leads to whatever stands there at the time.
+/// A network in which `db.lab:1` resolves to these addresses, which may change.
 fn network_with(addresses: &Arc<Mutex<Vec<SocketAddr>>>) -> Network {
     let addresses = Arc::clone(addresses);
     Network::tcp().with_names(Resolver::new(move |name| match name {
@@ -150,7 +150,7 @@ async fn every_address_of_a_node_is_tried_and_its_name_is_followed() {
     let value = async || client.get("a", Read::Latest).await.unwrap().unwrap().value;
     assert_eq!(value().await, "first");
     *addresses.lock().unwrap() = vec![second.address];
-    // Though the first one is still there, and a connection to it is open.
+    // It moves even though the first address still answers, and a connection to it is open.
     let moving = async {
         while value().await != "second" {
             tokio::time::sleep(Duration::from_millis(20)).await;

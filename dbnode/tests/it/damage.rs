@@ -1,7 +1,7 @@
-//! Files of a data directory that are damaged at random, and a node that is started from them: it refuses
-//! and changes nothing, or has all that was acknowledged.
+//! Random damage to the files of a data directory. A node started from them either refuses and
+//! changes nothing, or has everything that was acknowledged.
 //!
-//! `scripts/damage.sh` does it a thousand times over.
+//! `scripts/damage.sh` repeats this a thousand times.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,13 +20,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-/// Damages to one directory before another is made.
+/// How many times one directory is damaged before a new one is made.
 const DAMAGES_EACH: u64 = 20;
 
-/// The files of a directory, and what is in them.
+/// The files of a directory and their content.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What a node was killed with, and copies of it from before.
+/// The files of a killed node, and earlier copies of them.
 struct Killed {
     files: Files,
     earlier: Vec<Files>,
@@ -34,7 +34,7 @@ struct Killed {
     term: u64,
 }
 
-/// A node's disk in use, and what was acknowledged.
+/// A disk in use, and what was acknowledged.
 struct Life {
     data: TempDir,
     disk: Option<Disk>,
@@ -55,7 +55,7 @@ impl Life {
         self.disk.as_ref().unwrap()
     }
 
-    /// A life of this many acts, killed at its end.
+    /// Performs this many random operations, and kills the node at the end.
     async fn live(mut self, acts: usize, dice: &mut ChaCha8Rng) -> Killed {
         let mut earlier = Vec::new();
         for act in 0..acts {
@@ -108,7 +108,7 @@ impl Life {
         self.log.extend(entries);
     }
 
-    /// Writes what is not acknowledged, and cuts it off again.
+    /// Writes entries that are not acknowledged, and truncates them again.
     async fn cut(&mut self, dice: &mut ChaCha8Rng) {
         let uncertain = vec![self.entry(&self.acknowledged, dice)];
         self.persist(Batch { entries: uncertain.clone(), ..Batch::default() }).await;
@@ -128,7 +128,7 @@ impl Life {
         self.disk().compact(compacted).await.unwrap();
     }
 
-    /// Somebody else's snapshot takes the place of everything.
+    /// Installs another node's snapshot.
     async fn install(&mut self, dice: &mut ChaCha8Rng) {
         let mut state = self.acknowledged.clone();
         for _ in 0..30 {
@@ -148,7 +148,7 @@ impl Life {
     }
 }
 
-/// What is done to a file.
+/// A kind of damage.
 #[derive(Debug)]
 enum Damage {
     Flip {
@@ -170,7 +170,7 @@ enum Damage {
         by: usize,
     },
     Delete,
-    /// The file as it was when this copy was made.
+    /// Restores the file from this earlier copy.
     Old {
         copy: usize,
     },
@@ -180,7 +180,7 @@ impl Damage {
     fn draw(name: &Path, killed: &Killed, dice: &mut ChaCha8Rng) -> Self {
         let bytes = &killed.files[name];
         let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        // Mostly where something stands.
+        // Mostly within the used part.
         let end = if dice.random_ratio(9, 10) { used } else { bytes.len() }.max(1);
         let from = dice.random_range(0..end);
         let lengths = [1, 8, 80, 512, 4_096, 65_536, bytes.len()];
@@ -221,9 +221,9 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Damages one file, starts from that, and says what is wrong, if anything is.
+/// Damages one file, starts a node from it, and reports what is wrong, if anything.
 async fn damage(killed: &Killed, dice: &mut ChaCha8Rng) -> Result<&'static str, String> {
-    // Some say nothing: they are damaged less often.
+    // Some files contain no information: they are damaged less often.
     let says_something =
         |name: &&PathBuf| !["lock", "spare", "reserve"].map(Path::new).iter().any(|it| name.ends_with(it));
     let names: Vec<_> = match dice.random_ratio(1, 20) {
@@ -257,7 +257,7 @@ fn refused(error: &OpenError, before: &Files, data: &Path) -> Result<&'static st
     }
     let after = files(data);
     for (name, bytes) in before {
-        // SQLite removes a write-ahead log that is empty.
+        // SQLite removes an empty write-ahead log.
         if !bytes.is_empty() && after.get(name) != Some(bytes) {
             return Err(format!("{} was changed by a start that refused: {error}", name.display()));
         }
@@ -302,7 +302,7 @@ fn files(directory: &Path) -> Files {
                 true => directories.push(entry.path()),
                 false => {
                     let name = entry.path().strip_prefix(directory).unwrap().to_owned();
-                    // SQLite's thread may be removing an empty one.
+                    // SQLite's thread may be removing an empty file.
                     found.extend(fs::read(entry.path()).ok().map(|bytes| (name, bytes)));
                 }
             }
@@ -319,7 +319,7 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 async fn what_is_damaged_is_refused_or_nothing_is_missing() {
     let (seed, count) = (number("DAMAGE_SEED", rand::random_range(0..1 << 32)), number("DAMAGE_COUNT", 60));
     println!("seed: DAMAGE_SEED={seed} DAMAGE_COUNT={count}");
-    // What was refused stays open, so that nothing of it is changed.
+    // A refused directory keeps its files open, so that nothing in it changes.
     let (_, files_max) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, files_max, files_max).unwrap();
     let (mut outcomes, mut wrong) = (BTreeMap::<_, u64>::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! There is no room on the disk, and then there is.
+//! The disk is full for a while.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 use crate::support::TestNode;
 
-/// A small disk of its own, which takes root to make; none when that cannot be.
+/// A small disk, which requires root; `None` if it cannot be mounted.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// Of this size, in MiB.
+    /// Mounts a disk of this size, in MiB.
     fn mount(size: u32) -> Option<Self> {
         let directory = TempDir::new().unwrap();
         let size = format!("size={size}m");
@@ -26,7 +26,7 @@ impl SmallDisk {
         mounted.then_some(Self(directory))
     }
 
-    /// Starts a node on it.
+    /// Starts a node on the disk.
     async fn start(&self) -> TestNode {
         TestNode::on(tempfile::tempdir_in(self.0.path()).unwrap()).await
     }
@@ -38,7 +38,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Takes all the room there is but for this much.
+/// Fills the disk, except for this many bytes.
 fn fill(directory: &Path, left: u64) -> std::path::PathBuf {
     let path = directory.join("filler");
     let free = nix::sys::statvfs::statvfs(directory).unwrap();
@@ -47,7 +47,7 @@ fn fill(directory: &Path, left: u64) -> std::path::PathBuf {
     path
 }
 
-/// Writes, again and again until it is written.
+/// Retries a write until it succeeds.
 async fn put_in_time(node: &TestNode, path: &str, value: &[u8]) {
     let limit = Instant::now() + Duration::from_secs(10);
     while node.put(path, value).await.status != 204 {
@@ -83,13 +83,13 @@ async fn writes_are_refused_while_the_disk_is_full_and_reads_go_on() {
     drop(node.stop().await);
 }
 
-/// The log is compacted every thousand writes, which needs room.
+/// The log is compacted every thousand writes, which needs space.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk() {
     let Some(disk) = SmallDisk::mount(40) else { return };
     let node = disk.start().await;
     let value = |number: u32| vec![number as u8; 5_000];
-    // The last thing before the disk is full.
+    // The last writes before the disk is full.
     for number in 0..900 {
         node.put(&format!("/kv/key-{number}"), &value(number)).await;
     }
@@ -115,7 +115,7 @@ async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk(
     assert!(status["log_bytes"].as_u64().unwrap() >= 8 << 20, "{status}");
     fs::remove_file(filler).unwrap();
     put_in_time(&node, "/kv/after", b"value").await;
-    // The compaction that found no room is tried again by itself.
+    // The failed compaction is retried on its own.
     let compacted = async {
         while node.get("/status").await.json()["no_room"] != false {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -125,7 +125,7 @@ async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk(
     drop(node.stop().await);
 }
 
-/// The log would only be compacted when it takes more than there is.
+/// Normally the log would be compacted only at a size larger than the disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_fills_a_small_disk_is_folded_and_writes_go_on() {
     let Some(disk) = SmallDisk::mount(24) else { return };
@@ -140,7 +140,7 @@ async fn a_log_that_fills_a_small_disk_is_folded_and_writes_go_on() {
     drop(node.stop().await);
 }
 
-/// Others take every byte there is.
+/// Other programs fill the disk completely.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_writes_on_where_others_have_filled_the_disk_while_its_records_do_not_grow() {
     let Some(disk) = SmallDisk::mount(64) else { return };

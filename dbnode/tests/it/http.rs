@@ -1,4 +1,4 @@
-//! What `curl` would see: every status, every refusal.
+//! The HTTP API as `curl` would see it: every status, every refusal.
 
 use crate::support::TestNode;
 
@@ -82,7 +82,7 @@ async fn what_cannot_be_added_is_refused() {
     let add = async |key: &str, body: &str| {
         node.send("POST", &format!("/kv/{key}/add"), &[], body.as_bytes()).await
     };
-    add("text", "{\"by\":1}").await.assert_problem(422, "not_a_number", "not a whole number");
+    add("text", "{\"by\":1}").await.assert_problem(422, "not_a_number", "not a 64-bit integer");
     add("large", "{\"by\":1}").await.assert_problem(422, "overflow", "64 bits");
     for body in [
         "",
@@ -153,7 +153,7 @@ async fn a_list_is_ordered_bounded_and_goes_on() {
     assert_eq!(rest, expected);
     assert_eq!(node.get("/kv").await.json()["records"].as_array().unwrap().len(), 5);
     node.get("/kv?limit=1001").await.assert_problem(400, "bad_query", "from 1 to 1000");
-    node.get("/kv?perfix=b").await.assert_problem(400, "bad_query", "no 'perfix' here");
+    node.get("/kv?perfix=b").await.assert_problem(400, "bad_query", "no parameter 'perfix'");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
-//! Killed again and again while eight clients write: what was acknowledged is there afterwards,
-//! and what was not is there as a whole or not at all.
+//! A node is killed repeatedly while eight clients write. Afterwards, everything acknowledged is
+//! there, and an unacknowledged write is there either completely or not at all.
 //!
-//! Each client owns a few keys and writes them one write at a time, so what a key may hold is
-//! simple to say: the last acknowledged value, or one that was sent after it and whose outcome
-//! nobody knows. The values are long enough for a torn one to be seen. Each client also deposits
-//! 1 to one shared account under names of their own, and repeats a deposit until it is
-//! acknowledged: in the end the account holds the number of deposits.
+//! Each client owns a few keys, and writes them one write at a time. So it is simple to say what a
+//! key may hold: the last acknowledged value, or one sent after it whose outcome is unknown. The
+//! values are long enough that a torn one would be noticed. Each client also deposits 1 to a shared
+//! account, with an idempotency key for each deposit, and retries until it is acknowledged: at the
+//! end the account holds the number of deposits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -27,15 +27,15 @@ const WRITERS: usize = 8;
 const KEYS_EACH: usize = 4;
 const KILLS: usize = 60;
 
-/// A key's history, as its one writer knows it.
+/// A key's history, as known to its only writer.
 #[derive(Debug, Default, Clone)]
 struct Known {
     acknowledged: Option<String>,
-    /// Sent since, outcome unknown.
+    /// Values sent since whose outcome is unknown.
     maybe: BTreeSet<String>,
 }
 
-/// What one writer knows in the end.
+/// What one writer knows at the end.
 #[derive(Debug, Default)]
 struct History {
     keys: BTreeMap<String, Known>,
@@ -49,11 +49,12 @@ struct Process {
 }
 
 impl Process {
-    /// Starts a node and waits until it listens.
+    /// Starts a node, and waits until it is ready.
     fn start(data: &Path, address: SocketAddr, broken: bool) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dbnode"));
         command.args(["--id", "db-1", "--listen", &address.to_string()]).arg("--data").arg(data);
-        // So short that it is compacted all the time: it is to be killed in the middle of that, too.
+        // Short enough to be compacted continually, so that the node is also killed during
+        // compactions.
         command.args(["--log-entries", "50"]);
         if broken {
             command.env("DBNODE_PLANTED", "acknowledges-before-sync");
@@ -73,14 +74,14 @@ impl Process {
         }
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-/// It says that it is fit to serve.
+/// True if the node reports that it is ready.
 fn is_ready(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
     let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: db-1\r\nConnection: close\r\n\r\n");
@@ -130,7 +131,7 @@ async fn write(writer: usize, client: Client, stop: watch::Receiver<bool>) -> Hi
     history
 }
 
-/// Deposits 1, again and again until it is known to have happened: once.
+/// Deposits 1, and retries until it is known to have happened, once.
 async fn deposit(client: &Client, name: &str) {
     let limit = Instant::now() + Duration::from_secs(30);
     while let Err(error) = client.add("account", 1, Some(name)).await {
@@ -140,7 +141,7 @@ async fn deposit(client: &Client, name: &str) {
     }
 }
 
-/// What is wrong with what is there, in the light of what is known.
+/// Compares the records with what the writers know, and returns the violations.
 async fn violations(client: &Client, histories: &[History]) -> Vec<String> {
     let mut violations = Vec::new();
     for (key, known) in histories.iter().flat_map(|history| &history.keys) {
@@ -168,14 +169,14 @@ async fn violations(client: &Client, histories: &[History]) -> Vec<String> {
     violations
 }
 
-/// Kills a node again and again while it is written to, and says what is wrong afterwards.
+/// Kills a node repeatedly while it is written to, and returns the violations.
 async fn kill_again_and_again(kills: usize, broken: bool) -> Vec<String> {
     let seed: u64 =
         std::env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("seed: KILL_SEED={seed}");
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let data = TempDir::new().unwrap();
-    // Free a moment ago, and nobody else's: the node binds it again and again.
+    // Free a moment ago, and not used by others: the node binds it repeatedly.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut process = Process::start(data.path(), address, broken);
     let (stop, stopped) = watch::channel(false);

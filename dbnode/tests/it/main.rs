@@ -4,26 +4,26 @@
 #![allow(clippy::print_stdout, reason = "seeds are printed")]
 #![allow(unreachable_pub, reason = "a test program has no outside")]
 
-/// A node in this process, and one in a process of its own.
+/// A node in this process, and one in its own process.
 mod support;
 
 /// Clients that keep a node waiting.
 mod abuse;
 /// The client library against a node.
 mod client;
-/// Files of a data directory that are damaged at random.
+/// Random damage to the files of a data directory.
 mod damage;
-/// There is no room on the disk, and then there is.
+/// The disk is full for a while.
 mod full_disk;
-/// What `curl` would see: every status, every refusal.
+/// The HTTP API as `curl` would see it.
 mod http;
-/// Killed again and again, and nothing acknowledged is lost.
+/// Killed repeatedly without losing an acknowledged write.
 mod kill;
-/// Members that know each other by name.
+/// Members that know each other by host name.
 mod peers;
 /// Start, stop, and start again.
 mod restart;
-/// A process that has no descriptor left.
+/// A process that runs out of file descriptors.
 mod shortage;
-/// What a node spends on its machine.
+/// The resources that a node uses on its machine.
 mod spending;

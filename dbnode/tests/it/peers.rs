@@ -1,4 +1,4 @@
-//! Three members in this process that know each other by name.
+//! Three members in this process that know each other by host name.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{TestNode, config};
 
-/// Where a member listens for the others.
+/// The peer address of a member.
 fn peer_address(member: usize) -> SocketAddr {
     let program = 1 + u8::try_from(std::process::id() % 250).unwrap();
     SocketAddr::from(([127, 84, program, 1 + u8::try_from(member).unwrap()], 7101))
@@ -39,7 +39,7 @@ fn config_of(member: usize, data: &TempDir) -> Config {
 
 #[tokio::test]
 async fn a_cluster_forms_although_the_first_address_of_each_name_refuses() {
-    // Each name is known a little later than somebody asks for it for the first time.
+    // The first lookup of each name fails.
     let asked = Arc::new(Mutex::new(Vec::new()));
     let names = Resolver::new(move |name| {
         let mut asked = asked.lock().unwrap();

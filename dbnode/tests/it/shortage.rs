@@ -1,4 +1,4 @@
-//! A process that has no file descriptor left: that is no fault of the disk.
+//! A process that runs out of file descriptors, which is not a failure of the disk.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,7 @@ use dbclient::{Client, ClientLimits, Condition};
 use machine::network::Network;
 use tempfile::TempDir;
 
-/// A node in a process of its own; it ends with this.
+/// A node in its own process, which is killed when this is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -19,7 +19,7 @@ impl Drop for Process {
     }
 }
 
-/// Starts a node that may have so many files.
+/// Starts a node with this limit of open files.
 fn start(data: &TempDir, address: SocketAddr, files_max: u32) -> Process {
     let mut command = Command::new("sh");
     let limited = format!("ulimit -n {files_max}; exec \"$0\" \"$@\"");
@@ -43,10 +43,11 @@ async fn a_node_without_a_descriptor_left_goes_on() {
     let mut node = start(&data, address, 64);
     let client = Client::new(vec![address], Network::tcp(), ClientLimits::default());
     put_in_time(&client, "before", b"value").await;
-    // More than it can accept: they say nothing and stay.
+    // More connections than it can accept; they stay open and idle.
     let idle: Vec<_> = (0..100).map_while(|_| TcpStream::connect(address).ok()).collect();
     assert!(idle.len() > 64, "only {} connections", idle.len());
-    // Over the connection that it has, until the log needs another file, and the snapshot is written.
+    // Uses the connection that is already open, until the log needs another file and the snapshot
+    // is written.
     let value = vec![7; 300_000];
     let mut refused = 0;
     for number in 0..80 {

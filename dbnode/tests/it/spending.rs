@@ -1,4 +1,4 @@
-//! What a node spends on the machine it stands on.
+//! The resources that a node uses on its machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{TestNode, config};
 
-/// A machine that grants everything at once and remembers what was asked, as `cpu 3ms`.
+/// A machine that grants every request at once and records it, like `cpu 3ms`.
 async fn generous_machine() -> (Machine, Arc<Mutex<Vec<String>>>) {
     let (machine, asked, _) = machine_with_a_disk().await;
     (machine, asked)

@@ -1,4 +1,4 @@
-//! A node in this process, on a port of its own.
+//! A node in this process, on its own port.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Nothing here takes so long.
+/// Time limit for anything in these tests.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A node in this process.
@@ -29,7 +29,7 @@ pub struct TestNode {
     pub data: TempDir,
 }
 
-/// An answer, taken apart.
+/// A parsed response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -63,7 +63,7 @@ impl TestNode {
         Self::run(server.await.unwrap(), data, CancellationToken::new()).await
     }
 
-    /// Runs it, and waits until it serves.
+    /// Runs a node, and waits until it serves.
     pub async fn run(server: Server, data: TempDir, stop: CancellationToken) -> Self {
         let address = server.address();
         let stopping = stop.clone();
@@ -78,7 +78,7 @@ impl TestNode {
         node
     }
 
-    /// Stops it as SIGTERM does, and starts it again.
+    /// Stops the node as SIGTERM does, and starts it again.
     pub async fn restart(self) -> Self {
         let data = self.stop().await;
         Self::on(data).await
@@ -98,12 +98,12 @@ impl TestNode {
         self.send("PUT", path, &[], value).await
     }
 
-    /// Sends a request as it stands here, and reads the answer.
+    /// Sends a request exactly as given, and reads the response.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.send_to("db-1", method, path, headers, body).await
     }
 
-    /// The same, to a node that is called this.
+    /// Like `send`, with this `Host`.
     pub async fn send_to(
         &self,
         host: &str,
@@ -120,7 +120,7 @@ impl TestNode {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let exchange = async {
             stream.write_all(request.as_bytes()).await.unwrap();
-            // The answer may come, and the connection close, before all of a body is sent.
+            // The server may respond and close the connection before the whole body is sent.
             let _ = stream.write_all(body).await;
             let mut bytes = Vec::new();
             let _ = stream.read_to_end(&mut bytes).await;
@@ -153,7 +153,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// It is this error, and explains itself with a sentence that contains these words.
+    /// Asserts that the response is this error, with an explanation that contains these words.
     pub fn assert_problem(&self, status: u16, error: &str, words: &str) {
         let json = self.json();
         assert_eq!((self.status, &json["error"]), (status, &error.into()), "{json}");
@@ -161,7 +161,7 @@ impl Answer {
     }
 }
 
-/// What chunks contain.
+/// Joins the chunks of a body.
 fn joined(mut chunks: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {

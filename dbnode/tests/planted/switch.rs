@@ -1,4 +1,4 @@
-//! Which bug is put in: the module `planted` of a copy of the tree that has bugs.
+//! Selects the planted bug: the module `planted` in a copy of the tree that contains the bugs.
 
 #![allow(missing_docs, reason = "no part of the product")]
 
@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// What a killed process has handed to the system is not lost: so it is handed over late, and a kill finds
-/// something on its way however fast the disk is.
+/// Data that a killed process has handed to the system is not lost. So it is handed over late, and
+/// a kill finds writes in progress however fast the disk is.
 const LATE: Duration = Duration::from_millis(30);
 
 thread_local! {
-    /// In simulations of this thread.
+    /// The bug in simulations on this thread.
     static HERE: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// In this process.
+/// The bug in this process.
 static EVERYWHERE: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("DBNODE_PLANTED").ok());
 
-/// What is given to the disk late keeps its order.
+/// Keeps deferred writes in order.
 static ORDER: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
 
-/// From now on this thread has this bug, or none.
+/// Selects the bug for this thread, or none.
 pub fn plant(bug: Option<&'static str>) {
     HERE.set(bug);
 }
@@ -33,12 +33,12 @@ pub fn is(bug: &str) -> bool {
     HERE.get() == Some(bug) || EVERYWHERE.as_deref() == Some(bug)
 }
 
-/// Waits for what was to be done later.
+/// Waits until the deferred work is done.
 pub async fn order() -> OwnedMutexGuard<()> {
     Arc::clone(&ORDER).lock_owned().await
 }
 
-/// Does it later, after what was to be done before.
+/// Defers work until after all earlier deferred work.
 pub async fn later<T: Send + 'static>(what: impl Future<Output = T> + Send + 'static) {
     let order = order().await;
     tokio::spawn(async move {

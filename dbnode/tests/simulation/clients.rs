@@ -1,5 +1,5 @@
-//! The clients: each asks for one thing after the other, goes from node to node until one takes
-//! it, and writes down what came of it.
+//! The simulated clients: each performs one operation after the other, tries node after node until
+//! one accepts it, and records the outcome.
 
 use std::time::Duration;
 
@@ -15,52 +15,53 @@ use rand_chacha::ChaCha8Rng;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// For how long a client asks again under the same name: names are remembered longer than that.
+/// How long a client retries with the same request id; request ids are remembered longer than that.
 const ASKS_AGAIN: Duration = Duration::from_millis(1_700);
 
 /// How many nodes a client asks before it gives up.
 const TRIES: u32 = 4;
 
-/// One attempt of a client at one operation: answers to earlier ones are not listened to.
+/// One attempt at an operation; answers to earlier attempts are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt {
     /// The client that made it.
     pub client: usize,
-    /// Which, counted up over all of its operations.
+    /// Its number, counted over all operations of the client.
     pub number: u64,
 }
 
-/// What a node answers.
+/// A node's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// It is done, or this was found.
+    /// The operation succeeded.
     Done(Answer),
-    /// It is not done, or not known to be.
+    /// The operation failed, or its outcome is unknown.
     Refused(RejectReason),
-    /// Nobody listens there; it was not asked.
+    /// The connection was refused; the request was not sent.
     NobodyThere,
-    /// The connection broke after it was asked.
+    /// The connection broke after the request was sent.
     Reset,
 }
 
-/// A client.
+/// A simulated client.
 #[derive(Debug)]
 pub struct Client {
     id: usize,
-    /// Whom it asks first.
+    /// The node it asks first.
     believed: usize,
     attempts: u64,
     operations: u64,
     tries: u32,
     asked: Option<Operation>,
-    /// A named write whose outcome is unknown, to be asked again, and when it was asked first.
+    /// A write with a request id whose outcome is unknown, to be retried, and when it was first
+    /// sent.
     again: Option<(Duration, Operation)>,
-    /// When what is asked was asked first.
+    /// When the current operation was first sent.
     first_asked: Duration,
 }
 
 impl Client {
-    /// A client that has not asked for anything.
+    /// A client that has not sent anything yet.
     pub fn new(id: usize) -> Self {
         Self {
             id,
@@ -74,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Begins an operation: who is asked.
+    /// Begins an operation, and returns the node to ask.
     pub fn begin(&mut self, now: Duration, nodes: usize, dice: &mut ChaCha8Rng) -> usize {
         self.operations += 1;
         self.tries = 0;
@@ -111,24 +112,25 @@ impl Client {
         }
     }
 
-    /// The next attempt at what is asked, and when it is given up.
+    /// Begins the next attempt; returns it with its deadline.
     pub fn attempt(&mut self, now: Duration) -> (Attempt, Duration) {
         self.attempts += 1;
         self.tries += 1;
         (Attempt { client: self.id, number: self.attempts }, now + PATIENCE)
     }
 
-    /// What is asked.
+    /// The current operation.
     pub fn asked(&self) -> Option<&Operation> {
         self.asked.as_ref()
     }
 
-    /// True while it waits for this one.
+    /// True if the client waits for this attempt.
     pub fn waits_for(&self, attempt: Attempt) -> bool {
         self.asked.is_some() && self.attempts == attempt.number
     }
 
-    /// An answer came: whom to ask next, and after how long; or the operation, when it is over.
+    /// Handles an answer. Returns the node to ask next and the pause before that, or the operation
+    /// if it is over.
     pub fn hear(
         &mut self,
         now: Duration,
@@ -158,7 +160,7 @@ impl Client {
         Err(Box::new(self.finish(now, names.get(from).map(ToString::to_string), outcome)))
     }
 
-    /// It has waited long enough.
+    /// Ends the operation after its deadline.
     pub fn give_up(&mut self, now: Duration) -> Operation {
         self.finish(now, None, Outcome::Unknown("no answer in time".into()))
     }
@@ -173,7 +175,7 @@ impl Client {
     }
 }
 
-/// What a node is asked to write; none when it is asked to read.
+/// The write that a node is asked for; `None` for a read.
 pub fn write(operation: &Operation) -> Option<input::Write> {
     let action = match &operation.action {
         history::Action::Put { value } => input::Action::Put(Bytes::from(value.clone())),
@@ -186,7 +188,7 @@ pub fn write(operation: &Operation) -> Option<input::Write> {
     Some(input::Write { key, action, condition: Condition::Always, request })
 }
 
-/// A moment of the world's, as it stands in a history.
+/// The world's time, as recorded in a history.
 pub fn at(now: Duration) -> At {
     At(u64::try_from(now.as_nanos()).expect("a simulation lasts less than centuries"))
 }

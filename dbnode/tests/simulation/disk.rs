@@ -1,5 +1,4 @@
-//! The simulated disk: what was written is there after a crash when it was confirmed, and perhaps
-//! when it was not.
+//! The simulated disk: what was confirmed survives a crash, and what was not may survive.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,43 +14,43 @@ use dbnode::replication::state::State;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// A disk.
+/// A simulated disk.
 #[derive(Debug, Default)]
 pub struct Disk {
     stored: Recovered,
     starts: Starts,
-    /// A copy of the directory, made earlier.
+    /// An earlier copy of the directory.
     copy: Option<Copy>,
     under_way: BTreeMap<u64, Job>,
     next_number: u64,
-    /// Added to the time that each job takes.
+    /// Additional time for each job.
     pub slow: Duration,
-    /// What is wrong with it.
+    /// The disk's fault, if any.
     pub fault: Option<Fault>,
-    /// A bug put in on purpose: it says "on disk" when it was only asked.
+    /// A planted bug: it confirms a batch before it is written.
     pub hasty: bool,
 }
 
 /// A copy of a directory.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    /// Which directory it is a copy of.
+    /// The directory that was copied.
     pub incarnation: Incarnation,
-    /// Its starts, when the copy was made.
+    /// Its starts when the copy was made.
     pub starts: Starts,
     stored: Recovered,
 }
 
-/// What is wrong with a disk.
+/// A fault of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// There is no room.
+    /// It is full.
     Full,
     /// It fails.
     Broken,
 }
 
-/// Work for the disk.
+/// A job for the disk.
 #[derive(Debug, Clone)]
 pub enum Job {
     /// See `Effect::Persist`.
@@ -65,42 +64,44 @@ pub enum Job {
 }
 
 impl Disk {
-    /// What a node finds that starts from it now, and which start that is.
+    /// What a node finds that starts from this disk now, and the directory's starts, including this
+    /// one.
     pub fn recover(&mut self, dice: &mut ChaCha8Rng) -> (Recovered, Starts) {
         self.starts.push(dice.random());
         (self.stored.clone(), self.starts.clone())
     }
 
-    /// Makes a copy of it.
+    /// Copies the directory.
     pub fn make_copy(&mut self, incarnation: Incarnation) {
         let (starts, stored) = (self.starts.clone(), self.stored.clone());
         self.copy = Some(Copy { incarnation, starts, stored });
     }
 
-    /// The copy, when there is one.
+    /// The copy, if there is one.
     pub fn copy(&self) -> Option<&Copy> {
         self.copy.as_ref()
     }
 
-    /// The copy takes the place of what is there: whose it is.
+    /// Replaces the directory with the copy, and returns its incarnation.
     pub fn put_back(&mut self) -> Option<Incarnation> {
         let Copy { incarnation, starts, stored } = self.copy.take()?;
         (self.starts, self.stored) = (starts, stored);
         Some(incarnation)
     }
 
-    /// The last entries are gone: which ones.
+    /// Loses the last entries, and returns them.
     pub fn lose_tail(&mut self, count: usize) -> Vec<Entry> {
         let keep = self.stored.entries.len().saturating_sub(count);
         self.stored.entries.split_off(keep)
     }
 
-    /// They are not gone after all.
+    /// Restores lost entries.
     pub fn find_again(&mut self, entries: Vec<Entry>) {
         self.stored.entries.extend(entries);
     }
 
-    /// Who acts under a name, as far as its log says, committed or not.
+    /// The directory and start that act under a name, as far as this disk's log says, committed or
+    /// not.
     pub fn acts(&self, name: &str) -> (Option<Incarnation>, Option<Start>) {
         let mut about = self.stored.snapshot.about().clone();
         self.stored.entries.iter().for_each(|entry| about.follow(entry));
@@ -108,13 +109,13 @@ impl Disk {
         (incarnation, about.starts.get(name).map(|acting| acting.start))
     }
 
-    /// What is on it.
+    /// The content of the disk.
     pub fn stored(&self) -> &Recovered {
         &self.stored
     }
 
-    /// True when it has the entry of this term at this index, as far as it can tell: what is in
-    /// the snapshot is committed.
+    /// True if it has the entry of this term at this index, as far as it can tell: what is in the
+    /// snapshot is committed.
     pub fn has(&self, term: u64, index: u64) -> bool {
         let snapshot = self.stored.snapshot.applied();
         if index <= snapshot {
@@ -124,7 +125,7 @@ impl Disk {
         self.stored.entries.get(place).is_some_and(|entry| entry.term == term)
     }
 
-    /// Begins a job: its number, and how long it takes.
+    /// Begins a job; returns its number, and how long it takes.
     pub fn begin(&mut self, job: Job, dice: &mut ChaCha8Rng) -> (u64, Duration) {
         self.next_number += 1;
         self.under_way.insert(self.next_number, job);
@@ -132,7 +133,7 @@ impl Disk {
         (self.next_number, usual + self.slow * dice.random_range(50..150) / 100)
     }
 
-    /// How many entries a job adds to the log.
+    /// The number of entries that a job adds to the log.
     pub fn entries_added(&self, number: u64) -> usize {
         match self.under_way.get(&number) {
             Some(Job::Persist(batch)) if self.fault.is_none() => batch.entries.len(),
@@ -140,7 +141,7 @@ impl Disk {
         }
     }
 
-    /// A job is done: what the node hears of it. None when it had heard before.
+    /// Completes a job, and returns the node's input; `None` if the node has been told already.
     pub fn finish(&mut self, number: u64) -> Option<Input> {
         let job = self.under_way.remove(&number)?;
         let said_before = self.hasty && matches!(job, Job::Persist(_));
@@ -155,14 +156,14 @@ impl Disk {
         (!said_before).then_some(input)
     }
 
-    /// It was replaced by a new one, with so many records imported into it.
+    /// Replaces the disk with a new one that holds this many imported records.
     pub fn erase(&mut self, imported: u64) {
         let snapshot = import(imported);
         self.stored = Recovered { snapshot, ..Recovered::default() };
         self.starts = Starts::default();
     }
 
-    /// A crash: what was under way may be there, or not.
+    /// Crashes: jobs in progress may take effect, or not.
     pub fn crash(&mut self, dice: &mut ChaCha8Rng) {
         for (_, job) in std::mem::take(&mut self.under_way) {
             if self.fault.is_none() && !self.hasty && dice.random() {
@@ -198,7 +199,7 @@ impl Disk {
     }
 }
 
-/// So many records, imported.
+/// A state with this many imported records.
 fn import(count: u64) -> State {
     let mut state = State::default();
     for index in 1..=count {

@@ -1,4 +1,5 @@
-//! What the driver would do: it carries out what a core wants done, and serves clients.
+//! The simulation's counterpart of the driver: carries out the effects of a core, and serves
+//! clients.
 
 use std::time::Duration;
 
@@ -15,9 +16,9 @@ use crate::invariants::{STOPS, acknowledged_is_durable, violated};
 use crate::world::{Event, World};
 
 impl World {
-    /// Does what a node's core wants done.
+    /// Carries out an effect of a node's core.
     pub fn carry_out(&mut self, node: usize, effect: Effect) {
-        // What came after a crash or a halt is not done any more.
+        // Effects that follow a crash or a halt are dropped.
         if self.nodes[node].core.is_none() {
             return;
         }
@@ -42,7 +43,7 @@ impl World {
         }
     }
 
-    /// A node stops for good. A disk may fail; but what nodes say to each other is never a reason.
+    /// A node stops for good. A failed disk may cause this; a message from another node must not.
     fn halt(&mut self, node: usize, why: &Halt) {
         if *why != Halt::DiskFailed {
             self.check(|_| violated(STOPS, why.to_string()));
@@ -60,7 +61,7 @@ impl World {
         }
     }
 
-    /// A disk has done a job.
+    /// A disk has completed a job.
     pub fn disk_done(&mut self, node: usize, life: u64, number: u64) {
         let added = self.nodes[node].disk.entries_added(number);
         let input = self.nodes[node].disk.finish(number);
@@ -71,7 +72,7 @@ impl World {
     }
 
     fn acknowledge(&mut self, node: usize, ticket: Ticket, written: &Written) {
-        // A member that came back without its data is not expected to have what it had.
+        // A member that came back without its data does not have what it had.
         if self.forgetful.is_empty() || self.plan.mode == Mode::Async {
             let mode = self.plan.mode;
             self.check(|world| acknowledged_is_durable::check(mode, &world.nodes, node, written));
@@ -84,7 +85,7 @@ impl World {
         self.reply(node, ticket, Reply::Done(answer));
     }
 
-    /// A client may look now.
+    /// A client's read is performed.
     fn look(&mut self, node: usize, ticket: Ticket) {
         let (_, key) = &self.nodes[node].tickets[&ticket.0];
         let state = self.nodes[node].core.as_ref().expect("it just said so").state();
@@ -117,7 +118,7 @@ impl World {
         let ticket = self.nodes[node].ticket(attempt, &operation.key);
         let input = match write(&operation) {
             Some(write) => Input::ClientWrites { ticket, write },
-            // As a node does: see `Node::read_latest`.
+            // Reads at once where a real node does: see `Node::read_latest`.
             None if self.reads_at_once(node) => return self.look(node, ticket),
             None => Input::ClientReads { ticket },
         };

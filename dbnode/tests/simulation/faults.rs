@@ -1,4 +1,4 @@
-//! What goes wrong, and how it is put right.
+//! Injects and repairs faults.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::plan::{Fault, Target};
 use crate::world::{Event, World};
 
 impl World {
-    /// Something goes wrong, or right again.
+    /// Injects or ends a fault.
     pub fn go_wrong(&mut self, fault: Fault) {
         self.trace.note(self.now, format_args!("FAULT {fault:?}"));
         match fault {
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// Everything is put right.
+    /// Repairs everything.
     pub fn heal(&mut self) {
         self.trace.note(self.now, format_args!("HEALED"));
         self.network.heal();
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// There is room on all disks, on those too that were to stay full.
+    /// Frees all disks, including those that were to stay full.
     pub fn make_room(&mut self) {
         self.nodes.iter_mut().for_each(|node| node.stays_full = false);
         self.good_disks();
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// A node is gone, and what its disk had not confirmed may be.
+    /// Crashes a node; what its disk had not confirmed may be lost.
     pub fn crash(&mut self, node: usize) {
         if self.nodes[node].core.take().is_none() {
             return;
@@ -168,7 +168,7 @@ impl World {
         if self.now >= self.ambush_until {
             return;
         }
-        // Two that leave something which nobody else has, and one that spreads it.
+        // Two of three ambushes leave an entry that no other node has; the third spreads one.
         self.ambushed += 1;
         self.nodes[node].ambush = Some(match self.ambushed % 3 {
             0 => Ambush::FirstApplied { after: applied },
@@ -178,7 +178,7 @@ impl World {
         self.after(back, Event::Fault(Fault::StartAll));
     }
 
-    /// A node has heard of something; is this the moment to go?
+    /// Crashes an ambushed node if the moment has come.
     pub fn spring(&mut self, node: usize, was_persisted: bool, applied: u64) {
         let now = match self.nodes[node].ambush {
             Some(Ambush::FirstPersisted) => was_persisted,
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    /// A node starts from what is on its disk.
+    /// Starts a node from its disk.
     pub fn start(&mut self, node: usize) {
         let own = Duration::from_millis(self.dice.random_range(0..5_000));
         self.nodes[node].clock = Clock::set(self.now, own);
@@ -205,8 +205,9 @@ impl World {
         self.open_ways(node);
     }
 
-    /// A node loses its data and comes back as new: not before those that forgot something earlier have
-    /// everything again, for two that forget what they promised are more than three nodes can bear.
+    /// A node loses its data and comes back as new; skipped while a node that forgot something
+    /// earlier has not recovered everything, because three nodes cannot tolerate two that forget
+    /// their promises.
     fn wipe(&mut self, node: usize) {
         if !self.all_remember() {
             return self.trace.note(self.now, format_args!("(not now)"));
@@ -215,7 +216,7 @@ impl World {
         self.begin_anew(node);
     }
 
-    /// A node that is down starts again, with an empty directory.
+    /// Starts a node that is down with an empty directory.
     fn begin_anew(&mut self, node: usize) {
         let imported = self.imported();
         let wiped = &mut self.nodes[node];
@@ -226,7 +227,7 @@ impl World {
         self.start(node);
     }
 
-    /// A copy of a node's directory is made, while it runs or while it does not; then it is started.
+    /// Copies a node's directory while it runs, or while it is down; then starts the node.
     fn copy(&mut self, node: usize) {
         let while_it_runs: bool = self.dice.random();
         if !while_it_runs {
@@ -238,7 +239,7 @@ impl World {
         self.start(node);
     }
 
-    /// A node's directory is moved away.
+    /// Moves a node's directory away.
     fn move_away(&mut self, node: usize) {
         if !self.all_remember() {
             return self.trace.note(self.now, format_args!("(not now)"));
@@ -249,8 +250,8 @@ impl World {
         self.begin_anew(node);
     }
 
-    /// The copy of a node's directory takes the place of the directory, where that can be noticed: all the
-    /// others have heard of a start that the copy does not know of, and have it on their disks.
+    /// Replaces a node's directory with its copy, if that can be detected: all other nodes know a
+    /// start that the copy does not know, and have it on their disks.
     fn put_back(&mut self, node: usize) {
         let Some(copy) = self.nodes[node].disk.copy() else { return };
         let others = (0..self.nodes.len()).filter(|other| *other != node);
@@ -270,7 +271,7 @@ impl World {
         self.start(node);
     }
 
-    /// The end of a node's log is gone, as much of it as all the others have.
+    /// Loses the last entries of a node's log, provided that all the other nodes have them.
     fn lose_tail(&mut self, node: usize, count: usize) {
         self.crash(node);
         let lost = self.nodes[node].disk.lose_tail(count);
@@ -286,8 +287,8 @@ impl World {
         self.start(node);
     }
 
-    /// True when those that ever forgot something have joined again, and have all that is known to be
-    /// committed on their disks.
+    /// True if all nodes that ever forgot something have joined again, and have everything that is
+    /// known to be committed on their disks.
     fn all_remember(&self) -> bool {
         let last = self.applied.last();
         self.forgetful.iter().all(|node| {
@@ -302,7 +303,7 @@ impl World {
         })
     }
 
-    /// How many records a new directory begins with.
+    /// The number of records that a new directory begins with.
     pub fn imported(&mut self) -> u64 {
         if self.plan.imports { self.dice.random_range(0..6) } else { 0 }
     }

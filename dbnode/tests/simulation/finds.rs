@@ -1,5 +1,5 @@
-//! What the simulation finds when a bug is put in: each bug by all invariants together, and each
-//! invariant by itself. The bugs are those of `dbnode/tests/planted/bugs.toml`.
+//! Checks that the simulation finds planted bugs: each bug by all invariants together, and each
+//! invariant on its own. The bugs are those of `dbnode/tests/planted/bugs.toml`.
 
 use crate::planted::{Bug, Planted};
 use crate::run::run;

@@ -1,5 +1,6 @@
-//! Whole clusters, simulated: the real core on simulated disks, clocks and networks, all drawn
-//! from one seed. Things go wrong, are put right, and then everything that was promised must hold.
+//! Deterministic simulation of whole clusters: the real core on simulated disks, clocks and
+//! networks, all driven by one seed. Faults are injected and repaired, and then every guarantee
+//! must hold.
 //!
 //! ```text
 //! plan ──> world ──> node (the core) ──> effects ──> disk, ways (network), clients
@@ -11,37 +12,37 @@
 #![allow(clippy::print_stdout, reason = "seeds are printed")]
 #![allow(unreachable_pub, missing_docs, reason = "a test program has no outside")]
 
-/// Who asks for things.
+/// The clients.
 mod clients;
 /// A clock that is wrong.
 mod clock;
 /// A disk that forgets.
 mod disk;
-/// What a node's core wants done, done.
+/// Carries out the effects of a core.
 mod effects;
-/// What goes wrong.
+/// Injects and repairs faults.
 mod faults;
-/// What is found when a bug is put in.
+/// Checks that planted bugs are found.
 mod finds;
-/// What must hold.
+/// The invariants.
 mod invariants;
-/// Links that lose.
+/// Links that lose messages.
 mod network;
 /// One simulated process.
 mod node;
-/// What a seed stands for.
+/// The plan of a seed.
 mod plan;
-/// Bugs put in on purpose.
+/// Planted bugs.
 mod planted;
-/// Faults in an order that chance hardly ever leads to.
+/// Fault sequences that chance hardly ever produces.
 mod plays;
-/// One seed.
+/// Runs one seed.
 mod run;
-/// Many seeds.
+/// Runs many seeds.
 mod seeds;
-/// What happened.
+/// Records what happened.
 mod trace;
-/// Connections.
+/// Connections between nodes.
 mod ways;
-/// Everything that is going to happen, in order.
+/// The event queue, and everything that events act on.
 mod world;

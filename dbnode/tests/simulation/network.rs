@@ -1,4 +1,4 @@
-//! The simulated network: what becomes of a message, drawn from the seed.
+//! The simulated network: the fate of each message is drawn from the seed.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ pub struct Network {
 pub enum Order {
     /// As on a connection: in order, and each once.
     Kept,
-    /// Late ones are overtaken.
+    /// Late messages are overtaken.
     Any,
 }
 
-/// One direction between two nodes.
+/// The link from one node to another.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Link {
-    /// Nothing passes.
+    /// True if nothing gets through.
     pub cut: bool,
-    /// Added to each message's way.
+    /// Additional latency of each message.
     pub delay: Duration,
-    /// In how many of 1000 messages one is lost.
+    /// How many of 1000 messages are lost.
     pub loss: u32,
-    /// In how many of 1000 messages one arrives twice.
+    /// How many of 1000 messages arrive twice.
     pub twice: u32,
-    /// When the last message arrives.
+    /// The arrival time of the last message.
     last: Duration,
 }
 
@@ -43,19 +43,19 @@ impl Network {
         Self { links: vec![vec![Link::default(); nodes]; nodes], order }
     }
 
-    /// One direction between two nodes.
+    /// The link from one node to another.
     pub fn link(&mut self, from: usize, to: usize) -> &mut Link {
         &mut self.links[from][to]
     }
 
-    /// Everything passes again.
+    /// Ends all faults.
     pub fn heal(&mut self) {
         for link in self.links.iter_mut().flatten() {
             *link = Link { last: link.last, ..Link::default() };
         }
     }
 
-    /// When a message arrives that is sent now: never, once, or twice.
+    /// The arrival times of a message sent now: none, one, or two.
     pub fn send(&mut self, now: Duration, from: usize, to: usize, dice: &mut ChaCha8Rng) -> Vec<Duration> {
         let link = &mut self.links[from][to];
         let lost = dice.random_range(0..1000) < link.loss;

@@ -1,4 +1,4 @@
-//! One simulated process: the real core, on a simulated disk, with a clock of its own.
+//! One simulated process: the real core, on a simulated disk, with its own clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use crate::clients::Attempt;
 use crate::clock::Clock;
 use crate::disk::Disk;
 
-/// A node.
+/// A simulated node.
 #[derive(Debug)]
 pub struct Node {
-    /// What it is called.
+    /// Its name.
     pub name: Name,
-    /// Which data directory it has.
+    /// Its data directory.
     pub incarnation: Incarnation,
-    /// How many it ever had.
+    /// The number of data directories it has had.
     pub directories: u64,
-    /// Its disk stays full when everything else is put right.
+    /// True if its disk stays full when everything else is repaired.
     pub stays_full: bool,
-    /// What it runs; none while it is down.
+    /// The running core; `None` while it is down.
     pub core: Option<Core>,
-    /// Its disk, which outlives it.
+    /// Its disk, which survives crashes.
     pub disk: Disk,
     /// Its clock.
     pub clock: Clock,
-    /// Counted up with every start: what was meant for an earlier life is not heard in a later.
+    /// Incremented at every start: inputs for an earlier life are dropped.
     pub life: u64,
-    /// What it said in earlier lives than this does not arrive any more.
+    /// Messages it sent in lives before this one no longer arrive.
     pub silenced_before: u64,
-    /// At which moment it is going to be gone.
+    /// The moment at which it will crash.
     pub ambush: Option<Ambush>,
-    /// Till when it does nothing.
+    /// Until when it is paused.
     pub paused_until: Duration,
-    /// Whose answers it owes, and about which record.
+    /// The attempts it has yet to answer, with their keys.
     pub tickets: BTreeMap<u64, (Attempt, String)>,
     next_ticket: u64,
 }
@@ -47,14 +47,14 @@ pub struct Node {
 /// A moment in the life of a new primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ambush {
-    /// The first time its disk confirms something.
+    /// The first time its disk confirms a batch.
     FirstPersisted,
     /// The first time it applies an entry after this one.
     FirstApplied { after: u64 },
 }
 
 impl Node {
-    /// A node that was never started.
+    /// A node that has never been started.
     pub fn new(number: usize) -> Self {
         Self {
             name: format!("db-{}", number + 1).into(),
@@ -73,7 +73,7 @@ impl Node {
         }
     }
 
-    /// What its clock shows.
+    /// The time on its clock.
     pub fn now(&self, world: Duration) -> Moment {
         self.clock.show(world)
     }
@@ -85,7 +85,7 @@ impl Node {
         Some(Hello { life: Arc::clone(core.life()), cluster })
     }
 
-    /// A ticket for a client.
+    /// Issues a ticket for a client.
     pub fn ticket(&mut self, attempt: Attempt, key: &str) -> Ticket {
         self.next_ticket += 1;
         self.tickets.insert(self.next_ticket, (attempt, key.to_owned()));
@@ -93,15 +93,15 @@ impl Node {
     }
 }
 
-/// Which data directory a node has after so many.
+/// The id of a node's data directory, after it lost this many.
 pub fn incarnation(node: usize, lost: u64) -> Incarnation {
     Incarnation(uuid::Uuid::from_u64_pair(node as u64 + 1, lost + 1))
 }
 
-/// The longest time without a word from the primary after which a replica asks to be one.
+/// The minimum election timeout.
 pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// A core that begins from what was found on disk.
+/// A core restored from what was found on disk.
 pub fn core(
     world: &crate::world::World,
     node: usize,

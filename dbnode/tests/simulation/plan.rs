@@ -1,4 +1,4 @@
-//! What a seed stands for: a cluster, its clients, and what goes wrong when.
+//! The plan of a seed: a cluster, its clients, and which faults happen when.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,104 +12,105 @@ use crate::disk;
 use crate::network::Order;
 use crate::plays::Play;
 
-/// When everything that is wrong is put right.
+/// When everything is repaired.
 pub const HEALED_AT: Duration = Duration::from_millis(8_000);
 
-/// What a seed stands for.
+/// The plan of a seed.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How many nodes there are.
+    /// The number of nodes.
     pub nodes: usize,
     /// What an acknowledged write survives.
     pub mode: Mode,
     /// Whether messages keep their order.
     pub order: Order,
-    /// How many clients there are.
+    /// The number of clients.
     pub clients: usize,
     /// The log is compacted when it has more entries than this.
     pub log_entries: usize,
-    /// How many entries go together, to a disk or to another node.
+    /// Maximum entries in one batch, to a disk or to another node.
     pub batch_entries: usize,
-    /// How large a piece of a snapshot is, in bytes.
+    /// The size of a snapshot chunk, in bytes.
     pub piece_bytes: usize,
-    /// For how long the name of a write is remembered.
+    /// How long request ids are remembered.
     pub names_kept: Duration,
-    /// How much memory the names may take, in bytes.
+    /// Maximum memory for request ids, in bytes.
     pub names_bytes: usize,
-    /// New directories begin with some records, each with others.
+    /// True if new directories begin with records, different ones in each.
     pub imports: bool,
-    /// What happens to whom, when; in order.
+    /// The faults and their times, in order.
     pub faults: Vec<(Duration, Fault)>,
 }
 
-/// Whom something happens to.
+/// The target of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// This node.
     Node(usize),
-    /// Whoever is the primary then; nobody, when there is none.
+    /// The current primary, if there is one.
     Primary,
-    /// Whoever follows a primary then.
+    /// A node that currently follows a primary.
     Replica,
 }
 
-/// Something goes wrong, or right again.
+/// The beginning or end of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A node is gone, and everything it had not confirmed to be on disk.
+    /// A node crashes; what it had not confirmed to be on disk may be lost.
     Crash(Target),
-    /// All nodes at once.
+    /// All nodes crash at once.
     CrashAll,
     /// Every node that is down starts again.
     StartAll,
-    /// A node starts again, with an empty disk.
+    /// A node starts again with an empty disk.
     Wipe(Target),
     /// A node is stopped, its directory is copied, and it starts again.
     Copy(usize),
     /// A node is stopped, its directory is moved away, and it starts again with an empty one.
     MoveAway(usize),
-    /// A node starts again, with what was copied or moved away in the place of its directory.
+    /// A node starts again from the directory that was copied or moved away.
     PutBack(usize),
-    /// A node starts again, and so many entries are gone from the end of its log.
+    /// A node starts again after losing this many entries from the end of its log.
     LoseTail(usize, usize),
-    /// Its disk is full, and stays full when everything else is put right.
+    /// Its disk is full, and stays full when everything else is repaired.
     FullForGood(Target),
-    /// Nothing reaches it and nothing leaves it.
+    /// All links to and from the node are cut.
     Isolate(Target),
-    /// Nothing leaves it: the others do not hear it.
+    /// The links from the node are cut.
     Mute(Target),
-    /// Nothing reaches it.
+    /// The links to the node are cut.
     Deafen(Target),
-    /// One direction between two nodes.
+    /// The link from the first node to the second is cut.
     Cut(usize, usize),
-    /// The nodes of this set and the others do not reach each other.
+    /// The links between the nodes of this set and the others are cut.
     Split(u32),
-    /// All links pass messages as they should.
+    /// All links are restored.
     MendAll,
-    /// Messages from this node take so many milliseconds longer.
+    /// Messages from this node are delayed by this many milliseconds.
     Delay(Target, u64),
-    /// Of 1000 messages everywhere so many are lost, and so many arrive twice.
+    /// Of 1000 messages on any link, this many are lost, and this many arrive twice.
     Unreliable(u32, u32),
-    /// It does nothing for so many milliseconds, and then goes on as if nothing had happened.
+    /// The node is paused for this many milliseconds, and then continues as if nothing had
+    /// happened.
     Pause(Target, u64),
     /// Its clock runs at this rate, in percent.
     Clock(usize, u32),
-    /// Its disk takes so many milliseconds longer.
+    /// Its disk takes this many milliseconds longer.
     SlowDisk(Target, u64),
     /// Its disk has a fault.
     BadDisk(Target, disk::Fault),
-    /// All disks are as they should be.
+    /// All disks are healthy again.
     GoodDisks,
-    /// For so many milliseconds, whoever becomes the primary is gone a moment later, and comes back
-    /// after a while: what leaves unfinished entries of several terms on different nodes (the Raft
-    /// paper's figure 8).
+    /// For this many milliseconds, each new primary crashes a moment after its election, and comes
+    /// back after a while. This leaves unfinished entries of several terms on different nodes (the
+    /// Raft paper's figure 8).
     Ambush(u64),
-    /// It is asked to let somebody else be the primary.
+    /// The node is asked to hand over leadership.
     HandOver(Target),
 }
 
 impl Plan {
-    /// The plan of a seed. The mode is part of it.
+    /// Draws the plan of a seed, including the mode.
     pub fn of(seed: u64) -> Self {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let modes = [Mode::Quorum, Mode::Quorum, Mode::Sync, Mode::Sync, Mode::Async];
@@ -151,7 +152,7 @@ impl Plan {
             _ => {}
         }
         if faults.iter().any(|(_, fault)| matches!(fault, Fault::Wipe(_) | Fault::PutBack(_))) {
-            // The longer it takes to have everything again, the more can happen meanwhile.
+            // The longer recovery takes, the more can happen meanwhile.
             batch_entries = 1;
             if dice.random_range(0..4) > 0 {
                 log_entries = 10_000;
@@ -185,8 +186,8 @@ fn millis(dice: &mut ChaCha8Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(dice.random_range(range))
 }
 
-/// Disks are lost, one after the other, and often the primary is gone before the one that lost its disk can
-/// have everything again.
+/// Disks are lost, one after the other, and often the primary crashes before the node that lost its
+/// disk has recovered.
 fn lose_disks(faults: &mut Vec<(Duration, Fault)>, nodes: usize, dice: &mut ChaCha8Rng) {
     for _ in 0..dice.random_range(1..5) {
         let (at, node) = (millis(dice, 1_000..7_000), dice.random_range(0..nodes));
@@ -195,7 +196,7 @@ fn lose_disks(faults: &mut Vec<(Duration, Fault)>, nodes: usize, dice: &mut ChaC
     }
 }
 
-/// An old copy takes the place of a directory, more than once.
+/// A directory is replaced with an old copy, more than once.
 fn put_back(faults: &mut Vec<(Duration, Fault)>, nodes: usize, dice: &mut ChaCha8Rng) {
     for _ in 0..dice.random_range(1..4) {
         let (copied, node) = (millis(dice, 700..5_000), dice.random_range(0..nodes));
@@ -208,8 +209,8 @@ fn put_back(faults: &mut Vec<(Duration, Fault)>, nodes: usize, dice: &mut ChaCha
     }
 }
 
-/// The directory that was copied is lost. Somebody is cut off when it has perhaps heard of the new one, and
-/// does not know yet that the others have agreed to it.
+/// The copied directory is lost. Another node is cut off after it may have heard of the new one,
+/// and before it knows that the others have agreed to it.
 fn lose_meanwhile(
     faults: &mut Vec<(Duration, Fault)>,
     at: Duration,
@@ -224,8 +225,8 @@ fn lose_meanwhile(
     faults.push((at + millis(dice, delay / 2..delay * 4), Fault::Isolate(Target::Node(cut_off))));
 }
 
-/// A member forgets something when another one has fallen behind, and the primary is gone just before, or a
-/// moment later; then the two others are to do without it.
+/// A member forgets something after another one has fallen behind, and the primary crashes just
+/// before, or a moment later; the two others then have to do without it.
 fn ambush(
     faults: &mut Vec<(Duration, Fault)>,
     at: Duration,
@@ -254,7 +255,7 @@ fn another(node: usize, nodes: usize, dice: &mut ChaCha8Rng) -> usize {
     (node + dice.random_range(1..nodes)) % nodes
 }
 
-/// The primary does nothing for so long that there is another one when it goes on, again and again.
+/// Pauses the primary repeatedly, each time long enough for another one to be elected.
 fn freeze_primaries(faults: &mut Vec<(Duration, Fault)>, dice: &mut ChaCha8Rng) {
     let mut at = millis(dice, 500..1_500);
     while at < HEALED_AT - Duration::from_millis(2_500) {
@@ -264,7 +265,7 @@ fn freeze_primaries(faults: &mut Vec<(Duration, Fault)>, dice: &mut ChaCha8Rng) 
     }
 }
 
-/// For a person: the cluster, and a line for each fault.
+/// For people: the cluster, and one line for each fault.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults, .. } = self;
@@ -279,7 +280,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// One thing that goes wrong, and right again after a while.
+/// Adds one fault and its end.
 fn add(faults: &mut Vec<(Duration, Fault)>, nodes: usize, dice: &mut ChaCha8Rng) {
     let from = Duration::from_millis(dice.random_range(300..7_000));
     let to = from + Duration::from_millis(dice.random_range(20..3_000));

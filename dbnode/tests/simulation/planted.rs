@@ -1,17 +1,17 @@
-//! Bugs put in on purpose: a checker is trusted after it has caught one. They are not in this tree:
-//! `scripts/planted.sh` puts them into a copy of it, and runs what finds them there.
+//! Planted bugs: a checker is trusted only after it has caught one. They are not in this tree:
+//! `scripts/planted.sh` puts them into a copy of it, and runs the tests that find them there.
 
-/// What is put in, and who is to find it.
+/// A planted bug, and the invariant that has to find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planted {
-    /// What is put in.
+    /// The planted bug.
     pub bug: Bug,
-    /// Only this invariant is looked at; all of them, without.
+    /// Checks only this invariant; `None` checks all of them.
     pub found_by: Option<&'static str>,
 }
 
 impl Planted {
-    /// Nothing is put in, and everybody looks.
+    /// No bug; all invariants are checked.
     pub const NOTHING: Self = Self { bug: Bug::None, found_by: None };
 }
 
@@ -20,19 +20,19 @@ impl Planted {
 pub enum Bug {
     /// No bug.
     None,
-    /// The simulated disk says "on disk" when it was only asked.
+    /// The simulated disk confirms a batch before it is written.
     HastyDisk,
     /// One of `dbnode/tests/planted/bugs.toml`.
     InCore(&'static str),
 }
 
 impl Bug {
-    /// Whether it is in the disk.
+    /// True if the bug is in the disk.
     pub fn is_hasty_disk(self) -> bool {
         self == Self::HastyDisk
     }
 
-    /// From now on this thread simulates with it.
+    /// Activates the bug for simulations on this thread.
     pub fn plant(self) {
         plant(if let Self::InCore(bug) = self { Some(bug) } else { None });
     }

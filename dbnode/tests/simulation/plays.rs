@@ -1,5 +1,5 @@
-//! What chance hardly ever leads to: faults in an order, and at moments, that bring a cluster of three right to
-//! where one rule alone keeps it from losing something.
+//! Scripted fault sequences that chance hardly ever produces. Each brings a cluster of three right
+//! to the point where a single rule keeps it from losing something.
 
 use std::time::Duration;
 
@@ -10,26 +10,28 @@ use rand_chacha::ChaCha8Rng;
 use crate::network::Order;
 use crate::plan::{Fault, Plan, Target};
 
-/// Such an order of faults.
+/// A scripted fault sequence.
 #[derive(Debug, Clone, Copy)]
 pub enum Play {
-    /// A member's directory is replaced, and another member has the entry about it, and never hears that it is
-    /// committed. The primary and the new directory go on. Then the old directory comes back, and the
-    /// primary is gone.
+    /// A member's directory is replaced; another member has the entry that says so, but never
+    /// learns that it is committed. The primary and the new directory carry on. Then the old
+    /// directory comes back, and the primary crashes.
     ReplacedComesBack,
-    /// A primary that was cut off does not know of its successor yet. The one that elected the successor loses its
-    /// directory, and meets the old primary first.
+    /// A primary that was cut off does not know of its successor yet. A node that elected the
+    /// successor loses its directory, and meets the old primary first.
     NewJoinsThePast,
-    /// Messages overtake each other, and the log is short: a primary takes a replica that has everything for one
-    /// that needs a snapshot, and the snapshot comes late.
+    /// Messages overtake each other, and the log is short: a primary mistakes an up-to-date replica
+    /// for one that needs a snapshot, and the snapshot arrives late.
     LateSnapshots,
-    /// One primary after another is gone a moment after its election, and comes back: unfinished entries of
-    /// several terms are on different nodes (the Raft paper's figure 8), and nothing else is wrong.
+    /// One primary after another crashes a moment after its election, and comes back. Unfinished
+    /// entries of several terms are on different nodes (the Raft paper's figure 8), and nothing
+    /// else is wrong.
     UnfinishedTerms,
 }
 
 impl Plan {
-    /// Makes this a plan for a play. The first node by name forms the cluster, and so leads first.
+    /// Turns this into the plan of a play. The first node by name forms the cluster, and so is the
+    /// first primary.
     pub fn play(&mut self, play: Play, dice: &mut ChaCha8Rng) {
         (self.nodes, self.mode, self.order) = (3, Mode::Quorum, Order::Kept);
         (self.log_entries, self.batch_entries) = (10_000, 1_024);
@@ -50,7 +52,7 @@ impl Plan {
     fn replaced_comes_back(&mut self, dice: &mut ChaCha8Rng) {
         let (replaced, behind) = if dice.random() { (1, 2) } else { (2, 1) };
         let moved = dice.random_range(1_200..2_500);
-        // What it confirms takes a while, so it is cut off before it can hear what follows from it.
+        // Its confirmations are slow, so it is cut off before it can hear what follows from them.
         self.at(moved - 100, Fault::Delay(Target::Node(behind), 400));
         self.at(moved, Fault::MoveAway(replaced));
         self.at(moved + dice.random_range(40..200), Fault::Isolate(Target::Node(behind)));
@@ -63,7 +65,7 @@ impl Plan {
 
     fn new_joins_the_past(&mut self, dice: &mut ChaCha8Rng) {
         let cut_off = dice.random_range(800..2_500);
-        // The clocks give the successor more time than there is.
+        // The clock rates give the successor more time than it would have otherwise.
         for (node, percent) in [(0, 50), (1, 200), (2, 200)] {
             self.at(cut_off - 500, Fault::Clock(node, percent));
         }
@@ -75,7 +77,8 @@ impl Plan {
     }
 
     fn unfinished_terms(&mut self, dice: &mut ChaCha8Rng) {
-        // An entry at a time: those of earlier terms and the new primary's own arrive apart.
+        // One entry at a time, so that those of earlier terms and the new primary's own arrive
+        // separately.
         self.batch_entries = 1;
         self.at(dice.random_range(300..1_500), Fault::Ambush(6_000));
     }

@@ -1,4 +1,4 @@
-//! One seed, from its plan to the verdict.
+//! Runs one seed, from its plan to the verdict.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use crate::planted::Planted;
 use crate::trace::Kept;
 use crate::world::World;
 
-/// Within so many election timeouts of healing, writes go on; and within as many after the last
-/// write all nodes are the same.
+/// Number of election timeouts within which writes must resume after the repair, and within which
+/// all nodes must be identical after the last write.
 const TIMEOUTS: u32 = 10;
 
-/// What became of a seed.
+/// The outcome of a seed.
 #[derive(Debug)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// What does not hold, if something does not.
+    /// The violated invariant, if any.
     pub violation: Option<Violation>,
     /// Whether the history could be judged.
     pub judged: Judged,
-    /// How many things happened.
+    /// The number of events.
     pub events: u64,
-    /// How many operations the history has.
+    /// The number of operations in the history.
     pub operations: usize,
-    /// How many writes were acknowledged.
+    /// The number of acknowledged writes.
     pub acknowledged: usize,
-    /// Stands for everything that happened, when the trace was kept.
+    /// A hash of everything that happened, if the trace was kept.
     pub hash: u64,
     plan: Plan,
     trace: Vec<String>,
@@ -60,7 +60,7 @@ pub fn run(seed: u64, planted: Planted, kept: Kept) -> Outcome {
     let history = world.history();
     let mut judged = Judged::Fully;
     if plan.mode != Mode::Async {
-        // The nodes are all the same, as was just seen; with a bug put in, one may be down.
+        // The nodes are identical, as was just checked; with a planted bug, one may be down.
         let end = world.nodes.iter().find_map(|node| Some(node.core.as_ref()?.state().clone()));
         world.check(|_| nothing_is_lost::check(&history, &end.unwrap_or_default()));
         world.check(|_| linearizable::check(&history).map(|how| judged = how));
@@ -78,7 +78,7 @@ pub fn run(seed: u64, planted: Planted, kept: Kept) -> Outcome {
     }
 }
 
-/// For a person: what does not hold, what was planned, what happened last, and how to see it again.
+/// For people: the violation, the plan, the last events, and the command that repeats the run.
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(violation) = &self.violation else {

@@ -1,4 +1,4 @@
-//! Many seeds, on all cores.
+//! Runs many seeds, on all cores.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -8,7 +8,7 @@ use crate::planted::Planted;
 use crate::run::{Outcome, run};
 use crate::trace::Kept;
 
-/// What became of many seeds.
+/// The outcome of many seeds.
 #[derive(Debug, Default)]
 struct Total {
     failed: Vec<u64>,
@@ -66,7 +66,7 @@ impl Total {
     }
 }
 
-/// The first seed that fails; none when none does.
+/// The first seed that fails, if any.
 pub fn first_failure(seeds: u64, planted: Planted) -> Option<u64> {
     run_all(setting("SIMULATION_SEED", 1), seeds, planted, 1).failed.first().copied()
 }

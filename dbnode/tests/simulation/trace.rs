@@ -1,14 +1,13 @@
-//! What happened, as a number that is the same when the same happened again, and, when somebody
-//! wants to read it, as text.
+//! Records what happened: as a hash, which is the same for identical runs, and on request as text.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-/// How many lines are kept: the last ones. SIMULATION_LINES says another number.
+/// Maximum number of lines kept, from the end; SIMULATION_LINES overrides it.
 const LINES: u64 = 400;
 
-/// What happened.
+/// A record of what happened.
 #[derive(Debug)]
 pub struct Trace {
     kept: Kept,
@@ -17,7 +16,7 @@ pub struct Trace {
     lines: VecDeque<String>,
 }
 
-/// What is kept of what happened.
+/// What is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// Nothing: most seeds are only judged.
@@ -27,13 +26,13 @@ pub enum Kept {
 }
 
 impl Trace {
-    /// Nothing has happened.
+    /// An empty trace.
     pub fn new(kept: Kept) -> Self {
         let lines_max = crate::seeds::setting("SIMULATION_LINES", LINES);
         Self { kept, lines_max, hash: 0xcbf2_9ce4_8422_2325, lines: VecDeque::new() }
     }
 
-    /// Something happened.
+    /// Records an event.
     pub fn note(&mut self, now: Duration, what: fmt::Arguments<'_>) {
         if self.kept == Kept::Nothing {
             return;
@@ -50,12 +49,12 @@ impl Trace {
         self.lines.push_back(line);
     }
 
-    /// Stands for everything that happened.
+    /// The hash of everything that happened.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// The last things that happened.
+    /// The last events.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }

@@ -1,5 +1,5 @@
-//! Ways between nodes: each opens its own to every other, and notices, sooner or later, when it is
-//! lost.
+//! Connections between nodes: each node opens its own to every other, and notices sooner or later
+//! when one is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use rand::RngExt;
 use crate::network::Order;
 use crate::world::{Event, World};
 
-/// The ways of each node to each other.
+/// The connections from each node to each other node.
 #[derive(Debug)]
 pub struct Ways(Vec<Vec<Way>>);
 
-/// A way from one node to another.
+/// A connection from one node to another.
 #[derive(Debug, Clone, Copy, Default)]
 struct Way {
-    /// Counted up with each.
+    /// Incremented with each new connection.
     number: u64,
     state: State,
 }
@@ -28,26 +28,27 @@ enum State {
     #[default]
     Closed,
     Open,
-    /// Something was lost on it, and so everything after that, and nobody knows yet.
+    /// A message was lost on it, and so is everything after that, but its owner has not noticed
+    /// yet.
     Broken,
 }
 
 impl Ways {
-    /// None is open.
+    /// No connection is open.
     pub fn new(nodes: usize) -> Self {
         Self(vec![vec![Way::default(); nodes]; nodes])
     }
 }
 
 impl World {
-    /// A node tries to reach another.
+    /// A node tries to connect to another.
     pub fn dial(&mut self, from: usize, life: u64, to: usize) {
         let caller = &self.nodes[from];
         if caller.life != life || caller.core.is_none() || self.ways.0[from][to].state != State::Closed {
             return;
         }
-        // What a node was to hear during a pause, it hears a moment after it: that a way was lost, too, before
-        // there is another.
+        // Inputs for a paused node are handled a moment after the pause. That includes the loss of
+        // a connection, which must come before a new connection.
         let awake = |node: usize| {
             let paused_until = self.nodes[node].paused_until;
             paused_until.is_zero() || paused_until + Duration::from_micros(1) < self.now
@@ -80,7 +81,7 @@ impl World {
         }
     }
 
-    /// Nothing passes on this way any more, and its owner notices after some milliseconds.
+    /// Breaks a connection; its owner notices after some milliseconds.
     fn break_way(&mut self, from: usize, to: usize, notices_ms: std::ops::Range<u64>) {
         let way = &mut self.ways.0[from][to];
         if way.state == State::Open {
@@ -91,7 +92,7 @@ impl World {
         }
     }
 
-    /// A node notices that a way is lost.
+    /// A node notices that a connection is lost.
     pub fn way_lost(&mut self, from: usize, to: usize, number: u64) {
         if self.ways.0[from][to].number != number || self.ways.0[from][to].state == State::Closed {
             return;
@@ -102,7 +103,7 @@ impl World {
         self.after(Duration::from_millis(1), Event::Dial { from, life, to });
     }
 
-    /// A node is gone, and with it its ways; those to it break.
+    /// Closes the connections of a node that crashed, and breaks those to it.
     pub fn lose_ways(&mut self, node: usize) {
         for other in 0..self.nodes.len() {
             self.ways.0[node][other].state = State::Closed;
@@ -110,7 +111,7 @@ impl World {
         }
     }
 
-    /// A node that starts opens its ways.
+    /// Opens the connections of a node that starts.
     pub fn open_ways(&mut self, node: usize) {
         let life = self.nodes[node].life;
         for to in (0..self.nodes.len()).filter(|to| *to != node) {

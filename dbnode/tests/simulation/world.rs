@@ -1,5 +1,5 @@
-//! The world: everything that is going to happen, in order, and what it happens to. There is one
-//! source of chance, and nothing from outside, so the same plan leads to the same end.
+//! The world: the queue of future events, and everything they act on. There is a single source of
+//! randomness and no outside influence, so the same plan always leads to the same end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
@@ -27,10 +27,10 @@ use crate::planted::Planted;
 use crate::trace::{Kept, Trace};
 use crate::ways::Ways;
 
-/// How often a node is told that time passes, by its own clock.
+/// The interval of the core's timer ticks, by the node's own clock.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The world.
+/// The simulated world.
 pub struct World {
     pub now: Duration,
     pub plan: Plan,
@@ -42,42 +42,42 @@ pub struct World {
     pub history: Vec<Operation>,
     pub dice: ChaCha8Rng,
     pub trace: Trace,
-    /// The first thing that should have held and did not.
+    /// The first violation.
     pub violation: Option<Violation>,
-    /// When the first write was acknowledged that was asked after healing.
+    /// When the first write was acknowledged that was sent after the repair.
     pub first_write_after_healing: Option<Duration>,
-    /// Clients ask for nothing new from here on.
+    /// Clients begin no new operations from here on.
     pub closed_at: Duration,
-    /// Till then whoever becomes the primary is gone a moment later.
+    /// Until then, each new primary crashes a moment after its election.
     pub ambush_until: Duration,
-    /// How many were.
+    /// The number of primaries that did.
     pub ambushed: u32,
     /// Nodes that ever forgot something.
     pub forgetful: BTreeSet<usize>,
     pub one_primary: OnePrimaryPerTerm,
     pub log_matching: LogMatching,
     pub applied: AppliedStays,
-    /// How many things have happened.
+    /// The number of events so far.
     pub events: u64,
     pub planted: Planted,
     queue: BTreeMap<(Duration, u64), Event>,
     sequence: u64,
 }
 
-/// Something that is going to happen.
+/// A future event.
 #[derive(Debug)]
 pub enum Event {
-    /// A node hears of something, if it still lives that life.
+    /// A node receives an input, if it still lives that life.
     Hear { node: usize, life: u64, input: Input },
     /// A message arrives.
     Arrive { from: usize, sent_in: u64, sender: Arc<Life>, to: usize, life: u64, envelope: Envelope },
-    /// A disk has done a job.
+    /// A disk has completed a job.
     DiskDone { node: usize, life: u64, number: u64 },
-    /// A node looks at its clock.
+    /// A timer tick of a node.
     Tick { node: usize, life: u64 },
-    /// A node tries to reach another.
+    /// A node tries to connect to another.
     Dial { from: usize, life: u64, to: usize },
-    /// A node notices that the way to another is lost.
+    /// A node notices that its connection to another is lost.
     WayLost { from: usize, to: usize, number: u64 },
     /// A client begins its next operation.
     Begin { client: usize },
@@ -85,16 +85,16 @@ pub enum Event {
     Ask { attempt: Attempt, node: usize, operation: Box<Operation> },
     /// A node's answer arrives at a client.
     Answer { attempt: Attempt, node: usize, reply: Reply },
-    /// A client has waited long enough.
+    /// An attempt of a client has timed out.
     GiveUp { attempt: Attempt },
-    /// Something goes wrong, or right again.
+    /// A fault begins or ends.
     Fault(Fault),
-    /// Everything is put right.
+    /// Everything is repaired.
     Heal,
 }
 
 impl World {
-    /// A world that begins.
+    /// A new world.
     pub fn new(seed: u64, plan: Plan, planted: Planted, kept: Kept) -> Self {
         let mut nodes: Vec<Node> = (0..plan.nodes).map(Node::new).collect();
         nodes.iter_mut().for_each(|node| node.disk.hasty = planted.bug.is_hasty_disk());
@@ -138,13 +138,13 @@ impl World {
         world
     }
 
-    /// Something is going to happen after this time.
+    /// Schedules an event after this time.
     pub fn after(&mut self, time: Duration, event: Event) {
         self.sequence += 1;
         self.queue.insert((self.now + time, self.sequence), event);
     }
 
-    /// Lets everything happen until a moment, or until something does not hold.
+    /// Processes events until this moment, or until an invariant is violated.
     pub fn run_until(&mut self, until: Duration) {
         while let Some(next) = self.queue.first_entry()
             && next.key().0 <= until
@@ -197,15 +197,15 @@ impl World {
         }
     }
 
-    /// A node hears of something: at once, or when it goes on.
+    /// Gives a node an input, at once or after its pause.
     pub fn hear(&mut self, node: usize, life: u64, input: Input) {
         let hears = &self.nodes[node];
         if hears.life != life || hears.core.is_none() {
             return;
         }
         if hears.paused_until > self.now {
-            // Clients' requests come first: whoever reads looks at the core before its driver gets to hear of
-            // anything.
+            // Clients' requests come first: a read accesses the core before its driver handles any
+            // input.
             let until = hears.paused_until - self.now + Duration::from_micros(1);
             return self.after(until, Event::Hear { node, life, input });
         }
@@ -214,7 +214,7 @@ impl World {
         let core = self.nodes[node].core.as_mut().expect("it lives");
         let role_before = core.role();
         let was_persisted = input == Input::Persisted;
-        // A core that panics is a finding like any other, and the seed has to be told.
+        // A core that panics is a finding like any other, and its seed has to be reported.
         let step = panic::catch_unwind(AssertUnwindSafe(|| core.step(now, input)));
         let Ok(effects) = step else {
             let seen = self.names[node].to_string();
@@ -234,7 +234,7 @@ impl World {
         self.check(|world| world.applied.see(world.plan.mode, node, life, place));
     }
 
-    /// Something should hold.
+    /// Checks an invariant.
     pub fn check(&mut self, check: impl FnOnce(&mut Self) -> Result<(), Violation>) {
         let only = self.planted.found_by;
         let counts = |violation: &Violation| only.is_none_or(|invariant| violation.invariant == invariant);
@@ -246,7 +246,7 @@ impl World {
         }
     }
 
-    /// Who is the primary; of several the one of the highest term.
+    /// The primary; if there are several, the one with the highest term.
     pub fn primary(&self) -> Option<usize> {
         let is_primary =
             |node: &usize| self.nodes[*node].core.as_ref().is_some_and(|core| core.role() == Role::Primary);
@@ -270,7 +270,7 @@ impl World {
         self.after(gives_up - self.now, Event::GiveUp { attempt });
     }
 
-    /// How long a message between a client and a node takes.
+    /// The latency of a message between a client and a node.
     pub fn client_way(&mut self) -> Duration {
         Duration::from_micros(self.dice.random_range(50..1_000))
     }
@@ -292,7 +292,7 @@ impl World {
         if operation.is_acknowledged_write() && asked_at >= HEALED_AT {
             self.first_write_after_healing.get_or_insert(self.now - HEALED_AT);
         }
-        // A read without an answer says nothing.
+        // A read without an answer tells nothing.
         let says_nothing =
             matches!(operation.action, Action::Get { .. }) && !matches!(operation.outcome, Outcome::Ok(_));
         if !says_nothing {
@@ -307,7 +307,7 @@ impl World {
         self.clients.iter().any(|client| client.asked().is_some())
     }
 
-    /// What the clients saw.
+    /// The clients' history.
     pub fn history(&self) -> History {
         History::new(self.history.clone())
     }

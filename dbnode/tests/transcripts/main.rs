@@ -1,15 +1,15 @@
-//! Stories of replication, to be read beside the article: three nodes, step by step. A line that
-//! begins with `>` is an order, one with `#` is told, and the others are what the nodes do then.
-//! `UPDATE=1 cargo test -p dbnode --test transcripts` writes down what they do now.
+//! Stories of replication, to be read along with the article: three nodes, step by step. A line
+//! that begins with `>` is a command, one with `#` is a remark, and the others show what the nodes
+//! do in response. `UPDATE=1 cargo test -p dbnode --test transcripts` records what they do now.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only functions marked as tests")]
 #![allow(unreachable_pub, missing_docs, reason = "a test program has no outside")]
 
-/// What an order does.
+/// The commands of a story.
 mod orders;
-/// What a node does, in words.
+/// Describes in words what a node does.
 mod words;
-/// Three nodes and what is under way between them.
+/// Three nodes, and the messages between them.
 mod world;
 
 use std::fs;
@@ -17,7 +17,7 @@ use std::path::Path;
 
 use world::World;
 
-/// Tells a story anew: its orders and remarks, and what the nodes do now.
+/// Tells a story again: its commands and remarks, and what the nodes do now.
 fn tell(story: &str) -> String {
     let mut world = World::new();
     let mut told = String::new();

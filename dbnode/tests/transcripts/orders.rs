@@ -1,21 +1,21 @@
-//! What an order does.
+//! The commands of a story.
 //!
 //! ```text
 //! cluster MODE              three nodes that have formed a cluster; db-1 is the primary
 //! cluster MODE counting starts
 //! CLIENT adds BY to KEY at NODE
-//! read KEY at NODE          what the node itself shows
+//! read KEY at NODE          a local read
 //! CLIENT asks for the latest at NODE
 //! disk NODE                 its disk finishes what it is writing
 //! deliver N                 the next N messages arrive
 //! settle                    everything arrives, every disk finishes
 //! wait MILLISECONDS         time passes
 //! pass MILLISECONDS         time passes, and nothing arrives
-//! cut NODE · heal           nothing reaches it and nothing leaves it · everything passes again
+//! cut NODE · heal           the node's links are cut · all links are restored
 //! crash NODE · start NODE
-//! copy NODE · put back NODE         its directory is copied · the copy takes its place
-//! lose COUNT at NODE        so many entries are gone from the end of the log on its disk
-//! fill NODE · empty NODE    there is no room on its disk · there is
+//! copy NODE · put back NODE         its directory is copied · the copy replaces it
+//! lose COUNT at NODE        this many entries are gone from the end of the log on its disk
+//! fill NODE · empty NODE    its disk is full · has room again
 //! ```
 
 use std::time::Duration;

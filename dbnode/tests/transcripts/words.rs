@@ -1,4 +1,4 @@
-//! What a node does, in words. Heartbeats, and answers that say nothing new, are left out.
+//! Describes in words what a node does. Heartbeats, and answers that say nothing new, are left out.
 
 use std::collections::BTreeMap;
 

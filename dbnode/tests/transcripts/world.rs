@@ -1,4 +1,4 @@
-//! Three nodes, and what is under way between them: nothing moves unless it is told to.
+//! Three nodes, and the messages between them: nothing moves unless a command says so.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use crate::words;
 
 pub const NAMES: [&str; 3] = ["db-1", "db-2", "db-3"];
 
-/// Three nodes.
+/// Three nodes and their network.
 pub struct World {
     pub now: Duration,
     pub mode: Mode,
     pub nodes: BTreeMap<&'static str, Node>,
-    /// On their way: from, to, what.
+    /// Messages in transit: from, to, content.
     pub letters: VecDeque<(&'static str, &'static str, Envelope)>,
-    /// Nodes that nothing reaches and nothing leaves.
+    /// Nodes whose links are cut.
     pub cut: BTreeSet<&'static str>,
     /// Nodes whose disks are full.
     pub full: BTreeSet<&'static str>,
-    /// Starts are counted: a node knows how often its directory was started from.
+    /// True if starts are counted: a node knows how many times its directory was started from.
     pub counts_starts: bool,
     pub clients: BTreeMap<Ticket, String>,
     lines: Vec<String>,
     quiet: bool,
 }
 
-/// One of them.
+/// One of the nodes.
 #[derive(Default)]
 pub struct Node {
     pub core: Option<Core>,
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// Tells something, unless it was just told: heartbeats repeat themselves.
+    /// Adds a line, unless it was just said: heartbeats repeat themselves.
     pub fn say(&mut self, line: String) {
         if !self.quiet && !self.lines.contains(&line) {
             self.lines.push(line);
@@ -77,14 +77,14 @@ impl World {
         std::mem::take(&mut self.lines)
     }
 
-    /// Does something without telling.
+    /// Does something without adding lines.
     pub fn quietly(&mut self, what: impl FnOnce(&mut Self)) {
         self.quiet = true;
         what(self);
         self.quiet = false;
     }
 
-    /// A node starts from its disk, and ways to and from all that run are opened.
+    /// Starts a node from its disk, and connects it with all running nodes.
     pub fn start(&mut self, name: &'static str) {
         let id = self.now.as_millis() as u64;
         let node = self.nodes.get_mut(name).expect("there are three");
@@ -117,7 +117,7 @@ impl World {
         self.hear(from, Input::Connected { peer: to.into(), hello });
     }
 
-    /// A node is gone, with what its disk had not finished.
+    /// Crashes a node; what its disk had not finished is lost.
     pub fn crash(&mut self, name: &'static str) {
         let node = self.nodes.get_mut(name).expect("there are three");
         (node.core, node.writing, node.role) = (None, None, None);
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    /// A node hears of something, and does what follows.
+    /// Gives a node an input, and carries out what follows.
     pub fn hear(&mut self, name: &'static str, input: Input) {
         let now = Moment(self.now);
         let Some(core) = self.nodes.get_mut(name).expect("there are three").core.as_mut() else { return };
@@ -170,7 +170,7 @@ impl World {
         self.hear(name, Input::Persisted);
     }
 
-    /// The next letter arrives, unless one of its ends is cut off.
+    /// Delivers the next message, unless one of its ends is cut off.
     pub fn deliver_next(&mut self) -> bool {
         let Some((from, to, envelope)) = self.letters.pop_front() else { return false };
         if !self.cut.contains(from) && !self.cut.contains(to) {
@@ -182,7 +182,7 @@ impl World {
         true
     }
 
-    /// Everything arrives and every disk finishes, until nothing moves any more.
+    /// Delivers messages and finishes disks until nothing moves any more.
     pub fn settle(&mut self) {
         loop {
             let delivered = self.deliver_next();
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    /// Time passes, and what it leads to happens.
+    /// Lets time pass, and what it leads to happen.
     pub fn wait(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// Time passes on long ways: nothing arrives.
+    /// Lets time pass on slow links: nothing arrives.
     pub fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
@@ -217,7 +217,7 @@ impl World {
         NAMES.into_iter().for_each(|name| self.hear(name, Input::TimePassed));
     }
 
-    /// Stands for a client that waits for an answer.
+    /// Issues a ticket for a client.
     pub fn ticket(&mut self, client: &str) -> Ticket {
         let ticket = Ticket(self.clients.len() as u64 + 1);
         self.clients.insert(ticket, client.into());

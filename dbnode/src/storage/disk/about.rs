@@ -1,4 +1,4 @@
-//! What a database says about itself: one row, one document.
+//! The metadata of a database: one row that holds one JSON document.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,33 +11,33 @@ use crate::replication::member::Incarnation;
 
 /// The format this program writes, and the newest it can read.
 ///
-/// 3: the starts are counted. 4: each has an id, and named writes have a time. A directory of an older
-/// format becomes one of this when it is opened.
+/// Format 3 counts starts. Format 4 gives each start an id, and each write with a request id a
+/// time. A directory of an older format is upgraded when it is opened.
 pub(super) const FORMAT: u32 = 4;
 
-/// The table the document stands in.
+/// The table that holds the document.
 pub(super) const TABLE: &str = "CREATE TABLE about (only INTEGER PRIMARY KEY CHECK (only = 1), \
      document TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT";
 
-/// What it says about whom it belongs to.
+/// The fields that every document has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct About {
-    /// How to read the rest.
+    /// The format of the rest.
     pub(super) format: u32,
-    /// Whose data it is.
+    /// The node that owns the data.
     pub(super) node: String,
-    /// Given when the data directory was made, to the snapshot and to every segment of the log.
+    /// The data directory's id, shared by the snapshot and every segment of the log.
     pub(super) incarnation: Incarnation,
 }
 
-/// Reads the document of a database that is this node's, in a format that we know. None when
-/// there is no such table: the database is new.
+/// Reads the document of a database that belongs to this node, in a known format. Returns `None` if
+/// there is no such table, because the database is new.
 pub(super) async fn read<T: DeserializeOwned>(
     database: &mut Database,
     id: &str,
 ) -> Result<Option<T>, OpenError> {
     let Some(document) = document(database).await? else { return Ok(None) };
-    let unreadable = |error| database.damaged(format!("what it says about itself: {error}"));
+    let unreadable = |error| database.damaged(format!("its metadata: {error}"));
     check_format(&document, database)?;
     let About { node: owner, .. } = serde_json::from_str(&document).map_err(unreadable)?;
     if owner != id {
@@ -47,7 +47,7 @@ pub(super) async fn read<T: DeserializeOwned>(
     serde_json::from_str(&document).map(Some).map_err(unreadable)
 }
 
-/// The format comes first: the rest may mean something else in another one.
+/// Checks the format before anything else, because other formats may give the rest another meaning.
 fn check_format(document: &str, database: &Database) -> Result<(), OpenError> {
     #[derive(Deserialize)]
     struct Format {
@@ -85,14 +85,14 @@ async fn document(database: &mut Database) -> Result<Option<String>, OpenError> 
         let text: String = row.try_get(0).map_err(|error| error.to_string())?;
         let checksum: i64 = row.try_get(1).map_err(|error| error.to_string())?;
         if Checksum::new().bytes(text.as_bytes()).finish() != checksum {
-            return Err("its checksum does not fit its contents".into());
+            return Err("its checksum does not match its content".into());
         }
         document = Some(text);
         Ok(())
     };
     database.for_each_row(query, take).await?;
     if document.is_none() {
-        return Err(database.damaged("it says nothing about itself"));
+        return Err(database.damaged("its metadata is missing"));
     }
     Ok(document)
 }

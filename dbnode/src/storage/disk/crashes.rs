@@ -1,6 +1,6 @@
-//! The power fails after each step that was asked of the file system, and the process is killed there:
-//! what was acknowledged by then is found again. And each step fails for want of something, and ends
-//! nothing.
+//! Crash tests: after each file system step, the power fails or the process is killed, and
+//! everything acknowledged by then must be found again. And each step fails for lack of space or
+//! descriptors, which must not stop the node.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,28 +20,29 @@ use crate::replication::entry::Entry;
 use crate::replication::state::State;
 use crate::storage::{Failure, Storage};
 
-/// What has been acknowledged, or was confirmed to other nodes.
+/// What has been acknowledged to clients or confirmed to other nodes.
 #[derive(Debug, Clone, Default)]
 struct Acknowledged {
-    /// Some directory was opened.
+    /// True once the directory has been opened.
     opened: bool,
     life: u64,
     term: u64,
-    /// The state as of the last entry that was.
+    /// The state as of the last acknowledged entry.
     state: State,
-    /// Cut off, and so kept aside.
+    /// The number of truncated writes that were kept aside.
     aside: usize,
 }
 
-/// What a crash left, and what had been acknowledged before it.
+/// What a crash left on disk, and what had been acknowledged before it.
 struct Image {
-    /// After which step.
+    /// The step after which it crashed.
     after: String,
     directory: PathBuf,
     acknowledged: Acknowledged,
 }
 
-/// Does what a node does, and says what is acknowledged. What fails for want of something is tried again.
+/// Does what a node does, and records what is acknowledged. Operations that fail for lack of a
+/// resource are retried.
 struct Story {
     disk: Disk,
     acknowledged: Arc<Mutex<Acknowledged>>,
@@ -108,7 +109,7 @@ impl Story {
     }
 }
 
-/// All that a node ever asks of its disk.
+/// Performs every operation that a node asks of its disk.
 async fn tell(directory: &Path, acknowledged: &Arc<Mutex<Acknowledged>>) -> Disk {
     let mut story = Story::begin(directory, acknowledged).await;
     let ballot = |term| Batch { ballot: Some(Ballot { term, voted_for: None }), ..Batch::default() };
@@ -117,7 +118,7 @@ async fn tell(directory: &Path, acknowledged: &Arc<Mutex<Acknowledged>>) -> Disk
         story.persist(batch(vec![entry])).await;
     }
     let tail = vec![put(5, "uncertain", "value"), put(6, "uncertain", "value")];
-    // Written, and not to be relied on: it is cut off.
+    // Written but not acknowledged: these entries are truncated.
     while let Err(failure) = story.disk.persist(batch(tail.clone())).await {
         story.may_be_tried_again(&failure);
     }
@@ -137,7 +138,7 @@ async fn tell(directory: &Path, acknowledged: &Arc<Mutex<Acknowledged>>) -> Disk
     story.disk
 }
 
-/// Two segments are filled, compacted, and let go.
+/// Fills two segments, compacts them, and has them removed.
 async fn fill_segments(disk: Disk, acknowledged: &Arc<Mutex<Acknowledged>>) {
     let first = acknowledged.lock().state.applied() + 1;
     let entries = vec![put(first - 1, "after", "value 2")];
@@ -151,7 +152,7 @@ async fn fill_segments(disk: Disk, acknowledged: &Arc<Mutex<Acknowledged>>) {
     story.disk.close().await;
 }
 
-/// Makes images of what a crash would leave after each step.
+/// Takes images of what a crash would leave after each step.
 #[derive(Clone, Default)]
 struct Watch {
     acknowledged: Arc<Mutex<Acknowledged>>,
@@ -162,7 +163,7 @@ impl Watch {
     fn over(&self, data: &Path, images: &Path) -> Arc<Trial> {
         let (watch, images) = (self.clone(), images.to_owned());
         let look = move |trial: &Trial, step: Step, path: &Path| {
-            // These leave nothing that says anything, and neither does a spare file.
+            // These steps leave nothing that is ever read, and neither does a spare file.
             let says_nothing = matches!(step, Step::Open | Step::Allocate | Step::Resize);
             if !says_nothing && !path.ends_with("spare") && !path.ends_with("reserve") {
                 watch.look(trial, &images, &format!("{step:?} of {}", path.display()));
@@ -186,7 +187,7 @@ impl Watch {
     }
 }
 
-/// A node that starts from what a crash left has all that was acknowledged.
+/// Checks that a node that starts from the image has everything that was acknowledged.
 async fn check(image: &Image) {
     let Image { after, directory, acknowledged } = image;
     let opened = open(directory, "db-1", None).await;
@@ -202,7 +203,7 @@ async fn check(image: &Image) {
     for (key, record) in acknowledged.state.scan("", "") {
         let now = found.get(key.as_str());
         let newer = now.is_some_and(|now| now.version >= record.version);
-        // A snapshot from elsewhere takes the place of everything.
+        // An installed snapshot replaces everything.
         assert!(newer || found.get("other-1").is_some(), "{after}: {key:?} is {now:?}");
     }
     let aside = fs::read_to_string(directory.join("discarded.jsonl")).unwrap_or_default();
@@ -226,8 +227,8 @@ async fn whatever_step_a_crash_follows_what_was_acknowledged_is_found_again() {
     }
 }
 
-/// Tells the story on a disk where so many steps fail after so many, and starts again afterwards: how many steps
-/// there were, and which failed.
+/// Runs the story on a disk where `count` steps fail from step `after` on, and restarts afterwards.
+/// Returns the steps there were, and which one failed.
 async fn tell_with(after: usize, count: usize, with: Errno) -> (Vec<Step>, Option<Step>) {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
@@ -257,7 +258,7 @@ async fn no_step_that_finds_no_room_or_no_descriptor_ends_the_node() {
     assert!(steps.len() > 40, "{} steps are few", steps.len());
     let mut failed = BTreeSet::new();
     for (after, step) in steps.iter().enumerate() {
-        // One of eight megabytes of zeros is as good as another.
+        // A segment is zeroed in eight equal writes; testing one of them is enough.
         if *step == Step::Write && after > 0 && steps[after - 1] == Step::Write && after % 8 != 0 {
             continue;
         }

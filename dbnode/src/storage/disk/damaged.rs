@@ -1,4 +1,5 @@
-//! What ends early, is blank, or is of another age although it was synced: it is refused, and left as it is.
+//! Files that are truncated, blank or outdated although they were synced: the node refuses to open
+//! them, and leaves them unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +14,7 @@ use crate::replication::entry::Entry;
 use crate::replication::state::State;
 use crate::storage::Storage;
 
-/// A directory in use that was copied: as after SIGKILL.
+/// A copy of a directory in use, as SIGKILL would leave it.
 fn killed(data: &Path) -> TempDir {
     let directory = TempDir::new().unwrap();
     copy(data, directory.path());
@@ -24,12 +25,13 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let paths = ["", "log"].map(|inside| fs::read_dir(directory.join(inside)).unwrap());
     let paths = paths.into_iter().flatten().map(|entry| entry.unwrap().path());
     let files = paths.filter(|path| path.is_file() && !path.ends_with("lock") && !path.ends_with("reserve"));
-    // SQLite's thread may be removing an empty one.
+    // SQLite's thread may be removing an empty file.
     let files = files.filter_map(|path| fs::read(&path).ok().map(|bytes| (path, bytes)));
     files.filter(|(_, bytes)| !bytes.is_empty()).collect()
 }
 
-/// A start is refused with these words, and changes nothing. It keeps its files open: so it is given a copy.
+/// Asserts that opening fails with these words and changes nothing. A refused open keeps its files
+/// open, so it is given a copy.
 async fn assert_refused(directory: &Path, words: &str) {
     let copy = killed(directory);
     let directory = copy.path();
@@ -57,7 +59,7 @@ fn used(path: &Path) -> usize {
     fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1
 }
 
-/// Twenty batches of one entry, closed or killed.
+/// Twenty batches of one entry each, closed or killed.
 async fn twenty(is_killed: bool) -> TempDir {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
@@ -101,7 +103,7 @@ async fn a_blank_end_and_a_flipped_bit_of_the_last_record_are_refused() {
 #[tokio::test]
 async fn a_record_of_whom_nobody_was_told_may_be_missing() {
     let directory = twenty(true).await;
-    // What was noted is what was on disk before the last batch.
+    // The note covers what was on disk before the last batch.
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     let before = fs::read(directory.path().join("acknowledged")).unwrap();
     storage.persist(batch(vec![put(21, "uncertain", "value")])).await.unwrap();
@@ -139,7 +141,7 @@ async fn what_a_failed_write_left_is_not_met_behind_the_next_record() {
     assert_eq!(open(killed.path(), "db-1", None).await.unwrap().1.entries.len(), 2);
 }
 
-/// Three segments, of which the last has no batch yet when so many entries were written.
+/// Three segments; the last one has no batch yet after this number of entries.
 async fn three_segments(count: u64) -> (TempDir, Vec<Entry>) {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
@@ -166,13 +168,13 @@ async fn a_segment_that_is_gone_is_refused_whichever_it_is() {
     }
 }
 
-/// Even where nothing follows it yet.
+/// This holds even if nothing follows it yet.
 #[tokio::test]
 async fn a_blank_end_of_a_segment_before_the_last_is_refused() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     storage.persist(batch(some_entries(9))).await.unwrap();
-    // It begins a segment, and fails then: the snapshot stays.
+    // It begins a segment and then fails; the snapshot is unchanged.
     storage.log.run(|log| log.begin_anew().map(drop)).await.unwrap();
     let directory = killed(directory.path());
     let path = segment(directory.path(), 1);
@@ -207,7 +209,7 @@ async fn an_older_snapshot_or_write_ahead_log_is_refused() {
                     assert!(error.to_string().contains("damaged"), "{names:?}: {error}");
                     assert!(before == files(directory.path()), "{names:?} were changed: {error}");
                 }
-                // Where each page that is old is in the write-ahead log as well.
+                // Opening may succeed if every outdated page is also in the write-ahead log.
                 Ok((_, recovered)) => assert_eq!(state(recovered), expected, "{names:?}"),
             }
         }
@@ -218,7 +220,7 @@ async fn an_older_snapshot_or_write_ahead_log_is_refused() {
     assert_refused(directory.path(), "it is an old one, or misses its newest part").await;
 }
 
-/// Each row is as it was written, and one of them is another time's.
+/// Each row is intact, but one of them is from an earlier time.
 #[tokio::test]
 async fn a_snapshot_of_rows_of_different_ages_is_refused() {
     let directory = TempDir::new().unwrap();

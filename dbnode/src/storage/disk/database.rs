@@ -1,4 +1,4 @@
-//! One database: how it is opened, checked and written to.
+//! A SQLite database: opening, checking and writing it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,20 +18,20 @@ use super::row::BadRow;
 use super::wal;
 use crate::storage::Failure;
 
-/// Statements that SQLite keeps prepared: one for each size of a batch that occurs often.
+/// Number of statements that SQLite keeps prepared: one for each common batch size.
 const STATEMENTS_MAX: usize = 128;
 
-/// One database, with its one connection.
+/// A database with its only connection.
 #[derive(Debug)]
 pub(super) struct Database {
     path: PathBuf,
     pub(super) connection: SqliteConnection,
-    /// When it was opened there was something in its write-ahead log.
+    /// True if its write-ahead log was not empty when it was opened.
     had_wal: bool,
 }
 
 impl Database {
-    /// Opens a database, or makes an empty one, and checks that it is whole.
+    /// Opens or creates a database, and checks its integrity.
     pub(super) async fn open(path: PathBuf) -> Result<Self, OpenError> {
         let had_wal = check_write_ahead_log(&path)?;
         let options = SqliteConnectOptions::new()
@@ -41,7 +41,7 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", "0")
-            // What a statement needs for a moment takes no file, and no room on another disk.
+            // Temporary data uses no file, and no space on another disk.
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging();
@@ -60,28 +60,30 @@ impl Database {
         &self.path
     }
 
-    /// Begins a transaction. sqlx has transactions of its own, which count: after SQLite has rolled one
-    /// back by itself, as it does when the disk is full, they count wrong for ever.
+    /// Begins a transaction. sqlx has its own transactions, which keep a nesting count. That count
+    /// stays wrong forever once SQLite has rolled back by itself, as it does when the disk is full.
     pub(super) async fn begin(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         self.connection.execute("BEGIN IMMEDIATE").await?;
         Ok(&mut self.connection)
     }
 
-    /// Ends a transaction that came to this: with all of it on disk, or with nothing of it anywhere.
+    /// Commits or rolls back a transaction, depending on its outcome: afterwards either all of it
+    /// is on disk, or nothing of it anywhere.
     pub(super) async fn end<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         let outcome = match outcome {
             Ok(value) => self.connection.execute("COMMIT").await.map(|_| value),
             Err(error) => Err(error),
         };
         if outcome.is_err() {
-            // Where SQLite has rolled it back already there is none, and this says so.
+            // If SQLite has rolled back already, there is no transaction, and this returns an
+            // error.
             let _ = self.connection.execute("ROLLBACK").await;
         }
         outcome
     }
 
-    /// Moves what was written from the write-ahead log into the database. SQLite would do it by
-    /// itself, but keep quiet about a failed fsync. Without room for it, what was written is safe in the
+    /// Moves the content of the write-ahead log into the database. SQLite would do so by itself,
+    /// but would not report a failed fsync. Without space for it, the data is safe in the
     /// write-ahead log, and the next checkpoint tries again.
     pub(super) async fn checkpoint(&mut self) -> Result<(), Failure> {
         let moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
@@ -91,12 +93,12 @@ impl Database {
         }
     }
 
-    /// What an error means to whoever stores something.
+    /// Classifies an error for the caller of [`Storage`](crate::storage::Storage).
     pub(super) fn failure(&self, error: sqlx::Error) -> Failure {
         failure(&self.path, error)
     }
 
-    /// Reads all rows of a query; `take` says what is wrong with a row.
+    /// Reads all rows of a query; `take` returns what is wrong with a row.
     pub(super) async fn for_each_row(
         &mut self,
         query: &'static str,
@@ -129,8 +131,9 @@ impl Database {
         }
     }
 
-    /// Gives it up without changing a file. To close it would move what is in the write-ahead log into the
-    /// database, and what is damaged is to be left as it is: so it stays open until the process ends.
+    /// Gives up the database without changing a file. Closing it would move the write-ahead log
+    /// into the database, and damaged files must be left as they are. So the connection stays open
+    /// until the process ends.
     pub(super) fn leave_as_found(self) {
         if self.had_wal {
             std::mem::forget(self.connection);
@@ -144,8 +147,8 @@ impl Database {
     }
 }
 
-/// SQLite takes a damaged write-ahead log for one that ends early, and would go on without what
-/// was acknowledged after the damage. True when there is something in it.
+/// Checks the write-ahead log; true if it is not empty. SQLite takes a damaged log for one that
+/// ends early, and would go on without what was acknowledged after the damage.
 fn check_write_ahead_log(path: &Path) -> Result<bool, OpenError> {
     let path = beside(path, "-wal");
     let bytes = match fs::read(&path) {
@@ -159,12 +162,12 @@ fn check_write_ahead_log(path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// What an error of a database means to whoever stores or reads something.
+/// Classifies a database error for the caller of [`Storage`](crate::storage::Storage).
 pub(super) fn failure(path: &Path, error: sqlx::Error) -> Failure {
     match code(&error) {
         // SQLITE_FULL: the statement had no effect.
         Some(code) if code & 0xff == 13 => Failure::Full,
-        // SQLITE_IOERR_WRITE, which is also said where a quota is used up.
+        // SQLITE_IOERR_WRITE, which is also reported when a quota is exceeded.
         Some(778) if !has_room(path) => Failure::Full,
         // SQLITE_NOMEM, SQLITE_CANTOPEN, SQLITE_IOERR_NOMEM.
         Some(code) if matches!(code & 0xff, 7 | 14) || code == 3_082 => Failure::Short(error.into()),
@@ -172,7 +175,7 @@ pub(super) fn failure(path: &Path, error: sqlx::Error) -> Failure {
     }
 }
 
-/// True when there is room for something next to a database.
+/// True if there is space for another file next to the database.
 fn has_room(path: &Path) -> bool {
     let probe = beside(path, "-probe");
     let written = fs::write(&probe, [1; 1 << 16]);
@@ -188,7 +191,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn database_error(path: &Path, error: sqlx::Error) -> OpenError {
     let path = path.to_owned();
-    // SQLITE_CORRUPT and SQLITE_NOTADB, whatever their extension.
+    // SQLITE_CORRUPT and SQLITE_NOTADB, with any extended code.
     match code(&error).map(|code| code & 0xff) {
         Some(11 | 26) => OpenError::Damaged { path, what: error.to_string() },
         _ => OpenError::Database { path, source: error },

@@ -1,4 +1,4 @@
-//! Why a data directory cannot be used: one sentence about what is wrong, one about what to do.
+//! Errors of opening a data directory: each message says what is wrong and what to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,12 +6,12 @@ use std::path::PathBuf;
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It cannot be made, or the lock in it.
+    /// The directory, or the lock in it, cannot be created.
     #[error("cannot use {path} as the data directory; check that it may be written to")]
     Directory {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process uses it.
@@ -27,25 +27,25 @@ pub enum OpenError {
     OtherNode {
         /// The file or directory.
         path: PathBuf,
-        /// Whose it is.
+        /// The node that it belongs to.
         owner: String,
-        /// Who asked.
+        /// The node that tried to open it.
         id: String,
     },
     /// It was written by a newer version of this program.
     #[error("{path} has format {format}, and this dbnode knows formats up to {known}; use a newer dbnode")]
     NewerFormat {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Its format.
+        /// The file's format.
         format: u32,
-        /// The newest known one.
+        /// The newest known format.
         known: u32,
     },
-    /// Something in it is not as it was written. It is left as it is.
+    /// A file is not as it was written. It is left unchanged.
     #[error("{path} is damaged: {what}; nothing was changed")]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong, and where.
         what: String,
@@ -53,15 +53,15 @@ pub enum OpenError {
     /// The database in it cannot be read or written.
     #[error("cannot open {path}")]
     Database {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's error.
         source: sqlx::Error,
     },
     /// The file to import cannot be read.
     #[error("cannot import {path}: {what}")]
     Import {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong, and where.
         what: String,

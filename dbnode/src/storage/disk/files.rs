@@ -1,5 +1,5 @@
-//! What the log and its small files ask of the file system, one function for each step. Tests make a
-//! step fail, or cut the power after it.
+//! File system operations of the log and its small files, one function per step. Tests make a step
+//! fail, or cut the power after it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,24 +9,24 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 
-/// What is asked of the file system.
+/// A file system operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// A file is opened, and made where there is none.
+    /// Opens a file, or creates it.
     Open,
-    /// Room is taken for a file.
+    /// Allocates space for a file.
     Allocate,
-    /// Bytes are written.
+    /// Writes bytes.
     Write,
-    /// A file gets another length.
+    /// Changes a file's length.
     Resize,
-    /// What was written to a file is to be on disk.
+    /// Syncs a file's content to disk.
     Sync,
-    /// A file gets another name.
+    /// Renames a file.
     Rename,
-    /// A file's name is removed.
+    /// Removes a file.
     Remove,
-    /// The names in a directory are to be on disk.
+    /// Syncs a directory's names to disk.
     SyncDirectory,
 }
 
@@ -45,13 +45,13 @@ fn is_sync(step: Step) -> bool {
     matches!(step, Step::Sync | Step::SyncDirectory)
 }
 
-/// A failed sync is never a mere shortage, whatever the system calls it: what is on the disk is not
-/// known any more.
+/// Turns a failed sync into an error that is never a mere shortage, whatever the system calls it:
+/// the content of the disk is no longer known.
 fn failed_sync(error: &io::Error) -> io::Error {
     io::Error::other(format!("fsync: {error}"))
 }
 
-/// An open file, and where it is.
+/// An open file and its path.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     file: File,
@@ -59,7 +59,7 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Opens a file, and makes it where there is none.
+    /// Opens a file, or creates it.
     pub(super) fn open_or_create(path: PathBuf) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true);
@@ -67,44 +67,44 @@ impl OpenFile {
         Ok(Self { file, path })
     }
 
-    /// Opens a file that is there.
+    /// Opens an existing file.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         let file = step(Step::Open, &path, || OpenOptions::new().read(true).write(true).open(&path))?;
         Ok(Self { file, path })
     }
 
-    /// How long it is, in bytes.
+    /// The file's length in bytes.
     pub(super) fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Takes the room that a file of this length needs, and makes it that long.
+    /// Allocates the space for this length, and extends the file to it.
     pub(super) fn allocate(&self, length: u64) -> io::Result<()> {
         let length = length.cast_signed();
         step(Step::Allocate, &self.path, || match posix_fallocate(&self.file, 0, length) {
             Ok(()) => Ok(()),
-            // This file system takes room only when something is written.
+            // This file system allocates space only on write.
             Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOSYS) => Ok(()),
             Err(error) => Err(error.into()),
         })
     }
 
-    /// Gives it another length.
+    /// Changes the file's length.
     pub(super) fn resize(&self, length: u64) -> io::Result<()> {
         step(Step::Resize, &self.path, || self.file.set_len(length))
     }
 
-    /// Writes at an offset. It survives the end of the process, but not a power failure.
+    /// Writes at an offset. The data survives the end of the process, but not a power failure.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         step(Step::Write, &self.path, || self.file.write_all_at(bytes, offset))
     }
 
-    /// What was written is on disk when this returns.
+    /// Syncs the file: what was written is on disk when this returns.
     pub(super) fn sync(&self) -> io::Result<()> {
         step(Step::Sync, &self.path, || self.file.sync_data())
     }
 
-    /// Gives it another name in its directory. That is on disk when the directory is synced.
+    /// Renames the file within its directory. The new name is on disk once the directory is synced.
     pub(super) fn rename(&mut self, to: PathBuf) -> io::Result<()> {
         step(Step::Rename, &to, || fs::rename(&self.path, &to))?;
         self.path = to;
@@ -117,7 +117,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     step(Step::Remove, path, || fs::remove_file(path))
 }
 
-/// A directory, held open: to sync it takes no descriptor then.
+/// A directory, held open so that syncing it needs no new descriptor.
 #[derive(Debug)]
 pub(super) struct Directory {
     file: File,
@@ -130,25 +130,25 @@ impl Directory {
         Ok(Self { file: File::open(&path)?, path })
     }
 
-    /// Where it is.
+    /// The directory's path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The names in it are on disk when this returns.
+    /// Syncs the directory: the names in it are on disk when this returns.
     pub(super) fn sync(&self) -> io::Result<()> {
         step(Step::SyncDirectory, &self.path, || self.file.sync_all())
     }
 }
 
-/// True for an error that says that the disk has no room.
+/// True if the error means that the disk is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// True for an error that says that something else has run out, of this process or this computer: files,
-/// memory, threads. The disk has nothing to do with it.
+/// True if the error means that this process or computer has run out of something other than disk
+/// space: files, memory or threads.
 pub(super) fn is_shortage(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::EINTR))

@@ -1,6 +1,5 @@
-//! The starts of a data directory: how many there were, and an id for each of the newest, so that a
-//! directory that was put back from a copy can be told from the one that was copied. See
-//! [`life`](crate::replication::life).
+//! The starts of a data directory: their number, and an id for each of the newest. They distinguish
+//! a directory restored from a copy from its original. See [`life`](crate::replication::life).
 
 use std::path::{Path, PathBuf};
 
@@ -12,29 +11,29 @@ use crate::replication::life::Starts;
 #[derive(Debug)]
 pub(super) struct Life {
     path: PathBuf,
-    /// None where it is still to be made.
+    /// `None` if the file has yet to be created.
     file: Option<Slots<Starts>>,
     starts: Starts,
 }
 
-/// What a directory has written about its starts.
+/// What the directory's format guarantees to be on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    /// Perhaps nothing, and perhaps how many there were.
+    /// Nothing, or the number of starts.
     Perhaps,
-    /// How many there were.
+    /// The number of starts.
     Number,
-    /// Their ids too.
+    /// The ids too.
     Ids,
 }
 
 impl Life {
-    /// Reads what was written. Where there is nothing, it is missing, when it must be there.
+    /// Reads the file. If it is missing although the format requires it, the directory is damaged.
     pub(super) fn open(directory: &Path, written: Written) -> Result<Self, OpenError> {
         let path = directory.join("life");
         let found = match written {
             Written::Ids => Slots::open(&path)?.map(|(file, held)| (Some(file), held)),
-            // The number is the first that is written, with ids and without.
+            // The number comes first in the file, with or without ids.
             Written::Perhaps | Written::Number => Slots::<u64>::open(&path)?.map(|(_, held)| {
                 (None, Held { value: Starts::counted(held.value), is_newest: held.is_newest })
             }),
@@ -42,7 +41,7 @@ impl Life {
         match found {
             Some((file, Held { value: mut starts, is_newest })) => {
                 if !is_newest {
-                    // What cannot be read may have been the next one.
+                    // The unreadable slot may have held the next start.
                     starts.push(rand::random());
                 }
                 Ok(Self { path, file, starts })

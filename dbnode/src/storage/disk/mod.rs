@@ -1,53 +1,54 @@
-//! On disk: the log, which is appended to all the time, and the snapshot, into which it is compacted
-//! now and then. Two places, so that compacting never stands in the way of an append.
+//! Storage on disk: the log, which is appended to continually, and the snapshot, into which it is
+//! compacted now and then. They are separate, so that a compaction never delays an append.
 //!
 //! ```text
 //! DIR/lock             held by the process that uses the directory
-//! DIR/acknowledged     how far the log was surely on disk
-//! DIR/reserve          room for when the disk is full
-//! DIR/log/             ballot and entries that are not in the snapshot yet: one fsync a batch
-//! DIR/life             how often the directory was started from
+//! DIR/acknowledged     a note of how far the log is certainly on disk
+//! DIR/reserve          space held back for when the disk is full
+//! DIR/log/             ballot and entries that are not in the snapshot yet: one fsync per batch
+//! DIR/life             how many times the directory was started from
 //! DIR/snapshot.db      the records as of some entry: a SQLite database
-//! DIR/discarded.jsonl  writes that were cut off, for people to look at
+//! DIR/discarded.jsonl  truncated writes, for inspection by people
 //! ```
 //!
-//! A compaction is two steps: the snapshot moves on, then the log lets go. A crash in between leaves
-//! entries in the log that the snapshot has already; the start skips them. So is the arrival of
-//! somebody else's snapshot: it says from which segment on the log counts.
+//! A compaction takes two steps: the snapshot moves forward, then the log is trimmed. A crash in
+//! between leaves entries in the log that the snapshot already has; the next start skips them.
+//! Installing another node's snapshot works the same way: the snapshot says from which segment on
+//! the log counts.
 
-/// What the snapshot says about itself.
+/// Metadata of the snapshot.
 mod about;
-/// One database: how it is opened, checked and written to.
+/// A SQLite database: opening, checking and writing it.
 mod database;
-/// Why a data directory cannot be used.
+/// Errors of opening a data directory.
 mod error;
-/// What is asked of the file system.
+/// File system operations.
 mod files;
-/// How often it was started from.
+/// The starts of the data directory.
 mod life;
-/// The log.
+/// The log on disk.
 mod log;
-/// The first start, and every other.
+/// Opens a data directory, or creates it.
 mod open;
-/// A row and its checksum.
+/// Rows with checksums.
 mod row;
-/// A small file that holds one value.
+/// Small files that hold one value.
 mod slots;
-/// The snapshot.
+/// The snapshot on disk.
 mod snapshot;
-/// Its tables.
+/// The snapshot's tables.
 mod tables;
 mod wal;
 
-/// A crash after each step, and each step failing.
+/// Crash tests: a crash after each step, and each step failing.
 #[cfg(test)]
 mod crashes;
-/// What ends early, is blank, or is of another age.
+/// Tests with truncated, blank or outdated files.
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
 mod tests;
-/// Steps that fail, and power that is cut.
+/// A test file system: steps that fail, and power failures.
 #[cfg(test)]
 pub(crate) mod trial;
 
@@ -69,7 +70,7 @@ use crate::replication::state::State;
 use log::{LogFiles, LogThread, Usage};
 use snapshot::SnapshotFile;
 
-/// A data directory in use.
+/// An open data directory.
 #[derive(Debug)]
 pub struct Disk {
     log: LogThread,
@@ -77,40 +78,40 @@ pub struct Disk {
     incarnation: Incarnation,
     usage: LogUsage,
     starts: Starts,
-    /// Locked as long as it is open.
+    /// Locked while the directory is open.
     _lock: File,
 }
 
-/// How much room the log takes, for others to look at.
+/// The log's disk usage.
 #[derive(Debug, Clone, Default)]
 pub struct LogUsage(Arc<Usage>);
 
 impl LogUsage {
-    /// The log's files and the room held for the next one, in bytes.
+    /// The size of the log's files and of the space held for the next one, in bytes.
     pub fn bytes(&self) -> u64 {
         self.0.bytes()
     }
 }
 
 impl Disk {
-    /// The name that this data directory was given when it was made. An empty directory made
-    /// again under the same node's name has another one.
+    /// The id that this data directory was given when it was created. If an empty directory is
+    /// created again for the same node, it gets another id.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
-    /// How often it was started from, and how to tell these starts from others.
+    /// The starts of the directory, which distinguish it from a restored copy.
     pub fn starts(&self) -> &Starts {
         &self.starts
     }
 
-    /// How much room the log takes, now and later.
+    /// The log's disk usage, updated as it changes.
     pub fn log_usage(&self) -> LogUsage {
         self.usage.clone()
     }
 
-    /// Brings the snapshot forward. When there is no room for that, the log gives up what it holds: it gets
-    /// more back.
+    /// Moves the snapshot forward. If there is no space for that, the log releases what it holds
+    /// back; the compaction frees more.
     async fn fold_into_snapshot(&self, entries: &[Entry]) -> Result<(), Failure> {
         loop {
             match self.snapshot.lock().await.compact(entries).await {
@@ -120,7 +121,7 @@ impl Disk {
         }
     }
 
-    /// Puts a state in the place of the snapshot, as a compaction does.
+    /// Replaces the snapshot with a state; on a full disk, as a compaction does.
     async fn replace_snapshot(&self, state: &State, first_segment: u64) -> Result<(), Failure> {
         loop {
             match self.snapshot.lock().await.replace(state, first_segment).await {

@@ -1,14 +1,14 @@
-//! The first start, and every other.
+//! Opens a data directory, or creates it on the first start.
 //!
-//! What may be found in a data directory, and what is made of it:
+//! What a data directory may contain, and what is done about it:
 //!
 //! ```text
 //! snapshot.db  log/
-//! nothing      nothing       the first start: make both
-//! not begun    either        killed during the first start: make the log, and go on
-//! begun        there         go on
-//! begun        nothing       somebody removed the log: refuse
-//! nothing      there         somebody removed the snapshot: refuse
+//! nothing      nothing       the first start: create both
+//! not begun    either        killed during the first start: create the log, and continue
+//! begun        there         continue
+//! begun        nothing       the log was removed: refuse
+//! nothing      there         the snapshot was removed: refuse
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -31,8 +31,8 @@ use crate::replication::member::Incarnation;
 use crate::replication::state::State;
 use crate::storage::import;
 
-/// Opens the data directory of a node, or makes it. What it was given to import is read when the
-/// directory is new, and only then. What is damaged is left as it is.
+/// Opens the data directory of a node, or creates it. The file to import is read only when the
+/// directory is new. A damaged directory is left unchanged.
 pub async fn open(
     directory: &Path,
     id: &str,
@@ -49,7 +49,7 @@ pub async fn open(
             return Err(error);
         }
     };
-    // All of it is as it was written: from here on things are changed.
+    // Everything was read and is intact. Files are changed only from here on.
     let Read { state, entries, ballot, committed, discarded, log, life } = read;
     let log = LogFiles::open(log, state.log_id().index)?;
     let starts = life.begin()?;
@@ -63,7 +63,7 @@ pub async fn open(
     Ok((Disk { log, snapshot: Mutex::new(snapshot), incarnation, starts, usage, _lock: lock }, recovered))
 }
 
-/// What was found in a directory, all of which is as it was written.
+/// The content of a directory, all of it intact.
 struct Read {
     state: State,
     entries: Vec<Entry>,
@@ -74,7 +74,7 @@ struct Read {
     life: Life,
 }
 
-/// Reads everything, and makes what is made at the first start.
+/// Reads everything, and on the first start creates it.
 async fn read(
     directory: &Path,
     id: &str,
@@ -100,13 +100,13 @@ async fn read(
         created.map_err(|source| OpenError::Directory { path: directory.join("log"), source })?;
     }
     let state = snapshot.read().await?;
-    // What is always there, once a directory was begun in format 3.
+    // These files are always there once a directory has been begun in format 3.
     let may_be_missing = !snapshot.has_begun() || snapshot.format() < 3;
     let mut log = LogFiles::read(directory, incarnation.0, snapshot.first_segment(), may_be_missing)?;
     let (compacted, place) = (log.compacted(), state.log_id());
     if place.index < compacted {
         return Err(snapshot.damaged(&format!(
-            "it ends with entry {}, and the log was told that it ends with entry {compacted}: it is an old one, or misses its newest part",
+            "it ends with entry {}, and the log was trimmed up to entry {compacted}: it is an old one, or misses its newest part",
             place.index
         )));
     }
@@ -124,8 +124,8 @@ async fn read(
     Ok(Read { state, entries, ballot, committed, discarded, log, life })
 }
 
-/// SQLite makes the snapshot where there is none, and removes what belonged to it. So it is looked for
-/// before SQLite sees it.
+/// Checks that the snapshot is not missing. SQLite would create a new one, and remove the files
+/// that belonged to it, so this is checked before SQLite opens it.
 fn look_for_the_snapshot(directory: &Path) -> Result<(), OpenError> {
     let path = directory.join("snapshot.db");
     if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
@@ -140,21 +140,23 @@ fn look_for_the_snapshot(directory: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The list of what was cut off is for people, and people may have removed it: that keeps no node from
-/// starting.
+/// Warns about writes that are missing from `discarded.jsonl`. The list is for people, who may have
+/// removed it, so this does not keep a node from starting.
 fn say_what_is_missing_aside(directory: &Path, log: &Found) {
     match log.discarded_missing() {
         Ok(0) => {}
         Ok(missing) => tracing::warn!(
             path = %directory.join("discarded.jsonl").display(),
             missing,
-            "writes that were cut off this node's log are not in the list of them any more"
+            "the list of writes that were cut off this node's log is incomplete"
         ),
-        Err(error) => tracing::warn!(%error, "the list of the writes that were cut off cannot be read"),
+        Err(error) => {
+            tracing::warn!(%error, "the list of writes that were cut off this node's log cannot be read")
+        }
     }
 }
 
-/// What a node begins with.
+/// The state a new node begins with.
 fn first_state(to_import: Option<&Path>) -> Result<State, OpenError> {
     let Some(path) = to_import else { return Ok(State::default()) };
     let state = import::read(path).map_err(|what| OpenError::Import { path: path.to_owned(), what })?;
@@ -162,7 +164,7 @@ fn first_state(to_import: Option<&Path>) -> Result<State, OpenError> {
     Ok(state)
 }
 
-/// Makes the directory where there is none, and takes it for this process.
+/// Creates the directory if necessary, and locks it for this process.
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Directory { path: directory.to_owned(), source };
     make_directory(directory).map_err(failed)?;
@@ -175,8 +177,8 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes a directory that is still there after a power failure: a name is only safe when the
-/// directory it stands in was synced.
+/// Creates a directory that survives a power failure: its name is durable only once its parent has
+/// been synced.
 fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A row and its checksum, so that a byte that changed on the disk is found and not served.
+//! Rows with checksums, so that a byte that changed on the disk is detected and never served.
 
 use bytes::Bytes;
 use crc::{CRC_32_ISCSI, Crc, Digest, Table};
@@ -17,7 +17,7 @@ static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 /// What is wrong with a row.
 pub(super) type BadRow = String;
 
-/// The checksum of a row: over all its other columns, with their lengths.
+/// The checksum of a row, over all its other columns and their lengths.
 pub(super) struct Checksum(Digest<'static, u32, Table<16>>);
 
 impl Checksum {
@@ -41,8 +41,8 @@ impl Checksum {
     }
 }
 
-/// How many rows a table has, and their checksums added up. Each row may be as it was written and the table
-/// not: when it is put together from pages of different ages.
+/// The number of rows in a table and the sum of their checksums. It detects a table put together
+/// from pages of different ages, even if each row is intact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Sum {
     pub(super) rows: u64,
@@ -50,13 +50,13 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// A row is added, with this checksum.
+    /// Adds a row with this checksum.
     pub(super) fn add(&mut self, checksum: i64) {
         self.rows = self.rows.wrapping_add(1);
         self.checksums = self.checksums.wrapping_add(checksum.cast_unsigned());
     }
 
-    /// So many rows go, whose checksums add up to this.
+    /// Subtracts rows whose checksums add up to this.
     pub(super) fn subtract(&mut self, rows: i64, checksums: i64) {
         self.rows = self.rows.wrapping_sub(rows.cast_unsigned());
         self.checksums = self.checksums.wrapping_sub(checksums.cast_unsigned());
@@ -74,7 +74,7 @@ pub(super) fn record_checksum(key: &Key, value: &[u8], version: i64, page: i64) 
     Checksum::new().bytes(key.as_str().as_bytes()).bytes(value).number(version).number(page).finish()
 }
 
-/// A row of `key, value, version, page, checksum`.
+/// Decodes a row of `key, value, version, page, checksum`.
 pub(super) fn record_from_row(row: &SqliteRow) -> Result<(Key, Record), BadRow> {
     let key = Key::new(column(row, 0)?).map_err(|error| error.to_string())?;
     let value: &[u8] = column(row, 1)?;
@@ -98,7 +98,7 @@ pub(super) fn request_checksum(named: &Named) -> i64 {
     checksum.finish()
 }
 
-/// A row of `version, id, fingerprint, sum, checksum, at`.
+/// Decodes a row of `version, id, fingerprint, sum, checksum, at`.
 pub(super) fn request_from_row(row: &SqliteRow) -> Result<Named, BadRow> {
     let version: i64 = column(row, 0)?;
     let id: &str = column(row, 1)?;
@@ -110,7 +110,7 @@ pub(super) fn request_from_row(row: &SqliteRow) -> Result<Named, BadRow> {
     Ok(named)
 }
 
-/// The checksum of a row of either table, which was found to fit.
+/// The checksum of a row of either table, which was verified before.
 pub(super) fn checksum_of(row: &SqliteRow) -> Result<i64, BadRow> {
     column(row, 4)
 }
@@ -124,10 +124,10 @@ where
 
 fn compare(row: &SqliteRow, place: usize, computed: i64) -> Result<(), BadRow> {
     let said: i64 = column(row, place)?;
-    if said == computed { Ok(()) } else { Err("its checksum does not fit its contents".into()) }
+    if said == computed { Ok(()) } else { Err("its checksum does not match its content".into()) }
 }
 
-/// SQLite's integers have a sign. Versions and pages do not come near it.
+/// Converts to SQLite's signed integers. Versions and pages stay far below the limit.
 pub(super) fn signed(number: u64) -> i64 {
     number.cast_signed()
 }

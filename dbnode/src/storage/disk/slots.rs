@@ -1,5 +1,5 @@
-//! A small file that holds one value: written in place, so that it needs no room, and to two slots
-//! in turn, so that a crash in the middle of a write leaves the value before.
+//! A small file that holds one value. It is overwritten in place, so that it needs no space, and in
+//! two slots in turn, so that a crash in the middle of a write leaves the previous value.
 //!
 //! ```text
 //! slot: 4096 bytes   length: u32   checksum: u32   sequence: u64   value   0 0 0 …
@@ -20,7 +20,7 @@ use super::files::{Directory, OpenFile};
 
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
-/// One slot, in bytes. What is in use of it fits into one sector of any disk.
+/// The size of a slot, in bytes. The part in use fits into one sector of any disk.
 const SLOT: usize = 4_096;
 const SIZE: usize = 2 * SLOT;
 const HEAD: usize = 8;
@@ -34,17 +34,17 @@ pub(super) struct Slots<T> {
     value: PhantomData<T>,
 }
 
-/// What a file held when it was opened.
+/// What the file held when it was opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Held<T> {
-    /// The newest value that can be read.
+    /// The newest readable value.
     pub(super) value: T,
-    /// False when one slot cannot be read: it may have held a newer value.
+    /// False if a slot is unreadable: it may have held a newer value.
     pub(super) is_newest: bool,
 }
 
 impl<T: Serialize + DeserializeOwned> Slots<T> {
-    /// Makes the file. It is on disk, under its name, when this returns.
+    /// Creates the file. It is on disk, under its name, when this returns.
     pub(super) fn create(path: &Path, value: &T) -> io::Result<Self> {
         let mut file = OpenFile::open_or_create(path.with_extension("new"))?;
         file.resize(0)?;
@@ -56,7 +56,7 @@ impl<T: Serialize + DeserializeOwned> Slots<T> {
         Ok(Self { file, sequence: 1, value: PhantomData })
     }
 
-    /// Opens the file, and reads it; none where there is no such file.
+    /// Opens and reads the file; `None` if it does not exist.
     pub(super) fn open(path: &Path) -> Result<Option<(Self, Held<T>)>, OpenError> {
         let failed = |source| OpenError::Directory { path: path.to_owned(), source };
         let file = match OpenFile::open(path.to_owned()) {
@@ -69,8 +69,8 @@ impl<T: Serialize + DeserializeOwned> Slots<T> {
         Ok(Some((Self { file, sequence, value: PhantomData }, held)))
     }
 
-    /// Writes a value. It survives the end of the process when this returns; a power failure, when
-    /// it is synced.
+    /// Writes a value. It survives the end of the process once this returns, and a power failure
+    /// once it is synced.
     pub(super) fn write(&mut self, value: &T) -> io::Result<()> {
         let sequence = self.sequence + 1;
         self.file.write(offset(sequence), &encode(sequence, value))?;
@@ -78,7 +78,7 @@ impl<T: Serialize + DeserializeOwned> Slots<T> {
         Ok(())
     }
 
-    /// What was written is on disk when this returns.
+    /// Syncs the file: what was written is on disk when this returns.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }

@@ -1,4 +1,4 @@
-//! The snapshot: the records as of some entry, and the named writes up to it.
+//! The snapshot on disk: the records as of some entry, and the remembered writes up to it.
 
 use std::collections::BTreeMap;
 
@@ -18,24 +18,24 @@ use crate::replication::state::State;
 use crate::storage::Failure;
 use dbclient::Version;
 
-/// The first format in which named writes have a time.
+/// The first format in which remembered writes have a time.
 const TIMES_SINCE: u32 = 4;
 
-/// Named writes in one piece.
+/// Maximum number of remembered writes in one chunk.
 const ROWS: i64 = 500;
 
-/// What the snapshot says about itself.
+/// The metadata of the snapshot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Contents {
     #[serde(flatten)]
     about: About,
-    /// The log and the other files next to it were made: from now on they are there.
+    /// True once the log and the other files next to it exist; from then on they must be there.
     begun: bool,
     /// The log counts from this segment on.
     first_segment: u64,
-    /// What it is a snapshot of.
+    /// The metadata as it is sent to other nodes.
     of: AboutSnapshot,
-    /// What the rows of its tables add up to; unknown before format 3.
+    /// The sums of the table rows; `None` before format 3.
     #[serde(default)]
     sums: Option<Sums>,
 }
@@ -59,12 +59,12 @@ impl SnapshotFile {
         Ok(Self { database, contents })
     }
 
-    /// There is nothing in it.
+    /// True if the database is empty.
     pub(super) fn is_new(&self) -> bool {
         self.contents.is_none()
     }
 
-    /// The first start got to its end.
+    /// True if the first start was completed.
     pub(super) fn has_begun(&self) -> bool {
         self.contents.as_ref().is_some_and(|contents| contents.begun)
     }
@@ -78,7 +78,7 @@ impl SnapshotFile {
         self.about().format
     }
 
-    /// The log counts from this segment on.
+    /// The first segment of the log that counts.
     pub(super) fn first_segment(&self) -> u64 {
         self.known().first_segment
     }
@@ -87,7 +87,7 @@ impl SnapshotFile {
         self.database.damaged(what)
     }
 
-    /// Gives it up without changing a file.
+    /// Gives up the snapshot without changing a file.
     pub(super) fn leave_as_found(self) {
         self.database.leave_as_found();
     }
@@ -96,7 +96,8 @@ impl SnapshotFile {
         self.contents.as_ref().expect("a snapshot is created before it is used")
     }
 
-    /// Makes the tables and fills them. Whoever is killed meanwhile begins again.
+    /// Creates and fills the tables. If the process is killed meanwhile, the next start begins
+    /// again.
     pub(super) async fn create(&mut self, about: About, state: &State) -> Result<(), OpenError> {
         let of = AboutSnapshot::of(state);
         let mut contents = Contents { about, begun: false, first_segment: 1, of, sums: None };
@@ -109,7 +110,7 @@ impl SnapshotFile {
         Ok(())
     }
 
-    /// Remembers that everything next to it is there now, in the format that this program writes.
+    /// Records that everything next to the snapshot exists, in the format that this program writes.
     pub(super) async fn begin(&mut self) -> Result<(), OpenError> {
         let contents = self.known();
         if contents.begun && contents.about.format == FORMAT {
@@ -127,7 +128,7 @@ impl SnapshotFile {
         Ok(())
     }
 
-    /// Everything in it, checked.
+    /// Reads and verifies the whole snapshot.
     pub(super) async fn read(&mut self) -> Result<State, OpenError> {
         let mut sums = Sums::default();
         let has_times = self.format() >= TIMES_SINCE;
@@ -155,8 +156,7 @@ impl SnapshotFile {
         }
     }
 
-    /// Brings the snapshot forward by these entries, which follow it. When it fails for want of something,
-    /// it is as it was.
+    /// Applies these entries, which follow the snapshot. If a resource runs out, it is unchanged.
     pub(super) async fn compact(&mut self, entries: &[Entry]) -> Result<(), Failure> {
         let mut contents = self.known().clone();
         entries.iter().for_each(|entry| contents.of.follow(entry));
@@ -167,8 +167,8 @@ impl SnapshotFile {
         self.finish(contents, written).await
     }
 
-    /// Puts a state in the place of everything. The log counts from this segment on. When it fails for
-    /// want of something, it is as it was.
+    /// Replaces the snapshot with a state; the log counts from this segment on. If a resource runs
+    /// out, it is unchanged.
     pub(super) async fn replace(&mut self, state: &State, first_segment: u64) -> Result<(), Failure> {
         let Contents { about, begun, .. } = self.known().clone();
         let of = AboutSnapshot::of(state);
@@ -180,7 +180,7 @@ impl SnapshotFile {
         self.finish(contents, written).await
     }
 
-    /// Ends a transaction after which the snapshot is to say this.
+    /// Ends a transaction that leaves the snapshot with this metadata.
     async fn finish(&mut self, contents: Contents, written: Result<(), sqlx::Error>) -> Result<(), Failure> {
         let ended = self.database.end(written).await;
         ended.map_err(|error| self.database.failure(error))?;
@@ -188,7 +188,7 @@ impl SnapshotFile {
         self.database.checkpoint().await
     }
 
-    /// A piece of it, which ends with the record that exceeds this size.
+    /// Reads a chunk, which ends with the record that exceeds this size.
     pub(super) async fn chunk(&mut self, from: Cursor, bytes_max: usize) -> Result<Chunk, Failure> {
         let mut chunk = Chunk::new(self.known().of.clone(), from.clone());
         match from {
@@ -232,7 +232,7 @@ impl SnapshotFile {
         Ok(())
     }
 
-    /// What SQLite says to a question about itself.
+    /// Runs a query, such as a PRAGMA, and returns the first value of its result.
     #[cfg(test)]
     pub(super) async fn ask(&mut self, question: &str) -> String {
         use sqlx::{AssertSqlSafe, Row};
@@ -241,7 +241,7 @@ impl SnapshotFile {
         row.try_get(0).unwrap_or_else(|_| row.get::<i64, _>(0).to_string())
     }
 
-    /// Writes what an older version would have written about itself.
+    /// Rewrites the metadata as an older version would have written it.
     #[cfg(test)]
     pub(super) async fn write_as_of_format(&mut self, format: u32) {
         if self.format() >= TIMES_SINCE {

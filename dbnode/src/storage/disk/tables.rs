@@ -1,4 +1,4 @@
-//! The snapshot's tables: records, and the writes that had a name.
+//! The snapshot's tables: records, and remembered writes with a request id.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,11 @@ use crate::replication::requests::{Named, Requests};
 use crate::replication::state::Record;
 use dbclient::Version;
 
-/// Rows in one statement: six values each at most, within SQLite's 32,766.
+/// Maximum rows in one statement: with at most six values each, this stays within SQLite's limit of
+/// 32,766.
 const ROWS_MAX: usize = 500;
 
-/// How they are made.
+/// The statements that create the tables.
 pub(super) const TABLES: [&str; 3] = [
     about::TABLE,
     "CREATE TABLE records (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, \
@@ -30,10 +31,10 @@ pub(super) const TABLES: [&str; 3] = [
      sum INTEGER, at INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL) STRICT",
 ];
 
-/// What format 4 has more than those before.
+/// The column that format 4 added.
 pub(super) const ADD_TIME: &str = "ALTER TABLE requests ADD COLUMN at INTEGER NOT NULL DEFAULT 0";
 
-/// Makes of each record what the newest entry about it says.
+/// Applies the newest change to each record.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     newest: &BTreeMap<&Key, (Version, &Change)>,
@@ -56,7 +57,7 @@ pub(super) async fn apply(
     delete_records(connection, &deleted).await
 }
 
-/// Takes out of the sum what these records add to it, where they are there.
+/// Subtracts the present rows of these records from the sum.
 async fn subtract_records(
     connection: &mut SqliteConnection,
     keys: &[&str],
@@ -78,7 +79,7 @@ async fn subtract_records(
     Ok(())
 }
 
-/// Writes records, and adds them to the sum: those that were there already are not in it any more.
+/// Writes records, and adds them to the sum. Rows they replace have been subtracted already.
 pub(super) async fn put_records(
     connection: &mut SqliteConnection,
     records: &[(&Key, &Record)],
@@ -113,7 +114,7 @@ async fn delete_records(connection: &mut SqliteConnection, keys: &[&str]) -> Res
     Ok(())
 }
 
-/// Adds named writes.
+/// Adds remembered writes.
 pub(super) async fn put_requests(
     connection: &mut SqliteConnection,
     requests: &[Named],
@@ -136,7 +137,7 @@ pub(super) async fn put_requests(
     Ok(())
 }
 
-/// Forgets the named writes up to this version.
+/// Deletes the remembered writes up to this version.
 pub(super) async fn forget_requests(
     connection: &mut SqliteConnection,
     up_to: Version,
@@ -150,7 +151,7 @@ pub(super) async fn forget_requests(
     forget.bind(up_to).execute(connection).await.map(drop)
 }
 
-/// All records, checked, and added to the sum.
+/// Reads and verifies all records, and adds them to the sum.
 pub(super) async fn read_records(
     database: &mut Database,
     sum: &mut Sum,
@@ -168,7 +169,8 @@ pub(super) async fn read_records(
     Ok(records)
 }
 
-/// All named writes, checked, and added to the sum. Before format 4 they had no times.
+/// Reads and verifies all remembered writes, and adds them to the sum. Before format 4 they had no
+/// times.
 pub(super) async fn read_requests(
     database: &mut Database,
     has_times: bool,
@@ -190,7 +192,8 @@ pub(super) async fn read_requests(
     Ok(requests)
 }
 
-/// The records after a key, in order, one by one: many large ones are not to be in memory together.
+/// The records after a key, in order. They are streamed, because many large ones would take too
+/// much memory.
 pub(super) fn records_after<'a>(
     connection: &'a mut SqliteConnection,
     after: &'a str,
@@ -199,7 +202,7 @@ pub(super) fn records_after<'a>(
     sqlx::query(query).bind(after).fetch(connection)
 }
 
-/// The named writes after a version, in order, at most so many.
+/// The remembered writes after a version, in order, up to a limit.
 pub(super) async fn requests_after(
     connection: &mut SqliteConnection,
     after: Version,
@@ -209,7 +212,7 @@ pub(super) async fn requests_after(
     sqlx::query(query).bind(signed(after.0)).bind(limit).fetch_all(connection).await
 }
 
-/// Forgets everything.
+/// Deletes all rows.
 pub(super) async fn clear(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     for table in ["DELETE FROM records", "DELETE FROM requests"] {
         sqlx::query(table).execute(&mut *connection).await?;

@@ -1,4 +1,4 @@
-//! A real directory, closed and opened again; with what crashes and damage do to it.
+//! Tests with a real directory that is closed and reopened, with crashes and damage in between.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) fn batch(entries: Vec<Entry>) -> Batch {
     Batch { entries, ..Batch::default() }
 }
 
-/// A directory with these entries, closed.
+/// A closed directory with these entries.
 async fn directory_with(entries: Vec<Entry>) -> TempDir {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
@@ -54,8 +54,8 @@ pub(super) fn state(recovered: Recovered) -> State {
     state
 }
 
-/// Flips one bit wherever this stands in a file. (Some places are not in use: a page that was
-/// split keeps what moved to the other one.)
+/// Flips one bit wherever this text occurs in a file. (Some places are unused: a page that was
+/// split keeps a copy of what moved to the other one.)
 fn damage(path: &Path, text: &str) {
     let mut bytes = fs::read(path).unwrap();
     let is_there = |place: &usize| bytes[*place..].starts_with(text.as_bytes());
@@ -81,7 +81,7 @@ async fn each_start_is_counted_and_a_missing_count_is_refused() {
     let directory = directory_with(some_entries(3)).await;
     for life in 2..5 {
         let (storage, recovered) = open(directory.path(), "db-1", None).await.unwrap();
-        // Even when the node is killed at once.
+        // The start counts even if the node is killed at once.
         drop(storage);
         assert_eq!(recovered.life, life);
     }
@@ -167,7 +167,7 @@ async fn every_flipped_bit_before_the_last_batch_is_refused_and_nothing_is_chang
         bytes[place] ^= 1 << (place % 8);
         fs::write(&path, &bytes).unwrap();
         match open(directory.path(), "db-1", None).await {
-            // The bytes that fill a record up to a multiple of eight mean nothing.
+            // The bytes that pad a record to a multiple of eight mean nothing.
             Ok((storage, recovered)) => {
                 storage.close().await;
                 assert_eq!((whole[place], recovered.entries), (0, some_entries(20)), "byte {place}");
@@ -226,7 +226,8 @@ async fn a_long_log_goes_on_in_further_segments_and_old_ones_are_let_go() {
     assert_eq!((recovered.snapshot.applied(), recovered.entries.len()), (15, 5));
 }
 
-/// So a node can become the primary, and answer reads, where there is no room for another segment.
+/// This lets a node become the primary and answer reads while there is no space for another
+/// segment.
 #[tokio::test]
 async fn the_end_of_a_segment_is_kept_for_batches_without_a_clients_write() {
     let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -276,7 +277,7 @@ async fn a_snapshot_from_elsewhere_takes_the_place_of_everything() {
     assert_eq!(aside.lines().count(), 2);
 }
 
-/// The one segment of a log.
+/// The only segment of a log.
 fn segment(data: &Path) -> PathBuf {
     data.join("log/00000000000000000001.log")
 }
@@ -337,7 +338,7 @@ async fn a_fold_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
     assert_eq!(state(again), state(recovered));
 }
 
-/// SQLite says that the disk is full at another moment of each try, and rolls back by itself at some of them.
+/// SQLite finds the disk full at a different point of each try, and sometimes rolls back by itself.
 #[tokio::test]
 async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_again() {
     let directory = TempDir::new().unwrap();
@@ -409,7 +410,7 @@ async fn a_batch_cut_short_by_a_crash_is_as_if_it_never_was() {
     storage.persist(batch(vec![put(4, "torn", &"some value".repeat(500))])).await.unwrap();
     storage.close().await;
     let with_it = fs::read(&path).unwrap();
-    // It crashed before it knew that the batch was on disk.
+    // It crashed before it noted that the batch was on disk.
     fs::write(directory.path().join("acknowledged"), acknowledged).unwrap();
     for torn_at in (end + 8..end + 5_000).step_by(613) {
         let mut bytes = with_it.clone();
@@ -422,7 +423,7 @@ async fn a_batch_cut_short_by_a_crash_is_as_if_it_never_was() {
     }
 }
 
-/// What a node writes, in any order, with compactions and restarts in between.
+/// The operations of a node, in any order, with compactions and restarts in between.
 #[derive(Debug, Clone)]
 enum Act {
     Write { key: u8, value: Option<u8>, named: bool },
@@ -485,7 +486,7 @@ fn next_entry(state: &State, key: u8, value: Option<u8>, named: bool) -> Entry {
     let change = value.map_or(Change::Delete, |value| Change::Put { value: vec![value].into(), page });
     let sum = value.map(i64::from);
     let request = named.then(|| Request { id: format!("r-{index}").into(), fingerprint: index << 40, sum });
-    // Six named writes are remembered.
+    // The six newest writes with a request id are remembered.
     let forgets = Version::of(1, index.saturating_sub(6));
     let write = Write { key, change, request };
     let payload =

@@ -1,8 +1,9 @@
-//! Steps that fail, and power that is cut: what a test does to the files of one directory.
+//! A test file system for the files of one directory: steps fail, and the power is cut.
 //!
-//! The disk is imagined as strictly as a file system may be: of a file there is what it held when it was
-//! last synced, under the names that its directory had when that was last synced. SQLite does not go
-//! through here: its files are taken as they are, and that it syncs is seen elsewhere.
+//! The simulated disk is as strict as a file system may be. After a power failure a file has the
+//! content it had when it was last synced, under the names its directory had when that was last
+//! synced. SQLite does not go through this module; its files are taken as they are, and another
+//! test checks that it syncs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -21,7 +22,7 @@ static TRIALS: Mutex<Vec<Weak<Trial>>> = Mutex::new(Vec::new());
 
 type Look = Box<dyn Fn(&Trial, Step, &Path) + Send + Sync>;
 
-/// One directory under trial, until this is dropped.
+/// A directory under test, until this is dropped.
 pub(crate) struct Trial {
     root: PathBuf,
     durable: Mutex<Durable>,
@@ -30,31 +31,31 @@ pub(crate) struct Trial {
     look: Option<Look>,
 }
 
-/// What survives when the power fails.
+/// What survives a power failure.
 #[derive(Debug, Default)]
 struct Durable {
     contents: HashMap<u64, Vec<u8>>,
-    /// Of each directory that was synced: its names, and the files they stand for.
+    /// For each synced directory: its names, and the inodes they refer to.
     names: HashMap<PathBuf, BTreeMap<OsString, u64>>,
 }
 
 #[derive(Debug)]
 struct Failing {
-    /// So many steps succeed before.
+    /// The number of steps that succeed first.
     after: usize,
-    /// And so many fail then.
+    /// The number of steps that fail then.
     count: usize,
     with: Errno,
     failed: Option<Step>,
 }
 
 impl Trial {
-    /// From now on this directory is under trial.
+    /// Puts a directory under test.
     pub(crate) fn of(root: &Path) -> Arc<Self> {
         Self::watched(root, None)
     }
 
-    /// And this looks after each step.
+    /// Puts a directory under test, and calls `look` after each step.
     pub(crate) fn watched(root: &Path, look: Option<Look>) -> Arc<Self> {
         let (durable, failing, steps) = <(Mutex<Durable>, Mutex<_>, Mutex<_>)>::default();
         let trial = Arc::new(Self { root: root.to_owned(), durable, failing, steps, look });
@@ -62,12 +63,12 @@ impl Trial {
         trial
     }
 
-    /// After so many more steps, so many fail like this. Syncs do not count.
+    /// Lets `count` steps fail after `after` more have succeeded. Syncs do not count.
     pub(crate) fn fail(&self, after: usize, count: usize, with: Errno) {
         *self.failing.lock() = Some(Failing { after, count, with, failed: None });
     }
 
-    /// Nothing fails any more. The step that failed, if one did.
+    /// Lets no further step fail. Returns the last step that failed, if any.
     pub(crate) fn heal(&self) -> Option<Step> {
         self.failing.lock().take().and_then(|failing| failing.failed)
     }
@@ -77,7 +78,7 @@ impl Trial {
         self.steps.lock().clone()
     }
 
-    /// Makes a directory of what there would be if the power failed now.
+    /// Creates a directory with what a power failure now would leave.
     pub(crate) fn after_power_failure(&self, into: &Path) {
         let durable = self.durable.lock();
         fs::create_dir_all(into).unwrap();
@@ -101,7 +102,7 @@ impl Trial {
         }
     }
 
-    /// Makes a directory of what there would be if the process were killed now.
+    /// Creates a directory with what killing the process now would leave.
     pub(crate) fn after_kill(&self, into: &Path) {
         copy(&self.root, into);
     }
@@ -144,12 +145,12 @@ impl Trial {
     }
 }
 
-/// Before a step.
+/// Called before a step.
 pub(super) fn before(step: Step, path: &Path) -> io::Result<()> {
     trial_of(path).map_or(Ok(()), |trial| trial.before(step))
 }
 
-/// After a step.
+/// Called after a step.
 pub(super) fn after(step: Step, path: &Path) {
     if let Some(trial) = trial_of(path) {
         trial.after(step, path);
@@ -170,7 +171,7 @@ fn is_sqlites(name: &std::ffi::OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with("snapshot.db"))
 }
 
-/// Copies a directory. Zeros at the end of a file take no room.
+/// Copies a directory. Zeros at the end of a file become a hole.
 pub(crate) fn copy(from: &Path, into: &Path) {
     fs::create_dir_all(into).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {

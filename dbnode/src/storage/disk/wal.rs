@@ -1,10 +1,10 @@
-//! What SQLite does not tell: whether its write-ahead log was damaged.
+//! Checks SQLite's write-ahead log for damage, which SQLite itself does not report.
 //!
-//! Each frame carries a checksum over everything before it. SQLite reads up to the first frame
-//! that does not fit and takes the rest for a batch that a crash cut off. That is right when the
-//! rest is nothing, or the rest of one batch: the next one is only begun when the last one is on
-//! disk. When a whole batch stands behind the one with the bad frame, then that frame was damaged
-//! after it had been synced, and what was acknowledged since would be lost in silence.
+//! Each frame carries a checksum over everything before it. SQLite reads up to the first frame that
+//! does not match, and takes the rest for a batch that a crash cut off. That is right if the rest
+//! is nothing, or part of one batch: the next batch is begun only when the last one is on disk. If
+//! a whole batch follows the one with the bad frame, that frame was damaged after it had been
+//! synced, and what was acknowledged since would be lost silently.
 //!
 //! Damage to the very last batch looks like a crash, and is taken for one.
 //!
@@ -61,8 +61,8 @@ pub(super) fn check(wal: &[u8]) -> Result<(), DamagedWal> {
     Ok(())
 }
 
-/// A header is written, and synced, before the first frame: a bad one with frames behind it was
-/// damaged, unless the frames never came to be.
+/// The header is written and synced before the first frame. So a bad header followed by frames was
+/// damaged, unless the frames were never written.
 fn damaged_header(frames: &[u8]) -> Result<(), DamagedWal> {
     if frames.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(DamagedWal { frame: 0, offset: 0 }) }
 }

@@ -1,4 +1,4 @@
-//! At the moment in which a write is acknowledged it is on the disks that the mode promises.
+//! When a write is acknowledged, it is on the disks that the mode promises.
 
 use dbnode::replication::durability::Mode;
 use dbnode::replication::effect::Written;
@@ -6,7 +6,7 @@ use dbnode::replication::effect::Written;
 use super::{Violation, violated};
 use crate::node::Node;
 
-/// A node acknowledges a write.
+/// Checks a write at the moment a node acknowledges it.
 pub fn check(mode: Mode, nodes: &[Node], by: usize, written: &Written) -> Result<(), Violation> {
     let (term, index) = (written.version.term(), written.version.index());
     let on_disk = nodes.iter().filter(|node| node.disk.has(term, index)).count();

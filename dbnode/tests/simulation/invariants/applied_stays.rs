@@ -1,6 +1,6 @@
-//! What a node has applied it never takes back while it lives, and no other node applies something
-//! else in its place (the Raft paper's State Machine Safety). `async` may take back what it showed
-//! and never had on a majority's disks.
+//! What a node has applied is never rolled back while the node runs, and no other node applies a
+//! different entry at that index (the Raft paper's State Machine Safety). `async` may take back
+//! entries that it showed and that never reached a majority's disks.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use dbnode::replication::entry::LogId;
 
 use super::{Violation, violated};
 
-/// What was applied.
+/// The applied entries.
 #[derive(Debug, Default)]
 pub struct AppliedStays {
-    /// By index, the term of the entry that somebody applied.
+    /// By index, the term of the entry that some node applied.
     anywhere: BTreeMap<u64, u64>,
-    /// By node: in which life, and how far.
+    /// By node, its life and the last applied entry.
     nodes: BTreeMap<usize, (u64, LogId)>,
 }
 
 impl AppliedStays {
-    /// The last entry that somebody has applied.
+    /// The last entry that any node has applied.
     pub fn last(&self) -> LogId {
         self.anywhere
             .last_key_value()
             .map_or(LogId::default(), |(index, term)| LogId { term: *term, index: *index })
     }
 
-    /// A node has applied its log up to this place now.
+    /// Checks a node that has applied its log up to this position.
     pub fn see(&mut self, mode: Mode, node: usize, life: u64, applied: LogId) -> Result<(), Violation> {
-        // What was imported belongs to term 0, and gives way to what the cluster agreed on.
+        // Imported records belong to term 0, and give way to what the cluster has agreed on.
         if mode == Mode::Async || applied.term == 0 {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Reads of the latest and writes have an order that explains every answer, in `sync` and `quorum`.
+//! In `sync` and `quorum`, linearizable reads and writes have an order that explains every answer.
 
 use history::History;
 use history::linearizable::{Limits, Verdict, judge};
@@ -14,7 +14,7 @@ pub enum Judged {
     GivenUp,
 }
 
-/// This is what the clients saw.
+/// Checks the clients' history.
 pub fn check(history: &History) -> Result<Judged, Violation> {
     match judge(history, Limits { situations: 200_000 }) {
         Verdict::Linearizable => Ok(Judged::Fully),

@@ -1,4 +1,4 @@
-//! Two logs with the same entry at a place are the same up to it (the Raft paper's Log Matching).
+//! Two logs with the same entry at an index are identical up to it (the Raft paper's Log Matching).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct LogMatching {
 }
 
 impl LogMatching {
-    /// A node's log ends with these now.
+    /// Checks the entries that were added to a node's log.
     pub fn see(&mut self, node: usize, stored: &Recovered, added: usize) -> Result<(), Violation> {
         let first = stored.entries.len() - added.min(stored.entries.len());
         for place in first..stored.entries.len() {

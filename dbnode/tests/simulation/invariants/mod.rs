@@ -1,38 +1,38 @@
-//! What must always hold, whatever goes wrong: one file for each.
+//! The invariants, which must hold whatever goes wrong: one file for each.
 
 /// An acknowledged write is on the disks that its mode promises.
 pub mod acknowledged_is_durable;
-/// What was applied stays applied, and is the same everywhere.
+/// Applied entries stay applied, and are the same everywhere.
 pub mod applied_stays;
-/// Reads of the latest and writes have an order that explains them.
+/// Linearizable reads and writes have an order that explains them.
 pub mod linearizable;
-/// Two logs with the same entry at a place are the same up to it.
+/// Two logs with the same entry at an index are identical up to it.
 pub mod log_matching;
 /// No acknowledged write is lost.
 pub mod nothing_is_lost;
-/// There is one primary in each term.
+/// There is at most one primary in each term.
 pub mod one_primary_per_term;
-/// In the end all nodes are the same.
+/// At the end all nodes are identical.
 pub mod replicas_converge;
-/// After healing, writes go on soon.
+/// After all faults are repaired, writes resume soon.
 pub mod writes_resume;
 
-/// What is said of a core that panics.
+/// The invariant that a panicking core violates.
 pub const PANICS: &str = "the core does not panic";
 
-/// What is said of a core that stops because of what another said.
+/// The invariant that a core violates that stops because of another node's message.
 pub const STOPS: &str = "the nodes agree";
 
-/// What does not hold, and why.
+/// A violated invariant, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// What should hold.
+    /// The invariant.
     pub invariant: &'static str,
-    /// What was seen.
+    /// What was observed.
     pub seen: String,
 }
 
-/// Something that should hold does not.
+/// Reports a violated invariant.
 pub fn violated(invariant: &'static str, seen: String) -> Result<(), Violation> {
     Err(Violation { invariant, seen })
 }

@@ -1,11 +1,11 @@
-//! No acknowledged write is lost, and none that was refused is there, in `sync` and `quorum`.
+//! In `sync` and `quorum`, no acknowledged write is lost, and no refused write takes effect.
 
 use dbnode::replication::state::State;
 use history::{History, ghost, lost};
 
 use super::{Violation, violated};
 
-/// In the end this is what there is.
+/// Checks the final state.
 pub fn check(history: &History, end: &State) -> Result<(), Violation> {
     let keys = history.by_key().into_keys();
     let found = keys.map(|key| (key.to_owned(), value(end, key))).collect();
@@ -20,7 +20,7 @@ pub fn check(history: &History, end: &State) -> Result<(), Violation> {
     }
 }
 
-/// A record's value.
+/// The value of a record.
 pub fn value(state: &State, key: &str) -> Option<String> {
     state.get(key).map(|record| String::from_utf8_lossy(&record.value).into_owned())
 }

@@ -1,4 +1,4 @@
-//! There is one primary in each term (the Raft paper's Election Safety).
+//! There is at most one primary in each term (the Raft paper's Election Safety).
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use dbnode::replication::role::Role;
 
 use super::{Violation, violated};
 
-/// Who was primary when.
+/// The primary of each term.
 #[derive(Debug, Default)]
 pub struct OnePrimaryPerTerm {
     primaries: BTreeMap<u64, usize>,
 }
 
 impl OnePrimaryPerTerm {
-    /// A node has this role now.
+    /// Checks a node with this role.
     pub fn see(&mut self, node: usize, role: Role, term: u64) -> Result<(), Violation> {
         if role != Role::Primary {
             return Ok(());

@@ -1,10 +1,10 @@
-//! In the end all nodes are the same: the same log applied, the same records, on disk and in
+//! At the end all nodes are identical: the same log applied, and the same records, on disk and in
 //! memory.
 
 use super::{Violation, violated};
 use crate::node::Node;
 
-/// The clients are gone and everything has had time to settle.
+/// Checks the nodes after the clients are gone and everything has had time to settle.
 pub fn check(nodes: &[Node]) -> Result<(), Violation> {
     let ends: Vec<String> = nodes.iter().map(end).collect();
     let states: Vec<_> =
@@ -16,7 +16,7 @@ pub fn check(nodes: &[Node]) -> Result<(), Violation> {
     violated("replicas converge", ends.join("\n"))
 }
 
-/// Where a node stands.
+/// A node's final position, for comparison.
 fn end(node: &Node) -> String {
     let log = node
         .disk

@@ -1,10 +1,10 @@
-//! Within ten election timeouts of healing the cluster takes writes again.
+//! Within ten election timeouts after all faults are repaired, the cluster accepts writes again.
 
 use std::time::Duration;
 
 use super::{Violation, violated};
 
-/// When the first write was acknowledged that was asked after healing, counted from there.
+/// Checks the time from the repair to the acknowledgement of the first write sent after it.
 pub fn check(first: Option<Duration>, limit: Duration) -> Result<(), Violation> {
     match first {
         Some(first) if first <= limit => Ok(()),

@@ -1,25 +1,25 @@
-//! What was surely on disk, written down next to the log: a log that ends before it, or a snapshot that
-//! is older, was damaged and not cut short by a crash.
+//! A note of what is certainly on disk, kept next to the log. A log that ends before it, or a
+//! snapshot that is older, was damaged, and not cut short by a crash.
 //!
-//! It is written after each fsync and not synced itself, but for now and then: it survives the end of
-//! the process, and after a power failure it says less than was on disk, never more.
+//! The note is written after each fsync, but itself synced only now and then. It survives the end
+//! of the process; after a power failure it may say less than was on disk, never more.
 
 #![deny(clippy::disallowed_methods)]
 
 use serde::{Deserialize, Serialize};
 
-/// What was surely on disk.
+/// What is certainly on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
     /// The newest segment of the log.
     pub(super) segment: u64,
-    /// Where its records ended.
+    /// Where the records of that segment end.
     pub(super) end: u64,
-    /// The last entry that was in the snapshot when the log was told to let go of it.
+    /// The last entry in the snapshot when the log was last trimmed.
     pub(super) compacted: u64,
 }
 
-/// A segment that was read.
+/// A segment that was read, and where its records end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) number: u64,
@@ -28,7 +28,7 @@ pub(super) struct Ended {
 }
 
 impl Acknowledged {
-    /// Compares it with the segments that were found, in order: what is missing.
+    /// Compares the note with the segments that were found, in order.
     pub(super) fn check(&self, segments: &[Ended]) -> Result<(), Missing> {
         let Self { segment, end: wanted, .. } = *self;
         if segments.last().is_none_or(|last| last.number < segment) {
@@ -47,7 +47,7 @@ pub(super) enum Missing {
     /// A whole segment.
     #[error("segment {segment} is missing, and batches in it were acknowledged")]
     Segment {
-        /// Its number.
+        /// The segment's number.
         segment: u64,
     },
     /// The last records of a segment.
@@ -58,9 +58,9 @@ pub(super) enum Missing {
     Records {
         /// The segment's number.
         segment: u64,
-        /// Where they end.
+        /// Where the records end.
         end: u64,
-        /// Where they ended.
+        /// Where they should end.
         wanted: u64,
     },
 }

@@ -1,5 +1,5 @@
-//! What was cut off the log, kept aside for people to look at: a line of JSON for each write, in
-//! `discarded.jsonl`. No node reads it again, but for counting its lines.
+//! Truncated writes, kept aside for inspection by people: one line of JSON for each write, in
+//! `discarded.jsonl`. Nodes never read it again, except to count its lines.
 
 use std::fs;
 use std::io;
@@ -16,31 +16,31 @@ struct Line<'a> {
     index: u64,
     term: u64,
     key: &'a str,
-    /// None when the record was deleted.
+    /// `None` if the record was deleted.
     value: Option<std::borrow::Cow<'a, str>>,
     request: Option<&'a str>,
 }
 
-/// What was added to the file, so that it can be taken back.
+/// An addition to the file that can be undone.
 #[derive(Debug)]
 pub(in super::super) struct Kept(Option<(OpenFile, u64)>);
 
 impl Kept {
-    /// Takes it back.
+    /// Undoes the addition.
     pub(in super::super) fn take_back(self) {
         if let Some((file, length)) = self.0 {
-            // They are there twice then, and nothing is missing.
+            // If this fails, the writes appear twice, and nothing is missing.
             let _ = file.resize(length);
         }
     }
 }
 
-/// Where they are kept.
+/// The path of the file.
 pub(super) fn path(data: &Path) -> PathBuf {
     data.join("discarded.jsonl")
 }
 
-/// Keeps entries aside. They are on disk when this returns; when it fails, nothing was added.
+/// Appends entries to the file. They are on disk when this returns; if it fails, nothing was added.
 pub(super) fn keep(data: &Directory, cut_off: &[Entry]) -> io::Result<Kept> {
     let text = lines(cut_off)?;
     if text.is_empty() {
@@ -78,7 +78,7 @@ fn lines(cut_off: &[Entry]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// How many writes can be read in the file; none where there is no file.
+/// The number of readable writes in the file; 0 if there is no file.
 pub(super) fn count(data: &Path) -> io::Result<u64> {
     let text = match fs::read(path(data)) {
         Ok(text) => text,

@@ -1,26 +1,28 @@
-//! The log on disk: numbered segments of records, each record a batch and one fsync.
+//! The log on disk: numbered segments of records. Each record is one batch, written with one fsync
+//! (group commit).
 //!
 //! ```text
 //! DIR/log/00000000000000000007.log   head, batch, batch, …
 //! DIR/log/00000000000000000008.log   head, batch, batch, 0 0 0 …     the one in use
-//! DIR/log/spare                      room for the next one
-//! DIR/acknowledged                   how far it was surely on disk
+//! DIR/log/spare                      space for the next one
+//! DIR/acknowledged                   a note of what is certainly on disk
 //! ```
 //!
-//! Segments whose entries are all in the snapshot are removed. What a crash cuts short is the last
-//! record of the last segment, for the next is only begun when it is on disk. Anything else that
-//! cannot be read was damaged, and is refused; so is a log that ends before what was acknowledged.
+//! Segments whose entries are all in the snapshot are removed. A crash can cut short only the last
+//! record of the last segment, because the next record is begun only when this one is on disk. Any
+//! other unreadable record means damage, and the node refuses to start; so does a log that ends
+//! before what was acknowledged.
 
 mod acknowledged;
-/// What was cut off, for people to look at.
+/// Truncated writes, for inspection by people.
 mod aside;
 mod record;
-/// From the files to a log.
+/// Recovery: from the files to a log.
 mod recovery;
 mod replay;
-/// Room for when the disk is full.
+/// Disk space held back for when the disk is full.
 mod reserve;
-/// One file.
+/// One file of the log.
 mod segment;
 /// The file for the next segment.
 mod spare;
@@ -59,28 +61,28 @@ use spare::Spare;
 pub(super) struct LogFiles {
     data: Directory,
     directory: Directory,
-    /// The segments, the oldest first; the last one is in use.
+    /// The segments, oldest first; the last one is in use.
     segments: VecDeque<Segment>,
     file: OpenFile,
-    /// Where its first batch goes.
+    /// The offset of the current segment's first batch.
     begins: usize,
-    /// Where its next batch goes.
+    /// The offset of the current segment's next batch.
     offset: usize,
-    /// Behind the offset, what a failed write may have left ends here.
+    /// Where the leftovers of a failed write beyond the offset end.
     dirty: usize,
-    /// The last entry.
+    /// The index of the last entry.
     last: u64,
-    /// The segment in use is at least half full.
+    /// True if the current segment is at least half full.
     is_half_full: bool,
-    /// It follows nothing: the entries before it are not to count.
+    /// True if the current segment starts a new log: entries in earlier segments do not count.
     begins_anew: bool,
-    /// What the next segment begins with.
+    /// The head of the next segment.
     head: Head,
     spare: Spare,
     reserve: Reserve,
     acknowledged: Slots<Acknowledged>,
     marked: Acknowledged,
-    /// What is marked is not on disk yet.
+    /// True if the note is written but not synced.
     is_marked_only: bool,
     usage: Arc<Usage>,
 }
@@ -92,7 +94,7 @@ struct Segment {
     last_index: u64,
 }
 
-/// What the log takes of the disk, for others to look at.
+/// The log's disk usage, shared with other threads.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     bytes: AtomicU64,
@@ -100,18 +102,18 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// How much room it takes, in bytes.
+    /// The space it takes, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// True while there is no room for the next segment.
+    /// True while there is no space for the next segment.
     pub(super) fn is_short(&self) -> bool {
         self.is_short.load(Ordering::Relaxed)
     }
 }
 
-/// What was found, and not touched yet.
+/// A log that was read but not changed yet.
 #[derive(Debug)]
 pub(super) struct Found {
     data: PathBuf,
@@ -121,24 +123,24 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What the records say.
+    /// The content of the records.
     pub(super) fn replay(&mut self) -> &mut Replay {
         &mut self.read.replay
     }
 
-    /// The last entry that was in the snapshot when the log let go of it.
+    /// The last entry in the snapshot when the log was last trimmed.
     pub(super) fn compacted(&self) -> u64 {
         self.acknowledged.as_ref().map_or(0, |(_, acknowledged)| acknowledged.compacted)
     }
 
-    /// How many of the writes that were cut off are not in the list of them, or cannot be read there.
+    /// The number of truncated writes that are missing from `discarded.jsonl`, or unreadable there.
     pub(super) fn discarded_missing(&self) -> io::Result<u64> {
         Ok(self.read.replay.discarded.saturating_sub(aside::count(&self.data)?))
     }
 }
 
 impl LogFiles {
-    /// True when there are no segments.
+    /// True if there are no segments.
     pub(super) fn is_new(data: &Path) -> Result<bool, OpenError> {
         let directory = data.join("log");
         match recovery::numbers(&directory) {
@@ -147,7 +149,7 @@ impl LogFiles {
         }
     }
 
-    /// Makes the first segment.
+    /// Creates the first segment.
     pub(super) fn create(data: &Path, incarnation: Uuid) -> io::Result<()> {
         let path = data.join("log");
         fs::create_dir_all(&path)?;
@@ -161,14 +163,14 @@ impl LogFiles {
         };
         let mut file = Spare::new(&path).take()?;
         let acknowledged = Acknowledged { segment: 1, end: 0, compacted: 0 };
-        // That makes the log's directory last as well.
+        // This also syncs the name of the log's directory.
         drop(Slots::create(&data.join("acknowledged"), &acknowledged)?);
         begin_segment(&Directory::open(path)?, &mut file, 1, &head)?;
         Ok(())
     }
 
-    /// Reads the log, and changes nothing. In a directory that was not begun in this format, what was
-    /// acknowledged need not be known.
+    /// Reads the log without changing anything. A directory created in an older format may lack the
+    /// note of what was acknowledged.
     pub(super) fn read(
         data: &Path,
         incarnation: Uuid,
@@ -177,7 +179,8 @@ impl LogFiles {
     ) -> Result<Found, OpenError> {
         let path = data.join("acknowledged");
         let acknowledged = match Slots::open(&path)? {
-            // One that cannot be read says less or was torn: the other one is true as well.
+            // An unreadable slot either says less than the other one or was torn; the other one is
+            // true in both cases.
             Some((slots, Held { value, .. })) => Some((slots, value)),
             None if may_know_nothing => None,
             None => {
@@ -189,8 +192,8 @@ impl LogFiles {
         Ok(Found { data: data.to_owned(), incarnation, read, acknowledged })
     }
 
-    /// Opens what was read, which was found to be whole: what a crash left is cleared away. Its
-    /// snapshot ends with this entry.
+    /// Opens a log that was read and found intact, and clears what a crash left behind. The
+    /// snapshot ends with the entry `snapshot`.
     pub(super) fn open(found: Found, snapshot: u64) -> Result<Self, OpenError> {
         let path = found.data.clone();
         Self::take_over(found, snapshot).map_err(|source| OpenError::Directory { path, source })
@@ -243,12 +246,12 @@ impl LogFiles {
         Ok(log)
     }
 
-    /// What the log takes of the disk, now and later.
+    /// The log's disk usage, updated as it changes.
     pub(super) fn usage(&self) -> Arc<Usage> {
         Arc::clone(&self.usage)
     }
 
-    /// Writes a batch. It is on disk when this returns.
+    /// Appends a batch. It is on disk when this returns.
     pub(super) fn append(&mut self, batch: Batch) -> Result<(), Failure> {
         let discarded = batch.cut_off.len() as u64;
         let cut_off = batch.cut_off;
@@ -275,10 +278,11 @@ impl LogFiles {
         self.mark()
     }
 
-    /// Writes a record; on disk when it returns.
+    /// Writes a record. It is on disk when this returns.
     fn write(&mut self, mut record: Vec<u8>) -> io::Result<()> {
         let end = self.offset + record.len();
-        // What a failed write left is not to be met behind this record.
+        // Overwrite the leftovers of a failed write, so that they are never found after this
+        // record.
         record.resize(record.len().max(self.dirty.saturating_sub(self.offset)), 0);
         self.dirty = self.dirty.max(self.offset + record.len());
         self.file.write(self.offset as u64, &record)?;
@@ -288,7 +292,7 @@ impl LogFiles {
         Ok(())
     }
 
-    /// A batch is on disk.
+    /// Updates the bookkeeping after a batch is on disk.
     fn wrote(&mut self, body: Body) {
         if let Some(after) = body.cut_after {
             self.last = self.last.min(after);
@@ -300,7 +304,8 @@ impl LogFiles {
         let last = self.last;
         let segment = self.segments.back_mut().expect("a log has at least one segment");
         segment.last_index = segment.last_index.max(last);
-        // From half of a segment on, the next one is filled. There may have been no room for it before.
+        // From half a segment on, the next one is prepared. There may have been no space for it
+        // before.
         if self.offset > segment::SIZE / 2 && !self.is_half_full {
             self.is_half_full = true;
             self.reserve();
@@ -308,29 +313,31 @@ impl LogFiles {
         }
     }
 
-    /// Marks what is on disk.
+    /// Notes what is on disk.
     fn mark(&mut self) -> Result<(), Failure> {
         self.marked.segment = self.number();
         self.marked.end = self.offset as u64;
         self.is_marked_only = true;
         match self.acknowledged.write(&self.marked) {
-            // It is written in place. Where that takes room nonetheless, it says less, which is as true.
+            // The note is overwritten in place. If that takes space nonetheless, the old note
+            // stays: it says less, but is true.
             Err(error) if files::is_full(&error) || files::is_shortage(&error) => Ok(()),
             outcome => outcome.map_err(failure),
         }
     }
 
-    /// What was marked is on disk when this returns, if it can be.
+    /// Syncs the note, if possible.
     fn sync_acknowledged(&mut self) {
         if self.is_marked_only {
             self.is_marked_only = false;
             if let Err(error) = self.acknowledged.sync() {
-                tracing::warn!(%error, "how far the log is on disk could not be noted; nothing is lost");
+                tracing::warn!(%error, "the note of how far the log is on disk could not be synced; nothing is lost");
             }
         }
     }
 
-    /// Lets go of the segments whose entries are all in the snapshot, which ends there, and is on disk.
+    /// Removes the segments whose entries are all in the snapshot, which ends at `up_to` and is on
+    /// disk.
     pub(super) fn trim(&mut self, up_to: u64) -> Result<(), Failure> {
         self.marked.compacted = self.marked.compacted.max(up_to);
         self.mark()?;
@@ -344,8 +351,8 @@ impl LogFiles {
         Ok(())
     }
 
-    /// Begins a segment that follows nothing, and says its number: from there on the log will
-    /// count, once the snapshot says so.
+    /// Begins a segment that starts a new log, and returns its number. The log counts from there
+    /// on, once the snapshot says so.
     pub(super) fn begin_anew(&mut self) -> Result<u64, Failure> {
         if !(self.begins_anew && self.offset == self.begins) {
             self.rotate(0)?;
@@ -354,7 +361,8 @@ impl LogFiles {
         Ok(self.number())
     }
 
-    /// Keeps aside what is about to be cut off. It may use what is held for a full disk.
+    /// Keeps aside writes that are about to be truncated. It may use the space held back for a full
+    /// disk.
     pub(super) fn keep_aside(&mut self, cut_off: &[Entry]) -> Result<Kept, Failure> {
         loop {
             match aside::keep(&self.data, cut_off).map_err(failure) {
@@ -364,9 +372,10 @@ impl LogFiles {
         }
     }
 
-    /// The snapshot, which ends there, is on disk, and says that the log begins with the segment in use.
-    /// So many writes were cut off with what was before it. From here on nothing is taken back: what
-    /// finds no room is done later, or by the next start.
+    /// Completes the start of a new log: the snapshot, which ends at `snapshot`, is on disk and
+    /// says that the log begins with the current segment. `discarded` writes were truncated with
+    /// the old log. From here on nothing is undone; what finds no space is done later, or at the
+    /// next start.
     pub(super) fn begun_anew(&mut self, snapshot: u64, discarded: u64) -> Result<(), Failure> {
         self.last = snapshot;
         self.segments.iter_mut().for_each(|segment| segment.last_index = 0);
@@ -377,14 +386,16 @@ impl LogFiles {
             match self.write(record).map_err(failure) {
                 Ok(()) => self.wrote(body),
                 Err(failure @ Failure::Broken(_)) => return Err(failure),
-                Err(error) => tracing::warn!(%error, discarded, "writes that were cut off are not counted"),
+                Err(error) => {
+                    tracing::warn!(%error, discarded, "writes that were cut off could not be counted")
+                }
             }
         }
         self.trim(snapshot)
     }
 
-    /// Gives up room that it holds, for whoever needs it more; false when it holds none. The room for the
-    /// next segment comes last.
+    /// Releases some of the space held back; false if none is held. The space for the next segment
+    /// is released last.
     pub(super) fn give_room(&mut self) -> Result<bool, Failure> {
         if self.reserve.is_there() {
             self.reserve.release();
@@ -396,7 +407,7 @@ impl LogFiles {
         released.map(|()| gives)
     }
 
-    /// Takes the room for the next segment, and for a full disk, if there is any.
+    /// Holds back space for the next segment, and for a full disk, as far as there is any.
     pub(super) fn reserve(&mut self) {
         let mut reserved = self.spare.reserve();
         if reserved.is_err() && self.reserve.is_there() {
@@ -416,7 +427,7 @@ impl LogFiles {
         self.usage.is_short.store(!self.spare.is_there(), Ordering::Relaxed);
     }
 
-    /// Removes the oldest segment; false when that has to wait.
+    /// Removes the oldest segment; false if that has to wait.
     fn remove_first(&mut self) -> Result<bool, Failure> {
         match files::remove(&segment::path(self.directory.path(), self.segments[0].number)) {
             Ok(()) => {
@@ -434,14 +445,14 @@ impl LogFiles {
         self.segments.back().expect("a log has at least one segment").number
     }
 
-    /// Begins the next segment, which follows this entry.
+    /// Begins the next segment, which follows the entry `last_index`.
     fn rotate(&mut self, last_index: u64) -> Result<(), Failure> {
         let number = self.number() + 1;
         let begun = self.begin_next(number, last_index).map_err(failure);
         if begun.is_err() {
             self.count();
         }
-        // The file before is closed by this: its descriptor is free for the next spare file.
+        // This closes the previous file, and so frees its descriptor for the next spare file.
         (self.file, self.begins) = begun?;
         (self.offset, self.dirty) = (self.begins, self.begins);
         (self.is_half_full, self.begins_anew) = (false, false);
@@ -459,20 +470,20 @@ impl LogFiles {
         Ok((file, begins))
     }
 
-    /// Leaves what a write may leave that found no room halfway.
+    /// Leaves what a write leaves that runs out of space halfway.
     #[cfg(test)]
     pub(super) fn write_halfway(&mut self, bytes: &[u8]) {
         self.file.write(self.offset as u64, bytes).unwrap();
         self.dirty = self.dirty.max(self.offset + bytes.len());
     }
 
-    /// Closes it: what can wait is done.
+    /// Does the work that was put off, before closing.
     fn close(&mut self) {
         self.sync_acknowledged();
     }
 }
 
-/// Makes a file full of zeros a segment; where its first batch goes.
+/// Turns a zeroed file into a segment, and returns the offset of its first batch.
 fn begin_segment(directory: &Directory, file: &mut OpenFile, number: u64, head: &Head) -> io::Result<usize> {
     let record = encode(number, 0, head);
     file.write(0, &record)?;
@@ -482,19 +493,19 @@ fn begin_segment(directory: &Directory, file: &mut OpenFile, number: u64, head: 
     Ok(record.len())
 }
 
-/// Clears away what a crash left behind the last record: it is not to be met again.
+/// Clears what a crash left after the last record, so that it is never read again.
 fn clear(file: &OpenFile, number: u64, torn: Range<usize>) -> io::Result<()> {
     tracing::warn!(
         segment = number,
         byte = torn.start,
         bytes = torn.len(),
-        "a batch that a crash cut short is left out: it was never acknowledged"
+        "dropping a batch that a crash cut short; it was never acknowledged"
     );
     file.write(torn.start as u64, &vec![0; torn.len()])?;
     file.sync()
 }
 
-/// What an error means to whoever stores something.
+/// Classifies an error for the caller of [`Storage`](crate::storage::Storage).
 fn failure(error: io::Error) -> Failure {
     match error {
         error if files::is_full(&error) => Failure::Full,

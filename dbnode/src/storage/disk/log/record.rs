@@ -1,11 +1,11 @@
-//! One record of a log segment: its length, its checksum, and what it says.
+//! One record of a log segment: its length, its checksum, and its body.
 //!
 //! ```text
 //! offset   length: u32   checksum: u32   body, padded to a multiple of 8 bytes   next offset …
 //! ```
 //!
-//! The checksum covers the segment's number and the offset too, so that no old or misplaced
-//! record is taken for one. Behind the last record there are zeros.
+//! The checksum also covers the segment's number and the offset, so that no old or misplaced record
+//! is accepted. Zeros follow the last record.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -21,34 +21,34 @@ static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 const HEAD: usize = 8;
 const ALIGNMENT: usize = 8;
 
-/// The first record of a segment: what is known without the segments before it.
+/// The first record of a segment: what must be known without the earlier segments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
-    /// How to read the rest.
+    /// The format of the rest.
     pub(super) format: u32,
     /// The data directory it belongs to.
     pub(super) incarnation: Uuid,
     /// The ballot.
     pub(super) ballot: Ballot,
-    /// So far the log was surely committed.
+    /// The commit index when the segment was begun.
     pub(super) committed: u64,
-    /// How many writes were ever cut off.
+    /// The total number of writes ever truncated.
     pub(super) discarded: u64,
-    /// The segment before; unknown for the first one, and before format 3.
+    /// The previous segment; `None` for the first one, and before format 3.
     pub(super) previous: Option<Previous>,
 }
 
-/// How the segment before ended.
+/// How the previous segment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Previous {
     /// Where its last record ended.
     pub(super) end: u64,
-    /// The last entry of the log, up to there; 0 where the log begins anew.
+    /// The last entry of the log up to there; 0 if a new log begins here.
     pub(super) last_index: u64,
 }
 
 impl Head {
-    /// Reads what stands in the first record of a segment of this format.
+    /// Decodes the first record of a segment of this format.
     pub(super) fn decode(format: u32, body: &[u8]) -> Result<Self, postcard::Error> {
         if format >= 3 {
             return postcard::from_bytes(body);
@@ -68,20 +68,20 @@ pub(super) struct Body {
     pub(super) entries: Vec<Entry>,
 }
 
-/// What stands at an offset.
+/// The content at an offset.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
-    /// A record, and where the next one begins.
+    /// A record, and the offset of the next one.
     Record(&'a [u8], usize),
     /// Nothing: the records end here.
     End,
-    /// Something else.
+    /// Anything else.
     Broken,
 }
 
-/// A record, ready to be written at this offset.
+/// Encodes a record for this offset.
 pub(super) fn encode(segment: u64, offset: usize, says: &impl Serialize) -> Vec<u8> {
-    // As large as the smallest record is in the end, so that few are moved while they are written.
+    // Starts with the size of the smallest record, so that small records are rarely reallocated.
     let mut head = Vec::with_capacity(ALIGNMENT);
     head.resize(HEAD, 0);
     let mut record = postcard::to_extend(says, head).expect("plain data always serializes");
@@ -93,7 +93,7 @@ pub(super) fn encode(segment: u64, offset: usize, says: &impl Serialize) -> Vec<
     record
 }
 
-/// What stands at an offset of a segment.
+/// Reads what is at an offset of a segment.
 pub(super) fn read(segment: u64, bytes: &[u8], offset: usize) -> Found<'_> {
     match record_at(segment, bytes, offset) {
         Some(body) => Found::Record(body, (offset + HEAD + body.len()).next_multiple_of(ALIGNMENT)),
@@ -102,7 +102,7 @@ pub(super) fn read(segment: u64, bytes: &[u8], offset: usize) -> Found<'_> {
     }
 }
 
-/// How many bytes there are before the zeros at the end.
+/// The number of bytes before the trailing zeros.
 pub(super) fn used(bytes: &[u8]) -> usize {
     const PIECE: usize = 4_096;
     let pieces = bytes.chunks(PIECE).enumerate();
@@ -111,13 +111,13 @@ pub(super) fn used(bytes: &[u8]) -> usize {
     last.map_or(0, |(number, piece)| number * PIECE + in_last(piece))
 }
 
-/// True when a whole record stands somewhere after an offset.
+/// True if there is an intact record anywhere after an offset.
 pub(super) fn any_after(segment: u64, bytes: &[u8], offset: usize) -> bool {
     let mut offsets = (offset + ALIGNMENT..bytes.len()).step_by(ALIGNMENT);
     offsets.any(|offset| record_at(segment, bytes, offset).is_some())
 }
 
-/// The record at an offset, when there is one and it is as it was written.
+/// The record at an offset, if there is an intact one.
 fn record_at(segment: u64, bytes: &[u8], offset: usize) -> Option<&[u8]> {
     let head = bytes.get(offset..offset + HEAD)?;
     let [length, said] =
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_is_noticed_and_so_is_what_follows_it() {
         let (whole, second) = segment();
-        // The bytes that fill up the last eight mean nothing.
+        // The padding to a multiple of eight bytes is not covered.
         for place in 0..8 + 1 + 5 {
             let mut bytes = whole.clone();
             bytes[place] ^= 1 << (place % 8);

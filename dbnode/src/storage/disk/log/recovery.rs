@@ -1,5 +1,5 @@
-//! From the files to a log: every segment is read from its beginning, and anything that is not as
-//! it was written is refused, but for what a crash cut short. Nothing is changed here.
+//! Recovery: from the files to a log. Every segment is read from its beginning, and anything that
+//! is not as it was written is refused, except what a crash may cut short. Nothing is changed here.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,21 +17,21 @@ use super::{Segment, segment};
 use crate::storage::disk::about::FORMAT;
 use crate::storage::disk::error::OpenError;
 
-/// What was read.
+/// A log that was read.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) replay: Replay,
-    /// There is at least one.
+    /// The segments; at least one.
     pub(super) segments: VecDeque<Segment>,
-    /// Where the last one's records end.
+    /// Where the last segment's records end.
     pub(super) end: usize,
-    /// What stands behind them: the rest of a batch that a crash cut short.
+    /// What follows them: the rest of a batch that a crash cut short.
     pub(super) torn: Option<Range<usize>>,
     /// Segments before the first that counts.
     pub(super) old: Vec<PathBuf>,
 }
 
-/// The numbers of the segments in a directory, in order; none where there is no directory.
+/// The numbers of the segments in a directory, in order; empty if there is no directory.
 pub(super) fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
     let files = match fs::read_dir(directory) {
         Ok(files) => files,
@@ -46,7 +46,7 @@ pub(super) fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Reads all segments, from the first that counts on. All that was acknowledged has to be there.
+/// Reads all segments from `first` on. Everything that was acknowledged has to be there.
 pub(super) fn read(
     directory: &Path,
     incarnation: Uuid,
@@ -95,19 +95,19 @@ struct Reading {
     segments: VecDeque<Segment>,
 }
 
-/// One segment that was read.
+/// A segment that was read.
 struct SegmentRead {
     /// Where its records end.
     end: usize,
     rest: Rest,
 }
 
-/// What stands behind the records of a segment.
+/// What follows the records of a segment.
 enum Rest {
     Zeros,
     /// What a crash may leave of one batch.
     Torn(Range<usize>),
-    /// Something that no crash leaves: what is wrong.
+    /// Something that no crash leaves; says what is wrong.
     Damaged(String),
 }
 
@@ -141,7 +141,7 @@ impl Reading {
 }
 
 impl SegmentRead {
-    /// Compares its end with what the next segment says of it, if that does.
+    /// Compares the segment's end with what the next segment says about it, if it does.
     fn check(&self, said: Option<u64>) -> Result<(), String> {
         let end = self.end as u64;
         match (said, &self.rest) {
@@ -155,7 +155,7 @@ impl SegmentRead {
     }
 }
 
-/// Judges what stands behind the last record that can be read, where something does.
+/// Classifies what follows the last readable record.
 fn rest(number: u64, bytes: &[u8], end: usize) -> Rest {
     let torn = end..record::used(bytes);
     if record::any_after(number, bytes, end) {
@@ -177,7 +177,7 @@ fn read_head(number: u64, bytes: &[u8], incarnation: Uuid, path: &Path) -> Resul
     let Found::Record(body, next) = record::read(number, bytes, 0) else {
         return Err(damaged("its first record is not as it was written"));
     };
-    // The format comes first: the rest may mean something else in another one.
+    // The format comes first, because other formats may give the rest another meaning.
     let (format, _) = postcard::take_from_bytes::<u32>(body).map_err(|_| damaged("it has no format"))?;
     if format > FORMAT {
         return Err(OpenError::NewerFormat { path: path.to_owned(), format, known: FORMAT });
@@ -189,7 +189,7 @@ fn read_head(number: u64, bytes: &[u8], incarnation: Uuid, path: &Path) -> Resul
     Ok((head, next))
 }
 
-/// Where the records end, and whether there are zeros behind them.
+/// Replays the batches. Returns where the records end, and whether only zeros follow.
 fn read_bodies(
     number: u64,
     bytes: &[u8],

@@ -6,7 +6,7 @@ use super::record::{Body, Head};
 use crate::replication::disk::Ballot;
 use crate::replication::entry::{Entry, LogId};
 
-/// What the records say, one after the other.
+/// The content of the records replayed so far.
 #[derive(Debug, Default)]
 pub(in super::super) struct Replay {
     pub(in super::super) ballot: Ballot,
@@ -18,14 +18,14 @@ pub(in super::super) struct Replay {
 }
 
 impl Replay {
-    /// A segment begins.
+    /// Replays the head of a segment.
     pub(super) fn head(&mut self, head: Head) {
         let previous = head.previous.map_or(0, |previous| previous.last_index);
         self.follows.get_or_insert(previous);
         (self.ballot, self.committed, self.discarded) = (head.ballot, head.committed, head.discarded);
     }
 
-    /// A batch follows.
+    /// Replays a batch.
     pub(super) fn body(&mut self, body: Body) -> Result<(), String> {
         self.ballot = body.ballot.unwrap_or_else(|| std::mem::take(&mut self.ballot));
         if let Some(after) = body.cut_after {
@@ -45,12 +45,12 @@ impl Replay {
         Ok(())
     }
 
-    /// The last entry so far; 0 without any.
+    /// The last entry so far; 0 if there is none.
     pub(super) fn last_index(&self) -> u64 {
         self.entries.last().map_or(0, |entry| entry.index)
     }
 
-    /// The entries that follow a snapshot which ends there.
+    /// The entries that follow a snapshot that ends at `snapshot`.
     pub(in super::super) fn entries_after(&mut self, snapshot: LogId) -> Result<Vec<Entry>, String> {
         let follows = self.follows.unwrap_or(0);
         if follows > snapshot.index {
@@ -61,7 +61,7 @@ impl Replay {
             ));
         }
         let mut entries = std::mem::take(&mut self.entries);
-        // A compaction was cut short: the snapshot has them already.
+        // A compaction was interrupted: the snapshot has these entries already.
         let first = entries.partition_point(|entry| entry.index <= snapshot.index);
         entries.drain(..first);
         match entries.first() {

@@ -1,5 +1,5 @@
-//! Room that is held for the time when the disk is full: to compact the log into the snapshot then takes room,
-//! and only after that the log can let go of old segments.
+//! Disk space held back for when the disk is full. Compacting the log into the snapshot takes space
+//! first, and only then can old segments be removed.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use nix::sys::statvfs::statvfs;
 
 use crate::storage::disk::files::{self, OpenFile};
 
-/// As much as that, in bytes, or a quarter of what is left where that is less.
+/// Maximum reserve in bytes; it is also limited to a quarter of the free space.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// Less is worth nothing.
+/// Minimum reserve in bytes; less would be useless.
 const BYTES_MIN: u64 = 64 << 10;
 
-/// Room that is held, or the place where it will be.
+/// The reserve, or the path where it will be.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
@@ -21,17 +21,17 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// The place in a data directory.
+    /// The reserve of a data directory, not held yet.
     pub(super) fn new(data: &Path) -> Self {
         Self { path: data.join("reserve"), file: None }
     }
 
-    /// True when some is held.
+    /// True if space is held.
     pub(super) fn is_there(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Holds some, if there is enough left for everybody.
+    /// Takes the reserve, if enough space is free.
     pub(super) fn hold(&mut self) {
         if self.file.is_some() {
             return;
@@ -49,10 +49,10 @@ impl Reserve {
         }
     }
 
-    /// Gives it back.
+    /// Releases the reserve.
     pub(super) fn release(&mut self) {
         if self.file.take().is_some() {
-            // Where it cannot be removed now, there is nothing to be had.
+            // If it cannot be removed now, nothing can be gained.
             let _ = files::remove(&self.path);
         }
     }

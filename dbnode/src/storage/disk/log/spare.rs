@@ -1,6 +1,6 @@
-//! The file for the next segment, made ahead of its time and held open: its room and its descriptor
-//! are there when they are needed. While the disk is full, its room is also the reserve for what must
-//! be written before the log can let go of old segments.
+//! The file for the next segment, created ahead of time and held open, so that its space and
+//! descriptor are there when needed. When the disk is full, its space also serves as a reserve for
+//! what must be written before old segments can be removed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,35 +9,36 @@ use std::thread::{self, JoinHandle};
 use super::segment;
 use crate::storage::disk::files::{self, OpenFile};
 
-/// The file for the next segment, or the place where it will be.
+/// The file for the next segment, or the path where it will be.
 #[derive(Debug)]
 pub(super) struct Spare {
     path: PathBuf,
-    /// It has its room, and may be full of anything; none while there is no room for it.
+    /// The file, with its space allocated and arbitrary content; `None` while there is no space for
+    /// it.
     file: Option<OpenFile>,
-    /// Fills it with zeros.
+    /// The thread that fills it with zeros.
     filling: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Spare {
-    /// The place in a log's directory.
+    /// The spare file of a log directory, not created yet.
     pub(super) fn new(log_directory: &Path) -> Self {
         Self { path: log_directory.join("spare"), file: None, filling: None }
     }
 
-    /// True when there is one.
+    /// True if the file exists.
     pub(super) fn is_there(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Takes the room for one, unless that is taken already. An earlier process may have left one.
+    /// Allocates the file, unless that is done already. An earlier process may have left one.
     pub(super) fn reserve(&mut self) -> io::Result<()> {
         if self.file.is_some() {
             return Ok(());
         }
         let file = OpenFile::open_or_create(self.path.clone())?;
         if let Err(error) = file.allocate(segment::SIZE as u64) {
-            // What there is of it takes room that others may need.
+            // A partial file takes space that others may need.
             let _ = files::remove(&self.path);
             return Err(error);
         }
@@ -45,7 +46,8 @@ impl Spare {
         Ok(())
     }
 
-    /// Has a thread fill it. Without a thread, or when that fails, it is filled when it is taken.
+    /// Has a thread fill the file. If there is no thread, or it fails, the file is filled when it
+    /// is taken.
     pub(super) fn fill_soon(&mut self) {
         if self.file.is_some() && self.filling.is_none() {
             let path = self.path.clone();
@@ -54,8 +56,8 @@ impl Spare {
         }
     }
 
-    /// Takes the file, full of zeros; it has the name that it has. When this fails it is still there,
-    /// if it was.
+    /// Takes the file, filled with zeros, under its current name. If this fails, the file remains,
+    /// if it existed.
     pub(super) fn take(&mut self) -> io::Result<OpenFile> {
         self.reserve()?;
         let is_filled = self.wait_until_filled();
@@ -67,7 +69,7 @@ impl Spare {
         Ok(file)
     }
 
-    /// Gives its room back.
+    /// Removes the file, and so releases its space.
     pub(super) fn release(&mut self) -> io::Result<()> {
         self.wait_until_filled();
         match self.file.take() {
@@ -76,7 +78,7 @@ impl Spare {
         }
     }
 
-    /// True when a thread has filled it.
+    /// Waits for the thread; true if it has filled the file.
     fn wait_until_filled(&mut self) -> bool {
         self.filling.take().is_some_and(|filling| matches!(filling.join(), Ok(Ok(()))))
     }

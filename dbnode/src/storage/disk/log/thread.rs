@@ -1,4 +1,4 @@
-//! The thread that waits for the disk: one piece of work after the other.
+//! The thread that waits for the disk. It performs one operation at a time.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -11,10 +11,10 @@ use super::LogFiles;
 
 type Work = Box<dyn FnOnce(&mut LogFiles) + Send>;
 
-/// After so long without work there is time for what can wait.
+/// After this time without work, deferred work is done.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// The log, behind its thread.
+/// A handle to the log's thread.
 #[derive(Debug)]
 pub(in super::super) struct LogThread {
     work: mpsc::Sender<Work>,
@@ -35,28 +35,28 @@ impl LogThread {
         Ok(Self { work, ended })
     }
 
-    /// Has the thread do something, and waits for what it comes to.
+    /// Runs an operation on the thread, and waits for its result.
     pub(in super::super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut LogFiles) -> T + Send + 'static,
     ) -> T {
         let (done, outcome) = oneshot::channel();
         let work = move |files: &mut LogFiles| {
-            // Whoever asked may have gone.
+            // The caller may have stopped waiting.
             let _ = done.send(work(files));
         };
         self.work.send(Box::new(work)).expect("the thread lives as long as its handle");
         outcome.await.expect("the thread does not panic")
     }
 
-    /// Waits until everything is done.
+    /// Waits until all work is done.
     pub(in super::super) async fn close(self) {
         drop(self.work);
         let _ = self.ended.await;
     }
 }
 
-/// Works until nobody can ask any more.
+/// Works until all handles are dropped.
 fn run(files: &mut LogFiles, inbox: &mpsc::Receiver<Work>) {
     loop {
         match inbox.recv_timeout(IDLE) {
