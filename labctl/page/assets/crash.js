@@ -1,4 +1,4 @@
-// The final crash: what is dropped until the balancer knows, beside the formula.
+// The scene "Crash": requests dropped until the balancer notices, next to the formula's prediction.
 
 import { act } from "./api.js";
 import { choice, deed, guarded, widget } from "./controls.js";

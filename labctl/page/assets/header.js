@@ -1,4 +1,4 @@
-// The figures at the top: all traffic together.
+// The figures at the top: totals of all traffic.
 
 import { byId, el, set } from "./dom.js";
 import { clock, ms, rate } from "./format.js";
@@ -44,7 +44,7 @@ export function header() {
 }
 
 /**
- * Of how many, and since when; failures are counted for a while after a fault, and then no more.
+ * Says out of how many requests, and since when; failures are counted only for a while after a fault.
  * @param {any} fault
  * @param {number} now
  */

@@ -1,4 +1,4 @@
-// The article's table of six architectures, beside what was measured.
+// The article's table of six architectures, next to the measured one.
 
 import { el, table } from "./dom.js";
 import { rate } from "./format.js";

@@ -1,4 +1,5 @@
-// Add a server: the share of each, guessed and measured. And a page of the shop: who answered, from where.
+// The scenes "Add a server" (each server's share, guessed and measured) and "Look up a product" (which server answered,
+// and from where).
 
 import { act, post } from "./api.js";
 import { choice, deed, guarded, widget } from "./controls.js";

@@ -1,4 +1,4 @@
-// Step the balancer: whose turn it is was announced, and is guessed first.
+// The scene "Step the balancer": guess which upstream is next, then send one request.
 
 import { post } from "./api.js";
 import { choice, guarded, widget } from "./controls.js";

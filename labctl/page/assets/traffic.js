@@ -1,4 +1,4 @@
-// The screen "Traffic": the last minute of all traffics, and by which server.
+// The screen "Traffic": the last minute of all traffics, and the responses by server.
 
 import { chart } from "./chart.js";
 import { byId, el, table } from "./dom.js";
