@@ -3,9 +3,8 @@
 //!
 //!     kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS
 //!
-//! Prints operations a second, and the median and the 99th percentile in milliseconds. A Redis write is `SET` and `WAIT
-//! 2` in one packet, and counts once two replicas have it.
-//! `SET` and `WAIT 2` in one packet, and counts when two replicas have it.
+//! Prints operations a second, and the median and the 99th percentile in milliseconds. A Redis write is `SET` and
+//! `WAIT 2` in one packet, and counts once two replicas have it.
 
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
