@@ -175,7 +175,7 @@ for round in $(seq "$rounds"); do
             for system in dbnode postgres etcd redis; do
                 rate=$("of_$system" "$asked" "$clients")
                 [ -n "$rate" ] || {
-                    echo "$system said nothing of $asked with $clients clients" >&2
+                    echo "$system reported no figures for $asked with $clients clients" >&2
                     exit 1
                 }
                 echo "$asked $clients $system $rate" >>"$dir/slices"

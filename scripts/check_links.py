@@ -26,5 +26,5 @@ for name in listed.stdout.split():
     for target in re.findall(r"`([\w./-]+\.(?:rs|py|sh))`", text):
         if target.removeprefix("./") not in ends:
             broken.append(f"{name}: there is no file {target}")
-print("\n".join(broken) or "every link leads somewhere, and every file that is named is there")
+print("\n".join(broken) or "every link works, and every named file exists")
 sys.exit(1 if broken else 0)

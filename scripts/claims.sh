@@ -31,6 +31,6 @@ for try in first last; do
     status=0
     verdict_of "${labctl[@]}" claims --all-measured || status=$?
     [ "$status" -ne 0 ] && [ "$try" = first ] || break
-    echo "The table is measured once more: something in it was not as expected, or the computer was too busy."
+    echo "Measuring the table once more: something in it was not as expected, or the computer was too busy."
 done
 exit "$status"

@@ -50,16 +50,16 @@ from_packages() {
     local image=$1 packages=$2
     shift 2
     if ! command -v mmdebstrap >/dev/null; then
-        command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] || fail "$image is not there and cannot be pulled: $(tail -n 1 "$scratch/pull")"
+        command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] || fail "$image does not exist and cannot be pulled: $(tail -n 1 "$scratch/pull")"
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap; } >/dev/null
     fi
-    say "$image cannot be pulled: putting it together from Debian's packages"
+    say "$image cannot be pulled: assembling it from Debian's packages"
     mmdebstrap --quiet --variant=extract --include="base-files,base-passwd,bash,coreutils,dash,grep,sed,libc-bin,$packages" \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/bash-completion/*' \
         --extract-hook='cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"' \
         --extract-hook='cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"' \
-        "$@" bookworm "$scratch/base.tar" "$debian" || fail "$image was not put together"
+        "$@" bookworm "$scratch/base.tar" "$debian" || fail "$image could not be assembled"
     docker import "$scratch/base.tar" "$image" >/dev/null
     rm "$scratch/base.tar"
 }

@@ -16,7 +16,7 @@ paths=(lb_hot_path dbnode_hot_path history_hot_path)
 processor=$(uname -m)
 grep -qw avx2 /proc/cpuinfo && processor+=+avx2
 if [ "${1:-}" != --update ] && ! grep -qx "processor $processor" "$written"; then
-    echo "SKIPPED: instructions were counted on another kind of processor than this ($processor); see $written" >&2
+    echo "SKIPPED: the recorded counts are from another kind of processor than this one ($processor); see $written" >&2
     exit 0
 fi
 
@@ -48,7 +48,7 @@ echo "$counts" | awk -v written="$written" '
     $1 == "processor" { next }
     {
         grown = $2 / before[$1] - 1
-        printf "%s: %d instructions a round, %+.1f %% of what is written down\n", $1, $2, 100 * grown
+        printf "%s: %d instructions a round, %+.1f %% compared with the record\n", $1, $2, 100 * grown
         if (!(grown <= 0.03)) { failed = 1 }
     }
     END {

@@ -31,7 +31,7 @@ case "${1:-}" in
         only=(--in-diff "$diff")
         mapfile -t files < <(git diff --name-only --diff-filter=d "$since" -- "${deciding[@]}")
         if [ ${#files[@]} -eq 0 ]; then
-            echo "none of the files that decide has changed since $since" >&2
+            echo "none of the pure files has changed since $since" >&2
             exit
         fi
         ;;

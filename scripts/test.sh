@@ -47,13 +47,13 @@ run_tests() {
 
 echo "== the database: simulated clusters, real ones, and chaos"
 run_tests 'package(=dbnode)' --package dbnode
-echo "== bugs put in on purpose, which these tests have to find"
+echo "== planted bugs, which these tests must find"
 scripts/planted.sh
 
 echo "== the lab's programs"
 cargo build --release --locked --bins
 
-echo "== the other parts, each by itself"
+echo "== the other crates"
 run_tests 'not package(=tests) & not package(=page-tests) & not package(=dbnode)' \
     --workspace --exclude tests --exclude page-tests --exclude dbnode
 
@@ -61,12 +61,12 @@ echo "== instructions of the hot paths"
 scripts/instructions.sh
 
 [ "${1:-}" = "--parts" ] && exit
-echo "== the parts together"
+echo "== whole labs"
 run_tests 'binary(=processes)' --workspace --test processes
 run_tests 'binary(=compose)' --workspace --test compose
 echo "== the live page, in a browser"
 run_tests 'package(=page-tests)' --workspace --test page
-echo "== graded parts, right ones and wrong ones"
+echo "== grading, of right parts and wrong ones"
 run_tests 'binary(=grade)' --workspace --test grade
 echo "== chapters"
 runs=$(mktemp -d)
@@ -104,5 +104,5 @@ fi
 echo "== chapters broken on purpose, and the ladder"
 run_tests 'binary(=chapters) & test(/^broken::/)' --workspace --test chapters broken::
 run_tests 'binary(=chapters) & test(/^ladder::/)' --workspace --test chapters ladder::
-echo "== what is hidden in an architecture, five times each"
+echo "== hidden single points of failure, five times each"
 run_tests 'binary(=chapters) & test(/^points::five_times::/)' --workspace --test chapters points::five_times::

@@ -28,7 +28,7 @@ if ! usable; then
         echo "installing mmdebstrap (apt-get)"
         apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null
     fi
-    echo "putting a bare Debian 12 together from its packages"
+    echo "assembling a bare Debian 12 from its packages"
     timeout 600 mmdebstrap --quiet --variant=essential bookworm - http://deb.debian.org/debian | docker import - "$image" >/dev/null
 fi
 

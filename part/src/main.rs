@@ -35,27 +35,27 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use machine::processes;
 use machine::startup::{self, StartupArgs};
 
-/// A real program in the place of one of the lab's own.
+/// Run a real program in place of one of the lab's own.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "`labctl parts` shows which there are, and `labctl run --part lb=haproxy` starts them."
+    after_help = "`labctl parts` lists them, and `labctl run --part lb=haproxy` starts them."
 )]
 struct Cli {
     #[command(subcommand)]
     part: Part,
 }
 
-/// What is driven.
+/// The program to run.
 #[derive(Debug, Subcommand)]
 enum Part {
     /// HAProxy, by a configuration file and its runtime socket.
     Haproxy(Balancer),
-    /// nginx, by a configuration file that it is told to read again.
+    /// nginx, by a configuration file that it reloads.
     Nginx(Balancer),
     /// Caddy, by its admin interface.
     Caddy(Balancer),
-    /// Envoy, by a file with its servers.
+    /// Envoy, by a file of endpoints.
     Envoy(Balancer),
     /// PostgreSQL, with streaming replication.
     Postgres(Database),
@@ -68,7 +68,7 @@ enum Part {
 /// A balancer, and the flags that `lb` has.
 #[derive(Debug, Args)]
 struct Balancer {
-    /// The other program.
+    /// Path of the program to run.
     #[arg(long, value_name = "PATH")]
     program: PathBuf,
 
@@ -79,7 +79,7 @@ struct Balancer {
 /// A node of a database, and the flags that `dbnode` has.
 #[derive(Debug, Args)]
 struct Database {
-    /// The other program.
+    /// Path of the program to run.
     #[arg(long, value_name = "PATH")]
     program: PathBuf,
 

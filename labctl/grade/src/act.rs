@@ -356,7 +356,7 @@ async fn raw(why: &str, bytes: &str, status: &[u16], field: &mut Field) -> Done 
         Raw::Status(came) => return Err(wrong(told(format!("was answered {came}")))),
         Raw::Silence => return Err(failed(told(format!("was not answered within {RAW_MAX:?}")))),
         Raw::Nonsense(text) => {
-            return Err(wrong(told(format!("was answered with what is no HTTP: {text:?}"))));
+            return Err(wrong(told(format!("was answered with something that is not HTTP: {text:?}"))));
         }
     }
     if requests_seen(field).await > before {

@@ -172,7 +172,7 @@ impl Grade {
             .map(|stage| stage.out_of)
             .sum();
         let skipped =
-            if skipped > 0 { format!(" ({skipped} cannot be had on this computer)") } else { String::new() };
+            if skipped > 0 { format!(" ({skipped} cannot be earned on this computer)") } else { String::new() };
         format!("{} of {} points{skipped}", self.points(), self.out_of)
     }
 
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(grade(&[Passed, TooBusy, NotReached]).exit_code(), 3);
         assert_eq!(grade(&[TooBusy, Failed]).exit_code(), 1);
         let grade = grade(&[Passed, Skipped]);
-        assert_eq!(grade.summary(), "10 of 20 points (10 cannot be had on this computer)");
+        assert_eq!(grade.summary(), "10 of 20 points (10 cannot be earned on this computer)");
     }
 
     #[test]

@@ -63,7 +63,7 @@ export function compare() {
       set(problem, {
         text: runs.length > 0
           ? ""
-          : "No run was kept yet. `labctl run one-machine` makes one, beside this lab: with `--lab-dir` and `--network` of its own.",
+          : "There are no stored runs yet. `labctl run one-machine` makes one; next to this lab, it needs its own `--lab-dir` and `--network`.",
       });
       for (const one of sides) one.offer(runs);
       architecture.replaceChildren(ladder(measured));

@@ -71,6 +71,6 @@ export function crash(traffics, names, updates, hears) {
     class: "plain",
     id: "crash-undo",
     click: () => act({ act: "restart", name: fault?.name ?? victim.select.value }),
-  }, [deed("Start it again")]);
+  }, [deed("Restart it")]);
   return widget("Crash a server", [lb.row, victim.row, el("div", { class: "buttons" }, [go, back]), out], "w-crash");
 }

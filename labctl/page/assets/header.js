@@ -11,7 +11,7 @@ export function header() {
     place.append(el("div", { title }, [el("dt", { text: name }), value, note]));
     return { value, note };
   };
-  const offered = cell("offered", "offered", "Requests a second that are meant to be sent");
+  const offered = cell("offered", "offered", "The offered rate, in requests a second");
   const good = cell("good", "good", "Answers a second that were good");
   const failed = cell("failed", "failed", "Requests that failed since the last fault");
   const p99 = cell("p99", "p99", "99 % of the good answers of the last second took at most this long");

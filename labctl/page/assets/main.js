@@ -19,8 +19,8 @@ const SCREENS = ["lab", "traffic", "story", "log", "compare"];
 const TABS_MAX = 5;
 const CONNECTIONS = {
   live: "live",
-  lost: "The lab does not answer: it has ended, or stands still. Trying again…",
-  locked: "This tab's lab is gone, and another one is here. `labctl open` leads to it.",
+  lost: "The lab does not answer: it has ended, or is suspended. Retrying…",
+  locked: "This tab's lab has ended, and another one is running. `labctl open` opens it.",
 };
 
 let chosen = "";

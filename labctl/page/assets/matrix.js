@@ -104,10 +104,10 @@ export function matrix(hello, { upstreams, balancers }, updates) {
       const from = at;
       if (await each(chosen.act, chosen, server)) {
         done = { fault: chosen, server, from };
-        set(hint, { text: `${server} is ${chosen.name}. Take it back when you have seen enough.` });
+        set(hint, { text: `${server} is ${chosen.name}. Undo it when you have seen enough.` });
       }
     }),
-  }, ["Do it to all"]);
+  }, ["Apply it to all"]);
   async function takeBack() {
     if (!done) return;
     const { fault: was, server } = done;
@@ -116,7 +116,7 @@ export function matrix(hello, { upstreams, balancers }, updates) {
     await each(was.undo, was, server);
     set(hint, { text: `${server} is back.` });
   }
-  const back = el("button", { class: "plain", id: "matrix-undo", click: guarded(takeBack) }, ["Take it back"]);
+  const back = el("button", { class: "plain", id: "matrix-undo", click: guarded(takeBack) }, ["Undo it"]);
   return widget("One fault, all balancers", [
     fault.row,
     el("div", { class: "buttons" }, [go, back]),

@@ -14,7 +14,7 @@ import { guess } from "./guess.js";
 export function servers(kinds, updates) {
   const kind = choice("of", kinds);
   const question = guess("one more, and each gets", " %");
-  const shares = el("p", { class: "result", text: "The share of each server shows while traffic flows." });
+  const shares = el("p", { class: "result", text: "Each server's share appears while traffic flows." });
   const failing = el("p", { class: "hint", id: "joined" });
   let before = 0;
   updates.push((state) => {

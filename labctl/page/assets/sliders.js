@@ -68,7 +68,7 @@ function slider(traffic, max) {
     value: 0,
     "aria-label": `${traffic.name}, requests a second`,
   }));
-  const figures = el("p", { class: "figures-line", text: "at rest" });
+  const figures = el("p", { class: "figures-line", text: "idle" });
   const title = `${traffic.method} ${traffic.path} to ${traffic.to}`;
   const row = el("div", { class: "slider" }, [
     el("label", { for: id, text: traffic.name, title }),
@@ -129,7 +129,7 @@ function slider(traffic, max) {
       set(figures, {
         text: active
           ? `${rate(view.ok)}/s good${failed} · p99 ${ms(view.p99_ms)} · ${view.in_flight} in flight`
-          : "at rest",
+          : "idle",
       });
     },
   };

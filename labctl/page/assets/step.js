@@ -11,7 +11,7 @@ import { ms } from "./format.js";
  */
 export function step(names, updates) {
   const to = choice("through", names);
-  const mine = choice("Guess first: who answers?", [""]);
+  const mine = choice("Guess first: which server answers?", [""]);
   const policy = el("p", { class: "hint", id: "policy" });
   const out = el("output", { class: "result", text: "The picture says “next” on the wire whose turn it is." });
   let announced = "";

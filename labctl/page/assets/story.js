@@ -9,7 +9,7 @@ import { ms, rate } from "./format.js";
 const VERDICTS = /** @type {Record<string, string>} */ ({
   holds: "✓ as claimed",
   fails: "✗ not as expected",
-  inconclusive: "? cannot be said",
+  inconclusive: "? inconclusive",
   skipped: "– not judged",
 });
 
@@ -31,7 +31,7 @@ export function story() {
       : [
         el("p", { text: `${hello.chapter.question} Do the steps one after the other, and watch the Lab.` }),
         el("p", { class: "hint" }, [
-          "A run does them by itself, here as well, measures and judges: ",
+          "A run takes the steps itself, on this page as well, and also measures and judges: ",
           el("code", { text: run }),
         ]),
       ];

@@ -85,8 +85,8 @@ export function widgets() {
       el("p", {
         class: "notice",
         id: "by-hand",
-        text: "This page cannot touch the containers, on purpose. It shows the commands to type in a terminal, and " +
-          "notices within a second what you did. Traffic, lookups and deposits it sends itself.",
+        text: "By design, this page cannot touch the containers. It shows the commands to type in a terminal, and " +
+          "notices within a second what you have done. It can send traffic, lookups and deposits itself.",
       }),
     ];
     byId("widgets").replaceChildren(...note, ...all, heal);

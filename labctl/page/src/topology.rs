@@ -17,7 +17,7 @@ pub(crate) struct Wire {
     pub carries: Carries,
 }
 
-/// What passes through a wire.
+/// What a wire carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Carries {
@@ -25,11 +25,11 @@ pub(crate) enum Carries {
     Traffic,
     /// Requests that a balancer forwards.
     Requests,
-    /// A web server's queries.
+    /// Queries from a web server to the database.
     Queries,
-    /// A web server's calls to Redis.
+    /// Calls from a web server to Redis.
     Cache,
-    /// A database's or a Redis' copies.
+    /// Replication of a database or of Redis.
     Copies,
 }
 

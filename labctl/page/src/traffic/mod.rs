@@ -194,7 +194,7 @@ impl Traffics {
         match &self.sender {
             Sender::Page(generator) => Ok(generator),
             Sender::Run(_) => Err(LabError::not_ready(
-                "a run sends this lab's traffics at its own rates; `labctl up` starts a lab that is yours",
+                "a run sends this lab's traffics at its own rates; `labctl up` starts a lab that you control",
             )),
         }
     }

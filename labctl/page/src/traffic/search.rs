@@ -32,7 +32,7 @@ impl Traffics {
     ) -> Result<CapacityView, LabError> {
         let generator = self.generator()?;
         let lane = self.lane(name)?;
-        let busy = "a search for a capacity goes on already; its figures are those of the whole lab";
+        let busy = "a capacity search is already running, and it needs the whole lab to itself";
         let _one = self.searching.try_lock().map_err(|_| LabError::not_ready(busy))?;
         let name = self.set_rate(lab, name, 0.0).await?;
         self.log_in(generator, lane).await?;
