@@ -203,7 +203,7 @@ def main():
     wanted = sys.argv[1:] or list(known)
     for name in wanted:
         if name not in known:
-            sys.exit(f"'{name}' is not measured here; what is: {', '.join(known)}")
+            sys.exit(f"'{name}' is not measured here; known are: {', '.join(known)}")
     # 200 machines need more sockets than the usual limit of one process.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

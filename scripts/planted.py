@@ -126,7 +126,7 @@ def main():
         case ["--show", name] if name in bugs:
             show(name, bugs[name])
         case ["--show", name]:
-            fail(f"no bug is called {name}; --list names them")
+            fail(f"there is no bug {name}; --list lists them")
         case ["--check"]:
             with_bugs(bugs, lambda name: name)
         case ["--copy"]:

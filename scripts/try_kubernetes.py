@@ -176,7 +176,7 @@ def check_ports(documents, pods):
             continue
         matching = [pod for pod in pods if chosen.items() <= pod.labels.items()]
         if not matching:
-            fail(f"{name} chooses no pod")
+            fail(f"{name} selects no pod")
         for pod in matching:
             for port in ports:
                 pod.port(port)

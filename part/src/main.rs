@@ -37,10 +37,7 @@ use machine::startup::{self, StartupArgs};
 
 /// Run a real program in place of one of the lab's own.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "`labctl parts` lists them, and `labctl run --part lb=haproxy` starts them."
-)]
+#[command(version, after_help = "`labctl parts` lists them, and `labctl run --part lb=haproxy` starts them.")]
 struct Cli {
     #[command(subcommand)]
     part: Part,

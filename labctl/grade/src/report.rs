@@ -171,8 +171,11 @@ impl Grade {
             .filter(|stage| stage.outcome == Outcome::Skipped)
             .map(|stage| stage.out_of)
             .sum();
-        let skipped =
-            if skipped > 0 { format!(" ({skipped} cannot be earned on this computer)") } else { String::new() };
+        let skipped = if skipped > 0 {
+            format!(" ({skipped} cannot be earned on this computer)")
+        } else {
+            String::new()
+        };
         format!("{} of {} points{skipped}", self.points(), self.out_of)
     }
 
