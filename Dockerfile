@@ -1,32 +1,32 @@
-# One image with every program of the lab; a container is one machine, and says which programs stand on it.
+# One image with every program of the lab; a container is one machine, and its command names the programs to run on it.
 #
 #   docker compose --profile final build    from source; nothing but Docker is needed
-#   scripts/images.sh                       from the programs of this computer, which it puts into target/image
+#   scripts/images.sh                       from the programs built on this computer, which it copies to target/image
 ARG BASE=debian:bookworm-slim
 ARG RUST=rust:1.95-slim-bookworm
 
-# A pair of balancers moves its address with these two.
+# A pair of balancers moves its address with `ip` and `arping`.
 FROM ${BASE} AS base
 RUN { command -v ip && command -v arping; } >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends \
     iproute2 iputils-arping && rm -rf /var/lib/apt/lists/*; } \
-    # Named volumes begin as what is here, and belong to the same user.
+    # Named volumes are initialised from these directories, including their owner.
     && mkdir -p /data /secrets /machines && chown 65534:65534 /data /secrets /machines
 COPY deploy/products.jsonl /usr/share/scaling-lab/
 COPY deploy/compose/*.toml /usr/share/scaling-lab/stacks/
-# Whoever made the clone or the programs may have an umask that lets nobody else read.
+# The clone may have been made with a umask that lets no other user read it.
 RUN chmod -R u=rwX,go=rX /usr/share/scaling-lab
 
-# In a stage of its own, so that the image has them only once.
+# A separate stage, so that the image contains them only once (chmod would copy them into another layer).
 FROM base AS programs
 COPY target/image/ /programs/
 RUN chmod 755 /programs/*
 
 FROM base AS prebuilt
 COPY --from=programs /programs/ /usr/local/bin/
-# Which programs these are: labctl refuses an image that is not of its own build.
+# Identifies the build of the programs: labctl refuses an image of another build.
 ARG BUILD
 LABEL scaling-lab.build=${BUILD}
-# Nobody. A machine needs no more, and writes only to what is mounted for it.
+# The user nobody is enough: a machine writes only to its mounts.
 USER 65534:65534
 ENTRYPOINT ["machine"]
 CMD ["--help"]
@@ -40,7 +40,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     && for program in machine healthcheck lb webserver dbnode part labctl; do \
         strip -o /programs/$program target/release/$program || exit; done
 
-# Last, so that it is what is built when nothing else is asked for.
+# The last stage is the default target.
 FROM base AS lab
 COPY --from=build /programs/ /usr/local/bin/
 # No two builds from source are alike, so labctl does not compare it.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The database beside PostgreSQL, etcd and Redis: three nodes each, fsync on everywhere, every node
-# confirming a write, 100-byte values. One run, in short slices in turn with all of them up. Prints a
-# table for docs/performance.md.
+# Compares the database with PostgreSQL, etcd and Redis: three nodes each, fsync on everywhere, every node confirming a
+# write, 100-byte values. All of them are up in one run, and loaded in turn in short slices. Prints a table for
+# docs/performance.md.
 #
 #   scripts/bench-db.sh [ROUNDS] [SECONDS]      5 rounds of slices of 3 s by default
 #
@@ -9,10 +9,10 @@
 # thread each: pgbench with prepared statements; h2load with gRPC messages, etcd's own protocol; for dbnode
 # and Redis tests/examples/kv_load.rs. As root, PostgreSQL's servers run as the user postgres.
 #
-# A write is acknowledged by dbnode --replication sync: on all three disks, and shown by all three.
-# PostgreSQL: synchronous_commit = remote_apply, FIRST 2 of 2 standbys: the same. etcd: on two of three
-# disks. Redis: appendfsync always on all three and WAIT 2: on the primary's disk, and in the memory of both
-# replicas. Reads are of one node's own copy (etcd: serializable).
+# What acknowledged means. dbnode --replication sync: on all three disks, and visible on all three. PostgreSQL:
+# synchronous_commit = remote_apply, FIRST 2 of 2 standbys: the same. etcd: on two of three disks. Redis: appendfsync
+# always on all three and WAIT 2: on the primary's disk, and in the memory of both replicas. Reads are of one node's own
+# copy (etcd: serializable).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5} seconds=${2:-3}
@@ -31,14 +31,14 @@ if [ -z "${DBNODE:-}" ]; then
     DBNODE=target/bench/dist/dbnode KV_LOAD=target/bench/dist/examples/kv_load
 fi
 
-# Not in /tmp, which may be memory: there an fsync costs nothing.
+# Not in /tmp, which may be in memory, where an fsync costs nothing.
 dir=$PWD/target/bench-db
 rm -rf "$dir" && mkdir -p "$dir"
 pids=()
 as_postgres=()
 if [ "$(id -u)" = 0 ]; then
     as_postgres=(setpriv --reuid postgres --regid postgres --clear-groups)
-    # Its data are not where it may not look.
+    # The user postgres may not be able to read this directory.
     pgdir=$(mktemp -d -p /var/lib/postgresql) && chown postgres "$pgdir"
 else
     pgdir=$dir
@@ -132,7 +132,7 @@ open(sys.argv[1] + "/get.grpc", "wb").write(message(text(1, b"k1") + bytes([7 <<
 PY
 etcd_leader() {
     for n in 1 2 3; do
-        # Read to its end: a reader that stops early is a failure of whoever writes (pipefail).
+        # Reads to the end: with pipefail, stopping early would make the writer fail.
         curl -s "http://127.0.0.1:1840$n/metrics" | grep -c '^etcd_server_is_leader 1' >/dev/null || continue
         echo "127.0.0.1:1840$n"
         return
@@ -175,7 +175,7 @@ for round in $(seq "$rounds"); do
             for system in dbnode postgres etcd redis; do
                 rate=$("of_$system" "$asked" "$clients")
                 [ -n "$rate" ] || {
-                    echo "$system said nothing of $asked with $clients clients" >&2
+                    echo "$system reported no figures for $asked with $clients clients" >&2
                     exit 1
                 }
                 echo "$asked $clients $system $rate" >>"$dir/slices"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the lab itself costs: the load generator beside wrk, h2load and hey, the judge of histories, labs of 100 and
-# 200 machines, and the article's chapters. Prints a table for docs/performance.md.
+# Measures what the lab itself costs: the load generator compared with wrk, h2load and hey, the history checker, labs of
+# 100 and 200 machines, and the article's chapters. Prints a table for docs/performance.md.
 #
 #   scripts/bench-lab.sh [generator] [judge] [machines] [chapters]      all of them by default; about six minutes
 #

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The balancer beside HAProxy and nginx: CPU time per request and p99, in one run, in one-second
-# slices in turn with all proxies up. Prints a table for docs/performance.md.
+# Compares the balancer with HAProxy and nginx: CPU time per request and p99. All proxies are up in one run, and loaded
+# in turn in one-second slices. Prints a table for docs/performance.md.
 #
 #   scripts/bench-lb.sh [ROUNDS] [SCENARIO …]      20 rounds of every scenario by default
 #
-# Needs haproxy, nginx, wrk and h2load (Debian: haproxy nginx wrk nghttp2-client) and python3. Each
-# proxy has one thread; the origin is an nginx of its own with one worker.
+# Needs haproxy, nginx, wrk and h2load (Debian: haproxy nginx wrk nghttp2-client) and python3. Each proxy has one
+# thread; the origin is a separate nginx with one worker.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ if [ -z "${LB:-}" ]; then
 fi
 
 dir=$(mktemp -d)
-# The origin gives up root, and reads files here.
+# The origin drops root, so its files must be readable here.
 chmod 755 "$dir"
 pids=()
 finish() {

@@ -1,4 +1,4 @@
-"""What scripts/bench-lab.sh measures."""
+"""The measurements of scripts/bench-lab.sh."""
 
 import json
 import os
@@ -22,7 +22,7 @@ NETWORK = "127.94"
 
 
 def run(command, **more):
-    """What a command printed, its CPU seconds, and its most resident memory in MiB."""
+    """Returns a command's output, its CPU time in seconds, and its peak resident memory in MiB."""
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, **more)
         _, status, usage = os.wait4(process.pid, 0)
@@ -35,7 +35,7 @@ def run(command, **more):
 
 
 def origin(directory):
-    """An nginx that answers at once."""
+    """Starts an nginx that answers at once."""
     configuration = Path(directory) / "nginx.conf"
     paths = "".join(f"{name}_temp_path {directory}/{name};"
                     for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
@@ -86,7 +86,7 @@ def hey():
 
 
 def generator():
-    """CPU per request of each generator, in turn, against the same origin."""
+    """Measures the CPU time per request of each generator in turn, against the same origin."""
     rows = {"labctl load, open loop": labctl_load, "wrk, saturated": wrk,
             "h2load, paced": h2load, "hey, paced": hey}
     with tempfile.TemporaryDirectory() as directory:
@@ -119,7 +119,7 @@ def judge():
 
 
 def chapter(machines):
-    """One balancer, one database, and servers for the rest."""
+    """Returns a chapter with one balancer, one database, and web servers for the rest."""
     return f"""number = 1
 title = "Many"
 question = "How many?"
@@ -149,7 +149,7 @@ equals = 0
 
 
 def cpu_seconds(pids):
-    """The scheduler's own account, of processes and all their threads."""
+    """Returns the CPU time of processes and all their threads, as the scheduler accounts for it."""
     total = 0
     for pid in pids:
         for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -203,8 +203,8 @@ def main():
     wanted = sys.argv[1:] or list(known)
     for name in wanted:
         if name not in known:
-            sys.exit(f"'{name}' is not measured here; what is: {', '.join(known)}")
-    # 200 machines have more sockets than the usual limit of one process.
+            sys.exit(f"'{name}' is not measured here; known are: {', '.join(known)}")
+    # 200 machines need more sockets than the usual limit of one process.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for name in wanted:

@@ -1,4 +1,4 @@
-"""The slices of scripts/bench-lb.sh: load on one proxy after the other, and what it cost."""
+"""The slices of scripts/bench-lb.sh: loads one proxy after the other, and measures the cost."""
 
 import glob
 import re
@@ -22,7 +22,7 @@ SCENARIOS = {
 
 
 def cpu_seconds(pid):
-    """User and system time of a process, its threads and its children (nginx's worker), in seconds.
+    """Returns the user and system time of a process, its threads and its children (nginx's worker), in seconds.
 
     The scheduler's own account, in nanoseconds: utime and stime of /proc/PID/stat are the same,
     rounded to ticks of 10 ms, which is several per cent of a slice."""
@@ -35,7 +35,7 @@ def cpu_seconds(pid):
 
 
 def wrk(url, *more):
-    """Requests answered in a slice, and their p99 in milliseconds."""
+    """Returns the number of requests answered in a slice, and their p99 in milliseconds."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", *more, url]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
@@ -46,7 +46,7 @@ def wrk(url, *more):
 
 
 def h2load(url, log):
-    """The same at a fixed rate."""
+    """Does the same at a fixed rate."""
     log.unlink(missing_ok=True)
     command = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-D{SECONDS}", f"--log-file={log}",
                f"--rps={FIXED_RATE / CONNECTIONS}", url]
@@ -81,7 +81,7 @@ def wait_until_up(port):
 
 
 def measure(scenario, proxies, rounds, directory):
-    """For each proxy, in each round: CPU microseconds per request, requests a second, p99."""
+    """Measures each proxy in each round: CPU microseconds per request, requests a second, p99."""
     slices = {name: [] for name, _, _ in proxies}
     for turn in range(rounds + 1):
         for name, port, pid in proxies[turn % len(proxies):] + proxies[:turn % len(proxies)]:

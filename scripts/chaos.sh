@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Breaks a database cluster of three real processes while clients use it, on a schedule from a seed: kill, freeze, cut
-# off, half-deaf, full disks, lost directories, old copies. Then what was promised must hold.
+# Breaks a database cluster of three real processes while clients use it, on a schedule drawn from a seed: kills,
+# freezes, cuts, one-way cuts, full disks, lost directories, restored old copies. Then everything that was promised must
+# hold.
 #
-#   scripts/chaos.sh                      20 s of a seed that is drawn
-#   scripts/chaos.sh 42                   20 s of this one
-#   scripts/chaos.sh 42 600               ten minutes of it
-#   scripts/chaos.sh 42 600 sync          in this mode; the seed says which, otherwise
+#   scripts/chaos.sh                      20 s with a random seed
+#   scripts/chaos.sh 42                   20 s with this seed
+#   scripts/chaos.sh 42 600               ten minutes with this seed
+#   scripts/chaos.sh 42 600 sync          in this mode; by default, the seed chooses one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

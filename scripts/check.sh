@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The gate: format, spelling, lints, documentation, dependencies, workflows. Changes no file of the project;
-# `scripts/fix.sh` does. Tools that are missing are installed under target/, and cargo-deny by cargo.
+# The gate: format, spelling, links, workflows, lints, documentation, dependencies. It changes no file of the project;
+# `scripts/fix.sh` does. Missing tools are installed under target/, and cargo-deny by cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
@@ -42,15 +42,15 @@ echo "== dependencies"
 if ! cargo deny --version >/dev/null 2>&1; then
     if [ -n "${CI:-}" ]; then
         echo "installing cargo-deny"
-        # Not optimised: it runs once, and to build it takes longer than that.
+        # A debug build: it runs once, and optimising it would take longer than that.
         cargo install cargo-deny --locked --quiet --debug
     else
         echo "SKIPPED: cargo-deny is not installed (cargo install cargo-deny --locked)" >&2
     fi
 fi
 if cargo deny --version >/dev/null 2>&1; then
-    # Also the crates that only other platforms need, which the build has not fetched. Advisories are
-    # looked up online, and are another job's matter.
+    # Includes the crates that only other platforms need, which the build has not fetched. Advisories are looked up
+    # online by another job.
     cargo fetch --locked --quiet
     cargo deny --offline --locked check bans licenses sources
 fi

@@ -1,5 +1,5 @@
-"""Checks that every relative link in the project's Markdown files leads to a file that is there, and that every source
-file that they name in `code` is one of the project's, by the end of its path."""
+"""Checks that every relative link in the project's Markdown files leads to an existing file, and that every source file
+that they name in `code` exists in the project, by the end of its path."""
 
 import pathlib
 import re
@@ -20,11 +20,11 @@ for name in listed.stdout.split():
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", text):
         if not re.match(r"[a-z]+:", target) and not (root / name).parent.joinpath(target).exists():
             broken.append(f"{name}: there is no {target}")
-    # These tell the past, when a file may have had another name.
+    # These describe the past, when a file may have had another name.
     if name == "CHANGELOG.md" or name.startswith("docs/decisions/"):
         continue
     for target in re.findall(r"`([\w./-]+\.(?:rs|py|sh))`", text):
         if target.removeprefix("./") not in ends:
             broken.append(f"{name}: there is no file {target}")
-print("\n".join(broken) or "every link leads somewhere, and every file that is named is there")
+print("\n".join(broken) or "every link works, and every named file exists")
 sys.exit(1 if broken else 0)

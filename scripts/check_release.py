@@ -1,4 +1,4 @@
-"""Checks what scripts/release.sh has made, or, before that, that the sources agree about the release:
+"""Checks the output of scripts/release.sh, or, before that, that the sources are consistent about the release:
 
     scripts/check_release.py --sources
     scripts/check_release.py target/release-VERSION
@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The packages whose programs are released, as in scripts/release.sh.
 PACKAGES = ("labctl", "lb", "webserver", "dbnode", "machine", "part")
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
-# What is installed besides programs and documents.
+# The installed files besides programs and documents.
 COMPLETIONS = (
     "share/bash-completion/completions/labctl",
     "share/zsh/vendor-completions/_labctl",
@@ -37,14 +37,14 @@ def metadata(package):
 
 
 def programs(package):
-    """The programs of a package, by cargo's rules: src/main.rs has its name, and src/bin/NAME.rs another one."""
+    """Returns the programs of a package by cargo's rules: src/main.rs has its name, and src/bin/NAME.rs that of the file."""
     source = ROOT / package / "src"
     named = [package] if (source / "main.rs").exists() else []
     return named + sorted(path.stem for path in (source / "bin").glob("*.rs"))
 
 
 def expanded(template, target, program):
-    """A template of cargo-binstall's with its variables filled in."""
+    """Fills in the variables of a cargo-binstall template."""
     values = {"version": VERSION, "target": target, "bin": program, "repo": "REPOSITORY"}
     return re.sub(r"\{ (\w+) \}", lambda found: values[found[1]], template)
 
@@ -72,7 +72,7 @@ def check_sources():
 
 
 def check_binstall(archive, target, members):
-    """Every program that cargo-binstall looks for is where it looks."""
+    """Checks that every program is where cargo-binstall looks for it."""
     for package in PACKAGES:
         binstall = metadata(package)["binstall"]
         url = expanded(binstall["pkg-url"], target, "")

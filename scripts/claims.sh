@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The article, sentence by sentence, in quick form: every chapter, the table, and then what they say of it.
-# Ends with 1 when a verdict has flipped, also when everything was measured again; with 3 when the computer
-# was too busy to say.
+# Checks the article sentence by sentence, in quick mode: runs every chapter and the table, and then reports the
+# verdicts. Exits with 1 if a verdict has flipped even after a repetition, and with 3 if the computer was too busy to
+# decide.
 #
 #   scripts/claims.sh [DIR]      results go to DIR, a temporary directory by default; chapters that have
 #                                results there are not run again
@@ -14,7 +14,7 @@ cargo build --release --locked --bins
 runs=${1:-$(mktemp -d)}
 labctl=(target/release/labctl --runs-dir "$runs")
 
-# Ends with what a command ended with. Only a verdict is one: anything else ends everything here.
+# Returns a command's verdict; any exit code that is not a verdict ends the script.
 verdict_of() {
     local status=0
     "$@" || status=$?
@@ -23,7 +23,7 @@ verdict_of() {
 
 for chapter in $("${labctl[@]}" list --json | python3 -c 'import json, sys
 for chapter in json.load(sys.stdin)["chapters"]: print(chapter["name"])'); do
-    # What a chapter's claims say of the article is told at the end.
+    # The verdicts on the article are reported at the end.
     [ -e "$runs/$chapter/latest" ] || verdict_of "${labctl[@]}" run "$chapter" --quick --no-input || true
 done
 for try in first last; do
@@ -31,6 +31,6 @@ for try in first last; do
     status=0
     verdict_of "${labctl[@]}" claims --all-measured || status=$?
     [ "$status" -ne 0 ] && [ "$try" = first ] || break
-    echo "The table is measured once more: something in it was not as expected, or the computer was too busy."
+    echo "Measuring the table once more: something in it was not as expected, or the computer was too busy."
 done
 exit "$status"

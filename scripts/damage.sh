@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Damages the files of a database's data directory at random, and starts from them: what was acknowledged is
-# all there, or the start is refused and changes nothing.
+# Damages the files of a database's data directory at random, and starts from them: either everything that was
+# acknowledged is there, or the node refuses to start and changes nothing.
 #
-#   scripts/damage.sh               1000 damages, by chance
+#   scripts/damage.sh               1000 random damages
 #   scripts/damage.sh 200           200 damages
-#   scripts/damage.sh 200 42        the same ones each time
+#   scripts/damage.sh 200 42        the same 200 each time
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rewrites what a tool can rewrite.
+# Applies all automatic fixes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --all

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The images of the lab in containers: the base images, and `scaling-lab` from the programs that were
-# built on this computer.
+# Builds the images of the lab in containers: the base images, and `scaling-lab` from the programs built on this
+# computer.
 #
-#   scripts/images.sh            base images, then the lab's own from target/release
-#   scripts/images.sh --base     only what the Dockerfile and the compose files begin with
+#   scripts/images.sh            the base images, then the lab's own from target/release
+#   scripts/images.sh --base     only the base images of the Dockerfile and the compose files
 #   scripts/images.sh --observe  only the Prometheus of the profile `observe`
 #
-# A base image that is there, or can be pulled, is left alone. Where no registry can be reached, it
-# is put together from Debian's packages; Compose v2 comes from there too, where there is none.
+# A base image that exists, or can be pulled, is left alone. Without a registry, it is assembled from Debian's packages;
+# so is Compose v2 if it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,10 +24,10 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 debian=http://deb.debian.org/debian
-# What Debian's package of Compose v2 is in; the binary in it runs on older releases as well.
+# The Debian release that has Compose v2; its binary runs on older releases as well.
 compose_release=trixie
 
-# Compose v2 as a plugin of the docker command, taken out of Debian's package.
+# Installs Compose v2 as a plugin of the docker command, from Debian's package.
 get_compose() {
     command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] || fail "Compose v2 is missing: install it from https://docs.docker.com/compose/install"
     say "Compose v2 is missing: taking it from Debian's package docker-compose"
@@ -40,33 +40,33 @@ get_compose() {
     install -D "$scratch/tree/usr/libexec/docker/cli-plugins/docker-compose" /usr/local/lib/docker/cli-plugins/docker-compose
 }
 
-# The names of images are all that the other files know.
+# Images are referred to by name only, so it does not matter where they come from.
 have() { docker image inspect "$1" >/dev/null 2>&1; }
 pull() { timeout 300 docker pull --quiet "$1" >/dev/null 2>"$scratch/pull"; }
 
-# An image with nothing in it but these packages of Debian 12, which need not be configured: no
-# service of theirs is ever started.
+# Builds an image of nothing but these packages of Debian 12. They need not be configured, because none of their
+# services is ever started.
 from_packages() {
     local image=$1 packages=$2
     shift 2
     if ! command -v mmdebstrap >/dev/null; then
-        command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] || fail "$image is not there and cannot be pulled: $(tail -n 1 "$scratch/pull")"
+        command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] || fail "$image does not exist and cannot be pulled: $(tail -n 1 "$scratch/pull")"
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap; } >/dev/null
     fi
-    say "$image cannot be pulled: putting it together from Debian's packages"
+    say "$image cannot be pulled: assembling it from Debian's packages"
     mmdebstrap --quiet --variant=extract --include="base-files,base-passwd,bash,coreutils,dash,grep,sed,libc-bin,$packages" \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/bash-completion/*' \
         --extract-hook='cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"' \
         --extract-hook='cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"' \
-        "$@" bookworm "$scratch/base.tar" "$debian" || fail "$image was not put together"
+        "$@" bookworm "$scratch/base.tar" "$debian" || fail "$image could not be assembled"
     docker import "$scratch/base.tar" "$image" >/dev/null
     rm "$scratch/base.tar"
 }
 
 base_images() {
     have debian:bookworm-slim || pull debian:bookworm-slim || from_packages debian:bookworm-slim iproute2,iputils-arping
-    # What Debian's package redis-server installs besides a service is this name for the program.
+    # Besides a service, Debian's package redis-server installs only this name for the program.
     have redis:7 || pull redis:7 || from_packages redis:7 redis-tools \
         --extract-hook='ln -sf redis-check-rdb "$1/usr/bin/redis-server"'
 }
@@ -79,7 +79,7 @@ own_image() {
     rm -rf "$into" && mkdir -p "$into"
     command -v strip >/dev/null || fail "strip is missing: install the package binutils"
     for program in "${programs[@]}"; do install -m 755 "$from/$program" "$into/" && strip "$into/$program"; done
-    # labctl compares this with the programs beside it, and refuses an image of others.
+    # labctl compares this with the programs beside it, and refuses an image of another build.
     local build
     build=$(cd "$from" && cat machine lb webserver dbnode | sha256sum | cut -c 1-16)
     DOCKER_BUILDKIT="${DOCKER_BUILDKIT:-0}" docker build --quiet --target prebuilt --build-arg "BUILD=$build" --tag scaling-lab:latest . >/dev/null 2>"$scratch/build" ||
@@ -89,7 +89,7 @@ own_image() {
     say "scaling-lab is built from $from ($build)"
 }
 
-# A base image without apt, as it is put together above, gets Prometheus in the same way.
+# A base image assembled as above has no apt, so Prometheus is installed into it in the same way.
 observe_image() {
     local base=debian:bookworm-slim
     if ! docker run --rm --network none --entrypoint sh "$base" -c 'command -v apt-get' >/dev/null 2>&1; then

@@ -1,31 +1,31 @@
 #!/usr/bin/env bash
-# Counts the instructions that the hot paths execute, without sockets, disks or clocks, and compares them with
-# what is written down. Unlike a time, a count comes out the same on a busy computer.
+# Counts the instructions that the hot paths execute, without sockets, disks or clocks, and compares them with the
+# recorded counts. Unlike a time, a count is the same on a busy computer.
 #
-#   scripts/instructions.sh            fails when a path takes over 3 % more than written down
-#   scripts/instructions.sh --update   writes down what they take now, to be committed
+#   scripts/instructions.sh            fails when a path takes over 3 % more than recorded
+#   scripts/instructions.sh --update   records the current counts, to be committed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
 need valgrind valgrind valgrind valgrind
 written=scripts/instructions.txt
-# The examples: an exchange of the balancer, a write of the database, a judged operation.
+# The examples: a proxied exchange, a database write, a judged operation.
 paths=(lb_hot_path dbnode_hot_path history_hot_path)
 
-# The C library and memchr choose their loops by what the processor can: counts from another kind do not compare.
+# The C library and memchr select code by CPU features, so counts from another kind of processor do not compare.
 processor=$(uname -m)
 grep -qw avx2 /proc/cpuinfo && processor+=+avx2
 if [ "${1:-}" != --update ] && ! grep -qx "processor $processor" "$written"; then
-    echo "SKIPPED: instructions were counted on another kind of processor than this ($processor); see $written" >&2
+    echo "SKIPPED: the recorded counts are from another kind of processor than this one ($processor); see $written" >&2
     exit 0
 fi
 
-# What a program executes for so many rounds.
+# Counts the instructions of a program that runs this number of rounds.
 instructions() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$1" "$2" 2>&1 | awk '/Collected/ { print $4 }'
 }
 
-# What one round takes: starting the program is left out by the difference.
+# Counts the instructions of one round; the difference of two runs excludes the start of the program.
 one_round() {
     local few many
     few=$(instructions "$1" 500)
@@ -34,7 +34,7 @@ one_round() {
 }
 
 counts="processor $processor"
-# Out of the whole workspace: what else has been built serves them.
+# Built as part of the whole workspace, so that existing build results are reused.
 cargo build --release --locked --quiet --workspace "${paths[@]/#/--example=}"
 for path in "${paths[@]}"; do
     counts+=$'\n'"${path%_hot_path} $(one_round "target/release/examples/$path")"
@@ -48,7 +48,7 @@ echo "$counts" | awk -v written="$written" '
     $1 == "processor" { next }
     {
         grown = $2 / before[$1] - 1
-        printf "%s: %d instructions a round, %+.1f %% of what is written down\n", $1, $2, 100 * grown
+        printf "%s: %d instructions a round, %+.1f %% compared with the record\n", $1, $2, 100 * grown
         if (!(grown <= 0.03)) { failed = 1 }
     }
     END {

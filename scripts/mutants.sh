@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Changes the files that decide, one small change at a time, and looks whether a test notices: cargo-mutants. What
-# nobody notices is listed; it wants a test, or a line in scripts/mutants.toml that says why it does no harm.
+# Mutation testing of the pure files: cargo-mutants makes one small change at a time, and the tests have to notice.
+# Mutants that survive are listed; each needs a test, or a line in scripts/mutants.toml that says why it is harmless.
 #
-#   scripts/mutants.sh                     what has changed since main, in the files that decide
-#   scripts/mutants.sh --change REF        since this commit
-#   scripts/mutants.sh FILE…               these files, whole
-#   scripts/mutants.sh --list              the files that decide
+#   scripts/mutants.sh                     the changes since main in the pure files
+#   scripts/mutants.sh --change REF        the changes since this commit
+#   scripts/mutants.sh FILE…               these files, completely
+#   scripts/mutants.sh --list              lists the pure files
 set -euo pipefail
 shopt -s globstar nullglob
 cd "$(dirname "$0")/.."
 
-# Where a decision is made that everything else stands on.
+# The pure files whose decisions everything else depends on.
 deciding=(
     dbnode/src/replication/**/*.rs dbnode/src/storage/disk/**/*.rs
     lb/src/choose/**/*.rs lb/src/upstream/**/*.rs lb/src/wire/**/*.rs lb/src/proxy/retry.rs
@@ -31,7 +31,7 @@ case "${1:-}" in
         only=(--in-diff "$diff")
         mapfile -t files < <(git diff --name-only --diff-filter=d "$since" -- "${deciding[@]}")
         if [ ${#files[@]} -eq 0 ]; then
-            echo "none of the files that decide has changed since $since" >&2
+            echo "none of the pure files has changed since $since" >&2
             exit
         fi
         ;;
@@ -52,7 +52,7 @@ if ! cargo mutants --version >/dev/null 2>&1; then
     exit 4
 fi
 
-# The tests of a package for mutants in these files of it; what comes after them is for `cargo test`.
+# Tests the mutants in a package's files; the further arguments are for `cargo test`.
 mutants() {
     local package=$1 arguments=()
     shift
@@ -60,14 +60,14 @@ mutants() {
         case "$file" in "$package"/src/*) arguments+=(--file "$file") ;; esac
     done
     [ ${#arguments[@]} -gt 0 ] || return 0
-    # A mutant that loops for ever is noticed by the time that it takes.
+    # A mutant that loops forever is caught by the timeout.
     cargo mutants --config scripts/mutants.toml --output "target/mutants-${package//\//-}" \
         --jobs "${MUTANTS_JOBS:-1}" --minimum-test-timeout 60 --no-shuffle \
         "${only[@]}" "${arguments[@]}" -- "$@" || verdict=$?
 }
 
 verdict=0
-# The database's other tests start processes, and say little about one line.
+# The database's other tests start processes, and say little about a single line.
 mutants dbnode --lib --test simulation --test transcripts
 for package in lb webserver machine labctl/history labctl; do
     mutants "$package"

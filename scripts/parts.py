@@ -1,4 +1,4 @@
-"""Makes docs/parts.md of what scripts/parts.sh has measured: parts.py DIRECTORY."""
+"""Writes docs/parts.md from the measurements of scripts/parts.sh: parts.py DIRECTORY."""
 import datetime, json, pathlib, sys
 
 MARKS = {"holds": "✓", "fails": "✗", "inconclusive": "?", "skipped": "–"}

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs three chapters over every balancer there is here, and three over every database, and writes docs/parts.md: what
-# each was measured to do.
+# Runs three chapters over every balancer that is installed, and three over every database, and writes the measured
+# results to docs/parts.md.
 #
 #   scripts/parts.sh                   the lab's own, HAProxy, nginx, Caddy, Envoy, examples/balancer.py;
 #                                      PostgreSQL, Redis, etcd
-#   scripts/parts.sh haproxy db=etcd   only these besides the lab's own
+#   scripts/parts.sh haproxy db=etcd   only these, besides the lab's own
 #
-# PACE=quick measures half as long. It takes about two minutes a part. What is not installed is left out, and said.
+# PACE=quick measures half as long. A part takes about two minutes. Parts that are not installed are skipped with a
+# message.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
@@ -29,7 +30,7 @@ run() {
     echo "running $name" >&2
     "$programs/labctl" run "${chapters[@]}" --json --lab-dir "$results/lab" ${PACE:+--$PACE} \
         --runs-dir "$results/runs" "$@" >"$results/$name.json" 2>"$results/$name.log" || code=$?
-    # 1 and 3 are results: a claim failed, or was not judged.
+    # 1 and 3 are results as well: a claim failed, or was not judged.
     case $code in
         0 | 1 | 3) ;;
         *)

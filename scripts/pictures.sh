@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the pictures of the live page in docs/pictures anew: the tests in a browser take them on the way.
+# Retakes the pictures of the live page in docs/pictures: the browser tests take them as they run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh

@@ -10,10 +10,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLANTED = ROOT / "dbnode" / "tests" / "planted"
 SOURCE = ROOT / "dbnode" / "src"
 TREE = ROOT / "target" / "planted"
-# A program of another name: the product in the same target directory stays what it is.
+# Another name for the program, so that the product's program in the same target directory stays untouched.
 PROGRAM = "dbnode-planted"
-# Cargo tells packages of two workspaces apart by their versions, and not by their places: without another one, each tree
-# would be built over the other.
+# Cargo distinguishes packages of two workspaces by version, not by path: with equal versions, each tree would overwrite
+# the other's build.
 VERSIONED = ("Cargo.toml", "Cargo.lock")
 
 
@@ -22,7 +22,7 @@ def fail(why):
 
 
 def edited(text, edit, condition, where):
-    """The text with an edit, under a condition; without one, as if it were always true."""
+    """Applies an edit under a condition; without one, as if the condition were always true."""
     has = edit["has"]
     at = edit.get("at", has)
     if text.count(at) != 1 or at.count(has) != 1:
@@ -43,7 +43,7 @@ def edited(text, edit, condition, where):
 
 
 def with_bugs(bugs, condition):
-    """The files that have bugs then, by their paths in dbnode/src."""
+    """Returns the edited files by path in dbnode/src."""
     texts = {}
     for name, bug in bugs.items():
         for edit in bug["edits"]:
@@ -62,14 +62,14 @@ def show(name, bug):
 
 
 def write(path, text):
-    """What has not changed is not built again."""
+    """Writes a file only if it has changed, so that cargo does not rebuild it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
 
 
 def of_another_version(text, version):
-    """Marks the version of the workspace's own packages: in the lock file these have no source."""
+    """Marks the versions of the workspace's own packages, which have no source in the lock file."""
     return re.sub(rf'^version = "{re.escape(version)}"$(?!\nsource)', f'version = "{version}-planted"', text, flags=re.MULTILINE)
 
 
@@ -126,7 +126,7 @@ def main():
         case ["--show", name] if name in bugs:
             show(name, bugs[name])
         case ["--show", name]:
-            fail(f"no bug is called {name}; --list names them")
+            fail(f"there is no bug {name}; --list lists them")
         case ["--check"]:
             with_bugs(bugs, lambda name: name)
         case ["--copy"]:

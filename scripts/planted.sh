@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Bugs put in on purpose, which the database's tests have to find. They are in dbnode/tests/planted/bugs.toml, each an
-# edit that takes one safety rule away, and go into a copy of the tree: the product has none of them.
+# Mutation testing with handmade bugs, which the database's tests must find. Each bug in dbnode/tests/planted/bugs.toml
+# is an edit that removes one safety rule. The edits go into a copy of the tree, so the product contains none of them.
 #
-#   scripts/planted.sh                all of them, by what has to find them
+#   scripts/planted.sh                all of them, with the tests that must find them
 #   scripts/planted.sh --chaos        three of them, in real clusters under chaos (minutes)
-#   scripts/planted.sh --list         what there is
-#   scripts/planted.sh --show NAME    one, as a patch: "… --show NAME | git apply" puts it in here
+#   scripts/planted.sh --list         lists them
+#   scripts/planted.sh --show NAME    shows one as a patch; "… --show NAME | git apply" applies it here
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=(--test simulation --test it)
@@ -16,8 +16,7 @@ case "${1:-}" in
 esac
 
 python3 scripts/planted.py --copy
-# What does not belong to this workspace is built once for both trees: with the same features, so out of the whole
-# workspace.
+# Dependencies are built once for both trees. They must get the same features, so build the whole workspace.
 where=(--manifest-path target/planted/Cargo.toml --target-dir target)
 if cargo nextest --version >/dev/null 2>&1; then
     exec cargo nextest run --release --locked --no-fail-fast --run-ignored only "${where[@]}" --workspace "${tests[@]}" \

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Builds the lab and runs its chapters: all of them, or those that are named.
+# Builds the lab and runs its chapters: all, or the named ones.
 #
 #   scripts/run.sh                 every chapter
-#   scripts/run.sh one-machine     one of them; further words go to `labctl run`
+#   scripts/run.sh one-machine     one of them; the arguments go to `labctl run`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
 want_redis
 
 [ -x target/release/labctl ] || echo "building the lab: about ten minutes on two cores, the first time; then a chapter takes half a minute" >&2
-# Nothing but the programs that a chapter starts.
+# Builds only the programs that a chapter starts.
 cargo build --release --locked --package machine --package lb --package webserver --package dbnode --package labctl --bins
 verdict=0
 target/release/labctl run "${@:-all}" || verdict=$?
-# Programs that read the output, and CI, need no advice.
+# Hints are for people, not for CI or for programs that read the output.
 if [ -t 1 ] && [ -z "${CI:-}" ]; then
     cat <<'NEXT'
 

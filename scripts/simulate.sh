@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Simulates whole database clusters: faults, then healing, then everything that was promised must hold.
+# Simulates whole database clusters: after a phase of faults and one of healing, everything that was promised must hold.
 #
 #   scripts/simulate.sh             10 000 seeds from 1
-#   scripts/simulate.sh 42 1        one seed, to see it again
+#   scripts/simulate.sh 42 1        one seed, to reproduce it
 #   scripts/simulate.sh 1 300       300 seeds from 1
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,4 +1,4 @@
-"""Chapters again and again beside noise, and how often each claim held. See stress.sh."""
+"""Runs chapters repeatedly under noise, and counts how often each claim held. See stress.sh."""
 
 import argparse
 import collections
@@ -22,7 +22,7 @@ VERDICTS = ("holds", "inconclusive", "fails")
 # Longer than any chapter takes, with all its attempts.
 PATIENCE = 600
 
-# Noise that is a process of its own: it ends with this one, however that ends.
+# A noise process that ends with this script, however that ends.
 ORPHAN = "import os, sys, time\nparent = os.getppid()\ngone = lambda: os.getppid() != parent\n"
 BUSY = ORPHAN + "while not gone():\n    sum(range(100000))\n"
 MEMORY = ORPHAN + """
@@ -43,7 +43,7 @@ while not gone():
 
 
 def processes_below(pid):
-    """A process and all that descend from it."""
+    """Returns a process and all its descendants."""
     children = collections.defaultdict(list)
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -68,7 +68,7 @@ def send(pids, number):
 
 
 class Pauses:
-    """Stops a whole lab now and then, labctl first, for 0.2 to 4 seconds: as when a laptop is closed."""
+    """Suspends a whole lab now and then, labctl first, for 0.2 to 4 seconds, like a closed laptop."""
 
     def __init__(self, pid, dice):
         self.stop, self.count = threading.Event(), 0
@@ -78,7 +78,7 @@ class Pauses:
     def run(self, pid, dice):
         while not self.stop.wait(dice.uniform(4, 20)):
             send([pid], signal.SIGSTOP)
-            # What is frozen on purpose stays so.
+            # What a chapter has frozen on purpose stays frozen.
             lab = [one for one in processes_below(pid) if one == pid or not is_stopped(one)]
             send(lab, signal.SIGSTOP)
             self.count += 1
@@ -98,7 +98,7 @@ def is_stopped(pid):
 
 
 class Noise:
-    """Noise of a kind, for as long as a run goes on."""
+    """Noise of one kind for the duration of a run."""
 
     def __init__(self, kind, directory, cores):
         programs = {"busy": [BUSY] * cores, "memory": [MEMORY], "disk": [DISK, DISK]}.get(kind, [])
@@ -114,7 +114,7 @@ class Noise:
 
 
 def run_once(options, chapter, settings, kind, seed):
-    """Runs a chapter once beside noise. Returns its exit code and, if there is one, its summary."""
+    """Runs a chapter once under noise. Returns its exit code and, if there is one, its summary."""
     with tempfile.TemporaryDirectory(prefix="stress-", dir=options.directory) as place:
         words = [options.programs / "labctl", "run", chapter, "--json", "--seed", str(seed)]
         words += ["--attempts", str(options.attempts), "--network", options.network]
@@ -131,7 +131,7 @@ def run_once(options, chapter, settings, kind, seed):
                 if pauses:
                     pauses.end()
                 if labctl.poll() is None:
-                    # It ends its machines first.
+                    # It shuts its machines down first.
                     labctl.send_signal(signal.SIGTERM)
                     labctl.communicate()
         finally:
@@ -148,7 +148,7 @@ def set_ups(chapter):
 
 
 def rounds(options):
-    """What is run, for as long as it is wanted: chapter, set-up and kind of noise, and a seed."""
+    """Yields runs until the wanted time or count is reached: round, chapter, set-up, kind of noise, and seed."""
     end = time.monotonic() + options.minutes * 60 if options.minutes else None
     seed = options.seed
     for number in range(options.count if options.count else 1 << 30):
@@ -173,15 +173,15 @@ def parse():
     parser.add_argument("--noise", type=comma, default=["busy"], help=f"of {', '.join(NOISES)}; or all, in turn")
     parser.add_argument("--cores", type=int, default=1, help="busy cores [default: 1]")
     parser.add_argument("--count", type=int, help="how often each chapter is run")
-    parser.add_argument("--minutes", type=float, help="how long runs are begun")
-    parser.add_argument("--seed", type=int, default=1, help="the first run's; each has one of its own")
-    parser.add_argument("--attempts", type=int, default=2, help="as for labctl run [default: 2]")
-    parser.add_argument("--normal", action="store_true", help="measure as long as the chapter says, not half")
+    parser.add_argument("--minutes", type=float, help="for how long new runs are started")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first run; each run has another one")
+    parser.add_argument("--attempts", type=int, default=2, help="as in labctl run [default: 2]")
+    parser.add_argument("--normal", action="store_true", help="measure as long as the chapter says, not half as long")
     parser.add_argument("--broken", action="store_true", help="run the set-ups that are broken on purpose")
-    parser.add_argument("--network", default="127.87", help="where the labs are [default: 127.87]")
+    parser.add_argument("--network", default="127.87", help="network of the labs [default: 127.87]")
     parser.add_argument("--programs", type=pathlib.Path, default=ROOT / "target/release")
     parser.add_argument("--directory", help="where labs and noise write [default: a temporary one]")
-    parser.add_argument("--keep", metavar="DIR", help="keep what runs left that ended with --keep-codes")
+    parser.add_argument("--keep", metavar="DIR", help="keep the files of runs that ended with --keep-codes")
     parser.add_argument("--keep-codes", type=lambda text: [int(code) for code in text.split(",")], default=[1, 5])
     options = parser.parse_args()
     options.noise = NOISES[1:] if options.noise == ["all"] else options.noise
@@ -195,7 +195,7 @@ def parse():
     if unknown := set(options.chapters) - set(known):
         parser.error(f"there is no chapter {unknown}; known are {', '.join(known)}")
     if options.broken:
-        # What fails once is to be seen, and not to be tried again.
+        # A failure should show, not be retried.
         options.attempts = 1
     return options
 
@@ -205,7 +205,7 @@ def told(options, chapter, kind, seed, code, summary, took, why):
     attempt = summary["set_up"]["attempt"] if summary else "-"
     print(f"{chapter:16} {kind:7} seed {seed:<4} {verdict:12} exit {code}, attempt {attempt}, {took:.0f} s  {why}", flush=True)
     for claim in summary["claims"] if summary else []:
-        # Of a broken set-up failures are expected.
+        # In a broken set-up, failures are expected.
         if claim["verdict"] != "holds" and not options.broken:
             print(f"    {claim['verdict']}: {claim['step']}: {claim['claim']}")
             print(f"        measured {claim['measured']} in {claim['bound']}; {claim['because']}", flush=True)
@@ -255,7 +255,7 @@ def report(claims, runs, exits):
 
 
 def broken_report(claims, failed_in_round):
-    """Each claim has to have failed in one of the broken set-ups of its chapter, in each round."""
+    """Checks that each claim failed in one of the broken set-ups of its chapter, in each round."""
     print(f"\n{'claims that survived all broken set-ups of a round':98} rounds")
     survived = collections.Counter()
     for (_, chapter), failed in failed_in_round.items():

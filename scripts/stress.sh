@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Chapters again and again beside noise, and how often each claim held: the weakest have names.
+# Runs chapters repeatedly under noise, reports how often each claim held, and names the weakest.
 #
 #   scripts/stress.sh --noise busy --count 20
 #   scripts/stress.sh --chapters replication,cache --noise pauses,disk --minutes 30
-#   scripts/stress.sh --broken --noise busy       set-ups that are broken on purpose: they must go on failing
+#   scripts/stress.sh --broken --noise busy       set-ups broken on purpose, which must keep failing
 #   scripts/stress.sh --help
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,8 +1,9 @@
-"""Runs the pods of deploy/k8s as containers of one Docker network: images, commands, arguments, environment, users, rights,
-limits, volumes, names and probes as the manifests say. Then the service has to answer, and to survive the loss of pods.
+"""Runs the pods of deploy/k8s as containers of one Docker network: images, commands, arguments, environment, users,
+capabilities, limits, volumes, names and probes as in the manifests. Then the service must answer, and survive the loss of
+pods.
 
-What a cluster would do beside that is not done: scheduling, rollouts, Services with an address of their own, policies.
-Of those only the names and ports are compared with the pods.
+It does not replace a cluster: there is no scheduling, no rollout, no virtual IP of a Service, and no enforced policy. Of
+Services and policies, only the names and ports are compared with the pods.
 """
 
 import atexit
@@ -20,10 +21,10 @@ import yaml
 
 MANIFESTS = pathlib.Path(__file__).resolve().parent.parent / "deploy" / "k8s"
 NETWORK = "rel-kubernetes"
-# Every pod is ready within this time, and the service is back after a loss.
+# Limits: for every pod to be ready, and for the service to be back after a loss.
 READY_SECONDS = 60
 BACK_SECONDS = 20
-# The programs that this computer has built: scripts/images.sh.
+# Contains the programs built on this computer, by scripts/images.sh.
 IMAGE = "scaling-lab:latest"
 
 
@@ -47,7 +48,7 @@ def until(what, seconds, condition):
 
 
 class Pod:
-    """One pod of a workload, with the names under which others find it."""
+    """One pod of a workload, and the names by which others find it."""
 
     def __init__(self, workload, name, names):
         self.spec = workload["spec"]["template"]["spec"]
@@ -58,7 +59,7 @@ class Pod:
         self.address = None
 
     def port(self, port):
-        """A port by its name or number."""
+        """Returns a port by its name or number."""
         for declared in self.container["ports"]:
             if port in (declared["name"], declared["containerPort"]):
                 return declared["containerPort"]
@@ -85,7 +86,7 @@ class Pod:
                 yield f"--tmpfs={path}:size={size},mode=1777"
 
     def words(self, secret):
-        """What `docker run` is told."""
+        """Returns the arguments of `docker run`."""
         container, user = self.container, self.spec["securityContext"]
         rights, limits = container["securityContext"], container["resources"]["limits"]
         environment = self.environment()
@@ -114,11 +115,11 @@ class Pod:
             fail(f"{self.name} ended at once: {log.strip()}")
 
     def passes(self, probe):
-        """What a kubelet would find."""
+        """Runs a probe as a kubelet would."""
         limit = probe.get("timeoutSeconds", 1)
         if "exec" in probe:
             words = ["docker", "exec", f"rel-{self.name}", *probe["exec"]["command"]]
-            # To start a process in a container takes Docker longer than a kubelet.
+            # Docker takes longer than a kubelet to start a process in a container.
             return subprocess.run(words, capture_output=True, timeout=limit + 10).returncode == 0
         if "httpGet" in probe:
             status, _ = ask(self.address, self.port(probe["httpGet"]["port"]), "GET", probe["httpGet"]["path"], limit=limit)
@@ -135,7 +136,7 @@ class Pod:
 
 
 def ask(address, port, method, path, body=None, limit=5):
-    """The status of the answer, or 0, and its body."""
+    """Returns the status of the response, or 0, and its body."""
     connection = http.client.HTTPConnection(address, port, timeout=limit)
     try:
         connection.request(method, path, body=body and json.dumps(body), headers={"content-type": "application/json"})
@@ -148,7 +149,7 @@ def ask(address, port, method, path, body=None, limit=5):
 
 
 def pods_of(documents):
-    """The pods, by the rules by which Kubernetes names them."""
+    """Returns the pods, named by the rules of Kubernetes."""
     services = [document for document in documents if document["kind"] == "Service"]
     for workload in documents:
         if workload["kind"] not in ("Deployment", "StatefulSet"):
@@ -162,7 +163,7 @@ def pods_of(documents):
 
 
 def check_ports(documents, pods):
-    """Services and policies speak of ports that the pods they choose have."""
+    """Checks that Services and policies refer to ports that the selected pods have."""
     for document in documents:
         name = f"{document['kind']} {document['metadata']['name']}"
         if document["kind"] == "Service":
@@ -175,7 +176,7 @@ def check_ports(documents, pods):
             continue
         matching = [pod for pod in pods if chosen.items() <= pod.labels.items()]
         if not matching:
-            fail(f"{name} chooses no pod")
+            fail(f"{name} selects no pod")
         for pod in matching:
             for port in ports:
                 pod.port(port)
@@ -188,7 +189,7 @@ def remove(pods):
 
 
 def serves(balancers):
-    """Through every balancer: a read, a write and a login, each for itself."""
+    """Checks a read, a write and a login through every balancer, each separately."""
     requests = (
         ("GET", "/products/1", None),
         ("PUT", "/products/7", {"name": "Lamp", "price": 900}),
@@ -205,7 +206,7 @@ def main():
     atexit.register(remove, pods)
     docker("network", "create", NETWORK)
     with tempfile.TemporaryDirectory() as secret:
-        # As a secret's volume with fsGroup: the group reads it, and others do not.
+        # Like a secret's volume with fsGroup: readable by the group, and by no other user.
         file = pathlib.Path(secret) / "cluster"
         file.write_text(secrets.token_hex(32))
         rights = "chgrp 65534 /s /s/cluster && chmod 0750 /s && chmod 0440 /s/cluster"

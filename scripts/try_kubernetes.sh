@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
 
-# The validator's environment has the YAML reader.
+# The virtual environment of the validator contains the YAML parser.
 run_wheel kubernetes-validate 1.37.0 --strict --quiet deploy/k8s/[!k]*.yaml
 python=target/tools/kubernetes-validate-1.37.0/bin/python
 [ -x "$python" ] || exit 4

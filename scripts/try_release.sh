@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs a release's Debian package in a container that has nothing but Debian's essential packages and no network,
+# Installs a release's Debian package in a container with nothing but Debian's essential packages and without network,
 # and runs a chapter there.
 #
 #   scripts/try_release.sh target/release-0.1.0/scaling-lab_0.1.0_amd64.deb
@@ -15,32 +15,32 @@ clean_up() {
 }
 trap clean_up EXIT
 have() { docker image inspect "$1" >/dev/null 2>&1; }
-# An image that was put together by unpacking packages has a dpkg that can install nothing.
+# An image that was assembled by unpacking packages has a dpkg that cannot install anything.
 usable() {
     docker run --rm --pull never --network none --entrypoint sh "$image" -c \
         'command -v diff && command -v ldconfig && dpkg-query --show libc6' >/dev/null 2>&1
 }
 have "$image" || timeout 300 docker pull --quiet "$image" >/dev/null 2>&1 || true
 if ! usable; then
-    # No registry can be reached, or what has this name was put together for something else.
+    # No registry can be reached, or the image with this name was assembled for another purpose.
     image=scaling-lab-bare
     if ! command -v mmdebstrap >/dev/null; then
         echo "installing mmdebstrap (apt-get)"
         apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null
     fi
-    echo "putting a bare Debian 12 together from its packages"
+    echo "assembling a bare Debian 12 from its packages"
     timeout 600 mmdebstrap --quiet --variant=essential bookworm - http://deb.debian.org/debian | docker import - "$image" >/dev/null
 fi
 
 verdict=0
-# What hangs is killed: the chapter takes half a minute.
+# The time limit kills a hanging run: the chapter takes half a minute.
 timeout --kill-after 10 600 docker run --rm --pull never --network none --name "$container" \
     --volume "$package:/scaling-lab.deb:ro" --entrypoint sh "$image" -euc '
     dpkg --install /scaling-lab.deb
     labctl --version
     test -f /usr/share/man/man1/labctl.1.gz
     grep -q COMPLETE /usr/share/bash-completion/completions/labctl
-    # The shell asks it as the completions do.
+    # The shell calls it the way the completions do.
     COMPLETE=bash _CLAP_COMPLETE_INDEX=2 _CLAP_IFS=" " labctl -- labctl run one-m | grep -q one-machine
     cd /tmp
     labctl schema chapter | grep -q json-schema.org

@@ -1,4 +1,4 @@
-//! The contract's admin interface, for whichever program is driven.
+//! The admin interface of the contract, for any adapted balancer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 
-/// The largest body that is read.
+/// The largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// How long a client may keep the interface waiting.
+/// Timeout of a client of the interface.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A program whose upstreams can be changed while it runs.
+/// A balancer whose upstreams can be changed while it runs.
 pub(crate) trait Driver: Send + Sync + 'static {
-    /// Takes one in. It need not be well yet.
+    /// Adds an upstream, which need not be healthy yet.
     fn add(&self, name: &str, address: &str, weight: u32) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// Sends it nothing more, waits until it has finished what it has, and forgets it.
+    /// Drains an upstream, and removes it once its requests are done.
     fn remove(&self, name: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
@@ -68,7 +68,7 @@ struct After {
 
 type Answer = Result<Json<Value>, Response>;
 
-/// Listens where the contract has the interface of a balancer.
+/// Serves a balancer's admin interface at the address that the contract gives it.
 pub(crate) async fn serve<D: Driver>(
     address: SocketAddr,
     board: &Arc<Mutex<Board>>,
@@ -125,7 +125,7 @@ async fn add<D: Driver>(
     let newcomer: Newcomer = serde_json::from_slice(&body)
         .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", &format!("the body: {error}")))?;
     let Newcomer { name, address, weight } = newcomer;
-    // What is written here becomes words of another program's language.
+    // These values end up in another program's configuration language, so they are validated first.
     let address = lb::upstream::Address::new(&name, &address)
         .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", &error.to_string()))?
         .address;
@@ -164,7 +164,7 @@ fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
     (status, Json(json!({ "error": error, "detail": detail }))).into_response()
 }
 
-/// Milliseconds since 1970.
+/// Returns the Unix time in milliseconds.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -1,22 +1,21 @@
-//! What is known of the upstreams, and what has happened to them. Pure: whoever drives the program tells it what
-//! was seen, and when.
+//! The state of the upstreams, and the log of their changes. Pure: the adapter reports what it observed, and when.
 
 use serde::Serialize;
 
-/// Events that are kept; older ones are forgotten.
+/// The number of events kept; older ones are dropped.
 const KEPT: usize = 1000;
 
-/// How an upstream is, by the contract's names.
+/// An upstream's state, by the contract's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Health {
-    /// It takes requests.
+    /// It gets requests.
     Up,
-    /// Its checks, or its requests, fail.
+    /// Its checks or its requests fail.
     Down,
-    /// It finishes what it has.
+    /// It finishes its requests and gets no new ones.
     Draining,
-    /// It was added, and has not been seen well.
+    /// It was added, and has not been healthy yet.
     Unknown,
 }
 
@@ -25,17 +24,17 @@ pub(crate) enum Health {
 pub(crate) struct Upstream {
     /// Its name.
     pub(crate) name: String,
-    /// Where it is.
+    /// Its address.
     pub(crate) address: String,
-    /// How it is.
+    /// Its state.
     pub(crate) state: Health,
     /// Requests in flight.
     pub(crate) in_flight: u64,
-    /// Requests it was sent.
+    /// Requests sent to it in total.
     pub(crate) requests: u64,
 }
 
-/// Something that happened.
+/// A change of an upstream's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Event {
     seq: u64,
@@ -45,20 +44,20 @@ pub(crate) struct Event {
     reason: String,
 }
 
-/// What a look at the program showed of an upstream.
+/// An upstream as observed in the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// How it is.
+    /// Its state.
     pub(crate) state: Health,
-    /// In the program's own words.
+    /// The reason, in the program's own words.
     pub(crate) words: String,
     /// Requests in flight.
     pub(crate) in_flight: u64,
-    /// Requests it was sent.
+    /// Requests sent to it in total.
     pub(crate) requests: u64,
 }
 
-/// The upstreams, and the events.
+/// The upstreams and their events.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     upstreams: Vec<Upstream>,
@@ -67,18 +66,18 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// One that was given at the start: it counts as up until it is seen otherwise.
+    /// Adds an upstream given at the start: it counts as up until it is observed otherwise.
     pub(crate) fn begin(&mut self, name: &str, address: &str) {
         self.upstreams.push(upstream(name, address, Health::Up));
     }
 
-    /// One that joins.
+    /// Adds an upstream at runtime: it counts as unknown until it is observed.
     pub(crate) fn add(&mut self, name: &str, address: &str, unix_ms: u64) {
         self.upstreams.push(upstream(name, address, Health::Unknown));
         self.tell(name, "added", "by the admin interface".into(), unix_ms);
     }
 
-    /// One that is about to leave.
+    /// Marks an upstream as draining.
     pub(crate) fn drain(&mut self, name: &str, unix_ms: u64) {
         if let Some(upstream) = self.upstreams.iter_mut().find(|upstream| upstream.name == name) {
             upstream.state = Health::Draining;
@@ -86,13 +85,13 @@ impl Board {
         }
     }
 
-    /// One that has left.
+    /// Removes an upstream.
     pub(crate) fn remove(&mut self, name: &str, unix_ms: u64) {
         self.upstreams.retain(|upstream| upstream.name != name);
         self.tell(name, "removed", "by the admin interface".into(), unix_ms);
     }
 
-    /// One that was seen. What changed is an event.
+    /// Takes in an observation. A change between up and down becomes an event.
     pub(crate) fn see(&mut self, name: &str, seen: &Seen, unix_ms: u64) {
         let Some(upstream) = self.upstreams.iter_mut().find(|upstream| upstream.name == name) else { return };
         upstream.in_flight = seen.in_flight;
@@ -110,17 +109,17 @@ impl Board {
         }
     }
 
-    /// All upstreams.
+    /// Returns all upstreams.
     pub(crate) fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
     }
 
-    /// One upstream.
+    /// Finds an upstream by name.
     pub(crate) fn upstream(&self, name: &str) -> Option<&Upstream> {
         self.upstreams.iter().find(|upstream| upstream.name == name)
     }
 
-    /// What happened after the event of this number.
+    /// Returns the events after this sequence number.
     pub(crate) fn events_after(&self, seq: u64) -> Vec<Event> {
         self.events.iter().filter(|event| event.seq > seq).cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! The other program as a process: bound to our life, asked to end, and then made to.
+//! The adapted program as a child process: tied to our life, asked to end, and killed if it does not.
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -14,28 +14,27 @@ use nix::unistd::{Gid, Pid, Uid, User, setgid, setgroups, setuid};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// The first word that makes this program give up root's rights, before it becomes another one.
+/// The first argument with which this program gives up root's rights before it becomes another program.
 const AS_USER: &str = "--as-user";
 
-/// A program that runs.
+/// A running program.
 pub(crate) struct Program {
-    /// What it is called in sentences.
+    /// Its name in messages.
     pub(crate) title: &'static str,
     /// Its process.
     pub(crate) child: Child,
-    /// What it ends on, with everything in order.
+    /// The signal for an orderly shutdown.
     pub(crate) ends_on: Signal,
 }
 
-/// Starts a program by way of this one, so that it dies with it, also by SIGKILL. What it prints goes where ours
-/// does.
+/// Starts a program through this one, so that it dies with it, even by SIGKILL. It inherits standard output and error.
 pub(crate) fn start(program: &Path, flags: &[String]) -> anyhow::Result<Child> {
     let mut command = bound(None)?;
     command.arg("--become").arg(program).args(flags);
     command.spawn().with_context(|| format!("start {}", program.display()))
 }
 
-/// The same, with these variables in its environment; its standard output is ours to read.
+/// Does the same with these environment variables; its standard output is piped to us.
 pub(crate) fn start_piped(
     program: &Path,
     flags: &[String],
@@ -58,12 +57,12 @@ fn bound(user: Option<&User>) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Where a program that is another user's finds the directory that it was started in: open, whoever may go through
-/// the directories above.
+/// The file descriptor of the directory in which a program of another user was started. It works even if that user may
+/// not traverse the directories above.
 const HOME: RawFd = 9;
 
-/// When these words ask for it, gives up root's rights; the words after that are left. The directory that we stand
-/// in stays open as [`HOME`]. `Err`: what went wrong.
+/// Gives up root's rights if the arguments ask for it, and consumes those arguments. The current directory stays open
+/// as [`HOME`].
 pub(crate) fn give_up_root(words: &mut Vec<OsString>) -> Result<(), String> {
     if words.first().is_none_or(|first| first != AS_USER) {
         return Ok(());
@@ -74,7 +73,7 @@ pub(crate) fn give_up_root(words: &mut Vec<OsString>) -> Result<(), String> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let here =
         std::fs::File::open(".").map_err(|error| format!("cannot open the directory of --data: {error}"))?;
-    // Not closed when this becomes another program, as everything else is.
+    // Unlike other descriptors, it must survive exec.
     let home =
         fcntl(&here, FcntlArg::F_DUPFD(HOME)).map_err(|error| format!("keep a directory open: {error}"))?;
     if home != HOME {
@@ -89,15 +88,15 @@ pub(crate) fn give_up_root(words: &mut Vec<OsString>) -> Result<(), String> {
     Ok(())
 }
 
-/// A directory with a program's data, and the user who may read it: programs that refuse to be root's run as
-/// their own user, wherever the directory is.
+/// A program's data directory, and the user that owns it: programs that refuse to run as root run as their own user,
+/// wherever the directory is.
 pub(crate) struct Home {
     directory: PathBuf,
     user: Option<User>,
 }
 
 impl Home {
-    /// Makes the directory, for the first of these users that there is when we are root, else for us.
+    /// Creates the directory: for the first of these users that exists if we are root, otherwise for us.
     pub(crate) fn make(directory: &Path, users: &[&str]) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
         let directory = std::path::absolute(directory).context("find the directory of --data")?;
@@ -110,12 +109,12 @@ impl Home {
         Ok(home)
     }
 
-    /// Where it is, for us.
+    /// Returns its path, for this process.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where it is, for its programs. Another user may not be allowed to go through the directories above.
+    /// Returns its path for the programs. Another user may not be allowed to traverse the directories above.
     pub(crate) fn as_programs_see_it(&self) -> String {
         match self.user {
             Some(_) => format!("/proc/self/fd/{HOME}"),
@@ -123,14 +122,14 @@ impl Home {
         }
     }
 
-    /// Writes a file there that is its user's.
+    /// Writes a file there that belongs to its user.
     pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let path = self.directory.join(name);
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
         self.give(&path, 0o600)
     }
 
-    /// Makes a file its user's, and nobody else's.
+    /// Makes a file accessible to its user alone.
     pub(crate) fn give(&self, path: &Path, mode: u32) -> anyhow::Result<()> {
         use std::os::unix::fs::{PermissionsExt, chown};
         let shown = || format!("make {} the program's own", path.display());
@@ -144,7 +143,7 @@ impl Home {
         self.start_with(program, flags, &[])
     }
 
-    /// The same, with these variables in its environment.
+    /// Does the same with these environment variables.
     pub(crate) fn start_with(
         &self,
         program: &Path,
@@ -156,7 +155,7 @@ impl Home {
         command.spawn().with_context(|| format!("start {}", program.display()))
     }
 
-    /// Runs a program in it to its end. An error is what it said last.
+    /// Runs a program in it until it exits. The error quotes its last line.
     pub(crate) async fn run(
         &self,
         program: &Path,
@@ -185,10 +184,10 @@ impl Home {
     }
 }
 
-/// Asks it to end with this signal, and kills it when it has not by the limit.
+/// Asks a process to end with this signal, and kills it at the limit.
 pub(crate) async fn end(mut child: Child, signal: Signal, limit: Duration) {
     if let Some(pid) = child.id() {
-        // It may have ended this instant, which is what is wanted.
+        // It may have ended this instant, which is fine.
         let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
     }
     if timeout(limit, child.wait()).await.is_err() {
@@ -197,7 +196,7 @@ pub(crate) async fn end(mut child: Child, signal: Signal, limit: Duration) {
     }
 }
 
-/// How it ended, as a sentence.
+/// Describes an unexpected exit, as a sentence.
 pub(crate) fn how(title: &str, status: std::io::Result<ExitStatus>) -> anyhow::Error {
     match status {
         Ok(status) => anyhow::anyhow!("{title} ended by itself: {status}; what it said is above"),

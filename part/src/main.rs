@@ -1,15 +1,15 @@
-//! `part`: a real program in the place of one of the lab's own.
+//! `part`: adapters that put a real program in place of one of the lab's own.
 //!
 //! ```text
 //! part haproxy --program /usr/sbin/haproxy --listen 127.0.0.1:8080 --upstream web-1=127.0.0.1:9001
 //! ```
 //!
-//! A balancer's adapter takes the flags of `lb`, writes the other program's configuration, starts it, and speaks the
-//! admin interface of the contract for it. The requests themselves never pass through here. Read `board.rs` for what
-//! is known of the upstreams, and `haproxy/mod.rs` for one that is driven.
+//! A balancer's adapter takes the flags of `lb`, writes the other program's configuration, starts it, and serves the
+//! contract's admin interface for it. The requests themselves never pass through the adapter. Read `board.rs` for the
+//! state of the upstreams, and `haproxy/mod.rs` for an example.
 //!
-//! A database's adapter takes the flags of `dbnode`, and every request passes through it: `database/mod.rs` has the
-//! contract's side, and `postgres/` one that is driven.
+//! A database's adapter takes the flags of `dbnode`, and every request passes through it: `database/mod.rs` is the
+//! contract's side, and `postgres/` an example.
 
 mod admin;
 mod board;
@@ -35,27 +35,24 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use machine::processes;
 use machine::startup::{self, StartupArgs};
 
-/// A real program in the place of one of the lab's own.
+/// Run a real program in place of one of the lab's own.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "`labctl parts` shows which there are, and `labctl run --part lb=haproxy` starts them."
-)]
+#[command(version, after_help = "`labctl parts` lists them, and `labctl run --part lb=haproxy` starts them.")]
 struct Cli {
     #[command(subcommand)]
     part: Part,
 }
 
-/// What is driven.
+/// The program to run.
 #[derive(Debug, Subcommand)]
 enum Part {
     /// HAProxy, by a configuration file and its runtime socket.
     Haproxy(Balancer),
-    /// nginx, by a configuration file that it is told to read again.
+    /// nginx, by a configuration file that it reloads.
     Nginx(Balancer),
     /// Caddy, by its admin interface.
     Caddy(Balancer),
-    /// Envoy, by a file with its servers.
+    /// Envoy, by a file of endpoints.
     Envoy(Balancer),
     /// PostgreSQL, with streaming replication.
     Postgres(Database),
@@ -68,7 +65,7 @@ enum Part {
 /// A balancer, and the flags that `lb` has.
 #[derive(Debug, Args)]
 struct Balancer {
-    /// The other program.
+    /// Path of the program to run.
     #[arg(long, value_name = "PATH")]
     program: PathBuf,
 
@@ -79,7 +76,7 @@ struct Balancer {
 /// A node of a database, and the flags that `dbnode` has.
 #[derive(Debug, Args)]
 struct Database {
-    /// The other program.
+    /// Path of the program to run.
     #[arg(long, value_name = "PATH")]
     program: PathBuf,
 
@@ -87,7 +84,7 @@ struct Database {
     db: dbnode::Args,
 }
 
-/// What was asked for: a balancer, or a node of a database.
+/// The selected adapter's arguments: for a balancer, or for a node of a database.
 enum Asked<'a> {
     Balancer(&'a Balancer),
     Database(&'a Database),
@@ -106,7 +103,7 @@ impl Part {
         }
     }
 
-    /// What can be known to be wrong before anything starts.
+    /// Checks everything that can be checked before anything starts.
     fn check(&self) -> Result<&StartupArgs, clap::Error> {
         let (program, startup) = match self.asked() {
             Asked::Balancer(Balancer { program, lb }) => {
@@ -124,7 +121,7 @@ impl Part {
 }
 
 fn main() -> ExitCode {
-    // What is started here is started by way of this program, which binds its life to ours.
+    // Children are started through this program, which ties their life to ours.
     let mut words: Vec<_> = std::env::args_os().skip(1).collect();
     let failed = child::give_up_root(&mut words).err();
     if let Some(error) = failed.or_else(|| processes::become_another(words.into_iter())) {
@@ -147,7 +144,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn play(part: Part) -> anyhow::Result<()> {
-    // Held to the end: the process dies with the machine it was placed on.
+    // Held to the end: the process dies with its machine.
     let machine = machine::Machine::from_environment().await?;
     match part {
         Part::Haproxy(Balancer { program, lb }) => haproxy::run(&program, lb).await,

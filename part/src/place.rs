@@ -1,19 +1,18 @@
-//! Where an adapter keeps what its program reads and writes.
+//! The location of the files that an adapter shares with its program.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use machine::protocol::SOCKET_VARIABLE;
 
-/// Files beside the machine's socket, which whoever started the machine
-/// removes, or in a directory of our own.
+/// Files next to the machine's socket, which are removed with the machine, or a temporary directory of our own.
 pub(crate) struct Place {
     stem: PathBuf,
     _own: Option<tempfile::TempDir>,
 }
 
 impl Place {
-    /// Finds it.
+    /// Picks the location.
     pub(crate) fn find() -> anyhow::Result<Self> {
         if let Some(socket) = std::env::var_os(SOCKET_VARIABLE) {
             return Ok(Self { stem: PathBuf::from(socket).with_extension(""), _own: None });
@@ -23,7 +22,7 @@ impl Place {
         Ok(Self { stem: own.path().join("lb"), _own: Some(own) })
     }
 
-    /// A file, or a directory, there.
+    /// Returns the path of a file or directory there.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let mut path = self.stem.clone().into_os_string();
         path.push(".");

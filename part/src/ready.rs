@@ -12,7 +12,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a program may take to listen.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// Returns when somebody accepts connections at this address.
+/// Waits until a program accepts connections at this address.
 pub(crate) async fn wait_until_listening(title: &str, address: SocketAddr) -> anyhow::Result<()> {
     let deadline = Instant::now() + START_MAX;
     while !timeout(START_MAX, TcpStream::connect(address)).await.is_ok_and(|connected| connected.is_ok()) {

@@ -1,4 +1,4 @@
-//! HTTP over a Unix socket: how programs are administered that no other user is to administer.
+//! HTTP over a Unix socket: for admin interfaces that other users must not reach.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-/// How long an answer may take.
+/// Timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest answer that is read.
+/// The longest response, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// One request, over a connection of its own. An answer that is not 2xx is an error.
+/// Sends one request over a new connection. A response that is not 2xx is an error.
 pub(crate) async fn request(
     socket: &Path,
     method: Method,

@@ -1,4 +1,5 @@
-//! Real databases behind their adapters keep the contract: asked by the shop's own client, killed, and started again.
+//! Runs real databases behind their adapters against the contract: with the shop's own client, and with nodes killed
+//! and restarted.
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only functions marked as tests")]
 
 use std::fs;
@@ -15,7 +16,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// How long anything may take on a busy computer.
+/// A generous limit, even for a busy computer.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Three nodes of a database.
@@ -113,7 +114,7 @@ impl Cluster {
         Client::new(nodes, Network::tcp(), limits)
     }
 
-    /// With everything that it has started, which dies with it.
+    /// Sends a signal to the adapter, and waits for it: all its children die with it.
     fn signal(&mut self, node: usize, signal: Signal) -> std::process::ExitStatus {
         let mut child = self.nodes[node].take().expect("it runs");
         kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it is ours");
@@ -143,13 +144,13 @@ impl Drop for Cluster {
     }
 }
 
-/// Whether a process stands in this directory.
+/// Returns whether a process has this as its working directory.
 fn is_used(directory: &Path) -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok()).any(|cwd| cwd == directory)
 }
 
-/// A program that is there to be tested with. In CI it has to be.
+/// Finds a program to test with. In CI it must be installed.
 #[expect(clippy::print_stderr, reason = "what is not tested is said")]
 fn found(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -212,7 +213,7 @@ async fn keeps_the_contract(part: &'static str, program: PathBuf, network: u8, p
     cluster.until_ready(2).await;
     cluster.until_all_have_the_same().await;
 
-    // The primary is killed, and knows what it acknowledged when it is back; also that it has done it.
+    // The primary is killed. After its restart it still has what it acknowledged, and remembers the idempotency keys.
     cluster.signal(0, Signal::SIGKILL);
     cluster.until_nothing_is_left(0).await;
     if !promotes {

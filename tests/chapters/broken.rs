@@ -1,6 +1,6 @@
-//! Every claim can fail. Each chapter is run in set-ups that are broken on purpose, and every one
-//! of its claims has to fail in at least one of them: a claim that survives all of them would be
-//! true whatever the lab does. The set-ups are in `broken/CHAPTER.toml`.
+//! Checks that every claim can fail. Each chapter is run in set-ups that are broken on purpose, and every one of its
+//! claims must fail in at least one of them: a claim that survives all of them would be true whatever the lab does. The
+//! set-ups are in `broken/CHAPTER.toml`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,14 +17,14 @@ struct Broken {
     set_up: Vec<SetUp>,
 }
 
-/// One of them.
+/// One broken set-up.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetUp {
     /// What is broken in it.
     #[expect(dead_code, reason = "for those who read the file")]
     why: String,
-    /// What is changed in the chapter, as for `--set`.
+    /// The changes to the chapter, as for `--set`.
     set: Vec<String>,
 }
 
@@ -34,16 +34,16 @@ fn set_ups(chapter: &str) -> Vec<SetUp> {
     toml::from_str::<Broken>(&text).unwrap_or_else(|error| panic!("{chapter}: {error}")).set_up
 }
 
-/// A claim: the step it belongs to, and its words.
+/// A claim: its step, and its text.
 type Claim = (String, String);
 
-/// How often a broken set-up is run again when the host disturbed a measurement in it.
+/// How often a broken set-up is run if the host keeps disturbing a measurement in it.
 const ATTEMPTS: u32 = 4;
 
-/// Runs a broken set-up once, and returns its claims with what became of them.
+/// Runs a broken set-up once, and returns its claims with their verdicts.
 fn claims_of(chapter: &str, broken: &[String]) -> Vec<serde_json::Value> {
     let lab = Lab::new();
-    // Whether it is worth another run is decided here.
+    // This test decides whether to repeat a run, so each run gets one attempt.
     let mut words = vec!["run", chapter, "--quick", "--json", "--attempts", "1"];
     words.extend(broken.iter().flat_map(|setting| ["--set", setting.as_str()]));
     let output = lab.run(&words);
@@ -53,17 +53,16 @@ fn claims_of(chapter: &str, broken: &[String]) -> Vec<serde_json::Value> {
     summary["runs"][0]["claims"].as_array().expect("claims are a list").clone()
 }
 
-/// The claims of one verdict that were measured: a claim about nothing fails as well, but that says
-/// nothing of its bounds.
+/// Returns the claims with a verdict that were measured: a claim without a measurement fails as well, but that says
+/// nothing about its bounds.
 fn measured_with(verdict: &str, claims: &[serde_json::Value]) -> BTreeSet<Claim> {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let those = claims.iter().filter(|claim| claim["verdict"] == verdict && claim["measured"].is_number());
     those.map(|claim| (text(&claim["step"]), text(&claim["claim"]))).collect()
 }
 
-/// Runs all broken set-ups of a chapter, and checks that no claim survived them all. A set-up in which
-/// the host disturbed just those measurements that matter is run again: what is inconclusive has
-/// neither failed nor held.
+/// Runs all broken set-ups of a chapter, and checks that no claim survives all of them. A set-up is repeated if the
+/// host disturbed the very measurements that matter: an inconclusive claim has neither failed nor held.
 fn every_claim_fails_once(chapter: &str) {
     let source = Source::open(chapter, &[]).expect("the chapter is valid");
     let claims = source

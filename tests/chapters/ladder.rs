@@ -1,4 +1,4 @@
-//! The ladder: audits find what they have to find, and the table, advice and claims fit together.
+//! The ladder of architectures: audits find the known weaknesses, and the table, advice and claims are consistent.
 
 use serde_json::Value;
 use tests::Lab;
@@ -6,7 +6,7 @@ use tests::lab::shown;
 
 use super::points::TWO_OF_EVERYTHING;
 
-/// Audits an architecture's parts of this name, and returns what was found.
+/// Audits the components of an architecture that match this name.
 fn audited(architecture: &str, only: &str) -> Value {
     let lab = Lab::new();
     std::fs::write(lab.path().join("mine.toml"), architecture).expect("it can be written");
@@ -17,7 +17,7 @@ fn audited(architecture: &str, only: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("an audit is a document")
 }
 
-/// Whether killing this takes the path down.
+/// Returns whether killing a component takes the path down.
 fn takes_down(audit: &Value, component: &str, path: &str) -> bool {
     let rows = audit["rows"].as_array().expect("rows are a list");
     let row = rows.iter().find(|row| row["faults"][0]["component"]["name"] == component);
@@ -70,8 +70,8 @@ fn a_machine_that_two_parts_share_is_found() {
 
 #[test]
 fn a_machine_of_which_only_the_whole_is_missed_is_found() {
-    // Each of the two on it has another of its kind elsewhere, but two Sentinels of three must agree, and
-    // two of them are where the first Redis is.
+    // Each of the two programs on it has a twin elsewhere, but two of three Sentinels must agree, and two of them share
+    // the machine of the first Redis.
     let shared =
         "[machine.redis]\nredis = {}\nsentinel = { watches = \"redis\", quorum = 2, down-after = \"1s\" }\n";
     let hidden = TWO_OF_EVERYTHING
@@ -97,7 +97,7 @@ fn two_of_everything_goes_on_whatever_is_killed_of_its_database() {
 #[test]
 fn an_architecture_that_never_becomes_steady_is_inconclusive() {
     let lab = Lab::new();
-    // Sessions in memory behind round robin: two of three visits reach a server that knows nobody.
+    // Sessions in memory behind round robin: two of three visits reach a server that does not know the session.
     let forgetful = "number = 1\ntitle = 't'\nquestion = 'q'\n\n[machine.lb]\nlb = { upstreams = 'web' }\n\n\
                      [machine.web]\ncount = 3\nwebserver = { db = 'db' }\n\n[machine.db]\ndbnode = { products = 20 }\n";
     std::fs::write(lab.path().join("mine.toml"), forgetful).expect("it can be written");
@@ -126,7 +126,7 @@ fn a_table_is_measured_judged_and_advised_from() {
     let claims = claims["claims"].as_array().expect("claims are a list");
     let standing =
         |id: &str| claims.iter().find(|claim| claim["id"] == id).map(|claim| claim["standing"].clone());
-    // Of the article only its whole table says something.
+    // The article's claims are about its whole table, which was not measured here.
     assert_eq!(standing("table-separated-cost").expect("there is one"), "not_measured");
     assert_eq!(standing("no-ceiling").expect("there is one"), "not_measured");
     let page = lab.path().join("runs/table/latest/report.html");

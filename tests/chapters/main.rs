@@ -1,5 +1,5 @@
-//! The chapters end to end, in their quick form: they hold as they are, and every claim fails when
-//! what it is about is broken on purpose.
+//! The chapters end to end, in quick mode: they hold as they are, and every claim fails when its subject is broken on
+//! purpose.
 
 mod broken;
 mod ladder;

@@ -1,5 +1,5 @@
-//! Single points of failure, hidden in architectures that have two of everything at first sight: each is found,
-//! and what has none is called sound, whatever the dice say.
+//! Single points of failure hidden in architectures that seem to have two of everything: each is found, and a sound
+//! architecture is called sound, whatever the random seed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tests::Lab;
 use tests::lab::shown;
 
-/// Two of everything, and nothing hidden in it.
+/// Two of everything, without a hidden single point.
 pub(crate) const TWO_OF_EVERYTHING: &str = r#"
 number = 1
 title = "Two of everything"
@@ -37,7 +37,7 @@ count = 3
 sentinel = { watches = "redis", quorum = 2, down-after = "1s" }
 "#;
 
-/// What stands in [`TWO_OF_EVERYTHING`], to be replaced.
+/// Parts of [`TWO_OF_EVERYTHING`] to be replaced.
 const LB: &str = "lb = { upstreams = \"web\", pair = true }";
 const WEB: &str =
     "webserver = { db = \"db\", sessions = \"redis\", cache = \"redis\", sentinels = \"sentinel\" }";
@@ -45,14 +45,14 @@ const DB: &str = "count = 3\ndbnode = { products = 20, replication = \"quorum\" 
 const REDIS: &str = "[machine.redis]\nredis = {}\n";
 const SENTINELS: &str = "[machine.sentinel]\ncount = 3";
 
-/// No audit of these takes so long.
+/// No audit here takes this long.
 const PATIENCE: Duration = Duration::from_secs(280);
-/// What an audit ends with that says nothing, because the computer was too busy for it.
+/// The exit code of an audit for which the computer was too busy.
 const INCONCLUSIVE: i32 = 3;
-/// How often such an audit is made.
+/// How often such an audit is tried.
 const ATTEMPTS: usize = 3;
 
-/// Two of everything, with something replaced.
+/// Returns [`TWO_OF_EVERYTHING`] with replacements.
 fn with(changes: &[(&str, &str)]) -> String {
     changes.iter().fold(TWO_OF_EVERYTHING.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "there is no {from}");
@@ -60,13 +60,13 @@ fn with(changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// The same without Redis: everybody's session is in one server's memory, and the balancers know whose.
+/// The same without Redis: each session is in one server's memory, and the balancers know which (sticky).
 fn without_redis(lb: &str, web: &str, db: &str) -> String {
     let text = with(&[(LB, lb), (WEB, web), (DB, db)]);
     text.split("[machine.redis]").next().expect("there is something before it").to_owned()
 }
 
-/// Audits those of an architecture's parts that are called so.
+/// Audits the components of an architecture that match this name.
 fn audited(architecture: &str, only: &str, words: &[&str]) -> Value {
     let lab = Lab::new();
     std::fs::write(lab.path().join("mine.toml"), architecture).expect("it can be written");
@@ -88,7 +88,7 @@ fn points(audit: &Value) -> BTreeSet<String> {
     points.map(|name| name.as_str().expect("a name is a text").to_owned()).collect()
 }
 
-/// Which single points an audit of these parts finds, for each seed.
+/// Checks which single points an audit of these components finds, for each seed.
 fn hidden(seeds: &[u64], architecture: &str, only: &str, words: &[&str], wanted: &[&str]) {
     let wanted: BTreeSet<_> = wanted.iter().map(|name| (*name).to_owned()).collect();
     for seed in seeds {
@@ -105,7 +105,7 @@ fn lost_sessions(audit: &Value) -> u64 {
 
 const KILLS: &[&str] = &["--kills-only"];
 
-/// Each in one run.
+/// Each case with one seed.
 mod once {
     use super::*;
 
@@ -174,7 +174,7 @@ mod once {
     }
 }
 
-/// Each with five seeds.
+/// Each case with five seeds.
 mod five_times {
     use super::*;
 

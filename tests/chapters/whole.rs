@@ -1,4 +1,4 @@
-//! Each chapter holds.
+//! Checks that each chapter holds.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn holds(chapter: &str) {
     let output = run.output().expect("labctl can be started");
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     assert_eq!(lab.running(), vec![], "{chapter} left something running");
-    // Whoever judges the article afterwards says where the results are to be.
+    // A later step that judges the article sets the directory for the results.
     let runs = std::env::var_os("LABCTL_RUNS_DIR").map_or_else(|| lab.path().join("runs"), PathBuf::from);
     let latest = runs.join(chapter).join("latest");
     for file in ["summary.json", "events.jsonl", "requests.csv", "chapter.toml"] {

@@ -1,4 +1,4 @@
-//! Plain Compose, without labctl on the host: load, and the live page, from containers of the stack.
+//! Plain Compose, without labctl on the host: load and the live page run in containers of the stack.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -9,24 +9,24 @@ use tests::wait::{until, until_true};
 
 use crate::engine::{docker, left_of, workspace};
 
-/// One of the smaller architectures: what is tested here is the same in all of them.
+/// One of the smaller architectures: the tested behaviour is the same in all of them.
 const FILE: &str = "deploy/compose/more-servers.yml";
 const PROJECT: &str = "scaling-lab";
 const PAGE: &str = "127.0.0.1:7780";
-/// How long the page may take to notice what was done by hand.
+/// How soon the page should notice manual changes.
 const NOTICED: Duration = Duration::from_secs(1);
-/// The same where this computer is busy with other things: told apart from what is never noticed.
+/// The hard limit, for a busy computer.
 const NOTICED_MAX: Duration = Duration::from_secs(5);
 const READY: Duration = Duration::from_secs(20);
 
-/// The stack, which goes with the test whatever becomes of it.
+/// The stack, which is taken down when the test ends, however it ends.
 struct Stack {
     token: String,
 }
 
 impl Stack {
     fn up() -> Self {
-        // Whatever happens from here on, it is taken down.
+        // Created first, so that it is taken down whatever happens next.
         let mut stack = Self { token: String::new() };
         compose(&["up", "--detach", "--wait"]);
         let url = || {
@@ -52,7 +52,7 @@ impl Stack {
         format!("authorization: Bearer {}\r\n", self.token)
     }
 
-    /// How the page says that a machine is.
+    /// Returns the page's word for the state of a machine.
     fn word(&self, machine: &str) -> Option<String> {
         let state = self.get("/api/state")?;
         let machines = state["machines"].as_array()?;
@@ -60,7 +60,7 @@ impl Stack {
         Some(found["word"].as_str()?.to_owned())
     }
 
-    /// Waits until the page says so; how long it took.
+    /// Waits until the page shows this word, and returns how long that took.
     fn until_word(&self, machine: &str, word: &str) -> Duration {
         until_true(&format!("the page says that {machine} is {word}"), READY, || {
             self.word(machine).as_deref() == Some(word)
@@ -116,7 +116,7 @@ fn strangers_get_nothing(stack: &Stack) {
     let foreign = format!("{}origin: http://evil.example\r\n", stack.bearer());
     let foreign = answer(PAGE, "POST /api/load\n{\"rate\":1}", &foreign).expect("it is answered");
     assert!(foreign.starts_with("HTTP/1.1 403"), "{foreign}");
-    // Another container knows its name, and is not this computer.
+    // Another container reaches it by name, and that must not count as this computer.
     let by_name = "exec 3<>/dev/tcp/page/7780; printf 'GET /api/state HTTP/1.1\\r\\nhost: page:7780\\r\\nconnection: close\\r\\n\\r\\n' >&3; head -1 <&3";
     let told = docker(&["exec", "web-1", "bash", "-c", by_name]);
     assert!(told.contains("403"), "{told}");
@@ -152,7 +152,7 @@ fn load_by_a_container() {
         "--file", FILE, "run", "--rm", "--no-TTY", "load", "--rps", "40", "--for", "2s", "--json",
     ]);
     let text = String::from_utf8_lossy(&output.stdout);
-    // 3: this computer was too busy for the figures to be trusted, which is said.
+    // Exit code 3: this computer was too busy for the figures to be trusted.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
     let summary: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert!(summary["ok"].as_u64().is_some_and(|ok| ok > 20), "{summary}");
@@ -174,7 +174,7 @@ fn load_by_a_container() {
     assert!(log.contains("good answers took"), "{log}");
 }
 
-/// Returns how long what took, in words.
+/// Returns a summary of how long each change took to be noticed.
 fn what_is_done_by_hand_is_noticed(stack: &Stack) -> String {
     let (status, told) = stack.post("/api/act", "{\"act\":\"kill\",\"name\":\"web-2\"}");
     assert_eq!((status, &told["command"]), (409, &Value::from("docker kill web-2")), "{told}");
@@ -195,10 +195,10 @@ fn what_is_done_by_hand_is_noticed(stack: &Stack) -> String {
     let events = stack.events();
     assert!(events.contains("web-2 is gone: its container was stopped or killed, not by labctl"), "{events}");
     assert!(events.contains("web-4 is frozen, not by labctl"), "{events}");
-    // The balancer is asked with its token, and needs three checks itself.
+    // The page queries the balancer with its token, and the balancer itself needs three checks.
     until_true("lb takes web-2 out", READY, || stack.events().contains("lb took web-2 out"));
 
-    // What the page says to type puts it right.
+    // The command that the page suggests repairs it.
     let (_, told) = stack.post("/api/act", "{\"act\":\"heal-all\"}");
     let connect = told["command"].as_str().expect("there is a command").to_owned();
     docker(&connect.split(' ').skip(1).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! An engine that is not there, or not as it should be: one sentence, exit code 4. A script stands in for
-//! the docker command, so these tests need no engine.
+//! A container engine that is missing or broken: one sentence, exit code 4. A script stands in for the docker command,
+//! so these tests need no engine.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::Output;
 use tests::Lab;
 use tests::lab::shown;
 
-/// An engine that is well, as far as labctl asks before it makes anything.
+/// An engine that is healthy as far as labctl checks before it creates anything.
 const WELL: &str = r#"
     "info "*) echo '{"NCPU":2,"OperatingSystem":"Debian","SecurityOptions":["name=seccomp"]}' ;;
     "compose version "*) echo 2.26.1 ;;
@@ -24,7 +24,7 @@ fn script(directory: &Path, name: &str, cases: &str) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it can be changed");
 }
 
-/// Starts a lab with this docker command, if any, and checks what is said.
+/// Starts a lab with these commands as docker and docker-compose, if any, and checks the message.
 fn not_ready(docker: Option<&str>, compose_v1: Option<&str>, said: &[&str]) {
     let lab = Lab::new();
     let bin = lab.path().join("bin");
@@ -34,7 +34,7 @@ fn not_ready(docker: Option<&str>, compose_v1: Option<&str>, said: &[&str]) {
     refused(&lab, &["run", "one-machine"], 4, said);
 }
 
-/// Has labctl do something with the docker command of this lab, and checks that it cannot.
+/// Runs labctl with the docker command of this lab, and checks that it fails as expected.
 fn refused(lab: &Lab, words: &[&str], code: i32, said: &[&str]) {
     let output = labctl(lab, words);
     assert_eq!(output.status.code(), Some(code), "{}", shown(&output));
@@ -46,14 +46,14 @@ fn refused(lab: &Lab, words: &[&str], code: i32, said: &[&str]) {
     assert_eq!(lab.running(), vec![]);
 }
 
-/// Has labctl do something with nothing on its PATH but the docker command of this lab.
+/// Runs labctl with nothing on its PATH but the docker command of this lab.
 fn labctl(lab: &Lab, words: &[&str]) -> Output {
     let mut command = lab.labctl();
     command.env("PATH", lab.path().join("bin")).env("LABCTL_NETWORK", "172.28");
     command.env("LABCTL_BACKEND", "compose").args(words).output().expect("it can be started")
 }
 
-/// A lab with this docker command.
+/// Creates a lab with this docker command.
 fn with(docker: &str) -> Lab {
     let lab = Lab::new();
     let bin = lab.path().join("bin");
@@ -121,7 +121,7 @@ fn containers_need_no_redis_server_on_this_computer() {
         "events "*) exec /bin/sleep 60 ;;"#;
     let lab = with(&format!("{full}{WELL}"));
     for chapter in ["sessions", "cache"] {
-        // As far as the engine lets it.
+        // It gets as far as the engine allows.
         refused(&lab, &["run", chapter], 4, &["no space left on device"]);
     }
 }

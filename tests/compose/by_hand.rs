@@ -1,4 +1,4 @@
-//! A lab in containers that is played with by hand: what is done with plain docker is noticed.
+//! Manual changes to a lab in containers, made with plain docker, are noticed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tests::wait::until_true;
 
 use crate::engine::{InContainers, docker, labctl, left_of, succeed};
 
-/// What is done by hand shows within this time.
+/// Manual changes are noticed within this time.
 const NOTICED: Duration = Duration::from_secs(1);
 
 fn machine(lab: &Lab, name: &str) -> Value {
@@ -23,7 +23,7 @@ fn has_happened(lab: &Lab, what: &str) -> bool {
     happened(lab, what) > 0
 }
 
-/// How often.
+/// Counts how often an event has happened.
 fn happened(lab: &Lab, what: &str) -> usize {
     succeed(lab, &["events"]).matches(what).count()
 }
@@ -50,9 +50,9 @@ fn what_is_done_with_plain_docker_is_noticed() {
     assert!(has_happened(&lab, &format!("`docker network connect --ip {ip} labctl web-3` puts it back")));
     docker(&["network", "connect", "--ip", ip, "labctl", "web-3"]);
     until_true("web-3 is on the network", NOTICED, || machine(&lab, "web-3")["connected"] == true);
-    // A container that is killed leaves the network as well, which is nothing to be told.
+    // A killed container leaves the network as well, which is not worth an event.
     assert_eq!(happened(&lab, "is taken off the network"), 1, "{}", succeed(&lab, &["events"]));
-    // A balancer takes back only whom it has taken out.
+    // A balancer takes a server back only if it has taken it out.
     until_true("web-1 is taken out", Duration::from_secs(10), || has_happened(&lab, "lb took web-1 out"));
     docker(&["start", "web-1"]);
     until_true("web-1 is on", NOTICED, || machine(&lab, "web-1")["on"] == true);
@@ -100,7 +100,7 @@ fn a_balancer_that_is_started_again_knows_whom_it_has_and_is_listened_to() {
     let flags = docker(&["inspect", "--format", "{{json .Config.Cmd}}", "lb"]);
     assert!(flags.contains("web-6=") && !flags.contains("web-1="), "{flags}");
 
-    // It counts what it notices, and will begin to count anew.
+    // Its events are counted, and it is about to start counting from zero.
     docker(&["kill", "web-3"]);
     until_true("it is heard", Duration::from_secs(10), || has_happened(&lab, "lb took web-3 out"));
     docker(&["start", "web-3"]);
@@ -166,7 +166,7 @@ fn links_between_containers_can_be_slowed_and_cut() {
     let product = |id: u32| ask("172.28.0.2:9001", &format!("GET /products/{id}"));
     assert_eq!(product(1), Some(200));
     succeed(&lab, &["cut", "web", "db"]);
-    // The web server has never seen this one, and cannot ask for it.
+    // The web server has not cached this product, and cannot query the database for it.
     assert_ne!(product(2), Some(200));
     succeed(&lab, &["heal", "web", "db"]);
     until_true("the database is reached again", Duration::from_secs(10), || product(2) == Some(200));

@@ -1,4 +1,4 @@
-//! The Docker engine as these tests use it.
+//! Helpers for the Docker engine.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use tests::Lab;
 use tests::lab::shown;
 
-/// A lab of one test's own, in containers: whatever becomes of the test, they are ended with it.
+/// A lab in containers for one test. Dropping it removes the containers.
 pub(crate) struct InContainers(Lab);
 
 impl InContainers {
-    /// An empty one.
+    /// Creates an empty one.
     pub(crate) fn new() -> Self {
         Self(Lab::new())
     }
@@ -32,7 +32,7 @@ impl Drop for InContainers {
     }
 }
 
-/// `labctl` for a lab in containers.
+/// Runs `labctl` on a lab in containers.
 pub(crate) fn labctl(lab: &Lab, words: &[&str]) -> Output {
     let mut command = lab.labctl();
     command
@@ -42,14 +42,14 @@ pub(crate) fn labctl(lab: &Lab, words: &[&str]) -> Output {
     command.args(words).output().expect("labctl can be started")
 }
 
-/// The same, which has to succeed; what it printed.
+/// Runs `labctl`, which must succeed, and returns its output.
 pub(crate) fn succeed(lab: &Lab, words: &[&str]) -> String {
     let output = labctl(lab, words);
     assert!(output.status.success(), "labctl {words:?}: {}", shown(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// `docker`, which has to succeed; what it printed.
+/// Runs `docker`, which must succeed, and returns its output.
 pub(crate) fn docker(words: &[&str]) -> String {
     let output = Command::new("docker").args(words).current_dir(workspace()).output();
     let output = output.expect("docker can be started");
@@ -57,17 +57,17 @@ pub(crate) fn docker(words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// `docker`, which may fail; whether it did not.
+/// Runs `docker`, and returns whether it succeeded.
 pub(crate) fn try_docker(words: &[&str]) -> bool {
     Command::new("docker").args(words).output().is_ok_and(|output| output.status.success())
 }
 
-/// Where the compose file is.
+/// Returns the workspace's directory, where the compose file is.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is in the workspace").to_owned()
 }
 
-/// What is left of a project: its containers, networks and volumes.
+/// Returns what is left of a project: its containers, networks and volumes.
 pub(crate) fn left_of(project: &str) -> String {
     let label = format!("label=com.docker.compose.project={project}");
     let networks = docker(&["network", "ls", "--quiet", "--filter", &label]);
@@ -79,8 +79,8 @@ pub(crate) fn left_of(project: &str) -> String {
         .collect()
 }
 
-/// True when nothing is on a network, and yet the engine does not remove it: it has lost count, as it does now and
-/// then on a busy computer. labctl warns of that.
+/// Returns whether a network has no containers and yet the engine refuses to remove it: on a busy computer, it
+/// sometimes loses count. labctl warns of that.
 fn is_miscounted(network: &str) -> bool {
     let nothing_is_there = docker(&["network", "inspect", "--format", "{{len .Containers}}", network]) == "0";
     let output = Command::new("docker").args(["network", "rm", network]).output();

@@ -9,11 +9,11 @@ use tests::wait::until_true;
 use crate::engine::{docker, left_of, workspace};
 
 const PROJECT: &str = "scaling-lab";
-/// The address that the pair of balancers shares.
+/// The address shared by the pair of balancers.
 const FRONT: &str = "172.30.0.100:8080";
-/// The service is back within this time, whatever was killed. The longest is Redis' way to a new primary.
+/// The service is back within this time after any loss. A failover of Redis takes longest.
 const BACK: Duration = Duration::from_secs(15);
-/// CAP_NET_ADMIN and CAP_NET_RAW, as bits.
+/// The bits of CAP_NET_ADMIN and CAP_NET_RAW.
 const ADDRESS_RIGHTS: u64 = 1 << 12 | 1 << 13;
 
 fn compose(words: &[&str]) -> String {
@@ -31,7 +31,7 @@ fn containers() -> Vec<String> {
     names.lines().map(str::to_owned).collect()
 }
 
-/// A line of a container's first process' status.
+/// Returns a field of `/proc/1/status` in a container.
 fn status_of(container: &str, key: &str) -> String {
     let pid = docker(&["inspect", "--format", "{{.State.Pid}}", container]);
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -52,7 +52,7 @@ fn may_do_nothing_but_its_work(container: &str) {
     assert_eq!(read_only, "true", "{container}");
 }
 
-/// Reads, writes and logins, each for itself.
+/// Returns whether reads, writes and logins all work.
 fn serves() -> bool {
     let ok = |request: &str| ask(FRONT, request).is_some_and(|status| (200..300).contains(&status));
     ok("GET /products/1")
@@ -60,7 +60,7 @@ fn serves() -> bool {
         && ok("POST /login\n{\"user\":\"ada\"}")
 }
 
-/// What belongs to a test, and goes with it whatever becomes of it.
+/// Takes the stack down when dropped, however the test ends.
 struct Down;
 
 impl Drop for Down {
@@ -110,13 +110,13 @@ fn a_primary_of_redis_that_restarts_before_it_is_missed_logs_nobody_out() {
         until_true("her session is there again", BACK, is_known);
         assert_ne!(ask_with_cookie(FRONT, "GET /me", &cookie), Some(401));
     }
-    // Nor when everything is restarted.
+    // Nor is anyone logged out when everything is restarted.
     compose(&["restart", "--timeout", "1"]);
     until_true("her session is there again", 2 * BACK, is_known);
     drop(down);
 }
 
-/// The container of the Redis that is the primary now.
+/// Returns the container of the current Redis primary.
 fn primary() -> String {
     let is_primary = |name: &&str| docker(&["exec", name, "redis-cli", "role"]).starts_with("master");
     ["redis-1", "redis-2"].into_iter().find(is_primary).expect("one of them is the primary").to_owned()
@@ -211,7 +211,7 @@ fn plan_of(page: &serde_json::Value) -> lab::Plan {
     lab::Plan::of(&source.chapter, lab::plan::Place::on_paper()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A whole architecture, with what is started on demand.
+/// Returns the resolved configuration of an architecture, including services that start on demand.
 fn config(name: &str) -> serde_json::Value {
     let file = format!("deploy/compose/{name}.yml");
     let which = if name == "final" { ["--profile", "final"] } else { ["--file", &file] };
@@ -221,6 +221,6 @@ fn config(name: &str) -> serde_json::Value {
 }
 
 fn architectures() -> BTreeSet<String> {
-    // Plain Compose has those of the article; the others need what labctl does.
+    // Plain Compose covers the article's architectures; the others need labctl.
     chapter::library::Group::Article.names().chain(["final"]).map(str::to_owned).collect()
 }

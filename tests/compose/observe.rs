@@ -24,7 +24,7 @@ fn compose(words: &[&str]) -> String {
     docker(&[&["compose", "--file", FILE, "--profile", "observe"], words].concat())
 }
 
-/// What Prometheus answers. It may speak in chunks, so that only what is between the braces is read.
+/// Queries Prometheus. The response may be chunked, so only the text between the outer braces is parsed.
 fn ask(path: &str) -> Option<Value> {
     let answer = answer(PROMETHEUS, &format!("GET {path}"), "")?;
     let json = &answer[answer.find('{')?..=answer.rfind('}')?];
@@ -66,14 +66,14 @@ fn prometheus_scrapes_the_containers_and_the_dashboards_have_data() {
     }
 }
 
-/// A split stack has no Redis and no replicas, so not every panel of a dashboard has something to show.
+/// A split stack has no Redis and no replicas, so some panels of a dashboard stay empty.
 fn queries_of(dashboard: &str) -> Vec<String> {
     let file = workspace().join(format!("deploy/observability/dashboards/{dashboard}.json"));
     let text = std::fs::read_to_string(file).expect("the dashboard is there");
     let dashboard: Value = serde_json::from_str(&text).expect("it is JSON");
     let panels = dashboard["panels"].as_array().into_iter().flatten();
     let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-    // Grafana fills the interval in.
+    // Grafana substitutes the interval.
     let expr = |target: &Value| Some(target["expr"].as_str()?.replace("$__rate_interval", "10s"));
     targets.filter_map(expr).collect()
 }

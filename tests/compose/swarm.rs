@@ -1,4 +1,4 @@
-//! `deploy/stack.yml` on a swarm of one node: what docs/swarm.md says, followed.
+//! `deploy/stack.yml` on a swarm of one node: follows docs/swarm.md.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tests::wait::until_true;
 
 use crate::engine::{docker, try_docker, workspace};
 
-/// Every service has all of its tasks within this time.
+/// All tasks of every service run within this time.
 const UP: Duration = Duration::from_secs(90);
 const SERVICES: usize = 8;
 
-/// One node, which is none any more when this is dropped.
+/// A swarm of one node. Dropping it leaves the swarm.
 struct Swarm;
 
 impl Swarm {
@@ -37,7 +37,7 @@ impl Drop for Swarm {
     }
 }
 
-/// The containers of a service.
+/// Lists the containers of a service.
 fn tasks(service: &str) -> Vec<String> {
     let name = format!("name=lab_{service}");
     docker(&["ps", "--quiet", "--filter", &name]).lines().map(str::to_owned).collect()
@@ -60,7 +60,7 @@ fn answers() -> bool {
 fn the_stack_is_up_on_one_node_and_what_dies_is_replaced() {
     let _swarm = Swarm::of_one_node();
     let secret = workspace().join("deploy/products.jsonl");
-    // Any text of more than 16 bytes is one.
+    // Any text of more than 16 bytes is valid.
     docker(&["secret", "create", "scaling-lab-cluster", &secret.display().to_string()]);
     let mode = if Path::new("/proc/net/ip_vs").exists() { "vip" } else { "dnsrr" };
     let deployed = std::process::Command::new("docker")

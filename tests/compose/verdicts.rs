@@ -1,5 +1,5 @@
-//! Each chapter says the same of machines that are containers as of processes: every claim holds
-//! (`tests/chapters/whole.rs` sees to the processes).
+//! Each chapter reaches the same verdicts in containers as with processes: every claim holds (`tests/chapters/whole.rs`
+//! covers the processes).
 
 use tests::lab::shown;
 

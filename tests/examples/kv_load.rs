@@ -1,10 +1,10 @@
-//! So many clients, each asking again as soon as it is answered, of a dbnode or a Redis: for
-//! `scripts/bench-db.sh`. One thread, raw sockets, so that the client costs both the same.
+//! A closed-loop load generator for dbnode and Redis, used by `scripts/bench-db.sh`: each client sends its next request
+//! as soon as the last one is answered. It has one thread and raw sockets, so that the client costs the same for both.
 //!
 //!     kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS
 //!
-//! Prints operations a second, and the median and the 99th percentile in milliseconds. A Redis write is
-//! `SET` and `WAIT 2` in one packet, and counts when two replicas have it.
+//! Prints operations a second, and the median and the 99th percentile in milliseconds. A Redis write is `SET` and
+//! `WAIT 2` in one packet, and counts once two replicas have it.
 
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
@@ -67,7 +67,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// One client. Returns how long each answer took.
+/// Runs one client. Returns all response times.
 async fn client(
     spoken: Spoken,
     asked: Asked,
@@ -119,7 +119,7 @@ fn command(words: &[&str]) -> String {
     format!("*{}\r\n{written}", words.len())
 }
 
-/// Whether an answer is there to its end. One that says no is an error.
+/// Returns whether a response is complete. A negative one is an error.
 fn is_whole(spoken: Spoken, asked: Asked, answer: &[u8]) -> Result<bool> {
     let text = std::str::from_utf8(answer).map_err(Error::other)?;
     let refused = || Err(Error::other(format!("answered with {text}")));

@@ -1,4 +1,4 @@
-//! The template repository for a class: what students begin with, and the step that grades it.
+//! The template repository for a class: the part that students start with, and the workflow step that grades it.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn the_workflow_of_a_class_grades_and_leaves_points() {
     std::fs::create_dir_all(&built).expect("it can be made");
     symlink(programs(), built.join("release")).expect("it can be linked");
     std::fs::copy(project().join("examples/classroom/my-lb"), lab.path().join("my-lb")).expect("it is there");
-    // All stages take minutes.
+    // Running all stages would take minutes.
     let script = step(GRADE, "grade").replace("--all", "--stage 1");
     let summary = lab.path().join("summary.md");
     let output = Command::new("bash")

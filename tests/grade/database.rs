@@ -1,5 +1,5 @@
-//! Databases: those in `wrong/db/` are the reference with one mistake each, or stand before the lab's own node and spoil
-//! what it answers.
+//! Grades wrong databases: those in `wrong/db/` are the reference with one mistake each, or a proxy in front of the
+//! lab's own node that tampers with its responses.
 
 use tests::Lab;
 use tests::lab::programs;

@@ -1,6 +1,6 @@
-"""Stands before the lab's own database node and passes requests on: wrong parts do something else with some of them.
+"""A proxy in front of the lab's own database node, for wrong parts that tamper with some of the requests.
 
-The node is the program in GRADED_DBNODE. It leads the same flags, and listens a thousand ports further up."""
+The node is the program in GRADED_DBNODE. It gets the same flags, and listens a thousand ports further up."""
 import http.client, os, subprocess, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,7 +10,7 @@ OWN, NODE = f"{HOST}:{PORT}", f"{HOST}:{int(PORT) + 1000}"
 IS_CLUSTER = "--peer" in ARGS
 
 def ask_node(method, path, headers=(), body=b""):
-    """Status, headers and body of the node's own answer; 503 where it is not there."""
+    """Returns the status, headers and body of the node's own response; 503 if it is not running."""
     connection = http.client.HTTPConnection(NODE, timeout=10)
     try:
         connection.request(method, path, body, dict(headers))

@@ -1,4 +1,4 @@
-//! Grades a part, and says which stages it failed.
+//! Grades a part, and reports which stages it failed.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What is graded, and how.
+/// How a part is graded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Graded {
-    /// `lb` or `db`.
+    /// The kind: `lb` or `db`.
     pub(crate) kind: &'static str,
     /// The stages.
     pub(crate) stages: &'static str,
-    /// How many of them at a time.
+    /// The number of concurrent stages.
     pub(crate) at_once: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn grade(lab: &Lab, part: &Path, graded: Graded) -> (Output, Value) {
     let (network, Graded { kind, stages, at_once }) = (network(), graded);
     let mut command = lab.labctl();
     command.args(["grade", kind, part, "--all", "--at-once", at_once, "--stage", stages, "--json"]);
-    // What stands before the lab's own node starts this one.
+    // A part that proxies the lab's own node starts this program.
     command.args(["--network", &network]).env("GRADED_DBNODE", programs().join("dbnode"));
     let output = command.output().expect("labctl can be started");
     let grade = serde_json::from_slice(&output.stdout);
@@ -40,13 +40,13 @@ pub(crate) fn grade(lab: &Lab, part: &Path, graded: Graded) -> (Output, Value) {
     (output, grade)
 }
 
-/// A network that no test with a lab has.
+/// Returns a network that no lab of another test uses.
 fn network() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("127.{}", 10 + (NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id()) % 40)
 }
 
-/// The stages of an outcome, with what is said of them.
+/// Returns the stages with an outcome, each with its explanation.
 pub(crate) fn stages(grade: &Value, outcome: &str) -> Vec<(u64, String)> {
     let stages = grade["stages"].as_array().expect("there are stages").iter();
     let wanted = stages.filter(|stage| stage["outcome"] == outcome);
@@ -59,7 +59,7 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// Grades all stages, and those again by themselves that a busy computer kept from being judged.
+/// Grades all stages, and repeats one by one those that a busy computer kept from being judged.
 pub(crate) fn failed(part: &Path, graded: Graded) -> Vec<(u64, String)> {
     let lab = Lab::new();
     let (_, first) = grade(&lab, part, graded);
@@ -74,7 +74,7 @@ pub(crate) fn failed(part: &Path, graded: Graded) -> Vec<(u64, String)> {
     failed
 }
 
-/// The stage that the second line of a part names.
+/// Returns the stage that the second line of a part names.
 pub(crate) fn stage_of(part: &Path) -> u64 {
     let text = std::fs::read_to_string(part).expect("it can be read");
     let line = text.lines().nth(1).expect("it has a second line");
@@ -82,21 +82,21 @@ pub(crate) fn stage_of(part: &Path) -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{}: {line}", part.display()))
 }
 
-/// What is wrong with a part's grade.
+/// Returns what is wrong with a part's grade.
 fn complaint(part: &Path, graded: Graded) -> Option<String> {
     let (wanted, failed) = (stage_of(part), failed(part, graded));
     let is_right = matches!(&failed[..], [(number, _)] if *number == wanted);
     (!is_right).then(|| format!("{}: wanted stage {wanted} to fail, and it was {failed:?}", part.display()))
 }
 
-/// The parts of a directory.
+/// Lists the parts in a directory.
 pub(crate) fn parts_in(directory: &str) -> Vec<PathBuf> {
     let parts = std::fs::read_dir(root().join(directory)).expect("there are some");
     let parts = parts.map(|entry| entry.expect("it can be read").path());
     parts.filter(|part| part.extension().is_some_and(|end| end == "py")).collect()
 }
 
-/// Grades wrong parts, so many at a time: each fails its stage and no other.
+/// Grades wrong parts, `at_once` at a time: each must fail its stage and no other.
 pub(crate) fn each_fails_its_stage(parts: Vec<PathBuf>, graded: Graded, at_once: usize) {
     let (parts, complaints) = (Mutex::new(VecDeque::from(parts)), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -112,7 +112,7 @@ pub(crate) fn each_fails_its_stage(parts: Vec<PathBuf>, graded: Graded, at_once:
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// What `labctl new` prints, as a program.
+/// Writes the output of `labctl new` to a file, as a program.
 pub(crate) fn beginning(lab: &Lab, kind: &str) -> PathBuf {
     let part = lab.path().join(format!("my-{kind}.py"));
     std::fs::write(&part, lab.succeed(&["new", kind, "--language", "python"])).expect("it can be written");

@@ -1,5 +1,5 @@
-//! `labctl grade`: each wrong part fails the stage it is about and no other; what is no part at all is told in a
-//! sentence; nothing is left running.
+//! `labctl grade`: each wrong part fails its stage and no other, a program that is not a part gets a clear message, and
+//! nothing is left running.
 
 mod classroom;
 mod database;

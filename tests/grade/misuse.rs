@@ -1,4 +1,4 @@
-//! Programs that are no parts: each is told in a sentence, and nothing of it is left running.
+//! Programs that are not parts: each gets a clear message, and nothing is left running.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ fn python(lab: &Lab, text: &str) -> PathBuf {
     path
 }
 
-/// Listens where it is told to, and then does this with each connection.
+/// A script that listens where it is told to, and does this with each connection.
 fn listening(each: &str) -> String {
     format!(
         "import socket, subprocess, sys\n\
@@ -31,7 +31,7 @@ fn said(text: &str, stage: &str, wanted: &[&str]) {
     wanted
         .iter()
         .for_each(|wanted| assert!(told.contains(wanted), "should say {wanted:?}: {}", shown(&output)));
-    // A busy computer is no reason to pass it.
+    // On a busy computer the result may be undecided, but never a pass.
     assert!([Some(1), Some(3)].contains(&output.status.code()), "{}", shown(&output));
     assert_eq!(lab.running(), vec![]);
     let left = std::process::Command::new("pgrep").args(["-f", &path.to_string_lossy()]).output();

@@ -1,4 +1,4 @@
-//! What the page may cost: time to the first picture, bytes, and processor time.
+//! The page's budgets: time to the first picture, bytes, and CPU time.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,9 +8,10 @@ use page_tests::{Chrome, PageLab};
 
 use crate::{DRAWN, SOON};
 
-/// For how long processor time is counted.
+/// For how long CPU time is measured.
 const COUNTED: Duration = Duration::from_secs(6);
-/// What one open tab may cost of a core for ten machines. A debug build costs several times what a release costs.
+/// The share of a core that one open tab may cost for ten machines. A debug build costs several times as much as a
+/// release.
 const TAB_MAX: f64 = if cfg!(debug_assertions) { 0.2 } else { 0.03 };
 
 #[test]
@@ -26,7 +27,7 @@ fn the_first_picture_comes_within_a_second_and_the_page_is_light() {
     println!("the page is {bytes} bytes on the wire");
     assert!((10_000.0..=100_000.0).contains(&bytes), "the page is {bytes} bytes");
 
-    // The generator is as punctual as without a page.
+    // The page must not make the generator less punctual.
     lab.ask("POST /api/load\n{\"traffic\":\"shoppers\",\"rate\":100}");
     sleep(Duration::from_secs(2));
     let lag = lab.ask("GET /api/state")["totals"]["lag_ms"].as_f64().expect("it is a figure");
@@ -35,7 +36,7 @@ fn the_first_picture_comes_within_a_second_and_the_page_is_light() {
     lab.down();
 }
 
-/// Processor time is what the keeper has used, not what the clock says: other programs hardly change it.
+/// Measures the CPU time of the keeper, not elapsed time: other programs hardly affect it.
 #[test]
 fn a_tab_costs_a_small_share_of_a_core_for_ten_machines() {
     let Some(chrome) = Chrome::start() else { return };
@@ -61,14 +62,14 @@ fn a_tab_costs_a_small_share_of_a_core_for_ten_machines() {
     lab.down();
 }
 
-/// While nothing happens nothing is told, but for one sign of life a second.
+/// An idle lab sends only one state a second, as a heartbeat.
 #[test]
 fn a_lab_at_rest_is_told_of_once_a_second() {
     let lab = PageLab::up("one-machine");
     let count = || {
         let bearer = format!("authorization: Bearer {}", lab.token);
         let url = format!("http://{}/api/stream", lab.address);
-        // It never ends by itself: curl gives up after five seconds.
+        // The stream never ends by itself: curl gives up after five seconds.
         let told = curl(&["--no-buffer", "--header", &bearer, &url]);
         told.matches("event: state").count()
     };
@@ -81,7 +82,7 @@ fn a_lab_at_rest_is_told_of_once_a_second() {
     lab.down();
 }
 
-/// The share of a core that a process uses.
+/// Returns the share of a core that a process uses.
 fn usage(pid: i32) -> f64 {
     let before = PageLab::cpu_seconds(pid);
     sleep(COUNTED);

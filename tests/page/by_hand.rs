@@ -1,4 +1,4 @@
-//! A page of machines that it does not keep: it says from the beginning that it cannot act, and what to type.
+//! A page for machines that labctl does not keep: it says from the start that it cannot act, and shows what to type.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -8,7 +8,7 @@ use tests::Lab;
 
 use crate::{DRAWN, SOON};
 
-/// A machine by a name that every computer knows, so that nobody's name server is asked.
+/// Uses a name that every computer resolves, so that no name server is queried.
 const STACK: &str = r#"
 number = 1
 title = "Somebody else's"
@@ -56,7 +56,7 @@ fn a_page_that_cannot_act_shows_commands_in_place_of_buttons() {
     drop(chrome);
 }
 
-/// A page that ends with its test, however that ends.
+/// A page that is stopped when its test ends, however it ends.
 struct Served(Child);
 
 impl Drop for Served {

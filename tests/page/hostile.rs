@@ -1,4 +1,4 @@
-//! Another web page can do nothing, and see nothing. Needs no browser: what browsers send is known.
+//! Other web pages can neither act on the lab nor read it. Needs no browser, because what browsers send is known.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use page_tests::PageLab;
 use page_tests::lab::curl;
 
-/// The status of what is sent as it stands.
+/// Sends a raw request, and returns the status.
 fn status(lab: &PageLab, request: &str) -> u16 {
     let mut stream = TcpStream::connect(lab.address).expect("the page listens");
     stream.set_read_timeout(Some(Duration::from_secs(5))).expect("it has a limit");
@@ -34,7 +34,7 @@ fn other_origins_hosts_and_forms_are_refused_and_curl_is_not() {
     };
     let own = format!("127.0.0.1:{port}");
     let json = "application/json";
-    // A browser sends the cookie along with what another page does: it helps that page nothing.
+    // A browser attaches the cookie even to requests of other pages, but that must not help them.
     assert_eq!(post(&own, &format!("{cookie}origin: http://evil.example\r\n"), json), 403);
     assert_eq!(post(&own, &format!("{cookie}origin: http://127.0.0.1:1\r\n"), json), 403);
     assert_eq!(post(&own, &format!("{cookie}origin: null\r\n"), json), 403);

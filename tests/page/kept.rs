@@ -1,4 +1,4 @@
-//! A run on the page: while it goes on, and afterwards.
+//! A run on the page: live, and replayed afterwards.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tests::{Lab, wait};
 
 use crate::{DRAWN, SOON};
 
-/// A chapter that is over in a few seconds: one claim holds, and one is asked about.
+/// A chapter that takes a few seconds: one claim holds, and one poses a question.
 const CHAPTER: &str = r#"
 number = 1
 title = "Small"
@@ -88,7 +88,7 @@ fn a_run_is_told_as_it_happens_and_can_be_moved_through_afterwards() {
     tab.picture("live-page-story");
     assert!(run.wait().expect("it ends").success());
     tab.until("document.querySelector('#connection').dataset.connection === 'lost'", SOON);
-    // What was told stays to be read.
+    // The verdicts remain readable.
     let verdicts: usize = tab.get("document.querySelectorAll('[data-verdict=holds]').length");
     assert_eq!(verdicts, 2);
     let PageLab { lab, .. } = page;

@@ -1,4 +1,4 @@
-//! The screen "Lab": traffic, faults, undo, whose hand it was.
+//! The screen "Lab": traffic, faults, undo, and the cause of events.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use page_tests::{Chrome, PageLab, Tab};
 
 use crate::{DRAWN, SOON, health_of};
 
-/// From a step of the slider to the offered rate on the screen.
+/// The time from a step of the slider to the offered rate on the screen.
 const SLIDER_MAX: Duration = Duration::from_millis(200);
-/// From a `kill -9` in a terminal to the machine's card.
+/// The time from a `kill -9` in a terminal to the machine's card.
 const KILL_MAX: Duration = Duration::from_millis(400);
 
-/// A slider's traffic is what is sent, and what the page says of it is what is measured.
+/// A slider's rate is what is sent, and the page's figures are what is measured.
 #[test]
 fn a_student_loads_the_lab_kills_a_server_and_takes_it_back_by_keyboard() {
     let Some(chrome) = Chrome::start() else { return };
@@ -65,7 +65,7 @@ fn load_by_slider(lab: &PageLab, tab: &Tab) {
         "document.querySelector('#typed').textContent === 'labctl load --rps 80 --traffic shoppers --background'",
         SOON,
     );
-    // Measured, not told: what the balancer counted.
+    // These are measurements, not an echo of the slider: good responses, and the balancer's counter.
     tab.until("Number.parseFloat(document.querySelector('#good').textContent) > 60", SOON);
     let state = lab.ask("GET /api/state");
     let wires = state["wires"].as_array().expect("wires are a list");
@@ -77,7 +77,7 @@ fn load_by_slider(lab: &PageLab, tab: &Tab) {
     figures_are_those_of_the_terminal(lab, tab);
 }
 
-/// Figures on the screen are those of `status --json`, and what a balancer says it has forwarded is what was sent.
+/// The figures on the screen match `status --json`, and the balancer forwarded what was sent.
 fn figures_are_those_of_the_terminal(lab: &PageLab, tab: &Tab) {
     let status = lab.lab.json(&["status"]);
     let state = lab.ask("GET /api/state");
@@ -95,7 +95,7 @@ fn figures_are_those_of_the_terminal(lab: &PageLab, tab: &Tab) {
     let shown: String = tab.get(&format!("{row}.lastElementChild.textContent"));
     assert_eq!(shown, pid.to_string());
     tab.enter("#as-table");
-    // The balancer's own counter, over some seconds, beside the rate that the wire shows.
+    // Compares the balancer's own counter over some seconds with the wire's rate.
     let upstreams = state["machines"][0]["policy"]["turns_taken"].as_u64().expect("it counts turns");
     let (from, later) = (state["at"].as_f64().expect("it is a time"), {
         let limit = Instant::now() + SOON;
@@ -110,7 +110,7 @@ fn figures_are_those_of_the_terminal(lab: &PageLab, tab: &Tab) {
     });
     let turns = later["machines"][0]["policy"]["turns_taken"].as_u64().expect("it counts turns") - upstreams;
     let rate = turns as f64 / (later["at"].as_f64().expect("it is a time") - from);
-    // Strangers come at random: 80 a second are between 60 and 100 in three seconds.
+    // Arrivals are random: at 80 a second, the rate over three seconds is between 60 and 100.
     assert!((60.0..100.0).contains(&rate), "80 a second were sent, and {rate} forwarded");
 }
 
@@ -122,7 +122,7 @@ fn kill_and_undo_by_keyboard(lab: &PageLab, tab: &Tab) {
     assert_eq!(lab.lab.machine("web-2")["on"], false);
     tab.until("document.querySelector('#typed').textContent === 'labctl kill web-2'", SOON);
     tab.until("document.querySelector('#events').innerText.includes('by labctl')", SOON);
-    // Three checks, a second apart, until the balancer knows: failures are counted since the fault.
+    // The balancer needs three checks, a second apart: failures are counted since the fault.
     tab.until("/since/.test(document.querySelector('#failed + *').textContent)", SOON);
     tab.until(
         "[...document.querySelectorAll('#events li')].some((one) => one.dataset.event === 'ejected')",
@@ -149,12 +149,12 @@ fn see_a_kill_from_outside(lab: &PageLab, tab: &Tab) {
         tab.until(&told, SOON);
     }
     times.sort_unstable();
-    // Nine of ten: the slowest may be another program's doing.
+    // Nine of ten: the slowest may be due to another program.
     assert_within("an outside kill is on the screen, of nine in ten", times[times.len() - 2], KILL_MAX);
     tab.choose("#focus", "lb");
 }
 
-/// One traffic, whoever steers it: two tabs and a program show the same.
+/// One traffic, several controls: two tabs and a program show the same.
 #[test]
 fn two_tabs_and_a_program_steer_one_traffic() {
     let Some(chrome) = Chrome::start() else { return };
@@ -175,7 +175,7 @@ fn two_tabs_and_a_program_steer_one_traffic() {
     lab.down();
 }
 
-/// 19 machines, a phone, both themes, and nobody is left out.
+/// 19 machines, a phone, both themes, and accessibility.
 #[test]
 fn the_page_fits_a_phone_and_is_accessible_in_both_themes() {
     let Some(chrome) = Chrome::start() else { return };

@@ -1,4 +1,4 @@
-//! Many machines, and no JavaScript.
+//! A page with many machines, and one without JavaScript.
 
 use page_tests::lab::curl;
 use page_tests::{Chrome, PageLab};
@@ -28,13 +28,13 @@ fn many_machines_are_one_card_and_each_can_still_be_chosen() {
     lab.down();
 }
 
-/// The tables still say what is.
+/// The tables still show the state.
 fn without_javascript(lab: &PageLab) {
     let bearer = format!("authorization: Bearer {}", lab.token);
     let page = curl(&[&format!("http://{}/", lab.address)]);
     assert!(page.contains("<noscript>") && page.contains("href=\"/tables\""), "{page}");
     let look = || curl(&["--header", &bearer, &format!("http://{}/tables", lab.address)]);
-    // At first it is only known that it does not answer.
+    // At first it is only known not to answer.
     let is_down = |tables: &str| tables.contains("<td>web-9</td><td>–</td><td>down</td>");
     wait::until_true("web-9 is down in the tables", SOON, || is_down(&look()));
     let tables = look();

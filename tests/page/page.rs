@@ -1,4 +1,4 @@
-//! The live page: acted on by keyboard, and held against what was measured.
+//! The live page: driven by keyboard, and checked against measurements.
 
 #![allow(clippy::print_stdout, reason = "what is measured is said")]
 
@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use page_tests::{Chrome, PageLab, Tab};
 
-/// Whatever happens on the page happens within this; what has a tighter bound says so.
+/// The default limit for anything to happen on the page.
 const SOON: Duration = Duration::from_secs(20);
 
-/// The picture is there: every machine has a card.
+/// True once the picture is drawn: every machine has a card.
 const DRAWN: &str = "document.querySelectorAll('.machine').length > 0 && document.querySelector('#connection').dataset.connection === 'live'";
 
-/// A lab of a chapter, and a tab that shows it.
+/// Starts the lab of a chapter, and opens a tab that shows it.
 fn open(chrome: &Chrome, chapter: &str) -> (PageLab, Tab) {
     let lab = PageLab::up(chapter);
     let tab = chrome.open(&lab.url);
@@ -30,12 +30,12 @@ fn open(chrome: &Chrome, chapter: &str) -> (PageLab, Tab) {
     (lab, tab)
 }
 
-/// An expression for what a scene says it has measured.
+/// Returns an expression for the result that a scene displays.
 fn result_of(widget: &str) -> String {
     format!("(document.querySelector('#{widget} output')?.textContent ?? '')")
 }
 
-/// An expression for the state word of a machine's card.
+/// Returns an expression for the state of a machine's card.
 fn health_of(machine: &str) -> String {
     format!("document.querySelector('[data-name=\"{machine}\"]')?.dataset.health")
 }

@@ -1,4 +1,4 @@
-//! A page that loses its lab says so, and finds it again.
+//! A page that loses its lab says so, and reconnects when it is back.
 
 use nix::sys::signal::Signal;
 use page_tests::{Chrome, PageLab};
@@ -28,7 +28,7 @@ fn a_frozen_keeper_is_said_and_nothing_is_missed_or_told_twice() {
     lab.down();
 }
 
-/// The tab of a lab that has ended finds the next one of the same directory.
+/// The tab of a lab that has ended finds the next lab of the same directory.
 #[test]
 fn an_old_tab_finds_the_next_lab() {
     let Some(chrome) = Chrome::start() else { return };

@@ -1,4 +1,4 @@
-//! The article's scenes: each is done by keyboard, and its figure is one that was measured.
+//! The article's scenes, driven by keyboard; each figure on the screen is a measured one.
 
 use page_tests::{Chrome, PageLab, Tab};
 
@@ -26,7 +26,7 @@ fn a_request_goes_to_the_server_that_was_announced_and_another_server_joins() {
     assert_eq!(seen.len(), 3, "the turn goes round: {seen:?}");
     guess_whose_turn_it_is(&tab);
     switch_the_policy(&tab);
-    // Add a server: guessed first, and then measured.
+    // Add a server: guess first, then measure.
     lab.ask("POST /api/load\n{\"traffic\":\"readers\",\"rate\":120}");
     tab.until("/web-3 3/.test(document.querySelector('#w-add .result').textContent)", SOON);
     tab.write("#w-add .guess", "25");
@@ -43,7 +43,7 @@ fn a_request_goes_to_the_server_that_was_announced_and_another_server_joins() {
 }
 
 fn guess_whose_turn_it_is(tab: &Tab) {
-    // What is announced is asked for again and again: three turns were taken by now.
+    // The announced turn is polled repeatedly: three turns have been taken by now.
     tab.until("document.querySelector('#policy').textContent.includes('· 3 turns taken')", SOON);
     let announced: String =
         tab.get("document.querySelector('#policy').textContent.split('next: ')[1].split(',')[0]");
@@ -142,7 +142,7 @@ fn what_is_dropped_in_the_final_crash_is_what_the_formula_says() {
     tab.choose("#w-crash label:nth-of-type(2) select", "web-2");
     tab.enter("#crash");
     tab.until(&format!("/closed after/.test({})", result_of("w-crash")), SOON);
-    // What was on its way when the window closed still comes.
+    // Requests that were in flight when the window closed still finish.
     tab.until("document.querySelector('#failed').classList.contains('bad') === false", SOON);
     let told = tab.text("#w-crash output");
     let figures: Vec<f64> = told
@@ -160,7 +160,7 @@ fn what_is_dropped_in_the_final_crash_is_what_the_formula_says() {
     lab.down();
 }
 
-/// The fault × balancer matrix: one server cut off, five balancers, and who drops what.
+/// The fault × balancer matrix: one server is cut off, and five balancers are compared by what they drop.
 fn the_balancers_differ(lab: &PageLab, tab: &Tab) {
     tab.choose("#w-matrix select", "killed");
     tab.enter("#matrix");

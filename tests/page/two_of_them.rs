@@ -1,4 +1,4 @@
-//! Scenes with two of something: two balancers, two set-ups, two programs on one machine, two sizes of one.
+//! Scenes that compare two of something: balancers, set-ups, programs on one machine, machine sizes.
 
 use page_tests::Chrome;
 use page_tests::lab::is_calm;
@@ -42,7 +42,7 @@ fn combined_and_separated_stand_side_by_side_and_the_flood_hurts_one() {
     let names: Vec<String> =
         tab.get("[...document.querySelectorAll('#w-beside select')].map((one) => one.value)");
     assert_eq!(names, ["combined", "separated"]);
-    // A few probes of both databases, and then a flood of pages to both web servers.
+    // A few probes of both databases, then a flood of page requests to both web servers.
     tab.focus("#both-probe");
     for _ in 0..14 {
         tab.press("ArrowRight");
@@ -57,7 +57,7 @@ fn combined_and_separated_stand_side_by_side_and_the_flood_hurts_one() {
     for _ in 0..50 {
         tab.press("ArrowRight");
     }
-    // 125 pages a second are more than one core can make; who shares it with them waits.
+    // 125 pages a second are more than one core can make, so a database that shares the core has to wait.
     tab.until(&format!("{} > 4 * {}", figure("left", 2), figure("right", 2)), SOON);
     tab.picture("live-page-beside");
     drop(chrome);
@@ -76,7 +76,8 @@ fn two_programs_die_with_their_machine_and_a_doubled_one_can_do_more() {
     assert!(!is_calm() || (60.0..110.0).contains(&one), "one core can do {one}: {}", tab.text("#w-capacity"));
     let tried: usize = tab.get("document.querySelectorAll('#w-capacity .tried li').length");
     assert!(tried > 2, "{tried} rates were tried");
-    // The machine may not survive the highest rate: it is up again, and it is what was measured that is priced.
+    // The machine may not survive the highest rate: then it is restarted, and the price is that of the measured
+    // machine.
     tab.until(&format!("{} === 'well'", health_of("app")), SOON);
     let row: Vec<String> = tab.get(
         "[...document.querySelectorAll('#w-capacity tbody tr:first-child td')].map((one) => one.innerText)",
@@ -93,7 +94,7 @@ fn two_programs_die_with_their_machine_and_a_doubled_one_can_do_more() {
     );
     assert_eq!(lab.ask("GET /api/state")["machines"][0]["cores"], 2);
 
-    // More than it can take: memory fills, and both programs are gone at once.
+    // This is more than it can take: memory fills up, and both programs die at once.
     lab.ask("POST /api/load\n{\"traffic\":\"shoppers\",\"rate\":900}");
     tab.until(
         &format!(

@@ -1,5 +1,4 @@
-//! An environment that is not ready: one sentence that says what to do, exit code 4, and nothing
-//! left running.
+//! An environment that is not ready: one sentence that says what to do, exit code 4, and nothing left running.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -54,7 +53,7 @@ fn a_missing_program_is_named() {
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
     let lab = Lab::new();
-    // Where a file stands no directory can be made, not even by root.
+    // Where there is a file, no directory can be created, not even by root.
     std::fs::write(lab.path().join("file"), "").expect("it can be written");
     not_ready(&lab, &["run", "one-machine", "--lab-dir", "file/lab"], &["file/lab", "--lab-dir"]);
     not_ready(&lab, &["run", "one-machine", "--runs-dir", "file/runs"], &["file/runs", "--runs-dir"]);
@@ -91,7 +90,7 @@ fn what_is_in_the_shell_does_not_change_a_chapter() {
     let lab = Lab::new();
     let mut up = lab.labctl();
     up.args(["up", "more-servers"]);
-    // Each means something to one of the lab's programs: some change what it does, and some it refuses.
+    // Each variable means something to one of the lab's programs: it changes the behaviour, or is refused.
     up.envs([
         ("LB_POLICY", "sticky"),
         ("LB_PANIC_THRESHOLD", "0"),
@@ -172,7 +171,7 @@ fn a_temporary_directory_that_does_not_do_is_done_without() {
 fn a_labs_directories_and_sockets_are_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let lab = Lab::new();
-    // A shell that would let everybody in.
+    // A shell whose umask gives everyone access.
     let up = std::process::Command::new("sh")
         .args(["-c", "umask 000; exec \"$@\"", "sh"])
         .arg(programs().join("labctl"))
@@ -198,7 +197,7 @@ fn a_redis_that_was_left_behind_is_swept_up() {
     let lab = Lab::new();
     lab.succeed(&["up", "sessions"]);
     lab.succeed(&["down"]);
-    // As one that a signal missed: nobody's child, in the lab's own data.
+    // A Redis that escaped the signals: it has no parent in the lab, but runs in the lab's data.
     let data = lab.path().join(".lab/data/left");
     std::fs::create_dir_all(&data).expect("it can be made");
     let socket = lab.path().join("left.sock");
@@ -212,7 +211,7 @@ fn a_redis_that_was_left_behind_is_swept_up() {
     tests::wait::until_true("its end", std::time::Duration::from_secs(5), gone);
 }
 
-/// A file system that is taken away again.
+/// A mounted file system, unmounted when dropped.
 struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {

@@ -1,9 +1,9 @@
-//! Mistakes are told before anything starts: what is wrong, where, and what would be right.
+//! Mistakes are reported before anything starts: what is wrong, where, and what would be right.
 
 use tests::Lab;
 use tests::lab::shown;
 
-/// Runs labctl, which has to refuse with this code and these words, and to start nothing.
+/// Runs labctl, which must refuse with this exit code and these words, and start nothing.
 fn refused(words: &[&str], code: i32, said: &[&str]) {
     let lab = Lab::new();
     refused_in(&lab, words, code, said);

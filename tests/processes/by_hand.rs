@@ -1,4 +1,4 @@
-//! What a student does by hand is noticed, named and recorded.
+//! Manual actions of a student are noticed, attributed and recorded.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ fn pid_of(lab: &Lab, machine: &str, program: &str) -> u32 {
     u32::try_from(found["pid"].as_u64().expect("a pid is a number")).expect("pids are small")
 }
 
-/// Waits until the lab has recorded an event with all of these words, for at most a second.
+/// Waits, for at most a second, until the lab has recorded an event with all of these words.
 fn is_recorded(lab: &Lab, words: &[&str]) {
     wait::until_true(&format!("an event with {words:?}"), NOTICED, || {
         lab.succeed(&["events"]).lines().any(|line| words.iter().all(|word| line.contains(word)))
@@ -160,7 +160,7 @@ fn a_frozen_machine_answers_again_when_it_is_thawed() {
     lab.succeed(&["down"]);
 }
 
-/// Asks the database of `one-machine` for something, and returns the answer's first line.
+/// Sends a request to the database of `one-machine`, and returns the response's first line.
 fn asked(lab: &Lab, method: &str, body: &str) -> String {
     let machine = lab.machine("app");
     let programs = machine["programs"].as_array().expect("programs are a list");

@@ -1,4 +1,4 @@
-//! The workflow files in `examples/ci` do what docs/ci.md says: their steps are run as a forge runs them.
+//! The workflow files in `examples/ci` do what docs/ci.md says: their steps are run as a CI service would.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
@@ -11,17 +11,17 @@ use super::output::FAILS;
 
 const GITHUB: &str = include_str!("../../examples/ci/github.yml");
 const GITLAB: &str = include_str!("../../examples/ci/gitlab-ci.yml");
-/// The chapters that both run. Here they are another one, which takes a second.
+/// The chapters in both files. The tests replace them by one that takes a second.
 const CHAPTERS: &str = "more-servers server-failure";
 
-/// What GitLab runs: the one line below `script:`.
+/// Returns the script that GitLab runs: the one line below `script:`.
 fn gitlab() -> String {
     let mut lines = GITLAB.lines().skip_while(|line| line.trim() != "script:");
     let line = lines.nth(1).and_then(|line| line.trim().strip_prefix("- "));
     line.expect("there is one").to_owned()
 }
 
-/// Runs a step in a directory where `scripts/run.sh` does this.
+/// Runs a step in a directory where `scripts/run.sh` has this content.
 fn run(lab: &Lab, script: &str, run_sh: &str) -> Output {
     assert!(script.contains(CHAPTERS), "{script}");
     let scripts = lab.path().join("scripts");

@@ -1,4 +1,4 @@
-//! `docs/contract.md` is true: every flag it names is one that the program has.
+//! `docs/contract.md` is accurate: every flag that it names exists in the program.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use tests::lab::programs;
 
 const CONTRACT: &str = include_str!("../../docs/contract.md");
 
-/// The section of the page that is about a program.
+/// Returns the section about a program.
 fn section(program: &str) -> &'static str {
     let heading = format!("\n## {program}\n");
     let start = CONTRACT.find(&heading).unwrap_or_else(|| panic!("the contract says nothing of {program}"));
@@ -59,7 +59,7 @@ fn every_flag_has_a_default_and_a_variable_or_a_reason() {
     }
 }
 
-/// Flags of a program that a chapter cannot set, as `docs/chapters.md` lists them.
+/// Returns the flags of a program that a chapter cannot set, as listed in `docs/chapters.md`.
 fn no_keys(program: &str) -> Vec<&'static str> {
     const CHAPTERS: &str = include_str!("../../docs/chapters.md");
     let table = CHAPTERS.split("<!-- no-keys -->").nth(1).expect("the table is marked");
@@ -67,7 +67,7 @@ fn no_keys(program: &str) -> Vec<&'static str> {
     flags(row.unwrap_or_else(|| panic!("the table says nothing of {program}")))
 }
 
-/// The keys of a program in a chapter, which a wrong one is answered with.
+/// Returns the keys of a program in a chapter, taken from the error message for an unknown key.
 fn keys(program: &str) -> Vec<String> {
     let lab = tests::Lab::new();
     let chapter =

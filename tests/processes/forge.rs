@@ -1,4 +1,4 @@
-//! What a forge's CI shows of a run: its job summary, and its annotations.
+//! What a CI service shows of a run: the job summary, and the annotations.
 
 use tests::Lab;
 use tests::lab::shown;

@@ -1,4 +1,4 @@
-//! Ctrl-C at any moment leaves no process and no half-written result.
+//! Ctrl-C at any moment leaves neither processes nor half-written results.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -26,14 +26,14 @@ fn results(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn ctrl_c_at_many_moments_leaves_nothing() {
-    // From before the first machine is started to the middle of a measurement.
+    // From before the first machine starts to the middle of a measurement.
     for millis in [1, 5, 20, 50, 100, 150, 200, 300, 500, 800, 1500, 2500] {
         let lab = Lab::new();
         let mut run = start(&lab, &["run", "server-failure"]);
         std::thread::sleep(Duration::from_millis(millis));
         processes::signal(run.id(), Signal::SIGINT);
         let code = end_code(&mut run);
-        // In the first moments nobody listens to signals yet, and the signal itself ends it.
+        // In the first moments no handler is installed yet, and the signal itself ends the process.
         assert!(code == Some(130) || (code.is_none() && millis < 50), "after {millis} ms: {code:?}");
         wait::until_true("the end of everything", Duration::from_secs(3), || lab.running().is_empty());
         assert_eq!(results(&lab), Vec::<String>::new(), "after {millis} ms");
@@ -50,7 +50,7 @@ fn ctrl_c_while_machines_start_for_up_leaves_nothing() {
         processes::signal(up.id(), Signal::SIGINT);
         let code = end_code(&mut up);
         if code == Some(0) {
-            // It was faster than the signal.
+            // The command finished before the signal.
             lab.succeed(&["down"]);
         }
         wait::until_true("the end of everything", Duration::from_secs(5), || lab.running().is_empty());
@@ -88,7 +88,7 @@ fn a_killed_run_takes_its_lab_with_it() {
     processes::signal(run.id(), Signal::SIGKILL);
     end_code(&mut run);
     wait::until_true("the end of everything", Duration::from_secs(3), || lab.running().is_empty());
-    // What it had written is swept up by the next one.
+    // The next command cleans up what it had written.
     lab.succeed(&["down"]);
     assert_eq!(results(&lab), Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! A lab that stays, and the labctl that keeps it.
+//! A lab that outlives the command, and the process that keeps it.
 
 use std::time::Duration;
 
@@ -49,13 +49,13 @@ fn what_a_killed_labctl_left_can_be_cleaned_at_once() {
     let refused = lab.run(&["clean"]);
     assert_eq!(refused.status.code(), Some(4), "{}", shown(&refused));
     processes::signal(keeper_of(&lab), Signal::SIGKILL);
-    // In the same moment: its keeper may not be gone yet.
+    // Right away: its keeper may not be gone yet.
     lab.succeed(&["clean"]);
     assert!(!lab.path().join(".lab").exists());
     wait::until_true("the end of everything", Duration::from_secs(3), || lab.running().is_empty());
 }
 
-/// No command could end it any more.
+/// Without its directory, no command could end it any more.
 #[test]
 fn a_lab_whose_directory_is_removed_ends() {
     let lab = Lab::new();
@@ -80,7 +80,7 @@ fn a_stale_state_file_that_names_a_stranger_harms_nobody() {
     let state = serde_json::json!({
         "version": 1, "chapter": "split", "keeper": { "pid": 999_999_999_u32, "started": 1 },
         "control": lab.path().join("gone/control.sock"), "network": [127, 77], "port_shift": 0,
-        // Its pid is somebody's; its start time is not that one's.
+        // The PID exists, but with a different start time.
         "results": null, "machines": [{ "name": "web", "process": { "pid": stranger.id(), "started": 1 } }],
     });
     std::fs::create_dir_all(lab.path().join(".lab")).expect("it can be made");

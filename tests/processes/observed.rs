@@ -1,6 +1,6 @@
-//! A real Prometheus scrapes a lab: every panel of the dashboards shows something, and every rule is evaluated.
+//! A real Prometheus scrapes a lab: every panel of the dashboards has data, and every rule is evaluated.
 //!
-//! `scripts/needs.sh` installs it. Where it is missing the test says so and passes, except in CI.
+//! `scripts/needs.sh` installs it. Without it the test prints a note and passes, except in CI.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,10 +11,10 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::{Lab, http, processes, project};
 
-/// Scrapes come once a second, and a rate takes two of them.
+/// Scrapes happen once a second, and a rate needs two of them.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Something of everything that the dashboards show.
+/// A chapter with at least one of everything that the dashboards show.
 const CHAPTER: &str = r#"
 number = 1
 title = "Everything that shows metrics"
@@ -75,7 +75,7 @@ impl Prometheus {
         Self { child, address: address.parse().expect("it is an address") }
     }
 
-    /// Asks its API. `None`: it does not answer yet.
+    /// Queries its API. `None`: it does not answer yet.
     fn ask(&self, path: &str) -> Option<Value> {
         let answer =
             http::answer(&self.address.to_string(), &format!("GET {path}"), "accept-encoding: identity\r\n")?;
@@ -140,7 +140,7 @@ fn there_is_prometheus() -> bool {
     there
 }
 
-/// Waits until nothing is left of a list that is looked at again and again.
+/// Polls a list until it is empty.
 fn wait_until_none<T: std::fmt::Debug>(what: &str, mut left: impl FnMut() -> Vec<T>) {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! Exit codes do not depend on what becomes of standard output: a reader that has gone, a full disk.
+//! Exit codes do not depend on standard output: its reader may be gone, or the disk may be full.
 
 use std::fs::File;
 use std::process::{Output, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use tests::Lab;
 use tests::lab::shown;
 
-/// A chapter with a claim that fails, in a second.
+/// A chapter with a claim that fails within a second.
 pub(super) const FAILS: &str = r#"
 number = 1
 title = "A claim that fails"
@@ -33,14 +33,14 @@ measure = "ok(some)"
 equals = 0
 "#;
 
-/// What nobody reads.
+/// Returns a pipe without a reader.
 fn gone() -> Stdio {
     let (reader, writer) = std::io::pipe().expect("a pipe can be made");
     drop(reader);
     writer.into()
 }
 
-/// Where there is no room.
+/// Returns a device that is full.
 fn full() -> Stdio {
     File::options().write(true).open("/dev/full").expect("Linux has one").into()
 }
@@ -51,8 +51,8 @@ fn with_output(lab: &Lab, words: &[&str], stdout: Stdio) -> Output {
     child.expect("labctl can be started").wait_with_output().expect("it ends")
 }
 
-/// Runs a command with standard output in either state, and checks its exit codes: with nobody who reads it,
-/// and with no room for it, where it is also said.
+/// Runs a command with standard output in either state and checks its exit codes: without a reader, and on a full disk,
+/// which must also be reported.
 fn ends_with(lab: &Lab, words: &[&str], nobody_reads: i32, no_room: i32) {
     let output = with_output(lab, words, gone());
     assert_eq!(output.status.code(), Some(nobody_reads), "{words:?}, gone: {}", shown(&output));
@@ -77,7 +77,7 @@ fn a_claim_that_failed_has_failed_whoever_reads_it() {
     std::fs::write(lab.path().join("holds.toml"), holds).expect("it can be written");
     ends_with(&lab, &["run", "holds.toml", "--json"], 0, 5);
     assert_eq!(lab.running(), vec![]);
-    // What the runs found is compared with what others found, of which one flipped.
+    // The runs are compared with each other; one verdict has flipped.
     let runs: Vec<_> = ["fails", "holds"].map(|name| format!("runs/{name}/latest")).into();
     ends_with(&lab, &["compare", &runs[0], &runs[0]], 0, 5);
     ends_with(&lab, &["report", &runs[1], "--json"], 0, 5);

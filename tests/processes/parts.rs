@@ -1,4 +1,4 @@
-//! Other programs in the place of the lab's own: refused with a sentence, started, judged by what they can.
+//! Other programs in place of the lab's own: refused with a clear message, started, and judged by their abilities.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tests::Lab;
 use tests::lab::{programs, shown};
 
-/// Two servers behind a balancer; one joins, one is killed.
+/// Two servers behind a balancer; a third joins, and one is killed.
 const CHAPTER: &str = r#"
 number = 1
 title = "Parts"
@@ -99,7 +99,7 @@ fn a_part_that_dies_at_once_is_told_with_its_last_words() {
     refused(&lab, 4, "lb=./dying", &["/lb ended while it started", "no such thing as a free port"]);
 }
 
-/// Runs the chapter, and returns each claim's verdict and what is said of it.
+/// Runs the chapter, and returns each claim's verdict and explanation.
 fn verdicts(lab: &Lab, part: &str) -> Vec<(String, String)> {
     std::fs::write(lab.path().join("parts.toml"), CHAPTER).expect("it can be written");
     let output = lab.run(&["run", "parts.toml", "--part", part, "--json"]);
@@ -114,11 +114,11 @@ fn verdicts(lab: &Lab, part: &str) -> Vec<(String, String)> {
 }
 
 fn is_not_failed(verdict: &str) -> bool {
-    // A busy computer makes it inconclusive.
+    // On a busy computer it may be inconclusive.
     ["holds", "inconclusive"].contains(&verdict)
 }
 
-/// Whether a program is there to be tested with. In CI it has to be.
+/// Returns whether a program to test with is installed. In CI it must be.
 #[expect(clippy::print_stderr, reason = "what is not tested is said")]
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -146,7 +146,7 @@ fn nginx_is_added_to_and_is_not_asked_what_it_notices() {
     assert!(notices.1.contains("nginx tells nobody"), "{notices:?}");
 }
 
-/// A balancer that is added to, is nobody's partner, and says when it has taken a server out.
+/// Checks a balancer that supports adding servers and reports ejections, but cannot be one of a pair.
 fn is_added_to_and_notices_a_death(program: &str, unpaired: &str) {
     if !is_there(program) {
         return;
@@ -185,7 +185,7 @@ fn a_part_of_ones_own_is_judged_by_what_it_says_that_it_can() {
     let path = script(&lab, "my-lb", &text);
     let verdicts = verdicts(&lab, &format!("lb={}", path.display()));
     let [joins, pair, notices] = &verdicts[..] else { panic!("there are three claims") };
-    // The step was not carried out, so nothing can be said of it.
+    // The step was not carried out, so its claim cannot be judged.
     assert_eq!((joins.0.as_str(), joins.1.as_str()), ("skipped", "servers are read once"));
     assert_eq!(pair.0, "skipped");
     assert!(is_not_failed(&notices.0), "{notices:?}");
@@ -195,7 +195,7 @@ fn a_part_of_ones_own_is_judged_by_what_it_says_that_it_can() {
 fn a_part_that_refuses_a_server_fails_that_claim_and_the_chapter_goes_on() {
     let lab = Lab::new();
     let own = programs().join("lb");
-    // It has a server of that name already.
+    // It already has a server of that name.
     let text =
         format!("test \"$1\" = --can && exit 1\nexec {} --upstream web-3=127.0.0.1:1 \"$@\"", own.display());
     let path = script(&lab, "my-lb", &text);
@@ -205,7 +205,7 @@ fn a_part_that_refuses_a_server_fails_that_claim_and_the_chapter_goes_on() {
     assert!(verdicts[0].1.contains("refused web-3"), "{verdicts:?}");
 }
 
-/// A balancer that does something besides, and then is the lab's own.
+/// Makes a balancer that runs these commands first, and then becomes the lab's own.
 fn besides(lab: &Lab, name: &str, text: &str) -> String {
     let own = programs().join("lb");
     let text = format!("test \"$1\" = --can && exit 1\n{text}\nexec {} \"$@\"", own.display());
@@ -225,7 +225,7 @@ fn a_part_that_listens_late_or_prints_megabytes_plays_all_the_same() {
 #[test]
 fn what_a_part_has_started_in_a_session_of_its_own_ends_with_its_machine() {
     let lab = Lab::new();
-    // A number that no other test's is.
+    // A number that no other test uses.
     let seconds = 100_000 + std::process::id();
     let part =
         besides(&lab, "forks", &format!("setsid sleep {seconds} &\nsetsid sh -c 'sleep {seconds} & exit' &"));

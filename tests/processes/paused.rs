@@ -1,5 +1,5 @@
-//! A computer that stands still for a while: a laptop that is closed, a virtual machine that is moved, Ctrl-Z.
-//! That is nobody's failure.
+//! A computer that is suspended for a while: a closed laptop, a migrated virtual machine, Ctrl-Z. That must not count
+//! as a failure of the lab.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::{Lab, processes};
 
-/// A machine that dies when more than a dozen requests are in it at a time.
+/// A machine that dies if it gets more than a dozen concurrent requests.
 const FRAGILE: &str = r#"
 number = 1
 title = "A fragile machine"
@@ -63,7 +63,7 @@ fn a_pause_of_everything_is_nobodys_failure() {
         line.clear();
         assert!(told.read_line(&mut line).expect("it is text") > 0, "it ended before its second step");
     }
-    // labctl first and last: nothing is to look frozen by itself.
+    // labctl is stopped first and resumed last, so that no machine looks frozen by itself.
     let machines: Vec<_> =
         lab.running().into_iter().map(|(pid, _)| pid).filter(|pid| *pid != labctl.id()).collect();
     processes::signal(labctl.id(), Signal::SIGSTOP);

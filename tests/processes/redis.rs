@@ -1,4 +1,4 @@
-//! Redis servers: one that others use too, and one that has to remember.
+//! Redis servers: one shared with others, and one that must remember.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tests::http::{answer, ask, ask_for_cookie, ask_with_cookie};
 use tests::{Lab, processes, wait};
 
 const PASSWORD: &str = "hunter2-of-the-redis";
-/// A Redis that was restarted, and who connects to it, are there again within this time.
+/// A restarted Redis and its clients have recovered within this time.
 const BACK: Duration = Duration::from_secs(10);
 
-/// A Redis server that was there before any lab.
+/// A Redis server that runs independently of any lab.
 struct Redis {
     url: String,
     address: String,
@@ -21,7 +21,7 @@ struct Redis {
 
 impl Redis {
     fn start(lab: &Lab) -> Self {
-        // Beside the addresses of the lab's machines.
+        // Outside the addresses of the lab's machines.
         let (ip, directory) =
             (format!("{}.9.9", lab.network()), TempDir::new().expect("a directory can be made"));
         let mut server =
@@ -36,7 +36,7 @@ impl Redis {
         redis
     }
 
-    /// What it answers to a line.
+    /// Returns its answer to a line.
     fn says(&self, line: &str) -> String {
         use std::io::{Read, Write};
         let Ok(mut stream) = std::net::TcpStream::connect(&self.address) else { return String::new() };
@@ -118,7 +118,7 @@ fn a_guarded_redis_that_restarts_before_it_is_missed_logs_nobody_out() {
         lab.succeed(&["restart", "primary"]);
         for cookie in &cookies {
             let me = || ask_with_cookie(&front, "GET /me", cookie);
-            // Until the servers have found it again they say that they cannot tell.
+            // Until the servers have reconnected, they answer that they cannot tell.
             let (status, _) =
                 wait::until("it is known who she is", BACK, || me().filter(|status| *status != 503));
             assert_eq!(status, 200);

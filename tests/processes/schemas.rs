@@ -1,4 +1,4 @@
-//! What labctl reads, prints, writes and serves is what its schemas say.
+//! Everything that labctl reads, prints, writes and serves conforms to its schemas.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn every_file_that_comes_with_the_lab_is_valid() {
     }
     let lab = Lab::new();
     let mut architectures = toml_files("labctl/architectures");
-    // What is asked of them is another thing.
+    // These describe the load and the paths, not an architecture.
     architectures.retain(|file| !file.ends_with("load.toml") && !file.ends_with("paths.toml"));
     let sets = [
         ("chapter", toml_files("labctl/chapters")),

@@ -1,4 +1,4 @@
-//! One request is followed through every hop, and the hops add up to what its client waited.
+//! A request is traced through every hop, and the spans add up to its client's response time.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -27,12 +27,12 @@ to = "lb"
 path = "/products/{key}"
 "#;
 
-/// How far the hops' sum may be from what the client measured.
+/// The largest relative deviation of the hops' sum from the client's measurement.
 const OFF_MAX: f64 = 0.05;
-/// A busy host delays a client in its own way. One of this many tries finds it at rest.
+/// A busy host delays the client itself. At least one of this many tries is undisturbed.
 const TRIES: u128 = 20;
 
-/// Sends a request with a trace of its own, and returns how long its client waited.
+/// Sends a request with its own trace ID, and returns the response time that the client saw.
 fn send(lab: &Lab, request: &str, trace: u128) -> Duration {
     let header = format!("traceparent: 00-{trace:032x}-00000000000000aa-01\r\n");
     let began = Instant::now();
@@ -43,7 +43,7 @@ fn send(lab: &Lab, request: &str, trace: u128) -> Duration {
     took
 }
 
-/// Returns the spans of a trace, when they are all there.
+/// Returns the spans of a trace once all of them are there.
 fn spans(lab: &Lab, trace: u128, wanted: usize) -> Vec<Value> {
     let id = format!("{trace:032x}");
     let read = || {
@@ -55,7 +55,7 @@ fn spans(lab: &Lab, trace: u128, wanted: usize) -> Vec<Value> {
     read()
 }
 
-/// Returns what each span is, and how deep it is in the tree.
+/// Returns each span's name, indented by its depth in the tree.
 fn tree(spans: &[Value]) -> Vec<String> {
     let row = |span: &Value| {
         let text = |key: &str| span[key].as_str().unwrap_or_default().to_owned();
@@ -95,7 +95,7 @@ fn the_hops_of_a_request_add_up_to_what_its_client_waited() {
     wanted_sorted.sort();
     assert_eq!(sorted.len(), wanted_sorted.len(), "{read:#?}");
     for (row, wanted) in sorted.iter().zip(&wanted_sorted) {
-        // How a key is written in a path is the database client's matter.
+        // How a key is encoded in a path is up to the database client.
         assert!(
             row == wanted || wanted.contains("/kv/") && row.starts_with("4 dbnode GET /kv/"),
             "{read:#?}"
@@ -113,7 +113,7 @@ fn the_hops_of_a_request_add_up_to_what_its_client_waited() {
     lab.succeed(&["down"]);
 }
 
-/// Each program's times name a trace that was sent.
+/// Checks that each program's histograms have exemplars of traces that were sent.
 fn has_exemplars(lab: &Lab) {
     for target in lab.json(&["targets"]).as_array().expect("targets are a list") {
         let address = target["targets"][0].as_str().expect("an address");
@@ -124,7 +124,7 @@ fn has_exemplars(lab: &Lab) {
     }
 }
 
-/// Everything that was recorded arrives at a collector, and what it refuses is said.
+/// Checks that all recorded spans arrive at a collector, and that refusals are reported.
 fn exports(lab: &Lab) {
     let collector = Collector::new(lab, "200 OK");
     let said = lab.succeed(&["trace", "--otlp", &collector.url]);
@@ -151,7 +151,7 @@ fn exports(lab: &Lab) {
     assert_eq!(output.status.code(), Some(2), "{}", tests::lab::shown(&output));
 }
 
-/// A collector that keeps what it is sent.
+/// A collector that stores what it receives.
 struct Collector {
     url: String,
     requests: mpsc::Receiver<(String, Value)>,

@@ -1,6 +1,6 @@
-//! Steps of workflow files, so that tests can run them as a forge does.
+//! Extracts steps of workflow files, so that tests can run them as a CI service would.
 
-/// The script of the step that has this name: what stands below its `run: |`.
+/// Returns the script of the step with this name: the text below its `run: |`.
 pub fn step(workflow: &str, name: &str) -> String {
     let named = format!("- name: {name}");
     let lines = workflow.lines().skip_while(|line| line.trim() != named);

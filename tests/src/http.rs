@@ -1,24 +1,24 @@
-//! A request and its answer, over a connection of its own.
+//! A minimal HTTP client: one request per connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long an answer may take.
+/// Timeout of a request.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// The status of an answer; none when there was no answer in time. A request is `METHOD PATH`, and perhaps a line
-/// with JSON.
+/// Returns the status of a response; none if there was none in time. A request is `METHOD PATH`, optionally followed by
+/// a line of JSON.
 pub fn ask(address: &str, request: &str) -> Option<u16> {
     status(&answer(address, request, "")?)
 }
 
-/// The same, of a visitor who has this cookie.
+/// Does the same as a visitor with this cookie.
 pub fn ask_with_cookie(address: &str, request: &str, cookie: &str) -> Option<u16> {
     status(&answer(address, request, &format!("cookie: {cookie}\r\n"))?)
 }
 
-/// The cookie that a request is answered with.
+/// Returns the cookie that a response sets.
 pub fn ask_for_cookie(address: &str, request: &str) -> String {
     let answer = answer(address, request, "").expect("it is answered");
     let line = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "));
@@ -26,7 +26,7 @@ pub fn ask_for_cookie(address: &str, request: &str) -> String {
     cookie.unwrap_or_else(|| panic!("a cookie is in {answer}")).to_owned()
 }
 
-/// A whole answer; none when there was none in time.
+/// Returns the whole response; none if there was none in time.
 pub fn answer(address: &str, request: &str, headers: &str) -> Option<String> {
     let address: SocketAddr = address.parse().expect("it is an address");
     let mut stream = TcpStream::connect_timeout(&address, LIMIT).ok()?;
@@ -44,7 +44,7 @@ pub fn answer(address: &str, request: &str, headers: &str) -> Option<String> {
     Some(answer)
 }
 
-/// The body of an answer, put together where it came in chunks.
+/// Returns the body of a response, decoded if it is chunked.
 pub fn body(answer: &str) -> Option<String> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     if !head.to_ascii_lowercase().contains("transfer-encoding: chunked") {

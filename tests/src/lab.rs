@@ -12,17 +12,17 @@ use tempfile::TempDir;
 
 use crate::processes;
 
-/// No command of labctl takes longer in a test.
+/// No labctl command takes longer than this in a test.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// A lab of one test's own. Whatever is left of it is killed when it is dropped.
+/// A lab for one test. Dropping it kills whatever is left of it.
 #[derive(Debug)]
 pub struct Lab {
     directory: TempDir,
     network: String,
 }
 
-/// Where the lab's programs were built.
+/// Returns the directory of the lab's programs.
 pub fn programs() -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
     let profile = own.parent().and_then(Path::parent).expect("tests are built into target/PROFILE/deps");
@@ -35,59 +35,59 @@ pub fn programs() -> PathBuf {
 }
 
 impl Lab {
-    /// An empty one.
+    /// Creates an empty one.
     #[expect(clippy::new_without_default, reason = "a lab is something to make on purpose")]
     pub fn new() -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(0);
-        // Tests of one program run as threads or as processes; either way their numbers differ.
+        // Tests may run as threads or as processes; either way their numbers differ.
         let number = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + std::process::id();
         let network = format!("127.{}", 100 + number % 150);
         Self { directory: TempDir::new().expect("a temporary directory can be made"), network }
     }
 
-    /// Its directory.
+    /// Returns its directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The first two bytes of its addresses.
+    /// Returns the first two bytes of its addresses.
     pub fn network(&self) -> &str {
         &self.network
     }
 
-    /// `labctl` for this lab, without words.
+    /// Returns a `labctl` command for this lab, without arguments.
     pub fn labctl(&self) -> Command {
         let mut command = Command::from_std(self.plain_labctl());
         command.timeout(PATIENCE);
         command
     }
 
-    /// The same as the standard library's command.
+    /// Returns the same as a command of the standard library.
     pub fn plain_labctl(&self) -> std::process::Command {
         let mut command = std::process::Command::new(programs().join("labctl"));
         command.current_dir(self.path()).env("LABCTL_NETWORK", &self.network).env("NO_COLOR", "1");
         command
     }
 
-    /// Runs `labctl` with words.
+    /// Runs `labctl` with arguments.
     pub fn run(&self, words: &[&str]) -> Output {
         self.labctl().args(words).output().expect("labctl can be started")
     }
 
-    /// Runs `labctl`, which has to succeed, and returns what it printed.
+    /// Runs `labctl`, which must succeed, and returns its output.
     pub fn succeed(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "labctl {words:?}: {}", shown(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// The same, as data.
+    /// Runs `labctl`, and parses its JSON output.
     pub fn json(&self, words: &[&str]) -> Value {
         let text = self.succeed(&[words, &["--json"]].concat());
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("labctl {words:?}: {error}: {text}"))
     }
 
-    /// The machine of this name in `labctl status`.
+    /// Returns a machine's entry in `labctl status`.
     pub fn machine(&self, name: &str) -> Value {
         let status = self.json(&["status"]);
         let machines = status["machines"].as_array().expect("machines are a list");
@@ -98,7 +98,7 @@ impl Lab {
             .clone()
     }
 
-    /// What is running of this lab: anything that listens on, or names, one of its addresses or
+    /// Returns the processes that are left of this lab: any that listens on, or mentions, one of its addresses or
     /// directories.
     pub fn running(&self) -> Vec<(u32, String)> {
         let mut running = processes::with(&format!("{}.", self.network));
@@ -115,7 +115,7 @@ impl Drop for Lab {
     }
 }
 
-/// A command's end, for a message.
+/// Formats a command's result for a message.
 pub fn shown(output: &Output) -> String {
     format!(
         "{}\n{}\n{}",

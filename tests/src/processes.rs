@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Every process whose command line contains a text: its id, and its command line.
+/// Lists every process whose command line contains a text: its PID, and its command line.
 pub fn with(text: &str) -> Vec<(u32, String)> {
     let entries = fs::read_dir("/proc").expect("/proc is there on Linux").flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! Files, held against the schemas that labctl prints, by `check-jsonschema`: a validator that did not make them.
+//! Validates files against the schemas that labctl prints, with an independent validator: `check-jsonschema`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::{Lab, lab::shown, project};
 /// Where `scripts/check.sh` installs the validator.
 const VALIDATOR: &str = "target/tools/check-jsonschema-0.39.0/bin/check-jsonschema";
 
-/// Whether there is a validator. Where it is missing that is said; in CI it is an error.
+/// Returns whether the validator is installed. If not, it prints a note; in CI that is an error.
 #[expect(clippy::print_stderr, reason = "what is left out is said")]
 pub fn can_be_checked() -> bool {
     let there = project().join(VALIDATOR).is_file();
@@ -22,7 +22,7 @@ pub fn can_be_checked() -> bool {
     there
 }
 
-/// What is wrong with files, by the schema of what they are. `None`: nothing.
+/// Validates files against the schema of a kind of document. `None`: they are valid.
 pub fn problems(lab: &Lab, document: &str, files: &[impl AsRef<Path>]) -> Option<String> {
     let schema = lab.path().join(format!("{document}.schema.json"));
     std::fs::write(&schema, lab.succeed(&["schema", document])).expect("it can be written");
@@ -32,7 +32,7 @@ pub fn problems(lab: &Lab, document: &str, files: &[impl AsRef<Path>]) -> Option
     (!output.status.success()).then(|| shown(&output))
 }
 
-/// The TOML files of a directory of the project.
+/// Lists the TOML files in a directory of the project.
 pub fn toml_files(directory: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(project().join(directory)).expect("it is there");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be read").path()).collect();

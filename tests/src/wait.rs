@@ -1,4 +1,4 @@
-//! Waiting for a condition, with a limit, never for a duration.
+//! Waits for conditions with a time limit, never for a fixed duration.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>
     }
 }
 
-/// The same for a plain condition.
+/// Waits until a condition is true.
 pub fn until_true(what: &str, limit: Duration, mut look: impl FnMut() -> bool) -> Duration {
     until(what, limit, || look().then_some(())).1
 }

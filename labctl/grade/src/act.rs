@@ -1,4 +1,4 @@
-//! One act of a stage, carried out: what is done, and the sentence that says what is wrong, if something is.
+//! Carries out one act of a balancer's stage: what to do, and the sentence that says what went wrong, if anything did.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,27 +21,27 @@ use crate::processes::Group;
 use crate::stage::Act;
 use crate::tally::{Sent, Tally};
 
-/// How long the admin interface may take.
+/// Timeout of a request to the admin interface.
 const ADMIN_MAX: Duration = Duration::from_secs(10);
-/// How long a request of a flow may take.
+/// Timeout of a request of a flow.
 const FLOW_MAX: Duration = Duration::from_secs(2);
-/// How long an answer to malformed bytes may take.
+/// How long the response to malformed bytes may take.
 const RAW_MAX: Duration = Duration::from_secs(3);
-/// How often a slow client sends a byte.
+/// The interval at which a slow client sends a byte.
 const SLOW_EVERY: Duration = Duration::from_millis(300);
-/// How long the request takes that is in flight when the part is asked to end.
+/// The duration of the request that is in flight when the part is asked to end, in milliseconds.
 const DRAIN_MS: u64 = 1200;
 
-/// Why a stage is not passed.
+/// Why a stage was not passed.
 #[derive(Debug)]
 pub enum Stop {
-    /// What was not as wanted, as a sentence. On a busy computer that may be the computer's fault.
+    /// An expectation was not met; the sentence says which. On a busy computer, the computer may be to blame.
     Failed(String),
-    /// What the part did wrong, however busy the computer is.
+    /// The part did something wrong, no matter how busy the computer is.
     Wrong(String),
-    /// It cannot be judged on this computer, for this reason.
+    /// The stage cannot be judged on this computer, for this reason.
     Skipped(String),
-    /// The grade itself broke.
+    /// The grader itself failed.
     Broken(anyhow::Error),
 }
 
@@ -61,14 +61,14 @@ pub(crate) fn wrong(sentence: impl Into<String>) -> Stop {
     Stop::Wrong(sentence.into())
 }
 
-/// What goes on in the background of a stage.
+/// Activity in the background of a stage.
 #[derive(Debug, Default)]
 pub struct Background {
     flow: Option<Flow>,
     slow: JoinSet<()>,
 }
 
-/// Requests at a rate, until they are ended.
+/// Requests at a constant rate, until it is stopped.
 #[derive(Debug)]
 struct Flow {
     ends: Arc<AtomicBool>,
@@ -81,7 +81,7 @@ impl Drop for Flow {
     }
 }
 
-/// Does one thing.
+/// Carries out one act.
 pub async fn carry_out(act: &Act, field: &mut Field, background: &mut Background, log: &Path) -> Done {
     match act {
         Act::Exchange { .. } => exchange(act, field).await,
@@ -149,7 +149,7 @@ async fn exchange(act: &Act, field: &mut Field) -> Done {
     let answered = client::send(field.part.listen, request, *within).await;
     let what = format!("{method} {path}");
     let answered = answered.map_err(|error| failed(format!("{what}: {error:#}")))?;
-    // A balancer's own answer may be about a server that was slow.
+    // A balancer's own error response may be due to a slow server.
     let may_be_slow = (502..=504).contains(&answered.status);
     let told = |sentence| if may_be_slow { failed(sentence) } else { wrong(sentence) };
     check_answer(&what, &answered, status, answer.as_deref(), *length).map_err(told)?;
@@ -206,7 +206,7 @@ fn check_seen(
     }
 }
 
-/// Many requests of a kind.
+/// A batch of identical requests.
 struct Many<'a> {
     method: &'a str,
     count: usize,
@@ -240,7 +240,7 @@ async fn send(
         let tries = field.all_seen().await.into_iter().flat_map(|seen| seen.tries);
         let mut reached: HashMap<String, u32> = HashMap::new();
         tries.for_each(|(id, times)| *reached.entry(id).or_insert(0) += times);
-        // Those of other acts may be sent twice; these are told by their method.
+        // Requests of other acts may be sent twice; the method tells the acts apart.
         let twice = reached.iter().filter(|(id, times)| id.starts_with(method) && **times > 1).count();
         if twice > 0 {
             return Err(wrong(format!(
@@ -255,7 +255,7 @@ async fn sleep_until(at: Instant) {
     tokio::time::sleep_until(at.into()).await;
 }
 
-/// Sends one request, and says what came of it.
+/// Sends one request and records its outcome.
 async fn one(to: SocketAddr, method: String, begin: Instant, within: Duration) -> Sent {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let sent = Instant::now();
@@ -356,7 +356,7 @@ async fn raw(why: &str, bytes: &str, status: &[u16], field: &mut Field) -> Done 
         Raw::Status(came) => return Err(wrong(told(format!("was answered {came}")))),
         Raw::Silence => return Err(failed(told(format!("was not answered within {RAW_MAX:?}")))),
         Raw::Nonsense(text) => {
-            return Err(wrong(told(format!("was answered with what is no HTTP: {text:?}"))));
+            return Err(wrong(told(format!("was answered with something that is not HTTP: {text:?}"))));
         }
     }
     if requests_seen(field).await > before {
@@ -377,7 +377,7 @@ async fn slow_clients(count: usize, field: &mut Field, slow: &mut JoinSet<()>) -
             stream.map_err(|error| failed(format!("it does not take {count} connections: {error}")))?;
         slow.spawn(async move {
             for byte in b"GET /page HTTP/1.1\r\nHost: a\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'x')) {
-                // The part may close it: that is one way to bear it.
+                // The part may close the connection: that is a valid defence.
                 if stream.write_all(&[*byte]).await.is_err() {
                     return;
                 }
@@ -427,7 +427,7 @@ async fn drain(within: Duration, field: &mut Field) -> Done {
     }
 }
 
-/// Whether connections are refused by then.
+/// Returns whether connections are refused by the deadline.
 async fn refuses_soon(to: SocketAddr, deadline: Instant) -> bool {
     while Instant::now() < deadline {
         if !accepts(to).await {
@@ -454,7 +454,7 @@ async fn speed(count: usize, at_once: usize, times: f64, field: &mut Field, log:
     }
     let own = (field.part.cpu() - begin) / u32::try_from(count).unwrap_or(u32::MAX);
     let theirs = measure_haproxy(haproxy, count, at_once, field, log).await?;
-    // The clock of CPU time ticks 100 times a second.
+    // CPU time is counted in ticks of 10 ms.
     let theirs = theirs.max(Duration::from_micros(5));
     let ratio = own.as_secs_f64() / theirs.as_secs_f64();
     field.did.push(format!("# a request took {own:.0?} of CPU time; with HAProxy {theirs:.0?}"));
@@ -466,7 +466,7 @@ async fn speed(count: usize, at_once: usize, times: f64, field: &mut Field, log:
     }
 }
 
-/// CPU time of a request over HAProxy, on the same servers.
+/// Measures the CPU time of a request through HAProxy, on the same servers.
 async fn measure_haproxy(
     haproxy: &Path,
     count: usize,
@@ -502,8 +502,8 @@ async fn measure_haproxy(
     Ok(used / u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// Sends requests as fast as they are answered, over connections that are kept where the other side keeps them.
-/// Returns how many failed.
+/// Sends requests closed-loop, over connections that are reused if the other side keeps them alive. Returns how many
+/// failed.
 async fn hammer(to: SocketAddr, count: usize, at_once: usize) -> anyhow::Result<usize> {
     let left = Arc::new(AtomicU64::new(count as u64));
     let mut clients = JoinSet::new();

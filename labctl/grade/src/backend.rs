@@ -1,5 +1,5 @@
-//! A small web server to develop a balancer with: it says who it is, shows what it was sent, and misbehaves when
-//! it is told to. `labctl backend` is one.
+//! A small web server for developing a balancer: it names itself, shows the request it got, and misbehaves on command.
+//! `labctl backend` runs it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,38 +20,38 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-/// The header by which a request is recognised when it comes twice.
+/// The header that identifies a request, so that duplicates are recognised.
 pub const TRY: &str = "x-try";
-/// The longest body that is read, and the longest that is made.
+/// The longest request body that is read, and the longest response body that is made, in bytes.
 const BODY_MAX: usize = 8 << 20;
-/// How many requests are remembered by their [`TRY`].
+/// The number of requests remembered by their [`TRY`].
 const REMEMBERED_MAX: usize = 100_000;
-/// How long a slow server takes.
+/// The delay of a slow server.
 const SLOW: Duration = Duration::from_millis(500);
-/// The longest that `/slow` waits.
+/// The longest delay of `/slow`, in milliseconds.
 const SLOW_MAX_MS: u64 = 10_000;
 
-/// How a server behaves towards requests; its `/healthz` stays good.
+/// How a server treats requests; its `/healthz` always succeeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// As it should.
+    /// Normal behaviour.
     #[default]
     Well,
-    /// It answers 500.
+    /// Answers 500.
     Failing,
-    /// It reads the request, and ends the connection without an answer.
+    /// Reads the request, then closes the connection without a response.
     Breaking,
-    /// It answers after half a second.
+    /// Answers after half a second.
     Slow,
 }
 
-/// What a server has seen, as `GET /_seen` tells it.
+/// What a server has seen, as `GET /_seen` reports it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Sightings {
-    /// Requests, without those for `/healthz` and for what begins with `/_`.
+    /// The number of requests, without those for `/healthz` and for paths that begin with `/_`.
     pub requests: u64,
-    /// How often each request came that had an `X-Try`.
+    /// How often each request with an `X-Try` arrived.
     pub tries: HashMap<String, u32>,
     /// The headers of the last request.
     pub last_headers: Vec<(String, String)>,
@@ -72,7 +72,7 @@ pub async fn serve(name: &str, listen: SocketAddr) -> anyhow::Result<()> {
     let server = Arc::new(Server { name: name.to_owned(), mode: Mutex::default(), seen: Mutex::default() });
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Too many files are open; some are closed in a moment.
+            // The process has too many files open; some will be closed in a moment.
             sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -81,13 +81,13 @@ pub async fn serve(name: &str, listen: SocketAddr) -> anyhow::Result<()> {
             let service = service_fn(move |request| answer(Arc::clone(&server), request));
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(75));
-            // A connection that is broken on purpose ends with an error, and so do those that clients break.
+            // Connections that are broken on purpose end with an error, and so do those that clients break.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// A connection that ends without an answer.
+/// The error that ends a connection without a response.
 #[derive(Debug)]
 struct Broken;
 
@@ -151,7 +151,7 @@ impl Server {
         })
     }
 
-    /// What begins with `/_` is for whoever runs the server.
+    /// Handles paths that begin with `/_`: they control the server.
     fn obey(&self, order: &str, method: &Method) -> Answer {
         if order == "seen" {
             let seen = serde_json::to_string(&*self.seen.lock()).unwrap_or_default();

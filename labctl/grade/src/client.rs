@@ -1,4 +1,4 @@
-//! Requests as a grade sends them: one on a connection of its own, and what came of it.
+//! The HTTP client of a grade: one request per connection, and its outcome.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// The longest answer that is read.
+/// The longest response that is read, in bytes.
 const ANSWER_MAX: usize = 16 << 20;
 
-/// What a request came to.
+/// The response to a request.
 #[derive(Debug, Clone)]
 pub struct Answered {
-    /// The answer's status.
+    /// Its status code.
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
@@ -28,8 +28,8 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// Holds it against what is wanted: one of these statuses, and this body, if one is given. The error is a sentence
-    /// that begins with `what`, the request.
+    /// Checks the response against the expected statuses and the expected body, if there is one. The error is a
+    /// sentence that begins with `what`, the request.
     pub fn check(&self, what: &str, status: &[u16], body: Option<&str>) -> Result<(), String> {
         if !status.contains(&self.status) {
             let wanted = status.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
@@ -41,23 +41,23 @@ impl Answered {
         }
     }
 
-    /// The beginning of its body, for a sentence.
+    /// Returns the beginning of the body, to be quoted in a sentence.
     pub fn shown(&self) -> String {
         String::from_utf8_lossy(&self.body).chars().take(60).collect()
     }
 
-    /// A header, when it is there and is text.
+    /// Returns a header, if it is present and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether it is a good answer.
+    /// Returns whether the status is 2xx.
     pub fn is_good(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// A request to an address.
+/// Builds a request to an address.
 pub fn request(
     address: SocketAddr,
     method: &str,
@@ -72,7 +72,7 @@ pub fn request(
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).context("a request of a stage's file")
 }
 
-/// Sends a request on a connection of its own.
+/// Sends a request on a new connection.
 pub async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
@@ -89,18 +89,18 @@ pub async fn send(
     timeout(limit, exchange).await.map_err(|_| anyhow::anyhow!("no answer within {limit:?}"))?
 }
 
-/// A connection that may be used again.
+/// A connection to be reused.
 pub type Kept = Option<http1::SendRequest<Full<Bytes>>>;
 
 async fn open(address: SocketAddr) -> anyhow::Result<http1::SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(address).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends when the other side closes it, or its sender is dropped.
+    // The task ends when the other side closes the connection, or when its sender is dropped.
     tokio::spawn(connection);
     Ok(sender)
 }
 
-/// Asks for a page over a connection that was kept, or over a new one where it was closed.
+/// Requests a page over the kept connection, or over a new one if that was closed.
 pub async fn again(address: SocketAddr, kept: &mut Kept, limit: Duration) -> anyhow::Result<Answered> {
     let exchange = async {
         loop {
@@ -118,7 +118,7 @@ pub async fn again(address: SocketAddr, kept: &mut Kept, limit: Duration) -> any
                     *kept = Some(sender);
                     return Ok(answered);
                 }
-                // It was closed while this was on its way.
+                // The connection was closed while the request was on its way.
                 Err(_) if !is_new => {}
                 Err(error) => return Err(error),
             }
@@ -127,7 +127,7 @@ pub async fn again(address: SocketAddr, kept: &mut Kept, limit: Duration) -> any
     timeout(limit, exchange).await.map_err(|_| anyhow::anyhow!("no answer within {limit:?}"))?
 }
 
-/// Sends a request on a connection that is there.
+/// Sends a request on an open connection.
 async fn over(
     sender: &mut http1::SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
@@ -149,23 +149,23 @@ fn in_words(error: hyper::Error) -> anyhow::Error {
     }
 }
 
-/// What came back for bytes that were sent as they are.
+/// The reaction to raw bytes.
 #[derive(Debug)]
 pub enum Raw {
-    /// An answer of this status.
+    /// A response with this status.
     Status(u16),
-    /// The connection was closed without one.
+    /// The connection was closed without a response.
     Closed,
-    /// Neither, until the limit.
+    /// Neither, until the time limit.
     Silence,
-    /// Something that is no answer.
+    /// Something that is not an HTTP response.
     Nonsense(String),
 }
 
-/// Sends bytes as they are, and reads the status of the answer.
+/// Sends raw bytes, and reads the status of the response.
 pub async fn raw(address: SocketAddr, bytes: &[u8], limit: Duration) -> anyhow::Result<Raw> {
     let mut stream = TcpStream::connect(address).await.context("it does not accept the connection")?;
-    // It may answer, and close, before everything is written.
+    // The other side may answer and close before everything is written.
     let _ = stream.write_all(bytes).await;
     let mut said = Vec::new();
     let deadline = Instant::now() + limit;

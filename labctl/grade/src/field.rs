@@ -1,4 +1,4 @@
-//! What a stage is played on: addresses, the web servers, and the part.
+//! The environment of a balancer's stage: addresses, web servers, and the part.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -19,32 +19,32 @@ use crate::part::{self, Part};
 use crate::processes::Group;
 use crate::stage::{Act, Stage};
 
-/// How often it is looked whether something has come about.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long a server may take to start.
 const SERVER_MAX: Duration = Duration::from_secs(10);
-/// How long a question to a server may take.
+/// Timeout of a request to a server.
 const ASK_MAX: Duration = Duration::from_secs(5);
 
-/// Where programs and files are.
+/// The location of programs and files.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The program that has `backend` as a command.
+    /// The program with the command `backend`.
     pub labctl: PathBuf,
-    /// The program that binds the life of others to its parent's (`--become`).
+    /// The program that ties the life of its children to its own (`--become`).
     pub machine: PathBuf,
     /// The first two bytes of every address.
     pub network: [u8; 2],
-    /// Where programs write what they print.
+    /// The directory for the programs' output.
     pub logs: PathBuf,
 }
 
-/// One stage's programs. Whatever is still there is killed when this is dropped.
+/// The programs of one stage. Dropping it kills whatever is still running.
 #[derive(Debug)]
 pub struct Field {
     /// The part.
     pub part: Part,
-    /// What was done, as somebody could type it.
+    /// The equivalent commands of all acts so far.
     pub did: Vec<String>,
     servers: IndexMap<String, Server>,
     place: Place,
@@ -60,7 +60,7 @@ struct Server {
 impl Ground for Field {
     type Act = Act;
 
-    /// Starts a stage's servers, and the part before them.
+    /// Starts a stage's servers, and the part in front of them.
     async fn start(
         place: &Place,
         number: usize,
@@ -92,7 +92,7 @@ impl Ground for Field {
         let log = self.place.logs.join(format!("stage-{number}.log"));
         for act in &stage.steps {
             let done = act::carry_out(act, self, &mut background, &log).await;
-            // Whoever is asked to end may.
+            // During a drain, the part is expected to end.
             let own = if matches!(act, Act::Drain { .. }) {
                 None
             } else {
@@ -159,7 +159,7 @@ impl Field {
         Ok(())
     }
 
-    /// Makes a server behave in a way.
+    /// Sets a server's mode.
     pub async fn mode(&mut self, name: &str, mode: &str) -> anyhow::Result<()> {
         let address = self.server(name)?.address;
         let answered = self.ask(name, Method::POST, &format!("/_mode/{mode}")).await?;
@@ -168,13 +168,13 @@ impl Field {
         Ok(())
     }
 
-    /// What a server has seen.
+    /// Returns what a server has seen.
     pub async fn seen(&self, name: &str) -> anyhow::Result<Sightings> {
         let answered = self.ask(name, Method::GET, "/_seen").await?;
         serde_json::from_slice(&answered.body).with_context(|| format!("read what {name} has seen"))
     }
 
-    /// What all servers that answer have seen.
+    /// Returns what all servers that answer have seen.
     pub async fn all_seen(&self) -> Vec<Sightings> {
         let mut all = Vec::new();
         for name in self.servers.keys() {
@@ -183,17 +183,17 @@ impl Field {
         all
     }
 
-    /// Where programs are.
+    /// Returns the location of programs.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Whether there is a server of this name.
+    /// Returns whether there is a server of this name.
     pub fn has_server(&self, name: &str) -> bool {
         self.servers.contains_key(name)
     }
 
-    /// Where a server answers.
+    /// Returns a server's address.
     pub fn address_of(&self, name: &str) -> anyhow::Result<SocketAddr> {
         Ok(self.server(name)?.address)
     }
@@ -210,7 +210,7 @@ impl Field {
 }
 
 impl Place {
-    /// An address of a stage's own: the third byte is the stage, the fourth the machine.
+    /// Returns an address unique to the stage: the third byte is the stage, the fourth the machine.
     pub(crate) fn address(&self, stage: usize, machine: u8, port: u16) -> SocketAddr {
         let [first, second] = self.network;
         let third = u8::try_from(stage).unwrap_or(u8::MAX);
@@ -218,7 +218,7 @@ impl Place {
     }
 }
 
-/// Whether an address can be had.
+/// Checks that an address is free.
 pub(crate) fn free(address: SocketAddr) -> anyhow::Result<()> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
@@ -229,7 +229,7 @@ pub(crate) fn free(address: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
-/// Whether something accepts connections.
+/// Returns whether something accepts connections at an address.
 pub async fn accepts(address: SocketAddr) -> bool {
     let connecting = TcpStream::connect(address);
     matches!(tokio::time::timeout(Duration::from_secs(1), connecting).await, Ok(Ok(_)))

@@ -1,4 +1,5 @@
-//! What every kind of grade has: programs that are started for a stage, what is done with them, and what is left of it.
+//! The interface that both kinds of grade implement: starting the programs of a stage, acting on them, and collecting
+//! what they leave behind.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,21 +8,21 @@ use crate::act::Stop;
 use crate::field::Place;
 use crate::stage::Stage;
 
-/// What a stage leaves for whoever looks into it.
+/// What a stage leaves behind for debugging.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traces {
-    /// What was done, as somebody could type it.
+    /// The equivalent commands of all acts.
     pub did: Vec<String>,
-    /// The end of what the part printed.
+    /// The end of the part's output.
     pub said: String,
 }
 
-/// One stage's programs. Whatever is still there is killed when this is dropped.
+/// The programs of one stage. Dropping it kills whatever is still running.
 pub(crate) trait Ground: Sized {
-    /// One thing that a stage does.
+    /// One act of a stage.
     type Act;
 
-    /// Starts a stage's programs, the part among them. The inner error is what the part did wrong.
+    /// Starts a stage's programs, including the part. The inner error says what the part did wrong.
     async fn start(
         place: &Place,
         number: usize,
@@ -29,20 +30,20 @@ pub(crate) trait Ground: Sized {
         program: &Path,
     ) -> anyhow::Result<Result<Self, (String, Self)>>;
 
-    /// Does what a stage does, until something is not as wanted.
+    /// Carries out a stage until an expectation is not met.
     async fn carry_out(&mut self, number: usize, stage: &Stage<Self::Act>) -> Option<Stop>;
 
-    /// What was done, and what the part said.
+    /// Returns the acts so far, and the part's output.
     fn traces(&self) -> Traces;
 
-    /// How long the part has waited for cores.
+    /// Returns how long the part has waited for a core.
     fn waited(&self) -> Duration;
 
-    /// Kills everything, and waits until it is gone.
+    /// Kills all programs, and waits until they are gone.
     async fn end(&mut self);
 }
 
-/// Joins what an act came to with what the part did by itself, which explains what was missed because of it.
+/// Combines the result of an act with the part's own misbehaviour, which explains a failure that it caused.
 pub(crate) fn explained(done: Result<(), Stop>, own: Option<String>) -> Option<Stop> {
     match (done, own) {
         (Ok(()), None) => None,

@@ -1,10 +1,10 @@
-//! A part of one's own, graded: `labctl grade lb ./my-lb`, `labctl grade db ./my-db`.
+//! Grades a student's own part: `labctl grade lb ./my-lb`, `labctl grade db ./my-db`.
 //!
-//! A grade is a list of stages (`grades/lb.toml`, `grades/db.toml`): for each one the part is started anew, a balancer
-//! with small web servers behind it, a database as one node or three, and what is done and wanted stands in the file.
-//! Read [`stage`] for that language, [`act`] for how it is carried out, [`database`] for both of a database, and
-//! [`run`] for the order of things. A stage that fails on a computer that was too busy is
-//! done again, and says nothing in the end: never a point is lost by that.
+//! A grade is a list of stages (`grades/lb.toml`, `grades/db.toml`). Each one starts the part from scratch (a balancer
+//! with small web servers behind it, a database as one node or three), acts on it, and checks the results; the file
+//! says what to do and what to expect. Read [`stage`] for its format, [`act`] for how it is carried out, [`database`]
+//! for both of a database, and [`run`] for the order of stages. A stage that fails while the computer is too busy is
+//! repeated, and in the end counts as undecided: a busy computer never costs a point.
 
 pub mod act;
 pub mod backend;

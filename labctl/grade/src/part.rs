@@ -1,4 +1,4 @@
-//! The part that is graded, as a process: its flags, its start, its end, and what is wrong with either.
+//! The balancer under test, as a process: its flags, how it starts and ends, and what is wrong with either.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,17 +12,17 @@ use crate::processes::{Group, how};
 /// How long it may take to end when it is asked to.
 pub const END_MAX: Duration = Duration::from_secs(5);
 
-/// The part that is graded.
+/// The balancer under test.
 #[derive(Debug)]
 pub struct Part {
-    /// Where clients come in.
+    /// The address for clients.
     pub listen: SocketAddr,
-    /// Where it is administered.
+    /// The address of its admin interface.
     pub admin: SocketAddr,
     process: Option<Group>,
 }
 
-/// The flags it is started with.
+/// Returns the flags that it is started with.
 pub fn flags(
     part: &Part,
     upstreams: impl Iterator<Item = (String, SocketAddr)>,
@@ -36,7 +36,7 @@ pub fn flags(
 }
 
 impl Part {
-    /// One that has not been started.
+    /// Describes a part that has not been started yet.
     pub fn at(listen: SocketAddr, admin: SocketAddr) -> Self {
         Self { listen, admin, process: None }
     }
@@ -55,12 +55,12 @@ impl Part {
         process.listens_at(self.listen).await
     }
 
-    /// What it did by itself that no part may.
+    /// Returns what it did of its own accord that no part may do.
     pub async fn misbehaviour(&mut self, has_failed: bool) -> Option<String> {
         self.process.as_mut()?.misbehaviour(has_failed).await
     }
 
-    /// Asks it to end. Returns what is wrong with how it does.
+    /// Asks it to end. The error says what is wrong with how it does so.
     pub async fn terminate(&mut self, limit: Duration) -> Result<(), String> {
         let process = self.process.as_mut().ok_or("it is not running")?;
         process.signal(Signal::SIGTERM);
@@ -76,27 +76,27 @@ impl Part {
         }
     }
 
-    /// Its process, which somebody may want to signal.
+    /// Returns the ID of its process, for sending signals.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Group::pid)
     }
 
-    /// CPU time that it has used so far, with whatever it started.
+    /// Returns the CPU time used so far by it and all processes that it has started.
     pub fn cpu(&self) -> Duration {
         self.process.as_ref().map(Group::cpu).unwrap_or_default()
     }
 
-    /// How long it has waited for cores so far.
+    /// Returns how long it has waited for a core so far.
     pub fn waited(&self) -> Duration {
         self.process.as_ref().map(Group::waited).unwrap_or_default()
     }
 
-    /// The end of what it printed.
+    /// Returns the end of its output.
     pub fn said(&self) -> String {
         self.process.as_ref().map(Group::said).unwrap_or_default()
     }
 
-    /// Kills it, with whatever it started.
+    /// Kills it and all processes that it has started.
     pub async fn end(&mut self) {
         if let Some(process) = &mut self.process {
             process.kill().await;

@@ -1,5 +1,5 @@
-//! Processes that are started for a grade: each leads a group of its own, writes into a file, and is gone with
-//! whatever it started when it is dropped.
+//! Processes started for a grade: each leads a process group of its own, writes its output to a file, and is killed
+//! together with its group when it is dropped.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -19,15 +19,15 @@ use crate::field::accepts;
 
 /// How long a part may take to listen.
 const START_MAX: Duration = Duration::from_secs(5);
-/// How much a part may print in a stage: it is all kept.
+/// The output that a part may produce in a stage, in bytes: all of it is kept.
 const PRINTED_MAX: u64 = 32 << 20;
-/// How long a process that breaks off its connections may take until it is gone.
+/// How long a process that has closed its connections may take to exit.
 const SOON: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Of what a program prints, the end that is shown.
+/// The length of the tail of the output that is shown, in bytes.
 const SAID_MAX: usize = 2000;
 
-/// A process and everything that it starts.
+/// A process group.
 #[derive(Debug)]
 pub struct Group {
     child: Child,
@@ -36,13 +36,13 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts a program by way of `machine`, which binds its life to ours. What it prints goes into a file.
+    /// Starts a program through `machine`, which ties its life to ours. Its output goes to a file.
     pub fn start(machine: &Path, program: &Path, flags: &[String], log: &Path) -> anyhow::Result<Self> {
         let out = File::options().create(true).append(true).open(log);
         let out = out.with_context(|| format!("write {}", log.display()))?;
         let mut command = Command::new(machine);
         command.arg("--become").arg(program).args(flags).env(PARENT_VARIABLE, std::process::id().to_string());
-        // A variable that is a flag in somebody's shell must not change what is graded.
+        // A variable that sets a flag in the user's shell must not change what is graded.
         let flags_by_variable = std::env::vars_os().filter(|(name, _)| {
             let name = name.to_string_lossy();
             name.starts_with("LB_") || name.starts_with("DBNODE_")
@@ -57,17 +57,17 @@ impl Group {
         Ok(Self { child, pid, log: log.to_owned() })
     }
 
-    /// The process that leads.
+    /// Returns the ID of the leading process.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, if the leading process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits until it has ended. `None`: it has not by the limit.
+    /// Waits until the leading process has ended. `None`: it had not by the limit.
     pub async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         timeout(limit, self.child.wait()).await.ok()?.ok()
     }
@@ -87,8 +87,8 @@ impl Group {
         Ok(())
     }
 
-    /// What it did by itself that no part may: it ended, or it prints without end. Where something has failed it
-    /// may be on its way to its end.
+    /// Returns what it did of its own accord that no part may do: it ended, or it produces output without end. After a
+    /// failure it gets a moment, because it may be about to end.
     pub async fn misbehaviour(&mut self, has_failed: bool) -> Option<String> {
         let ended = if has_failed { self.wait(SOON).await } else { self.ended() };
         if let Some(status) = ended {
@@ -99,47 +99,47 @@ impl Group {
             .then(|| format!("it printed {} MiB in one stage; a log is for people", printed >> 20))
     }
 
-    /// Sends a signal to all of it.
+    /// Sends a signal to the whole group.
     pub fn signal_all(&self, signal: Signal) {
         // It may have ended this instant.
         let _ = killpg(self.leader(), signal);
     }
 
-    /// Sends a signal to the process that leads.
+    /// Sends a signal to the leading process.
     pub fn signal(&self, signal: Signal) {
         // It may have ended this instant.
         let _ = nix::sys::signal::kill(self.leader(), signal);
     }
 
-    /// Kills everything of it, and waits until the process that leads is gone.
+    /// Kills the group, and waits until the leading process is gone.
     pub async fn kill(&mut self) {
         let _ = killpg(self.leader(), Signal::SIGKILL);
         let _ = timeout(Duration::from_secs(5), self.child.wait()).await;
     }
 
-    /// Processes of the group that are there although the one that leads has ended.
+    /// Returns the processes of the group that outlived their leader.
     pub fn left_behind(&self) -> Vec<u32> {
         members(self.pid).into_iter().filter(|pid| *pid != self.pid).collect()
     }
 
-    /// CPU time that the group's processes have used so far.
+    /// Returns the CPU time that the group's processes have used so far.
     pub fn cpu(&self) -> Duration {
         members(self.pid).into_iter().filter_map(cpu_of).sum()
     }
 
-    /// How long the group's threads have waited for a core so far.
+    /// Returns how long the group's threads have waited for a core so far.
     pub fn waited(&self) -> Duration {
         members(self.pid).into_iter().map(waited_of).sum()
     }
 
-    /// The end of what it printed.
+    /// Returns the end of its output.
     pub fn said(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let from = text.len().saturating_sub(SAID_MAX);
         String::from_utf8_lossy(&text[from..]).trim().to_owned()
     }
 
-    /// How much it printed, in bytes.
+    /// Returns the size of its output, in bytes.
     pub fn printed(&self) -> u64 {
         fs::metadata(&self.log).map_or(0, |log| log.len())
     }
@@ -151,14 +151,14 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Its number cannot be a stranger's while a process of the group is there, or it has not been waited for.
+        // The group's ID cannot be reused while one of its processes exists, or its leader has not been waited for.
         if self.child.id().is_some() || !self.left_behind().is_empty() {
             let _ = killpg(self.leader(), Signal::SIGKILL);
         }
     }
 }
 
-/// How a process ended, in words.
+/// Describes how a process ended.
 pub fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -167,7 +167,7 @@ pub fn how(status: ExitStatus) -> String {
     }
 }
 
-/// The living processes of a group, from `/proc` (proc(5)).
+/// Returns the living processes of a group, from `/proc` (proc(5)).
 fn members(group: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -188,7 +188,7 @@ fn cpu_of(pid: u32) -> Option<Duration> {
     Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
-/// How long a process's threads have been ready to run, and were not running (`/proc/PID/task/*/schedstat`).
+/// Returns how long a process's threads have been runnable without running (`/proc/PID/task/*/schedstat`).
 fn waited_of(pid: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let nanos = threads.filter_map(|thread| {
@@ -198,7 +198,7 @@ fn waited_of(pid: u32) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// The fields of `/proc/PID/stat` from the third on: state, parent, group, …
+/// Returns the fields of `/proc/PID/stat` from the third on: state, parent, group, …
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = &text[text.rfind(')')? + 1..];

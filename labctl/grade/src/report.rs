@@ -1,4 +1,4 @@
-//! What a grade came to, for people and for programs.
+//! The results of a grade, for people and for programs.
 
 use std::fmt::Write as _;
 
@@ -9,22 +9,22 @@ use serde::Serialize;
 use crate::ground::Traces;
 use crate::stage::Stage;
 
-/// The version of what is printed as data.
+/// The version of the JSON document.
 const SCHEMA: &str = "scaling-lab/grade/1";
 
 /// How a stage ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Everything was as wanted.
+    /// All expectations were met.
     Passed,
-    /// Something was not.
+    /// An expectation was not met.
     Failed,
-    /// It cannot be judged on this computer, so nobody gets its points.
+    /// It cannot be judged on this computer: its points are not counted.
     Skipped,
-    /// The computer was too busy to say.
+    /// The computer was too busy to judge it.
     TooBusy,
-    /// A stage before it failed.
+    /// An earlier stage failed.
     NotReached,
 }
 
@@ -35,23 +35,23 @@ pub struct StageResult {
     pub number: usize,
     /// Its name.
     pub name: String,
-    /// What it asks for.
+    /// What it checks.
     pub about: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// The points that were got.
+    /// The points earned.
     pub points: u32,
-    /// The points there were.
+    /// The points available.
     pub out_of: u32,
-    /// What was wrong, as a sentence.
+    /// What went wrong, as a sentence.
     pub because: Option<String>,
-    /// What was done, to be repeated.
+    /// The commands that reproduce it.
     pub did: Vec<String>,
-    /// The end of what the part printed meanwhile.
+    /// The end of the part's output during the stage.
     pub said: String,
-    /// What to think of.
+    /// Hints, in order.
     pub hints: Vec<String>,
-    /// Where to read on.
+    /// Further reading.
     pub read: String,
 }
 
@@ -64,7 +64,7 @@ pub struct Grade {
     pub program: String,
     /// Its stages.
     pub stages: Vec<StageResult>,
-    /// The points there were in the stages that were asked for.
+    /// The points available in the selected stages.
     pub out_of: u32,
 }
 
@@ -107,7 +107,7 @@ impl StageResult {
         Self::of(number, stage, Outcome::NotReached, None, Traces::default())
     }
 
-    /// The stage in a few lines: what was wrong, what was done, what the part said, and as many hints.
+    /// Formats the stage in a few lines: what went wrong, the acts, the part's output, and this number of hints.
     pub fn lines(&self, hints: usize) -> Vec<String> {
         let mark = match self.outcome {
             Outcome::Passed => "✓",
@@ -147,13 +147,13 @@ fn last(text: &str, count: usize) -> impl Iterator<Item = &str> {
 }
 
 impl Grade {
-    /// The points that were got.
+    /// Returns the points earned.
     pub fn points(&self) -> u32 {
         self.stages.iter().map(|stage| stage.points).sum()
     }
 
-    /// 0: everything that can be judged here is passed. 1: not. 3: the computer was too busy for some of it, and
-    /// nothing else was wrong.
+    /// Returns 0 if everything that can be judged here is passed, 1 if not, and 3 if the computer was too busy for some
+    /// of it and nothing else failed.
     pub fn exit_code(&self) -> u8 {
         let has = |outcome| self.stages.iter().any(|stage| stage.outcome == outcome);
         match (has(Outcome::Failed), has(Outcome::TooBusy)) {
@@ -163,7 +163,7 @@ impl Grade {
         }
     }
 
-    /// The last line.
+    /// Returns the last line of the report.
     pub fn summary(&self) -> String {
         let skipped: u32 = self
             .stages
@@ -171,12 +171,15 @@ impl Grade {
             .filter(|stage| stage.outcome == Outcome::Skipped)
             .map(|stage| stage.out_of)
             .sum();
-        let skipped =
-            if skipped > 0 { format!(" ({skipped} cannot be had on this computer)") } else { String::new() };
+        let skipped = if skipped > 0 {
+            format!(" ({skipped} cannot be earned on this computer)")
+        } else {
+            String::new()
+        };
         format!("{} of {} points{skipped}", self.points(), self.out_of)
     }
 
-    /// As one JSON document.
+    /// Returns the grade as one JSON document.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "schema": SCHEMA,
@@ -188,7 +191,7 @@ impl Grade {
         })
     }
 
-    /// As comma-separated values, a stage a line.
+    /// Returns the grade as comma-separated values, one line per stage.
     pub fn csv(&self) -> String {
         let mut text = String::from("stage,name,outcome,points,out_of\n");
         for StageResult { number, name, outcome, points, out_of, .. } in &self.stages {
@@ -199,7 +202,7 @@ impl Grade {
         text
     }
 
-    /// As JUnit XML, a stage a test.
+    /// Returns the grade as JUnit XML, one test per stage.
     pub fn junit(&self) -> anyhow::Result<String> {
         let mut suite = TestSuite::new(format!("grade {}", self.kind));
         for stage in &self.stages {
@@ -253,7 +256,7 @@ mod tests {
         assert_eq!(grade(&[Passed, TooBusy, NotReached]).exit_code(), 3);
         assert_eq!(grade(&[TooBusy, Failed]).exit_code(), 1);
         let grade = grade(&[Passed, Skipped]);
-        assert_eq!(grade.summary(), "10 of 20 points (10 cannot be had on this computer)");
+        assert_eq!(grade.summary(), "10 of 20 points (10 cannot be earned on this computer)");
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The order of things: stage after stage, each on programs of its own; what failed on a busy computer is done
-//! again.
+//! Runs the stages in order, each with its own programs, and repeats a stage that failed while the computer was busy.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,23 +13,23 @@ use crate::report::{Grade, Outcome, StageResult};
 use crate::stage::{Kind, Stage, Stages};
 use crate::watch::Watch;
 
-/// How often a stage is done that failed on a busy computer.
+/// How often a stage is tried if it fails on a busy computer.
 const ATTEMPTS: u32 = 3;
 
 /// What to grade, and how.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// What it stands in for.
+    /// The kind of part.
     pub kind: Kind,
-    /// Only these stages, counted from 1; none for all.
+    /// The stages to run, counted from 1; empty for all.
     pub only: Vec<usize>,
-    /// Whether to go on after a stage that failed.
+    /// Whether to go on after a failed stage.
     pub all: bool,
-    /// How many stages at a time.
+    /// The number of stages to run concurrently.
     pub at_once: usize,
 }
 
-/// Grades a program. `hear` is told of each stage as it ends, in order.
+/// Grades a program. Calls `hear` with each stage's result, in order.
 pub async fn grade(
     program: &Path,
     wanted: &Wanted,
@@ -79,7 +78,7 @@ async fn grade_on<G: Ground>(
     Ok(grade)
 }
 
-/// Does a stage, and does it again when it failed on a computer that was too busy.
+/// Runs a stage, and repeats it if it failed while the computer was too busy.
 async fn play<G: Ground>(
     place: &Place,
     number: usize,
@@ -105,12 +104,12 @@ async fn play<G: Ground>(
     }
 }
 
-/// A stage that was done once.
+/// One attempt at a stage.
 struct Played {
     result: StageResult,
-    /// Whether it is so however busy the computer was.
+    /// Whether the result stands no matter how busy the computer was.
     is_certain: bool,
-    /// How long the part waited for a core meanwhile.
+    /// How long the part waited for a core during the attempt.
     waited: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a stage does and wants, as a TOML file says it: what all kinds have in common, and the acts of a balancer's.
+//! The format of stages in TOML: what all kinds have in common, and the acts of a balancer's stages.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::database;
 
-/// What is graded.
+/// The kind of part that is graded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A load balancer.
@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As it is typed.
+    /// Returns its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lb => "lb",
@@ -26,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// The number of its stages.
+    /// Returns the number of its stages.
     pub fn stage_count(self) -> usize {
         match self {
             Self::Lb => Stages::<Act>::of_balancer().stage.len(),
@@ -47,11 +47,11 @@ pub struct Stages<A> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Stage<A> {
-    /// Its name, by which it is spoken of.
+    /// Its name.
     pub name: String,
-    /// What it asks for, in one line.
+    /// What it checks, in one line.
     pub about: String,
-    /// What it is worth.
+    /// The points that it is worth.
     pub points: u32,
     /// The number of web servers behind a balancer, or of a database's nodes.
     #[serde(alias = "nodes")]
@@ -59,19 +59,19 @@ pub struct Stage<A> {
     /// The part's flags besides its addresses.
     #[serde(default)]
     pub flags: IndexMap<String, String>,
-    /// What to think of, one after the other.
+    /// Hints, in order.
     pub hints: Vec<String>,
-    /// Where to read on.
+    /// Further reading.
     pub read: String,
-    /// What is done, in order.
+    /// The acts, in order.
     pub steps: Vec<A>,
 }
 
-/// One thing that is done, and what is wanted of it.
+/// One act, and what it expects.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Act {
-    /// Sends one request, and looks at the answer and at what the server saw.
+    /// Sends one request, and checks the response and what the server saw.
     Exchange {
         /// The method.
         #[serde(default = "get")]
@@ -84,64 +84,64 @@ pub enum Act {
         /// Its body.
         #[serde(default)]
         body: String,
-        /// The status of the answer: one of these.
+        /// The accepted statuses.
         status: Vec<u16>,
-        /// The answer's body.
+        /// The expected body.
         answer: Option<String>,
-        /// The length of the answer's body.
+        /// The expected length of the body, in bytes.
         length: Option<usize>,
-        /// Headers that the server must have seen, each with what must be in it.
+        /// Headers that the server must have received, each with text that its value must contain.
         #[serde(default)]
         seen: IndexMap<String, String>,
-        /// Headers that the server must not have seen.
+        /// Headers that the server must not have received.
         #[serde(default)]
         not_seen: Vec<String>,
-        /// Whether the answer must name its server, as the server names itself.
+        /// Whether the response must name its server, with the name that the server uses.
         #[serde(default)]
         named: bool,
-        /// How long it may take.
+        /// Timeout of the request.
         #[serde(default = "five_seconds", deserialize_with = "span")]
         within: Duration,
     },
-    /// Sends a number of requests, and waits for all answers.
+    /// Sends a number of requests, and waits for all responses.
     Send {
         /// The method.
         #[serde(default = "get")]
         method: String,
         /// The number of requests.
         count: usize,
-        /// How many a second.
+        /// The rate, in requests a second.
         rate: f64,
-        /// How many may fail.
+        /// The number of requests that may fail.
         #[serde(default)]
         failed: usize,
-        /// How many each of these servers must answer: at least, at most.
+        /// For these servers, the minimum and maximum number of requests to be answered by each.
         #[serde(default)]
         share: IndexMap<String, (usize, usize)>,
-        /// Whether each must have reached servers at most once, whatever its answer was.
+        /// Whether each request must have reached a server at most once, whatever the response.
         #[serde(default)]
         once: bool,
-        /// How long each may take.
+        /// Timeout of each request.
         #[serde(default = "two_seconds", deserialize_with = "span")]
         within: Duration,
     },
-    /// Begins to send requests at a rate, while the next things are done.
+    /// Starts sending requests at a constant rate in the background.
     Flow {
-        /// How many a second.
+        /// The rate, in requests a second.
         rate: f64,
     },
-    /// Ends that, and looks back at it.
+    /// Stops the flow and checks its results.
     Flowed {
-        /// How many may have failed.
+        /// The number of requests that may have failed.
         failed: usize,
-        /// How long before the end the last one may have failed at the latest.
+        /// The final period in which no request may have failed.
         #[serde(default, deserialize_with = "span")]
         quiet: Duration,
-        /// How long the slowest percent may have taken at the longest.
+        /// The highest p99 response time allowed.
         #[serde(default, deserialize_with = "maybe_span")]
         p99: Option<Duration>,
     },
-    /// Lets time pass.
+    /// Waits.
     Wait {
         /// The time to wait.
         #[serde(deserialize_with = "span")]
@@ -162,48 +162,48 @@ pub enum Act {
         /// The server's name.
         server: String,
     },
-    /// Makes a server behave in a way: `well`, `failing` (500), `breaking` (no answer), `slow` (half a second).
+    /// Sets a server's mode: `well`, `failing` (500), `breaking` (no response), `slow` (half a second).
     Mode {
         /// The server's name.
         server: String,
-        /// The way in which it misbehaves.
+        /// The mode.
         mode: String,
     },
-    /// Starts one more server, and tells the part of it.
+    /// Starts one more server, and adds it to the part.
     Add {
         /// The server's name.
         server: String,
     },
-    /// Tells the part to let a server go.
+    /// Tells the part to drain and remove a server.
     Remove {
         /// The server's name.
         server: String,
     },
-    /// Counts what reaches a server.
+    /// Counts the requests that reach a server.
     Reach {
         /// The server's name.
         server: String,
-        /// For how long.
+        /// The duration.
         #[serde(deserialize_with = "span")]
         over: Duration,
-        /// At least.
+        /// The minimum.
         #[serde(default)]
         at_least: u64,
-        /// At most.
+        /// The maximum.
         at_most: u64,
     },
-    /// Sends bytes as they are, on a connection of their own.
+    /// Sends raw bytes on a new connection.
     Raw {
         /// What is wrong with them.
         why: String,
         /// The bytes.
         send: String,
-        /// The status of the answer: one of these. A closed connection without an answer is as good.
+        /// The accepted statuses. Closing the connection without a response is accepted as well.
         status: Vec<u16>,
     },
-    /// Opens connections that send a request very slowly, and keeps them until the stage's end.
+    /// Opens connections that send a request very slowly, and keeps them until the end of the stage (Slowloris).
     SlowClients {
-        /// The number of requests.
+        /// The number of connections.
         count: usize,
     },
     /// Sends a slow request, asks the part to end (SIGTERM), and waits for both.
@@ -212,13 +212,13 @@ pub enum Act {
         #[serde(deserialize_with = "span")]
         within: Duration,
     },
-    /// Compares the CPU time of a request with that of HAProxy.
+    /// Compares the CPU time per request with that of HAProxy.
     Speed {
-        /// How many requests.
+        /// The number of requests.
         count: usize,
-        /// How many at a time.
+        /// The number of concurrent requests.
         at_once: usize,
-        /// How many times HAProxy's CPU time a request may take.
+        /// The largest allowed ratio to HAProxy's CPU time.
         times: f64,
     },
 }
@@ -245,20 +245,20 @@ pub(crate) fn maybe_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<O
 }
 
 impl Stages<Act> {
-    /// The stages of a balancer.
+    /// Returns the stages of a balancer.
     pub fn of_balancer() -> Self {
         Self::parse("grades/lb.toml", include_str!("../grades/lb.toml"))
     }
 }
 
 impl<A: DeserializeOwned> Stages<A> {
-    /// Reads a file that comes with the lab.
+    /// Parses a file that is embedded in the program.
     pub(crate) fn parse(name: &str, text: &str) -> Self {
         let read = toml::from_str(text);
         read.unwrap_or_else(|error: toml::de::Error| panic!("a test reads {name}: {error}"))
     }
 
-    /// What all of them are worth.
+    /// Returns the points that all stages are worth.
     pub fn points(&self) -> u32 {
         self.stage.iter().map(|stage| stage.points).sum()
     }

@@ -1,19 +1,19 @@
-//! Where to begin: a part that passes the first stages (`labctl new lb --language python`, `labctl new db …`).
+//! Starting points: parts that pass the first stages (`labctl new lb --language python`, `labctl new db …`).
 
 use crate::stage::Kind;
 
-/// A language there is a beginning in.
+/// A language with a starter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
-    /// Python, its standard library alone.
+    /// Python, with its standard library only.
     Python,
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 1] = [Self::Python];
 
-    /// As it is typed.
+    /// Returns its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Python => "python",
@@ -21,7 +21,7 @@ impl Language {
     }
 }
 
-/// The text of a part that passes the first stages.
+/// Returns the text of a part that passes the first stages.
 pub fn text(kind: Kind, language: Language) -> &'static str {
     match (kind, language) {
         (Kind::Lb, Language::Python) => include_str!("../starters/lb.py"),

@@ -1,14 +1,14 @@
-//! What came of many requests, and whether that is what was wanted. Pure.
+//! The results of many requests, checked against expectations. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
-/// One request of many.
+/// The result of one request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
-    /// When it was sent, from the first one on.
+    /// When it was sent, since the first one.
     pub at: Duration,
     /// How long it took.
     pub took: Duration,
@@ -18,20 +18,20 @@ pub struct Sent {
     pub server: Option<String>,
 }
 
-/// Many of them.
+/// The results of many requests.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// In the order of their ends.
+    /// The results, in order of completion.
     pub sent: Vec<Sent>,
 }
 
 impl Tally {
-    /// How many failed.
+    /// Returns the number of failures.
     pub fn failed(&self) -> usize {
         self.sent.iter().filter(|sent| sent.failure.is_some()).count()
     }
 
-    /// How many each server answered.
+    /// Returns the number of requests that each server answered.
     pub fn shares(&self) -> BTreeMap<&str, usize> {
         let mut shares = BTreeMap::new();
         for server in self.sent.iter().filter_map(|sent| sent.server.as_deref()) {
@@ -40,7 +40,7 @@ impl Tally {
         shares
     }
 
-    /// The most frequent reason of failures, with how many there were.
+    /// Returns the most frequent reason for failure, and how often it occurred.
     pub fn why(&self) -> Option<(&str, usize)> {
         let mut reasons = BTreeMap::new();
         for reason in self.sent.iter().filter_map(|sent| sent.failure.as_deref()) {
@@ -49,7 +49,7 @@ impl Tally {
         reasons.into_iter().max_by_key(|(_, count)| *count)
     }
 
-    /// The time that 99 % stayed under.
+    /// Returns the 99th percentile of the response times.
     pub fn p99(&self) -> Duration {
         let mut times: Vec<_> = self.sent.iter().map(|sent| sent.took).collect();
         times.sort();
@@ -57,7 +57,7 @@ impl Tally {
         times.get(at).copied().unwrap_or_default()
     }
 
-    /// What is wrong with the number of failures.
+    /// Checks the number of failures.
     pub fn check_failed(&self, at_most: usize) -> Result<(), String> {
         let (failed, of) = (self.failed(), self.sent.len());
         if failed <= at_most {
@@ -68,7 +68,7 @@ impl Tally {
         Err(format!("{failed} of {of} requests failed, wanted {wanted}{why}"))
     }
 
-    /// What is wrong with the end: a failure so late that it is not over.
+    /// Checks that no request failed in the final period, which would mean that the disturbance is not over.
     pub fn check_quiet(&self, quiet: Duration, end: Duration) -> Result<(), String> {
         let late = self.sent.iter().filter(|sent| sent.failure.is_some());
         let late = late.filter(|sent| sent.at + quiet > end).count();
@@ -83,7 +83,7 @@ impl Tally {
         }
     }
 
-    /// What is wrong with the times.
+    /// Checks the 99th percentile.
     pub fn check_p99(&self, at_most: Option<Duration>) -> Result<(), String> {
         match at_most {
             Some(at_most) if self.p99() > at_most => Err(format!(
@@ -94,7 +94,7 @@ impl Tally {
         }
     }
 
-    /// What is wrong with the shares.
+    /// Checks each server's share.
     pub fn check_shares(&self, wanted: &IndexMap<String, (usize, usize)>) -> Result<(), String> {
         let shares = self.shares();
         let share = |server: &str| shares.get(server).copied().unwrap_or(0);

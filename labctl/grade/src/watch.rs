@@ -1,29 +1,29 @@
-//! Whether the computer was too busy to judge anything: how late a thread wakes up that wants to every few
-//! milliseconds, and for how much of the time the part waited for a core (`/proc/PID/schedstat`).
+//! Detects a computer that is too busy for a verdict: by how late a thread wakes up from sleeps of a few milliseconds,
+//! and by the share of time that the part waited for a core (`/proc/PID/task/*/schedstat`).
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How often it wants to wake up.
+/// The interval between wake-ups.
 const EVERY: Duration = Duration::from_millis(5);
-/// Later than this, and a failure says nothing.
+/// After a wake-up later than this, a failure is not conclusive.
 const TOO_LATE: Duration = Duration::from_millis(150);
-/// A part that waited for cores for more of the time than this was not given a chance.
+/// The share of time waiting for a core above which a part was not given a fair chance.
 const TOO_MUCH: f64 = 0.25;
 
-/// When the thread woke up far too late, and how late.
+/// The wake-ups that were far too late: when, and by how much.
 type Late = Arc<Mutex<Vec<(Instant, Duration)>>>;
 
-/// Watches the computer for as long as it is held.
+/// Watches the computer until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     late: Late,
 }
 
 impl Watch {
-    /// Begins to watch, on a thread of its own.
+    /// Starts watching, on its own thread.
     pub fn begin() -> Self {
         let late = Late::default();
         let watched = Arc::downgrade(&late);
@@ -31,8 +31,8 @@ impl Watch {
         Self { late }
     }
 
-    /// Why a failure since a moment says nothing, if the computer was too busy. `waited` is how long the part
-    /// waited for cores since then.
+    /// Returns why a failure since a moment is not conclusive, if the computer was too busy. `waited` is how long the
+    /// part has waited for a core since then.
     pub fn too_busy(&self, since: Instant, waited: Duration) -> Option<String> {
         let late = self.late.lock();
         let latest = late.iter().filter(|(at, _)| *at >= since).map(|(_, late)| *late).max();

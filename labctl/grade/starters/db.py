@@ -7,11 +7,11 @@ from urllib.parse import unquote
 parser = argparse.ArgumentParser(allow_abbrev=False)
 parser.add_argument("--id", required=True)        # the node's name: db-1
 parser.add_argument("--listen", required=True)    # HOST:PORT for clients
-parser.add_argument("--data", required=True)      # a directory of its own
-args, _ = parser.parse_known_args()    # flags that it does not know it ignores
+parser.add_argument("--data", required=True)      # the node's own directory
+args, _ = parser.parse_known_args()    # ignores unknown flags
 os.makedirs(args.data, exist_ok=True)
 
-lock, records = threading.Lock(), {}    # stage 3: what is in here dies with the program
+lock, records = threading.Lock(), {}    # stage 3: these are lost when the program dies
 
 class Node(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

@@ -5,9 +5,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 parser = argparse.ArgumentParser(allow_abbrev=False)
 parser.add_argument("--listen", required=True)    # HOST:PORT for clients
-parser.add_argument("--admin", required=True)     # HOST:PORT for whoever runs it
+parser.add_argument("--admin", required=True)     # HOST:PORT for the administrator
 parser.add_argument("--upstream", action="append", default=[])    # NAME=HOST:PORT, for each server
-args, _ = parser.parse_known_args()    # flags that it does not know it ignores
+args, _ = parser.parse_known_args()    # ignores unknown flags
 upstreams = [upstream.split("=", 1) for upstream in args.upstream]
 
 class Balancer(BaseHTTPRequestHandler):

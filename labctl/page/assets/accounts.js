@@ -1,4 +1,4 @@
-// Deposit once, and read every copy at once, again and again: who shows it, and when.
+// The scene "Deposit and read the copies": sends one deposit, then polls every copy to show which has it, and when.
 
 import { post } from "./api.js";
 import { choice, guarded, widget } from "./controls.js";
@@ -64,7 +64,7 @@ export function accounts(names) {
         const told = await post("read", { to, account });
         const found = Object.values(told.nodes).map((reading) => reading.balance ?? -1);
         const most = Math.max(-1, ...found);
-        // Copies that do not answer may have it.
+        // If no copy answers, nothing is known.
         if (most >= 0 && most < balance) {
           lost.push(`account ${account} through ${to}: ${balance} acknowledged, ${most} left`);
         }
@@ -86,7 +86,7 @@ export function accounts(names) {
 }
 
 /**
- * When a copy first showed the new balance, in milliseconds since the deposit was sent.
+ * Returns when a copy first showed the new balance, in milliseconds since the deposit was sent.
  * @param {any} readings
  * @param {number | undefined} balance
  */
@@ -98,7 +98,7 @@ function firstShown(readings, balance) {
 }
 
 /**
- * A line for each copy: a dot for each reading, hollow while it showed the old balance.
+ * Draws a line for each copy: a dot for each reading, hollow while it showed the old balance.
  * @param {any} told
  * @param {number | undefined} balance
  */

@@ -1,17 +1,17 @@
-// Commands go up: one request, one answer. What could have been typed instead is shown below.
+// Commands to the lab: one request, one answer. The equivalent command line is shown at the bottom of the page.
 
 import { byId, set } from "./dom.js";
 
 /** @typedef {Record<string, any>} Answer */
 
-/** Whether this page can do what labctl does. One that cannot shows what to type instead; said by the first message. */
+/** Whether this page can do what labctl does; if not, it shows the commands to type. The first message sets it. */
 export const able = { act: true };
 
-/** A refusal, in the lab's words. */
+/** A refused command, with the lab's reason. */
 export class Refused extends Error {
   /**
    * @param {string} why
-   * @param {string | null} [command] what does it by hand, where the page cannot
+   * @param {string | null} [command] the command to type where the page cannot do it
    */
   constructor(why, command = null) {
     super(why);
@@ -20,7 +20,7 @@ export class Refused extends Error {
 }
 
 /**
- * Posts a command, shows what does the same in a terminal, and says what went wrong.
+ * Posts a command, shows its equivalent for a terminal, and reports errors.
  * @param {string} path
  * @param {Record<string, any>} body
  * @returns {Promise<Answer>}
@@ -45,10 +45,10 @@ export async function post(path, body) {
 }
 
 /**
- * Does something to the lab, and says what could have been typed.
+ * Carries out an action on the lab, and reports what was done.
  * @param {Record<string, any>} act
- * @returns {Promise<Answer | null>} null when it was refused, which has been said; `byHand` is a command that somebody has
- * to type now
+ * @returns {Promise<Answer | null>} null if it was refused, which has been reported; `byHand` is a command that the
+ * user has to type
  */
 export async function act(act) {
   try {
@@ -62,7 +62,7 @@ export async function act(act) {
   }
 }
 
-/** @param {string} command what could have been typed */
+/** @param {string} command the equivalent command line */
 export function typed(command) {
   set(byId("typed"), { text: command });
 }
@@ -71,7 +71,7 @@ let lastSaid = 0;
 let waiting = 0;
 
 /**
- * Says something in the line at the bottom; a screen reader hears at most one in two seconds.
+ * Shows a message in the line at the bottom; a screen reader gets at most one every two seconds.
  * @param {string} text
  * @param {boolean} [wrong]
  */

@@ -1,4 +1,4 @@
-// Two set-ups side by side: the same traffic to both from one slider, and what each makes of it.
+// Two set-ups side by side: one slider sends both the same traffic, and their figures are compared.
 
 import { post } from "./api.js";
 import { chart } from "./chart.js";
@@ -8,9 +8,9 @@ import { ms, percent, rate } from "./format.js";
 import { rateOf, stepOf } from "./sliders.js";
 
 /**
- * Traffics that differ only in where they go: `flood-combined` and `flood-separated`; `x1` and `x2`.
+ * Finds traffics that differ only in their target: `flood-combined` and `flood-separated`; `x1` and `x2`.
  * @param {any[]} traffics
- * @returns {Map<string, Map<string, any>>} by set-up, its traffics by what they do
+ * @returns {Map<string, Map<string, any>>} for each set-up, its traffics by kind of work
  */
 export function setUps(traffics) {
   /** @type {Map<string, any[]>} */
@@ -42,7 +42,7 @@ export function beside(traffics, updates) {
   const names = [...all.keys()];
   const left = choice("left", names);
   const right = choice("right", names);
-  // Those that have most in common are what the chapter compares.
+  // The pair with the most traffics in common is what the chapter compares.
   const shared = (/** @type {string} */ a, /** @type {string} */ b) =>
     [...(all.get(a)?.keys() ?? [])].filter((does) => all.get(b)?.has(does));
   const best =

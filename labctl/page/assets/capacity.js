@@ -1,4 +1,4 @@
-// How much can it do? The highest rate whose answers are still quick, and what a request a second costs.
+// The scene "Capacity": finds the highest rate whose responses are fast enough, and its cost per request a second.
 
 import { post } from "./api.js";
 import { choice, guarded, widget } from "./controls.js";
@@ -37,7 +37,7 @@ export function capacity(traffics, updates) {
     if (search.searching) set(out, { text: `Trying ${search.traffic}…` });
   });
 
-  /** What the traffic's requests can come to, and what that costs. */
+  /** The machines that the traffic's requests can reach, and their cost. */
   function machines() {
     const entry = traffics.find((one) => one.name === of.select.value).to.split(/[/:]/)[0];
     const names = reachable(now.machines, now.wires, entry);
@@ -52,7 +52,7 @@ export function capacity(traffics, updates) {
     id: "capacity",
     click: guarded(async () => {
       button.setAttribute("disabled", "");
-      // What is measured is what stands now: a machine that does not survive a rate is started again.
+      // Take the figures now: a machine that does not survive a rate is restarted.
       const { count, price } = machines();
       try {
         const { found: result } = await post("capacity", { traffic: of.select.value });

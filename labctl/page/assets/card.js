@@ -1,4 +1,4 @@
-// One machine in the picture: a card that is updated, not drawn again, when its figures change.
+// One machine in the picture: a card that is updated in place when its figures change.
 
 import { ago, mib, percent } from "./format.js";
 import { set, svg } from "./dom.js";
@@ -12,7 +12,7 @@ const SHAPES = {
 };
 
 /**
- * What a machine is, in a sentence: for those who do not see the card.
+ * Describes a machine in a sentence, for screen readers.
  * @param {any} machine
  */
 export function sentence(machine) {
@@ -22,7 +22,7 @@ export function sentence(machine) {
   return `${machine.name}${role}: ${machine.word}${reason}${busy}`;
 }
 
-/** What fits into a card's line. */
+/** The number of letters that fit into a card's line. */
 const LETTERS = 30;
 
 /** @param {string} text @param {number} letters */
@@ -31,7 +31,7 @@ function cut(text, letters) {
 }
 
 /**
- * A card, and how it is told what is new.
+ * Builds a card, and the function that updates it.
  * @param {Box} box
  * @param {boolean} compact
  * @param {(name: string) => void} choose
@@ -76,7 +76,7 @@ export function card(box, compact, choose) {
       set(name, { text: machine.name });
       set(role, { text: machine.role ?? machine.programs.map((/** @type {any} */ one) => one.program).join(" + ") });
       set(title, { text: sentence(machine) });
-      // One that is down has no figures: why it is down takes their place.
+      // A machine that is down has no figures: the reason takes their place.
       const hasRoom = !compact && machine.health === "down" && machine.reason !== null && !machine.count;
       const told = hasRoom ? { ...machine, reason: null } : machine;
       set(word, { text: cut(words(told, now), LETTERS) });

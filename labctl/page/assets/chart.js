@@ -1,4 +1,4 @@
-// A chart of lines over the last minute, on a canvas, with a table behind it.
+// A line chart of the last minute, on a canvas, with the same data as a table.
 
 import { el, table } from "./dom.js";
 
@@ -36,7 +36,7 @@ export function chart(title, unit, series) {
    * @param {any[]} seconds
    * @param {number} now at the right edge
    * @param {{ at: number, what: string }[]} faults
-   * @param {{ span: number, cursor: number | null }} [frame] how many seconds are shown, and a moment that is pointed at
+   * @param {{ span: number, cursor: number | null }} [frame] the number of seconds shown, and the moment to mark
    */
   function draw(seconds, now, faults, { span, cursor } = { span: SECONDS, cursor: null }) {
     const width = canvas.clientWidth;

@@ -1,11 +1,11 @@
-// The screen "Compare": runs that were kept, moved through with one slider, one alone or two side by side; and the
-// table of architectures beside the article's.
+// The screen "Compare": stored runs, alone or side by side, with one slider for the moment; and the measured table of
+// architectures next to the article's.
 
 import { byId, el, set } from "./dom.js";
 import { get, kept } from "./kept.js";
 import { ladder } from "./ladder.js";
 
-/** How fast a run plays, in times of its own. */
+/** Playback speed, as a multiple of real time. */
 const SPEED = 2;
 const TICK_MS = 100;
 
@@ -56,14 +56,14 @@ export function compare() {
   const bar = el("div", { class: "card scrubber" }, [play, slider, clock]);
   place.replaceChildren(problem, bar, el("div", { class: "sides" }, sides.map((one) => one.element)), architecture);
 
-  /** Asks anew for what was kept. */
+  /** Reloads the list of stored runs. */
   async function open() {
     try {
       const [runs, measured] = await Promise.all([get("runs"), get("table")]);
       set(problem, {
         text: runs.length > 0
           ? ""
-          : "No run was kept yet. `labctl run one-machine` makes one, beside this lab: with `--lab-dir` and `--network` of its own.",
+          : "There are no stored runs yet. `labctl run one-machine` makes one; next to this lab, it needs its own `--lab-dir` and `--network`.",
       });
       for (const one of sides) one.offer(runs);
       architecture.replaceChildren(ladder(measured));

@@ -1,10 +1,10 @@
-// What widgets are made of.
+// The building blocks of widgets.
 
 import { able, Refused } from "./api.js";
 import { el } from "./dom.js";
 
 /**
- * Runs what a button does; a refusal has been said already.
+ * Wraps a button's handler; a refusal has been reported already.
  * @param {() => Promise<void>} deed
  */
 export function guarded(deed) {
@@ -18,7 +18,7 @@ export function guarded(deed) {
 }
 
 /**
- * What stands on a button that does something to a machine: a page that cannot says that it only shows how.
+ * Labels a button that acts on a machine; a page that cannot act says that the button only shows the command.
  * @param {string} label
  */
 export const deed = (label) => able.act ? label : `${label}: how?`;

@@ -1,4 +1,4 @@
-// The final crash: what is dropped until the balancer knows, beside the formula.
+// The scene "Crash": requests dropped until the balancer notices, next to the formula's prediction.
 
 import { act } from "./api.js";
 import { choice, deed, guarded, widget } from "./controls.js";
@@ -71,6 +71,6 @@ export function crash(traffics, names, updates, hears) {
     class: "plain",
     id: "crash-undo",
     click: () => act({ act: "restart", name: fault?.name ?? victim.select.value }),
-  }, [deed("Start it again")]);
+  }, [deed("Restart it")]);
   return widget("Crash a server", [lb.row, victim.row, el("div", { class: "buttons" }, [go, back]), out], "w-crash");
 }

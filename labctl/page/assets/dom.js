@@ -1,11 +1,11 @@
-// Small helpers around the document. Text is always set as text, never as markup.
+// Small helpers for the DOM. Text is always set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An HTML element.
+ * Creates an HTML element.
  * @param {string} tag
- * @param {Record<string, any>} [attributes] `text` is its text, functions are listeners
+ * @param {Record<string, any>} [attributes] `text` sets its text, functions become listeners
  * @param {(Node | string | null)[]} [children]
  * @returns {HTMLElement}
  */
@@ -14,7 +14,7 @@ export function el(tag, attributes = {}, children = []) {
 }
 
 /**
- * An SVG element.
+ * Creates an SVG element.
  * @param {string} tag
  * @param {Record<string, any>} [attributes]
  * @param {(Node | string | null)[]} [children]
@@ -43,7 +43,7 @@ function fill(element, attributes, children) {
 }
 
 /**
- * Sets attributes and text, and touches only what is new: a screen reader hears no repetitions.
+ * Sets attributes and text, touching only what has changed, so that a screen reader does not repeat itself.
  * @param {Element} element
  * @param {Record<string, any>} attributes
  */
@@ -61,7 +61,7 @@ export function set(element, attributes) {
 }
 
 /**
- * The element with this id, which is in the page.
+ * Returns the element with this id, which must be in the page.
  * @param {string} id
  * @returns {any}
  */
@@ -72,10 +72,10 @@ export function byId(id) {
 }
 
 /**
- * A table of words and figures.
+ * Builds a table of words and figures.
  * @param {string} caption
  * @param {string[]} heads
- * @param {(string | number)[][]} rows the first cell of each names it
+ * @param {(string | number)[][]} rows the first cell of each is its heading
  * @returns {HTMLElement}
  */
 export function table(caption, heads, rows) {

@@ -1,4 +1,4 @@
-// Figures as people read them.
+// Formats figures for people.
 
 /** @param {number | null | undefined} value a rate a second */
 export function rate(value) {

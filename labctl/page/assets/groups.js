@@ -1,18 +1,18 @@
-// Many machines of a kind are one card, with the worst of them named. Decides only; draws nothing.
+// Combines many machines of a kind into one card that names the worst of them. Pure: draws nothing.
 
-/** More machines of a kind than this are one card. */
+/** Kinds with more machines than this become one card. */
 export const MANY = 12;
 
 const WORST = /** @type {Record<string, number>} */ ({ down: 0, limping: 1, well: 2 });
 
-/** @param {any[]} machines the worst first */
+/** @param {any[]} machines sorted, the worst first */
 export function byTrouble(machines) {
   return [...machines].sort((a, b) => WORST[a.health] - WORST[b.health]);
 }
 
 /**
  * @param {any} state
- * @returns {any} the same with one machine for each kind of which there are many
+ * @returns {any} the same state, with one machine in place of each kind that has many
  */
 export function grouped(state) {
   /** @type {Map<string, any[]>} */

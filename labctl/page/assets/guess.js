@@ -1,12 +1,13 @@
-// A guess before the first click: whoever has guessed remembers. What was measured is shown beside it.
+// A guess before the first click, because a prediction makes the result memorable. The measured figure appears next to
+// it.
 
 import { el, set } from "./dom.js";
 
-/** A guess is close when it is this near, as a share of what was measured. */
+/** The largest relative error of a guess that counts as close. */
 const CLOSE = 0.25;
 
 /**
- * What a guess was worth.
+ * Judges a guess.
  * @param {number} guessed
  * @param {number} measured
  */
@@ -16,7 +17,7 @@ export function verdict(guessed, measured) {
 }
 
 /**
- * What somebody may have meant: `3,5 s` is 3.5.
+ * Parses a figure from free text: `3,5 s` is 3.5.
  * @param {string} text
  * @returns {number | null}
  */
@@ -29,7 +30,7 @@ export function figure(text) {
 const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : String(+value.toPrecision(3)));
 
 /**
- * A question whose answer is a figure.
+ * Asks a question whose answer is a figure.
  * @param {string} question
  * @param {string} unit as it follows the figure: ` %`, ` ms`
  */

@@ -1,4 +1,4 @@
-// The figures at the top: all traffic together.
+// The figures at the top: totals of all traffic.
 
 import { byId, el, set } from "./dom.js";
 import { clock, ms, rate } from "./format.js";
@@ -11,7 +11,7 @@ export function header() {
     place.append(el("div", { title }, [el("dt", { text: name }), value, note]));
     return { value, note };
   };
-  const offered = cell("offered", "offered", "Requests a second that are meant to be sent");
+  const offered = cell("offered", "offered", "The offered rate, in requests a second");
   const good = cell("good", "good", "Answers a second that were good");
   const failed = cell("failed", "failed", "Requests that failed since the last fault");
   const p99 = cell("p99", "p99", "99 % of the good answers of the last second took at most this long");
@@ -44,7 +44,7 @@ export function header() {
 }
 
 /**
- * Of how many, and since when; failures are counted for a while after a fault, and then no more.
+ * Says out of how many requests, and since when; failures are counted only for a while after a fault.
  * @param {any} fault
  * @param {number} now
  */

@@ -1,4 +1,4 @@
-// A run that was kept, at one moment of it: its picture, its traffic, its claims.
+// A stored run at one moment: its picture, its traffic, its claims.
 
 import { chart } from "./chart.js";
 import { el, set } from "./dom.js";

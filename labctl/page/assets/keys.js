@@ -1,4 +1,4 @@
-// Everything by keyboard.
+// Keyboard shortcuts.
 
 import { act } from "./api.js";
 import { byId, el } from "./dom.js";

@@ -1,4 +1,4 @@
-// The article's table of six architectures, beside what was measured.
+// The article's table of six architectures, next to the measured one.
 
 import { el, table } from "./dom.js";
 import { rate } from "./format.js";
@@ -9,7 +9,7 @@ export function ladder(measured) {
     return el("p", { class: "hint" }, [
       "The article's table of six architectures, measured: ",
       el("code", { text: "labctl table --quick" }),
-      " takes some six minutes, and is shown here.",
+      " takes about six minutes, and its result appears here.",
     ]);
   }
   const marks = /** @type {Record<string, string>} */ ({

@@ -1,5 +1,5 @@
-// Where machines stand in the picture: clients on the left, then what they reach, in the order of the wires.
-// Decides only; draws nothing.
+// Computes the position of each machine: clients on the left, then what they reach, in the order of the wires. Pure:
+// draws nothing.
 
 /**
  * @typedef {{ x: number, y: number, width: number, height: number }} Box
@@ -19,11 +19,11 @@ const COMPACT = { width: 200, height: 56, gap: 10 };
 const CLIENTS = { width: 92, height: 92 };
 const BETWEEN = 112;
 const MARGIN = 16;
-/** A column with more cards than this has small ones. */
+/** A column with more cards than this uses compact ones. */
 const TALL = 5;
 
 /**
- * How far each kind is from the clients: the longest way there, without copies.
+ * Returns each kind's distance from the clients: the longest path, ignoring copies.
  * @param {Machine[]} machines
  * @param {Wire[]} wires
  * @returns {Map<string, number>}
@@ -34,14 +34,14 @@ export function ranks(machines, wires) {
   const edges = wires.filter((wire) => wire.carries !== "copies").map((wire) => [kind(wire.from), kind(wire.to)]);
   const rank = new Map([...new Set(machines.map((machine) => machine.kind))].map((name) => [name, 1]));
   rank.set("clients", 0);
-  // As often as there are kinds: no way is longer, and one in a circle ends.
+  // One round per kind is enough: no path is longer, and a cycle ends.
   for (let round = 0; round < rank.size; round++) {
     for (const [from, to] of edges) {
       const longer = (rank.get(from) ?? 0) + 1;
       if (from !== to && rank.has(to) && (rank.get(to) ?? 0) < longer && longer <= rank.size) rank.set(to, longer);
     }
   }
-  // Whatever no wire leads to watches: it stands at the end.
+  // A machine that no wire leads to only observes: it is placed last.
   const reached = new Set(edges.map(([, to]) => to));
   const last = Math.max(...rank.values());
   for (const name of rank.keys()) {
@@ -72,7 +72,7 @@ export function layout(machines, wires, vertical) {
 }
 
 /**
- * Machines of a kind stand together, in the order in which the chapter names the kinds.
+ * Keeps machines of a kind together, in the order in which the chapter names the kinds.
  * @param {Machine[]} machines
  * @param {Machine} machine
  */
@@ -126,7 +126,7 @@ function rows(columns, card, compact) {
 }
 
 /**
- * A frame around the machines of a kind.
+ * Computes a frame around the machines of each kind.
  * @param {Machine[][]} columns
  * @param {Map<string, Box>} boxes
  */
@@ -152,7 +152,7 @@ function groups(columns, boxes) {
 }
 
 /**
- * The machines that requests to an entrance can come to.
+ * Returns the machines that requests to an entrance can reach.
  * @param {Machine[]} machines
  * @param {Wire[]} wires
  * @param {string} entrance

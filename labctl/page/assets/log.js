@@ -1,4 +1,4 @@
-// What happened, when, by whose hand, with the command that does the same and the one that takes it back.
+// The event log: what happened, when, and its cause, with the equivalent command and the one that undoes it.
 
 import { able, act, say } from "./api.js";
 import { byId, el } from "./dom.js";
@@ -7,7 +7,7 @@ import { clock } from "./format.js";
 const STRIP = 8;
 const KEPT = 1000;
 
-/** Whose doing it was, in words. */
+/** The cause of an event, in words. */
 const HANDS = { labctl: "labctl", machine: "its machine", somebody_else: "not labctl" };
 
 export function log() {

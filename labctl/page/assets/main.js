@@ -1,4 +1,4 @@
-// The page: what comes down goes to those who show it, and each shows only what is new.
+// Connects the stream to the parts of the page; each part updates only what has changed.
 
 import { able, say } from "./api.js";
 import { compare } from "./compare.js";
@@ -15,12 +15,12 @@ import { traffic } from "./traffic.js";
 import { widgets } from "./widgets.js";
 
 const SCREENS = ["lab", "traffic", "story", "log", "compare"];
-/** Browsers open six connections to a host: one stays for commands. */
+/** Browsers open six connections to a host: one remains for commands. */
 const TABS_MAX = 5;
 const CONNECTIONS = {
   live: "live",
-  lost: "The lab does not answer: it has ended, or stands still. Trying again…",
-  locked: "This tab's lab is gone, and another one is here. `labctl open` leads to it.",
+  lost: "The lab does not answer: it has ended, or is suspended. Retrying…",
+  locked: "This tab's lab has ended, and another one is running. `labctl open` opens it.",
 };
 
 let chosen = "";
@@ -118,7 +118,7 @@ listen({
     parts.log.add(event, event.at > openedAt);
     parts.widgets.event(event);
     if (event.fault) parts.traffic.fault(event);
-    // The picture does not wait for the next state.
+    // The picture shows it at once, ahead of the next state.
     const machine = state?.machines.find((/** @type {any} */ one) => one.name === event.subject);
     if (machine && event.event === "machine_ended") {
       Object.assign(machine, {

@@ -1,11 +1,11 @@
-// One fault, all balancers at once: which of them notices it, and what the others drop. Measured here, now.
+// The scene "One fault, all balancers": which of them notices it, and how many requests the others drop.
 
 import { act, post, say } from "./api.js";
 import { choice, guarded, widget } from "./controls.js";
 import { el, set } from "./dom.js";
 
 const RATE = 40;
-/** What can be done to a server, and what takes it back. Those of a link are done to the link of every balancer. */
+/** The faults of a server, and the actions that undo them. A link fault is applied to the link from every balancer. */
 const FAULTS = [
   { name: "killed", act: "kill", undo: "restart" },
   { name: "frozen", act: "freeze", undo: "thaw" },
@@ -15,7 +15,7 @@ const FAULTS = [
 ];
 
 /**
- * Balancers that share their servers, each with a traffic of its own.
+ * Finds balancers that share their servers, each with a traffic of its own.
  * @param {any} hello
  * @returns {{ upstreams: string, balancers: { name: string, traffic: string }[] } | null} the largest such group
  */
@@ -104,19 +104,19 @@ export function matrix(hello, { upstreams, balancers }, updates) {
       const from = at;
       if (await each(chosen.act, chosen, server)) {
         done = { fault: chosen, server, from };
-        set(hint, { text: `${server} is ${chosen.name}. Take it back when you have seen enough.` });
+        set(hint, { text: `${server} is ${chosen.name}. Undo it when you have seen enough.` });
       }
     }),
-  }, ["Do it to all"]);
+  }, ["Apply it to all"]);
   async function takeBack() {
     if (!done) return;
     const { fault: was, server } = done;
-    // What fails while it comes back is not the fault's doing.
+    // Failures during the recovery are not counted as the fault's.
     done = null;
     await each(was.undo, was, server);
     set(hint, { text: `${server} is back.` });
   }
-  const back = el("button", { class: "plain", id: "matrix-undo", click: guarded(takeBack) }, ["Take it back"]);
+  const back = el("button", { class: "plain", id: "matrix-undo", click: guarded(takeBack) }, ["Undo it"]);
   return widget("One fault, all balancers", [
     fault.row,
     el("div", { class: "buttons" }, [go, back]),

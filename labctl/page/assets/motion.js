@@ -1,5 +1,5 @@
-// Requests on their way: circles that move along busy wires, and crosses for those that fail. A picture of rates,
-// not of single requests; none where less motion is wanted, or where nobody looks.
+// Animates requests: circles that move along busy wires, and crosses for those that fail. They show rates, not single
+// requests. Nothing moves if the user prefers reduced motion or the page is hidden.
 
 import { el } from "./dom.js";
 import { isCovered } from "./wire.js";
@@ -7,7 +7,7 @@ import { isCovered } from "./wire.js";
 const MOST = 200;
 const FRAME_MS = 50;
 const WAY_MS = 1100;
-/** Dots a second on one wire at most: more are a line. */
+/** The highest number of dots a second on one wire: more would merge into a line. */
 const BUSIEST = 9;
 const SAMPLES = 32;
 
@@ -30,7 +30,7 @@ export function motion() {
   let last = 0;
 
   /**
-   * The picture was drawn anew.
+   * Starts over after the picture was redrawn.
    * @param {Map<string, { line: Element, label: Element }>} lines
    * @param {import("./layout.js").Layout} plan
    * @param {HTMLElement} frame what the picture fills

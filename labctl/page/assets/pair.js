@@ -1,4 +1,4 @@
-// Two balancers with one address: who owns it, and how long nobody does.
+// The scene "Two balancers": which one owns the shared address, and for how long neither does.
 
 import { act } from "./api.js";
 import { deed, guarded, widget } from "./controls.js";

@@ -1,11 +1,11 @@
-// What can be done to the chosen machine, and what takes it back.
+// The actions on the chosen machine, and those that undo them.
 
 import { able, act, typed } from "./api.js";
 import { byId, el, set } from "./dom.js";
 import { sentence } from "./card.js";
 import { byTrouble } from "./groups.js";
 
-/** Keys on the chosen machine. */
+/** Keyboard shortcuts for the chosen machine. */
 export const MACHINE_KEYS = { k: "kill", f: "freeze", t: "thaw", r: "restart" };
 
 /** @param {(name: string) => void} choose */
@@ -72,13 +72,13 @@ export function panel(choose) {
         ]),
       ]
       : [];
-    // Of a container that somebody else runs no process is known.
+    // The process of a container that labctl does not run is unknown.
     const outside = machine.pid ? `kill -9 ${machine.pid}  (pid of ${name})` : `docker kill ${name}`;
     const pids = el("p", { class: "hint", text: `From outside: ${outside}` });
     place.replaceChildren(status, buttons, sizes, ...programs, ...wires, pids);
   }
 
-  /** What to type, where this page cannot do it: a click puts it where it can be copied. */
+  /** Lists the commands for actions that this page cannot carry out; a click copies one into the line at the bottom. */
   function showCommands() {
     const rows = Object.entries(hello.by_hand?.[machine.name] ?? {}).map(([what, command]) =>
       el("li", {}, [
@@ -92,7 +92,7 @@ export function panel(choose) {
   }
 
   /**
-   * Machines that are one card in the picture: each can be chosen here, the worst first.
+   * Lists machines that share one card in the picture, the worst first, so that each can be chosen.
    * @param {string} kind @param {any[]} members
    */
   function showMembers(kind, members) {

@@ -1,4 +1,4 @@
-// A picture of machines and wires, in any place of the page: of the lab as it is, or of a run at a moment.
+// Draws machines and wires into an element: of the live lab, or of a run at a given moment.
 
 import { card } from "./card.js";
 import { el, svg } from "./dom.js";
@@ -35,7 +35,7 @@ export function picture(place, choose) {
       drawn = shape;
     }
     for (const machine of state.machines) cards.get(machine.name)?.update(machine, state.at, machine.name === chosen);
-    // Several balancers may have the same one next: it is written once.
+    // Several balancers may send to the same machine next: the label is written once.
     const next = new Set();
     for (const wire of state.wires) {
       updateWire(wire, lines.get(`${wire.from}>${wire.to}`), state, next.has(wire.to));

@@ -1,10 +1,10 @@
-// A run that was kept, at any moment of it: which machine was how, and what came. Decides only; draws nothing.
+// Reconstructs a stored run at any moment: the state of each machine, and the traffic. Pure: draws nothing.
 
-/** How far back "now" reaches, in seconds. */
+/** The length of the window that counts as "now", in seconds. */
 const NOW = 1;
 
 /**
- * What events say of machines and links until a moment.
+ * Returns the states of machines and links after all events up to a moment.
  * @param {any} run
  * @param {number} at
  */
@@ -50,7 +50,7 @@ function conditions(run, at) {
 }
 
 /**
- * A traffic's figures at a moment.
+ * Returns a traffic's figures at a moment.
  * @param {any} run
  * @param {string} name
  * @param {number} at
@@ -63,7 +63,7 @@ export function bin(run, name, at) {
 }
 
 /**
- * The run at a moment, as the lab would have been told of it.
+ * Returns the run's state at a moment, in the form of a live state.
  * @param {any} run
  * @param {number} at
  */
@@ -111,7 +111,7 @@ export function stateAt(run, at) {
 }
 
 /**
- * All traffics together, second by second, as charts draw them.
+ * Sums all traffics, second by second, in the form that charts draw.
  * @param {any} run
  */
 export function seconds(run) {

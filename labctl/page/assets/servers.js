@@ -1,4 +1,5 @@
-// Add a server: the share of each, guessed and measured. And a page of the shop: who answered, from where.
+// The scenes "Add a server" (each server's share, guessed and measured) and "Look up a product" (which server answered,
+// and from where).
 
 import { act, post } from "./api.js";
 import { choice, deed, guarded, widget } from "./controls.js";
@@ -13,7 +14,7 @@ import { guess } from "./guess.js";
 export function servers(kinds, updates) {
   const kind = choice("of", kinds);
   const question = guess("one more, and each gets", " %");
-  const shares = el("p", { class: "result", text: "The share of each server shows while traffic flows." });
+  const shares = el("p", { class: "result", text: "Each server's share appears while traffic flows." });
   const failing = el("p", { class: "hint", id: "joined" });
   let before = 0;
   updates.push((state) => {

@@ -1,15 +1,15 @@
-// A slider for each traffic. It moves evenly on a square scale: fine where rates are low.
+// A slider for each traffic, on a quadratic scale: fine at low rates.
 
 import { post, Refused } from "./api.js";
 import { byId, el, set } from "./dom.js";
 import { ms, rate } from "./format.js";
 
 const STEPS = 200;
-/** At the slider's end. The number beside it goes further. */
+/** The rate at the slider's end. The number field accepts higher ones. */
 const RATE_AT_END = 2000;
 const SEND_EVERY = 60;
 
-/** Up to this rate a step is one request a second: no step of a key is lost in rounding. */
+/** Up to this rate, one step is one request a second, so that rounding never swallows a key press. */
 const EVEN = (STEPS * STEPS) / RATE_AT_END;
 
 /** @param {number} step */
@@ -68,7 +68,7 @@ function slider(traffic, max) {
     value: 0,
     "aria-label": `${traffic.name}, requests a second`,
   }));
-  const figures = el("p", { class: "figures-line", text: "at rest" });
+  const figures = el("p", { class: "figures-line", text: "idle" });
   const title = `${traffic.method} ${traffic.path} to ${traffic.to}`;
   const row = el("div", { class: "slider" }, [
     el("label", { for: id, text: traffic.name, title }),
@@ -88,7 +88,7 @@ function slider(traffic, max) {
   }
 
   /**
-   * Sends the newest rate, one request at a time.
+   * Sends the latest rate, one request at a time.
    * @param {number} value
    */
   async function send(value) {
@@ -122,14 +122,14 @@ function slider(traffic, max) {
     send,
     /** @param {any} view */
     update(view) {
-      // Another tab or a terminal may have changed it; one's own hand comes first.
+      // Another tab or a terminal may have changed the rate; recent input in this tab takes precedence.
       if (!sending && performance.now() - touched > 800) show(view.rate);
       const active = view.rate > 0 || view.in_flight > 0 || view.ok > 0 || view.failed > 0;
       const failed = view.failed > 0 ? ` · ${rate(view.failed)}/s failed` : "";
       set(figures, {
         text: active
           ? `${rate(view.ok)}/s good${failed} · p99 ${ms(view.p99_ms)} · ${view.in_flight} in flight`
-          : "at rest",
+          : "idle",
       });
     },
   };

@@ -1,4 +1,4 @@
-// Step the balancer: whose turn it is was announced, and is guessed first.
+// The scene "Step the balancer": guess which upstream is next, then send one request.
 
 import { post } from "./api.js";
 import { choice, guarded, widget } from "./controls.js";
@@ -14,7 +14,7 @@ const POLICIES = ["round-robin", "least-busy", "two-choices", "sticky"];
  */
 export function step(names, updates) {
   const to = choice("through", names);
-  const mine = choice("Guess first: who answers?", [""]);
+  const mine = choice("Guess first: which server answers?", [""]);
   const policy = el("p", { class: "hint", id: "policy" });
   const other = choice("Policy", POLICIES);
   other.select.id = "policy-choice";

@@ -1,4 +1,4 @@
-// The screen "Story": the chapter's steps, to be done by hand, or done by a run: then claims are judged as they fall.
+// The screen "Story": the chapter's steps, taken by hand or by a run, which also judges the claims as it goes.
 
 import { act, post, say, typed } from "./api.js";
 import { guarded } from "./controls.js";
@@ -9,7 +9,7 @@ import { ms, rate } from "./format.js";
 const VERDICTS = /** @type {Record<string, string>} */ ({
   holds: "✓ as claimed",
   fails: "✗ not as expected",
-  inconclusive: "? cannot be said",
+  inconclusive: "? inconclusive",
   skipped: "– not judged",
 });
 
@@ -31,7 +31,7 @@ export function story() {
       : [
         el("p", { text: `${hello.chapter.question} Do the steps one after the other, and watch the Lab.` }),
         el("p", { class: "hint" }, [
-          "A run does them by itself, here as well, measures and judges: ",
+          "A run takes the steps itself, on this page as well, and also measures and judges: ",
           el("code", { text: run }),
         ]),
       ];
@@ -147,7 +147,7 @@ function deeds(step, at) {
   const all = [...loads, ...acts];
   const every = guarded(async () => {
     for (const deed of all) {
-      // Without the first one the others mean something else.
+      // If the first action failed, the following ones would mean something else.
       if ((await deed.go()) === null) return;
     }
     say(`Step ${at + 1} is done: ${step.name}.`);

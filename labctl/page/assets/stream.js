@@ -1,4 +1,4 @@
-// The lab tells what happens: one stream down, connected again whenever it breaks.
+// The client of the event stream: one connection, reopened whenever it breaks.
 
 /**
  * @typedef {object} Listeners
@@ -9,7 +9,7 @@
  * @property {(connection: "live" | "lost" | "locked") => void} connection
  */
 
-/** Nothing for this long is no pause: states come five times a second. */
+/** States come five times a second, so silence for this long means that the connection is lost. */
 const SILENCE_MAX = 3000;
 const RETRY = 500;
 
@@ -45,7 +45,7 @@ export function listen(listeners) {
     });
     on("state", listeners.state);
     on("event", (event) => {
-      // A new stream tells everything from the beginning; what is known already is known.
+      // A new stream repeats everything from the beginning; known events are skipped.
       if (event.id <= heard) return;
       heard = event.id;
       listeners.event(event);
@@ -71,7 +71,7 @@ export function listen(listeners) {
   open();
 }
 
-/** Whether the lab answers, and wants another token. */
+/** Whether the lab answers but rejects this tab's token. */
 async function isLocked() {
   try {
     const limit = AbortSignal.timeout(1000);

@@ -1,9 +1,9 @@
-// Programs that share a machine share its end: which died, and how far apart.
+// The scene "One machine, one end": programs on one machine die together; shows which died, and how far apart.
 
 import { widget } from "./controls.js";
 import { el, set } from "./dom.js";
 
-/** Deaths further apart than this are two stories. */
+/** Deaths further apart than this, in seconds, are unrelated. */
 const APART = 3;
 
 /** @param {((event: any) => void)[]} hears */
@@ -13,7 +13,7 @@ export function together(hears) {
   let deaths = [];
   hears.push((event) => {
     if (event.event === "out_of_memory") set(out, { text: event.text });
-    // Whoever was asked to stop ends in its own time.
+    // A program that was asked to stop ends in its own time: only kills count.
     if (event.event !== "program_ended" || !/kill/.test(event.how)) return;
     deaths = [...deaths.filter((one) => event.at - one.at < APART && one.program !== event.program), {
       program: event.program,

@@ -1,4 +1,4 @@
-// The picture of the screen "Lab": machines as cards, wires with what passes through, and the same as tables.
+// The picture on the screen "Lab": machines as cards, wires with their rates, and the same as tables.
 
 import { byId, el, set, table } from "./dom.js";
 import { ago, mib, percent, rate } from "./format.js";

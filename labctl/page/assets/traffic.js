@@ -1,4 +1,4 @@
-// The screen "Traffic": the last minute of all traffics, and by which server.
+// The screen "Traffic": the last minute of all traffics, and the responses by server.
 
 import { chart } from "./chart.js";
 import { byId, el, table } from "./dom.js";
@@ -11,7 +11,7 @@ export function traffic() {
     { name: "good", colour: "--well", dash: [], of: (second) => second.good },
     { name: "failed", colour: "--down", dash: [2, 2], of: (second) => second.failed },
   ]);
-  const times = chart("How long good answers took, in milliseconds", "milliseconds", [
+  const times = chart("Response times of good answers, in milliseconds", "milliseconds", [
     { name: "p50", colour: "--muted", dash: [], of: (second) => second.p50_ms },
     { name: "p99", colour: "--text", dash: [6, 3], of: (second) => second.p99_ms },
   ]);
@@ -73,7 +73,7 @@ export function traffic() {
         },
       );
       served.replaceChildren(
-        table("Traffics under way: the last second", [
+        table("Active traffics: the last second", [
           "traffic",
           "offered",
           "good",

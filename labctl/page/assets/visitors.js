@@ -1,4 +1,4 @@
-// Two visitors with their own cookies: who knows them, and what is in their carts.
+// The scene "Two visitors": each has its own cookies; shows which servers know them, and what is in their carts.
 
 import { post } from "./api.js";
 import { choice, guarded, widget } from "./controls.js";

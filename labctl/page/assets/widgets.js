@@ -1,4 +1,4 @@
-// The article's scenes: which of them a chapter has, and which are open at the beginning.
+// The article's scenes: which of them a chapter offers, and which are open at first.
 
 import { able, act } from "./api.js";
 import { accounts } from "./accounts.js";
@@ -14,7 +14,7 @@ import { step } from "./step.js";
 import { together } from "./together.js";
 import { visitors } from "./visitors.js";
 
-/** The scenes of the article's chapters, by their numbers; of others the first two are open. */
+/** The scenes to open for the article's chapters, by number; in other chapters the first two are open. */
 const OPEN = /** @type {Record<number, string[]>} */ ({
   1: ["w-together", "w-capacity"],
   2: ["w-beside", "w-capacity"],
@@ -85,8 +85,8 @@ export function widgets() {
       el("p", {
         class: "notice",
         id: "by-hand",
-        text: "This page cannot touch the containers, on purpose. It shows the commands to type in a terminal, and " +
-          "notices within a second what you did. Traffic, lookups and deposits it sends itself.",
+        text: "By design, this page cannot touch the containers. It shows the commands to type in a terminal, and " +
+          "notices within a second what you have done. It can send traffic, lookups and deposits itself.",
       }),
     ];
     byId("widgets").replaceChildren(...note, ...all, heal);

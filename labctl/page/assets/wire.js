@@ -1,4 +1,4 @@
-// One wire in the picture: a line whose width is its rate, and the figures beside it.
+// One wire in the picture: a line whose width shows its rate, and the figures next to it.
 
 import { set, svg } from "./dom.js";
 import { percent, rate } from "./format.js";
@@ -21,7 +21,7 @@ export function drawWire(wire, plan, lines, all) {
   const d = sideways
     ? `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`
     : `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
-  // Where wires from one machine have parted, or those to one machine have not met yet.
+  // Put the label where wires from one machine have parted, or where wires to one machine have not met yet.
   const parted = all.filter((other) => other.from === wire.from).length;
   const met = all.filter((other) => other.to === wire.to).length;
   const wanted = met === 1 && parted === 1 ? 0.5 : met > parted ? 0.27 : 0.73;
@@ -29,7 +29,7 @@ export function drawWire(wire, plan, lines, all) {
     x: cubic(at, x1, sideways ? x1 + bend : x1, sideways ? x2 - bend : x2, x2),
     y: cubic(at, y1, sideways ? y1 : y1 + bend, sideways ? y2 : y2 - bend, y2),
   });
-  // A wire may pass behind cards; what is written at it may not.
+  // A wire may pass behind cards, but its label must stay visible.
   const places = [wanted, 0.85, 0.15, 0.6, 0.4, 0.93].map(point);
   const isFree = (/** @type {{ x: number, y: number }} */ one) =>
     ![-34, 0, 34].some((aside) => isCovered(plan, one.x + aside, one.y - 10) || isCovered(plan, one.x + aside, one.y));
@@ -43,7 +43,7 @@ export function drawWire(wire, plan, lines, all) {
 }
 
 /**
- * Whether a card is there.
+ * Returns whether a card covers this point.
  * @param {import("./layout.js").Layout} plan
  * @param {number} x @param {number} y
  */
@@ -63,7 +63,7 @@ function cubic(t, a, b, c, d) {
  * @param {any} wire
  * @param {{ line: Element, label: Element } | undefined} drawn
  * @param {any} state
- * @param {boolean} isSaid that the machine at its end is next has been written at another wire
+ * @param {boolean} isSaid whether another wire is already labelled with the same next machine
  */
 export function updateWire(wire, drawn, state, isSaid) {
   if (!drawn) return;

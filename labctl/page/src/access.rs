@@ -1,7 +1,7 @@
-//! Who may see the page and act through it.
+//! Decides who may see the page and act through it.
 //!
-//! A browser proves itself once with the token in the URL, and gets a cookie for it; a program sends the token
-//! as `Authorization: Bearer`. A page of another origin gets nothing, whatever it sends. Pure.
+//! A browser presents the token in the URL once and gets a cookie in exchange; a program sends the token as
+//! `Authorization: Bearer`. A page of another origin is refused whatever it sends (CSRF, DNS rebinding). Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Uri};
 use machine::serving::guard;
 
-/// Decides about requests.
+/// Authenticates and authorizes requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     address: SocketAddr,
@@ -22,50 +22,50 @@ pub(crate) struct Access {
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    /// It is for a host that this page is not known by: DNS rebinding.
+    /// The `Host` is not a name of this page: DNS rebinding.
     #[error("this page is known as 127.0.0.1 and localhost only")]
     Host,
     /// A page of another origin sent it.
     #[error("a web page of another origin sent this")]
     OtherPage,
-    /// It does not know the token.
+    /// The token is missing or wrong.
     #[error("the token is missing or wrong: `labctl open` prints the URL with it")]
     Token,
-    /// It changes something, and is not JSON: no form of another page may pass for a command.
+    /// It changes something and is not JSON: a form on another page must not pass for a command.
     #[error("send application/json")]
     NotJson,
 }
 
 impl Access {
-    /// A page at this address, for whoever knows the token.
+    /// Guards the page at this address with this token.
     pub(crate) fn new(address: SocketAddr, token: String) -> Self {
         Self { address, token }
     }
 
-    /// The URL that lets a browser in.
+    /// Returns the URL that logs a browser in.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/?token={}", self.address, self.token)
     }
 
-    /// What programs send as `Authorization: Bearer`.
+    /// Returns the token that programs send as `Authorization: Bearer`.
     pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
-    /// Looks at which host a request is for. Everything passes through this first.
+    /// Checks the `Host` header. Every request passes through this first.
     pub(crate) fn check_host(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let mut hosts = headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()));
         let known =
             |host: Authority| host.port_u16() == Some(self.address.port()) && is_loopback(host.host());
-        // Exactly one `Host`, and ours: of two, somebody else may look at the other one.
+        // Exactly one `Host`, and it is ours: given two, an intermediary might go by the other one.
         match hosts.next().is_some_and(|host| host.is_ok_and(known)) && hosts.next().is_none() {
             true => Ok(()),
             false => Err(Refused::Host),
         }
     }
 
-    /// Whether a request may see and do things: no page of another origin sent it, it knows the token, and what
-    /// changes something is JSON.
+    /// Checks that a request may see and do things: it does not come from a page of another origin, it bears the token,
+    /// and it is JSON if it changes something.
     pub(crate) fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
         if guard::is_sent_by_another_page(method, headers) || is_from_another_port(headers) {
             return Err(Refused::OtherPage);
@@ -79,14 +79,14 @@ impl Access {
         }
     }
 
-    /// The cookie for a request whose URL has the right token in it.
+    /// Returns the cookie to set if the URL carries the right token.
     pub(crate) fn cookie_for(&self, uri: &Uri) -> Option<String> {
         let pairs = uri.query()?.split('&').filter_map(|pair| pair.strip_prefix("token="));
         let known = pairs.into_iter().any(|given| takes_constant_time_to_equal(given, &self.token));
         known.then(|| format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie_name(), self.token))
     }
 
-    /// Cookies do not know ports: two labs of one computer have two names.
+    /// Cookies are not separated by port, so each lab on a computer gets its own cookie name.
     fn cookie_name(&self) -> String {
         format!("scaling-lab-{}", self.address.port())
     }
@@ -111,7 +111,7 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || guard::address(host).is_some_and(|ip| ip.is_loopback())
 }
 
-/// Another port of this computer is the same *site*, whose requests carry our cookie, and not the same origin.
+/// Another port of this computer is the same *site*, so its requests carry our cookie, but it is not the same origin.
 fn is_from_another_port(headers: &HeaderMap) -> bool {
     headers.get_all("sec-fetch-site").iter().any(|site| site == "same-site")
 }
@@ -122,7 +122,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// How long it takes tells nothing about how much of it is right, only about its length.
+/// Compares in time that depends only on the length, not on how much of the guess is right.
 fn takes_constant_time_to_equal(given: &str, expected: &str) -> bool {
     let pairs = given.bytes().zip(expected.bytes());
     let different = pairs.fold(0, |bits, (a, b)| bits | std::hint::black_box(a ^ b));

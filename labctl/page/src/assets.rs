@@ -1,4 +1,4 @@
-//! The page's files, which are in the program: nothing is fetched from elsewhere. Browsers get them packed.
+//! The page's files, embedded in the program: nothing is fetched from elsewhere. Browsers get them compressed.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
-/// What there is: path, kind, text.
+/// Every file: path, content type, text.
 pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../assets/index.html")),
     ("/style.css", STYLE, include_str!("../assets/style.css")),
@@ -58,7 +58,7 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("/keys.js", SCRIPT, include_str!("../assets/keys.js")),
 ];
 
-/// The same files, packed once.
+/// The same files, compressed once.
 static PACKED: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| FILES.iter().map(|(_, _, text)| pack(text.as_bytes())).collect());
 
@@ -68,7 +68,8 @@ fn pack(text: &[u8]) -> Vec<u8> {
     packed.expect("memory can be written to")
 }
 
-/// The file of a number in [`FILES`], packed for whoever takes that. A new labctl has new files, so none is kept.
+/// Serves a file by its index in [`FILES`], compressed if the client accepts that. It is never cached, because a new
+/// labctl has new files.
 pub(crate) fn file(number: usize, headers: &HeaderMap) -> Response {
     let (_, kind, text) = FILES[number];
     let fixed = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache"), (VARY, "accept-encoding")];

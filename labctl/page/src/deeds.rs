@@ -1,4 +1,4 @@
-//! What can be done from the page, as the command that does the same, and what takes it back. Pure.
+//! Maps actions of the page to the equivalent labctl command, and faults to the action that undoes them. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use chapter::act::RollHow;
@@ -6,16 +6,16 @@ use chapter::{Act, Span};
 use lab::Happening;
 use serde::Serialize;
 
-/// Something that takes a fault back.
+/// An action that undoes a fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Undo {
-    /// What to post to `/api/act`.
+    /// The body to post to `/api/act`.
     pub act: Act,
-    /// The command that does the same.
+    /// The equivalent command.
     pub command: String,
 }
 
-/// The arguments of the labctl command that does this.
+/// Returns the arguments of the equivalent labctl command.
 pub(crate) fn command_of(act: &Act) -> String {
     match act {
         Act::Kill { name } => format!("kill {name}"),
@@ -54,12 +54,12 @@ pub(crate) fn command_of(act: &Act) -> String {
     }
 }
 
-/// A length of time as one word.
+/// Formats a duration as one word.
 pub(crate) fn plain(span: Span) -> String {
     span.to_string().replace(' ', "")
 }
 
-/// What takes back what happened, where something does.
+/// Returns the action that undoes an event, if there is one.
 pub(crate) fn undo(what: &Happening) -> Option<Act> {
     let machine_of = |name: &str| name.split('/').next().unwrap_or(name).to_owned();
     match what {
@@ -75,12 +75,12 @@ pub(crate) fn undo(what: &Happening) -> Option<Act> {
     }
 }
 
-/// Whether this is a fault, from which failures are counted.
+/// Returns whether an event is a fault: failures are counted from the latest one on.
 pub(crate) fn is_fault(what: &Happening) -> bool {
     matches!(what, Happening::OutOfMemory { .. }) || undo(what).is_some()
 }
 
-/// What an event is about: machines or links, by the names that the page has for them.
+/// Returns the machine or link that an event concerns, by its name on the page.
 pub(crate) fn subject(what: &Happening) -> Option<&str> {
     match what {
         Happening::MachineStarted { machine, .. }

@@ -1,4 +1,4 @@
-//! What every part of the page works on: the lab, its traffics, and who is looking.
+//! The state that all parts of the page share: the lab, its traffics, and the number of viewers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,36 +26,36 @@ use crate::visitors::Visitors;
 /// How long a balancer may take to switch its policy.
 const POLICY_MAX: Duration = Duration::from_secs(2);
 
-/// What every part of the page works on.
+/// The state that all parts of the page share.
 #[derive(Debug)]
 pub(crate) struct Desk {
     /// The lab.
     pub lab: Running,
-    /// Its chapter.
+    /// The chapter that the lab was started from.
     pub source: Source,
-    /// Its traffics.
+    /// The chapter's traffics.
     pub traffics: Traffics,
-    /// Visitors of its shop, with their cookies.
+    /// Visitors of the lab's shop, with their cookies.
     pub visitors: Visitors,
-    /// The command that speaks to this lab: `labctl`, with flags where they are needed.
+    /// The command line that addresses this lab: `labctl`, with flags where they are needed.
     pub labctl: String,
-    /// What a run tells, where one goes on.
+    /// The event log of the current run, if there is one.
     pub run: Option<RunLog>,
-    /// Runs that were kept.
+    /// The stored runs.
     pub results: Arc<dyn Results>,
-    /// Which lab this is: another one on the same port has other events.
+    /// Identifies this lab: another one on the same port has other events.
     pub id: String,
     state: watch::Sender<Arc<str>>,
     watchers: AtomicUsize,
-    /// Somebody looks who did not before, or there is something new to see.
+    /// Wakes the sampler when the first viewer arrives or the lab was changed.
     looked_at: Notify,
 }
 
-/// Somebody looks at the page for as long as this is held.
+/// Counts as a viewer of the page for as long as it is held.
 #[derive(Debug)]
 pub(crate) struct Watching(Arc<Desk>);
 
-/// An event, as the page is told of it.
+/// An event, as it is sent to the page.
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     id: usize,
@@ -68,7 +68,7 @@ struct Told<'a> {
 }
 
 impl Desk {
-    /// A desk at which nobody looks yet.
+    /// Creates the shared state, with no viewers yet.
     pub(crate) fn new(lab: Running, traffics: Traffics, options: Options) -> Self {
         Self {
             lab,
@@ -85,12 +85,12 @@ impl Desk {
         }
     }
 
-    /// Whether anybody looks.
+    /// Returns whether the page has any viewers.
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Acquire) > 0
     }
 
-    /// Somebody looks from now on.
+    /// Registers a viewer until the result is dropped.
     pub(crate) fn watch(self: &Arc<Self>) -> Watching {
         if self.watchers.fetch_add(1, Ordering::AcqRel) == 0 {
             self.looked_at.notify_one();
@@ -98,22 +98,22 @@ impl Desk {
         Watching(Arc::clone(self))
     }
 
-    /// Waits until somebody looks while nobody did, or something was changed.
+    /// Waits until the first viewer arrives or the lab is changed.
     pub(crate) async fn first_look(&self) {
         self.looked_at.notified().await;
     }
 
-    /// The lab was changed: those who look do not wait for the next look to see it.
+    /// Wakes the sampler after a change, so that viewers do not wait for the next sample.
     pub(crate) fn look_now(&self) {
         self.looked_at.notify_one();
     }
 
-    /// How many look.
+    /// Returns the number of viewers.
     pub(crate) fn watchers(&self) -> usize {
         self.watchers.load(Ordering::Acquire)
     }
 
-    /// Tells everybody how the lab is.
+    /// Publishes the lab's state to all viewers.
     pub(crate) fn publish(&self, snapshot: &Snapshot) {
         match serde_json::to_string(snapshot) {
             Ok(text) => drop(self.state.send_replace(text.into())),
@@ -121,12 +121,12 @@ impl Desk {
         }
     }
 
-    /// The lab as it is from now on.
+    /// Subscribes to the lab's state, starting with the current one.
     pub(crate) fn states(&self) -> watch::Receiver<Arc<str>> {
         self.state.subscribe()
     }
 
-    /// Does something to the lab. The answer says what was done, as it could have been typed.
+    /// Carries out an action on the lab. The answer lists the equivalent commands.
     pub(crate) async fn act(&self, act: &Act) -> Result<Value, NotDone> {
         let done = self.lab.act(act).await?;
         self.look_now();
@@ -162,7 +162,7 @@ impl Desk {
         Ok(told)
     }
 
-    /// What sends a traffic at this rate.
+    /// Returns the command that sends a traffic at this rate.
     pub(crate) fn load_command(&self, traffic: &str, rate: f64) -> String {
         match self.lab.can_act() {
             true => self.command(&format!("load --rps {rate} --traffic {traffic} --background")),
@@ -170,12 +170,12 @@ impl Desk {
         }
     }
 
-    /// A labctl command for this lab.
+    /// Returns a labctl command line for this lab.
     pub(crate) fn command(&self, arguments: &str) -> String {
         format!("{} {arguments}", self.labctl)
     }
 
-    /// What a page is told first.
+    /// Builds the first message that a page receives.
     pub(crate) fn hello(&self) -> Value {
         let chapter = &self.source.chapter;
         let plan = self.lab.plan();
@@ -215,7 +215,7 @@ impl Desk {
         })
     }
 
-    /// An event, as the page is told of it.
+    /// Serializes an event for the page.
     pub(crate) fn told(&self, id: usize, event: &Event) -> String {
         let undo = deeds::undo(&event.what);
         let undo = undo.map(|act| Undo { command: self.lab.command(&self.labctl, &act), act });

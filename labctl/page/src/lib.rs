@@ -1,13 +1,13 @@
-//! The live page of a running lab: it shows machines, wires, traffic and health as they are, and does whatever
-//! labctl does. Served by whoever keeps the lab, on loopback.
+//! The live page of a running lab: it shows machines, wires, traffic and health as they are, and offers everything that
+//! labctl can do. The process that keeps the lab serves it, on loopback.
 //!
 //! ```text
 //!  browser <── state 5 Hz, events (SSE) ── stream <── desk <── sampler ── lab, programs
 //!     └────────── POST /api/… ──────────> routes ───> desk ──> lab.act, traffics, visitors
 //! ```
 //!
-//! State flows one way, and a command is one request with one answer: what was done, and what could have been
-//! typed. So everything can be done with curl too.
+//! State flows one way. A command is one request with one answer, which says what was done and gives the equivalent
+//! command line. So everything can be done with curl as well.
 
 // Decisions.
 mod access;
@@ -16,7 +16,7 @@ mod snapshot;
 mod story;
 mod topology;
 
-// What is asked, sent and served.
+// Requests, streams and files.
 mod assets;
 mod desk;
 mod programs;
@@ -58,16 +58,16 @@ use crate::running::Running;
 use crate::traffic::Traffics;
 pub use crate::traffic::{ManualTraffic, RATE_MAX};
 
-/// Where the page is when nothing else is asked for.
+/// The page's default address.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
-/// How many ports are tried after the one that was wanted.
+/// The number of further ports to try if the wanted one is taken.
 const PORTS: u16 = 20;
-/// Browsers open six connections each; a class of tabs is fine, a flood is not.
+/// The connection limit. Browsers open six each: a class full of tabs is fine, a flood is not.
 const CONNECTIONS: usize = 256;
-/// How long requests in flight may take when the lab ends.
+/// The time that requests in flight get to finish when the lab ends.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// The JSON Schema of `GET /api/state`, which the stream's `state` has too.
+/// Returns the JSON Schema of `GET /api/state`, which is also that of the stream's `state`.
 pub fn state_schema(generator: SchemaGenerator) -> Schema {
     generator.into_root_schema_for::<snapshot::Snapshot>()
 }
@@ -81,46 +81,46 @@ pub struct Page {
     serving: Vec<JoinHandle<()>>,
 }
 
-/// Where the page of a lab is, as other labctls find it in the lab's directory.
+/// The location of a lab's page, as other labctl processes find it in the lab's directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Found {
-    /// The URL that lets a browser in.
+    /// The URL that logs a browser in.
     pub url: String,
-    /// Where it is served.
+    /// The address that it is served at.
     pub address: SocketAddr,
-    /// What programs send as `Authorization: Bearer`.
+    /// The token that programs send as `Authorization: Bearer`.
     pub token: String,
 }
 
-/// What a page is made from.
+/// The inputs of a page.
 #[derive(Debug)]
 pub struct Options {
-    /// Its chapter, as the lab was started from it.
+    /// The chapter, as the lab was started from it.
     pub source: Source,
     /// The traffics that can be sent.
     pub traffics: Vec<ManualTraffic>,
-    /// The command that speaks to this lab: `labctl`, with flags where they are needed.
+    /// The command line that addresses this lab: `labctl`, with flags where they are needed.
     pub labctl: String,
     /// The lab's directory.
     pub directory: PathBuf,
-    /// The run that sends the traffics, where the lab is a run's.
+    /// The run that sends the traffics, if the lab belongs to a run.
     pub run: Option<RunView>,
-    /// Runs that were kept, for the screen that compares them.
+    /// The stored runs, for the screen that compares them.
     pub results: Arc<dyn Results>,
 }
 
 /// A run, as the page shows it.
 #[derive(Debug)]
 pub struct RunView {
-    /// What it has sent, and what became of that.
+    /// The record of its requests and their outcomes.
     pub recorder: Recorder,
-    /// Its traffics.
+    /// The streams of its traffics, by name.
     pub streams: IndexMap<String, StreamId>,
-    /// What it tells.
+    /// Its event log.
     pub log: RunLog,
 }
 
-/// Takes an address for the page: this one, or the next port that is free. Only loopback.
+/// Binds a loopback address for the page: the wanted one, or the next port that is free.
 pub async fn listen(wanted: SocketAddr) -> Result<Box<dyn Accept>, LabError> {
     check_address(wanted)?;
     let network = Network::tcp();
@@ -142,7 +142,7 @@ pub async fn listen(wanted: SocketAddr) -> Result<Box<dyn Accept>, LabError> {
     )))
 }
 
-/// Only this computer may see the page.
+/// Refuses addresses that other computers could reach.
 pub fn check_address(address: SocketAddr) -> Result<(), LabError> {
     match address.ip().is_loopback() {
         true => Ok(()),
@@ -163,8 +163,8 @@ impl Page {
         Self::serve_running(Running::lab(lab), listener, address, options)
     }
 
-    /// Serves the page of a stack that somebody else keeps, until [`Self::end`]. `published` is the address by which
-    /// this computer's browsers know it.
+    /// Serves the page of a stack that labctl does not keep, until [`Self::end`]. `published` is the address at which
+    /// this computer's browsers reach it.
     pub fn serve_stack(
         stack: &Arc<Stack>,
         listener: Box<dyn Accept>,
@@ -201,12 +201,12 @@ impl Page {
         Ok(Self { found, record, stop, serving })
     }
 
-    /// Where it is.
+    /// Returns where the page is served.
     pub fn found(&self) -> &Found {
         &self.found
     }
 
-    /// Stops serving it, and its traffic.
+    /// Stops serving the page and stops its traffic.
     pub async fn end(self) {
         self.stop.cancel();
         for task in self.serving {
@@ -216,7 +216,7 @@ impl Page {
     }
 }
 
-/// Where the page of the lab in a directory is, if it has one.
+/// Finds the page of the lab in a directory, if it has one.
 pub fn find(directory: &Path) -> Option<Found> {
     let text = std::fs::read(record_file(directory)).ok()?;
     serde_json::from_slice(&text).ok()
@@ -226,7 +226,7 @@ fn record_file(directory: &Path) -> PathBuf {
     directory.join("page.json")
 }
 
-/// The token of all labs in a directory, one after the other: a tab that is left open finds the next one.
+/// Returns the token that all labs of a directory share: a tab that is left open finds the next lab.
 fn token(directory: &Path) -> Result<String, LabError> {
     let path = directory.join("page-token");
     match std::fs::read_to_string(&path) {
@@ -242,7 +242,7 @@ fn is_token(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Writes a file that only its owner can read, in place of the one before.
+/// Replaces a file with one that only its owner can read.
 fn write_secretly(path: &Path, text: &[u8]) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

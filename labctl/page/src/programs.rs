@@ -1,5 +1,5 @@
-//! What programs say of themselves: balancers of their upstreams, web servers of their queries, databases of
-//! their roles. Asked in the background, so that one that does not answer keeps nobody waiting.
+//! What programs report about themselves: balancers their upstreams, web servers their query counts, databases their
+//! roles. They are polled in the background, so that one that does not answer delays nothing.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,26 +14,26 @@ use lab::{MachinePlan, Plan, Program, counters};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
-/// Whoever has not answered by then is asked again the next time.
+/// Timeout of one poll: a program that misses it is polled again the next time.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// What all programs said last. Cheap to clone.
+/// The latest reports of all programs. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Programs {
     said: Arc<Mutex<HashMap<String, Said>>>,
     asking: Arc<AtomicBool>,
 }
 
-/// What the programs of one machine said last.
+/// The latest reports of one machine's programs.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
-    /// When it was looked at.
+    /// When it was taken.
     pub at: Instant,
     /// A balancer's upstreams.
     pub upstreams: Vec<Upstream>,
     /// How a balancer chooses.
     pub policy: Option<Policy>,
-    /// A balancer's part in its pair.
+    /// A balancer's role in its pair.
     pub pair: Option<Pair>,
     /// A web server's counters.
     pub shop: Option<Shop>,
@@ -46,16 +46,16 @@ pub(crate) struct Said {
 pub(crate) struct Upstream {
     /// Its name.
     pub name: String,
-    /// Whether it is sent requests.
+    /// Whether it is in rotation.
     pub in_rotation: bool,
-    /// Whether it is sent the next one.
+    /// Whether it gets the next request.
     #[serde(default)]
     pub next: bool,
-    /// Requests that it is answering.
+    /// Requests in flight.
     pub in_flight: u64,
-    /// Requests that it was sent, ever.
+    /// Requests sent to it, in total.
     pub requests: u64,
-    /// Those that failed there.
+    /// Requests that failed there, in total.
     pub failed: u64,
 }
 
@@ -66,12 +66,12 @@ pub(crate) struct Policy {
     pub policy: String,
     /// Turns taken since it started.
     pub turns_taken: u64,
-    /// The upstreams in their order, from the next turn on.
+    /// The upstreams in order, from the next turn on.
     #[serde(default)]
     pub order: Vec<String>,
 }
 
-/// A balancer's part in its pair.
+/// A balancer's role in its pair.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Pair {
     /// `active`, `standby`, …
@@ -81,13 +81,13 @@ pub(crate) struct Pair {
 /// A web server's counters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shop {
-    /// Requests that it is answering.
+    /// Requests in flight.
     pub in_flight: f64,
-    /// Queries sent to the database, ever.
+    /// Queries sent to the database, in total.
     pub queries: f64,
-    /// Those that failed.
+    /// Queries that failed, in total.
     pub failures: f64,
-    /// Reads, ever, from wherever they came.
+    /// Reads in total, whether from the cache or the database.
     pub reads: f64,
 }
 
@@ -96,21 +96,21 @@ pub(crate) struct Shop {
 pub(crate) struct Node {
     /// `primary`, `replica`, …
     pub role: String,
-    /// Which election it knows of last.
+    /// The latest term that it knows of.
     pub term: u64,
-    /// `single` without peers.
+    /// The replication mode; `single` without peers.
     #[serde(default)]
     pub mode: String,
 }
 
 impl Programs {
-    /// What a machine's programs said last.
+    /// Returns a machine's latest reports.
     pub(crate) fn of(&self, machine: &str) -> Option<Said> {
         self.said.lock().get(machine).cloned()
     }
 
-    /// Asks the programs of those of these machines that are wanted in the background, unless they are being asked.
-    /// What other machines said is forgotten.
+    /// Polls the wanted machines among these in the background, unless a poll is already running. Reports of machines
+    /// that are not listed are dropped.
     pub(crate) fn ask(&self, plan: &Plan, machines: Vec<String>, wanted: impl Fn(&MachinePlan) -> bool) {
         if self.asking.swap(true, Ordering::AcqRel) {
             return;

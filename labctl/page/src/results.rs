@@ -1,5 +1,5 @@
-//! Runs that were kept, and the measured table: read by whoever serves the page, and shown by the screen that
-//! compares.
+//! Stored runs and the measured table: read by the process that serves the page, and shown by the screen that compares
+//! runs.
 
 use std::fmt::Debug;
 
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 
 use crate::topology::{self, Wire};
 
-/// Whoever reads results.
+/// A source of stored results.
 pub trait Results: Debug + Send + Sync {
-    /// The runs that were kept, the newest first: `chapter`, `run`, `title`, `verdict`, `began`, `seconds`.
+    /// Lists the stored runs, newest first: `chapter`, `run`, `title`, `verdict`, `began`, `seconds`.
     fn list(&self) -> Vec<Value>;
 
-    /// One of them, to be played again: its shape, its claims, what happened, and its traffics over time.
+    /// Opens one for replay: its shape, its claims, its events, and its traffics over time.
     fn open(&self, chapter: &str, run: &str) -> Result<Value, LabError>;
 
-    /// The newest measured table of architectures, beside the article's; null when none was measured.
+    /// Returns the newest measured table of architectures, next to the article's; null if none was measured.
     fn table(&self) -> Value;
 }
 
-/// Nothing was kept.
+/// A source without results.
 #[derive(Debug)]
 pub struct NoResults;
 
@@ -42,7 +42,7 @@ impl Results for NoResults {
     }
 }
 
-/// The machines and wires of a chapter, as its picture shows them at the beginning.
+/// The machines and wires of a chapter, as its picture shows them before the first step.
 #[derive(Debug, Serialize)]
 pub struct Shape {
     machines: Vec<Value>,
@@ -50,7 +50,7 @@ pub struct Shape {
     traffics: Vec<Value>,
 }
 
-/// The shape of a chapter.
+/// Returns the shape of a chapter.
 pub fn shape(chapter: &Chapter) -> Result<Shape, LabError> {
     let plan = Plan::of(chapter, Place::on_paper()).map_err(LabError::Usage)?;
     let machines = plan.machines.values().map(|machine| {

@@ -1,4 +1,4 @@
-//! Everything that can be asked of the page.
+//! The page's HTTP interface.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,23 +30,23 @@ use crate::tables;
 use crate::traffic::PROBE;
 use crate::visitors::{Question, database_nodes};
 
-/// The largest body that is read.
+/// The largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// How long a state may take to be there, when nobody had looked before.
+/// How long a first viewer waits for a state to be sampled.
 const STATE_MAX: Duration = Duration::from_secs(3);
-/// The longest delay, or half of a flapping link's turn, that can be asked for.
+/// The longest delay, or half-period of a flapping link, that can be requested.
 const DELAY_MAX: Duration = Duration::from_secs(60);
-/// The shortest half of a flapping link's turn.
+/// The shortest half-period of a flapping link.
 const FLAP_MIN: Duration = Duration::from_millis(10);
 
-/// What a capacity may have to meet.
+/// The range of p99 objectives for a capacity search.
 const P99_MIN: Duration = Duration::from_millis(1);
 const P99_MAX: Duration = Duration::from_secs(10);
 
-/// What only this page's own files may do in a browser.
+/// The content security policy: only the page's own files may run or load.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What the handlers work on.
+/// What every handler gets.
 #[derive(Debug, Clone)]
 struct Context {
     desk: Arc<Desk>,
@@ -54,7 +54,7 @@ struct Context {
     stop: CancellationToken,
 }
 
-/// The page and its interface.
+/// Builds the router of the page and its interface.
 pub(crate) fn app(desk: Arc<Desk>, access: Arc<Access>, stop: CancellationToken) -> Router {
     let context = Context { desk, access, stop };
     let api = Router::new()
@@ -85,7 +85,7 @@ pub(crate) fn app(desk: Arc<Desk>, access: Arc<Access>, stop: CancellationToken)
     files.merge(api).layer(middleware::from_fn_with_state(context.clone(), guard)).with_state(context)
 }
 
-/// Whatever comes: for this host only, and answered with what keeps browsers from doing anything else.
+/// Wraps every response: checks the `Host`, and adds the headers that restrict what a browser may do with it.
 async fn guard(State(context): State<Context>, request: Request, next: Next) -> Response {
     let mut response = match context.access.check_host(request.headers()) {
         Ok(()) => next.run(request).await,
@@ -105,7 +105,7 @@ async fn guard(State(context): State<Context>, request: Request, next: Next) -> 
     response
 }
 
-/// What shows or changes something is for whoever knows the token.
+/// Requires the token for everything that shows or changes something.
 async fn let_in(State(context): State<Context>, request: Request, next: Next) -> Response {
     match context.access.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -116,7 +116,7 @@ async fn let_in(State(context): State<Context>, request: Request, next: Next) ->
     }
 }
 
-/// The page; a URL with the token in it becomes a cookie, and is not left in the browser's address line.
+/// Serves the page. A token in the URL is exchanged for a cookie, so it does not stay in the address bar.
 async fn index(State(context): State<Context>, uri: Uri, headers: HeaderMap) -> Response {
     let Some(cookie) = context.access.cookie_for(&uri) else { return assets::file(0, &headers) };
     let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, "/".into())];
@@ -138,7 +138,7 @@ async fn state(State(context): State<Context>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// The same for a browser without JavaScript: tables that are made anew every two seconds.
+/// Serves a version for browsers without JavaScript: tables that reload every two seconds.
 async fn tables(State(context): State<Context>) -> Response {
     let _watching = context.desk.watch();
     let mut states = context.desk.states();
@@ -166,7 +166,7 @@ async fn run(
     check_word("chapter", &chapter)?;
     check_word("run", &run)?;
     let results = Arc::clone(&context.desk.results);
-    // It may be many megabytes of requests.
+    // A stored run may hold many megabytes of requests.
     let opened = spawn_blocking(move || results.open(&chapter, &run)).await;
     let opened = opened.map_err(|error| refused(LabError::Broken(error.into())))?;
     opened.map(Json).map_err(refused)
@@ -203,14 +203,14 @@ async fn capacity(State(context): State<Context>, body: Bytes) -> Result<Json<Va
     let name = &found.traffic;
     let command =
         || desk.command(&format!("capacity --p99 {} --probe {PROBE:?} --traffic {name}", deeds::plain(p99)));
-    // A stack has no command for it.
+    // There is no such command for a stack.
     let command = desk.lab.can_act().then(command);
     Ok(Json(json!({ "command": command, "found": found })))
 }
 
 async fn events_stream(State(context): State<Context>, headers: HeaderMap) -> Response {
     let told = stream::stream(&context.desk, &headers, context.stop.clone());
-    // A proxy in between may not gather what is told at once.
+    // A proxy in between must not buffer the stream.
     ([("x-accel-buffering", "no")], told).into_response()
 }
 
@@ -398,7 +398,7 @@ async fn visit(State(context): State<Context>, body: Bytes) -> Result<Json<Value
     ask(&context, question).await
 }
 
-/// What goes into a path is a plain word.
+/// Accepts only plain words as parts of a path.
 fn check_word(what: &str, word: &str) -> Result<(), Problem> {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     let is_hidden = word.starts_with('.');
@@ -427,13 +427,13 @@ fn refused(error: LabError) -> Problem {
     problem(status, code, error)
 }
 
-/// Why something was not done.
+/// Why a request was not carried out.
 #[derive(Debug)]
 struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    /// What to type instead.
+    /// The command to type instead.
     command: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! What a run of the chapter tells while it goes on: steps, claims, what was tried. Whoever looks later is told
-//! all of it from the beginning.
+//! The event log of a chapter's run: steps, claims, attempts. A viewer that arrives later gets all of it from the
+//! beginning.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use crate::snapshot::RunNow;
 
-/// How many events are kept: a chapter has a few hundred.
+/// The largest number of events kept: a chapter has a few hundred.
 const KEPT: usize = 5_000;
 
-/// The events of a run, in their order. Cheap to clone.
+/// The events of a run, in order. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct RunLog(Arc<Inner>);
 
@@ -24,7 +24,7 @@ struct Inner {
 }
 
 impl RunLog {
-    /// Takes note of an event: a document with `at`, `event` and `about`.
+    /// Appends an event: a document with `at`, `event` and `about`.
     pub fn tell(&self, event: Value) {
         let mut events = self.0.events.lock();
         if events.len() < KEPT {
@@ -33,24 +33,24 @@ impl RunLog {
         }
     }
 
-    /// What goes on now, and for how many more seconds at most. Only the newest is kept.
+    /// Sets the current activity, and the seconds it may still take. Only the newest is kept.
     pub fn doing(&self, what: &str, left_s: f64) {
         *self.0.now.lock() = Some(RunNow { doing: what.to_owned(), left_s });
     }
 
-    /// A new run begins: what was told before is forgotten.
+    /// Clears the log for a new run.
     pub fn begin(&self) {
         self.0.events.lock().clear();
         *self.0.now.lock() = None;
         self.0.count.send_replace(0);
     }
 
-    /// What goes on now.
+    /// Returns the current activity.
     pub(crate) fn now(&self) -> Option<RunNow> {
         self.0.now.lock().clone()
     }
 
-    /// The events from a number on, each with its number, as JSON.
+    /// Returns the events from this index on, each with its index, as JSON.
     pub(crate) fn since(&self, first: usize) -> Vec<String> {
         let events = self.0.events.lock();
         let numbered = events.iter().enumerate().skip(first).map(|(number, event)| {
@@ -59,7 +59,7 @@ impl RunLog {
         numbered.map(|event| event.to_string()).collect()
     }
 
-    /// Is told how many events there are whenever that changes.
+    /// Subscribes to the number of events.
     pub(crate) fn watch(&self) -> watch::Receiver<usize> {
         self.0.count.subscribe()
     }

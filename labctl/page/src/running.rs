@@ -1,4 +1,4 @@
-//! What the page shows: a lab that labctl keeps, or a stack that somebody else keeps, which can only be watched.
+//! What the page shows: a lab that labctl keeps, or a stack started by other means, which can only be watched.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::deeds;
 /// What the page shows.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
-    /// What happened.
+    /// The log of events.
     pub events: Events,
     what: What,
 }
@@ -23,33 +23,33 @@ enum What {
     Stack(Arc<Stack>),
 }
 
-/// Why something was not done.
+/// Why an action was not carried out.
 #[derive(Debug)]
 pub(crate) enum NotDone {
-    /// It cannot be done, or failed.
+    /// It is impossible, or it failed.
     Refused(LabError),
-    /// The page cannot do it; this command does.
+    /// The page cannot do it; this command can.
     ByHand(String),
 }
 
 impl Running {
-    /// A lab that labctl keeps.
+    /// Shows a lab that labctl keeps.
     pub(crate) fn lab(lab: &Arc<Laboratory>) -> Self {
         Self { events: lab.events.clone(), what: What::Lab(Arc::clone(lab)) }
     }
 
-    /// A stack that somebody else keeps.
+    /// Shows a stack that labctl does not keep.
     pub(crate) fn stack(stack: &Arc<Stack>) -> Self {
         Self { events: stack.events.clone(), what: What::Stack(Arc::clone(stack)) }
     }
 
-    /// Whether everything that labctl does can be done to it from here.
+    /// Returns whether the page can carry out actions.
     pub(crate) fn can_act(&self) -> bool {
         matches!(self.what, What::Lab(_))
     }
 
-    /// What to type for what cannot be done from here, by machine: `kill` is `docker kill web-2`. None where everything
-    /// can be done.
+    /// Returns, by machine, the commands for actions that the page cannot carry out: `kill` is `docker kill web-2`.
+    /// None if the page can carry out all of them.
     pub(crate) fn by_hand(&self) -> Option<IndexMap<String, IndexMap<&'static str, String>>> {
         match &self.what {
             What::Lab(_) => None,
@@ -57,7 +57,7 @@ impl Running {
         }
     }
 
-    /// The plan as it is now.
+    /// Returns the current plan.
     pub(crate) fn plan(&self) -> Plan {
         match &self.what {
             What::Lab(lab) => lab.plan(),
@@ -65,7 +65,7 @@ impl Running {
         }
     }
 
-    /// How every machine is.
+    /// Returns the status of every machine.
     pub(crate) async fn status(&self) -> Vec<MachineStatus> {
         match &self.what {
             What::Lab(lab) => lab.status().await,
@@ -73,7 +73,7 @@ impl Running {
         }
     }
 
-    /// The machine that a name such as `db:primary` means now.
+    /// Resolves a name such as `db:primary` to the machine that has the role now.
     pub(crate) async fn who_is(&self, name: &str) -> Result<String, LabError> {
         match &self.what {
             What::Lab(lab) => lab.who_is(name).await,
@@ -81,7 +81,7 @@ impl Running {
         }
     }
 
-    /// Does something to it. Returns what was done, as it could have been typed.
+    /// Carries out an action. Returns the equivalent commands.
     pub(crate) async fn act(&self, act: &Act) -> Result<Vec<String>, NotDone> {
         let stack = match &self.what {
             What::Lab(lab) => return lab.act(act).await.map_err(NotDone::Refused),
@@ -96,7 +96,7 @@ impl Running {
         })
     }
 
-    /// What to type for this.
+    /// Returns the equivalent command of an action.
     pub(crate) fn command(&self, labctl: &str, act: &Act) -> String {
         match &self.what {
             What::Lab(_) => format!("{labctl} {}", deeds::command_of(act)),

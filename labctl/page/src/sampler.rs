@@ -1,4 +1,4 @@
-//! Looks at the lab five times a second while somebody looks at the page, and publishes what there is.
+//! Samples the lab five times a second while the page has viewers, and publishes the state.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use crate::run_log::RunLog;
 use crate::snapshot::{self, MachineView, PolicyView, SCHEMA, Snapshot, WireView};
 use crate::topology::{self, CLIENTS, Carries, Wire};
 
-/// How often the lab is looked at.
+/// The sampling interval.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Machines are asked for their figures, and balancers for their upstreams, every so many looks, and at once when
-/// something happened: that a machine is gone is known without asking it.
+/// How many samples apart machines are asked for their figures and balancers for their upstreams; any event triggers it
+/// at once. That a machine is gone is known without asking it.
 const FIGURES_EVERY: u32 = 2;
-/// The other programs are asked every so many looks: what they count is only shown as so much a second.
+/// How many samples apart the other programs are polled: their counters are only shown as rates per second.
 const PROGRAMS_EVERY: u32 = 5;
-/// A browser that hears nothing for some seconds takes the lab for lost.
+/// The longest pause between states: a browser that receives nothing for some seconds considers the lab lost.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
-/// How often the charts get another point.
+/// The interval between two points of the charts.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is remembered from one look to the next.
+/// What the sampler remembers from one sample to the next.
 #[derive(Debug, Default)]
 struct Memory {
     heard: usize,
-    /// Something happened since the last look.
+    /// Whether something happened since the last sample.
     news: bool,
     statuses: Vec<MachineStatus>,
     busy: HashMap<String, Busy>,
@@ -42,7 +42,7 @@ struct Memory {
     programs: Programs,
 }
 
-/// A reading of a machine's figures, and the share of its cores that worked since the one before.
+/// A reading of a machine's CPU time, and the share of its cores used since the reading before.
 #[derive(Debug, Clone, Copy)]
 struct Busy {
     at: Instant,
@@ -50,7 +50,7 @@ struct Busy {
     share: Option<f64>,
 }
 
-/// Two readings of a wire's counters: what lies between them is its rate.
+/// A reading of a wire's counters, and the rates since the reading before.
 #[derive(Debug, Clone, Copy)]
 struct Counted {
     at: Instant,
@@ -60,7 +60,7 @@ struct Counted {
     share: Option<f64>,
 }
 
-/// Looks and publishes until `stop`.
+/// Samples and publishes until `stop` is cancelled.
 pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
     let mut memory = Memory::default();
     let mut last_second = Instant::now();
@@ -70,7 +70,7 @@ pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
         let is_wanted_now = tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(pause) => false,
-            // A page that has just been opened does not wait for the next look.
+            // A page that has just been opened does not wait for the next sample.
             () = desk.first_look() => true,
         };
         memory.news = is_wanted_now;
@@ -152,7 +152,7 @@ impl Memory {
         Snapshot { schema: SCHEMA, at, machines, wires, traffics, totals, capacity, run }
     }
 
-    /// By machine, the balancers that are there and send it nothing.
+    /// Lists, by machine, the running balancers that have ejected it.
     fn ejected(&self, statuses: &[MachineStatus]) -> HashMap<String, Vec<String>> {
         let mut ejected: HashMap<String, Vec<String>> = HashMap::new();
         for status in statuses {
@@ -203,7 +203,7 @@ impl Memory {
         }
     }
 
-    /// The share of a machine's cores that worked since the last look.
+    /// Returns the share of a machine's cores used since the last sample.
     fn cpu(&mut self, status: &MachineStatus) -> Option<f64> {
         let Some(usage) = status.usage else {
             self.busy.remove(&status.name);
@@ -212,7 +212,7 @@ impl Memory {
         let (at, seconds) = (Instant::now(), usage.cpu_busy_seconds);
         let share = self.busy.get(&status.name).and_then(|before| {
             let span = at.duration_since(before.at).as_secs_f64() * f64::from(status.cores.max(1));
-            // One that was started again counts from nothing.
+            // A restarted machine counts from zero.
             let is_on = seconds >= before.seconds && span > 0.0;
             is_on.then(|| snapshot::rounded(((seconds - before.seconds) / span).min(1.0)))
         });
@@ -263,7 +263,7 @@ impl Memory {
         }
     }
 
-    /// Takes in a reading of a wire's counters.
+    /// Adds a reading of a wire's counters.
     fn count(&mut self, wire: &Wire, at: Instant, requests: f64, failed: f64) -> Counted {
         let key = (wire.from.clone(), wire.to.clone());
         let new = Counted { at, requests, failed, rps: None, share: None };
@@ -298,12 +298,12 @@ fn role(said: &Said) -> Option<String> {
     Some(format!("{}, term {}", node.role, node.term))
 }
 
-/// How many turns ahead are announced.
+/// How many upcoming turns are shown.
 const ANNOUNCED: usize = 5;
 
 fn policy(said: Said) -> Option<PolicyView> {
     let policy = said.policy?;
-    // With any other policy than that, the order depends on what happens until then.
+    // With any other policy, the order depends on what happens in the meantime.
     let turns = if policy.policy == "round-robin" { ANNOUNCED } else { 0 };
     let order = policy.order.into_iter().take(turns).collect();
     Some(PolicyView { name: policy.policy, turns_taken: policy.turns_taken, order })

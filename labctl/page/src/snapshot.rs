@@ -1,4 +1,4 @@
-//! What the page is told, as documents, and what a machine's figures mean. Pure.
+//! The documents that the page receives, and the interpretation of a machine's figures. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use lab::{MachineStatus, Program};
@@ -8,18 +8,18 @@ use serde::Serialize;
 
 use crate::topology::Carries;
 
-/// The version of every document of the page.
+/// The version of all documents of the page.
 pub(crate) const SCHEMA: &str = "scaling-lab/page/1";
 
-/// The whole lab at a moment.
+/// The state of the whole lab at one moment.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub(crate) struct Snapshot {
-    /// The documents' version.
+    /// The version of the document.
     #[schemars(extend("const" = SCHEMA))]
     pub schema: &'static str,
-    /// Seconds since the lab began.
+    /// Seconds since the lab started.
     pub at: f64,
-    /// Its machines, in the plan's order.
+    /// The machines, in the plan's order.
     pub machines: Vec<MachineView>,
     /// The wires between them.
     pub wires: Vec<WireView>,
@@ -27,14 +27,14 @@ pub(crate) struct Snapshot {
     pub traffics: Vec<TrafficView>,
     /// All traffics together.
     pub totals: Totals,
-    /// The search for a capacity that goes on, or was the last one.
+    /// The current capacity search, or the last one.
     pub capacity: Option<CapacityView>,
-    /// What a run does now, where one goes on.
+    /// The current activity of a run, if there is one.
     pub run: Option<RunNow>,
 }
 
 impl Snapshot {
-    /// Whether nothing is new in it but the time.
+    /// Returns whether only the time differs.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.machines == other.machines
             && self.wires == other.wires
@@ -45,7 +45,7 @@ impl Snapshot {
     }
 }
 
-/// A share, as precisely as anybody sees it: noise below that is nothing new.
+/// Rounds a share to what can be told apart on the page: smaller changes are noise.
 pub(crate) fn rounded(share: f64) -> f64 {
     (share * 1e3).round() / 1e3
 }
@@ -55,40 +55,40 @@ pub(crate) fn rounded(share: f64) -> f64 {
 pub(crate) struct CapacityView {
     /// The traffic.
     pub traffic: String,
-    /// 99 % of the answers have to come within so many milliseconds.
+    /// The objective: the highest p99 response time allowed, in milliseconds.
     pub p99_ms: f64,
-    /// The rates that were tried, in their order.
+    /// The rates tried, in order.
     pub tried: Vec<RateTried>,
-    /// Whether it goes on.
+    /// Whether the search is still running.
     pub searching: bool,
-    /// What was found, in requests a second.
+    /// The result, in requests a second.
     pub rate: Option<f64>,
-    /// The highest rate that was good.
+    /// The highest rate that met the objective.
     pub low: Option<f64>,
-    /// The lowest that was too much.
+    /// The lowest rate that did not.
     pub high: Option<f64>,
-    /// Why it should not be trusted.
+    /// Why the result should not be trusted.
     pub distrust: Option<String>,
 }
 
-/// A rate, and how it went.
+/// A rate and its outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct RateTried {
     /// Requests a second.
     pub rate: f64,
-    /// Whether it met the objective, how slow the slowest percent was, and what failed.
+    /// Whether it met the objective, the p99, and the failures.
     #[serde(flatten)]
     pub tried: Tried,
-    /// The machines that did not survive it, and were started again.
+    /// The machines that did not survive it, and were restarted.
     pub died: Vec<String>,
 }
 
-/// What a run does now.
+/// The current activity of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct RunNow {
     /// "measuring", "waiting for web-1 to be ejected".
     pub doing: String,
-    /// For how many more seconds, at most.
+    /// The most seconds that it may still take.
     pub left_s: f64,
 }
 
@@ -99,79 +99,79 @@ pub(crate) struct MachineView {
     pub name: String,
     /// Its name in the chapter.
     pub kind: String,
-    /// What stands on it.
+    /// The programs on it.
     pub programs: Vec<ProgramView>,
-    /// How it is.
+    /// Its condition.
     #[serde(flatten)]
     pub condition: Condition,
-    /// Since when it is so, in seconds since the lab began.
+    /// Since when it has been in this condition, in seconds since the lab started.
     pub since: f64,
-    /// Its part in a cluster or a pair: `primary, term 4`.
+    /// Its role in a cluster or a pair: `primary, term 4`.
     pub role: Option<String>,
-    /// The process that stands for it.
+    /// The ID of the process that represents it.
     pub pid: u32,
     /// Its cores.
     pub cores: u32,
-    /// Dollars a month.
+    /// Its price, in dollars a month.
     pub price: f64,
-    /// Share of its cores at work, from 0 to 1.
+    /// The share of its cores in use, from 0 to 1.
     pub cpu: Option<f64>,
-    /// Jobs that wait for a core.
+    /// The number of jobs that wait for a core.
     pub queue: Option<usize>,
-    /// Bytes held.
+    /// Memory in use, in bytes.
     pub memory_held: Option<u64>,
-    /// Bytes there are.
+    /// Memory in total, in bytes.
     pub memory_limit: Option<u64>,
-    /// Requests being answered, where a program on it says so.
+    /// Requests in flight, if a program on it reports them.
     pub in_flight: Option<u64>,
-    /// A balancer's policy, and how many turns it has taken.
+    /// A balancer's policy, and the number of turns it has taken.
     pub policy: Option<PolicyView>,
 }
 
-/// How a balancer chooses.
+/// How a balancer chooses an upstream.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct PolicyView {
     /// `round-robin`, `least-busy`, …
     pub name: String,
     /// Turns taken since it started.
     pub turns_taken: u64,
-    /// The upstreams that take the next turns, where they are known before.
+    /// The upstreams that take the next turns, if they are known in advance.
     pub order: Vec<String>,
 }
 
 /// One program on a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct ProgramView {
-    /// What it is.
+    /// Its name.
     pub program: &'static str,
-    /// Where it answers.
+    /// The address that it listens on.
     pub address: String,
     /// Its process id.
     pub pid: u32,
-    /// Whether it is there.
+    /// Whether it is running.
     pub alive: bool,
-    /// Whether it is stopped.
+    /// Whether it is frozen (SIGSTOP).
     pub frozen: bool,
 }
 
-/// How a machine is.
+/// The condition of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Condition {
-    /// The colour.
+    /// Its health, shown as a colour.
     pub health: Health,
-    /// The word beside it.
+    /// The word shown beside it.
     pub word: &'static str,
-    /// Why, where that is known.
+    /// The reason, if it is known.
     pub reason: Option<String>,
 }
 
-/// What colours mean, and nothing else has a colour.
+/// A machine's health. Colours on the page mean this and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Health {
-    /// It does its work.
+    /// It works normally.
     Well,
-    /// It works, and not as it should.
+    /// It works, but not properly.
     Limping,
     /// It does not work.
     Down,
@@ -180,23 +180,23 @@ pub(crate) enum Health {
 /// One wire.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct WireView {
-    /// From which machine; `clients` for what comes from outside.
+    /// The machine that it comes from; `clients` for requests from outside.
     pub from: String,
-    /// To which machine, or kind of machine.
+    /// The machine, or kind of machine, that it goes to.
     pub to: String,
-    /// What passes through it.
+    /// What it carries.
     pub carries: Carries,
-    /// Requests a second, where somebody counts them.
+    /// Requests a second, if they are counted.
     pub rps: Option<f64>,
-    /// The share of them that fails, from 0 to 1.
+    /// The share of requests that fail, from 0 to 1.
     pub failed: Option<f64>,
-    /// Whether it can be cut and slowed.
+    /// Whether it is a link that can be cut and slowed.
     pub link: bool,
-    /// What was done to it: `cut`, `slow by 2s`.
+    /// The fault applied to it: `cut`, `slow by 2s`.
     pub now: Option<String>,
-    /// Whether what is at its end is left out on purpose: ejected by the balancer at its beginning.
+    /// Whether the balancer at its start has ejected the machine at its end.
     pub ejected: bool,
-    /// Whether the balancer at its beginning sends the next request over it.
+    /// Whether the balancer at its start sends the next request over it.
     pub next: bool,
 }
 
@@ -205,90 +205,90 @@ pub(crate) struct WireView {
 pub(crate) struct TrafficView {
     /// Its name.
     pub name: String,
-    /// Requests a second that it is set to send.
+    /// The configured rate, in requests a second.
     pub rate: f64,
-    /// Requests a second that it has sent in the last second.
+    /// The rate sent in the last second, in requests a second.
     pub sent: f64,
-    /// Answers a second that were good.
+    /// Good responses a second.
     pub ok: f64,
-    /// Those that were not.
+    /// Failed responses a second.
     pub failed: f64,
-    /// How long half of the good ones took at most, in milliseconds.
+    /// The median response time of good responses, in milliseconds.
     pub p50_ms: Option<f64>,
-    /// How long 99 % of them took at most.
+    /// The 99th percentile of the same, in milliseconds.
     pub p99_ms: Option<f64>,
-    /// Requests without an answer yet.
+    /// Requests in flight.
     pub in_flight: usize,
-    /// How late 99 % of them were sent at most, in milliseconds.
+    /// The 99th percentile of the generator's lag: how late requests were sent, in milliseconds.
     pub lag_ms: f64,
-    /// Answers of the last second by the server that gave them.
+    /// Responses of the last second, by server.
     pub served: indexmap::IndexMap<String, usize>,
-    /// Answers of the last second by what they said of the cache.
+    /// Responses of the last second, by cache status.
     pub cache: indexmap::IndexMap<&'static str, usize>,
     /// Requests that failed since the last fault.
     pub failed_since: usize,
-    /// Requests in that time.
+    /// Requests since the last fault.
     pub of_since: usize,
 }
 
 /// All traffics together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Totals {
-    /// Requests a second that are meant to be sent.
+    /// The configured rate, in requests a second.
     pub offered: f64,
-    /// Answers a second that are good.
+    /// Good responses a second.
     pub good: f64,
-    /// Those that are not.
+    /// Failed responses a second.
     pub failed: f64,
-    /// The worst p99 of all traffics, in milliseconds.
+    /// The highest p99 of any traffic, in milliseconds.
     pub p99_ms: Option<f64>,
-    /// How late the generator is at worst, in milliseconds (p99).
+    /// The generator's highest lag of any traffic (p99), in milliseconds.
     pub lag_ms: f64,
-    /// Requests without an answer yet.
+    /// Requests in flight.
     pub in_flight: usize,
-    /// The last fault, and what failed since.
+    /// The last fault, and the failures since then.
     pub fault: Option<Fault>,
 }
 
 /// The last fault.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Fault {
-    /// When, in seconds since the lab began.
+    /// When it happened, in seconds since the lab started.
     pub at: f64,
     /// What happened.
     pub what: String,
-    /// Requests that failed since, of those that were meant to be sent in the time that is counted.
+    /// Requests that failed since then, out of those due in the counted time.
     pub failed: usize,
-    /// Requests in that time.
+    /// Requests due in that time.
     pub of: usize,
-    /// For how many seconds it was counted: the generator remembers no longer.
+    /// The length of the counted time, in seconds: it is limited by what the generator remembers.
     pub counted_s: f64,
 }
 
-/// One second of all traffics, for charts.
+/// One second of all traffics together, for charts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Second {
-    /// When it ended, in seconds since the lab began.
+    /// Its end, in seconds since the lab started.
     pub at: f64,
-    /// Requests a second that were meant to be sent.
+    /// The configured rate, in requests a second.
     pub offered: f64,
-    /// Good answers.
+    /// Good responses.
     pub good: f64,
-    /// Others.
+    /// Failed responses.
     pub failed: f64,
-    /// The worst p50 of all traffics, in milliseconds.
+    /// The highest p50 of any traffic, in milliseconds.
     pub p50_ms: Option<f64>,
-    /// The worst p99.
+    /// The highest p99 of any traffic, in milliseconds.
     pub p99_ms: Option<f64>,
 }
 
-/// Above this share of its cores a machine is at its limit.
+/// Above this share of its cores, a machine counts as at its limit.
 const CPU_LIMIT: f64 = 0.95;
-/// Above this share of its memory it is about to die.
+/// Above this share of its memory, a machine counts as about to run out.
 const MEMORY_LIMIT: f64 = 0.9;
 
-/// How a machine is, from its figures; `last` is what was last heard of it, `ejected_by` are the balancers that
-/// send it nothing.
+/// Derives a machine's condition from its figures. `last` is the reason from its last event, `ejected_by` are the
+/// balancers that have ejected it.
 pub(crate) fn condition(
     machine: &MachineStatus,
     cpu: Option<f64>,
@@ -344,7 +344,7 @@ pub(crate) fn condition(
     is(Health::Well, "up", None)
 }
 
-/// A machine's programs, as they are shown.
+/// Returns a machine's programs as the page shows them.
 pub(crate) fn programs(machine: &MachineStatus) -> Vec<ProgramView> {
     let view = |program: &lab::ProgramStatus| ProgramView {
         program: Program::name(program.program),

@@ -1,4 +1,4 @@
-//! The chapter's steps, as somebody can do them by hand: what is told, what is done, what is claimed. Pure.
+//! The chapter's steps, as a reader can take them by hand: the text, the actions, the claims. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use chapter::step::{Rate, Step};
@@ -12,11 +12,11 @@ use crate::deeds;
 pub(crate) struct StoryStep<'a> {
     name: &'a str,
     say: &'a str,
-    /// Traffics that get another rate. Of a ramp, its end.
+    /// Traffics whose rate changes. For a ramp, the final rate.
     loads: Vec<Load<'a>>,
     acts: Vec<Deed<'a>>,
     claims: Vec<Claim<'a>>,
-    /// What only a run can do and measure, in words.
+    /// Descriptions of what only a run can do and measure.
     only_a_run: Vec<&'static str>,
 }
 
@@ -35,15 +35,15 @@ struct Deed<'a> {
 #[derive(Debug, Serialize)]
 struct Claim<'a> {
     claim: &'a str,
-    /// The article's words, where it tests them.
+    /// The article's words, if the claim tests them.
     article: Option<&'a str>,
-    /// What is asked before: a question whose answer is the figure.
+    /// A question to the reader beforehand, whose answer is the measured figure.
     ask: Option<&'a str>,
-    /// The unit of what is measured.
+    /// The unit of the measurement.
     unit: &'a str,
 }
 
-/// Every step of a chapter.
+/// Returns every step of a chapter.
 pub(crate) fn steps(chapter: &Chapter) -> Vec<StoryStep<'_>> {
     chapter.step.iter().map(step).collect()
 }

@@ -1,7 +1,7 @@
-//! What happens, as it happens: server-sent events.
+//! The stream of server-sent events.
 //!
-//! `hello` first, then every `event` from the one after `Last-Event-ID` on, and the whole `state` five times a
-//! second. A browser that falls behind misses states and no events.
+//! It begins with `hello`, then carries every `event` after `Last-Event-ID`, and the whole `state` up to five times a
+//! second. A browser that falls behind misses states but never events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::desk::{Desk, Watching};
 
-/// What is told to whom, and how far it has come.
+/// The state of one browser's stream: its sources, and how far it has read.
 struct Telling {
     desk: Arc<Desk>,
     _watching: Watching,
     states: watch::Receiver<Arc<str>>,
     happened: watch::Receiver<usize>,
-    /// Of a run: how many of its events there are, and how many were told.
+    /// The number of events of the run, and how many of them were sent.
     run: Option<(watch::Receiver<usize>, usize)>,
     stop: CancellationToken,
     greeted: bool,
@@ -30,7 +30,7 @@ struct Telling {
     waiting: std::collections::VecDeque<Event>,
 }
 
-/// One browser's stream, until it goes or the lab does.
+/// Streams to one browser until it disconnects or the lab ends.
 pub(crate) fn stream(
     desk: &Arc<Desk>,
     headers: &HeaderMap,
@@ -76,7 +76,7 @@ impl Telling {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    // The last words of a lab that ends are heard.
+                    // Events that are still queued when the lab ends are sent as well.
                     self.take_in_events();
                     return self.waiting.pop_front();
                 }
@@ -108,7 +108,7 @@ impl Telling {
     }
 }
 
-/// How many events a browser has had of this lab; of another one it had none of ours.
+/// Returns how many events of this lab a browser has seen; an ID from another lab counts as zero.
 fn last_heard(headers: &HeaderMap, lab: &str) -> usize {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let number = last.and_then(|last| last.strip_prefix(lab)?.strip_prefix('-')?.parse().ok());

@@ -1,4 +1,4 @@
-//! The lab as tables, for a browser without JavaScript: made anew by the browser every two seconds. Pure.
+//! The lab as tables, for a browser without JavaScript; the page reloads itself every two seconds. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt::Write;
@@ -6,10 +6,10 @@ use std::fmt::Write;
 use lab::Event;
 use serde_json::Value;
 
-/// How many events are shown, the newest first.
+/// The number of events shown, newest first.
 const EVENTS: usize = 20;
 
-/// The page.
+/// Renders the page.
 pub(crate) fn page(title: &str, state: &Value, events: &[Event]) -> String {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"2\">\

@@ -1,4 +1,4 @@
-//! Which machine speaks to which: the wires of the picture. Pure.
+//! The wires of the picture: which machine connects to which. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use chapter::{Chapter, MachineEntry};
@@ -9,15 +9,15 @@ use serde::Serialize;
 /// A wire between two machines. `from` is `clients` for what comes from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Wire {
-    /// Who connects.
+    /// The machine that connects.
     pub from: String,
-    /// To which machine, or to which kind when any of them will do.
+    /// The machine that it connects to, or the kind if any machine of it will do.
     pub to: String,
-    /// What passes through it.
+    /// What it carries.
     pub carries: Carries,
 }
 
-/// What passes through a wire.
+/// What a wire carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Carries {
@@ -25,15 +25,15 @@ pub(crate) enum Carries {
     Traffic,
     /// Requests that a balancer forwards.
     Requests,
-    /// A web server's queries.
+    /// Queries from a web server to the database.
     Queries,
-    /// A web server's calls to Redis.
+    /// Calls from a web server to Redis.
     Cache,
-    /// A database's or a Redis' copies.
+    /// Replication of a database or of Redis.
     Copies,
 }
 
-/// Every wire of a plan as it is now.
+/// Returns every wire of a plan in its current state.
 pub(crate) fn wires(chapter: &Chapter, plan: &Plan) -> Vec<Wire> {
     let mut wires: Vec<Wire> = Vec::new();
     let mut add = |from: &str, to: &str, carries| {
@@ -54,10 +54,10 @@ pub(crate) fn wires(chapter: &Chapter, plan: &Plan) -> Vec<Wire> {
     wires
 }
 
-/// Where requests from outside come from.
+/// The name under which clients outside the lab appear.
 pub(crate) const CLIENTS: &str = "clients";
 
-/// The machine that a traffic is for. A pair of balancers and a role are known by their kind.
+/// Returns the target of a traffic. A pair of balancers, or a role, is shown as its kind.
 fn target(chapter: &Chapter, plan: &Plan, to: &str) -> String {
     let name = to.split(['/', ':']).next().unwrap_or(to);
     match plan.machines.contains_key(name) || chapter.machine.contains_key(name) {

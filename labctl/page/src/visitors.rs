@@ -1,5 +1,5 @@
-//! Single requests to the lab's shop, each told with what its answer says of the way it took: who answered,
-//! whether a cache did, how long the database took.
+//! Single requests to the lab's shop, each shown with what its response says about its path: which server answered,
+//! whether it was a cache hit, how long the database took.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,74 +18,74 @@ use tokio::time::sleep;
 
 use crate::running::Running;
 
-/// How long one request may take.
+/// The timeout of one request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often all copies are read after a deposit.
+/// The interval at which all copies are read after a deposit.
 const READ_EVERY: Duration = Duration::from_millis(50);
-/// For how long they are, from the moment it is acknowledged.
+/// For how long copies are read after the deposit is acknowledged.
 const READ_FOR: Duration = Duration::from_secs(1);
-/// How much of an answer is shown.
+/// The longest response body that is shown, in bytes.
 const SHOWN_MAX: usize = 2_000;
 
-/// Visitors of the shop: each has the cookies that it was given, at each entrance.
+/// Visitors of the shop: each keeps the cookies it was given, per entrance.
 #[derive(Debug, Default)]
 pub(crate) struct Visitors {
     cookies: Cookies,
 }
 
-/// What became of one request.
+/// The outcome of one request.
 #[derive(Debug, Serialize)]
 pub(crate) struct Visit {
-    /// The command that sends the same.
+    /// The equivalent command.
     pub command: String,
-    /// The status; none when nobody answered.
+    /// The status; none if there was no response.
     pub status: Option<u16>,
-    /// Why there is none.
+    /// Why there was no response.
     pub problem: Option<String>,
-    /// How long it took, in milliseconds.
+    /// The response time, in milliseconds.
     pub ms: f64,
     /// The server that answered.
     pub server: Option<String>,
-    /// What the answer says of the cache.
+    /// The cache status that the response reports.
     pub cache: Option<String>,
-    /// How long its parts took, in milliseconds: `cache`, `db`.
+    /// The time spent in each part, in milliseconds: `cache`, `db`.
     pub timing: IndexMap<String, f64>,
     /// The database node that was read.
     pub node: Option<String>,
-    /// How old what was read may be, in milliseconds.
+    /// An upper bound on the staleness of the data, in milliseconds.
     pub lag_ms: Option<f64>,
-    /// What was answered, when it is JSON and short.
+    /// The response body, if it is JSON and short.
     pub body: Value,
 }
 
-/// What all copies said, over a second.
+/// The readings of all copies during the second after a deposit.
 #[derive(Debug, Serialize)]
 pub(crate) struct Deposit {
     /// The deposit itself.
     pub deposit: Visit,
-    /// The copies, and what each said.
+    /// The readings of each copy.
     pub nodes: IndexMap<String, Vec<Reading>>,
 }
 
 /// One reading of one copy.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reading {
-    /// When it was asked, in milliseconds since the deposit was sent.
+    /// When it was requested, in milliseconds since the deposit was sent.
     pub at_ms: f64,
-    /// The balance; none when it did not answer with one.
+    /// The balance; none if the response had none.
     pub balance: Option<i64>,
     /// Its version.
     pub version: Option<String>,
-    /// How old it may be, in milliseconds.
+    /// An upper bound on its staleness, in milliseconds.
     pub lag_ms: Option<f64>,
     /// What came instead of a balance.
     pub problem: Option<String>,
 }
 
-/// What is asked for.
+/// A request to the shop.
 #[derive(Debug)]
 pub(crate) struct Question<'a> {
-    /// At which entrance: `lb`, `web-1`.
+    /// The entrance: `lb`, `web-1`.
     pub to: &'a str,
     /// The method.
     pub method: Method,
@@ -93,7 +93,7 @@ pub(crate) struct Question<'a> {
     pub path: String,
     /// The body.
     pub body: Option<String>,
-    /// Whose cookies are sent, and kept.
+    /// The visitor whose cookies are sent and updated.
     pub visitor: Option<&'a str>,
 }
 
@@ -101,7 +101,7 @@ impl Visitors {
     /// Sends one request.
     pub(crate) async fn visit(&self, lab: &Running, question: &Question<'_>) -> Result<Visit, LabError> {
         let target = entrance(&lab.plan(), question.to)?;
-        // A visitor of one shop is nobody in the other.
+        // Cookies of one entrance must not reach another.
         let visitor = question.visitor.map(|visitor| format!("{visitor}@{}", question.to));
         let mut mix = RequestMix::get(&question.path, Keys::None);
         mix.method = question.method.clone();
@@ -157,7 +157,7 @@ impl Visitors {
         Ok(Deposit { deposit, nodes: told })
     }
 
-    /// Reads every copy of an account at once.
+    /// Reads every copy of an account concurrently.
     pub(crate) async fn read(
         &self,
         lab: &Running,
@@ -209,7 +209,7 @@ fn entrance(plan: &Plan, to: &str) -> Result<SocketAddr, LabError> {
     })
 }
 
-/// The nodes of the database behind an entrance.
+/// Returns the nodes of the database behind an entrance.
 pub(crate) fn database_nodes(chapter: &Chapter, plan: &Plan, to: &str) -> Vec<String> {
     let kind_of =
         |name: &str| plan.machines.get(name).map_or(name.to_owned(), |machine| machine.kind.clone());
@@ -256,7 +256,7 @@ fn told(command: String, ms: f64, answer: anyhow::Result<Answer>) -> Visit {
     visit
 }
 
-/// The parts of `cache;dur=0.4, db;dur=50.1`.
+/// Parses `cache;dur=0.4, db;dur=50.1`.
 fn timing(text: &str) -> IndexMap<String, f64> {
     let parts = text.split(',').filter_map(|part| {
         let (name, rest) = part.trim().split_once(';')?;

@@ -1,4 +1,4 @@
-//! What a part may or may not be able to do. Pure.
+//! The abilities that a part may have or lack. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,49 +8,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::known::Kind;
 
-/// Something that a chapter may ask of a balancer, or of a database.
+/// Something that a chapter may require of a balancer or a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ability {
-    /// Takes turns exactly.
+    /// Takes turns exactly (round robin).
     RoundRobin,
-    /// Chooses the server with the fewest requests in flight.
+    /// Chooses the server with the fewest requests in flight (least connections).
     LeastBusy,
-    /// Chooses the less busy one of two drawn at random.
+    /// Chooses the less busy of two servers drawn at random (power of two choices).
     TwoChoices,
-    /// Binds a client to a server by a signed cookie.
+    /// Binds a client to a server with a signed cookie (sticky sessions).
     Sticky,
-    /// Asks servers whether they are well.
+    /// Checks servers by requests (active health checks).
     Checks,
     /// Checks servers by opening a connection.
     ConnectChecks,
-    /// Takes a server out after failed requests.
+    /// Takes a server out after failed requests (passive health checks).
     Passive,
-    /// Sends a request that failed to another server.
+    /// Retries a failed request on another server.
     Retries,
-    /// Limits the time of one try.
+    /// Limits the time of each try.
     TryTimeout,
-    /// Takes in a server while it runs.
+    /// Adds a server at runtime.
     Add,
-    /// Lets a server finish and leave while it runs.
+    /// Drains and removes a server at runtime.
     Remove,
-    /// Tells when it took a server out or in.
+    /// Reports when it takes a server out or back in.
     Events,
-    /// Shares an address with another balancer.
+    /// Shares an address with another balancer (VRRP).
     Pair,
-    /// Refuses connections over a limit.
+    /// Refuses connections above a limit.
     MaxConnections,
-    /// Acknowledges a write that the primary alone has on its disk.
+    /// Acknowledges a write once it is on the primary's disk.
     Async,
-    /// Acknowledges a write that a majority has.
+    /// Acknowledges a write once a majority has it.
     Quorum,
-    /// Acknowledges a write that every member has, and shows.
+    /// Acknowledges a write once every member has it and shows it.
     Sync,
-    /// Makes another node the primary when the primary fails.
+    /// Makes another node the primary when the primary fails (automatic failover).
     Promotes,
-    /// Has a primary that is cut off stop acknowledging, whatever it waits for.
+    /// Has an isolated primary stop acknowledging, whatever it waits for.
     StepsDown,
-    /// Says at once that a write cannot be done while a member is away.
+    /// Refuses a write at once while a member is missing, instead of letting it time out.
     RefusesAtOnce,
     /// Lists the writes that a former primary had to give up.
     Discards,
@@ -63,7 +63,7 @@ pub enum Ability {
 }
 
 impl Ability {
-    /// All of them.
+    /// All abilities.
     pub const ALL: [Self; 24] = [
         Self::RoundRobin,
         Self::LeastBusy,
@@ -91,7 +91,7 @@ impl Ability {
         Self::SlowLinks,
     ];
 
-    /// Its name in files and in the answer to `--can`.
+    /// Returns its name in files and in the answer to `--can`.
     pub fn name(self) -> &'static str {
         match self {
             Self::RoundRobin => "round-robin",
@@ -121,7 +121,7 @@ impl Ability {
         }
     }
 
-    /// Of what it is asked.
+    /// Returns the kind of part that it belongs to.
     pub fn kind(self) -> Kind {
         match self {
             Self::Async
@@ -148,16 +148,16 @@ impl fmt::Display for Ability {
 /// What a part can and cannot do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Abilities {
-    /// What it is called in sentences.
+    /// Its name in messages.
     pub title: String,
-    /// What it can, when it says so. Without, it can whatever it does not deny.
+    /// The abilities that it claims. Without a list, it has every ability that it does not deny.
     pub can: Option<BTreeSet<Ability>>,
-    /// What it cannot, and why.
+    /// The abilities that it lacks, with the reasons.
     pub cannot: BTreeMap<Ability, String>,
 }
 
 impl Abilities {
-    /// Why it lacks an ability. `None`: it has it.
+    /// Returns why it lacks an ability. `None`: it has it.
     pub fn lacks(&self, ability: Ability) -> Option<String> {
         if let Some(reason) = self.cannot.get(&ability) {
             return Some(reason.clone());

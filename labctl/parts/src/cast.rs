@@ -1,4 +1,4 @@
-//! Which program plays each part of a chapter: found, and asked what it can, before anything starts.
+//! The program for each role of a chapter: located, and asked for its abilities, before anything starts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,33 +23,33 @@ struct Played {
     abilities: Abilities,
 }
 
-/// What is started.
+/// The program to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Program {
-    /// A known part, by way of its adapter: `part NAME --program PATH …`.
+    /// A known part, through its adapter: `part NAME --program PATH …`.
     Adapted {
         /// The adapter's name.
         name: String,
-        /// Where its program is.
+        /// The path of its program.
         path: PathBuf,
     },
-    /// A program that keeps the contract itself.
+    /// A program that implements the contract itself.
     Own(PathBuf),
 }
 
-/// A part cannot be used. One sentence that says what to do.
+/// Why a part cannot be used, as one sentence that says what to do.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PartError {
-    /// It is not known, or stands in for something else.
+    /// It is not known, or it stands in for something else.
     #[error("{0}")]
     Unknown(String),
-    /// It is not there, or cannot be started.
+    /// It is not installed, or it cannot be started.
     #[error("{0}")]
     Missing(String),
 }
 
 impl Cast {
-    /// Finds every other program of a chapter, and what it can.
+    /// Locates every foreign program of a chapter, and determines its abilities.
     pub async fn assemble(chapter: &Chapter) -> Result<Self, PartError> {
         let mut cast = Self::default();
         for (kind, program) in programs(chapter) {
@@ -61,28 +61,28 @@ impl Cast {
         Ok(cast)
     }
 
-    /// Whether every part is played by the lab's own program.
+    /// Returns whether the lab's own programs play every role.
     pub fn is_own(&self) -> bool {
         self.played.is_empty()
     }
 
-    /// Whether one of the programs is spoken for by an adapter.
+    /// Returns whether one of the programs needs an adapter.
     pub fn wants_adapter(&self) -> bool {
         self.played.values().any(|played| matches!(played.by, Program::Adapted { .. }))
     }
 
-    /// What is started where a chapter says `program = "…"`.
+    /// Returns what to start for a chapter's `program = "…"`.
     pub fn program(&self, program: &str) -> Option<&Program> {
         self.played.get(program).map(|played| &played.by)
     }
 
-    /// The claims and steps of a chapter that these programs cannot carry out, with the reasons.
+    /// Returns the claims and steps of a chapter that these programs cannot carry out, with the reasons.
     pub fn skips(&self, chapter: &Chapter) -> Skips {
         needs::skips(chapter, |program| self.played.get(program).map(|played| &played.abilities))
     }
 }
 
-/// The other programs that a chapter names.
+/// Returns the foreign programs that a chapter names.
 fn programs(chapter: &Chapter) -> impl Iterator<Item = (Kind, &str)> {
     chapter.machine.values().flat_map(|MachineEntry { lb, dbnode, .. }| {
         let lb = lb.as_ref().and_then(|lb| lb.program.as_deref()).map(|program| (Kind::Lb, program));

@@ -1,8 +1,8 @@
-//! What a chapter needs of its databases, held against what they can. Pure.
+//! What a chapter needs of its databases, checked against their abilities. Pure.
 //!
-//! A database that promotes nobody is without a primary from the moment something is done to it until that is undone:
-//! in between, claims about its clients say nothing about it. What was acknowledged and is there, and whether some
-//! order explains every answer, is claimed of it all the same.
+//! A database without automatic failover has no primary from a fault of its primary until the fault is undone: in
+//! between, claims about its clients say nothing about it. Claims about durability (what was acknowledged is there) and
+//! consistency (some order explains every response) are still judged.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,7 +14,8 @@ use chapter::{Act, Chapter, Expect, Expected, Step};
 
 use crate::ability::{Abilities, Ability};
 
-/// How a database waits before it acknowledges a write. `None`: it is one node, which waits for nobody.
+/// Returns the ability that a database's replication mode requires. `None`: it is a single node, which waits for no
+/// other.
 pub(crate) fn mode_of(entry: &MachineEntry) -> Option<Ability> {
     let part = entry.dbnode.as_ref()?;
     entry.count.filter(|count| *count > 1)?;
@@ -25,13 +26,13 @@ pub(crate) fn mode_of(entry: &MachineEntry) -> Option<Ability> {
     })
 }
 
-/// The databases of a chapter, and what has been done to them.
+/// The databases of a chapter, and the faults they have had so far.
 pub(crate) struct Databases<'a> {
     chapter: &'a Chapter,
     played: HashMap<&'a str, Played<'a>>,
-    /// Something has been done to the primary of these.
+    /// The databases whose primary is down or cut off.
     without_primary: BTreeSet<String>,
-    /// A replica of these is away.
+    /// The databases with a replica down or cut off.
     without_member: BTreeSet<String>,
     /// A link from the primary to a replica of these is slow.
     slowed: BTreeSet<String>,
@@ -40,12 +41,12 @@ pub(crate) struct Databases<'a> {
 struct Played<'a> {
     entry: &'a MachineEntry,
     part: &'a DbnodePart,
-    /// What it can, where it is not the lab's own.
+    /// Its abilities, if it is not the lab's own.
     abilities: Option<&'a Abilities>,
 }
 
 impl<'a> Databases<'a> {
-    /// Those of a chapter.
+    /// Collects the databases of a chapter.
     pub(crate) fn of(chapter: &'a Chapter, abilities: impl Fn(&str) -> Option<&'a Abilities>) -> Self {
         let played = chapter.machine.iter().filter_map(|(name, entry)| {
             let part = entry.dbnode.as_ref()?;
@@ -56,12 +57,12 @@ impl<'a> Databases<'a> {
         Self { chapter, played: played.collect(), without_primary, without_member, slowed }
     }
 
-    /// Whether all of them are the lab's own.
+    /// Returns whether all of them are the lab's own.
     pub(crate) fn are_own(&self) -> bool {
         self.played.values().all(|played| played.abilities.is_none())
     }
 
-    /// What a step does to them.
+    /// Applies the faults of a step.
     pub(crate) fn begin(&mut self, step: &Step) {
         for (kind, harm) in step.acts().flat_map(harms) {
             match harm {
@@ -81,7 +82,7 @@ impl<'a> Databases<'a> {
         }
     }
 
-    /// What a step has undone. It counts from the next step on: while it is undone, clients still notice.
+    /// Applies the repairs of a step. They count from the next step on, because clients still notice while they happen.
     pub(crate) fn end(&mut self, step: &Step) {
         for act in step.acts() {
             match act {
@@ -92,14 +93,14 @@ impl<'a> Databases<'a> {
                         _ => self.without_primary.remove(kind),
                     };
                 }
-                // Who was killed before stays so; a chapter that heals links restarts its dead as well.
+                // A killed node stays down; but a chapter that heals links also restarts its dead nodes.
                 Act::HealAll | Act::Heal { .. } => self.without_primary.clear(),
                 _ => {}
             }
         }
     }
 
-    /// Why what a step does cannot be done.
+    /// Returns why a step cannot be carried out.
     pub(crate) fn of_acts(&self, step: &Step) -> Option<String> {
         step.acts().find_map(|act| match act {
             Act::Fill { name } | Act::Empty { name } => self.lacking(kind_of(name), &[Ability::FullDisk]),
@@ -107,7 +108,7 @@ impl<'a> Databases<'a> {
         })
     }
 
-    /// Why a claim says nothing.
+    /// Returns why a claim cannot be judged.
     pub(crate) fn of_claim(&self, step: &Step, claim: &Expect) -> Option<String> {
         let expression = Expression::<MeasureCall>::parse(claim.measure.as_ref()).ok()?;
         expression.measures().into_iter().find_map(|call| {
@@ -121,7 +122,7 @@ impl<'a> Databases<'a> {
         })
     }
 
-    /// Why a database is the lab's own in a chapter where others are not.
+    /// Returns why a database is the lab's own in a chapter where others are not.
     fn stayed(&self, played: &Played<'_>) -> Option<String> {
         let mode = mode_of(played.entry)?;
         let reason =
@@ -134,7 +135,7 @@ impl<'a> Databases<'a> {
         wanted.iter().find_map(|ability| abilities.lacks(*ability))
     }
 
-    /// What a claim's measure needs of a database.
+    /// Returns the abilities that a claim's measure needs of a database.
     fn wanted(
         &self,
         kind: &str,
@@ -157,7 +158,7 @@ impl<'a> Databases<'a> {
                 true
             }
             Measure::Happened | Measure::Seconds => lost || elects,
-            // That something is lost is claimed where somebody else has become the primary.
+            // Claims that something is lost assume that another node has become the primary.
             Measure::LostWrites => claim.at_least.is_some(),
             Measure::GhostWrites
             | Measure::StaleReads
@@ -170,7 +171,7 @@ impl<'a> Databases<'a> {
             | Measure::LinearizableLatest
             | Measure::PrimariesOfATerm
             | Measure::Price => false,
-            // Whoever asks the primary itself asks the one that was cut off.
+            // A client that asks for the primary reaches the one that was cut off.
             _ if of_primary && lost => {
                 wanted
                     .extend((mode == Some(Ability::Async) && is_bounded_above).then_some(Ability::StepsDown));
@@ -190,7 +191,7 @@ impl<'a> Databases<'a> {
         wanted
     }
 
-    /// The databases that a measure speaks of, and whether it is asked of the primary alone.
+    /// Returns the databases that a measure refers to, and whether it refers to the primary alone.
     fn asked(&self, step: &Step, call: &MeasureCall) -> Vec<(&str, bool)> {
         let description = call.measure.description();
         let mut traffics: Vec<&str> = Vec::new();
@@ -232,7 +233,7 @@ impl<'a> Databases<'a> {
         self.behind(to).map(|kind| (kind, false)).into_iter().collect()
     }
 
-    /// The database behind a machine: its own, or that of its web server, or of those that it balances over.
+    /// Finds the database behind a machine: its own, that of its web server, or that of its upstreams.
     fn behind(&self, name: &str) -> Option<&str> {
         if let Some(kind) = self.database(name) {
             return Some(kind);
@@ -253,13 +254,13 @@ impl<'a> Databases<'a> {
     }
 }
 
-/// Whether a claim holds only while a link to a replica is slow: it says that something takes long or happens at all, or
+/// Returns whether a claim holds only while a link to a replica is slow: it says that something takes long or happens at all, or
 /// that the article is wrong.
 fn rests_on_slow_links(claim: &Expect) -> bool {
     claim.at_least.is_some() || claim.expected == Expected::Refute
 }
 
-/// What something that is done does to a database.
+/// The part of a database that an act harms.
 enum Harm {
     Primary,
     Replica,
@@ -270,7 +271,7 @@ fn harms(act: &Act) -> Vec<(String, Harm)> {
         let harm = match parse(name) {
             Some((_, Role::Primary)) => Harm::Primary,
             Some(_) => Harm::Replica,
-            // The first by name is the primary at first.
+            // At the start, the first node by name is the primary.
             None if name.ends_with("-1") || !name.contains('-') => Harm::Primary,
             None => Harm::Replica,
         };
@@ -285,7 +286,7 @@ fn harms(act: &Act) -> Vec<(String, Harm)> {
     }
 }
 
-/// The kind of machine in a name: `db` in `db:primary`, in `db-1`, and in `db-1/dbnode`.
+/// Returns the kind of machine in a name: `db` in `db:primary`, in `db-1`, and in `db-1/dbnode`.
 fn kind_of(name: &str) -> &str {
     let name = name.split([':', '/']).next().unwrap_or(name);
     match name.rsplit_once('-') {

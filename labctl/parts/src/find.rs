@@ -1,4 +1,4 @@
-//! Where the programs of known parts are on this computer, and which version they are.
+//! Locates the programs of known parts on this computer, and reads their versions.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,19 +9,19 @@ use tokio::time::timeout;
 
 use crate::known::Known;
 
-/// Where servers are that are on nobody's PATH but root's.
+/// Directories of servers that are usually only on root's PATH.
 const BESIDES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
-/// How long a program may take to tell its version.
+/// How long a program may take to print its version.
 const VERSION_MAX: Duration = Duration::from_secs(5);
 
-/// Where Debian has the versions of PostgreSQL, each in a directory of its own.
+/// Where Debian installs the versions of PostgreSQL, each in its own directory.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// Where `labctl parts --install` has the programs that come in a Python wheel, each in a directory of its own,
-/// under the user's home.
+/// Where `labctl parts --install` installs programs from Python wheels, each in its own directory, under the user's
+/// home.
 const WHEELS: &str = ".local/share/labctl/parts";
 
-/// The first of these programs that is there: on the PATH, or where servers are installed.
+/// Finds the first of these programs: on the PATH, or where servers are usually installed.
 pub fn find(programs: &[String]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let besides = BESIDES.iter().map(PathBuf::from).chain(versions());
@@ -33,14 +33,14 @@ pub fn find(programs: &[String]) -> Option<PathBuf> {
     programs.iter().flat_map(named).find(|candidate| candidate.is_file())
 }
 
-/// Directories of programs out of wheels: most put theirs into `bin`, and Envoy's has a script there, and the
+/// Lists the directories of programs from wheels: most install into `bin`; Envoy's has only a script there, and the
 /// program elsewhere.
 fn wheels(home: PathBuf) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(home.join(WHEELS)).into_iter().flatten().flatten();
     entries.flat_map(|entry| ["envoy/_bin", "bin"].map(|within| entry.path().join(within))).collect()
 }
 
-/// Directories of programs that are there in several versions, the latest first.
+/// Lists the directories of programs that come in several versions, the latest first.
 fn versions() -> Vec<PathBuf> {
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
     let entries = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten();
@@ -50,19 +50,19 @@ fn versions() -> Vec<PathBuf> {
     versions.into_iter().map(|(_, path)| path.join("bin")).collect()
 }
 
-/// What a known part says of its version, in its first line that has a digit in it.
+/// Reads a known part's version from the first line of its output that contains a digit.
 pub async fn version(known: &Known, program: &Path) -> Option<String> {
     let mut command = Command::new(program);
     command.args(&known.version).stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(VERSION_MAX, command.output()).await.ok()?.ok()?;
-    // nginx tells it on standard error.
+    // nginx prints it to standard error.
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     let line = said.lines().find(|line| line.chars().any(|letter| letter.is_ascii_digit()))?;
     version_in(line)
 }
 
-/// The first word of a line that looks like a version: `2.6.12-1+deb12u4`.
+/// Returns the first word of a line that looks like a version: `2.6.12-1+deb12u4`.
 fn version_in(line: &str) -> Option<String> {
     let is_version = |word: &&str| {
         let digits = word.trim_start_matches('v');

@@ -1,4 +1,4 @@
-//! The parts that the lab knows: a file each.
+//! The known parts: a file each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use toml::Table;
 
 use crate::ability::{Abilities, Ability};
 
-/// What a part stands in for.
+/// The kind of program that a part replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As it is typed: `lb`, `db`.
+    /// Returns its name on the command line: `lb`, `db`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lb => "lb",
@@ -27,7 +27,7 @@ impl Kind {
         }
     }
 
-    /// The key of its program in a chapter's machine.
+    /// Returns the key of its program in a chapter's machine.
     pub fn key(self) -> &'static str {
         match self {
             Self::Lb => "lb",
@@ -36,38 +36,38 @@ impl Kind {
     }
 }
 
-/// A part that the lab knows. `part NAME` is its adapter.
+/// A known part. `part NAME` is its adapter.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
-    /// What it is called on the command line and in chapters.
+    /// Its name on the command line and in chapters.
     #[serde(skip)]
     pub name: &'static str,
-    /// What it stands in for.
+    /// The kind of program that it replaces.
     pub kind: Kind,
-    /// What it is called in sentences.
+    /// Its name in messages.
     pub title: String,
-    /// The names of its program; the first that is found is used.
+    /// The names of its program; the first one found is used.
     pub find: Vec<String>,
-    /// The flags with which it tells its version.
+    /// The flags that print its version.
     pub version: Vec<String>,
-    /// The command that installs it. `~/` at the beginning of a word is the user's home.
+    /// The command that installs it. A leading `~/` in a word is the user's home.
     pub install: String,
-    /// What it can.
+    /// The abilities that it has.
     pub can: BTreeSet<Ability>,
-    /// What it cannot, and why.
+    /// The abilities that it lacks, with the reasons.
     pub cannot: BTreeMap<Ability, String>,
-    /// What to know when its figures are read.
+    /// Caveats for reading its figures.
     #[serde(default)]
     pub limits: Vec<String>,
-    /// The values of the chapter's keys that it has by itself (`--defaults`).
+    /// The program's own defaults for keys of the chapter (`--defaults`).
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub defaults: Table,
 }
 
 impl Known {
-    /// Their names and files.
+    /// The names and files of all known parts.
     pub const FILES: [(&str, &str); 7] = [
         ("haproxy", include_str!("../known/haproxy.toml")),
         ("nginx", include_str!("../known/nginx.toml")),
@@ -78,7 +78,7 @@ impl Known {
         ("etcd", include_str!("../known/etcd.toml")),
     ];
 
-    /// All of them.
+    /// Returns all known parts.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::FILES.iter().map(|(name, text)| {
             let known: Self = toml::from_str(text).expect("a test has read every file");
@@ -86,17 +86,17 @@ impl Known {
         })
     }
 
-    /// The one of this name.
+    /// Finds a known part by name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|known| known.name == name)
     }
 
-    /// Their names, in a list for people.
+    /// Returns a list of their names for messages.
     pub fn names() -> String {
         Self::FILES.map(|(name, _)| name).join(", ")
     }
 
-    /// What it can and cannot do.
+    /// Returns what it can and cannot do.
     pub fn abilities(&self) -> Abilities {
         Abilities { title: self.title.clone(), can: Some(self.can.clone()), cannot: self.cannot.clone() }
     }

@@ -1,8 +1,8 @@
-//! Other programs in the place of the lab's own: real ones, and a student's.
+//! Other programs in place of the lab's own: real ones, and a student's.
 //!
-//! A part is a program that stands in for `lb` or `dbnode`. What a known one can is data
-//! (`known/haproxy.toml`); a student's own is asked (`--can`). Read [`needs`] for how a chapter's claims are
-//! held against that: a claim about something that a part cannot do is skipped, with the reason.
+//! A part is a program that stands in for `lb` or `dbnode`. The abilities of a known part are data
+//! (`known/haproxy.toml`); a student's part is asked for them (`--can`). Read [`needs`] for how a chapter's claims are
+//! checked against them: a claim that depends on a missing ability is skipped, with the reason.
 
 pub mod ability;
 pub mod cast;

@@ -1,8 +1,8 @@
-//! What a chapter needs of its parts, of its balancers first, held against what they can. Pure.
+//! What a chapter needs of its parts, checked against their abilities; balancers first. Pure.
 //!
-//! A claim needs what its measure speaks of: shares need the policy, a detection time needs checks and events,
-//! failures after a fault need whatever the balancer was told to do about faults. What is lacking is a reason to
-//! skip the claim, and never one to fail it.
+//! A claim needs what its measure depends on: shares need the policy, a detection time needs checks and events,
+//! failures after a fault need whatever the balancer was told to do about faults. A missing ability is a reason to skip
+//! a claim, never to fail it.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use chapter::{Act, Chapter, Expect, Step};
 use crate::ability::{Abilities, Ability};
 use crate::databases::Databases;
 
-/// What is skipped, and why.
+/// The skipped steps and claims, with the reasons.
 #[derive(Debug, Clone, Default)]
 pub struct Skips {
     steps: HashMap<String, String>,
@@ -23,25 +23,25 @@ pub struct Skips {
 }
 
 impl Skips {
-    /// Why a step cannot be carried out.
+    /// Returns why a step cannot be carried out.
     pub fn step(&self, step: &str) -> Option<&str> {
         self.steps.get(step).map(String::as_str)
     }
 
-    /// Why a step's claim, counted from 0, says nothing.
+    /// Returns why a step's claim, counted from 0, cannot be judged.
     pub fn claim(&self, step: &str, claim: usize) -> Option<&str> {
         let of_claim = self.claims.get(&(step.to_owned(), claim)).map(String::as_str);
         of_claim.or_else(|| self.step(step))
     }
 
-    /// Whether nothing is skipped.
+    /// Returns whether nothing is skipped.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.claims.is_empty()
     }
 }
 
-/// Holds a chapter's claims against what its parts can. `abilities` knows what a program can; the lab's own
-/// programs can everything. What databases are asked is in `databases.rs`.
+/// Checks a chapter's claims against the abilities of its parts. `abilities` looks up a program's abilities; the lab's
+/// own programs have all of them. The rules for databases are in `databases.rs`.
 pub fn skips<'a>(chapter: &'a Chapter, abilities: impl Fn(&str) -> Option<&'a Abilities>) -> Skips {
     let of = |part: &LbPart| part.program.as_deref().and_then(&abilities);
     let played: HashMap<_, _> = chapter
@@ -74,7 +74,7 @@ pub fn skips<'a>(chapter: &'a Chapter, abilities: impl Fn(&str) -> Option<&'a Ab
     skips
 }
 
-/// Whether it breaks something, which then stays broken for later steps.
+/// Returns whether a step breaks something, which then stays broken for later steps.
 fn is_a_fault(step: &Step) -> bool {
     let heals = |act: &Act| {
         matches!(
@@ -87,12 +87,12 @@ fn is_a_fault(step: &Step) -> bool {
 
 struct Needs<'a> {
     chapter: &'a Chapter,
-    /// Balancers by name, with what they can where they are not the lab's own.
+    /// Balancers by name, with their abilities if they are not the lab's own.
     played: HashMap<&'a str, (&'a MachineEntry, Option<&'a Abilities>)>,
 }
 
 impl Needs<'_> {
-    /// Why what a step does cannot be done.
+    /// Returns why a step cannot be carried out.
     fn of_acts(&self, step: &Step) -> Option<String> {
         let kind = |name: &str| {
             let kind = name
@@ -116,7 +116,7 @@ impl Needs<'_> {
         })
     }
 
-    /// Why a claim says nothing.
+    /// Returns why a claim cannot be judged.
     fn of_claim(
         &self,
         step: &Step,
@@ -136,14 +136,14 @@ impl Needs<'_> {
             let (entry, _) = self.played.get(name)?;
             let part = entry.lb.as_ref()?;
             if part.pair && part.program.is_none() {
-                // Other balancers of the chapter are not the lab's own, and this one could not be another.
+                // The part could not replace this balancer, because it cannot be one of a pair.
                 return self.unpaired();
             }
             self.lacking(name, &wanted(part, call.measure, after_a_fault))
         })
     }
 
-    /// Why the balancers of a pair are the lab's own in a chapter where others are not.
+    /// Returns why the balancers of a pair are the lab's own in a chapter where others are not.
     fn unpaired(&self) -> Option<String> {
         self.played.values().filter_map(|(_, abilities)| *abilities).find_map(|abilities| {
             let reason = abilities.lacks(Ability::Pair)?;
@@ -151,7 +151,7 @@ impl Needs<'_> {
         })
     }
 
-    /// The balancers that a measure speaks of.
+    /// Returns the balancers that a measure refers to.
     fn balancers_of(&self, step: &Step, call: &MeasureCall) -> Vec<&str> {
         let description = call.measure.description();
         let machines = description.of.iter().zip(&call.of).filter(|(of, _)| **of == Of::Machine);
@@ -179,14 +179,14 @@ impl Needs<'_> {
         names
     }
 
-    /// The balancer, or the kind of balancer, of a name.
+    /// Resolves a name to a balancer, or to a kind of balancer.
     fn balancer(&self, name: &str) -> Option<&str> {
         let known = |name: &str| self.played.get_key_value(name).map(|(name, _)| *name);
         let kind = name.split([':', '/']).next().unwrap_or(name);
         known(kind).or_else(|| known(kind.rsplit_once('-')?.0))
     }
 
-    /// The first of these abilities that a balancer lacks, as a sentence.
+    /// Returns the first of these abilities that a balancer lacks, as a sentence.
     fn lacking(&self, balancer: &str, wanted: &[Ability]) -> Option<String> {
         let (_, abilities) = self.played.get(balancer)?;
         let abilities = (*abilities)?;
@@ -194,7 +194,7 @@ impl Needs<'_> {
     }
 }
 
-/// What a measure needs of a balancer that has these flags.
+/// Returns the abilities that a measure needs of a balancer with these flags.
 fn wanted(part: &LbPart, measure: Measure, after_a_fault: bool) -> Vec<Ability> {
     let policy = match part.policy.as_deref() {
         Some("least-busy") => Ability::LeastBusy,
@@ -213,7 +213,7 @@ fn wanted(part: &LbPart, measure: Measure, after_a_fault: bool) -> Vec<Ability> 
     let full = part.max_connections.map(|_| Ability::MaxConnections);
     let pair = part.pair.then_some(Ability::Pair);
     let wanted: Vec<Option<Ability>> = match measure {
-        // Who is out gets nothing.
+        // An ejected server gets nothing, so shares depend on ejection.
         Measure::ShareOf | Measure::Served if after_a_fault => vec![pair, Some(policy), checks, passive],
         Measure::ShareOf | Measure::Served => vec![pair, Some(policy)],
         Measure::Detection | Measure::FalseEjections | Measure::Seconds | Measure::Happened => {
@@ -276,7 +276,7 @@ mod tests {
         let (source, skips) = lacking("server-failure", &[(Ability::Checks, "it asks nobody")]);
         let skipped = claims(&source, &skips);
         assert!(!skipped.iter().any(|claim| claim.starts_with("flowing")), "{skipped:?}");
-        // The balancer that only connects is not concerned.
+        // The balancer with connect checks is not affected.
         assert!(skipped.contains(&"crash#0".into()) && !skipped.contains(&"killed#1".into()), "{skipped:?}");
         assert!(!skipped.contains(&"killed#0".into()), "nobody checks there: {skipped:?}");
         assert!(skipped.contains(&"without-it#2".into()), "that one is dead has to be noticed: {skipped:?}");

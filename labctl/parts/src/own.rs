@@ -1,4 +1,4 @@
-//! A student's own part: whether it can be started, and what it says that it can.
+//! A student's own part: whether it can be started, and which abilities it claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use crate::ability::{Abilities, Ability};
 
 /// How long a program may take to answer `--can`.
 const CAN_MAX: Duration = Duration::from_secs(3);
-/// The longest answer to `--can` that is read.
+/// The longest answer to `--can` that is read, in bytes.
 const CAN_BYTES_MAX: u64 = 64 * 1024;
 
 /// The answer to `--can`.
@@ -26,7 +26,7 @@ struct Can {
     cannot: BTreeMap<String, String>,
 }
 
-/// What keeps a file from being started, as a sentence.
+/// Returns why a file cannot be started, as a sentence.
 pub fn why_not_started(program: &Path) -> Option<String> {
     let shown = program.display();
     let Ok(metadata) = program.metadata() else { return Some(format!("there is no file {shown}")) };
@@ -39,14 +39,13 @@ pub fn why_not_started(program: &Path) -> Option<String> {
     None
 }
 
-/// What a student's own part says that it can. A program that does not know the question is tried with
-/// everything.
+/// Asks a student's part for its abilities. A program that does not understand `--can` is assumed to have all of them.
 pub async fn abilities(program: &Path) -> Result<Abilities, String> {
     let title = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     let everything = Abilities { title: title.clone(), ..Abilities::default() };
     let mut command = Command::new(program);
     command.arg("--can").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // It may have started others: all of them go.
+    // It may have started other processes, so it gets a process group of its own.
     let mut child = command
         .process_group(0)
         .kill_on_drop(true)

@@ -1,4 +1,4 @@
-//! `--part lb=haproxy`: another program for every balancer, or every database, of a chapter.
+//! `--part lb=haproxy`: replaces every balancer, or every database, of a chapter by another program.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -10,10 +10,10 @@ use crate::databases::mode_of;
 use crate::known::{Kind, Known};
 use crate::{Abilities, Ability, own};
 
-/// A part, and what it stands in for.
+/// A replacement for a kind of part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swap {
-    /// What it stands in for.
+    /// What it replaces.
     pub kind: Kind,
     /// A known part's name, or the path of a program.
     pub program: String,
@@ -47,14 +47,14 @@ impl FromStr for Swap {
     }
 }
 
-/// Whether a chapter's word for a program is a path rather than a known part's name.
+/// Returns whether a chapter's name of a program is a path rather than a known part.
 pub fn is_path(program: &str) -> bool {
     program.contains('/')
 }
 
 impl Swap {
-    /// What it can. A program of somebody's own is asked; one that cannot be started is refused later, with the
-    /// reason.
+    /// Returns its abilities. A student's program is asked for them; one that cannot be started is refused later, with
+    /// the reason.
     pub async fn abilities(&self) -> Abilities {
         match Known::named(&self.program) {
             Some(known) => known.abilities(),
@@ -62,9 +62,9 @@ impl Swap {
         }
     }
 
-    /// The changes of a chapter that put this part in. A balancer of a pair stays the lab's own when the part
-    /// cannot be one of a pair, and a database whose kind of replication it does not have: what is claimed of
-    /// those is skipped.
+    /// Returns the settings that put this part into a chapter. A balancer of a pair stays the lab's own if the part
+    /// cannot be one of a pair, and so does a database whose replication mode the part lacks: claims about those are
+    /// skipped.
     pub fn settings(&self, chapter: &Chapter, abilities: &Abilities, with_defaults: bool) -> Vec<Setting> {
         let known = Known::named(&self.program);
         let can = |ability| abilities.lacks(ability).is_none();

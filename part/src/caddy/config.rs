@@ -1,4 +1,4 @@
-//! The flags of `lb` as Caddy's configuration. Pure.
+//! Translates the flags of `lb` into Caddy's configuration. Pure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use serde_json::{Map, Value, json};
 
 /// How long a failed request counts against its server.
 const COUNTS_FOR: &str = "10s";
-/// The logger whose lines say which server was taken out, or taken back.
+/// The logger that reports which servers were taken out or back in.
 pub(super) const EVENTS: &str = "events";
 
-/// An upstream as the configuration names it.
+/// An upstream in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) name: String,
     pub(super) address: String,
     pub(super) weight: u32,
-    /// It is sent nothing more, and still counted.
+    /// Whether it is draining: it gets no new requests, and the old ones are still counted.
     pub(super) leaves: bool,
 }
 
-/// What Caddy cannot be told, as a sentence.
+/// Refuses flags that Caddy cannot implement, with a sentence.
 pub(super) fn check(args: &Args) -> Result<(), String> {
     if args.pair.pair_id.is_some() {
         return Err("--pair-id: Caddy does not share an address; keepalived beside it does that".into());
@@ -34,12 +34,12 @@ pub(super) fn check(args: &Args) -> Result<(), String> {
     }
 }
 
-/// The whole document.
+/// Returns the whole document.
 pub(super) fn document(args: &Args, servers: &[Server], socket: &Path) -> Value {
     let mut routes = Vec::new();
     let leaving: Vec<_> = servers.iter().filter(|server| server.leaves).collect();
     if !leaving.is_empty() {
-        // Nothing is ever sent there: Caddy counts the requests of servers that a handler names.
+        // This route never matches: Caddy counts the requests only of servers that some handler names.
         let dials: Vec<_> = leaving.iter().map(|server| json!({ "dial": server.address })).collect();
         let handler = json!({ "handler": "reverse_proxy", "upstreams": dials });
         routes.push(json!({ "match": [{ "expression": "false" }], "handle": [handler] }));
@@ -64,14 +64,14 @@ pub(super) fn document(args: &Args, servers: &[Server], socket: &Path) -> Value 
     })
 }
 
-/// Events go to standard output, which the adapter reads; everything else to standard error.
+/// Sends events to standard output, which the adapter reads, and everything else to standard error.
 fn logs() -> Value {
     json!({
         "default": {
             "level": "WARN",
             "writer": { "output": "stderr" },
             "encoder": { "format": "json" },
-            // A request that failed is the client's to tell, and the admin interface is a socket of our own.
+            // A failed request is for the client to report, and the admin interface is a socket of our own.
             "exclude": [EVENTS, "admin", "http.log.error"],
         },
         "events": {
@@ -92,7 +92,7 @@ fn handlers(args: &Args, servers: &[Server]) -> Vec<Value> {
         .iter()
         .map(|Server { name, address, .. }| json!({ "input": address, "outputs": [name] }))
         .collect();
-    // Read only when the answer's head is written: by then it is known which server answered.
+    // It is evaluated when the response head is written: by then it is known which server answered.
     handlers.push(json!({
         "handler": "map",
         "source": "{http.reverse_proxy.upstream.hostport}",
@@ -111,7 +111,7 @@ fn proxy(args: &Args, servers: &[Server]) -> Value {
     let mut balancing = Map::new();
     balancing.insert("selection_policy".into(), balance(args.policy, &taking));
     balancing.insert("retries".into(), json!(args.tolerance.retries));
-    // Without a word Caddy waits 250 ms before it tries again.
+    // By default, Caddy waits 250 ms between tries.
     balancing.insert("try_interval".into(), json!("1ms"));
     let forwarded: &[&str] = match args.forwarded {
         lb::proxy::headers::ForwardedPolicy::Append => &["0.0.0.0/0", "::/0"],
@@ -147,7 +147,7 @@ fn balance(policy: PolicyName, servers: &[&Server]) -> Value {
 
 fn health(args: &Args) -> Value {
     let mut checks = Map::new();
-    // A check that only connects is not among those that Caddy has.
+    // Caddy has no check that only connects.
     if args.health == HealthName::On {
         let active = json!({
             "uri": args.health_path.as_str(),
@@ -188,7 +188,7 @@ mod tests {
         document(&args(more), servers, Path::new("/run/s.sock"))
     }
 
-    /// The handlers of the only route, or of the last.
+    /// Returns a handler of the last route.
     fn handler<'a>(document: &'a Value, name: &str) -> &'a Value {
         let routes = document["apps"]["http"]["servers"]["lb"]["routes"].as_array().unwrap();
         let handlers = routes.last().unwrap()["handle"].as_array().unwrap();
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(proxy["health_checks"]["passive"]["max_fails"], 3);
         assert_eq!(proxy["load_balancing"]["retries"], 1);
         assert_eq!(proxy["transport"]["response_header_timeout"], "200ms");
-        // No time to connect is longer than a try.
+        // The time to connect never exceeds that of a try.
         assert_eq!(proxy["transport"]["dial_timeout"], "200ms");
     }
 

@@ -1,5 +1,5 @@
-//! Caddy, driven: a whole new configuration when upstreams come and go, over its admin interface. Its log tells what
-//! its checks found.
+//! The Caddy adapter: it loads a whole new configuration through the admin API when upstreams come and go, and reads
+//! the results of health checks from Caddy's log.
 
 mod config;
 mod status;
@@ -29,10 +29,10 @@ use crate::unix;
 use config::Server;
 use status::{Counted, Status};
 
-/// How often Caddy is asked how many requests its servers have, and how many failed.
+/// How often Caddy is asked for its servers' requests and failures.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 
-/// From its start to its end.
+/// Runs Caddy from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     config::check(&args).map_err(anyhow::Error::msg)?;
     let vitals = Vitals::new("part");
@@ -58,7 +58,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     if let Some(ended) = ended {
         return Err(child::how("Caddy", ended));
     }
-    // It stops listening, finishes what it has, and ends.
+    // It stops listening, finishes its requests, and ends.
     child::end(child, Signal::SIGTERM, drain).await;
     over.cancel();
     serving.await.context("end the admin interface")
@@ -67,7 +67,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
 struct Caddy {
     args: Args,
     socket: PathBuf,
-    /// Locked for as long as a change takes: one at a time.
+    /// Held during a change: one at a time.
     servers: tokio::sync::Mutex<Vec<Server>>,
     board: Arc<Mutex<Board>>,
     status: Mutex<Status>,
@@ -86,19 +86,19 @@ impl Caddy {
         Self { args, socket, servers: servers.into(), board: Arc::new(Mutex::new(board)), status }
     }
 
-    /// Starts it. Returns where it writes its events.
+    /// Starts it. Returns the stream of its events.
     async fn start(
         &self,
         program: &Path,
         place: &Place,
     ) -> anyhow::Result<(Child, Lines<BufReader<ChildStdout>>)> {
-        // One that was killed has left its own.
+        // A killed predecessor has left its socket behind.
         let _ = std::fs::remove_file(&self.socket);
         let file = place.path("caddy.json");
         let document = config::document(&self.args, &self.servers.lock().await, &self.socket);
         std::fs::write(&file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
         let flags = ["run", "--config", &file.to_string_lossy()].map(str::to_owned);
-        // It keeps a few files of its own, and would keep them in the user's home.
+        // It keeps a few files, which would otherwise end up in the user's home.
         let home = place.path("caddy");
         let mut variables = ["XDG_DATA_HOME", "XDG_CONFIG_HOME"]
             .map(|name| (name, home.to_string_lossy().into_owned()))
@@ -109,7 +109,7 @@ impl Caddy {
         Ok((child, BufReader::new(events).lines()))
     }
 
-    /// Counts requests and failures for as long as this is polled.
+    /// Polls the counts of requests and failures until it is dropped.
     async fn watch(&self) {
         loop {
             match self.counted().await {
@@ -153,7 +153,7 @@ impl Caddy {
         serde_json::from_slice(&answer).context("Caddy's upstreams")
     }
 
-    /// Has it take a new configuration. Requests that it has are finished.
+    /// Loads a new configuration. Requests in flight are finished.
     async fn load(&self, servers: &[Server]) -> anyhow::Result<()> {
         let document = config::document(&self.args, servers, &self.socket);
         self.status.lock().forget();
@@ -175,7 +175,7 @@ impl Driver for Caddy {
         wanted.push(Server { name: name.to_owned(), address: address.to_owned(), weight, leaves: false });
         self.load(&wanted).await?;
         *servers = wanted;
-        // It is sent requests until a check fails.
+        // It gets requests until a check fails.
         let seen = Seen { state: Health::Up, words: "configured".into(), in_flight: 0, requests: 0 };
         self.board.lock().see(name, &seen, now());
         Ok(())

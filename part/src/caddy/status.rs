@@ -1,5 +1,5 @@
-//! How Caddy's servers are: its checks are told by events in its log, its requests and their failures by its admin
-//! interface. Pure.
+//! The state of Caddy's servers: health checks report through events in its log, requests and failures through its
+//! admin API. Pure.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,12 @@ use serde::Deserialize;
 use super::config::EVENTS;
 use crate::board::{Health, Seen};
 
-/// What is known of the servers, by their addresses.
+/// The state of the servers, by address.
 #[derive(Debug, Default)]
 pub(super) struct Status {
-    /// Those that checks have taken out.
+    /// The servers that checks have taken out.
     unhealthy: HashSet<String>,
-    /// Failed requests with which one is out. 0: never.
+    /// The number of failed requests that takes a server out; 0: never.
     fails_max: u64,
 }
 
@@ -25,13 +25,13 @@ struct Line {
     data: Option<About>,
 }
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Deserialize)]
 struct About {
     host: String,
 }
 
-/// A server in the answer of the admin interface.
+/// A server in the admin API's answer.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Counted {
     pub(super) address: String,
@@ -40,12 +40,12 @@ pub(super) struct Counted {
 }
 
 impl Status {
-    /// Servers are out after this many failed requests; 0: never.
+    /// Takes servers out after this many failed requests; 0: never.
     pub(super) fn new(fails_max: u32) -> Self {
         Self { unhealthy: HashSet::new(), fails_max: fails_max.into() }
     }
 
-    /// A line of the log. Returns how a server is, when the line says so.
+    /// Parses a line of the log. Returns a server's state if the line reports one.
     pub(super) fn on_line(&mut self, line: &str) -> Option<(String, Seen)> {
         let line: Line = serde_json::from_str(line).ok()?;
         let host = line.data.filter(|_| line.logger == EVENTS)?.host;
@@ -62,12 +62,13 @@ impl Status {
         Some((host, Seen { state, words, in_flight: 0, requests: 0 }))
     }
 
-    /// A new configuration is about to begin: to Caddy every server is well until a check fails again.
+    /// Resets the results of checks before a new configuration: Caddy then considers every server healthy until a check
+    /// fails.
     pub(super) fn forget(&mut self) {
         self.unhealthy.clear();
     }
 
-    /// How a server is that has been counted.
+    /// Returns the state of a server from its counters and checks.
     pub(super) fn seen(&self, counted: &Counted) -> Seen {
         let Counted { address, num_requests, fails } = counted;
         let (state, words) = if self.unhealthy.contains(address) {

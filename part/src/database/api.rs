@@ -24,7 +24,7 @@ use super::{Action, Record, Store, Write, Written};
 
 /// The largest value, in bytes.
 const VALUE_BYTES_MAX: usize = 1 << 20;
-/// Values of one list, in bytes: where they are more, it ends.
+/// The largest total size of the values in a list, in bytes: the list is cut off there.
 const LIST_BYTES_MAX: usize = 4 << 20;
 
 pub(super) struct Api<S> {
@@ -39,7 +39,7 @@ impl<S> Api<S> {
         Self { config, store, machine, vitals }
     }
 
-    /// Pays for an operation on a key.
+    /// Charges the emulated machine for an operation on a key.
     async fn pay(&self) {
         let cost: Duration = self.config.query_cost;
         self.machine.cpu(cost).await;

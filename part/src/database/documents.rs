@@ -1,4 +1,4 @@
-//! From a request's query to what is wanted, and from a refusal to an answer. Pure.
+//! Parses requests' queries, and turns refusals into responses. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use axum::Json;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{List, Refusal};
 
-/// The most records in one answer.
+/// The largest number of records in a response.
 const LIMIT_MAX: usize = 1_000;
 
 /// `?read=local`.
@@ -56,7 +56,7 @@ fn read(word: Option<&str>) -> Result<Read, Problem> {
     }
 }
 
-/// An answer that is an error, where others are returned.
+/// An error response, as the `Err` of a handler.
 #[derive(Debug)]
 pub(super) struct Problem(Box<Response>);
 
@@ -84,7 +84,7 @@ pub(super) fn problem(status: StatusCode, error: &str, detail: &str) -> Response
     answer
 }
 
-/// What a refusal is to a client. `place` is what it asked for, path and query.
+/// Returns the response to a refused request. `place` is its path and query.
 pub(super) fn refused(refusal: &Refusal, place: &str) -> Response {
     let (status, error) = match refusal {
         Refusal::Conflict => (StatusCode::PRECONDITION_FAILED, "conflict"),

@@ -1,4 +1,4 @@
-//! A database's side of the contract, for whichever program is driven: HTTP outside, a [`Store`] inside.
+//! The database's side of the contract, for any adapted program: HTTP outside, a [`Store`] inside.
 
 mod api;
 mod documents;
@@ -21,44 +21,44 @@ use tokio_util::sync::CancellationToken;
 
 use crate::child::{self, Program};
 
-/// What is driven, as the contract sees it.
+/// An adapted database, as the contract sees it.
 pub(crate) trait Store: Send + Sync + 'static {
-    /// A record.
+    /// Reads a record.
     fn get(&self, key: &str, read: Read) -> impl Future<Output = Result<Option<Record>, Refusal>> + Send;
 
-    /// A write, all of it or nothing.
+    /// Carries out a write atomically.
     fn write(&self, write: Write) -> impl Future<Output = Result<Written, Refusal>> + Send;
 
-    /// Records in the order of their keys, and one more than the limit where there is one more.
+    /// Lists records in key order: one more than the limit, if there are more.
     fn list(&self, list: List) -> impl Future<Output = Result<Vec<(String, Record)>, Refusal>> + Send;
 
-    /// What the node says of itself. `None`: its program does not answer.
+    /// Returns the node's status. `None`: its program does not answer.
     fn status(&self) -> impl Future<Output = Option<Status>> + Send;
 }
 
 /// A record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// What was put.
+    /// The value that was put.
     pub(crate) value: Bytes,
-    /// Which write put it.
+    /// The version that its last write gave it.
     pub(crate) version: Version,
 }
 
-/// Which records are wanted.
+/// A query for a range of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct List {
-    /// How fresh.
+    /// The consistency of the read.
     pub(crate) read: Read,
-    /// Only keys that begin with this.
+    /// Only keys with this prefix.
     pub(crate) prefix: String,
     /// Only keys after this one.
     pub(crate) after: String,
-    /// At most so many.
+    /// The largest number of records.
     pub(crate) limit: usize,
 }
 
-/// What a write does.
+/// The operation of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Puts a value.
@@ -72,78 +72,78 @@ pub(crate) enum Action {
 /// A write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Write {
-    /// Of which record.
+    /// The record's key.
     pub(crate) key: String,
-    /// What it does.
+    /// The operation.
     pub(crate) action: Action,
-    /// When it may.
+    /// The condition for carrying it out.
     pub(crate) condition: Condition,
-    /// The client's own name for it: under the same name it happens once.
+    /// The idempotency key: writes with the same key are carried out once.
     pub(crate) request: Option<String>,
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// The record's value, after an addition.
+    /// The new value, after an addition.
     pub(crate) sum: Option<i64>,
-    /// The record's version.
+    /// The record's new version.
     pub(crate) version: Version,
 }
 
-/// Why something was not done.
+/// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The condition does not hold.
     #[error("the record is not what the condition says")]
     Conflict,
-    /// It cannot be added to.
+    /// The value is not a number that can be added to.
     #[error("the record is not a number, or too large a one")]
     NotANumber,
-    /// The sum is too large.
+    /// The sum overflows.
     #[error("the sum does not fit 64 bits")]
     Overflow,
-    /// The name was another write's.
+    /// The idempotency key belongs to a different write.
     #[error("this Idempotency-Key was another write's")]
     RequestReused,
-    /// Another node can do it.
+    /// Another node is the primary.
     #[error("'{name}' is the primary")]
     NotPrimary {
-        /// What it is called.
+        /// Its name.
         name: String,
-        /// Where clients reach it: `HOST:PORT`.
+        /// Its address for clients: `HOST:PORT`.
         at: String,
     },
-    /// Nobody is known who can do it.
+    /// No node is known to be the primary.
     #[error("no primary is known: {0}")]
     NoPrimary(String),
-    /// It surely did not happen.
+    /// It certainly was not done.
     #[error("{0}")]
     NotWritten(String),
-    /// It may have happened, or may yet.
+    /// It may have been done, or may still be.
     #[error("{0}")]
     OutcomeUnknown(String),
-    /// A read that could not be made.
+    /// A read could not be confirmed.
     #[error("{0}")]
     NotConfirmed(String),
 }
 
-/// What a node says of itself.
+/// A node's status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Status {
     /// `primary` or `replica`.
     pub(crate) role: &'static str,
-    /// The election it knows of last.
+    /// The latest term that it knows of.
     pub(crate) term: u64,
-    /// The primary's name, where one is known.
+    /// The primary's name, if it is known.
     pub(crate) primary: Option<String>,
-    /// The end of its log.
+    /// The index of the last entry in its log.
     pub(crate) last_index: u64,
-    /// What its readers see of it.
+    /// The index up to which readers see the log.
     pub(crate) applied_index: u64,
 }
 
-/// A record to begin with, as a line of the file has it.
+/// A record to import, as a line of the file.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Imported {
     /// Its key.
@@ -152,25 +152,25 @@ pub(crate) struct Imported {
     pub(crate) value: String,
 }
 
-/// The flags, read and checked, and what every adapter needs of them.
+/// A node's checked flags, and what every adapter needs besides.
 pub(crate) struct Node {
     /// The flags.
     pub(crate) config: Config,
-    /// The members of the database, this one among them, in the order of their names.
+    /// The members of the database including this one, sorted by name.
     pub(crate) members: Vec<String>,
     /// The secret that they share.
     pub(crate) secret: Option<String>,
-    /// When a write is acknowledged. A node that is alone waits for nobody.
+    /// The replication mode. A single node waits for no other.
     pub(crate) mode: Mode,
-    /// Whether it is fit, and its counters.
+    /// Its readiness, and its counters.
     pub(crate) vitals: Arc<Vitals>,
-    /// Ends when this process should.
+    /// Cancelled when this process has to end.
     pub(crate) stop: CancellationToken,
     machine: Machine,
 }
 
 impl Node {
-    /// Reads the flags.
+    /// Checks the flags.
     pub(crate) fn begin(args: Args, machine: Machine) -> anyhow::Result<Self> {
         let vitals = Vitals::new("part");
         let stop = startup::stop_on_signal(Arc::clone(&vitals), args.startup.drain_delay.into())?;
@@ -185,18 +185,18 @@ impl Node {
         Ok(Self { config, members, secret, mode, vitals, stop, machine })
     }
 
-    /// Whether it is the member that the database begins with.
+    /// Returns whether it is the first member, where the database starts.
     pub(crate) fn is_first(&self) -> bool {
         self.members.first() == Some(&self.config.id)
     }
 
-    /// Where this node reaches the others: through the lab's links, where there are any.
+    /// Returns the address at which this node reaches another: through the lab's links, if there are any.
     pub(crate) fn way_to(&self, member: &str) -> Option<&str> {
         let mut peers = self.config.cluster.iter().flat_map(|cluster| &cluster.peers);
         peers.find(|peer| &*peer.name == member).map(|peer| peer.address.as_str())
     }
 
-    /// The address that other members reach its program at, and a port for one that is alone.
+    /// Returns the address at which other members reach its program, or this port for a single node.
     pub(crate) fn program_listens(&self, port_if_alone: u16) -> std::net::SocketAddr {
         match &self.config.cluster {
             Some(cluster) => cluster.listen,
@@ -204,18 +204,17 @@ impl Node {
         }
     }
 
-    /// Where clients reach this node.
+    /// Returns the address at which clients reach this node.
     pub(crate) fn advertised(&self) -> String {
         self.config.advertise.clone().unwrap_or_else(|| self.config.listen.to_string())
     }
 
-    /// The records to begin with.
+    /// Returns the records to import.
     pub(crate) fn imported(&self) -> anyhow::Result<Vec<Imported>> {
         self.config.import.as_deref().map_or(Ok(vec![]), imported)
     }
 
-    /// Serves the contract until it is told to stop, or the program ends, which is an error. The program is then
-    /// ended as well.
+    /// Serves the contract until it is told to stop, then ends the program. It is an error if the program ends first.
     pub(crate) async fn serve(self, store: Arc<impl Store>, mut program: Program) -> anyhow::Result<()> {
         let Self { config, vitals, stop, machine, .. } = self;
         let (address, drain) = (config.listen, config.drain);
@@ -251,7 +250,7 @@ fn imported(file: &Path) -> anyhow::Result<Vec<Imported>> {
     text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(record).collect()
 }
 
-/// Stands for what a write does, so that a name that is used for another one is noticed.
+/// Returns a digest of a write, by which the reuse of an idempotency key for a different write is detected.
 pub(crate) fn about(write: &Write) -> String {
     use sha2::{Digest, Sha256};
     let (verb, bytes): (&str, &[u8]) = match &write.action {

@@ -1,4 +1,4 @@
-//! What Envoy says of its servers: `/clusters?format=json`. Pure.
+//! Parses Envoy's view of its servers: `/clusters?format=json`. Pure.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::board::{Health, Seen};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Host {
     pub(super) address: SocketAddr,
-    /// It has been told to send it nothing more.
+    /// Whether Envoy is draining it.
     pub(super) drains: bool,
     pub(super) seen: Seen,
 }
@@ -48,7 +48,7 @@ struct Socket {
     port_value: u16,
 }
 
-/// A counter. Zero is left out.
+/// A counter. Envoy omits zeros.
 #[derive(Deserialize)]
 struct Figure {
     name: String,
@@ -66,7 +66,7 @@ struct Flags {
     eds_health_status: String,
 }
 
-/// The servers in the answer.
+/// Returns the servers in the answer.
 pub(super) fn hosts(answer: &[u8]) -> Result<Vec<Host>, serde_json::Error> {
     let document: Document = serde_json::from_slice(answer)?;
     let cluster = document.cluster_statuses.into_iter().find(|cluster| cluster.name == CLUSTER);

@@ -1,5 +1,5 @@
-//! The flags of `lb` as Envoy's configuration: one file that stays, and one with the servers, which Envoy reads
-//! again whenever it is replaced. Pure.
+//! Translates the flags of `lb` into Envoy's configuration: a bootstrap file that never changes, and a file of
+//! endpoints that Envoy reloads whenever it is replaced. Pure.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,29 +12,29 @@ use serde_json::{Map, Value, json};
 
 /// The name of the one cluster.
 pub(super) const CLUSTER: &str = "web";
-/// Where a server's name is kept.
+/// The metadata key of a server's name.
 const METADATA: &str = "lab";
-/// How long a server that requests have taken out stays out for the first time.
+/// The base ejection time of a server ejected because of its requests (outlier detection).
 const EJECTION: &str = "10s";
-/// How often Envoy looks whether such a server may come back.
+/// How often Envoy looks for outliers, and for ejected servers that may return.
 const SWEEP: &str = "1s";
-/// As many connections and requests as ever come.
+/// More connections and requests than ever occur.
 const NO_LIMIT: u32 = 1_000_000;
-/// Requests that may be sent twice.
+/// Methods that may be retried.
 const REPEATABLE: &str = "GET|HEAD|OPTIONS";
 
-/// An upstream as the configuration names it.
+/// An upstream in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) name: String,
     pub(super) address: SocketAddr,
     pub(super) weight: u32,
-    /// It is sent nothing more.
+    /// Whether it is draining.
     pub(super) leaves: bool,
 }
 
 impl Server {
-    /// One that takes requests. `Err`: why Envoy cannot have it.
+    /// Creates a server that takes requests. The error says why Envoy cannot have it.
     pub(super) fn new(name: &str, address: &str, weight: u32) -> Result<Self, String> {
         let address = address.parse().map_err(|_| {
             format!("'{name}' at {address}: Envoy takes servers by IP addresses, and looks no names up here")
@@ -43,7 +43,7 @@ impl Server {
     }
 }
 
-/// What Envoy cannot be told, as a sentence; otherwise its servers.
+/// Refuses flags that Envoy cannot implement, with a sentence; otherwise returns the servers.
 pub(super) fn check(args: &Args) -> Result<Vec<Server>, String> {
     if args.pair.pair_id.is_some() {
         return Err("--pair-id: Envoy does not share an address; keepalived beside it does that".into());
@@ -58,11 +58,11 @@ pub(super) fn check(args: &Args) -> Result<Vec<Server>, String> {
     args.upstreams.iter().map(server).collect()
 }
 
-/// The file that stays. Everything else is in `directory`.
+/// Returns the bootstrap file. The other files are in `directory`.
 pub(super) fn bootstrap(args: &Args, directory: &Path, socket: &Path, servers: &Path) -> Value {
     json!({
         "node": { "id": "lb", "cluster": "lb" },
-        // Only its user may ask there.
+        // Only its owner may connect to the admin interface.
         "admin": { "address": { "pipe": { "path": socket, "mode": 0o600 } } },
         "static_resources": {
             "listeners": [listener(args)],
@@ -71,7 +71,7 @@ pub(super) fn bootstrap(args: &Args, directory: &Path, socket: &Path, servers: &
     })
 }
 
-/// The file with the servers.
+/// Returns the file of endpoints.
 pub(super) fn endpoints(servers: &[Server]) -> Value {
     let endpoint = |server: &Server| {
         json!({
@@ -128,7 +128,7 @@ fn listener(args: &Args) -> Value {
     })
 }
 
-/// Only what may be sent twice is, unless no server has accepted a connection for it.
+/// Retries requests that may be repeated, and any request that no server has accepted a connection for.
 fn routes(args: &Args) -> Vec<Value> {
     let limit: Duration = args.request_timeout.into();
     let try_limit = args.try_timeout.map_or(limit, Duration::from).min(limit);
@@ -180,7 +180,7 @@ fn cluster(args: &Args, directory: &Path, servers: &Path) -> Value {
     let (policy, value) = balance(args.policy);
     set(policy, value);
     let panic = json!({ "value": args.tolerance.panic_threshold });
-    // Otherwise a server that is out gets requests until a second has passed since the last change.
+    // By default, changes within a second are merged, and until then an ejected server gets requests.
     let common = json!({ "healthy_panic_threshold": panic, "update_merge_window": "0s" });
     set("common_lb_config", common);
     set("ignore_health_on_host_removal", json!(true));
@@ -203,11 +203,11 @@ fn cluster(args: &Args, directory: &Path, servers: &Path) -> Value {
     cluster.into()
 }
 
-/// The field, and what it is.
+/// Returns the field for a policy, and its value.
 fn balance(policy: PolicyName) -> (&'static str, Value) {
     match policy {
         PolicyName::RoundRobin | PolicyName::Sticky => ("lb_policy", json!("ROUND_ROBIN")),
-        // Two drawn at random are its default.
+        // Envoy's default is to pick the less busy of two drawn at random.
         PolicyName::TwoChoices => ("lb_policy", json!("LEAST_REQUEST")),
         PolicyName::LeastBusy => {
             let least = json!({
@@ -221,7 +221,7 @@ fn balance(policy: PolicyName) -> (&'static str, Value) {
     }
 }
 
-/// Retries have the budget of the contract, and nothing else a limit.
+/// Limits retries by the budget of the contract, and nothing else.
 fn limits() -> Value {
     json!({
         "max_connections": NO_LIMIT,
@@ -240,7 +240,7 @@ fn health(args: &Args) -> Option<Value> {
             json!({
                 "path": args.health_path.as_str(),
                 "expected_statuses": [{ "start": 200, "end": 300 }],
-                // Without this one bad answer would be enough.
+                // Otherwise one bad response would be enough.
                 "retriable_statuses": [{ "start": 300, "end": 600 }],
             }),
         ),
@@ -250,7 +250,7 @@ fn health(args: &Args) -> Option<Value> {
         kind: how,
         "timeout": seconds(args.health_timeout.into()),
         "interval": interval,
-        // Otherwise one without requests is looked at once a minute.
+        // Otherwise a server without requests is checked only once a minute.
         "no_traffic_interval": interval,
         "unhealthy_threshold": args.fall,
         "healthy_threshold": args.rise,

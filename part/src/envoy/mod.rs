@@ -1,5 +1,5 @@
-//! Envoy, driven: its servers are in a file that is replaced when they come and go. Its admin interface says how they
-//! are.
+//! The Envoy adapter: its servers are in a file that is replaced when they come and go, and its admin interface reports
+//! their state.
 
 mod clusters;
 mod config;
@@ -27,12 +27,12 @@ use crate::unix;
 use clusters::Host;
 use config::Server;
 
-/// How often Envoy is asked how its servers are.
+/// How often Envoy is asked for the state of its servers.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
-/// How long Envoy may take to have read a file again.
+/// How long Envoy may take to reload a file.
 const READ_MAX: Duration = Duration::from_secs(10);
 
-/// From its start to its end.
+/// Runs Envoy from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     let servers = config::check(&args).map_err(anyhow::Error::msg)?;
     let vitals = Vitals::new("part");
@@ -59,7 +59,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     if let Some(ended) = ended {
         return Err(child::how("Envoy", ended));
     }
-    // Asked to end it would cut its requests off.
+    // On SIGTERM it would cut off its requests, so drain first.
     if let Err(error) = envoy.finish().await {
         tracing::warn!("Envoy does not say whether it has finished: {error:#}");
     }
@@ -69,7 +69,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
 }
 
 fn flags(args: &Args, bootstrap: &Path) -> Vec<String> {
-    // Each of its threads takes turns by itself: only one takes turns exactly.
+    // Each thread takes turns on its own, so only a single thread takes turns exactly.
     let threads = args.threads.unwrap_or(1).to_string();
     let file = bootstrap.to_string_lossy();
     let flags = ["-c", &file, "--concurrency", &threads, "--disable-hot-restart", "--log-level", "error"];
@@ -79,9 +79,9 @@ fn flags(args: &Args, bootstrap: &Path) -> Vec<String> {
 struct Envoy {
     directory: PathBuf,
     socket: PathBuf,
-    /// The file with the servers.
+    /// The file of endpoints.
     file: PathBuf,
-    /// Locked for as long as a change takes: one at a time.
+    /// Held during a change: one at a time.
     servers: tokio::sync::Mutex<Vec<Server>>,
     board: Arc<Mutex<Board>>,
     drain_timeout: Duration,
@@ -92,7 +92,7 @@ impl Envoy {
         let directory = place.path("envoy");
         std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
         let socket = place.path("envoy.sock");
-        // One that was killed has left its own.
+        // A killed predecessor has left its socket behind.
         let _ = std::fs::remove_file(&socket);
         let mut board = Board::default();
         args.upstreams.iter().for_each(|upstream| board.begin(&upstream.name, &upstream.address));
@@ -103,7 +103,7 @@ impl Envoy {
         Ok(Self { servers: servers.into(), ..envoy })
     }
 
-    /// Replaces the file in one step: Envoy looks for that.
+    /// Replaces the file atomically: Envoy watches for the rename.
     fn write(&self, servers: &[Server]) -> anyhow::Result<()> {
         let new = self.file.with_extension("new");
         std::fs::write(&new, config::endpoints(servers).to_string())
@@ -111,7 +111,7 @@ impl Envoy {
             .with_context(|| format!("write {}", self.file.display()))
     }
 
-    /// Looks at the servers for as long as this is polled.
+    /// Polls the state of the servers until it is dropped.
     async fn watch(&self) {
         loop {
             match self.hosts().await {
@@ -141,7 +141,7 @@ impl Envoy {
         clusters::hosts(&answer).context("Envoy's clusters")
     }
 
-    /// Waits until what Envoy says of one of its servers is as it should be.
+    /// Waits until Envoy's view of a server meets a condition.
     async fn wait_until(
         &self,
         server: &Server,
@@ -159,7 +159,7 @@ impl Envoy {
         }
     }
 
-    /// Has Envoy accept nobody any more, and waits until what it has is done, for so long and no longer.
+    /// Has Envoy stop accepting connections, and waits until its requests are done or the drain timeout is over.
     async fn finish(&self) -> anyhow::Result<()> {
         unix::request(&self.socket, Method::POST, "/drain_listeners", String::new()).await?;
         let deadline = Instant::now() + self.drain_timeout;

@@ -1,4 +1,5 @@
-//! etcd, driven: by the JSON gateway that it has beside gRPC. It elects its leader itself, and every member answers.
+//! The etcd adapter, through the JSON gateway to its gRPC API. etcd elects its own leader, and every member serves
+//! requests.
 
 mod peers;
 mod store;
@@ -16,14 +17,14 @@ use crate::child::{self, Home, Program};
 use crate::database::Node;
 use store::Etcd;
 
-/// Where it answers its adapter.
+/// The port on which etcd serves its adapter.
 const CLIENT_PORT: u16 = 2379;
-/// Where a node that is alone listens for peers all the same.
+/// The port on which even a single node listens for peers.
 const PEER_PORT: u16 = 2380;
-/// How many times a leader says that it is there within an election timeout. etcd wants five at least.
+/// Leader heartbeats per election timeout. etcd requires at least five.
 const BEATS: u128 = 10;
 
-/// From its start to its end.
+/// Runs etcd from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow::Result<()> {
     let node = Node::begin(args, machine)?;
     let (listen, ip) = (node.program_listens(PEER_PORT), node.config.listen.ip());

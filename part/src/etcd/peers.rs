@@ -1,8 +1,8 @@
-//! From one etcd to another through the lab's links.
+//! Connects etcd's members through the lab's links.
 //!
-//! All members of an etcd have to agree on each member's address; but each of the lab's machines reaches another one by
-//! a link, and so by an address, of its own. So the members are given addresses that lead nowhere (RFC 5737), and etcd
-//! is told of a proxy, which knows the way from here.
+//! All members of an etcd cluster have to agree on each member's address; but each of the lab's machines reaches
+//! another one through its own link, so by an address of its own. The members are therefore given unroutable addresses
+//! (RFC 5737), and etcd is given a proxy that maps them to the addresses that work on this machine.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -22,18 +22,18 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-/// The port in the addresses that lead nowhere.
+/// The port of the unroutable addresses.
 const PORT: u16 = 2380;
 
 type Forward = Client<HttpConnector, Incoming>;
 
-/// The address that all members know a member by.
+/// Returns the address by which all members know a member.
 pub(super) fn alias(members: &[String], member: &str) -> Option<String> {
     let at = members.iter().position(|other| other == member)?;
     Some(format!("192.0.2.{}:{PORT}", at + 1))
 }
 
-/// Forwards what is for one of these aliases the way that is known to it. Returns where it listens.
+/// Forwards requests for these aliases to the addresses behind them. Returns the proxy's address.
 pub(super) async fn serve(ip: IpAddr, ways: BTreeMap<String, String>) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind((ip, 0)).await?;
     let address = listener.local_addr()?;
@@ -47,7 +47,7 @@ pub(super) async fn serve(ip: IpAddr, ways: BTreeMap<String, String>) -> std::io
                 async move { Ok::<_, Infallible>(forward(&client, &ways, request).await) }
             });
             tokio::spawn(async move {
-                // One that breaks off is tried again by whoever opened it.
+                // The client retries a broken connection.
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -73,7 +73,7 @@ async fn forward(
     }
 }
 
-/// The same place by another way.
+/// Replaces the authority of a URI.
 fn leads(place: &Uri, way: &str) -> Option<Uri> {
     let mut parts = place.clone().into_parts();
     parts.authority = Some(way.parse::<Authority>().ok()?);

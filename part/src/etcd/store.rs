@@ -1,4 +1,4 @@
-//! Records in etcd: a key each. What is read and then written is written only if nobody else has in between.
+//! Records in etcd, one key each. A read-modify-write is a transaction that fails if another write came in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,32 +19,31 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::database::{Action, List, Node, Record, Refusal, Status, Store, Write, Written, about};
 
-/// How long etcd may take to answer.
+/// Timeout of a request to etcd.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to start, and to elect its first leader.
 const START_MAX: Duration = Duration::from_secs(60);
-/// How long it is before something is tried again.
+/// The pause between attempts.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// How often a write is tried that others were faster than.
+/// The number of attempts of a write that loses to concurrent writes.
 const TRIES_MAX: u32 = 50;
-/// The longest answer that is read.
+/// The longest response, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// What stands before a record's key, and before a request's name.
+/// The prefixes of the keys of records, and of requests' idempotency keys.
 const RECORD: &str = "record/";
 const REQUEST: &str = "request/";
-/// A revision is as good as a term: it only grows, whoever leads.
+/// A constant term: an etcd revision only grows, across leaders.
 const TERM: u64 = 1;
 
-/// A node.
 pub(super) struct Etcd {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
     window: Duration,
-    /// What the names of requests are kept by, for a window at least.
+    /// The lease that expires idempotency keys, after at least one window.
     lease: Mutex<Option<String>>,
 }
 
-/// What etcd knows of a key.
+/// A key in etcd.
 #[derive(Debug, Clone, Deserialize)]
 struct Kv {
     key: String,
@@ -60,16 +59,16 @@ struct Done {
     sum: Option<i64>,
 }
 
-/// Why etcd did not answer.
+/// Why a request to etcd failed.
 enum Failed {
-    /// It says so. Nothing was done.
+    /// etcd refused it, so nothing was done.
     Refused(String),
-    /// Nobody knows.
+    /// The outcome is unknown.
     Silent(String),
 }
 
 impl Etcd {
-    /// Connects to the etcd of this node, once there is a leader.
+    /// Connects to this node's etcd, once there is a leader.
     pub(super) async fn connect(node: &Node, url: &str) -> anyhow::Result<Self> {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let window = node.config.idempotency_window;
@@ -82,7 +81,7 @@ impl Etcd {
         Ok(etcd)
     }
 
-    /// Imports what there is to begin with.
+    /// Imports the initial records.
     pub(super) async fn import(&self, node: &Node) -> anyhow::Result<()> {
         for record in node.imported()? {
             let write = Write {
@@ -99,7 +98,7 @@ impl Etcd {
         Ok(())
     }
 
-    /// Takes a new lease in each window: a name is kept for one window at least, and two at most.
+    /// Grants a new lease in each window: an idempotency key lives for between one window and two.
     pub(super) async fn renew_lease(self: Arc<Self>) {
         loop {
             let asked = json!({ "TTL": (self.window.as_secs() * 2).to_string(), "ID": "0" });
@@ -132,7 +131,7 @@ impl Etcd {
             return Ok(document);
         }
         let said = document["error"].as_str().unwrap_or("it said nothing").to_owned();
-        // Whether a proposal that timed out, or lost its leader, is carried out all the same is not known.
+        // A proposal that timed out, or lost its leader, may still be carried out.
         let is_unknown =
             ["timed out", "leader changed", "stopped", "deadline"].iter().any(|word| said.contains(word));
         Err(if is_unknown { Failed::Silent(said) } else { Failed::Refused(said) })
@@ -150,7 +149,7 @@ impl Etcd {
         Ok(self.range(json!({ "key": BASE64.encode(key) }), read).await?.pop())
     }
 
-    /// One try. `None`: somebody else was faster.
+    /// Makes one attempt. `None`: a concurrent write was faster.
     async fn try_write(&self, write: &Write) -> Result<Option<Written>, Refusal> {
         let not_written = |refusal: Refusal| Refusal::NotWritten(refusal.to_string());
         let (record, about) = (format!("{RECORD}{}", write.key), about(write));
@@ -214,7 +213,7 @@ impl Store for Etcd {
         &self,
         List { read, prefix, after, limit }: List,
     ) -> Result<Vec<(String, Record)>, Refusal> {
-        // The key after `after` is the same with a zero byte; that after all that begin alike has its last byte higher.
+        // The successor of `after` is `after` with a zero byte; the end of a prefix has its last byte incremented.
         let from = if after >= prefix && !after.is_empty() {
             format!("{RECORD}{after}\0")
         } else {
@@ -250,7 +249,7 @@ impl Store for Etcd {
     }
 }
 
-/// What was done under a name before.
+/// Returns the earlier result under the same idempotency key.
 fn repeated(earlier: &Kv, about: &str) -> Result<Written, Refusal> {
     let done: Done = serde_json::from_slice(&decoded(&earlier.value))
         .map_err(|_| Refusal::NotWritten("what is kept of an earlier request cannot be read".into()))?;
@@ -260,7 +259,7 @@ fn repeated(earlier: &Kv, about: &str) -> Result<Written, Refusal> {
     }
 }
 
-/// What an action makes of a record, and the sum of an addition.
+/// Returns the operation that applies an action to a record, and the sum of an addition.
 fn changed(record: &str, action: &Action, old: Option<&Kv>) -> Result<(Value, Option<i64>), Refusal> {
     let put = |value: &[u8]| json!({ "request_put": { "key": BASE64.encode(record), "value": BASE64.encode(value) } });
     match action {

@@ -1,4 +1,4 @@
-//! The flags of `lb` as HAProxy's configuration. Pure.
+//! Translates the flags of `lb` into HAProxy's configuration. Pure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use lb::config::HealthName;
 
 /// The name of the one backend.
 pub(super) const BACKEND: &str = "web";
-/// How long a server that requests have taken out stays out, where nothing checks it.
+/// How long a server stays out that was taken out because of its requests, if there are no health checks.
 const EJECTION: Duration = Duration::from_secs(10);
-/// More failed checks in a row than ever come.
+/// More failed checks in a row than ever occur.
 const NEVER: u32 = 1_000_000;
 
-/// What HAProxy cannot be told, as a sentence.
+/// Refuses flags that HAProxy cannot implement, with a sentence.
 pub(super) fn check(args: &Args) -> Result<(), String> {
     if args.pair.pair_id.is_some() {
         return Err("--pair-id: HAProxy does not share an address; keepalived beside it does that".into());
@@ -25,7 +25,7 @@ pub(super) fn check(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// The whole file.
+/// Returns the whole file.
 pub(super) fn text(args: &Args, socket: &Path) -> String {
     let ms = |duration: humantime::Duration| duration.as_millis().max(1);
     let try_timeout = args.try_timeout.unwrap_or(args.request_timeout).min(args.request_timeout);
@@ -65,7 +65,7 @@ pub(super) fn text(args: &Args, socket: &Path) -> String {
     )
 }
 
-/// What stands behind a server's address, also when it is added while HAProxy runs.
+/// Returns the options of a server line; they also apply when it is added at runtime.
 pub(super) fn server(args: &Args) -> String {
     let ms = |duration: Duration| duration.as_millis().max(1);
     let idle = format!("pool-purge-delay {}ms", ms(args.upstream_idle_timeout.into()).min(4000));
@@ -75,8 +75,8 @@ pub(super) fn server(args: &Args) -> String {
     };
     match (args.health, passive.is_empty()) {
         (HealthName::Off, true) => idle,
-        // HAProxy only looks at requests of a server that it also checks: here so seldom that a check does
-        // nothing but bring it back.
+        // HAProxy observes the requests only of servers that it also checks: the checks here are so rare that all they
+        // do is bring a server back.
         (HealthName::Off, false) => {
             let out = ms(EJECTION);
             format!("{idle} check inter {out}ms downinter {out}ms rise 1 fall {NEVER}{passive}")
@@ -96,7 +96,7 @@ fn balance(policy: PolicyName) -> &'static str {
     }
 }
 
-/// Only what may be sent twice is, unless no server has accepted a connection for it.
+/// Retries requests that may be repeated, and any request that no server has accepted a connection for.
 fn retries(retries: u32) -> String {
     match retries {
         0 => "    retries 0\n".into(),

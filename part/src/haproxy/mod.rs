@@ -1,4 +1,4 @@
-//! HAProxy, driven: a configuration file to start with, its runtime socket from then on.
+//! The HAProxy adapter: a configuration file to start with, and the runtime socket from then on.
 
 mod config;
 mod stats;
@@ -24,16 +24,16 @@ use crate::child;
 use crate::place::Place;
 use config::BACKEND;
 
-/// How often HAProxy is asked how its servers are.
+/// How often HAProxy is asked for the state of its servers.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 /// How long HAProxy may take to listen.
 const START_MAX: Duration = Duration::from_secs(10);
-/// How long a command may take.
+/// Timeout of a command.
 const COMMAND_MAX: Duration = Duration::from_secs(2);
-/// The longest answer to a command.
+/// The longest response to a command, in bytes.
 const ANSWER_MAX: u64 = 4 << 20;
 
-/// From its start to its end.
+/// Runs HAProxy from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     config::check(&args).map_err(anyhow::Error::msg)?;
     let vitals = Vitals::new("part");
@@ -65,13 +65,13 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     if let Some(ended) = ended {
         return Err(child::how("HAProxy", ended));
     }
-    // It stops listening, finishes what it has, and ends.
+    // It stops listening, finishes its requests, and ends.
     child::end(child, Signal::SIGUSR1, args.startup.drain_timeout.into()).await;
     over.cancel();
     serving.await.context("end the admin interface")
 }
 
-/// Looks at the servers for as long as this is polled.
+/// Polls the state of the servers until it is dropped.
 async fn watch(runtime: &Runtime, board: &Mutex<Board>) {
     loop {
         match runtime.command(&format!("show stat {BACKEND} 4 -1")).await {
@@ -86,7 +86,7 @@ async fn watch(runtime: &Runtime, board: &Mutex<Board>) {
     }
 }
 
-/// HAProxy's runtime socket: a command, and its answer, over a connection each.
+/// HAProxy's runtime socket: one connection per command.
 struct Runtime {
     socket: PathBuf,
 }
@@ -103,7 +103,7 @@ impl Runtime {
         timeout(COMMAND_MAX, exchange).await.context("no answer in time")?
     }
 
-    /// A command whose answer is one of these, or nothing at all.
+    /// Sends a command that must be answered with one of these, or with nothing.
     async fn order(&self, command: &str, good: &[&str]) -> anyhow::Result<()> {
         let answer = self.command(command).await?;
         let said = answer.trim();
@@ -161,7 +161,7 @@ impl Driver for Haproxy {
         }
         self.runtime.order(&format!("set server {server} state maint"), &[]).await?;
         self.runtime.order(&format!("shutdown sessions server {server}"), &[]).await?;
-        // Its idle connections are closed after a while; until then it cannot be forgotten.
+        // A server cannot be deleted until its idle connections are closed.
         while let Err(error) = self.runtime.order(&format!("del server {server}"), &["Server deleted"]).await
         {
             if Instant::now() > deadline {

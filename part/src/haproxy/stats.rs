@@ -1,8 +1,8 @@
-//! What HAProxy says of its servers: `show stat`, a table of comma-separated values. Pure.
+//! Parses HAProxy's view of its servers: `show stat`, comma-separated values. Pure.
 
 use crate::board::{Health, Seen};
 
-/// The servers in the answer, by name.
+/// Returns the servers in the answer, by name.
 pub(super) fn servers(text: &str) -> Vec<(String, Seen)> {
     let mut lines = text.lines();
     let header = lines.find(|line| line.starts_with('#')).unwrap_or_default();
@@ -23,7 +23,8 @@ pub(super) fn servers(text: &str) -> Vec<(String, Seen)> {
         .collect()
 }
 
-/// `UP 1/3` has failed a check and still takes requests; `DOWN 1/2` has passed one and takes none yet.
+/// Translates a status. `UP 1/3` has failed a check and still gets requests; `DOWN 1/2` has passed one and gets none
+/// yet.
 fn state(status: &str) -> Health {
     match status.split(' ').next().unwrap_or_default() {
         "UP" | "no" => Health::Up,

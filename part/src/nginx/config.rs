@@ -1,4 +1,4 @@
-//! The flags of `lb` as nginx's configuration. Pure.
+//! Translates the flags of `lb` into nginx's configuration. Pure.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use lb::Args;
 use lb::choose::PolicyName;
 
-/// An upstream as the configuration names it.
+/// An upstream in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) name: String,
@@ -14,7 +14,7 @@ pub(super) struct Server {
     pub(super) weight: u32,
 }
 
-/// How a policy is called; what nginx has nothing like was refused before.
+/// Returns the directive for a policy; policies that nginx lacks have been refused before.
 fn balance(policy: PolicyName) -> &'static str {
     match policy {
         PolicyName::RoundRobin | PolicyName::Sticky => "",
@@ -23,7 +23,7 @@ fn balance(policy: PolicyName) -> &'static str {
     }
 }
 
-/// What nginx cannot be told, as a sentence.
+/// Refuses flags that nginx cannot implement, with a sentence.
 pub(super) fn check(args: &Args) -> Result<(), String> {
     if args.pair.pair_id.is_some() {
         return Err("--pair-id: nginx does not share an address; keepalived beside it does that".into());
@@ -34,7 +34,7 @@ pub(super) fn check(args: &Args) -> Result<(), String> {
     }
 }
 
-/// The whole file. Everything that nginx writes is in `directory`.
+/// Returns the whole file. Everything that nginx writes is in `directory`.
 pub(super) fn text(args: &Args, servers: &[Server], directory: &Path, is_root: bool) -> String {
     let ms = |duration: humantime::Duration| duration.as_millis().max(1);
     let directory = directory.display();
@@ -70,7 +70,7 @@ pub(super) fn text(args: &Args, servers: &[Server], directory: &Path, is_root: b
     )
 }
 
-/// nginx knows the addresses of those that it asked: the last of them answered.
+/// Maps upstream addresses to names. nginx lists the addresses that it tried: the last of them answered.
 fn names(servers: &[Server]) -> String {
     let mut text = String::from("    map $upstream_addr $served_by {\n        default \"\";\n");
     for Server { name, address, .. } in servers {
@@ -84,13 +84,13 @@ fn upstreams(servers: &[Server], passive_fall: u32) -> String {
         format!("        server {address} weight={weight} max_fails={passive_fall} fail_timeout=10s;\n")
     };
     match servers {
-        // An upstream without a server is a mistake to nginx.
+        // An upstream without a server is an error to nginx.
         [] => "        server 127.0.0.1:1 down;\n".into(),
         servers => servers.iter().map(server).collect(),
     }
 }
 
-/// What counts as a failure is also what may be tried elsewhere; nginx sends no POST twice unless it is told to.
+/// In nginx, the errors that count as failures are those that are retried; it never repeats a POST unless told to.
 fn retries(retries: u32, passive_fall: u32) -> String {
     if retries == 0 && passive_fall == 0 {
         return "            proxy_next_upstream off;\n".into();

@@ -1,5 +1,4 @@
-//! nginx, driven: a configuration file, which it is told to read again when upstreams come and go. It tells nobody
-//! how they are.
+//! The nginx adapter: a configuration file, reloaded when upstreams come and go. nginx does not report their state.
 
 mod config;
 
@@ -25,12 +24,12 @@ use crate::place::Place;
 use crate::ready::wait_until_listening;
 use config::Server;
 
-/// How often it is looked whether something has come about.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long nginx may take to have read its configuration again.
+/// How long nginx may take to reload its configuration.
 const RELOAD_MAX: Duration = Duration::from_secs(10);
 
-/// From its start to its end.
+/// Runs nginx from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     config::check(&args).map_err(anyhow::Error::msg)?;
     let vitals = Vitals::new("part");
@@ -65,7 +64,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
         ended = child.wait() => return Err(child::how("nginx", ended)),
         () = stop.cancelled() => {}
     }
-    // It stops listening, finishes what it has, and ends.
+    // It stops listening, finishes its requests, and ends.
     child::end(child, Signal::SIGQUIT, drain).await;
     over.cancel();
     serving.await.context("end the admin interface")
@@ -80,14 +79,14 @@ struct Nginx {
     args: Args,
     file: PathBuf,
     directory: PathBuf,
-    /// Locked for as long as a change takes: one at a time.
+    /// Held during a change: one at a time.
     servers: tokio::sync::Mutex<Vec<Server>>,
     master: u32,
     board: Arc<Mutex<Board>>,
 }
 
 impl Nginx {
-    /// Has it read its configuration again. Returns its workers before, which finish what they have.
+    /// Reloads the configuration. Returns the old workers, which finish their requests.
     async fn reload(&self, servers: &[Server]) -> anyhow::Result<HashSet<u32>> {
         let before = self.workers();
         write(&self.file, &self.args, servers, &self.directory)?;
@@ -101,7 +100,7 @@ impl Nginx {
         Ok(before)
     }
 
-    /// The children of its master (proc(5)).
+    /// Returns the children of its master process (proc(5)).
     fn workers(&self) -> HashSet<u32> {
         let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.master));
         text.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
@@ -115,7 +114,7 @@ impl Driver for Nginx {
         wanted.push(Server { name: name.to_owned(), address: address.to_owned(), weight });
         self.reload(&wanted).await?;
         *servers = wanted;
-        // It checks nobody: whoever is named gets requests.
+        // It has no health checks: every server in the configuration gets requests.
         let seen = Seen { state: Health::Up, words: "configured".into(), in_flight: 0, requests: 0 };
         self.board.lock().see(name, &seen, now());
         Ok(())

@@ -1,5 +1,5 @@
-//! PostgreSQL, driven: a primary and its streaming replicas. The first member by name is the primary, for ever:
-//! PostgreSQL by itself promotes nobody.
+//! The PostgreSQL adapter: a primary and its streaming replicas. The first member by name is always the primary:
+//! PostgreSQL has no automatic failover of its own.
 
 mod settings;
 mod store;
@@ -20,22 +20,22 @@ use crate::database::Node;
 use settings::USER;
 use store::Postgres;
 
-/// Where a node that is alone listens.
+/// The port of a single node.
 const PORT: u16 = 5432;
 /// How long `initdb`, or one copy of the primary, may take.
 const FILL_MAX: Duration = Duration::from_secs(60);
-/// How long a replica waits for its primary, and everybody for their PostgreSQL.
+/// How long a replica waits for its primary, and any node for its own PostgreSQL.
 const START_MAX: Duration = Duration::from_secs(60);
-/// How long the processes of one that was killed may take to notice.
+/// How long the children of a killed PostgreSQL may take to notice.
 const END_MAX: Duration = Duration::from_secs(10);
-/// How long it is before something is tried again.
+/// The pause between attempts.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// Users that PostgreSQL can be where we are root, which it refuses to be.
+/// The users to run PostgreSQL as if we are root, because it refuses to run as root.
 const USERS: [&str; 2] = ["postgres", "nobody"];
-/// What says that the data is complete.
+/// The file that marks the data as complete.
 const COMPLETE: &str = "lab.complete";
 
-/// From its start to its end.
+/// Runs PostgreSQL from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow::Result<()> {
     let node = Node::begin(args, machine)?;
     let listen = node.program_listens(PORT);
@@ -43,7 +43,7 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
     refuse_strangers(&node.config.data)?;
     let home = Home::make(&node.config.data, &USERS)?;
     let password = password(&node, &home)?;
-    // What is on the PATH may be a link to where the tools are.
+    // The program on the PATH may be a link to the directory with the tools.
     let program = &program.canonicalize().with_context(|| format!("find {}", program.display()))?;
     let tools = program.parent().context("--program is a path")?.to_owned();
     fill(&tools, &home, primary, &password).await?;
@@ -66,11 +66,11 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
         store.prepare(&node).await?;
         tokio::spawn(Arc::clone(&store).forget_names(node.config.idempotency_window));
     }
-    // A fast shutdown: what is under way is broken off, and everything is written.
+    // SIGINT is a fast shutdown: it aborts transactions in progress, and writes everything to disk.
     node.serve(store, Program { title: "PostgreSQL", child, ends_on: Signal::SIGINT }).await
 }
 
-/// Where a replica finds the primary. `None`: this node is it.
+/// Returns the address at which a replica finds the primary. `None`: this node is the primary.
 fn primary_of(node: &Node) -> anyhow::Result<Option<SocketAddr>> {
     if node.is_first() {
         return Ok(None);
@@ -82,7 +82,8 @@ fn primary_of(node: &Node) -> anyhow::Result<Option<SocketAddr>> {
     Ok(Some(address))
 }
 
-/// What the adapters of one database know: what its members share, or what one alone has made up.
+/// Returns the password known to the adapters of one database: the members' shared secret, or one that a single node
+/// has generated.
 fn password(node: &Node, home: &Home) -> anyhow::Result<String> {
     if let Some(secret) = &node.secret {
         return Ok(hex::encode(secret));
@@ -96,7 +97,7 @@ fn password(node: &Node, home: &Home) -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// Fills an empty directory: with a new database, or with a copy of the primary's.
+/// Fills an empty directory with a new database, or with a copy of the primary's.
 async fn fill(tools: &Path, home: &Home, primary: Option<SocketAddr>, password: &str) -> anyhow::Result<()> {
     let directory = home.directory();
     if directory.join(COMPLETE).exists() {
@@ -104,7 +105,7 @@ async fn fill(tools: &Path, home: &Home, primary: Option<SocketAddr>, password: 
     }
     let begun = begun(directory);
     if begun.exists() {
-        // It was being filled when it was killed.
+        // It was killed while the directory was being filled.
         empty(directory)?;
     }
     std::fs::write(&begun, "").with_context(|| format!("write {}", begun.display()))?;
@@ -116,8 +117,9 @@ async fn fill(tools: &Path, home: &Home, primary: Option<SocketAddr>, password: 
     std::fs::remove_file(&begun).with_context(|| format!("remove {}", begun.display()))
 }
 
-/// A predecessor that was killed has left its lock behind. PostgreSQL would mind any process of that number, also one
-/// that is dead and not buried; here it is asked who stands in the directory, as all its processes do.
+/// Removes the lock of a killed predecessor. PostgreSQL would refuse to start if any process has the recorded PID, even
+/// a zombie; so check instead whether a process has the directory as its working directory, as all of PostgreSQL's
+/// have.
 async fn clear_lock(directory: &Path) -> anyhow::Result<()> {
     let lock = directory.join("postmaster.pid");
     let Ok(directory) = directory.canonicalize() else { return Ok(()) };
@@ -136,7 +138,7 @@ async fn clear_lock(directory: &Path) -> anyhow::Result<()> {
     std::fs::remove_file(&lock).with_context(|| format!("remove {}", lock.display()))
 }
 
-/// Whether a process has this as its working directory.
+/// Returns whether a process has this as its working directory.
 fn stands_in(directory: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
@@ -144,12 +146,12 @@ fn stands_in(directory: &Path) -> bool {
         .any(|cwd| cwd == directory)
 }
 
-/// What says that a directory is being filled.
+/// Returns the path of the file that marks a directory as being filled.
 fn begun(directory: &Path) -> PathBuf {
     directory.with_extension("begun")
 }
 
-/// A directory with something else in it is not touched.
+/// Refuses a directory with foreign content.
 fn refuse_strangers(directory: &Path) -> anyhow::Result<()> {
     let is_ours = directory.join(COMPLETE).exists() || begun(directory).exists();
     let holds_something = std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
@@ -173,7 +175,7 @@ fn empty(directory: &Path) -> anyhow::Result<()> {
 }
 
 async fn create(tools: &Path, home: &Home, password: &str) -> anyhow::Result<()> {
-    // `initdb` wants an empty directory, and reads the password from a file: from its standard input it cannot.
+    // `initdb` wants an empty directory, and cannot read the password from standard input, only from a file.
     let mut file = tempfile::NamedTempFile::new().context("make a file for a password")?;
     std::io::Write::write_all(&mut file, password.as_bytes())?;
     home.give(file.path(), 0o600)?;
@@ -192,7 +194,7 @@ async fn create(tools: &Path, home: &Home, password: &str) -> anyhow::Result<()>
     home.write("postgresql.conf", &(text + "\ninclude_if_exists 'lab.conf'\n"))
 }
 
-/// Copies the primary's data, once it is there.
+/// Copies the primary's data, once the primary answers.
 async fn copy(tools: &Path, home: &Home, primary: SocketAddr, password: &str) -> anyhow::Result<()> {
     let flags = [
         format!("--pgdata={}", home.as_programs_see_it()),

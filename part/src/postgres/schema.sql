@@ -1,18 +1,18 @@
--- What the contract's records are in PostgreSQL. Run by the primary at each start.
+-- The contract's records as tables. The primary runs this at each start.
 
 CREATE TABLE IF NOT EXISTS kv (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL, version bigint NOT NULL);
 CREATE SEQUENCE IF NOT EXISTS versions;
 
--- Writes that clients have given a name.
+-- Writes with an idempotency key.
 CREATE TABLE IF NOT EXISTS request (
     id text COLLATE "C" PRIMARY KEY, about text NOT NULL, sum bigint, version bigint,
     repeated bigint NOT NULL DEFAULT 0, at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX IF NOT EXISTS request_at ON request (at);
 
--- Where the primary is.
+-- The primary's address.
 CREATE TABLE IF NOT EXISTS about (name text PRIMARY KEY, value text NOT NULL);
 
--- A write and its name, in one transaction. What is refused leaves nothing.
+-- A write and its idempotency key, in one transaction. A refused write leaves nothing behind.
 CREATE OR REPLACE FUNCTION kv_write(
     p_key text, p_action text, p_value bytea, p_by bigint, p_if text, p_version bigint, p_request text,
     p_about text, OUT sum bigint, OUT version bigint) LANGUAGE plpgsql AS $$
@@ -27,7 +27,7 @@ BEGIN
     IF p_request IS NOT NULL THEN
         INSERT INTO request (id, about) VALUES (p_request, p_about) ON CONFLICT (id) DO NOTHING;
         IF NOT FOUND THEN
-            -- This is written too, so that it is acknowledged only when the first one could have been.
+            -- The repetition writes as well, so it is acknowledged only once the first write could have been.
             UPDATE request r SET repeated = r.repeated + 1 WHERE r.id = p_request RETURNING r.* INTO earlier;
             IF earlier.about IS DISTINCT FROM p_about THEN
                 RAISE EXCEPTION 'reused' USING ERRCODE = 'LB003';
@@ -37,7 +37,7 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    -- Writes to one record follow each other, also where there is no record yet.
+    -- Writes to one record are serialized, even when the record does not exist yet.
     PERFORM pg_advisory_xact_lock(hashtextextended(p_key, 0));
     SELECT k.* INTO old FROM kv k WHERE k.key = p_key;
     IF (p_if = 'absent' AND old.key IS NOT NULL)

@@ -1,13 +1,13 @@
-//! What PostgreSQL is told: the chapter's flags as its settings. Pure.
+//! Translates the chapter's flags into PostgreSQL's settings. Pure.
 
 use std::net::SocketAddr;
 
 use dbnode::replication::durability::Mode;
 
-/// The database's superuser, whom only the adapters know the password of.
+/// The database's superuser, whose password only the adapters know.
 pub(super) const USER: &str = "lab";
 
-/// Whom the primary waits for before it acknowledges a write, and for what.
+/// What the primary waits for before it acknowledges a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waits {
     /// `synchronous_commit`.
@@ -16,20 +16,20 @@ pub(super) struct Waits {
     pub(super) standbys: String,
 }
 
-/// The mode of the contract as PostgreSQL has it.
+/// Returns the settings for a replication mode of the contract.
 pub(super) fn waits(mode: Mode, others: &[String]) -> Waits {
     let names = others.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let waits = |commit, standbys| Waits { commit, standbys };
     match mode {
         _ if others.is_empty() => waits("local", String::new()),
         Mode::Async => waits("local", String::new()),
-        // With the primary's own disk, that is a majority.
+        // Together with the primary's own disk, that is a majority.
         Mode::Quorum => waits("on", format!("ANY {} ({names})", others.len().div_ceil(2))),
         Mode::Sync => waits("remote_apply", format!("FIRST {} ({names})", others.len())),
     }
 }
 
-/// The settings of a node. `primary` is where a replica finds the primary.
+/// Returns the settings of a node. `primary` is the address at which a replica finds the primary.
 pub(super) fn text(
     id: &str,
     listen: SocketAddr,
@@ -58,8 +58,8 @@ pub(super) fn text(
     text
 }
 
-/// Who may come in: whoever knows the password, on loopback, where nobody but root can listen. It is sent as it is:
-/// SCRAM's thousands of sums for each connection would be paid by the computer that measures.
+/// Access control: a password, on loopback, where only root can listen. Clients send it in the clear, because the
+/// thousands of hashes that SCRAM computes per connection would load the computer that measures.
 pub(super) const ACCESS: &str = "host all all 127.0.0.0/8 password\n\
      host replication all 127.0.0.0/8 scram-sha-256\n";
 

@@ -1,4 +1,4 @@
-//! Records in PostgreSQL, by way of sqlx.
+//! Records in PostgreSQL, through sqlx.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,35 +14,34 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{AGAIN_AFTER, START_MAX, USER};
 use crate::database::{Action, List, Node, Record, Refusal, Status, Store, Write, Written, about};
 
-/// Writes that may be under way: each holds a connection until PostgreSQL acknowledges it.
+/// Concurrent writes: each holds a connection until PostgreSQL acknowledges it.
 const WRITES_MAX: u32 = 64;
-/// Reads that may be under way.
+/// Concurrent reads.
 const READS_MAX: u32 = 16;
 /// How long a request waits for a connection.
 const TURN_MAX: Duration = Duration::from_secs(2);
-/// How long a client of ours is kept waiting. PostgreSQL itself waits for ever for a replica.
+/// Timeout of a client's request. PostgreSQL itself waits for a replica indefinitely.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Records that are imported with one statement.
+/// The number of records imported in one statement.
 const BATCH: usize = 1_000;
-/// How often names of requests are forgotten whose time is over.
+/// How often expired idempotency keys are deleted.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
-/// PostgreSQL numbers its timelines by promotions, of which there are none here.
+/// A constant term: PostgreSQL's timelines count promotions, of which there are none here.
 const TERM: u64 = 1;
 
-/// A node.
 pub(super) struct Postgres {
     reads: PgPool,
     writes: PgPool,
     options: PgConnectOptions,
-    /// The name of the primary, where that is another node.
+    /// The primary's name, if it is another node.
     primary: Option<String>,
     own: String,
-    /// Where clients reach it, once it was read.
+    /// The primary's address for clients, once it has been read.
     primary_at: Mutex<Option<String>>,
 }
 
 impl Postgres {
-    /// Connects to the PostgreSQL of this node, once it is there.
+    /// Connects to this node's PostgreSQL, once it answers.
     pub(super) async fn connect(node: &Node, listen: SocketAddr, password: &str) -> anyhow::Result<Self> {
         let options = PgConnectOptions::new_without_pgpass()
             .host(&listen.ip().to_string())
@@ -78,8 +77,8 @@ impl Postgres {
         })
     }
 
-    /// Makes the tables, imports what there is to begin with, and says where the primary is. No replica is waited
-    /// for: they begin with a copy of this.
+    /// Creates the tables, imports the initial records, and publishes the primary's address. It does not wait for
+    /// replicas, because they start from a copy of this.
     pub(super) async fn prepare(&self, node: &Node) -> anyhow::Result<()> {
         let local = self.options.clone().options([("synchronous_commit", "local")]);
         let mut connection = local.connect().await.context("connect to PostgreSQL")?;
@@ -114,7 +113,7 @@ impl Postgres {
         Ok(connection.close().await?)
     }
 
-    /// Forgets names of requests when their time is over, for as long as this is polled.
+    /// Deletes expired idempotency keys until it is dropped.
     pub(super) async fn forget_names(self: Arc<Self>, window: Duration) {
         let local = self.options.clone().options([("synchronous_commit", "local")]);
         loop {
@@ -130,7 +129,7 @@ impl Postgres {
         }
     }
 
-    /// Only the primary can do it.
+    /// Checks that this node is the primary.
     async fn check_primary(&self) -> Result<(), Refusal> {
         let Some(name) = &self.primary else { return Ok(()) };
         let known = self.primary_at.lock().clone();
@@ -160,8 +159,8 @@ impl Store for Postgres {
     async fn write(&self, write: Write) -> Result<Written, Refusal> {
         self.check_primary().await?;
         let pool = self.writes.clone();
-        // It goes on when nobody waits for it any more: PostgreSQL takes no write back, and acknowledges one
-        // whose wait for a replica is cancelled.
+        // The write must run to its end even if the client gives up: PostgreSQL does not roll back a write whose wait
+        // for a replica is cancelled, but acknowledges it.
         let writing = tokio::spawn(async move { carry_out(&pool, &write).await });
         match timeout(PATIENCE, writing).await {
             Ok(Ok(outcome)) => outcome,
@@ -221,7 +220,7 @@ async fn carry_out(pool: &PgPool, write: &Write) -> Result<Written, Refusal> {
     let (condition, version) = match write.condition {
         Condition::Always => ("always", None),
         Condition::IfAbsent => ("absent", None),
-        // One of another term was never given by this database.
+        // This database never handed out a version of another term.
         Condition::IfVersion(version) if version.term() != TERM => ("version", Some(-1)),
         Condition::IfVersion(version) => ("version", i64::try_from(version.index()).ok()),
     };
@@ -247,8 +246,8 @@ fn unread(error: sqlx::Error) -> Refusal {
     Refusal::NotConfirmed(format!("PostgreSQL did not answer: {error}"))
 }
 
-/// What an error says of a write. Classes of SQLSTATE that mean that the transaction was rolled back are no doubt;
-/// a connection that ended is.
+/// Translates the error of a write. SQLSTATE classes that imply a rollback are certain; a lost connection leaves the
+/// outcome unknown.
 fn unwritten(error: sqlx::Error) -> Refusal {
     let sqlx::Error::Database(database) = &error else {
         return Refusal::OutcomeUnknown(format!("the connection to PostgreSQL ended: {error}"));
@@ -258,7 +257,7 @@ fn unwritten(error: sqlx::Error) -> Refusal {
         Some("LB002") => Refusal::NotANumber,
         Some("LB003") => Refusal::RequestReused,
         Some("22003") => Refusal::Overflow,
-        // Told to end while it waited for a replica, say: what was written stays.
+        // For example, it was told to end while it waited for a replica: what was written stays.
         Some(code) if code.starts_with("57") || code.starts_with("08") => {
             Refusal::OutcomeUnknown(database.message().to_owned())
         }

@@ -1,5 +1,5 @@
-//! Redis, driven: a primary and its replicas, and `WAIT`. The first member by name is the primary, for ever: Redis
-//! without Sentinels promotes nobody.
+//! The Redis adapter: a primary and its replicas, with `WAIT`. The first member by name is always the primary: Redis
+//! has no automatic failover without Sentinels.
 
 mod settings;
 mod store;
@@ -17,10 +17,10 @@ use crate::child::{self, Home, Program};
 use crate::database::Node;
 use store::Redis;
 
-/// Where a node that is alone listens.
+/// The port of a single node.
 const PORT: u16 = 6379;
 
-/// From its start to its end.
+/// Runs Redis from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow::Result<()> {
     let node = Node::begin(args, machine)?;
     let listen = node.program_listens(PORT);
@@ -41,7 +41,7 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
     node.serve(Arc::new(store), Program { title: "Redis", child, ends_on: Signal::SIGTERM }).await
 }
 
-/// Where a replica finds the primary. `None`: this node is it.
+/// Returns the address at which a replica finds the primary. `None`: this node is the primary.
 fn primary_of(node: &Node) -> anyhow::Result<Option<SocketAddr>> {
     if node.is_first() {
         return Ok(None);

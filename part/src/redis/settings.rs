@@ -1,20 +1,20 @@
-//! What Redis is told: the chapter's flags as its settings. Pure.
+//! Translates the chapter's flags into Redis' settings. Pure.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use dbnode::replication::durability::Mode;
 
-/// Whom a write waits for.
+/// What a write waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waits {
-    /// Replicas that must have it before it is acknowledged: `WAIT`.
+    /// The number of replicas that must have it before it is acknowledged: `WAIT`.
     pub(super) replicas: usize,
-    /// Replicas without which none is begun: `min-replicas-to-write`.
+    /// The number of connected replicas that a write requires: `min-replicas-to-write`.
     pub(super) needed: usize,
 }
 
-/// The mode of the contract as Redis has it.
+/// Returns the settings for a replication mode of the contract.
 pub(super) fn waits(mode: Mode, others: usize) -> Waits {
     let replicas = match mode {
         Mode::Async => 0,
@@ -24,7 +24,7 @@ pub(super) fn waits(mode: Mode, others: usize) -> Waits {
     Waits { replicas, needed: replicas }
 }
 
-/// The whole file.
+/// Returns the whole file.
 pub(super) fn text(
     listen: SocketAddr,
     directory: &Path,

@@ -1,4 +1,4 @@
-//! Records in Redis: a hash each, an index of their keys, and a script for whatever changes them.
+//! Records in Redis: a hash each, an index of their keys, and a script for all writes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,22 +14,21 @@ use tokio::time::{Instant, sleep, timeout};
 use super::settings::Waits;
 use crate::database::{Action, List, Node, Record, Refusal, Status, Store, Write, Written, about};
 
-/// Requests that may be under way: each has a connection of its own, for `WAIT` holds one up.
+/// Concurrent requests: each has its own connection, because `WAIT` blocks it.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a request waits for a connection.
 const TURN_MAX: Duration = Duration::from_secs(2);
-/// How long replicas are waited for.
+/// How long to wait for replicas.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long Redis may take to answer anything else.
+/// Timeout of any other request to Redis.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
-/// How long Redis may take to start: it reads what it has kept, and a replica copies its primary.
+/// How long Redis may take to start: it loads its data, and a replica copies its primary.
 const START_MAX: Duration = Duration::from_secs(60);
-/// How long it is before something is tried again.
+/// The pause between attempts.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// Redis has no terms.
+/// A constant term: Redis has none.
 const TERM: u64 = 1;
 
-/// A node.
 pub(super) struct Redis {
     client: Client,
     idle: Mutex<Vec<MultiplexedConnection>>,
@@ -37,13 +36,13 @@ pub(super) struct Redis {
     write: Script,
     waits: Waits,
     window: Duration,
-    /// The name of the primary, where that is another node.
+    /// The primary's name, if it is another node.
     primary: Option<String>,
     own: String,
 }
 
 impl Redis {
-    /// Connects to the Redis of this node, once it is there and has what it begins with.
+    /// Connects to this node's Redis, once it answers and has loaded its data.
     pub(super) async fn connect(
         node: &Node,
         listen: SocketAddr,
@@ -71,16 +70,16 @@ impl Redis {
         Ok(store)
     }
 
-    /// Whether it answers. A replica that has never copied its primary does not know where that is, either.
+    /// Returns whether it is ready. A replica that has never synchronised does not know the primary's address yet.
     async fn is_ready(&self) -> bool {
         if self.primary.is_none() { self.status().await.is_some() } else { self.primary_at().await.is_ok() }
     }
 
-    /// Imports what there is to begin with, and says where the primary is.
+    /// Imports the initial records, and publishes the primary's address.
     pub(super) async fn prepare(&self, node: &Node) -> anyhow::Result<()> {
         let mut connection = self.open().await?;
         let imported: bool = cmd("EXISTS").arg("imported").query_async(&mut connection).await?;
-        // Replicas come later: nobody is needed for this.
+        // Replicas come later, so this must not require any.
         cmd("CONFIG")
             .arg("SET")
             .arg("min-replicas-to-write")
@@ -169,7 +168,7 @@ impl Redis {
         Ok(Written { sum: sum.parse().ok(), version: numbered(&version) })
     }
 
-    /// Waits until as many replicas have it as the mode wants.
+    /// Waits until the mode's number of replicas have it.
     async fn wait(&self, connection: &mut MultiplexedConnection) -> Result<(), Refusal> {
         let wanted = self.waits.replicas;
         if wanted == 0 {
@@ -273,7 +272,7 @@ fn unread(error: RedisError) -> Refusal {
     Refusal::NotConfirmed(format!("Redis did not answer: {error}"))
 }
 
-/// What Redis refuses has not happened; a connection that ended says nothing.
+/// Translates the error of a write. What Redis refuses was not done; a lost connection leaves the outcome unknown.
 fn unwritten(error: RedisError) -> Refusal {
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::ExecAbort) => Refusal::OutcomeUnknown(error.to_string()),

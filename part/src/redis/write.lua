@@ -1,12 +1,12 @@
--- A write and its name, all of it or nothing.
+-- A write and its idempotency key, atomically.
 -- KEYS: the record, the request, the counter of versions, the index of keys
--- ARGV: key, action, value or number, condition, version, about ('' without a name), how long a name is kept in ms
+-- ARGV: key, action, value or number, condition, version, digest ('' without an idempotency key), the key's lifetime in ms
 local named = ARGV[6] ~= ''
 if named then
   local earlier = redis.call('HMGET', KEYS[2], 'about', 'sum', 'version')
   if earlier[1] then
     if earlier[1] ~= ARGV[6] then return {'reused'} end
-    -- This is written too, so that WAIT waits for it, and so for the first one.
+    -- The repetition writes as well, so that WAIT waits for it, and therefore for the first write.
     redis.call('HINCRBY', KEYS[2], 'repeated', 1)
     return {'done', earlier[2], earlier[3]}
   end
@@ -22,7 +22,7 @@ if ARGV[2] == 'add' then
     if string.find(added.err, 'integer') then return {'not a number'} end
     return added
   end
-  -- As text: Lua's numbers have 53 bits.
+  -- As text, because Lua's numbers have only 53 bits.
   sum = redis.call('HGET', KEYS[1], 'value')
 elseif ARGV[2] == 'put' then
   redis.call('HSET', KEYS[1], 'value', ARGV[3])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 1: says 200, whatever the server said."""
+"""Fails stage 1: always answers 200, whatever the server said."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

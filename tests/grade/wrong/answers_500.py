@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 7: says 500 when a server is not there, or too slow."""
+"""Fails stage 7: answers 500 when a server is down or too slow."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

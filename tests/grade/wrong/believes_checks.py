@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 11: believes its checks, whatever becomes of requests."""
+"""Fails stage 11: trusts its health checks alone, even when requests fail."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

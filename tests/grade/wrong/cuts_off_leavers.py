@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 8: breaks off what a server that leaves still has."""
+"""Fails stage 8: aborts the requests of a server that is being removed."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

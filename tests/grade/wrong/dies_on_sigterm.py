@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 12: ends at once when it is asked to, and drops what it has."""
+"""Fails stage 12: exits at once on SIGTERM, and drops its requests."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

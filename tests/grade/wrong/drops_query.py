@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 1: forgets what stands behind the question mark."""
+"""Fails stage 1: drops the query string."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 1: passes requests on without their bodies."""
+"""Fails stage 1: forwards requests without their bodies."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

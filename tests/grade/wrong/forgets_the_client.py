@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: does not tell servers who asks."""
+"""Fails stage 3: does not tell servers the address of the client."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: overwrites the addresses in X-Forwarded-For."""
+"""Fails stage 3: overwrites X-Forwarded-For instead of appending to it."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

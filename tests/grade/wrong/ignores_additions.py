@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 8: says that a server has joined, and forgets it."""
+"""Fails stage 8: confirms that a server was added, but never uses it."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

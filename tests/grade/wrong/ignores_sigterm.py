@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 12: does not end when it is asked to."""
+"""Fails stage 12: ignores SIGTERM."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 8: says that a server has left, and goes on sending to it."""
+"""Fails stage 8: confirms that a server was removed, but keeps sending to it."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 12: leaves a process behind when it ends."""
+"""Fails stage 12: leaves a child process behind when it exits."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

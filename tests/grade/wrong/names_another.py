@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: names the server whose turn is next."""
+"""Fails stage 3: names the server that is next, not the one that answered."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 10: tries nothing elsewhere."""
+"""Fails stage 10: never retries a failed request on another server."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

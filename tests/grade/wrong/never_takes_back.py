@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 5: never takes a server back that has been out."""
+"""Fails stage 5: never takes an ejected server back."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 13: reads one request after the other, so that one slow client keeps all others waiting."""
+"""Fails stage 13: reads one request after the other, so that one slow client blocks all others."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True
@@ -13,7 +13,7 @@ read_head = balancer.read_head
 door = asyncio.Lock()
 
 async def in_turn(reader):
-    # Servers' answers are read elsewhere: only who has a small buffer is a client.
+    # Servers' responses are read with a larger buffer: a small one means that this is a client.
     if reader._limit > 2**16:
         return await read_head(reader)
     async with door:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 6: checks servers by opening a connection, which a frozen one accepts."""
+"""Fails stage 6: checks servers by connecting only, which a frozen server accepts."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: passes on what Connection says is for one connection only."""
+"""Fails stage 3: forwards the hop-by-hop headers that Connection names."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 10: sends whatever failed to another server, orders too."""
+"""Fails stage 10: retries every failed request, even a POST."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

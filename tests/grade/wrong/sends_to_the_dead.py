@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 4: takes a refused connection for a good check."""
+"""Fails stage 4: counts a refused connection as a passed check."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 2: gives every twentieth request to the first server, whose turn it is not."""
+"""Fails stage 2: sends every twentieth request to the first server, out of turn."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 9: takes a request with two framings for a chunked one."""
+"""Fails stage 9: accepts a request with two framings as a chunked one."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 9: takes the first of two Host lines."""
+"""Fails stage 9: accepts two Host lines, and takes the first."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

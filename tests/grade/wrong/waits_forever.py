@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 7: waits for an answer for as long as it takes."""
+"""Fails stage 7: waits for a response without a time limit."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

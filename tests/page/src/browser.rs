@@ -1,5 +1,5 @@
-//! The browser, and a tab in it, over its DevTools protocol: one JSON document a message, each answered by its number.
-//! The few commands that are needed here are written out; a library for all of them is half a million lines.
+//! A browser and its tabs, over the DevTools protocol: one JSON document per message, with answers matched by their ID.
+//! The few commands needed here are written out, because a library for all of them is half a million lines.
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -15,17 +15,17 @@ use tempfile::TempDir;
 use tests::wait;
 use tungstenite::{Message, WebSocket};
 
-/// What the browser is called, on Debian and elsewhere.
+/// The names of the browser's program, on Debian and elsewhere.
 const NAMES: [&str; 4] = ["chromium", "chromium-headless-shell", "chromium-browser", "google-chrome"];
-/// How often a condition is looked at.
+/// Polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the browser may take to start, and to end.
 const START_MAX: Duration = Duration::from_secs(30);
 const END_MAX: Duration = Duration::from_secs(5);
-/// How long one command may take.
+/// Timeout of one command.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// A running browser, without a window. It ends when this is dropped.
+/// A running headless browser. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Chrome {
     process: Child,
@@ -40,14 +40,14 @@ pub struct Tab {
     session: Session,
 }
 
-/// A conversation with the browser, or with a tab of it.
+/// A connection to the browser, or to one of its tabs.
 #[derive(Debug)]
 struct Session {
     socket: RefCell<WebSocket<TcpStream>>,
     asked: Cell<u64>,
 }
 
-/// Where the browser is. In CI there has to be one.
+/// Finds the browser's program. In CI it must be installed.
 pub fn executable() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found = NAMES.iter().flat_map(|name| std::env::split_paths(&path).map(move |at| at.join(name)));
@@ -60,7 +60,7 @@ pub fn executable() -> Option<PathBuf> {
 }
 
 impl Chrome {
-    /// Starts one; none where there is no browser, which is said.
+    /// Starts a browser; prints a note and returns none if it is not installed.
     pub fn start() -> Option<Self> {
         let Some(executable) = executable() else {
             println!("SKIPPED: there is no Chromium here, and the live page was not tested in a browser");
@@ -127,12 +127,12 @@ impl Session {
         Self { socket: RefCell::new(socket), asked: Cell::new(0) }
     }
 
-    /// Sends a command. Its number.
+    /// Sends a command, and returns its ID.
     fn say(&self, method: &str, parameters: &Value) -> u64 {
         let number = self.asked.get() + 1;
         self.asked.set(number);
         let message = json!({ "id": number, "method": method, "params": parameters }).to_string();
-        // One that is gone shows when its answer is waited for.
+        // A lost connection shows when the answer is awaited.
         let _ = self.socket.borrow_mut().send(Message::text(message));
         number
     }
@@ -145,7 +145,7 @@ impl Session {
             let message = message.unwrap_or_else(|error| panic!("{method}: the browser: {error}"));
             let Message::Text(text) = message else { continue };
             let told: Value = serde_json::from_str(&text).expect("the browser speaks JSON");
-            // Whatever has another number, or none, is news that nobody asked for.
+            // Messages with another ID, or none, are unsolicited events.
             if told["id"] == number {
                 assert!(told["error"].is_null(), "{method} {parameters}: {}", told["error"]);
                 return told["result"].clone();
@@ -155,7 +155,7 @@ impl Session {
 }
 
 impl Tab {
-    /// What an expression is in the page; of a promise, what becomes of it.
+    /// Evaluates an expression in the page; a promise is awaited.
     pub fn get<T: DeserializeOwned>(&self, expression: &str) -> T {
         let wanted = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let told = self.session.ask("Runtime.evaluate", wanted);
@@ -165,7 +165,7 @@ impl Tab {
         serde_json::from_value(value).unwrap_or_else(|error| panic!("{expression}: {error}: {told}"))
     }
 
-    /// Waits until an expression is true, and says how long that took. Panics at the limit.
+    /// Waits until an expression is true, and returns how long that took. Panics at the limit.
     pub fn until(&self, expression: &str, limit: Duration) -> Duration {
         let begun = Instant::now();
         while !self.get::<bool>(&format!("Boolean({expression})")) {
@@ -178,7 +178,7 @@ impl Tab {
         begun.elapsed()
     }
 
-    /// Puts the keyboard's focus on an element.
+    /// Moves the keyboard focus to an element.
     pub fn focus(&self, selector: &str) {
         let selector = quoted(selector);
         let focused: bool = self.get(&format!(
@@ -188,7 +188,7 @@ impl Tab {
         assert!(focused, "{selector} cannot be focused");
     }
 
-    /// Presses a key where the focus is, as a keyboard does.
+    /// Presses a key at the current focus.
     pub fn press(&self, key: &str) {
         let (code, number, text) = key_of(key);
         let mut event = json!({ "type": "keyDown", "key": key, "code": code,
@@ -208,7 +208,7 @@ impl Tab {
         self.press("Enter");
     }
 
-    /// Chooses an option of a list, as a keyboard does in the end.
+    /// Chooses an option of a list, with the same events as a keyboard.
     pub fn choose(&self, selector: &str, value: &str) {
         self.focus(selector);
         let (selector, value) = (quoted(selector), quoted(value));
@@ -219,7 +219,7 @@ impl Tab {
         assert!(chosen, "{selector} has no {value}");
     }
 
-    /// Writes into a field in place of what is there, and leaves it.
+    /// Replaces the text of a field, and leaves it.
     pub fn write(&self, selector: &str, text: &str) {
         self.focus(selector);
         let _: bool = self.get("(document.activeElement.select(), true)");
@@ -229,32 +229,32 @@ impl Tab {
         self.press("Tab");
     }
 
-    /// A screen by its key, from wherever the focus is.
+    /// Switches to a screen by its key, from any focus.
     pub fn screen(&self, key: &str) {
         let _: bool = self.get("(document.activeElement?.blur(), true)");
         self.press(key);
     }
 
-    /// The text of an element.
+    /// Returns the text of an element.
     pub fn text(&self, selector: &str) -> String {
         let selector = quoted(selector);
         self.get(&format!("document.querySelector({selector})?.textContent ?? ''"))
     }
 
-    /// Gives the window a size.
+    /// Sets the size of the window.
     pub fn size(&self, width: u32, height: u32) {
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
         self.session.ask("Emulation.setDeviceMetricsOverride", metrics);
     }
 
-    /// Chooses between the light and the dark theme.
+    /// Selects the light or the dark theme.
     pub fn theme(&self, name: &str) {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": name }] });
         self.session.ask("Emulation.setEmulatedMedia", media);
     }
 
-    /// Keeps a picture where pictures are wanted: in the directory that `PAGE_SCREENSHOTS` names.
+    /// Saves a screenshot in the directory named by `PAGE_SCREENSHOTS`, if it is set.
     pub fn picture(&self, name: &str) {
         let Some(directory) = std::env::var_os("PAGE_SCREENSHOTS") else { return };
         let picture = self.session.ask("Page.captureScreenshot", json!({ "format": "png" }));
@@ -263,13 +263,13 @@ impl Tab {
         std::fs::write(&path, bytes.expect("a picture is base64")).expect("the picture can be written");
     }
 
-    /// Adds a script to the page, past its policy: for a checker that is no part of it.
+    /// Adds a script to the page despite its content security policy: for the accessibility checker.
     pub fn inject(&self, script: &str) {
         let _: bool = self.get(&format!("{script};\ntrue"));
     }
 }
 
-/// A key's place on the keyboard, its number, and what it writes.
+/// Returns a key's code, its number, and the text that it types.
 fn key_of(key: &str) -> (String, u32, Option<String>) {
     let named = |code: &str, number, text: Option<&str>| (code.to_owned(), number, text.map(str::to_owned));
     match key {

@@ -1,4 +1,4 @@
-//! A lab with its page.
+//! A lab with its live page.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -9,16 +9,16 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tests::{Lab, http};
 
-/// A lab of one test's own, with a page on a port of its own.
+/// A lab for one test, with a page on its own port.
 #[derive(Debug)]
 pub struct PageLab {
     /// The lab.
     pub lab: Lab,
     /// The page's URL, with the token.
     pub url: String,
-    /// Where it is.
+    /// The page's address.
     pub address: SocketAddr,
-    /// What programs send.
+    /// The token for programs.
     pub token: String,
 }
 
@@ -28,7 +28,7 @@ impl PageLab {
         Self::up_with(Lab::new(), chapter, &[])
     }
 
-    /// The same in a lab's directory that has something in it already, and with more flags.
+    /// Starts it in a lab's directory that may already have content, and with more flags.
     pub fn up_with(lab: Lab, chapter: &str, flags: &[&str]) -> Self {
         let told = lab.succeed(&[&["up", chapter, "--page", "127.0.0.1:0"], flags].concat());
         let first = told.lines().next().unwrap_or_default();
@@ -39,7 +39,7 @@ impl PageLab {
         page
     }
 
-    /// A lab whose page is recorded in its directory. `Err` gives it back when there is none yet.
+    /// The lab whose page is recorded in its directory. `Err` returns the lab if there is no page yet.
     pub fn of(lab: Lab) -> Result<Self, Lab> {
         let record = std::fs::read_to_string(lab.path().join(".lab/page.json"));
         let Some(record) = record.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok()) else {
@@ -50,7 +50,7 @@ impl PageLab {
         Ok(Self { url: text("url"), address, token: text("token"), lab })
     }
 
-    /// Asks the page, as a program does.
+    /// Sends a request to the page, as a program would.
     pub fn ask(&self, request: &str) -> Value {
         let headers = format!("authorization: Bearer {}\r\n", self.token);
         let answer = http::answer(&self.address.to_string(), request, &headers);
@@ -59,25 +59,25 @@ impl PageLab {
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{request}: {error}: {answer}"))
     }
 
-    /// The pid of a machine.
+    /// Returns the PID of a machine.
     pub fn pid_of(&self, machine: &str) -> i32 {
         let pid = self.lab.machine(machine)["pid"].as_i64().expect("a pid is a number");
         i32::try_from(pid).expect("pids are small")
     }
 
-    /// Sends a signal to a process, as a student does.
+    /// Sends a signal to a process, as a student would.
     pub fn signal(pid: i32, signal: Signal) {
         kill(Pid::from_raw(pid), signal).expect("the process is there");
     }
 
-    /// The process that keeps the lab, and serves its page.
+    /// Returns the PID of the process that keeps the lab and serves its page.
     pub fn keeper(&self) -> i32 {
         let state = std::fs::read_to_string(self.lab.path().join(".lab/state.json")).expect("the lab runs");
         let state: Value = serde_json::from_str(&state).expect("the state is JSON");
         i32::try_from(state["keeper"]["pid"].as_i64().expect("a pid is a number")).expect("pids are small")
     }
 
-    /// Seconds of CPU time that a process has used.
+    /// Returns the CPU time that a process has used, in seconds.
     pub fn cpu_seconds(pid: i32) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
         let rest = stat.rsplit_once(") ").expect("it has a name").1;
@@ -86,14 +86,14 @@ impl PageLab {
         ticks / 100.0
     }
 
-    /// Ends the lab.
+    /// Shuts the lab down.
     pub fn down(self) {
         self.lab.succeed(&["down"]);
         assert_eq!(self.lab.running(), vec![]);
     }
 }
 
-/// The accessibility checker, where a Python wheel that has it is installed: `PAGE_AXE` names its file.
+/// Returns the accessibility checker's source, if a Python wheel with it is installed: `PAGE_AXE` names its file.
 pub fn axe() -> Option<String> {
     let path = std::env::var("PAGE_AXE").ok();
     assert!(
@@ -107,13 +107,13 @@ pub fn axe() -> Option<String> {
     Some(std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
 }
 
-/// A program's answer to `command`, for tests that use curl as the contract shows it.
+/// Runs curl, as the contract's examples do, and returns the response.
 pub fn curl(arguments: &[&str]) -> String {
     let output = Command::new("curl").args(["--silent", "--max-time", "5"]).args(arguments).output();
     String::from_utf8_lossy(&output.expect("curl can be started").stdout).into_owned()
 }
 
-/// Whether the computer has time for a lab and a browser: where it has not, bounds of time say nothing.
+/// Returns whether the computer is idle enough for a lab and a browser: otherwise time limits mean nothing.
 pub fn is_calm() -> bool {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = text.split(' ').next().and_then(|load| load.parse::<f64>().ok()).unwrap_or_default();
@@ -121,7 +121,7 @@ pub fn is_calm() -> bool {
     load <= 3.0 * cores
 }
 
-/// Holds a time against its bound, and says so where the computer is too busy to judge.
+/// Checks a duration against its limit; on a busy computer it only prints a note.
 pub fn assert_within(what: &str, took: Duration, limit: Duration) {
     println!("{what}: {took:?}, at most {limit:?}");
     match is_calm() {

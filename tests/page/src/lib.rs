@@ -1,10 +1,10 @@
-//! A real browser, driven as a student uses it: by keyboard, and read as the screen shows it.
+//! Drives a real browser as a student would: by keyboard, and reading what the screen shows.
 
 #![allow(clippy::print_stdout, reason = "what is skipped and measured is said")]
 
-/// The browser, and a tab in it.
+/// A browser and its tabs.
 pub mod browser;
-/// A lab with its page.
+/// A lab with its live page.
 pub mod lab;
 
 pub use browser::{Chrome, Tab};

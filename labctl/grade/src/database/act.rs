@@ -1,4 +1,4 @@
-//! One act of a database's stage, carried out: what is done, and the sentence that says what is wrong, if something is.
+//! Carries out one act of a database's stage: what to do, and the sentence that says what went wrong, if anything did.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,17 +17,17 @@ use super::writers::{self, Writers, next_value};
 use crate::act::{Done, Stop, failed, wrong};
 use crate::client::Answered;
 
-/// How long an answer to one request may take.
+/// Timeout of one request.
 const ASK_MAX: Duration = Duration::from_secs(5);
 /// How long frozen nodes stay frozen after requests were sent to them.
 const BEFORE_WAKING: Duration = Duration::from_millis(200);
-/// How long a node that wakes up may take to answer.
+/// How long a node may take to answer after it wakes up.
 const WAKING_MAX: Duration = Duration::from_secs(5);
-/// How long a node may know of no primary before that counts.
+/// How long a node may be without a known primary before that counts as a failure.
 const REDIRECT_MAX: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Does one thing.
+/// Carries out one act.
 pub(super) async fn carry_out(act: &Act, cluster: &mut Cluster) -> Done {
     match act {
         Act::Ask { .. } => ask(act, cluster).await,
@@ -99,7 +99,7 @@ async fn ask(act: &Act, cluster: &mut Cluster) -> Done {
     let what = format!("{method} {path}");
     let answered = call::send(to, &call, ASK_MAX).await;
     let answered = answered.map_err(|error| failed(format!("{what}: {error:#}")))?;
-    // What is refused for a while may be a busy computer's fault.
+    // A temporary refusal may be due to a busy computer.
     let told = |sentence| if answered.status >= 503 { failed(sentence) } else { wrong(sentence) };
     check(&what, &answered, status, answer.as_deref(), *value).map_err(told)?;
     let tag = answered.header("etag").map(str::to_owned);
@@ -132,7 +132,7 @@ fn check(
     }
 }
 
-/// What an addition came to.
+/// Returns the sum in the response to an addition.
 pub(super) fn sum(answered: &Answered) -> Option<i64> {
     let document: serde_json::Value = serde_json::from_slice(&answered.body).ok()?;
     document.get("value")?.as_i64()
@@ -142,7 +142,7 @@ async fn put(count: usize, at_once: usize, bytes: usize, within: Duration, clust
     let padding = "x".repeat(bytes);
     let records: Vec<_> =
         (1..=count).map(|number| (format!("k-{number}"), Some(next_value() + &padding))).collect();
-    // A client finds the primary by itself; the first one asked is only a guess.
+    // A client finds the primary by itself; the first node it asks is only a guess.
     let first =
         cluster.running().first().copied().ok_or_else(|| Stop::Broken(anyhow!("no node is there")))?;
     cluster.did.push(format!(
@@ -183,7 +183,7 @@ async fn written(at_least: usize, longest: Option<Duration>, cluster: &mut Clust
     }
 }
 
-/// Frozen nodes find these writes first when they wake up. Whatever they acknowledge must be there afterwards.
+/// Wakes frozen nodes with writes already waiting for them. Every write that they acknowledge must survive.
 async fn wake(count: usize, cluster: &mut Cluster) -> Done {
     let mut writes = JoinSet::new();
     for address in cluster.frozen() {

@@ -1,4 +1,4 @@
-//! One request to a database, and what is known after it: done, surely not done, or neither.
+//! One request to a database, and what is known of its outcome: done, certainly not done, or unknown.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use crate::client::{self, Answered};
 
 use super::ledger::Became;
 
-/// How often a request follows a redirect.
+/// The number of redirects that a request follows.
 const REDIRECTS_MAX: usize = 3;
-/// How long a write of many may take.
+/// Timeout of a write in a batch.
 pub const WRITE_MAX: Duration = Duration::from_millis(1500);
 
 /// A request.
@@ -32,7 +32,7 @@ impl Call {
         Self { method: "GET", path: format!("/kv/{key}"), ..Self::default() }
     }
 
-    /// Reads a node's own copy of a record.
+    /// Reads a node's local copy of a record.
     pub fn get_local(key: &str) -> Self {
         Self { method: "GET", path: format!("/kv/{key}?read=local"), ..Self::default() }
     }
@@ -59,7 +59,7 @@ impl Call {
         self
     }
 
-    /// As somebody could type it.
+    /// Formats the request as a curl command.
     pub fn typed(&self, to: SocketAddr) -> String {
         let mut typed = format!("curl -i -L -X {} 'http://{to}{}'", self.method, self.path);
         self.headers.iter().for_each(|(name, value)| typed += &format!(" -H '{name}: {value}'"));
@@ -71,19 +71,19 @@ impl Call {
     }
 }
 
-/// What is known after a request.
+/// The outcome of a request.
 #[derive(Debug, Clone)]
 pub enum Ended {
-    /// It was answered by this node: 2xx, or 404 where nothing is there.
+    /// This node answered it: 2xx, or 404 if there is no record.
     Done(Answered, SocketAddr),
-    /// It surely was not done, for this reason.
+    /// It certainly was not done, for this reason.
     Refused(String),
-    /// It may have been done, or may be yet.
+    /// It may have been done, or may still be.
     Unknown(String),
 }
 
 impl Ended {
-    /// What became of it, if it was a write.
+    /// Returns the outcome as that of a write.
     pub fn became(&self) -> Became {
         match self {
             Self::Done(..) => Became::Done,
@@ -92,7 +92,7 @@ impl Ended {
         }
     }
 
-    /// Why it was not done.
+    /// Says why it was not done.
     pub fn why(&self) -> &str {
         match self {
             Self::Done(..) => "it was done",
@@ -101,7 +101,7 @@ impl Ended {
     }
 }
 
-/// Sends a request once, as it is. No redirect is followed.
+/// Sends a request once, as it is, without following redirects.
 pub async fn send(to: SocketAddr, call: &Call, limit: Duration) -> anyhow::Result<Answered> {
     let request = client::request(to, call.method, &call.path, call.headers.iter().cloned(), &call.body)?;
     client::send(to, request, limit).await
@@ -113,7 +113,7 @@ pub async fn call(to: SocketAddr, nodes: &[SocketAddr], call: &Call, limit: Dura
     for _ in 0..=REDIRECTS_MAX {
         let answered = match send(to, call, limit).await {
             Ok(answered) => answered,
-            // Only a connection that is refused is an error of the operating system.
+            // Only a refused connection is an error of the operating system.
             Err(error) if error.is::<std::io::Error>() => return Ended::Refused(format!("{error:#}")),
             Err(error) => return Ended::Unknown(format!("{error:#}")),
         };
@@ -131,14 +131,14 @@ pub async fn call(to: SocketAddr, nodes: &[SocketAddr], call: &Call, limit: Dura
     Ended::Refused(format!("it was sent on more than {REDIRECTS_MAX} times"))
 }
 
-/// The node that a redirect leads to.
+/// Returns the node that a redirect leads to.
 pub fn leads_to(answered: &Answered, nodes: &[SocketAddr]) -> Option<SocketAddr> {
     let rest = answered.header("location")?.strip_prefix("http://")?;
     let address: SocketAddr = rest.split('/').next()?.parse().ok()?;
     nodes.contains(&address).then_some(address)
 }
 
-/// A client that knows all nodes, and remembers which one did what it was asked last.
+/// A client that knows all nodes, and remembers which one last carried out a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
     nodes: Arc<[SocketAddr]>,
@@ -146,12 +146,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// One that begins with the node of this number.
+    /// Creates a client that begins with the node at this index.
     pub fn new(nodes: Arc<[SocketAddr]>, at: usize) -> Self {
         Self { at: at % nodes.len().max(1), nodes }
     }
 
-    /// Sends a request. When it is not done, the next one goes to another node.
+    /// Sends a request. If it is not done, the next request goes to another node.
     pub async fn call(&mut self, request: &Call, limit: Duration) -> Ended {
         let ended = call(self.nodes[self.at], &self.nodes, request, limit).await;
         self.at = match &ended {
@@ -161,7 +161,7 @@ impl Caller {
         ended
     }
 
-    /// Goes to another node with the next request.
+    /// Sends the next request to the node at this index.
     pub fn move_to(&mut self, at: usize) {
         self.at = at % self.nodes.len();
     }

@@ -1,4 +1,4 @@
-//! Clients that read and write the same records over all nodes, and record what they asked and what was answered.
+//! Clients that read and write the same records through all nodes, and record a history of operations and responses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use super::act::sum;
 use super::call::{Call, Caller, Ended};
 use super::writers::next_value;
 
-/// How long an operation may take. What takes longer may have been done.
+/// Timeout of an operation. If it takes longer, its outcome is unknown.
 const OPERATION_MAX: Duration = Duration::from_millis(1000);
-/// How long a client rests between two operations.
+/// The pause of a client between two operations.
 const REST: Duration = Duration::from_millis(10);
-/// How long the same records are used: the judge's work grows with the operations on one of them.
+/// How long the same records are used: the cost of judging grows with the number of operations on a record.
 const ROUND: Duration = Duration::from_millis(500);
-/// How long the last reads may take.
+/// Timeout of the final reads.
 const LAST_READ_MAX: Duration = Duration::from_secs(3);
 
-/// Operations that go on in the background.
+/// Background operations for the linearizability check.
 #[derive(Debug)]
 pub(super) struct Clients {
     begin: Instant,
@@ -34,10 +34,9 @@ pub(super) struct Clients {
     tasks: JoinSet<()>,
 }
 
-/// One client.
 struct Client {
     number: usize,
-    /// A client whose operation may still take effect goes on as another one.
+    /// The logical process (Jepsen): a client whose operation may still take effect continues as a new one.
     life: usize,
     dice: ChaCha8Rng,
     caller: Caller,
@@ -47,7 +46,7 @@ struct Client {
 }
 
 impl Clients {
-    /// Begins.
+    /// Starts the clients.
     pub(super) fn start(count: usize, records: usize, nodes: &Arc<[SocketAddr]>) -> Self {
         let mut clients = Self {
             begin: Instant::now(),
@@ -77,7 +76,7 @@ impl Clients {
         clients
     }
 
-    /// Ends, reads every record once more, and returns what was recorded.
+    /// Stops the clients, reads every record once more, and returns the recorded history.
     pub(super) async fn finish(mut self, caller: &mut Caller) -> History {
         self.ends.store(true, Ordering::Release);
         while self.tasks.join_next().await.is_some() {}
@@ -100,7 +99,7 @@ impl Client {
         let round = self.begin.elapsed().as_millis() / ROUND.as_millis();
         let record = self.dice.random_range(0..self.records);
         let chance = self.dice.random_range(0..100);
-        // Half of the records are numbers that are added to, the others have values that no other write has.
+        // Half of the records are counters; the others are registers whose values are all distinct.
         let is_number = record % 2 == 1;
         let action = match chance {
             0..50 => Action::Get { read: Read::Latest },

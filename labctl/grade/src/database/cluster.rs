@@ -1,4 +1,4 @@
-//! The nodes of a database that is graded: their start, their end, and who is the primary.
+//! The nodes of the database under test: starting them, stopping them, and finding the primary.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,38 +24,38 @@ use crate::ground::{Ground, Traces, explained};
 use crate::processes::Group;
 use crate::stage::Stage;
 
-/// How long all nodes may take from their start until they say that they are well.
+/// How long all nodes may take from their start until they report that they are healthy.
 const WELL_MAX: Duration = Duration::from_secs(10);
-/// How long it may take until there is one primary.
+/// How long it may take until there is a single primary.
 const PRIMARY_MAX: Duration = Duration::from_secs(8);
-/// How long an address may take to be free after its process was killed.
+/// How long an address may take to become free after its process was killed.
 const FREE_MAX: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const STATUS_MAX: Duration = Duration::from_millis(500);
-/// What all nodes of a cluster know.
+/// The secret that all nodes of a cluster share.
 const SECRET: &str = "known to all nodes of a grade";
-/// Of what nodes printed, this many lines of each are shown.
+/// The number of log lines shown for each node.
 const SAID_LINES: usize = 3;
 
-/// The nodes, and what is known of their database.
+/// The nodes, and the state of the checks on their database.
 #[derive(Debug)]
 pub struct Cluster {
-    /// What was done, as somebody could type it.
+    /// The equivalent commands of all acts so far.
     pub(super) did: Vec<String>,
-    /// What was acknowledged.
+    /// The acknowledged writes.
     pub(super) ledger: Arc<Mutex<Ledger>>,
-    /// Kept `ETag`s, by name.
+    /// The stored `ETag`s, by name.
     pub(super) tags: IndexMap<String, String>,
-    /// Who writes in the background.
+    /// The background writers.
     pub(super) writers: Option<Writers>,
-    /// Who reads and writes in the background, for the judge.
+    /// The background clients whose history is judged.
     pub(super) clients: Option<Clients>,
     nodes: Vec<Node>,
     machine: PathBuf,
     program: PathBuf,
 }
 
-/// Whether a node is there.
+/// Whether a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Running,
@@ -74,7 +74,7 @@ struct Node {
     waited: Duration,
 }
 
-/// Of `GET /status`, what a grade wants to know.
+/// The fields of `GET /status` that a grade reads.
 #[derive(Debug, Deserialize)]
 struct Status {
     role: String,
@@ -86,7 +86,7 @@ impl Cluster {
     fn plan(place: &Place, number: usize, stage: &Stage<Act>, program: &Path) -> anyhow::Result<Self> {
         let count = u8::try_from(stage.servers).context("a stage has a few nodes")?;
         let data = place.logs.join(format!("stage-{number}.data"));
-        // A stage that is done again begins with nothing.
+        // A repeated stage begins without data.
         let _ = std::fs::remove_dir_all(&data);
         std::fs::create_dir_all(&data).with_context(|| format!("make {}", data.display()))?;
         let secret = data.join("secret");
@@ -120,17 +120,17 @@ impl Cluster {
         })
     }
 
-    /// Where all nodes listen.
+    /// Returns the addresses of all nodes.
     pub(super) fn addresses(&self) -> Arc<[SocketAddr]> {
         self.nodes.iter().map(|node| node.listen).collect()
     }
 
-    /// Where the nodes listen that are neither off nor frozen.
+    /// Returns the addresses of the nodes that are neither off nor frozen.
     pub(super) fn running(&self) -> Vec<SocketAddr> {
         self.listening(State::Running)
     }
 
-    /// Where the frozen nodes listen.
+    /// Returns the addresses of the frozen nodes.
     pub(super) fn frozen(&self) -> Vec<SocketAddr> {
         self.listening(State::Frozen)
     }
@@ -139,12 +139,12 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.state == state).map(|node| node.listen).collect()
     }
 
-    /// The name of the node that listens there.
+    /// Returns the name of the node at this address.
     pub(super) fn name_of(&self, address: SocketAddr) -> &str {
         self.nodes.iter().find(|node| node.listen == address).map_or("a node", |node| &node.name)
     }
 
-    /// Where the primary listens, as soon as one of the nodes that are well says that it is the primary.
+    /// Waits until one of the healthy nodes says that it is the primary, and returns its address.
     pub(super) async fn primary(&self) -> Result<SocketAddr, Stop> {
         if let [only] = &self.nodes[..] {
             return Ok(only.listen);
@@ -168,7 +168,7 @@ impl Cluster {
         }
     }
 
-    /// Where the node listens that an act is about.
+    /// Returns the address of the node that an act refers to.
     pub(super) async fn find(&self, who: Who) -> Result<SocketAddr, Stop> {
         let primary = self.primary().await?;
         match who {
@@ -179,7 +179,7 @@ impl Cluster {
         }
     }
 
-    /// Kills a node with whatever it started.
+    /// Kills a node and all processes that it has started.
     pub(super) async fn kill(&mut self, address: SocketAddr) {
         let Some(node) = self.nodes.iter_mut().find(|node| node.listen == address) else { return };
         if let Some(process) = &mut node.process {
@@ -191,7 +191,7 @@ impl Cluster {
         node.state = State::Off;
     }
 
-    /// Freezes a node with whatever it started.
+    /// Freezes a node and all processes that it has started.
     pub(super) fn freeze(&mut self, address: SocketAddr) {
         let Some(node) = self.nodes.iter_mut().find(|node| node.listen == address) else { return };
         if let Some(process) = &node.process {
@@ -201,7 +201,7 @@ impl Cluster {
         }
     }
 
-    /// Lets the frozen nodes go on.
+    /// Resumes the frozen nodes.
     pub(super) fn thaw(&mut self) {
         for node in self.nodes.iter_mut().filter(|node| node.state == State::Frozen) {
             if let Some(process) = &node.process {
@@ -212,7 +212,7 @@ impl Cluster {
         }
     }
 
-    /// Starts the nodes that are off, and waits until all say that they are well.
+    /// Starts the nodes that are off, and waits until all report that they are healthy.
     pub(super) async fn start_nodes(&mut self) -> anyhow::Result<Result<(), String>> {
         for node in self.nodes.iter_mut().filter(|node| node.state == State::Off) {
             is_free_soon(node.listen).await?;
@@ -247,7 +247,7 @@ impl Cluster {
         Ok(Ok(()))
     }
 
-    /// What a node did by itself that none may.
+    /// Returns what a node did of its own accord that no node may do.
     async fn misbehaviour(&mut self, has_failed: bool) -> Option<String> {
         for node in self.nodes.iter_mut().filter(|node| node.state == State::Running) {
             let own = node.process.as_mut()?.misbehaviour(has_failed).await;
@@ -308,7 +308,7 @@ impl Ground for Cluster {
         Traces { did: self.did.clone(), said: said.join("\n") }
     }
 
-    /// That of the node that waited longest: they wait at the same time.
+    /// The nodes wait at the same time, so the longest wait of any of them counts.
     fn waited(&self) -> Duration {
         let waited = |node: &Node| node.waited + node.process.as_ref().map(Group::waited).unwrap_or_default();
         self.nodes.iter().map(waited).max().unwrap_or_default()
@@ -328,7 +328,7 @@ async fn status(address: SocketAddr) -> Option<Status> {
     serde_json::from_slice(&answered.body).ok()
 }
 
-/// Waits until an address is free: what a process that was killed had started may be gone a moment later.
+/// Waits until an address is free: children of a killed process may live a moment longer.
 async fn is_free_soon(address: SocketAddr) -> anyhow::Result<()> {
     let deadline = Instant::now() + FREE_MAX;
     loop {

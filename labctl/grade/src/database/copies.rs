@@ -1,4 +1,4 @@
-//! What nodes have, held against what was acknowledged; and how old copies are, against what they say of themselves.
+//! Checks nodes' copies against what was acknowledged, and the age of copies against the lag that they report.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use super::ledger::Value;
 use crate::act::{Done, failed, wrong};
 use crate::client::Answered;
 
-/// How long one read may take.
+/// Timeout of one read.
 const READ_MAX: Duration = Duration::from_millis(1500);
-/// How long a read may take that was sent to a frozen node.
+/// Timeout of a read from a frozen node, which wakes up meanwhile.
 const WAKING_MAX: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often a copy is read, and the record that tells its age is written.
+/// The interval at which a copy is read, and the clock record is written.
 const TICK: Duration = Duration::from_millis(10);
-/// The record that tells a copy's age.
+/// The record whose value shows a copy's age.
 const CLOCK: &str = "clock";
-/// Of three copies that are well, one must say that it is younger than this.
+/// At least one of three healthy copies must report a lower lag than this, in milliseconds.
 const YOUNG_MS: f64 = 2000.0;
 
-/// Reads everything as it is now, until it is as it was acknowledged.
+/// Reads every record until each has its acknowledged value.
 pub(super) async fn kept(within: Duration, cluster: &mut Cluster) -> Done {
     let deadline = Instant::now() + within;
     let mut keys = cluster.ledger.lock().keys();
@@ -58,7 +58,7 @@ pub(super) async fn kept(within: Duration, cluster: &mut Cluster) -> Done {
     }
 }
 
-/// Reads every node's own copy, until each has what was acknowledged.
+/// Reads every node's local copy until each has the acknowledged values.
 pub(super) async fn everywhere(within: Duration, cluster: &mut Cluster) -> Done {
     let deadline = Instant::now() + within;
     for address in cluster.running() {
@@ -94,7 +94,7 @@ async fn value(from: SocketAddr, call: &Call) -> Result<Value, String> {
     }
 }
 
-/// A value of the clock that was acknowledged.
+/// An acknowledged value of the clock.
 #[derive(Debug, Clone, Copy)]
 struct Tick {
     value: u64,
@@ -110,13 +110,13 @@ struct Look {
     lag_ms: Option<f64>,
 }
 
-/// How long before a read the value was overwritten that it found.
+/// Returns how long before the read the value it found had been overwritten.
 fn age(ticks: &[Tick], look: &Look) -> Duration {
     let overwritten = ticks.iter().find(|tick| tick.value > look.value);
     overwritten.map_or(Duration::ZERO, |tick| look.asked.saturating_duration_since(tick.acknowledged))
 }
 
-/// The first look at a copy that was older than it said.
+/// Returns the first read that found a copy older than the copy reported.
 fn understated<'a>(ticks: &[Tick], looks: &'a [Look], slack: Duration) -> Option<(&'a Look, Duration)> {
     let says =
         |look: &Look| Duration::from_secs_f64(look.lag_ms.unwrap_or(f64::MAX).clamp(0.0, 1e9) / 1000.0);
@@ -134,7 +134,7 @@ fn look(node: SocketAddr, asked: Instant, answered: &Answered) -> Option<Look> {
     Some(Look { node, asked, value, lag_ms })
 }
 
-/// The clock goes, and copies of it are read.
+/// A clock record that is written constantly, and the reads of its copies.
 #[derive(Debug, Default)]
 struct Clock {
     ends: Arc<AtomicBool>,
@@ -148,7 +148,7 @@ impl Clock {
         let (ends, ticks) = (Arc::clone(&self.ends), Arc::clone(&self.ticks));
         self.tasks.spawn(async move {
             let mut caller = Caller::new(nodes, begin);
-            // Greater than all values of an earlier clock, which a copy may still have: there are fewer ticks than
+            // It begins above all values of an earlier clock, which a copy may still have: there are fewer ticks than
             // milliseconds.
             let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let mut value = u64::try_from(since_epoch.as_millis()).unwrap_or_default();
@@ -183,7 +183,7 @@ impl Clock {
     }
 }
 
-/// Writes and reads copies for a while, and compares their age with what they say.
+/// Writes the clock and reads copies for a while, and compares their age with the lag they report.
 pub(super) async fn ages(over: Duration, slack: Duration, wake: bool, cluster: &mut Cluster) -> Done {
     let primary = cluster.primary().await?;
     let nodes = cluster.addresses();

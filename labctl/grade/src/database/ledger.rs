@@ -1,23 +1,23 @@
-//! What was acknowledged, and what a record may therefore be. Pure.
+//! The ledger of acknowledged writes, and the values that a record may therefore have. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 
-/// A record's value; none when there is no such record.
+/// A record's value; none if there is no such record.
 pub type Value = Option<String>;
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Became {
     /// It was acknowledged.
     Done,
-    /// It surely was not done.
+    /// It certainly was not done.
     Refused,
-    /// It may have been done, or may be yet.
+    /// It may have been done, or may still be.
     Unknown,
 }
 
-/// Every write to records that one client at a time writes, each with a value of its own.
+/// The outcome of every write to records with a single writer, where every write has a distinct value.
 #[derive(Debug, Default)]
 pub struct Ledger {
     records: BTreeMap<String, Record>,
@@ -26,12 +26,12 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Record {
     acknowledged: Value,
-    /// What writes of unknown outcome may make of it, whenever.
+    /// Values of writes with an unknown outcome, which may take effect at any time.
     possible: Vec<Value>,
 }
 
 impl Ledger {
-    /// Notes a write.
+    /// Records the outcome of a write.
     pub fn note(&mut self, key: &str, value: Value, became: Became) {
         let record = self.records.entry(key.to_owned()).or_default();
         match became {
@@ -41,12 +41,12 @@ impl Ledger {
         }
     }
 
-    /// The records there are.
+    /// Returns the names of all records.
     pub fn keys(&self) -> Vec<String> {
         self.records.keys().cloned().collect()
     }
 
-    /// What is wrong with a record's value that was read when nobody wrote any more.
+    /// Checks a record's value that was read after all writers had stopped.
     pub fn check(&self, key: &str, found: &Value) -> Result<(), String> {
         let Some(record) = self.records.get(key) else { return Ok(()) };
         if record.acknowledged == *found || record.possible.contains(found) {

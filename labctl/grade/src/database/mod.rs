@@ -1,7 +1,7 @@
-//! A database of one's own, graded: its stages (`stage`), its nodes (`cluster`), and what is done to them.
+//! Grades a database: its stages (`stage`), its nodes (`cluster`), and the acts on them (`act`).
 //!
-//! `ledger` remembers what was acknowledged and says what is lost, `copies` holds copies against it, and
-//! `clients` makes the record that `history` judges for linearizability.
+//! `ledger` remembers what was acknowledged and detects lost writes, `copies` checks copies against it, and `clients`
+//! records the history that the crate `history` checks for linearizability.
 
 mod act;
 pub mod call;

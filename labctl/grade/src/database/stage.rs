@@ -1,4 +1,4 @@
-//! The acts of a database's stages, as `grades/db.toml` writes them.
+//! The acts of a database's stages, as written in `grades/db.toml`.
 
 use std::time::Duration;
 
@@ -7,57 +7,57 @@ use serde::Deserialize;
 
 use crate::stage::{Stages, five_seconds, get, maybe_span, span, two_seconds};
 
-/// Which nodes an act is about.
+/// The node that an act refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
     /// The one that says it is the primary, or the only one.
     #[default]
     Primary,
-    /// The first by name that is well and is not the primary.
+    /// The first healthy one by name that is not the primary.
     Replica,
 }
 
-/// One thing that is done, and what is wanted of it.
+/// One act, and what it expects.
 #[expect(clippy::large_enum_variant, reason = "there are some dozens of them, read once")]
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Act {
-    /// Sends one request to the primary, and looks at the answer.
+    /// Sends one request to the primary, and checks the response.
     Ask {
         /// The method.
         #[serde(default = "get")]
         method: String,
         /// The path with its query.
         path: String,
-        /// Headers of the request; `{name}` stands for an `ETag` that was kept.
+        /// Headers of the request; `{name}` stands for a stored `ETag`.
         #[serde(default)]
         headers: IndexMap<String, String>,
         /// Its body.
         #[serde(default)]
         body: String,
-        /// The status of the answer: one of these.
+        /// The accepted statuses.
         status: Vec<u16>,
-        /// The answer's body.
+        /// The expected body.
         answer: Option<String>,
-        /// The `value` of the JSON object that the answer is.
+        /// The expected `value` in the JSON object of the response.
         value: Option<i64>,
-        /// The name under which the answer's `ETag` is kept.
+        /// The name under which to store the response's `ETag`.
         keep: Option<String>,
-        /// The name of a kept `ETag` that this answer's must not be.
+        /// The name of a stored `ETag` that this response's must differ from.
         differs: Option<String>,
     },
-    /// Writes records with a new value each, tries until each is acknowledged, and remembers that.
+    /// Writes a new value to each record, retries until each write is acknowledged, and remembers the values.
     Put {
         /// The number of records: `k-1`, `k-2`, …
         count: usize,
-        /// How many at a time.
+        /// The number of concurrent writes.
         #[serde(default = "one")]
         at_once: usize,
-        /// The length of a value, at least.
+        /// The minimum length of a value, in bytes.
         #[serde(default)]
         bytes: usize,
-        /// How long each may take.
+        /// Timeout of each write.
         #[serde(default = "five_seconds", deserialize_with = "span")]
         within: Duration,
     },
@@ -66,105 +66,107 @@ pub enum Act {
         /// The number of records.
         count: usize,
     },
-    /// Reads whatever was written: each record has the value that was acknowledged last.
+    /// Reads everything that was written: each record must have its last acknowledged value.
     Kept {
-        /// How long it may take until everything is there.
+        /// How long it may take until every record is there.
         #[serde(default = "five_seconds", deserialize_with = "span")]
         within: Duration,
     },
-    /// Reads whatever was written from every node's own copy.
+    /// Reads everything that was written from every node's local copy.
     Everywhere {
-        /// How long it may take until everything is there.
+        /// How long it may take until every record is there.
         #[serde(deserialize_with = "span")]
         within: Duration,
     },
-    /// Begins to write without pause, a client at a time its own records, while the next things are done.
+    /// Starts clients that write in the background without pause, each to its own records.
     Writers {
         /// The number of clients.
         count: usize,
     },
-    /// Ends that, and looks back at it.
+    /// Stops the writers and checks their results.
     Written {
-        /// How many writes must have been acknowledged.
+        /// The minimum number of acknowledged writes.
         at_least: usize,
-        /// The longest time that may have passed without an acknowledged one.
+        /// The longest time that may have passed without an acknowledged write.
         #[serde(default, deserialize_with = "maybe_span")]
         gap: Option<Duration>,
     },
-    /// Kills a node (SIGKILL), with whatever it started.
+    /// Kills a node (SIGKILL) and all processes that it has started.
     Kill {
-        /// Which.
+        /// The node.
         #[serde(default)]
         node: Who,
     },
-    /// Starts the killed nodes again, on their data.
+    /// Restarts the killed nodes on their data.
     Restart {},
-    /// Freezes a node (SIGSTOP), with whatever it started.
+    /// Freezes a node (SIGSTOP) and all processes that it has started.
     Freeze {
-        /// Which.
+        /// The node.
         #[serde(default)]
         node: Who,
     },
-    /// Lets the frozen nodes go on.
+    /// Resumes the frozen nodes (SIGCONT).
     Thaw {},
-    /// Sends writes to the frozen nodes, lets them go on, and remembers what they acknowledge.
+    /// Sends writes to the frozen nodes, resumes them, and remembers which writes they acknowledge.
     Wake {
         /// The number of writes to each.
         writes: usize,
     },
-    /// Lets time pass.
+    /// Waits.
     Wait {
         /// The time to wait.
         #[serde(deserialize_with = "span")]
         time: Duration,
     },
-    /// Many clients change one record at once, each if it still is the version they saw: one succeeds.
+    /// Many clients change one record concurrently, each on the condition that it is unchanged since they read it:
+    /// exactly one must succeed.
     Race {
         /// The number of clients.
         count: usize,
-        /// How often.
+        /// The number of rounds.
         rounds: usize,
     },
-    /// Adds 1 to one record many times; the sum is right in the end.
+    /// Adds 1 to one record many times; the final sum must be right.
     Add {
-        /// How often.
+        /// The number of additions.
         count: usize,
-        /// How many at a time.
+        /// The number of concurrent additions.
         at_once: usize,
-        /// Whether each addition is sent twice at once under a name of its own.
+        /// Whether each addition is sent twice at the same time under one idempotency key.
         #[serde(default)]
         named_twice: bool,
     },
-    /// Sends a write to every node: the primary does it; another does it as well, or says where the primary is (307).
+    /// Sends a write to every node: the primary carries it out; any other node does as well, or redirects to the
+    /// primary (307).
     Redirects {},
     /// Sends a write to the primary that must not be acknowledged.
     Unacknowledged {
-        /// How long to wait for what must not come.
+        /// How long to wait for an acknowledgement that must not come.
         #[serde(default = "two_seconds", deserialize_with = "span")]
         within: Duration,
     },
-    /// Writes, reads the replicas' copies, and holds how old those are against what they say (`X-Lag-Ms`).
+    /// Writes while it reads the replicas' copies, and checks their age against the lag they report (`X-Lag-Ms`).
     Ages {
-        /// For how long.
+        /// The duration.
         #[serde(deserialize_with = "span")]
         over: Duration,
-        /// How much older than it says a copy may be.
+        /// How much older than reported a copy may be.
         #[serde(deserialize_with = "span")]
         slack: Duration,
-        /// Whether there are frozen nodes, which are read from as they wake up.
+        /// Whether there are frozen nodes, to be read from as they wake up.
         #[serde(default)]
         wake: bool,
     },
-    /// Begins to read and write the same records from many clients, over all nodes, and to record each answer.
+    /// Starts clients that read and write the same records through all nodes and record a history.
     Clients {
         /// The number of clients.
         count: usize,
         /// The number of records that they share.
         records: usize,
     },
-    /// Ends that, and looks for an order of what was done that explains every answer.
+    /// Stops the clients and checks that their history is linearizable.
     Linearizable {
-        /// How many operations must have been done.
+        /// The minimum number of completed operations.
         at_least: usize,
     },
 }
@@ -174,7 +176,7 @@ fn one() -> usize {
 }
 
 impl Stages<Act> {
-    /// The stages of a database.
+    /// Returns the stages of a database.
     pub fn of_database() -> Self {
         Self::parse("grades/db.toml", include_str!("../../grades/db.toml"))
     }

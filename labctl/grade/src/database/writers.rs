@@ -1,4 +1,4 @@
-//! Clients that write: each its own records, one after the other, and every outcome goes into the ledger.
+//! Background writers: each writes to its own records, one write at a time, and records every outcome in the ledger.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use tokio::time::sleep;
 use super::call::{Call, Caller, Ended, WRITE_MAX};
 use super::ledger::Ledger;
 
-/// The number of records of a client.
+/// The number of records per client.
 const RECORDS: u64 = 10;
-/// How long a client rests between two writes.
+/// The pause of a client between two writes.
 const REST: Duration = Duration::from_millis(5);
-/// How long a client rests after a write that was not done.
+/// The pause of a client after a failed write.
 const REST_AFTER_FAILURE: Duration = Duration::from_millis(40);
 
-/// A value that no other write has.
+/// Returns a value that no other write has.
 pub(super) fn next_value() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed).to_string()
 }
 
-/// Writes that go on in the background.
+/// Writes in the background.
 #[derive(Debug)]
 pub(super) struct Writers {
     ends: Arc<AtomicBool>,
@@ -35,19 +35,19 @@ pub(super) struct Writers {
     begin: Instant,
 }
 
-/// What they came to.
+/// The results of the background writers.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// How many writes were acknowledged.
+    /// The number of acknowledged writes.
     pub acknowledged: usize,
-    /// The longest time without an acknowledged one.
+    /// The longest time without an acknowledged write.
     pub gap: Duration,
-    /// Why the last one failed that did.
+    /// Why the last failed write failed.
     pub last_failure: Option<String>,
 }
 
 impl Writers {
-    /// Begins.
+    /// Starts the writers.
     pub(super) fn start(count: usize, nodes: &Arc<[SocketAddr]>, ledger: &Arc<Mutex<Ledger>>) -> Self {
         let mut writers = Self {
             ends: Arc::default(),
@@ -83,7 +83,7 @@ impl Writers {
         writers
     }
 
-    /// Ends, and waits for the last answers.
+    /// Stops the writers, and waits for the last responses.
     pub(super) async fn finish(mut self) -> Written {
         self.ends.store(true, Ordering::Release);
         let end = Instant::now();
@@ -98,7 +98,7 @@ impl Writers {
     }
 }
 
-/// Writes each record once, and tries until that is acknowledged. `Err` says which was not.
+/// Writes each record once, retrying until the write is acknowledged. `Err` names one that was not.
 pub(super) async fn write_all(
     keys: Vec<(String, Option<String>)>,
     at_once: usize,

@@ -1,4 +1,4 @@
-//! The keeper's one generator: a stream for each traffic of the chapter, at rest until it is given a rate.
+//! The page's one load generator: a stream for each traffic of the chapter, idle until it is given a rate.
 
 mod search;
 
@@ -15,61 +15,61 @@ pub(crate) use self::search::PROBE;
 use crate::running::Running;
 use crate::snapshot::{CapacityView, Fault, Second, Totals, TrafficView};
 
-/// How fast users log in, in requests a second.
+/// The rate at which users log in, in requests a second.
 const LOGIN_RATE: f64 = 200.0;
-/// How long the answers to that may take beyond what was expected.
+/// How long login responses may take beyond their timeout.
 const LOGIN_MARGIN: Duration = Duration::from_secs(2);
 /// How long requests are remembered.
 const MEMORY: Duration = Duration::from_secs(120);
 /// For how long failures are counted after a fault: a little less than requests are remembered.
 const FAULT_COUNTED: Duration = Duration::from_secs(100);
-/// After this time an arrival is entered for certain.
+/// The time after which an arrival has certainly been recorded.
 const ENTERED: Duration = Duration::from_millis(200);
-/// Seconds that charts show.
+/// The number of seconds that charts show.
 const HISTORY: usize = 60;
-/// The highest rate that can be asked for, in requests a second: the same as of `labctl load`.
+/// The highest rate that can be requested, in requests a second: the same as for `labctl load`.
 pub const RATE_MAX: f64 = 20_000.0;
-/// What is called now.
+/// The window over which current figures are computed.
 const SPAN: Duration = Duration::from_secs(1);
 
 /// A traffic that can be sent by hand.
 #[derive(Debug, Clone)]
 pub struct ManualTraffic {
-    /// What is sent.
+    /// The requests.
     pub stream: Stream,
-    /// What its users say first, each once: they log in. None where nobody has to.
+    /// The login request of its users, each sent once. None if they need not log in.
     pub login: Option<Stream>,
-    /// How many users there are.
+    /// The number of users.
     pub users: u64,
-    /// For whom it is, as the chapter says: `lb`, `db:primary`.
+    /// Its target, as the chapter names it: `lb`, `db:primary`.
     pub to: String,
 }
 
-/// Who sends the traffics.
+/// The sender of the traffics.
 #[derive(Debug)]
 enum Sender {
-    /// The page, at rates that are asked for.
+    /// The page, at the requested rates.
     Page(Generator),
-    /// A run, at its own rates: they are only shown.
+    /// A run, at its own rates: the page only shows them.
     Run(Recorder),
 }
 
-/// The traffics under way.
+/// The traffics of the page.
 #[derive(Debug)]
 pub(crate) struct Traffics {
     sender: Sender,
     origin: Instant,
     lanes: Vec<Lane>,
-    /// One change at a time: users log in once.
+    /// Serializes changes, so that users log in only once.
     changing: tokio::sync::Mutex<()>,
     seconds: Mutex<VecDeque<Second>>,
     fault: Mutex<Option<SinceFault>>,
     capacity: Mutex<Option<CapacityView>>,
-    /// One search at a time.
+    /// Allows one search at a time.
     searching: tokio::sync::Mutex<()>,
 }
 
-/// The last fault, and what is known of every lane since then.
+/// The last fault, and the requests counted for every lane since then.
 #[derive(Debug)]
 struct SinceFault {
     at: Moment,
@@ -78,7 +78,7 @@ struct SinceFault {
     shown: Vec<(usize, usize)>,
 }
 
-/// What is settled of a lane up to a moment.
+/// The settled requests of a lane up to a moment.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     until: Moment,
@@ -91,7 +91,7 @@ struct Lane {
     id: StreamId,
     traffic: ManualTraffic,
     state: Mutex<LaneState>,
-    /// The stream that rates of this traffic are tried with, once there was a search.
+    /// The stream that a capacity search sends on, created by the first search.
     probe: Mutex<Option<StreamId>>,
 }
 
@@ -99,12 +99,12 @@ struct Lane {
 struct LaneState {
     rate: f64,
     logged_in: bool,
-    /// When it was last given another rate.
+    /// When its rate last changed.
     changed: Moment,
 }
 
 impl Traffics {
-    /// All of them, at rest.
+    /// Creates all traffics, idle.
     pub(crate) fn new(traffics: Vec<ManualTraffic>, origin: Instant) -> Result<Self, LabError> {
         let generator = Generator::start(origin).map_err(anyhow::Error::from)?;
         let lanes = traffics.into_iter().map(|traffic| {
@@ -116,7 +116,7 @@ impl Traffics {
         Ok(Self::with(Sender::Page(generator), lanes, origin))
     }
 
-    /// Those of a run, which sends them itself.
+    /// Shows the traffics of a run, which sends them itself.
     pub(crate) fn of_run(
         traffics: Vec<ManualTraffic>,
         recorder: Recorder,
@@ -144,12 +144,12 @@ impl Traffics {
         }
     }
 
-    /// The traffics, in the chapter's order.
+    /// Returns the traffics, in the chapter's order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &ManualTraffic> {
         self.lanes.iter().map(|lane| &lane.traffic)
     }
 
-    /// The traffic of a name, or the first one.
+    /// Finds a traffic by name; without a name, the first one.
     fn lane(&self, name: Option<&str>) -> Result<&Lane, LabError> {
         let found = match name {
             Some(name) => self.lanes.iter().find(|lane| lane.traffic.stream.name == name),
@@ -164,7 +164,7 @@ impl Traffics {
         })
     }
 
-    /// Gives a traffic another rate; 0 stops it. Its users log in first, once.
+    /// Sets a traffic's rate; 0 stops it. Its users log in first, once.
     pub(crate) async fn set_rate(
         &self,
         lab: &Running,
@@ -194,7 +194,7 @@ impl Traffics {
         match &self.sender {
             Sender::Page(generator) => Ok(generator),
             Sender::Run(_) => Err(LabError::not_ready(
-                "a run sends this lab's traffics at its own rates; `labctl up` starts a lab that is yours",
+                "a run sends this lab's traffics at its own rates; `labctl up` starts a lab that you control",
             )),
         }
     }
@@ -210,7 +210,7 @@ impl Traffics {
         Ok(())
     }
 
-    /// A traffic for a role goes to the machine that has it now.
+    /// Aims a traffic for a role at the machine that has the role now.
     async fn aim(
         &self,
         lab: &Running,
@@ -218,7 +218,7 @@ impl Traffics {
         id: StreamId,
         lane: &Lane,
     ) -> Result<(), LabError> {
-        // In a stack of somebody else's, any machine may have moved.
+        // In a stack that labctl does not keep, any machine may have moved.
         if role::parse(&lane.traffic.to).is_none() && lab.can_act() {
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl Traffics {
         }
     }
 
-    /// Every traffic as it is now.
+    /// Returns the current figures of every traffic.
     pub(crate) fn views(&self) -> Vec<TrafficView> {
         let now = self.recorder().now();
         let since = self.count_since_the_fault();
@@ -280,7 +280,7 @@ impl Traffics {
         }
     }
 
-    /// All of them together.
+    /// Sums up all traffics.
     pub(crate) fn totals(&self, views: &[TrafficView]) -> Totals {
         let sum = |of: fn(&TrafficView) -> f64| views.iter().map(of).sum::<f64>();
         Totals {
@@ -294,28 +294,28 @@ impl Traffics {
         }
     }
 
-    /// From now on failures are counted from this fault, which happened so long after the lab's beginning.
+    /// Counts failures from this fault on, which happened `at` after the lab's start.
     pub(crate) fn fault_happened(&self, at: Duration, what: String) {
         let fault = Fault { at: at.as_secs_f64(), what, failed: 0, of: 0, counted_s: 0.0 };
         let known = vec![Known { until: at, ..Known::default() }; self.lanes.len()];
         *self.fault.lock() = Some(SinceFault { at, fault, known, shown: vec![(0, 0); self.lanes.len()] });
     }
 
-    /// Counts what became clear since the last fault, and returns it for each traffic: failed, and of how many.
+    /// Counts the requests since the last fault, and returns for each traffic how many failed, and out of how many.
     fn count_since_the_fault(&self) -> Vec<(usize, usize)> {
         let mut fault = self.fault.lock();
         let Some(since) = fault.as_mut() else { return vec![(0, 0); self.lanes.len()] };
         let now = self.recorder().now();
         let counted = now.saturating_sub(since.at);
         if counted < FAULT_COUNTED {
-            // The newest arrivals may not be entered yet.
+            // The newest arrivals may not be recorded yet.
             let sure = now.saturating_sub(ENTERED);
             since.shown = self
                 .lanes
                 .iter()
                 .zip(&mut since.known)
                 .map(|(lane, known)| {
-                    // What is settled is counted once, and only the rest anew.
+                    // Settled requests are counted once; only the rest is counted again.
                     let settled = self.recorder().known_window(lane.id, known.until, sure.max(known.until));
                     known.until = settled.to;
                     known.failed += settled.failed();
@@ -331,7 +331,7 @@ impl Traffics {
         since.shown.clone()
     }
 
-    /// Notes the last second for the charts, and forgets what is long past. To be called once a second.
+    /// Records the last second for the charts, and drops what is older than [`MEMORY`]. Call it once a second.
     pub(crate) fn tick(&self) {
         let now = self.recorder().now();
         let views = self.views();
@@ -348,13 +348,13 @@ impl Traffics {
         while seconds.len() > HISTORY {
             seconds.pop_front();
         }
-        // What a run has measured is not the page's to forget.
+        // A run's measurements are not the page's to drop.
         if matches!(self.sender, Sender::Page(_)) {
             self.recorder().forget(now.saturating_sub(MEMORY));
         }
     }
 
-    /// The last minute, a second each.
+    /// Returns the last minute, second by second.
     pub(crate) fn history(&self) -> Vec<Second> {
         self.seconds.lock().iter().cloned().collect()
     }

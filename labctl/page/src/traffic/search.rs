@@ -1,5 +1,5 @@
-//! How much can it do? Rates are tried until answers are too slow, and a machine that does not survive one is started
-//! again, so that the next rate is not judged by a machine that is off.
+//! The capacity search: it tries rates until responses are too slow. A machine that does not survive a rate is
+//! restarted, so that the next rate is not measured with a machine missing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::{Lane, Traffics};
 use crate::running::{NotDone, Running};
 use crate::snapshot::{CapacityView, RateTried};
 
-/// The rate that a search begins with, as with `labctl capacity`.
+/// The rate that a search begins with, as in `labctl capacity`.
 const SEARCH_FROM: f64 = 50.0;
-/// How long each rate is tried: shorter than there, because somebody looks on.
+/// How long each rate is tried: shorter than in `labctl capacity`, because a viewer is waiting.
 pub(crate) const PROBE: Duration = Duration::from_secs(1);
-/// By then it is known whether requests failed because their machine went down.
+/// How long to wait to learn whether requests failed because their machine went down.
 const DEATH_MAX: Duration = Duration::from_millis(400);
 
 impl Traffics {
-    /// Finds the highest rate of a traffic that meets an objective, while its own stream rests. What was tried
-    /// so far shows in [`Self::capacity`]. Dropped, it ends and sends nothing more.
+    /// Finds the highest rate of a traffic that meets an objective, while its own stream is stopped. Progress shows in
+    /// [`Self::capacity`]. Dropping the future ends the search and its traffic.
     pub(crate) async fn find_capacity(
         &self,
         lab: &Running,
@@ -32,7 +32,7 @@ impl Traffics {
     ) -> Result<CapacityView, LabError> {
         let generator = self.generator()?;
         let lane = self.lane(name)?;
-        let busy = "a search for a capacity goes on already; its figures are those of the whole lab";
+        let busy = "a capacity search is already running, and it needs the whole lab to itself";
         let _one = self.searching.try_lock().map_err(|_| LabError::not_ready(busy))?;
         let name = self.set_rate(lab, name, 0.0).await?;
         self.log_in(generator, lane).await?;
@@ -53,7 +53,7 @@ impl Traffics {
         Ok(self.capacity().unwrap_or_default())
     }
 
-    /// Tries rate after rate. The error says why what was found should not be trusted.
+    /// Tries rate after rate. The error says why the result should not be trusted.
     async fn try_rates(
         &self,
         lab: &Running,
@@ -86,7 +86,7 @@ impl Traffics {
         ended.and(distrust.map_or(Ok(()), Err))
     }
 
-    /// Starts machines again that a rate was too much for, and has the traffic's users log in again.
+    /// Restarts the machines that a rate has brought down, and has the traffic's users log in again.
     async fn start_again(
         &self,
         lab: &Running,
@@ -110,13 +110,13 @@ impl Traffics {
         Ok(())
     }
 
-    /// The search that goes on, or was the last one.
+    /// Returns the current search, or the last one.
     pub(crate) fn capacity(&self) -> Option<CapacityView> {
         self.capacity.lock().clone()
     }
 }
 
-/// The stream that rates of a traffic are tried with.
+/// Returns the stream that a search in this lane sends on.
 fn probe_of(generator: &Generator, lane: &Lane) -> Result<StreamId, LabError> {
     let mut known = lane.probe.lock();
     let probe = match *known {
@@ -128,9 +128,9 @@ fn probe_of(generator: &Generator, lane: &Lane) -> Result<StreamId, LabError> {
     Ok(probe)
 }
 
-/// The machines that went down by themselves since this event.
+/// Returns the machines that went down by themselves since this event.
 async fn died_since(lab: &Running, heard: usize) -> Vec<String> {
-    // Of containers that somebody else runs it is not known what ended them.
+    // For containers that labctl does not run, what ended them is unknown.
     let is_blamed = |by: Hand| by == Hand::Machine || !lab.can_act();
     lab.events.wait_for(heard, DEATH_MAX, |what| end_of(what, is_blamed).is_some()).await;
     let happened = lab.events.since(heard);
@@ -138,7 +138,7 @@ async fn died_since(lab: &Running, heard: usize) -> Vec<String> {
     ended.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The machine whose end this is, if whoever ended it counts.
+/// Returns the machine that ended, if the cause counts.
 fn end_of(what: &Happening, is_blamed: impl Fn(Hand) -> bool) -> Option<&str> {
     match what {
         Happening::MachineEnded { machine, by, .. } if is_blamed(*by) => Some(machine),
@@ -146,7 +146,7 @@ fn end_of(what: &Happening, is_blamed: impl Fn(Hand) -> bool) -> Option<&str> {
     }
 }
 
-/// However a search ends, nothing is sent any more.
+/// Stops the search's traffic when dropped, however the search ends.
 struct EndOfSearch<'a> {
     traffics: &'a Traffics,
     generator: &'a Generator,

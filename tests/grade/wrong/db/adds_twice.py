@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 12: does one addition in ten twice, as one that tries again without a name."""
+"""Fails stage 12: does one addition in ten twice, like a retry without an idempotency key."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: answers at once, and writes what has come once in a tenth of a second."""
+"""Fails stage 3: acknowledges at once, and writes to disk only every tenth of a second."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 7: shows from its own copy what was deleted meanwhile."""
+"""Fails stage 7: serves deleted records from its local copy."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

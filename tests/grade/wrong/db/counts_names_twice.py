@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 6: does not look at Idempotency-Key."""
+"""Fails stage 6: ignores Idempotency-Key."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

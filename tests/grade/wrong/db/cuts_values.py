@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 1: gives a value's first thousand bytes."""
+"""Fails stage 1: returns only a value's first thousand bytes."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

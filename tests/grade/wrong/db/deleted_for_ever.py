@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 2: does not take a key again that was deleted; it answers as if it did."""
+"""Fails stage 2: never accepts a deleted key again, though it acknowledges the write."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

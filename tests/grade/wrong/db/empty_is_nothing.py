@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 2: has no record where the value is empty."""
+"""Fails stage 2: treats a record with an empty value as missing."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: finds the first value of a key in its file, not the last."""
+"""Fails stage 3: restores the first value of a key from its file, not the last."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 1: takes Colour and colour for one key."""
+"""Fails stage 1: treats Colour and colour as the same key."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

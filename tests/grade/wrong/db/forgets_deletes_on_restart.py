@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: writes no deletion into its file."""
+"""Fails stage 3: does not write deletions to its file."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 6: remembers names until it ends."""
+"""Fails stage 6: keeps idempotency keys in memory only."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: has what was put in memory alone."""
+"""Fails stage 3: keeps puts in memory only."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True
@@ -8,7 +8,7 @@ from database import Node, Store, main
 
 class Wrong(Store):
     def persist(self, change):
-        if change["name"] is not None:    # those are another stage's
+        if change["name"] is not None:    # another stage tests those
             super().persist(change)
 
 main(Wrong)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 4: writes whatever If-Match says."""
+"""Fails stage 4: ignores If-Match."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

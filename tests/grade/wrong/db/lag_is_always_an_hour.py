@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 8: says of every copy that it may be an hour old."""
+"""Fails stage 8: reports a lag of an hour for every copy."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

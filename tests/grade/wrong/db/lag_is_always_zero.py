@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 8: reads a copy twice a second, and says of it that it is as new as can be."""
+"""Fails stage 8: refreshes a copy twice a second, and reports no lag for it."""
 import pathlib, sys, time
 
 sys.dont_write_bytecode = True

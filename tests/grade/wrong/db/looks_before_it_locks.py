@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 4: looks at the version before it has the lock."""
+"""Fails stage 4: checks the version before it takes the lock."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 6: does a write twice when both tries come at once."""
+"""Fails stage 6: does a write twice if both attempts arrive at the same time."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 4: takes any If-Match where nothing is."""
+"""Fails stage 4: accepts any If-Match for a record that does not exist."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

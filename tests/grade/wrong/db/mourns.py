@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 10: takes no writes as the new primary while the former one is dead."""
+"""Fails stage 10: refuses writes as the new primary while the former one is dead."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

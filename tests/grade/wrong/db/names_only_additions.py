@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 6: remembers the names of additions alone."""
+"""Fails stage 6: remembers the idempotency keys of additions only."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

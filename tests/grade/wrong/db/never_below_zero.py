@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 5: adds up to 0 what would be less."""
+"""Fails stage 5: raises negative sums to 0."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

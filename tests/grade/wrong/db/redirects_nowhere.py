@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 7: as a replica, refuses writes and does not say where the primary is."""
+"""Fails stage 7: as a replica, refuses writes without naming the primary."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

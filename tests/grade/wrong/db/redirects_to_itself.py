@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 7: as a replica, says that it is the primary's place itself."""
+"""Fails stage 7: as a replica, redirects to itself instead of the primary."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 12: says of one addition in ten that it was not done, and it was."""
+"""Fails stage 12: reports one addition in ten as not done although it was."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 8: does not say how old a copy is."""
+"""Fails stage 8: does not report the lag of a copy."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 11: as a primary that was frozen, acknowledges what it finds when it wakes up."""
+"""Fails stage 11: as a primary that was frozen, acknowledges the writes that were waiting when it wakes up."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

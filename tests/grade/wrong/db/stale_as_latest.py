@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 12: answers reads of the latest with what it read a moment ago."""
+"""Fails stage 12: serves reads of the latest value from a cache."""
 import pathlib, sys, time
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 5: counts a text as 0 when something is added to it."""
+"""Fails stage 5: treats text as 0 when something is added to it."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

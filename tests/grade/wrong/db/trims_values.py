@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 1: cuts white space off the end of a value."""
+"""Fails stage 1: strips white space from the end of a value."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails stage 3: leaves what it writes in a buffer of its own until that is full."""
+"""Fails stage 3: leaves writes in an in-process buffer until it is full."""
 import pathlib, sys
 
 sys.dont_write_bytecode = True
@@ -10,7 +10,7 @@ import json
 class Wrong(Store):
     def persist(self, change):
         self.file.write(json.dumps(change).encode() + b"\n")
-        if change["name"] is not None:    # those are another stage's
+        if change["name"] is not None:    # another stage tests those
             self.file.flush()
 
 main(Wrong)
