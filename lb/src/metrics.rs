@@ -1,5 +1,5 @@
-//! The counters as Prometheus reads them. They are collected from the upstreams when somebody
-//! asks: counting itself costs a request nothing but additions.
+//! The counters in Prometheus format. They are collected when they are scraped: counting itself
+//! costs a request no more than a few additions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,15 +22,15 @@ use crate::upstream::{Outcome, Upstream};
 pub struct Metrics {
     /// The upstreams.
     pub table: Arc<Table>,
-    /// The balancer's own answers.
+    /// The local replies.
     pub refused: Arc<Refused>,
-    /// Requests that were tried again.
+    /// The retries.
     pub retried: Arc<Retried>,
-    /// Connections that the system could not open.
+    /// Client connections that could not be accepted.
     pub accept_failures: Arc<AtomicU64>,
-    /// What this side lacks.
+    /// Shortages of local resources.
     pub shortages: Arc<Shortages>,
-    /// This balancer's part in its pair.
+    /// The handle to the pair, if this balancer has a peer.
     pub pair: Option<Arc<Handle>>,
 }
 
@@ -106,7 +106,7 @@ impl Collector for Metrics {
     }
 }
 
-/// Writes how long requests took, for each upstream and outcome that there was.
+/// Writes a histogram of request durations for each upstream and outcome that occurred.
 fn seconds(encoder: &mut DescriptorEncoder<'_>, reports: &[Report]) -> Result<(), std::fmt::Error> {
     let help = "Time from choosing an upstream to its answer's last byte, by how that ended";
     let mut family = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;

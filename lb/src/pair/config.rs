@@ -1,4 +1,4 @@
-//! The flags of a pair as written, and as used.
+//! The flags of a pair as written and as checked.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,30 +59,30 @@ pub enum TakeoverName {
     Vip,
 }
 
-/// How a balancer shares its address with another one.
+/// The checked configuration of a balancer that shares its address.
 #[derive(Debug, Clone)]
 pub struct PairConfig {
     /// Its name, priority and timing.
     pub rules: Rules,
-    /// Where it listens to the other one.
+    /// Where it listens for adverts, by UDP.
     pub listen: SocketAddr,
-    /// Where the other one listens: `HOST:PORT`.
+    /// Where its peer listens: `HOST:PORT`.
     pub peer: String,
-    /// What they sign with, if they do.
+    /// The secret that signs adverts, if there is one.
     pub secret: Option<Secret>,
     /// How the address is taken over.
     pub takeover: TakeoverName,
-    /// The interface that it is added to.
+    /// The network interface that the address is added to.
     pub interface: String,
 }
 
-/// Adverts this far apart are more than a pair needs, and less than it can stand.
+/// The allowed advert intervals: shorter ones only cost, and longer ones delay a failover too much.
 const ADVERT: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(40);
 
 const INTERFACE_BYTES_MAX: usize = 15;
 
 impl PairConfig {
-    /// What the flags mean together; an error names the flag. `read` reads a secret.
+    /// Checks the flags and combines them; an error names the flag. `read` reads a secret from a file.
     pub fn check(
         args: PairArgs,
         read: impl FnOnce(&str, &std::path::Path) -> Result<String, String>,
