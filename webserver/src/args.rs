@@ -181,7 +181,7 @@ pub enum SessionsKind {
     Redis,
 }
 
-/// `host:port`, of any host: whether there is such a one shows when it is looked up.
+/// Checks for `host:port`, with any host; whether the host exists is found out by resolving it.
 fn parse_node(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
@@ -189,8 +189,8 @@ fn parse_node(text: &str) -> Result<String, String> {
     }
 }
 
-/// What keys begin with: letters, digits and a little between them. Others mean something in the patterns of
-/// Redis' access lists, or to its cluster.
+/// Checks a key prefix: letters, digits and a few separators. Other characters have a meaning in the key
+/// patterns of Redis' ACLs or in its cluster (hash tags).
 fn parse_prefix(text: &str) -> Result<String, String> {
     const LENGTH_MAX: usize = 100;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":-_./".contains(&byte);
