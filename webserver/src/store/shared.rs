@@ -5,11 +5,11 @@
 //! ```text
 //! look ──fresh─────────────────────────────────────> HIT
 //!   ├───fill──> ask the database, keep its answer ─┬> MISS
-//!   ├───wait──> until somebody else has ───────────┘
+//!   ├───wait──> until another reader has ──────────┘
 //!   │             │ late or failed, and there is an old copy
 //!   │             └────────────────────────────────> STALE
 //!   ├───failed──> a fill has just failed, and there is no copy: so does this read
-//!   └─(no Redis)──> ask the database, so many at a time at most ──> BYPASS
+//!   └─(no Redis)──> ask the database, within a limit ────────────> BYPASS
 //! ```
 //!
 //! After a write was acknowledged, no server reads the old value from here. If Redis refuses to remove it,
