@@ -1,4 +1,4 @@
-//! What a machine is made of.
+//! The size of a machine.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub enum QueueOrder {
 }
 
 impl QueueOrder {
-    /// Its name as a flag's value.
+    /// The value of the flag.
     pub fn name(self) -> &'static str {
         match self {
             Self::OldestFirst => "oldest-first",
@@ -59,7 +59,7 @@ impl QueueOrder {
 }
 
 impl MachineSpec {
-    /// How long the disk needs for one operation.
+    /// The duration of one disk operation.
     pub fn disk_operation(&self) -> Duration {
         Duration::from_secs(1) / self.disk_iops.max(1)
     }
