@@ -247,7 +247,7 @@ impl Config {
         let request = positive("--request-timeout", args.request_timeout)?;
         let attempt = args.try_timeout.map_or(Ok(request), |limit| positive("--try-timeout", limit))?;
         let timeouts = Timeouts {
-            // To connect is a part of a try.
+            // Connecting is part of an attempt.
             connect: positive("--connect-timeout", args.connect_timeout)?.min(attempt).min(request),
             request,
             attempt,
@@ -323,7 +323,7 @@ fn secret(flag: &str, path: &Path) -> Result<String, String> {
     Ok(secret)
 }
 
-/// The text in a file, without the white space around it.
+/// Reads a text file, without surrounding white space.
 fn read(flag: &str, path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{flag}: cannot read {}: {error}", path.display()))?;

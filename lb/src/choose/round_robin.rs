@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The turns taken so far. One counter is shared by all threads, so the rotation is exact over all
 /// of them together: while the set of upstreams does not change, no two of them differ by more than
 /// one request. A change of the set only moves the point at which the rotation continues.
-// A cache line of its own: every request writes to it.
+// Alone on its cache line, because every request writes to it.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct RoundRobin {
@@ -31,7 +31,8 @@ impl RoundRobin {
     }
 }
 
-/// Returns whose turn has this number. One that is skipped loses its turn to the next in order.
+/// Returns the index that has the turn of this number. One that is skipped loses its turn to the
+/// next in order.
 pub fn at(turn: u64, turns: &[u32], skip: impl Fn(usize) -> bool) -> Option<usize> {
     from(turn, turns).find(|index| !skip(*index))
 }

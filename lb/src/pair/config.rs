@@ -76,7 +76,7 @@ pub struct PairConfig {
     pub interface: String,
 }
 
-/// The allowed advert intervals: shorter ones only cost, and longer ones delay a failover too much.
+/// The allowed range of advert intervals, which is wider than any pair needs.
 const ADVERT: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(40);
 
 const INTERFACE_BYTES_MAX: usize = 15;

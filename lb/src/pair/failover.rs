@@ -1,7 +1,7 @@
 //! The failover state machine: decides which balancer of a pair is active.
 //!
 //! ```text
-//!             silence                nobody objects           has the address
+//!             silence                 no objection           has the address
 //!   Standby ───────────▶ Claiming ───────────────────▶ (take) ───────────────▶ Active
 //!      ▲  ▲                 │                            │  ▲                    │ │
 //!      │  └─ the other is ──┘            cannot take it  ▼  │ again              │ │ asked to leave
@@ -98,7 +98,7 @@ pub enum ReleaseReason {
     /// The process was frozen for so long that the peer may have the address: no more responses may be
     /// sent.
     LeaseLost,
-    /// The peer has a higher priority and holds the address too: no more responses may be sent.
+    /// The peer outranks this balancer and holds the address too: no more responses may be sent.
     Outranked,
     /// The process was frozen while it took the address: no responses may be sent.
     TooLate,

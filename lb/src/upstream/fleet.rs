@@ -41,7 +41,7 @@ impl Fleet {
     }
 
     /// Adds an upstream that is known at startup. Its first check is delayed by a random time, so
-    /// that the upstreams are not all checked at the same instant.
+    /// that the upstreams are not checked all at once, round after round.
     pub fn begin_with(&self, address: Address) -> Result<(), NameTaken> {
         let spread = self.checks.as_ref().map_or(Duration::ZERO, |checks| checks.interval / 10);
         self.take_in(address, InitialState::PresumedUp, spread.mul_f64(rand::rng().random::<f64>()))

@@ -7,7 +7,7 @@
 //! ```text
 //!             core free, no exclusive job waits        shared part done
 //!   waiting ───────────────────────────────> shared ─────────────────────> at the gate
-//!                                                                              │ nobody else runs
+//!                                                                              │ no other job runs
 //!                                              done <───────────────────── exclusive
 //! ```
 //!
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(done.len(), 2, "{done:?}");
     }
 
-    /// One core that is asked for half as much again as it can do: how many of the jobs that arrive in five
+    /// One core with one and a half times the load it can handle: returns how many of the jobs that arrive in five
     /// seconds are done within one second of their arrival.
     fn done_in_time(order: QueueOrder) -> usize {
         let mut cpu = Cpu::new(1, 0.0, order);
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn in_an_overload_the_newest_first_are_served_in_time_and_the_oldest_first_too_late() {
-        // With the oldest first the queue is a second long after two seconds.
+        // With the oldest first, the queue is a second long after two seconds.
         let oldest = done_in_time(QueueOrder::OldestFirst);
         assert!((280..=320).contains(&oldest), "{oldest}");
         let newest = done_in_time(QueueOrder::NewestFirst);

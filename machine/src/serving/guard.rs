@@ -3,7 +3,7 @@
 //! A page in a browser can reach loopback and private networks: under a name of its own that resolves there
 //! (DNS rebinding), or with requests to an address that it guesses (request forgery). So a request must name
 //! a host that this server is known by, and must not come from a page of another origin. Programs, such as
-//! curl, send no `Origin`, and are let in.
+//! curl, do not say that a page sends the request, and are let in.
 
 #![deny(clippy::disallowed_methods)]
 

@@ -14,7 +14,7 @@ pub struct Context {
     pub trace: u128,
     /// The span id, never 0.
     pub span: u64,
-    /// True if the caller has recorded its span.
+    /// True if an earlier hop asked for the trace to be recorded.
     pub sampled: bool,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! login  ──> a new id, always; the session that the cookie named before ends
-//! me     ──> known? then it lives on for another idle time, up to its absolute end
-//! cart   ──> one step in the store: two servers adding at once lose nothing, and a session that
-//!            has ended stays ended
+//! me     ──> known? then its idle time restarts, up to its absolute end
+//! cart   ──> one atomic step in the store: two servers adding at once lose nothing, and a session
+//!            that has ended stays ended
 //! logout ──> ends it in the store, not only in the browser
 //! ```
 //!

@@ -5,9 +5,9 @@
 //!
 //! | field | |
 //! |---|---|
-//! | `user` | who logged in |
-//! | `created` | when, in milliseconds of Redis' own clock |
-//! | `cart:` and a product | how many pieces of it |
+//! | `user` | the user who logged in |
+//! | `created` | the time of the login, in milliseconds of Redis' own clock |
+//! | `cart:` and a product | the number of pieces |
 //!
 //! Every change is one script, so it is atomic and applies only to a session that exists. The key's
 //! time to live is the idle time, limited by the absolute end.

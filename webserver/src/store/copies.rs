@@ -3,12 +3,12 @@
 //!
 //! | field | |
 //! |---|---|
-//! | `fresh`, `useful` | until when the copy is, in milliseconds of Redis' own clock |
+//! | `fresh`, `useful` | until when the copy is fresh, and usable at all, in milliseconds of Redis' own clock |
 //! | `found`, `body`, `version`, `node` | the copy |
-//! | `rests`, `failure` | until when it is served at once, or why there is none, because a fill has just failed |
-//! | `since` | when the fill began that left the copy |
-//! | `filler`, `began` | the token of the fill under way, and since when it is |
-//! | `latest` | until when a fill asks for what was written last, because of a write |
+//! | `rests`, `failure` | after a failed fill: until when the copy or the failure is served at once, and why it failed |
+//! | `since` | when the fill that stored the copy began |
+//! | `filler`, `began` | the token of the fill in progress, and when it began |
+//! | `latest` | after a write: until when fills must read the latest version |
 //!
 //! A fill may store its answer only while its token is in the hash. A write deletes the whole hash, the token
 //! included, so a late answer from before the write never overwrites it.

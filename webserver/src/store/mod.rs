@@ -4,7 +4,7 @@
 //! ```text
 //! read ──> fresh copy? ──yes─────────────────────────────────> HIT
 //!            │ no
-//!            └─> one fill per key, shared by all who wait ──> MISS
+//!            └─> one fill per key, shared by all readers ───> MISS
 //!                  │ late or failed, and there is an old copy
 //!                  └─────────────────────────────────────────> STALE
 //! ```
