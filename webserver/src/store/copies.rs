@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `fresh`, `useful` | until when the copy is fresh, and usable at all, in milliseconds of Redis' own clock |
 //! | `found`, `body`, `version`, `node` | the copy |
-//! | `rests`, `failure` | after a failed fill: until when the copy or the failure is served at once, and why it failed |
+//! | `rests`, `failure` | after a failed fill: until when the copy or the failure is served at once, and why |
 //! | `since` | when the fill that stored the copy began |
 //! | `filler`, `began` | the token of the fill in progress, and when it began |
 //! | `latest` | after a write: until when fills must read the latest version |
