@@ -77,7 +77,7 @@ pub fn begin(args: &StartupArgs) {
 }
 
 /// Installs a panic hook: a panic is always a bug, and is reported in one sentence that says what happened, to
-/// which part, and what to do. Its location is shown if `RUST_BACKTRACE` asks for it.
+/// which part and where, and what to do. A backtrace follows if `RUST_BACKTRACE` asks for it.
 pub fn tell_panics(part: String, what_to_do: &'static str) {
     let with_trace = std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0");
     tell_panics_so(part, with_trace, what_to_do);
