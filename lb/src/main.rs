@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 /// threads that [`lb::start`] starts handle the requests.
 #[tokio::main(flavor = "current_thread")]
 async fn balance(mut config: Config, drain_delay: std::time::Duration) -> anyhow::Result<()> {
-    // Held to the end: the process must die with the simulated machine it was placed on.
+    // Held to the end: the process must die with the emulated machine it was placed on.
     let _machine = Machine::from_environment().await?;
     let vitals = Vitals::new("lb");
     let stop = startup::stop_on_signal(vitals.clone(), drain_delay).context("listen to signals")?;
