@@ -48,7 +48,7 @@ impl Fill {
         }
     }
 
-    /// True while its owner is alive; false if the owner was dropped without a result.
+    /// True until its owner is dropped, which ends the fill even without a result.
     pub(super) fn is_under_way(&self) -> bool {
         self.outcome.has_changed().is_ok()
     }
