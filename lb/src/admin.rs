@@ -209,7 +209,7 @@ async fn change(
             return Err(problem(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
-                "the body: 'drain' or 'weight', please",
+                "the body must contain 'drain' or 'weight'",
             ));
         }
         Wish { weight: Some(weight), .. } if !(1..=WEIGHT_MAX).contains(&weight) => {

@@ -89,8 +89,8 @@ pub struct Args {
     #[arg(long, env = "LB_CONNECT_TIMEOUT", default_value = "1s", value_name = "DURATION")]
     pub connect_timeout: humantime::Duration,
 
-    /// Limit for the beginning of an answer, all tries together, from the moment the first upstream has the
-    /// whole request.
+    /// Limit for the response to begin, over all tries, from the moment the first upstream has the whole
+    /// request.
     #[arg(long, env = "LB_REQUEST_TIMEOUT", default_value = "30s", value_name = "DURATION")]
     pub request_timeout: humantime::Duration,
 
@@ -102,8 +102,8 @@ pub struct Args {
     #[arg(long, env = "LB_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 
-    /// Limit for a client's connection to be idle between two requests, or for an answer's body not to move at
-    /// all.
+    /// Limit for a client's connection to be idle between two requests, or for a response's body to make no
+    /// progress.
     #[arg(long, env = "LB_IDLE_TIMEOUT", default_value = "60s", value_name = "DURATION")]
     pub idle_timeout: humantime::Duration,
 
@@ -141,7 +141,7 @@ pub struct Args {
     #[arg(long, env = "LB_THREADS", value_name = "THREADS", value_parser = value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// Flags for when upstreams fail.
+    /// Flags for upstream failures.
     #[command(flatten)]
     pub tolerance: ToleranceArgs,
 
@@ -149,19 +149,19 @@ pub struct Args {
     #[command(flatten)]
     pub pair: PairArgs,
 
-    /// Flags that every part has.
+    /// Flags that all programs share.
     #[command(flatten)]
     pub startup: StartupArgs,
 }
 
-/// How upstreams are checked, as it is called on the command line.
+/// The kinds of health checks of `--health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HealthName {
-    /// With a GET of the health path.
+    /// Request the health path with GET.
     On,
-    /// By opening a connection only.
+    /// Only open a connection.
     Connect,
-    /// Not at all.
+    /// Do not check.
     Off,
 }
 

@@ -55,7 +55,7 @@ pub enum ListenError {
         flag: &'static str,
     },
     /// It is not an address of this machine.
-    #[error("{address} is no address of this machine; choose another {flag}")]
+    #[error("{address} is not an address of this machine; choose another {flag}")]
     NotHere {
         /// The address.
         address: SocketAddr,

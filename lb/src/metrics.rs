@@ -64,19 +64,18 @@ impl Collector for Metrics {
         )?;
         let retried = [
             ("retries", "Requests sent to another upstream after one had failed", self.retried.retries()),
-            ("retries_denied", "Requests not tried again because too many are", self.retried.denied()),
+            ("retries_denied", "Retries denied by the retry budget", self.retried.denied()),
         ];
         for (name, help, count) in retried {
             let value = ConstCounter::new(count);
             value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         let failures = ConstCounter::new(self.accept_failures.load(Ordering::Relaxed));
-        let help =
-            "How often a client's connection could not be accepted: mostly for want of file descriptors";
+        let help = "Client connections that could not be accepted, mostly for lack of file descriptors";
         failures.encode(encoder.encode_descriptor("accept_failures", help, None, MetricType::Counter)?)?;
         let mut shortages = encoder.encode_descriptor(
             "local_shortages",
-            "How often this balancer, and no upstream, lacked something for a connection",
+            "How often this balancer lacked a resource for a connection",
             None,
             MetricType::Counter,
         )?;
@@ -93,7 +92,7 @@ impl Collector for Metrics {
             takeovers.encode(encoder.encode_descriptor("takeovers", help, None, MetricType::Counter)?)?;
         }
         let panic = ConstGauge::new(i64::from(self.table.snapshot().panic));
-        let help = "1 while upstreams are served against their checks, because too few are well";
+        let help = "1 in panic mode: too few upstreams are healthy, so the checks are ignored";
         panic.encode(encoder.encode_descriptor("panic", help, None, MetricType::Gauge)?)?;
         let ejected = "How often checks or failed requests took an upstream out";
         counter(&mut encoder, &reports, "ejections", ejected, Upstream::ejections)?;

@@ -12,7 +12,7 @@ use crate::upstream::breaker;
 const EJECTION: Duration = Duration::from_secs(10);
 const EJECTION_MAX: Duration = Duration::from_secs(300);
 
-/// Whether something is done.
+/// A flag that is `on` or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     /// Yes.
@@ -21,7 +21,7 @@ pub enum Switch {
     Off,
 }
 
-/// Flags for when upstreams fail.
+/// Flags for upstream failures.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ToleranceArgs {
     /// Failed requests in a row (refused, broken off, timed out, or answered 5xx) before an upstream is taken

@@ -215,7 +215,7 @@ async fn receive_answers(reader: OwnedReadHalf, bond: &Bond) {
         let Ok(answer) = serde_json::from_str::<FromMachine>(&line) else {
             tracing::warn!(
                 line,
-                "the machine said something unknown; it and this process are of different versions"
+                "the machine sent an unknown reply; it and this process are of different versions"
             );
             continue;
         };

@@ -70,7 +70,7 @@ fn read_requests(connection: u64, stream: UnixStream, inputs: &Sender<Input>) {
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         let Ok(request) = serde_json::from_str(&line) else {
-            tracing::warn!(line, "a process said something unknown; hanging up on it");
+            tracing::warn!(line, "a process sent an unknown request; closing its connection");
             return;
         };
         if inputs.send(Input::Said(connection, Instant::now(), request)).is_err() {

@@ -49,19 +49,19 @@ struct Args {
     #[arg(long)]
     socket: Option<PathBuf>,
 
-    /// Write what each process prints to a file of its own in this directory, instead of to stderr.
+    /// Write the output of each process to its own file in this directory, instead of to stderr.
     #[arg(long)]
     log_dir: Option<PathBuf>,
 
-    /// Write what starts and ends on this machine to this file, instead of to standard output.
+    /// Report starts and exits to this file, instead of to standard output.
     #[arg(long)]
     reports: Option<PathBuf>,
 
-    /// Die when standard input ends: the process that started this machine is gone.
+    /// Die when standard input ends, because the process that started this machine is then gone.
     #[arg(long)]
     lifeline: bool,
 
-    /// The processes: each a program with its flags, after a `--` of its own.
+    /// The processes: programs with their flags, each after its own `--`.
     #[arg(last = true, required = true)]
     processes: Vec<String>,
 }

@@ -188,7 +188,7 @@ async fn accept(listener: &dyn Accept, table: &Arc<Table>, spawn: impl Fn(Place,
                 table.make_room();
                 if complained.is_none_or(|since| since.elapsed() > COMPLAINT_INTERVAL) {
                     complained = Some(Instant::now());
-                    tracing::warn!(%error, "cannot accept connections; trying again and again");
+                    tracing::warn!(%error, "cannot accept connections; will keep trying");
                 }
                 sleep(ACCEPT_PAUSE).await;
                 continue;

@@ -20,19 +20,19 @@ use crate::protocol::{EXIT_KILLED, PARENT_VARIABLE, SOCKET_VARIABLE};
 use crate::trace;
 use crate::vitals::Vitals;
 
-/// Flags that every part has.
+/// Flags that all programs share.
 #[derive(Debug, Clone, Args)]
 pub struct StartupArgs {
-    /// How log lines on stderr look.
+    /// Format of log lines on stderr.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// On SIGTERM: how long to go on serving while `/healthz` already answers 503, so that health
-    /// checks notice before the door closes.
+    /// On SIGTERM: how long to keep serving while `/healthz` already answers 503, so that health checks notice
+    /// before the listener closes.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s")]
     pub drain_delay: humantime::Duration,
 
-    /// On SIGTERM: how long requests in flight may take to finish after the door has closed.
+    /// On SIGTERM: how long requests in flight may take to finish after the listener has closed.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s")]
     pub drain_timeout: humantime::Duration,
 
@@ -41,12 +41,12 @@ pub struct StartupArgs {
     pub trace_dir: Option<PathBuf>,
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable.
     Text,
-    /// One JSON document a line.
+    /// One JSON document per line.
     Json,
 }
 
@@ -85,12 +85,12 @@ pub fn tell_panics(part: String, what_to_do: &'static str) {
 
 fn tell_panics_so(part: String, with_trace: bool, what_to_do: &'static str) {
     panic::set_hook(Box::new(move |panic| {
-        let message = panic.payload_as_str().unwrap_or("it did not say what");
+        let message = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(|place| format!(", at {}:{}", place.file(), place.line()));
         let place = place.unwrap_or_default();
         tracing::error!("a bug in {part}: {message}{place}; {what_to_do}");
         if with_trace {
-            tracing::error!("it came from:\n{}", Backtrace::force_capture());
+            tracing::error!("backtrace:\n{}", Backtrace::force_capture());
         }
     }));
 }

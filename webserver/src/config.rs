@@ -136,7 +136,7 @@ fn check_redis(args: &Args) -> Result<RedisConfig, clap::Error> {
         .into_connection_info()
         .map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
     let ConnectionAddr::Tcp(host, port) = info.addr() else {
-        return Err(wrong(format!("--redis: {expected}; neither TLS nor unix sockets are spoken here")));
+        return Err(wrong(format!("--redis: {expected}; neither TLS nor Unix sockets are supported")));
     };
     let place = match args.redis_sentinel.is_empty() {
         true => RedisPlace::Fixed(format!("{host}:{port}")),

@@ -44,7 +44,7 @@ pub enum Error {
         id: String,
     },
     /// This is not a valid user name.
-    #[error("a user is called by 1 to {length_max} characters, none of them a control character")]
+    #[error("a user name has 1 to {length_max} characters, none of them a control character")]
     BadUser {
         /// The longest name, in characters.
         length_max: usize,
@@ -65,7 +65,7 @@ pub enum Error {
     #[error(transparent)]
     NotAllowed(#[from] Refused),
     /// The path does not support this method.
-    #[error("this path does not answer to this method; see the header Allow")]
+    #[error("this path does not support this method; see the Allow header")]
     WrongMethod,
     /// The body did not arrive in time.
     #[error("the request's body did not arrive within {limit:?}")]

@@ -18,20 +18,20 @@ pub mod weights;
 
 use round_robin::RoundRobin;
 
-/// A policy, as it is called on the command line.
+/// The balancing policies of `--policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyName {
-    /// One after the other, in exact rotation, as often as their weights say.
+    /// Exact round robin, in proportion to the weights.
     RoundRobin,
-    /// The one with the fewest requests in flight for its weight (least connections); among equals, one after
-    /// the other.
+    /// The upstream with the fewest requests in flight for its weight (least connections); round robin among
+    /// equals.
     #[value(alias = "least-connections")]
     LeastBusy,
-    /// The less busy of two that are drawn at random (power of two choices).
+    /// The less busy of two random upstreams (power of two choices).
     #[value(alias = "p2c")]
     TwoChoices,
-    /// The one that a client had before, by a signed cookie; a new client's, one after the other.
+    /// The same upstream for the same client, by a signed cookie; round robin for new clients.
     Sticky,
 }
 

@@ -25,8 +25,8 @@ pub struct PairArgs {
     #[arg(long, env = "LB_PAIR_LISTEN", value_name = "HOST:PORT", requires = "pair_id")]
     pub pair_listen: Option<String>,
 
-    /// Priority: the higher one gets the address when both want it. It does not take the address from an active
-    /// balancer.
+    /// Priority: the balancer with the higher one wins when both want the address. It does not preempt an
+    /// active balancer.
     #[arg(long, env = "LB_PAIR_PRIORITY", default_value_t = 100, value_name = "PRIORITY", value_parser = value_parser!(u8).range(1..=254))]
     pub pair_priority: u8,
 

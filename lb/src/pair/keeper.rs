@@ -182,15 +182,15 @@ impl Keeper {
 
     fn on_advert(&mut self, bytes: &[u8], from: SocketAddr) {
         let Some((advert, stamp)) = Advert::decode(bytes, self.config.secret.as_ref()) else {
-            tracing::debug!("something came that the other balancer did not say");
+            tracing::debug!("ignored a datagram that is not from the other balancer");
             return;
         };
         if advert.id == self.config.rules.id {
-            tracing::warn!(id = advert.id, "somebody has the same --pair-id; give each its own");
+            tracing::warn!(id = advert.id, "another balancer has the same --pair-id; give each its own");
             return;
         }
         if !self.sequence.accept(stamp) {
-            tracing::debug!(?stamp, "an advert came that is older than the latest");
+            tracing::debug!(?stamp, "ignored an advert that is not newer than the latest");
             return;
         }
         self.heard_from = Some(from);
@@ -254,7 +254,7 @@ impl Keeper {
         for peer in targets(self.config.listen.ip(), &self.peer.addresses(), heard_from) {
             // Datagrams may be lost, so a failure is only logged.
             if let Err(error) = self.socket.send_to(&datagram, peer) {
-                tracing::debug!(%error, %peer, "cannot speak to the other balancer");
+                tracing::debug!(%error, %peer, "cannot send to the other balancer");
             }
         }
     }
@@ -303,12 +303,12 @@ impl Keeper {
             return;
         }
         let reason = match why {
-            ReleaseReason::LeaseLost => "it was away for so long that the other one may have the address",
-            ReleaseReason::Outranked => "the other one has it too, and a higher priority",
-            ReleaseReason::TooLate => "it was away while it took the address",
-            ReleaseReason::AddressLost => "the system does not keep the address here any more",
+            ReleaseReason::LeaseLost => "it was frozen for so long that the other one may have the address",
+            ReleaseReason::Outranked => "the other one has it too, and outranks this one",
+            ReleaseReason::TooLate => "it was frozen while it took the address",
+            ReleaseReason::AddressLost => "the system no longer keeps the address here",
             ReleaseReason::HandedOver => "the other one has it now",
-            ReleaseReason::Leaving => "it leaves, and nobody stands by",
+            ReleaseReason::Leaving => "it is stopping, and no balancer stands by",
         };
         self.events.record(&self.config.rules.id, EventKind::StoodDown, reason.to_owned());
     }

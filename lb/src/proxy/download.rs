@@ -148,7 +148,7 @@ impl Download<'_> {
         if self.request.wants_upgrade && asked_for {
             return Ok(head);
         }
-        Err(NoAnswer::Broken("it switches to a protocol that nobody asked for"))
+        Err(NoAnswer::Broken("it switches to a protocol that was not requested"))
     }
 
     /// Passes an interim response on. An HTTP/1.0 client knows none (RFC 9110, 15.2), and a client

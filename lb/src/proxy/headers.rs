@@ -33,13 +33,13 @@ pub struct RequestRewrite<'a> {
     pub expects_continue: bool,
 }
 
-/// What becomes of a client's own `X-Forwarded-For`, `Forwarded` and the like: anybody can write
-/// anything there.
+/// What happens to a client's own `X-Forwarded-For`, `Forwarded` and the like, which any client can
+/// forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ForwardedPolicy {
-    /// It is passed on, and the client's address is added to it: for a balancer behind another one.
+    /// Pass it on and add the client's address: for a balancer behind another one.
     Append,
-    /// It is left out: for a balancer that anybody can reach.
+    /// Remove it and set the client's address: for a balancer that any client can reach.
     Replace,
 }
 

@@ -161,7 +161,7 @@ impl Member {
                 outcomes.begin_anew();
                 is_up.then(|| {
                     self.since = Some(now);
-                    (EventKind::Admitted, "passive: a request on trial went well".to_owned())
+                    (EventKind::Admitted, "passive: a trial request succeeded".to_owned())
                 })
             }
         }

@@ -288,8 +288,10 @@ impl Table {
         let before = self.published.swap(Arc::new(snapshot));
         if rotation.panic != before.panic {
             match rotation.panic {
-                true => tracing::warn!("panic: too few upstreams are well, so all that accept are served"),
-                false => tracing::info!("the panic is over"),
+                true => tracing::warn!(
+                    "panic mode: too few upstreams are healthy, so all that accept connections are served"
+                ),
+                false => tracing::info!("panic mode is over"),
             }
         }
     }

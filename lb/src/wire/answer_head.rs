@@ -43,7 +43,7 @@ pub enum AnswerBody {
 
 /// A response that is malformed or ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no answer: {0}")]
+#[error("malformed response: {0}")]
 pub struct NoSense(pub &'static str);
 
 impl NoSense {
@@ -81,7 +81,7 @@ impl AnswerHead {
         lines_of_it.fill(parsed.headers, head);
         let status = parsed.code.unwrap_or_default();
         if !(100..600).contains(&status) {
-            return Err(NoSense("its status is none"));
+            return Err(NoSense("its status is not from 100 to 599"));
         }
         let reason = parsed.reason.unwrap_or_default().as_bytes();
         let mut answer = Self {

@@ -43,7 +43,7 @@ enum State {
 
 /// A malformed chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("these are no chunks")]
+#[error("malformed chunked body")]
 pub struct NoChunks;
 
 impl Default for Chunks {

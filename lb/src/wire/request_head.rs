@@ -328,11 +328,11 @@ fn wrong_version(input: &[u8]) -> HeadError {
 
 fn explain(error: httparse::Error) -> &'static str {
     match error {
-        httparse::Error::HeaderName => "a header's name has a character that no name has",
-        httparse::Error::HeaderValue => "a header's value has a character that no value has",
+        httparse::Error::HeaderName => "a header's name has an invalid character",
+        httparse::Error::HeaderValue => "a header's value has an invalid character",
         httparse::Error::NewLine => "each line of a head ends with CR LF",
-        httparse::Error::Token => "the method or the target has a character that it cannot have",
-        _ => "this is no request",
+        httparse::Error::Token => "the method or the target has an invalid character",
+        _ => "malformed request",
     }
 }
 

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     };
     let token = match token_file.as_deref().map(std::fs::read_to_string).transpose() {
         Ok(token) => token,
-        Err(error) => return unfit(&address, &format!("its token cannot be read: {error}")),
+        Err(error) => return unfit(&address, &format!("cannot read its token: {error}")),
     };
     match ask(&address, token.as_deref()) {
         Ok(status) if status.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,

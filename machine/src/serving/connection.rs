@@ -226,7 +226,7 @@ fn obey(connection: &Connection, order: Order) -> Obedience {
             None => Obedience::GoOn,
         },
         Order::MakeRoom if connection.view().leaves(table.now()).is_none() => Obedience::Finish,
-        Order::MakeRoom => Obedience::End("another one wants its place".into()),
+        Order::MakeRoom => Obedience::End("another connection needs its place".into()),
         Order::Cut => Obedience::End("it was cut".into()),
     }
 }

@@ -90,7 +90,7 @@ impl Keeper {
                     let moved =
                         last_node.replace(connected.node.clone()).is_some_and(|last| last != connected.node);
                     match self.publish_while_it_lasts(connected, moved, sent, probe).await {
-                        Some(refusal) => tracing::warn!(says = %refusal, "this Redis is of no more use"),
+                        Some(refusal) => tracing::warn!(says = %refusal, "this Redis can no longer be used"),
                         None => tracing::warn!("the connection to Redis is lost"),
                     }
                     said_gone = None;
@@ -205,7 +205,7 @@ impl Keeper {
             self.metrics.set_write_state(after.name());
             say(&before, &after);
         } else if let Some(refusal) = complaint.filter(|refusal| !after.explains(refusal)) {
-            tracing::warn!(says = %refusal, "Redis refuses some of what the shop asks for; {}", refusal.hint());
+            tracing::warn!(says = %refusal, "Redis refuses some of the shop's requests; {}", refusal.hint());
         }
     }
 
@@ -220,13 +220,13 @@ fn say(before: &Standing, after: &Standing) {
     match (before, after) {
         (_, Standing::Refused(refusal)) => tracing::warn!(
             says = %refusal,
-            "Redis refuses what the shop needs: until it does not, reads go past the cache, and sessions are \
-             only read; {}",
+            "Redis refuses what the shop needs: for now, reads bypass the cache, and sessions are \
+             read-only; {}",
             refusal.hint()
         ),
         (_, Standing::Full(refusal)) => tracing::warn!(
             says = %refusal,
-            "Redis is full: until it is not, it keeps nothing new; {}",
+            "Redis is full and stores nothing new until it has room; {}",
             refusal.hint()
         ),
         (Standing::Refused(_) | Standing::Full(_), Standing::Accepted) => {

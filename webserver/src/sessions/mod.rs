@@ -62,7 +62,9 @@ pub enum SessionError {
     #[error("the store of the sessions cannot be reached now; try again later")]
     Unavailable(#[source] Failure),
     /// The store was asked to change a cart and did not answer.
-    #[error("the outcome is unknown: this may or may not be in the cart now; look before trying again")]
+    #[error(
+        "the outcome is unknown: this may or may not be in the cart now; check the cart before trying again"
+    )]
     OutcomeUnknown,
     /// The session does not exist, or no longer exists.
     #[error("who are you? this request belongs to no session that is known here; log in first")]

@@ -138,7 +138,7 @@ impl Database {
             Err(error) => {
                 self.metrics.database_failures.inc();
                 if self.answers.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(%error, "the database does not do what it is asked to");
+                    tracing::warn!(%error, "calls to the database fail");
                 }
             }
         }
