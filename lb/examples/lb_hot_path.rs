@@ -1,5 +1,6 @@
-//! What a request costs the balancer apart from system calls: its head is read, an upstream is chosen, the head
-//! is written for it, and the same for the answer. `scripts/instructions.sh` counts the instructions.
+//! Measures what a request costs the balancer apart from system calls: its head is parsed, an upstream is
+//! chosen, the head is rewritten, and the same for the response. `scripts/instructions.sh` counts the
+//! instructions.
 //!
 //! ```text
 //! cargo run --release -p lb --example lb_hot_path -- 1000
@@ -26,7 +27,7 @@ const REQUEST: &[u8] = b"GET /products/17?color=red HTTP/1.1\r\nHost: shop.examp
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 348\r\n\
     ETag: \"1.77\"\r\nX-Cache: HIT\r\nServer-Timing: cache;dur=0.2\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n";
 
-/// The balancer's own state, as one thread has it.
+/// The state of one of the balancer's threads.
 struct Balancer {
     table: Table,
     policy: Policy,

@@ -1,4 +1,4 @@
-//! Where clients come in: each thread accepts connections on a listener of its own, and serves them.
+//! Accepts connections: each thread has its own listener, and serves the connections that it accepts.
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -19,18 +19,18 @@ use crate::proxy::shed;
 use crate::proxy::worker::{Shared, Worker};
 use crate::shortage::Shortage;
 
-/// How long one whose connection was just accepted when the door closed may take to say what it
-/// wants.
+/// How long a client whose connection was accepted just before the listener closed may take to send its first
+/// request.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(50);
 
-/// How long the kernel may take to complete a connection that its client counts as open.
+/// How long the kernel may take to complete a handshake that the client already counts as complete.
 const HANDSHAKE_GRACE: Duration = Duration::from_millis(20);
 
-/// How long clients wait at the door when a connection could not be accepted.
+/// How long to wait before accepting again after a failed `accept`.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Accepts and serves, as it is ordered, until the stop; then lets requests in flight finish, for as
-/// long as the limit allows.
+/// Accepts and serves as commanded until the stop; then drains: requests in flight may finish within the drain
+/// timeout.
 pub async fn run(
     shared: Shared,
     mut orders: mpsc::UnboundedReceiver<ListenerCommand>,
@@ -54,8 +54,8 @@ pub async fn run(
         };
         let order = tokio::select! {
             biased;
-            // First what was ordered before the stop: a socket listens from the moment it is made, and who has
-            // knocked there is taken in.
+            // Commands sent before the stop come first: a socket listens from the moment it is created, and
+            // the clients in its queue must be served.
             Some(order) = orders.recv() => order,
             () = stop.cancelled() => break,
             never = accepting => match never {},
@@ -89,20 +89,20 @@ pub async fn run(
     Ok(())
 }
 
-/// Where clients come in.
+/// Accepts the connections of one thread.
 struct Acceptor {
     worker: Rc<Worker>,
-    /// For all threads together: the kernel does not spread connections evenly.
+    /// Shared by all threads, because the kernel does not spread connections evenly.
     room: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
-    /// The connections of this thread.
+    /// The open connections of this thread.
     inside: TaskTracker,
 }
 
 impl Acceptor {
     async fn accept(&self, listener: &TcpListener) -> std::convert::Infallible {
         loop {
-            // Without a place, and while many are being turned away, the others wait.
+            // Accept only when a client over the limit could be shed; the others wait in the accept queue.
             let turn = Arc::clone(&self.turned_away).acquire_owned();
             let turn = turn.await.expect("the semaphore is never closed");
             match listener.accept().await {
@@ -121,8 +121,8 @@ impl Acceptor {
         }
     }
 
-    /// A client that has got one of the last files waits, and the others behind it, until another one
-    /// is free.
+    /// Holds a client that got one of the reserved file descriptors, and all clients behind it, until another
+    /// descriptor is free.
     async fn until_there_are_files(&self, stream: &TcpStream) {
         let mut free = self.worker.may_use_file(stream);
         while !free {
@@ -132,7 +132,7 @@ impl Acceptor {
         }
     }
 
-    /// What is open goes on, and closing makes room.
+    /// Waits: open connections go on, and each one that closes makes room.
     async fn wait_for_room(&self, shortage: Option<Shortage>) {
         self.worker.accept_failures.fetch_add(1, Ordering::Relaxed);
         if let Some(shortage) = shortage {
@@ -141,8 +141,8 @@ impl Acceptor {
         sleep(ACCEPT_AGAIN).await;
     }
 
-    /// The kernel has completed these connections, or is about to; closing the listener would reset
-    /// them. New ones go to the balancer that takes over, if there is one.
+    /// The kernel has completed these connections, or is about to, and closing the listener would reset them.
+    /// New connections go to the balancer that takes over, if there is one.
     async fn drain_accept_queue(&self, listener: TcpListener) {
         if let Err(error) = listen::steer_to_successor(&listener, self.worker.config.threads) {
             tracing::debug!(%error, "cannot steer new connections to the balancer that takes over");

@@ -1,4 +1,4 @@
-//! The admin interface: see, add, drain and remove upstreams while requests flow.
+//! The admin interface: list, add, drain and remove upstreams while requests flow.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -33,25 +33,25 @@ use crate::upstream::fleet::Fleet;
 use crate::upstream::table::{Report, Snapshot};
 use crate::upstream::{Address, AddressError, Upstream, WEIGHT_MAX, slow_start};
 
-/// The largest body that is read.
+/// The largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// What the interface works on.
+/// The state behind the interface.
 #[derive(Debug)]
 pub struct Admin {
     /// The upstreams and their checks.
     pub fleet: Fleet,
-    /// Whose turn it is.
+    /// The balancing policy.
     pub policy: Arc<Policy>,
-    /// This balancer's part in its pair, when it is one of two.
+    /// The handle to the pair, if this balancer has a peer.
     pub pair: Option<Arc<Handle>>,
-    /// How long an upstream that is removed may finish what it has.
+    /// How long an upstream that is removed may take to finish its requests.
     pub drain_timeout: Duration,
     /// Ends the streams of events.
     pub stop: CancellationToken,
 }
 
-/// The interface, for those whom the guard lets in. A request's body may take as long as `patience`.
+/// The interface behind its guard. Reading a request's body may take as long as `patience`.
 pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard, patience: Duration) -> Router {
     Router::new()
         .route("/upstreams", get(list).post(add))
@@ -76,8 +76,8 @@ pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard, patience: Dura
         }))
 }
 
-/// Waits for all of a request's body, whatever is asked for, within limits: a client that sends half
-/// of it would otherwise hold its connection for ever.
+/// Reads a request's body completely before routing, within limits: a client that sends half of its
+/// body would otherwise hold its connection for ever.
 async fn with_whole_body(request: Request, patience: Duration) -> Result<Request, Problem> {
     let (head, body) = request.into_parts();
     match timeout(patience, to_bytes(body, BODY_BYTES_MAX)).await {
@@ -120,7 +120,7 @@ fn describe(report: &Report, snapshot: &Snapshot, policy: &Policy) -> Value {
         "in_rotation": candidate.is_some(),
         "next": policy.peek_next(&snapshot.pool).is_some_and(is_it),
         "weight": report.weight,
-        // Below its weight while it starts slowly, 0 while it is out.
+        // Below its weight during slow start, 0 while it is out of rotation.
         "effective_weight":
             candidate.map_or(0.0, |candidate| f64::from(candidate.share) / f64::from(slow_start::STEPS)),
         "in_flight": upstream.in_flight(),
@@ -131,8 +131,8 @@ fn describe(report: &Report, snapshot: &Snapshot, policy: &Policy) -> Value {
     })
 }
 
-/// How the next requests will be spread. The order is that of the turns from the next one on; a
-/// long one is cut.
+/// Shows how the next requests will be spread: the order of turns from the next one on, truncated if
+/// it is long.
 async fn policy(State(admin): State<Arc<Admin>>) -> Json<Value> {
     const ORDER_MAX: usize = 100;
     let (snapshot, policy) = (admin.fleet.table.snapshot(), &admin.policy);
@@ -224,7 +224,7 @@ async fn change(
             return Err(problem(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
-                "the body: 'drain' or 'weight', please",
+                "the body must contain 'drain' or 'weight'",
             ));
         }
         Wish { weight: Some(weight), .. } if !(1..=WEIGHT_MAX).contains(&weight) => {
@@ -246,7 +246,7 @@ async fn change(
 
 async fn remove(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Response, Problem> {
     let (table, limit, called) = (Arc::clone(&admin.fleet.table), admin.drain_timeout, name.clone());
-    // A task of its own: it goes on when whoever asked for it does not wait.
+    // Spawned, so that it goes on if the client does not wait for the response.
     let removing = tokio::spawn(async move { table.drain_and_remove(&called, limit).await });
     let drained = removing.await.expect("removing does not panic and is not aborted");
     let drained = drained.ok_or_else(|| unknown(&name))?;
@@ -280,7 +280,7 @@ fn follow(
     after: u64,
 ) -> impl Stream<Item = Result<axum::response::sse::Event, Infallible>> + use<> {
     let (past, to_come) = admin.fleet.events.follow(after);
-    // One who is a thousand events behind misses some; the numbers show it.
+    // A client that lags a thousand events behind misses some; the sequence numbers show the gap.
     let to_come = BroadcastStream::new(to_come).filter_map(async |event| event.ok());
     stream::iter(past).chain(to_come).map(|event: Event| {
         let data = serde_json::to_string(&event).expect("an event always serializes");
@@ -291,8 +291,8 @@ fn follow(
     })
 }
 
-/// Whatever content type it is said to have: `curl -d` says none that fits, and the guard keeps
-/// out the web pages that would make use of it.
+/// Any content type is accepted, because `curl -d` sends a wrong one. The guard keeps out the web
+/// pages that could exploit this.
 fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(body)
         .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", format!("the body: {error}")))
@@ -302,7 +302,7 @@ fn unknown(name: &str) -> Problem {
     problem(StatusCode::NOT_FOUND, "unknown_upstream", format!("no upstream is called '{name}'"))
 }
 
-/// Why something was not done.
+/// An error response.
 struct Problem {
     status: StatusCode,
     code: &'static str,

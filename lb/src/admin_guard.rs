@@ -1,9 +1,9 @@
-//! Who may use the admin interface.
+//! Access control for the admin interface.
 //!
-//! A web page in somebody's browser reaches loopback too, under a name of its own that resolves
-//! to it (DNS rebinding), and may send requests to loopback's own name (request forgery). So the
-//! `Host` header must be loopback's or the address that was bound, a page of another origin gets
-//! nothing ([`machine::serving::guard`]), and where others can reach the interface a token is asked for.
+//! A web page in a browser reaches loopback too: under a name of its own that resolves to it (DNS
+//! rebinding), or with requests to loopback's own name (request forgery). So the `Host` header must be
+//! loopback or the bound address, a page of another origin gets nothing ([`machine::serving::guard`]),
+//! and an interface that other machines can reach requires a token.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::SocketAddr;
@@ -13,20 +13,20 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
 use machine::serving::guard;
 
-/// Decides who gets in.
+/// Decides which requests are let in.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    /// Where the interface listens.
+    /// The address of the interface.
     pub address: SocketAddr,
-    /// What it asks for, if anything.
+    /// The token that it requires, if any.
     pub token: Option<String>,
 }
 
-/// Why somebody does not get in: a status and a sentence.
+/// Why a request is rejected: a status and a sentence.
 pub type Rejection = (StatusCode, &'static str);
 
 impl Guard {
-    /// Looks at a request's method and headers.
+    /// Checks a request's method and headers.
     pub fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Rejection> {
         if !self.is_our_host(headers) {
             return Err((StatusCode::FORBIDDEN, "the Host header is neither loopback nor the bound address"));
@@ -47,9 +47,9 @@ impl Guard {
         let Some(host) = host else { return false };
         let ours = self.address.ip();
         match guard::address(host.host()) {
-            // Bound to all addresses, any address is ours; a rebound host is never an address.
+            // Bound to all addresses, any address is ours; a rebound host is never an IP address.
             Some(ip) => ip.is_loopback() || ip == ours || ours.is_unspecified(),
-            // Among containers it is spoken to by name, and protected by its token.
+            // Containers call it by name; there, the token protects it.
             None => host.host().eq_ignore_ascii_case("localhost") || !ours.is_loopback(),
         }
     }
@@ -61,7 +61,8 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
         if scheme.eq_ignore_ascii_case(b"bearer ") && takes_constant_time_to_equal(given, token.as_bytes()))
 }
 
-/// How long it takes tells nothing about how much of it is right, only about its length.
+/// Takes constant time: its duration depends on the length of `given`, but not on how much of it is
+/// right.
 fn takes_constant_time_to_equal(given: &[u8], expected: &[u8]) -> bool {
     let different = given.iter().zip(expected).fold(0, |bits, (a, b)| bits | std::hint::black_box(a ^ b));
     given.len() == expected.len() && different == 0

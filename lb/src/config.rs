@@ -1,4 +1,4 @@
-//! The command line as written ([`Args`]), and as used ([`Config`]).
+//! The command line as written ([`Args`]) and as checked ([`Config`]).
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::upstream::health::Rules;
 use crate::upstream::prober::Checks;
 use crate::upstream::{Address, AddressError};
 
-/// The smallest limit of a head that may be asked for: what most servers accept.
+/// The smallest head limit that can be configured: what most servers accept.
 const HEADER_BYTES_MIN: u64 = 8 * 1024;
 
 /// A load balancer for HTTP/1.1.
@@ -89,8 +89,8 @@ pub struct Args {
     #[arg(long, env = "LB_CONNECT_TIMEOUT", default_value = "1s", value_name = "DURATION")]
     pub connect_timeout: humantime::Duration,
 
-    /// Limit for the beginning of an answer, all tries together, from the moment the first upstream has the
-    /// whole request.
+    /// Limit for the response to begin, over all tries, from the moment the first upstream has the whole
+    /// request.
     #[arg(long, env = "LB_REQUEST_TIMEOUT", default_value = "30s", value_name = "DURATION")]
     pub request_timeout: humantime::Duration,
 
@@ -102,8 +102,8 @@ pub struct Args {
     #[arg(long, env = "LB_HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 
-    /// Limit for a client's connection to be idle between two requests, or for an answer's body not to move at
-    /// all.
+    /// Limit for a client's connection to be idle between two requests, or for a response's body to make no
+    /// progress.
     #[arg(long, env = "LB_IDLE_TIMEOUT", default_value = "60s", value_name = "DURATION")]
     pub idle_timeout: humantime::Duration,
 
@@ -141,7 +141,7 @@ pub struct Args {
     #[arg(long, env = "LB_THREADS", value_name = "THREADS", value_parser = value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
-    /// Flags for when upstreams fail.
+    /// Flags for upstream failures.
     #[command(flatten)]
     pub tolerance: ToleranceArgs,
 
@@ -149,83 +149,83 @@ pub struct Args {
     #[command(flatten)]
     pub pair: PairArgs,
 
-    /// Flags that every part has.
+    /// Flags that all programs share.
     #[command(flatten)]
     pub startup: StartupArgs,
 }
 
-/// How upstreams are checked, as it is called on the command line.
+/// The kinds of health checks of `--health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HealthName {
-    /// With a GET of the health path.
+    /// Request the health path with GET.
     On,
-    /// By opening a connection only.
+    /// Only open a connection.
     Connect,
-    /// Not at all.
+    /// Do not check.
     Off,
 }
 
-/// How a balancer is to behave; checked, with no missing pieces.
+/// The checked configuration of a balancer, with all defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where clients come in.
+    /// The address for clients.
     pub listen: SocketAddr,
-    /// The upstreams known at the start.
+    /// The upstreams known at startup.
     pub upstreams: Vec<Address>,
-    /// Which upstream takes the next request.
+    /// The balancing policy.
     pub policy: PolicyName,
-    /// What clients are bound to upstreams with, if the policy is to bind them.
+    /// The key of the sticky cookies, with the sticky policy.
     pub sticky: Option<Key>,
-    /// What is done when upstreams fail.
+    /// Passive health checks, retries, slow start and panic mode.
     pub tolerance: Tolerance,
-    /// How upstreams are checked, if they are.
+    /// The active health checks, unless they are off.
     pub health: Option<Checks>,
-    /// How long things may take.
+    /// The time limits.
     pub timeouts: Timeouts,
-    /// How large things may be, and how many.
+    /// The size and count limits.
     pub limits: Limits,
-    /// What becomes of what clients say of those before them.
+    /// What to do with the client's own forwarding fields.
     pub forwarded: ForwardedPolicy,
     /// The admin interface.
     pub admin: AdminConfig,
-    /// How it shares its address with another balancer, if it does.
+    /// How it shares its address with a peer, if it has one.
     pub pair: Option<PairConfig>,
-    /// Threads that pass requests on.
+    /// Threads that handle requests.
     pub threads: usize,
-    /// From the moment the door is closed to the moment the last requests are cut.
+    /// How long requests in flight may take to finish once the listeners are closed.
     pub drain_timeout: Duration,
 }
 
-/// How large things may be, and how many.
+/// Limits on sizes and counts.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of a request line with its headers.
+    /// Largest request line with headers, in bytes.
     pub header_bytes: usize,
-    /// Bytes of a request's body.
+    /// Largest request body, in bytes.
     pub body_bytes: u64,
-    /// Clients' connections open at a time, over all threads.
+    /// Client connections that may be open at a time, over all threads.
     pub connections: usize,
-    /// Files with this number or a greater one are not for clients and their requests.
+    /// File descriptors from this number on are reserved: not for clients and their requests.
     pub files: RawFd,
 }
 
-/// The admin interface.
+/// The configuration of the admin interface.
 #[derive(Debug, Clone)]
 pub struct AdminConfig {
-    /// Where it listens.
+    /// Its address.
     pub listen: SocketAddr,
-    /// What it asks for, when it asks for anything.
+    /// The token that it requires, if any.
     pub token: Option<String>,
-    /// How long a request's headers may take, and then its body; and a connection be quiet; and an
-    /// answer not be taken.
+    /// Limit for a request's headers, for its body, for an idle connection, and for a client that does not
+    /// read its response.
     pub patience: Duration,
 }
 
-/// How long whoever uses the admin interface may keep it waiting.
+/// How long a client may keep the admin interface waiting.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Config {
-    /// What the flags mean together. The error names the flag, and exits with code 2.
+    /// Checks the flags and combines them. The error names the flag, and exits with code 2.
     pub fn check(args: Args) -> Result<Self, clap::Error> {
         let mut names = HashSet::new();
         if let Some(twice) = args.upstreams.iter().find(|upstream| !names.insert(&upstream.name)) {
@@ -247,7 +247,7 @@ impl Config {
         let request = positive("--request-timeout", args.request_timeout)?;
         let attempt = args.try_timeout.map_or(Ok(request), |limit| positive("--try-timeout", limit))?;
         let timeouts = Timeouts {
-            // To connect is a part of a try.
+            // Connecting is part of an attempt.
             connect: positive("--connect-timeout", args.connect_timeout)?.min(attempt).min(request),
             request,
             attempt,
@@ -323,7 +323,7 @@ fn secret(flag: &str, path: &Path) -> Result<String, String> {
     Ok(secret)
 }
 
-/// The text in a file, without the white space around it.
+/// Reads a text file, without surrounding white space.
 fn read(flag: &str, path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{flag}: cannot read {}: {error}", path.display()))?;
@@ -361,7 +361,7 @@ fn positive(flag: &str, duration: humantime::Duration) -> Result<Duration, clap:
     }
 }
 
-/// Beyond any use, and far from overflowing a clock.
+/// Longer than any sensible setting, and far from overflowing a clock.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn cores() -> usize {

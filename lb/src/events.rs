@@ -1,5 +1,5 @@
-//! What happened to the upstreams. The latest are kept, so that one who asks now and then misses
-//! nothing; and they are told as they happen to those who listen.
+//! The event log: state changes of upstreams and of this balancer. The latest events are kept for
+//! clients that ask later, and each event is sent to the subscribers as it happens.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-/// Events that are kept; older ones are forgotten.
+/// Events that are kept; older ones are dropped.
 const KEPT: usize = 1000;
 
-/// Something that happened to an upstream, or to this balancer in its pair.
+/// A state change of an upstream, or of this balancer in its pair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
-    /// Its number; each is greater than the one before.
+    /// Its sequence number; it grows with each event.
     pub seq: u64,
     /// When it happened, in milliseconds since 1970.
     pub unix_ms: u64,
@@ -23,50 +23,50 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
-    /// Why, in words.
+    /// The reason, in words.
     pub reason: String,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
-    /// It is known from now on.
+    /// The upstream was added.
     Added,
-    /// It takes requests from now on.
+    /// The upstream came into rotation.
     Admitted,
-    /// It takes none any more: its checks or its requests fail.
+    /// The upstream was taken out of rotation, because its checks or its requests failed.
     Ejected {
-        /// What ejected it: active checks or passive ones.
+        /// The kind of check that ejected it: active or passive.
         by: EjectedBy,
-        /// How many in a row have failed.
+        /// Failures in a row.
         failures: u32,
     },
-    /// It takes none any more: it finishes what it has.
+    /// The upstream takes no new requests, and finishes those in flight.
     Draining,
-    /// It is no longer known.
+    /// The upstream was removed.
     Removed,
-    /// This balancer has the address that it shares with another one.
+    /// This balancer took over the shared address.
     TookOver,
-    /// It has given that address up.
+    /// This balancer gave up the shared address.
     StoodDown,
-    /// It wants that address and cannot have it.
+    /// This balancer wants the shared address and cannot take it.
     TakeoverBlocked,
 }
 
-/// Whose failures took an upstream out.
+/// What ejected an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EjectedBy {
-    /// Its checks.
+    /// Active health checks.
     Checks,
-    /// The requests it got: a passive check.
+    /// Failed requests: a passive health check.
     #[serde(rename = "passive")]
     Requests,
 }
 
 impl EventKind {
-    /// Its name, as in the JSON.
+    /// The event's name in the JSON.
     pub fn label(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -81,7 +81,7 @@ impl EventKind {
     }
 }
 
-/// Keeps and tells what happened.
+/// Keeps events, and sends them to subscribers.
 #[derive(Debug)]
 pub struct Events {
     kept: Mutex<VecDeque<Event>>,
@@ -96,7 +96,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Keeps it, tells it, and logs it.
+    /// Keeps an event, sends it to the subscribers, and logs it.
     pub fn record(&self, name: &str, kind: EventKind, reason: String) {
         let mut kept = self.kept.lock();
         let seq = kept.back().map_or(1, |last| last.seq + 1);
@@ -113,16 +113,16 @@ impl Events {
             kept.pop_front();
         }
         kept.push_back(event.clone());
-        // Nobody may be listening.
+        // There may be no subscribers.
         let _ = self.listeners.send(event);
     }
 
-    /// Those kept with a greater number than this, the oldest first.
+    /// Returns the kept events with a greater sequence number, the oldest first.
     pub fn after(&self, seq: u64) -> Vec<Event> {
         self.kept.lock().iter().filter(|event| event.seq > seq).cloned().collect()
     }
 
-    /// Those kept with a greater number, and a receiver of all that follow.
+    /// Returns the same, and a receiver of all events that follow.
     pub fn follow(&self, seq: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
         let kept = self.kept.lock();
         let past = kept.iter().filter(|event| event.seq > seq).cloned().collect();

@@ -1,22 +1,22 @@
-//! The load balancer: it accepts HTTP/1.1 requests, chooses an upstream for each, and passes the
-//! answer back.
+//! The load balancer: it accepts HTTP/1.1 requests, chooses an upstream for each one, and passes
+//! the response back.
 //!
-//! Each core has a thread of its own with its own listening socket, its own connections to the
-//! upstreams, and nothing to wait for from other threads. What they share is read-mostly: the
-//! published [`Snapshot`](upstream::table::Snapshot) of upstreams, and one counter that keeps the
-//! rotation exact. A request is one task's work from its first byte to its last: the thread that
-//! reads it also speaks to the upstream, so nothing is handed over on the way.
+//! Each core has its own thread, with its own listening socket and its own connections to the
+//! upstreams, and never waits for another thread. The shared state is read-mostly: the published
+//! [`Snapshot`](upstream::table::Snapshot) of upstreams, and one counter that keeps the rotation
+//! exact. One task handles a request from its first byte to its last: the thread that reads it also
+//! talks to the upstream, so nothing is handed over between threads.
 //!
-//! The modules stand in the order in which they are best read. Files that begin with
-//! `#![deny(clippy::disallowed_methods)]` decide, and do nothing else.
+//! The modules are listed in reading order. Files that begin with
+//! `#![deny(clippy::disallowed_methods)]` are pure: they only decide.
 
-/// Accepting connections, and refusing those over the limit.
+/// Accepts connections, and sheds those over the limit.
 pub mod accept;
-/// The command line, as written and as used.
+/// The command line: [`Args`] as written, [`Config`] as checked.
 pub mod config;
-/// The listening sockets, one for each thread.
+/// The listening sockets, one per thread.
 pub mod listen;
-/// Threads, health checks and admin interface, from start to drain.
+/// Threads, health checks and the admin interface, from startup to drain.
 pub mod server;
 
 /// The request path.
@@ -24,22 +24,22 @@ pub mod proxy;
 pub mod wire;
 
 pub mod choose;
-/// What this side lacks to open a connection, which is no upstream's fault.
+/// Shortages of local resources (files, ports, memory), which no upstream is to blame for.
 pub mod shortage;
-/// Passive checks and retries: the flags, and what they mean.
+/// Passive health checks and retries: the flags, and the settings they stand for.
 pub mod tolerance;
-/// The upstreams: their health, who is in rotation, and the connections to them.
+/// The upstreams: their health, which of them are in rotation, and the connections to them.
 pub mod upstream;
 
-/// Two balancers with one address between them.
+/// A pair of balancers that share one address (VRRP).
 pub mod pair;
 
-/// The admin interface: see, add, drain and remove upstreams while requests flow.
+/// The admin interface: list, add, drain and remove upstreams while requests flow.
 pub mod admin;
 pub mod admin_guard;
-/// What happened to the upstreams, as a list of events.
+/// The event log: state changes of the upstreams and of this balancer.
 pub mod events;
-/// The counters as Prometheus reads them.
+/// The counters in Prometheus format.
 pub mod metrics;
 
 pub use config::{Args, Config};

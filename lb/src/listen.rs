@@ -1,5 +1,5 @@
-//! The listening sockets: one for each thread, all on the same address. The kernel spreads
-//! connections over them, so threads never fight for the next one.
+//! The listening sockets: one per thread, all on the same address (`SO_REUSEPORT`). The kernel spreads connections
+//! over them, so threads do not compete for the next one.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,43 +10,43 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
-/// Connections the kernel keeps for a thread that is busy.
+/// Length of a listener's accept queue.
 const BACKLOG: i32 = 4096;
 
-/// What a thread is told about its listener.
+/// A command to a thread about its listener.
 #[derive(Debug)]
 pub enum ListenerCommand {
-    /// Accept clients here.
+    /// Accept connections on this socket.
     Listen(TcpListener),
-    /// Let those who knock wait.
+    /// Stop accepting; new connections wait in the accept queue.
     Pause,
-    /// Close the door; who is inside, or has knocked, is still served.
+    /// Close the listener; open connections, and those in the accept queue, are still served.
     Close,
-    /// Close the door, and cut off who is inside.
+    /// Close the listener, and cut open connections.
     Abort,
 }
 
-/// How the threads that accept clients are reached.
+/// The channels to the threads that accept connections.
 #[derive(Debug)]
 pub struct ListenerHandles {
-    /// One for each thread.
+    /// One per thread.
     pub workers: Vec<mpsc::UnboundedSender<ListenerCommand>>,
 }
 
 impl ListenerHandles {
-    /// Tells all of them the same.
+    /// Sends the same command to all threads.
     pub fn tell_all(&self, command: impl Fn() -> ListenerCommand) {
         for worker in &self.workers {
-            // A thread that has ended needs to know nothing.
+            // A thread that has ended needs no commands.
             let _ = worker.send(command());
         }
     }
 }
 
-/// Why nobody can listen on an address.
+/// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody else does.
+    /// Another process listens on it.
     #[error("{address} is already in use; stop what listens there or choose another {flag}")]
     InUse {
         /// The address.
@@ -54,28 +54,28 @@ pub enum ListenError {
         /// The flag it was given with.
         flag: &'static str,
     },
-    /// It belongs to another machine.
-    #[error("{address} is no address of this machine; choose another {flag}")]
+    /// It is not an address of this machine.
+    #[error("{address} is not an address of this machine; choose another {flag}")]
     NotHere {
         /// The address.
         address: SocketAddr,
         /// The flag it was given with.
         flag: &'static str,
     },
-    /// The operating system said no.
+    /// The operating system reported another error.
     #[error("cannot listen on {address}; choose another {flag}")]
     Other {
         /// The address.
         address: SocketAddr,
         /// The flag it was given with.
         flag: &'static str,
-        /// What it said.
+        /// The error.
         source: io::Error,
     },
 }
 
 impl ListenError {
-    /// What the operating system's error means for the flag the address was given with.
+    /// Interprets the operating system's error for the flag that the address was given with.
     pub fn new(address: SocketAddr, flag: &'static str, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { address, flag },
@@ -85,15 +85,14 @@ impl ListenError {
     }
 }
 
-/// Listens on an address with that many sockets. With port 0 all get the port that the system
-/// chose for the first.
+/// Listens on an address with this many sockets. With port 0, all get the port that the system chose for the
+/// first.
 pub fn listen(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, ListenError> {
     make_sure_nobody_listens(address).map_err(|source| ListenError::new(address, "--listen", source))?;
     join(address, sockets)
 }
 
-/// Listens on an address that somebody else, who runs as the same user, may still listen on: he is
-/// about to stop.
+/// Listens on an address that another process of the same user may still listen on, because it is about to stop.
 pub fn join(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, ListenError> {
     let error = |source| ListenError::new(address, "--listen", source);
     let first = bind(address).map_err(error)?;
@@ -105,8 +104,8 @@ pub fn join(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, Lis
     Ok(listeners)
 }
 
-/// Sockets that share a port do so without asking: a second balancer on the same address would
-/// quietly take half of the connections. A socket that does not share is refused instead.
+/// `SO_REUSEPORT` alone would let a second balancer on the same address quietly take half of the connections. A
+/// socket without the option is refused instead, so this binds one first.
 fn make_sure_nobody_listens(address: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -123,13 +122,13 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Sends connections that begin from now on to the sockets that joined the address after the first `ours`: to
-/// another balancer that takes over. Without it the kernel goes on spreading them over sockets that are about to
-/// close, and resets those that come between the last look into the queue and the close.
+/// Steers new connections to the sockets that joined the address after the first `ours`: to the balancer that
+/// takes over. Without this, the kernel would keep spreading connections over sockets that are about to close, and
+/// reset those that arrive between the last look into the queue and the close.
 ///
-/// The program is classic BPF, which needs no privilege, and says the index of a socket in the order in which they
-/// began to listen. Where there is no such socket, or one of a lower index has closed and this one has taken its
-/// place, the kernel spreads as before.
+/// The program is classic BPF, which needs no privilege. It returns the index of a socket, in the order in which
+/// the sockets began to listen. If there is no such socket, or a socket with a lower index has closed and this one
+/// has taken its place, the kernel spreads as before.
 pub fn steer_to_successor(listener: impl AsFd, ours: usize) -> io::Result<()> {
     let Ok(first_of_theirs) = u32::try_from(ours) else { return Ok(()) };
     #[expect(clippy::cast_possible_truncation, reason = "the code of `return` is a small constant")]

@@ -18,10 +18,10 @@ use machine::vitals::Vitals;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Files that clients and their requests do not get: for checks and the admin interface.
+/// Open files kept back from clients and their requests, for health checks and the admin interface.
 const FILES_RESERVED: u64 = 64;
 
-/// What to do after a bug.
+/// Advice logged after a panic.
 const AFTER_A_BUG: &str =
     "only the connection that met it was given up; to report this, run the balancer with RUST_BACKTRACE=1";
 
@@ -40,11 +40,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts, serves and drains. This thread keeps the upstreams under watch and answers the admin
-/// interface; requests are for the threads that [`lb::start`] starts.
+/// Starts, serves and drains. This thread runs the health checks and the admin interface; the
+/// threads that [`lb::start`] starts handle the requests.
 #[tokio::main(flavor = "current_thread")]
 async fn balance(mut config: Config, drain_delay: std::time::Duration) -> anyhow::Result<()> {
-    // Held to the end: the process dies with the machine it was placed on.
+    // Held to the end: the process must die with the emulated machine it was placed on.
     let _machine = Machine::from_environment().await?;
     let vitals = Vitals::new("lb");
     let stop = startup::stop_on_signal(vitals.clone(), drain_delay).context("listen to signals")?;
@@ -54,8 +54,9 @@ async fn balance(mut config: Config, drain_delay: std::time::Duration) -> anyhow
     Ok(())
 }
 
-/// Two connections, and so two files, stand behind each request; the usual soft limit of 1,024 is
-/// soon reached. Without enough of them, clients had better wait at the door than fail inside.
+/// Lowers the connection limit to what the file limit allows. Each request needs two connections,
+/// and so two files, and the usual soft limit of 1,024 is soon reached. Without enough files,
+/// clients had better wait in the accept queue than fail halfway through a request.
 fn fit_to_file_limit(limits: &mut Limits) {
     let files = startup::raise_file_limit();
     let free = files.saturating_sub(FILES_RESERVED.min(files / 4));

@@ -1,5 +1,5 @@
-//! The counters as Prometheus reads them. They are collected from the upstreams when somebody
-//! asks: counting itself costs a request nothing but additions.
+//! The counters in Prometheus format. They are collected when they are scraped: counting itself
+//! costs a request no more than a few additions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,15 +22,15 @@ use crate::upstream::{Outcome, Upstream};
 pub struct Metrics {
     /// The upstreams.
     pub table: Arc<Table>,
-    /// The balancer's own answers.
+    /// The local replies.
     pub refused: Arc<Refused>,
-    /// Requests that were tried again.
+    /// The retries.
     pub retried: Arc<Retried>,
-    /// Connections that the system could not open.
+    /// Client connections that could not be accepted.
     pub accept_failures: Arc<AtomicU64>,
-    /// What this side lacks.
+    /// Shortages of local resources.
     pub shortages: Arc<Shortages>,
-    /// This balancer's part in its pair.
+    /// The handle to the pair, if this balancer has a peer.
     pub pair: Option<Arc<Handle>>,
 }
 
@@ -64,19 +64,18 @@ impl Collector for Metrics {
         )?;
         let retried = [
             ("retries", "Requests sent to another upstream after one had failed", self.retried.retries()),
-            ("retries_denied", "Requests not tried again because too many are", self.retried.denied()),
+            ("retries_denied", "Retries denied by the retry budget", self.retried.denied()),
         ];
         for (name, help, count) in retried {
             let value = ConstCounter::new(count);
             value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         let failures = ConstCounter::new(self.accept_failures.load(Ordering::Relaxed));
-        let help =
-            "How often a client's connection could not be accepted: mostly for want of file descriptors";
+        let help = "Client connections that could not be accepted, mostly for lack of file descriptors";
         failures.encode(encoder.encode_descriptor("accept_failures", help, None, MetricType::Counter)?)?;
         let mut shortages = encoder.encode_descriptor(
             "local_shortages",
-            "How often this balancer, and no upstream, lacked something for a connection",
+            "How often this balancer lacked a resource for a connection",
             None,
             MetricType::Counter,
         )?;
@@ -93,7 +92,7 @@ impl Collector for Metrics {
             takeovers.encode(encoder.encode_descriptor("takeovers", help, None, MetricType::Counter)?)?;
         }
         let panic = ConstGauge::new(i64::from(self.table.snapshot().panic));
-        let help = "1 while upstreams are served against their checks, because too few are well";
+        let help = "1 in panic mode: too few upstreams are healthy, so the checks are ignored";
         panic.encode(encoder.encode_descriptor("panic", help, None, MetricType::Gauge)?)?;
         let ejected = "How often checks or failed requests took an upstream out";
         counter(&mut encoder, &reports, "ejections", ejected, Upstream::ejections)?;
@@ -106,7 +105,7 @@ impl Collector for Metrics {
     }
 }
 
-/// Writes how long requests took, for each upstream and outcome that there was.
+/// Writes a histogram of request durations for each upstream and outcome that occurred.
 fn seconds(encoder: &mut DescriptorEncoder<'_>, reports: &[Report]) -> Result<(), std::fmt::Error> {
     let help = "Time from choosing an upstream to its answer's last byte, by how that ended";
     let mut family = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;

@@ -1,4 +1,5 @@
-//! The whole: threads, probers and admin interface, from start to drain.
+//! Puts the balancer together: threads, health checks and the admin interface, from startup to
+//! drain.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,17 +28,17 @@ use crate::upstream::fleet::Fleet;
 use crate::upstream::keeper;
 use crate::upstream::table::{NameTaken, PoolOptions};
 
-/// A balancer that serves.
+/// A running balancer.
 #[derive(Debug)]
 pub struct Running {
-    /// Where clients come in.
+    /// The address for clients.
     pub address: SocketAddr,
-    /// Where the admin interface listens.
+    /// The address of the admin interface.
     pub admin: SocketAddr,
     finished: JoinHandle<()>,
 }
 
-/// A balancer could not start.
+/// Why a balancer could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// It cannot listen.
@@ -46,16 +47,16 @@ pub enum StartError {
     /// An upstream's name is given twice.
     #[error(transparent)]
     NameTaken(#[from] NameTaken),
-    /// There are no threads to be had.
+    /// No thread could be created.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
-    /// The system does not say where it listens.
+    /// The operating system does not report the bound address.
     #[error("cannot tell the address that is listened on")]
     Address(#[source] std::io::Error),
 }
 
-/// Starts a balancer that serves until `stop`, and then drains. What is not on the path of a
-/// request, checks and the admin interface, runs on the caller's runtime.
+/// Starts a balancer that serves until `stop`, and then drains. Work that is not on the request
+/// path, such as health checks and the admin interface, runs on the caller's runtime.
 pub async fn start(
     config: Config,
     vitals: Arc<Vitals>,
@@ -64,7 +65,7 @@ pub async fn start(
     start_with_names(config, Resolver::system(), vitals, stop).await
 }
 
-/// The same, with the names of upstreams and of the other balancer looked up by this resolver.
+/// Starts a balancer that resolves the names of its upstreams and its peer with this resolver.
 pub async fn start_with_names(
     config: Config,
     names: Resolver,
@@ -119,7 +120,7 @@ pub async fn start_with_names(
     tracing::info!(%address, admin = %admin_address, threads = workers.len(), "balancing");
     let finished = tokio::spawn(async move {
         for worker in workers {
-            // A thread that panicked has finished too, and has said so.
+            // A thread that panicked has finished too, and has logged it.
             let _ = worker.await;
         }
         over.cancel();
@@ -128,16 +129,17 @@ pub async fn start_with_names(
     Ok(Running { address, admin: admin_address, finished })
 }
 
-/// Where clients come in.
+/// The client side: the address, and when it closes.
 struct Frontend {
     address: SocketAddr,
-    /// This balancer's part in its pair.
+    /// The handle to the pair, if this balancer has a peer.
     pair: Option<Arc<Handle>>,
-    /// Cancelled when clients are to be let in no more.
+    /// Cancelled when no more clients are accepted.
     closed: CancellationToken,
 }
 
-/// Listens at once; or, in a pair, has its keeper do so when this balancer becomes the active one.
+/// Starts listening at once, or, in a pair, leaves that to its keeper, once this balancer becomes
+/// active.
 fn start_listening(
     config: &Config,
     handles: ListenerHandles,
@@ -149,7 +151,7 @@ fn start_listening(
         let listeners = listen::listen(config.listen, config.threads)?;
         let address = listeners[0].local_addr().map_err(StartError::Address)?;
         for (worker, listener) in handles.workers.iter().zip(listeners) {
-            // The other end is kept for the thread that will be started.
+            // The receiving end is kept for the thread that will be started.
             let _ = worker.send(ListenerCommand::Listen(listener));
         }
         return Ok(Frontend { address, pair: None, closed: stop });
@@ -160,7 +162,7 @@ fn start_listening(
     tokio::spawn(async move {
         stop.cancelled().await;
         leaving.leave();
-        // Its thread may have ended by itself.
+        // The thread may have ended on its own.
         let _ = left.await;
         over.cancel();
     });
@@ -168,7 +170,7 @@ fn start_listening(
 }
 
 impl Running {
-    /// Returns when the balancer has been stopped and the last request is finished.
+    /// Completes when the balancer has been stopped and its last request is finished.
     pub async fn finished(self) {
         self.finished.await.expect("winding down does not panic and is not aborted");
     }
@@ -196,7 +198,7 @@ async fn serve_admin(
     Ok((address, tokio::spawn(serving::serve(listener, app, limits, over))))
 }
 
-/// Starts a thread that passes requests on. The receiver is told when it has finished.
+/// Starts a thread that handles requests. The receiver is notified when the thread has finished.
 fn start_thread(
     number: usize,
     shared: Shared,

@@ -1,5 +1,5 @@
-//! Shortages of the balancer's own: what its side lacks to open a connection. No upstream can help
-//! it, so none is blamed for it: neither its requests nor its checks count as failed.
+//! Shortages: resources that the balancer itself lacks to open a connection. No upstream is to blame,
+//! so neither requests nor checks count as failed.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,38 +8,39 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-/// What can be short.
+/// A resource that can run short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortage {
     /// Local ports for connections to one address.
     Ports,
     /// File descriptors.
     Files,
-    /// Memory of the kernel.
+    /// Kernel memory.
     Memory,
     /// Permission: a firewall or another rule of this machine.
     Permission,
 }
 
 impl Shortage {
-    /// All there are, in the order of their declaration.
+    /// All shortages, in the order of their declaration.
     pub const ALL: [Self; 4] = [Self::Ports, Self::Files, Self::Memory, Self::Permission];
 
-    /// What is short here, if that is why a connection could not be opened. Whether it is ports can
-    /// be told only with the address that was tried.
+    /// Returns the shortage behind an error when opening a connection, if there is one. Ports can be
+    /// recognized only with the address that was tried.
     pub fn of(error: &io::Error, to: Option<SocketAddr>) -> Option<Self> {
         match Errno::from_raw(error.raw_os_error()?) {
-            // Without any address to come from, the other side is out of reach and not the ports out.
+            // Without a local address for this family, the upstream is unreachable; the ports are not
+            // exhausted.
             Errno::EADDRNOTAVAIL if to.is_some_and(is_within_reach) => Some(Self::Ports),
             Errno::EMFILE | Errno::ENFILE => Some(Self::Files),
-            // ENOSPC: as many sockets are watched as may be (fs.epoll.max_user_watches).
+            // ENOSPC: the limit of watched sockets is reached (fs.epoll.max_user_watches).
             Errno::ENOBUFS | Errno::ENOMEM | Errno::ENOSPC => Some(Self::Memory),
             Errno::EACCES | Errno::EPERM => Some(Self::Permission),
             _ => None,
         }
     }
 
-    /// As it is called in metrics.
+    /// The label in the metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Ports => "ports",
@@ -49,7 +50,7 @@ impl Shortage {
         }
     }
 
-    /// What is short, for whoever gets no answer because of it.
+    /// What is short, for a client that gets no response because of it.
     pub fn detail(self) -> &'static str {
         match self {
             Self::Ports => "the balancer has no local port left for a connection to the upstream",
@@ -59,7 +60,7 @@ impl Shortage {
         }
     }
 
-    /// What is short and what helps, for whoever runs this balancer.
+    /// What is short and what helps, for the operator.
     fn advice(self) -> &'static str {
         match self {
             Self::Ports => {
@@ -79,17 +80,17 @@ impl Shortage {
     }
 }
 
-/// Whether this machine has an address and a way to that one. Nothing is sent.
+/// Returns whether this machine has a route to the address. Nothing is sent.
 fn is_within_reach(to: SocketAddr) -> bool {
     let any = SocketAddr::new(if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 0);
-    // Without a socket to find out with, files are short as well.
+    // If no socket can be created for this test, files are short as well.
     UdpSocket::bind(any).map_or(true, |socket| socket.connect(to).is_ok())
 }
 
-/// A shortage that has not been met for this long is over.
+/// A shortage that has not occurred for this long is over.
 const OVER_AFTER: Duration = Duration::from_secs(10);
 
-/// Counts shortages, and says in the log when one begins and when it is over.
+/// Counts shortages, and logs when one begins and ends.
 #[derive(Debug)]
 pub struct Shortages {
     origin: Instant,
@@ -101,7 +102,7 @@ pub struct Shortages {
 struct State {
     met: AtomicU64,
     lasts: AtomicBool,
-    /// When it was met last, in milliseconds after the origin.
+    /// When it last occurred, in milliseconds after the origin.
     latest: AtomicU64,
 }
 
@@ -112,7 +113,7 @@ impl Default for Shortages {
 }
 
 impl Shortages {
-    /// Counts one. What could not be done is said when it is the first.
+    /// Counts a shortage. The first occurrence is logged with `what` failed.
     pub fn note(&self, shortage: Shortage, what: &str) {
         let state = &self.each[shortage as usize];
         state.met.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +123,7 @@ impl Shortages {
         }
     }
 
-    /// Notices those that are over.
+    /// Notices shortages that are over.
     pub fn sweep(&self, now: Instant) {
         let now = self.ms(now);
         for (shortage, state) in Shortage::ALL.iter().zip(&self.each) {
@@ -137,7 +138,7 @@ impl Shortages {
         }
     }
 
-    /// Asks all threads to close connections that only wait for their next request.
+    /// Asks all threads to close their idle upstream connections.
     pub fn ask_for_files(&self) {
         self.asked_for_files.fetch_add(1, Ordering::Relaxed);
     }
@@ -147,12 +148,12 @@ impl Shortages {
         self.asked_for_files.load(Ordering::Relaxed)
     }
 
-    /// How often it has been met.
+    /// How often this shortage has occurred.
     pub fn met(&self, shortage: Shortage) -> u64 {
         self.each[shortage as usize].met.load(Ordering::Relaxed)
     }
 
-    /// Whether it lasts.
+    /// True while this shortage lasts.
     pub fn lasts(&self, shortage: Shortage) -> bool {
         self.each[shortage as usize].lasts.load(Ordering::Relaxed)
     }
@@ -194,7 +195,8 @@ mod tests {
         let of = |address: &str| Shortage::of(&error, address.parse().ok());
         assert_eq!(of("127.0.0.1:80"), Some(Shortage::Ports));
         assert_eq!(of("a-name:80"), None, "it may have had several addresses");
-        // A link's own address without the link: what `connect` says to IPv6 where there is none.
+        // A link-local address without its interface: what `connect` reports for IPv6 where there is
+        // none.
         assert_eq!(of("[fe80::1]:80"), None);
     }
 

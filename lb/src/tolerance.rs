@@ -1,5 +1,5 @@
-//! How much an upstream is forgiven, and what is done for a request that it failed: the flags as
-//! written, and as used.
+//! How upstream failures are tolerated: passive health checks, retries, slow start and panic mode. The flags as
+//! written, and as checked.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use clap::{ValueEnum, value_parser};
 use crate::proxy::retry::{self, RETRIES_MAX};
 use crate::upstream::breaker;
 
-/// How long an upstream that requests have taken out stays out for the first time, and at most.
+/// Initial and longest ejection by passive checks.
 const EJECTION: Duration = Duration::from_secs(10);
 const EJECTION_MAX: Duration = Duration::from_secs(300);
 
-/// Whether something is done.
+/// A flag that is `on` or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     /// Yes.
@@ -21,7 +21,7 @@ pub enum Switch {
     Off,
 }
 
-/// Flags for when upstreams fail.
+/// Flags for upstream failures.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ToleranceArgs {
     /// Failed requests in a row (refused, broken off, timed out, or answered 5xx) before an upstream is taken
@@ -51,16 +51,16 @@ pub struct ToleranceArgs {
     pub panic_threshold: u32,
 }
 
-/// What is done when upstreams fail.
+/// Settings for upstream failures.
 #[derive(Debug, Clone)]
 pub struct Tolerance {
-    /// When requests take an upstream out.
+    /// When passive checks eject an upstream.
     pub breaker: breaker::Rules,
-    /// What may be tried again.
+    /// Which requests may be retried.
     pub retry: retry::Rules,
-    /// How long one that comes into rotation takes to get its full share.
+    /// Duration of the slow start.
     pub slow_start: Duration,
-    /// Panic begins when fewer than this many per cent are well.
+    /// Panic mode begins when fewer than this percentage of upstreams are healthy.
     pub panic_below: u32,
 }
 

@@ -1,7 +1,7 @@
-//! What a server spends its machine through.
+//! The handle through which a server uses its machine.
 //!
-//! A server only says what its work costs: `machine.cpu(cost).await`. Without a machine above it,
-//! all of it is free.
+//! A server only states what its work costs: `machine.cpu(cost).await`. Without an emulated machine, all work
+//! is free.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::capacity::{DiskFull, Usage};
 use crate::protocol::{EXIT_KILLED, FromMachine, SOCKET_VARIABLE, ToMachine};
 use crate::trace;
 
-/// A process's share in the machine it stands on. Cheap to clone.
+/// A process's handle to its machine. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
     bond: Option<Arc<Bond>>,
@@ -31,7 +31,7 @@ struct Bond {
     answers: Mutex<HashMap<u64, oneshot::Sender<FromMachine>>>,
 }
 
-/// Memory held on the machine, given back when this is dropped.
+/// Memory held on the machine, released when this is dropped.
 #[derive(Debug)]
 #[must_use = "memory is given back when this is dropped"]
 pub struct Held {
@@ -39,7 +39,7 @@ pub struct Held {
     bytes: u64,
 }
 
-/// The process could not be placed on its machine.
+/// The process could not connect to its machine.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot reach the machine at {path}")]
 pub struct Unreachable {
@@ -48,13 +48,13 @@ pub struct Unreachable {
 }
 
 impl Machine {
-    /// A machine without limits: everything is granted at once.
+    /// Creates a machine without limits, which grants everything at once.
     pub fn unlimited() -> Self {
         Self::default()
     }
 
-    /// The machine this process was placed on, or an unlimited one when there is none. When that
-    /// machine is gone the process exits at once, as if its power had been cut.
+    /// Connects to the machine that this process was placed on; an unlimited one if there is none. When that
+    /// machine dies, the process exits at once, as in a power cut.
     pub async fn from_environment() -> Result<Self, Unreachable> {
         let Ok(path) = std::env::var(SOCKET_VARIABLE) else { return Ok(Self::unlimited()) };
         let machine = Self::attach(&path).await.map_err(|source| Unreachable { path, source })?;
@@ -66,7 +66,7 @@ impl Machine {
         Ok(Self::over(stream, |_| std::process::exit(EXIT_KILLED)))
     }
 
-    /// Speaks to a machine over a connected socket; `gone` is called when the machine hangs up.
+    /// Uses a machine over a connected socket; `gone` is called when the machine closes the connection.
     pub fn over(stream: UnixStream, gone: impl FnOnce(&'static str) + Send + 'static) -> Self {
         let (reader, writer) = stream.into_split();
         let (requests, outbox) = mpsc::unbounded_channel();
@@ -81,12 +81,12 @@ impl Machine {
         Self { bond: Some(bond) }
     }
 
-    /// True when there is a machine, and so a limit.
+    /// True if there is a machine, and so a limit.
     pub fn is_limited(&self) -> bool {
         self.bond.is_some()
     }
 
-    /// Spends core time. Returns when it has been spent.
+    /// Spends core time. Returns once it has been spent.
     pub async fn cpu(&self, cost: Duration) {
         if cost.is_zero() {
             return;
@@ -94,14 +94,15 @@ impl Machine {
         let nanos = u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX);
         let mut span = trace::Span::within_current(|| "cpu".into());
         if let Some(span) = &mut span {
-            // What it took beyond that, it waited for a core.
+            // The rest of the span's time was spent waiting for a core.
             span.say("cost_us", cost.as_micros());
         }
         self.ask(|id| ToMachine::Cpu { id, nanos }).await;
     }
 
-    /// Does disk operations that need room, one after the other. Returns when they are done; `Err` when there
-    /// is no room left, and nothing was written. Of none at all: asks whether there is room.
+    /// Performs disk operations that need free space, one after the other. Returns once they are done. If the
+    /// disk is full, this is an error, and nothing was written. With 0 operations, only checks for free
+    /// space.
     pub async fn write(&self, operations: u32) -> Result<(), DiskFull> {
         match self.ask(|id| ToMachine::Write { id, operations }).await {
             Some(FromMachine::DiskFull { .. }) => Err(DiskFull),
@@ -109,33 +110,34 @@ impl Machine {
         }
     }
 
-    /// Takes all room on the machine's disk, or gives it back. Returns whether the machine has heard it.
+    /// Takes all free space on the machine's disk, or releases it. Returns whether the machine received the
+    /// request.
     pub async fn fill_disk(&self, full: bool) -> bool {
         self.ask(|id| ToMachine::Fill { id, full }).await.is_some()
     }
 
-    /// Brings a page of data into memory: free when it is there, one disk operation when not.
+    /// Reads a page of data: free if it is in the page cache, one disk operation if not.
     pub async fn page(&self, page: u64) {
         self.ask(|id| ToMachine::Page { id, page }).await;
     }
 
-    /// Says that these pages have just been read sequentially, at start.
+    /// Reports that these pages have just been read sequentially, at startup.
     pub fn warm(&self, pages: std::ops::Range<u64>) {
         if let Some(bond) = &self.bond {
             bond.tell(ToMachine::Warm { from: pages.start, to: pages.end });
         }
     }
 
-    /// Holds memory until the returned value is dropped. A machine that has not enough of it
-    /// dies, and this process with it.
+    /// Holds memory until the returned value is dropped. A machine without enough memory dies, and this
+    /// process with it.
     pub fn hold(&self, bytes: u64) -> Held {
         let held = Held { bond: self.bond.clone(), bytes };
         held.change(|bytes| bytes);
         held
     }
 
-    /// The machine's figures, and how late its kernel has been at worst since last asked.
-    /// `None` when there is no machine.
+    /// Returns the machine's figures, and the longest delay of its kernel since the last call; `None` if
+    /// there is no machine.
     pub async fn usage(&self) -> Option<(Usage, Duration)> {
         match self.ask(|id| ToMachine::Usage { id }).await {
             Some(FromMachine::Usage { usage, late_micros_max, .. }) => {
@@ -156,7 +158,7 @@ impl Machine {
     }
 }
 
-/// A request whose future was dropped is not waited for any more; the machine does the work anyway.
+/// Drops the reply slot of a request whose future was dropped; the machine does the work nevertheless.
 struct ForgetOnDrop<'a> {
     bond: &'a Bond,
     id: u64,
@@ -170,7 +172,7 @@ impl Drop for ForgetOnDrop<'_> {
 
 impl Bond {
     fn tell(&self, request: ToMachine) {
-        // The other end is only gone when the machine is, and then this process is about to be.
+        // The other end is gone only if the machine is, and then this process is about to exit too.
         let _ = self.requests.send(request);
     }
 }
@@ -191,7 +193,7 @@ impl Drop for Held {
     }
 }
 
-/// Writes what is queued, as much as there is at a time.
+/// Writes queued requests in batches.
 async fn send_requests(mut writer: OwnedWriteHalf, mut outbox: mpsc::UnboundedReceiver<ToMachine>) {
     let mut batch = Vec::new();
     let mut bytes = Vec::new();
@@ -213,7 +215,7 @@ async fn receive_answers(reader: OwnedReadHalf, bond: &Bond) {
         let Ok(answer) = serde_json::from_str::<FromMachine>(&line) else {
             tracing::warn!(
                 line,
-                "the machine said something unknown; it and this process are of different versions"
+                "the machine sent an unknown reply; it and this process are of different versions"
             );
             continue;
         };

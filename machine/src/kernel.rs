@@ -1,8 +1,8 @@
-//! The loop that owns a machine's model, its clock and its sockets.
+//! The event loop that owns a machine's model, its clock and its sockets.
 //!
-//! Threads rather than tasks: a grant is due at an exact moment, and a thread that waits on a
-//! channel with a timeout wakes within tens of microseconds where an async timer rounds up to the
-//! next millisecond.
+//! It uses threads, not async tasks: a grant is due at an exact time, and a thread that waits on a
+//! channel with a timeout wakes within tens of microseconds, whereas an async timer rounds up to
+//! the next millisecond.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -18,30 +18,30 @@ use crate::spec::MachineSpec;
 /// A wake-up this late means that the machine was frozen (SIGSTOP), not that the host was busy.
 const FROZEN: Duration = Duration::from_secs(1);
 
-/// What reaches the kernel.
+/// An input of the kernel.
 #[derive(Debug)]
 pub enum Input {
     /// A process opened a connection.
     Joined(u64, Sender<FromMachine>),
-    /// A process said something, at this moment.
+    /// A process sent a request, at this time.
     Said(u64, Instant, ToMachine),
     /// A process closed its connection, or died.
     Left(u64),
-    /// The last process is gone: the machine has nothing left to do.
+    /// The last process has exited, so the machine has nothing left to do.
     Off,
 }
 
 /// Why a kernel ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// More was held than there is.
+    /// A process asked for more memory than there is.
     OutOfMemory(OutOfMemory),
     /// It was switched off.
     Off,
 }
 
-/// Lets processes connect to the machine. Each connection has a thread to read it and one to
-/// write it, so that a process that stops reading holds up nobody else.
+/// Accepts connections from processes. Each connection has one thread to read it and one to write
+/// it, so a process that stops reading does not hold up the others.
 pub fn listen(listener: UnixListener, inputs: Sender<Input>) {
     thread::spawn(move || {
         for (connection, stream) in (1..).zip(listener.incoming()) {
@@ -57,7 +57,7 @@ fn join(connection: u64, stream: UnixStream, inputs: Sender<Input>) -> std::io::
     let writer = stream.try_clone()?;
     let (answers, outbox) = mpsc::channel();
     thread::spawn(move || write_answers(writer, &outbox));
-    // The kernel may have ended meanwhile; then the machine is about to exit.
+    // The kernel may have ended; then the machine is about to exit.
     let _ = inputs.send(Input::Joined(connection, answers));
     thread::spawn(move || {
         read_requests(connection, stream, &inputs);
@@ -70,7 +70,7 @@ fn read_requests(connection: u64, stream: UnixStream, inputs: &Sender<Input>) {
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         let Ok(request) = serde_json::from_str(&line) else {
-            tracing::warn!(line, "a process said something unknown; hanging up on it");
+            tracing::warn!(line, "a process sent an unknown request; closing its connection");
             return;
         };
         if inputs.send(Input::Said(connection, Instant::now(), request)).is_err() {
@@ -94,7 +94,7 @@ fn write_answers(stream: UnixStream, outbox: &Receiver<FromMachine>) {
     }
 }
 
-/// A machine that is switched on.
+/// The state of a running machine.
 struct Kernel {
     capacity: Capacity,
     connections: HashMap<u64, Sender<FromMachine>>,
@@ -135,7 +135,7 @@ pub fn run(spec: &MachineSpec, inputs: &Receiver<Input>) -> Ending {
 }
 
 impl Kernel {
-    /// The next input, or a timeout after having granted what was due.
+    /// Returns the next input, or a timeout, after granting what was due.
     fn wait(&mut self, inputs: &Receiver<Input>) -> Result<Input, RecvTimeoutError> {
         let Some(due) = self.capacity.next_completion() else {
             return inputs.recv().map_err(|_| RecvTimeoutError::Disconnected);
@@ -174,7 +174,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Work begins when it was asked for, not when the kernel came round to it.
+    /// Work begins when it was requested, not when the kernel got to it.
     fn submit(&mut self, asked: Instant, ticket: Ticket, demand: Demand) {
         let at = asked.saturating_duration_since(self.switched_on);
         self.grant_due(at);
@@ -199,12 +199,12 @@ impl Kernel {
 
     fn answer(&self, connection: u64, answer: FromMachine) {
         if let Some(answers) = self.connections.get(&connection) {
-            // A process that is gone says so itself, with `Input::Left`.
+            // If the process is gone, `Input::Left` will follow.
             let _ = answers.send(answer);
         }
     }
 
-    /// A frozen machine did no work: its clock stood still with it.
+    /// A frozen machine did no work, so its clock is set back by that time.
     fn make_up_for_a_freeze(&mut self, due: Moment) {
         let late = self.now().saturating_sub(due);
         self.late_max = self.late_max.max(late);

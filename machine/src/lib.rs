@@ -1,38 +1,38 @@
-//! The machine that processes stand on, and what every server shares.
+//! The emulated machine that processes run on, and code that all servers share.
 //!
-//! A *machine* is finite: it has cores, memory and one disk, and the processes placed on it share
-//! them. It is emulated: a request that costs 10 ms of CPU waits until the machine's model grants
-//! it those 10 ms, so capacities come out the same on a small CI box and on a large laptop, and
-//! ten machines fit on one.
+//! A *machine* is finite: it has cores, memory and one disk, which the processes placed on it
+//! share. It is emulated: a request that costs 10 ms of CPU waits until the machine's model grants
+//! those 10 ms. So capacities come out the same on a small CI box and on a large laptop, and ten
+//! machines fit on one computer.
 //!
-//! Read the modules in this order.
+//! The modules are in alphabetical order. Begin with `capacity`, then `kernel`, then `handle`.
 
-/// The model: who gets the cores, the disk and the memory next. Pure; no clock, no sockets.
+/// The model: which job gets cores, disk and memory next. Pure: no clock, no sockets.
 pub mod capacity;
-/// What a server spends its machine through.
+/// The handle through which a server uses its machine.
 pub mod handle;
-/// The loop that owns the model, the clock and the sockets.
+/// The event loop that owns the model, the clock and the sockets.
 pub mod kernel;
-/// Log lines that never block.
+/// Writes log lines without blocking.
 pub mod log_lines;
-/// Names resolved in the background, with a memory, and connections to them.
+/// Resolves names in the background, remembers the results, and connects to them.
 pub mod names;
-/// The seam through which servers reach each other.
+/// The network abstraction: real sockets, or a simulation.
 pub mod network;
-/// The processes placed on a machine, from their start to the last one's end.
+/// The processes on a machine, from the first start to the last exit.
 pub mod processes;
-/// What a process and its machine say to each other.
+/// The protocol between a process and its machine.
 pub mod protocol;
-/// The shared accept loop: limits, timeouts, drain.
+/// The HTTP accept loop that all servers share: limits, timeouts, drain.
 pub mod serving;
-/// What a machine is made of, as written on its command line.
+/// The size of a machine, as given on its command line.
 pub mod spec;
-/// The first lines of every `main`: logs, signals, the bond with the parent.
+/// Common startup code: logging, signals, and the tie to the parent process.
 pub mod startup;
-/// How long one step of one task held up a thread.
+/// Measures how long a single poll of a task blocks its thread.
 pub mod steps;
 pub mod trace;
-/// Health and counters, on `/healthz` and `/metrics`.
+/// Health and metrics: `/healthz` and `/metrics`.
 pub mod vitals;
 pub use handle::{Held, Machine};
 pub use spec::{MachineSpec, QueueOrder};

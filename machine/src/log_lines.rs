@@ -1,5 +1,5 @@
-//! Writes log lines without blocking. When the reader of a pipe has stopped reading, a thread that logs would block in
-//! the middle of its work, with any lock it holds. A line for which there is no room is dropped instead, and counted.
+//! Writes log lines without blocking. If the reader of a pipe stops reading, a thread that logs would block in the
+//! middle of its work, holding its locks. So a line that does not fit is dropped and counted.
 
 use std::io::{self, Stderr, Write};
 use std::os::fd::AsFd;
@@ -9,25 +9,25 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How long a line waits for room, unless the one before did in vain.
+/// How long a line waits for room, unless the previous line already waited in vain.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// What a pipe that has room takes without waiting (`PIPE_BUF`).
+/// The most bytes that a pipe with room accepts without blocking (`PIPE_BUF`).
 const PIECE_BYTES: usize = 4096;
 
-/// Writes log lines.
+/// A writer of log lines that never blocks.
 #[derive(Debug)]
 pub struct LogLines<W>(Mutex<Output<W>>);
 
 #[derive(Debug)]
 struct Output<W> {
     to: W,
-    /// Lines lost since the last one that was written.
+    /// Lines dropped since the last one that was written.
     lost: u64,
 }
 
 impl LogLines<Stderr> {
-    /// To stderr.
+    /// Writes to stderr.
     pub fn to_stderr() -> Self {
         Self::new(io::stderr())
     }
@@ -48,7 +48,7 @@ impl<'a, W: Write + AsFd + 'a> MakeWriter<'a> for LogLines<W> {
 }
 
 impl<W: Write + AsFd> Write for &LogLines<W> {
-    /// Writes a line, or loses it.
+    /// Writes a line, or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut output = self.0.lock();
         let patience = if output.lost == 0 { PATIENCE } else { Duration::ZERO };
@@ -72,7 +72,7 @@ impl<W: Write + AsFd> Write for &LogLines<W> {
     }
 }
 
-/// What is told of lines that were lost, in the form of the others.
+/// The line that reports dropped lines, in the log's format.
 fn notice(lost: u64, in_json: bool) -> String {
     let told = format!("{lost} lines of this log are missing here: nobody read them");
     match in_json {
@@ -81,11 +81,11 @@ fn notice(lost: u64, in_json: bool) -> String {
     }
 }
 
-/// True when something can be written without waiting, or the system would say at once why not.
+/// True if a write would not block, which includes a write that would fail at once.
 fn has_room(to: &impl AsFd, patience: Duration) -> bool {
     let mut files = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
     let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
-    // Where it cannot be asked it is tried.
+    // If polling fails, try to write.
     poll(&mut files, patience).map_or(true, |ready| ready > 0)
 }
 

@@ -4,10 +4,9 @@
 //! machine --name web-1 --cores 1 --memory 512MiB --disk-iops 400 -- webserver …flags…  [-- dbnode …]
 //! ```
 //!
-//! It reports on its standard output, one JSON document a line, what starts and ends on it, or in a
-//! file (`--reports`), where whoever reads it need not be the one who started the machine. It
-//! ends with the last of its processes and that one's exit code, or with 137 when it ran out of
-//! memory and killed them all.
+//! It reports starts and exits on standard output, one JSON document per line, or in a file (`--reports`),
+//! which need not be read by the process that started the machine. It exits with its last process and that
+//! process's exit code, or with 137 if it ran out of memory and killed all of them.
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -50,19 +49,19 @@ struct Args {
     #[arg(long)]
     socket: Option<PathBuf>,
 
-    /// Write what each process prints to a file of its own in this directory, instead of to stderr.
+    /// Write the output of each process to its own file in this directory, instead of to stderr.
     #[arg(long)]
     log_dir: Option<PathBuf>,
 
-    /// Write what starts and ends on this machine to this file, instead of to standard output.
+    /// Report starts and exits to this file, instead of to standard output.
     #[arg(long)]
     reports: Option<PathBuf>,
 
-    /// Die when standard input ends: the process that started this machine is gone.
+    /// Die when standard input ends, because the process that started this machine is then gone.
     #[arg(long)]
     lifeline: bool,
 
-    /// The processes: each a program with its flags, after a `--` of its own.
+    /// The processes: programs with their flags, each after its own `--`.
     #[arg(last = true, required = true)]
     processes: Vec<String>,
 }
@@ -96,7 +95,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Has a socket in a new directory that only this user can enter, and removes both in the end.
+/// Creates a socket in a new directory that only this user can enter, and finally removes both.
 fn in_private_directory(live: impl FnOnce(&Path) -> anyhow::Result<i32>) -> anyhow::Result<i32> {
     let directory =
         tempfile::Builder::new().prefix("machine-").permissions(Permissions::from_mode(0o700)).tempdir();
@@ -106,7 +105,7 @@ fn in_private_directory(live: impl FnOnce(&Path) -> anyhow::Result<i32>) -> anyh
     live(&directory.path().join("machine.sock"))
 }
 
-/// From the first process to the last.
+/// Runs the machine from the first process to the last.
 fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<i32> {
     let listener = listen(socket).with_context(|| format!("listen on {}", socket.display()))?;
     let reports = Reports::open(args.reports.as_deref())?;
@@ -116,7 +115,7 @@ fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<
     let processes = Processes::default();
     pass_on_signals(processes.clone())?;
     if args.lifeline {
-        // A frozen machine cannot read its lifeline; the kernel's signal reaches it all the same.
+        // A frozen machine cannot read its lifeline; the kernel's signal reaches it nevertheless.
         startup::die_with_parent();
         die_with_whoever_started_us(processes.clone());
     }
@@ -146,8 +145,8 @@ fn live(args: &Args, placements: &[Placement], socket: &Path) -> anyhow::Result<
     }
 }
 
-/// Listens, also where a machine of the same name that was killed has left its socket behind.
-/// Only this user can connect.
+/// Listens, even if a killed machine of the same name has left its socket behind. Only this user can
+/// connect.
 fn listen(socket: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(socket) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && UnixStream::connect(socket).is_err() => {
@@ -168,7 +167,7 @@ fn wait_until_all_are_reported(inbox: &mpsc::Receiver<Input>) {
     }
 }
 
-/// SIGTERM and SIGINT are for the processes; the machine goes when they have gone.
+/// Forwards SIGTERM and SIGINT to the processes; the machine exits after them.
 fn pass_on_signals(processes: Processes) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("listen to signals")?;
     thread::spawn(move || {
@@ -182,7 +181,7 @@ fn pass_on_signals(processes: Processes) -> anyhow::Result<()> {
 fn die_with_whoever_started_us(processes: Processes) {
     thread::spawn(move || {
         let mut rest = Vec::new();
-        // Nobody writes; this returns when the other end is closed, be it by SIGKILL.
+        // Nothing is ever written; this returns when the other end closes, be it by SIGKILL.
         let _ = io::stdin().read_to_end(&mut rest);
         processes.signal(Signal::SIGKILL);
         std::process::exit(EXIT_KILLED);
@@ -207,7 +206,7 @@ fn report_exits(
     exits
 }
 
-/// Where reports go.
+/// The output for reports.
 #[derive(Clone)]
 struct Reports(Option<Arc<File>>);
 
@@ -220,7 +219,7 @@ impl Reports {
         path.map(open).transpose().map(Self)
     }
 
-    /// Each line is written whole. Whoever listened may be gone; that is what the lifeline is for.
+    /// Writes each line in one piece. The reader may be gone; the lifeline takes care of that.
     fn write(&self, event: &MachineEvent) {
         let mut line = serde_json::to_string(event).expect("an event always serializes");
         line.push('\n');

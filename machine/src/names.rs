@@ -1,13 +1,13 @@
-//! Resolves names, with a memory: one for each name, shared by everything that connects.
+//! Resolves names in the background and remembers the results: one record per name, shared by all its users.
 //!
-//! A name is looked up in the background at regular intervals; a connection uses the addresses that were published
-//! last and waits for no look-up. So a name server that is slow, silent or failing for a while takes nothing down, an
-//! address that moves is followed, and checks and requests go to the same machine. Only a name that has never been
-//! resolved is of no use, and that is an error of its own: `NameUnknown`.
+//! A name is looked up at regular intervals; a connection uses the most recent addresses and does not wait for a
+//! lookup. So a name server that is slow, silent or failing for a while breaks nothing, an address that changes is
+//! followed, and health checks and requests go to the same machine. Only a name that has never been resolved is
+//! unusable; connecting to it fails with `NameUnknown`.
 
-/// A connection to whichever of several addresses accepts one.
+/// Connects to one of several addresses (happy eyeballs).
 mod dial;
-/// One look-up.
+/// A single lookup.
 mod lookup;
 mod record;
 
@@ -27,10 +27,10 @@ use lookup::LookUp;
 pub use lookup::find;
 use record::{News, Record, Standing};
 
-/// Names kept in memory without a holder. A configuration has far fewer.
+/// Names kept in memory without a user. A configuration has far fewer.
 const REMEMBERED_MAX: usize = 64;
 
-/// Resolves names, each with one look-up for all its users. Cheap to clone; the clones share their memory.
+/// Resolves names, with one lookup for all users of a name. Cheap to clone; clones share their memory.
 #[derive(Debug, Clone)]
 pub struct Resolver(Arc<Memory>);
 
@@ -40,7 +40,7 @@ struct Memory {
     names: Mutex<HashMap<String, Name>>,
 }
 
-/// `HOST:PORT`, and where that leads. Cheap to clone; the clones share what is known.
+/// A `HOST:PORT` and the addresses that it resolves to. Cheap to clone; clones share the result.
 #[derive(Debug, Clone)]
 pub struct Name(Arc<Shared>);
 
@@ -48,15 +48,15 @@ pub struct Name(Arc<Shared>);
 struct Shared {
     text: String,
     is_address: bool,
-    /// The standing of `record`, for lock-free reads.
+    /// A copy of `record`'s standing, for lock-free reads.
     published: ArcSwap<Standing>,
     record: Mutex<Record>,
     changed: watch::Sender<()>,
-    /// Notified when it may lead elsewhere by now.
+    /// Notified when the addresses may be out of date.
     doubted: Arc<Notify>,
 }
 
-/// A name has never been resolved. No machine was asked, so none is to blame.
+/// A name has never been resolved. No machine was contacted, so none is to blame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the name in '{name}' leads nowhere: {why}; correct it, or make it known to the name server or in /etc/hosts"
@@ -64,12 +64,12 @@ struct Shared {
 pub struct NameUnknown {
     /// `HOST:PORT`.
     pub name: String,
-    /// What the resolver said last.
+    /// The resolver's latest error.
     pub why: Arc<str>,
 }
 
 impl NameUnknown {
-    /// True when this is the cause of an error.
+    /// True if this is the cause of an error.
     pub fn caused(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|cause| cause.is::<Self>())
     }
@@ -82,19 +82,19 @@ impl From<NameUnknown> for io::Error {
 }
 
 impl Resolver {
-    /// The system's own.
+    /// Creates a resolver that uses the system's.
     pub fn system() -> Self {
         Self::new(find)
     }
 
-    /// One that looks names up in this way; it may block.
+    /// Creates a resolver that looks names up with this function, which may block.
     pub fn new(find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
         let look_up = LookUp::new(Arc::new(find));
         Self(Arc::new(Memory { look_up, names: Mutex::default() }))
     }
 
-    /// What is known of `HOST:PORT`, from now on. A name that is new is looked up in a task of the current
-    /// runtime, as long as the resolver or somebody else holds it. An address leads to itself.
+    /// Returns the name for a `HOST:PORT`. A new name is looked up periodically in a task of the current runtime, for
+    /// as long as the resolver or a user holds it. An IP address resolves to itself.
     pub fn name(&self, text: &str) -> Name {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Name::from(address);
@@ -140,17 +140,17 @@ impl Name {
         name
     }
 
-    /// True when somebody else than the resolver holds it.
+    /// True if anything other than the resolver holds it.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    /// True when it is an address already: it leads to itself for ever.
+    /// True if it is an IP address, which resolves to itself.
     pub fn is_address(&self) -> bool {
         self.0.is_address
     }
 
-    /// All its addresses, the one in use first; none while there are none.
+    /// All its addresses, the one in use first; empty if there are none.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         match &**self.0.published.load() {
             Standing::Known(addresses) => addresses.to_vec(),
@@ -158,7 +158,7 @@ impl Name {
         }
     }
 
-    /// The address in use; none while there is none.
+    /// The address in use, if there is one.
     pub fn current(&self) -> Option<SocketAddr> {
         match &**self.0.published.load() {
             Standing::Known(addresses) => addresses.first().copied(),
@@ -166,13 +166,12 @@ impl Name {
         }
     }
 
-    /// True when it has an address.
+    /// True if it has an address.
     pub fn is_known(&self) -> bool {
         self.current().is_some()
     }
 
-    /// Waits until a first look-up has ended, however long that takes, and returns all its addresses, the one
-    /// in use first.
+    /// Waits for the first lookup to end, however long that takes, and returns all addresses, the one in use first.
     pub async fn known(&self) -> Result<Arc<[SocketAddr]>, NameUnknown> {
         let mut changes = self.0.changed.subscribe();
         loop {
@@ -188,7 +187,7 @@ impl Name {
         }
     }
 
-    /// Returns when it has an address.
+    /// Returns once the name has an address.
     pub async fn found(&self) {
         let mut changes = self.0.changed.subscribe();
         while !self.is_known() {
@@ -197,7 +196,7 @@ impl Name {
         }
     }
 
-    /// Returns when this address is no longer the one in use.
+    /// Returns once this address is no longer the one in use.
     pub async fn leaves(&self, address: SocketAddr) {
         let mut changes = self.0.changed.subscribe();
         while self.current() == Some(address) {
@@ -206,8 +205,8 @@ impl Name {
         }
     }
 
-    /// Connects to one of its addresses, and returns which: the one in use if it accepts, otherwise the next,
-    /// which is in use from then on. When none accepts, the name is soon looked up. Sets no limit to the whole.
+    /// Connects to one of its addresses, and returns which: the one in use if it accepts, otherwise the next, which
+    /// is in use from then on. If none accepts, the name is looked up again soon. There is no overall time limit.
     pub async fn connect<T, F>(&self, connect: impl Fn(SocketAddr) -> F) -> io::Result<(T, SocketAddr)>
     where
         F: Future<Output = io::Result<T>>,
@@ -222,7 +221,7 @@ impl Name {
         Ok((stream, address))
     }
 
-    /// Publishes what has changed, if anything has.
+    /// Publishes the record if the change has an effect.
     fn change(&self, change: impl FnOnce(&mut Record) -> bool) {
         let mut record = self.0.record.lock();
         if change(&mut record) {
@@ -254,7 +253,7 @@ impl Name {
     }
 }
 
-/// When dropped, has the name looked up soon: a connection to it failed, or was given up.
+/// Triggers a new lookup when dropped: a connection to the name failed, or was given up.
 struct Doubt<'a>(Option<&'a Notify>);
 
 impl Drop for Doubt<'_> {
@@ -265,7 +264,7 @@ impl Drop for Doubt<'_> {
     }
 }
 
-/// Looks a name up, one time after the other, as long as anybody holds it.
+/// Looks a name up periodically, for as long as it has users.
 async fn follow(name: Weak<Shared>, doubted: Arc<Notify>, text: String, look_up: LookUp) {
     loop {
         let answer = look_up.run(&text).await;
@@ -277,7 +276,7 @@ async fn follow(name: Weak<Shared>, doubted: Arc<Notify>, text: String, look_up:
             (record.next_look_up(ended, true), record.next_look_up(ended, false))
         };
         sleep_until(soon.into()).await;
-        // Until its time, or a doubt: one that came meanwhile counts.
+        // Wait for the next lookup, or for a doubt, including one that arose in the meantime.
         let _ = timeout_at(later.into(), doubted.notified()).await;
     }
 }

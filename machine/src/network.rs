@@ -1,5 +1,5 @@
-//! The seam through which servers reach each other. Chosen once, in `main` or in a test: real
-//! sockets here, a simulated network in a simulation.
+//! The network abstraction, chosen once, in `main` or in a test: real sockets here, a simulated network
+//! in a simulation.
 
 use std::fmt;
 use std::io;
@@ -16,14 +16,14 @@ use crate::names::{Name, Resolver};
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-/// A connection over whichever network was chosen.
+/// A connection over the chosen network.
 pub type Stream = Box<dyn Connection>;
 
-/// Where connections come in.
+/// Accepts connections on an address.
 pub trait Accept: Send + Sync {
-    /// The next connection, and who opened it.
+    /// Waits for the next connection, and returns it with its peer's address.
     fn accept(&self) -> BoxFuture<'_, io::Result<(Stream, SocketAddr)>>;
-    /// The address it listens on, with the port the system chose when port 0 was asked for.
+    /// The bound address, with the port that the system chose if port 0 was given.
     fn local_address(&self) -> io::Result<SocketAddr>;
 }
 
@@ -48,18 +48,18 @@ impl Network {
         Self::new(Tcp)
     }
 
-    /// A network made by somebody else: a simulation.
+    /// Uses another network, such as a simulation.
     pub fn new(network: impl Connect + 'static) -> Self {
         Self { connect: Arc::new(network), names: Resolver::system() }
     }
 
-    /// The same with names looked up by another resolver.
+    /// Sets the resolver.
     #[must_use]
     pub fn with_names(self, names: Resolver) -> Self {
         Self { names, ..self }
     }
 
-    /// What is known of `HOST:PORT`: see [`Resolver::name`].
+    /// Returns the name for a `HOST:PORT`: see [`Resolver::name`].
     pub fn name(&self, text: &str) -> Name {
         self.names.name(text)
     }
@@ -86,8 +86,8 @@ impl fmt::Debug for Network {
     }
 }
 
-/// Connections that wait to be accepted; the system may have a lower limit. Of those that come on top the
-/// first packet is dropped, and sent again only after a second.
+/// Length of the accept queue; the system may have a lower limit. If the queue is full, the first packet
+/// of a new connection is dropped, and is resent only after a second.
 const BACKLOG: u32 = 4096;
 
 struct Tcp;
@@ -96,7 +96,7 @@ impl Connect for Tcp {
     fn bind(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Accept>>> {
         Box::pin(async move {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // A program that is started again does not wait for what the last one left on the wire.
+            // A restarted program need not wait for the previous one's connections in TIME_WAIT.
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             Ok(Box::new(socket.listen(BACKLOG)?) as Box<dyn Accept>)

@@ -1,4 +1,4 @@
-//! The processes placed on a machine, from their start to the last one's end.
+//! The processes on a machine, from the first start to the last exit.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -18,11 +18,11 @@ use parking_lot::Mutex;
 use crate::protocol::{MachineEvent, PARENT_VARIABLE, PROCESS_VARIABLE, SOCKET_VARIABLE};
 use crate::startup;
 
-/// The first word that makes this program become another one.
+/// The first argument that makes this program become another one.
 const BECOME: &str = "--become";
 
-/// Every process on one machine. A process leaves the list before its pid can be used again, so a
-/// signal never reaches a stranger.
+/// All processes on one machine. A process leaves the list before its pid can be reused, so a
+/// signal never reaches an unrelated process.
 #[derive(Debug, Clone, Default)]
 pub struct Processes {
     alive: Arc<Mutex<Alive>>,
@@ -31,17 +31,17 @@ pub struct Processes {
 #[derive(Debug, Default)]
 struct Alive {
     pids: Vec<Pid>,
-    /// They were told to end: none is started any more.
+    /// True once they were told to exit; no process is started any more.
     ending: bool,
 }
 
 /// A program and its flags, as written after `--`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
-    /// What the process is called on its machine: `cache` in `cache=/usr/bin/redis-server`, or the
+    /// The process's name on its machine: `cache` in `cache=/usr/bin/redis-server`, or the
     /// program's file name.
     pub name: String,
-    /// The program: a name, looked for beside this one and then on the PATH, or a path.
+    /// The program: a path, or a name that is searched next to this program and then in PATH.
     pub program: String,
     /// Its flags.
     pub flags: Vec<String>,
@@ -56,14 +56,14 @@ pub struct StartError {
     source: io::Error,
 }
 
-/// How a process ended, and which one it was.
+/// The exit of a process.
 #[derive(Debug)]
 pub struct Exit {
-    /// What to report.
+    /// The event to report.
     pub event: MachineEvent,
-    /// Its exit status as a shell would give it.
+    /// The exit status as a shell reports it.
     pub code: i32,
-    /// Whether others are still there.
+    /// True if other processes are still running.
     pub others_left: bool,
 }
 
@@ -88,8 +88,8 @@ impl Placement {
 }
 
 impl Processes {
-    /// Starts a process, and reports its start and its end. Call from a thread that lives as long
-    /// as the machine: to the kernel, it is the parent that the process dies with.
+    /// Starts a process, and reports its start and its exit. Call this from a thread that lives as
+    /// long as the machine: for the kernel, that thread is the parent with which the process dies.
     pub fn start(
         &self,
         machine: &str,
@@ -109,7 +109,7 @@ impl Processes {
             let log = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
             command.stdout(log.try_clone().map_err(failed)?).stderr(log);
         } else {
-            // Standard output is for the machine's own events.
+            // Standard output is reserved for the machine's own events.
             command.stdout(Stdio::from(io::stderr()));
         }
         let mut alive = self.alive.lock();
@@ -122,25 +122,25 @@ impl Processes {
         drop(alive);
         let processes = self.clone();
         thread::spawn(move || {
-            // The receiver is gone when the machine is; then nobody wants to know.
+            // The receiver is gone only if the machine is, and then the report is not needed.
             let _ = exits.send(processes.wait(name, child));
         });
         Ok(started)
     }
 
-    /// Sends a signal to every process that is still there.
+    /// Sends a signal to every running process.
     pub fn signal(&self, signal: Signal) {
         let mut alive = self.alive.lock();
         alive.ending |= matches!(signal, Signal::SIGTERM | Signal::SIGKILL);
         for pid in &alive.pids {
-            // It may have become a zombie this instant, which is as good as signalled.
+            // It may just have become a zombie, which ignores the signal.
             let _ = kill(*pid, signal);
         }
     }
 
     fn wait(&self, process: String, mut child: Child) -> Exit {
         let pid = pid_of(&child);
-        // First see the end, then leave the list, and only then free the pid.
+        // First wait for the exit, then leave the list, and only then reap the pid.
         let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         let others_left = {
             let mut alive = self.alive.lock();
@@ -159,8 +159,9 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 
-/// The lab's own programs bind their life to their machine's by themselves. Others, such as a Redis
-/// server, are started by way of this program, which does it for them and becomes them.
+/// The lab's own programs tie their life to their machine's themselves. Other programs, such as a
+/// Redis server, are started through this program, which sets that up and then becomes them
+/// (`exec`).
 fn bonded(program: &OsString) -> Command {
     let own = std::env::current_exe().ok();
     match own.filter(|own| own.parent() != Path::new(program).parent()) {
@@ -173,20 +174,20 @@ fn bonded(program: &OsString) -> Command {
     }
 }
 
-/// When these words ask for it, becomes another program whose life is bound to that of the machine.
-/// Returns only when they do not, or with what went wrong.
+/// If these arguments ask for it, becomes another program whose life is tied to the machine's.
+/// Returns only if they do not (`None`), or with an error message.
 pub fn become_another(mut words: impl Iterator<Item = OsString>) -> Option<String> {
     if words.next()? != BECOME {
         return None;
     }
     let program = words.next()?;
     startup::die_with_parent();
-    // What that program starts has another parent.
+    // The program's own children have a different parent.
     let error = Command::new(&program).args(words).env_remove(PARENT_VARIABLE).exec();
     Some(format!("cannot start {}: {error}", program.display()))
 }
 
-/// Beside this program first: the lab's parts are built into one directory.
+/// Looks next to this program first: the lab's programs are built into one directory.
 fn find_program(program: &str) -> OsString {
     if program.contains('/') {
         return program.into();

@@ -1,129 +1,129 @@
-//! What a process and its machine say to each other: one JSON document a line, over the unix
-//! socket whose path the machine hands down in [`SOCKET_VARIABLE`](crate::protocol::SOCKET_VARIABLE).
+//! The protocol between a process and its machine: one JSON document per line, over the Unix socket whose
+//! path is in [`SOCKET_VARIABLE`](crate::protocol::SOCKET_VARIABLE).
 
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::Usage;
 
-/// The environment variable that tells a process where its machine listens.
+/// Environment variable with the path of the machine's socket.
 pub const SOCKET_VARIABLE: &str = "MACHINE_SOCKET";
 
-/// The environment variable that tells a process what it is called on its machine.
+/// Environment variable with the process's name on its machine.
 pub const PROCESS_VARIABLE: &str = "MACHINE_PROCESS";
 
-/// Environment variable with the pid of the process that started this one, and that it must not outlive.
+/// Environment variable with the pid of the parent process, which this process must not outlive.
 pub const PARENT_VARIABLE: &str = "MACHINE_PARENT";
 
-/// The exit code of a machine that ran out of memory, and of a process whose machine is gone:
-/// what a shell reports for a process killed by SIGKILL.
+/// The exit code of a machine that ran out of memory, and of a process whose machine is gone: what a shell
+/// reports for a process killed by SIGKILL.
 pub const EXIT_KILLED: i32 = 137;
 
-/// From a process to its machine.
+/// A request of a process to its machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToMachine {
-    /// Wants core time; granted when it has been spent.
+    /// Spends core time; granted once it has been spent.
     Cpu {
-        /// Number of this request, chosen by the process.
+        /// The id of this request, chosen by the process.
         id: u64,
         /// Core time, in nanoseconds.
         nanos: u64,
     },
-    /// Wants disk operations that need room; granted when they are done, refused when there is none. Of none
-    /// at all: whether there is room.
+    /// Performs disk operations that need free space; granted once they are done, refused if the disk is
+    /// full. With 0 operations, only checks for free space.
     Write {
-        /// Number of this request.
+        /// The id of this request.
         id: u64,
-        /// How many, one after the other.
+        /// The number of operations, performed one after the other.
         operations: u32,
     },
-    /// Wants a page of data; granted when it is in memory.
+    /// Reads a page of data; granted once it is in memory.
     Page {
-        /// Number of this request.
+        /// The id of this request.
         id: u64,
-        /// Which page.
+        /// The page's number.
         page: u64,
     },
-    /// Has read its data sequentially at start: pages `from..to` have been in memory.
+    /// Reports a sequential read at startup: pages `from..to` have been in memory.
     Warm {
         /// First page.
         from: u64,
         /// One past the last page.
         to: u64,
     },
-    /// Takes (positive) or gives back (negative) memory, in bytes. Not answered: a machine
-    /// without enough of it dies.
+    /// Takes (positive) or releases (negative) memory, in bytes. Not answered: a machine without enough
+    /// memory dies.
     Hold {
         /// The difference, in bytes.
         bytes: i64,
     },
-    /// Wants the machine's figures. For those who watch, not for those who work.
+    /// Asks for the machine's figures, for monitoring.
     Usage {
-        /// Number of this request.
+        /// The id of this request.
         id: u64,
     },
-    /// Takes all room on the disk, or gives it back; granted at once. For those who break machines.
+    /// Takes all free space on the disk, or releases it; granted at once. For fault injection.
     Fill {
-        /// Number of this request.
+        /// The id of this request.
         id: u64,
-        /// Whether there is to be no room.
+        /// True to fill the disk.
         full: bool,
     },
 }
 
-/// From a machine to a process on it.
+/// A reply of a machine to a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromMachine {
     /// The work is done.
     Granted {
-        /// Number of the request.
+        /// The id of the request.
         id: u64,
     },
-    /// There is no room on the disk: nothing was written.
+    /// The disk is full: nothing was written.
     DiskFull {
-        /// Number of the request.
+        /// The id of the request.
         id: u64,
     },
     /// The machine's figures.
     Usage {
-        /// Number of the request.
+        /// The id of the request.
         id: u64,
         /// The figures.
         usage: Usage,
-        /// How late the machine's kernel has been in granting, at worst since it was last asked,
-        /// in microseconds. A large figure means that the host was too busy to emulate on.
+        /// The longest delay of the machine's kernel since the last query, in microseconds. A large value
+        /// means that the host was too busy for the emulation.
         late_micros_max: u64,
     },
 }
 
-/// What a machine reports on its standard output, one JSON document a line.
+/// An event that a machine reports on its standard output, one JSON document per line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum MachineEvent {
-    /// A process has been started.
+    /// A process was started.
     Started {
         /// Its name on this machine.
         process: String,
         /// Its process id.
         pid: u32,
     },
-    /// A process is gone.
+    /// A process has exited.
     Exited {
         /// Its name on this machine.
         process: String,
         /// Its process id.
         pid: u32,
-        /// Its exit code, when it ended by itself.
+        /// Its exit code, if it exited on its own.
         code: Option<i32>,
         /// The signal that ended it.
         signal: Option<i32>,
     },
     /// The machine ran out of memory and killed everything on it.
     OutOfMemory {
-        /// Bytes held when it happened.
+        /// Bytes held before.
         held: u64,
-        /// Bytes there are.
+        /// The size of the memory, in bytes.
         limit: u64,
     },
 }

@@ -1,21 +1,21 @@
-//! The accept loop of everything that speaks HTTP behind the balancer, with the limits and
-//! timeouts a server needs that strangers can reach, and a drain that has an end.
+//! The HTTP accept loop of all servers behind the balancer, with the limits and timeouts that a publicly reachable
+//! server needs, and a bounded drain.
 //!
-//! What clients can keep a server waiting with is bounded: connections by the process's limit of open
-//! files, each of a client's steps by a time, and the bodies that arrive at the same time by a number of
-//! bytes. When there is no room for another connection, one leaves that keeps the server waiting.
+//! Everything that a client can make the server wait for is bounded: connections by the process's limit of open
+//! files, each step of a client by a timeout, and the request bodies that arrive at the same time by a number of
+//! bytes. If there is no room for another connection, one that keeps the server waiting is closed.
 
-/// Reading a request's body.
+/// Reads a request's body.
 pub mod body;
 /// Memory that many requests share.
 pub mod budget;
-/// One connection.
+/// A single connection.
 mod connection;
 pub mod guard;
 mod host;
-/// Those for whom there is no room.
+/// Load shedding: answers connections for which there is no room.
 mod shed;
-/// All connections.
+/// The table of all connections.
 mod table;
 pub mod timeouts;
 
@@ -48,24 +48,24 @@ use timeouts::Timeouts;
 /// Bounds on what a server accepts and on how long it waits.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections open at a time; fewer when the process may not open enough files. When another one
-    /// comes, one leaves that keeps the server waiting, or else it is told 503.
+    /// Connections that may be open at a time; fewer if the process may not open enough files. If another one
+    /// arrives, one that keeps the server waiting is closed for it, or else it gets 503.
     pub connections: usize,
-    /// Files that the process needs for other things than connections.
+    /// Files that the process needs for purposes other than connections.
     pub files_reserved: u64,
-    /// Files that each connection takes, with what is opened for its requests.
+    /// Files per connection, including those opened for its requests.
     pub files_per_connection: u64,
-    /// From a connection's opening, or a later request's first byte, to the end of the request's headers.
+    /// Time from the opening of a connection, or a later request's first byte, to the end of the request's headers.
     pub header_timeout: Duration,
-    /// From the end of an answer to the first byte of the next request.
+    /// Time from the end of a response to the first byte of the next request.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of its answer.
+    /// How long a client may accept none of its response.
     pub write_timeout: Duration,
-    /// Bytes of one request's headers.
+    /// Largest headers of one request, in bytes.
     pub header_bytes: usize,
-    /// Bytes of all bodies that are arriving.
+    /// Memory for all request bodies that are arriving, in bytes.
     pub body_bytes: usize,
-    /// From the stop to the moment the last connections are cut.
+    /// How long connections may take to finish after the stop.
     pub drain: Duration,
 }
 
@@ -85,20 +85,20 @@ impl Default for Limits {
     }
 }
 
-/// How long it is before the next try when the system has no room for a connection.
+/// The pause before the next attempt if the system has no room for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often that is said, at most.
+/// The shortest time between two log lines about that.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long a connection may take to leave for another one.
+/// How long a connection that is asked to make room may take to close.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl Limits {
-    /// Connections, as far as this process may open files.
+    /// Returns how many connections the limit of open files allows.
     fn connections_within(&self, files: u64) -> usize {
         let room = files.saturating_sub(self.files_reserved) / self.files_per_connection.max(1);
-        // With hardly any files, a few connections all the same.
+        // With very few files, still allow a few connections.
         let room = usize::try_from(room.max(files / 8)).unwrap_or(usize::MAX).max(1);
         self.connections.min(room)
     }
@@ -115,13 +115,13 @@ impl Limits {
     }
 }
 
-/// Serves a router until `stop`, then lets requests in flight finish, for as long as the limit allows.
+/// Serves a router until `stop`; then drains: requests in flight may finish within the limit.
 pub async fn serve(listener: Box<dyn Accept>, app: Router, limits: Limits, stop: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| app.clone().oneshot(request.map(Body::new)));
     serve_service(listener, service, limits, stop).await;
 }
 
-/// Serves anything that answers requests; like [`serve`].
+/// Serves any service that answers requests; like [`serve`].
 pub async fn serve_service<S, B>(
     listener: Box<dyn Accept>,
     service: S,
@@ -134,7 +134,7 @@ pub async fn serve_service<S, B>(
 {
     let table = limits.table();
     let mut builder = http1::Builder::new();
-    // No timer of its own: one look at all connections now and then costs less than a timer for each head.
+    // No timer per head: an occasional sweep over all connections is cheaper.
     builder.header_read_timeout(None).max_buf_size(limits.header_bytes).half_close(true);
     let spawn = |place: Place, stream: Stream| {
         let (service, builder) = (service.clone(), builder.clone());
@@ -163,7 +163,7 @@ pub async fn serve_service<S, B>(
     }
 }
 
-/// Looks at the clients' clocks, for ever. A server without clients sleeps.
+/// Checks the clients' deadlines, for ever. Without clients it sleeps.
 async fn sweep(table: &Table) {
     let mut ticks = interval(table.sweep_interval());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,21 +174,21 @@ async fn sweep(table: &Table) {
     }
 }
 
-/// Lets connections in, for ever.
+/// Accepts connections, for ever.
 async fn accept(listener: &dyn Accept, table: &Arc<Table>, spawn: impl Fn(Place, Stream)) {
     let shedder = Shedder::new();
     let mut complained: Option<Instant> = None;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _peer)) => stream,
-            // It was gone before it was let in.
+            // The connection was gone before it was accepted.
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                // Out of file descriptors, mostly: what is open goes on, and closing makes room.
+                // Usually out of file descriptors: open connections go on, and each one that closes makes room.
                 table.make_room();
                 if complained.is_none_or(|since| since.elapsed() > COMPLAINT_INTERVAL) {
                     complained = Some(Instant::now());
-                    tracing::warn!(%error, "cannot accept connections; trying again and again");
+                    tracing::warn!(%error, "cannot accept connections; will keep trying");
                 }
                 sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -213,7 +213,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// The service, with each exchange noted in the connection, and what says not clearly for which host it is refused.
+/// Wraps the service: tracks each exchange in its connection, and rejects a request without an unambiguous host.
 fn tracked<S, B>(
     service: S,
     connection: Arc<Connection>,
@@ -245,7 +245,7 @@ fn bad_host<B>(detail: &str) -> Response<Content<B>> {
     let mut answer = Response::new(Content::Said(Some(text.into())));
     *answer.status_mut() = StatusCode::BAD_REQUEST;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Whoever is not understood here may be understood otherwise by those in between.
+    // An ambiguous request may be understood differently by intermediaries.
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }

@@ -1,11 +1,11 @@
-//! What a machine is made of.
+//! The size of a machine.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
-/// The size of one emulated machine. Everything a student can buy more of, and what they cannot.
+/// The size of one emulated machine: what a student can buy more of, and what no money can buy.
 #[derive(Debug, Clone, Args, serde::Serialize, serde::Deserialize, PartialEq)]
 pub struct MachineSpec {
     /// Cores: how many requests make progress at the same instant.
@@ -16,22 +16,22 @@ pub struct MachineSpec {
     #[arg(long, env = "MACHINE_MEMORY", default_value = "512MiB")]
     pub memory: ByteSize,
 
-    /// Operations per second of the one disk. Money does not make it faster.
+    /// Operations per second of the one disk, which no money makes faster.
     #[arg(long, env = "MACHINE_DISK_IOPS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
     pub disk_iops: u32,
 
-    /// Share of each piece of CPU work (0 to 0.99) during which nobody else on the machine may
-    /// work: the lock everybody needs. It is what bends the curve of vertical scaling
-    /// (Amdahl 1967: capacity on n cores is n / (1 + share × (n − 1))).
+    /// Share of each piece of CPU work (0 to 0.99) during which no other job on the machine may run,
+    /// as under a global lock. It bends the curve of vertical scaling (Amdahl 1967: capacity on n
+    /// cores is n / (1 + share × (n − 1))).
     #[arg(long, env = "MACHINE_EXCLUSIVE", default_value_t = 0.0, value_parser = parse_share)]
     pub exclusive: f64,
 
-    /// Which of the jobs that wait for a core is next.
+    /// Order in which waiting jobs get a core.
     #[arg(long, env = "MACHINE_QUEUE", value_enum, default_value_t = QueueOrder::OldestFirst)]
     #[serde(default)]
     pub queue: QueueOrder,
 
-    /// How much memory one page of the page cache takes.
+    /// Memory that one page of the page cache takes.
     #[arg(long, env = "MACHINE_PAGE_SIZE", default_value = "256KiB", value_parser = parse_page_size)]
     pub page_size: ByteSize,
 }
@@ -40,16 +40,16 @@ pub struct MachineSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QueueOrder {
-    /// First in, first out: fair, and in an overload everybody waits equally long.
+    /// First in, first out: fair, but in an overload all jobs wait equally long.
     #[default]
     OldestFirst,
-    /// Last in, first out: in an overload those who came last are served in time, and those who have
-    /// waited longest, and have probably given up, are served last.
+    /// Last in, first out: in an overload the newest jobs are served in time. Those that have waited
+    /// longest, whose clients have probably given up, are served last.
     NewestFirst,
 }
 
 impl QueueOrder {
-    /// Its name as a flag's value.
+    /// The value of the flag.
     pub fn name(self) -> &'static str {
         match self {
             Self::OldestFirst => "oldest-first",
@@ -59,7 +59,7 @@ impl QueueOrder {
 }
 
 impl MachineSpec {
-    /// How long the disk needs for one operation.
+    /// The duration of one disk operation.
     pub fn disk_operation(&self) -> Duration {
         Duration::from_secs(1) / self.disk_iops.max(1)
     }

@@ -1,4 +1,4 @@
-//! The first lines of every `main`: logs, signals, and the bond with the parent.
+//! Common startup code: logging, signals, and the tie to the parent process.
 
 use std::backtrace::Backtrace;
 use std::panic;
@@ -20,19 +20,19 @@ use crate::protocol::{EXIT_KILLED, PARENT_VARIABLE, SOCKET_VARIABLE};
 use crate::trace;
 use crate::vitals::Vitals;
 
-/// Flags that every part has.
+/// Flags that all programs share.
 #[derive(Debug, Clone, Args)]
 pub struct StartupArgs {
-    /// How log lines on stderr look.
+    /// Format of log lines on stderr.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// On SIGTERM: how long to go on serving while `/healthz` already answers 503, so that health
-    /// checks notice before the door closes.
+    /// On SIGTERM: how long to keep serving while `/healthz` already answers 503, so that health checks notice
+    /// before the listener closes.
     #[arg(long, env = "DRAIN_DELAY", default_value = "0s")]
     pub drain_delay: humantime::Duration,
 
-    /// On SIGTERM: how long requests in flight may take to finish after the door has closed.
+    /// On SIGTERM: how long requests in flight may take to finish after the listener has closed.
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s")]
     pub drain_timeout: humantime::Duration,
 
@@ -41,17 +41,17 @@ pub struct StartupArgs {
     pub trace_dir: Option<PathBuf>,
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable.
     Text,
-    /// One JSON document a line.
+    /// One JSON document per line.
     Json,
 }
 
-/// Starts logging, makes room for many connections, and binds this process's life to the machine
-/// it was placed on.
+/// Starts logging, raises the limit of open files, and ties this process's life to the machine that it was
+/// placed on.
 pub fn begin(args: &StartupArgs) {
     let filter = log_filter("RUST_LOG", LevelFilter::INFO);
     // The filter alone decides.
@@ -76,8 +76,8 @@ pub fn begin(args: &StartupArgs) {
     }
 }
 
-/// From now on a panic, which is always a bug, is told in one sentence: what happened, to which part, and what
-/// to do. Where it came from is shown when `RUST_BACKTRACE` asks for it.
+/// Installs a panic hook: a panic is always a bug, and is reported in one sentence that says what happened, to
+/// which part and where, and what to do. A backtrace follows if `RUST_BACKTRACE` asks for it.
 pub fn tell_panics(part: String, what_to_do: &'static str) {
     let with_trace = std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0");
     tell_panics_so(part, with_trace, what_to_do);
@@ -85,24 +85,24 @@ pub fn tell_panics(part: String, what_to_do: &'static str) {
 
 fn tell_panics_so(part: String, with_trace: bool, what_to_do: &'static str) {
     panic::set_hook(Box::new(move |panic| {
-        let message = panic.payload_as_str().unwrap_or("it did not say what");
+        let message = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(|place| format!(", at {}:{}", place.file(), place.line()));
         let place = place.unwrap_or_default();
         tracing::error!("a bug in {part}: {message}{place}; {what_to_do}");
         if with_trace {
-            tracing::error!("it came from:\n{}", Backtrace::force_capture());
+            tracing::error!("backtrace:\n{}", Backtrace::force_capture());
         }
     }));
 }
 
-/// What is logged: what an environment variable says, like `info` or `warn,lb=debug`, or from a level on.
+/// Returns the log filter in an environment variable, such as `info` or `warn,lb=debug`, or else this level.
 pub fn log_filter(variable: &str, otherwise: LevelFilter) -> Targets {
     let wanted = std::env::var(variable).ok().and_then(|wanted| wanted.parse().ok());
     wanted.unwrap_or_else(|| Targets::new().with_default(otherwise))
 }
 
-/// Raises this process's limit of open files as far as this user may, and returns what it is then.
-/// Each connection is an open file, and the usual soft limit of 1,024 is soon reached.
+/// Raises this process's limit of open files to the hard limit, and returns the new limit. Each connection is
+/// an open file, and the usual soft limit of 1,024 is soon reached.
 pub fn raise_file_limit() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return u64::MAX };
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
@@ -114,14 +114,14 @@ pub fn raise_file_limit() -> u64 {
     }
 }
 
-/// How many files this process may have open.
+/// The number of files that this process may open.
 pub fn file_limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
 }
 
-/// When the parent of this process is killed it is killed too, also when it is frozen and cannot notice.
-/// Linux only; elsewhere it notices by its lost connection. A parent that was killed before this was asked for
-/// sends no signal any more: then this process ends at once.
+/// Makes the kernel kill this process when its parent dies, even if the process is frozen and cannot notice.
+/// Linux only; elsewhere the process notices the lost connection. A parent that died before this call sends no
+/// signal: then this process exits at once.
 pub fn die_with_parent() {
     if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
         tracing::warn!(%error, "cannot bind this process's life to its machine's");
@@ -132,8 +132,8 @@ pub fn die_with_parent() {
     }
 }
 
-/// A token that is cancelled when this process should stop: on SIGTERM or SIGINT, after
-/// `drain_delay` of saying so on `/healthz`.
+/// Returns a token that is cancelled when this process should stop: on SIGTERM or SIGINT, after `/healthz` has
+/// answered 503 for `drain_delay`.
 pub fn stop_on_signal(
     vitals: std::sync::Arc<Vitals>,
     drain_delay: Duration,
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// What was logged.
+    /// Captures the log.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 

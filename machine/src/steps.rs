@@ -1,5 +1,5 @@
-//! How long a thread that everything shares was held up by one step of one task. Where one thread does
-//! everything, a step that takes long keeps everybody else waiting.
+//! Measures how long a shared thread is blocked by a single step of a task: the time from one wait to
+//! the next. On such a thread, a long step delays all other tasks.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -15,16 +15,16 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::vitals::Vitals;
 
-/// A step from this length on is counted.
+/// A step of at least this duration is counted.
 const LONG: Duration = Duration::from_millis(5);
 
-/// A step from this length on is warned of.
+/// A step of at least this duration is logged as a warning.
 const TOO_LONG: Duration = Duration::from_millis(50);
 
-/// How often it is warned, at most.
+/// The shortest time between two warnings.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Watches over the steps of tasks. Cheap to clone; the clones count together.
+/// Measures the steps of tasks. Cheap to clone; clones share their counters.
 #[derive(Debug, Clone)]
 pub struct Steps(Arc<Counted>);
 
@@ -35,14 +35,14 @@ struct Counted {
     warned: Mutex<Option<Instant>>,
 }
 
-/// What a step did.
+/// The name of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Step {
     step: &'static str,
 }
 
 impl Steps {
-    /// Steps whose counters show on `/metrics`.
+    /// Creates a monitor whose counters are shown on `/metrics`.
     pub fn new(vitals: &Vitals) -> Self {
         let long =
             vitals.register("long_steps", "Steps of one task that took 5 ms or more.", Family::default());
@@ -51,13 +51,13 @@ impl Steps {
         Self(Arc::new(Counted { long, longest, warned: Mutex::default() }))
     }
 
-    /// Watches a task: each of its steps is from one wait to the next.
+    /// Measures a task: each step is the time from one wait to the next.
     pub async fn watch<F: Future>(&self, step: &'static str, task: F) -> F::Output {
         let mut task = pin!(task);
         poll_fn(|context| self.time(step, || task.as_mut().poll(context))).await
     }
 
-    /// Watches a single step.
+    /// Measures a single step.
     pub fn time<T>(&self, step: &'static str, act: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let outcome = act();

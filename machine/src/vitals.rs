@@ -1,4 +1,4 @@
-//! Health and counters: `GET /healthz` and `GET /metrics`, the same on every part.
+//! Health and metrics: `GET /healthz` and `GET /metrics`, the same for every server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
 
-/// A part's health and its counters. One per server, not one per process, so that several servers
-/// can live in one test.
+/// A server's health and metrics. One per server, not one per process, so that a test can run
+/// several servers.
 #[derive(Debug)]
 pub struct Vitals {
     fit: AtomicBool,
@@ -21,7 +21,8 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// Fit to serve, with nothing counted yet. Every metric's name begins with `prefix`.
+    /// Creates vitals that are healthy and have no metrics. Every metric's name will begin with
+    /// `prefix`.
     pub fn new(prefix: &str) -> Arc<Self> {
         Arc::new(Self { fit: AtomicBool::new(true), registry: Mutex::new(Registry::with_prefix(prefix)) })
     }
@@ -32,22 +33,22 @@ impl Vitals {
         metric
     }
 
-    /// Publishes metrics that are collected when somebody asks for them.
+    /// Publishes metrics that are collected when they are scraped.
     pub fn register_collector(&self, collector: impl Collector) {
         self.registry.lock().register_collector(Box::new(collector));
     }
 
-    /// From now on `/healthz` answers 503: on the way out, finish what you have and go elsewhere.
+    /// Makes `/healthz` answer 503 from now on, so that new requests go to other servers.
     pub fn say_unfit(&self) {
         self.fit.store(false, Ordering::Release);
     }
 
-    /// What `/healthz` says.
+    /// True if `/healthz` answers 200.
     pub fn is_fit(&self) -> bool {
         self.fit.load(Ordering::Acquire)
     }
 
-    /// The counters as Prometheus reads them.
+    /// Renders the metrics in Prometheus format.
     pub fn render(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock()).expect("writing to a string cannot fail");

@@ -1,4 +1,4 @@
-//! Nothing outlives its machine, also not a program that the machine was starting when it was killed.
+//! No process outlives its machine, not even one that was being started when the machine was killed.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 const TIMES: u32 = 100;
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// A program that knows no machine, as Redis does, and that a test recognises by its words.
+/// Starts a program that does not know about machines, as Redis does, and that a test recognizes by
+/// its arguments.
 fn machine_with(words: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_machine"));
     command.args(["--name", "m", "--", "sleep=/bin/sleep", words]).process_group(0);
@@ -17,7 +18,7 @@ fn machine_with(words: &str) -> Child {
     command.spawn().expect("the machine can be started")
 }
 
-/// The first child of a process, as soon as it has one.
+/// Returns the first child of a process, once it has one.
 fn first_child(of: u32) -> u32 {
     let path = format!("/proc/{of}/task/{of}/children");
     let deadline = Instant::now() + LIMIT;
@@ -41,7 +42,7 @@ fn a_program_dies_with_a_machine_that_is_killed_while_it_starts_it() {
     for time in 0..TIMES {
         let mut machine = machine_with(&words);
         let program = first_child(machine.id());
-        // From the very moment of its birth to some milliseconds after it.
+        // From the moment of its birth to some milliseconds later.
         sleep(Duration::from_micros(u64::from(time % 10) * 100));
         machine.kill().expect("it is there");
         machine.wait().expect("it ends");

@@ -1,4 +1,4 @@
-//! The shared accept loop, met by clients that keep a server waiting.
+//! The shared accept loop, with clients that keep a server waiting.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, as it should")]
 
@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 /// Far longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A limit that is meant to be met soon.
+/// A limit that is reached soon.
 const SOON: Duration = Duration::from_millis(300);
 
 struct TestServer {
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
-    /// Large answers that are on their way.
+    /// Large responses in progress.
     large: Arc<AtomicUsize>,
 }
 
@@ -62,14 +62,14 @@ impl TestServer {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// A connection on which this was sent.
+    /// Opens a connection and sends these bytes.
     async fn send(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
         stream
     }
 
-    /// The answer to a request on a connection of its own.
+    /// Returns the response to a request on a new connection.
     async fn ask(&self, request: &str) -> String {
         rest(&mut self.send(request.as_bytes()).await).await
     }
@@ -79,7 +79,7 @@ impl TestServer {
     }
 }
 
-/// An answer in two parts: more than the system's buffers hold, and later the end.
+/// A response in two parts: more than the system's buffers hold, and the end later.
 async fn pausing() -> Body {
     let parts = stream::iter([Bytes::from(vec![b'x'; 32 << 20]), Bytes::from("the end")]);
     Body::from_stream(parts.enumerate().then(async |(number, part)| {
@@ -99,7 +99,7 @@ async fn take_body(request: Request) -> Result<String, StatusCode> {
     }
 }
 
-/// More than the system's buffers hold; it counts itself.
+/// More than the system's buffers hold; counts its instances.
 struct Large(Vec<u8>, Arc<AtomicUsize>);
 
 impl Large {
@@ -121,15 +121,15 @@ impl Drop for Large {
     }
 }
 
-/// What still comes, until the server closes the connection.
+/// Returns everything up to the end of the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset is an end too.
+    // A reset ends it too.
     let _ = timeout(LIMIT, stream.read_to_end(&mut answer)).await.expect("the server ends it");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Sends this again and again until the server closes the connection.
+/// Sends these bytes repeatedly until the server closes the connection.
 async fn until_closed(stream: &mut TcpStream, trickle: &[u8]) {
     let closed = async {
         let mut byte = [0];
@@ -142,7 +142,7 @@ async fn until_closed(stream: &mut TcpStream, trickle: &[u8]) {
     timeout(LIMIT, closed).await.expect("the server ends it");
 }
 
-/// One answer of `/`, on a connection that goes on.
+/// Reads one response of `/` from a connection that stays open.
 async fn one_hello(stream: &mut TcpStream) {
     let mut answer = Vec::new();
     while !answer.ends_with(b"hello") {
@@ -175,7 +175,7 @@ async fn a_head_that_does_not_come_to_its_end_is_cut_also_a_later_one() {
             one_hello(&mut stream).await;
             stream.write_all(b"GET /").await.unwrap();
         }
-        // A longer and longer path does not help.
+        // A path that grows longer and longer does not help.
         let trickle: &[u8] = if first.is_empty() { b"" } else { b"/" };
         until_closed(&mut stream, trickle).await;
         assert!(began.elapsed() >= SOON);
@@ -234,7 +234,7 @@ async fn an_answer_that_was_blocked_once_may_pause_later() {
     let limits = Limits { write_timeout: SOON, ..Limits::default() };
     let server = TestServer::start(limits).await;
     let mut stream = server.send(b"GET /pausing HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
-    // Its first part has filled all buffers.
+    // The first part has filled all buffers.
     sleep(SOON / 3).await;
     assert!(rest(&mut stream).await.contains("the end"));
 }
@@ -250,7 +250,7 @@ async fn those_who_only_sit_there_leave_for_those_who_ask() {
         idle.push(server.send(b"GET / HT").await);
         assert!(server.answers().await);
     }
-    // Who asked before stays.
+    // A connection that completed a request before is kept.
     kept.write_all(KEPT.as_bytes()).await.unwrap();
     one_hello(&mut kept).await;
 }
@@ -262,7 +262,7 @@ async fn when_all_are_being_served_the_next_one_is_told_so_at_once() {
     let mut served = [server.send(slow.as_bytes()).await, server.send(slow.as_bytes()).await];
     let answer = loop {
         let answer = server.ask(KEPT).await;
-        // One that had not been read yet may have left for it.
+        // One that had not been read yet may have made room for it.
         if answer.starts_with("HTTP/1.1 503") {
             break answer;
         }

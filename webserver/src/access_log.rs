@@ -1,4 +1,4 @@
-//! `--log-requests`: one line for each request, for whoever wants to see which server is asked.
+//! `--log-requests`: one line per request, to watch which server gets which request.
 
 use std::time::Instant;
 
@@ -6,7 +6,8 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// Logs a request when its answer begins. Neither its query nor its headers are logged: they may be secret.
+/// Logs a request when its response begins. Its query and headers are left out, because they may contain
+/// secrets.
 pub(crate) async fn log(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! What every request goes through before its handler: it is counted, shed when there are too many,
-//! given its memory, and should its handler panic, only this request suffers.
+//! What happens to every request before its handler: it is counted, shed if there are too many, and
+//! given its memory; and if the handler panics, only this request fails.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::state::Shop;
 
-/// These routes, guarded.
+/// Wraps these routes in admission control.
 pub fn guard(routes: Router<Arc<Shop>>, shop: &Arc<Shop>) -> Router<Arc<Shop>> {
     let metrics = shop.metrics.clone();
     routes
         .layer(CatchPanicLayer::custom(move |panic| after_panic(&metrics, panic)))
-        // The last one added is the first one met.
+        // The layer added last runs first.
         .layer(from_fn_with_state(Arc::clone(shop), admit))
 }
 
-/// Memory is held from here until the answer is handed over: a queue of waiting requests fills the
-/// machine's memory, however small the requests are.
+/// Holds the request's memory until the response is handed over: a queue of waiting requests can
+/// fill the machine's memory, however small the requests are.
 async fn admit(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Response {
     let mut tally = shop.metrics.request_began(&request);
     let traceparent = request.headers().get(trace::TRACEPARENT).map(HeaderValue::as_bytes);
@@ -46,7 +46,8 @@ async fn admit(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> R
     answer
 }
 
-/// The panic's message has been logged where it happened.
+/// Answers a request whose handler panicked. The panic's message was already logged where it
+/// happened.
 fn after_panic(metrics: &Metrics, _panic: Box<dyn Any + Send>) -> Response {
     metrics.panics.inc();
     Error::Bug.into_response()

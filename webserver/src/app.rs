@@ -1,4 +1,4 @@
-//! Which path leads where.
+//! The routes.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -18,19 +18,20 @@ use crate::routes::{accounts, cart, home, products, render, session};
 use crate::state::Shop;
 use crate::vitals_guard::only_directly;
 
-/// The server that answers, by its own name.
+/// The name of the server that answered.
 const X_WEB: HeaderName = HeaderName::from_static("x-web");
 
 /// The whole shop as one service.
 ///
-/// `/healthz` and `/metrics` stand beside the shop, not in it: they cost nothing, are never shed, and
-/// know nothing of the database, nor of Redis. A shop whose database is down is alive, and leaving
-/// the balancer for that would take every shop out at once. Nor do visitors see them.
+/// `/healthz` and `/metrics` are outside the shop: they are cheap, are never shed, and do not depend
+/// on the database or on Redis. A shop whose database is down is still alive; if its health check
+/// failed because of that, the balancer would take every shop out at once. Visitors do not see these
+/// two routes.
 pub fn app(shop: Arc<Shop>, vitals: &Arc<Vitals>) -> Router {
     let guard = Guard::named([shop.config.name.clone()]).or_any_plain_name();
     let only_directly = from_fn(move |request, next| only_directly(guard.clone(), request, next));
     let beside = vitals.routes().method_not_allowed_fallback(wrong_method).layer(only_directly);
-    // For balancers that cannot say whose an answer is.
+    // For balancers that do not tell the client which server answered.
     let name = HeaderValue::from_str(&shop.config.name).ok();
     let named = map_response(move |mut answer: Response| {
         if let Some(name) = name.clone() {
@@ -40,7 +41,7 @@ pub fn app(shop: Arc<Shop>, vitals: &Arc<Vitals>) -> Router {
     });
     let logs_requests = shop.config.log_requests;
     let visited = admission::guard(routes(), &shop).with_state(shop).layer(named);
-    // Checks and metrics would drown what visitors ask for.
+    // Only visitors' requests are logged; health checks and scrapes would drown them.
     let visited = if logs_requests { visited.layer(from_fn(access_log::log)) } else { visited };
     visited.merge(beside)
 }

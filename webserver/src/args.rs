@@ -15,7 +15,7 @@ use machine::startup::StartupArgs;
     after_help = "Example: webserver --listen 127.0.0.1:9001 --db 127.0.0.1:7001 --cache local"
 )]
 pub struct Args {
-    /// Where requests come in.
+    /// Address to accept requests on.
     #[arg(long, env = "WEBSERVER_LISTEN", default_value = "127.0.0.1:9001", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_DB_TIMEOUT", default_value = "1s", value_name = "DURATION")]
     pub db_timeout: humantime::Duration,
 
-    /// Where to keep sessions: who is logged in, and what is in their carts.
+    /// Where to keep sessions, that is logins and carts.
     #[arg(long, env = "WEBSERVER_SESSIONS", value_enum, default_value_t = SessionsKind::Memory)]
     pub sessions: SessionsKind,
 
@@ -70,8 +70,8 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_REDIS_PREFIX", default_value = "", value_name = "TEXT", value_parser = parse_prefix)]
     pub redis_prefix: String,
 
-    /// Redis Sentinels, separated by commas: they are asked where the primary is, at the start and whenever it
-    /// is lost. Of `--redis` only user, password and database are used then.
+    /// Redis Sentinels, separated by commas: they are asked for the primary, at the start and whenever it is
+    /// lost. Of `--redis`, only user, password and database are then used.
     #[arg(
         long,
         env = "WEBSERVER_REDIS_SENTINEL",
@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_CACHE_TTL", default_value = "30s", value_name = "DURATION")]
     pub cache_ttl: humantime::Duration,
 
-    /// Products that the local cache holds; the least requested ones make room.
+    /// Products that the local cache holds; the least requested ones are evicted.
     #[arg(long, env = "WEBSERVER_CACHE_ENTRIES", default_value_t = 10_000, value_name = "PRODUCTS", value_parser = value_parser!(u64).range(1..))]
     pub cache_entries: u64,
 
@@ -137,8 +137,8 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_MAX_IN_FLIGHT", default_value_t = 0, value_name = "REQUESTS")]
     pub max_in_flight: u32,
 
-    /// Connections that may be open at the same time; fewer if this process may not open enough files. For one
-    /// more, an idle connection is closed, or it gets 503.
+    /// Connections that may be open at the same time; fewer if this process may not open enough files. One more
+    /// takes the place of an idle connection, or gets 503.
     #[arg(long, env = "WEBSERVER_MAX_CONNECTIONS", default_value_t = 16_384, value_name = "CONNECTIONS", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
@@ -148,7 +148,7 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "5s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 
-    /// Log one line for each request of a visitor.
+    /// Log one line for each visitor's request.
     #[arg(long, env = "WEBSERVER_LOG_REQUESTS")]
     pub log_requests: bool,
 
@@ -156,15 +156,15 @@ pub struct Args {
     #[arg(long, env = "WEBSERVER_BODY_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub body_timeout: humantime::Duration,
 
-    /// Flags that every part has.
+    /// Flags that all programs share.
     #[command(flatten)]
     pub startup: StartupArgs,
 }
 
-/// Where products are kept once they were read.
+/// Where products are cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CacheKind {
-    /// Nowhere: each read asks the database.
+    /// No cache: each read asks the database.
     None,
     /// In this process's memory.
     Local,
@@ -175,13 +175,13 @@ pub enum CacheKind {
 /// Where sessions are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SessionsKind {
-    /// In this process's memory: no other server knows them, and they die with it.
+    /// In this process's memory: no other server knows them, and they are lost with it.
     Memory,
     /// In a Redis that all servers share.
     Redis,
 }
 
-/// `host:port`, of any host: whether there is such a one shows when it is looked up.
+/// Checks for `host:port`, with any host; whether the host exists is found out by resolving it.
 fn parse_node(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
@@ -189,8 +189,8 @@ fn parse_node(text: &str) -> Result<String, String> {
     }
 }
 
-/// What keys begin with: letters, digits and a little between them. Others mean something in the patterns of
-/// Redis' access lists, or to its cluster.
+/// Checks a key prefix: letters, digits and a few separators. Other characters have a meaning in the key
+/// patterns of Redis' ACLs or in its cluster (hash tags).
 fn parse_prefix(text: &str) -> Result<String, String> {
     const LENGTH_MAX: usize = 100;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":-_./".contains(&byte);

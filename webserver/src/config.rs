@@ -1,4 +1,4 @@
-//! The command line as used: checked, with no missing pieces.
+//! The checked configuration, with all defaults filled in.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,41 +15,41 @@ use crate::sessions::Lifetime;
 use crate::store::freshness::Rules;
 use crate::store::{CacheConfig, DatabaseConfig};
 
-/// How the shop is to behave; checked, with no missing pieces.
+/// The checked configuration of the shop, with all defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where requests come in.
+    /// The address for requests.
     pub listen: SocketAddr,
-    /// What this server is called.
+    /// The name of this server.
     pub name: String,
     /// The database.
     pub database: DatabaseConfig,
-    /// Where products are kept once they were read.
+    /// The product cache.
     pub cache: CacheConfig,
-    /// Who is logged in.
+    /// The sessions.
     pub sessions: SessionsConfig,
-    /// What sessions or the cache are kept in; none when neither is.
+    /// The Redis of the sessions and the cache; `None` if neither uses it.
     pub redis: Option<RedisConfig>,
     /// What requests cost on the emulated machine.
     pub costs: Costs,
-    /// How many requests may be in flight at a time; `None` for any number.
+    /// Requests that may be in flight at a time; `None` for no limit.
     pub in_flight_max: Option<u32>,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
-    /// Whether each request is logged.
+    /// True if each request is logged.
     pub log_requests: bool,
-    /// Bounds on connections, headers and the drain.
+    /// Limits on connections, headers and the drain.
     pub limits: Limits,
 }
 
 /// Sessions and their cookies.
 #[derive(Debug, Clone)]
 pub struct SessionsConfig {
-    /// Where they are kept.
+    /// Where sessions are stored.
     pub kept: SessionsKind,
     /// How long they last.
     pub lifetime: Lifetime,
-    /// Whether their cookies are for HTTPS only.
+    /// True if cookies are for HTTPS only.
     pub secure_cookies: bool,
 }
 
@@ -58,18 +58,18 @@ pub struct SessionsConfig {
 pub struct Costs {
     /// CPU time of building one product page.
     pub page: Duration,
-    /// CPU time of one whose product came from the cache.
+    /// CPU time of a product page whose product came from the cache.
     pub hit: Duration,
     /// CPU time of one `/render`.
     pub render: Duration,
-    /// Bytes that each request in flight holds.
+    /// Memory that each request in flight holds, in bytes.
     pub request_memory: u64,
-    /// Bytes that the server holds with nobody there.
+    /// Memory that the idle server holds, in bytes.
     pub resident_memory: u64,
 }
 
 impl Config {
-    /// What the flags mean together. The error names the flag, and exits with code 2.
+    /// Checks the flags and combines them. The error names the flag, and exits with code 2.
     pub fn check(args: Args) -> Result<Self, clap::Error> {
         let rules = Rules {
             ttl: positive("--cache-ttl", args.cache_ttl)?,
@@ -104,7 +104,7 @@ impl Config {
         let header_timeout = positive("--header-timeout", args.header_timeout)?;
         let limits = Limits {
             connections: args.max_connections as usize,
-            // A connection to the database stands behind each request.
+            // Each request may need a connection to the database too.
             files_per_connection: 2,
             header_timeout,
             idle_timeout: header_timeout,
@@ -128,7 +128,7 @@ impl Config {
 }
 
 fn check_redis(args: &Args) -> Result<RedisConfig, clap::Error> {
-    // The URL itself is not repeated in any message: it may contain a password.
+    // No message repeats the URL, because it may contain a password.
     let expected = "expected redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]";
     let info = args
         .redis
@@ -136,7 +136,7 @@ fn check_redis(args: &Args) -> Result<RedisConfig, clap::Error> {
         .into_connection_info()
         .map_err(|error| wrong(format!("--redis: {expected}: {error}")))?;
     let ConnectionAddr::Tcp(host, port) = info.addr() else {
-        return Err(wrong(format!("--redis: {expected}; neither TLS nor unix sockets are spoken here")));
+        return Err(wrong(format!("--redis: {expected}; neither TLS nor Unix sockets are supported")));
     };
     let place = match args.redis_sentinel.is_empty() {
         true => RedisPlace::Fixed(format!("{host}:{port}")),
@@ -161,7 +161,7 @@ fn bounded(flag: &str, duration: humantime::Duration) -> Result<Duration, clap::
     }
 }
 
-/// Beyond any use, and far from overflowing a clock.
+/// Longer than any sensible setting, and far from overflowing a clock.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn wrong(message: String) -> clap::Error {
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn headers_have_little_time_but_a_connection_lives_longer_than_the_balancer_keeps_it() {
         let limit = check(&[]).unwrap().limits.idle_timeout;
-        // The balancer's four seconds, and a quarter until it looks.
+        // The balancer's four seconds, plus a quarter until its next sweep.
         assert!(limit > Duration::from_millis(4_250) && limit <= Duration::from_secs(5), "{limit:?}");
     }
 

@@ -1,5 +1,4 @@
-//! What a request is told when it does not get what it asked for:
-//! `{"error": code, "detail": sentence}`.
+//! Error responses: `{"error": code, "detail": sentence}`.
 
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ use crate::sessions::SessionError;
 use crate::sessions::cart::Quantity;
 use crate::store::StoreError;
 
-/// When a client should come back that was sent away for no fault of its own.
+/// The `Retry-After` for a client that is rejected through no fault of its own.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a request does not get what it asked for.
+/// Why a request fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be understood.
+    /// The request is malformed.
     #[error("{detail}")]
     BadRequest {
         /// What is wrong with it.
@@ -44,49 +43,49 @@ pub enum Error {
         /// Its id.
         id: String,
     },
-    /// Nobody can be called that.
-    #[error("a user is called by 1 to {length_max} characters, none of them a control character")]
+    /// This is not a valid user name.
+    #[error("a user name has 1 to {length_max} characters, none of them a control character")]
     BadUser {
-        /// How long a name may be, in characters.
+        /// The longest name, in characters.
         length_max: usize,
     },
-    /// Nobody can order so many.
+    /// This is not a valid quantity.
     #[error("a quantity is a whole number from 1 to {}", Quantity::MAX)]
     BadQuantity,
-    /// Nobody can deposit so much.
+    /// This is not a valid amount.
     #[error("an amount is a whole number from 1 to {max}")]
     BadAmount {
-        /// The largest there may be.
+        /// The largest amount.
         max: i64,
     },
-    /// The session is not known, or cannot be looked up.
+    /// The session is unknown, or cannot be looked up.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// It is not for whoever asks.
+    /// The guard does not allow this request.
     #[error(transparent)]
     NotAllowed(#[from] Refused),
-    /// Not with this method.
-    #[error("this path does not answer to this method; see the header Allow")]
+    /// The path does not support this method.
+    #[error("this path does not support this method; see the Allow header")]
     WrongMethod,
     /// The body did not arrive in time.
     #[error("the request's body did not arrive within {limit:?}")]
     SlowBody {
-        /// The time it had.
+        /// The time limit.
         limit: Duration,
     },
     /// The body is too large.
     #[error("the request's body is larger than {limit} bytes")]
     LargeBody {
-        /// The largest there may be.
+        /// The largest body, in bytes.
         limit: usize,
     },
-    /// The body is not what is expected here.
+    /// The body is not JSON.
     #[error("the request's body must be JSON, and say so: content-type: application/json")]
     NotJson,
     /// There are too many requests in flight, or too many bodies are arriving.
     #[error("too many requests are in flight; try again later")]
     Overloaded,
-    /// The data could not be had.
+    /// The data could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The handler panicked.
@@ -95,7 +94,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status, the code, and whether to come back later.
+    /// The status, the code, and the time for `Retry-After`.
     fn kind(&self) -> (StatusCode, &'static str, Option<Duration>) {
         match self {
             Self::BadRequest { .. } => (StatusCode::BAD_REQUEST, "bad_request", None),
@@ -153,11 +152,11 @@ fn database_kind(error: &ClientError) -> (StatusCode, &'static str, Option<Durat
         ClientError::OutcomeUnknown { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", None),
         ClientError::Conflict => (StatusCode::CONFLICT, "conflict", None),
         ClientError::NoSuchNode { .. } => (StatusCode::NOT_FOUND, "unknown_replica", None),
-        // A sum that is too large, or an Idempotency-Key that was another request's.
+        // The sum is too large, or the Idempotency-Key belongs to another request.
         ClientError::BadRequest { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "refused_by_the_database", None)
         }
-        // It was this server that asked the wrong thing.
+        // The fault is this server's: it sent an invalid request.
         ClientError::BadRequest { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
     }
 }
@@ -168,7 +167,7 @@ impl IntoResponse for Error {
         let body = Json(json!({ "error": code, "detail": self.to_string() }));
         let mut response = (status, body).into_response();
         if let Some(retry_after) = retry_after {
-            // Whole seconds, and never "at once".
+            // In whole seconds, and never 0.
             let seconds = HeaderValue::from(retry_after.as_secs().max(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

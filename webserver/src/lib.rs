@@ -1,7 +1,7 @@
 //! The shop: a web server over the database and a cache.
 //!
-//! With its sessions in Redis it keeps nothing that another one of its kind would miss: any number
-//! of them can stand side by side, and any of them can die. A request goes down this page:
+//! With its sessions in Redis, a shop is stateless: any number of them can run side by side, and
+//! any of them can die. A request passes through the modules in this order:
 //!
 //! ```text
 //! server ──> app ──> admission ──> routes ─┬─> store ──> cache ──> (Redis)
@@ -11,38 +11,38 @@
 //!                                          └─> sessions ──> (Redis)
 //! ```
 //!
-//! Read the modules in this order.
+//! The modules are listed in reading order.
 
 /// The command line as written.
 pub mod args;
-/// The command line as used.
+/// The checked configuration.
 pub mod config;
-/// From an address to a serving process, and its end.
+/// Listens, serves and drains.
 pub mod server;
 
-/// A line for each request, where it is wanted.
+/// Logs one line per request, on request.
 mod access_log;
-/// What every request goes through before its handler.
+/// What happens to every request before its handler.
 pub mod admission;
-/// Which path leads where.
+/// The routes.
 pub mod app;
-/// One file for each thing that can be asked for.
+/// The handlers, one file per resource.
 pub mod routes;
-/// What a handler has at hand.
+/// The state that handlers share.
 pub mod state;
-/// Who sees health and counters.
+/// Restricts access to health and metrics.
 mod vitals_guard;
 
-/// Redis: asked within limits, and left alone while it is gone.
+/// Redis: every call has a time limit, and none is made while Redis is gone.
 pub mod redis;
-/// Who is logged in, and what is in their carts.
+/// Sessions: login and carts.
 pub mod sessions;
-/// The only door to data.
+/// The store: database and cache behind one interface.
 pub mod store;
 
-/// What a request is told when it does not get what it asked for.
+/// Error responses.
 pub mod error;
-/// What is counted.
+/// Metrics.
 pub mod metrics;
 
 pub use args::Args;

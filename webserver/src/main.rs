@@ -16,7 +16,7 @@ use webserver::{Args, Config, Server};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What to do after a bug.
+/// Advice logged after a panic.
 const AFTER_A_BUG: &str =
     "only the request that met it was given up; to report this, run the server with RUST_BACKTRACE=1";
 
@@ -41,6 +41,6 @@ async fn keep_shop(config: Config, drain_delay: Duration) -> anyhow::Result<()> 
     let machine = Machine::from_environment().await?;
     let server = Server::bind(config, machine, Network::tcp()).await?;
     let stop = startup::stop_on_signal(server.vitals(), drain_delay).context("listen to signals")?;
-    // On a worker's thread: from this one each connection would have to be handed over.
+    // Spawned on a worker thread: from this thread, each connection would have to be handed over.
     tokio::spawn(server.serve(stop)).await.context("serve")
 }

@@ -1,4 +1,4 @@
-//! What is counted, and shows on `/metrics`.
+//! The metrics that `/metrics` shows.
 
 use std::time::SystemTime;
 
@@ -20,13 +20,14 @@ pub struct Metrics {
     requests: Family<ResponseLabels, Counter>,
     seconds: Family<RequestLabels, HistogramWithExemplars<TraceLabel>>,
     in_flight: Gauge,
-    /// Requests sent away because too many were in flight.
+    /// Requests shed because too many were in flight.
     pub shed: Counter,
     /// Handlers that panicked.
     pub panics: Counter,
-    /// Answers by where they came from.
+    /// Reads, by the place that the answer came from.
     pub answers: Family<CacheLabels, Counter>,
-    /// Readers that waited for somebody else's question instead of asking the database themselves.
+    /// Reads that waited for another reader's database query instead of making their own
+    /// (single-flight).
     pub coalesced: Counter,
     /// Reads sent to the database.
     pub database_reads: Counter,
@@ -34,19 +35,19 @@ pub struct Metrics {
     pub database_writes: Counter,
     /// Calls to the database that failed.
     pub database_failures: Counter,
-    /// Reads that were sent away because too many went past the cache at a time.
+    /// Reads rejected because too many bypassed the cache at a time.
     pub bypass_refused: Counter,
     /// Sessions that began.
     pub logins: Counter,
-    /// Sessions that were ended by their visitor.
+    /// Sessions ended by their visitor.
     pub logouts: Counter,
-    /// Requests without a session that is known.
+    /// Requests without a known session.
     pub sessions_unknown: Counter,
-    /// Requests that could not be told whether their session is known.
+    /// Requests whose session could not be looked up.
     pub sessions_unavailable: Counter,
 }
 
-/// What is counted of Redis. Cheap to clone.
+/// The Redis metrics. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RedisMetrics {
     /// Calls that failed.
@@ -58,26 +59,26 @@ pub struct RedisMetrics {
     refusals: Family<RefusalLabels, Counter>,
 }
 
-/// What Redis said when it refused.
+/// The word that a refusal of Redis began with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
     word: &'static str,
 }
 
-/// Where something is_in.
+/// A state of the breaker, or of how Redis takes writes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
 
-/// What was asked for. Routes, not paths: their number is bounded.
+/// Method and route of a request. Routes, not paths: their number is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
     route: String,
 }
 
-/// What was asked for, and the class of the answer.
+/// Method and route of a request, and the class of its status.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResponseLabels {
     method: &'static str,
@@ -88,9 +89,9 @@ struct ResponseLabels {
 /// Where an answer came from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CacheLabels {
-    /// The kind of cache that was asked first.
+    /// The kind of cache.
     pub cache: &'static str,
-    /// The place.
+    /// The source, as in `X-Cache`.
     pub from: &'static str,
 }
 
@@ -112,14 +113,14 @@ impl Metrics {
                 }),
             ),
             in_flight: vitals.register("in_flight", "Requests in flight", Gauge::default()),
-            shed: counter("shed", "Requests sent away because too many were in flight"),
+            shed: counter("shed", "Requests shed because too many were in flight"),
             panics: counter("panics", "Handlers that panicked"),
             answers: vitals.register("reads", "Reads by where the answer came from", Family::default()),
             coalesced: counter("reads_coalesced", "Reads that waited for another read of the same key"),
             database_reads: counter("database_reads", "Reads sent to the database"),
             database_writes: counter("database_writes", "Writes sent to the database"),
             database_failures: counter("database_failures", "Calls to the database that failed"),
-            bypass_refused: counter("bypass_refused", "Reads sent away: too many went past the cache"),
+            bypass_refused: counter("bypass_refused", "Reads shed because too many bypassed the cache"),
             logins: counter("logins", "Sessions that began"),
             logouts: counter("logouts", "Sessions that were ended by their visitor"),
             sessions_unknown: counter("sessions_unknown", "Requests without a session that is known"),
@@ -130,7 +131,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a request in; it is counted out when the tally is dropped.
+    /// Counts a request in; dropping the tally counts it out.
     pub fn request_began(&self, request: &Request) -> Tally<'_> {
         let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
         Tally {
@@ -162,25 +163,25 @@ impl RedisMetrics {
             ),
             refusals: vitals.register(
                 "redis_refusals",
-                "Calls that Redis refused, by its word for it",
+                "Calls that Redis refused, by the word of the refusal",
                 Family::default(),
             ),
         }
     }
 
-    /// Shows how Redis takes writes.
+    /// Sets the state of how Redis takes writes.
     pub fn set_write_state(&self, at: &'static str) {
         for state in ["accepted", "full", "refused", "unknown"] {
             self.writes.get_or_create(&StateLabels { state }).set((state == at).into());
         }
     }
 
-    /// Counts a call that was refused.
+    /// Counts a refused call.
     pub fn refused(&self, word: &'static str) {
         self.refusals.get_or_create(&RefusalLabels { word }).inc();
     }
 
-    /// Shows where the breaker is_in.
+    /// Sets the state of the breaker.
     pub fn set_breaker_state(&self, at: &'static str) {
         for state in ["closed", "open", "half-open"] {
             self.breaker.get_or_create(&StateLabels { state }).set((state == at).into());
@@ -200,17 +201,17 @@ pub struct Tally<'a> {
 }
 
 impl Tally<'_> {
-    /// How many requests were in flight when this one came.
+    /// Requests that were in flight when this one arrived.
     pub fn others_in_flight(&self) -> u32 {
         u32::try_from(self.others).unwrap_or_default()
     }
 
-    /// Its time becomes an exemplar of its trace.
+    /// Records its duration as an exemplar of its trace.
     pub fn is_traced(&mut self, span: &Span) {
         self.trace = Some(span.context().into());
     }
 
-    /// It has its answer.
+    /// Notes the status of the response.
     pub fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
     }
@@ -228,7 +229,7 @@ impl Drop for Tally<'_> {
     }
 }
 
-/// Methods are free text on the wire; labels must not be.
+/// Methods are free text on the wire; labels must be a bounded set.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! From an address to a serving process, and its end.
+//! Listens, serves and drains.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::state::Shop;
 use crate::store::names::LookupError;
 
-/// A shop that listens, and is about to serve.
+/// A shop that listens but does not serve yet.
 pub struct Server {
     listener: Box<dyn Accept>,
     address: SocketAddr,
@@ -25,7 +25,7 @@ pub struct Server {
     vitals: Arc<Vitals>,
 }
 
-/// Why the shop could not be opened.
+/// Why the shop could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
@@ -33,10 +33,10 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The error.
         source: io::Error,
     },
-    /// The database cannot be found.
+    /// No database node can be resolved.
     #[error(transparent)]
     Lookup(#[from] LookupError),
 }
@@ -53,8 +53,8 @@ pub async fn serve(
 }
 
 impl Server {
-    /// Listens. Connections wait until [`serve`](Self::serve) takes them. The database is not asked
-    /// for anything yet: it may come later, and go and come back.
+    /// Starts listening. Connections queue until [`serve`](Self::serve) accepts them. The database
+    /// is not contacted yet: it may start later, and come and go.
     pub async fn bind(config: Config, machine: Machine, network: Network) -> Result<Self, StartError> {
         let vitals = Vitals::new("webserver");
         let shop = Shop::open(config, machine, network.clone(), &vitals).await?;
@@ -68,12 +68,12 @@ impl Server {
         Ok(Self { listener, address, app: app(shop, &vitals), limits, vitals })
     }
 
-    /// Where it listens, with the port the system chose when port 0 was asked for.
+    /// The bound address, with the port that the system chose if port 0 was given.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its health and its counters.
+    /// Its health and its metrics.
     pub fn vitals(&self) -> Arc<Vitals> {
         Arc::clone(&self.vitals)
     }

@@ -1,4 +1,4 @@
-//! What a handler has at hand.
+//! The state that handlers share.
 
 use std::sync::Arc;
 
@@ -17,28 +17,28 @@ use crate::store::database::Database;
 use crate::store::names::LookupError;
 use crate::store::{CacheConfig, Store};
 
-/// The shop: one for each server, shared by all its requests.
+/// The shop: one per server, shared by all its requests.
 #[derive(Debug)]
 pub struct Shop {
-    /// How it is to behave.
+    /// The configuration.
     pub config: Config,
-    /// What it spends.
+    /// The machine that its work is charged to.
     pub machine: Machine,
-    /// Where its data is.
+    /// The database and its cache.
     pub store: Store,
-    /// Who is logged in.
+    /// The sessions.
     pub sessions: Sessions,
-    /// How it is told who asks.
+    /// The session cookies.
     pub cookies: Cookies,
-    /// What it counts.
+    /// The metrics.
     pub metrics: Metrics,
-    /// What it takes of the machine's memory by being there.
+    /// The memory that the idle server holds on its machine.
     _resident: Held,
 }
 
 impl Shop {
-    /// A shop that counts on `vitals`. Neither the database nor Redis need be there yet: they may
-    /// come later, and go and come back.
+    /// Opens a shop with metrics on `vitals`. Neither the database nor Redis must be available yet:
+    /// they may start later, and come and go.
     pub async fn open(
         config: Config,
         machine: Machine,

@@ -1,7 +1,7 @@
-//! `/healthz` and `/metrics` are for those who run the shop, not for its visitors.
+//! Access control for `/healthz` and `/metrics`: they are for the operator, not for visitors.
 //!
-//! They are answered to whoever comes directly: the balancer's checks, Prometheus, somebody at a shell. What a
-//! proxy passed on comes from outside; the balancer says so in lines that no client can take away.
+//! Only direct requests are answered: health checks of the balancer, Prometheus, a shell. A request that a
+//! proxy has forwarded comes from outside, and the balancer marks it with fields that no client can remove.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -13,13 +13,13 @@ use machine::serving::guard::{self, Guard, Refused};
 
 use crate::error::Error;
 
-/// What a proxy adds.
+/// The fields that a proxy adds.
 const OF_PROXIES: [HeaderName; 3] =
     [header::VIA, header::FORWARDED, HeaderName::from_static("x-forwarded-for")];
 
-/// Lets a request through that came directly, and from no web page of somebody else. What is counted is only
-/// shown under this server's address or name. Its health also under any other: a balancer's checks name the
-/// server as the balancer knows it.
+/// Lets a request through that came directly, and not from a web page of another origin. Metrics are shown
+/// only under this server's own address or name. Health is shown under any name, because a balancer's checks
+/// use the name that the balancer knows.
 pub(crate) async fn only_directly(guard: Guard, request: Request, next: Next) -> Response {
     let headers = request.headers();
     if OF_PROXIES.iter().any(|name| headers.contains_key(name)) {

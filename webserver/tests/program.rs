@@ -1,4 +1,4 @@
-//! The program as whoever starts it sees it: exit codes, sentences, signals.
+//! The program as its operator sees it: exit codes, messages, signals.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, as it should")]
 
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 /// Far longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Killed when the test ends, however it ends.
+/// Killed when the test ends, even if it panics.
 struct Process(Child);
 
 impl Drop for Process {
@@ -40,7 +40,7 @@ fn wait(process: &mut Process) -> ExitStatus {
     }
 }
 
-/// How it ended, and what it said.
+/// Returns the exit code and the output.
 fn run(flags: &[&str]) -> (Option<i32>, String) {
     let mut process = start(flags);
     let status = wait(&mut process);
@@ -49,7 +49,7 @@ fn run(flags: &[&str]) -> (Option<i32>, String) {
     (status.code(), said)
 }
 
-/// The address it chose, from its first line.
+/// Returns the address that it chose, from its first line.
 fn address(process: &mut Process) -> SocketAddr {
     let mut line = String::new();
     BufReader::new(process.0.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -89,7 +89,7 @@ fn asked_to_stop_it_drains_and_ends_with_0() {
     assert!(ask("/render").starts_with("HTTP/1.1 200 OK"));
     assert!(ask("/healthz").starts_with("HTTP/1.1 200 OK"));
     kill(Pid::from_raw(process.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
-    // It says so first, and still serves.
+    // It answers 503 first, and still serves.
     let end = Instant::now() + LIMIT;
     while !ask("/healthz").starts_with("HTTP/1.1 503") {
         assert!(Instant::now() < end, "it does not say that it is about to stop");

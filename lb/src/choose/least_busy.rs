@@ -1,15 +1,15 @@
-//! The one with the fewest requests in flight for its share. Equals take turns, so an idle fleet
-//! is served in rotation.
+//! Least connections: the upstream with the fewest requests in flight relative to its share. Ties
+//! are broken by rotation, so an idle fleet is served in turn.
 //!
-//! What is counted is not reserved: two threads that look in the same moment may choose the same
-//! one. They are one request apart then, which the next choice evens out.
+//! The count is not a reservation: two threads that look at the same moment may choose the same
+//! upstream. It is then one request ahead, which the next choice evens out.
 #![deny(clippy::disallowed_methods)]
 
 use std::cmp::Ordering;
 
 use super::{Load, round_robin};
 
-/// The index of the least busy, beginning to look with the one whose turn it is.
+/// Returns the index of the least busy upstream, starting the search at the one whose turn it is.
 pub fn choose(
     turn: u64,
     turns: &[u32],

@@ -1,8 +1,7 @@
-//! Which upstream takes the next request.
+//! Chooses the upstream for the next request.
 //!
-//! A policy is asked with the [`Pool`] of upstreams that may take one: up, and not draining. It
-//! knows nothing of connections, health or headers. Those that a request has tried already are
-//! passed over.
+//! A policy gets the [`Pool`] of upstreams that may take a request: healthy, and not draining. It knows
+//! nothing of connections, health or headers. Upstreams that a request has already tried are skipped.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -21,43 +20,43 @@ pub mod weights;
 
 use round_robin::RoundRobin;
 
-/// A policy, as it is called on the command line.
+/// The balancing policies of `--policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyName {
-    /// One after the other, in exact rotation, as often as their weights say.
+    /// Exact round robin, in proportion to the weights.
     RoundRobin,
-    /// The one with the fewest requests in flight for its weight (least connections); among equals, one after
-    /// the other.
+    /// The upstream with the fewest requests in flight for its weight (least connections); round robin among
+    /// equals.
     #[value(alias = "least-connections")]
     #[serde(alias = "least-connections")]
     LeastBusy,
-    /// The less busy of two that are drawn at random (power of two choices).
+    /// The less busy of two random upstreams (power of two choices).
     #[value(alias = "p2c")]
     #[serde(alias = "p2c")]
     TwoChoices,
-    /// The one that a client had before, by a signed cookie; a new client's, one after the other.
+    /// The same upstream for the same client, by a signed cookie; round robin for new clients.
     Sticky,
 }
 
-/// Who may take a request, and in which order they take turns.
+/// The upstreams that may take a request, and the order in which they take turns.
 #[derive(Debug, Default)]
 pub struct Pool {
     candidates: Vec<Candidate>,
-    /// Indices of candidates, each as often as its share says.
+    /// Indices of candidates, each as often as its share requires.
     turns: Vec<u32>,
 }
 
-/// One that may take a request.
+/// An upstream that may take a request.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// The upstream that may be chosen.
+    /// The upstream.
     pub upstream: Arc<Upstream>,
-    /// Its part of the requests, relative to that of the others; at least 1.
+    /// Its share of the requests, relative to the others; at least 1.
     pub share: u32,
 }
 
-/// How busy a candidate is, for its share.
+/// How busy a candidate is, relative to its share.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Requests in flight.
@@ -66,11 +65,11 @@ pub struct Load {
     pub share: u32,
 }
 
-/// The upstreams that a request has been to, or tried in vain to get into.
+/// The upstreams that a request has already tried, or that did not let it in.
 #[derive(Debug, Default)]
 pub struct Tried(Vec<u64>);
 
-/// A policy at work, shared by all threads.
+/// A policy and its state, shared by all threads.
 #[derive(Debug)]
 pub struct Policy {
     /// A [`PolicyName`], as its position among all of them.
@@ -84,7 +83,7 @@ pub struct Policy {
 pub struct NotWhileRunning;
 
 impl Policy {
-    /// The policy of this name, with nothing chosen yet.
+    /// Creates the policy of this name.
     pub fn named(name: PolicyName) -> Self {
         Self { name: AtomicU8::new(name as u8), rotation: RoundRobin::default() }
     }
@@ -104,8 +103,8 @@ impl Policy {
         Ok(())
     }
 
-    /// The upstream that takes the next request; none when there are none left to try. `dice` is
-    /// asked for 64 random bits when the policy draws lots.
+    /// Chooses the upstream for the next request; `None` if all have been tried. `dice` returns 64 random
+    /// bits, for a policy that needs them.
     pub fn choose<'a>(
         &self,
         pool: &'a Pool,
@@ -122,7 +121,7 @@ impl Policy {
         Some(&pool.candidates[index].upstream)
     }
 
-    /// Whose turn it would be now, without taking it; none when that is drawn by lot.
+    /// Returns the upstream whose turn is next, without taking the turn; `None` if the choice is random.
     pub fn peek_next<'a>(&self, pool: &'a Pool) -> Option<&'a Arc<Upstream>> {
         let turn = self.rotation.turns_taken();
         let nobody = |_| false;
@@ -136,31 +135,30 @@ impl Policy {
         Some(&pool.candidates[index].upstream)
     }
 
-    /// Turns taken since the start, over all threads.
+    /// Turns taken since startup, over all threads.
     pub fn turns_taken(&self) -> u64 {
         self.rotation.turns_taken()
     }
 }
 
 impl Pool {
-    /// Those who may take a request. Their order is that of their turns.
+    /// Creates a pool; the candidates take turns in this order.
     pub fn new(candidates: Vec<Candidate>) -> Self {
         let shares: Vec<u32> = candidates.iter().map(|candidate| candidate.share).collect();
         Self { turns: weights::rotation(&shares), candidates }
     }
 
-    /// Who they are.
+    /// All candidates.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
 
-    /// In which order they take turns, beginning with this one: names, each as often as its share
-    /// says.
+    /// Returns the order of turns from this one on: names, each as often as its share requires.
     pub fn order_from(&self, turn: u64) -> impl Iterator<Item = &str> {
         round_robin::from(turn, &self.turns).map(|index| self.candidates[index].upstream.name.as_str())
     }
 
-    /// The one that a client's cookie names, if it may take a request.
+    /// Returns the upstream that a client's cookie names, if it may take a request.
     pub fn pinned(&self, token: &sticky::Token) -> Option<&Arc<Upstream>> {
         let names = |candidate: &&Candidate| {
             candidate.upstream.pin.as_ref().is_some_and(|pin| pin.token.equals(token))
@@ -176,7 +174,7 @@ impl Candidate {
 }
 
 impl Load {
-    /// Less is less busy: requests in flight ÷ share, without dividing.
+    /// Compares requests in flight per share, without a division. Less means less busy.
     fn compare(self, other: Self) -> Ordering {
         let product = |load: Self, by: Self| u128::from(load.in_flight) * u128::from(by.share);
         product(self, other).cmp(&product(other, self))
@@ -184,22 +182,22 @@ impl Load {
 }
 
 impl Tried {
-    /// Notes one that is not to be chosen again for this request.
+    /// Excludes an upstream from further choices for this request.
     pub fn note(&mut self, upstream: u64) {
         self.0.push(upstream);
     }
 
-    /// Whether it is not to be chosen again.
+    /// True if the upstream is excluded.
     pub fn contains(&self, upstream: u64) -> bool {
         self.0.contains(&upstream)
     }
 
-    /// How many have been noted.
+    /// The number of excluded upstreams.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Forgets all but the first so many.
+    /// Keeps the first `count` entries only.
     pub fn keep_first(&mut self, count: usize) {
         self.0.truncate(count);
     }
@@ -277,7 +275,7 @@ mod tests {
             .collect();
         let of = |index: usize| pool.candidates[index].upstream.in_flight();
         assert_eq!((of(0), of(1)), (20, 10));
-        // The second one finishes everything: the next ten are its own.
+        // The second one finishes all its requests, so it gets the next ten.
         in_flight.retain(|request| request.upstream.id == 1);
         for _ in 0..10 {
             in_flight.push(policy.choose(&pool, &Tried::default(), || 0).unwrap().enter().unwrap());

@@ -1,12 +1,12 @@
-//! Exact rotation: 1, 2, 3, 1, 2, 3, …, whichever thread asks.
+//! Exact round robin: 1, 2, 3, 1, 2, 3, …, across all threads.
 #![deny(clippy::disallowed_methods)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The turns taken so far. One number is shared by all threads, so the rotation is exact over all
-/// of them together: while the set does not change, no two upstreams differ by more than one
-/// request. A change of the set only moves the place where the rotation goes on.
-// A cache line of its own: every request writes to it.
+/// The turns taken so far. One counter is shared by all threads, so the rotation is exact over all
+/// of them together: while the set of upstreams does not change, no two of them differ by more than
+/// one request. A change of the set only moves the point at which the rotation continues.
+// Alone on its cache line, because every request writes to it.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct RoundRobin {
@@ -14,8 +14,8 @@ pub struct RoundRobin {
 }
 
 impl RoundRobin {
-    /// Whose turn it is in this order of turns, passing over whoever is to be skipped; none when
-    /// nobody is left.
+    /// Takes a turn, and returns the index whose turn it is, passing over those that `skip`
+    /// rejects; `None` if all are rejected.
     pub fn next(&self, turns: &[u32], skip: impl Fn(usize) -> bool) -> Option<usize> {
         at(self.take_turn(), turns, skip)
     }
@@ -31,12 +31,13 @@ impl RoundRobin {
     }
 }
 
-/// Who has the turn of this number. Whoever is skipped loses it to the next in the order.
+/// Returns the index that has the turn of this number. One that is skipped loses its turn to the
+/// next in order.
 pub fn at(turn: u64, turns: &[u32], skip: impl Fn(usize) -> bool) -> Option<usize> {
     from(turn, turns).find(|index| !skip(*index))
 }
 
-/// Everybody in the order of their turns, beginning with this one.
+/// Iterates over all in the order of their turns, starting with this turn.
 pub fn from(turn: u64, turns: &[u32]) -> impl Iterator<Item = usize> {
     let first = turn.checked_rem(turns.len() as u64).unwrap_or_default();
     let first = usize::try_from(first).expect("less than the number of turns, which is a usize");
@@ -97,8 +98,8 @@ mod tests {
     }
 
     proptest! {
-        /// Each stretch without a change is exact; so those who were there all the time differ by
-        /// at most one for each stretch.
+        /// Each stretch without a change is exact, so upstreams that were present all the time
+        /// differ by at most one for each stretch.
         #[test]
         fn stays_fair_while_members_come_and_go(
             stretches in prop::collection::vec((prop::collection::btree_set(0u8..6, 1..6), 1usize..40), 1..12)

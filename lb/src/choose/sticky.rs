@@ -1,49 +1,49 @@
-//! The same upstream again, by a cookie.
+//! Session affinity: a cookie brings a client back to the same upstream.
 //!
-//! The cookie's value is the upstream's name under a message authentication code (HMAC-SHA-256)
-//! with a key that only the balancers know: nobody can make one up, and it tells neither a name
-//! nor an address. It is stateless: any balancer with the key understands it, also after a
-//! restart. Each upstream's value is worked out once; a request only compares.
+//! The cookie's value is a message authentication code (HMAC-SHA-256) of the upstream's name, with a
+//! key that only the balancers know: it cannot be forged, and it reveals neither a name nor an
+//! address. The scheme is stateless: any balancer with the key understands the cookie, also after a
+//! restart. Each upstream's value is computed once; a request only compares.
 //!
-//! Whatever is not exactly one cookie with the value of an upstream that may take a request is no
-//! cookie: the client is balanced like a new one, and given a new cookie. The cookie is the
-//! balancer's business, so it is taken off the request before an upstream sees it.
+//! Anything but exactly one cookie that names an available upstream is ignored: the client is
+//! balanced like a new one, and gets a new cookie. The cookie concerns only the balancer, so it is
+//! removed before the request reaches an upstream.
 #![deny(clippy::disallowed_methods)]
 
 use hmac::{Hmac, Mac};
 use http::HeaderValue;
 use sha2::Sha256;
 
-/// What the cookie is called.
+/// The cookie's name.
 pub const COOKIE_NAME: &str = "lb-sticky";
 
-/// Bytes of a token: 256 bits in hexadecimal.
+/// Length of a token: 256 bits in hexadecimal.
 const TOKEN_BYTES: usize = 64;
 
 /// The key that cookies are signed with.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
-/// A cookie's value, as one has come in or as it should be.
+/// A cookie's value, as received or as expected.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; TOKEN_BYTES]);
 
-/// How clients are bound to one upstream.
+/// The token and cookie that bind a client to one upstream.
 #[derive(Debug, Clone)]
 pub struct Pin {
-    /// What a client that is bound to it shows.
+    /// The value that the client's cookie must have.
     pub token: Token,
     /// The `Set-Cookie` that binds a client.
     pub set_cookie: HeaderValue,
 }
 
 impl Key {
-    /// A key out of a secret of any length; the longer, the better, up to 64 bytes.
+    /// Makes a key from a secret of any length; more than 64 bytes do not make it stronger.
     pub fn new(secret: &[u8]) -> Self {
         Self(Hmac::new_from_slice(secret).expect("HMAC takes keys of any length (RFC 2104)"))
     }
 
-    /// What binds clients to the upstream of this name.
+    /// Computes the token and cookie for the upstream of this name.
     pub fn pin(&self, upstream: &str) -> Pin {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut mac = self.0.clone();
@@ -75,15 +75,15 @@ impl std::fmt::Debug for Token {
 }
 
 impl Token {
-    /// How long it takes tells nothing about how much of it is right.
+    /// Takes constant time: the duration does not reveal how much of the token is right.
     pub fn equals(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
     }
 }
 
-/// Takes the cookie out of a request's `Cookie` lines, and returns the cookies that are left; none
-/// when it was not among them. There is no token when there are several, or one that is none of ours
-/// by its looks.
+/// Takes the sticky cookie out of a request's `Cookie` fields, and returns it with the cookies that
+/// are left; `None` if there was none. The token is missing if there are several, or if the value is
+/// malformed.
 pub fn take<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<(Option<Token>, Vec<u8>)> {
     let mut values = Vec::new();
     let mut rest: Vec<u8> = Vec::new();
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// The token, and the cookies that are passed on.
+    /// Returns the token, and the cookies that are forwarded.
     fn taken(cookies: &[&[u8]]) -> (Option<Token>, Vec<String>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match take(cookies.iter().copied()) {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes: no panic, and nothing of ours is passed on.
+        /// Arbitrary input causes no panic, and no sticky cookie is forwarded.
         #[test]
         fn any_bytes_are_survived(
             cookies in prop::collection::vec("[ -~]{0,30}(lb-sticky ?=)?[ -~;=]{0,90}", 0..4),

@@ -1,13 +1,13 @@
-//! The less busy of two drawn by lot: nearly as even as asking everybody, without the herd that
-//! follows when many balancers see the same one idle (Mitzenmacher, "The Power of Two Choices in
-//! Randomized Load Balancing", 2001).
+//! Power of two choices: the less busy of two random upstreams. Nearly as even as comparing all of
+//! them, and many balancers do not all rush to the same idle upstream (Mitzenmacher, "The Power of
+//! Two Choices in Randomized Load Balancing", 2001).
 #![deny(clippy::disallowed_methods)]
 
 use std::cmp::Ordering;
 
 use super::Load;
 
-/// The index of the less busy of two different candidates. `dice` are 64 random bits.
+/// Returns the index of the less busy of two different candidates. `dice` are 64 random bits.
 pub fn choose(
     dice: u64,
     candidates: usize,
@@ -20,14 +20,14 @@ pub fn choose(
         return of_those_left(0);
     }
     let first = below(dice >> 32, left);
-    // One of the others, each as likely.
+    // One of the others, all equally likely.
     let second = (first + 1 + below(dice & u64::from(u32::MAX), left - 1)) % left;
     let (first, second) = (of_those_left(first)?, of_those_left(second)?);
     let better = if load(second).compare(load(first)) == Ordering::Less { second } else { first };
     Some(better)
 }
 
-/// A number below the limit out of 32 random bits.
+/// Maps 32 random bits to a number below the limit.
 fn below(bits: u64, limit: usize) -> usize {
     usize::try_from((bits * limit as u64) >> 32).expect("less than the limit, which is a usize")
 }
@@ -43,7 +43,7 @@ mod tests {
     }
 
     proptest! {
-        /// The busiest is never chosen, because it is never compared with itself.
+        /// The busiest is never chosen, because it loses every comparison.
         #[test]
         fn the_busiest_of_several_is_never_chosen(dice: u64, candidates in 2usize..10) {
             let in_flight: Vec<u64> = (0..candidates as u64).collect();

@@ -1,12 +1,12 @@
-//! In which order upstreams of different weights take turns: smooth weighted round robin, as nginx
-//! does it. In each turn every one gains its weight; the one with the most takes the turn, and
-//! pays for it with the sum of all weights. So 5, 1, 1 is not `a a a a a b c` but `a a b a c a a`.
+//! The order of turns for weighted upstreams: smooth weighted round robin, as in nginx. In each
+//! turn every upstream gains its weight; the one with the most takes the turn, and pays the sum of
+//! all weights. So 5, 1, 1 is not `a a a a a b c` but `a a b a c a a`.
 //!
-//! The order repeats itself, so it is drawn up once, when weights change, and a request only
-//! looks up its place in it. With equal weights it is plain rotation.
+//! The order is periodic, so it is computed once, when weights change, and a request only looks up
+//! its position. With equal weights it is plain rotation.
 #![deny(clippy::disallowed_methods)]
 
-/// The order in which candidates of these weights take turns, as indices. A weight of 0 takes none.
+/// Returns the order of turns for these weights, as indices. A weight of 0 gets no turn.
 pub fn rotation(weights: &[u32]) -> Vec<u32> {
     let divisor = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
     let weights: Vec<i64> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
@@ -51,8 +51,8 @@ mod tests {
     }
 
     proptest! {
-        /// Each has its share of a round; and at no time within it is anybody a whole turn
-        /// away from it for each of the others (far less than a burst).
+        /// Each has its exact share of a round. Within the round, none is ever ahead or behind by
+        /// as much as one turn for each of the others, which is far less than a burst.
         #[test]
         fn everybody_has_its_share_and_nobody_waits_long(weights in prop::collection::vec(1u32..20, 1..8)) {
             let turns = rotation(&weights);

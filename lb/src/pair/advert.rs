@@ -1,12 +1,12 @@
-//! What the two say to each other: one datagram, of this form.
+//! Adverts, the messages of a pair: one datagram of this form.
 //!
 //! ```text
 //!   "lbpair2"  saying  priority  id's length  incarnation  number  echo  id  [HMAC-SHA-256 of all that,
 //!                                                                             with the shared secret]
 //! ```
 //!
-//! The secret keeps out those who can send to the port; the numbers keep out those who can also record what is
-//! sent, and send it again (`Sequence`).
+//! The secret keeps out an attacker that can send to the port; the numbers also keep out one that can record
+//! datagrams and replay them (see `Sequence`).
 #![deny(clippy::disallowed_methods)]
 
 use hmac::{Hmac, Mac};
@@ -15,52 +15,52 @@ use sha2::Sha256;
 use super::sequence::Stamp;
 
 const MAGIC: &[u8; 7] = b"lbpair2";
-/// Before the id: saying, priority, the id's length, and three numbers.
+/// Before the id: kind, priority, the id's length, and three numbers.
 const FIXED_BYTES: usize = 3 + 3 * 8;
 const MAC_BYTES: usize = 32;
 
 /// The longest id, in bytes.
 pub const ID_BYTES_MAX: usize = 64;
 
-/// The longest datagram.
+/// The longest datagram, in bytes.
 pub const BYTES_MAX: usize = MAGIC.len() + FIXED_BYTES + ID_BYTES_MAX + MAC_BYTES;
 
-/// What one of the two says about itself.
+/// What a balancer says about itself to its peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advert {
-    /// What it is or wants.
+    /// Its state or request.
     pub saying: AdvertKind,
     /// Its priority.
     pub priority: u8,
-    /// What it is called.
+    /// Its id.
     pub id: String,
 }
 
-/// What one of the two is or wants.
+/// The kinds of adverts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdvertKind {
-    /// The address is its own.
+    /// The sender holds the address.
     Active,
-    /// It stands by.
+    /// The sender stands by.
     Standby,
-    /// It wants the address, unless somebody objects.
+    /// The sender wants the address, unless its peer objects.
     Claim,
-    /// It gives the address up as soon as the other one has it.
+    /// The sender gives the address up as soon as its peer has it.
     Yield,
-    /// It has given the address up.
+    /// The sender has given the address up.
     Gone,
 }
 
 const SAYINGS: [AdvertKind; 5] =
     [AdvertKind::Active, AdvertKind::Standby, AdvertKind::Claim, AdvertKind::Yield, AdvertKind::Gone];
 
-/// What datagrams are signed with, when they are.
+/// The key that signs datagrams.
 #[derive(Clone)]
 pub struct Secret(Hmac<Sha256>);
 
 impl Secret {
-    /// Out of bytes that only the two know.
+    /// Makes a key from bytes that only the pair knows.
     pub fn new(bytes: &[u8]) -> Self {
         Self(Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length (RFC 2104)"))
     }
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Advert {
-    /// As a datagram.
+    /// Encodes the advert as a datagram.
     pub fn encode(&self, stamp: Stamp, secret: Option<&Secret>) -> Vec<u8> {
         let number = SAYINGS.iter().position(|saying| *saying == self.saying).unwrap_or_default();
         let id = &self.id.as_bytes()[..self.id.len().min(ID_BYTES_MAX)];
@@ -89,7 +89,7 @@ impl Advert {
         bytes
     }
 
-    /// From a datagram; none when it is anything else than exactly one that this secret has signed.
+    /// Decodes a datagram; `None` unless it is exactly one advert signed with this secret.
     pub fn decode(bytes: &[u8], secret: Option<&Secret>) -> Option<(Self, Stamp)> {
         let said = match secret {
             None => bytes,
@@ -108,7 +108,7 @@ impl Advert {
     }
 }
 
-/// Three numbers, and what comes after them.
+/// Splits off three numbers, and returns them with the rest.
 fn numbers(bytes: &[u8]) -> Option<([u64; 3], &[u8])> {
     let (numbers, rest) = bytes.split_at_checked(3 * 8)?;
     let (numbers, _) = numbers.as_chunks::<8>();

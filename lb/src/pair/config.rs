@@ -1,4 +1,4 @@
-//! The flags of a pair as written, and as used.
+//! The flags of a pair as written and as checked.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ pub struct PairArgs {
     #[arg(long, env = "LB_PAIR_LISTEN", value_name = "HOST:PORT", requires = "pair_id")]
     pub pair_listen: Option<String>,
 
-    /// Priority: the higher one gets the address when both want it. It does not take the address from an active
-    /// balancer.
+    /// Priority: the balancer with the higher one wins when both want the address. It does not preempt an
+    /// active balancer.
     #[arg(long, env = "LB_PAIR_PRIORITY", default_value_t = 100, value_name = "PRIORITY", value_parser = value_parser!(u8).range(1..=254))]
     pub pair_priority: u8,
 
@@ -59,30 +59,30 @@ pub enum TakeoverName {
     Vip,
 }
 
-/// How a balancer shares its address with another one.
+/// The checked configuration of a balancer that shares its address.
 #[derive(Debug, Clone)]
 pub struct PairConfig {
     /// Its name, priority and timing.
     pub rules: Rules,
-    /// Where it listens to the other one.
+    /// Where it listens for adverts, by UDP.
     pub listen: SocketAddr,
-    /// Where the other one listens: `HOST:PORT`.
+    /// Where its peer listens: `HOST:PORT`.
     pub peer: String,
-    /// What they sign with, if they do.
+    /// The secret that signs adverts, if there is one.
     pub secret: Option<Secret>,
     /// How the address is taken over.
     pub takeover: TakeoverName,
-    /// The interface that it is added to.
+    /// The network interface that the address is added to.
     pub interface: String,
 }
 
-/// Adverts this far apart are more than a pair needs, and less than it can stand.
+/// The allowed range of advert intervals, which is wider than any pair needs.
 const ADVERT: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(40);
 
 const INTERFACE_BYTES_MAX: usize = 15;
 
 impl PairConfig {
-    /// What the flags mean together; an error names the flag. `read` reads a secret.
+    /// Checks the flags and combines them; an error names the flag. `read` reads a secret from a file.
     pub fn check(
         args: PairArgs,
         read: impl FnOnce(&str, &std::path::Path) -> Result<String, String>,

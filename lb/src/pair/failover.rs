@@ -1,7 +1,7 @@
-//! Who is on failover.
+//! The failover state machine: decides which balancer of a pair is active.
 //!
 //! ```text
-//!             silence                nobody objects           has the address
+//!             silence                 no objection           has the address
 //!   Standby ───────────▶ Claiming ───────────────────▶ (take) ───────────────▶ Active
 //!      ▲  ▲                 │                            │  ▲                    │ │
 //!      │  └─ the other is ──┘            cannot take it  ▼  │ again              │ │ asked to leave
@@ -9,75 +9,75 @@
 //!      └───────── lost its lease, or meets a stronger one ───────────────────────┘ Yielding ─▶ Gone
 //! ```
 //!
-//! The silence that makes the other one dead is that of RFC 9568: three adverts and a skew. What
-//! that standard leaves to chance, two that wake up together, is settled by a claim: who wants the
-//! address says so and waits a moment for an objection.
+//! The silence after which the peer counts as dead is that of RFC 9568: three adverts and a skew. That
+//! standard leaves it to chance what happens when both wake up together; here a claim settles it: a
+//! balancer that wants the address says so, and waits a moment for an objection.
 //!
-//! An active one holds a lease that it renews with every advert, and that ends before the other can
-//! have taken it for dead. One that was frozen finds it run out before it does anything else.
+//! The active balancer holds a lease, which each advert renews and which ends before the peer can
+//! consider it dead. A balancer that was frozen finds its lease expired before it does anything else.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
 
 use super::advert::{Advert, AdvertKind};
 
-/// Adverts that must fail to come before the other one counts as dead.
+/// Adverts that must be missed before the peer counts as dead.
 const MISSED_MAX: u32 = 3;
 
-/// What one of the two is doing.
+/// The roles of a balancer in its pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// It listens whether the other one is there.
+    /// It listens for its peer's adverts.
     Standby,
-    /// It has heard nothing for long enough, and has said that it wants the address.
+    /// It has heard nothing for long enough, and has announced that it wants the address.
     Claiming,
-    /// It wants the address and cannot have it: somebody silent holds it.
+    /// It wants the address and cannot take it, because a silent process holds it.
     Blocked,
-    /// The address is its own.
+    /// It holds the address.
     Active,
-    /// It accepts nobody any more, and waits until the other one has the address.
+    /// It accepts no more connections, and waits until its peer has the address.
     Yielding,
     /// It has left.
     Gone,
 }
 
-/// How one of the two behaves.
+/// The parameters of a balancer in its pair.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// What it is called; different from the other one.
+    /// Its id, which differs from its peer's.
     pub id: String,
-    /// The higher one wins when both want the address: 1 to 254.
+    /// The higher one wins if both want the address: 1 to 254.
     pub priority: u8,
-    /// From one advert to the next.
+    /// The time between two adverts.
     pub advert: Duration,
 }
 
-/// Something that happened.
+/// An input of the state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The other one said something.
+    /// The peer sent this advert.
     Heard(Advert),
-    /// The address is taken, as was asked for.
+    /// The address was taken, as requested.
     Taken,
-    /// It cannot be taken.
+    /// The address could not be taken.
     NotTaken,
-    /// The system no longer keeps it here.
+    /// The kernel no longer keeps the address on this machine.
     AddressLost,
-    /// This process is to end.
+    /// This process must stop.
     Leave,
 }
 
-/// Something to be done, in this order.
+/// An effect to carry out, in the order returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Say this to the other one.
+    /// Send an advert of this kind to the peer.
     Say(AdvertKind),
-    /// Take the address, and say whether it worked.
+    /// Take the address, and report whether that worked.
     Take(TakeoverMode),
-    /// Accept nobody any more; who is inside is still answered.
+    /// Accept no more connections; open ones are still served.
     Pause,
     /// Give the address back.
     Release(ReleaseReason),
@@ -86,57 +86,59 @@ pub enum Effect {
 /// How the address is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TakeoverMode {
-    /// From nobody: if somebody holds it, it cannot be had.
+    /// From no other process: if one still holds it, taking it fails.
     Alone,
-    /// From one who still holds it and gives it up when we have it.
+    /// From the peer, which still holds it and releases it once this balancer has it.
     HandedOver,
 }
 
-/// Why the address is given back.
+/// Why the address is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseReason {
-    /// It was away for so long that the other one may have it: nobody may be answered any more.
+    /// The process was frozen for so long that the peer may have the address: no more responses may be
+    /// sent.
     LeaseLost,
-    /// The other one, the stronger, has it too: nobody may be answered any more.
+    /// The peer outranks this balancer and holds the address too: no more responses may be sent.
     Outranked,
-    /// It had been away while it took the address: nobody may be answered.
+    /// The process was frozen while it took the address: no responses may be sent.
     TooLate,
-    /// The system no longer keeps it here: nobody can be answered.
+    /// The kernel no longer keeps the address here: no responses can be sent.
     AddressLost,
-    /// The other one has it: who is inside is still answered.
+    /// The peer has taken over: open connections are still served.
     HandedOver,
-    /// Nobody wants it: who is inside is still answered.
+    /// No peer is ready to take over: open connections are still served.
     Leaving,
 }
 
 impl ReleaseReason {
-    /// True when the other one agreed, so that who is inside may still be answered.
+    /// True if the address was given up in agreement, so that open connections may still be served.
     pub fn is_orderly(self) -> bool {
         matches!(self, Self::HandedOver | Self::Leaving)
     }
 }
 
-/// One of the two.
+/// The state machine of one balancer.
 #[derive(Debug)]
 pub struct Failover {
     rules: Rules,
     role: Role,
-    /// When this was last called: who was away for long has missed something.
+    /// The time of the latest call; a long gap means that the process was frozen and has missed
+    /// something.
     seen: Instant,
-    /// When the present role ends by itself: the other one is dead, the claim is won, the next try
-    /// is due, the other one does not take over.
+    /// When the current role times out: the peer counts as dead, the claim is won, the next attempt is
+    /// due, or the peer fails to take over.
     until: Instant,
     /// When the next advert is due.
     advert_at: Instant,
     lease_until: Instant,
-    /// Until when an offer of the address may be an old one, that was made while this was away.
+    /// Until then, an offer of the address may be a stale one, made while this process was frozen.
     distrusts_until: Instant,
-    /// When the other one was last heard standing by.
+    /// When the peer was last heard standing by.
     partner_ready: Option<Instant>,
 }
 
 impl Failover {
-    /// One that has just been started, and listens first.
+    /// Creates a balancer that has just started, and listens first.
     pub fn new(rules: Rules, now: Instant) -> Self {
         let until = now + rules.silence_max();
         Self {
@@ -151,17 +153,17 @@ impl Failover {
         }
     }
 
-    /// What it is doing.
+    /// The current role.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Until when it may answer without looking here again; none when it may not.
+    /// Until when this balancer may answer without another step; `None` if it may not.
     pub fn lease(&self) -> Option<Instant> {
         matches!(self.role, Role::Active | Role::Yielding).then_some(self.lease_until)
     }
 
-    /// Takes in what happened, and returns what is to be done about it.
+    /// Handles an input, and returns the effects to carry out.
     pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = self.notice_absence(now);
         self.seen = now;
@@ -188,7 +190,7 @@ impl Failover {
         effects
     }
 
-    /// Whoever was frozen does not know what it missed, whatever it is told first.
+    /// A process that was frozen does not know what it missed, so this check precedes every input.
     fn notice_absence(&mut self, now: Instant) -> Vec<Effect> {
         match self.role {
             Role::Active | Role::Yielding if now >= self.lease_until => {
@@ -207,7 +209,7 @@ impl Failover {
         match self.role {
             Role::Standby if now >= self.until => self.claim(now, effects),
             Role::Claiming | Role::Blocked if now >= self.until => {
-                // In case nobody says how it went.
+                // In case the result is never reported.
                 self.until = now + self.rules.moment();
                 effects.push(Effect::Take(TakeoverMode::Alone));
             }
@@ -313,18 +315,18 @@ impl Failover {
 }
 
 impl Rules {
-    /// How long nothing must be heard before the other one counts as dead: RFC 9568, 6.1.
+    /// The silence after which the peer counts as dead: RFC 9568, 6.1 (Active_Down_Interval).
     pub fn silence_max(&self) -> Duration {
         let skew = self.advert * (256 - u32::from(self.priority)) / 256;
         self.advert * MISSED_MAX + skew
     }
 
-    /// How long an advert lets the one who sent it answer: less than [`silence_max`](Self::silence_max).
+    /// How long an advert entitles its sender to answer: less than [`silence_max`](Self::silence_max).
     fn lease(&self) -> Duration {
         self.advert * MISSED_MAX
     }
 
-    /// How long one who claims waits for an objection, and between two tries.
+    /// How long a claim waits for an objection, and the time between two attempts.
     fn moment(&self) -> Duration {
         self.advert / 4
     }
@@ -346,7 +348,7 @@ mod tests {
         Input::Heard(Advert { saying, priority, id: "b".into() })
     }
 
-    /// Ticks until something is to be done, and returns when that was.
+    /// Ticks until there is an effect, and returns when that was.
     fn until_something(failover: &mut Failover, mut now: Instant) -> (Instant, Vec<Effect>) {
         for _ in 0..1000 {
             now += Duration::from_millis(5);

@@ -1,5 +1,5 @@
-//! Holds the address, on a thread of its own: the system's programs may take their time, and the thread that keeps
-//! the lease has none to lose.
+//! Holds the address, on its own thread: `ip` and other system programs may take their time, and the thread that
+//! keeps the lease must not wait for them.
 
 use std::io;
 use std::net::TcpListener;
@@ -11,21 +11,21 @@ use super::failover::TakeoverMode;
 use super::lease::Lease;
 use super::takeover::{Takeover, TakeoverError};
 
-/// How often it looks whether the address is to be renewed.
+/// How often the thread checks whether the address must be renewed.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What came of taking the address.
+/// The result of taking the address.
 pub type Taken = Result<Vec<TcpListener>, TakeoverError>;
 
-/// The way to the thread.
+/// The handle to the thread.
 #[derive(Debug)]
 pub struct Holder {
     orders: Sender<HolderCommand>,
     done: Receiver<Done>,
     taking: Taking,
-    /// Taking the address takes no longer, or has failed: the other one may have it by then.
+    /// An attempt that takes longer than this counts as failed, because the peer may have the address by then.
     limit: Duration,
-    /// As long as the system keeps the address here.
+    /// Lasts as long as the kernel keeps the address here.
     kept: Arc<Lease>,
 }
 
@@ -41,17 +41,17 @@ enum Done {
     GivenBack,
 }
 
-/// What is under way.
+/// The state of an attempt to take the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taking {
     Nothing,
     Since(Instant),
-    /// It was told that it has failed; what comes of it is given back.
+    /// The attempt was reported as failed; if it still succeeds, the address is given back.
     TooSlow,
 }
 
 impl Holder {
-    /// Starts the thread. It keeps the address while the lease lasts, and ends when this is dropped.
+    /// Starts the thread. It renews the address while the lease lasts, and ends when the holder is dropped.
     pub fn start(takeover: Takeover, lease: Arc<Lease>, limit: Duration) -> io::Result<Self> {
         let ((orders, receiver), (tell, done)) = (channel(), channel());
         let kept = Arc::new(Lease::new(Instant::now()));
@@ -60,8 +60,8 @@ impl Holder {
         Ok(Self { orders, done, taking: Taking::Nothing, limit, kept })
     }
 
-    /// Has the address taken, unless that is under way; true when it was not. What comes of it is told by
-    /// [`taken`](Self::taken).
+    /// Starts taking the address; returns false if that is already under way. [`taken`](Self::taken) returns the
+    /// result.
     pub fn take(&mut self, mode: TakeoverMode) -> bool {
         let begins = self.taking == Taking::Nothing && self.orders.send(HolderCommand::Take(mode)).is_ok();
         if begins {
@@ -70,7 +70,7 @@ impl Holder {
         begins
     }
 
-    /// What came of taking the address, once; waits for it no longer than `patience`.
+    /// Returns the result of taking the address, once; waits for it up to `patience`.
     pub fn taken(&mut self, patience: Duration) -> Option<Taken> {
         let end = Instant::now() + patience;
         while self.taking != Taking::Nothing {
@@ -94,14 +94,14 @@ impl Holder {
         }
     }
 
-    /// False when the system no longer keeps an address that was taken.
+    /// False if the kernel no longer keeps an address that was taken.
     pub fn keeps(&self, now: Instant) -> bool {
         self.kept.lasts(now)
     }
 
-    /// Has the address given back, and waits for it no longer than `patience`.
+    /// Gives the address back, and waits for that up to `patience`.
     pub fn give_back(&mut self, patience: Duration) {
-        // What was done before is of no use any more.
+        // Earlier results no longer matter.
         while let Ok(done) = self.done.try_recv() {
             self.note(&done);
         }
@@ -125,10 +125,10 @@ impl Holder {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Hand {
     takeover: Takeover,
-    /// Without it nobody answers on the address, and the kernel may take it away.
+    /// When it ends, this balancer no longer serves the address, and the kernel may take it away.
     lease: Arc<Lease>,
     kept: Arc<Lease>,
 }
@@ -163,7 +163,7 @@ impl Hand {
     fn note_kept(&self) {
         match self.takeover.kept_until() {
             Some(until) => self.kept.extend_to(until),
-            // Sockets stay.
+            // Listening sockets need no renewal.
             None => self.kept.forget(),
         }
     }

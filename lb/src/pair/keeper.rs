@@ -1,9 +1,8 @@
-//! Carries out what the state machine decides: it listens to the other balancer, speaks to it, and
-//! opens and closes the worker.
+//! The driver of the failover state machine: exchanges adverts with the peer, and opens and closes the listeners.
 //!
-//! A thread of its own on a blocking socket: what has come in is always heard before time counts,
-//! also after this process was frozen. The lease depends on this thread, so nothing else that may take long is done
-//! here: names are looked up elsewhere, and the address is held by the `Holder`.
+//! It has its own thread and a blocking socket, so that adverts that have arrived are always handled before
+//! timeouts, even after the process was frozen. The lease depends on this thread, so it must not block: names are
+//! resolved elsewhere, and the `Holder` deals with the address.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -26,50 +25,50 @@ use super::takeover::Takeover;
 use crate::events::{EventKind, Events};
 use crate::listen::{ListenError, ListenerCommand, ListenerHandles};
 
-/// What those who watch see.
+/// The status of a pair, for the admin interface and the metrics.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// What this balancer is doing.
+    /// The role of this balancer.
     pub role: Role,
-    /// When it took this role.
+    /// When it entered this role.
     pub since: Instant,
-    /// The other one, as it was last heard.
+    /// The peer as last heard, if it ever was.
     pub partner: Option<Partner>,
 }
 
-/// The other one.
+/// The peer as last heard.
 #[derive(Debug, Clone)]
 pub struct Partner {
-    /// What it said.
+    /// Its latest advert.
     pub advert: Advert,
     /// When the advert arrived.
     pub heard: Instant,
 }
 
-/// This balancer's part in its pair, for the rest of the process.
+/// The handle to the pair: status, lease and shutdown.
 #[derive(Debug)]
 pub struct Handle {
-    /// Its name.
+    /// This balancer's id.
     pub id: String,
-    /// Its priority.
+    /// This balancer's priority.
     pub priority: u8,
     /// How the address is taken over.
     pub takeover: TakeoverName,
-    /// How long it may answer.
+    /// How long this balancer may answer.
     pub lease: Arc<Lease>,
-    /// How often it has taken the address.
+    /// How often this balancer has taken the address.
     pub takeovers: AtomicU64,
     status: Mutex<Status>,
     leaves: AtomicBool,
 }
 
 impl Handle {
-    /// What those who watch see now.
+    /// The current status.
     pub fn status(&self) -> Status {
         self.status.lock().clone()
     }
 
-    /// From now on it leaves: it hands the address over, if it has it.
+    /// Starts leaving the pair: hands the address over, if this balancer has it.
     pub fn leave(&self) {
         self.leaves.store(true, Ordering::Release);
     }
@@ -81,23 +80,23 @@ struct Keeper {
     sequence: Sequence,
     started: Instant,
     socket: UdpSocket,
-    /// Where the other one listens.
+    /// The peer's name.
     peer: Name,
-    /// Where its latest advert came from.
+    /// Where the peer's latest advert came from.
     heard_from: Option<SocketAddr>,
     holder: Holder,
     listeners: ListenerHandles,
     events: Arc<Events>,
     handle: Arc<Handle>,
-    /// Sockets that listen on the address: for a moment, until the lease has begun.
+    /// Sockets that listen on the address, until they are passed to the threads.
     taken: Option<Vec<TcpListener>>,
-    /// Why it was taken last.
+    /// Why the address was last taken.
     reason: &'static str,
-    /// True when it has been told that the address cannot be had.
+    /// True once it has been logged that the address cannot be taken.
     told_blocked: bool,
 }
 
-/// Starts the thread. The receiver is told when this balancer has left its pair.
+/// Starts the thread. The receiver is notified when this balancer has left its pair.
 pub fn start(
     config: PairConfig,
     address: SocketAddr,
@@ -108,10 +107,10 @@ pub fn start(
     let listen = config.listen;
     let error = |source| ListenError::new(listen, "--pair-listen", source);
     let socket = UdpSocket::bind(config.listen).map_err(error)?;
-    // Several looks in the time of one advert, so that none is sent late.
+    // Several wake-ups per advert interval, so that no advert is sent late.
     let tick = (config.rules.advert / 16).clamp(Duration::from_millis(2), Duration::from_millis(50));
     socket.set_read_timeout(Some(tick)).map_err(error)?;
-    // A datagram for which there is no room is lost like any other.
+    // A datagram that does not fit the send buffer is lost like any other.
     socket.set_write_timeout(Some(tick)).map_err(error)?;
     let now = Instant::now();
     let handle = Arc::new(Handle {
@@ -143,7 +142,7 @@ pub fn start(
     let (left, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("lb-pair".into()).spawn(move || {
         keeper.run();
-        // Whoever waited for it may have gone.
+        // The receiver may have been dropped.
         let _ = left.send(());
     });
     thread.map_err(error)?;
@@ -170,7 +169,7 @@ impl Keeper {
         }
     }
 
-    /// What has become of the address since the last look.
+    /// Checks whether the address was taken or lost since the last check.
     fn look_at_holder(&mut self) {
         if let Some(taken) = self.holder.taken(Duration::ZERO) {
             let input = self.note(taken);
@@ -183,15 +182,15 @@ impl Keeper {
 
     fn on_advert(&mut self, bytes: &[u8], from: SocketAddr) {
         let Some((advert, stamp)) = Advert::decode(bytes, self.config.secret.as_ref()) else {
-            tracing::debug!("something came that the other balancer did not say");
+            tracing::debug!("ignored a datagram that is not from the other balancer");
             return;
         };
         if advert.id == self.config.rules.id {
-            tracing::warn!(id = advert.id, "somebody has the same --pair-id; give each its own");
+            tracing::warn!(id = advert.id, "another balancer has the same --pair-id; give each its own");
             return;
         }
         if !self.sequence.accept(stamp) {
-            tracing::debug!(?stamp, "an advert came that is older than the latest");
+            tracing::debug!(?stamp, "ignored an advert that is not newer than the latest");
             return;
         }
         self.heard_from = Some(from);
@@ -217,7 +216,7 @@ impl Keeper {
         }
     }
 
-    /// Shows the threads and those who watch how things are now.
+    /// Publishes the current state to the threads and to the admin interface.
     fn publish(&mut self, before: Role) {
         if let Some(until) = self.failover.lease() {
             self.handle.lease.extend_to(until);
@@ -238,7 +237,7 @@ impl Keeper {
 
     fn open(&self, listeners: Vec<TcpListener>) {
         for (worker, listener) in self.listeners.workers.iter().zip(listeners) {
-            // A thread that has ended needs no orders.
+            // A thread that has ended needs no commands.
             let _ = worker.send(ListenerCommand::Listen(listener));
         }
         self.handle.takeovers.fetch_add(1, Ordering::Relaxed);
@@ -250,17 +249,17 @@ impl Keeper {
         let advert = Advert { saying, priority: rules.priority, id: rules.id.clone() };
         let stamp = self.sequence.next_stamp(self.started.elapsed());
         let datagram = advert.encode(stamp, self.config.secret.as_ref());
-        // An address is where it is wanted to go, also when answers come from elsewhere.
+        // If the peer was given by address, adverts go there, even when its own come from elsewhere.
         let heard_from = self.heard_from.filter(|_| !self.peer.is_address());
         for peer in targets(self.config.listen.ip(), &self.peer.addresses(), heard_from) {
-            // Whether it is heard is another matter.
+            // Datagrams may be lost, so a failure is only logged.
             if let Err(error) = self.socket.send_to(&datagram, peer) {
-                tracing::debug!(%error, %peer, "cannot speak to the other balancer");
+                tracing::debug!(%error, %peer, "cannot send to the other balancer");
             }
         }
     }
 
-    /// Has the address taken. Mostly that is done at once; if not, it is heard of later.
+    /// Starts taking the address. Usually the result is there at once; if not, it is reported later.
     fn take(&mut self, mode: TakeoverMode) -> Option<Input> {
         if self.holder.take(mode) {
             self.reason = match mode {
@@ -272,7 +271,7 @@ impl Keeper {
         Some(self.note(taken))
     }
 
-    /// What it means that the address was taken, or not.
+    /// Translates the result of taking the address into an input.
     fn note(&mut self, taken: Taken) -> Input {
         match taken {
             Ok(listeners) => {
@@ -293,7 +292,7 @@ impl Keeper {
         if why.is_orderly() {
             self.handle.lease.forget();
             self.listeners.tell_all(|| ListenerCommand::Close);
-            // The other one is told that it may have the address when it is free.
+            // The peer is told that it may have the address only when it is free.
             self.holder.give_back(self.config.rules.advert);
         } else {
             self.handle.lease.end();
@@ -304,12 +303,12 @@ impl Keeper {
             return;
         }
         let reason = match why {
-            ReleaseReason::LeaseLost => "it was away for so long that the other one may have the address",
-            ReleaseReason::Outranked => "the other one has it too, and a higher priority",
-            ReleaseReason::TooLate => "it was away while it took the address",
-            ReleaseReason::AddressLost => "the system does not keep the address here any more",
+            ReleaseReason::LeaseLost => "it was frozen for so long that the other one may have the address",
+            ReleaseReason::Outranked => "the other one has it too, and outranks this one",
+            ReleaseReason::TooLate => "it was frozen while it took the address",
+            ReleaseReason::AddressLost => "the system no longer keeps the address here",
             ReleaseReason::HandedOver => "the other one has it now",
-            ReleaseReason::Leaving => "it leaves, and nobody stands by",
+            ReleaseReason::Leaving => "it is stopping, and no balancer stands by",
         };
         self.events.record(&self.config.rules.id, EventKind::StoodDown, reason.to_owned());
     }
@@ -320,7 +319,7 @@ fn unix_us(time: SystemTime) -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Nothing came; or, on loopback, nobody listens where something was sent.
+/// Nothing arrived; or, on loopback, an earlier datagram found no listener.
 fn is_nothing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted | ConnectionRefused)

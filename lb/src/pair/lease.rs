@@ -1,12 +1,12 @@
-//! How long this balancer may still answer.
+//! The lease: how long this balancer may still answer.
 //!
-//! The threads that pass requests on look at it before they answer: a process that was frozen and
-//! goes on has not been told yet that the address belongs to somebody else.
+//! The worker threads check it before they answer. A process that was frozen and goes on does not
+//! know yet that its peer has taken over the address.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A moment that is moved on by one thread and read by many.
+/// A deadline that one thread extends and many read.
 #[derive(Debug)]
 pub struct Lease {
     origin: Instant,
@@ -15,27 +15,28 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// One that has run out.
+    /// Creates a lease that has expired.
     pub fn new(origin: Instant) -> Self {
         Self { origin, until: AtomicU64::new(0) }
     }
 
-    /// From now on it lasts until then.
+    /// Extends the lease to this time.
     pub fn extend_to(&self, until: Instant) {
         self.set(u64::try_from((until - self.origin).as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// From now on it has run out.
+    /// Ends the lease now.
     pub fn end(&self) {
         self.set(0);
     }
 
-    /// From now on it has no end: the other one has agreed that what was begun is finished here.
+    /// Makes the lease endless: the peer has agreed that this balancer finishes its open
+    /// connections.
     pub fn forget(&self) {
         self.set(u64::MAX);
     }
 
-    /// Whether it lasts at this moment.
+    /// True if the lease has not expired at this time.
     pub fn lasts(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.origin) < Duration::from_nanos(self.until.load(Ordering::Acquire))
     }

@@ -1,22 +1,23 @@
-//! Two balancers with one address between them: one is active and answers on it, the other stands
-//! by and takes over when it hears nothing more.
+//! Two balancers that share one address: one is active and serves it, the other stands by and takes
+//! over when it no longer hears from its peer.
 //!
-//! The timing is that of VRRP (RFC 9568): the active one advertises itself, and three missed
-//! adverts and a little more, less for a higher priority, make it dead. Who comes back does not
-//! take the address back.
+//! The timing is that of VRRP (RFC 9568, which calls the roles Active and Backup): the active
+//! balancer advertises itself, and counts as dead after three missed adverts plus a skew that is
+//! shorter for a higher priority. There is no preemption: a balancer that comes back does not take
+//! the address back.
 //!
-//! The two cannot tell a dead partner from a cut cable. While they hear each other, at most one
-//! answers; when they do not, `bind` still leaves the decision to the kernel, which gives an
-//! address to one, and with `vip` both answer until they hear each other again. That is harmless
-//! here, because balancers keep no state.
+//! Neither of the two can tell a dead peer from a cut cable. While they hear each other, at most
+//! one answers. When they do not, `bind` leaves the decision to the kernel, which gives an address
+//! to one process, and with `vip` both answer until they hear each other again. This split brain is
+//! harmless here, because balancers keep no state.
 
 pub mod advert;
-/// The flags as written, and as used.
+/// The flags as written and as checked.
 pub mod config;
 pub mod failover;
-/// Holds the address, on a thread of its own.
+/// Holds the address, on its own thread.
 pub mod holder;
-/// Carries out what the state machine decides.
+/// Carries out what the failover state machine decides.
 pub mod keeper;
 /// How long this balancer may still answer.
 pub mod lease;
@@ -24,7 +25,7 @@ pub mod reach;
 pub mod sequence;
 #[cfg(test)]
 mod simulation;
-/// How the address is taken and given back.
+/// Takes the address and gives it back.
 pub mod takeover;
 
 pub use config::{PairArgs, PairConfig};

@@ -1,11 +1,12 @@
-//! Where the other balancer is spoken to.
+//! Decides where adverts for the peer are sent.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Where an advert is sent: to `known`, the addresses that the other one's name leads to, from a socket at `own`.
-/// `heard_from` is where its latest advert came from. If that is among its addresses the others are of no
-/// use; if not, the name may be behind, or lead nowhere at all.
+/// Returns the targets of an advert: the addresses in `known`, to which the peer's name resolves, as far as a
+/// socket bound to `own` can reach them. `heard_from` is where the peer's latest advert came from. If it is among
+/// the known addresses, it is the only target; if not, the name may be out of date or not resolve at all, so it
+/// is added.
 pub fn targets(own: IpAddr, known: &[SocketAddr], heard_from: Option<SocketAddr>) -> Vec<SocketAddr> {
     let known: Vec<_> = known.iter().filter_map(|address| as_seen_from(own, *address)).collect();
     match heard_from {
@@ -14,7 +15,7 @@ pub fn targets(own: IpAddr, known: &[SocketAddr], heard_from: Option<SocketAddr>
     }
 }
 
-/// The address as a socket of this family has to write it, if it can reach it.
+/// Converts the address to the family of the own socket, if that can reach it.
 fn as_seen_from(own: IpAddr, address: SocketAddr) -> Option<SocketAddr> {
     match (own, address) {
         (IpAddr::V4(_), SocketAddr::V4(_)) | (IpAddr::V6(_), SocketAddr::V6(_)) => Some(address),

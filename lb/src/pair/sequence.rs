@@ -1,15 +1,15 @@
-//! Which adverts are news, and which were said before.
+//! Replay protection: decides which adverts are new.
 //!
-//! Each advert carries a number greater than that of the one before, and the *incarnation* of the process that
-//! sends it: when it was started, by its own clock. Of one incarnation a number that is not greater is a repetition,
-//! and a later incarnation is a process that was started again.
+//! Each advert carries a number greater than the one before, and the *incarnation* of its sender: the time at which
+//! the process started, by its own clock. Within an incarnation, a number that is not greater is a replay; a later
+//! incarnation is a process that was restarted.
 //!
-//! A process that was started again after its clock was set back has an earlier incarnation, as a recorded advert
-//! does. It is told from a recording by the echo, the number that it heard from this side last: what its former self
-//! said echoes nothing that was sent after that was heard last.
+//! If a process is restarted after its clock was set back, its incarnation is earlier, as in a replayed advert. The
+//! echo tells the two apart: it is the number that the sender last heard from this side. A replay of the sender's
+//! earlier incarnation cannot echo a number that was sent after its latest advert arrived.
 //!
-//! A process that has heard nothing yet believes any signed advert. So one that has just been started can be shown a
-//! recording until the other one speaks.
+//! A process that has heard nothing yet believes any signed advert. So just after its start it can be deceived by a
+//! replay, until the real peer speaks.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
@@ -17,35 +17,35 @@ use std::time::Duration;
 /// The numbers that an advert carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// When the process that says it was started, in microseconds since 1970 by its own clock.
+    /// When the sending process started, in microseconds since 1970 by its own clock.
     pub incarnation: u64,
-    /// Greater than that of the advert before.
+    /// Greater than the number of the advert before.
     pub number: u64,
-    /// The greatest number that it has heard from the other one; 0 for none.
+    /// The greatest number that the sender has heard from its peer; 0 for none.
     pub echo: u64,
 }
 
-/// The numbers of what one of the two says, and of what it has heard.
+/// The numbers that one balancer has sent and heard.
 #[derive(Debug)]
 pub struct Sequence {
     incarnation: u64,
-    /// The number of the latest advert, at first the incarnation: so numbers tell how long ago they were sent.
+    /// The number of the latest advert. It starts at the incarnation, so numbers also tell when an advert was sent.
     sent: u64,
-    /// Incarnation and number of the latest advert of the other one.
+    /// Incarnation and number of the peer's latest advert.
     heard: Option<(u64, u64)>,
-    /// The number that had been sent when that was heard.
+    /// The number that had been sent when the latest advert was heard.
     sent_before: u64,
-    /// The latest incarnation that the other one has ever had.
+    /// The latest incarnation that the peer has ever had.
     latest_incarnation: u64,
 }
 
 impl Sequence {
-    /// Of a process that was started at this time, in microseconds since 1970.
+    /// Creates the sequence of a process that started at this time, in microseconds since 1970.
     pub fn new(incarnation: u64) -> Self {
         Self { incarnation, sent: incarnation, heard: None, sent_before: incarnation, latest_incarnation: 0 }
     }
 
-    /// The numbers of the next advert. `running` is how long this process has been running.
+    /// Returns the numbers of the next advert. `running` is the process's uptime.
     pub fn next_stamp(&mut self, running: Duration) -> Stamp {
         let now = u64::try_from(running.as_micros()).unwrap_or(u64::MAX);
         self.sent = self.incarnation.saturating_add(now).max(self.sent.saturating_add(1));
@@ -53,7 +53,7 @@ impl Sequence {
         Stamp { incarnation: self.incarnation, number: self.sent, echo }
     }
 
-    /// True when an advert with these numbers is news. Then it is the latest from now on.
+    /// Returns true if an advert with these numbers is new, and remembers it as the latest.
     pub fn accept(&mut self, stamp: Stamp) -> bool {
         let answers = self.sent_before < stamp.echo && stamp.echo <= self.sent;
         let is_news = match self.heard {
@@ -74,7 +74,7 @@ impl Sequence {
 mod tests {
     use super::*;
 
-    /// Some time in this century, in microseconds.
+    /// A time in this century, in microseconds.
     const START: u64 = 1_800_000_000_000_000;
     const HOUR: u64 = 3_600_000_000;
 
@@ -82,7 +82,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// Two that have heard each other.
+    /// Two balancers that have heard each other.
     fn acquainted() -> (Sequence, Sequence) {
         let (mut one, mut other) = (Sequence::new(START), Sequence::new(START + HOUR));
         assert!(other.accept(one.next_stamp(ms(0))));

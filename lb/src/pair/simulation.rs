@@ -1,6 +1,6 @@
-//! Two state machines, a network that delays, clocks that go on, and processes that die, freeze and
-//! come back, as the dice want. In every schedule in which the two can hear each other, at most one
-//! may answer at any moment.
+//! Deterministic simulation: two state machines, a network with delays, clocks, and processes that
+//! die, freeze and come back at random. In every schedule in which the two can hear each other, at
+//! most one may answer at any moment.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::failover::{Effect, Failover, Input, Role, Rules, TakeoverMode};
 
 const ADVERT: Duration = Duration::from_millis(200);
 const STEP: Duration = Duration::from_millis(5);
-/// The longest a datagram takes. A claim waits for twice that.
+/// The longest delay of a datagram. A claim waits for twice as long.
 const DELAY_STEPS_MAX: u64 = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +25,13 @@ struct Node {
     rules: Rules,
     failover: Failover,
     state: State,
-    /// The kernel's: what has arrived and was not read, and who holds the address.
+    /// Kept by the kernel: datagrams that have arrived but were not read, and who holds the address.
     inbox: Vec<Advert>,
     holds: bool,
     leaves: bool,
 }
 
-/// What befalls one of the two, and when.
+/// A fault, and when it strikes.
 #[derive(Debug, Clone)]
 struct Blow {
     after_steps: u64,
@@ -52,9 +52,9 @@ enum BlowKind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Takeover {
-    /// The kernel gives the address to one only.
+    /// The kernel gives the address to one process only.
     Bind,
-    /// Anybody can take it.
+    /// Any process can take it.
     Vip,
 }
 
@@ -63,7 +63,7 @@ struct World {
     start: Instant,
     steps: u64,
     nodes: [Node; 2],
-    /// To whom, when, what.
+    /// Recipient, arrival step and advert.
     network: Vec<(usize, u64, Advert)>,
     cut: bool,
     dice: u64,
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// Who would answer somebody who knocks now.
+    /// Returns whether the node would answer a client now.
     fn answers(&self, node: &Node) -> bool {
         let lease = node.failover.lease().is_some_and(|until| self.now() < until);
         node.state == State::Runs && node.failover.role() == Role::Active && lease
@@ -203,7 +203,7 @@ use BlowKind::{Cut, Freeze, Kill, Leave, Mend, Start, Thaw};
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
-    /// The address can be taken by both: only what they say to each other keeps them apart.
+    /// Both can take the address: only their adverts keep them apart.
     #[test]
     fn at_most_one_answers_while_they_can_hear_each_other(
         blows in blows(&[Kill, Start, Freeze, Thaw, Leave]), dice in any::<u64>(),
@@ -213,7 +213,7 @@ proptest! {
         prop_assert!(world.most_owners <= 1);
     }
 
-    /// The kernel keeps them apart, also when they cannot hear each other.
+    /// The kernel keeps them apart, even when they cannot hear each other.
     #[test]
     fn with_bind_at_most_one_answers_whatever_happens(
         blows in blows(&[Kill, Start, Freeze, Thaw, Leave, Cut, Mend]), dice in any::<u64>(),
@@ -223,7 +223,8 @@ proptest! {
         prop_assert!(world.most_owners <= 1);
     }
 
-    /// Both answer while they cannot hear each other; then one gives up within an advert and a delay.
+    /// Both answer while they cannot hear each other; then one gives up within an advert interval and
+    /// a delay.
     #[test]
     fn after_a_cut_is_mended_one_is_left(dice in any::<u64>(), cut_steps in 200u64..1000) {
         let mut world = World::new(Takeover::Vip, dice);
@@ -237,7 +238,8 @@ proptest! {
         prop_assert!(world.answers(&world.nodes[0]), "the one with the higher priority is left");
     }
 
-    /// Whenever one is well and reachable, the address is taken within the time of the standard.
+    /// Whenever a node is well and reachable, the address is taken within the time that the standard
+    /// gives.
     #[test]
     fn one_answers_a_second_after_the_other_died(dice in any::<u64>(), freeze in any::<bool>()) {
         let mut world = World::new(Takeover::Vip, dice);
@@ -249,8 +251,8 @@ proptest! {
     }
 }
 
-/// The check can fail: with a claim that nobody has time to object to, two that start together both
-/// take the address.
+/// Shows that the simulation can fail: with a claim too short for an objection, two nodes that start
+/// together both take the address.
 #[test]
 fn the_simulation_finds_a_claim_that_is_too_short() {
     let found = (1..200).any(|dice| {

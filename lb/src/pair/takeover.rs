@@ -1,8 +1,8 @@
-//! How the address is taken and given back: by listening on it, or by adding it to a network
-//! interface first.
+//! Takes the address and gives it back: by listening on it, or by adding it to a network interface
+//! first.
 //!
-//! An added address has a lifetime of two seconds and is renewed twice a second: when this process
-//! dies or is frozen, the kernel takes the address away.
+//! An added address has a lifetime of two seconds and is renewed twice a second. If this process
+//! dies or is frozen, the kernel removes the address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use super::config::TakeoverName;
 use super::failover::TakeoverMode;
 use crate::listen::{self, ListenError};
 
-/// How long the kernel keeps an address that nobody renews, in seconds.
+/// How long the kernel keeps an address that is not renewed, in seconds.
 const LIFETIME_SECONDS: &str = "2";
 const LIFETIME: Duration = Duration::from_secs(2);
 const RENEWAL: Duration = Duration::from_millis(500);
@@ -21,11 +21,11 @@ const RENEWAL: Duration = Duration::from_millis(500);
 /// The shared address.
 #[derive(Debug)]
 pub struct Takeover {
-    /// What clients connect to.
+    /// The address that clients connect to.
     pub address: SocketAddr,
-    /// Sockets that listen on it.
+    /// The number of sockets that listen on it.
     pub sockets: usize,
-    /// The interface that it is added to, when it is.
+    /// The interface that the address is added to, with `vip`.
     interface: Option<String>,
     renewed: Option<Instant>,
 }
@@ -33,36 +33,36 @@ pub struct Takeover {
 /// Why the address cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
-    /// Nobody can listen on it.
+    /// Another process listens on it, or the system refused.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// It cannot be added to the interface.
+    /// The program `ip` could not be started.
     #[error("cannot run 'ip address' (Debian package iproute2)")]
     Ip(#[source] io::Error),
-    /// The system is at it, and has been for long.
+    /// Taking the address has taken too long.
     #[error("the address was not taken within {0:?}; is 'ip address' stuck?")]
     TooSlow(Duration),
-    /// The kernel does not want to.
+    /// The program `ip` reported an error.
     #[error("'ip address {verb} {address} dev {interface}' failed: {said}")]
     Refused {
-        /// What was to be done.
+        /// The subcommand.
         verb: &'static str,
-        /// With which address.
+        /// The address.
         address: IpAddr,
-        /// On which interface.
+        /// The interface.
         interface: String,
-        /// What it said.
+        /// The error output.
         said: String,
     },
 }
 
 impl Takeover {
-    /// Nothing is taken yet. What an earlier process has left on the interface is removed.
+    /// Prepares a takeover. An address that an earlier process left on the interface is removed.
     pub fn new(address: SocketAddr, sockets: usize, name: TakeoverName, interface: String) -> Self {
         let interface = (name == TakeoverName::Vip).then_some(interface);
         let takeover = Self { address, sockets, interface, renewed: None };
         if let Some(interface) = &takeover.interface {
-            // Mostly it is not there, which is as it should be.
+            // Usually it is not there, and `ip` fails.
             let _ = takeover.ip("del", interface, &[]);
         }
         takeover
@@ -82,7 +82,7 @@ impl Takeover {
         Ok(listeners)
     }
 
-    /// Keeps the address. True when that was due, and done.
+    /// Renews the address if that is due; returns true if it was renewed.
     pub fn renew(&mut self, now: Instant) -> bool {
         if self.renewed.is_none_or(|renewed| now < renewed + RENEWAL) {
             return false;
@@ -99,7 +99,7 @@ impl Takeover {
         Some(self.renewed? + LIFETIME)
     }
 
-    /// Takes the address off the interface, when it was added to one.
+    /// Removes the address from the interface, if it was added to one.
     pub fn give_back(&mut self) {
         if let (Some(interface), Some(_)) = (&self.interface, self.renewed)
             && let Err(error) = self.ip("del", interface, &[])
@@ -112,7 +112,7 @@ impl Takeover {
     fn add(&mut self) -> Result<(), TakeoverError> {
         if let Some(interface) = &self.interface {
             let lifetime = ["valid_lft", LIFETIME_SECONDS, "preferred_lft", LIFETIME_SECONDS];
-            // Nobody else in this network can have it by IPv6's own check, which takes a second.
+            // Skips IPv6's duplicate address detection, which would take a second.
             let more: &[&str] = if self.address.is_ipv6() { &["nodad"] } else { &[] };
             let now = Instant::now();
             self.ip("replace", interface, &[more, &lifetime].concat())?;
@@ -137,7 +137,7 @@ impl Takeover {
     }
 }
 
-/// Tells the neighbours whose the address is now, five times in as many seconds (gratuitous ARP).
+/// Announces the address to the neighbours, five times in as many seconds (gratuitous ARP).
 fn announce(address: IpAddr, interface: &str) {
     if !address.is_ipv4() {
         return;
@@ -151,7 +151,7 @@ fn announce(address: IpAddr, interface: &str) {
         .spawn();
     match arping {
         Ok(mut arping) => {
-            // Only so that it does not stay as a zombie.
+            // Only reaps the process, so that it does not stay as a zombie.
             std::thread::spawn(move || arping.wait());
         }
         Err(error) => tracing::warn!(

@@ -1,4 +1,4 @@
-//! What a request keeps while one upstream after another is tried, and why a try came to nothing.
+//! State that a request keeps across attempts, and why an attempt failed.
 
 use machine::trace::Span;
 
@@ -11,42 +11,42 @@ use crate::choose::sticky::Token;
 use crate::upstream::{InFlight, Outcome};
 use crate::wire::{RequestBody, RequestHead};
 
-/// What a request keeps through all its tries.
+/// State that a request keeps across all its attempts.
 pub(super) struct ForwardState {
     pub(super) upload: Upload,
     pub(super) id: [u8; 32],
-    /// What it costs here, when traces are recorded.
+    /// The span of the whole request, if tracing is on.
     pub(super) span: Option<Box<Span>>,
-    /// What it costs at the upstream that is being tried.
+    /// The span of the current attempt.
     pub(super) hop: Option<Box<Span>>,
-    /// The cookie that names an upstream.
+    /// The client's sticky cookie, which names an upstream.
     pub(super) token: Option<Token>,
-    /// The cookies without it, when it was among them.
+    /// The `Cookie` value without the sticky cookie, if the client sent one.
     pub(super) cookies: Option<Vec<u8>>,
-    /// True when the client has seen anything of an answer, so that nothing is tried again.
+    /// True once the client has seen any byte of a response; there are no retries after that.
     pub(super) has_passed: bool,
     pub(super) told_to_continue: bool,
 }
 
-/// Why a try came to nothing.
+/// Why an attempt failed.
 pub(super) enum Failure {
-    /// There was no answer; whose fault that is.
+    /// There was no response; the local reply says whose fault that is.
     Refused(LocalReply),
-    /// The upstream had closed a connection that waited, in the very moment it was used.
+    /// The upstream had closed the idle connection at the moment it was reused.
     Stale,
-    /// The client is no longer there to be answered.
+    /// The client has gone.
     ClientGone,
 }
 
 impl ForwardState {
-    /// Begins the span of a try.
+    /// Starts the span of an attempt.
     pub(super) fn begin_hop(&mut self, in_flight: &mut InFlight) {
         let Some(span) = &self.span else { return };
         in_flight.is_traced(span);
         self.hop = span.child(|| format!("to {}", in_flight.upstream.name)).map(Box::new);
     }
 
-    /// Ends it, and says how the try went.
+    /// Ends the attempt's span with its outcome.
     pub(super) fn end_hop<T>(&mut self, sent: &Result<T, Failure>, outcome: Outcome) {
         if let Some(mut hop) = self.hop.take() {
             match sent {
@@ -56,20 +56,21 @@ impl ForwardState {
         }
     }
 
-    /// Only a safe method without a body may be sent twice, or one whose body has been kept for that.
+    /// Only a request with a safe method and no body may be sent twice, or one whose body was kept
+    /// for that.
     pub(super) fn may_be_repeated(&self, head: &RequestHead) -> bool {
         let safe = head.verb.is_safe() && self.upload.is_complete() && self.upload.is_whole();
         !self.has_passed && (safe || self.upload.is_kept())
     }
 
-    /// The same for a connection that was closed while it waited: most likely nobody saw the request,
-    /// and to do twice what is idempotent is to do it once (RFC 9110, 9.2.2).
+    /// The same for an idle connection that the upstream had closed: most likely the upstream never
+    /// saw the request, and repeating an idempotent request is harmless (RFC 9110, 9.2.2).
     fn may_be_sent_anew(&self, head: &RequestHead) -> bool {
         let idempotent = head.verb.is_idempotent() && head.body == RequestBody::None;
         !self.has_passed && idempotent || self.may_be_repeated(head)
     }
 
-    /// Whose fault it is that there is no answer, and so which answer the client gets.
+    /// Decides whose fault it is that there is no response, and so which reply the client gets.
     pub(super) fn failure(
         &self,
         request: &Request<'_>,

@@ -1,4 +1,4 @@
-//! What belongs to one client's connection.
+//! State of one client connection.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,21 +6,21 @@ use std::rc::Rc;
 use super::watchdog::Watch;
 use super::worker::Worker;
 
-/// What belongs to one client's connection.
+/// State of one client connection.
 #[derive(Debug)]
 pub struct Client {
-    /// The thread it is served by.
+    /// The thread that serves it.
     pub worker: Rc<Worker>,
-    /// What it is doing, and for how long it may.
+    /// Its phase and deadline.
     pub watch: Rc<Watch>,
     /// Its address, as requests carry it in `X-Forwarded-For`.
     pub forwarded_for: String,
-    /// True while some of the present request's body has not been read.
+    /// True while part of the current request's body is unread.
     pub unread: Cell<bool>,
 }
 
 impl Client {
-    /// Makes sure that something can be read into a buffer.
+    /// Makes sure that a buffer has room to read into.
     pub fn make_room(&self, buffer: &mut Vec<u8>) {
         if buffer.capacity() == 0 {
             *buffer = self.worker.buffers.take();

@@ -1,4 +1,4 @@
-//! One client's connection, from accept to close.
+//! A client's connection, from accept to close.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -22,16 +22,16 @@ use super::watchdog::Phase;
 use super::worker::Worker;
 use crate::wire::{Fields, RequestHead};
 
-/// How long a client may take to read an answer that it gets before it has sent all of its
-/// request, and how much of the rest is thrown away meanwhile.
+/// How long a client may take to read a response that was sent before its request was complete, and
+/// how many bytes of the rest of the request are discarded meanwhile (lingering close).
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Why there is no request.
+/// Why no request was read.
 enum NoRequest {
-    /// The client has closed, or is to go.
+    /// The client has closed the connection, or the balancer wants it closed.
     Closed,
-    /// What came is none.
+    /// What was received is not a valid request.
     Refused(LocalReply),
 }
 
@@ -72,12 +72,13 @@ async fn serve_requests(client: &Client, mut stream: TcpStream) {
             After::Close if inbox.is_empty() && !seems_readable(&stream) => break,
             After::Cut => break,
             After::Close | After::Linger => {
-                // A client that closes before the end, or does not, has had its time.
+                // A client that does not close in time is cut off here.
                 let _ = timeout(LINGER, linger(stream)).await;
                 break;
             }
             After::Reset => {
-                // The client is to see a broken connection rather than the end of an answer.
+                // The client must see a broken connection, not what looks like the end of the
+                // response.
                 let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                 break;
             }
@@ -86,7 +87,7 @@ async fn serve_requests(client: &Client, mut stream: TcpStream) {
     client.worker.buffers.give_back(&mut inbox);
 }
 
-/// Reads until a whole head is there. A client that is quiet takes up no buffer.
+/// Reads until a whole head is there. An idle client holds no buffer.
 async fn read_head(
     client: &Client,
     stream: &mut TcpStream,
@@ -101,7 +102,8 @@ async fn read_head(
             if watch.phase() == Phase::Idle {
                 watch.enter(Phase::Head);
             }
-            // A head is read when a line of it has come: not for every byte, which may come slowly.
+            // Parse only when a line is complete: a slow client would otherwise cost one attempt
+            // per byte.
             if inbox.len() > bytes_max || inbox[looked_at..].contains(&b'\n') {
                 match head.read(inbox, bytes_max).map_err(|error| NoRequest::Refused(error.into()))? {
                     Some(bytes) => {
@@ -127,21 +129,21 @@ async fn read_head(
     }
 }
 
-/// An endless row of them is not collected.
+/// Drops leading empty lines, so that an endless row of them does not fill the buffer.
 fn skip_empty_lines(inbox: &mut Vec<u8>) {
     let empty = inbox.chunks_exact(2).take_while(|line| line == b"\r\n").count();
     consume(inbox, 2 * empty);
 }
 
-/// Closing a socket with unread bytes resets the connection, and the client may lose the answer
-/// that is on its way. So the rest is read and thrown away until the client closes, within limits.
+/// Lingering close: closing a socket with unread bytes resets the connection, and the client may
+/// lose the response. So the rest is read and discarded until the client closes, within limits.
 async fn linger(mut stream: TcpStream) -> std::io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await?;
     Ok(())
 }
 
-/// Whether there seem to be bytes that nobody will read.
+/// Returns true if bytes seem to be waiting that will not be read.
 fn seems_readable(stream: &TcpStream) -> bool {
     stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
 }

@@ -1,5 +1,5 @@
-//! An answer on its way down: its head, with the interim ones before it, and its body piece by
-//! piece.
+//! Passes a response from the upstream to the client: interim responses, the final head, and the body
+//! piece by piece.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use crate::wire::answer_head::NoSense;
 use crate::wire::chunks::{Chunks, write_size};
 use crate::wire::{AnswerBody, AnswerHead, Fields, KnownHeader, RequestHead, Verb};
 
-/// Interim answers before a final one: more are nobody's.
+/// Interim responses accepted before the final one; no honest upstream sends more.
 const INTERIM_MAX: usize = 16;
 
-/// How long an upstream may think about an expectation before its client is told to go on: many
-/// know nothing of expectations and just wait for the body.
+/// How long an upstream may take to answer `Expect: 100-continue` before the balancer sends the 100
+/// itself: many servers ignore expectations and just wait for the body (RFC 9110, 10.1.1).
 const EXPECTATION: Duration = Duration::from_secs(1);
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub enum NoAnswer {
-    /// The connection was closed before anything came.
+    /// The connection was closed before any byte arrived.
     Closed,
-    /// Something came that is no answer, or no whole one.
+    /// What arrived is malformed or incomplete.
     Broken(&'static str),
-    /// An answer came whose head is larger than is taken here.
+    /// The response's head exceeds the limit.
     TooLarge,
-    /// Nothing came in time.
+    /// Nothing arrived in time.
     TooLate,
-    /// The client takes nothing.
+    /// The client no longer accepts data.
     ClientGone,
 }
 
@@ -42,36 +42,36 @@ impl From<NoSense> for NoAnswer {
     }
 }
 
-/// What an upstream says, as it comes in.
+/// A response while it is being received and passed on.
 #[derive(Debug)]
 pub struct Download<'a> {
-    /// The client that gets the answer.
+    /// The client that gets the response.
     pub client: &'a Client,
-    /// The request that it answers.
+    /// The request it belongs to.
     pub request: &'a RequestHead,
-    /// What has come and has not been passed on.
+    /// Bytes received that have not been passed on.
     pub inbox: &'a mut Vec<u8>,
-    /// The lines of the answer's head.
+    /// The fields of the response's head.
     pub fields: &'a mut Fields,
-    /// What is to be sent to the client.
+    /// Bytes to be sent to the client.
     pub out: &'a mut Vec<u8>,
-    /// True when the client has been told to go on with its body.
+    /// True once the client has been sent a 100.
     pub told_to_continue: &'a mut bool,
-    /// True when the client has seen anything of an answer.
+    /// True once the client has seen any byte of a response.
     pub has_passed: &'a mut bool,
 }
 
-/// How passing a body on ended.
+/// How passing the body on ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Passed {
-    /// All of it is there.
+    /// The body is complete.
     Whole,
-    /// It broke off: the client must see that. It is counted as this.
+    /// The body broke off, and the client must see that. Counted with this outcome.
     Cut(Outcome),
 }
 
 impl Download<'_> {
-    /// Reads the head of the final answer, or of one that switches to a protocol that was asked for.
+    /// Reads the head of the final response, or of a 101 for a protocol that the client asked for.
     pub async fn head(
         &mut self,
         from: &mut ReadHalf<'_>,
@@ -129,7 +129,7 @@ impl Download<'_> {
         }
     }
 
-    /// Tells the client to go on with its body, on the balancer's own account.
+    /// Sends the client a 100 on the balancer's own behalf, so that it sends its body.
     pub async fn tell_to_continue(&mut self, to: &mut WriteHalf<'_>) -> Result<(), NoAnswer> {
         *self.told_to_continue = true;
         self.say(to, b"HTTP/1.1 100 Continue\r\n\r\n").await
@@ -148,11 +148,11 @@ impl Download<'_> {
         if self.request.wants_upgrade && asked_for {
             return Ok(head);
         }
-        Err(NoAnswer::Broken("it switches to a protocol that nobody asked for"))
+        Err(NoAnswer::Broken("it switches to a protocol that was not requested"))
     }
 
-    /// An old client knows no interim answers, and one that was told to go on need not be told again:
-    /// that is the balancer's own 100 (RFC 9110, 15.2).
+    /// Passes an interim response on. An HTTP/1.0 client knows none (RFC 9110, 15.2), and a client
+    /// that has already had a 100 from the balancer needs no second one.
     async fn pass_interim(&mut self, head: &AnswerHead, to: &mut WriteHalf<'_>) -> Result<(), NoAnswer> {
         let is_continue = head.status == 100;
         let wanted = !is_continue || !*self.told_to_continue;
@@ -166,7 +166,7 @@ impl Download<'_> {
         self.say(to, &interim).await
     }
 
-    /// Passes the final answer on: its head, written by the caller's rewrite, and its body.
+    /// Passes the final response on: its head, changed by `rewrite`, and its body.
     pub async fn pass(
         &mut self,
         head: &AnswerHead,
@@ -197,7 +197,7 @@ impl Download<'_> {
             let bytes = self.inbox.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             left -= bytes as u64;
             if self.out.is_empty() {
-                // What comes in goes out from where it is.
+                // Written directly from the receive buffer, without a copy.
                 let written = stream::write_all(to, &self.inbox[..bytes], &self.client.watch).await;
                 if written.is_err() {
                     return Passed::Cut(Outcome::Abandoned);
@@ -317,24 +317,24 @@ fn put_piece(data: &[u8], framed: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// How an answer's body is framed on its way down.
+/// Decides how a response's body is framed for the client.
 pub fn framing(request: &RequestHead, head: &AnswerHead) -> Framing {
     match (head.body, head.content_length) {
         (AnswerBody::None, Some(length)) if head.status != 204 => Framing::Length(length),
         (AnswerBody::None, _) => Framing::Unsaid,
         (AnswerBody::Length(length), _) => Framing::Length(length),
-        // An old client knows no chunks: for it the body ends with the connection.
+        // HTTP/1.0 has no chunked coding, so the body ends with the connection.
         (AnswerBody::Chunked | AnswerBody::UntilClose, _) if request.is_old => Framing::Unsaid,
         (AnswerBody::Chunked | AnswerBody::UntilClose, _) => Framing::Chunked,
     }
 }
 
-/// True when the client can tell the end of the body only by the end of the connection.
+/// True if the client can recognize the end of the body only by the end of the connection.
 pub fn ends_with_connection(request: &RequestHead, head: &AnswerHead) -> bool {
     request.is_old && matches!(head.body, AnswerBody::Chunked | AnswerBody::UntilClose)
 }
 
-/// What is said about the client's connection.
+/// Decides what the response says about the client's connection.
 pub fn persistence(request: &RequestHead, keep: bool) -> Persistence {
     match (keep, request.is_old) {
         (true, false) => Persistence::Usual,

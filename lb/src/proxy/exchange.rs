@@ -1,5 +1,5 @@
-//! One exchange: a request is sent to one upstream over one connection, and its answer is passed on as it
-//! comes. How that went is noted for the upstream's health.
+//! One exchange: sends a request to one upstream over one connection, and streams its response back. The
+//! outcome is recorded for the upstream's passive health check.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -25,11 +25,11 @@ use crate::wire::{AnswerHead, KnownHeader, RequestHead};
 
 const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// Gets an answer, and passes it on: over a connection that waits, or else over a new one.
+/// Sends a request and passes its response on: over an idle connection from the pool, or else a new one.
 ///
-/// The upstream may have closed a waiting connection in the very moment it is used. A request that
-/// it may see twice is then sent once more, over a new connection to the same upstream. This is not
-/// a retry of a failed request: nothing has failed yet.
+/// The upstream may close an idle connection at the very moment it is reused. A request that is safe to
+/// repeat is then sent again over a new connection to the same upstream. This does not count as a retry:
+/// the upstream has not failed.
 pub(super) async fn send(
     request: &mut Request<'_>,
     state: &mut ForwardState,
@@ -49,7 +49,7 @@ async fn connect(client: &Client, upstream: &Upstream) -> Result<Connection, Loc
     let worker = &client.worker;
     let mut opened = open(client, upstream).await;
     if let Err(LocalReply::LocalShortage(Shortage::Files)) = opened {
-        // Connections that only wait hold files that this one needs, here and on the other threads.
+        // Idle connections hold files that this one needs, on this thread and on the others.
         worker.shortages.ask_for_files();
         worker.connections.close_all();
         opened = open(client, upstream).await;
@@ -81,7 +81,7 @@ async fn open(client: &Client, upstream: &Upstream) -> Result<Connection, LocalR
     }
 }
 
-/// Sends a request over a connection, and passes its answer on.
+/// Sends a request over the given connection, and returns the connection to the pool if it can be reused.
 async fn exchange(
     request: &mut Request<'_>,
     state: &mut ForwardState,
@@ -110,11 +110,11 @@ async fn exchange(
 
 /// The buffers of one exchange.
 struct ExchangeBuffers {
-    /// The request, on its way to the upstream.
+    /// Bytes of the request, on their way to the upstream.
     request: Vec<u8>,
-    /// What the upstream has sent, and was not passed on yet.
+    /// Bytes received from the upstream that have not been passed on.
     response_in: Vec<u8>,
-    /// The response, on its way to the client.
+    /// Bytes of the response, on their way to the client.
     response_out: Vec<u8>,
 }
 
@@ -123,22 +123,22 @@ struct Done {
     reusable: bool,
 }
 
-/// What was answered.
+/// How the upstream answered.
 enum Answered {
-    /// An answer, that was passed on as far as it came. The client was told that its connection is
-    /// kept, or that it is not.
+    /// A response, passed on as far as it was received. `kept` is what the client was told: whether its
+    /// connection stays open.
     Passed { answer: AnswerHead, passed: Passed, kept: bool },
-    /// From here on both sides speak another protocol.
+    /// The upstream agreed to switch protocols (status 101).
     Switched(AnswerHead),
 }
 
-/// Why nothing was answered.
+/// Why there is no response.
 enum Trouble {
     Upstream(NoAnswer),
     Client(UploadFault),
 }
 
-/// Sends a request, passes its answer on, and judges how that went.
+/// Sends a request, passes its response on, and records the outcome.
 async fn exchange_with(
     request: &mut Request<'_>,
     state: &mut ForwardState,
@@ -160,7 +160,7 @@ async fn exchange_with(
         expects_continue: head.expects_continue && !state.told_to_continue,
     };
     headers::write_request(head, &rewrite, &mut buffers.request);
-    // It may have been frozen since the last look, and another balancer be on duty by now.
+    // The process may have been frozen since the last check, and the peer may hold the address by now.
     if !client.worker.may_answer() {
         return Err(Failure::ClientGone);
     }
@@ -174,7 +174,7 @@ async fn exchange_with(
             };
             connection.was_denied_a_body = answer.speaks_of_body;
             let trusted = !answer.speaks_of_body || !in_flight.upstream.sends_forbidden_bodies();
-            // What is unsent of a body would be missing from it, and the next head taken for it.
+            // If part of the body is unsent, the upstream would take the next head for that missing part.
             Ok(Done { after, reusable: answer.keep_alive && trusted && state.upload.is_sent() })
         }
         Ok(Answered::Passed { answer, passed: Passed::Cut(outcome), .. }) => {
@@ -193,8 +193,7 @@ async fn exchange_with(
     }
 }
 
-/// Sends a request, whose head is in the buffers, and at the same time reads what is answered and
-/// passes it on.
+/// Sends a request, whose head is in the buffers, while reading the response and passing it on.
 async fn converse(
     request: &mut Request<'_>,
     state: &mut ForwardState,
@@ -238,11 +237,11 @@ async fn converse(
     client.watch.enter(Phase::Download);
     let passing = download.pass(&answer, &rewrite, &mut from_upstream, &mut to_client);
     let passed = with_concurrent_upload(sending.as_mut(), passing).await;
-    // A client that breaks off its request breaks off its answer.
+    // A client that breaks off its request also gives up its response.
     Ok(Answered::Passed { answer, passed: passed.unwrap_or(Passed::Cut(Outcome::Abandoned)), kept })
 }
 
-/// Tells the client that the protocol is switched, and passes bytes from then on.
+/// Passes the 101 response to the client, then copies bytes in both directions.
 async fn switch(
     request: &mut Request<'_>,
     connection: &mut Connection,
@@ -260,7 +259,7 @@ async fn switch(
     }
 }
 
-/// Reads an answer while the request is still being sent. A fault of the upload ends both.
+/// Reads a response while the request is still being sent. An upload fault ends both.
 async fn with_concurrent_upload<T>(
     mut upload: Pin<&mut impl Future<Output = UploadFault>>,
     answer: impl Future<Output = T>,
@@ -275,7 +274,7 @@ async fn with_concurrent_upload<T>(
     .await
 }
 
-/// The request's id as its client gave it, when that is a proper one.
+/// Returns the client's own request id, if it is valid.
 fn own_id(head: &RequestHead) -> Option<&[u8]> {
     head.fields.values(KnownHeader::XRequestId, head.bytes()).next().filter(|id| headers::is_request_id(id))
 }
@@ -286,7 +285,7 @@ fn set_cookie<'a>(upstream: &'a Upstream, shown: Option<&Token>) -> Option<&'a [
     (!is_bound).then_some(pin.set_cookie.as_bytes())
 }
 
-/// Whether the client's connection is kept after this answer, as far as can be told when it begins.
+/// Returns whether the client's connection will be kept, as far as is known when the response begins.
 fn keeps(client: &Client, request: &RequestHead, answer: &AnswerHead) -> bool {
     request.keep_alive
         && client.worker.vitals.is_fit()

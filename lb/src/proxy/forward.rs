@@ -1,9 +1,9 @@
-//! The life of a request: it is checked, an upstream is chosen for it, it is passed on, perhaps it
-//! is tried again with another upstream, and the answer is passed back. Whatever goes wrong on the
-//! way becomes an answer of the balancer's own.
+//! The life of a request: it is checked, an upstream is chosen, the request is forwarded, perhaps
+//! retried on another upstream, and the response is passed back. Every failure on the way becomes a
+//! local reply.
 //!
-//! It all happens in the task that reads the client's connection. Nothing here knows how an
-//! upstream is chosen, what makes one healthy, or what may be tried again.
+//! All of it happens in the task that reads the client's connection. This module does not know how
+//! an upstream is chosen, what makes one healthy, or which requests may be retried.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::choose::sticky;
 use crate::upstream::{InFlight, Outcome};
 use crate::wire::{KnownHeader, RequestBody, RequestHead};
 
-/// Answers a request, whatever happens.
+/// Answers a request, with the upstream's response or a local reply.
 pub async fn forward(request: &mut Request<'_>) -> After {
     let client = request.client;
     if !client.worker.may_answer() {
@@ -71,7 +71,7 @@ pub async fn forward(request: &mut Request<'_>) -> After {
     }
 }
 
-/// Begins a request's span, when traces are recorded.
+/// Starts the request's span, if tracing is on.
 fn span_of(head: &RequestHead) -> Option<Box<Span>> {
     if !trace::is_on() {
         return None;
@@ -85,7 +85,7 @@ fn span_of(head: &RequestHead) -> Option<Box<Span>> {
     span.map(Box::new)
 }
 
-/// Tries one upstream, and perhaps others.
+/// Tries one upstream, then others for as long as a retry is allowed.
 async fn forward_with_retries(request: &mut Request<'_>, state: &mut ForwardState) -> Result<After, Failure> {
     let worker = &request.client.worker;
     let mut tried = Tried::default();
@@ -107,7 +107,7 @@ async fn forward_with_retries(request: &mut Request<'_>, state: &mut ForwardStat
     }
 }
 
-/// Chooses another upstream for a request that failed, if it may be tried again.
+/// Chooses another upstream for a failed request, if it may be retried.
 async fn next_upstream(
     request: &Request<'_>,
     state: &ForwardState,
@@ -118,7 +118,7 @@ async fn next_upstream(
 ) -> Result<InFlight, Failure> {
     let worker = &request.client.worker;
     failed.outcome = match reply {
-        // What was left of the request's time was less than an upstream may take.
+        // The request's time had nearly run out, so the upstream had less than a full try timeout.
         LocalReply::UpstreamTimeout if request.client.watch.was_cut_short() => Outcome::Local,
         reply => reply.outcome(),
     };
@@ -144,7 +144,7 @@ async fn next_upstream(
     Ok(next)
 }
 
-/// Waits for the body of a request that may have to be sent again.
+/// Reads the whole body of a request that may have to be sent again.
 async fn keep(request: &mut Request<'_>, upload: &mut Upload) -> Result<(), UploadFault> {
     let (mut from, mut to) = request.stream.split();
     if request.head.expects_continue {

@@ -1,48 +1,49 @@
-//! What is taken off a message and what is added to it on the way through.
+//! Rewrites message heads on the way through the balancer.
 //!
-//! What speaks of one hop only is left out, including what `Connection` names, and the balancer's
-//! own lines are added after that: so nobody can name one of those and have it removed.
+//! Hop-by-hop fields are removed, including those that `Connection` names. The balancer's own
+//! fields are added after that, so a client cannot have one of them removed by naming it in
+//! `Connection`.
 #![deny(clippy::disallowed_methods)]
 
 use crate::wire::answer_head::AnswerHead;
 use crate::wire::fields::{Field, Fields, KnownHeader, members};
 use crate::wire::{RequestBody, RequestHead};
 
-/// The longest request id that is kept, in bytes.
+/// The longest request id that is accepted from a client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// What a request is given on its way up.
+/// What the balancer changes in a request's head.
 #[derive(Debug)]
 pub struct RequestRewrite<'a> {
     /// The client's address.
     pub forwarded_for: &'a [u8],
-    /// What the client says of those before it.
+    /// What to do with the client's own forwarding fields.
     pub forwarded: ForwardedPolicy,
     /// The upstream's address, for requests that name no host.
     pub host: &'a [u8],
     /// The request's id.
     pub id: &'a [u8],
-    /// The place of this hop in its trace, when one is recorded.
+    /// The `traceparent` of this hop, if tracing is on.
     pub traceparent: Option<&'a [u8]>,
-    /// The cookies without the balancer's own, when that was among them.
+    /// The `Cookie` value without the sticky cookie, if the client sent one.
     pub cookies: Option<&'a [u8]>,
     /// How the body is framed.
     pub body: RequestBody,
-    /// Whether the upstream is asked before the body is sent.
+    /// True if the upstream gets `Expect: 100-continue`.
     pub expects_continue: bool,
 }
 
-/// What becomes of a client's own `X-Forwarded-For`, `Forwarded` and the like: anybody can write
-/// anything there.
+/// What happens to a client's own `X-Forwarded-For`, `Forwarded` and the like, which any client can
+/// forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ForwardedPolicy {
-    /// It is passed on, and the client's address is added to it: for a balancer behind another one.
+    /// Pass it on and add the client's address: for a balancer behind another one.
     Append,
-    /// It is left out: for a balancer that anybody can reach.
+    /// Remove it and set the client's address: for a balancer that any client can reach.
     Replace,
 }
 
-/// Writes a request's head as it is passed on.
+/// Writes a request's head as it is forwarded.
 pub fn write_request(head: &RequestHead, rewrite: &RequestRewrite<'_>, out: &mut Vec<u8>) {
     let bytes = head.bytes();
     put(out, &[head.method(), b" "]);
@@ -83,7 +84,7 @@ pub fn write_request(head: &RequestHead, rewrite: &RequestRewrite<'_>, out: &mut
         put_number(out, b"max-forwards: ", left.saturating_sub(1));
     }
     match rewrite.body {
-        // What usually has a body says so when it has none (RFC 9110, 8.6).
+        // A method that usually has a body announces its absence (RFC 9110, 8.6).
         RequestBody::None if matches!(head.method(), b"POST" | b"PUT" | b"PATCH") => {
             out.extend_from_slice(b"content-length: 0\r\n");
         }
@@ -104,53 +105,54 @@ pub fn write_request(head: &RequestHead, rewrite: &RequestRewrite<'_>, out: &mut
     put(out, &[b"via: ", if head.is_old { b"1.0" } else { b"1.1" }, b" lb\r\n\r\n"]);
 }
 
-/// Names under which others look for where a request comes from, also where `_` is read as `-`.
+/// Returns whether a server may take this field for the request's origin, also if it reads `_` as
+/// `-`.
 fn is_forwarding_field(name: &[u8]) -> bool {
     let name: Vec<u8> =
         name.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect();
     name == b"forwarded" || name == b"x-real-ip" || name.starts_with(b"x-forwarded-")
 }
 
-/// What an answer is given on its way down.
+/// What the balancer changes in a response's head.
 #[derive(Debug)]
 pub struct ResponseRewrite<'a> {
     /// The upstream's name.
     pub served_by: &'a [u8],
     /// The request's id.
     pub id: &'a [u8],
-    /// What time it is, in the form of HTTP.
+    /// The current time as an HTTP date.
     pub date: &'a [u8],
-    /// A cookie that binds the client.
+    /// The `Set-Cookie` value that binds the client to an upstream.
     pub set_cookie: Option<&'a [u8]>,
     /// How the body is framed.
     pub framing: Framing,
-    /// What becomes of the client's connection.
+    /// What the response says about the client's connection.
     pub connection: Persistence,
 }
 
-/// How the body of an answer is framed on its way down.
+/// How a response's body is framed for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// By its length, or there is none and its length is told all the same.
+    /// By its length. A response without a body, such as one to HEAD, may still announce a length.
     Length(u64),
-    /// In chunks.
+    /// With the chunked transfer coding.
     Chunked,
-    /// Nothing is said: there is no body, or it ends with the connection.
+    /// Neither field is sent: there is no body, or it ends with the connection.
     Unsaid,
 }
 
-/// What an answer says about the client's connection.
+/// What a response says about the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// It is kept, as is usual.
+    /// It stays open, which is the default.
     Usual,
-    /// It is kept, which an old client has to be told.
+    /// It stays open, which an HTTP/1.0 client must be told.
     Kept,
-    /// It is closed.
+    /// It will be closed.
     Closed,
 }
 
-/// Writes an answer's head as it is passed on. `bytes` are those it was read from.
+/// Writes a response's head as it is forwarded. `bytes` are those it was parsed from.
 pub fn write_answer(
     head: &AnswerHead,
     fields: &Fields,
@@ -187,8 +189,8 @@ pub fn write_answer(
     put(out, &[b"\r\nvia: ", if head.is_old { b"1.0" } else { b"1.1" }, b" lb\r\n\r\n"]);
 }
 
-/// Writes an interim answer's head as it is passed on: one that another answer follows, or, with a
-/// protocol, one that is the last in HTTP.
+/// Writes the head of a 1xx response as it is forwarded: an interim response, or, if `protocol` is
+/// given, the 101 that ends HTTP on this connection.
 pub fn write_interim(
     head: &AnswerHead,
     fields: &Fields,
@@ -207,7 +209,7 @@ pub fn write_interim(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Names that a message's `Connection` lines have for their hop only.
+/// The fields that a message's `Connection` field declares hop-by-hop.
 struct Named<'a> {
     fields: Option<&'a Fields>,
     bytes: &'a [u8],
@@ -253,13 +255,13 @@ fn put_number(out: &mut Vec<u8>, name: &[u8], number: u64) {
     put(out, &[name, itoa::Buffer::new().format(number).as_bytes(), b"\r\n"]);
 }
 
-/// True for an id that may be passed on and logged.
+/// True if this id may be forwarded and logged.
 pub fn is_request_id(id: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@~".contains(byte);
     (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(plain)
 }
 
-/// A request id out of 128 random bits, in hexadecimal.
+/// Formats 128 random bits as a request id, in hexadecimal.
 pub fn request_id(dice: u128) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut id = [0; 32];

@@ -1,4 +1,4 @@
-//! The balancer's own answers: why a request got no other.
+//! Local replies: responses that the balancer generates itself, and the reasons for them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,34 +24,34 @@ pub enum LocalReply {
     UriTooLong,
     /// The request's headers exceed the limit.
     HeadersTooLarge,
-    /// The request expects something that a balancer cannot see to.
+    /// The request has an expectation that the balancer cannot meet.
     ExpectationFailed,
-    /// The request is of another version of HTTP.
+    /// The request uses another version of HTTP.
     VersionNotSupported,
-    /// The request asks for something that a balancer does not do.
+    /// The request needs a feature that the balancer does not implement.
     NotImplemented(&'static str),
-    /// The upstream accepts no connection.
+    /// The upstream refused the connection.
     ConnectFailed,
     /// The upstream did not accept a connection in time.
     ConnectTimeout,
-    /// The upstream closed the connection, or its answer is malformed or ambiguous.
+    /// The upstream closed the connection, or its response is malformed or ambiguous.
     BadAnswer,
-    /// The head of the upstream's answer exceeds the limit.
+    /// The head of the upstream's response exceeds the limit.
     AnswerTooLarge,
-    /// The upstream's name has never had an address, so it was not asked.
+    /// The upstream's name has never resolved to an address, so the upstream was not contacted.
     NameUnknown,
-    /// This side lacks something to open a connection.
+    /// The balancer itself lacks a resource to open a connection.
     LocalShortage(Shortage),
-    /// There is no healthy upstream.
+    /// No upstream is available.
     NoUpstream,
-    /// The upstream did not begin its answer in time.
+    /// The upstream did not begin its response in time.
     UpstreamTimeout,
-    /// As many connections are open as may be.
+    /// The connection limit is reached.
     Overloaded,
 }
 
 impl LocalReply {
-    /// Every code there is, in alphabetical order.
+    /// Every code, in alphabetical order.
     pub const CODES: [&'static str; 17] = [
         "answer_too_large",
         "bad_answer",
@@ -72,7 +72,7 @@ impl LocalReply {
         "version_not_supported",
     ];
 
-    /// Why no connection to this address could be opened.
+    /// Returns why no connection to this address could be opened.
     pub fn without_connection(error: &io::Error, to: Option<SocketAddr>) -> Self {
         match Shortage::of(error, to) {
             Some(shortage) => Self::LocalShortage(shortage),
@@ -81,7 +81,7 @@ impl LocalReply {
         }
     }
 
-    /// What programs tell it by.
+    /// The code in the reply's body and in the metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
@@ -104,7 +104,7 @@ impl LocalReply {
         }
     }
 
-    /// The answer's status.
+    /// The reply's status.
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -123,7 +123,7 @@ impl LocalReply {
         }
     }
 
-    /// One sentence for a person.
+    /// One sentence for a human reader.
     pub fn detail(self) -> &'static str {
         match self {
             Self::BadRequest(detail) | Self::NotImplemented(detail) => detail,
@@ -132,10 +132,10 @@ impl LocalReply {
             Self::UriTooLong => "the request's target exceeds --max-header-bytes",
             Self::HeadersTooLarge => "the request's headers exceed --max-header-bytes",
             Self::ExpectationFailed => "the only expectation is 100-continue",
-            Self::VersionNotSupported => "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            Self::VersionNotSupported => "only HTTP/1.1 and HTTP/1.0 are supported",
             Self::ConnectFailed => "the upstream accepts no connection",
             Self::ConnectTimeout => "the upstream did not accept a connection in time",
-            Self::BadAnswer => "the upstream closed the connection or answered nonsense",
+            Self::BadAnswer => "the upstream closed the connection or its answer is malformed",
             Self::AnswerTooLarge => "the upstream's answer has a head larger than --max-header-bytes allows",
             Self::NameUnknown => "the upstream's name has no address",
             Self::LocalShortage(shortage) => shortage.detail(),
@@ -145,7 +145,7 @@ impl LocalReply {
         }
     }
 
-    /// What a request that an upstream had taken in is counted as.
+    /// The outcome that is counted for an upstream that had accepted the request.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::ConnectFailed => Outcome::ConnectFailed,
@@ -156,13 +156,14 @@ impl LocalReply {
         }
     }
 
-    /// True when what follows on the client's connection may not be what the client means by it.
+    /// True if the next bytes on the client's connection may not be the request that the client
+    /// meant.
     pub fn casts_doubt_on_the_rest(self) -> bool {
         self.status().is_client_error() || matches!(self, Self::NotImplemented(_) | Self::VersionNotSupported)
     }
 
-    /// True when another upstream may do better. Ports and permission are short for one address; what
-    /// is short for all of them is only wanted more if the request asks for it again.
+    /// True if another upstream may fare better. Ports and permissions are scarce for one address
+    /// only; files and memory are scarce for all of them, and a retry would only need more.
     pub fn may_go_better_elsewhere(self) -> bool {
         match self {
             Self::LocalShortage(shortage) => matches!(shortage, Shortage::Ports | Shortage::Permission),
@@ -171,7 +172,7 @@ impl LocalReply {
         }
     }
 
-    /// True when no upstream can have seen anything of the request.
+    /// True if no upstream can have seen any part of the request.
     pub fn came_before_the_request(self) -> bool {
         matches!(
             self,
@@ -179,7 +180,7 @@ impl LocalReply {
         )
     }
 
-    /// True when it may be over in a moment, and the client is told so.
+    /// True if the cause may soon be over; the client then gets a `Retry-After`.
     fn passes_soon(self) -> bool {
         matches!(self, Self::NoUpstream | Self::Overloaded | Self::NameUnknown | Self::LocalShortage(_))
     }
@@ -189,7 +190,7 @@ impl LocalReply {
         format!("{{\"error\":\"{}\",\"detail\":\"{}\"}}\n", self.code(), self.detail())
     }
 
-    /// The answer as bytes. `date` is the time in the form of HTTP.
+    /// The whole response as bytes. `date` is an HTTP date.
     pub fn raw_answer(self, date: &[u8], connection: Persistence, to_head: bool) -> Vec<u8> {
         let (status, code, body) = (self.status(), self.code(), self.body());
         let retry_after = if self.passes_soon() { "retry-after: 1\r\n" } else { "" };
@@ -205,7 +206,7 @@ impl LocalReply {
         answer.into_bytes()
     }
 
-    /// What is said to an `OPTIONS` that may go no further.
+    /// The response to an `OPTIONS` request that may be forwarded no further.
     pub fn options(date: &[u8], connection: Persistence) -> Vec<u8> {
         let (date, connection) = (String::from_utf8_lossy(date), said(connection));
         let allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";

@@ -1,29 +1,29 @@
-//! The request path. A request goes down this page: its connection reads it, `forward` chooses an upstream
-//! for it and perhaps another, `exchange` sends it and passes the answer back, `respond` writes the
-//! balancer's own answers. All of it happens in one task of one thread.
+//! The request path, in the order a request takes it: `connection` reads the request, `forward` chooses an
+//! upstream (and another one for a retry), `exchange` sends it and passes the response back, `respond`
+//! writes the balancer's own replies. All of it happens in one task on one thread.
 
-/// One client's connection, from accept to close.
+/// A client's connection, from accept to close.
 pub mod connection;
-/// An answer on its way down.
+/// Passes a response from the upstream to the client.
 pub mod download;
-/// A request, its answer, and one connection to an upstream.
+/// One exchange: a request and its response over one upstream connection.
 pub mod exchange;
-/// The life of a request: choose an upstream, forward, perhaps retry, answer.
+/// The life of a request: choose an upstream, forward, retry if allowed, respond.
 pub mod forward;
-/// The balancer's own answers, written to a client.
+/// Writes the balancer's own replies to a client.
 pub mod respond;
-/// Bytes in both directions, after the protocol was switched.
+/// Copies bytes in both directions after a protocol switch.
 pub mod tunnel;
-/// A request's body on its way up.
+/// Passes a request's body from the client to the upstream.
 pub mod upload;
 
-/// What a request keeps from one try to the next.
+/// State that a request keeps from one attempt to the next.
 mod attempt;
-/// What belongs to one client's connection.
+/// State of one client connection.
 pub mod client;
-/// One request, and what its client's connection is worth after it.
+/// One request, and what happens to its connection afterwards.
 pub mod request;
-/// What one thread owns.
+/// State owned by one worker thread.
 pub mod worker;
 
 pub mod headers;
@@ -31,12 +31,12 @@ pub mod local_reply;
 pub mod retry;
 /// Load shedding: connections over the limit get 503 at once.
 pub mod shed;
-/// How long a client's connection may stay in each of its states.
+/// Timeouts for each phase of a client's connection.
 pub mod watchdog;
 
-/// Buffers that wait for their next use.
+/// A per-thread pool of buffers.
 pub mod buffers;
-/// What the threads count together.
+/// Counters shared by all threads.
 pub mod counters;
-/// Reading and writing, with an end to every wait.
+/// Socket reads and writes that the watchdog can time out.
 pub mod stream;

@@ -1,36 +1,37 @@
-//! One request, and what its client's connection is worth after it.
+//! One request, and what happens to its connection afterwards.
 
 use tokio::net::TcpStream;
 
 use super::client::Client;
 use crate::wire::{Fields, RequestHead};
 
-/// A request whose head has come in.
+/// A request whose head has been read.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// Whose it is.
+    /// The client that sent it.
     pub client: &'a Client,
-    /// Where it comes from, and its answer goes to.
+    /// The client's socket: the request is read from it, and the response is written to it.
     pub stream: &'a mut TcpStream,
-    /// What has come after its head.
+    /// Bytes received after the head.
     pub inbox: &'a mut Vec<u8>,
-    /// Its head.
+    /// The parsed head.
     pub head: &'a RequestHead,
-    /// Room for the lines of its answer's head.
+    /// Reused storage for the fields of the response's head.
     pub fields: &'a mut Fields,
 }
 
-/// What becomes of a client's connection after a request.
+/// What happens to a client's connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
-    /// It waits for the next one.
+    /// It waits for the next request.
     Next,
     /// It is closed.
     Close,
-    /// It is closed when the client has had time to read its answer: some of its request is unread.
+    /// It is closed after a lingering close: part of the request is unread, and the client needs
+    /// time to read its response.
     Linger,
-    /// It is broken off: the client sees that from what is missing.
+    /// It is cut: the client notices because its response is incomplete.
     Cut,
-    /// It is reset: there is nothing else that the client could see it from.
+    /// It is reset, because the client could not tell otherwise that its response is incomplete.
     Reset,
 }

@@ -1,4 +1,4 @@
-//! The balancer's own answers, written to a client.
+//! Writes the balancer's own replies to a client.
 
 use super::download;
 use super::local_reply::LocalReply;
@@ -7,8 +7,8 @@ use super::stream;
 use super::watchdog::Phase;
 use crate::wire::{RequestBody, Verb};
 
-/// Answers a request that could not be passed on. What is unread of it would be taken for the next
-/// one, so the connection is closed then.
+/// Sends a local reply. If part of the request is unread, the connection is closed afterwards,
+/// because the rest would be taken for the next request.
 pub async fn refuse(request: &mut Request<'_>, reply: LocalReply, is_unread: bool) -> After {
     let client = request.client;
     client.worker.refused.count(reply);
@@ -21,7 +21,7 @@ pub async fn refuse(request: &mut Request<'_>, reply: LocalReply, is_unread: boo
     write_response(request, &answer, if closes { After::Linger } else { After::Next }).await
 }
 
-/// A request that may pass no further intermediary is answered by this one (RFC 9110, 7.6.2).
+/// Answers a request that may not be forwarded any further (RFC 9110, 7.6.2).
 pub(super) async fn answer_for_the_last(request: &mut Request<'_>) -> After {
     let closes = request.head.body != RequestBody::None || !request.head.keep_alive;
     let persistence = download::persistence(request.head, !closes);

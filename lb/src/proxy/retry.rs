@@ -1,8 +1,9 @@
-//! When a request that failed may be sent to another upstream.
+//! Decides when a failed request may be sent to another upstream.
 //!
-//! Only one that no upstream can have begun to work on, or that may be done twice; only before the
-//! client has seen a byte of an answer; never to the same upstream; and only while the budget
-//! lasts. Without a budget, a fleet that fails under its load gets twice that load.
+//! A request is retried only if no upstream can have begun to work on it or if it is safe to
+//! repeat; only before the client has seen a byte of a response; never on the same upstream; and
+//! only within the retry budget. Without a budget, a fleet that fails under its load would get a
+//! multiple of that load (a retry storm).
 #![deny(clippy::disallowed_methods)]
 
 use std::cell::Cell;
@@ -13,21 +14,22 @@ use crate::wire::{KnownHeader, RequestBody, RequestHead};
 /// The largest body that is kept to be sent again, in bytes.
 pub const BODY_BYTES_MAX: u64 = 64 * 1024;
 
-/// How often a request may be sent again at most, whatever is asked for.
+/// The most retries that `--retries` can ask for.
 pub const RETRIES_MAX: u32 = 2;
 
-/// What may be tried again.
+/// Which requests may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// How often one request may be sent again; 0 for never.
+    /// Retries allowed per request; 0 turns retries off.
     pub retries: u32,
-    /// Whether unsafe methods may be sent again when they carry an `Idempotency-Key`.
+    /// True if unsafe methods may be retried when they carry an `Idempotency-Key`.
     pub with_key: bool,
 }
 
 impl Rules {
-    /// Whether a request that changes something may be sent twice all the same, so that its body
-    /// is to be kept: its client says so, and whoever runs this balancer believes it.
+    /// Returns whether a request with an unsafe method may be repeated, so that its body must be
+    /// kept: the client says so with an `Idempotency-Key`, and the operator has chosen to trust
+    /// that.
     pub fn keeps_body(self, request: &RequestHead) -> bool {
         self.retries > 0
             && self.with_key
@@ -40,9 +42,9 @@ impl Rules {
     }
 }
 
-/// How long to wait before the n-th retry. The first goes to another upstream at once. If that
-/// fails too, something larger may be wrong: a moment, of random length, so that not all come back
-/// together. `dice` is from 0 to 1.
+/// Returns the backoff before the n-th retry. The first goes to another upstream at once. If that
+/// fails too, something larger may be wrong, so the next one waits for a short random time
+/// (jitter), so that retries do not arrive together. `dice` is from 0 to 1.
 pub fn pause_before(retry: u32, dice: f64) -> Duration {
     match retry {
         ..=1 => Duration::ZERO,
@@ -50,35 +52,36 @@ pub fn pause_before(retry: u32, dice: f64) -> Duration {
     }
 }
 
-/// How many retries there may be: a fifth of the requests, and a few to begin with.
+/// The retry budget: a fifth of the requests, plus a small reserve for bursts.
 #[derive(Debug)]
 pub struct Budget {
-    /// In fifths of a retry.
+    /// Unit: a fifth of a retry.
     balance: Cell<u32>,
     balance_max: u32,
 }
 
-/// A retry costs what so many requests bring in.
+/// Requests that pay for one retry.
 const REQUESTS_FOR_A_RETRY: u32 = 5;
 
-/// Retries that can be saved up, over all threads: what is there to begin with, and so the most
-/// that a burst of failures gets beyond its fifth.
+/// The reserve, in retries over all threads. It is full at the start, and bounds how far a burst of
+/// failures can exceed its fifth.
 const SAVED_MAX: u32 = 20;
 
 impl Budget {
-    /// The budget of one of so many threads. Each has its own, so that they share nothing.
+    /// Creates the budget of one of `threads` threads. Each thread has its own, so that nothing is
+    /// shared.
     pub fn new(threads: usize) -> Self {
         let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
         let balance_max = (SAVED_MAX / threads).max(2) * REQUESTS_FOR_A_RETRY;
         Self { balance: Cell::new(balance_max), balance_max }
     }
 
-    /// Counts a request.
+    /// Counts a request, which earns a fifth of a retry.
     pub fn deposit(&self) {
         self.balance.set((self.balance.get() + 1).min(self.balance_max));
     }
 
-    /// Takes out a retry, if there is enough for one.
+    /// Withdraws one retry; returns false if the budget is exhausted.
     pub fn withdraw(&self) -> bool {
         let left = self.balance.get().checked_sub(REQUESTS_FOR_A_RETRY);
         left.inspect(|left| self.balance.set(*left)).is_some()
@@ -91,7 +94,8 @@ mod tests {
 
     use super::*;
 
-    /// Plays requests of which all fail, each of which is sent again as often as it may.
+    /// Plays requests that all fail, each retried as often as allowed, and returns the attempts
+    /// made.
     fn attempts_when_all_fail(requests: u32, retries: u32) -> u32 {
         let budget = Budget::new(1);
         (0..requests).fold(0, |attempts, _| {

@@ -1,5 +1,5 @@
-//! What happens to those who find the house full: they are told so at once, in words that programs
-//! understand, instead of waiting at the door without knowing why.
+//! Load shedding: a connection over the limit gets a 503 at once, with a machine-readable reason,
+//! instead of waiting in the accept queue.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -12,25 +12,25 @@ use crate::proxy::headers::Persistence;
 use crate::proxy::local_reply::LocalReply;
 use crate::wire::request_head::is_for_head;
 
-/// How many may be told at the same time, on one thread. Beyond that, they do wait at the door.
+/// Connections per thread that may be shed at the same time; the others wait in the accept queue.
 pub const AT_ONCE_MAX: usize = 128;
 
-/// How long a client may take to ask, and then to take its answer.
+/// How long a client may take to send its request, and then to read its reply.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is read of a request, and thrown away.
+/// Bytes of the request that are read and discarded.
 const READ_BYTES_MAX: u64 = 256 * 1024;
 
 /// Answers a connection's first request with 503, and closes.
 pub async fn shed(stream: TcpStream) {
-    // A client that says nothing, or goes away, needs no answer.
+    // A client that sends nothing, or goes away, needs no reply.
     if let Ok(Err(error)) = timeout(2 * PATIENCE, refuse(stream)).await {
         tracing::debug!(%error, "a client that was turned away did not wait for its answer");
     }
 }
 
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    // An answer before its request confuses clients.
+    // A response that arrives before its request confuses clients.
     let mut first = [0; 1024];
     let asked = timeout(PATIENCE, stream.read(&mut first)).await;
     if !asked.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)) {
@@ -41,7 +41,7 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     let answer = LocalReply::Overloaded.raw_answer(date.as_bytes(), Persistence::Closed, to_head);
     stream.write_all(&answer).await?;
     stream.shutdown().await?;
-    // Closing with unread bytes would reset the connection, and the answer would be lost.
+    // Closing with unread bytes would reset the connection, and the reply would be lost.
     tokio::io::copy(&mut stream.take(READ_BYTES_MAX), &mut tokio::io::sink()).await?;
     Ok(())
 }

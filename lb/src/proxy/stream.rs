@@ -1,4 +1,4 @@
-//! Reading and writing on sockets, with an end to every wait: the watchdog's.
+//! Reading and writing on sockets. The watchdog limits every wait.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,16 +12,16 @@ use tokio_util::io::poll_read_buf;
 
 use crate::proxy::watchdog::Watch;
 
-/// Why something was not read or written.
+/// Why a read or write stopped.
 #[derive(Debug)]
 pub enum Stop {
-    /// The connection's present state has lasted too long.
+    /// The connection has been in its current phase for too long.
     TooLate,
-    /// The other side has gone, or the system said no.
+    /// The other side has gone, or the system reported an error.
     Broken(io::Error),
 }
 
-/// Reads what there is into the free room of a buffer; 0 when the other side sends nothing more.
+/// Reads the available bytes into a buffer's spare capacity; returns 0 at the end of the stream.
 pub async fn read<R>(from: &mut R, buffer: &mut Vec<u8>, watch: &Watch) -> Result<usize, Stop>
 where
     R: AsyncRead + Unpin,
@@ -34,7 +34,7 @@ where
     .await
 }
 
-/// Writes everything. Each piece that the other side takes is a sign of life.
+/// Writes everything. Each piece that the other side accepts counts as progress.
 pub async fn write_all<W>(to: &mut W, mut bytes: &[u8], watch: &Watch) -> Result<(), Stop>
 where
     W: AsyncWrite + Unpin,
@@ -56,8 +56,8 @@ where
     .await
 }
 
-/// Waits until there is something to read, or the other side has closed. Takes up no buffer. Who is
-/// asked to leave stays when something has come that nobody has noticed yet.
+/// Waits until there is something to read, or the other side has closed. Needs no buffer. A
+/// connection that is asked to leave stays if bytes have arrived that were not noticed yet.
 pub async fn readable(stream: &TcpStream, watch: &Watch) -> Result<(), Stop> {
     std::future::poll_fn(|context| match stream.poll_read_ready(context) {
         Poll::Ready(ready) => Poll::Ready(ready.map_err(Stop::Broken)),
@@ -73,7 +73,7 @@ fn has_come(stream: &TcpStream) -> bool {
     SockRef::from(stream).peek(&mut byte).is_ok_and(|bytes| bytes > 0)
 }
 
-/// Takes bytes away from the begin of a buffer.
+/// Removes bytes from the beginning of a buffer.
 pub fn consume(buffer: &mut Vec<u8>, bytes: usize) {
     if bytes == buffer.len() {
         buffer.clear();

@@ -1,5 +1,5 @@
-//! What follows when both sides have agreed to speak another protocol: bytes, in both directions,
-//! for as long as something moves.
+//! What follows a protocol switch: bytes are copied in both directions until the tunnel has been
+//! idle for too long.
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,8 +8,8 @@ use crate::proxy::client::Client;
 use crate::proxy::stream::{self, Stop};
 use crate::proxy::watchdog::Phase;
 
-/// Passes bytes both ways, beginning with those that have come already, until both sides have
-/// closed, one has gone, or nothing has moved for too long.
+/// Copies bytes both ways, starting with those already received, until both sides have closed, one
+/// has failed, or nothing has moved for too long.
 pub async fn tunnel(
     client: &Client,
     below: &mut TcpStream,
@@ -37,7 +37,7 @@ where
         bytes.clear();
         client.make_room(bytes);
         if stream::read(from, bytes, &client.watch).await? == 0 {
-            // The other direction may go on.
+            // Half-closed: the other direction may go on.
             return to.shutdown().await.map_err(Stop::Broken);
         }
         client.watch.note_progress();

@@ -1,5 +1,5 @@
-//! A request on its way up: its head, and its body piece by piece, never collected, and counted
-//! against the limit.
+//! Passes a request from the client to the upstream: its head, then its body piece by piece. The
+//! body is never collected, and it is counted against the limit.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,38 +13,38 @@ use crate::proxy::watchdog::Phase;
 use crate::wire::chunks::{Chunks, write_size};
 use crate::wire::{RequestBody, RequestHead};
 
-/// What a client sends ahead of its time is read up to this, in bytes, and then waits.
+/// Bytes that are read of what a client pipelines; beyond that, the client has to wait.
 const AHEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A client has to send so many bytes of a body a second, on the whole.
+/// The lowest average rate at which a client may send its body, in bytes per second.
 const RATE_MIN: u64 = 500;
 
 /// A request's body.
 #[derive(Debug)]
 pub struct Upload {
     body: Body,
-    /// Bytes the client may still send.
+    /// Bytes that the client may still send.
     left: u64,
-    /// True when some of it has been taken from the client: it cannot be had again.
+    /// True once some of the body has been taken from the client, so that it cannot be read again.
     touched: Cell<bool>,
     complete: Cell<bool>,
-    /// True when the whole request has been written to the upstream.
+    /// True once the whole request has been written to the upstream.
     sent: Cell<bool>,
     pace: Pace,
 }
 
-/// How slowly a client may send. One that gives a byte now and then would otherwise hold on to an
-/// upstream for as long as it likes.
+/// Measures how fast a client sends. A client that trickles bytes (slowloris) would otherwise occupy
+/// an upstream for as long as it likes.
 #[derive(Debug, Default)]
 struct Pace {
-    /// How long it has been waited for.
+    /// Total time spent waiting for the client.
     waited: Duration,
-    /// Bytes it has sent.
+    /// Bytes the client has sent.
     sent: u64,
 }
 
 impl Pace {
-    /// How much longer it may be waited for, when it is given this much time to begin with.
+    /// Returns how much longer the client may be waited for, given an initial allowance.
     fn left(&self, first: Duration) -> Duration {
         let earned = Duration::from_millis(self.sent.saturating_mul(1_000) / RATE_MIN);
         (first + earned).saturating_sub(self.waited)
@@ -54,22 +54,22 @@ impl Pace {
 #[derive(Debug)]
 enum Body {
     None,
-    /// All of it is here, to be sent as often as need be.
+    /// The whole body in memory, so that it can be sent repeatedly.
     Kept(Vec<u8>),
     Length(u64),
     Chunked(Chunks),
 }
 
-/// What went wrong with a request while it was on its way up, by the client's fault.
+/// A fault of the client's while its request was being sent upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UploadFault {
-    /// Its body is larger than the limit.
+    /// The body exceeds the limit.
     #[error("the request's body is too large")]
     TooLarge,
-    /// Its body broke off, or made no sense.
+    /// The body is incomplete or malformed.
     #[error("the request's body broke off or is malformed")]
     Broken,
-    /// Its body did not come in time.
+    /// The body did not arrive in time.
     #[error("the request's body did not come in time")]
     TooSlow,
     /// The client has gone.
@@ -78,7 +78,7 @@ pub enum UploadFault {
 }
 
 impl Upload {
-    /// The body of a client's request.
+    /// Prepares the body of a client's request; an error if its length exceeds the limit.
     pub fn of(head: &RequestHead, bytes_max: u64) -> Result<Self, LocalReply> {
         let body = match head.body {
             RequestBody::None => Body::None,
@@ -97,7 +97,7 @@ impl Upload {
         })
     }
 
-    /// How it is framed on its way up.
+    /// Returns how the body is framed towards the upstream.
     pub fn framing(&self) -> RequestBody {
         match &self.body {
             Body::None => RequestBody::None,
@@ -108,27 +108,27 @@ impl Upload {
         }
     }
 
-    /// True when all of it has been read from the client.
+    /// True once the whole body has been read from the client.
     pub fn is_complete(&self) -> bool {
         self.complete.get()
     }
 
-    /// True when all of it, and the head before it, has been written to the upstream.
+    /// True once the whole request has been written to the upstream.
     pub fn is_sent(&self) -> bool {
         self.sent.get()
     }
 
-    /// True when the whole request can be sent once more.
+    /// True if the whole request can be sent once more.
     pub fn is_whole(&self) -> bool {
         matches!(self.body, Body::None | Body::Kept(_)) || !self.touched.get()
     }
 
-    /// True when it can be sent once more although some of it has been sent.
+    /// True if the request can be sent once more although parts of it were already sent.
     pub fn is_kept(&self) -> bool {
         matches!(self.body, Body::Kept(_))
     }
 
-    /// Waits for all of it, and keeps it. It must be known to be small.
+    /// Reads the whole body and keeps it. The caller has checked that it is small.
     pub async fn keep(
         &mut self,
         client: &Client,
@@ -145,10 +145,10 @@ impl Upload {
         Ok(())
     }
 
-    /// Sends a head, that is in `out`, and the body after it; then watches whether the client is
-    /// still there. Returns only when something is the client's fault.
+    /// Sends the head in `out` and then the body; afterwards watches for the client to disconnect.
+    /// Returns only for a fault of the client's.
     ///
-    /// An upstream that takes nothing more may have answered, so that is not for here to judge.
+    /// An upstream that stops reading may already have responded, so that is not judged here.
     pub async fn send(
         &mut self,
         client: &Client,
@@ -167,12 +167,12 @@ impl Upload {
             client.unread.set(!done);
             if !out.is_empty() {
                 if watch.phase() == Phase::Upload {
-                    // It is the upstream's turn to take it.
+                    // The upstream is the one to wait for.
                     watch.enter(Phase::Waiting);
                 }
                 match stream::write_all(to, out, watch).await {
                     Ok(()) => {}
-                    // Whoever waits for the answer sees it too, and judges.
+                    // The task that waits for the response sees this too, and decides.
                     Err(Stop::TooLate | Stop::Broken(_)) => return std::future::pending().await,
                 }
                 out.clear();
@@ -188,8 +188,8 @@ impl Upload {
         watch_for_disconnect(client, from, inbox).await
     }
 
-    /// Takes what has come of the body, and puts it out as it is framed upstream. True when that was
-    /// the rest.
+    /// Takes body bytes from `inbox` and writes them to `out` in the upstream's framing. Returns
+    /// true when the body is complete.
     fn take(&mut self, inbox: &mut Vec<u8>, out: &mut Vec<u8>, framed: bool) -> Result<bool, UploadFault> {
         let before = inbox.len();
         let mut too_large = false;
@@ -255,7 +255,7 @@ impl Upload {
             Ok(bytes) => {
                 self.pace.waited += client.worker.watchdog.now() - began;
                 self.pace.sent += bytes as u64;
-                // It moves, also while the answer does.
+                // An upload counts as progress even while the response is under way.
                 watch.enter(watch.phase());
                 Ok(())
             }
@@ -265,8 +265,8 @@ impl Upload {
     }
 }
 
-/// Reads what the client sends ahead. One that has closed its side may still want its answer; one
-/// that has reset the connection does not.
+/// Watches for a disconnect while the upstream works, and reads what the client pipelines. A client
+/// that has half-closed may still want its response; one that has reset the connection does not.
 async fn watch_for_disconnect(client: &Client, from: &mut ReadHalf<'_>, inbox: &mut Vec<u8>) -> UploadFault {
     while inbox.len() < AHEAD_BYTES_MAX {
         let ready = std::future::poll_fn(|context| from.as_ref().poll_read_ready(context)).await;

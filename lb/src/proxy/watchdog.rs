@@ -1,64 +1,64 @@
-//! How long a client's connection may stay in each of its states.
+//! Timeouts for each phase of a client's connection.
 //!
 //! ```text
 //!   open ─▶ Head ─▶ Upload ─▶ Waiting ─▶ Download ─▶ Idle ─▶ Head …
 //! ```
 //!
 //! One sweep over all connections of a thread, a few times a second, replaces a timer for each
-//! request: a request only writes down until when its present state may last. The price is that a
-//! limit is noticed up to an eighth of the shortest limit late; it is never noticed early.
+//! request: a request only notes the deadline of its current phase. The price is that a timeout is
+//! noticed late by up to an eighth of the shortest limit; it is never noticed early.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// How long things may take.
+/// The time limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// Opening a connection to an upstream.
     pub connect: Duration,
-    /// From the end of a request to the head of its answer, all tries together.
+    /// From the end of a request to the head of its response, over all attempts.
     pub request: Duration,
-    /// The same for one try.
+    /// The same for one attempt.
     pub attempt: Duration,
-    /// A client's headers, and the time between two pieces of its body.
+    /// Receiving a request's head, and between two pieces of its body.
     pub header: Duration,
-    /// A client's connection between requests, and between two pieces of an answer.
+    /// Between two requests of a client, and between two pieces of a response.
     pub idle: Duration,
     /// An unused connection to an upstream.
     pub upstream_idle: Duration,
 }
 
-/// A sweep that comes this late finds that the process was frozen, or the whole machine.
+/// A sweep that comes this late means that the process, or the whole machine, was frozen.
 const AWAY_MIN: Duration = Duration::from_millis(500);
 
 /// What a client's connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Between two requests.
+    /// It is idle between two requests.
     Idle,
     /// The client sends a request's head.
     Head,
     /// The client sends a request's body.
     Upload,
-    /// The upstream has the whole request.
+    /// The upstream has the whole request, and the response has not begun.
     Waiting,
-    /// The answer is being passed on.
+    /// The response is being passed on.
     Download,
-    /// Both sides speak another protocol.
+    /// The protocol was switched.
     Tunnel,
 }
 
-/// The state of one connection, and until when it may last.
+/// The phase of one connection, and its deadline.
 #[derive(Debug)]
 pub struct Watch {
     clock: Rc<Clock>,
     phase: Cell<Phase>,
     deadline: Cell<Instant>,
-    /// Until when the present request's answer must have begun, whoever gives it.
+    /// When the response to the current request must have begun, whatever its source.
     answer_by: Cell<Instant>,
-    /// True while a try has less time than one may take.
+    /// True while the current attempt has less time than the limit for one attempt.
     cut_short: Cell<bool>,
     expired: Cell<bool>,
     leaving: Cell<bool>,
@@ -66,10 +66,10 @@ pub struct Watch {
     task: RefCell<Option<Waker>>,
 }
 
-/// A time that is read for free, and the limits.
+/// The time as of the last sweep, which costs no system call, and the limits.
 #[derive(Debug)]
 struct Clock {
-    /// As of the last sweep.
+    /// The time of the last sweep.
     now: Cell<Instant>,
     tick: Duration,
     timeouts: Timeouts,
@@ -84,7 +84,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches nobody yet.
+    /// Creates a watchdog without connections.
     pub fn new(timeouts: Timeouts, now: Instant) -> Self {
         let shortest = timeouts.header.min(timeouts.idle).min(timeouts.attempt).min(timeouts.request);
         let shortest = shortest.min(timeouts.upstream_idle);
@@ -110,7 +110,7 @@ impl Watchdog {
         watch
     }
 
-    /// How often [`sweep`](Self::sweep) wants to be called.
+    /// How often [`sweep`](Self::sweep) must be called.
     pub fn tick(&self) -> Duration {
         self.clock.tick
     }
@@ -120,8 +120,9 @@ impl Watchdog {
         self.clock.now.get()
     }
 
-    /// Moves the time on, wakes whoever has exceeded a limit, and forgets whoever has gone. While this
-    /// process was frozen no limit ran: what was answered meanwhile is still to be read.
+    /// Advances the time, wakes connections that have exceeded a limit, and drops those that have
+    /// closed. If the process was frozen, the deadlines are extended by that time: responses that
+    /// arrived meanwhile must still be read.
     pub fn sweep(&self, now: Instant) {
         let since = now.saturating_duration_since(self.clock.now.get());
         let away = Some(since.saturating_sub(self.clock.tick)).filter(|away| *away >= AWAY_MIN);
@@ -138,7 +139,7 @@ impl Watchdog {
         });
     }
 
-    /// Asks all connections, and those still to come, to close after their present request.
+    /// Asks all connections, present and future, to close after their current request.
     pub fn ask_all_to_leave(&self) {
         self.leaving.set(true);
         for watch in self.watched.borrow().iter() {
@@ -147,7 +148,7 @@ impl Watchdog {
         }
     }
 
-    /// Has all connections closed in the middle of whatever they do.
+    /// Closes all connections at once, even in the middle of a request.
     pub fn cut_all(&self) {
         for watch in self.watched.borrow().iter() {
             watch.cut.set(true);
@@ -157,12 +158,12 @@ impl Watchdog {
 }
 
 impl Watch {
-    /// True when the connection is to be closed at once, in the middle of whatever it does.
+    /// True if the connection must be closed at once, even in the middle of a request.
     pub fn is_cut(&self) -> bool {
         self.cut.get()
     }
 
-    /// Enters a state, or stays in it because something moved.
+    /// Enters a phase, or restarts its limit because there was progress.
     pub fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.expired.set(false);
@@ -173,21 +174,21 @@ impl Watch {
         }
     }
 
-    /// The present state may last this much longer at most.
+    /// Limits the current phase to this much more time.
     pub fn shorten(&self, left: Duration) {
         let until = self.clock.now.get() + left + self.clock.tick;
         self.deadline.set(self.deadline.get().min(until));
     }
 
-    /// Something moved: a state that lasts as long as something does goes on.
+    /// Notes progress, which restarts the limit of a download or a tunnel.
     pub fn note_progress(&self) {
         if let phase @ (Phase::Download | Phase::Tunnel) = self.phase.get() {
             self.enter(phase);
         }
     }
 
-    /// Begins another try: it has a try's time, but no more than what is left for the answer. False
-    /// when nothing is left.
+    /// Starts another attempt. It has the time of one attempt, but no more than is left for the
+    /// response. Returns false if nothing is left.
     pub fn try_again(&self) -> bool {
         if self.phase.get() == Phase::Waiting {
             self.expired.set(false);
@@ -198,27 +199,27 @@ impl Watch {
         self.phase.get() == Phase::Upload || self.clock.now.get() < self.answer_by.get()
     }
 
-    /// True when the present try has had less time than an upstream may take.
+    /// True if the current attempt had less time than the limit for one attempt.
     pub fn was_cut_short(&self) -> bool {
         self.cut_short.get()
     }
 
-    /// What the connection is doing.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         self.phase.get()
     }
 
-    /// True when the present state has lasted too long. Stays true until another one is entered.
+    /// True if the current phase has lasted too long, until another phase is entered.
     pub fn is_expired(&self) -> bool {
         self.expired.get()
     }
 
-    /// True when the connection is to close after its present request.
+    /// True if the connection must close after its current request.
     pub fn is_leaving(&self) -> bool {
         self.leaving.get()
     }
 
-    /// Remembers whom to wake.
+    /// Remembers the task to wake.
     pub fn remember(&self, task: &Waker) {
         let mut known = self.task.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
@@ -234,7 +235,7 @@ impl Watch {
 }
 
 impl Clock {
-    /// `now` may be a tick old, so a tick is added: no limit ever comes early.
+    /// `now` may be a tick old, so a tick is added: no limit ever ends early.
     fn deadline(&self, phase: Phase) -> Instant {
         let limit = match phase {
             Phase::Head | Phase::Upload => self.timeouts.header,
@@ -268,7 +269,7 @@ mod tests {
     }
 
     impl Watchdog {
-        /// Sweeps as often as it wants, up to this moment.
+        /// Sweeps once per tick, up to this time.
         fn advance(&self, until: Instant) {
             while self.now() < until {
                 self.sweep((self.now() + self.tick()).min(until));

@@ -1,5 +1,5 @@
-//! What one thread owns. Nothing here is shared with other threads but the table's snapshot, the
-//! policy's counter, the counters of upstreams, and the count of open connections.
+//! State owned by one worker thread. The only state it shares with other threads: the table's
+//! snapshot, the policy's counter, the counters of the upstreams, and the count of open connections.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::AsRawFd;
@@ -29,58 +29,59 @@ use crate::upstream::InFlight;
 use crate::upstream::connections::Connections;
 use crate::upstream::table::{Table, View};
 
-/// What all threads share.
+/// State shared by all threads.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// How to behave.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// Who is there.
+    /// The upstream table.
     pub table: Arc<Table>,
-    /// Whose turn it is.
+    /// The balancing policy.
     pub policy: Arc<Policy>,
-    /// Whether this process is on its way out.
+    /// Whether this process is about to stop.
     pub vitals: Arc<Vitals>,
-    /// How often the balancer answered itself.
+    /// Local replies, counted by code.
     pub refused: Arc<Refused>,
-    /// How often requests were tried again.
+    /// Retries, counted.
     pub retried: Arc<Retried>,
-    /// Connections that the system could not open.
+    /// Client connections that could not be accepted.
     pub accept_failures: Arc<AtomicU64>,
-    /// What this side lacks.
+    /// Shortages of local resources.
     pub shortages: Arc<Shortages>,
-    /// A permit for each client's connection that may be open.
+    /// One permit for each client connection that may be open.
     pub room: Arc<Semaphore>,
-    /// How long this balancer may answer, when it shares its address with another one.
+    /// How long this balancer may serve the address that it shares with its peer, if it has one.
     pub lease: Option<Arc<Lease>>,
-    /// Cancelled when the door is to be closed.
+    /// Cancelled when the listeners must close.
     pub stop: CancellationToken,
 }
 
-/// What one thread owns.
+/// State owned by one thread.
 #[derive(Debug)]
 pub struct Worker {
-    /// How to behave.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// Buffers that wait for their next use.
+    /// A pool of buffers.
     pub buffers: Buffers,
-    /// Connections that wait for their next request.
+    /// Idle connections to upstreams.
     pub connections: Connections,
-    /// Who watches over the clients' connections.
+    /// The timeouts of the client connections.
     pub watchdog: Watchdog,
-    /// Whether this process is on its way out.
+    /// Whether this process is about to stop.
     pub vitals: Arc<Vitals>,
-    /// How often the balancer answered itself.
+    /// Local replies, counted by code.
     pub refused: Arc<Refused>,
-    /// How often requests were tried again.
+    /// Retries, counted.
     pub retried: Arc<Retried>,
-    /// Connections that the system could not open.
+    /// Client connections that could not be accepted.
     pub accept_failures: Arc<AtomicU64>,
-    /// What this side lacks.
+    /// Shortages of local resources.
     pub shortages: Arc<Shortages>,
-    /// How many more may be.
+    /// The retry budget.
     pub budget: Budget,
     lease: Option<Arc<Lease>>,
-    /// How often some thread has asked for files, when this one last gave some.
+    /// The value of [`Shortages::asked_for_files`] when this thread last closed its idle
+    /// connections.
     asked_for_files: Cell<u64>,
     policy: Arc<Policy>,
     view: RefCell<View>,
@@ -88,11 +89,11 @@ pub struct Worker {
     date: Cell<[u8; DATE_BYTES]>,
 }
 
-/// Bytes of a date in the form of HTTP.
+/// Length of an HTTP date, in bytes.
 const DATE_BYTES: usize = 29;
 
 impl Worker {
-    /// A thread's own things, beside what it shares.
+    /// Creates the state of one thread.
     pub fn new(shared: Shared) -> Self {
         let config = shared.config;
         Self {
@@ -115,7 +116,7 @@ impl Worker {
         }
     }
 
-    /// Sweeps what may have become too old, again and again.
+    /// Sweeps timeouts, shortages and idle connections once per tick, for ever.
     pub async fn keep_watch(self: Rc<Self>) {
         loop {
             sleep(self.watchdog.tick()).await;
@@ -132,8 +133,8 @@ impl Worker {
         }
     }
 
-    /// Chooses an upstream for a request, and enters it there: the one that its cookie names, or
-    /// else whom the policy chooses among those it has not tried.
+    /// Chooses an upstream for a request, and counts the request in: the upstream that the cookie
+    /// names, or else one that the policy chooses among those not tried yet.
     pub fn choose(&self, cookie: Option<&Token>, tried: &mut Tried) -> Option<InFlight> {
         let mut view = self.view.borrow_mut();
         let pool = &view.load().pool;
@@ -145,7 +146,7 @@ impl Worker {
         while let Some(upstream) = choose(tried) {
             match upstream.enter() {
                 Some(entered) => return Some(entered),
-                // It has begun to leave in this very moment, or has a trial on.
+                // It has just begun to drain, or has a trial request in flight (half-open breaker).
                 None => tried.note(upstream.id),
             }
         }
@@ -153,14 +154,15 @@ impl Worker {
         choose(tried)?.enter_as_last_resort()
     }
 
-    /// False when the shared address may belong to the other balancer by now. One that was frozen
-    /// has not been told.
+    /// False if the shared address may belong to the peer by now. A process that was frozen does not
+    /// know yet that it lost the address.
     pub fn may_answer(&self) -> bool {
         self.lease.as_ref().is_none_or(|lease| lease.lasts(Instant::now()))
     }
 
-    /// False for one of the last files that this process may open: they are kept for the admin
-    /// interface, for checks, and for what makes room. The system gives out the lowest number first.
+    /// False for one of the last file descriptors of this process: they are reserved for the admin
+    /// interface, for checks, and for freeing resources. The system hands out the lowest number
+    /// first.
     pub fn may_use_file(&self, file: &impl AsRawFd) -> bool {
         file.as_raw_fd() < self.config.limits.files
     }
@@ -170,12 +172,12 @@ impl Worker {
         self.dice.borrow_mut().random()
     }
 
-    /// A request id that nobody has had before.
+    /// A new random request id.
     pub fn new_request_id(&self) -> [u8; 32] {
         headers::request_id(self.dice.borrow_mut().random())
     }
 
-    /// The time of the last sweep, in the form of HTTP.
+    /// The time of the last sweep as an HTTP date.
     pub fn date(&self) -> [u8; DATE_BYTES] {
         self.date.get()
     }

@@ -1,4 +1,5 @@
-//! Whether an upstream is well, judged by what becomes of the requests it gets: a circuit breaker.
+//! Passive health checks (outlier ejection): a circuit breaker that judges an upstream by the
+//! outcomes of its requests.
 //!
 //! ```text
 //!               fall failures in a row
@@ -9,9 +10,9 @@
 //!        └───────────────────────────── HalfOpen
 //! ```
 //!
-//! Closed lets requests through. Open lets none through. Half-open lets one at a time through, as
-//! a trial. Each time it opens again it stays open for longer; only long good outcomes makes it
-//! forget. So a server that comes and goes all the time is soon left alone.
+//! Closed lets requests through. Open lets none through. Half-open lets one at a time through, as a
+//! trial. Each time the breaker opens again, it stays open for longer, and it forgets that only
+//! after a long time of good outcomes. So a flapping server is soon left alone.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
@@ -19,41 +20,41 @@ use std::time::{Duration, Instant};
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// Failures in a row that open it; 0 for never.
+    /// Failures in a row that open it; 0 turns it off.
     pub fall: u32,
-    /// How long it stays open for the first time; for the n-th time, n times as long.
+    /// How long it stays open the first time; the n-th time, n times as long.
     pub open: Duration,
-    /// The longest that it stays open.
+    /// The longest time that it stays open.
     pub open_max: Duration,
 }
 
-/// How the latest requests ended, as far as it says something about the upstream.
+/// The outcomes of the latest requests, as far as they say something about the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streak {
-    /// Nothing is known since the last change.
+    /// Nothing is known since the last state change.
     Nothing,
-    /// The latest one went well.
+    /// The latest request went well.
     Good,
-    /// So many failed in a row.
+    /// This many requests in a row failed.
     Failures(u32),
 }
 
-/// What a breaker lets through.
+/// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Everything.
+    /// It lets everything through.
     Closed,
-    /// Nothing, until then.
+    /// It lets nothing through.
     Open {
-        /// When it will be half-open.
+        /// When it becomes half-open.
         until: Instant,
     },
-    /// One request at a time.
+    /// It lets one request through at a time.
     HalfOpen,
 }
 
 impl State {
-    /// Its name.
+    /// The state's name.
     pub fn label(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -68,12 +69,12 @@ impl State {
 pub enum Change {
     /// It lets nothing through any more.
     Opened {
-        /// After so many failures in a row.
+        /// Failures in a row that opened it.
         failures: u32,
-        /// For so long.
+        /// How long it stays open.
         time: Duration,
     },
-    /// It lets a trial through.
+    /// It lets a trial request through.
     HalfOpened,
     /// It lets everything through again.
     Closed,
@@ -84,24 +85,24 @@ pub enum Change {
 pub struct Breaker {
     rules: Rules,
     state: State,
-    /// How often it has opened, less what has been forgotten.
+    /// How often it has opened, minus the openings that were forgotten.
     openings: u32,
     closed_at: Option<Instant>,
 }
 
 impl Breaker {
-    /// Closed.
+    /// Creates a closed breaker.
     pub fn new(rules: Rules) -> Self {
         Self { rules, state: State::Closed, openings: 0, closed_at: None }
     }
 
-    /// What it lets through now.
+    /// The current state.
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// Takes in how the latest requests ended, and what time it is. With `may_open` false a closed
-    /// one stays closed, whatever fails: too many others are out already.
+    /// Evaluates the latest outcomes at this time. With `may_open` false a closed breaker stays
+    /// closed, because too many other upstreams are out already.
     pub fn observe(&mut self, streak: Streak, may_open: bool, now: Instant) -> Option<Change> {
         match (self.state, streak) {
             (State::Closed, Streak::Failures(failures))
@@ -120,13 +121,13 @@ impl Breaker {
         }
     }
 
-    /// Takes in that checks have seen the upstream go down and come back: it is not what it was,
-    /// and need not wait for its trial.
+    /// Notes that active checks have seen the upstream go down and come back. It was probably
+    /// restarted, so it need not wait for its trial.
     pub fn came_back(&mut self) -> Option<Change> {
         matches!(self.state, State::Open { .. }).then(|| self.half_open())
     }
 
-    /// When time alone will change something.
+    /// Returns when time alone will change the state.
     pub fn due(&self) -> Option<Instant> {
         match self.state {
             State::Open { until } => Some(until),
@@ -143,7 +144,8 @@ impl Breaker {
         Change::Opened { failures, time }
     }
 
-    /// One opening is forgotten for each six opening times of good outcomes: a minute, by default.
+    /// Returns how many openings are forgotten: one for every six opening times of good outcomes (a
+    /// minute, by default).
     fn forgotten_after(&self, good_for: Duration) -> u32 {
         let times = good_for.as_nanos().checked_div(6 * self.rules.open.as_nanos()).unwrap_or_default();
         u32::try_from(times).unwrap_or(u32::MAX)
@@ -176,7 +178,7 @@ mod tests {
         assert_eq!(breaker.observe(Streak::Failures(2), true, start), None);
         assert_eq!(breaker.observe(Streak::Failures(3), true, start), opened(10, 3));
         assert_eq!(breaker.due(), Some(start + 10 * SECOND));
-        // What was in flight still ends, and changes nothing.
+        // Requests that were in flight still end, and change nothing.
         assert_eq!(breaker.observe(Streak::Good, true, start + 9 * SECOND), None);
         assert_eq!(breaker.observe(Streak::Nothing, true, start + 10 * SECOND), Some(Change::HalfOpened));
         assert_eq!(breaker.observe(Streak::Good, true, start + 11 * SECOND), Some(Change::Closed));
@@ -241,12 +243,12 @@ mod tests {
             breaker.came_back();
             breaker.observe(Streak::Good, true, now);
         }
-        // Four openings, of which the minute forgot one and the long time all.
+        // There were four openings: the minute forgot one, the long time forgot all.
         assert_eq!(breaker.observe(Streak::Failures(3), true, now), opened(20, 3));
     }
 
     proptest! {
-        /// Whatever happens, it is never open for longer than the limit, and time alone gets it out.
+        /// Whatever happens, it is never open for longer than the limit, and time alone ends it.
         #[test]
         fn it_never_stays_open_for_ever(steps in prop::collection::vec((0u32..100, 0u32..5, any::<bool>()), 1..80)) {
             let (mut breaker, mut now) = (Breaker::new(RULES), Instant::now());

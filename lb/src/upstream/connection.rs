@@ -1,8 +1,8 @@
-//! One connection to an upstream.
+//! A connection to an upstream.
 //!
-//! It has no task of its own: whoever waits for its answer drives it. So a request and its answer
-//! are one task's work, without a wake-up between two tasks; and when that task is dropped because
-//! the client has gone, the connection is closed with it.
+//! It has no task of its own: the task that waits for the response drives it. So one task handles a request and
+//! its response, without a wake-up between two tasks; and when that task is dropped because the client has gone,
+//! the connection is closed with it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ use machine::names::Name;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// An upstream that acknowledges nothing for this long is gone: without it, a power cut would
-/// leave connections that swallow requests for a quarter of an hour.
+/// An upstream that acknowledges nothing for this long counts as gone (`TCP_USER_TIMEOUT`). Otherwise a power cut
+/// would leave connections that swallow requests for a quarter of an hour.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
 
 /// A connection to an upstream.
@@ -22,22 +22,22 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
 pub struct Connection {
     /// Its socket.
     pub stream: TcpStream,
-    /// Since when it has been waiting for its next request.
+    /// When it became idle.
     pub idle_since: Instant,
-    /// The name it was opened by, and where that led; none when it was opened by an address.
+    /// The name and the address it was opened with; `None` if it was opened by an IP address.
     led: Option<(Name, SocketAddr)>,
-    /// True when its last answer spoke of a body that must not follow.
+    /// True if its last response announced a body that must not follow.
     pub was_denied_a_body: bool,
 }
 
-/// What a connection does while no request is on it.
+/// The state of an idle connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
-    /// Nothing, as it should.
+    /// Nothing has arrived, as it should be.
     Quiet,
-    /// The other side has closed it.
+    /// The upstream has closed it.
     Closed,
-    /// Something has come that nobody asked for.
+    /// Unsolicited bytes have arrived.
     Speaks,
 }
 
@@ -51,20 +51,20 @@ impl Connection {
         Ok(Self { stream, idle_since: Instant::now(), led, was_denied_a_body: false })
     }
 
-    /// True while the name that it was opened by leads there: another machine's answers are not wanted, and checks
-    /// say nothing about it.
+    /// True while the name that it was opened by still resolves to the same address. Otherwise it leads to another
+    /// machine, which the health checks say nothing about.
     pub fn leads_to_its_upstream(&self) -> bool {
         self.led.as_ref().is_none_or(|(name, address)| name.current() == Some(*address))
     }
 
-    /// What it does while it waits. Nothing is to come then: what comes is no answer to the next
-    /// request.
+    /// Returns the state of an idle connection. Bytes that arrive while it is idle cannot be the response to the
+    /// next request.
     pub fn waiting(&self) -> Waiting {
         let mut context = Context::from_waker(Waker::noop());
         if self.stream.poll_read_ready(&mut context).is_pending() {
             return Waiting::Quiet;
         }
-        // It may only seem so, when the last read filled its buffer to the brim.
+        // It may only seem readable, if the last read filled its buffer exactly.
         match self.stream.try_read(&mut [0]) {
             Ok(0) => Waiting::Closed,
             Ok(_) => Waiting::Speaks,

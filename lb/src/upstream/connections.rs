@@ -1,7 +1,7 @@
-//! The connections of one thread that wait for their next request, the last used on top.
+//! One thread's pool of idle upstream connections.
 //!
-//! Last in, first out: the busiest connection stays warm, and those that a burst has left over
-//! sink to the bottom and expire.
+//! Last in, first out: the most recently used connection is reused first, so those left over from a
+//! burst sink to the bottom and expire.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use super::Upstream;
 use super::connection::{Connection, Waiting};
 use super::table::Snapshot;
 
-/// More than this many wait for one upstream only after a burst; the rest is closed.
+/// Idle connections kept per upstream; those that a burst leaves beyond this are closed.
 const WAITING_MAX: usize = 1024;
 
-/// Connections that wait, for each upstream.
+/// Idle connections, for each upstream.
 #[derive(Debug, Default)]
 pub struct Connections {
-    // A handful of upstreams: looking through them is faster than hashing.
+    // There are few upstreams, so a linear search is faster than hashing.
     pools: RefCell<Vec<Pool>>,
 }
 
@@ -27,7 +27,7 @@ struct Pool {
 }
 
 impl Connections {
-    /// The connection to this upstream that was used last, if one waits.
+    /// Takes the most recently used connection to this upstream, if one is idle.
     pub fn take(&self, upstream: &Upstream) -> Option<Connection> {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.iter_mut().find(|pool| pool.upstream == upstream.id)?;
@@ -39,7 +39,7 @@ impl Connections {
         None
     }
 
-    /// Keeps a connection for the next request, unless its upstream is elsewhere by now.
+    /// Returns a connection to the pool, unless its upstream's name leads elsewhere by now.
     pub fn put(&self, upstream: &Upstream, mut connection: Connection, now: Instant) {
         if !connection.leads_to_its_upstream() {
             return;
@@ -53,8 +53,8 @@ impl Connections {
         }
     }
 
-    /// Closes those that have waited too long, those that the upstream has closed, and all to
-    /// upstreams that are no longer there, or elsewhere.
+    /// Closes connections that have been idle too long, that the upstream has closed, or whose
+    /// upstream was removed or has moved.
     pub fn sweep(&self, snapshot: &Snapshot, now: Instant, idle_max: Duration) {
         self.pools.borrow_mut().retain_mut(|pool| {
             let Some(upstream) = snapshot.all.iter().find(|upstream| upstream.id == pool.upstream) else {
@@ -102,14 +102,14 @@ mod tests {
 
     const IDLE_MAX: Duration = Duration::from_secs(4);
 
-    /// An upstream, and a snapshot with only it.
+    /// Creates an upstream, and a snapshot that contains only this one.
     fn upstream(id: u64) -> (Arc<Upstream>, Snapshot) {
         let address = Address::new("web-1", "h:80").unwrap();
         let upstream = Arc::new(Upstream::new(id, address, Resolver::system().name("127.0.0.1:1")));
         (Arc::clone(&upstream), Snapshot { all: vec![upstream], ..Snapshot::default() })
     }
 
-    /// A connection, and its other end.
+    /// Opens a connection, and returns it with its other end.
     async fn connection() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connection =

@@ -1,4 +1,4 @@
-//! How long requests took, counted in buckets: an addition or two for each request, and no lock.
+//! Histograms of request durations: one or two additions per request, and no lock.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,8 @@ use machine::trace::TraceLabel;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::histogram::exponential_buckets;
 
-/// The first bucket's upper bound. Each further one's is twice as high: 250 µs to 8.2 s, and one for the rest.
+/// The first bucket's upper bound. Each further bound is twice as high: 250 µs to 8.2 s, then one bucket for
+/// the rest.
 const FIRST: Duration = Duration::from_micros(250);
 const BOUNDS: usize = 16;
 
@@ -17,7 +18,7 @@ const BOUNDS: usize = 16;
 pub struct Durations {
     buckets: [AtomicU64; BOUNDS + 1],
     nanos: AtomicU64,
-    /// The same while traces are recorded, which is of all requests or of none.
+    /// The same, if tracing is on, which it is for all requests or for none.
     traced: OnceLock<Box<HistogramWithExemplars<TraceLabel>>>,
 }
 
@@ -41,8 +42,8 @@ impl Durations {
         self.traced.get().map(Box::as_ref)
     }
 
-    /// Returns the sum in seconds, and each bucket's upper bound in seconds with its count. `None`: nothing was
-    /// counted.
+    /// Returns the sum in seconds, and each bucket's upper bound in seconds with its count; `None` if nothing
+    /// was counted.
     pub fn read(&self) -> Option<(f64, Vec<(f64, u64)>)> {
         let bounds =
             (0..BOUNDS).map(|bucket| FIRST.as_secs_f64() * f64::from(1 << bucket)).chain([f64::INFINITY]);
@@ -53,7 +54,7 @@ impl Durations {
     }
 }
 
-/// Returns the first bucket whose bound is not below.
+/// Returns the first bucket whose bound is at least this high.
 fn bucket_of(nanos: u64) -> usize {
     let first = FIRST.as_nanos() as u64;
     let times = nanos.saturating_sub(1) / first;

@@ -1,4 +1,4 @@
-//! The upstreams with their checks: which ones there are, and what happened to them.
+//! The upstreams together with their active health checks and events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,21 @@ use super::table::{InitialState, NameTaken, PoolOptions, Table};
 use crate::events::Events;
 use crate::shortage::Shortages;
 
-/// The upstreams, their checks, and what happened to them.
+/// The upstreams, their checks and their events.
 #[derive(Debug)]
 pub struct Fleet {
-    /// Who is there.
+    /// The table of upstreams.
     pub table: Arc<Table>,
-    /// What happened.
+    /// The event log.
     pub events: Arc<Events>,
-    /// What this side lacks, as checks have met it.
+    /// Shortages of local resources that checks have met.
     pub shortages: Arc<Shortages>,
     checks: Option<Checks>,
     over: CancellationToken,
 }
 
 impl Fleet {
-    /// An empty one, whose upstreams are checked in this way, if at all, until `over`.
+    /// Creates an empty fleet, whose upstreams will be checked until `over`, unless checks are off.
     pub fn new(
         options: PoolOptions,
         checks: Option<Checks>,
@@ -40,15 +40,15 @@ impl Fleet {
         Self { table, events, shortages: Arc::default(), checks, over }
     }
 
-    /// Takes in an upstream that was known at the start. Its checks begin a little later than the
-    /// others', so that not all of them are checked in the same instant for ever.
+    /// Adds an upstream that is known at startup. Its first check is delayed by a random time, so
+    /// that the upstreams are not checked all at once, round after round.
     pub fn begin_with(&self, address: Address) -> Result<(), NameTaken> {
         let spread = self.checks.as_ref().map_or(Duration::ZERO, |checks| checks.interval / 10);
         self.take_in(address, InitialState::PresumedUp, spread.mul_f64(rand::rng().random::<f64>()))
     }
 
-    /// Takes in an upstream while requests flow: it is checked at once, and takes requests when
-    /// that check has passed.
+    /// Adds an upstream while requests flow. It is checked at once, and takes requests when that
+    /// check has passed.
     pub fn join(&self, address: Address) -> Result<(), NameTaken> {
         self.take_in(address, InitialState::Unknown, Duration::ZERO)
     }

@@ -1,4 +1,4 @@
-//! Whether an upstream is well, judged by its checks.
+//! Active health checks: an upstream's state as its checks see it.
 //!
 //! ```text
 //!                    fall failures in a row
@@ -10,21 +10,21 @@
 //!         └──────────────── Unknown ──────────────────┘
 //! ```
 //!
-//! An upstream given at the start begins as Up: it is innocent until proven down, so that a
-//! balancer serves from its first moment. One added later begins as Unknown and joins with its
-//! first pass, so that no request meets a server that is not ready yet.
+//! An upstream given at startup begins as Up: it is presumed healthy, so that the balancer serves
+//! from its first moment. One added later begins as Unknown and joins with its first pass, so that
+//! no request meets a server that is not ready yet.
 #![deny(clippy::disallowed_methods)]
 
 /// How many results in a row change an upstream's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// Failures that take an upstream out.
+    /// Failures in a row that take an upstream out.
     pub fall: u32,
-    /// Passes that take it back.
+    /// Passes in a row that bring it back.
     pub rise: u32,
 }
 
-/// What is known of an upstream.
+/// An upstream's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It takes requests.
@@ -35,48 +35,48 @@ pub enum Standing {
     Unknown,
 }
 
-/// A change that a check's result brought about.
+/// A state change caused by a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Out of rotation, after so many failures in a row.
+    /// Out of rotation.
     Ejected {
-        /// Checks in a row that have failed.
+        /// Failed checks in a row.
         failures: u32,
     },
-    /// Into rotation, after so many passes in a row.
+    /// Into rotation.
     Admitted {
-        /// Checks in a row that have passed.
+        /// Passed checks in a row.
         passes: u32,
     },
 }
 
-/// The judgement of one upstream.
+/// The state machine of one upstream's checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Health {
     rules: Rules,
     standing: Standing,
-    /// The latest results of the same kind, in a row.
+    /// The current run of equal results; one of the two is 0.
     passes: u32,
     failures: u32,
 }
 
 impl Health {
-    /// Up until proven down.
+    /// Creates a state that is Up until checks fail.
     pub fn presumed_up(rules: Rules) -> Self {
         Self { rules, standing: Standing::Up, passes: 0, failures: 0 }
     }
 
-    /// Out until a first check has passed.
+    /// Creates a state that is out of rotation until the first check passes.
     pub fn unknown(rules: Rules) -> Self {
         Self { standing: Standing::Unknown, ..Self::presumed_up(rules) }
     }
 
-    /// What is known now.
+    /// The current state.
     pub fn standing(&self) -> Standing {
         self.standing
     }
 
-    /// Takes in a check that passed.
+    /// Records a check that passed.
     pub fn pass(&mut self) -> Option<Change> {
         self.failures = 0;
         self.passes = self.passes.saturating_add(1);
@@ -91,7 +91,7 @@ impl Health {
         })
     }
 
-    /// Takes in a check that failed.
+    /// Records a check that failed.
     pub fn fail(&mut self) -> Option<Change> {
         self.passes = 0;
         self.failures = self.failures.saturating_add(1);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     proptest! {
-        /// The state is always what the latest run of equal results says, by the textbook.
+        /// The state always agrees with a naive count of the latest run of equal results.
         #[test]
         fn agrees_with_counting_the_latest_results(
             results in prop::collection::vec(any::<bool>(), 1..60), fall in 1u32..5, rise in 1u32..5,

@@ -1,5 +1,5 @@
-//! Moves the table on when no check does: when requests have failed, when an upstream's time out
-//! of rotation is over, when a slow start takes its next step.
+//! Advances the table when no health check does: when requests have failed, when an ejection is
+//! over, or when a slow start takes its next step.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! One upstream with everything that is known of it.
+//! One upstream with all its state.
 
 use std::time::{Instant, SystemTime};
 
@@ -20,7 +20,7 @@ pub(super) struct Member {
     pub(super) breaker: Breaker,
     pub(super) weight: u32,
     pub(super) draining: bool,
-    /// Since when it has been in rotation; none when it has been from the start.
+    /// When it came into rotation; `None` if it has been there from the start.
     pub(super) since: Option<Instant>,
     pub(super) last_check: Option<Check>,
     pub(super) removed: CancellationToken,
@@ -31,49 +31,49 @@ pub(super) struct Member {
 pub struct Check {
     /// When it ended.
     pub at: SystemTime,
-    /// Nothing when it passed, otherwise what was wrong.
+    /// `Ok` if it passed, otherwise what was wrong.
     pub result: Result<(), Fault>,
 }
 
 /// Why a check failed.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// In words.
+    /// A description.
     pub detail: String,
-    /// What it says about the upstream.
+    /// The kind of fault.
     pub kind: FaultKind,
 }
 
-/// What a failed check says about its upstream.
+/// What a failed check says about the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Nothing listens there at all.
+    /// It refused the connection: nothing listens there.
     Refused,
-    /// Its name has never led anywhere: nobody was asked, so nothing.
+    /// Its name has never resolved: it could not be checked, so this says nothing about it.
     NameUnknown,
-    /// It does not answer, or not well.
+    /// It did not answer, or not with a 2xx.
     Other,
 }
 
-/// What an upstream is doing, in one word.
+/// An upstream's state, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It takes requests.
     Up,
-    /// Its checks fail.
+    /// Its active checks fail.
     Down,
     /// No check has passed yet.
     Unknown,
-    /// Its name has never led anywhere.
+    /// Its name has never resolved.
     Unresolved,
-    /// Too many requests in a row have failed there; it waits, or is on trial.
+    /// Passive checks have ejected it: it waits, or has a trial request in flight.
     Ejected,
-    /// It finishes what it has.
+    /// It finishes its requests and gets no new ones.
     Draining,
 }
 
-/// What happened, and why, for those who watch.
+/// A state change and its reason, for the event log.
 pub(super) type StateChange = Option<(EventKind, String)>;
 
 impl Member {
@@ -99,12 +99,13 @@ impl Member {
         }
     }
 
-    /// What its latest check found wrong, if anything.
+    /// The fault that its latest check found, if any.
     fn last_fault(&self) -> Option<FaultKind> {
         Some(self.last_check.as_ref()?.result.as_ref().err()?.kind)
     }
 
-    /// Takes in a check. What it changes is news only when requests do not say otherwise.
+    /// Takes a check's result into account. The change is an event only if passive checks do not
+    /// contradict it.
     pub(super) fn judge(&mut self, check: Check, now: Instant) -> StateChange {
         let change = match &check.result {
             Ok(()) => self.health.pass(),
@@ -136,7 +137,7 @@ impl Member {
         }
     }
 
-    /// Takes in how its requests went, and what time it is.
+    /// Takes the outcomes of requests and the current time into account.
     pub(super) fn advance(&mut self, may_eject: bool, now: Instant) -> StateChange {
         let outcomes = &self.upstream.outcomes;
         let before = self.breaker.state();
@@ -160,7 +161,7 @@ impl Member {
                 outcomes.begin_anew();
                 is_up.then(|| {
                     self.since = Some(now);
-                    (EventKind::Admitted, "passive: a request on trial went well".to_owned())
+                    (EventKind::Admitted, "passive: a trial request succeeded".to_owned())
                 })
             }
         }

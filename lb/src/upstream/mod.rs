@@ -1,4 +1,4 @@
-//! One upstream: a server that requests are passed to, with what is counted about it.
+//! An upstream: a server that requests are forwarded to, with its counters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,35 +14,35 @@ use durations::Durations;
 use outcome_tracker::{Admission, OutcomeTracker};
 
 pub mod breaker;
-/// One connection to an upstream.
+/// A connection to an upstream.
 pub mod connection;
-/// The connections that wait for their next request.
+/// Each thread's pool of idle connections.
 pub mod connections;
-/// How long its requests took.
+/// Histograms of request durations.
 pub mod durations;
-/// The upstreams with their checks.
+/// The upstreams together with their active health checks.
 pub mod fleet;
 pub mod health;
-/// Moves the table on when no check does.
+/// Advances the table when no health check does.
 pub mod keeper;
 mod member;
-/// What requests tell about an upstream.
+/// Passive health checks: tracks how the requests to an upstream end.
 pub mod outcome_tracker;
-/// The checks themselves.
+/// Active health checks.
 pub mod prober;
 pub mod rotation;
 pub mod slow_start;
-/// The published table of upstreams: who is there, and who may take a request.
+/// The published table: all upstreams, and those that may take a request.
 pub mod table;
 
-/// What an upstream is called and where it is.
+/// An upstream's name, address and weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// Its name: letters, digits, `.`, `-`, `_`.
     pub name: String,
     /// `HOST:PORT`. A host name is looked up in the background.
     pub address: String,
-    /// Its part of the requests, relative to that of the others: 1 to [`WEIGHT_MAX`].
+    /// Its share of the requests, relative to the others: 1 to [`WEIGHT_MAX`].
     pub weight: u32,
 }
 
@@ -52,22 +52,22 @@ pub const WEIGHT_MAX: u32 = 100;
 /// A name or an address that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// No `=` in it.
+    /// The text has no `=`.
     #[error("write it as NAME=HOST:PORT, or NAME=HOST:PORT;weight=3")]
     Shape,
-    /// A name with other characters, or none, or too many.
+    /// The name has other characters, is empty or is too long.
     #[error("a name has 1 to 64 letters, digits, '.', '-' or '_'")]
     Name,
-    /// Not a host and a port.
+    /// The address is not a host and a port.
     #[error("an address is HOST:PORT, with a port from 1 to 65535")]
     Address,
-    /// Not a weight.
+    /// The weight is not a number from 1 to [`WEIGHT_MAX`].
     #[error("a weight is a whole number from 1 to {WEIGHT_MAX}")]
     Weight,
 }
 
 impl Address {
-    /// Checks both. Its weight is 1.
+    /// Checks both parts. The weight is 1.
     pub fn new(name: &str, address: &str) -> Result<Self, AddressError> {
         let nameable = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if !(1..=64).contains(&name.len()) || !name.bytes().all(nameable) {
@@ -81,7 +81,7 @@ impl Address {
         Ok(Self { name: name.to_owned(), address: address.to_owned(), weight: 1 })
     }
 
-    /// The same with another weight.
+    /// Sets the weight.
     pub fn with_weight(self, weight: u32) -> Result<Self, AddressError> {
         match weight {
             1..=WEIGHT_MAX => Ok(Self { weight, ..self }),
@@ -90,22 +90,22 @@ impl Address {
     }
 }
 
-/// A server that requests are passed to.
+/// A server that requests are forwarded to.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Different from that of every other upstream there has been, also of the same name.
+    /// Unique among all upstreams there have been, even if a name is reused.
     pub id: u64,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Where it is: `HOST:PORT`.
+    /// Its address as configured: `HOST:PORT`.
     pub address: String,
-    /// What that leads to now, for whoever connects.
+    /// The same address, resolved in the background.
     pub way: Name,
-    /// Its name, as answers carry it in `X-Served-By`.
+    /// Its name as the value of `X-Served-By` in responses.
     pub served_by: HeaderValue,
-    /// Its address, for requests of HTTP/1.0 clients that named no host.
+    /// Its address as the `Host` of requests that named none (HTTP/1.0).
     pub host: HeaderValue,
-    /// What binds clients to it, if anything does.
+    /// The cookie that binds clients to it, with the sticky policy.
     pub pin: Option<Pin>,
     outcomes: OutcomeTracker,
     counters: Counters,
@@ -126,18 +126,18 @@ pub enum Outcome {
     ServerError,
     /// No connection could be opened.
     ConnectFailed,
-    /// Nothing came in time.
+    /// No complete answer came in time.
     TimedOut,
-    /// The answer broke off, or made no sense.
+    /// The response broke off or was malformed.
     Broken,
-    /// The client went away, or what it sent broke off or made no sense.
+    /// The client went away, or its request was incomplete or malformed.
     Abandoned,
-    /// This balancer ended it: it lacks something, or has a limit.
+    /// The balancer ended it for a reason of its own: a shortage or a limit.
     Local,
 }
 
 impl Outcome {
-    /// All there are, in the order of their declaration.
+    /// All outcomes, in the order of their declaration.
     pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Redirection,
@@ -150,7 +150,7 @@ impl Outcome {
         Self::Local,
     ];
 
-    /// What a complete answer with this status is.
+    /// Returns the outcome of a complete response with this status.
     pub fn answered(status: u16) -> Self {
         match status {
             ..300 => Self::Success,
@@ -160,7 +160,7 @@ impl Outcome {
         }
     }
 
-    /// As it is called in metrics.
+    /// The label in the metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Success => "2xx",
@@ -176,8 +176,8 @@ impl Outcome {
     }
 }
 
-/// What is counted about an upstream. Written by every request, so it shares no cache line with
-/// what requests only read.
+/// Counters of an upstream. Every request writes to them, so they share no cache line with data
+/// that requests only read.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Counters {
@@ -188,7 +188,7 @@ struct Counters {
 }
 
 impl Upstream {
-    /// An upstream that nothing is known of yet, and what its address leads to.
+    /// Creates an upstream without a history.
     pub fn new(id: u64, Address { name, address, .. }: Address, way: Name) -> Self {
         let value = |text: &str| HeaderValue::from_str(text).expect("names and addresses are checked ASCII");
         Self {
@@ -206,21 +206,22 @@ impl Upstream {
         }
     }
 
-    /// The same with clients bound to it, and its requests counted, in this way.
+    /// Sets the sticky cookie and the outcome tracker.
     #[must_use]
     pub fn with(self, pin: Option<Pin>, outcomes: OutcomeTracker) -> Self {
         Self { pin, outcomes, ..self }
     }
 
-    /// Takes a request in, unless this upstream is being drained or has a trial on.
+    /// Counts a request in, unless this upstream is draining or has a trial request in flight.
     ///
-    /// Whoever drains sets `leaving` and then looks at `in_flight`; a request does it the other way
-    /// round. So one of them sees the other, and no request slips in behind a drain.
+    /// A drain sets `leaving` and then reads `in_flight`; a request increments `in_flight` and then
+    /// reads `leaving`. So one of them always sees the other, and no request slips in behind a
+    /// drain.
     pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
         self.enter_by(|| self.outcomes.admit())
     }
 
-    /// Takes a request in even while a trial is on: there is nobody else.
+    /// Counts a request in even during a trial, because no other upstream is left.
     pub fn enter_as_last_resort(self: &Arc<Self>) -> Option<InFlight> {
         self.enter_by(|| Some(Admission::Freely))
     }
@@ -242,42 +243,42 @@ impl Upstream {
         })
     }
 
-    /// From now on no request gets in, or again they do.
+    /// Starts or stops turning requests away.
     pub fn set_leaving(&self, leaving: bool) {
         self.leaving.store(leaving, Ordering::SeqCst);
     }
 
-    /// Requests that have been taken in and are not finished.
+    /// Requests that are in flight.
     pub fn in_flight(&self) -> u64 {
         self.counters.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Requests that ended this way.
+    /// Requests that ended with this outcome.
     pub fn ended(&self, outcome: Outcome) -> u64 {
         self.counters.outcomes[outcome as usize].load(Ordering::Relaxed)
     }
 
-    /// Returns how long requests took that ended this way.
+    /// Returns the durations of the requests with this outcome.
     pub fn durations(&self, outcome: Outcome) -> &Durations {
         &self.counters.durations[outcome as usize]
     }
 
-    /// Requests taken in, finished or not.
+    /// Requests counted in, finished or not.
     pub fn requests(&self) -> u64 {
         self.in_flight() + Outcome::ALL.iter().map(|outcome| self.ended(*outcome)).sum::<u64>()
     }
 
-    /// Requests that this upstream left without a complete answer.
+    /// Requests without a complete response by the upstream's fault.
     pub fn failed(&self) -> u64 {
         self.ended(Outcome::ConnectFailed) + self.ended(Outcome::TimedOut) + self.ended(Outcome::Broken)
     }
 
-    /// How often it has been taken out, by its checks or its requests.
+    /// How often it was ejected, by active or passive checks.
     pub fn ejections(&self) -> u64 {
         self.counters.ejections.load(Ordering::Relaxed)
     }
 
-    /// Remembers that it sent something after an answer that has no body, such as one to HEAD.
+    /// Remembers that it sent a body where none is allowed, such as after a response to HEAD.
     pub fn note_forbidden_body(&self) {
         if !self.sends_forbidden_bodies.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -287,7 +288,7 @@ impl Upstream {
         }
     }
 
-    /// True when its connections cannot be kept after answers that have no body.
+    /// True if its connections cannot be reused after a response without a body.
     pub fn sends_forbidden_bodies(&self) -> bool {
         self.sends_forbidden_bodies.load(Ordering::Relaxed)
     }
@@ -298,24 +299,24 @@ impl Upstream {
     }
 }
 
-/// A request that an upstream has taken in. Lives until the last byte of the answer has been
-/// passed on, and then counts how it ended.
+/// A request that is in flight at an upstream. Lives until the last byte of the response has been
+/// passed on; dropping it counts the outcome.
 #[derive(Debug)]
 #[must_use = "the request is over when this is dropped"]
 pub struct InFlight {
-    /// Who has taken it in.
+    /// The upstream that handles it.
     pub upstream: Arc<Upstream>,
-    /// How it ended; before anything else is known, the client has gone.
+    /// The outcome so far; initially the one of a client that went away.
     pub outcome: Outcome,
-    /// When it was taken in.
+    /// When it was counted in.
     began: Instant,
     admission: Admission,
-    /// The trace it belongs to, when one is recorded.
+    /// Its trace, if tracing is on.
     trace: Option<Box<TraceLabel>>,
 }
 
 impl InFlight {
-    /// Its time becomes an exemplar of this trace.
+    /// Records its duration as an exemplar of this trace.
     pub fn is_traced(&mut self, span: &Span) {
         self.trace = Some(Box::new(span.context().into()));
     }

@@ -1,5 +1,5 @@
-//! What requests tell about an upstream, as they end. They only count; what follows from it is
-//! decided by the [`Breaker`](crate::upstream::breaker::Breaker), when somebody is called.
+//! Tracks the outcomes of an upstream's requests. It only counts; the
+//! [`Breaker`](crate::upstream::breaker::Breaker) decides what follows, when the keeper is woken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
@@ -9,12 +9,12 @@ use tokio::sync::Notify;
 use super::Outcome;
 use super::breaker::Streak;
 
-/// The latest requests' ends in a row, and whether requests are let in one at a time.
+/// The latest run of equal outcomes, and whether requests are admitted one at a time.
 #[derive(Debug, Default)]
 pub struct OutcomeTracker {
-    /// Failures in a row that somebody is called for; 0 for never.
+    /// Failures in a row that wake the keeper; 0 turns it off.
     fall: u32,
-    /// Failures in a row, 0 when nothing is known, [`GOOD`] when the latest request went well.
+    /// Failures in a row, 0 if nothing is known, [`GOOD`] if the latest request went well.
     streak: AtomicI32,
     /// One of [`FREELY`], [`TRIAL`], [`ON_TRIAL`].
     admission: AtomicU8,
@@ -23,29 +23,30 @@ pub struct OutcomeTracker {
 
 const GOOD: i32 = -1;
 
-/// Everybody gets in.
+/// Every request is admitted.
 const FREELY: u8 = 0;
-/// One gets in.
+/// The next request is admitted as a trial.
 const TRIAL: u8 = 1;
-/// One has got in; nobody else does until it is judged.
+/// A trial request is in flight; no other is admitted until it is judged.
 const ON_TRIAL: u8 = 2;
 
-/// How a request got in.
+/// How a request was admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Like all others.
+    /// Without restriction.
     Freely,
-    /// As the only one, to see how it goes.
+    /// As a trial, while all others are rejected.
     OnTrial,
 }
 
 impl OutcomeTracker {
-    /// Nothing is known. `called` is notified when there is something to be decided.
+    /// Creates a tracker without a history. `called` is notified when the breaker has something to
+    /// decide.
     pub fn new(fall: u32, called: Arc<Notify>) -> Self {
         Self { fall, called, ..Self::default() }
     }
 
-    /// Lets a request in, unless there is a trial on.
+    /// Admits a request, unless a trial is in flight.
     pub fn admit(&self) -> Option<Admission> {
         if self.admission.load(Ordering::Relaxed) == FREELY {
             return Some(Admission::Freely);
@@ -58,17 +59,17 @@ impl OutcomeTracker {
         }
     }
 
-    /// Takes in how a request ended.
+    /// Records how a request ended.
     pub fn note(&self, outcome: Outcome, admission: Admission) {
         if self.fall == 0
             || admission == Admission::Freely && self.admission.load(Ordering::Relaxed) != FREELY
         {
-            // One that began before the trial says nothing about it.
+            // A request that started before the trial says nothing about it.
             return;
         }
         match outcome {
             Outcome::Abandoned | Outcome::Local if admission == Admission::OnTrial => self.begin_trial(),
-            // That was the client, or this balancer.
+            // The fault was the client's, or this balancer's.
             Outcome::Abandoned | Outcome::Local => {}
             Outcome::Success | Outcome::Redirection | Outcome::ClientError => self.note_good(admission),
             Outcome::ServerError | Outcome::ConnectFailed | Outcome::TimedOut | Outcome::Broken => {
@@ -78,7 +79,7 @@ impl OutcomeTracker {
     }
 
     fn note_good(&self, admission: Admission) {
-        // Almost always it was good before; then nothing is written.
+        // Nearly always it was good already, and then nothing is written.
         if self.streak.load(Ordering::Relaxed) != GOOD {
             self.streak.store(GOOD, Ordering::Relaxed);
         }
@@ -96,7 +97,7 @@ impl OutcomeTracker {
         }
     }
 
-    /// The latest ends in a row.
+    /// The latest run of equal outcomes.
     pub fn streak(&self) -> Streak {
         match self.streak.load(Ordering::Relaxed) {
             0 => Streak::Nothing,
@@ -105,13 +106,13 @@ impl OutcomeTracker {
         }
     }
 
-    /// From now on everybody gets in, and what was is forgotten.
+    /// Admits every request from now on, and forgets the history.
     pub fn begin_anew(&self) {
         self.streak.store(0, Ordering::Relaxed);
         self.admission.store(FREELY, Ordering::Relaxed);
     }
 
-    /// From now on one request gets in, and what was is forgotten.
+    /// Admits one trial request from now on, and forgets the history.
     pub fn begin_trial(&self) {
         self.streak.store(0, Ordering::Relaxed);
         self.admission.store(TRIAL, Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! The checks: one task for each upstream, independent of all others.
+//! Active health checks: one task per upstream, independent of all others.
 //!
-//! Every check opens a connection of its own. A process that has died is then refused at once, and
-//! one that is frozen accepts and never answers; a kept connection would tell neither so clearly.
+//! Every check opens a new connection. A process that has died then refuses at once, and a frozen
+//! one accepts but never answers; a kept connection would not tell the two apart so clearly.
 
 use std::io;
 use std::pin::pin;
@@ -27,20 +27,20 @@ use crate::shortage::{Shortage, Shortages};
 /// How upstreams are checked.
 #[derive(Debug, Clone)]
 pub struct Checks {
-    /// What is asked for with GET; none when a connection is all that is asked for.
+    /// The path requested with GET; `None` if opening a connection is the whole check.
     pub path: Option<PathAndQuery>,
-    /// From the start of one check to the start of the next.
+    /// Time from the start of one check to the start of the next.
     pub interval: Duration,
-    /// A check that takes longer has failed.
+    /// Time after which a check has failed.
     pub timeout: Duration,
     /// How many results in a row change an upstream's state.
     pub rules: Rules,
 }
 
-/// A timeout that comes this late finds that the process was frozen.
+/// A timeout that fires this late means that the process was frozen.
 const AWAY_MIN: Duration = Duration::from_millis(500);
 
-/// Checks an upstream, after `delay` for the first time, until it is removed or the process ends.
+/// Checks an upstream, the first time after `delay`, until it is removed or the process ends.
 pub fn watch(
     table: Arc<Table>,
     shortages: Arc<Shortages>,
@@ -59,13 +59,13 @@ pub fn watch(
             tokio::select! {
                 biased;
                 _ = ticks.tick() => {}
-                // Nobody could be asked, and now somebody can.
+                // Its name resolves for the first time, so it can be checked now.
                 () = upstream.way.found(), if is_unresolved => {}
             }
             let result = match check(&upstream, &checks).await {
                 Ok(()) => Ok(()),
                 Err(Failure::Local(shortage)) => {
-                    // It says nothing about the upstream.
+                    // This says nothing about the upstream.
                     shortages.note(shortage, &format!("check {}", upstream.name));
                     continue;
                 }
@@ -89,13 +89,13 @@ pub fn watch(
     });
 }
 
-/// Why a check did not pass.
+/// Why a check produced no pass.
 enum Failure {
-    /// By the upstream's fault.
+    /// The upstream is at fault.
     Upstream(Fault),
-    /// There was none: this side lacks something.
+    /// No check was made: a local resource is short.
     Local(Shortage),
-    /// There was none: this side was not there to see.
+    /// No check was made: this process was frozen.
     Away,
 }
 
@@ -119,7 +119,7 @@ async fn check(upstream: &Upstream, checks: &Checks) -> Result<(), Failure> {
             let detail = format!("the name in '{}' has not been looked up yet", upstream.way);
             fault(detail, FaultKind::NameUnknown)
         }
-        // This process was frozen, or the whole machine: it is not known how long the upstream took.
+        // The process or the whole machine was frozen, so it is unknown how long the upstream took.
         Err(_) if begun.elapsed() >= checks.timeout + AWAY_MIN => Err(Failure::Away),
         Err(_) => {
             let detail = format!("no answer within {}", humantime::Duration::from(checks.timeout));
@@ -136,7 +136,7 @@ fn kind_of(error: &io::Error) -> FaultKind {
     }
 }
 
-/// The status of its answer; none when a connection is all that is asked for.
+/// Returns the response's status; `None` if opening a connection is the whole check.
 async fn ask(upstream: &Upstream, checks: &Checks) -> anyhow::Result<Option<http::StatusCode>> {
     let (stream, _) = upstream.way.connect(TcpStream::connect).await?;
     let Some(path) = &checks.path else { return Ok(None) };
@@ -150,7 +150,7 @@ async fn ask(upstream: &Upstream, checks: &Checks) -> anyhow::Result<Option<http
     tokio::select! {
         biased;
         answer = &mut answer => Ok(Some(answer?.status())),
-        // It may end in the moment it brings the answer.
+        // The connection may end at the moment it delivers the response.
         _ = connection => Ok(Some(answer.await?.status())),
     }
 }

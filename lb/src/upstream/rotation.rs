@@ -1,38 +1,38 @@
-//! Who is in rotation: the judgement over the whole fleet.
+//! Decides which upstreams are in rotation, looking at the whole fleet.
 //!
-//! One upstream that fails is taken out. When most of them seem to fail, it is more likely that
-//! the judgement is wrong than that nothing works, and a balancer that believed it would take the
-//! service down by itself. So requests alone never take out more than half, and when checks leave
-//! too few, those that they have taken out are served all the same: that is panic.
+//! A failing upstream is taken out. When most of them seem to fail, a wrong judgement is more
+//! likely than a fleet that is really down, and a balancer that trusted its checks would cause the
+//! outage itself. So passive checks never eject more than half of the fleet, and when active checks
+//! leave too few, the upstreams they ejected are served as well (panic mode, as in Envoy).
 //!
-//! A connection that is refused is no matter of judgement: nothing listens there, and panic does
-//! not bring it back.
+//! A refused connection is not a matter of judgement: nothing listens there, so panic mode does not
+//! send requests there either.
 #![deny(clippy::disallowed_methods)]
 
 use super::breaker;
 use super::health::Standing;
 
-/// What is known of one upstream.
+/// What the decision depends on, for one upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberView {
-    /// It is to get no new requests.
+    /// True if it gets no new requests.
     pub draining: bool,
-    /// What its checks say.
+    /// The verdict of the active checks.
     pub standing: Standing,
-    /// The latest check was refused a connection.
+    /// True if the latest check was refused a connection.
     pub refuses: bool,
-    /// Its name has never led anywhere, so nobody can be asked.
+    /// True if its name has never resolved, so there is nowhere to connect to.
     pub unresolved: bool,
-    /// What its requests say.
+    /// The verdict of the passive checks.
     pub breaker: breaker::State,
 }
 
-/// What follows for each.
+/// The decision for the whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotation {
-    /// For each upstream, in the same order: whether requests may be sent to it.
+    /// For each upstream, in the same order: true if it is in rotation.
     pub takes: Vec<bool>,
-    /// True when some are served against their checks.
+    /// True if upstreams are served against the verdict of their checks.
     pub panic: bool,
 }
 
@@ -43,7 +43,7 @@ impl MemberView {
             && !matches!(self.breaker, breaker::State::Open { .. })
     }
 
-    /// One that is expected to serve: neither leaving nor still to arrive.
+    /// True if it is expected to serve: it is neither draining nor still starting.
     fn counts(&self) -> bool {
         !self.draining && !self.unresolved && self.standing != Standing::Unknown
     }
@@ -53,7 +53,8 @@ impl MemberView {
     }
 }
 
-/// Who takes requests. There is panic when fewer than `panic_below` per cent are well.
+/// Decides which upstreams take requests. Panic mode begins when fewer than `panic_below` per cent
+/// are healthy.
 pub fn rotation(fleet: &[MemberView], panic_below: u32) -> Rotation {
     let takes: Vec<bool> = fleet.iter().map(|one| !one.draining && one.is_well()).collect();
     let (well, all) = (count(&takes), fleet.iter().filter(|one| one.counts()).count());
@@ -66,7 +67,7 @@ pub fn rotation(fleet: &[MemberView], panic_below: u32) -> Rotation {
     Rotation { takes, panic }
 }
 
-/// Whether requests may take out one more: never more than half are out.
+/// Returns whether passive checks may eject one more: at most half of the fleet is out.
 pub fn may_eject(fleet: &[MemberView]) -> bool {
     let fleet = fleet.iter().filter(|one| one.counts());
     let (all, out) = fleet.fold((0, 0), |(all, out), one| (all + 1, out + usize::from(one.is_out())));

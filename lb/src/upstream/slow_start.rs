@@ -1,9 +1,9 @@
-//! How much an upstream that has just come into rotation gets: little at first, and its full share
-//! when the time is over. A server that begins with cold caches and no connections is not hit by
-//! everything at once.
+//! Slow start: an upstream that has just come into rotation gets few requests at first, and its
+//! full share at the end of the slow start. So a server with cold caches and no connections is not
+//! hit by the full load at once.
 //!
-//! The share grows in ten steps, so that the order of turns is drawn up anew ten times and not for
-//! each request.
+//! The share grows in ten steps, so the order of turns is recomputed ten times and not for each
+//! request.
 #![deny(clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 /// A full share is this many times the weight.
 pub const STEPS: u32 = 10;
 
-/// The share at this moment of one that is in rotation since then; `since` is none for one that
-/// has been there all the time.
+/// Returns the share at time `now` of an upstream that came into rotation at `since`; `None` if it
+/// has been there from the start.
 pub fn share(weight: u32, since: Option<Instant>, over: Duration, now: Instant) -> u32 {
     weight * step(since, over, now)
 }
 
-/// When the share grows next; none when it is full.
+/// Returns when the share grows next; `None` if it is full.
 pub fn due(since: Option<Instant>, over: Duration, now: Instant) -> Option<Instant> {
     match step(since, over, now) {
         STEPS => None,
@@ -25,7 +25,7 @@ pub fn due(since: Option<Instant>, over: Duration, now: Instant) -> Option<Insta
     }
 }
 
-/// From 1 to [`STEPS`]: the step in whose time this moment is.
+/// The current step, from 1 to [`STEPS`].
 fn step(since: Option<Instant>, over: Duration, now: Instant) -> u32 {
     let Some(since) = since else { return STEPS };
     (1..STEPS).find(|step| now < since + over.mul_f64(f64::from(*step) / f64::from(STEPS))).unwrap_or(STEPS)

@@ -1,8 +1,7 @@
-//! The table of upstreams. Whoever changes it takes a lock and publishes a new snapshot; requests
-//! read the latest snapshot and never wait.
+//! The table of upstreams. A writer takes a lock and publishes a new snapshot (copy-on-write);
+//! requests read the latest snapshot and never wait.
 //!
-//! Membership, draining, weights and health stand here together, so that no request sees half a
-//! change.
+//! Membership, draining, weights and health are changed together, so no request sees half a change.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ use crate::choose::sticky::Key;
 use crate::choose::{Candidate, Pool};
 use crate::events::{EventKind, Events};
 
-/// All upstreams, and what is known of them.
+/// All upstreams and their state.
 #[derive(Debug)]
 pub struct Table {
     published: Arc<ArcSwap<Snapshot>>,
@@ -38,24 +37,24 @@ pub struct Table {
 /// How the table treats upstreams.
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
-    /// When requests that fail take an upstream out, and for how long.
+    /// When passive checks eject an upstream, and for how long.
     pub breaker: breaker::Rules,
-    /// How long one that comes into rotation takes to get its full share; zero for no time.
+    /// Duration of the slow start; zero turns it off.
     pub slow_start: Duration,
-    /// Panic begins when fewer than this many per cent are well; 0 for never.
+    /// Panic mode begins when fewer than this percentage are healthy; 0 turns it off.
     pub panic_below: u32,
-    /// What clients are bound to upstreams with, if they are.
+    /// The key of the sticky cookies, if clients are bound to upstreams.
     pub key: Option<Key>,
 }
 
-/// Who may take a request, at one moment.
+/// The upstreams that may take a request, at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Those who may.
+    /// The upstreams in rotation.
     pub pool: Pool,
-    /// All there are.
+    /// All upstreams.
     pub all: Vec<Arc<Upstream>>,
-    /// True when some may against their checks, because too few are well.
+    /// True in panic mode: too few are healthy, so ejected ones take requests too.
     pub panic: bool,
 }
 
@@ -68,7 +67,7 @@ struct Members {
     next_id: u64,
 }
 
-/// Where a new upstream begins.
+/// The state in which a new upstream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialState {
     /// It takes requests at once.
@@ -77,51 +76,51 @@ pub enum InitialState {
     Unknown,
 }
 
-/// An upstream as those who watch see it.
+/// An upstream's state, for the admin interface and the metrics.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The upstream it belongs to.
     pub upstream: Arc<Upstream>,
-    /// What it is doing.
+    /// Its state.
     pub state: State,
-    /// What its breaker lets through.
+    /// The state of its circuit breaker.
     pub breaker: breaker::State,
-    /// Its part of the requests, relative to that of the others.
+    /// Its share of the requests, relative to the others.
     pub weight: u32,
     /// Its latest check.
     pub last_check: Option<Check>,
 }
 
-/// There is an upstream of this name already.
+/// An upstream of this name exists already.
 #[derive(Debug, thiserror::Error)]
 #[error("there is an upstream called '{0}' already")]
 pub struct NameTaken(String);
 
 impl Table {
-    /// Without upstreams.
+    /// Creates a table without upstreams.
     pub fn new(options: PoolOptions, events: Arc<Events>) -> Self {
         let members = Mutex::new(Members { list: Vec::new(), next_id: 0 });
         let (published, called, names) = (Arc::default(), Arc::default(), Resolver::system());
         Self { published, members, events, options, names, called }
     }
 
-    /// The same with upstreams' names looked up by this resolver.
+    /// Sets the resolver for the upstreams' names.
     #[must_use]
     pub fn with_names(self, names: Resolver) -> Self {
         Self { names, ..self }
     }
 
-    /// A view for one thread.
+    /// Creates a view for one thread.
     pub fn view(&self) -> View {
         Cache::new(Arc::clone(&self.published))
     }
 
-    /// Who may take a request now.
+    /// The current snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.published.load_full()
     }
 
-    /// Takes in an upstream. The token is cancelled when it is removed again.
+    /// Adds an upstream. The token is cancelled when the upstream is removed.
     pub fn add(
         &self,
         address: Address,
@@ -157,7 +156,7 @@ impl Table {
         Ok((upstream, removed))
     }
 
-    /// Takes in a check's result, and what follows from it.
+    /// Records a check's result, and publishes what follows from it.
     pub fn judge(&self, id: u64, check: Check) {
         let mut members = self.members.lock();
         let Some(member) = members.list.iter_mut().find(|member| member.upstream.id == id) else { return };
@@ -169,13 +168,13 @@ impl Table {
         }
         if let Some((kind, reason)) = change {
             self.events.record(&upstream.name, kind, reason);
-            // A slow start is the keeper's.
+            // The keeper advances the slow start.
             self.called.notify_one();
         }
     }
 
-    /// Takes in how requests went and what time it is, and returns when time alone will change
-    /// something.
+    /// Evaluates how requests ended and how much time has passed. Returns when time alone will
+    /// change something.
     pub fn advance(&self, now: Instant) -> Option<Instant> {
         let mut members = self.members.lock();
         let mut change = Vec::new();
@@ -194,12 +193,12 @@ impl Table {
         members.list.iter().flat_map(|member| [member.breaker.due(), growth(member)]).flatten().min()
     }
 
-    /// Returns when [`advance`](Self::advance) is to be called before its time.
+    /// Completes when [`advance`](Self::advance) must be called ahead of time.
     pub async fn called(&self) {
         self.called.notified().await;
     }
 
-    /// Changes an upstream's part of the requests. None when nobody is called so.
+    /// Changes an upstream's weight. Returns `None` if no upstream has this name.
     pub fn set_weight(&self, name: &str, weight: u32) -> Option<()> {
         let mut members = self.members.lock();
         members.list.iter_mut().find(|member| member.upstream.name == name)?.weight = weight;
@@ -208,7 +207,8 @@ impl Table {
         Some(())
     }
 
-    /// Takes an upstream out of rotation, or back in. None when nobody is called so.
+    /// Takes an upstream out of rotation, or puts it back. Returns `None` if no upstream has this
+    /// name.
     pub fn set_draining(&self, name: &str, draining: bool) -> Option<Arc<Upstream>> {
         let mut members = self.members.lock();
         let member = members.list.iter_mut().find(|member| member.upstream.name == name)?;
@@ -228,8 +228,8 @@ impl Table {
         Some(upstream)
     }
 
-    /// Takes an upstream out, lets it finish what it has, for as long as the limit allows, and
-    /// removes it. True when it finished everything; none when nobody is called so.
+    /// Drains an upstream for up to `limit`, and removes it. Returns true if it finished all its
+    /// requests, and `None` if no upstream has this name.
     pub async fn drain_and_remove(&self, name: &str, limit: Duration) -> Option<bool> {
         let upstream = self.set_draining(name, true)?;
         let drained = tokio::time::timeout(limit, async {
@@ -246,7 +246,7 @@ impl Table {
         let mut members = self.members.lock();
         let Some(index) = members.list.iter().position(|member| member.upstream.id == id) else { return };
         let member = members.list.remove(index);
-        // It may have been told to stay in the meantime.
+        // Its drain may have been revoked in the meantime.
         member.upstream.set_leaving(true);
         member.removed.cancel();
         self.publish(&members);
@@ -257,7 +257,7 @@ impl Table {
         self.events.record(&member.upstream.name, EventKind::Removed, reason);
     }
 
-    /// All upstreams, as those who watch see them.
+    /// Reports the state of all upstreams.
     pub fn report(&self) -> Vec<Report> {
         let report = |member: &Member| Report {
             upstream: Arc::clone(&member.upstream),
@@ -288,8 +288,10 @@ impl Table {
         let before = self.published.swap(Arc::new(snapshot));
         if rotation.panic != before.panic {
             match rotation.panic {
-                true => tracing::warn!("panic: too few upstreams are well, so all that accept are served"),
-                false => tracing::info!("the panic is over"),
+                true => tracing::warn!(
+                    "panic mode: too few upstreams are healthy, so all that accept connections are served"
+                ),
+                false => tracing::info!("panic mode is over"),
             }
         }
     }
@@ -447,7 +449,7 @@ mod tests {
     #[test]
     fn nobody_slips_in_behind_a_drain() {
         let table = table_with(&["web-1"], InitialState::PresumedUp);
-        // One that has chosen it a moment before.
+        // A request that chose it a moment ago.
         let chosen = Arc::clone(&table.report()[0].upstream);
         table.set_draining("web-1", true).unwrap();
         assert!(chosen.enter().is_none() && chosen.enter_as_last_resort().is_none());

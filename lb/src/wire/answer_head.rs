@@ -1,59 +1,59 @@
-//! The head of an upstream's answer: read, and refused when it is malformed or ambiguous.
+//! Parses the head of an upstream's response, and rejects it if it is malformed or ambiguous.
 #![deny(clippy::disallowed_methods)]
 
 use std::mem::MaybeUninit;
 
 use super::fields::{self, Fields, KnownHeader, LINES_MAX, Span};
 
-/// An answer's head. Its spans are places in the bytes it was read from.
+/// A response's head. Its spans refer to the bytes it was parsed from.
 #[derive(Debug)]
 pub struct AnswerHead {
-    /// How many bytes it takes up.
+    /// Its length in bytes.
     pub length: usize,
-    /// Its status: 100 to 599.
+    /// The status: 100 to 599.
     pub status: u16,
-    /// The words after the status.
+    /// The reason phrase.
     pub reason: Span,
     /// True for HTTP/1.0.
     pub is_old: bool,
-    /// How its body is framed.
+    /// How the body is framed.
     pub body: AnswerBody,
-    /// The length that it speaks of, whether or not a body follows.
+    /// The `Content-Length`, whether or not a body follows.
     pub content_length: Option<u64>,
-    /// Whether its connection can be used for another request.
+    /// True if the connection can be used for another request.
     pub keep_alive: bool,
-    /// It speaks of a body that must not follow: some upstreams send it all the same.
+    /// True if the head announces a body that must not follow; some upstreams send it anyway.
     pub speaks_of_body: bool,
-    /// It has a `Date`.
+    /// True if there is a `Date` field.
     pub has_date: bool,
 }
 
-/// How an answer's body is framed (RFC 9112, 6.3).
+/// How a response's body is framed (RFC 9112, 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerBody {
-    /// There is none.
+    /// There is no body.
     None,
-    /// It has so many bytes.
+    /// By `Content-Length`.
     Length(u64),
-    /// It comes in chunks.
+    /// With the chunked transfer coding.
     Chunked,
-    /// It ends when the connection does.
+    /// By the end of the connection.
     UntilClose,
 }
 
-/// An answer that is none, or means two things.
+/// A response that is malformed or ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no answer: {0}")]
+#[error("malformed response: {0}")]
 pub struct NoSense(pub &'static str);
 
 impl NoSense {
-    /// It may be an answer, but exceeds a limit of this balancer.
+    /// The head exceeds a limit of this balancer.
     pub const TOO_LARGE: Self = Self("its head is too large");
 }
 
 impl AnswerHead {
-    /// Reads a head from the begin of what has come in; none when it is not complete. Its lines are
-    /// put into `lines_of_it`. The answer to a HEAD request has no body.
+    /// Parses a head from the beginning of the input; `None` if it is incomplete. Its fields are
+    /// stored in `lines_of_it`. The response to a HEAD request has no body.
     pub fn read(
         input: &[u8],
         lines_of_it: &mut Fields,
@@ -81,7 +81,7 @@ impl AnswerHead {
         lines_of_it.fill(parsed.headers, head);
         let status = parsed.code.unwrap_or_default();
         if !(100..600).contains(&status) {
-            return Err(NoSense("its status is none"));
+            return Err(NoSense("its status is not from 100 to 599"));
         }
         let reason = parsed.reason.unwrap_or_default().as_bytes();
         let mut answer = Self {
@@ -99,7 +99,7 @@ impl AnswerHead {
         Ok(Some(answer))
     }
 
-    /// True for an interim answer, which another one follows.
+    /// True for an interim response, which another one follows.
     pub fn is_interim(&self) -> bool {
         self.status < 200
     }
@@ -107,7 +107,8 @@ impl AnswerHead {
     fn understand(&mut self, lines: &Fields, head: &[u8], to_head: bool) -> Result<(), NoSense> {
         let coding = self.coding(lines, head)?;
         let has_no_body = self.is_interim() || matches!(self.status, 204 | 304) || to_head;
-        // With both, only the chunks count, and the length may be a trap (RFC 9112, 6.3).
+        // If both are present, only the chunks count, and the length may be an attack (RFC 9112,
+        // 6.3).
         let both = coding && lines.has(KnownHeader::ContentLength);
         if !coding {
             let length = fields::content_length(lines.values(KnownHeader::ContentLength, head));
@@ -126,14 +127,14 @@ impl AnswerHead {
         Ok(())
     }
 
-    /// True when it comes in chunks.
+    /// True if the body is chunked.
     fn coding(&self, lines: &Fields, head: &[u8]) -> Result<bool, NoSense> {
         let mut codings = lines.values(KnownHeader::TransferEncoding, head);
         match (codings.next(), codings.next()) {
             (None, _) => Ok(false),
             (Some(_), _) if self.is_old => Err(NoSense("HTTP/1.0 has no Transfer-Encoding")),
             (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(true),
-            // A coding that is taken off unread is lost.
+            // A transfer coding that is removed without being decoded would be lost.
             _ => Err(NoSense("its transfer coding is not exactly one 'chunked'")),
         }
     }

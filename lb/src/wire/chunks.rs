@@ -1,4 +1,4 @@
-//! Bodies in chunks: RFC 9112, 7.1, to the letter.
+//! The chunked transfer coding: RFC 9112, 7.1, to the letter.
 //!
 //! ```text
 //!   Size ─▶ Extension ─▶ SizeEnd ─▶ Data ─▶ DataEnd ─▶ DataEndLf ─▶ Size …
@@ -8,18 +8,19 @@
 
 use super::fields::{self, KnownHeader, LINES_MAX};
 
-/// Bytes of extensions in one body, and of trailers: nobody needs more, and they count for nothing.
+/// Limits for the chunk extensions of one body, and for its trailers, in bytes. They do not count
+/// towards the body limit, so they need their own.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
 
-/// Hexadecimal digits of a size: leading zeros are no use.
+/// Hexadecimal digits of a size; leading zeros beyond this have no use.
 const DIGITS_MAX: u8 = 16;
 
-/// A body in chunks, while it comes in.
+/// A decoder for a chunked body.
 #[derive(Debug)]
 pub struct Chunks {
     state: State,
-    /// Of this chunk, still to come.
+    /// Bytes of the current chunk that are still to come.
     left: u64,
     digits: u8,
     extension_bytes: usize,
@@ -29,7 +30,7 @@ pub struct Chunks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Size,
-    /// White space that only an extension may follow.
+    /// White space, which only an extension may follow.
     Gap,
     Extension,
     SizeEnd,
@@ -40,9 +41,9 @@ enum State {
     Done,
 }
 
-/// Chunks that are none.
+/// A malformed chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("these are no chunks")]
+#[error("malformed chunked body")]
 pub struct NoChunks;
 
 impl Default for Chunks {
@@ -52,8 +53,8 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// Takes in what has come, hands out the data in it, and returns how many bytes belonged to the
-    /// body.
+    /// Decodes the input, passes the data on, and returns how many bytes of the input belonged to
+    /// the body.
     pub fn decode(&mut self, input: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, NoChunks> {
         let mut at = 0;
         while at < input.len() && self.state != State::Done {
@@ -74,12 +75,12 @@ impl Chunks {
         Ok(at)
     }
 
-    /// True when the body has come to its end.
+    /// True once the body is complete.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// Writes the trailers that may be passed on, each as a line.
+    /// Writes the trailer fields that may be forwarded.
     pub fn write_trailers_to(&self, out: &mut Vec<u8>) {
         let mut lines = [httparse::EMPTY_HEADER; LINES_MAX];
         if let Ok(httparse::Status::Complete((_, lines))) =
@@ -140,7 +141,7 @@ impl Chunks {
     }
 }
 
-/// What a message means is settled before its body begins.
+/// A message's meaning is settled before its body, so such fields may not be trailers.
 fn may_trail(name: &str) -> bool {
     let known = KnownHeader::of(name.as_bytes());
     let other = ["authorization", "content-encoding", "content-type", "content-range", "set-cookie", "via"];
@@ -172,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// The data, what is left over, and the trailers passed on.
+    /// Returns the data, the rest of the input, and the trailers that are forwarded.
     fn decoded(input: &[u8], pieces: &[usize]) -> Result<(Vec<u8>, Vec<u8>, String, bool), NoChunks> {
         let (mut chunks, mut data, mut at) = (Chunks::default(), vec![], 0);
         let mut cuts = pieces.iter().copied().chain(std::iter::repeat(usize::MAX));

@@ -1,9 +1,9 @@
-//! Why a request's head is not understood.
+//! Why a request's head is rejected.
 
 /// What is wrong with a request's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    /// It is malformed or ambiguous, in this way.
+    /// It is malformed or ambiguous.
     #[error("{0}")]
     Malformed(&'static str),
     /// Its target exceeds the limit.
@@ -12,13 +12,13 @@ pub enum HeadError {
     /// Its fields exceed the limit.
     #[error("the fields are too large")]
     FieldsTooLarge,
-    /// It expects something other than `100-continue` (RFC 9110, 10.1.1).
+    /// It has an expectation other than `100-continue` (RFC 9110, 10.1.1).
     #[error("an unknown expectation")]
     UnknownExpectation,
-    /// It is of another version of HTTP.
+    /// It uses another version of HTTP.
     #[error("another version of HTTP")]
     Version,
-    /// It asks for something that is well-formed, but that a proxy of this kind does not do.
+    /// It is well-formed, but needs a feature that this proxy does not implement.
     #[error("{0}")]
     NotImplemented(&'static str),
 }

@@ -1,10 +1,10 @@
-//! The lines of a head, as places in the bytes that hold it.
+//! The field lines of a head, as spans of the bytes that hold it.
 #![deny(clippy::disallowed_methods)]
 
-/// Lines a head may have.
+/// The most field lines that a head may have.
 pub const LINES_MAX: usize = 100;
 
-/// A place in a head's bytes.
+/// A range of bytes in a head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
     start: u32,
@@ -12,10 +12,10 @@ pub struct Span {
 }
 
 impl Span {
-    /// Where `part` is in `whole`, of which it must be a part.
+    /// Returns the span of `part` in `whole`, of which it must be a subslice.
     pub fn of(part: &[u8], whole: &[u8]) -> Self {
         if part.is_empty() {
-            // Nothing may be anywhere.
+            // An empty slice may point anywhere.
             return Self::default();
         }
         let start = part.as_ptr() as usize - whole.as_ptr() as usize;
@@ -24,24 +24,24 @@ impl Span {
         Self { start: number(start), end: number(start + part.len()) }
     }
 
-    /// The bytes at this place.
+    /// The bytes of this span.
     pub fn in_bytes(self, whole: &[u8]) -> &[u8] {
         &whole[self.start as usize..self.end as usize]
     }
 }
 
-/// One line.
+/// One field line.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
-    /// Its name.
+    /// The field's name.
     pub name: Span,
-    /// Its value, without the white space around it.
+    /// The field's value, trimmed.
     pub value: Span,
-    /// Its name, when it means something to a balancer.
+    /// The field's name, if it is relevant to the balancer.
     pub known: KnownHeader,
 }
 
-/// Names that mean something to a balancer.
+/// Field names that are relevant to the balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the name it is spelled like")]
 pub enum KnownHeader {
@@ -69,7 +69,7 @@ pub enum KnownHeader {
 }
 
 impl KnownHeader {
-    /// What a name means.
+    /// Looks up a field name.
     pub fn of(name: &[u8]) -> Self {
         let known: &[(&[u8], Self)] = match name.len() {
             2 => &[(b"te", Self::Te)],
@@ -89,7 +89,7 @@ impl KnownHeader {
             19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
             _ => &[],
         };
-        // Most names of a length differ in their first letter already.
+        // Among names of the same length, the first letter usually decides.
         let first = name.first().map(u8::to_ascii_lowercase);
         let found = known
             .iter()
@@ -97,7 +97,8 @@ impl KnownHeader {
         found.map_or(Self::Other, |(_, known)| *known)
     }
 
-    /// One hop's own (RFC 9110, 7.6.1), besides what `Connection` names; or written anew by each.
+    /// True for a hop-by-hop field (RFC 9110, 7.6.1), or one that each hop writes itself.
+    /// `Connection` can name more.
     pub fn is_of_one_hop(self) -> bool {
         matches!(
             self,
@@ -113,21 +114,21 @@ impl KnownHeader {
         )
     }
 
-    /// A message would change its meaning without it, so nobody can have it removed by naming it in
-    /// `Connection`; and a trailer cannot be one of these.
+    /// True for a field whose removal would change the message's meaning. A client cannot have it
+    /// removed by naming it in `Connection`, and it cannot be a trailer.
     pub fn is_vital(self) -> bool {
         matches!(self, Self::Host | Self::ContentLength | Self::TransferEncoding | Self::Cookie | Self::Date)
     }
 }
 
-/// The lines of a head.
+/// The field lines of a head.
 #[derive(Debug, Default)]
 pub struct Fields {
     list: Vec<Field>,
 }
 
 impl Fields {
-    /// Takes in what was found in `bytes`.
+    /// Replaces the content with the fields parsed from `bytes`.
     pub fn fill(&mut self, parsed: &[httparse::Header<'_>], bytes: &[u8]) {
         self.list.clear();
         self.list.extend(parsed.iter().map(|header| Field {
@@ -137,50 +138,50 @@ impl Fields {
         }));
     }
 
-    /// All lines, in their order.
+    /// All field lines, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Field> {
         self.list.iter()
     }
 
-    /// The values of a name that is known.
+    /// The values of all lines with this name.
     pub fn values<'a>(&'a self, known: KnownHeader, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.list.iter().filter(move |field| field.known == known).map(|field| field.value.in_bytes(bytes))
     }
 
-    /// True when there is a line of this name.
+    /// True if there is a line with this name.
     pub fn has(&self, known: KnownHeader) -> bool {
         self.list.iter().any(|field| field.known == known)
     }
 
-    /// The members of all lists of this name, without the white space around them.
+    /// The list members of all lines with this name, trimmed.
     pub fn members<'a>(&'a self, known: KnownHeader, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.values(known, bytes).flat_map(members)
     }
 
-    /// True when a list of this name has this member.
+    /// True if a list with this name has this member.
     pub fn lists(&self, known: KnownHeader, member: &[u8], bytes: &[u8]) -> bool {
         self.members(known, bytes).any(|found| found.eq_ignore_ascii_case(member))
     }
 
-    /// Room that a large head has taken is given back.
+    /// Clears the list, and frees the memory that a large head has taken.
     pub fn shrink(&mut self, lines: usize) {
         self.list.clear();
         self.list.shrink_to(lines);
     }
 }
 
-/// The members of one list.
+/// Splits a comma-separated list into its members.
 pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// A length that is not one number.
+/// A `Content-Length` that is not a single number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the Content-Length is not one number")]
 pub struct NoLength;
 
-/// A body's length as one or more `Content-Length` lines give it: digits, once. None when there is
-/// none; an error when it is anything else.
+/// Returns the body length from the `Content-Length` values; `None` if there are none. Anything but
+/// one line of digits is an error.
 pub fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<u64>, NoLength> {
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() || first.is_empty() || !first.iter().all(u8::is_ascii_digit) {
@@ -190,7 +191,7 @@ pub fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<
     digits.parse().map(Some).map_err(|_| NoLength)
 }
 
-/// True when every line ends with CR LF, as it must: httparse also takes a single LF.
+/// True if every line ends with CR LF, as it must: httparse also accepts a bare LF.
 pub fn lines_end_properly(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
 }

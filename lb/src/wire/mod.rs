@@ -1,9 +1,9 @@
-//! HTTP/1.1 as it is on the wire: heads, targets, framing, chunks.
+//! HTTP/1.1 on the wire: heads, targets, framing, chunks.
 //!
-//! Everything here is pure: bytes in, meaning or a refusal out. The grammar of lines, names and
-//! values is httparse's; what it lets pass for the sake of old servers, and what a message *means*
-//! (RFC 9112), is decided here. Whatever two servers could read in two ways is refused, and the
-//! connection closed: that is how requests are smuggled.
+//! Everything here is pure: bytes in, meaning or a rejection out. httparse parses the grammar of
+//! lines, names and values; this module decides what a message *means* (RFC 9112), and rejects what
+//! httparse tolerates for old servers. Anything that two servers could read in two ways is
+//! rejected, and the connection is closed: such ambiguity is how requests are smuggled.
 
 pub mod answer_head;
 pub mod chunks;

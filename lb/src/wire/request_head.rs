@@ -1,7 +1,7 @@
-//! The head of a client's request: read, and refused when it is malformed or ambiguous.
+//! Parses the head of a client's request, and rejects it if it is malformed or ambiguous.
 //!
-//! What is called `bytes` is the head as it came in, kept for as long as the request lasts: a
-//! connection has one of these and fills it anew for each request.
+//! `bytes` is the raw head, kept for as long as the request lasts: a connection has one `RequestHead`
+//! and refills it for each request.
 #![deny(clippy::disallowed_methods)]
 
 use std::mem::MaybeUninit;
@@ -10,7 +10,7 @@ use super::error::HeadError;
 use super::fields::{self, Fields, KnownHeader, LINES_MAX, Span};
 use super::target::{Target, is_host};
 
-/// A head that has grown beyond this is given back after its request.
+/// A head that has grown beyond this is shrunk after its request.
 const BYTES_KEPT: usize = 4 * 1024;
 const LINES_KEPT: usize = 32;
 
@@ -18,48 +18,48 @@ const LINES_KEPT: usize = 32;
 #[derive(Debug)]
 pub struct RequestHead {
     bytes: Vec<u8>,
-    /// Its lines.
+    /// The field lines.
     pub fields: Fields,
     method: Span,
     target: Span,
-    /// Its method, as far as it matters.
+    /// The method, as far as it matters.
     pub verb: Verb,
     /// True for HTTP/1.0.
     pub is_old: bool,
-    /// How its body is framed.
+    /// How the body is framed.
     pub body: RequestBody,
-    /// Whether its connection is to be kept for another request.
+    /// True if the connection is kept for another request.
     pub keep_alive: bool,
-    /// Its client waits for `100 Continue` before it sends the body.
+    /// True if the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// Its client would speak another protocol from here on.
+    /// True if the client asks to switch protocols.
     pub wants_upgrade: bool,
-    /// Its client understands trailers.
+    /// True if the client accepts trailers.
     pub takes_trailers: bool,
 }
 
 /// A method, as far as it matters to a balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// Safe: it changes nothing.
+    /// GET: safe.
     Get,
-    /// Safe, and its answer has no body.
+    /// HEAD: safe, and its response has no body.
     Head,
-    /// Safe, and perhaps about the whole server.
+    /// OPTIONS: safe, and it may concern the whole server.
     Options,
-    /// Not safe, and idempotent: PUT and DELETE.
+    /// PUT and DELETE: idempotent, but not safe.
     Idempotent,
-    /// Any other that is passed on.
+    /// Any other method that is forwarded.
     Other,
 }
 
 impl Verb {
-    /// A method that changes nothing may be done twice (RFC 9110, 9.2.1).
+    /// True for a safe method, which may be repeated (RFC 9110, 9.2.1).
     pub fn is_safe(self) -> bool {
         matches!(self, Self::Get | Self::Head | Self::Options)
     }
 
-    /// Whether doing it twice comes to the same as doing it once (RFC 9110, 9.2.2).
+    /// True if repeating the method has the same effect as doing it once (RFC 9110, 9.2.2).
     pub fn is_idempotent(self) -> bool {
         self != Self::Other
     }
@@ -68,11 +68,11 @@ impl Verb {
 /// How a request's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestBody {
-    /// There is none.
+    /// There is no body.
     None,
-    /// It has so many bytes, more than none.
+    /// By a `Content-Length` greater than zero.
     Length(u64),
-    /// It comes in chunks.
+    /// With the chunked transfer coding.
     Chunked,
 }
 
@@ -95,10 +95,10 @@ impl Default for RequestHead {
 }
 
 impl RequestHead {
-    /// Reads a head from the begin of what has come in, and returns how many bytes it takes up;
-    /// none when it is not complete.
+    /// Parses a head from the beginning of the input, and returns its length in bytes; `None` if it is
+    /// incomplete.
     pub fn read(&mut self, input: &[u8], bytes_max: usize) -> Result<Option<usize>, HeadError> {
-        // What is refused is answered as if it were the plainest of requests.
+        // A rejected request is answered as if it were the simplest one.
         (self.verb, self.body, self.is_old, self.keep_alive) = (Verb::Get, RequestBody::None, false, false);
         let skipped = skip_empty_lines(input)?;
         let input = &input[skipped..];
@@ -106,7 +106,7 @@ impl RequestHead {
             return Ok(None);
         }
         if is_for_head(input) {
-            // No answer to HEAD has a body, whatever else is wrong.
+            // A response to HEAD never has a body, whatever else is wrong.
             self.verb = Verb::Head;
         }
         let mut lines = [const { MaybeUninit::uninit() }; LINES_MAX];
@@ -140,28 +140,28 @@ impl RequestHead {
         Ok(Some(skipped + length))
     }
 
-    /// The head as it came in: what its spans are places in.
+    /// The raw head, which the spans refer to.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Its method.
+    /// The method.
     pub fn method(&self) -> &[u8] {
         self.method.in_bytes(&self.bytes)
     }
 
-    /// Its target, taken apart.
+    /// The parsed target.
     pub fn target(&self) -> Target<'_> {
         let target = Target::parse(self.target.in_bytes(&self.bytes), self.verb == Verb::Options);
         target.expect("it was looked at when the head was read")
     }
 
-    /// The host it is for: its target's, or else that of its `Host` line. An old client may name none.
+    /// The host: the target's, or else the `Host` field. An HTTP/1.0 client may name none.
     pub fn host(&self) -> Option<&[u8]> {
         self.target().host.or_else(|| self.fields.values(KnownHeader::Host, &self.bytes).next())
     }
 
-    /// How many more intermediaries it may pass, when that is limited.
+    /// How often the request may still be forwarded, if `Max-Forwards` limits that.
     pub fn forwards_left(&self) -> Option<u64> {
         let limited = self.verb == Verb::Options;
         let value = limited.then(|| self.fields.values(KnownHeader::MaxForwards, &self.bytes).next())??;
@@ -169,8 +169,8 @@ impl RequestHead {
         std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
-    /// The protocols that its client would rather speak, without those that a balancer keeps to
-    /// itself: HTTP/2 in clear text would get requests past all of this.
+    /// The protocols that the client offers to switch to. HTTP/2 over cleartext (h2c) is left out,
+    /// because it would let requests bypass all these checks.
     pub fn upgrades(&self) -> impl Iterator<Item = &[u8]> {
         self.fields.members(KnownHeader::Upgrade, &self.bytes).filter(|protocol| {
             let is = |name: &[u8]| protocol.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
@@ -178,14 +178,14 @@ impl RequestHead {
         })
     }
 
-    /// Forgets a request, and gives back what a large one has taken up.
+    /// Clears the request, and frees the memory that a large one has taken.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(BYTES_KEPT);
         self.fields.shrink(LINES_KEPT);
     }
 
-    /// What the head means.
+    /// Interprets the head.
     fn understand(&mut self) -> Result<(), HeadError> {
         let bytes = &self.bytes[..];
         self.verb = match self.method.in_bytes(bytes) {
@@ -231,7 +231,8 @@ impl RequestHead {
         }
     }
 
-    /// `Content_Length` is another header, but not for those behind who make a variable of it.
+    /// Rejects names such as `Content_Length`: some servers behind turn header names into variables,
+    /// where `_` and `-` coincide.
     fn check_similar_fields(&self) -> Result<(), HeadError> {
         let names = self.fields.iter().filter(|field| field.known == KnownHeader::Other);
         let names = names.map(|field| field.name.in_bytes(&self.bytes));
@@ -283,7 +284,7 @@ impl RequestHead {
     }
 }
 
-/// Before a request line, empty lines are allowed.
+/// Empty lines are allowed before a request line.
 fn skip_empty_lines(input: &[u8]) -> Result<usize, HeadError> {
     let mut at = 0;
     while let [b'\r', b'\n', ..] = &input[at..] {
@@ -291,7 +292,7 @@ fn skip_empty_lines(input: &[u8]) -> Result<usize, HeadError> {
     }
     match &input[at..] {
         [b'\n', ..] | [b'\r', _, ..] => Err(HeadError::Malformed("each line of a head ends with CR LF")),
-        // Its line feed is still to come.
+        // The line feed is still to come.
         b"\r" => Ok(input.len()),
         _ => Ok(at),
     }
@@ -302,20 +303,20 @@ fn too_large(input: &[u8], bytes_max: usize) -> HeadError {
     if line >= bytes_max { HeadError::TargetTooLong } else { HeadError::FieldsTooLarge }
 }
 
-/// Whether a request, whatever else it is, is for the head of an answer.
+/// True if a request, however malformed, has the method HEAD.
 pub fn is_for_head(input: &[u8]) -> bool {
     input.starts_with(b"HEAD ")
 }
 
-/// A request of a higher minor version, as if it were of ours, which is how it is to be understood
-/// (RFC 9110, 2.5); none when it is of another one.
+/// Rewrites a request of a higher minor version to HTTP/1.1, which is how it must be interpreted (RFC
+/// 9110, 2.5); `None` for any other version.
 fn as_version_1_1(input: &[u8]) -> Option<Vec<u8>> {
     let minor = memchr::memchr(b'\r', input)?.checked_sub(1)?;
     let newer = input[..minor].ends_with(b" HTTP/1.") && matches!(input[minor], b'2'..=b'9');
     newer.then(|| [&input[..minor], b"1", &input[minor + 1..]].concat())
 }
 
-/// A version that is well-formed but not ours is another matter than one that is none.
+/// Tells a well-formed but unsupported version from a malformed one.
 fn wrong_version(input: &[u8]) -> HeadError {
     let line = &input[..memchr::memchr(b'\n', input).unwrap_or(input.len())];
     let word = line.split(|byte| *byte == b' ').nth(2).unwrap_or_default();
@@ -327,11 +328,11 @@ fn wrong_version(input: &[u8]) -> HeadError {
 
 fn explain(error: httparse::Error) -> &'static str {
     match error {
-        httparse::Error::HeaderName => "a header's name has a character that no name has",
-        httparse::Error::HeaderValue => "a header's value has a character that no value has",
+        httparse::Error::HeaderName => "a header's name has an invalid character",
+        httparse::Error::HeaderValue => "a header's value has an invalid character",
         httparse::Error::NewLine => "each line of a head ends with CR LF",
-        httparse::Error::Token => "the method or the target has a character that it cannot have",
-        _ => "this is no request",
+        httparse::Error::Token => "the method or the target has an invalid character",
+        _ => "malformed request",
     }
 }
 
@@ -356,7 +357,7 @@ mod tests {
         }
     }
 
-    /// A head with these lines and a host.
+    /// Parses a head with a host and these lines.
     fn with(lines: &str) -> Result<RequestHead, u16> {
         read(&format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"))
     }
@@ -500,8 +501,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in is refused, waited for, or understood; and never differently because
-        /// of where it was cut.
+        /// Arbitrary input is rejected, incomplete or understood, and the result never depends on
+        /// where the input was split.
         #[test]
         fn any_bytes_are_read(input in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = RequestHead::default().read(&input, LIMIT);

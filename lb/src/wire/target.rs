@@ -1,20 +1,19 @@
-//! What a request is for: its target, in one of the four forms of RFC 9112, 3.2, and its host.
+//! A request's target, in one of the four forms of RFC 9112, 3.2, and its host.
 #![deny(clippy::disallowed_methods)]
 
-/// A target, taken apart. What is passed on is always the origin form, or an asterisk.
+/// A parsed target. It is always forwarded in origin form, or as an asterisk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// The host that it names, when it is in absolute form.
+    /// The host, if the target is in absolute form.
     pub host: Option<&'a [u8]>,
-    /// The rest. It may lack its first `/` when it has no path.
+    /// The path and query. The first `/` may be missing if there is no path.
     pub rest: &'a [u8],
-    /// True for the asterisk, or an absolute target that stands for it.
+    /// True for the asterisk, or for an absolute target without a path that stands for it.
     pub is_asterisk: bool,
 }
 
 impl<'a> Target<'a> {
-    /// Takes a target apart; none when it is none. `for_options` is the only method that may ask
-    /// about the whole server.
+    /// Parses a target; `None` if it is malformed. Only OPTIONS (`for_options`) may address the whole server.
     pub fn parse(target: &'a [u8], for_options: bool) -> Option<Self> {
         if target == b"*" {
             return for_options.then_some(Self { host: None, rest: target, is_asterisk: true });
@@ -35,7 +34,7 @@ impl<'a> Target<'a> {
         proper.then_some(Self { host: Some(host), rest, is_asterisk: asks_server })
     }
 
-    /// Writes it as it is passed on.
+    /// Writes the target as it is forwarded.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         if !self.is_asterisk && self.rest.first() != Some(&b'/') {
             out.push(b'/');
@@ -44,15 +43,15 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What is asked for with `https` is not to be had over a connection without TLS (RFC 9110, 7.4).
+/// An `https` target must not be served over a connection without TLS (RFC 9110, 7.4).
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     let scheme = b"http://";
     let (found, rest) = target.split_at_checked(scheme.len())?;
     found.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// Visible ASCII without what no URI has. Browsers send some characters as they are that RFC 3986
-/// wants to be encoded (`|`, `{`, `[` in a query): nobody reads those in two ways.
+/// Accepts visible ASCII, except for what no URI contains. Browsers send some characters unencoded that RFC 3986
+/// wants encoded (`|`, `{`, `[` in a query); these are not ambiguous.
 fn is_path_and_query(text: &[u8]) -> bool {
     let path = text.split(|byte| *byte == b'?').next().unwrap_or_default();
     text.iter().all(|byte| IN_PATH_OR_QUERY[usize::from(*byte)]) && is_encoded_properly(path)
@@ -62,7 +61,8 @@ const IN_PATH_OR_QUERY: [bool; 256] = class(b"!$%&'()*+,-./:;=?@[]^_`{|}~");
 
 const IN_HOST: [bool; 256] = class(b"-._~!$&'()*+,;=%:");
 
-/// Which bytes belong to a class: letters, digits, and these. A look into a table is a tenth of asking for each.
+/// A table of the bytes in a class: letters, digits, and these marks. A table lookup costs a tenth of
+/// comparisons.
 const fn class(marks: &[u8]) -> [bool; 256] {
     let mut class = [false; 256];
     let mut byte = 0;
@@ -78,13 +78,13 @@ const fn class(marks: &[u8]) -> [bool; 256] {
     class
 }
 
-/// Each `%` is followed by two hexadecimal digits.
+/// True if each `%` is followed by two hexadecimal digits.
 fn is_encoded_properly(path: &[u8]) -> bool {
     memchr::memchr_iter(b'%', path)
         .all(|at| path.get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)))
 }
 
-/// `host [ ":" port ]` of RFC 3986, with a host that is not empty.
+/// True for `host [ ":" port ]` of RFC 3986, with a host that is not empty.
 pub fn is_host(text: &[u8]) -> bool {
     let (host, port) = match text {
         [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// What is passed on, and the host that is named; none when it is refused.
+    /// Returns what is forwarded and the host that is named; `None` if the target is rejected.
     fn passed(target: &str, for_options: bool) -> Option<(String, String)> {
         let target = Target::parse(target.as_bytes(), for_options)?;
         let mut out = vec![];

@@ -1,5 +1,5 @@
-//! Clients that are slow, greedy, many or rude: memory stays bounded, and the others are unharmed.
-//! Each test prints its figures.
+//! Abusive clients (slow, greedy, too many, rude): memory stays bounded, and the others are unharmed. Each
+//! test prints its figures.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -41,7 +41,7 @@ impl Abused {
         until(idle, "nothing is in flight").await;
     }
 
-    /// The slowest of so many requests of a well-behaved client, one after the other.
+    /// Returns the longest of this many sequential requests of a well-behaved client.
     async fn slowest_of(&self, requests: u32) -> Duration {
         let mut client = Client::open(self.address).await;
         let mut slowest = Duration::ZERO;
@@ -105,7 +105,7 @@ async fn slow_heads_and_bodies_are_cut_and_others_are_unharmed() {
     lb.until_nothing_is_in_flight().await;
 }
 
-/// A byte now and then is no progress: a head has one limit for all of it.
+/// A byte now and then is no progress: one limit covers the whole head.
 #[tokio::test]
 async fn a_head_that_drips_is_cut_as_well() {
     let web = Web::start("web-1");
@@ -151,7 +151,7 @@ async fn slow_readers_hold_a_bounded_amount() {
     lb.until_nothing_is_in_flight().await;
 }
 
-/// An upstream that reads all it is sent, and sends what its request's target says, in bytes.
+/// An upstream that reads everything, and returns as many bytes as the request's target says.
 async fn bulk() -> String {
     let address = raw_upstream(async |mut stream, _| {
         while let Some(head) = read_head(&mut stream).await {
@@ -195,12 +195,12 @@ async fn a_body_of_a_gibibyte_streams_through_in_little_memory() {
     assert!(peak < 64 * MIB, "{peak}");
 }
 
-/// Connections that are opened and thrown away, in the middle of whatever they do.
+/// Connections are opened and dropped in the middle of whatever they do.
 #[tokio::test]
 async fn churn_leaves_nothing_behind() {
     const CONNECTIONS: usize = 3_000;
-    // What the allocator keeps follows how many happened to be there at once, so it goes up and down by some
-    // 60 MiB. What leaks only goes up: 2 KiB a connection would show in the least of as many rounds more.
+    // What the allocator keeps depends on how many happened to be open at once, and fluctuates by some 60
+    // MiB. A leak only grows: 2 KiB a connection would show in the minimum over as many more rounds.
     const ROUNDS: usize = 12;
     let web = Web::start("web-1");
     let lb = Abused::start(&web.flag(), &["--request-timeout=2s"]).await;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::support::*;
 
-/// Clients that send requests without pause and insist on each answer.
+/// Clients that send requests without pause and require a response to each.
 struct Load {
     clients: JoinSet<()>,
     answered: Arc<AtomicU64>,
@@ -163,7 +163,8 @@ async fn other_hosts_and_wrong_tokens_stay_outside() {
     }
 }
 
-/// Whoever does not finish what it says, or says nothing, does not hold its connection for ever.
+/// A client that does not finish its request, or sends nothing, cannot hold its connection for
+/// ever.
 #[tokio::test]
 async fn the_admin_interface_waits_for_nobody_for_ever() {
     let patience = Duration::from_millis(200);
@@ -188,11 +189,11 @@ async fn the_admin_interface_waits_for_nobody_for_ever() {
         ("too much", format!("POST /upstreams HTTP/1.1\r\n{large}"), "HTTP/1.1 413 "),
         ("nothing after an answer", format!("GET /upstreams HTTP/1.1\r\n{host}\r\n"), "HTTP/1.1 200 "),
     ] {
-        // The other side closes, or this would wait for longer than a test may.
+        // The other side must close, or this would wait for longer than a test may.
         let said = raw(lb.admin, request.as_bytes()).await;
         assert!(said.starts_with(answer) && (said.is_empty() == answer.is_empty()), "{case}: {said}");
     }
-    // A body that comes slowly has one limit for all of it.
+    // A body that arrives slowly has one limit for all of it.
     let mut stream = TcpStream::connect(lb.admin).await.unwrap();
     stream.write_all(format!("POST /upstreams HTTP/1.1\r\n{half}").as_bytes()).await.unwrap();
     let (mut reader, mut writer) = stream.split();
@@ -210,7 +211,7 @@ async fn the_admin_interface_waits_for_nobody_for_ever() {
     assert_eq!(lb.admin(Method::GET, "/upstreams", Value::Null).await.0, 200);
 }
 
-/// Whoever asks and asks and takes no answer.
+/// A client that sends requests and reads no responses.
 #[tokio::test]
 async fn the_admin_interface_does_not_wait_for_its_answers_to_be_taken() {
     let patience = Duration::from_millis(200);
@@ -241,7 +242,7 @@ async fn counters_are_there_for_prometheus() {
     let web = Web::start("web-1");
     let lb = Balancer::over(&[&web], &[]).await;
     lb.get("/").await;
-    // It is over for the client a moment before it is for the balancer.
+    // The client sees the end a moment before the balancer does.
     until(async || lb.vitals.render().contains(r#"outcome="2xx"} 1"#), "it is counted").await;
     let metrics = raw(
         lb.admin,

@@ -1,4 +1,4 @@
-//! Starting and stopping.
+//! Startup and shutdown.
 
 use lb::server::StartError;
 use machine::vitals::Vitals;
@@ -47,7 +47,7 @@ async fn idle_connections_do_not_hold_up_the_drain() {
     let mut idle = Client::open(lb.address).await;
     idle.get("/").await;
     lb.stopped().await;
-    // A connection that had not been taken in yet is reset.
+    // A connection that had not been accepted yet is reset.
     let end = silent.read(&mut [0]).await.map_err(|error| error.kind());
     assert!(matches!(end, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{end:?}");
 }

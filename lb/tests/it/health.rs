@@ -1,4 +1,4 @@
-//! Who is taken out of rotation, and who comes back.
+//! Active health checks: which upstreams leave the rotation, and which return.
 
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;

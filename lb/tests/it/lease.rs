@@ -1,5 +1,5 @@
-//! A balancer whose lease has run out says nothing more, at whatever point of a request that
-//! happens: the address may belong to the other one by now.
+//! A balancer whose lease has expired sends nothing more, at whatever point of a request that
+//! happens: its peer may hold the address by now.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use super::one_thread::*;
 use super::support::*;
 
-/// An upstream that takes one request, has the lease end, and then says this and closes; and how
-/// many requests it has seen.
+/// An upstream that reads one request, ends the lease, and then sends this and closes. Also returns
+/// the number of requests it has seen.
 async fn ends_the_lease(then: &'static str) -> (SocketAddr, Arc<AtomicU64>, Arc<OnceLock<Arc<Lease>>>) {
     let (seen, lease) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::<Arc<Lease>>::new()));
     let (counter, ends) = (Arc::clone(&seen), Arc::clone(&lease));
@@ -31,7 +31,7 @@ async fn ends_the_lease(then: &'static str) -> (SocketAddr, Arc<AtomicU64>, Arc<
     (address, seen, lease)
 }
 
-/// Everything that comes back to this request.
+/// Returns everything that comes back for this request.
 async fn said_to(address: SocketAddr, request: &str) -> String {
     raw(address, request.as_bytes()).await
 }
@@ -82,7 +82,7 @@ async fn an_answer_that_comes_after_the_lease_is_not_passed_on() {
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// The other balancer may have sent the same request again by now.
+/// The peer may have sent the same request again by now.
 #[tokio::test]
 async fn a_request_that_failed_after_the_lease_is_not_sent_elsewhere() {
     let ((upstream, seen, lease), web) = (ends_the_lease("").await, Web::start("web-1"));
@@ -92,7 +92,7 @@ async fn a_request_that_failed_after_the_lease_is_not_sent_elsewhere() {
     assert_eq!((seen.load(Ordering::SeqCst), web.served()), (1, 0));
 }
 
-/// A client that waits to be told to send its body is not told by one that has no lease.
+/// A client that waits for a 100 gets none from a balancer without a lease.
 #[tokio::test]
 async fn nobody_is_told_to_go_on_after_the_lease() {
     let upstream = raw_upstream(async |mut stream, _| {
@@ -104,7 +104,7 @@ async fn nobody_is_told_to_go_on_after_the_lease() {
     let mut client = TcpStream::connect(lb.address).await.unwrap();
     let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     client.write_all(request).await.unwrap();
-    // Meanwhile the balancer has passed the head on, and waits for a second.
+    // Meanwhile the balancer has forwarded the head, and waits for a second.
     tokio::time::sleep(Duration::from_millis(200)).await;
     lb.lease.end();
     let mut said = Vec::new();

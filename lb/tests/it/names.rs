@@ -1,4 +1,4 @@
-//! Upstreams and the other balancer called by name, with a name server that a test commands.
+//! Upstreams and peers given by name, with a name server that the test controls.
 
 use std::collections::HashMap;
 use std::io;
@@ -32,7 +32,7 @@ impl Names {
         self.0.0.lock().unwrap().addresses.insert(name.to_owned(), addresses.to_vec());
     }
 
-    /// From now on it answers nothing, or answers again.
+    /// Stops answering, or starts again.
     fn be_silent(&self, is_silent: bool) {
         self.0.0.lock().unwrap().is_silent = is_silent;
         self.0.1.notify_all();
@@ -64,7 +64,7 @@ async fn a_name_server_that_is_silent_takes_no_upstream_out() {
     let balancer = Balancer::start_with_names(names.resolver(), &flags).await;
     until(async || check_of(&balancer, "web-1").await.0, "a check passes").await;
     names.be_silent(true);
-    // Longer than any look-up that is under way would take, and than three checks.
+    // Longer than any lookup that is under way, and than three checks.
     let end = Instant::now() + Duration::from_secs(3);
     let mut checks = 0;
     let mut last = 0;
@@ -89,7 +89,7 @@ async fn when_a_name_moves_requests_and_checks_go_to_the_new_machine() {
     names.lead("web.lab:80", &[new.address]);
     until(
         async || {
-            // The connection to the old one is used all the time, and so never idle.
+            // The connection to the old one is never idle, because it is in constant use.
             assert_eq!(client.get("/").await.status, StatusCode::OK);
             new.served() > 0
         },
@@ -121,7 +121,7 @@ async fn an_upstream_whose_name_is_unknown_is_not_blamed_for_it() {
 #[tokio::test]
 async fn one_that_is_found_is_checked_at_once() {
     let (web, names) = (Web::start("web"), Names::default());
-    // A wait in a test is shorter.
+    // No wait in a test is this long, so a check due to the interval cannot be the cause.
     let flags = ["--upstream=web=web.lab:80", "--health-interval=30s"];
     let balancer = Balancer::start_with_names(names.resolver(), &flags).await;
     balancer.until_state("web", "unresolved").await;
@@ -180,7 +180,7 @@ async fn pair_of(balancer: &Balancer) -> Value {
 async fn a_pair_that_knows_each_other_by_name_does_not_need_the_name_server() {
     let (web, names) = (Web::start("web-1"), Names::default());
     let (shared, ears) = (free_port(), [free_port(), free_port()]);
-    // Nobody listens at the first address.
+    // Nothing listens at the first address.
     let six = |ear: SocketAddr| SocketAddr::from((Ipv6Addr::LOCALHOST, ear.port()));
     for (index, ear) in ears.into_iter().enumerate() {
         names.lead(&format!("lb-{index}.lab:80"), &[six(ear), ear]);
@@ -205,7 +205,7 @@ async fn a_pair_that_knows_each_other_by_name_does_not_need_the_name_server() {
     }
 }
 
-/// A balancer that stands by, and a socket that is the other one to it.
+/// A standby balancer, and a socket that plays its peer.
 async fn standby_of(names: &Names) -> (Balancer, UdpSocket, SocketAddr) {
     let (shared, ears) = (free_port(), [free_port(), free_port()]);
     let other = UdpSocket::bind(ears[0]).unwrap();
@@ -248,11 +248,12 @@ async fn one_whose_name_leads_nowhere_is_answered_where_it_was_heard_from() {
     assert_eq!((from, advert.id.as_str(), stamp.echo), (ear, "lb-1", 1_001));
 }
 
-/// An `ip` that needs no rights, and takes its time with renewals once that is written beside it, in seconds.
+/// A fake `ip` that needs no privileges, and delays renewals by the seconds in a file beside it, if that
+/// exists.
 const SLOW_IP: &str =
     "#!/bin/sh\n[ \"$2\" = replace ] && [ -e \"$0.slow\" ] && exec sleep $(cat \"$0.slow\")\nexit 0\n";
 
-/// A balancer that has its address by `ip`, in this directory.
+/// A balancer that holds its address through the `ip` in this directory.
 async fn active_by_ip(programs: &Path) -> Process {
     use std::os::unix::fs::PermissionsExt;
     for program in ["ip", "arping"] {
@@ -270,7 +271,7 @@ async fn active_by_ip(programs: &Path) -> Process {
     process
 }
 
-/// The flags of one whose other one is not there.
+/// The flags of a balancer whose peer does not exist.
 fn lonely_flags(shared: SocketAddr, ears: &[SocketAddr; 2]) -> Vec<String> {
     let mut flags = pair_flags(shared, ears, 1);
     flags.retain(|flag| !flag.starts_with("--pair-peer"));
@@ -310,11 +311,11 @@ async fn a_log_that_nobody_reads_does_not_cost_the_lease() {
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
-        // Each is worth a line, and a pipe holds less than a thousand.
+        // Each is worth a log line, and a pipe holds fewer than a thousand.
         for _ in 0..20 {
             stranger.send_to(b"nothing that the other one would say", ears[1]).unwrap();
         }
-        // It has no upstream to ask; without its lease it would not even say so.
+        // There is no upstream, hence the 503; without its lease it would not even send that.
         assert_eq!(Client::open(shared).await.try_get("/").await.expect("an answer").status, 503);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

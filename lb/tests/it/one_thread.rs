@@ -1,4 +1,4 @@
-//! One thread of a balancer, with nothing around it that acts on its own: tests move its table and
+//! One thread of a balancer without anything that acts on its own: the tests control its table and
 //! its lease.
 
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::support::*;
 
-/// One thread of a balancer, with a lease that the test holds in its hand.
+/// One thread of a balancer, with a lease that the test controls.
 pub struct OneThread {
     pub address: SocketAddr,
     pub lease: Arc<Lease>,
@@ -76,7 +76,7 @@ impl OneThread {
     }
 }
 
-/// The last one that is left has a trial on: another request goes there all the same.
+/// The only upstream that is left has a trial request in flight: other requests go there as well.
 #[tokio::test]
 async fn when_nobody_else_is_left_one_on_trial_serves_everybody() {
     let both = Arc::new(Barrier::new(2));

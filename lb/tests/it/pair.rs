@@ -18,7 +18,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// The first is active, and the second stands by.
+    /// Starts two balancers: the first is active, the second stands by.
     async fn start() -> Self {
         let web = Web::start("web-1");
         let (shared, ears) = (free_port(), [free_port(), free_port()]);
@@ -52,7 +52,7 @@ impl Pair {
         until(async || both().await == wanted, &format!("they are {first} and {second}")).await;
     }
 
-    /// Whether one request on a new connection is answered.
+    /// Returns whether one request on a new connection is answered.
     async fn answers(&self) -> bool {
         let asking = async {
             let answer = Client::try_open(self.shared).await?.try_get("/").await.ok()?;
@@ -105,7 +105,7 @@ async fn a_frozen_one_keeps_its_address_and_looks_at_its_lease_before_it_answers
     pair.processes[0].signal(SIGSTOP);
     until(async || pair.role(1).await == "blocked", "the second is told that it cannot").await;
     assert!(pair.processes[1].events().await.contains(&"takeover_blocked".to_owned()));
-    // It waits in the frozen one's queue; nobody may answer it there.
+    // It waits in the accept queue of the frozen process, which must not answer it.
     let waiting = Client::try_open(pair.shared).await.unwrap();
     let waiting = tokio::spawn(async move {
         let mut waiting = waiting;
@@ -155,8 +155,8 @@ async fn one_that_is_asked_to_stop_hands_over_without_losing_a_request() {
     }
 }
 
-/// Sends one request after the other, each over a new connection. Returns how many; each must be
-/// answered.
+/// Sends requests one after the other, each over a new connection, and each must be answered.
+/// Returns their number.
 async fn knock(address: SocketAddr, stop: tokio_util::sync::CancellationToken) -> u32 {
     let mut answered = 0;
     while !stop.is_cancelled() {
@@ -189,7 +189,7 @@ async fn both_can_be_changed_and_both_show_what_they_are() {
     assert!(pair.processes[0].events().await.contains(&"took_over".to_owned()));
 }
 
-/// What strangers send to the port where the two hear each other changes nothing.
+/// Noise sent to the advert port changes nothing.
 #[tokio::test]
 async fn noise_between_the_two_is_ignored() {
     let pair = Pair::start().await;

@@ -1,4 +1,4 @@
-//! What passes through, and how it looks on the other side.
+//! Forwarding: what passes through, and how it looks on the other side.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn a_client_that_has_closed_its_side_gets_its_answer() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
-/// The upstream answers each request, and closes the connection a moment later without a word.
+/// The upstream answers each request, and closes the connection a moment later without notice.
 #[tokio::test]
 async fn no_get_fails_when_the_upstream_closes_idle_connections() {
     let address = raw_upstream(async |mut stream, number| {
@@ -123,7 +123,7 @@ async fn no_get_fails_when_the_upstream_closes_idle_connections() {
     }
 }
 
-/// It may have been carried out: nobody but the client can know whether it may be sent again.
+/// It may have been executed: only the client can know whether it may be sent again.
 #[tokio::test]
 async fn a_post_is_never_sent_twice() {
     let address = raw_upstream(async |mut stream, _| {
@@ -194,7 +194,7 @@ async fn nonsense_from_an_upstream_is_a_502() {
     }
 }
 
-/// A second answer that nobody asked for must not be taken for the answer to the next request.
+/// A second, unsolicited response must not be taken for the response to the next request.
 #[tokio::test]
 async fn surplus_bytes_are_never_an_answer() {
     let address = raw_upstream(async |mut stream, _| {
@@ -213,7 +213,7 @@ async fn surplus_bytes_are_never_an_answer() {
     }
 }
 
-/// A client that has reset its connection waits for nothing, and nobody works for it any longer.
+/// A client that has reset its connection waits for nothing, so work for it must stop.
 #[tokio::test]
 async fn a_client_that_resets_its_connection_is_noticed_while_it_waits() {
     let web = Web::start("web-1");
@@ -226,7 +226,7 @@ async fn a_client_that_resets_its_connection_is_noticed_while_it_waits() {
     until(async || lb.vitals.render().contains(r#"outcome="abandoned"} 1"#), "it is noticed").await;
 }
 
-/// What a client sends ahead of its time is not collected without end.
+/// What a client pipelines is buffered only up to a limit.
 #[tokio::test]
 async fn a_client_that_sends_ahead_is_held_up() {
     const MUCH: usize = 64 << 20;
@@ -236,7 +236,7 @@ async fn a_client_that_sends_ahead_is_held_up() {
     stream.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     let piece = vec![b'x'; 1 << 20];
     let mut sent = 0;
-    // More than the system's own buffers hold is taken by nobody.
+    // More than the system's own buffers hold is not accepted.
     while sent < MUCH
         && let Ok(bytes) = tokio::time::timeout(Duration::from_secs(1), stream.write(&piece)).await
     {
@@ -245,14 +245,14 @@ async fn a_client_that_sends_ahead_is_held_up() {
     assert!(sent < MUCH, "it took everything");
 }
 
-/// An answer that comes before all of its request is read is not lost: the connection is not reset.
+/// A response sent before the whole request is read is not lost: the connection is not reset.
 #[tokio::test]
 async fn a_refusal_of_a_large_request_arrives() {
     let web = Web::start("web-1");
     let lb = Balancer::over(&[&web], &["--max-body-bytes=10"]).await;
     let mut stream = TcpStream::connect(lb.address).await.unwrap();
     let head = "POST /collect HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
-    // All of it is on its way before anything is answered.
+    // All of it is on its way before any response.
     stream.write_all(&[head.as_bytes(), &[b'x'; 100_000]].concat()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();
@@ -270,7 +270,7 @@ async fn each_request_has_an_id_of_its_own() {
     }
 }
 
-/// When the client goes away, so does its connection to the upstream.
+/// If the client goes away, its upstream connection is closed too.
 #[tokio::test]
 async fn an_aborted_upload_never_ends_cleanly_upstream() {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! What requests tell about upstreams.
+//! Passive health checks: what requests reveal about upstreams.
 
 use http::Method;
 use serde_json::Value;
@@ -14,7 +14,7 @@ async fn events(lb: &Balancer) -> Vec<(String, String)> {
     told.filter(|(event, _)| event != "added").collect()
 }
 
-/// Its checks pass and its requests fail: a grey failure.
+/// Its checks pass and its requests fail: a gray failure.
 #[tokio::test]
 async fn a_server_that_answers_500_is_out_after_a_few_requests() {
     let webs = [Web::start("web-1"), Web::start("web-2")];
@@ -36,7 +36,7 @@ async fn a_server_that_answers_500_is_out_after_a_few_requests() {
     }
     assert_eq!(events(&lb).await, [("ejected".to_owned(), "passive".to_owned())]);
 
-    // The other one is half of the fleet: it stays, whatever it does.
+    // The other one is half of the fleet, so it stays, whatever it does.
     webs[1].fail_from_now_on();
     for _ in 0..10 {
         assert_eq!(client.get("/").await.status, 500);
@@ -80,8 +80,8 @@ async fn ended(lb: &Balancer, upstream: &str, outcome: &str) -> bool {
     lb.vitals.render().contains(&line)
 }
 
-/// A client can make an answer's head too large, by cookies that come back; and it would be as large
-/// elsewhere.
+/// A client can make a response's head too large, by cookies that are echoed; and it would be as
+/// large on another upstream.
 #[tokio::test]
 async fn a_head_that_exceeds_a_limit_of_this_balancer_does_not_count() {
     for head in [format!("X: {}\r\n", "x".repeat(20_000)), "X: y\r\n".repeat(101)] {
@@ -105,8 +105,8 @@ async fn a_head_that_exceeds_a_limit_of_this_balancer_does_not_count() {
     }
 }
 
-/// One that has less than a try's time, because another one has used it up, cannot be blamed for
-/// not having answered.
+/// An attempt that has less than the full try timeout, because another one has used the time up,
+/// says nothing about its upstream.
 #[tokio::test]
 async fn what_is_left_of_a_request_s_time_is_no_measure() {
     let webs = [Web::start("web-1"), Web::start("web-2")];
@@ -118,7 +118,7 @@ async fn what_is_left_of_a_request_s_time_is_no_measure() {
     until(async || ended(&lb, "web-2", "local").await, "the second has not").await;
 }
 
-/// An attacker must not be able to take servers out.
+/// An attacker must not be able to eject servers.
 #[tokio::test]
 async fn what_clients_do_wrong_does_not_count() {
     let webs = [Web::start("web-1"), Web::start("web-2")];
@@ -132,7 +132,7 @@ async fn what_clients_do_wrong_does_not_count() {
         ] {
             raw(lb.address, wrong.as_bytes()).await;
         }
-        // Gone before its answer.
+        // The client leaves before its response.
         let mut stream = tokio::net::TcpStream::connect(lb.address).await.unwrap();
         stream.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         drop(stream);

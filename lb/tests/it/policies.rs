@@ -1,5 +1,5 @@
-//! Who gets how much: weights, slow start, the least busy, panic; and what the admin interface
-//! shows of it.
+//! The distribution of requests: weights, slow start, least connections, panic mode; and how the
+//! admin interface shows it.
 
 use http::Method;
 use serde_json::{Value, json};

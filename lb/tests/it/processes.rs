@@ -1,4 +1,4 @@
-//! Balancers as processes of their own, to be killed and frozen.
+//! Balancers as separate processes, so that they can be killed and frozen.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::support::*;
 
-/// A balancer's process, killed when dropped.
+/// A balancer process, killed when dropped.
 pub struct Process {
     pub admin: SocketAddr,
     child: Child,
@@ -23,7 +23,7 @@ impl Process {
         Self::start_by(Command::new(env!("CARGO_BIN_EXE_lb")), admin, flags)
     }
 
-    /// With a command that runs the program, to which the flags are added.
+    /// Starts it with a command that runs the program; the flags are appended.
     pub fn start_by(mut command: Command, admin: SocketAddr, flags: &[String]) -> Self {
         let admin_flag = format!("--admin={admin}");
         let command = command.args([&admin_flag, "--threads=2", "--drain-timeout=5s"]).args(flags);
@@ -40,7 +40,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has exited on its own.
     pub async fn ended(&mut self) -> i32 {
         until(async || self.child.try_wait().unwrap().is_some(), "the process ends").await;
         self.child.wait().unwrap().code().unwrap_or(-1)
@@ -50,7 +50,7 @@ impl Process {
         ask_admin(self.admin, method, path, body).await.1
     }
 
-    /// Something from the admin interface; null when it does not answer.
+    /// Reads from the admin interface; null if it does not answer.
     pub async fn try_get(&self, path: &str) -> Value {
         let asking = async {
             let answer = Client::try_open(self.admin).await?.try_get(path).await.ok()?;
@@ -69,7 +69,7 @@ impl Process {
         events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// How many files it has open.
+    /// The number of open files.
     pub fn files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
@@ -89,11 +89,11 @@ impl Drop for Process {
     }
 }
 
-/// An address on which nobody listens: a loopback address of its own, where no port can have been
-/// given to somebody's outgoing connection.
+/// An address without a listener: on a loopback address of its own, where no port can be in use by
+/// an outgoing connection.
 pub fn free_port() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    // Other runs of these tests may go on beside this one.
+    // Other runs of these tests may be under way at the same time.
     let ours = 100 + u8::try_from(std::process::id() % 100).unwrap();
     loop {
         let [high, low] = TAKEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();

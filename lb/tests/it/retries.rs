@@ -1,4 +1,4 @@
-//! A request that failed is tried elsewhere, or is not.
+//! Retries: a failed request is sent to another upstream, or is not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::*;
 
-/// Reads a request, counts it, and closes without an answer: it died at work.
+/// Reads a request, counts it, and closes without a response, like a server that crashes.
 async fn dies_at_work() -> (String, Arc<AtomicU64>) {
     let seen = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&seen);
@@ -85,7 +85,7 @@ async fn a_get_that_met_death_goes_elsewhere_and_a_post_does_not() {
     }
 }
 
-/// Once the client has seen something of an answer, even an interim one, that answer is its own.
+/// Once the client has seen any part of a response, even an interim one, there is no retry.
 #[tokio::test]
 async fn a_get_that_was_told_something_goes_nowhere_else() {
     let dying = raw_upstream(async |mut stream, _| {
@@ -100,13 +100,13 @@ async fn a_get_that_was_told_something_goes_nowhere_else() {
     assert_eq!(web.served(), 0);
 }
 
-/// A connection that waited may be closed in the very moment it is used, and nobody knows whether
-/// the request was seen: only what may be done twice is sent again.
+/// An idle connection may be closed at the moment it is reused, and it is unknown whether the
+/// request was seen: only a request that is safe to repeat is sent again.
 #[tokio::test]
 async fn what_met_a_connection_that_was_closed_is_sent_again_only_if_it_may_be_done_twice() {
     let seen = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&seen);
-    // The first request on each connection is answered, and the second meets its end.
+    // The first request on each connection is answered, the second finds it closed.
     let address = raw_upstream(move |mut stream, _| {
         let counter = Arc::clone(&counter);
         async move {

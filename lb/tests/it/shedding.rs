@@ -1,4 +1,4 @@
-//! Who finds the house full is told so at once.
+//! Load shedding: a client over the limit gets 503 at once.
 
 use std::time::Instant;
 

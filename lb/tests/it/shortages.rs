@@ -1,5 +1,5 @@
-//! What the balancer lacks itself is no upstream's fault: none is taken out for it, and requests
-//! are told so. Some of this needs root, for a network whose ports can be counted.
+//! A shortage of the balancer's own is no upstream's fault: none is ejected for it, and requests
+//! get an error that says so. Some tests need root, for a network namespace with few ports.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -17,19 +17,19 @@ use tokio::task::JoinSet;
 use super::processes::*;
 use super::support::*;
 
-/// Runs a test in a network namespace with these local ports. Says so loudly when it cannot.
+/// Runs a test in a network namespace with these local ports. Prints a notice if it cannot.
 fn with_local_ports(ports: std::ops::RangeInclusive<u16>, test: impl AsyncFnOnce() + Send) {
     let run = || {
         if unshare(CloneFlags::CLONE_NEWNET).is_err() {
             eprintln!("SKIPPED: a network of its own needs root");
             return;
         }
-        // What is started from this thread is in the same network.
+        // Processes started from this thread are in the same network namespace.
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
         assert!(up.success());
         let range = format!("{} {}", ports.start(), ports.end());
         std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", range).unwrap();
-        // A port of a connection that was closed stays taken.
+        // The port of a closed connection stays taken.
         std::fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "0").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test());
@@ -37,8 +37,8 @@ fn with_local_ports(ports: std::ops::RangeInclusive<u16>, test: impl AsyncFnOnce
     std::thread::scope(|threads| threads.spawn(run).join().unwrap());
 }
 
-/// Opens connections to a server until no port is left for another one. A check may hold one until
-/// it is over; so it is done when a check has found none.
+/// Opens connections to a server until no local port is left. A check may hold one until it is
+/// over, so this is complete once a check has found none.
 async fn take_all_ports(lb: &Balancer, web: &Web) -> Vec<TcpStream> {
     let mut taken = Vec::new();
     let all_are_taken = async || {
@@ -64,13 +64,13 @@ fn shortages(lb: &Balancer, kind: &str) -> u64 {
     value(&lb.vitals.render(), &format!(r#"lb_local_shortages_total{{kind="{kind}"}}"#))
 }
 
-/// What a line of metrics says.
+/// Returns the value of a line of metrics.
 fn value(metrics: &str, line: &str) -> u64 {
     let found = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
     found.unwrap_or_else(|| panic!("{line} in {metrics}"))
 }
 
-/// Whatever could take an upstream out does so at its first failure.
+/// Any check or request that could eject an upstream does so at its first failure.
 const STRICT: [&str; 4] = ["--passive-fall=1", "--fall=1", "--health-interval=20ms", "--threads=1"];
 
 async fn ejections(lb: &Balancer) -> usize {
@@ -196,7 +196,7 @@ async fn without_files_requests_are_told_so_and_nobody_is_blamed() {
     assert_eq!(client.get("/").await.status, 200, "when they have gone there is room again");
 }
 
-/// An upstream that answers when so many requests are there.
+/// An upstream that answers once this many requests are there.
 async fn answers_to_all_of(requests: usize) -> SocketAddr {
     let all = Arc::new(Barrier::new(requests));
     raw_upstream(move |mut stream, _| {
@@ -213,7 +213,7 @@ async fn answers_to_all_of(requests: usize) -> SocketAddr {
     .await
 }
 
-/// Connections that wait for requests to one upstream make room for requests to another.
+/// Idle connections to one upstream make room for requests to another.
 #[tokio::test]
 async fn files_of_connections_that_only_wait_are_used_for_others() {
     const CLIENTS: usize = 70;
@@ -240,7 +240,7 @@ async fn without_files_those_inside_and_the_admin_interface_are_unharmed() {
     let (process, address) = with_few_files(&web.flag()).await;
     let mut inside = Client::open(address).await;
     assert_eq!(inside.get("/").await.status, 200);
-    // They come all at once, and say nothing.
+    // They come all at once, and send nothing.
     let crowd = (0..1_000).map(|_| TcpStream::connect(address));
     let crowd = futures_util::future::try_join_all(crowd).await.unwrap();
     until(async || metric(&process, "lb_accept_failures_total").await > 0, "files are short").await;
@@ -250,7 +250,7 @@ async fn without_files_those_inside_and_the_admin_interface_are_unharmed() {
         assert_eq!((&state[0]["state"], &state[0]["ejections"]), (&"up".into(), &0.into()), "{state}");
         assert_eq!(inside.get("/").await.status, 200);
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-        // A few more than the crowd may use: one held at each door, a check, and this question.
+        // A few more than the crowd may use: one held by each thread, a check, and this request.
         assert!(process.files() <= 200, "{} files", process.files());
     }
     drop(crowd);

@@ -1,4 +1,4 @@
-//! A client keeps its server, by a cookie.
+//! Session affinity: a cookie brings a client back to its server.
 
 use http::{Method, Request};
 use http_body_util::Full;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::support::*;
 
-/// Sends a request with these cookies; returns who served it, and the cookie that was set.
+/// Sends a request with these cookies; returns the server's name and the cookie that was set.
 async fn visit(lb: &Balancer, cookies: &[&str]) -> (String, Option<String>) {
     let mut request = Request::get("/").header("host", "shop");
     for cookie in cookies {

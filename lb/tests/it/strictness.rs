@@ -1,4 +1,4 @@
-//! What is refused: each request comes in raw, is answered by the balancer, and never arrives.
+//! Rejected requests: each is sent raw, is answered by the balancer, and never reaches an upstream.
 
 use super::support::*;
 

@@ -26,10 +26,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// No wait in a test takes longer.
+/// The longest wait in a test.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// A web server that counts, in a thread of its own, so that it can be killed.
+/// A web server that counts requests, in its own thread, so that it can be killed.
 pub struct Web {
     pub name: String,
     pub address: SocketAddr,
@@ -76,7 +76,7 @@ impl Web {
         self.fails.store(true, Ordering::SeqCst);
     }
 
-    /// Returns when nothing of it is left.
+    /// Kills it, and returns when nothing of it is left.
     pub fn kill(&self) {
         self.alive.cancel();
         if let Some(thread) = self.thread.lock().unwrap().take() {
@@ -114,7 +114,7 @@ fn app(served: &Arc<AtomicU64>, fails: &Arc<AtomicBool>) -> Router {
         }))
 }
 
-/// A request as it came in, for tests to look at: its first line, then its headers.
+/// Describes a request as received: its first line, then its headers.
 fn describe(request: &Request) -> String {
     let mut text = format!("{} {} {:?}\n", request.method(), request.uri(), request.version());
     for (name, value) in request.headers() {
@@ -141,7 +141,7 @@ impl Balancer {
         Self::start_all(names, flags, |_| {}).await
     }
 
-    /// With something in its configuration that there is no flag for.
+    /// Starts with a configuration that no flag can express.
     pub async fn start_changed(flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         Self::start_all(Resolver::system(), flags, change).await
     }
@@ -218,12 +218,12 @@ pub async fn ask_admin(admin: SocketAddr, method: Method, path: &str, body: Valu
     (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
 }
 
-/// The text of an answer.
+/// Returns the body of a response as text.
 pub async fn raw_get(address: SocketAddr, path: &str) -> String {
     Client::open(address).await.get(path).await.text().to_owned()
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -284,14 +284,15 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut answer = Vec::new();
-        // A reset after an answer still leaves the answer.
+        // A reset after a response does not discard the response.
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     };
     tokio::time::timeout(LIMIT, exchange).await.expect("the other side closes in time")
 }
 
-/// An upstream that treats each connection as it is told, with its number, in raw bytes.
+/// An upstream that handles each raw connection with this function, which also gets the
+/// connection's number.
 pub async fn raw_upstream<F>(treat: impl Fn(TcpStream, usize) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -307,7 +308,7 @@ where
     address
 }
 
-/// Reads one request's head from a raw stream; none when the other side closes.
+/// Reads one request's head from a raw stream; `None` if the other side closes.
 pub async fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

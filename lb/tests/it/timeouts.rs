@@ -71,7 +71,7 @@ async fn an_upload_that_moves_may_take_its_time() {
     tokio::time::timeout(LIMIT, exchange).await.unwrap();
 }
 
-/// A byte now and then is not enough to hold on to an upstream for as long as one likes.
+/// A byte now and then is not enough to occupy an upstream for ever.
 #[tokio::test]
 async fn an_upload_that_hardly_moves_is_a_408() {
     let web = Web::start("web-1");
@@ -96,8 +96,8 @@ async fn an_upload_that_hardly_moves_is_a_408() {
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
-/// A listener with a full backlog drops what comes: the closest to a black hole on loopback. It is one for as
-/// long as both are kept.
+/// A listener with a full backlog drops new connections: the closest to a black hole on loopback, for as long
+/// as both return values are kept.
 async fn black_hole() -> (std::net::TcpListener, Vec<TcpStream>) {
     let full = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = full.local_addr().unwrap();
@@ -119,7 +119,7 @@ async fn an_upstream_that_cannot_be_reached_is_a_504() {
     assert_eq!((answer.status.as_u16(), answer.header("x-lb-error")), (504, "connect_timeout"));
 }
 
-/// A host that is switched off answers nothing, not even that nobody listens there.
+/// A host that is switched off answers nothing, not even a refusal.
 #[tokio::test]
 async fn who_cannot_be_reached_costs_one_try_and_not_the_request() {
     let (hole, _full) = black_hole().await;
@@ -152,7 +152,7 @@ async fn a_connection_to_an_upstream_that_is_not_used_is_closed() {
     assert_eq!(end, Some(0));
 }
 
-/// The whole machine stands still for a while: when it goes on, nobody has taken too long.
+/// The whole machine is frozen for a while: when it goes on, no timeout has fired.
 #[tokio::test]
 async fn no_limit_runs_while_everything_is_frozen() {
     let (frozen, thaws) = tokio::sync::watch::channel(false);
@@ -192,7 +192,7 @@ async fn no_limit_runs_while_everything_is_frozen() {
     process.signal(SIGSTOP);
     tokio::time::sleep(Duration::from_secs(3)).await;
     process.signal(SIGCONT);
-    // It has noticed that time has passed, before anything is answered.
+    // It has noticed the time gap before any response arrives.
     process.until_ready().await;
     frozen.send(false).unwrap();
     assert_eq!(asking.await.unwrap().status, 200);

@@ -1,5 +1,5 @@
-//! Two balancers in network namespaces of their own, and an address that moves between them. Needs
-//! root; says so loudly when it is skipped.
+//! Two balancers in separate network namespaces, and an address that moves between them. Needs
+//! root; prints a notice if it is skipped.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,7 +20,7 @@ struct Network {
 }
 
 impl Network {
-    /// None when this user may not make one.
+    /// Returns `None` if this user may not create one.
     fn build() -> Option<Self> {
         if !nix::unistd::Uid::effective().is_root() {
             eprintln!("SKIPPED: an address that moves needs root and network namespaces");
@@ -64,11 +64,11 @@ impl Network {
         Process::start_by(command, "127.0.0.1:8081".parse().unwrap(), &flags)
     }
 
-    /// What is said to a GET on this host.
+    /// Sends a GET from this host.
     fn get(&self, host: usize, address: &str, path: &str) -> Option<String> {
         let namespace = std::fs::File::open(format!("/run/netns/{}", self.names[host])).unwrap();
         let (address, path) = (address.parse().unwrap(), path.to_owned());
-        // A thread of its own: it stays in the namespace it enters.
+        // A separate thread, because it stays in the namespace it enters.
         let asking = std::thread::spawn(move || {
             setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
             get(address, &path)
@@ -86,7 +86,7 @@ impl Network {
         until(async || self.role(host) == role, &format!("host {host} is {role}")).await;
     }
 
-    /// The client has no upstream to reach, but somebody to tell it so.
+    /// Waits for an answer. There is no upstream, so a 503 from a balancer is enough.
     async fn until_answers(&self) -> Duration {
         let start = Instant::now();
         until(

@@ -1,6 +1,6 @@
-//! `healthcheck ADDRESS [TOKEN-FILE]`: asks `/healthz` there, with the token where one is wanted, and ends with 0 when
-//! it answers 200. What a container's health check runs, so that the image needs no curl. Standard library only: it is
-//! started often.
+//! `healthcheck ADDRESS [TOKEN-FILE]`: requests `/healthz` from the address, with the token if one is given, and exits
+//! with 0 if the response is 200. It is the health check of the containers, so that the image needs no curl. It uses
+//! only the standard library, because it is started often.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     };
     let token = match token_file.as_deref().map(std::fs::read_to_string).transpose() {
         Ok(token) => token,
-        Err(error) => return unfit(&address, &format!("its token cannot be read: {error}")),
+        Err(error) => return unfit(&address, &format!("cannot read its token: {error}")),
     };
     match ask(&address, token.as_deref()) {
         Ok(status) if status.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The status line of the answer.
+/// Returns the status line of the response.
 fn ask(address: &str, token: Option<&str>) -> io::Result<String> {
     let mut stream = connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
@@ -38,7 +38,7 @@ fn ask(address: &str, token: Option<&str>) -> io::Result<String> {
     Ok(status.trim_end().to_owned())
 }
 
-/// To the first of the name's addresses that accepts.
+/// Connects to the first of the name's addresses that accepts.
 fn connect(address: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for found in address.to_socket_addrs()? {

@@ -1,13 +1,13 @@
-//! Cores, and the part of the work that stops everybody else.
+//! Cores, and the exclusive part of the work, which blocks all other jobs.
 //!
-//! Jobs wait in one queue and take a free core in the order they came, or the newest first. Each runs its *shared* part
-//! beside others, then its *exclusive* part alone on the whole machine, as under the write side of
-//! a read/write lock that prefers writers:
+//! Jobs wait in one queue and take a free core in the order of arrival, or the newest first. Each runs its *shared*
+//! part in parallel with others, then its *exclusive* part alone on the whole machine, as under the write side of a
+//! read/write lock that prefers writers:
 //!
 //! ```text
 //!             core free, no exclusive job waits        shared part done
 //!   waiting ───────────────────────────────> shared ─────────────────────> at the gate
-//!                                                                              │ nobody else runs
+//!                                                                              │ no other job runs
 //!                                              done <───────────────────── exclusive
 //! ```
 //!
@@ -22,16 +22,16 @@ use std::time::Duration;
 use super::{Completion, Moment, Ticket};
 use crate::spec::QueueOrder;
 
-/// The cores of one machine.
+/// The cores of a machine.
 #[derive(Debug)]
 pub struct Cpu {
     cores: usize,
     exclusive_share: f64,
     order: QueueOrder,
     waiting: VecDeque<Job>,
-    /// Shared parts under way, the one that ends first on top.
+    /// Shared parts that are running, the one that ends first on top.
     shared: BinaryHeap<Reverse<(Moment, Job)>>,
-    /// Jobs whose shared part is done and which wait to be alone.
+    /// Jobs whose shared part is done and that wait for exclusivity.
     gate: VecDeque<Job>,
     exclusive: Option<(Moment, Job)>,
     busy: Duration,
@@ -44,7 +44,7 @@ struct Job {
 }
 
 impl Cpu {
-    /// Idle cores.
+    /// Creates idle cores.
     pub fn new(cores: u32, exclusive_share: f64, order: QueueOrder) -> Self {
         Self {
             cores: cores as usize,
@@ -58,21 +58,21 @@ impl Cpu {
         }
     }
 
-    /// Queues a job, and starts it if there is room.
+    /// Queues a job, and starts it if a core is free.
     pub fn submit(&mut self, now: Moment, ticket: Ticket, cost: Duration) {
         self.waiting.push_back(Job { ticket, cost });
         self.start_what_may(now);
     }
 
-    /// The next moment at which a part of a job ends.
+    /// Returns when the next part of a job ends.
     pub fn next_completion(&self) -> Option<Moment> {
         let shared = self.shared.peek().map(|Reverse((at, _))| *at);
         let exclusive = self.exclusive.map(|(at, _)| at);
         shared.into_iter().chain(exclusive).min()
     }
 
-    /// Lets time pass: every part that ends by `now` ends at its own moment, and what was waiting
-    /// for it starts at that moment, not at `now`.
+    /// Advances the time: every part that ends by `now` ends at its own time, and what waited for it starts at that
+    /// time, not at `now`.
     pub fn advance(&mut self, now: Moment) -> Vec<Completion> {
         let mut done = Vec::new();
         while let Some(at) = self.next_completion().filter(|at| *at <= now) {
@@ -102,12 +102,12 @@ impl Cpu {
         self.busy
     }
 
-    /// Jobs without a core.
+    /// Jobs that wait for a core.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What those jobs cost.
+    /// The total cost of the waiting jobs.
     pub fn waiting_cost(&self) -> Duration {
         self.waiting.iter().map(|job| job.cost).sum()
     }
@@ -153,7 +153,7 @@ mod tests {
         Ticket { connection: 1, request }
     }
 
-    /// Jobs finished in ten simulated seconds when there is always one waiting.
+    /// Returns the jobs finished in ten simulated seconds while there is always one waiting.
     fn saturated_rate(cores: u32, exclusive_share: f64) -> f64 {
         let mut cpu = Cpu::new(cores, exclusive_share, QueueOrder::OldestFirst);
         for request in 0..10_000 {
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(done.len(), 2, "{done:?}");
     }
 
-    /// One core that is asked for half as much again as it can do: how many of the jobs that arrive in five
+    /// One core with one and a half times the load it can handle: returns how many of the jobs that arrive in five
     /// seconds are done within one second of their arrival.
     fn done_in_time(order: QueueOrder) -> usize {
         let mut cpu = Cpu::new(1, 0.0, order);
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn in_an_overload_the_newest_first_are_served_in_time_and_the_oldest_first_too_late() {
-        // With the oldest first the queue is a second long after two seconds.
+        // With the oldest first, the queue is a second long after two seconds.
         let oldest = done_in_time(QueueOrder::OldestFirst);
         assert!((280..=320).contains(&oldest), "{oldest}");
         let newest = done_in_time(QueueOrder::NewestFirst);

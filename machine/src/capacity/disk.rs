@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::{Completion, Moment, Ticket};
 
-/// The disk of one machine.
+/// The disk of a machine.
 #[derive(Debug)]
 pub struct Disk {
     operation: Duration,
-    /// When the last operation taken in will be done.
+    /// When the last queued operation will be done.
     free_at: Moment,
     queue: VecDeque<Completion>,
     busy: Duration,
@@ -18,22 +18,22 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An idle disk that needs this long for one operation.
+    /// Creates an idle disk that needs this long for one operation.
     pub fn new(operation: Duration) -> Self {
         Self { operation, free_at: Moment::ZERO, queue: VecDeque::new(), busy: Duration::ZERO, full: false }
     }
 
-    /// Takes all room on it, or gives it back.
+    /// Takes all free space, or releases it.
     pub fn fill(&mut self, full: bool) {
         self.full = full;
     }
 
-    /// Whether there is no room left on it. It is read all the same.
+    /// True if there is no free space. Reads still work.
     pub fn is_full(&self) -> bool {
         self.full
     }
 
-    /// Queues operations behind those already taken in.
+    /// Queues operations behind the earlier ones.
     pub fn submit(&mut self, now: Moment, ticket: Ticket, operations: u32) {
         let work = self.operation * operations;
         self.busy += work;
@@ -41,23 +41,23 @@ impl Disk {
         self.queue.push_back(Completion { ticket, at: self.free_at });
     }
 
-    /// When the operation at the head of the queue will be done.
+    /// Returns when the operation at the head of the queue will be done.
     pub fn next_completion(&self) -> Option<Moment> {
         self.queue.front().map(|completion| completion.at)
     }
 
-    /// Everything done by `now`.
+    /// Returns everything done by `now`.
     pub fn advance(&mut self, now: Moment) -> Vec<Completion> {
         let done = self.queue.partition_point(|completion| completion.at <= now);
         self.queue.drain(..done).collect()
     }
 
-    /// Time spent, or already promised, on operations.
+    /// Time spent on operations, including those still queued.
     pub fn busy(&self) -> Duration {
         self.busy
     }
 
-    /// Requests not yet done.
+    /// Requests that are not done.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }

@@ -1,41 +1,41 @@
-//! Memory: what requests hold, and the page cache, which gets what is left.
+//! Memory: what requests hold, and the page cache, which gets the rest.
 //!
-//! Every request in flight holds some. As load passes capacity the queue grows without bound, and
-//! so does what it holds, until the machine is out of memory. That is how an overloaded machine
-//! dies here; no rule says "at 95 %".
+//! Every request in flight holds memory. If load exceeds capacity, the queue grows without bound,
+//! and so does the memory it holds, until the machine is out of memory. That is how an overloaded
+//! machine dies here; there is no rule such as "at 95 %".
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashMap;
 
 use lru::LruCache;
 
-/// The memory of one machine.
+/// The memory of a machine.
 #[derive(Debug)]
 pub struct Memory {
     limit: u64,
     held: HashMap<u64, u64>,
     held_total: u64,
     page_size: u64,
-    /// Least recently used page last; bounded by what is not held.
+    /// The page cache, as an LRU list; bounded by the memory that is not held.
     pages: LruCache<u64, ()>,
     page_hits: u64,
     page_misses: u64,
 }
 
-/// More memory was asked for than the machine has.
+/// A request exceeds the machine's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("out of memory: {held} bytes held of {limit}, {asked} more asked for")]
 pub struct OutOfMemory {
     /// Bytes held before.
     pub held: u64,
-    /// Bytes there are.
+    /// The size of the memory, in bytes.
     pub limit: u64,
-    /// Bytes asked for.
+    /// Bytes requested.
     pub asked: u64,
 }
 
 impl Memory {
-    /// Empty memory of this size, in bytes.
+    /// Creates empty memory of this size, in bytes.
     pub fn new(limit: u64, page_size: u64) -> Self {
         Self {
             limit,
@@ -48,7 +48,7 @@ impl Memory {
         }
     }
 
-    /// Takes (`bytes` > 0) or gives back (`bytes` < 0) memory. The page cache makes room.
+    /// Takes (`bytes` > 0) or releases (`bytes` < 0) memory. The page cache shrinks accordingly.
     pub fn hold(&mut self, connection: u64, bytes: i64) -> Result<(), OutOfMemory> {
         let before = self.held.entry(connection).or_default();
         let after = before.saturating_add_signed(bytes);
@@ -63,12 +63,12 @@ impl Memory {
         Ok(())
     }
 
-    /// A process is gone, and with it what it held.
+    /// Releases the memory of a process that is gone.
     pub fn forget(&mut self, connection: u64) {
         self.held_total -= self.held.remove(&connection).unwrap_or(0);
     }
 
-    /// Reads a page: true when it was in memory. If not, it is now.
+    /// Reads a page: returns true if it was in the page cache. If not, it is now.
     pub fn touch(&mut self, page: u64) -> bool {
         let hit = self.pages.get(&page).is_some();
         if hit {
@@ -83,7 +83,7 @@ impl Memory {
 
     /// Puts pages into the cache without counting them as reads.
     pub fn warm(&mut self, pages: std::ops::Range<u64>) {
-        // Only the last ones can stay, so only those are put in.
+        // Only the last ones can stay, so only those are inserted.
         let first = pages.end.saturating_sub(self.room_in_pages()).max(pages.start);
         for page in first..pages.end {
             self.pages.put(page, ());
@@ -96,17 +96,17 @@ impl Memory {
         self.held_total
     }
 
-    /// Bytes there are.
+    /// The size of the memory, in bytes.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Reads that found their page in memory.
+    /// Reads that hit the page cache.
     pub fn page_hits(&self) -> u64 {
         self.page_hits
     }
 
-    /// Reads that did not.
+    /// Reads that missed the page cache.
     pub fn page_misses(&self) -> u64 {
         self.page_misses
     }

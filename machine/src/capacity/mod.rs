@@ -1,9 +1,9 @@
-//! How a machine shares its cores, its disk and its memory. Plain values and arithmetic: time is
-//! an argument, so a second of load is tested in a microsecond.
+//! The model of a machine: how it shares its cores, its disk and its memory. Plain values and
+//! arithmetic: time is an argument, so a second of load is tested in a microsecond.
 //!
 //! Completions are computed in the model's own time. A kernel that wakes up late grants late, but
 //! the next job still starts when the last one *should* have ended: a noisy host adds latency to a
-//! request, and takes no capacity from the machine.
+//! request, but takes no capacity from the machine.
 #![deny(clippy::disallowed_methods)]
 
 mod cpu;
@@ -18,39 +18,41 @@ pub use memory::{Memory, OutOfMemory};
 
 use crate::spec::MachineSpec;
 
-/// A moment in a machine's life: the time since it was switched on.
+/// A point in a machine's life: the time since it was switched on.
 pub type Moment = Duration;
 
-/// Names one piece of work, so that its completion can be reported to whoever asked for it.
+/// Identifies one piece of work, so that its completion can be reported to the process that
+/// requested it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
-    /// Which connection asked.
+    /// The connection that sent the request.
     pub connection: u64,
-    /// The number it gave its request.
+    /// The id of the request on that connection.
     pub request: u64,
 }
 
-/// What a process asks its machine for.
+/// Work that a process requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// So much time on a core.
+    /// Time on a core.
     Cpu(Duration),
-    /// So many disk operations that need room, one after the other; refused while the disk is full.
+    /// A number of disk operations that need free space, one after the other; refused while the disk
+    /// is full.
     Write(u32),
     /// One page of data: from the page cache, or else from the disk.
     Page(u64),
 }
 
-/// A completed piece of work, and when the model says it completed.
+/// A completed piece of work, and when it completed according to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completion {
-    /// Whose work it was.
+    /// The work.
     pub ticket: Ticket,
-    /// The moment it was done, which may be a little before the kernel noticed.
+    /// When it was done, which may be a little before the kernel noticed.
     pub at: Moment,
 }
 
-/// There is no room left on the machine's disk. Nothing was written.
+/// The machine's disk is full. Nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is no room left on the machine's disk")]
 pub struct DiskFull;
@@ -63,33 +65,33 @@ pub struct Capacity {
     memory: Memory,
 }
 
-/// A machine's own figures, since it was switched on.
+/// A machine's figures since it was switched on.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Usage {
     /// Core-seconds spent working, over all cores.
     pub cpu_busy_seconds: f64,
     /// Jobs that wait for a core now.
     pub cpu_waiting: usize,
-    /// Core-seconds that those jobs ask for.
+    /// Core-seconds that those jobs need.
     pub cpu_waiting_seconds: f64,
     /// Seconds the disk spent working.
     pub disk_busy_seconds: f64,
-    /// Operations that wait for the disk now.
+    /// Requests that wait for the disk now.
     pub disk_waiting: usize,
-    /// Whether there is no room left on the disk.
+    /// True if the disk is full.
     pub disk_full: bool,
     /// Bytes held by requests and processes now.
     pub memory_held: u64,
-    /// Bytes there are.
+    /// The size of the memory, in bytes.
     pub memory_limit: u64,
-    /// Reads that found their page in memory.
+    /// Reads that hit the page cache.
     pub page_hits: u64,
     /// Reads that had to go to the disk.
     pub page_misses: u64,
 }
 
 impl Capacity {
-    /// An idle machine of this size.
+    /// Creates an idle machine of this size.
     pub fn new(spec: &MachineSpec) -> Self {
         Self {
             cpu: Cpu::new(spec.cores, spec.exclusive, spec.queue),
@@ -98,9 +100,9 @@ impl Capacity {
         }
     }
 
-    /// Takes work in. Completions up to `now` must have been collected with [`Self::advance`].
-    /// Returns the completion at once when the work costs nothing (a page that is in memory, or a
-    /// question whether there is room). `Err`: a write, and the disk is full.
+    /// Submits work. Completions up to `now` must have been collected with [`Self::advance`].
+    /// Returns the completion at once if the work costs nothing (a page in the page cache, or a
+    /// check for free space). It is an error to write to a full disk.
     pub fn submit(
         &mut self,
         now: Moment,
@@ -119,34 +121,34 @@ impl Capacity {
         Ok(None)
     }
 
-    /// Takes all room on the disk, or gives it back.
+    /// Takes all free space on the disk, or releases it.
     pub fn fill_disk(&mut self, full: bool) {
         self.disk.fill(full);
     }
 
-    /// Puts pages into the page cache without charging for them: a sequential read at start.
+    /// Puts pages into the page cache at no cost: a sequential read at startup.
     pub fn warm(&mut self, pages: std::ops::Range<u64>) {
         self.memory.warm(pages);
     }
 
-    /// Takes (`bytes` > 0) or gives back (`bytes` < 0) memory for one connection.
+    /// Takes (`bytes` > 0) or releases (`bytes` < 0) memory for one connection.
     pub fn hold(&mut self, connection: u64, bytes: i64) -> Result<(), OutOfMemory> {
         self.memory.hold(connection, bytes)
     }
 
-    /// A process is gone, and with it what it held and its jobs that have no core yet. What the disk
-    /// has taken in it still does.
+    /// Forgets a process that is gone: the memory it held, and its jobs that have no core yet.
+    /// Queued disk operations are still performed.
     pub fn forget(&mut self, connection: u64) {
         self.memory.forget(connection);
         self.cpu.forget(connection);
     }
 
-    /// The next moment at which something completes.
+    /// Returns when the next piece of work completes.
     pub fn next_completion(&self) -> Option<Moment> {
         [self.cpu.next_completion(), self.disk.next_completion()].into_iter().flatten().min()
     }
 
-    /// Everything that has completed by `now`, in the order it completed per resource.
+    /// Returns everything that has completed by `now`, in the order of completion per resource.
     pub fn advance(&mut self, now: Moment) -> Vec<Completion> {
         let mut done = self.cpu.advance(now);
         done.extend(self.disk.advance(now));

@@ -1,4 +1,4 @@
-//! A connection to whichever of several addresses accepts one (RFC 8305, without its finer points).
+//! Connects to one of several addresses (happy eyeballs, RFC 8305, in a simple form).
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 
-/// How long an address may be silent before the next one is tried beside it (RFC 8305, section 5).
+/// How long an address may be silent before the next one is tried in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that accepts. The next one is tried after a refusal or 250 ms of silence; the
-/// earlier ones may still answer meanwhile. Sets no limit to the whole.
+/// Connects to the first address that accepts. The next one is tried after a failure or 250 ms of silence; earlier
+/// attempts may still succeed in the meantime. There is no overall time limit.
 pub async fn dial<T, F>(
     addresses: &[SocketAddr],
     connect: impl Fn(SocketAddr) -> F,
@@ -45,8 +45,8 @@ where
     }
 }
 
-/// Of two failures the one that says something about the other side. That this machine has no route to one family of
-/// addresses says nothing about the server at the other.
+/// Of two errors, returns the one that says more about the other side. If this machine has no route to one address
+/// family, that says nothing about the server at the other address.
 fn more_telling(before: Option<io::Error>, now: io::Error) -> io::Error {
     let is_local = |error: &io::Error| {
         use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable, Unsupported};
@@ -79,7 +79,7 @@ mod tests {
 
     use Fate::{Accepts, AcceptsLate, Fails, IsSilent};
 
-    /// Dials; returns the result, how long it took, and which addresses were tried.
+    /// Dials; returns the result, the duration, and the addresses that were tried.
     async fn check(fates: &[(&str, Fate)]) -> (Result<String, io::ErrorKind>, Duration, Vec<String>) {
         let start = Instant::now();
         let tried = RefCell::new(Vec::new());

@@ -1,7 +1,7 @@
-//! One look-up, by the system's own resolver (`/etc/hosts`, then a name server).
+//! A single lookup by the system's resolver (`/etc/hosts`, then a name server).
 //!
-//! It blocks for as long as a name server is silent, up to half a minute, so each has a thread of its own: not
-//! one of the runtime's, whose shutdown would wait for it.
+//! It blocks for as long as a name server is silent, up to half a minute, so each lookup has its own thread,
+//! and not one of the runtime's, whose shutdown would wait for it.
 
 use std::fmt;
 use std::io;
@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 
-/// Look-ups at a time. Names whose name server is silent hold their places meanwhile.
+/// Lookups at a time. A lookup whose name server is silent counts until it ends.
 const AT_ONCE_MAX: usize = 32;
 
 type Find = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// Looks names up on threads of its own. Cheap to clone.
+/// Looks names up on separate threads. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct LookUp {
     find: Arc<Find>,
@@ -28,7 +28,7 @@ impl fmt::Debug for LookUp {
     }
 }
 
-/// All addresses of `HOST:PORT`, by the system's resolver. Blocks.
+/// Returns all addresses of a `HOST:PORT` by the system's resolver. Blocks.
 pub fn find(name: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(name.to_socket_addrs()?.collect())
 }
@@ -38,13 +38,13 @@ impl LookUp {
         Self { find, places: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
     }
 
-    /// The addresses of a name, or why there are none.
+    /// Looks a name up; the error says why it has no address.
     pub(super) async fn run(&self, name: &str) -> Result<Vec<SocketAddr>, String> {
         let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
         let (tell, told) = oneshot::channel();
         let (find, name) = (Arc::clone(&self.find), name.to_owned());
         let looking = std::thread::Builder::new().name("look-up".into()).spawn(move || {
-            // The name may have been forgotten meanwhile.
+            // The name may have been dropped in the meantime.
             let _ = tell.send(find(&name));
             drop(place);
         });

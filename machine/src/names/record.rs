@@ -1,5 +1,5 @@
-//! What is known of one name: which of its addresses are published and in what order, and when it is
-//! looked up again.
+//! The record of one name: which of its addresses are published and in what order, and when it is looked up
+//! again.
 //!
 //! ```text
 //!            an answer                      an answer: the same addresses, or others
@@ -14,66 +14,66 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// From the end of one look-up to the next.
+/// Time from the end of one lookup to the next.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(2);
 
-/// The same after the first failure of a name that has never led anywhere; doubled with each one, up to a second.
+/// The same after the first failure of a name that has never been resolved; doubled with each failure, up to a
+/// second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const UNKNOWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The same when a connection failed meanwhile: perhaps the name leads elsewhere by now.
+/// The same if a connection has failed: the name may have moved.
 const DOUBT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Addresses of one name that are kept.
+/// The most addresses that are kept per name.
 const ADDRESSES_MAX: usize = 16;
 
-/// Where a name leads.
+/// The result of the lookups of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The first look-up has not ended.
+    /// The first lookup has not ended.
     Asking,
-    /// No look-up has ever found an address: why the last one did not.
+    /// No lookup has ever found an address; this is why the last one failed.
     Unknown(Arc<str>),
-    /// Here; the first address is the one in use, the others are tried when it accepts no connection.
-    /// Never empty.
+    /// Its addresses, never empty. The first one is in use; the others are tried when it accepts no connection.
     Known(Arc<[SocketAddr]>),
 }
 
-/// What is known of a name.
+/// The record of a name.
 #[derive(Debug)]
 pub(super) struct Record {
     standing: Standing,
-    /// Look-ups in a row that found nothing.
+    /// Failed lookups in a row.
     failures: u32,
 }
 
-/// A change worth a line in the log.
+/// A change that is worth a log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
-    /// It never led anywhere, and this is why.
+    /// It has never been resolved, for this reason.
     Unknown(Arc<str>),
-    /// It leads somewhere for the first time, after it was unknown.
+    /// It is resolved for the first time, after it was unknown.
     Found,
-    /// It leads elsewhere.
+    /// It resolves to other addresses.
     Moved,
-    /// It cannot be looked up, for this reason: its last addresses stay.
+    /// Its lookup fails, for this reason; the last addresses are kept.
     Kept(Arc<str>),
-    /// It can be looked up again, and leads where it did.
+    /// Its lookup succeeds again, with the same addresses.
     FoundAgain,
 }
 
 impl Record {
-    /// The record of a name that has not been looked up yet.
+    /// Creates the record of a name that has not been looked up yet.
     pub(super) fn new() -> Self {
         Self { standing: Standing::Asking, failures: 0 }
     }
 
-    /// Where it leads.
+    /// The current result.
     pub(super) fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    /// Takes in the end of a look-up: addresses, or why there are none.
+    /// Records the end of a lookup: addresses, or why there are none.
     pub(super) fn answered(&mut self, answer: Result<Vec<SocketAddr>, String>) -> Option<News> {
         match answer {
             Ok(found) if !found.is_empty() => self.found(interleaved(found)),
@@ -88,7 +88,7 @@ impl Record {
             Standing::Asking => None,
             Standing::Unknown(_) => Some(News::Found),
             Standing::Known(before) if is_same_set(before, &found) => {
-                // Name servers shuffle; the order in use has been tried.
+                // Name servers shuffle addresses; the order in use has been tried.
                 return (failures > 0).then_some(News::FoundAgain);
             }
             Standing::Known(before) => {
@@ -112,8 +112,8 @@ impl Record {
         }
     }
 
-    /// Takes in that a connection to this address was accepted: from now on it is tried first. True
-    /// when it was not before.
+    /// Notes that a connection to this address was accepted, and tries it first from now on. Returns true if that
+    /// is a change.
     pub(super) fn connected(&mut self, address: SocketAddr) -> bool {
         let Standing::Known(addresses) = &self.standing else { return false };
         if addresses[0] == address || !addresses.contains(&address) {
@@ -125,7 +125,7 @@ impl Record {
         true
     }
 
-    /// When to look it up again, after a look-up that `ended`. With a doubt about its addresses sooner.
+    /// Returns when the next lookup is due, after one that `ended`; earlier if the addresses are in doubt.
     pub(super) fn next_look_up(&self, ended: Instant, in_doubt: bool) -> Instant {
         let pause = match self.standing {
             Standing::Unknown(_) => FIRST_PAUSE
@@ -137,8 +137,8 @@ impl Record {
     }
 }
 
-/// Each address once, of the two families in turn (RFC 8305, section 4): where one family does not work at
-/// all, the second try is of the other.
+/// Removes duplicates and interleaves the two address families (RFC 8305, section 4): if one family does not work
+/// at all, the second attempt uses the other.
 fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let begins_with_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (first, second): (Vec<_>, Vec<_>) =

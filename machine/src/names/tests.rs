@@ -1,4 +1,4 @@
-//! Names with a resolver that does what a test tells it.
+//! Names with a resolver that the test controls.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// More than anything here takes.
+/// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 type Addresses = HashMap<String, Vec<SocketAddr>>;
 
-/// What a name server would say.
+/// The answers of a fake name server.
 #[derive(Clone, Default)]
 struct Zone(Arc<(Mutex<Addresses>, Mutex<Vec<String>>)>);
 
@@ -43,7 +43,7 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// Somebody could not connect.
+/// Fails to connect to a name.
 async fn fail_to_connect(name: &Name) {
     let refuse = |_| async { io::Result::<()>::Err(io::ErrorKind::ConnectionRefused.into()) };
     assert!(name.connect(refuse).await.is_err());
@@ -113,7 +113,7 @@ async fn a_slow_look_up_delays_no_other_name_nor_the_end_of_the_runtime() {
         runtime.block_on(async {
             let resolver = Resolver::new(|name| {
                 if name == "slow:80" {
-                    // Nobody else comes.
+                    // There is no second party, so this blocks for ever.
                     std::sync::Barrier::new(2).wait();
                 }
                 Ok(vec![address("10.0.0.1:80")])

@@ -1,4 +1,4 @@
-//! Reading a request's body, within limits of size, time and memory.
+//! Reads a request's body, within limits of size, time and memory.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -13,34 +13,34 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::budget::Share;
 use super::connection::Connection;
 
-/// What a body may be.
+/// The limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// Bytes, at most.
+    /// The largest size, in bytes.
     pub bytes: usize,
-    /// How long it may take to arrive.
+    /// The longest time that it may take to arrive.
     pub time: Duration,
 }
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is longer than it may be.
+    /// It exceeds the size limit.
     #[error("the body is too large")]
     TooLarge,
-    /// It did not arrive in time; or it was slow while others waited for the memory that it takes.
+    /// It did not arrive in time, or it was slow while other bodies waited for the memory that it holds.
     #[error("the body came too slowly")]
     TooSlow,
-    /// Too many bodies are on their way.
+    /// Too many bodies are arriving.
     #[error("too many bodies are arriving at the same time")]
     Overloaded,
-    /// The connection ended before it did, or it is not well-formed.
+    /// The connection ended before the body was complete, or it is malformed.
     #[error("the body broke off: {0}")]
     Broken(String),
 }
 
-/// The whole body of a request. One that this server's [accept loop](super::serve) let in shares memory with
-/// the other bodies that are arriving.
+/// Reads the whole body of a request. If this server's [accept loop](super::serve) accepted the request, the
+/// body shares memory with the other bodies that are arriving.
 pub async fn read<B>(request: Request<B>, limits: BodyLimits) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
@@ -82,8 +82,8 @@ async fn receive<B>(
 where
     B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
 {
-    // Copied together, because what arrives is a piece of a much larger buffer, which would stay in memory
-    // as long as the value does.
+    // Copied together, because each piece is a slice of a much larger buffer, which would stay in memory as
+    // long as the piece does.
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
     let mut too_slow = pin!(too_slow);
     loop {
@@ -95,7 +95,7 @@ where
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
-        // Trailers mean nothing here.
+        // Trailers are ignored.
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > bytes_max {
             return Err(BodyError::TooLarge);

@@ -1,4 +1,5 @@
-//! Memory for what many clients send, or are sent, at the same time: in all, not for each.
+//! A memory budget for what many clients send or receive at the same time: a total, not a limit per
+//! client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,21 +8,21 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-/// What is at most this large, in bytes, has a part of the budget to itself: large bodies that do not come
-/// to an end are not to stand in its way.
+/// Requests for at most this many bytes have a part of the budget to themselves, so that large bodies that
+/// never end cannot block them.
 const SMALL_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a share may be kept while others wait for it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A number of bytes that are shared out.
+/// A number of bytes to share.
 #[derive(Debug)]
 pub struct Budget {
     small: Lane,
     large: Lane,
 }
 
-/// A part of a budget, or a number of other things that are shared out. First come, first served.
+/// A part of a budget, or a number of other units to share. First come, first served.
 #[derive(Debug, Clone)]
 pub struct Lane(Arc<Inner>);
 
@@ -34,7 +35,7 @@ struct Inner {
     wanted: Notify,
 }
 
-/// What was given out; given back when it is dropped.
+/// Units that were handed out; returned when this is dropped.
 #[derive(Debug)]
 pub struct Share {
     _permit: OwnedSemaphorePermit,
@@ -42,12 +43,12 @@ pub struct Share {
 }
 
 impl Budget {
-    /// As many bytes as this; a third of them for what is small.
+    /// Creates a budget of this many bytes, a third of them for small requests.
     pub fn new(bytes: usize) -> Self {
         Self { small: Lane::new(bytes / 3), large: Lane::new(bytes - bytes / 3) }
     }
 
-    /// Waits for so many bytes.
+    /// Waits for this many bytes.
     pub async fn take(&self, bytes: usize) -> Share {
         let lane = if bytes <= SMALL_BYTES_MAX { &self.small } else { &self.large };
         lane.take(bytes).await
@@ -55,7 +56,7 @@ impl Budget {
 }
 
 impl Lane {
-    /// So many units to give out.
+    /// Creates a lane with this many units.
     pub fn new(units: usize) -> Self {
         Self::with_grace(units, GRACE)
     }
@@ -66,7 +67,7 @@ impl Lane {
         Self(Arc::new(Inner { units, units_max, grace, waiting: AtomicUsize::new(0), wanted: Notify::new() }))
     }
 
-    /// Waits for so many units; for all there are, when there are fewer.
+    /// Waits for this many units, or for all units if there are fewer.
     pub async fn take(&self, units: usize) -> Share {
         let units = units.min(self.0.units_max) as u32;
         let permit = match Arc::clone(&self.0.units).try_acquire_many_owned(units) {
@@ -84,7 +85,7 @@ impl Lane {
 }
 
 impl Share {
-    /// Returns when it has been kept for a while and others wait for it.
+    /// Returns once the share has been kept for a while and others wait for units.
     pub async fn is_wanted_back(&self) {
         let lane = &self.lane.0;
         sleep(lane.grace).await;
@@ -98,7 +99,7 @@ impl Share {
     }
 }
 
-/// Somebody waits, until this is dropped.
+/// Counts a waiting task until it is dropped.
 struct Waiting<'a>(&'a Inner);
 
 impl<'a> Waiting<'a> {

@@ -1,4 +1,4 @@
-//! One connection: what is known of it, and how it is told to end.
+//! A single connection: its state, and the orders that end it.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -18,34 +18,34 @@ use super::table::Table;
 use super::timeouts::{Blocked, Phase, View};
 use crate::network::Stream;
 
-/// A connection, as all who have to do with it know it. What changes with each request are single
-/// atomic stores.
+/// The shared state of a connection. The fields that change with each request are updated by single atomic
+/// stores.
 #[derive(Debug)]
 pub struct Connection {
     table: Arc<Table>,
-    /// The phase, and since when: see [`pack`].
+    /// The phase and its start: see [`pack`].
     phase: AtomicU64,
-    /// Since when its client has not taken all that there is to send, in milliseconds; 0: it has.
+    /// When its client began to lag behind the response, in milliseconds; 0 if it does not.
     blocked_since: AtomicU64,
-    /// When the client last took some of that, in milliseconds.
+    /// When the client last accepted bytes while lagging, in milliseconds.
     progress: AtomicU64,
-    /// Bytes that the client took since.
+    /// Bytes that the client has accepted since it began to lag.
     taken: AtomicU64,
-    /// An [`Order`] that was not looked at yet.
+    /// An [`Order`] that has not been handled yet.
     order: AtomicU8,
-    /// Wakes the connection's task, to look at the order.
+    /// Wakes the connection's task to handle the order.
     task: AtomicWaker,
 }
 
-/// What a connection is told.
+/// An order to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Order {
-    /// Nothing.
+    /// No order.
     None,
-    /// Look whether its client is overdue, and end if it is.
+    /// Check whether the client is overdue, and end if it is.
     LookAtTheClock,
-    /// Take no further request.
+    /// Accept no further request.
     Finish,
     /// Make room: end, unless a request is being answered.
     MakeRoom,
@@ -57,7 +57,7 @@ const ORDERS: [Order; 5] = [Order::None, Order::LookAtTheClock, Order::Finish, O
 
 const PHASES: [Phase; 5] = [Phase::New, Phase::Head, Phase::Working, Phase::Body, Phase::Idle];
 
-/// A phase in the lowest three bits, and the moment it began, in milliseconds, in the others.
+/// Packs a phase into the lowest three bits and its start, in milliseconds, into the others.
 fn pack(phase: Phase, ms: u64) -> u64 {
     let number = PHASES.iter().position(|other| *other == phase).expect("all phases are listed");
     ms << 3 | number as u64
@@ -81,12 +81,12 @@ impl Connection {
         }
     }
 
-    /// The table it stands in.
+    /// The table that it belongs to.
     pub(super) fn table(&self) -> &Arc<Table> {
         &self.table
     }
 
-    /// What it is like at the moment.
+    /// The current state.
     pub(super) fn view(&self) -> View {
         let (phase, since) = unpack(self.phase.load(Ordering::Relaxed));
         let blocked_since = self.blocked_since.load(Ordering::Relaxed);
@@ -106,23 +106,23 @@ impl Connection {
         unpack(self.phase.load(Ordering::Relaxed)).0 == phase
     }
 
-    /// A request's head is complete.
+    /// Notes that a request's head is complete.
     pub(super) fn request_begins(&self) {
         self.enter(Phase::Working);
     }
 
-    /// A request's body is being waited for, until what is returned is dropped.
+    /// Notes that a request's body is awaited, until the returned value is dropped.
     pub(super) fn receiving(self: &Arc<Self>) -> Receiving {
         self.enter(Phase::Body);
         Receiving(Arc::clone(self))
     }
 
-    /// Ends the connection, whatever it is doing.
+    /// Ends the connection, even in the middle of a request.
     pub fn cut(&self) {
         self.tell(Order::Cut);
     }
 
-    /// Tells it something; what was said before and not looked at counts only when it is more.
+    /// Gives it an order, which replaces a pending order only if it is a stronger one.
     pub(super) fn tell(&self, order: Order) {
         if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
             self.task.wake();
@@ -136,14 +136,14 @@ impl Connection {
         }
     }
 
-    /// Bytes came in.
+    /// Notes that bytes arrived.
     fn heard(&self) {
         if self.is_in(Phase::Idle) {
             self.enter(Phase::Head);
         }
     }
 
-    /// Bytes went out, or could not.
+    /// Notes that bytes were sent, or could not be.
     fn written(&self, written: &Poll<io::Result<usize>>) {
         let was_blocked = self.blocked_since.load(Ordering::Relaxed) > 0;
         match written {
@@ -161,7 +161,7 @@ impl Connection {
         }
     }
 
-    /// Everything that was to be written has been: nothing waits for the client, even when there will be more.
+    /// Notes that all pending bytes are sent: nothing waits for the client, even if more will follow.
     fn flushed(&self) {
         if self.blocked_since.load(Ordering::Relaxed) > 0 {
             self.blocked_since.store(0, Ordering::Relaxed);
@@ -169,7 +169,7 @@ impl Connection {
     }
 }
 
-/// A request's body is being waited for.
+/// Marks that a request's body is awaited.
 #[derive(Debug)]
 pub(super) struct Receiving(Arc<Connection>);
 
@@ -179,7 +179,7 @@ impl Drop for Receiving {
     }
 }
 
-/// Drives a connection to its end, or until it is told to end.
+/// Drives a connection until it ends or is ordered to end.
 pub(super) async fn drive<S, B>(
     connection: Arc<Connection>,
     builder: &http1::Builder,
@@ -208,7 +208,7 @@ pub(super) async fn drive<S, B>(
     }
 }
 
-/// What an order comes to.
+/// What to do about an order.
 enum Obedience {
     GoOn,
     Finish,
@@ -220,18 +220,18 @@ fn obey(connection: &Connection, order: Order) -> Obedience {
     match order {
         Order::None => Obedience::GoOn,
         Order::Finish => Obedience::Finish,
-        // What it was told by may be over.
+        // The reason for the order may have gone.
         Order::LookAtTheClock => match table.overdue(&connection.view()) {
             Some(overdue) => Obedience::End(format!("its client was too slow: {overdue:?}")),
             None => Obedience::GoOn,
         },
         Order::MakeRoom if connection.view().leaves(table.now()).is_none() => Obedience::Finish,
-        Order::MakeRoom => Obedience::End("another one wants its place".into()),
+        Order::MakeRoom => Obedience::End("another connection needs its place".into()),
         Order::Cut => Obedience::End("it was cut".into()),
     }
 }
 
-/// A connection's bytes, watched on their way.
+/// A connection's byte stream, with its progress tracked.
 struct TrackedStream {
     stream: Stream,
     connection: Arc<Connection>,
@@ -287,17 +287,17 @@ impl AsyncWrite for TrackedStream {
     }
 }
 
-/// An answer's body. The exchange is over when it has been handed over, or dropped.
+/// A response's body. The exchange is over once it has been sent or dropped.
 pub(super) struct TrackedBody<B> {
     content: Content<B>,
     connection: Arc<Connection>,
 }
 
-/// What an answer consists of.
+/// The source of a response.
 pub(super) enum Content<B> {
-    /// What the service answered.
+    /// The service's response.
     Served(B),
-    /// What the server itself has to say.
+    /// The server's own response.
     Said(Option<Bytes>),
 }
 

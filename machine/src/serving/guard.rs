@@ -1,9 +1,9 @@
-//! Keeps web pages out of what is not meant for them.
+//! Protects a server from web pages that should not reach it.
 //!
-//! A page in somebody's browser reaches loopback and private networks too: under a name of its own that
-//! leads there (DNS rebinding), or with requests to an address that it guesses (request forgery). So a
-//! request must be for a host that this server is known by, and no page of another origin may send it.
-//! Programs, such as curl, say nothing of pages, and are let in.
+//! A page in a browser can reach loopback and private networks: under a name of its own that resolves there
+//! (DNS rebinding), or with requests to an address that it guesses (request forgery). So a request must name
+//! a host that this server is known by, and must not come from a page of another origin. Programs, such as
+//! curl, do not say that a page sends the request, and are let in.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -20,10 +20,10 @@ pub struct Guard {
     plain_names: bool,
 }
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is for a name that this server is not known by.
+    /// It names a host that this server is not known by.
     #[error(
         "this server is not known by the name in the Host line; use its address, localhost, or its own name"
     )]
@@ -34,18 +34,18 @@ pub enum Refused {
 }
 
 impl Guard {
-    /// A server that is known by its address, `localhost`, and these names.
+    /// Creates the guard of a server that is known by its address, `localhost`, and these names.
     pub fn named(names: impl IntoIterator<Item = String>) -> Self {
         Self { names: names.into_iter().collect(), plain_names: false }
     }
 
-    /// Lets in every name without a dot too: the names of containers, and of computers in a private network.
-    /// No page from the internet is under such a name.
+    /// Also accepts every name without a dot: containers and computers in a private network. No page on the
+    /// internet has such a name.
     pub fn or_any_plain_name(self) -> Self {
         Self { plain_names: true, ..self }
     }
 
-    /// Looks at a request.
+    /// Checks a request.
     pub fn check(&self, method: &Method, target: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let hosts = headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()));
         let hosts = hosts.chain(target.authority().cloned().map(Ok));
@@ -58,7 +58,7 @@ impl Guard {
     }
 
     fn knows(&self, host: &str) -> bool {
-        // A page has a name, never an address alone: whoever asks for an address means this computer.
+        // A page is loaded by a name, so a request for an IP address is meant for this computer.
         address(host).is_some()
             || host.eq_ignore_ascii_case("localhost")
             || (self.plain_names && !host.contains('.') && !host.is_empty())
@@ -66,13 +66,13 @@ impl Guard {
     }
 }
 
-/// The address that a host is, when it is not a name.
+/// Parses a host that is an IP address.
 pub fn address(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Browsers say which page sends a request that may change something, and whether it is of another site;
-/// programs say nothing.
+/// Browsers declare which page sends a request that may change something, and whether it is cross-site;
+/// programs declare nothing.
 pub fn is_sent_by_another_page(method: &Method, headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).map_or(&b""[..], |host| host.as_bytes());
     let is_other = |origin: &http::HeaderValue| origin.as_bytes().strip_prefix(b"http://") != Some(host);
@@ -82,7 +82,7 @@ pub fn is_sent_by_another_page(method: &Method, headers: &HeaderMap) -> bool {
     other_site || origins.any(is_other) || (has_origin && !method.is_safe() && has_form_type(headers))
 }
 
-/// What a page may send anywhere without asking first: no program of this server's own does.
+/// True for a content type that a page may send without a preflight; no client of this server uses one.
 fn has_form_type(headers: &HeaderMap) -> bool {
     let forms = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
     headers.get_all(CONTENT_TYPE).iter().any(|value| {

@@ -1,4 +1,4 @@
-//! Whether a request says clearly for which host it is (RFC 9112, 3.2).
+//! Checks that a request names its host unambiguously (RFC 9112, 3.2).
 
 #![deny(clippy::disallowed_methods)]
 
@@ -6,7 +6,7 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Version};
 
-/// What is wrong with a request's `Host` line, if anything.
+/// Returns what is wrong with a request's `Host` field, if anything.
 pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), &'static str> {
     let mut lines = headers.get_all(HOST).iter();
     match (lines.next(), lines.next()) {
@@ -16,7 +16,7 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), &'stati
         (Some(host), None) => {
             let bytes = host.as_bytes();
             let is_host = Authority::try_from(bytes).is_ok_and(|host| !host.as_str().contains('@'));
-            // An empty one is for what has no host.
+            // An empty value is for targets without a host.
             if bytes.is_empty() || is_host { Ok(()) } else { Err("the Host line is no host with a port") }
         }
     }

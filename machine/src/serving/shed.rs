@@ -1,4 +1,4 @@
-//! What happens to a connection for which there is no room: its client is told so, and it is closed.
+//! Load shedding: answers a connection for which there is no room, and closes it.
 
 use std::io;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use tokio::time::timeout;
 
 use crate::network::Stream;
 
-/// How many are told at the same time; more are closed without a word. Each is an open file.
+/// Connections that are answered at the same time; further ones are closed without a response. Each
+/// is an open file.
 pub(super) const AT_ONCE_MAX: usize = 16;
 
-/// How long a client may take to ask, and then to take its answer.
+/// How long a client may take to send its request, and then to read its response.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is read of a request, and thrown away.
+/// Bytes of the request that are read and discarded.
 const READ_BYTES_MAX: u64 = 256 * 1024;
 
 const ANSWER: &[u8] =
@@ -24,7 +25,7 @@ const ANSWER: &[u8] =
 connection: close\r\ncontent-length: 93\r\n\r\n\
 {\"error\":\"overloaded\",\"detail\":\"all connections of this server are in use; try again later\"}\n";
 
-/// Tells those who come on top.
+/// Answers connections over the limit.
 #[derive(Debug)]
 pub(super) struct Shedder(Arc<Semaphore>);
 
@@ -37,7 +38,7 @@ impl Shedder {
     pub(super) fn shed(&self, stream: Stream) {
         let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else { return };
         tokio::spawn(async move {
-            // A client that says nothing, or goes away, needs no answer.
+            // A client that sends nothing, or goes away, needs no response.
             if let Ok(Err(error)) = timeout(2 * PATIENCE, refuse(stream)).await {
                 tracing::debug!(%error, "a client that was turned away did not wait for its answer");
             }
@@ -47,7 +48,7 @@ impl Shedder {
 }
 
 async fn refuse(mut stream: Stream) -> io::Result<()> {
-    // An answer before its request confuses clients.
+    // A response that arrives before its request confuses clients.
     let mut first = [0; 1024];
     let asked = timeout(PATIENCE, stream.read(&mut first)).await;
     if !asked.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)) {
@@ -55,7 +56,7 @@ async fn refuse(mut stream: Stream) -> io::Result<()> {
     }
     stream.write_all(ANSWER).await?;
     stream.shutdown().await?;
-    // Closing with unread bytes would reset the connection, and the answer would be lost.
+    // Closing with unread bytes would reset the connection, and the response would be lost.
     tokio::io::copy(&mut stream.take(READ_BYTES_MAX), &mut tokio::io::sink()).await?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! All open connections of a server: how many there may be, who leaves for whom, and who is overdue.
+//! The open connections of a server: how many there may be, which leave to make room, and which are
+//! overdue.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -14,22 +15,22 @@ use super::budget::Budget;
 use super::connection::{Connection, Order};
 use super::timeouts::{Overdue, Timeouts, View};
 
-/// When there is no room, this part of all connections is asked to leave at once, so that the next ones
-/// need not look for somebody again.
+/// If there is no room, one in this many connections is asked to leave, so that the next arrivals find
+/// room without another search.
 const LEAVE_TOGETHER: usize = 64;
 
-/// The open connections of a server, and what they share.
+/// The open connections of a server and their shared state.
 #[derive(Debug)]
 pub(super) struct Table {
     began: Instant,
     timeouts: Timeouts,
     connections_max: usize,
-    /// Since when the server stops, in milliseconds; 0: it does not.
+    /// When the server began to stop, in milliseconds; 0 if it has not.
     stopping: AtomicU64,
     open: Mutex<Open>,
     came: Notify,
     left: Notify,
-    /// Memory for the bodies that are arriving.
+    /// Memory for the request bodies that are arriving.
     pub(super) bodies: Budget,
 }
 
@@ -39,7 +40,7 @@ struct Open {
     connections: HashMap<u64, Arc<Connection>>,
 }
 
-/// A connection's place in the table; free again when it is dropped.
+/// A connection's place in the table; freed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     connection: Arc<Connection>,
@@ -60,30 +61,30 @@ impl Table {
         })
     }
 
-    /// How long the server has been there.
+    /// The server's uptime.
     pub(super) fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The same, in milliseconds, rounded up: what is counted from then on is never counted too long.
+    /// The same in milliseconds, rounded up, so that a time measured from it is never too long.
     pub(super) fn now_ms(&self) -> u64 {
         self.now().as_micros().div_ceil(1_000) as u64
     }
 
-    /// What a client did not do in time, if anything.
+    /// Returns what the client failed to do in time, if anything.
     pub(super) fn overdue(&self, view: &View) -> Option<Overdue> {
         let stopping = self.stopping.load(Ordering::Relaxed);
         let stopping = (stopping > 0).then(|| Duration::from_millis(stopping));
         view.overdue(self.now(), &self.timeouts, stopping)
     }
 
-    /// How often the clients' clocks are to be looked at.
+    /// How often the clients' deadlines must be checked.
     pub(super) fn sweep_interval(&self) -> Duration {
         let Timeouts { header, idle, write } = self.timeouts;
         (header.min(idle).min(write) / 8).clamp(Duration::from_millis(10), Duration::from_millis(250))
     }
 
-    /// Ends the connections whose client is overdue.
+    /// Ends connections whose client is overdue.
     pub(super) fn sweep(&self) {
         for connection in self.open.lock().connections.values() {
             if self.overdue(&connection.view()).is_some() {
@@ -92,7 +93,7 @@ impl Table {
         }
     }
 
-    /// A place for another connection; none when there is no room.
+    /// Returns a place for another connection; `None` if there is no room.
     pub(super) fn admit(self: &Arc<Self>) -> Option<Place> {
         let mut open = self.open.lock();
         if open.connections.len() >= self.connections_max {
@@ -108,7 +109,7 @@ impl Table {
         Some(Place { connection, number })
     }
 
-    /// A place for another connection, as soon as there is room.
+    /// Waits for a place for another connection.
     pub(super) async fn admit_when_there_is_room(self: &Arc<Self>) -> Place {
         loop {
             let left = self.left.notified();
@@ -119,8 +120,8 @@ impl Table {
         }
     }
 
-    /// Asks connections to leave that keep the server waiting, or at least do not need it at the moment:
-    /// how many.
+    /// Asks connections to leave that keep the server waiting, or that at least are idle at the moment.
+    /// Returns how many.
     pub(super) fn make_room(&self) -> usize {
         let (now, open) = (self.now(), self.open.lock());
         let leaving = open.connections.values().filter_map(|connection| {
@@ -133,14 +134,14 @@ impl Table {
             return 0;
         }
         leaving.select_nth_unstable_by_key(count - 1, |(rank, _)| *rank);
-        // Those who have asked for something before leave one at a time.
+        // Connections that have completed a request before leave one at a time.
         let count = leaving[..count].iter().filter(|((class, _), _)| *class == 0).count().max(1);
         leaving.select_nth_unstable_by_key(count - 1, |(rank, _)| *rank);
         leaving[..count].iter().for_each(|(_, connection)| connection.tell(Order::MakeRoom));
         count
     }
 
-    /// From now on no connection takes a further request.
+    /// From now on, no connection accepts a further request.
     pub(super) fn finish(&self) {
         self.stopping.store(self.now_ms().max(1), Ordering::Relaxed);
         self.tell_all(Order::Finish);
@@ -159,7 +160,7 @@ impl Table {
         self.open.lock().connections.is_empty()
     }
 
-    /// Waits until there is no connection any more.
+    /// Waits until there are no connections.
     pub(super) async fn empty(&self) {
         loop {
             let left = self.left.notified();

@@ -1,32 +1,32 @@
-//! How long a server waits for a client, and which connection leaves when there is no room for
-//! another. Times are since the server's start.
+//! Decides how long a server waits for a client, and which connection leaves if there is no room for
+//! another. Times are relative to the server's start.
 
 #![deny(clippy::disallowed_methods)]
 
 use std::time::Duration;
 
-/// How long a server waits for a client.
+/// The time limits for a client.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// From a connection's opening, or from a later request's first byte, to the end of the head.
+    /// From the opening of a connection, or a later request's first byte, to the end of the head.
     pub header: Duration,
-    /// From the end of an answer to the next request's first byte.
+    /// From the end of a response to the next request's first byte.
     pub idle: Duration,
-    /// How long a client may take nothing of an answer that is ready for it.
+    /// How long a client may accept none of a response that is ready.
     pub write: Duration,
 }
 
-/// Bytes a second that a client takes of what waits for it at the least, once it has had the time of
-/// [`Timeouts::write`].
+/// The lowest rate at which a client must accept a pending response after the time in [`Timeouts::write`],
+/// in bytes per second.
 const WRITE_RATE_MIN: u64 = 10 * 1024;
 
-/// How long a connection may keep the server waiting when another one wants its place.
+/// How long a connection may keep the server waiting when another one needs its place.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long a connection that has sent nothing yet is kept while the server stops.
+/// How long a connection without a request is kept while the server stops.
 const GRACE_WHILE_STOPPING: Duration = Duration::from_millis(500);
 
-/// Where a connection is in its exchange.
+/// The phases of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// It is open, and no request has been read yet.
@@ -41,41 +41,42 @@ pub enum Phase {
     Idle,
 }
 
-/// A connection at a moment.
+/// The state of a connection at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
-    /// Where it is.
+    /// Its phase.
     pub phase: Phase,
-    /// When it began to be like that, since the start.
+    /// When that phase began, since the start.
     pub since: Duration,
-    /// Its client does not take its answer as fast as it comes.
+    /// Set if the client accepts its response more slowly than it is produced.
     pub blocked: Option<Blocked>,
 }
 
-/// A part of an answer that waits for its client.
+/// A response that waits for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocked {
-    /// Since when it does.
+    /// When it began to wait.
     pub since: Duration,
-    /// When the client last took some of it.
+    /// When the client last accepted bytes.
     pub progress: Duration,
-    /// Bytes that the client has taken since.
+    /// Bytes that the client has accepted since the wait began.
     pub bytes: u64,
 }
 
-/// What a client did not do in time.
+/// What a client failed to do in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overdue {
-    /// Its request's head did not arrive.
+    /// It did not send its request's head.
     Head,
-    /// It asked for nothing more.
+    /// It sent no further request.
     Idle,
-    /// It did not take its answer.
+    /// It did not accept its response.
     Answer,
 }
 
 impl View {
-    /// What the client did not do in time, if anything. `stopping`: since when the server stops.
+    /// Returns what the client failed to do in time, if anything. `stopping`: when the server began to
+    /// stop.
     pub fn overdue(&self, now: Duration, limits: &Timeouts, stopping: Option<Duration>) -> Option<Overdue> {
         if self.blocked.is_some_and(|blocked| blocked.is_overdue(now, limits)) {
             return Some(Overdue::Answer);
@@ -91,9 +92,9 @@ impl View {
         }
     }
 
-    /// Which connection leaves first when there is no room for another: the lowest. One that keeps the
-    /// server waiting before one that is idle after an answer, and the one that does so longest. None: the
-    /// server itself is at work for it.
+    /// Ranks connections for making room: the lowest rank leaves first. One that keeps the server waiting
+    /// comes before one that is idle after a response, and among equals the one that has waited longest.
+    /// `None` if the server itself is working on a request of the connection.
     pub fn leaves(&self, now: Duration) -> Option<(u8, Duration)> {
         if let Some(blocked) = self.blocked.filter(|blocked| now.saturating_sub(blocked.since) > GRACE) {
             return Some((0, blocked.since));
@@ -152,7 +153,7 @@ mod tests {
     fn a_reader_that_takes_nothing_or_hardly_anything_is_overdue() {
         let at = |view: View, now| view.overdue(seconds(now), &LIMITS, None);
         assert_eq!((at(blocked(100, 0), 110), at(blocked(100, 0), 111)), (None, Some(Overdue::Answer)));
-        // Some bytes now and then do not help; a slow line does.
+        // A few bytes now and then are not enough; a slow line is.
         assert_eq!(at(blocked(159, 1_000), 160), Some(Overdue::Answer));
         assert_eq!(at(blocked(159, 60 * WRITE_RATE_MIN), 160), None);
     }
@@ -173,7 +174,7 @@ mod tests {
         let phases = leave.map(|view| (view.phase, view.since.as_secs()));
         assert_eq!(phases[2..], [(Phase::Idle, 1), (Phase::Idle, 100)]);
         assert_eq!(in_phase(Phase::Working).leaves(now), None);
-        // A body, or a reader, has a moment.
+        // A body, or a slow reader, has a grace period.
         assert_eq!(in_phase(Phase::Body).leaves(seconds(101)), None);
         assert_eq!(blocked(100, 0).leaves(seconds(101)), None);
         assert_eq!(blocked(100, 0).leaves(seconds(102)), Some((0, seconds(100))));

@@ -1,25 +1,26 @@
-//! The place of a span in its trace, as `traceparent` carries it (W3C Trace Context, level 1). Pure.
+//! A span's identity, as `traceparent` carries it (W3C Trace Context, level 1). Pure.
 #![deny(clippy::disallowed_methods)]
 
-/// The name of the header.
+/// The name of the header field.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// Bytes of a header's value of version 00.
+/// Length of a version 00 value, in bytes.
 pub const TRACEPARENT_BYTES: usize = 55;
 
-/// A span's place in its trace.
+/// The identity of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
-    /// The trace. Never 0.
+    /// The trace id, never 0.
     pub trace: u128,
-    /// The span. Never 0.
+    /// The span id, never 0.
     pub span: u64,
-    /// Whether somebody before has asked for it to be recorded.
+    /// True if an earlier hop asked for the trace to be recorded.
     pub sampled: bool,
 }
 
 impl Context {
-    /// Reads a header's value. `None`: it is malformed, and a new trace begins (section 3.2.2.2).
+    /// Parses a header value; `None` if it is malformed, and then a new trace begins (section
+    /// 3.2.2.2).
     pub fn parse(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
         if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')) {
@@ -28,7 +29,7 @@ impl Context {
         let mut parts = text.splitn(5, '-');
         let (version, trace) = (parts.next()?, parts.next()?);
         let (span, flags) = (parts.next()?, parts.next()?);
-        // Later versions may have more to say, behind another hyphen.
+        // Later versions may append more fields, after another hyphen.
         let is_known = version.len() == 2 && version != "ff" && (version != "00" || parts.next().is_none());
         if !is_known || trace.len() != 32 || span.len() != 16 || flags.len() != 2 {
             return None;
@@ -39,7 +40,7 @@ impl Context {
         Some(Self { trace, span, sampled: flags & 1 == 1 })
     }
 
-    /// Writes a header's value.
+    /// Formats a header value.
     pub fn header(&self) -> String {
         format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled))
     }

@@ -1,9 +1,8 @@
-//! Traces: what one request costs at each hop, as spans. Off unless [`open`] was called; then a span that would
-//! be recorded costs a look at an atomic.
+//! Distributed tracing: records, as spans, what one request costs at each hop. Tracing is off unless [`open`]
+//! was called; a span then costs no more than reading an atomic.
 //!
 //! A span is a line of JSON in a file of this process: `trace`, `span`, `parent`, `program`, `name`, `start_us`
-//! (since 1970), `us` (how long it took), and what else there is to say. `labctl trace` puts the files of a lab
-//! together.
+//! (since 1970), `us` (its duration), and any attributes. `labctl trace` merges the files of a lab.
 
 mod context;
 mod writer;
@@ -21,32 +20,32 @@ use serde::Serialize;
 pub use context::{Context, TRACEPARENT, TRACEPARENT_BYTES};
 use writer::Writer;
 
-/// Where this process' spans go. A process has one log, and one of these.
+/// The writer of this process's spans.
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
 tokio::task_local! {
     static CURRENT: Context;
 }
 
-/// From now on this process records its spans, in `directory/PROGRAM.spans.jsonl`.
+/// Turns tracing on for this process; spans are written to `directory/PROGRAM.spans.jsonl`.
 pub fn open(directory: &Path, program: &str) -> io::Result<()> {
     let writer = Writer::open(&directory.join(format!("{program}.spans.jsonl")), program)?;
-    // Opened once, when the process starts.
+    // Only the first call has an effect; it is made at startup.
     let _ = WRITER.set(writer);
     Ok(())
 }
 
-/// Whether spans are recorded.
+/// True if tracing is on.
 pub fn is_on() -> bool {
     WRITER.get().is_some()
 }
 
-/// Returns the place of the span that the current task is in.
+/// The context of the current task's span.
 pub fn current() -> Option<Context> {
     is_on().then(|| CURRENT.try_with(|context| *context).ok()).flatten()
 }
 
-/// What an exemplar of a histogram says: the trace to look at.
+/// The label of a histogram's exemplar: the trace to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TraceLabel {
     trace_id: String,
@@ -58,7 +57,7 @@ impl From<Context> for TraceLabel {
     }
 }
 
-/// A span that has begun. It ends, and is recorded, when it is dropped.
+/// A span in progress. It ends, and is recorded, when it is dropped.
 #[derive(Debug)]
 #[must_use = "the span ends when this is dropped"]
 pub struct Span {
@@ -70,7 +69,7 @@ pub struct Span {
     about: BTreeMap<&'static str, String>,
 }
 
-/// A span as it is recorded.
+/// A span in the form in which it is recorded.
 #[derive(Debug, Serialize)]
 struct Record<'a> {
     trace: String,
@@ -86,17 +85,17 @@ struct Record<'a> {
 }
 
 impl Span {
-    /// Begins a span for a request that came with this header, or with none. `None`: nothing is recorded.
+    /// Starts a span for a request with this header, or without one; `None` if tracing is off.
     pub fn of_request(traceparent: Option<&[u8]>, name: impl FnOnce() -> String) -> Option<Self> {
         Self::begin(traceparent.and_then(Context::parse), name)
     }
 
-    /// Begins a span within the current one. `None`: nothing is recorded, or there is no current one.
+    /// Starts a child of the current span; `None` if tracing is off or there is no current span.
     pub fn within_current(name: impl FnOnce() -> String) -> Option<Self> {
         Self::begin(Some(current()?), name)
     }
 
-    /// Begins a span within another one.
+    /// Starts a child of this span.
     pub fn child(&self, name: impl FnOnce() -> String) -> Option<Self> {
         Self::begin(Some(self.context), name)
     }
@@ -109,12 +108,12 @@ impl Span {
         Some(Self { writer, context, parent, name: name(), began: Instant::now(), about: BTreeMap::new() })
     }
 
-    /// Returns its place in its trace.
+    /// Its identity.
     pub fn context(&self) -> Context {
         self.context
     }
 
-    /// Says more about it. A key is said once.
+    /// Sets an attribute. Each key may be set once.
     pub fn say(&mut self, key: &'static str, value: impl ToString) {
         self.about.insert(key, value.to_string());
     }
@@ -140,7 +139,7 @@ impl Drop for Span {
     }
 }
 
-/// Does something within a span, if there is one: spans that begin meanwhile are below it.
+/// Runs work within a span, if there is one: spans started in it become its children.
 pub async fn within<T>(span: Option<&Span>, work: impl Future<Output = T>) -> T {
     match span {
         Some(span) => CURRENT.scope(span.context, work).await,
@@ -148,7 +147,7 @@ pub async fn within<T>(span: Option<&Span>, work: impl Future<Output = T>) -> T 
     }
 }
 
-/// Has a task that is about to be spawned go on in the current span.
+/// Carries the current span into a task that is about to be spawned.
 pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let context = current();
     async move {
@@ -165,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// One test, because a process has one file.
+    /// A single test, because a process has one file.
     #[tokio::test]
     async fn spans_of_a_request_hang_together() {
         assert!(Span::of_request(None, || "nothing".into()).is_none(), "it is off");

@@ -1,4 +1,4 @@
-//! Writes spans to a file, from a thread of its own: a disk that is slow holds up no request.
+//! Writes spans to a file on a separate thread, so that a slow disk delays no request.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -8,24 +8,24 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Spans that wait to be written. What comes on top is lost, and counted.
+/// Spans that may wait to be written; further ones are dropped and counted.
 const QUEUE: usize = 8_192;
 
-/// Writes the spans of a process.
+/// The writer of a process's spans.
 #[derive(Debug)]
 pub(super) struct Writer {
     program: String,
     queue: SyncSender<Vec<u8>>,
     lost: AtomicU64,
-    /// The same moment on both clocks.
+    /// The same moment on the monotonic and on the system clock.
     origin: (Instant, Duration),
-    /// Ids are drawn from here: no two processes have the same.
+    /// The seed of the ids; it differs between processes.
     seed: u64,
     drawn: AtomicU64,
 }
 
 impl Writer {
-    /// Makes the file, and the thread.
+    /// Creates the file, and starts the thread.
     pub(super) fn open(path: &Path, program: &str) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let (queue, spans) = sync_channel(QUEUE);
@@ -47,7 +47,7 @@ impl Writer {
         &self.program
     }
 
-    /// Returns when something was, since 1970. Steady, also when somebody sets the clock.
+    /// Converts a time to the time since 1970. Monotonic, even if the system clock is set.
     pub(super) fn since_1970(&self, moment: Instant) -> Duration {
         let (instant, since_1970) = self.origin;
         match moment.checked_duration_since(instant) {
@@ -56,18 +56,18 @@ impl Writer {
         }
     }
 
-    /// Returns the id of a new span.
+    /// Returns a new span id.
     pub(super) fn new_span(&self) -> u64 {
         let number = self.drawn.fetch_add(1, Ordering::Relaxed);
         mix(self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))).max(1)
     }
 
-    /// Returns the id of a new trace.
+    /// Returns a new trace id.
     pub(super) fn new_trace(&self) -> u128 {
         u128::from(self.new_span()) << 64 | u128::from(self.new_span())
     }
 
-    /// Writes a line, or loses it.
+    /// Queues a line, or drops it.
     pub(super) fn write(&self, line: Vec<u8>) {
         if let Err(TrySendError::Full(_)) = self.queue.try_send(line)
             && self.lost.fetch_add(1, Ordering::Relaxed) == 0
@@ -84,7 +84,7 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ bits >> 31
 }
 
-/// Writes until nobody can send any more. What has come is on its way to the disk before the thread waits.
+/// Writes until all senders are gone. Flushes whenever the queue is empty.
 fn write_all(spans: &Receiver<Vec<u8>>, file: File) {
     let mut out = BufWriter::new(file);
     let write = |out: &mut BufWriter<File>| -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! When Redis is asked, and when it is left alone. Decides only; time is an argument.
+//! A circuit breaker: decides when Redis is called, and when it is left alone. Pure; time is an
+//! argument.
 //!
 //! ```text
 //! closed ── too many failures in a row, or the connection is lost ──> open
@@ -8,24 +9,24 @@
 //!                                   the trial fails: open again, with a longer rest
 //! ```
 //!
-//! Closed lets requests through, open and half-open do not. The trial is a connection made in the
+//! Closed lets requests through; open and half-open do not. The trial is a connection made in the
 //! background, so no request pays for finding out that Redis is still gone.
 
 #![deny(clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
 
-/// So many unanswered requests in a row are no accident.
+/// Failures in a row that open the breaker.
 const FAILURES_MAX: u32 = 3;
 
-/// The rest after a trial that failed; doubles up to [`REST_MAX`].
+/// The rest after the first failed trial; it doubles up to [`REST_MAX`].
 const REST_MIN: Duration = Duration::from_millis(50);
 
-/// The longest rest. With the limits of one trial it stays below the two seconds within which a
-/// Redis that is back shall be noticed.
+/// The longest rest. Together with the time limits of a trial it stays below two seconds, the time
+/// within which a Redis that is back must be noticed.
 const REST_MAX: Duration = Duration::from_millis(500);
 
-/// Whether Redis is asked.
+/// Decides whether Redis is called.
 #[derive(Debug, Clone)]
 pub(super) struct Breaker {
     state: State,
@@ -43,14 +44,14 @@ enum State {
 pub(super) enum Position {
     /// Requests go through.
     Closed,
-    /// Nobody asks.
+    /// No requests go through.
     Open,
-    /// Somebody is trying, in the background.
+    /// A trial is under way in the background.
     HalfOpen,
 }
 
 impl Position {
-    /// As it stands in `/metrics`.
+    /// The label in the metrics.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -61,12 +62,12 @@ impl Position {
 }
 
 impl Breaker {
-    /// Nothing is proven yet: open, and the first trial is due.
+    /// Creates a breaker that is open, because nothing is known yet, with its first trial due.
     pub(super) fn new(now: Instant) -> Self {
         Self { state: State::Open { until: now, rest: REST_MIN } }
     }
 
-    /// Where it stands.
+    /// The current state.
     pub(super) fn position(&self) -> Position {
         match self.state {
             State::Closed { .. } => Position::Closed,
@@ -75,19 +76,19 @@ impl Breaker {
         }
     }
 
-    /// True when a success would change something.
+    /// True if a success would change the state.
     pub(super) fn remembers_failures(&self) -> bool {
         matches!(self.state, State::Closed { failures: 1.. })
     }
 
-    /// A request was answered.
+    /// Notes a request that was answered.
     pub(super) fn succeeded(&mut self) {
         if let State::Closed { failures } = &mut self.state {
             *failures = 0;
         }
     }
 
-    /// A request was not answered in time.
+    /// Notes a request that was not answered in time.
     pub(super) fn failed(&mut self, now: Instant) {
         if let State::Closed { failures } = &mut self.state {
             *failures += 1;
@@ -97,15 +98,15 @@ impl Breaker {
         }
     }
 
-    /// There is no connection to ask over any more. The first trial is due at once: it may have been
-    /// the connection only.
+    /// Notes that the connection is lost. The first trial is due at once, because perhaps only the
+    /// connection failed.
     pub(super) fn lost(&mut self, now: Instant) {
         if matches!(self.state, State::Closed { .. }) {
             self.state = State::Open { until: now, rest: REST_MIN };
         }
     }
 
-    /// When the next trial is due; none while requests go through or a trial is under way.
+    /// Returns when the next trial is due; `None` while requests go through or a trial is under way.
     pub(super) fn trial_due(&self) -> Option<Instant> {
         match self.state {
             State::Open { until, .. } => Some(until),
@@ -113,19 +114,19 @@ impl Breaker {
         }
     }
 
-    /// A trial begins.
+    /// Notes the start of a trial.
     pub(super) fn trial_began(&mut self) {
         if let State::Open { rest, .. } = self.state {
             self.state = State::HalfOpen { rest };
         }
     }
 
-    /// The trial found Redis.
+    /// Notes that the trial reached Redis.
     pub(super) fn trial_succeeded(&mut self) {
         self.state = State::Closed { failures: 0 };
     }
 
-    /// The trial did not.
+    /// Notes that the trial failed.
     pub(super) fn trial_failed(&mut self, now: Instant) {
         if let State::HalfOpen { rest } = self.state {
             self.state = State::Open { until: now + rest, rest: (rest * 2).min(REST_MAX) };
@@ -194,7 +195,7 @@ mod tests {
             now = due;
         }
         assert_eq!(rests, [50, 100, 200, 400, 500, 500, 500]);
-        // After a good trial the next outage begins with a short rest again.
+        // After a successful trial, the next outage begins with a short rest again.
         breaker.trial_began();
         breaker.trial_succeeded();
         breaker.lost(now);

@@ -1,28 +1,28 @@
-//! Where Redis is, and what every key begins with.
+//! The address of Redis, and the prefix of every key.
 
 use ::redis::RedisConnectionInfo;
 
-/// How to find and enter Redis.
+/// How to find Redis and log in to it.
 #[derive(Debug, Clone)]
 pub struct RedisConfig {
-    /// Where to look for it.
+    /// How to find it.
     pub place: RedisPlace,
     /// User, password and database. Its `Debug` shows no password.
     pub login: RedisConnectionInfo,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub prefix: String,
 }
 
-/// Where to look for Redis.
+/// How to find Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisPlace {
     /// At one address, as `host:port`.
     Fixed(String),
-    /// Where the Sentinels say.
+    /// At the address that the Sentinels report.
     Sentinels {
         /// The Sentinels, each as `host:port`.
         nodes: Vec<String>,
-        /// The name by which they know the primary.
+        /// The name of the primary in the Sentinels' configuration.
         primary: String,
     },
 }

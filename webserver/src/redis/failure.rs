@@ -1,38 +1,39 @@
-//! Why Redis did not do what it was asked to, and whether it may have done it all the same.
+//! Why a call to Redis failed, and whether it may have taken effect nevertheless.
 
 use ::redis::{ErrorKind, RedisError};
 
 use super::refusal::{Meaning, Refusal};
 
-/// Why Redis did not do what it was asked to.
+/// Why a call to Redis failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
-    /// It is known to be gone, so nothing was sent.
+    /// Redis is known to be gone, so nothing was sent.
     #[error("Redis is not available")]
     Down,
-    /// It takes no writes, so what it has may be out of date. Nothing was sent.
+    /// Redis takes no writes, so its copies may be out of date. Nothing was sent.
     #[error("Redis takes no writes, and what it has may be out of date")]
     Doubtful,
-    /// It was asked, and did not answer in time or hung up. It may have done it, or may yet.
+    /// Redis did not answer in time or closed the connection. The call may have taken effect, or
+    /// may yet.
     #[error("Redis did not answer")]
     Unanswered,
-    /// It answered that it will not: out of memory, read-only, no permission. It did nothing.
+    /// Redis refused: out of memory, read-only, no permission. The call had no effect.
     #[error("Redis refused: {0}")]
     Refused(Refusal),
 }
 
-/// What a failed call says about the connection it was made over.
+/// What a failed call reveals about its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// Nothing: Redis answered, only not as hoped.
+    /// Nothing: Redis answered.
     None,
-    /// It may be frozen, or cut.
+    /// The other end may be frozen or cut off.
     Silent,
-    /// It is of no more use: closed, or its other end is not the primary (any more).
+    /// The connection is unusable: closed, or its other end is not the primary (any more).
     Lost,
 }
 
-/// What an error of the library means.
+/// Interprets an error of the client library.
 pub(super) fn judge(error: &RedisError) -> (Failure, Blame) {
     if let Some(refusal) = refusal(error) {
         let blame = if refusal.meaning == Meaning::WrongServer { Blame::Lost } else { Blame::None };
@@ -45,7 +46,7 @@ pub(super) fn judge(error: &RedisError) -> (Failure, Blame) {
     }
 }
 
-/// What Redis said, when it was Redis that said no.
+/// Returns the refusal, if the error came from Redis itself.
 pub(super) fn refusal(error: &RedisError) -> Option<Refusal> {
     let code = match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => error.code()?,

@@ -1,9 +1,9 @@
-//! The first words over a connection: who asks, and what the other end is.
+//! The greeting on a new connection: authenticates, and finds out what the other end is.
 //!
-//! The library's own first words hide why Redis does not let somebody in. `HELLO` is open to every user, whatever
-//! else they may do, and its answer has the role in it; `ROLE` is for administrators. It is asked for only where
-//! there is no `HELLO`, and a server that does not tell its role is taken for a primary: that it takes no writes
-//! shows when they are tried.
+//! The library's own greeting hides why Redis rejects a user. `HELLO` is open to every user, whatever its
+//! permissions, and its reply contains the role; `ROLE` needs admin permissions. So `ROLE` is used only if there
+//! is no `HELLO`. A server that does not report its role is taken for a primary: if it takes no writes, the probe
+//! finds out.
 
 use std::collections::HashMap;
 
@@ -11,28 +11,28 @@ use ::redis::{FromRedisValue, RedisConnectionInfo, Value, cmd};
 
 use super::primary::{Connected, NoPrimary};
 
-/// What the other end of a connection says of itself.
+/// What the other end of a connection reports about itself.
 #[derive(Debug, Default)]
 pub(super) struct Greeting {
-    /// `master`, `replica` or `slave`; none where it does not say.
+    /// `master`, `replica` or `slave`; `None` if it is not reported.
     role: Option<String>,
     /// `standalone`, `cluster` or `sentinel`.
     mode: Option<String>,
 }
 
 impl Greeting {
-    /// The role, when it is another than that of a primary.
+    /// Returns the role, if it is not that of a primary.
     pub(super) fn role_but_primary(self) -> Option<String> {
         self.role.filter(|role| role != "master").map(|role| role.replace("slave", "replica"))
     }
 
-    /// True when it is a member of a cluster: it has some keys, and others have the rest.
+    /// True if it is a member of a cluster, which holds only a part of the keys.
     pub(super) fn is_in_a_cluster(&self) -> bool {
         self.mode.as_deref() == Some("cluster")
     }
 }
 
-/// Says who asks, and chooses the database.
+/// Authenticates, and selects the database.
 pub(super) async fn greet(connected: &Connected, login: &RedisConnectionInfo) -> Result<Greeting, NoPrimary> {
     let mut hello = cmd("HELLO");
     hello.arg(2);
@@ -56,7 +56,7 @@ pub(super) async fn greet(connected: &Connected, login: &RedisConnectionInfo) ->
     Ok(greeting)
 }
 
-/// As before Redis 6, or where somebody has taken `HELLO` away.
+/// The greeting before Redis 6, or if `HELLO` is disabled.
 async fn greet_without_hello(
     connected: &Connected,
     login: &RedisConnectionInfo,
@@ -68,7 +68,7 @@ async fn greet_without_hello(
         }
         let () = connected.ask(auth.arg(password)).await?;
     }
-    // The rest of the answer is about replication, and differs by role.
+    // The rest of the reply is about replication, and differs by role.
     match connected.ask::<Vec<Value>>(&cmd("ROLE")).await {
         Ok(role) => {
             let role = role.first().and_then(|role| String::from_redis_value_ref(role).ok());

@@ -1,6 +1,6 @@
-//! The one task that connects to Redis, watches the connection, and tries again and again whether it is of use.
+//! The one task that connects to Redis, watches the connection, and probes it periodically.
 //!
-//! What it finds is said once each time that it changes, in Redis' own words.
+//! It logs each change once, in Redis' own words.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,23 +21,23 @@ use super::refusal::Refusal;
 use super::writes::{Probe, Standing};
 use crate::metrics::RedisMetrics;
 
-/// So many probes without an answer in a row are no accident.
+/// Unanswered probes in a row after which the connection is given up.
 const SILENT_MAX: u32 = 3;
 
-/// Finds the primary, publishes a connection to it, watches it, and does so again.
+/// Finds the primary, publishes a connection to it, watches it, and starts over when it is lost.
 pub(super) struct Keeper {
     pub(super) link: Arc<watch::Sender<Link>>,
     pub(super) complaints: Arc<Complaints>,
     pub(super) config: RedisConfig,
-    /// Loaded into each Redis that is connected to: many requests at once that find it new would each
-    /// load the same.
+    /// Loaded into each Redis after connecting: otherwise many concurrent requests that find it empty would
+    /// each load the same scripts.
     pub(super) scripts: Vec<Script>,
     pub(super) prober: Prober,
     pub(super) network: Network,
     pub(super) metrics: RedisMetrics,
 }
 
-/// What requests were refused, for the keeper to look into.
+/// Refused requests, which the keeper investigates.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     state: Mutex<Heard>,
@@ -46,14 +46,14 @@ pub(super) struct Complaints {
 
 #[derive(Debug, Default)]
 struct Heard {
-    /// The first one that was not looked into yet.
+    /// The first refusal that has not been investigated.
     open: Option<Refusal>,
-    /// The words that were heard since Redis last changed.
+    /// The refusal words seen since Redis last changed.
     words: HashSet<&'static str>,
 }
 
 impl Complaints {
-    /// A request was refused.
+    /// Reports a refused request.
     pub(super) fn add(&self, refusal: &Refusal) {
         let mut state = self.state.lock();
         if state.words.insert(refusal.word) {
@@ -62,7 +62,7 @@ impl Complaints {
         }
     }
 
-    /// Somebody waits for a probe.
+    /// Requests a probe at once.
     pub(super) fn look_now(&self) {
         self.there_is_one.notify_one();
     }
@@ -90,7 +90,7 @@ impl Keeper {
                     let moved =
                         last_node.replace(connected.node.clone()).is_some_and(|last| last != connected.node);
                     match self.publish_while_it_lasts(connected, moved, sent, probe).await {
-                        Some(refusal) => tracing::warn!(says = %refusal, "this Redis is of no more use"),
+                        Some(refusal) => tracing::warn!(says = %refusal, "this Redis can no longer be used"),
                         None => tracing::warn!("the connection to Redis is lost"),
                     }
                     said_gone = None;
@@ -105,7 +105,7 @@ impl Keeper {
         }
     }
 
-    /// A connection counts when its other end has said what it refuses.
+    /// Connects. The connection counts only once a probe has shown what its other end refuses.
     async fn connect(&self) -> Result<(Connected, Instant, Probe), NoPrimary> {
         let connected = primary::connect(&self.config, &self.scripts, &self.network).await?;
         let (sent, node) = (Instant::now(), connected.node.clone());
@@ -116,7 +116,7 @@ impl Keeper {
         }
     }
 
-    /// Returns at the end of the connection, with what was said at it.
+    /// Publishes the connection until it ends; returns the refusal that ended it, if there was one.
     async fn publish_while_it_lasts(
         &self,
         connected: Connected,
@@ -135,7 +135,7 @@ impl Keeper {
         self.metrics.connects.inc();
         self.complaints.forget();
         if moved {
-            // It may have been told to remove something that this one has.
+            // The previous primary may have been told to remove something that this one still has.
             self.change(|link| link.writes.interrupted(Instant::now().into_std()));
         }
         self.note(sent, probe);
@@ -147,7 +147,7 @@ impl Keeper {
         let said = tokio::select! {
             _ = driver => None,
             _ = withdrawn.wait_for(|link| link.connection.is_none()) => None,
-            // What is there now is not what is meant.
+            // The name leads to another address now.
             () = way.leaves(address) => None,
             said = self.probe_until_lost(connection, sent) => said,
         };
@@ -163,7 +163,7 @@ impl Keeper {
         said
     }
 
-    /// Returns when Redis says that it is not the one to ask, or is silent too often.
+    /// Probes until Redis says that it is the wrong server, or fails to answer too often.
     async fn probe_until_lost(
         &self,
         connection: MultiplexedConnection,
@@ -171,7 +171,7 @@ impl Keeper {
     ) -> Option<Refusal> {
         let mut silent = 0;
         while silent < SILENT_MAX {
-            // A request that was refused is looked into at once.
+            // A refused request is investigated at once.
             let _ = timeout_at(sent + PROBE_EVERY, self.complaints.there_is_one.notified()).await;
             sent = Instant::now();
             match self.prober.try_all(&connection).await {
@@ -187,12 +187,12 @@ impl Keeper {
         None
     }
 
-    /// Notes what a probe found, and says it when it is another than before.
+    /// Records a probe's result, and logs it if it differs from the previous one.
     fn note(&self, sent: Instant, probe: Probe) {
         let now = Instant::now().into_std();
         let (mut before, mut changed, mut after) = Default::default();
         self.link.send_if_modified(|link| {
-            // Somebody may be waiting for it.
+            // A reader may be waiting for it.
             let was_believed = link.writes.believed_from(now).is_some();
             before = link.writes.standing().clone();
             changed = link.writes.probed(sent.into_std(), now, probe);
@@ -205,7 +205,7 @@ impl Keeper {
             self.metrics.set_write_state(after.name());
             say(&before, &after);
         } else if let Some(refusal) = complaint.filter(|refusal| !after.explains(refusal)) {
-            tracing::warn!(says = %refusal, "Redis refuses some of what the shop asks for; {}", refusal.hint());
+            tracing::warn!(says = %refusal, "Redis refuses some of the shop's requests; {}", refusal.hint());
         }
     }
 
@@ -215,18 +215,18 @@ impl Keeper {
     }
 }
 
-/// One line for each change.
+/// Logs one line for each change.
 fn say(before: &Standing, after: &Standing) {
     match (before, after) {
         (_, Standing::Refused(refusal)) => tracing::warn!(
             says = %refusal,
-            "Redis refuses what the shop needs: until it does not, reads go past the cache, and sessions are \
-             only read; {}",
+            "Redis refuses what the shop needs: for now, reads bypass the cache, and sessions are \
+             read-only; {}",
             refusal.hint()
         ),
         (_, Standing::Full(refusal)) => tracing::warn!(
             says = %refusal,
-            "Redis is full: until it is not, it keeps nothing new; {}",
+            "Redis is full and stores nothing new until it has room; {}",
             refusal.hint()
         ),
         (Standing::Refused(_) | Standing::Full(_), Standing::Accepted) => {

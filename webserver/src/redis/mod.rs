@@ -1,4 +1,5 @@
-//! Redis, as sessions and the cache see it: asked within limits, and left alone while it is gone.
+//! Redis, as sessions and the cache see it: every call has a time limit, and none is made while Redis is
+//! gone.
 //!
 //! ```text
 //! request ──> connection published? ──no──> Down, at once
@@ -10,22 +11,22 @@
 //!          tries whether it takes writes
 //! ```
 //!
-//! No request ever connects or tries a second time. One background task, the keeper, does the
-//! connecting, and asks the Sentinels anew each time; so a dead Redis costs a request nothing, and a
-//! new primary is found without a request. Knows nothing of sessions or copies.
+//! No request ever connects or retries. One background task, the keeper, does the connecting, and asks the
+//! Sentinels again each time. So a dead Redis costs a request nothing, and a new primary is found without a
+//! request. This module knows nothing of sessions or copies.
 
 mod breaker;
-/// Where it is.
+/// The address of Redis, and the prefix of every key.
 mod config;
-/// Why Redis did not do what it was asked to.
+/// Why a call to Redis failed.
 mod failure;
-/// The first words over a connection.
+/// The greeting on a new connection.
 mod greeting;
-/// The one task that connects to Redis, and watches it.
+/// The task that connects to Redis, and watches the connection.
 mod keeper;
-/// From a configuration to a connection to the primary.
+/// Finds the primary and connects to it.
 mod primary;
-/// Trying whether Redis does what the shop needs of it.
+/// Probes whether Redis can do what the shop needs.
 mod probe;
 mod refusal;
 mod writes;
@@ -51,50 +52,50 @@ use keeper::{Complaints, Keeper};
 use probe::Prober;
 use writes::Writes;
 
-/// For a connection to be established.
+/// Time limit for establishing a connection.
 const CONNECT_LIMIT: Duration = Duration::from_millis(300);
 
-/// For one answer, whatever it takes to get it.
+/// Time limit for one reply, including all its round trips.
 const RESPONSE_LIMIT: Duration = Duration::from_millis(250);
 
-/// For the first attempt to connect: a Sentinel and its answer; Redis, its greeting and its database, the
-/// scripts, and what it says to all of them.
+/// Time limit for the first attempt to connect: a Sentinel and its reply; then Redis, its greeting and
+/// database, the scripts, and the replies to all of them.
 const FIRST_ATTEMPT_LIMIT: Duration =
     CONNECT_LIMIT.saturating_mul(2).saturating_add(RESPONSE_LIMIT.saturating_mul(6));
 
-/// Redis. Cheap to clone.
+/// The Redis client. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Redis {
     link: Arc<watch::Sender<Link>>,
     complaints: Arc<Complaints>,
     metrics: RedisMetrics,
-    /// Before each key.
+    /// The prefix of every key.
     prefix: Arc<str>,
     _keeper: Arc<AbortOnDropHandle<()>>,
 }
 
-/// What requests go by. There is a connection exactly while the breaker is closed.
+/// The state that requests consult. There is a connection exactly while the breaker is closed.
 #[derive(Debug)]
 struct Link {
     breaker: Breaker,
     connection: Option<MultiplexedConnection>,
     writes: Writes,
-    /// Counts connections: a report about an earlier one says nothing about this one.
+    /// Counts connections, so that a report about an earlier one is not applied to this one.
     generation: u64,
 }
 
-/// What Redis is used for: a kind of keys, and the scripts that are run with them.
+/// A use of Redis: a kind of keys, and the scripts that use them.
 #[derive(Debug)]
 pub struct Purpose {
-    /// What its keys begin with, after what all keys begin with.
+    /// The prefix of its keys, after the common prefix.
     pub keys: &'static str,
-    /// What will be run.
+    /// The scripts that it runs.
     pub scripts: Vec<Script>,
 }
 
 impl Redis {
-    /// The Redis that is configured, and what it will be used for. Waits for the first attempt to
-    /// connect, which has limits, and not for its success: Redis may come later, and go and come back.
+    /// Creates the client for these purposes. Waits for the first attempt to connect to end, but not for
+    /// its success: Redis may start later, and come and go.
     pub async fn open(
         config: RedisConfig,
         purposes: Vec<Purpose>,
@@ -107,7 +108,7 @@ impl Redis {
         let mut first_attempt = link.subscribe();
         let complaints = Arc::new(Complaints::default());
         let prefix = Arc::from(&*config.prefix);
-        // No session and no document is called so.
+        // No session and no document has this name.
         let beside = |purpose: &Purpose| format!("{prefix}{}probe", purpose.keys);
         let prober = Prober::new(purposes.iter().map(beside).collect());
         let mut scripts = vec![prober.script()];
@@ -122,7 +123,7 @@ impl Redis {
             metrics: metrics.clone(),
         };
         let keeper = Arc::new(AbortOnDropHandle::new(tokio::spawn(keeper.keep())));
-        // The keeper first says that it tries, and then what came of it.
+        // The keeper first publishes that it tries, and then the result.
         let tried = |link: &Link| link.breaker.position() != Position::HalfOpen;
         let waiting = async {
             first_attempt.changed().await?;
@@ -134,7 +135,7 @@ impl Redis {
         Self { link, complaints, metrics, prefix, _keeper: keeper }
     }
 
-    /// A key of the shop, as Redis has it.
+    /// Builds the full name of a key.
     pub fn key(&self, kind: &'static str, name: &str) -> String {
         [&*self.prefix, kind, name].concat()
     }
@@ -144,15 +145,15 @@ impl Redis {
         self.guarded(async |mut connection| command.query_async(&mut connection).await).await
     }
 
-    /// Runs a script, in one step as seen by everybody else. It is loaded already, unless somebody has
-    /// flushed it since; then this takes three round trips, within the same limit.
+    /// Runs a script atomically. It is already loaded, unless the script cache was flushed since; then this
+    /// takes three round trips, within the same limit.
     pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Failure> {
         self.guarded(async |mut connection| script.invoke_async(&mut connection).await).await
     }
 
-    /// From when on copies are to be believed, by Redis' own clock in milliseconds. No copy is while Redis
-    /// takes no writes: nobody could remove it. Where that was not tried for too long, because this process
-    /// stood still, it is tried first.
+    /// Returns the time from which copies are trusted, by Redis' own clock in milliseconds. No copy is
+    /// trusted while Redis takes no writes, because it could not be removed. If the last probe is too old,
+    /// because this process was frozen, a new one is made first.
     pub async fn copies_believed_from(&self) -> Result<u64, Failure> {
         let known = self.believed_from();
         if matches!(known, Err(Failure::Doubtful)) && !self.link.borrow().writes.refuses() {
@@ -176,7 +177,8 @@ impl Redis {
         link.writes.believed_from(Instant::now().into_std()).ok_or(Failure::Doubtful)
     }
 
-    /// Returns when every server that uses this Redis knows that it takes no writes; at once while it does.
+    /// Returns once every server that uses this Redis knows that it takes no writes; at once while it does
+    /// take them.
     pub async fn refusal_is_known_to_all(&self) {
         let known = self.link.borrow().writes.known_to_all();
         if let Some(known) = known {
@@ -184,7 +186,7 @@ impl Redis {
         }
     }
 
-    /// Returns when Redis can be asked.
+    /// Returns once Redis can be called.
     pub async fn available(&self) {
         // The sender lives as long as `self` does.
         let _ = self.link.subscribe().wait_for(|link| link.connection.is_some()).await;
@@ -248,7 +250,7 @@ impl Redis {
 }
 
 impl Link {
-    /// True when there was a connection to withdraw.
+    /// Returns true if there was a connection to withdraw.
     fn withdraw_unless_closed(&mut self) -> bool {
         self.breaker.position() != Position::Closed && self.connection.take().is_some()
     }

@@ -1,9 +1,9 @@
-//! From a configuration to a connection to the primary, each step within its limit.
+//! Finds the primary and connects to it, each step within its time limit.
 //!
-//! The library's own Sentinel client asks the Sentinels only when it opens a connection and has its
-//! own, longer limits; asking them is one command, so it is asked here, over the same few lines that
-//! connect to Redis itself. A connection counts only when its other end does not say that it is no primary:
-//! right after a failover a Sentinel may still name the old one.
+//! The library's own Sentinel client asks the Sentinels only when it opens a connection, and has its own,
+//! longer limits. Asking them is one command, so it is done here, with the same few lines that connect to Redis
+//! itself. A connection counts only if its other end does not say that it is no primary: right after a
+//! failover, a Sentinel may still name the old one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,15 +24,15 @@ use super::greeting::greet;
 use super::refusal::Refusal;
 use super::{CONNECT_LIMIT, RESPONSE_LIMIT};
 
-/// An open connection, and the task that moves its bytes: it ends when the connection does.
+/// An open connection and the task that drives it, which ends when the connection does.
 pub(super) struct Connected {
     pub(super) connection: MultiplexedConnection,
     pub(super) driver: AbortOnDropHandle<()>,
-    /// Where it leads, as `host:port`.
+    /// The other end, as `host:port`.
     pub(super) node: String,
-    /// The name that it was opened by, and the address that was found.
+    /// The name that it was opened by, and the address that the name resolved to.
     pub(super) led: (Name, SocketAddr),
-    /// Other members of a cluster have some of the keys.
+    /// True if the other end is a cluster member, so that other members hold some of the keys.
     pub(super) is_in_a_cluster: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum NoPrimary {
 }
 
 impl NoPrimary {
-    /// What tells one reason from another, whatever else is in the sentence.
+    /// Identifies the kind of reason, whatever else the message contains.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } | Self::Silent { .. } => "gone",
@@ -66,7 +66,7 @@ impl NoPrimary {
     }
 }
 
-/// Connects to the primary, wherever it is now, and makes the scripts known to it.
+/// Connects to the current primary, and loads the scripts.
 pub(super) async fn connect(
     config: &RedisConfig,
     scripts: &[Script],
@@ -80,7 +80,7 @@ pub(super) async fn connect(
 async fn connect_to_primary(config: &RedisConfig, network: &Network) -> Result<Connected, NoPrimary> {
     match &config.place {
         RedisPlace::Fixed(node) => connect_as_primary(node.clone(), &config.login, network).await,
-        // All at once: a Sentinel that is gone must not delay the others' answer.
+        // All at once, so that a dead Sentinel does not delay the others' replies.
         RedisPlace::Sentinels { nodes, primary } => {
             let asking = nodes.iter().map(|sentinel| {
                 async move {
@@ -127,9 +127,9 @@ async fn ask_sentinel(sentinel: &str, primary: &str, network: &Network) -> Resul
 async fn open(node: String, network: &Network) -> Result<Connected, NoPrimary> {
     let way = network.name(&node);
     let (stream, address) = reach(&node, &way, network).await?;
-    // The limit of an answer is kept by who waits for it, over all round trips it may take.
+    // The caller enforces the limit of a reply, over all its round trips.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    // Nothing is said before the greeting.
+    // Nothing is sent before the greeting.
     let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
     let opening = MultiplexedConnection::new_with_config(&silent, stream, config);
     match timeout(RESPONSE_LIMIT, opening).await {
@@ -150,8 +150,8 @@ async fn reach(node: &str, way: &Name, network: &Network) -> Result<(Stream, Soc
     }
 }
 
-/// What a server says before it is asked, and hangs up: that it has no room, or takes no strangers. The library
-/// passes it by.
+/// Reads what a server sends unsolicited before it closes the connection: that it has no room, or rejects
+/// strangers. The library skips such a message.
 async fn said_unasked(node: &str, network: &Network) -> Option<Refusal> {
     const LENGTH_MAX: u64 = 1024;
     let mut said = Vec::new();
@@ -163,7 +163,7 @@ async fn said_unasked(node: &str, network: &Network) -> Option<Refusal> {
 }
 
 impl Connected {
-    /// Asks one question, within its limit.
+    /// Runs one command, within its time limit.
     pub(super) async fn ask<T: ::redis::FromRedisValue>(&self, question: &Cmd) -> Result<T, NoPrimary> {
         let node = || self.node.clone();
         match timeout(RESPONSE_LIMIT, question.query_async(&mut self.connection.clone())).await {
@@ -176,7 +176,7 @@ impl Connected {
         }
     }
 
-    /// One that refuses a script says so again to whoever runs it, so that is no reason not to connect.
+    /// A refused script is no reason not to connect: Redis will refuse it again when it is run.
     async fn load(&self, scripts: &[Script]) -> Result<(), NoPrimary> {
         let loading = scripts.iter().map(async |script| {
             if let Err(error) = script.load_async(&mut self.connection.clone()).await {

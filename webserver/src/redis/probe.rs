@@ -1,4 +1,4 @@
-//! Trying whether Redis does what the shop needs of it, at a key beside those of the shop.
+//! Probes whether Redis can do what the shop needs, with a key beside those of the shop.
 
 use ::redis::Script;
 use ::redis::aio::MultiplexedConnection;
@@ -10,13 +10,13 @@ use super::failure::{Blame, Failure, judge};
 use super::refusal::{Meaning, Refusal};
 use super::writes::Probe;
 
-/// How often it is tried.
+/// The time between two probes.
 pub(super) const PROBE_EVERY: std::time::Duration = std::time::Duration::from_millis(300);
 
-/// What every command of the shop's scripts is tried with.
+/// Tries every command of the shop's scripts.
 pub(super) struct Prober {
     script: Script,
-    /// One beside each kind of key that the shop has: rights may be about keys.
+    /// One key for each kind of keys that the shop has, because permissions may depend on the key.
     keys: Vec<String>,
 }
 
@@ -29,7 +29,8 @@ impl Prober {
         self.script.clone()
     }
 
-    /// What Redis refuses now; or why it cannot be told, and what that says of the connection.
+    /// Returns what Redis refuses now; the error tells why the probe failed, and what that reveals
+    /// about the connection.
     pub(super) async fn try_all(
         &self,
         connection: &MultiplexedConnection,

@@ -1,37 +1,36 @@
-//! What Redis says when it answers that it will not, and what that means. Decides only.
+//! Refusals: what Redis says when it rejects a command, and what that means. Pure.
 //!
-//! Redis begins a refusal with a word in capitals (`MISCONF`, `NOPERM`), or with `ERR` and a sentence. Before
-//! version 7 what a script was refused stands in the middle of such a sentence.
+//! A refusal begins with a word in capitals (`MISCONF`, `NOPERM`), or with `ERR` and a sentence. Before
+//! version 7, the refusal of a command in a script is in the middle of such a sentence.
 
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt;
 
-/// How much of what Redis says is repeated, in characters.
+/// The longest quotation of what Redis said, in characters.
 const SAYS_MAX: usize = 240;
 
-/// An answer of Redis that it will not do what it was asked to.
+/// A reply in which Redis rejects a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The word that it begins with, or one that stands for a known sentence; `other` for any other.
+    /// The word that it begins with, or one that stands for a known sentence; `other` if unknown.
     pub word: &'static str,
     /// What the refusal means.
     pub meaning: Meaning,
-    /// What Redis said, without what it repeats of the request.
+    /// What Redis said, without the parts that repeat the request.
     says: String,
 }
 
-/// What a refusal means for whoever asked.
+/// What a refusal means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// This connection is of no use: its other end is not the primary, not ready, or does not let the shop in.
+    /// The connection is unusable: its other end is not the primary, is not ready, or rejects the shop.
     WrongServer,
-    /// There is no memory for anything new. What is there can be read and removed.
+    /// There is no memory for new data. Existing data can be read and removed.
     Full,
-    /// Redis does not do what the shop needs, for nobody who asks as the shop does. What is not known is taken
-    /// for this.
+    /// Redis cannot do what the shop needs, for any request. Unknown refusals are taken for this.
     NotNow,
-    /// It is about this one request: its key, or what is under it.
+    /// It concerns only this request: its key, or the value under it.
     ThisRequest,
 }
 
@@ -66,7 +65,7 @@ const WORDS: [(&str, Meaning); 25] = [
     ("BUSYKEY", ThisRequest),
 ];
 
-/// What a sentence has in it that begins with `ERR`, and the word that stands for it.
+/// Parts of sentences that begin with `ERR`, and the word that stands for each.
 const SENTENCES: [(&str, &str, Meaning); 13] = [
     ("max number of clients", "MAXCLIENTS", WrongServer),
     ("DB index is out of range", "DATABASE", WrongServer),
@@ -78,18 +77,18 @@ const SENTENCES: [(&str, &str, Meaning); 13] = [
     ("has no permissions", "NOPERM", NotNow),
     ("can't access at least one of the keys", "NOPERM", NotNow),
     ("cluster is down", "CLUSTERDOWN", NotNow),
-    // A script found something under its key that no shop wrote.
+    // A script found a value that was not written by a shop.
     (": attempt to ", "FOREIGN", ThisRequest),
     ("attempted to access a non local key", "MOVED", ThisRequest),
     ("do not hash to the same slot", "CROSSSLOT", ThisRequest),
 ];
 
 impl Refusal {
-    /// What Redis said, as it came.
+    /// Classifies what Redis said.
     pub(super) fn of(said: &str) -> Self {
         let (word, meaning, from) = classify(said);
         let said = said.get(from..).unwrap_or(said);
-        // Where it begins to repeat the request, or to tell where in which script it was.
+        // Cut off where it repeats the request, or locates the error in a script.
         let said = said.split(", with args beginning with").next().unwrap_or_default();
         let said = match said.split_once(", on @") {
             Some((said, _line)) => said.rsplit_once(" script: ").map_or(said, |(said, _hash)| said),
@@ -98,7 +97,7 @@ impl Refusal {
         Self { word, meaning, says: said.trim().chars().take(SAYS_MAX).collect() }
     }
 
-    /// The same, of one command in a script, which Redis does not name.
+    /// Classifies the refusal of one command in a script; Redis does not name the command.
     pub(super) fn of_command(command: &str, said: &str) -> Self {
         let mut refusal = Self::of(said);
         let is_about_it = ["NOPERM", "UNKNOWN"].contains(&refusal.word);
@@ -108,13 +107,13 @@ impl Refusal {
         refusal
     }
 
-    /// What is under one of the shop's keys was not written by a shop.
+    /// The value under one of the shop's keys was not written by a shop.
     pub(crate) fn foreign() -> Self {
         let says = "what is under this key was not written by a shop".into();
         Self { word: "FOREIGN", meaning: ThisRequest, says }
     }
 
-    /// What somebody could do about it.
+    /// What the operator can do about it.
     pub(super) fn hint(&self) -> &'static str {
         match self.word {
             "UNKNOWN" => "give Redis the command back (rename-command), or use another Redis",
@@ -140,7 +139,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The word, what it means, and where it stands.
+/// Returns the word, its meaning, and where it begins.
 fn classify(said: &str) -> (&'static str, Meaning, usize) {
     let first = said.split(' ').next().unwrap_or_default();
     if let Some((word, meaning)) = known(first) {
@@ -170,7 +169,7 @@ fn known(word: &str) -> Option<(&'static str, Meaning)> {
 mod tests {
     use super::*;
 
-    /// As Redis 7 says it; from its source where it could not be made to.
+    /// As Redis 7 says it; taken from its source where it could not be provoked.
     const SAID: [(&str, &str, Meaning); 41] = [
         ("READONLY You can't write against a read only replica.", "READONLY", WrongServer),
         (

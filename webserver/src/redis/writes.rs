@@ -1,7 +1,7 @@
-//! Whether Redis takes writes, and what that says of the copies in it. Decides only; time is an argument.
+//! Decides whether Redis takes writes, and so whether its copies can be trusted. Pure; time is an argument.
 //!
-//! A copy may be shown only while whoever writes could remove it. So each server tries a write, again and
-//! again, and believes copies for `LEASE` after the last one that was taken:
+//! A copy may be served only while a writer could remove it. So each server probes with a write periodically,
+//! and trusts copies for `LEASE` after the last probe that succeeded:
 //!
 //! ```text
 //! unknown ──> accepted or full (copies are believed) <──> refused (they are not)
@@ -9,8 +9,8 @@
 //!    └────────────── the connection is lost ──────────────────┘
 //! ```
 //!
-//! A server that cannot remove a copy answers its writer when the lease of all the others has run out: by then
-//! none of them believes it. When Redis takes writes again, what was there before is believed no more.
+//! A server that cannot remove a copy responds to its writer only when the leases of all servers have expired:
+//! by then none of them trusts the copy. When Redis takes writes again, older copies are no longer trusted.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -18,43 +18,44 @@ use std::time::{Duration, Instant};
 
 use super::refusal::{Meaning, Refusal};
 
-/// For so long after a write that was taken, copies are believed without another one.
+/// How long copies are trusted after the last successful probe.
 pub(super) const LEASE: Duration = Duration::from_secs(1);
 
-/// What is known of how Redis takes writes.
+/// How Redis takes writes, as far as known.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     standing: Standing,
-    /// When the last probe was sent whose writes were taken.
+    /// When the last successful probe was sent.
     taken_at: Option<Instant>,
-    /// Since when it has refused without a break.
+    /// Since when it has refused writes without interruption.
     refused_since: Option<Instant>,
-    /// Not only something, but everything: it did not take a probe, or another server was asked.
+    /// True after Redis refused a whole probe or another server became the primary, so that old copies may be
+    /// stale.
     interrupted: bool,
-    /// Copies from before this are not believed. In milliseconds of Redis' own clock.
+    /// Older copies are not trusted. In milliseconds of Redis' own clock.
     believed_from: u64,
 }
 
 /// How Redis takes writes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Standing {
-    /// There is no connection, or it was not tried yet.
+    /// There is no connection, or no probe yet.
     #[default]
     Unknown,
-    /// It takes them.
+    /// It takes writes.
     Accepted,
-    /// It takes nothing new, but removes what is there.
+    /// It takes no new data, but removes data.
     Full(Refusal),
-    /// It does not take them.
+    /// It takes no writes.
     Refused(Refusal),
 }
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Probe {
     /// The time by Redis' own clock, in milliseconds.
     pub(super) clock: u64,
-    /// The first thing that it refused.
+    /// The first refusal, if there was one.
     pub(super) refused: Option<Refusal>,
 }
 
@@ -64,7 +65,7 @@ impl Writes {
         &self.standing
     }
 
-    /// A probe that was sent then was answered now. True when Redis stands otherwise than before.
+    /// Records the result of a probe that was sent at `sent`. Returns true if it differs from the one before.
     pub(super) fn probed(&mut self, sent: Instant, now: Instant, probe: Probe) -> bool {
         let standing = match probe.refused {
             None => Standing::Accepted,
@@ -86,42 +87,43 @@ impl Writes {
         changed
     }
 
-    /// Redis refused a request, and perhaps those of others.
+    /// Notes that Redis refused a request, and perhaps those of other servers.
     pub(super) fn refused(&mut self, now: Instant) {
         self.refused_since.get_or_insert(now);
     }
 
-    /// Redis refuses everybody; or what it was told is not known to the one that is asked from now on.
+    /// Notes that Redis refuses all writes, or that the primary has changed and may have missed removals.
     pub(super) fn interrupted(&mut self, now: Instant) {
         self.refused(now);
         self.interrupted = true;
     }
 
-    /// There is no connection any more.
+    /// Notes that the connection is lost.
     pub(super) fn lost(&mut self) {
         self.standing = Standing::Unknown;
         self.taken_at = None;
     }
 
-    /// From when on copies are believed, by Redis' own clock in milliseconds; none when no copy is.
+    /// Returns the time from which copies are trusted, by Redis' own clock in milliseconds; `None` if none
+    /// are.
     pub(super) fn believed_from(&self, now: Instant) -> Option<u64> {
         let taken_at = self.taken_at?;
         (now.saturating_duration_since(taken_at) < LEASE).then_some(self.believed_from)
     }
 
-    /// True when it did so when it was last tried.
+    /// True if the last probe was refused.
     pub(super) fn refuses(&self) -> bool {
         matches!(self.standing, Standing::Refused(_))
     }
 
-    /// When every server knows that Redis refuses writes; none while it takes them.
+    /// Returns when every server knows that Redis refuses writes; `None` while it takes them.
     pub(super) fn known_to_all(&self) -> Option<Instant> {
         self.refused_since.map(|since| since + LEASE)
     }
 }
 
 impl Standing {
-    /// What tells one from another: numbers in what Redis says may change each time.
+    /// Identifies the state; the numbers in a message of Redis may change each time.
     fn word(&self) -> (u8, &'static str) {
         match self {
             Self::Unknown => (0, ""),
@@ -131,7 +133,7 @@ impl Standing {
         }
     }
 
-    /// True when whoever knows this wonders about that refusal no more.
+    /// True if this state already explains that refusal.
     pub(super) fn explains(&self, refusal: &Refusal) -> bool {
         match self {
             Self::Refused(_) => true,
@@ -140,7 +142,7 @@ impl Standing {
         }
     }
 
-    /// As it stands in the metrics.
+    /// The label in the metrics.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

@@ -1,4 +1,4 @@
-//! `/accounts/{id}`: money. Never from a cache: whoever looks after a deposit wants to see it.
+//! `/accounts/{id}`: money. Never cached, because a visitor must see a deposit at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,18 +23,18 @@ const X_LAG_MS: HeaderName = HeaderName::from_static("x-lag-ms");
 /// The largest deposit. Nine billion of them still fit into an account.
 const AMOUNT_MAX: i64 = 1_000_000_000;
 
-/// The longest name of a request, in bytes, as the database has it.
+/// The longest idempotency key that the database accepts, in bytes.
 const IDEMPOTENCY_KEY_MAX: usize = 128;
 
-/// Which database node to ask.
+/// The query of a read: which database node to ask.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Where {
     replica: Option<String>,
 }
 
-/// `GET /accounts/{id}`: what was written last. `?replica=NAME`: what that database node has, and in
-/// `X-Lag-Ms` how far behind it may be.
+/// `GET /accounts/{id}`: the latest balance. With `?replica=NAME`, the balance on that database node,
+/// and in `X-Lag-Ms` how far behind the node may be.
 pub async fn read(
     State(shop): State<Arc<Shop>>,
     id: Id,
@@ -78,12 +78,12 @@ pub async fn deposit(State(shop): State<Arc<Shop>>, id: Id, request: Request) ->
     Ok((timing, Json(body)).into_response())
 }
 
-/// Where an account is stored.
+/// The key of an account in the database.
 fn key(id: &Id) -> String {
     format!("account:{}", id.as_str())
 }
 
-/// The client's own name for its request, if it gave one.
+/// The client's idempotency key, if there is one.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let (key, another) = (keys.next(), keys.next());

@@ -1,4 +1,4 @@
-//! A request's body, within its limits.
+//! Reads a request's body, within its limits.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use machine::serving::body::{self, BodyError, BodyLimits};
 
 use crate::error::Error;
 
-/// The largest body there may be.
+/// The largest body, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The whole body of a request that says it is JSON.
+/// Reads the whole body of a request that declares it as JSON.
 pub(super) async fn read_json(request: Request, limit: Duration) -> Result<Bytes, Error> {
     if !says_json(request.headers()) {
         return Err(Error::NotJson);
@@ -26,7 +26,7 @@ pub(super) async fn read_json(request: Request, limit: Duration) -> Result<Bytes
     })
 }
 
-/// `application/json`, with parameters or without.
+/// True for `application/json`, with or without parameters.
 fn says_json(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;

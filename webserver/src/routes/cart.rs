@@ -1,4 +1,4 @@
-//! `/cart`: what a visitor wants to buy.
+//! `/cart`: a visitor's cart.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub async fn read(State(shop): State<Arc<Shop>>, named: Named) -> Result<Respons
     Ok(cart_response(&session.cart))
 }
 
-/// `POST /cart/items`. The answer is the cart as it is now. Who asks is looked up first: strangers
-/// cost the database nothing.
+/// `POST /cart/items`. Returns the new cart. The session is checked first, so unknown clients cost
+/// the database nothing.
 pub async fn add(State(shop): State<Arc<Shop>>, named: Named, request: Request) -> Result<Response, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

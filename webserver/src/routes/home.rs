@@ -1,5 +1,5 @@
-//! `/`: a small page that says who served it. It costs nothing, so that it shows the balancer's work and not the
-//! shop's.
+//! `/`: a small page that names the server. It costs no CPU time, so that a test measures the balancer and not
+//! the shop.
 
 use std::sync::Arc;
 

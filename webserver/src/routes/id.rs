@@ -1,4 +1,4 @@
-//! The names of things in paths.
+//! Ids in paths.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
@@ -8,12 +8,12 @@ use crate::error::Error;
 
 const LENGTH_MAX: usize = 64;
 
-/// The name of a product or an account: 1 to 64 letters, digits, `_` and `-`.
+/// The id of a product or an account: 1 to 64 letters, digits, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Id(String);
 
 impl Id {
-    /// Checks a text.
+    /// Checks an id.
     pub(super) fn parse(text: String) -> Result<Self, Error> {
         let well_formed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if (1..=LENGTH_MAX).contains(&text.len()) && text.bytes().all(well_formed) {

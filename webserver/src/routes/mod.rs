@@ -1,20 +1,20 @@
-//! One file for each thing that can be asked for.
+//! The handlers, one file per resource.
 
 /// `/accounts/{id}`: money.
 pub mod accounts;
-/// A request's body, within its limits.
+/// Reads a request's body, within its limits.
 mod body;
-/// `/cart`: what a visitor wants to buy.
+/// `/cart`: a visitor's cart.
 pub mod cart;
-/// `/`: who served it.
+/// `/`: the name of the server.
 pub mod home;
-/// The names of things in paths.
+/// Ids in paths.
 mod id;
-/// A product, as clients write it.
+/// A product in JSON.
 mod product;
 /// `/products/{id}`: the catalogue.
 pub mod products;
-/// `/render`: work for the web server alone.
+/// `/render`: pure CPU work.
 pub mod render;
-/// `/login`, `/me`, `/logout`: who is asking.
+/// `/login`, `/me`, `/logout`: sessions.
 pub mod session;

@@ -1,4 +1,4 @@
-//! A product, as clients write it.
+//! A product in JSON.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-/// A product: what the shop needs to know of it, and whatever else its seller wrote.
+/// A product: the fields that the shop uses, and all others as given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Product {
     name: String,
     /// In cents.
     price: u64,
-    /// Kept as it is.
+    /// Other fields, kept unchanged.
     #[serde(flatten)]
     rest: Map<String, Value>,
 }

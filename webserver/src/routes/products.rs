@@ -1,5 +1,5 @@
-//! `/products/{id}`: the catalogue. A page costs CPU time, and less when it comes from the cache; the
-//! database is only part of it.
+//! `/products/{id}`: the catalogue. A page costs CPU time, less if its product comes from the cache;
+//! the database is only a part of the cost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,8 @@ pub async fn read(State(shop): State<Arc<Shop>>, id: Id) -> Result<Response, Err
     })
 }
 
-/// `PUT /products/{id}`. Answered when the database has it and no copy of the old one is left here.
+/// `PUT /products/{id}`. Responds once the database has the product and this server's cache has no
+/// old copy.
 pub async fn write(State(shop): State<Arc<Shop>>, id: Id, request: Request) -> Result<Response, Error> {
     let body = read_json(request, shop.config.body_timeout).await?;
     let product = Product::parse(&body)?;
@@ -49,7 +50,7 @@ pub async fn write(State(shop): State<Arc<Shop>>, id: Id, request: Request) -> R
     Ok((headers, Json(json!({ "id": id.as_str(), "version": version }))).into_response())
 }
 
-/// Where a product is stored.
+/// The key of a product in the database.
 pub(super) fn key(id: &Id) -> String {
     format!("product:{}", id.as_str())
 }
@@ -60,7 +61,7 @@ fn page(document: Document) -> Response {
     ([(header::CONTENT_TYPE, json), (header::ETAG, etag)], Body::from(document.body)).into_response()
 }
 
-/// Where the answer came from, and how long each part took.
+/// The headers that tell where the answer came from, and how long each part took.
 fn cache_headers(answer: &Answer, cache_time: Duration) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(3);
     headers.insert(X_CACHE, HeaderValue::from_static(answer.source.name()));

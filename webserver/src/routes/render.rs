@@ -1,4 +1,4 @@
-//! `/render`: work for the web server alone. No data is asked for.
+//! `/render`: pure CPU work on the web server, without any data.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn page(server: &str) -> String {
     )
 }
 
-/// A text as HTML.
+/// Escapes text for HTML.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,4 +1,4 @@
-//! `/login`, `/me`, `/logout`: who is asking.
+//! `/login`, `/me`, `/logout`: sessions.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::error::Error;
 use crate::sessions::{SessionError, SessionId};
 use crate::state::Shop;
 
-/// How long a user's name may be, in characters.
+/// The longest user name, in characters.
 const USER_LENGTH_MAX: usize = 64;
 
-/// What is about one visitor is nobody else's to keep.
+/// Data about one visitor must not be cached.
 pub(super) const FOR_NOBODY_ELSE: (HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
-/// The session that a request's cookie names, if it names one. Whether there is such a session, only
-/// the store knows.
+/// The session id in a request's cookie, if there is one. Only the store knows whether the session
+/// exists.
 #[derive(Debug)]
 pub struct Named(Option<SessionId>);
 
-/// `POST /login`. A lab has no passwords: whoever says a name is that user.
+/// `POST /login`. The lab has no passwords: any client may log in as any user.
 pub async fn login(
     State(shop): State<Arc<Shop>>,
     Named(before): Named,
@@ -58,7 +58,8 @@ pub async fn me(State(shop): State<Arc<Shop>>, named: Named) -> Result<Response,
     Ok(([FOR_NOBODY_ELSE], Json(json!({ "user": session.user }))).into_response())
 }
 
-/// `POST /logout`. Answered when the session has ended in the store; nobody is logged out twice.
+/// `POST /logout`. Responds once the session has ended in the store. Without a session it has no
+/// effect.
 pub async fn logout(State(shop): State<Arc<Shop>>, Named(id): Named) -> Result<Response, Error> {
     if let Some(id) = id {
         counted(&shop, shop.sessions.end(&id).await)?;
@@ -68,7 +69,7 @@ pub async fn logout(State(shop): State<Arc<Shop>>, Named(id): Named) -> Result<R
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
-/// Counts what sessions were refused for.
+/// Counts session failures.
 pub(super) fn counted<T>(shop: &Shop, outcome: Result<T, SessionError>) -> Result<T, Error> {
     match &outcome {
         Err(SessionError::Unknown) => _ = shop.metrics.sessions_unknown.inc(),
@@ -81,7 +82,7 @@ pub(super) fn counted<T>(shop: &Shop, outcome: Result<T, SessionError>) -> Resul
 }
 
 impl Named {
-    /// For requests that make no sense without a session.
+    /// Returns the session id, for requests that require a session.
     pub(super) fn required(self, shop: &Shop) -> Result<SessionId, Error> {
         counted(shop, self.0.ok_or(SessionError::Unknown))
     }

@@ -1,4 +1,4 @@
-//! What a visitor wants to buy, and how much of it there may be. Decides only.
+//! A visitor's cart and its limits. Pure.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -7,29 +7,29 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-/// How many different products fit into one cart.
+/// The most different products in a cart.
 pub const ITEMS_MAX: usize = 100;
 
-/// How many pieces fit into one cart, all products together.
+/// The most pieces in a cart, over all products.
 pub const PIECES_MAX: u32 = 1_000;
 
-/// What a visitor wants to buy: products and how many of each.
+/// A visitor's cart: products and their quantities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cart {
     items: BTreeMap<String, u32>,
 }
 
-/// How many pieces are added at once: 1 to [`Quantity::MAX`].
+/// The number of pieces added at once: 1 to [`Quantity::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity(u32);
 
-/// Why something does not fit into a cart.
+/// Why a product does not fit into the cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CartFull {
-    /// There are too many different products in it.
+    /// The cart has too many different products.
     #[error("the cart has {ITEMS_MAX} different products, and no room for another one")]
     Items,
-    /// There would be too many pieces in it.
+    /// The cart would have too many pieces.
     #[error("a cart holds {PIECES_MAX} pieces, and these would be more")]
     Pieces,
 }
@@ -38,25 +38,25 @@ impl Quantity {
     /// The most that can be added at once.
     pub const MAX: u32 = 100;
 
-    /// A quantity, if it is one.
+    /// Checks a quantity.
     pub fn new(pieces: i64) -> Option<Self> {
         let pieces = u32::try_from(pieces).ok()?;
         (1..=Self::MAX).contains(&pieces).then_some(Self(pieces))
     }
 
-    /// In pieces.
+    /// The number of pieces.
     pub fn pieces(self) -> u32 {
         self.0
     }
 }
 
 impl Cart {
-    /// A cart with these items in it.
+    /// Creates a cart with these items.
     pub(super) fn of(items: BTreeMap<String, u32>) -> Self {
         Self { items }
     }
 
-    /// Adds so many pieces of a product, or changes nothing.
+    /// Adds a quantity of a product, or changes nothing.
     pub fn add(&mut self, product: &str, quantity: Quantity) -> Result<(), CartFull> {
         if !self.items.contains_key(product) && self.items.len() >= ITEMS_MAX {
             return Err(CartFull::Items);
@@ -68,7 +68,7 @@ impl Cart {
         Ok(())
     }
 
-    /// How many pieces are in it.
+    /// The number of pieces in the cart.
     pub fn pieces(&self) -> u32 {
         self.items.values().sum()
     }

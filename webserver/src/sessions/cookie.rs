@@ -1,7 +1,8 @@
-//! A session's id on its way between server and browser (RFC 6265). Decides only.
+//! The session cookie (RFC 6265). Pure.
 //!
-//! A browser sends back what it was given, byte for byte. Whatever else stands there (two cookies of
-//! the name, quotes, control characters, too much) was not given by this server, and is no session.
+//! A browser sends back exactly the value it was given, byte for byte. Anything else (two cookies of
+//! that name, quotes, control characters, a wrong length) did not come from this server, and is no
+//! session.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -9,12 +10,12 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::SessionId;
 
-/// How session cookies are called and guarded.
+/// The name and attributes of session cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cookies {
     /// For a lab without TLS.
     Plain,
-    /// `Secure`, and by its name bound to this very host (RFC 6265bis, section 4.1.3.2).
+    /// `Secure`, with a name prefix that binds it to this host (RFC 6265bis, section 4.1.3.2).
     Secure,
 }
 
@@ -26,7 +27,7 @@ impl Cookies {
         }
     }
 
-    /// The session that a request belongs to, if it names exactly one.
+    /// Returns the session id of a request, if it contains exactly one.
     pub fn read(self, headers: &HeaderMap) -> Option<SessionId> {
         let lines =
             headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
@@ -41,13 +42,13 @@ impl Cookies {
         }
     }
 
-    /// `Set-Cookie` for a session that has begun. It lasts as long as the browser likes; the server
-    /// has its own limits.
+    /// The `Set-Cookie` for a new session. The cookie itself does not expire; the server enforces
+    /// the session's lifetime.
     pub fn give(self, id: &SessionId) -> HeaderValue {
         self.set(&id.to_text(), "")
     }
 
-    /// `Set-Cookie` that makes the browser forget.
+    /// The `Set-Cookie` that makes the browser delete the cookie.
     pub fn take_back(self) -> HeaderValue {
         self.set("", "; Max-Age=0")
     }

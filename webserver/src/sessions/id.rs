@@ -1,4 +1,4 @@
-//! What a session is called: by its visitor, and where it is kept.
+//! Session ids, and the keys that sessions are stored under.
 
 use std::fmt;
 
@@ -8,37 +8,37 @@ use sha2::{Digest, Sha256};
 
 const ID_BYTES: usize = 16;
 
-/// A session's id: 128 bits that only the server and its visitor know. Whoever has it is the
-/// visitor, so it is never logged, nor kept by any store.
+/// A session's id: 128 bits that only the server and its visitor know. It is a bearer token, so it
+/// is never logged and never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionId([u8; ID_BYTES]);
 
-/// What a session is kept under: the SHA-256 of its id. Whoever reads the store cannot become
-/// anybody by it.
+/// The key that a session is stored under: the SHA-256 of its id. So read access to the store is
+/// not enough to take over a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionKey(String);
 
 impl SessionId {
-    /// A new one, from the operating system's randomness.
+    /// Creates an id from the operating system's randomness.
     pub fn random() -> Self {
         let mut bytes = [0; ID_BYTES];
         SysRng.try_fill_bytes(&mut bytes).expect("the operating system has randomness once it has booted");
         Self(bytes)
     }
 
-    /// Reads what [`to_text`](Self::to_text) wrote. Nothing else is an id.
+    /// Parses the output of [`to_text`](Self::to_text), and nothing else.
     pub fn parse(text: &str) -> Option<Self> {
         let lower_case = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let mut bytes = [0; ID_BYTES];
         (lower_case && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(Self(bytes))
     }
 
-    /// As it stands in the cookie.
+    /// The cookie's value.
     pub fn to_text(&self) -> String {
         hex::encode(self.0)
     }
 
-    /// What the session is kept under.
+    /// The key that the session is stored under.
     pub fn key(&self) -> SessionKey {
         SessionKey(hex::encode(Sha256::digest(self.0)))
     }
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(ids.iter().map(SessionId::to_text).collect::<HashSet<_>>().len(), ids.len());
         for bit in 0..8 * ID_BYTES {
             let ones = ids.iter().filter(|id| id.0[bit / 8] >> (bit % 8) & 1 == 1).count();
-            // Ten thousand are expected, give or take 71 (one standard deviation).
+            // Ten thousand are expected, with a standard deviation of 71.
             assert!((9_500..10_500).contains(&ones), "bit {bit} is set in {ones} of {}", ids.len());
         }
     }

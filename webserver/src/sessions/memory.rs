@@ -1,4 +1,4 @@
-//! Sessions in this process's memory: no other server knows them, and they die with it.
+//! Sessions in this process's memory: no other server knows them, and they are lost with it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::cart::{Cart, Quantity};
 use super::{Lifetime, Session, SessionError, SessionKey};
 
-/// How many sessions there may be; those used least recently make room.
+/// The most sessions; the least recently used ones are evicted.
 const SESSIONS_MAX: u64 = 100_000;
 
 /// Sessions in this process's memory.
@@ -42,7 +42,7 @@ impl MemorySessions {
         Ok(session.lock().clone())
     }
 
-    /// A session that ends meanwhile takes the change with it: it is not put back.
+    /// A session that ends in the meantime is not resurrected by the change.
     pub(super) fn add(
         &self,
         key: &SessionKey,

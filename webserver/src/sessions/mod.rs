@@ -1,18 +1,18 @@
-//! Who is logged in, and what is in their carts.
+//! Sessions: which user is logged in, and the cart.
 //!
 //! ```text
 //! login  ──> a new id, always; the session that the cookie named before ends
-//! me     ──> known? then it lives on for another idle time, up to its absolute end
-//! cart   ──> one step in the store: two servers adding at once lose nothing, and a session that
-//!            has ended stays ended
+//! me     ──> known? then its idle time restarts, up to its absolute end
+//! cart   ──> one atomic step in the store: two servers adding at once lose nothing, and a session
+//!            that has ended stays ended
 //! logout ──> ends it in the store, not only in the browser
 //! ```
 //!
-//! Knows nothing of products, nor of HTTP but cookies.
+//! This module knows nothing of products, and only cookies of HTTP.
 
 pub mod cart;
 pub mod cookie;
-/// What a session is called.
+/// Session ids and their keys.
 mod id;
 /// Sessions in this process's memory.
 mod memory;
@@ -28,16 +28,16 @@ use cart::{Cart, CartFull, Quantity};
 use memory::MemorySessions;
 use shared::SharedSessions;
 
-/// How long sessions last.
+/// The lifetime of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
-    /// Without a request.
+    /// The longest time without a request.
     pub idle: Duration,
-    /// At most, however busy.
+    /// The longest total time, even with requests.
     pub absolute: Duration,
 }
 
-/// All sessions, wherever they are kept.
+/// All sessions, in either kind of store.
 #[derive(Debug)]
 pub enum Sessions {
     /// In this process's memory.
@@ -49,47 +49,49 @@ pub enum Sessions {
 /// One visitor's session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Who logged in.
+    /// The user who logged in.
     pub user: String,
-    /// What they want to buy.
+    /// The user's cart.
     pub cart: Cart,
 }
 
-/// Why nothing can be said about a session.
+/// Why an operation on a session failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SessionError {
-    /// The store cannot be asked now. Trying again can do no harm.
+    /// The store cannot be reached. Retrying is safe.
     #[error("the store of the sessions cannot be reached now; try again later")]
     Unavailable(#[source] Failure),
-    /// The store was asked to change a cart, and did not answer.
-    #[error("the outcome is unknown: this may or may not be in the cart now; look before trying again")]
+    /// The store was asked to change a cart and did not answer.
+    #[error(
+        "the outcome is unknown: this may or may not be in the cart now; check the cart before trying again"
+    )]
     OutcomeUnknown,
-    /// The session does not exist, or not any more.
+    /// The session does not exist, or no longer exists.
     #[error("who are you? this request belongs to no session that is known here; log in first")]
     Unknown,
-    /// It does not fit into the cart.
+    /// The product does not fit into the cart.
     #[error(transparent)]
     CartFull(#[from] CartFull),
 }
 
 impl Sessions {
-    /// Sessions in this process's memory.
+    /// Stores sessions in this process's memory.
     pub fn in_memory(lifetime: Lifetime) -> Self {
         Self::Memory(MemorySessions::new(lifetime))
     }
 
-    /// Sessions in Redis.
+    /// Stores sessions in Redis.
     pub fn in_redis(redis: Redis, lifetime: Lifetime) -> Self {
         Self::Shared(Box::new(SharedSessions::new(redis, lifetime)))
     }
 
-    /// What Redis is used for when sessions are in it.
+    /// The keys and scripts that sessions in Redis need.
     pub fn purpose() -> Purpose {
         Purpose { keys: shared::KEYS, scripts: shared::scripts().into() }
     }
 
-    /// Begins a session for a user, under an id that nobody has seen before. The session that the
-    /// visitor had until now ends with it.
+    /// Starts a session for a user under a new id. The visitor's previous session ends with it
+    /// (against session fixation).
     pub async fn begin(&self, user: &str, before: Option<&SessionId>) -> Result<SessionId, SessionError> {
         let id = SessionId::random();
         let (key, before) = (id.key(), before.map(SessionId::key));
@@ -100,7 +102,7 @@ impl Sessions {
         Ok(id)
     }
 
-    /// The session of this id, which is used by that.
+    /// Returns the session with this id, and restarts its idle time.
     pub async fn find(&self, id: &SessionId) -> Result<Session, SessionError> {
         match self {
             Self::Memory(sessions) => sessions.find(&id.key()),
@@ -108,7 +110,7 @@ impl Sessions {
         }
     }
 
-    /// Puts something into the session's cart, and returns the cart.
+    /// Adds a product to the session's cart, and returns the cart.
     pub async fn add(&self, id: &SessionId, product: &str, quantity: Quantity) -> Result<Cart, SessionError> {
         match self {
             Self::Memory(sessions) => sessions.add(&id.key(), product, quantity),

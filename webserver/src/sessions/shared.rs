@@ -1,16 +1,16 @@
-//! Sessions in a Redis that all servers share: any server knows them, and none takes them along when
-//! it dies.
+//! Sessions in a Redis that all servers share: any server knows them, and none are lost when a
+//! server dies.
 //!
-//! One hash for each session, `session:` and the SHA-256 of its id, after the prefix of all keys:
+//! One hash per session, under `session:` and the SHA-256 of its id, after the prefix of all keys:
 //!
 //! | field | |
 //! |---|---|
-//! | `user` | who logged in |
-//! | `created` | when, in milliseconds of Redis' own clock |
-//! | `cart:` and a product | how many pieces of it |
+//! | `user` | the user who logged in |
+//! | `created` | the time of the login, in milliseconds of Redis' own clock |
+//! | `cart:` and a product | the number of pieces |
 //!
-//! Every change is one script, so it happens in one step and to a session that exists, or not at
-//! all. The key's time to live is the idle time, cut short by the absolute end.
+//! Every change is one script, so it is atomic and applies only to a session that exists. The key's
+//! time to live is the idle time, limited by the absolute end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -21,10 +21,10 @@ use super::cart::{Cart, CartFull, ITEMS_MAX, PIECES_MAX, Quantity};
 use super::{Lifetime, Session, SessionError, SessionKey};
 use crate::redis::{Failure, Redis};
 
-/// Before the name of a session.
+/// The prefix of a session's key.
 pub(super) const KEYS: &str = "session:";
 
-/// Before the name of a product in the cart.
+/// The prefix of a product's field in the cart.
 const CART: &str = "cart:";
 
 /// Sessions in Redis.
@@ -37,7 +37,7 @@ pub struct SharedSessions {
     add: Script,
 }
 
-/// To begin a session, to find it, and to add to its cart.
+/// The scripts that start a session, find it, and add to its cart.
 pub(super) fn scripts() -> [Script; 3] {
     let touching = |script: &str| Script::new(&[include_str!("scripts/touch.lua"), script].concat());
     [
@@ -109,7 +109,7 @@ impl SharedSessions {
     }
 }
 
-/// What is no number of pieces was not written by a shop.
+/// Reads the cart's fields. A value that is not a number was not written by a shop, and is ignored.
 fn cart(fields: &HashMap<String, String>) -> Cart {
     let items = fields
         .iter()

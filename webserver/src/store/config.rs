@@ -1,4 +1,4 @@
-//! Which database, and what keeps copies of it.
+//! The configuration of the database and the cache.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use super::freshness::Rules;
 pub struct DatabaseConfig {
     /// Its nodes, each as `host:port`.
     pub nodes: Vec<String>,
-    /// For one call, with everything.
+    /// Time limit for one call, everything included.
     pub timeout: Duration,
 }
 
-/// Where products are kept once they were read.
+/// The product cache.
 #[derive(Debug, Clone)]
 pub enum CacheConfig {
-    /// Nowhere.
+    /// No cache.
     None,
-    /// In this process.
+    /// In this process's memory.
     Local {
         /// How many products it holds.
         entries: u64,
-        /// When a copy is fresh, stale, or of no use.
+        /// How long copies are fresh and stale.
         rules: Rules,
     },
     /// In Redis.
     Redis {
-        /// When a copy is fresh, stale, or of no use.
+        /// How long copies are fresh and stale.
         rules: Rules,
-        /// How many reads may go past it at a time while it is gone.
+        /// Reads that may bypass the cache at a time while it is gone.
         bypass_max: usize,
     },
 }

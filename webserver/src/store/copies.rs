@@ -1,17 +1,17 @@
-//! Copies in a Redis that all servers share, and who is filling them: one hash for each document,
-//! `copy:` and its key after the prefix of all keys, and four scripts, each of which happens in one step.
+//! Copies in a Redis that all servers share, and the fills in progress: one hash per document, under `copy:` and
+//! its key after the prefix of all keys, and four scripts, each of which is atomic.
 //!
 //! | field | |
 //! |---|---|
-//! | `fresh`, `useful` | until when the copy is, in milliseconds of Redis' own clock |
+//! | `fresh`, `useful` | until when the copy is fresh, and usable at all, in milliseconds of Redis' own clock |
 //! | `found`, `body`, `version`, `node` | the copy |
-//! | `rests`, `failure` | until when it is served at once, or why there is none, because a fill has just failed |
-//! | `since` | when the fill began that left the copy |
-//! | `filler`, `began` | the token of the fill under way, and since when it is |
-//! | `latest` | until when a fill asks for what was written last, because of a write |
+//! | `rests`, `failure` | after a failed fill: until when the copy or the failure is served at once, and why |
+//! | `since` | when the fill that stored the copy began |
+//! | `filler`, `began` | the token of the fill in progress, and when it began |
+//! | `latest` | after a write: until when fills must read the latest version |
 //!
-//! A fill may leave its answer only while its token stands here. A write removes everything, the token
-//! too, so that an answer from before the write, however late, never comes back over it.
+//! A fill may store its answer only while its token is in the hash. A write deletes the whole hash, the token
+//! included, so a late answer from before the write never overwrites it.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use super::freshness::{REST, Rules};
 use super::reason::Reason;
 use crate::redis::{Failure, Redis, Refusal};
 
-/// Before the name of a document.
+/// The prefix of a document's key.
 pub(super) const KEYS: &str = "copy:";
 
 /// Copies in Redis.
@@ -33,7 +33,7 @@ pub(super) const KEYS: &str = "copy:";
 pub(super) struct Copies {
     redis: Redis,
     rules: Rules,
-    /// How long a fill may take before it is taken for dead.
+    /// How long a fill may take before it is considered dead.
     fill_limit: Duration,
     look: Script,
     complete_fill: Script,
@@ -41,34 +41,35 @@ pub(super) struct Copies {
     invalidate: Script,
 }
 
-/// What stands for one fill, among all servers.
+/// Identifies one fill among all servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Token(u128);
 
-/// What there is of a document.
+/// What a lookup found.
 #[derive(Debug)]
 pub(super) enum Look {
     /// A fresh copy.
     Fresh(Option<Document>),
-    /// A stale copy, to be served at once: a refill has just failed.
+    /// A stale copy to serve at once: a refill has just failed.
     Resting(Option<Document>),
-    /// No copy, and none to be waited for: a fill has just failed.
+    /// No copy, and no fill to wait for: one has just failed.
     Failed(Reason),
-    /// Whoever looked is the only one who is to ask the database, and has what is left of a copy.
+    /// The caller must query the database, and is the only one that may. It also gets the stale copy, if there is
+    /// one.
     Fill {
         token: Token,
-        /// What a replica has is not good enough.
+        /// True if the data of a replica may be too old.
         latest: bool,
         stale: Option<Option<Document>>,
     },
-    /// Somebody is asking the database.
+    /// Another reader is querying the database.
     Wait { token: Token, age: Duration, stale: Option<Option<Document>> },
 }
 
-/// A copy, as Redis has it: found, body, version, node.
+/// A copy as stored in Redis: found, body, version, node.
 type Raw = Vec<Vec<u8>>;
 
-/// To look at a copy, to complete_fill one, to give a fill up, and to invalidate.
+/// The scripts that look up a copy, complete a fill, give one up, and invalidate a copy.
 pub(super) fn scripts() -> [Script; 4] {
     [
         Script::new(include_str!("scripts/look.lua")),
@@ -84,8 +85,8 @@ impl Copies {
         Self { redis, rules, fill_limit, look, complete_fill, give_up, invalidate }
     }
 
-    /// What there is of a document, for somebody who would fill it. Nothing is believed while it could not be
-    /// removed, nor what was there before that was over.
+    /// Looks up a document for a caller that is ready to fill it. Copies are not trusted while they cannot be
+    /// removed, nor are older ones afterwards.
     pub(super) async fn look(&self, key: &str) -> Result<Look, Failure> {
         let mut look = self.look.key(self.redis.key(KEYS, key));
         look.arg(Token::random().to_text()).arg(millis(self.fill_limit));
@@ -104,7 +105,7 @@ impl Copies {
         }
     }
 
-    /// Ends a fill that brought something. It is kept, unless there was a write meanwhile.
+    /// Ends a fill that succeeded. Its copy is stored, unless there was a write in the meantime.
     pub(super) async fn complete_fill(
         &self,
         key: &str,
@@ -131,19 +132,19 @@ impl Copies {
         self.redis.run::<u64>(&give_up).await.map(drop)
     }
 
-    /// Forgets a document, and the fill that is under way.
+    /// Removes a copy, and detaches the fill in progress.
     pub(super) async fn invalidate(&self, key: &str) -> Result<(), Failure> {
         let mut invalidate = self.invalidate.key(self.redis.key(KEYS, key));
         invalidate.arg(millis(OWN_WRITES_FOR));
         self.redis.run::<u64>(&invalidate).await.map(drop)
     }
 
-    /// Returns when Redis can be asked.
+    /// Returns once Redis can be called.
     pub(super) async fn available(&self) {
         self.redis.available().await;
     }
 
-    /// Returns when no server believes a copy any more that Redis refused to remove.
+    /// Returns once no server trusts any copy that Redis refused to remove.
     pub(super) async fn believed_by_nobody(&self) {
         self.redis.refusal_is_known_to_all().await;
     }
@@ -176,7 +177,7 @@ fn found(raw: Raw) -> Result<Option<Option<Document>>, Failure> {
     Ok(Some(Some(Document { body: Bytes::from(body), version, node: text(node)?.into() })))
 }
 
-/// Somebody else wrote something under our keys: it is passed by.
+/// The value under one of the shop's keys was written by another program; it is ignored.
 fn unreadable() -> Failure {
     Failure::Refused(Refusal::foreign())
 }

@@ -1,5 +1,5 @@
-//! The database, as the store sees it: documents, counted calls, and one log line when it goes and
-//! one when it comes back.
+//! The database, as the store sees it: documents, counted calls, and one log line when it fails and
+//! one when it recovers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,14 @@ use super::names::{LookupError, find};
 use super::{Document, StoreError};
 use crate::metrics::Metrics;
 
-/// Connections to each database node that are kept though nobody uses them now.
+/// Idle connections that are kept to each database node.
 const IDLE_CONNECTIONS: usize = 256;
 
-/// For so long after a write, reads of the same key ask for the latest, not for what a replica has.
-/// A replica that is further behind than this is the database's trouble.
+/// How long after a write, reads of the same key ask for the latest version instead of a replica's
+/// (read your writes). A replica that lags more than this is the database's problem.
 pub(super) const OWN_WRITES_FOR: Duration = Duration::from_secs(60);
 
-/// How many own writes are remembered; the oldest make room.
+/// Own writes that are remembered; the oldest are evicted.
 const OWN_WRITES_MAX: u64 = 10_000;
 
 /// The database. Cheap to clone.
@@ -33,38 +33,38 @@ const OWN_WRITES_MAX: u64 = 10_000;
 pub struct Database {
     client: Client,
     limit: Duration,
-    /// Keys that this server has just written: whoever wrote here must read here what they wrote. On
-    /// another server they may not.
+    /// Keys that this server has recently written: a client that wrote here must read its own write
+    /// here. On another server this does not hold.
     own_writes: Cache<String, ()>,
     answers: Arc<AtomicBool>,
     metrics: Metrics,
 }
 
-/// What is in an account.
+/// The balance of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balance {
-    /// What is in the account.
+    /// The amount.
     pub balance: i64,
-    /// Which write made it so.
+    /// The write that set it.
     pub version: Version,
     /// The database node it was read from.
     pub node: String,
-    /// How far behind that node may be, in milliseconds, when it said so.
+    /// How far behind that node may be, in milliseconds, if it reported that.
     pub lag_ms: Option<u64>,
 }
 
-/// Which of an account's copies to read.
+/// Which replica of an account to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Whichever shows what was written last.
+    /// Any that has the latest version.
     Latest,
-    /// That of the node with this name, which may be behind.
+    /// The node with this name, which may be behind.
     Replica(String),
 }
 
 impl Database {
-    /// The database that is configured. Looks its nodes' names up, and has them followed; does not
-    /// connect yet.
+    /// Creates the client of the configured database. Resolves the nodes' names and keeps following
+    /// them; does not connect yet.
     pub async fn find(
         config: &DatabaseConfig,
         network: Network,
@@ -90,12 +90,12 @@ impl Database {
         })
     }
 
-    /// How long one call takes at most.
+    /// The time limit of one call.
     pub fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// Reads a document, at least as fresh as is wanted, and the latest when it was just written here.
+    /// Reads a document with this consistency; with the latest one if it was just written here.
     pub async fn read(&self, key: &str, wanted: Read) -> Result<Option<Document>, StoreError> {
         self.metrics.database_reads.inc();
         let read = if self.own_writes.contains_key(key) { Read::Latest } else { wanted };
@@ -116,7 +116,7 @@ impl Database {
         self.metrics.database_reads.inc();
         let record = match place {
             Place::Latest => self.watch(self.client.get(key, Read::Latest).await)?,
-            // That one replica is gone does not say that the database is.
+            // If that one replica is gone, the database may still be available.
             Place::Replica(replica) => self.client.get_from(replica, key).await?,
         };
         record.map(|record| balance(key, record)).transpose()
@@ -138,7 +138,7 @@ impl Database {
             Err(error) => {
                 self.metrics.database_failures.inc();
                 if self.answers.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(%error, "the database does not do what it is asked to");
+                    tracing::warn!(%error, "calls to the database fail");
                 }
             }
         }

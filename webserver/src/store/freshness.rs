@@ -1,31 +1,31 @@
-//! When a copy is fresh, stale, or of no use. Decides only; time and dice are arguments.
+//! Decides when a copy is fresh, stale, or useless. Pure; time and randomness are arguments.
 //!
 //! ```text
 //! asked ──────────────> past its time ──────────────────────> too old
 //!   │       fresh             │            stale                 │     of no use
 //! ```
 //!
-//! A copy's age counts from when the database was *asked* for it: by the time a slow answer comes,
-//! it may be out of date already.
+//! A copy's age counts from when the database was *asked* for it: a slow answer may already be out of
+//! date when it arrives.
 
 #![deny(clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
 
-/// That there is nothing is remembered for a moment only: somebody may be about to write it.
+/// The longest time that a missing document is cached: it may be written soon.
 const NOTHING_FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// After a fill that failed: for so long readers get the stale copy at once, or the failure where there
-/// is none, and the database is left alone.
+/// After a failed fill, the database is left alone for this long: readers get the stale copy at once,
+/// or the failure if there is no copy.
 pub const REST: Duration = Duration::from_secs(1);
 
-/// The share of its time by which a copy's time may be shortened.
+/// The fraction of its lifetime by which a copy may expire early.
 const JITTER: f64 = 0.2;
 
-/// How long copies are good for.
+/// How long copies are fresh and stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// How long a copy is fresh, at most.
+    /// The longest time that a copy is fresh.
     pub ttl: Duration,
     /// How long a reader waits for a refill before it takes the stale copy.
     pub stale_after: Duration,
@@ -33,36 +33,36 @@ pub struct Rules {
     pub stale_for: Duration,
 }
 
-/// How long one copy is good for, from when the database was asked for it.
+/// How long one copy is fresh and stale, counted from when the database was asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lasting {
-    /// So long it is fresh.
+    /// How long it is fresh.
     pub fresh: Duration,
-    /// And so long after that it may still be served.
+    /// How long after that it may still be served.
     pub stale: Duration,
 }
 
-/// The times of one copy.
+/// The expiry times of one copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     fresh_until: Instant,
     useful_until: Instant,
 }
 
-/// What a copy is good for now.
+/// What a copy can be used for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// An answer.
+    /// It can be served.
     Fresh,
-    /// An answer if the database does not give a better one in time.
+    /// It can be served if the database does not answer in time.
     Stale,
-    /// Nothing.
+    /// It cannot be served.
     Useless,
 }
 
 impl Rules {
-    /// How long a copy is good for. `dice` is between 0 and 1: copies made together shall not end
-    /// together.
+    /// Returns how long a copy is good for. `dice` is between 0 and 1 and spreads the expiry of copies
+    /// that were made together.
     pub fn lasting(&self, found: bool, dice: f64) -> Lasting {
         let (ttl, stale) = match found {
             true => (self.ttl, self.stale_for),
@@ -71,27 +71,27 @@ impl Rules {
         Lasting { fresh: ttl.mul_f64(1.0 - JITTER * dice.clamp(0.0, 1.0)), stale }
     }
 
-    /// The times of a copy of what the database was asked for at `asked`.
+    /// Returns the expiry times of a copy that the database was asked for at `asked`.
     pub fn times(&self, asked: Instant, found: bool, dice: f64) -> Times {
         let Lasting { fresh, stale } = self.lasting(found, dice);
         let fresh_until = asked + fresh;
         Times { fresh_until, useful_until: fresh_until + stale }
     }
 
-    /// How long a reader with a stale copy waits for a fill that began at `began`. Once the fill is
-    /// known to be late, nobody waits for it any more.
+    /// Returns how long a reader with a stale copy waits for a fill that began at `began`. Once the
+    /// fill is known to be late, readers no longer wait for it.
     pub fn patience(&self, began: Instant, now: Instant) -> Duration {
         self.stale_after.saturating_sub(now.saturating_duration_since(began))
     }
 
-    /// How long a copy can be of any use.
+    /// The longest time that a copy can be used.
     pub fn useful_for_max(&self) -> Duration {
         self.ttl + self.stale_for
     }
 }
 
 impl Times {
-    /// What the copy is good for now.
+    /// Judges the copy at this time.
     pub fn judge(&self, now: Instant) -> Verdict {
         if now < self.fresh_until {
             Verdict::Fresh

@@ -1,11 +1,10 @@
-//! Copies in this process's memory, which keys the database has just failed to give, and who is filling
-//! them.
+//! The cache in this process's memory: copies, recent failures, and the fills in progress.
 //!
-//! A fill may keep its answer only while it is *the* fill of its key. A write removes it from that
-//! place, so that an answer from before the write, however late, never comes back over it; those
-//! who wait for it asked before the write was acknowledged, and may have it.
+//! A fill may store its answer only while it is *the* fill of its key. A write detaches it, so a late
+//! answer from before the write never overwrites the new value; its waiting readers asked before the
+//! write was acknowledged, and may still get it.
 //!
-//! Does no waiting and asks nobody; the store does.
+//! This module neither waits nor calls the database; the store does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,24 +17,23 @@ use super::fill::{Fill, Filler, Outcome};
 use super::freshness::{REST, Rules, Times, Verdict};
 use super::{Document, Source, StoreError};
 
-/// Copies in this process's memory, and who is filling them.
+/// Copies in this process's memory, and the fills in progress.
 #[derive(Debug)]
 pub(super) struct LocalCache {
     kept: Cache<String, Arc<Kept>>,
-    /// What is kept changes only under this lock, so that it agrees with it.
+    /// Entries change only under this lock, so that both agree.
     fills: Mutex<HashMap<String, Fill>>,
     rules: Rules,
 }
 
-/// What is kept of one key. A fill that fails leaves the copy as it is; one that does not forgets the
-/// failure.
+/// The entry of one key. A failed fill leaves the copy unchanged; a successful one clears the failure.
 #[derive(Debug, Default)]
 struct Kept {
     copy: Option<(Option<Document>, Times)>,
     failure: Option<Failure>,
 }
 
-/// A fill that failed. Without its being remembered every reader of a key that has no copy would ask a
+/// A failed fill. If failures were not remembered, every reader of a key without a copy would query a
 /// database that is gone.
 #[derive(Debug)]
 struct Failure {
@@ -44,18 +42,18 @@ struct Failure {
     rests_until: Instant,
 }
 
-/// What the cache has for a reader.
+/// What a lookup found.
 #[derive(Debug)]
 pub(super) enum Lookup {
-    /// An answer, and what it is to be called.
+    /// A copy that can be served, and how it is reported.
     Ready(Option<Document>, Source),
-    /// There is no copy, and the database has just failed to give one.
+    /// There is no copy, and a fill has just failed.
     Failed(StoreError),
-    /// Somebody is to ask the database.
+    /// The database must be queried.
     Wait {
-        /// What to wait for.
+        /// The fill to wait for.
         fill: Fill,
-        /// Given to the one reader who has to do it.
+        /// Given to the one reader that must do the fill.
         filler: Option<Filler>,
         /// A stale copy, if there is one.
         copy: Option<Option<Document>>,
@@ -63,26 +61,26 @@ pub(super) enum Lookup {
 }
 
 impl LocalCache {
-    /// An empty cache.
+    /// Creates an empty cache.
     pub(super) fn new(entries: u64, rules: Rules) -> Self {
-        // Freshness is decided by the rules; this only frees memory.
+        // The rules decide about freshness; this only frees memory.
         let lives = rules.useful_for_max().max(REST);
         let kept = Cache::builder().max_capacity(entries).time_to_live(lives).build();
         Self { kept, fills: Mutex::default(), rules }
     }
 
-    /// How long copies are good for.
+    /// The freshness rules.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// What there is under this key. A reader who is given the filler is the only one.
+    /// Looks up a key. Only one reader gets the filler.
     pub(super) fn look_up(&self, key: &str, now: Instant) -> Lookup {
         if let Some((found, Verdict::Fresh)) = self.kept(key).copy(now) {
             return Lookup::Ready(found, Source::Hit);
         }
         let mut fills = self.fills.lock();
-        // Again: a fill may have landed in between, and then there is none to wait for.
+        // Look again: a fill may have completed in between, and then there is none to wait for.
         let kept = self.kept(key);
         let copy = match kept.copy(now) {
             Some((found, Verdict::Fresh)) => return Lookup::Ready(found, Source::Hit),
@@ -103,7 +101,8 @@ impl LocalCache {
         Lookup::Wait { fill, filler: Some(filler), copy }
     }
 
-    /// Ends a fill: keeps what it came to, unless there was a write meanwhile, and tells all who wait.
+    /// Ends a fill: stores its result, unless there was a write in the meantime, and delivers it to all
+    /// waiting readers.
     pub(super) fn complete_fill(&self, key: &str, filler: Filler, outcome: Outcome, now: Instant, dice: f64) {
         let mut fills = self.fills.lock();
         if fills.get(key).is_some_and(|fill| fill.is(&filler.fill)) {
@@ -114,7 +113,7 @@ impl LocalCache {
         filler.tell(outcome);
     }
 
-    /// Forgets what is under this key, and what is on its way.
+    /// Removes the entry of a key, and detaches its fill in progress.
     pub(super) fn invalidate(&self, key: &str) {
         let mut fills = self.fills.lock();
         fills.remove(key);
@@ -176,7 +175,7 @@ mod tests {
         Some(Document { body: Bytes::from_static(text.as_bytes()), version: Version(1), node: "db".into() })
     }
 
-    /// The filler that a reader of a cold or stale key is given.
+    /// Returns the filler that a reader of a cold or stale key gets.
     fn filler(cache: &LocalCache, now: Instant) -> Filler {
         match cache.look_up("key", now) {
             Lookup::Wait { filler: Some(filler), .. } => filler,
@@ -238,7 +237,7 @@ mod tests {
         assert_eq!(ready(&cache, later + Duration::from_secs(1)), None);
     }
 
-    /// Lets a fill fail, and returns the cache as it is then.
+    /// Lets a fill fail, and returns the cache after that.
     fn cache_after_a_failure(now: Instant) -> LocalCache {
         let cache = cache();
         cache.complete_fill("key", filler(&cache, now), Err(StoreError::ReadGivenUp), now, 0.0);
@@ -286,7 +285,7 @@ mod tests {
         let cache = cache_after_a_failure(now);
         let later = now + REST;
         cache.complete_fill("key", filler(&cache, later), Ok(document("1")), later, 0.0);
-        // The copy's time is over, and it was not a failure that made it so.
+        // The copy has expired normally, not because of a failure.
         let stale = later + TTL;
         assert!(matches!(cache.look_up("key", stale), Lookup::Wait { filler: Some(_), copy: Some(_), .. }));
     }
@@ -315,7 +314,7 @@ mod tests {
         drop(filler(&cache, now));
     }
 
-    /// What can happen next, in any order. Fills are numbered by their age.
+    /// Events that can happen in any order. Fills are numbered by age.
     #[derive(Debug, Clone)]
     enum Event {
         Reads,
@@ -351,13 +350,13 @@ mod tests {
                             prop_assert!(found.unwrap().version >= Version(acknowledged));
                         }
                         Lookup::Failed(_) => {}
-                        // The database is asked now, and its answer may take as long as it likes.
+                        // The database is queried now, and its answer may take any time.
                         Lookup::Wait { filler: Some(filler), copy, .. } => {
                             prop_assert!(copy.flatten().is_none_or(|old| old.version >= Version(acknowledged)));
                             under_way.push((filler, committed));
                         }
                         Lookup::Wait { filler: None, copy: None, fill } => {
-                            // Whoever waits gets what this fill brings.
+                            // A waiting reader gets the result of this fill.
                             let brings = under_way.iter().find(|(filler, _)| filler.fill.is(&fill));
                             prop_assert!(brings.expect("it is under way").1 >= acknowledged);
                         }

@@ -1,35 +1,36 @@
-//! The only door to data. Read: the cache, then the database. Write: the database, then invalidate.
+//! The interface to all data (cache-aside). Read: the cache, then the database. Write: the database, then
+//! invalidate.
 //!
 //! ```text
 //! read ──> fresh copy? ──yes─────────────────────────────────> HIT
 //!            │ no
-//!            └─> one fill per key, shared by all who wait ──> MISS
+//!            └─> one fill per key, shared by all readers ───> MISS
 //!                  │ late or failed, and there is an old copy
 //!                  └─────────────────────────────────────────> STALE
 //! ```
 //!
-//! After a fill that failed a cache leaves the database alone for a moment, key by key: its readers get the
-//! old copy, or the failure, at once.
+//! After a failed fill, the cache leaves the database alone for a moment, per key: readers get the old
+//! copy, or the failure, at once.
 //!
-//! Knows nothing of HTTP, nor of what the documents mean.
+//! This module knows nothing of HTTP, nor of what the documents mean.
 
-/// Which database, and what keeps copies of it.
+/// The configuration of the database and the cache.
 mod config;
-/// Copies in Redis, and who is filling them.
+/// Copies in Redis, and the fills in progress.
 mod copies;
 /// The database, as the store sees it.
 pub mod database;
-/// One fill, and all who wait for it.
+/// One fill, which all its readers wait for.
 mod fill;
 pub mod freshness;
-/// Copies in this process's memory, and who is filling them.
+/// The cache in this process's memory.
 mod local;
-/// Where the database's nodes are.
+/// Resolves the names of the database's nodes.
 pub mod names;
-/// What is still to be removed from a cache that could not be reached.
+/// Invalidations to repeat, because the cache could not be reached.
 mod pending;
 mod reason;
-/// A cache that all servers share.
+/// The cache that all servers share.
 mod shared;
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ use fill::Filler;
 use local::{LocalCache, Lookup};
 use shared::SharedCache;
 
-/// The only door to data. Cheap to clone.
+/// The interface to all data. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     cache: Cache,
@@ -57,7 +58,7 @@ pub struct Store {
     metrics: Metrics,
 }
 
-/// Where documents are kept once they were read.
+/// The cache in use.
 #[derive(Debug, Clone)]
 enum Cache {
     None,
@@ -65,12 +66,12 @@ enum Cache {
     Shared(Arc<SharedCache>),
 }
 
-/// What is stored: a JSON document.
+/// A stored JSON document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// As it was written, byte for byte.
+    /// The body exactly as it was written.
     pub body: Bytes,
-    /// Which write wrote it.
+    /// The write that stored it.
     pub version: Version,
     /// The database node it was read from.
     pub node: Arc<str>,
@@ -81,44 +82,44 @@ pub struct Document {
 pub struct Answer {
     /// What was found.
     pub found: Option<Document>,
-    /// The place it was found in.
+    /// The place where it was found.
     pub source: Source,
-    /// How long the database was waited for. The rest was the cache.
+    /// How long the database took. The rest of the time was spent on the cache.
     pub database_time: Duration,
 }
 
-/// Where an answer labels from.
+/// Where an answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A fresh copy.
     Hit,
     /// The database, through the cache.
     Miss,
-    /// A copy that is past its time, because the database is slow or gone.
+    /// A stale copy, because the database is slow or gone.
     Stale,
     /// The database; there is no cache.
     Bypass,
 }
 
-/// Why data could not be had. The same one goes to all who waited for it.
+/// Why a read or write failed. All readers that waited get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The database did not do what it was asked to.
+    /// The database call failed.
     #[error(transparent)]
     Database(Arc<ClientError>),
-    /// Somebody else wrote something into an account that is not a number.
+    /// The value of an account is not a number; another program wrote it.
     #[error("what the database has under '{key}' is not a number")]
     NotANumber {
-        /// Where it is.
+        /// The key.
         key: String,
     },
-    /// Somebody else wrote something into the database that is not JSON.
+    /// The value of a document is not JSON; another program wrote it.
     #[error("what the database has under '{key}' is not a JSON document")]
     NotADocument {
-        /// Where it is.
+        /// The key.
         key: String,
     },
-    /// The cache is gone, and as many reads as may go past it do so already.
+    /// The cache is gone, and the limit of reads that bypass it is reached.
     #[error("the cache is gone, and too many reads go past it already; try again later")]
     TooManyPastTheCache,
     /// The task that read ended without an outcome: a bug.
@@ -130,12 +131,12 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// What Redis is used for when copies are in it.
+    /// The keys and scripts that copies in Redis need.
     pub fn purpose() -> Purpose {
         Purpose { keys: copies::KEYS, scripts: copies::scripts().into() }
     }
 
-    /// A store over this database, with the cache that is configured; `redis` is there when that needs
+    /// Creates a store over this database with the configured cache; `redis` is present if the cache needs
     /// it.
     pub fn new(cache: &CacheConfig, database: Database, redis: Option<Redis>, metrics: &Metrics) -> Self {
         let cache = match (cache, redis) {
@@ -150,9 +151,9 @@ impl Store {
         Self { cache, database, metrics: metrics.clone() }
     }
 
-    /// Reads a document: from the cache when it is fresh there, otherwise from the database, and
-    /// when that does not answer, from what is left in the cache. The database's answer may be as old as
-    /// its replica is, except of what this server wrote itself a moment ago.
+    /// Reads a document: a fresh copy from the cache, otherwise from the database, and if that does not
+    /// answer, a stale copy. The database's answer may lag as much as its replica does, except for what
+    /// this server wrote recently.
     pub async fn read(&self, key: &str) -> Result<Answer, StoreError> {
         let answer = match &self.cache {
             Cache::None => self.read_past(key).await,
@@ -164,13 +165,13 @@ impl Store {
         Ok(answer)
     }
 
-    /// Writes a document, and makes every reader that comes after the answer see it. A task of its
-    /// own: once begun it goes on to the invalidation, also when the caller hangs up.
+    /// Writes a document, so that every later reader sees it. Runs as a separate task: once begun, it
+    /// continues to the invalidation even if the caller hangs up.
     ///
-    /// What it cannot reach are copies in other servers' own memory, and a write that happens after
-    /// its outcome was given up as unknown: there the old value may be read until its copy has expired.
-    /// Nor does it tell other servers that they are to ask for the latest, unless by way of a shared
-    /// cache: where they go past it, or have none, they read what a replica has, which may be behind.
+    /// It cannot reach copies in other servers' own memory, and it misses a write that takes effect after
+    /// its outcome was reported as unknown: there the old value may be read until its copy expires. Nor
+    /// does it tell other servers to read the latest version, except through a shared cache: a server that
+    /// bypasses the cache, or has none, reads from a replica, which may lag.
     pub async fn write(&self, key: &str, body: Bytes) -> Result<Version, StoreError> {
         let (store, key) = (self.clone(), key.to_owned());
         let writing = tokio::spawn(trace::carried(async move {
@@ -184,7 +185,7 @@ impl Store {
         writing.await.unwrap_or(Err(StoreError::WriteGivenUp))
     }
 
-    /// What is in an account; none when there is no such account. Never from a cache.
+    /// Reads the balance of an account; `None` if there is no such account. Never cached.
     pub async fn balance(&self, key: &str, place: &Place) -> Result<Option<Balance>, StoreError> {
         self.database.balance(key, place).await
     }
@@ -230,7 +231,7 @@ impl Store {
         Ok(Answer { found, source, database_time: began.elapsed() })
     }
 
-    /// A task of its own: others wait for it, and its first reader may hang up.
+    /// A separate task, because other readers wait for it and its first reader may hang up.
     fn start_filling(&self, cache: &Arc<LocalCache>, key: &str, filler: Filler) {
         let (cache, database, key) = (Arc::clone(cache), self.database.clone(), key.to_owned());
         tokio::spawn(trace::carried(async move {
@@ -259,14 +260,14 @@ impl Cache {
 }
 
 impl Answer {
-    /// An answer for which the database was not asked.
+    /// An answer that did not need the database.
     fn at_once(found: Option<Document>, source: Source) -> Self {
         Self { found, source, database_time: Duration::ZERO }
     }
 }
 
 impl Source {
-    /// As it stands in `X-Cache`.
+    /// The value of `X-Cache`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hit => "HIT",
@@ -278,7 +279,7 @@ impl Source {
 }
 
 impl StoreError {
-    /// True when this was a write, and it may have happened or may yet.
+    /// True if this was a write that may have taken effect, or may yet.
     pub fn may_have_happened(&self) -> bool {
         match self {
             Self::Database(error) => error.may_have_happened(),

@@ -1,4 +1,4 @@
-//! The database's nodes by their names: found at the start, and followed from then on.
+//! Resolves the names of the database's nodes: once at startup, and periodically from then on.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use machine::names::{Name, NameUnknown};
 use machine::network::Network;
 use tokio::time::timeout;
 
-/// How long a start waits for the first of the names. A name server that is gone answers nothing.
+/// How long startup waits for the first name to be resolved. A name server that is gone does not answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// None of the database's names leads anywhere.
+/// None of the database's names can be resolved.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot find the database node '{node}'; correct it in --db")]
 pub struct LookupError {
@@ -19,8 +19,8 @@ pub struct LookupError {
     source: Option<NameUnknown>,
 }
 
-/// The nodes, each given as `host:port`. One that is found is enough to begin with: the others may be found
-/// later.
+/// Resolves the nodes, each given as `host:port`. One that is found is enough to start: the others may be
+/// found later.
 pub(super) async fn find(nodes: &[String], network: &Network) -> Result<Vec<Name>, LookupError> {
     let names: Vec<_> = nodes.iter().map(|node| network.name(node)).collect();
     let mut unknown = None;
@@ -63,7 +63,7 @@ mod tests {
         let network = Network::tcp().with_names(Resolver::new(|name| match name {
             HERE => Ok(vec![address()]),
             SLOW => {
-                // Nobody else comes.
+                // There is no second party, so this blocks for ever.
                 Barrier::new(2).wait();
                 Ok(vec![])
             }

@@ -1,41 +1,41 @@
-//! What was written while the shared cache could not be reached, and is still to be removed from it.
+//! Invalidations to repeat: keys that were written while the shared cache could not be reached.
 //!
-//! Each such write is a generation of its own: that the copy was removed settles the doubts from before, and not
-//! one that arose meanwhile.
+//! Each such write has its own generation: removing the copy settles the earlier generations of the key, but not
+//! one that was added in the meantime.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use parking_lot::Mutex;
 
-/// More keys are not remembered; the copies of those that are forgotten live until their time is over.
+/// The most keys that are remembered; copies of further keys live until they expire.
 const KEYS_MAX: usize = 100_000;
 
-/// Keys whose copies are out of date. Their readers are to go past the cache.
+/// Keys whose copies are out of date. Readers of these keys bypass the cache.
 #[derive(Debug, Default)]
 pub(super) struct PendingInvalidations {
     state: Mutex<State>,
 }
 
-/// Which write it was that made a key pending. The later one is greater.
+/// Identifies the write that made a key pending. A later write has a greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Generation(u64);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each key, and the last generation about it.
+    /// Each key with its latest generation.
     keys: BTreeMap<String, Generation>,
     last: Generation,
     settling: bool,
 }
 
 impl PendingInvalidations {
-    /// True when the cache may have an old copy.
+    /// True if the cache may have an old copy.
     pub(super) fn contains(&self, key: &str) -> bool {
         self.state.lock().keys.contains_key(key)
     }
 
-    /// Remembers a key. True when nobody is settling yet: whoever hears that has to.
+    /// Remembers a key. Returns true if no task is settling yet, so that the caller must start one.
     pub(super) fn add(&self, key: &str) -> bool {
         let mut state = self.state.lock();
         let generation = Generation(state.last.0 + 1);
@@ -51,8 +51,8 @@ impl PendingInvalidations {
         !std::mem::replace(&mut state.settling, true)
     }
 
-    /// A key that is still to be settled, and the generation about it: the one after the `last`, in a circle. None
-    /// when all are, and then nobody is settling any more.
+    /// Returns the next key to settle, and its generation: the one after `last`, cyclically. Returns `None` if all
+    /// are settled; then the settling task ends.
     pub(super) fn next(&self, last: Option<&str>) -> Option<(String, Generation)> {
         let mut state = self.state.lock();
         let after = last.and_then(|last| {
@@ -65,7 +65,7 @@ impl PendingInvalidations {
         next
     }
 
-    /// A generation is settled. When there is another one about the key by now, that one stays.
+    /// Settles a generation. If the key has a newer one by now, that one stays.
     pub(super) fn remove(&self, key: &str, generation: Generation) {
         let mut state = self.state.lock();
         if state.keys.get(key) == Some(&generation) {

@@ -1,4 +1,4 @@
-//! Why a fill failed, in a word that other servers read in Redis. Decides only.
+//! Why a fill failed, as a word that other servers read from Redis. Pure.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -11,14 +11,14 @@ use super::StoreError;
 pub(super) enum Reason {
     /// The database did not answer in time.
     Timeout,
-    /// What it has is not a document.
+    /// The stored value is not a document.
     NotADocument,
     /// Anything else.
     Unavailable,
 }
 
 impl Reason {
-    /// Why a fill failed that ended so.
+    /// Returns the reason for this error.
     pub(super) fn of(error: &StoreError) -> Self {
         match error {
             StoreError::Database(error) if matches!(**error, ClientError::Timeout) => Self::Timeout,
@@ -27,7 +27,7 @@ impl Reason {
         }
     }
 
-    /// As it stands in Redis.
+    /// The word in Redis.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -36,14 +36,14 @@ impl Reason {
         }
     }
 
-    /// What stands in Redis. A word that is not known, from a newer server perhaps, says enough all the
-    /// same: it failed.
+    /// Parses the word in Redis. An unknown word, perhaps of a newer server, counts as
+    /// [`Self::Unavailable`].
     pub(super) fn parse(word: &str) -> Self {
         let known = [Self::Timeout, Self::NotADocument];
         known.into_iter().find(|reason| reason.word() == word).unwrap_or(Self::Unavailable)
     }
 
-    /// What a reader of this key is told.
+    /// The error that a reader of this key gets.
     pub(super) fn error(self, key: &str) -> StoreError {
         match self {
             Self::Timeout => ClientError::Timeout.into(),

@@ -1,21 +1,21 @@
-//! A cache that all servers share. One fill per key among all of them: whoever is told to fill asks the
-//! database; readers of the same server wait for that, and one of each other server looks again and
-//! again until it is there.
+//! The cache that all servers share. There is one fill per key among all of them: the caller that gets the fill
+//! queries the database; readers on the same server wait for that, and one reader on each other server polls
+//! Redis until the copy is there.
 //!
 //! ```text
 //! look ──fresh─────────────────────────────────────> HIT
 //!   ├───fill──> ask the database, keep its answer ─┬> MISS
-//!   ├───wait──> until somebody else has ───────────┘
+//!   ├───wait──> until another reader has ──────────┘
 //!   │             │ late or failed, and there is an old copy
 //!   │             └────────────────────────────────> STALE
 //!   ├───failed──> a fill has just failed, and there is no copy: so does this read
-//!   └─(no Redis)──> ask the database, so many at a time at most ──> BYPASS
+//!   └─(no Redis)──> ask the database, within a limit ────────────> BYPASS
 //! ```
 //!
-//! What an acknowledged write replaced is not read from here any more, on any server. Where Redis refuses to
-//! remove it, every server notices within a second that Redis takes no writes, and passes by what is in it; the
-//! writer has its answer after that. One exception: while Redis cannot be reached, copies cannot be removed
-//! from it. They are as soon as it is there again; in the moment in between, another server may still read one.
+//! After a write was acknowledged, no server reads the old value from here. If Redis refuses to remove it,
+//! every server notices within a second that Redis takes no writes, and ignores its copies; the writer gets its
+//! response after that. There is one exception: while Redis cannot be reached, copies cannot be removed from
+//! it. They are removed as soon as it is back; in the moment in between, another server may still read one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,21 +37,21 @@ use super::{Answer, Document, Source, StoreError};
 use crate::metrics::Metrics;
 use crate::redis::{Failure, Redis};
 
-/// How often a server that waits for another one's fill looks whether it is there.
+/// How often a server that waits for another one's fill polls Redis.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How much longer a fill may take than its question to the database.
+/// How much longer a fill may take than its database query.
 const FILL_SLACK: Duration = Duration::from_millis(250);
 
-/// How long to leave a Redis alone that refused to forget something.
+/// The pause before an invalidation that Redis refused is repeated.
 const SETTLE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// A cache that all servers share.
+/// The cache that all servers share.
 #[derive(Debug)]
 pub(super) struct SharedCache {
     copies: Copies,
     database: Database,
-    /// What is waited for on this server: its own fills, and those of others.
+    /// Fills that readers on this server wait for: its own, and those of other servers.
     fills: Mutex<HashMap<Token, Fill>>,
     pending: PendingInvalidations,
     past_it: Semaphore,
@@ -61,7 +61,7 @@ pub(super) struct SharedCache {
 }
 
 impl SharedCache {
-    /// The cache in this Redis. While that is gone, `bypass_max` reads at a time may go past it.
+    /// Creates a cache in this Redis. While Redis is gone, `bypass_max` reads at a time may bypass the cache.
     pub(super) fn new(
         redis: Redis,
         rules: Rules,
@@ -82,7 +82,7 @@ impl SharedCache {
         })
     }
 
-    /// Reads: from the cache when it is fresh there, otherwise from the database.
+    /// Reads a document: a fresh copy, otherwise from the database.
     pub(super) async fn read(self: &Arc<Self>, key: &str) -> Result<Answer, StoreError> {
         if self.pending.contains(key) {
             return self.answer_past(key).await;
@@ -112,8 +112,9 @@ impl SharedCache {
         Ok(Answer { found, source, database_time: asked.elapsed() })
     }
 
-    /// Makes every reader that comes after this see what was written. Without Redis this is done in the
-    /// background when it is there again, and until then this server's readers go past it.
+    /// Removes a copy, so that every later reader sees what was written. If Redis cannot be reached, this is
+    /// done in the background once it is back, and until then this server's readers of the key bypass the
+    /// cache.
     pub(super) async fn invalidate(self: &Arc<Self>, key: &str) {
         let Err(failure) = self.copies.invalidate(key).await else { return };
         if self.pending.add(key) {
@@ -125,7 +126,7 @@ impl SharedCache {
         }
     }
 
-    /// Each in its turn, so that one that is refused again and again does not hold up the others.
+    /// Round-robin, so that one key that is refused repeatedly does not hold up the others.
     async fn settle(&self) {
         let mut last = None;
         while let Some((key, doubt)) = self.pending.next(last.as_deref()) {
@@ -138,13 +139,14 @@ impl SharedCache {
         }
     }
 
-    /// A fill by this server. A task of its own: others wait for it, and its first reader may hang up.
+    /// Starts a fill by this server. A separate task, because other readers wait for it and its first reader
+    /// may hang up.
     fn start_filling(self: &Arc<Self>, key: &str, token: Token, latest: bool) -> Fill {
         let (cache, key) = (Arc::clone(self), key.to_owned());
         self.begin(token, Duration::ZERO, async move { cache.fill(&key, token, latest).await })
     }
 
-    /// A fill that is under way, on this server or on another one.
+    /// Joins a fill in progress, on this server or on another one.
     fn join(self: &Arc<Self>, key: &str, token: Token, age: Duration) -> Fill {
         let known = self.fills.lock().get(&token).cloned();
         known.unwrap_or_else(|| {
@@ -175,7 +177,7 @@ impl SharedCache {
     async fn fill(&self, key: &str, token: Token, latest: bool) -> Outcome {
         let read = if latest { Read::Latest } else { Read::Local };
         let outcome = self.database.read(key, read).await;
-        // Without Redis nothing is kept, and nobody else waits.
+        // Without Redis nothing is stored, and no other server waits.
         let _ = match &outcome {
             Ok(found) => self.copies.complete_fill(key, token, found, rand::random()).await,
             Err(error) => self.copies.give_up(key, token, Reason::of(error)).await,
@@ -183,7 +185,7 @@ impl SharedCache {
         outcome
     }
 
-    /// Looks again and again, until somebody's answer is there or it is this server's turn to ask.
+    /// Polls until another server's answer is there, or until it is this server's turn to query.
     async fn watch(&self, key: &str) -> Outcome {
         let began = Instant::now();
         while began.elapsed() < self.fill_limit {
@@ -205,8 +207,8 @@ impl SharedCache {
         Ok(Answer { found, source: Source::Bypass, database_time: began.elapsed() })
     }
 
-    /// Asks the database, unless too many do so already: without the cache it cannot serve everybody,
-    /// and those it cannot serve in time it need not be asked for.
+    /// Queries the database, unless too many reads do so already: without the cache it cannot serve all of
+    /// them, and reads that it could not serve in time are better not sent.
     async fn read_past(&self, key: &str) -> Result<Option<Document>, StoreError> {
         let Ok(_permit) = self.past_it.try_acquire() else {
             self.metrics.bypass_refused.inc();

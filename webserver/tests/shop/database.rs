@@ -1,5 +1,5 @@
-//! The part of the database's contract that the shop uses, with a hand on the tap: reads and writes
-//! can be held back, each after it was carried out, so that "slow" needs no clock.
+//! A fake database: the part of the contract that the shop uses, with control over its answers.
+//! Reads and writes can be held back after they were carried out, so that "slow" needs no clock.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ pub(crate) struct Database {
 
 struct Records {
     records: Mutex<BTreeMap<String, (Bytes, u64)>>,
-    /// What additions that had a name came to.
+    /// The results of additions with an idempotency key.
     named: Mutex<BTreeMap<String, (i64, u64)>>,
     versions: AtomicU64,
     reads: AtomicU64,
@@ -72,14 +72,14 @@ impl Database {
         Self { address, state, stop, serving }
     }
 
-    /// Its address refuses connections from now on.
+    /// Stops it; its address refuses connections from then on.
     pub(crate) async fn stop(self) -> SocketAddr {
         self.stop.cancel();
         self.serving.await.unwrap();
         self.address
     }
 
-    /// Writes past the shop.
+    /// Writes directly, without the shop.
     pub(crate) fn put(&self, key: &str, value: &str) {
         self.state.put(key, Bytes::from(value.to_owned()));
     }
@@ -177,7 +177,7 @@ async fn write(State(records): State<Arc<Records>>, Path(key): Path<String>, val
     (StatusCode::NO_CONTENT, [(header::ETAG, etag(version))]).into_response()
 }
 
-/// The first term's n-th version.
+/// Returns the ETag of the n-th version of the first term.
 fn etag(version: u64) -> String {
     Version::of(1, version).etag()
 }

@@ -24,7 +24,7 @@ fn ask(request: Request<Body>) -> Reply {
     runtime.block_on(shop.ask(request))
 }
 
-/// A well-formed answer that blames nobody but the client, or nobody at all.
+/// True for a well-formed response that is a success or a client error.
 fn is_defined(reply: &Reply) -> bool {
     match reply.status.as_u16() {
         200 => true,
@@ -33,7 +33,7 @@ fn is_defined(reply: &Reply) -> bool {
     }
 }
 
-/// Any bytes, as a client would have to write them into a path.
+/// Percent-encodes arbitrary bytes, as a client must write them into a path.
 fn encoded(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("%{byte:02x}")).collect()
 }
@@ -54,7 +54,7 @@ proptest! {
         let Ok(uri) = path.parse::<Uri>() else { return Ok(()) };
         let request = Request::builder().method(&*method).uri(uri).body(Body::empty()).unwrap();
         let reply = ask(request);
-        // An answer to HEAD has no body to look into.
+        // A response to HEAD has no body to check.
         prop_assert!(method == "HEAD" || is_defined(&reply), "{reply:?}");
     }
 

@@ -67,7 +67,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert_eq!(reply.error(), (408, "body_timeout".into()));
 }
 
-/// What a request spends on its machine, in the order in which it does.
+/// What a request costs on its machine, in order.
 #[tokio::test]
 async fn memory_is_held_before_anything_else_and_until_the_answer() {
     let (here, there) = UnixStream::pair().unwrap();
@@ -82,7 +82,7 @@ async fn memory_is_held_before_anything_else_and_until_the_answer() {
         serde_json::from_str::<ToMachine>(&line).unwrap()
     };
 
-    // The second one is a hit in the cache; its page costs the same.
+    // The second one is a cache hit; its page costs the same.
     for _ in 0..2 {
         let asking = tokio::spawn({
             let shop = shop.clone();

@@ -1,4 +1,4 @@
-//! What a shop in this thread writes into its log.
+//! Captures the log of a shop in this thread.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The lines so far. They are collected until this is dropped.
+/// The lines so far, captured until this is dropped.
 pub(crate) struct Log {
     lines: Lines,
     _guard: DefaultGuard,
@@ -23,7 +23,7 @@ impl Log {
         Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
-    /// The lines that have all of these in them.
+    /// Returns the lines that contain all of these words.
     pub(crate) fn with(&self, words: &[&str]) -> Vec<String> {
         let text = String::from_utf8(self.lines.0.lock().clone()).unwrap();
         let has_all = |line: &&str| words.iter().all(|word| line.contains(word));

@@ -1,37 +1,37 @@
-//! The shop as its clients see it, over a database that can be told to hold its answers back.
+//! The shop as its clients see it, over a database that can hold its answers back.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, as it should")]
 
-/// A database that does what the test says.
+/// A fake database that the test controls.
 mod database;
-/// What the shop writes into its log.
+/// Captures the shop's log.
 mod log;
-/// A Redis server that can be killed, frozen and started again.
+/// A Redis server that can be killed, frozen and restarted.
 mod redis;
-/// A shop, and how to ask it.
+/// A shop, and requests to it.
 mod shop;
 /// A visitor with a cookie.
 mod visitor;
 /// Waiting for a condition, with a limit.
 mod wait;
 
-/// Money.
+/// Accounts and deposits.
 mod accounts;
-/// Hits, misses, expiry; one fill for all.
+/// Hits, misses, expiry; one fill for all readers.
 mod cache;
-/// Anything at all, thrown at it.
+/// Arbitrary requests.
 mod garbage;
-/// Too much, too slow, too late.
+/// Limits on size, time and number.
 mod limits;
-/// The database and Redis by names, whatever becomes of the name server.
+/// The database and Redis by name, with a name server that fails.
 mod names;
 /// Redis killed, frozen, emptied, slow, full.
 mod redis_faults;
-/// Redis answers, and refuses: each word, each right that is missing.
+/// Redis answers but refuses: each refusal, each missing permission.
 mod redis_refusals;
 /// Each route, each error.
 mod routes;
-/// Sentinels, and the primary that dies.
+/// Sentinels, and a primary that dies.
 mod sentinel;
 /// Login, cart, logout; in memory and in Redis.
 mod sessions;
@@ -41,5 +41,5 @@ mod shared_cache;
 mod slow_database;
 /// Over real sockets: from the first byte to the drain.
 mod sockets;
-/// Reading what was written.
+/// Reading one's own writes.
 mod writes;

@@ -12,7 +12,8 @@ use crate::shop::TestShop;
 use crate::visitor::Visitor;
 use crate::wait::until;
 
-/// A name server. Each name leads to `::1`, where nobody listens, and then to its address.
+/// A name server. Each name resolves to `::1`, which refuses connections, and then to the real
+/// address.
 #[derive(Clone, Default)]
 struct NameServer(Arc<(Mutex<bool>, Condvar)>);
 

@@ -1,4 +1,4 @@
-//! A real Redis server, at an address of its own, so that one that is started again finds its port free.
+//! A real Redis server at an address that no other test uses, so that its port is still free for a restart.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::wait::until;
 
-/// A Redis server, killed when the test ends, however it ends.
+/// A Redis server, killed when the test ends, even if it panics.
 pub(crate) struct Redis {
     pub(crate) address: SocketAddr,
     directory: TempDir,
@@ -27,7 +27,7 @@ pub(crate) struct Redis {
 pub(crate) fn address(port: u16) -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    // Tests of one program run as threads or as processes; either way their addresses differ.
+    // The tests of one program run as threads or as processes; either way their addresses differ.
     let program = 1 + std::process::id() % 250;
     SocketAddr::from(([127, u8::try_from(program).unwrap(), 10 + high, low], port))
 }
@@ -74,29 +74,29 @@ impl Redis {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Starts it again after it was killed. It kept nothing.
+    /// Restarts it after it was killed, without its data.
     pub(crate) async fn restart(&mut self) {
         self.process = spawn(self.address, &self.directory, &self.flags);
         self.answers().await;
     }
 
-    /// From now on it refuses what needs memory, or no longer does.
+    /// Makes it refuse commands that need memory, or accept them again.
     pub(crate) async fn set_full(&self, full: bool) {
         self.configure("maxmemory", if full { "1" } else { "0" }).await;
     }
 
-    /// How often scripts were run, apart from those that try whether Redis takes writes, or that keep a copy.
+    /// Counts script runs, except those that probe whether Redis takes writes or that store a copy.
     pub(crate) async fn scripts_run(&self) -> u64 {
         let stats: String = self.ask(cmd("INFO").arg("commandstats")).await.unwrap();
         let calls = |command: &str| {
             let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
             line.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse::<u64>().unwrap())
         };
-        // Each of those uses this once, and no other does.
+        // Each of those uses this once, and no other script does.
         calls("evalsha") - calls("pexpireat")
     }
 
-    /// A file of its own directory.
+    /// The path of a file in its directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -106,7 +106,7 @@ impl Redis {
         let () = self.ask(cmd("CONFIG").arg("SET").arg(name).arg(value)).await.unwrap();
     }
 
-    /// Gives a user these rights, and no other.
+    /// Gives a user these permissions only.
     pub(crate) async fn user(&self, name: &str, rights: &str) {
         let mut rules = cmd("ACL");
         rules.arg("SETUSER").arg(name).arg("reset").arg("on").arg(">hunter2");
@@ -139,14 +139,14 @@ fn spawn(address: SocketAddr, directory: &TempDir, flags: &[String]) -> Child {
     server.unwrap()
 }
 
-/// The Redis server of this computer, whatever it is called.
+/// The Redis server of this computer, under either of its names.
 pub(crate) fn program() -> &'static str {
     let there_is = |name: &&str| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
     let found = ["redis-server", "valkey-server"].into_iter().find(there_is);
     found.expect("there is a Redis server on the PATH: scripts/test.sh installs one")
 }
 
-/// The way to a server, on which every piece of an answer takes a while.
+/// Starts a proxy to a server that delays every piece of a reply.
 pub(crate) async fn slow_way_to(target: SocketAddr, delay: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Redis killed, frozen, emptied, slow, full: each a clear answer, and nothing hangs.
+//! Redis killed, frozen, emptied, slow, full: each has a clear error, and nothing hangs.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const OLD: &str = r#"{"name":"Lamp","price":1}"#;
 const NEW: &str = r#"{"name":"Lamp","price":2}"#;
 const CLOSED: &str = r#"webserver_redis_breaker{state="closed"}"#;
 
-/// What a request costs at most that meets a Redis which does not answer: its limit of 250 ms, and what
-/// a busy host adds.
+/// The longest time of a request that meets an unresponsive Redis: its limit of 250 ms, plus what a
+/// busy host adds.
 const ONE_LIMIT: Duration = Duration::from_millis(500);
 
 async fn shop(flags: &[&str]) -> (Database, Redis, TestShop) {
@@ -44,13 +44,13 @@ async fn is_asked_again(shop: &TestShop) {
     until("Redis is asked again", async || shop.counted(CLOSED).await == 1).await;
 }
 
-/// What every kind of outage has in common.
+/// What all kinds of outage have in common.
 async fn is_an_outage(shop: &TestShop, visitor: &Visitor) {
     let (reply, took) = timed(Visitor::default().login(shop, "bob")).await;
     assert_eq!(reply.error(), (503, "sessions_unavailable".into()));
     assert_eq!(reply.header("retry-after"), "1");
     assert!(took < ONE_LIMIT, "{took:?}");
-    // Nobody is told that they are a stranger: that is not known.
+    // No visitor is told that they are logged out, because that is not known.
     for path in ["/me", "/cart"] {
         let (reply, took) = timed(visitor.get(shop, path)).await;
         assert_eq!(reply.error(), (503, "sessions_unavailable".into()), "{path}");
@@ -59,9 +59,9 @@ async fn is_an_outage(shop: &TestShop, visitor: &Visitor) {
     let (reply, took) = timed(shop.get("/products/1")).await;
     assert_eq!((reply.status, reply.cache(), reply.text()), (StatusCode::OK, "BYPASS", OLD.into()));
     assert!(took < ONE_LIMIT, "{took:?}");
-    // A server that is sent away for it would take the others along.
+    // A balancer that took this server out for it would take out all the others too.
     assert_eq!(shop.get("/healthz").await.status, StatusCode::OK);
-    // By now it is left alone, and costs nothing.
+    // By now the breaker is open, and Redis costs nothing.
     until("it is left alone", async || shop.counted(CLOSED).await == 0).await;
     let mut fastest = Duration::MAX;
     for _ in 0..10 {
@@ -107,7 +107,7 @@ async fn redis_is_frozen_and_thaws() {
 async fn a_cart_whose_change_was_not_confirmed_is_said_to_be_unknown() {
     let (_database, redis, shop) = shop(&[]).await;
     let visitor = Visitor::logged_in(&shop).await;
-    // It takes what it is told, and says nothing.
+    // Redis accepts the command and does not reply.
     let () = redis.ask(cmd("CONFIG").arg("SET").arg("lua-time-limit").arg(0)).await.unwrap();
     let clicking = {
         let (shop, visitor) = (shop.clone(), visitor.clone());
@@ -123,7 +123,7 @@ async fn a_cart_whose_change_was_not_confirmed_is_said_to_be_unknown() {
     until("she clicks", async || visitor.get(&shop, "/cart").await.json()["pieces"] != 0).await;
     redis.freeze();
     let (code, error) = clicking.await.unwrap().error();
-    // It depends on which of its two questions was under way.
+    // It depends on which of its two calls was under way.
     assert!(
         [(504, "outcome_unknown"), (503, "sessions_unavailable")].contains(&(code, &*error)),
         "{code} {error}"
@@ -137,7 +137,7 @@ async fn redis_answers_slowly_and_nobody_waits_longer_than_the_limit() {
     let way = slow_way_to(redis.address, Duration::from_millis(40)).await;
     let shop = open(&database, &format!("redis://{way}"), &[]).await;
     is_asked_again(&shop).await;
-    // Within its limits slow is only slow.
+    // Within its limits, slow is only slow.
     let visitor = Visitor::logged_in(&shop).await;
     assert_eq!(visitor.get(&shop, "/me").await.status, StatusCode::OK);
     assert_eq!(shop.get("/products/1").await.status, StatusCode::OK);
@@ -161,14 +161,14 @@ async fn redis_is_full_and_refuses() {
     shop.get("/products/1").await;
     redis.set_full(true).await;
     assert_eq!(Visitor::default().login(&shop, "bob").await.error(), (503, "sessions_unavailable".into()));
-    // What it has it still gives, and a cart that is there takes a little more: Redis lets a script end
-    // that has begun to write.
+    // It still serves its data, and an existing cart can grow a little: Redis lets a script finish that
+    // has begun to write.
     assert_eq!(visitor.put_into_cart(&shop, "7", 1).await.status, StatusCode::OK);
     assert_eq!(visitor.get(&shop, "/me").await.status, StatusCode::OK);
     assert_eq!(shop.get("/products/1").await.cache(), "HIT");
-    // What it cannot take is read past it.
+    // A document that cannot be stored is read past the cache.
     assert_eq!(shop.get("/products/2").await.cache(), "BYPASS");
-    // What is written is removed all the same.
+    // A copy that was written over is still removed.
     assert_eq!(shop.put("/products/1", NEW).await.status, StatusCode::OK);
     assert_eq!(shop.get("/products/1").await.text(), NEW);
 
@@ -185,7 +185,7 @@ async fn what_was_written_while_redis_was_out_of_reach_is_removed_when_it_is_bac
     shop.get("/products/1").await;
     redis.freeze();
     assert_eq!(shop.put("/products/1", NEW).await.status, StatusCode::OK);
-    // The server that wrote it never shows the old one again.
+    // The server that wrote it never shows the old value again.
     assert_eq!(shop.get("/products/1").await.text(), NEW);
     redis.thaw();
     is_asked_again(&shop).await;

@@ -1,5 +1,5 @@
-//! Redis that answers and refuses. All servers know it within a second, none shows what was written over, who is
-//! logged in stays so, and the log says why, once.
+//! Redis answers but refuses. All servers notice within a second, none serves a value that was written over,
+//! visitors stay logged in, and the log gives the reason, once.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const NEW: &str = r#"{"name":"Lamp","price":2}"#;
 const REFUSED: &str = r#"webserver_redis_writes{state="refused"}"#;
 const ACCEPTED: &str = r#"webserver_redis_writes{state="accepted"}"#;
 
-/// Within a second; and what a busy host adds.
+/// Within a second, plus what a busy host adds.
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
 
 async fn open(database: &Database, url: &str) -> TestShop {
@@ -29,20 +29,20 @@ async fn open(database: &Database, url: &str) -> TestShop {
     TestShop::open(database.address, &flags).await
 }
 
-/// A visitor who has logged in, as soon as that can be done.
+/// Logs a visitor in, as soon as that is possible.
 async fn logged_in(shop: &TestShop) -> Visitor {
     let mut visitor = Visitor::default();
     until("she is logged in", async || visitor.login(shop, "ada").await.status == StatusCode::OK).await;
     visitor
 }
 
-/// How Redis comes to refuse writes, and to take them again.
+/// How Redis comes to refuse writes, and to accept them again.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
     Misconf,
     NoReplicas,
     NoPerm,
-    /// A cluster that has lost slots, and still answers to reads.
+    /// A cluster that has lost slots, and still answers reads.
     ClusterDown,
     /// It runs a script that does not end.
     Busy,
@@ -70,7 +70,7 @@ impl Trouble {
         match self {
             Self::Misconf => {
                 redis.configure("save", "3600 1").await;
-                // The snapshot cannot be put where a directory stands.
+                // The snapshot cannot be written where a directory is.
                 std::fs::create_dir(redis.file("dump.rdb")).unwrap();
                 save(redis, "err").await;
             }
@@ -133,7 +133,7 @@ impl Trouble {
         }
     }
 
-    /// Whether what is there can still be read.
+    /// Returns whether existing data can still be read.
     fn can_be_read(self) -> bool {
         !matches!(self, Self::Busy)
     }
@@ -169,14 +169,14 @@ async fn refuses_and_takes_again(trouble: Trouble) {
     );
 
     trouble.begin(&redis).await;
-    // Acknowledged is acknowledged: nobody shows the old one, also a server that did not know yet.
+    // Acknowledged means acknowledged: no server serves the old value, not even one that did not know yet.
     assert_eq!(shop.put("/products/1", NEW).await.status, StatusCode::OK);
     for server in [&other, &shop] {
         let reply = server.get("/products/1").await;
         assert_eq!((reply.cache(), reply.text()), ("BYPASS", NEW.into()), "{trouble:?}");
     }
     known_by(&[&shop, &other], REFUSED).await;
-    // Nor later. And it does not delay writers any more: each of them would take a second.
+    // Nor later. And writers are no longer delayed; otherwise each of them would take a second.
     let began = Instant::now();
     for price in 3..20 {
         let product = format!(r#"{{"name":"Lamp","price":{price}}}"#);
@@ -185,7 +185,7 @@ async fn refuses_and_takes_again(trouble: Trouble) {
     }
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     assert_eq!(shop.put("/products/1", NEW).await.status, StatusCode::OK);
-    // Who is logged in stays so.
+    // Visitors stay logged in.
     let expected = if trouble.can_be_read() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     for path in ["/me", "/cart"] {
         assert_eq!(visitor.get(&other, path).await.status, expected, "{trouble:?}: {path}");
@@ -212,7 +212,7 @@ async fn refuses_and_takes_again(trouble: Trouble) {
     assert_eq!(visitor.get(&shop, "/cart").await.json()["pieces"], 1);
     assert_eq!(Visitor::default().login(&other, "bob").await.status, StatusCode::OK);
 
-    // Two servers, one line each; unless this host stood still for so long that they lost sight of it.
+    // Two servers, one line each; unless this host was frozen for so long that they lost the connection.
     let (said, all) = (log.with(&["WARN", trouble.word()]), log.with(&["WARN"]));
     if log.with(&["WARN", "lost"]).is_empty() {
         assert_eq!(said.len(), 2, "{said:#?}");
@@ -285,7 +285,7 @@ async fn a_shop_that_opens_while_it_refuses_reads_sessions_and_no_copies() {
     assert_eq!(visitor.get(&late, "/me").await.status, StatusCode::OK);
 }
 
-/// Logs in, fills a cart, logs in again and out; reads a product twice, and what was written over it.
+/// Logs in, fills a cart, logs in again and out; reads a product twice, and once more after a write.
 async fn works(shop: &TestShop) -> bool {
     let mut visitor = Visitor::default();
     visitor.login(shop, "ada").await.status == StatusCode::OK
@@ -319,7 +319,7 @@ async fn little_is_enough() {
     }
 }
 
-/// What docs/contract.md says is enough.
+/// The permissions that docs/contract.md documents as sufficient.
 fn documented_rights() -> String {
     let contract = include_str!("../../../docs/contract.md");
     let line = contract.lines().find(|line| line.contains("ACL SETUSER shop"));
@@ -345,7 +345,7 @@ async fn each_right_that_is_missing_is_named() {
     }
 }
 
-/// Starts a Redis with these flags, opens a shop, and gives what it warns of at first.
+/// Starts a Redis with these flags, opens a shop, and returns its first warning.
 async fn first_warning(
     flags: &[&str],
     password: Option<&str>,
@@ -442,7 +442,7 @@ async fn a_request_that_alone_is_refused_is_told_of_once_and_costs_the_others_no
     assert!(said[0].contains("WRONGTYPE") && said[1].contains("user_script"), "{said:#?}");
     assert_eq!(shop.counted(ACCEPTED).await, 1);
     assert_eq!(shop.get("/products/2").await.cache(), "HIT");
-    // A write cleans up, at once.
+    // A write cleans up at once.
     let began = Instant::now();
     assert_eq!(shop.put("/products/3", NEW).await.status, StatusCode::OK);
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
@@ -475,7 +475,7 @@ async fn shops_with_another_prefix_share_a_redis_and_see_nothing_of_each_other()
     let reply = second.get("/products/1").await;
     assert_eq!((reply.cache(), reply.text()), ("MISS", NEW.into()));
     assert_eq!(visitor.get(&second, "/me").await.error(), (401, "unknown_session".into()));
-    // A server of the same shop sees everything.
+    // Another server of the same shop sees everything.
     assert_eq!(beside.get("/products/1").await.cache(), "HIT");
     assert_eq!(visitor.get(&beside, "/me").await.status, StatusCode::OK);
     let mut keys: Vec<String> = redis.ask(cmd("KEYS").arg("*")).await.unwrap();

@@ -128,7 +128,7 @@ async fn a_body_of_64_kib_is_taken_and_one_byte_more_is_not() {
     assert_eq!(shop.put("/products/1", &product(64 * 1024)).await.status, StatusCode::OK);
     let too_large = product(64 * 1024 + 1);
     assert_eq!(shop.put("/products/1", &too_large).await.error(), (413, "body_too_large".into()));
-    // In pieces, so that its length is not known before.
+    // In pieces, so that the length is not announced.
     let pieces = too_large.into_bytes().chunks(1000).map(|piece| Ok(piece.to_vec())).collect::<Vec<_>>();
     let body = Body::from_stream(futures_util::stream::iter(pieces as Vec<std::io::Result<_>>));
     let reply = shop.send(Method::PUT, "/products/1", Some("application/json"), body).await;
@@ -173,7 +173,7 @@ async fn health_and_counters_are_not_for_visitors() {
         shop.ask(request.body(Body::empty()).unwrap()).await
     };
     for path in ["/healthz", "/metrics"] {
-        // What a proxy passed on comes from outside.
+        // A request that a proxy has forwarded comes from outside.
         for line in [("via", "1.1 lb"), ("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")] {
             let reply = ask(path, &[("host", "127.0.0.1:9001"), line]).await;
             assert_eq!(reply.error(), (404, "not_found".into()), "{path} {line:?}");
@@ -184,9 +184,10 @@ async fn health_and_counters_are_not_for_visitors() {
             assert_eq!(ask(path, &[("host", host)]).await.status, StatusCode::OK, "{path} {host}");
         }
     }
-    // The balancer's checks name the server as the balancer knows it; counters are shown under its own names.
+    // The balancer's checks use the name that the balancer knows; metrics are shown under the server's own
+    // names only.
     assert_eq!(ask("/healthz", &[("host", "web-1.example:9001")]).await.status, StatusCode::OK);
     assert_eq!(ask("/metrics", &[("host", "evil.example")]).await.error(), (403, "not_allowed".into()));
-    // The shop is for everybody.
+    // The shop itself is public.
     assert_eq!(ask("/render", &[("host", "shop.example"), ("via", "1.1 lb")]).await.status, StatusCode::OK);
 }

@@ -105,10 +105,11 @@ async fn sessions_survive_the_death_of_the_primary_and_logins_come_back_by_thems
     assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
     assert_eq!(visitor.get(&shop, "/cart").await.json(), cart);
 
-    // The old primary comes back empty, and becomes the new one's copy; nobody takes it for the primary.
+    // The old primary comes back empty, and becomes a replica of the new one; no server takes it for the
+    // primary.
     primary.restart().await;
     until("it is a copy now", async || {
-        // The Sentinels close its connections when they tell it what it is.
+        // The Sentinels close its connections when they reconfigure it.
         let Ok(role) = primary.ask::<Vec<redis::Value>>(&cmd("ROLE")).await else { return false };
         redis::from_redis_value_ref::<String>(&role[0]).unwrap() == "slave"
     })

@@ -11,7 +11,7 @@ use crate::shop::TestShop;
 use crate::visitor::Visitor;
 use crate::wait::until;
 
-/// A shop whose sessions are in its memory, and one whose sessions are in Redis.
+/// One shop with sessions in memory, and one with sessions in Redis.
 async fn shops(flags: &[&str]) -> (Database, Redis, [TestShop; 2]) {
     let (database, redis) = (Database::start().await, Redis::start().await);
     for product in 0..120 {
@@ -41,7 +41,7 @@ async fn who_logs_in_is_known_until_they_log_out() {
 
         assert_eq!(visitor.get(shop, "/me").await.json(), json!({ "user": "ada" }));
         assert_eq!(visitor.logout(shop).await.status, StatusCode::NO_CONTENT);
-        // The cookie is still sent: it is the server that has to forget.
+        // The cookie is still sent: the server has to forget the session.
         assert_eq!(visitor.get(shop, "/me").await.error(), (401, "unknown_session".into()));
         assert_eq!(visitor.logout(shop).await.status, StatusCode::NO_CONTENT);
     }

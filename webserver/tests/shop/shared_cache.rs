@@ -10,7 +10,7 @@ use crate::wait::until;
 const OLD: &str = r#"{"name":"Lamp","price":1}"#;
 const NEW: &str = r#"{"name":"Lamp","price":2}"#;
 
-/// By how many milliseconds.
+/// By how many milliseconds the key outlives the rest.
 const LIVES_LONGER_THAN_IT_RESTS: &str = "
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -89,7 +89,7 @@ async fn copies_live_in_redis_for_their_time_and_no_longer() {
     let (_database, redis, shops) = shops(1, &["--cache-ttl", "10s", "--stale-for", "20s"]).await;
     shops[0].get("/products/1").await;
     let lives: i64 = redis.ask(cmd("PTTL").arg("copy:product:1")).await.unwrap();
-    // A fifth of the first ten seconds is left to chance.
+    // The last fifth of the first ten seconds is random.
     assert!((27_000..=30_000).contains(&lives), "{lives}");
 }
 
@@ -149,7 +149,7 @@ async fn a_reader_after_a_write_does_not_wait_for_a_fill_from_before_it() {
 #[tokio::test]
 async fn a_fill_whose_server_died_is_taken_over() {
     let (database, redis, shops) = shops(1, &["--db-timeout", "100ms"]).await;
-    // What is left of a server that was killed: its token, and nobody behind it.
+    // A server that was killed leaves its token, with no task behind it.
     let mut fill = cmd("EVAL");
     fill.arg(include_str!("../../src/store/scripts/look.lua")).arg(1).arg("copy:product:1");
     let _: redis::Value = redis.ask(fill.arg("f".repeat(32)).arg(350).arg(0).arg(0)).await.unwrap();
@@ -224,7 +224,7 @@ async fn what_was_written_is_read_though_a_moment_before_the_database_was_gone()
 
 #[tokio::test]
 async fn that_a_fill_failed_is_known_for_a_moment_and_as_what_it_was() {
-    // A question that is given up soon: what is known of the key is to live longer than that.
+    // A query with a short time limit: the hash of the key must live longer than that.
     let (database, redis, shops) = shops(2, &["--db-timeout", "50ms"]).await;
     database.hold_reads(true);
     assert_eq!(shops[0].get("/products/1").await.error(), (504, "database_timeout".into()));

@@ -1,4 +1,4 @@
-//! A shop in this process, called as a service: no sockets between the test and it.
+//! A shop in this process, called as a service, without sockets between the test and it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
-/// What these flags mean, with a port of its own choice and this database.
+/// The configuration for these flags, with a free port and this database.
 pub(crate) fn config(database: SocketAddr, flags: &[&str]) -> Config {
     let database = database.to_string();
     let always = ["webserver", "--listen", "127.0.0.1:0", "--db", &database];
@@ -46,7 +46,7 @@ impl TestShop {
         Self { app: app::app(Arc::clone(&shop), &vitals), shop }
     }
 
-    /// With these flags alone, in a network of its own.
+    /// Opens a shop with only these flags, in this network.
     pub(crate) async fn open_in(network: Network, flags: &[&str]) -> Self {
         let vitals = Vitals::new("webserver");
         let args = Args::parse_from([&["webserver", "--listen", "127.0.0.1:0"], flags].concat());
@@ -106,7 +106,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The code of an error, which also has a sentence.
+    /// Returns the status and code of an error, which must also have a sentence.
     pub(crate) fn error(&self) -> (u16, String) {
         let json = self.json();
         assert!(!json["detail"].as_str().unwrap().is_empty(), "an error without a sentence: {json}");

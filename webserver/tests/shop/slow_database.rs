@@ -7,7 +7,7 @@ use crate::database::Database;
 use crate::shop::TestShop;
 use crate::wait::until;
 
-/// A shop that has a copy of product 1, which is stale by now.
+/// Opens a shop whose copy of product 1 is stale.
 async fn shop_with_a_stale_copy(flags: &[&str]) -> (Database, TestShop) {
     let database = Database::start().await;
     database.put("product:1", "{}");
@@ -18,7 +18,7 @@ async fn shop_with_a_stale_copy(flags: &[&str]) -> (Database, TestShop) {
     (database, shop)
 }
 
-/// How long the fastest of some reads takes; a busy host slows some of them, not all.
+/// Returns the duration of the fastest of some reads; a busy host slows some of them, not all.
 async fn fastest_read(shop: &TestShop, cache: &str) -> Duration {
     let mut fastest = Duration::MAX;
     for _ in 0..10 {
@@ -36,7 +36,7 @@ async fn a_stale_copy_is_served_soon_when_the_database_is_slow_and_says_so() {
     let reply = shop.get("/products/1").await;
     assert_eq!((reply.status.as_u16(), reply.cache(), reply.text()), (200, "STALE", "{}".into()));
     assert!(fastest_read(&shop, "STALE").await < Duration::from_millis(200));
-    // All of them together asked once more than the one that filled the cache.
+    // In total one more query than the one that filled the cache.
     assert_eq!(database.reads(), 2);
 }
 

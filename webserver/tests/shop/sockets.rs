@@ -27,10 +27,10 @@ async fn serve(database: &Database, flags: &[&str]) -> Running {
     Running { address, stop, serving }
 }
 
-/// Everything up to the end of the connection.
+/// Returns everything up to the end of the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset is an end, too.
+    // A reset ends it, too.
     let _ = timeout(LIMIT, stream.read_to_end(&mut bytes)).await.expect("the connection ends");
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -63,7 +63,7 @@ async fn clients_that_are_slow_with_their_headers_are_cut_and_others_are_served(
     let answer =
         exchange(shop.address, b"GET /render HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    // All of them within the limit of one.
+    // All of them within the time limit of one.
     timeout(LIMIT, async {
         for mut stream in slow {
             assert!(!rest(&mut stream).await.contains("200 OK"));
@@ -160,7 +160,7 @@ async fn bytes_that_are_not_http_end_the_connection_and_nothing_else() {
         huge_path.as_bytes(),
     ] {
         let mut stream = TcpStream::connect(shop.address).await.unwrap();
-        // It may be cut while it is still speaking.
+        // The server may close while the client is still sending.
         let _ = stream.write_all(bytes).await;
         let answer = rest(&mut stream).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:.100}");

@@ -1,4 +1,4 @@
-//! Somebody with a browser: keeps the cookie that is given, on whichever server.
+//! A visitor with a browser: keeps the cookie that any server sets.
 
 use axum::body::Body;
 use http::{Method, Request};
@@ -8,12 +8,12 @@ use crate::shop::{Reply, TestShop};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Visitor {
-    /// The session cookie, as it is sent.
+    /// The session cookie as it is sent.
     pub(crate) cookie: Option<String>,
 }
 
 impl Visitor {
-    /// A visitor who has logged in.
+    /// Creates a visitor who has logged in.
     pub(crate) async fn logged_in(shop: &TestShop) -> Self {
         let mut visitor = Self::default();
         assert_eq!(visitor.login(shop, "ada").await.status, 200);

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 /// Far longer than anything here takes, on the slowest of machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-/// Looks again and again until the condition holds.
+/// Polls until the condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + LIMIT;
     while !holds().await {

@@ -1,8 +1,9 @@
-//! What upstreams answer, and what the client sees of it.
+//! Responses from upstreams, and what the client sees of them.
 
 use super::*;
 
-/// An upstream's answer, the client's request line, its status, and lines that it sees or (`!`) not.
+/// The upstream's response, the client's request, the status, and lines that it must see or (`!`)
+/// must not.
 type Case = (&'static str, &'static str, u16, &'static [&'static str]);
 
 const GET: &str = "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -11,7 +12,7 @@ const OLD: &str = "GET /{} HTTP/1.0\r\n\r\n";
 const OLD_KEPT: &str = "GET /{} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
 const TRAILERS: &str = "GET /{} HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n";
 
-/// Answers that arrive whole.
+/// Complete responses.
 const WHOLE: &[Case] = &[
     // Framing (RFC 9112, 6.3).
     ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", GET, 200, &["content-length: 5", "\r\n\r\nhello"]),
@@ -47,7 +48,7 @@ const WHOLE: &[Case] = &[
         200,
         &["transfer-encoding: chunked", "!content-length"],
     ),
-    // Answers without a body.
+    // Responses without a body.
     (
         "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
         GET,
@@ -64,7 +65,7 @@ const WHOLE: &[Case] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", HEAD, 200, &["content-length: 5"]),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD, 200, &["!\r\n\r\n0"]),
     ("HTTP/1.1 200 OK\r\n\r\n", HEAD, 200, &["!transfer-encoding"]),
-    // Old clients: the balancer's own version, no chunks.
+    // HTTP/1.0 clients: the balancer's own version, no chunks.
     (
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         OLD,
@@ -85,7 +86,7 @@ const WHOLE: &[Case] = &[
         200,
         &["connection: close", "\r\n\r\nhello"],
     ),
-    // What belongs to one hop stays; what is added; what passes.
+    // Hop-by-hop fields, fields that are added, fields that pass.
     (
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nUpgrade: h2c\r\n\r\n",
         GET,
@@ -138,7 +139,7 @@ const WHOLE: &[Case] = &[
     ),
 ];
 
-/// Answers that break off: the client must see it.
+/// Responses that break off: the client must notice.
 const BROKEN: &[(&str, &str)] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", GET),
     ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", GET),
@@ -152,7 +153,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", OLD),
 ];
 
-/// Answers that are none, or that two clients could read in two ways: 502 instead.
+/// Responses that are malformed, or that two clients could read in two ways: 502 instead.
 const NONSENSE: &[&str] = &[
     "",
     "nonsense\r\n\r\n",
@@ -228,7 +229,7 @@ async fn nonsense_becomes_a_502() {
     }
 }
 
-/// A head that has no end is not collected.
+/// An endless head is not buffered.
 #[tokio::test]
 async fn an_answer_with_too_large_a_head_becomes_a_502() {
     let address = raw_upstream(async |mut stream, _| {

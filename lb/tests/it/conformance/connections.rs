@@ -1,4 +1,4 @@
-//! Connections: which are kept, what follows on them, and how they end (RFC 9112, 9).
+//! Connections: which stay open, what follows on them, and how they end (RFC 9112, 9).
 
 use super::*;
 
@@ -51,7 +51,7 @@ async fn a_pipeline_is_answered_in_its_order() {
     assert_eq!(order, (100..150).collect::<Vec<u32>>());
 }
 
-/// A body may be cut anywhere, and what follows it is the next request.
+/// A body may be split anywhere, and what follows it is the next request.
 #[tokio::test]
 async fn what_follows_a_body_is_the_next_request() {
     let witness = Witness::start(&[]).await;
@@ -70,8 +70,8 @@ async fn what_follows_a_body_is_the_next_request() {
     }
 }
 
-/// An upstream that answers as its request's target says, on each connection for as long as it is
-/// kept; answers carry the connection's number.
+/// An upstream that answers as its request's target says and keeps its connections open; responses
+/// carry the connection's number.
 async fn numbered_upstream() -> SocketAddr {
     raw_upstream(async |mut stream, number| {
         while let Some(head) = read_head(&mut stream).await {
@@ -93,7 +93,7 @@ async fn numbered_upstream() -> SocketAddr {
     .await
 }
 
-/// Sends a request on a connection that is kept, and returns the head of its answer, which has no
+/// Sends a request on a persistent connection, and returns the head of the response, which has no
 /// body.
 async fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
@@ -101,7 +101,7 @@ async fn ask(stream: &mut TcpStream, request: &str) -> String {
     head.unwrap_or_else(|| panic!("{request}: the client's connection was closed"))
 }
 
-/// After an answer that has no body whatever it speaks of, both connections are kept.
+/// After a response without a body, whatever its head announces, both connections are kept.
 #[tokio::test]
 async fn connections_are_kept_after_answers_without_a_body() {
     let upstream = format!("--upstream=web-1={}", numbered_upstream().await);
@@ -130,11 +130,11 @@ async fn connections_are_kept_after_answers_without_a_body() {
     }
 }
 
-/// What an upstream must not send, made to look like an answer.
+/// Bytes that an upstream must not send, in the form of a response.
 const EVIL: &[u8] = b"HTTP/1.1 200 OK\r\nX-Evil: yes\r\nContent-Length: 0\r\n\r\n";
 
-/// An upstream that sends a body to HEAD harms nobody, and its connections are not kept after one
-/// from then on.
+/// An upstream that sends a body to HEAD harms no client, and from then on its connections are not
+/// kept after such a response.
 #[tokio::test]
 async fn an_upstream_that_sends_a_body_to_head_is_not_trusted_again() {
     let (sent, mut was_sent) = tokio::sync::mpsc::unbounded_channel();
@@ -167,7 +167,7 @@ async fn an_upstream_that_sends_a_body_to_head_is_not_trusted_again() {
     }
 }
 
-/// What an upstream says while nobody has asked it anything is no answer to the next request.
+/// Bytes that an upstream sends while it is idle are no response to the next request.
 #[tokio::test]
 async fn what_comes_unasked_is_never_an_answer() {
     let speak = Arc::new(tokio::sync::Notify::new());
@@ -194,13 +194,13 @@ async fn what_comes_unasked_is_never_an_answer() {
     for number in 0..20 {
         let head = ask(&mut client, "GET /").await;
         assert_lines(&head, &["x-good: yes"], &format!("answer {number}"));
-        // It has its answer, and nobody waits for anything.
+        // It has its response, and the connection is idle.
         speak.notify_one();
         tokio::time::timeout(LIMIT, was_said.recv()).await.unwrap();
     }
 }
 
-/// What an upstream sends beyond its answer is nobody's, and nothing more is asked there.
+/// Bytes after a complete response are discarded, and the connection is not reused.
 #[tokio::test]
 async fn surplus_bytes_are_never_an_answer_whatever_the_answer_is() {
     for (first, request) in [
@@ -230,14 +230,14 @@ async fn surplus_bytes_are_never_an_answer_whatever_the_answer_is() {
             Balancer::start(&[&format!("--upstream=web-1={address}"), "--health=off", "--threads=1"]).await;
         for number in 0..20 {
             let reply = exchange(lb.address, request).await;
-            // The rest of a surplus may still be on its way, so the connection is of no use.
+            // More surplus bytes may still be on their way, so the connection cannot be reused.
             assert_lines(&reply.text, &[&format!("x-connection: {number}\r\n"), "!evil"], first);
         }
     }
 }
 
-/// An upstream that answers a large upload early: the answer arrives, and the upload is not waited
-/// for.
+/// The upstream responds early to a large upload: the response arrives, and the balancer does not
+/// wait for the upload.
 #[tokio::test]
 async fn an_early_answer_to_a_large_upload_arrives() {
     let address = raw_upstream(async |mut stream, _| {
@@ -247,7 +247,7 @@ async fn an_early_answer_to_a_large_upload_arrives() {
             .await
             .unwrap();
         stream.shutdown().await.unwrap();
-        // It does not read on, but waits: a reset would take its answer away.
+        // It stops reading, but keeps the connection: a reset would destroy its response.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), stream.read_u8()).await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), std::future::pending::<()>()).await;
     })
@@ -278,8 +278,8 @@ async fn an_early_answer_to_a_large_upload_arrives() {
     assert!(answer.starts_with("HTTP/1.1 413 Too large\r\n"), "{answer}");
 }
 
-/// A connection to an upstream that has not got all of a request is of no use to the next one: that
-/// would be taken for what is missing.
+/// An upstream connection on which a request was not sent completely cannot be reused: the next
+/// request would be taken for the missing part.
 #[tokio::test]
 async fn after_an_answer_that_came_before_its_request_was_sent_the_connection_is_not_used_again() {
     let upstream = format!("--upstream=web-1={}", numbered_upstream().await);
@@ -296,7 +296,7 @@ async fn after_an_answer_that_came_before_its_request_was_sent_the_connection_is
         let mut next = TcpStream::connect(lb.address).await.unwrap();
         let head = tokio::time::timeout(LIMIT, ask(&mut next, "GET /304")).await.unwrap();
         assert_lines(&head, &["HTTP/1.1 304", &format!("x-connection: {}\r\n", number + 1)], framing);
-        // Nothing more is asked there either.
+        // No other request is sent on that connection either.
         drop(next);
         let mut last = TcpStream::connect(lb.address).await.unwrap();
         last.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -305,7 +305,7 @@ async fn after_an_answer_that_came_before_its_request_was_sent_the_connection_is
     }
 }
 
-/// The balancer's own answer does not leave a body behind that would be read as a request.
+/// After a local reply, the unread body is not parsed as a request.
 #[tokio::test]
 async fn a_body_that_nobody_read_is_no_request() {
     let lb = Balancer::start(&[]).await;
@@ -322,7 +322,7 @@ async fn a_body_that_nobody_read_is_no_request() {
     assert_eq!((reply.status(), reply.body()), (503, ""), "an answer to HEAD has no body");
 }
 
-/// A request of a higher minor version is one of ours (RFC 9110, 2.5).
+/// A request of a higher minor version is handled like HTTP/1.1 (RFC 9110, 2.5).
 #[tokio::test]
 async fn a_newer_minor_version_is_understood() {
     let witness = Witness::start(&[]).await;
@@ -334,7 +334,7 @@ async fn a_newer_minor_version_is_understood() {
     assert!(witness.take().iter().all(|request| request.contains(" HTTP/1.1\r\n")));
 }
 
-/// No answer to HEAD has a body, also when it refuses a head that makes no sense.
+/// A response to HEAD never has a body, even if it rejects a malformed head.
 #[tokio::test]
 async fn what_refuses_a_malformed_head_request_has_no_body() {
     let witness = Witness::start(&[]).await;

@@ -1,5 +1,5 @@
-//! Requests that were good before a few of their bytes were changed, cut into pieces anywhere. Whatever
-//! the upstream then sees is well-formed by rules that are written down here once more.
+//! Fuzzing: valid requests with a few bytes changed, split anywhere. Whatever the upstream then sees
+//! must be well-formed, by rules that are implemented here a second time.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -17,7 +17,7 @@ const GOOD: &[&str] = &[
     "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
 ];
 
-/// Bytes, and words, that do harm.
+/// Bytes and words that are dangerous.
 const NASTY: &[&str] = &[
     "\r",
     "\n",
@@ -107,7 +107,7 @@ async fn send_in_pieces(address: SocketAddr, mut bytes: &[u8], cuts: &[usize]) {
         stream.set_nodelay(true).unwrap();
         for cut in cuts {
             let (piece, rest) = bytes.split_at((*cut).min(bytes.len()));
-            // It may have been refused already.
+            // It may have been rejected already.
             let _ = stream.write_all(piece).await;
             tokio::task::yield_now().await;
             bytes = rest;
@@ -119,7 +119,7 @@ async fn send_in_pieces(address: SocketAddr, mut bytes: &[u8], cuts: &[usize]) {
     tokio::time::timeout(LIMIT, exchange).await.expect("it is answered or closed in time");
 }
 
-/// A head by the book: one request line, lines of a name and a value, one host, one framing.
+/// True for a strictly valid head: one request line, field lines, one host, one framing.
 fn is_well_formed(message: &str) -> bool {
     let Some((head, _)) = message.split_once("\r\n\r\n") else { return false };
     let mut lines = head.split("\r\n");

@@ -1,4 +1,4 @@
-//! Interim answers, and expectations (RFC 9110, 10.1.1 and 15.2).
+//! Interim responses, and expectations (RFC 9110, 10.1.1 and 15.2).
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ async fn interim_answers_are_passed_on_to_those_who_know_them() {
     assert_eq!(two.text.matches("HTTP/1.1 ").count(), 3, "{two:?}");
     let old = exchange(lb.address, &get(0, "1.0")).await;
     assert!(old.text.starts_with("HTTP/1.1 200 OK\r\n"), "{old:?}");
-    // Also one that nobody has asked for: whoever knows 1xx can skip it.
+    // Also an unsolicited one: a client that knows 1xx can skip it.
     let unasked = exchange(lb.address, &get(2, "1.1")).await;
     assert!(unasked.text.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{unasked:?}");
     let old = exchange(lb.address, &get(2, "1.0")).await;
@@ -50,7 +50,7 @@ async fn an_endless_row_of_interim_answers_has_an_end() {
     assert!(reply.text.contains("HTTP/1.1 502 "), "{reply:?}");
 }
 
-/// The upstream is asked, its 100 is passed on, and only then the body is sent.
+/// The upstream gets the expectation, its 100 is passed on, and only then the body is sent.
 #[tokio::test]
 async fn an_upstream_that_wants_the_body_says_so_itself() {
     let address = raw_upstream(async |mut stream, _| {
@@ -72,7 +72,7 @@ async fn an_upstream_that_wants_the_body_says_so_itself() {
     assert!(read_head(&mut stream).await.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
-/// Whoever goes on and on is cut off.
+/// An upstream that never stops is cut off.
 #[tokio::test]
 async fn interim_answers_without_an_end_are_no_answer() {
     let address = raw_upstream(async |mut stream, _| {
@@ -86,8 +86,8 @@ async fn interim_answers_without_an_end_are_no_answer() {
     assert!(reply.text.contains("HTTP/1.1 502 "), "{reply:?}");
 }
 
-/// Many know nothing of expectations, and just wait. One that says so late is not passed on: the
-/// client has been told.
+/// Many servers ignore expectations, and just wait. A 100 that comes late is not passed on, because
+/// the client has had one.
 #[tokio::test]
 async fn an_upstream_that_says_nothing_does_not_leave_both_waiting() {
     let address = raw_upstream(async |mut stream, _| {
@@ -107,7 +107,8 @@ async fn an_upstream_that_says_nothing_does_not_leave_both_waiting() {
     assert!(read_head(&mut stream).await.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
-/// An early no is passed on, without a 100 before it; the body will not come, or is not read.
+/// An early rejection is passed on, without a 100 before it; the body will not come, or is not
+/// read.
 #[tokio::test]
 async fn an_upstream_may_say_no_before_the_body_comes() {
     let address = raw_upstream(async |mut stream, _| {

@@ -1,5 +1,5 @@
-//! HTTP/1.1 as RFC 9110 and RFC 9112 demand it of a proxy, over raw sockets: each case is a line of a
-//! table, with its expected outcome.
+//! What RFC 9110 and RFC 9112 require of a proxy, over raw sockets: each case is a row of a table,
+//! with its expected outcome.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,8 @@ mod passed_on;
 mod refused;
 mod upgrades;
 
-/// An upstream that keeps what it is sent, byte by byte, and answers each request with what its
-/// target says: `/3` gets the third answer.
+/// An upstream that records what it receives, byte by byte, and answers each request with the
+/// response that its target selects: `/3` gets the third one.
 struct Witness {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -37,7 +37,7 @@ impl Witness {
                     let number = message.split([' ', '/']).find_map(|word| word.parse::<usize>().ok());
                     let answer = number.and_then(|number| answers.get(number));
                     if stream.write_all(answer.unwrap_or(&OK).as_bytes()).await.is_err() || answer.is_some() {
-                        // A scripted answer is the last on its connection.
+                        // A scripted response is the last on its connection.
                         return;
                     }
                 }
@@ -51,13 +51,13 @@ impl Witness {
         Balancer::start(&[&format!("--upstream=web-1={}", self.address), "--health=off"]).await
     }
 
-    /// What has come since this was last asked, whole or not.
+    /// Returns what was received since the last call, complete or not.
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
 
-/// Reads a whole message, and writes down what there is of it also when it breaks off.
+/// Reads a whole message, and records it even if it breaks off.
 async fn read_message(stream: &mut TcpStream, seen: &Mutex<Vec<String>>) -> Option<String> {
     let mut message = Vec::new();
     let whole = loop {
@@ -77,7 +77,7 @@ async fn read_message(stream: &mut TcpStream, seen: &Mutex<Vec<String>>) -> Opti
     whole.then_some(text)
 }
 
-/// Whether a message has come to its end, by its own framing.
+/// Returns whether a message is complete, by its own framing.
 fn is_whole(message: &[u8]) -> bool {
     let text = String::from_utf8_lossy(message).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -93,7 +93,7 @@ fn is_whole(message: &[u8]) -> bool {
     message.len() - head_bytes >= length.unwrap_or(0)
 }
 
-/// Sends bytes, says that no more will come, and returns everything that comes back.
+/// Sends bytes, half-closes, and returns everything that comes back.
 async fn exchange(address: SocketAddr, request: &str) -> Reply {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -106,7 +106,7 @@ async fn exchange(address: SocketAddr, request: &str) -> Reply {
     tokio::time::timeout(LIMIT, exchange).await.expect("the other side closes in time")
 }
 
-/// All that came back on a connection.
+/// Everything that came back on a connection.
 #[derive(Debug)]
 struct Reply {
     text: String,
@@ -114,7 +114,7 @@ struct Reply {
 }
 
 impl Reply {
-    /// Whether a client takes it for complete.
+    /// Returns whether a client takes it for complete.
     fn is_whole(&self) -> bool {
         let text = self.text.to_ascii_lowercase();
         let framed = text.contains("\r\ncontent-length: ") || text.contains("\r\ntransfer-encoding: ");
@@ -130,7 +130,7 @@ impl Reply {
     }
 }
 
-/// Looks for lines of a message, in any case: those that must be there, and (`!`) that must not.
+/// Checks for lines of a message, ignoring case: those that must be there, and (`!`) that must not.
 fn assert_lines(message: &str, lines: &[&str], case: &str) {
     let lower = message.to_ascii_lowercase();
     for line in lines {

@@ -1,8 +1,8 @@
-//! Requests that are let through, and what the upstream sees of them.
+//! Requests that are forwarded, and what the upstream sees of them.
 
 use super::*;
 
-/// A request, and lines that the upstream sees or (`!`) does not.
+/// A request, and lines that the upstream must see or (`!`) must not.
 const HEADS: &[(&str, &[&str])] = &[
     // Targets (RFC 9112, 3.2).
     ("GET /a?b=c HTTP/1.1\r\nHost: shop\r\n\r\n", &["GET /a?b=c HTTP/1.1\r\n", "\r\nhost: shop\r\n"]),
@@ -26,7 +26,7 @@ const HEADS: &[(&str, &[&str])] = &[
     ("GET / HTTP/1.1\r\nHost:shop:\r\n\r\n", &["\r\nhost: shop:\r\n"]),
     ("GET / HTTP/1.1\r\nhOST: \t shop \t\r\n\r\n", &["\r\nhost: shop\r\n"]),
     ("GET / HTTP/1.0\r\n\r\n", &["GET / HTTP/1.1\r\n", "\r\nhost: 127.0.0.1:"]),
-    // What belongs to one hop (RFC 9110, 7.6.1).
+    // Hop-by-hop fields (RFC 9110, 7.6.1).
     (
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\n\r\n",
         &["!x-hop", "!connection:", "X-End: 2\r\n"],
@@ -57,7 +57,7 @@ const HEADS: &[(&str, &[&str])] = &[
         "POST / HTTP/1.1\r\nHost: a\r\nConnection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
         &["transfer-encoding: chunked\r\n", "2\r\nhi\r\n0\r\n\r\n"],
     ),
-    // What is added.
+    // Fields that are added.
     (
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         &[
@@ -75,7 +75,7 @@ const HEADS: &[(&str, &[&str])] = &[
     ),
     ("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\n\r\n", &["x-request-id: mine\r\n"]),
     ("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: not one\r\n\r\n", &["!not one", "x-request-id: "]),
-    // What passes as it is.
+    // Fields that pass unchanged.
     (
         "GET / HTTP/1.1\r\nHost: a\r\nX: \tb  c\t \r\nY:\r\nZ:z\r\n\r\n",
         &["X: b  c\r\n", "\r\nY: \r\n", "Z: z\r\n"],
@@ -120,7 +120,7 @@ const HEADS: &[(&str, &[&str])] = &[
         &["0\r\nX-Sum: 1\r\n\r\n", "!content-length", "!host: b"],
     ),
     ("DELETE / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &["\r\n\r\n0\r\n\r\n"]),
-    // Expectations of those who cannot have any (RFC 9110, 10.1.1).
+    // Expectations that must be ignored (RFC 9110, 10.1.1).
     ("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi", &["!expect", "\r\n\r\nhi"]),
     ("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", &["!expect"]),
 ];
@@ -152,7 +152,7 @@ async fn one_that_may_go_no_further_is_answered_here() {
     assert_eq!(witness.take(), [""; 0]);
 }
 
-/// However a request is cut into packets, the upstream sees the same.
+/// However a request is split into packets, the upstream sees the same.
 #[tokio::test]
 async fn it_does_not_matter_how_a_request_is_cut() {
     let witness = Witness::start(&[]).await;

@@ -1,9 +1,9 @@
-//! Requests that are malformed, or that two servers could read in two ways: they are refused, the
+//! Requests that are malformed, or that two servers could read in two ways: they are rejected, the
 //! connection is closed, and no upstream sees a byte of them.
 
 use super::*;
 
-/// Request after request, with the status that refuses it.
+/// Requests, with the status that rejects each.
 const HEADS: &[(&str, u16)] = &[
     // The request line (RFC 9112, 3).
     ("GET /\r\n\r\n", 400),
@@ -177,7 +177,7 @@ async fn heads_that_are_refused_never_arrive() {
     }
 }
 
-/// Who follows a good request on the same connection is looked at just as closely.
+/// A request that follows a good one on the same connection is checked just as strictly.
 #[tokio::test]
 async fn heads_that_are_refused_never_arrive_behind_a_good_one() {
     let witness = Witness::start(&[]).await;
@@ -191,8 +191,8 @@ async fn heads_that_are_refused_never_arrive_behind_a_good_one() {
     }
 }
 
-/// Bodies in chunks that are none (RFC 9112, 7.1): the answer is 400, and the upstream never sees
-/// the end of a body.
+/// Malformed chunked bodies (RFC 9112, 7.1): the response is 400, and the upstream never sees the
+/// end of a body.
 const CHUNKS: &[&str] = &[
     "x\r\nhello\r\n0\r\n\r\n",
     "\r\nhello\r\n0\r\n\r\n",
@@ -281,7 +281,7 @@ async fn heads_that_are_too_large_are_refused_by_what_is_large() {
     }
 }
 
-/// Like [`exchange`], but the other side may stop reading early.
+/// Like [`exchange`], except that the other side may stop reading early.
 async fn raw_reply(address: SocketAddr, request: &str) -> Reply {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let (mut reader, mut writer) = stream.split();

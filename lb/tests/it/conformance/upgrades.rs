@@ -1,4 +1,4 @@
-//! Other protocols (RFC 9110, 7.8): a tunnel only after 101, and never HTTP/2 in clear text.
+//! Protocol switches (RFC 9110, 7.8): a tunnel only after 101, and never HTTP/2 over cleartext.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Up
 const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                           Sec-WebSocket-Accept: y\r\n\r\nfirst";
 
-/// An upstream that agrees, says something at once, and echoes what comes until it ends.
+/// An upstream that agrees, sends something at once, and then echoes until the end.
 async fn echoes() -> SocketAddr {
     raw_upstream(async |mut stream, _| {
         let head = read_head(&mut stream).await.unwrap();
@@ -25,7 +25,7 @@ async fn echoes() -> SocketAddr {
 async fn a_tunnel_passes_bytes_both_ways_until_both_sides_have_closed() {
     let lb = Balancer::start(&[&format!("--upstream=web-1={}", echoes().await), "--health=off"]).await;
     let mut stream = TcpStream::connect(lb.address).await.unwrap();
-    // What follows the request at once belongs to the tunnel too.
+    // Bytes right behind the request belong to the tunnel too.
     stream.write_all(format!("{WEBSOCKET}early,").as_bytes()).await.unwrap();
     let head = read_head(&mut stream).await.unwrap();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
@@ -49,7 +49,7 @@ async fn a_tunnel_in_which_nothing_moves_is_closed() {
     assert!(all.ends_with(b"first"));
 }
 
-/// What looks like a tunnel to the client is still HTTP, until the upstream agrees.
+/// Bytes that the client means for the tunnel are still HTTP, until the upstream agrees.
 #[tokio::test]
 async fn bytes_behind_an_upgrade_that_is_not_accepted_are_a_request() {
     let witness = Witness::start(&[]).await;

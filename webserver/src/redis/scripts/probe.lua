@@ -1,6 +1,6 @@
--- KEYS[1]: a key beside those of the shop, with nothing under it. Tries every command that the shop's scripts
--- use, and leaves nothing behind. The answer: the time in milliseconds, and the first command that was refused
--- with what was said; one that could not add anything counts last.
+-- KEYS[1]: an empty key beside those of the shop. Tries every command that the shop's scripts use, and leaves
+-- nothing behind. Returns the time in milliseconds, and the first command that was refused with the error
+-- message; a refusal of a command that adds data counts last.
 local key = KEYS[1]
 local adding = {{'HSET', key, 'probe', '1'}, {'HINCRBY', key, 'probe', '1'}}
 local others = {{'DEL', key}, {'HDEL', key, 'probe'}, {'PEXPIRE', key, '1'}, {'PEXPIREAT', key, '1'},

@@ -1,5 +1,6 @@
--- ARGV[3]: the field of the product, ARGV[4]: how many pieces, ARGV[5]: how many different products
--- and ARGV[6]: how many pieces a cart holds. What became of it, and all fields of the session.
+-- ARGV[3]: the field of the product, ARGV[4]: the number of pieces to add, ARGV[5]: the most
+-- different products and ARGV[6]: the most pieces in a cart. Returns the result, and all fields of
+-- the session.
 if not touch() then return {'unknown', {}} end
 local items, pieces, fields = 0, 0, redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do

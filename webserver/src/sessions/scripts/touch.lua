@@ -1,7 +1,7 @@
 -- KEYS[1]: the session. ARGV[1]: idle time, ARGV[2]: absolute time, in milliseconds.
--- False when there is no such session; otherwise it lives on for another idle time, but never
--- beyond its absolute end. Every server goes by the one clock of this Redis. While that takes no writes the
--- session is there all the same, until the time that it had.
+-- Returns false if there is no such session; otherwise restarts its idle time, but never beyond its absolute
+-- end. The clock of this Redis is the one that counts for all servers. While Redis takes no writes, the
+-- session still exists, until the end of its current idle time.
 local function touch()
     local created = redis.call('HGET', KEYS[1], 'created')
     if not created then return false end

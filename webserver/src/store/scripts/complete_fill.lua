@@ -1,8 +1,8 @@
--- KEYS[1]: what is known of a document. ARGV[1]: the token of the fill that ends. ARGV[2]: how long what
--- it brings is fresh, ARGV[3]: how long useful after that, in milliseconds. Then the copy: found,
+-- KEYS[1]: the hash of a document. ARGV[1]: the token of the fill that ends. ARGV[2]: how long its copy is
+-- fresh, ARGV[3]: how long it may be served stale after that, in milliseconds. Then the copy: found,
 -- body, version, node.
--- A fill that a write has overtaken, or that was given up for dead, may not leave anything. Nor does
--- one for which there is no memory, but it does not keep others waiting.
+-- A fill that a write has overtaken, or that was given up, leaves nothing. If there is no memory for the
+-- copy, nothing is stored either, but the fill ends, so that no reader waits for it.
 if redis.call('HGET', KEYS[1], 'filler') ~= ARGV[1] then return 0 end
 local began = redis.call('HGET', KEYS[1], 'began')
 local fresh = began + ARGV[2]

@@ -1,5 +1,5 @@
--- KEYS[1]: what is known of a document. ARGV[1]: the token of a fill that failed. ARGV[2]: for how long
--- readers get the stale copy at once, or the failure, in milliseconds. ARGV[3]: why it failed.
+-- KEYS[1]: the hash of a document. ARGV[1]: the token of a fill that failed. ARGV[2]: for how long
+-- readers get the stale copy, or the failure, at once, in milliseconds. ARGV[3]: why it failed.
 if redis.call('HGET', KEYS[1], 'filler') ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,9 +1,9 @@
--- KEYS[1]: what is known of a document. ARGV[1]: the asker's token, ARGV[2]: how long a fill may take,
--- in milliseconds. ARGV[3]: copies from before this are not believed, because nobody could remove them when
--- the document was written, and ARGV[4]: for how long after it the newest is asked for. Who gets "fill" is the
--- only one who is to ask the database.
--- The answer: a verdict, the token of the fill under way (or why the last one failed) and its age,
--- whether the newest must be asked for, and the copy. A fresh copy is only read: that works also when Redis is full.
+-- KEYS[1]: the hash of a document. ARGV[1]: the caller's token, ARGV[2]: how long a fill may take, in
+-- milliseconds. ARGV[3]: older copies are not trusted, because they could not be removed if the document was
+-- written; ARGV[4]: for how long after that time fills must read the latest version. A caller that gets "fill"
+-- is the only one that may query the database.
+-- Returns a verdict, the token of the fill in progress (or why the last one failed) and its age, whether the
+-- latest version must be read, and the copy. A fresh copy needs no write, so it is served even if Redis is full.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local kept = redis.call('HMGET', KEYS[1], 'fresh', 'useful', 'rests', 'filler', 'began', 'latest',
