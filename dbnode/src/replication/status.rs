@@ -20,6 +20,8 @@ pub struct Replica {
     pub lag_ms: u64,
     /// True if it was heard from within an election timeout.
     pub up: bool,
+    /// True if a log entry records this start of it, so that an older copy of its directory is recognised.
+    pub joined: bool,
     /// True if its disk is full.
     pub no_room: bool,
 }
@@ -38,6 +40,7 @@ impl Core {
             },
             up: self.connected_peers.contains_key(name)
                 && now.since(progress.heard) < self.timing.election_timeout,
+            joined: self.connected_peers.get(name).is_some_and(|peer| self.has_joined(name, &peer.life)),
             no_room: progress.no_room.is_some(),
         });
         replica.collect()

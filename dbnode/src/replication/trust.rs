@@ -140,7 +140,7 @@ impl Core {
 
     /// True if the cluster has agreed that this start acts under that name; then what it lacks is
     /// known.
-    fn has_joined(&self, name: &str, life: &Life) -> bool {
+    pub(super) fn has_joined(&self, name: &str, life: &Life) -> bool {
         let is_member = self.membership().is_some_and(|it| it.counts(name, life.incarnation));
         is_member && self.state.start(name) == Some(life.starts.newest())
     }

@@ -178,6 +178,17 @@ impl Cluster {
         });
     }
 
+    /// Waits until the log of all nodes records the present start of each, so that an older copy of
+    /// a directory is recognised.
+    pub fn wait_until_joined(&self) {
+        wait_for("all replicas to have joined", || {
+            let status = self.status(self.wait_for_primary())?;
+            let replicas = status["replicas"].as_array()?.clone();
+            (replicas.len() == 2 && replicas.iter().all(|replica| replica["joined"] == true)).then_some(())
+        });
+        self.wait_until_equal();
+    }
+
     /// A client of all nodes.
     pub fn client(&self) -> Client {
         self.client_with(Duration::from_secs(5))

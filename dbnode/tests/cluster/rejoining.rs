@@ -41,7 +41,7 @@ async fn a_member_that_lost_its_data_joins_again_and_is_counted() {
     cluster.kill(emptied);
     std::fs::remove_dir_all(cluster.data(emptied)).unwrap();
     cluster.run(emptied);
-    cluster.wait_until_equal();
+    cluster.wait_until_joined();
     // It can form a majority with one of the others again, but not before the cluster has agreed to
     // it.
     cluster.kill(other);
@@ -113,7 +113,7 @@ async fn an_old_copy_of_a_directory_makes_no_majority_and_joins_again() {
     let kept = cluster.directory().join("copy");
     copy(&cluster.data(2), &kept);
     cluster.run(2);
-    cluster.wait_until_equal();
+    cluster.wait_until_joined();
     // What follows is on the disks of db-1 and db-3.
     cluster.kill(1);
     write_many(&cluster, "new", 50).await;
@@ -133,7 +133,7 @@ async fn an_old_copy_of_a_directory_makes_no_majority_and_joins_again() {
     let client = cluster.client_with(Duration::from_secs(3));
     assert!(client.get("new-0", Read::Latest).await.is_err(), "who knows what was acknowledged is away");
     cluster.run(0);
-    cluster.wait_until_equal();
+    cluster.wait_until_joined();
     for number in 0..50 {
         let record = cluster.client().get(&format!("new-{number}"), Read::Latest).await.unwrap();
         assert_eq!(record.unwrap().value, number.to_string());
