@@ -29,7 +29,7 @@ const QUESTION_BYTES_MAX: u64 = 64 * 1024;
 /// A control request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum ControlRequest {
     /// Asks for the state of all machines.
     Status,
     /// Asks for the events from this number on.
@@ -43,7 +43,7 @@ pub enum Question {
 /// A control response.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum ControlResponse {
     /// The state of all machines.
     Status {
         /// The chapter.
@@ -74,7 +74,8 @@ impl Control {
         let path = lab.control_path();
         let listener = UnixListener::bind(&path).with_context(|| format!("listen on {}", path.display()))?;
         let stop = CancellationToken::new();
-        let desk = Desk { lab: Arc::clone(lab), chapter: chapter.to_owned(), interrupt: interrupt.clone() };
+        let desk =
+            ControlServer { lab: Arc::clone(lab), chapter: chapter.to_owned(), interrupt: interrupt.clone() };
         let serving = tokio::spawn(serve(listener, Arc::new(desk), stop.clone()));
         Ok(Self { serving, stop })
     }
@@ -87,13 +88,13 @@ impl Control {
 }
 
 /// The state that answering needs.
-struct Desk {
+struct ControlServer {
     lab: Arc<Laboratory>,
     chapter: String,
     interrupt: Interrupt,
 }
 
-async fn serve(listener: UnixListener, desk: Arc<Desk>, stop: CancellationToken) {
+async fn serve(listener: UnixListener, desk: Arc<ControlServer>, stop: CancellationToken) {
     let mut answering = JoinSet::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         while answering.try_join_next().is_some() {}
@@ -108,13 +109,13 @@ async fn serve(listener: UnixListener, desk: Arc<Desk>, stop: CancellationToken)
     answering.shutdown().await;
 }
 
-impl Desk {
+impl ControlServer {
     async fn answer(&self, stream: UnixStream) -> anyhow::Result<()> {
         let (reader, mut writer) = stream.into_split();
         let mut line = String::new();
         timeout(QUESTION_MAX, BufReader::new(reader.take(QUESTION_BYTES_MAX)).read_line(&mut line)).await??;
         let question = serde_json::from_str(&line)?;
-        let ends = matches!(question, Question::Down);
+        let ends = matches!(question, ControlRequest::Down);
         let mut text = serde_json::to_vec(&self.reply(question).await)?;
         text.push(b'\n');
         writer.write_all(&text).await?;
@@ -124,27 +125,27 @@ impl Desk {
         Ok(())
     }
 
-    async fn reply(&self, question: Question) -> Answer {
+    async fn reply(&self, question: ControlRequest) -> ControlResponse {
         match question {
-            Question::Status => Answer::Status {
+            ControlRequest::Status => ControlResponse::Status {
                 chapter: self.chapter.clone(),
                 logs: self.lab.logs().to_owned(),
                 machines: self.lab.status().await,
             },
-            Question::Events(first) => {
-                Answer::Events(self.lab.events.since(first).iter().map(ToString::to_string).collect())
-            }
-            Question::Act(act) => match self.lab.act(&act).await {
-                Ok(done) => Answer::Done(done),
-                Err(error) => Answer::Refused(error.to_string(), error.code()),
+            ControlRequest::Events(first) => ControlResponse::Events(
+                self.lab.events.since(first).iter().map(ToString::to_string).collect(),
+            ),
+            ControlRequest::Act(act) => match self.lab.act(&act).await {
+                Ok(done) => ControlResponse::Done(done),
+                Err(error) => ControlResponse::Refused(error.to_string(), error.code()),
             },
-            Question::Down => Answer::Done(vec![]),
+            ControlRequest::Down => ControlResponse::Done(vec![]),
         }
     }
 }
 
 /// Sends a request to the lab that runs in a directory.
-pub async fn ask(lab_directory: &Path, question: &Question) -> Result<Answer, LabError> {
+pub async fn ask(lab_directory: &Path, question: &ControlRequest) -> Result<ControlResponse, LabError> {
     let state = running(lab_directory)?;
     match timeout(ANSWER_MAX, exchange(&state.control, question)).await {
         Ok(Ok(answer)) => Ok(answer),
@@ -175,7 +176,7 @@ pub async fn still_running(lab_directory: &Path) -> Option<State> {
     let deadline = Instant::now() + MOMENT;
     loop {
         let state = running(lab_directory).ok()?;
-        let answered = timeout(MOMENT, exchange(&state.control, &Question::Events(usize::MAX))).await;
+        let answered = timeout(MOMENT, exchange(&state.control, &ControlRequest::Events(usize::MAX))).await;
         if matches!(answered, Ok(Ok(_))) || Instant::now() > deadline {
             return Some(state);
         }
@@ -190,7 +191,7 @@ fn nothing_runs(lab_directory: &Path) -> LabError {
     ))
 }
 
-async fn exchange(path: &Path, question: &Question) -> anyhow::Result<Answer> {
+async fn exchange(path: &Path, question: &ControlRequest) -> anyhow::Result<ControlResponse> {
     let (reader, mut writer) = UnixStream::connect(path).await?.into_split();
     let mut text = serde_json::to_vec(question)?;
     text.push(b'\n');

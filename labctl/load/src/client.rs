@@ -13,12 +13,12 @@ use parking_lot::Mutex;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
-use super::book::Ticket;
 use super::connections::{Connection, Connections};
-use super::history::Came;
-use super::requests::Made;
+use super::history::ResponseSummary;
+use super::request_log::Ticket;
+use super::requests::PreparedRequest;
 use super::retry::{Retry, RetryBudget, is_worth_repeating};
-use super::sample::End;
+use super::sample::Completion;
 use super::{CacheMark, Outcome, Recorder, Stream};
 
 /// Sends the requests of one stream.
@@ -86,11 +86,16 @@ impl Client {
 
     /// Sends a request, records its outcome, and keeps the connection for the next one. A request that is
     /// overdue by too much is only recorded, unless it is one of a counted number.
-    pub(super) async fn send(&self, ticket: Ticket, Made { request, user, entry }: Made, counted: bool) {
+    pub(super) async fn send(
+        &self,
+        ticket: Ticket,
+        PreparedRequest { request, user, entry }: PreparedRequest,
+        counted: bool,
+    ) {
         let sent = self.recorder.now();
         let lag = sent.saturating_sub(ticket.intended);
         if lag > Self::OVERDUE && !counted {
-            return self.recorder.finish(ticket, End::not_sent(lag));
+            return self.recorder.finish(ticket, Completion::not_sent(lag));
         }
         let pending = entry.map(|entry| entry.begin(sent));
         let Asked { answer, connection, attempts } = self.ask(request).await;
@@ -100,14 +105,15 @@ impl Client {
         if let Some(pending) = pending {
             let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
             let (node, etag) = (named("x-db-node").map(str::to_owned), named("etag"));
-            pending.complete(ended, &Came { outcome, status, node, etag, body: &body });
+            pending.complete(ended, &ResponseSummary { outcome, status, node, etag, body: &body });
         }
         if let Some((user, cookies)) = user {
             // Before the outcome is recorded, so that a caller that waits for it finds the user logged in.
             cookies.keep(&user, &headers);
         }
         let served_by = served_by.and_then(|name| self.recorder.server(&name));
-        self.recorder.finish(ticket, End { lag, latency, outcome, status, served_by, cache, attempts });
+        self.recorder
+            .finish(ticket, Completion { lag, latency, outcome, status, served_by, cache, attempts });
         if let Some(connection) = connection {
             self.connections.park(connection).await;
         }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::arrivals::Schedule;
 use super::client::Client;
-use super::pacer::{Command, Due, PacedStream, Pacer};
+use super::pacer::{Command, DueRequest, PacedStream, Pacer};
 use super::requests::RequestMaker;
 use super::{InvalidRequests, LiveFigures, Moment, Rate, Recorder, Stream, StreamId};
 
@@ -119,9 +119,9 @@ impl Generator {
 
 /// The sender thread: every request is a task of its own, so none waits for another. It ends, and aborts what
 /// is in flight, when the pacer has ended.
-fn send_all(runtime: &Runtime, mut due: UnboundedReceiver<Due>) {
+fn send_all(runtime: &Runtime, mut due: UnboundedReceiver<DueRequest>) {
     runtime.block_on(async {
-        while let Some(Due { client, ticket, made, counted }) = due.recv().await {
+        while let Some(DueRequest { client, ticket, made, counted }) = due.recv().await {
             tokio::spawn(async move { client.send(ticket, made, counted).await });
         }
     });

@@ -84,7 +84,7 @@ pub(super) struct Pending {
 
 /// The part of an answer that matters to a history.
 #[derive(Debug)]
-pub(super) struct Came<'a> {
+pub(super) struct ResponseSummary<'a> {
     pub(super) outcome: Outcome,
     pub(super) status: u16,
     pub(super) node: Option<String>,
@@ -188,7 +188,7 @@ impl Entry {
 
 impl Pending {
     /// Records its outcome.
-    pub(super) fn complete(self, returned: Moment, came: &Came<'_>) {
+    pub(super) fn complete(self, returned: Moment, came: &ResponseSummary<'_>) {
         self.log.end(self.number, |operation| {
             operation.outcome = said(&operation.action, came);
             operation.node.clone_from(&came.node);
@@ -202,7 +202,7 @@ fn at(moment: Moment) -> At {
 }
 
 /// What an answer says about the operation's effect. Anything uncertain is unknown.
-fn said(action: &Action, came: &Came<'_>) -> Said {
+fn said(action: &Action, came: &ResponseSummary<'_>) -> Said {
     let text = String::from_utf8_lossy(came.body);
     match (came.outcome, came.status) {
         (Outcome::Ok | Outcome::Stale, _) => answer(action, &text, came.etag)
@@ -252,7 +252,7 @@ mod tests {
     const GET: Action = Action::Get { read: Read::Local };
 
     fn of(action: &Action, outcome: Outcome, status: u16, body: &str) -> Said {
-        said(action, &Came { outcome, status, node: None, etag: None, body: body.as_bytes() })
+        said(action, &ResponseSummary { outcome, status, node: None, etag: None, body: body.as_bytes() })
     }
 
     #[test]
@@ -262,8 +262,13 @@ mod tests {
         let log = HistoryLog::written_to(&path).unwrap();
         let recorded =
             Recorded { log: log.clone(), action: RecordedAction::Put, sessions: Sessions::EachKey };
-        let came =
-            Came { outcome: Outcome::Ok, status: 204, node: Some("db-1".into()), etag: None, body: b"" };
+        let came = ResponseSummary {
+            outcome: Outcome::Ok,
+            status: 204,
+            node: Some("db-1".into()),
+            etag: None,
+            body: b"",
+        };
         let second = std::time::Duration::from_secs(1);
         recorded.entry("puts", "k", 7, None).begin(second).complete(second * 2, &came);
         let file = || std::io::BufReader::new(File::open(&path).unwrap());
@@ -287,7 +292,13 @@ mod tests {
         assert!(matches!(outcomes()[..], [Said::Unknown(_), Said::Unknown(_)]));
         let begun = log.revision();
         let [first, _cut_off] = pending;
-        let came = Came { outcome: Outcome::Ok, status: 204, node: None, etag: Some("\"0.3\""), body: b"" };
+        let came = ResponseSummary {
+            outcome: Outcome::Ok,
+            status: 204,
+            node: None,
+            etag: Some("\"0.3\""),
+            body: b"",
+        };
         first.complete(second * 2, &came);
         assert_eq!(outcomes()[0], Said::Ok(Answer::Done { version: Some(3) }));
         assert!(matches!(outcomes()[1], Said::Unknown(_)));
@@ -329,8 +340,13 @@ mod tests {
         let log = HistoryLog::default();
         let ask = |action, n, [invoked, returned]: [u64; 2], body: &str| {
             let recorded = Recorded { log: log.clone(), action, sessions: Sessions::EachRequest };
-            let came =
-                Came { outcome: Outcome::Ok, status: 200, node: None, etag: None, body: body.as_bytes() };
+            let came = ResponseSummary {
+                outcome: Outcome::Ok,
+                status: 200,
+                node: None,
+                etag: None,
+                body: body.as_bytes(),
+            };
             let ms = std::time::Duration::from_millis;
             recorded.entry("s", "k", n, None).begin(ms(invoked)).complete(ms(returned), &came);
         };

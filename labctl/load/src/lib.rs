@@ -35,9 +35,9 @@ mod retry;
 mod sample;
 
 // The record of all requests.
-mod book;
 mod csv;
 mod recorder;
+mod request_log;
 
 // The figures computed from the record.
 mod latencies;

@@ -11,9 +11,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::arrivals::Schedule;
-use super::book::Ticket;
 use super::client::Client;
-use super::requests::{Made, RequestMaker};
+use super::request_log::Ticket;
+use super::requests::{PreparedRequest, RequestMaker};
 use super::{Moment, Rate, Recorder, StreamId};
 
 /// A command to the pacer.
@@ -39,10 +39,10 @@ pub(super) struct PacedStream {
 
 /// A request that is due.
 #[derive(Debug)]
-pub(super) struct Due {
+pub(super) struct DueRequest {
     pub(super) client: Arc<Client>,
     pub(super) ticket: Ticket,
-    pub(super) made: Made,
+    pub(super) made: PreparedRequest,
     /// One of a counted number: it is sent however late it is.
     pub(super) counted: bool,
 }
@@ -52,11 +52,11 @@ pub(super) struct Pacer {
     streams: BTreeMap<StreamId, Box<PacedStream>>,
     recorder: Recorder,
     /// Unbounded, but limited by the streams' limits of requests in flight.
-    due: UnboundedSender<Due>,
+    due: UnboundedSender<DueRequest>,
 }
 
 impl Pacer {
-    pub(super) fn new(recorder: Recorder, due: UnboundedSender<Due>) -> Self {
+    pub(super) fn new(recorder: Recorder, due: UnboundedSender<DueRequest>) -> Self {
         Self { streams: BTreeMap::new(), recorder, due }
     }
 
@@ -112,12 +112,12 @@ impl Pacer {
             stream.schedule.make_up_for_a_pause(now, Client::OVERDUE);
             let counted = stream.schedule.is_counted();
             while let Some(intended) = stream.schedule.take_due(now) {
-                // Made even if it is not sent, so that the same seed produces the same keys.
+                // PreparedRequest even if it is not sent, so that the same seed produces the same keys.
                 let made = stream.requests.make();
                 let Some(ticket) = self.recorder.begin(*id, intended) else { continue };
                 let client = Arc::clone(&stream.client);
                 // A sender that is gone has stopped, and so will this thread.
-                let _ = self.due.send(Due { client, ticket, made, counted });
+                let _ = self.due.send(DueRequest { client, ticket, made, counted });
             }
         }
     }

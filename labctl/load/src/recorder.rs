@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use super::book::{Book, StreamRecord, Ticket};
 use super::csv;
-use super::sample::End;
+use super::request_log::{RequestLog, StreamRecord, Ticket};
+use super::sample::Completion;
 use super::{LiveFigures, Moment, Rate, StreamId, Window};
 
 /// The shared record of a run. Cheap to clone.
@@ -22,7 +22,7 @@ struct Shared {
     origin: Instant,
     /// Nanoseconds since the origin: all arrivals meant for an earlier moment have been entered.
     entered_until: AtomicU64,
-    book: Mutex<Book>,
+    book: Mutex<RequestLog>,
 }
 
 /// Some requests had no outcome in time.
@@ -132,7 +132,7 @@ impl Recorder {
         self.0.book.lock().begin(stream, intended, now)
     }
 
-    pub(super) fn finish(&self, ticket: Ticket, end: End) {
+    pub(super) fn finish(&self, ticket: Ticket, end: Completion) {
         self.0.book.lock().finish(ticket, end);
     }
 

@@ -36,7 +36,7 @@ pub struct RequestMix {
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct PreparedRequest {
     pub(super) request: Request<Full<Bytes>>,
     /// The user whose cookies it carries, and whose jar takes those of the answer.
     pub(super) user: Option<(String, Cookies)>,
@@ -139,7 +139,7 @@ impl RequestMaker {
         self.target = target;
     }
 
-    pub(super) fn make(&mut self) -> Made {
+    pub(super) fn make(&mut self) -> PreparedRequest {
         self.made += 1;
         let key = self.picker.pick(&mut self.dice);
         let request = self.mix.request(self.target, &key, self.made);
@@ -149,7 +149,7 @@ impl RequestMaker {
             let named = request.headers().get("idempotency-key").and_then(|name| name.to_str().ok());
             recorded.entry(&self.stream, &key, self.made, named.map(str::to_owned))
         });
-        Made { request, user: self.mix.cookies.clone().map(|cookies| (key, cookies)), entry }
+        PreparedRequest { request, user: self.mix.cookies.clone().map(|cookies| (key, cookies)), entry }
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
         })
         .unwrap();
         maker.make();
-        let Made { request, .. } = maker.make();
+        let PreparedRequest { request, .. } = maker.make();
         assert_eq!(request.uri(), "/accounts/2/deposit");
         assert_eq!(request.headers()["idempotency-key"], "load-2");
         assert_eq!(request.headers()["content-type"], "application/json");

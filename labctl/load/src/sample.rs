@@ -35,7 +35,7 @@ pub struct StreamId(pub(super) u32);
 
 /// The end of a request: the part of a sample that was not known when it was sent.
 #[derive(Debug, Clone)]
-pub(super) struct End {
+pub(super) struct Completion {
     pub(super) lag: Duration,
     pub(super) latency: Duration,
     pub(super) outcome: Outcome,
@@ -45,7 +45,7 @@ pub(super) struct End {
     pub(super) attempts: u32,
 }
 
-impl End {
+impl Completion {
     /// The end of a request that was cancelled because too many were in flight.
     pub(super) fn cancelled(late: Duration) -> Self {
         Self::unsent(Outcome::Cancelled, late)
@@ -62,7 +62,7 @@ impl End {
     }
 
     pub(super) fn sample(self, stream: StreamId, intended: Moment) -> Sample {
-        let End { lag, latency, outcome, status, served_by, cache, attempts } = self;
+        let Completion { lag, latency, outcome, status, served_by, cache, attempts } = self;
         Sample { stream, intended, lag, latency, outcome, status, served_by, cache, attempts }
     }
 }

@@ -2,7 +2,7 @@
 //! traffic on every path, and records their impact.
 //!
 //! ```text
-//! paths ──traffic──> stage ──up, steady──> inspector ──a fault──> watching ──> impact ──> matrix
+//! paths ──traffic──> stage ──up, steady──> auditor ───a fault──> watching ──> impact ──> matrix
 //! faults ────────────────────────────────────┘ │                     └── strain: level, or overloaded
 //!                                                └── repair, count what is lost ──> remarks
 //! ```
@@ -22,18 +22,18 @@ pub mod stage;
 /// Detection of overload in what is left.
 pub mod strain;
 
-/// The configuration and the entry point of an audit.
-mod inspection;
 /// The loop over the faults.
-mod inspector;
+mod auditor;
+/// The configuration and the entry point of an audit.
+mod plan;
 /// Explanations of losses, and other remarks on a fault.
 mod remarks;
 /// Observation of a fault.
 mod watching;
 
+pub(crate) use auditor::is_noticed;
 pub use faults::{Component, Fault, FaultKind, Restarts, Scope, Selection};
 pub use impact::{Class, Impact};
-pub use inspection::{Inspection, QUICK_WITHIN, WITHIN, audit};
-pub(crate) use inspector::is_noticed;
 pub use matrix::{Audit, Row};
+pub use plan::{AuditPlan, QUICK_WITHIN, WITHIN, audit};
 pub use stage::Stage;

@@ -35,7 +35,7 @@ pub struct Stage {
 
 impl Stage {
     /// Starts an architecture, at rest.
-    pub async fn raise(
+    pub async fn start(
         source: &Source,
         chapter: Chapter,
         place: &SiteArgs,
@@ -50,7 +50,7 @@ impl Stage {
     }
 
     /// Stops everything. `Err` says what could not be stopped.
-    pub async fn down(self) -> Result<(), LabError> {
+    pub async fn stop(self) -> Result<(), LabError> {
         self.bed.close().await
     }
 
@@ -60,7 +60,7 @@ impl Stage {
     }
 
     /// Sets the rate of every path, in requests per second.
-    pub fn flow(&self, rate: f64) {
+    pub fn set_rate(&self, rate: f64) {
         self.rate.set(rate);
         for path in self.paths() {
             self.bed.generator.set_rate(self.bed.streams[path], Rate::Steady(rate));

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::task::{Kept, Survives, Task};
 use super::workload::{self, Item};
-use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, paths};
+use crate::audit::{self, Audit, AuditPlan, Restarts, Scope, Selection, paths};
 use crate::runner::{Emitter, EventKind, Observer};
-use crate::table::{Carried, Prices, Strongman};
+use crate::table::{CapacityMeter, Carried, Prices};
 use chapter::Source;
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
@@ -171,7 +171,7 @@ impl Judging<'_> {
         let Task { rate, rate_after_kill, p99, .. } = self.task;
         let emitter = Emitter::new(self.observer, Instant::now());
         let doing = |what: &str| emitter.emit(EventKind::Doing { what });
-        let strongman = Strongman {
+        let meter = CapacityMeter {
             source: &self.solution.source,
             place: self.place,
             objective: &Objective::new(p99.0, PROBE),
@@ -179,7 +179,7 @@ impl Judging<'_> {
             interrupt: self.interrupt,
             doing: &doing,
         };
-        let Carried { whole, after_kill } = strongman.carries(*rate, *rate_after_kill).await?;
+        let Carried { whole, after_kill } = meter.carries(*rate, *rate_after_kill).await?;
         let outcome = |met: bool, distrust: &Option<String>| match distrust {
             _ if met => Outcome::Met,
             Some(_) => Outcome::Unclear,
@@ -207,7 +207,7 @@ impl Judging<'_> {
 
     async fn audit(&self) -> Result<Audit, LabError> {
         let kills_only = self.task.survives == Survives::AnyKill;
-        let inspection = Inspection {
+        let audit_plan = AuditPlan {
             source: self.solution.source.clone(),
             place: self.place.clone(),
             wanted: Selection {
@@ -223,7 +223,7 @@ impl Judging<'_> {
             seed: 42,
             part: (0, 1),
         };
-        audit::audit(&inspection, self.interrupt, self.observer).await
+        audit::audit(&audit_plan, self.interrupt, self.observer).await
     }
 }
 

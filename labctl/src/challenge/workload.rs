@@ -55,7 +55,7 @@ impl Workload {
 }
 
 /// Gives a solution the challenge's work and machines. The error is everything that the solution must not set.
-pub fn given(mut solution: Source) -> Result<Source, Vec<String>> {
+pub(super) fn given(mut solution: Source) -> Result<Source, Vec<String>> {
     let text: toml::Table =
         toml::from_str(&solution.text).map_err(|error| vec![error.message().to_owned()])?;
     let mut refused: Vec<String> = text
@@ -168,7 +168,7 @@ pub struct Item {
 }
 
 /// Returns what an architecture costs, kind by kind. The error names a program without a price.
-pub fn bill(solution: &Source, plan: &Plan, prices: &Prices) -> Result<Vec<Item>, String> {
+pub(super) fn bill(solution: &Source, plan: &Plan, prices: &Prices) -> Result<Vec<Item>, String> {
     let usual = Workload::given().machine;
     let item = |(kind, entry): (&String, &MachineEntry)| {
         let mut machines = plan.of_kind(kind).peekable();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::results::stored;
 use crate::runner::Verdict;
-use crate::table::LadderTable;
+use crate::table::MeasuredTable;
 use chapter::library;
 use lab::error::LabError;
 
@@ -15,7 +15,7 @@ pub struct Evidence {
     /// Results of a chapter's claims, by `chapter#id`.
     pub runs: BTreeMap<String, Found>,
     /// The measured table.
-    pub table: Option<LadderTable>,
+    pub table: Option<MeasuredTable>,
     /// Newest results that cannot serve as evidence about the article, with the reason.
     pub passed_over: Vec<String>,
 }

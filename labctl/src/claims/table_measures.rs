@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::audit::Impact;
-use crate::table::rows::{LadderRow, LadderTable, Says};
+use crate::table::rows::{MeasuredTable, Says, TableRow};
 use chapter::expression::Vocabulary;
 
 /// A measure of a row of the table.
@@ -97,7 +97,7 @@ impl TableCall {
     }
 
     /// Evaluates the measure. `None` if it was not measured.
-    pub fn value(&self, table: &LadderTable) -> Option<f64> {
+    pub fn value(&self, table: &MeasuredTable) -> Option<f64> {
         let Self { measure, of } = self;
         let row = table.row(of.first()?)?;
         match measure {
@@ -130,7 +130,7 @@ impl TableCall {
     }
 
     /// Returns whether the measure rests on unreliable results.
-    pub fn is_doubted(&self, table: &LadderTable) -> bool {
+    pub fn is_doubted(&self, table: &MeasuredTable) -> bool {
         let Self { measure, of } = self;
         let Some(row) = of.first().and_then(|architecture| table.row(architecture)) else { return false };
         match measure {
@@ -154,7 +154,7 @@ impl TableCall {
 }
 
 /// Returns the impacts of a component's faults on a path. `None` if no such fault was tested.
-fn impacts<'a>(row: &'a LadderRow, part: &str, path: &str) -> Option<Vec<&'a Impact>> {
+fn impacts<'a>(row: &'a TableRow, part: &str, path: &str) -> Option<Vec<&'a Impact>> {
     let faults = row.faults.iter().filter(|fault| is_part(&fault.component, part));
     let impacts: Vec<_> = faults.filter_map(|fault| fault.cells.get(path)).collect();
     (!impacts.is_empty()).then_some(impacts)
@@ -188,7 +188,7 @@ pub(crate) mod tests {
     use crate::table::article::tests::measured;
     use crate::table::rows::{FaultRow, SCHEMA};
 
-    pub(crate) fn table() -> LadderTable {
+    pub(crate) fn table() -> MeasuredTable {
         let impact = |class, lost| impact(class, 1.0, lost);
         let fault = |component: &str, write: Impact| FaultRow {
             component: component.into(),
@@ -198,7 +198,7 @@ pub(crate) mod tests {
         let mut row = measured(6, 50.0, &["db:primary", "redis"], 2200.0);
         row.faults =
             vec![fault("db:primary", impact(Class::Outage, 4)), fault("web-1", impact(Class::Blip, 0))];
-        LadderTable {
+        MeasuredTable {
             schema: SCHEMA.into(),
             began: jiff::Timestamp::UNIX_EPOCH,
             seconds: 1.0,

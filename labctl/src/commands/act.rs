@@ -4,7 +4,7 @@
 use super::common::Common;
 use super::{Performed, running, say, say_document};
 use chapter::Act;
-use lab::control::{Answer, Question};
+use lab::control::{ControlRequest, ControlResponse};
 use lab::error::LabError;
 
 /// Returns the same act for another machine.
@@ -19,8 +19,8 @@ pub async fn act(act: Act, more: &[String], common: &Common) -> Performed {
     let others = more.iter().map(|name| of_another(&act, name)).collect::<Result<Vec<_>, _>>()?;
     let mut commands = Vec::new();
     for act in std::iter::once(act).chain(others) {
-        match running::ask(common, &Question::Act(act.as_typed())).await? {
-            Answer::Done(done) => commands.extend(done),
+        match running::ask(common, &ControlRequest::Act(act.as_typed())).await? {
+            ControlResponse::Done(done) => commands.extend(done),
             _ => return Ok(5),
         }
     }

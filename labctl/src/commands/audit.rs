@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::common::Common;
 use super::{Performed, say, say_json, with_files};
-use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library};
+use crate::audit::{self, Audit, AuditPlan, Restarts, Scope, Selection, library};
 use crate::report::{Progress, audit_text, html, junit};
 use lab::error::{EXIT_FAILED, EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
@@ -84,7 +84,7 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
         junit::can_be_written(path)?;
     }
     let within = if args.quick { audit::QUICK_WITHIN } else { audit::WITHIN };
-    let inspection = Inspection {
+    let audit_plan = AuditPlan {
         source,
         place: common.site.clone(),
         wanted: Selection {
@@ -101,7 +101,7 @@ pub async fn audit(args: &AuditArgs, common: &Common, interrupt: &Interrupt) -> 
         part: (0, 1),
     };
     let progress = Progress::begin();
-    let found = audit::audit(&inspection, interrupt, &progress).await;
+    let found = audit::audit(&audit_plan, interrupt, &progress).await;
     progress.end();
     let found = found?;
     let written = write_files(&found, args);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::common::Common;
 use super::{Performed, running, say_note};
 use lab::Backend;
-use lab::control::{self, Question};
+use lab::control::{self, ControlRequest};
 use lab::error::LabError;
 use lab::site;
 use lab::state::State;
@@ -30,7 +30,7 @@ pub async fn down(common: &Common) -> Performed {
         }
         return Ok(0);
     };
-    running::ask(common, &Question::Down).await?;
+    running::ask(common, &ControlRequest::Down).await?;
     let limit = state.backend.end_max();
     let deadline = tokio::time::Instant::now() + limit;
     while state.keeper.is_alive() {

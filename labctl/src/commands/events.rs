@@ -2,11 +2,11 @@
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};
-use lab::control::{Answer, Question};
+use lab::control::{ControlRequest, ControlResponse};
 
 /// Prints the events of the running lab.
 pub async fn events(common: &Common) -> Performed {
-    if let Answer::Events(events) = running::ask(common, &Question::Events(0)).await? {
+    if let ControlResponse::Events(events) = running::ask(common, &ControlRequest::Events(0)).await? {
         if common.json {
             say_document("events", serde_json::json!({ "events": events }))?;
         } else {

@@ -15,7 +15,7 @@ use crate::output;
 use crate::report::columns;
 use crate::watch::Key;
 use lab::MachineStatus;
-use lab::control::{self, Answer, Question};
+use lab::control::{self, ControlRequest, ControlResponse};
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::http::Client;
 use lab::interrupt::Interrupt;
@@ -362,8 +362,8 @@ fn fullest(machines: &[MachineStatus]) -> Option<String> {
 /// Returns the lab's events from number `first` on. `None` if the lab has ended.
 async fn heard_since(lab: Option<&Common>, first: usize) -> Option<Vec<String>> {
     let Some(common) = lab else { return Some(vec![]) };
-    match running::ask(common, &Question::Events(first)).await {
-        Ok(Answer::Events(events)) => Some(events),
+    match running::ask(common, &ControlRequest::Events(first)).await {
+        Ok(ControlResponse::Events(events)) => Some(events),
         // The lab exists but is too busy to answer.
         Ok(_) => Some(vec![]),
         Err(_) => control::running(&common.site.lab_dir).ok().map(|_| vec![]),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::common::Common;
 use chapter::Source;
-use lab::control::{self, Answer, Question};
+use lab::control::{self, ControlRequest, ControlResponse};
 use lab::error::LabError;
 use lab::http::Client;
 use lab::plan::Place;
@@ -12,17 +12,17 @@ use lab::state;
 use lab::{MachineStatus, Plan};
 
 /// Asks the running lab; a refusal becomes an error.
-pub(super) async fn ask(common: &Common, question: &Question) -> Result<Answer, LabError> {
+pub(super) async fn ask(common: &Common, question: &ControlRequest) -> Result<ControlResponse, LabError> {
     match control::ask(&common.site.lab_dir, question).await? {
-        Answer::Refused(reason, code) => Err(LabError::reported(code, reason)),
+        ControlResponse::Refused(reason, code) => Err(LabError::reported(code, reason)),
         answer => Ok(answer),
     }
 }
 
 /// Returns the running lab's chapter, the directory of its logs, and its machines.
 pub(super) async fn status(common: &Common) -> Result<(String, PathBuf, Vec<MachineStatus>), LabError> {
-    match ask(common, &Question::Status).await? {
-        Answer::Status { chapter, logs, machines } => Ok((chapter, logs, machines)),
+    match ask(common, &ControlRequest::Status).await? {
+        ControlResponse::Status { chapter, logs, machines } => Ok((chapter, logs, machines)),
         other => Err(LabError::Broken(anyhow::anyhow!(
             "the lab answered {other:?} to a question about its status"
         ))),

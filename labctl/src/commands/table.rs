@@ -11,7 +11,7 @@ use super::{Performed, say, say_json, say_note};
 use crate::audit::{self, library};
 use crate::report::{Progress, html, junit, table_text};
 use crate::results::RunDirectory;
-use crate::table::{self, Climb, Prices};
+use crate::table::{self, Prices, TableRun};
 use lab::error::{EXIT_INCONCLUSIVE, LabError};
 use lab::interrupt::Interrupt;
 use load::{Objective, Search};
@@ -60,7 +60,7 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
     let probe = if args.quick { Duration::from_millis(2000) } else { Duration::from_secs(4) };
     // The article's claims about the variants are only tested with the whole table.
     let variants = library::variants().filter(|_| args.only.is_empty()).map(library::open);
-    let climb = Climb {
+    let run = TableRun {
         sources,
         variants: variants.collect::<Result<Vec<_>, _>>()?,
         place: common.site.clone(),
@@ -75,16 +75,16 @@ pub async fn table(args: &TableArgs, common: &Common, interrupt: &Interrupt) -> 
         whole: args.only.is_empty() && args.prices.is_none(),
         seed: args.seed,
     };
-    let ([first, second], [last, of_last]) = climb.networks()?;
+    let ([first, second], [last, of_last]) = run.networks()?;
     say_note(
         common,
         format!("Its labs run side by side in the networks {first}.{second} to {last}.{of_last}."),
     );
     let directory = RunDirectory::begin(&common.site.runs_dir, "table", jiff::Timestamp::now())?;
     let progress = Progress::begin();
-    let climbed = table::climb(&climb, &progress, interrupt).await;
+    let measured = table::measure_table(&run, &progress, interrupt).await;
     progress.end();
-    let (table, audits) = climbed?;
+    let (table, audits) = measured?;
     let path = directory.path().to_owned();
     let mut files = vec![("table.json".to_owned(), to_json(&table)?)];
     for audit in &audits {

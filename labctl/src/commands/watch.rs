@@ -17,7 +17,7 @@ use crate::report::{compare_text, comparison};
 use crate::results::stored;
 use crate::watch::{Hello, State, Told, View, Wish, draw, painted};
 use chapter::Act;
-use lab::control::{self, Answer, Question};
+use lab::control::{self, ControlRequest, ControlResponse};
 use lab::error::LabError;
 use lab::http::Client;
 use lab::interrupt::Interrupt;
@@ -203,11 +203,11 @@ impl PageClient {
     }
 
     async fn act(&self, act: Act) -> Result<String, LabError> {
-        match control::ask(&self.lab_dir, &Question::Act(act.as_typed())).await? {
-            Answer::Done(commands) => {
+        match control::ask(&self.lab_dir, &ControlRequest::Act(act.as_typed())).await? {
+            ControlResponse::Done(commands) => {
                 Ok(commands.iter().map(|one| format!("$ {one}")).collect::<Vec<_>>().join("; "))
             }
-            Answer::Refused(reason, code) => Err(LabError::reported(code, reason)),
+            ControlResponse::Refused(reason, code) => Err(LabError::reported(code, reason)),
             other => Err(LabError::Broken(anyhow::anyhow!("the lab answered {other:?} to an act"))),
         }
     }

@@ -4,12 +4,12 @@ use comfy_table::{Cell, Color};
 
 use super::columns;
 use super::terminal::wrap;
-use crate::table::LadderTable;
+use crate::table::MeasuredTable;
 use crate::table::article::COLUMNS;
-use crate::table::rows::{CellVerdict, LadderRow, Says};
+use crate::table::rows::{CellVerdict, Says, TableRow};
 
 /// Renders the table line by line.
-pub fn lines(table: &LadderTable) -> Vec<String> {
+pub fn lines(table: &MeasuredTable) -> Vec<String> {
     let [capacity, points, cost] = COLUMNS;
     let mut drawn = columns::table([
         "architecture",
@@ -60,19 +60,19 @@ pub fn lines(table: &LadderTable) -> Vec<String> {
 }
 
 /// Formats the interval from the highest good rate to the lowest bad one.
-pub fn interval(row: &LadderRow) -> String {
+pub fn interval(row: &TableRow) -> String {
     let known = |rate: Option<f64>| rate.map_or("?".into(), |rate| format!("{rate:.0}"));
     let doubt = if row.capacity.distrust.is_some() { " ?" } else { "" };
     format!("{}–{}{doubt}", known(row.capacity.low), known(row.capacity.high))
 }
 
 /// Formats the remaining capacity, and the program that is dead.
-pub fn left(row: &LadderRow) -> String {
+pub fn left(row: &TableRow) -> String {
     format!("{:.0} (without {})", row.left.rate, row.left.without)
 }
 
 /// Formats the losses.
-pub fn lost(row: &LadderRow) -> String {
+pub fn lost(row: &TableRow) -> String {
     match (row.lost_writes, row.lost_sessions) {
         (0, 0) => "nothing".into(),
         (0, sessions) => format!("{sessions} sessions"),

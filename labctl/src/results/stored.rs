@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::runner::{RUN_SCHEMA, RunDocument};
-use crate::table::LadderTable;
+use crate::table::MeasuredTable;
 use crate::table::rows::SCHEMA as TABLE_SCHEMA;
 use lab::error::LabError;
 use load::{CacheMark, Outcome};
@@ -107,7 +107,7 @@ pub fn chapter_text(directory: &Path) -> Result<String, LabError> {
 }
 
 /// Reads a measured table.
-pub fn table(file: &Path) -> Result<LadderTable, LabError> {
+pub fn table(file: &Path) -> Result<MeasuredTable, LabError> {
     document(file, TABLE_SCHEMA, "measure again with `labctl table`")
 }
 

@@ -1,7 +1,7 @@
 //! Chooses the cheapest measured architecture that meets given needs: the article's own closing advice. Pure.
 #![deny(clippy::disallowed_methods)]
 
-use super::rows::{LadderRow, LadderTable};
+use super::rows::{MeasuredTable, TableRow};
 
 /// The requirements.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Advice {
 }
 
 /// Chooses an architecture. The error says why no advice is possible.
-pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
+pub fn advise(table: &MeasuredTable, needs: &Needs) -> Result<Advice, String> {
     if needs.p99_ms < table.p99_ms {
         return Err(format!(
             "the capacities were measured for answers within {:.0} ms, and say nothing of {:.0} ms: measure again with `labctl table --p99 {:.0}ms`",
@@ -44,7 +44,7 @@ pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
     }
     needs.check()?;
     let mut rejected = Vec::new();
-    let mut fit: Vec<&LadderRow> = Vec::new();
+    let mut fit: Vec<&TableRow> = Vec::new();
     for row in &table.rows {
         match objection(row, needs) {
             Some(objection) => rejected.push((row.name.clone(), objection)),
@@ -52,7 +52,7 @@ pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
         }
     }
     // Of two with the same cost, the one with fewer parts comes first in the table.
-    let mut cheapest: Option<&LadderRow> = None;
+    let mut cheapest: Option<&TableRow> = None;
     for row in fit.iter().copied() {
         if cheapest.is_none_or(|best| row.cost < best.cost) {
             cheapest = Some(row);
@@ -67,7 +67,7 @@ pub fn advise(table: &LadderTable, needs: &Needs) -> Result<Advice, String> {
 }
 
 /// Returns the objection to a row, if there is one.
-fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
+fn objection(row: &TableRow, needs: &Needs) -> Option<String> {
     if let Some(reason) = &row.capacity.distrust {
         return Some(format!("its capacity is not known: {reason}"));
     }
@@ -98,18 +98,18 @@ fn objection(row: &LadderRow, needs: &Needs) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::article::tests::measured;
-    use super::super::rows::{Left, SCHEMA};
+    use super::super::rows::{ResidualCapacity, SCHEMA};
     use super::*;
 
-    fn table() -> LadderTable {
-        let left = Left { rate: 1500.0, without: "web-1".into(), distrust: None };
+    fn table() -> MeasuredTable {
+        let left = ResidualCapacity { rate: 1500.0, without: "web-1".into(), distrust: None };
         let rows = vec![
             measured(1, 1.0, &["app"], 200.0),
             measured(3, 10.0, &["lb", "db"], 1400.0),
-            LadderRow { left: left.clone(), lost_writes: 3, ..measured(6, 50.0, &[], 2200.0) },
-            LadderRow { left, ..measured(7, 50.0, &[], 2460.0) },
+            TableRow { left: left.clone(), lost_writes: 3, ..measured(6, 50.0, &[], 2200.0) },
+            TableRow { left, ..measured(7, 50.0, &[], 2460.0) },
         ];
-        LadderTable {
+        MeasuredTable {
             schema: SCHEMA.into(),
             began: jiff::Timestamp::UNIX_EPOCH,
             seconds: 1.0,

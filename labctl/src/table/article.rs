@@ -3,7 +3,7 @@
 
 use indexmap::IndexMap;
 
-use super::rows::{CellVerdict, LadderRow, Says};
+use super::rows::{CellVerdict, Says, TableRow};
 
 /// The article's columns.
 pub const COLUMNS: [&str; 3] = ["capacity", "single points of failure", "monthly cost"];
@@ -39,7 +39,7 @@ pub fn row(number: u32) -> Option<ArticleRow> {
 
 /// Judges each of the article's cells in a built-in row. Capacities are judged as multiples of the first
 /// row's, because the lab's machines are all smaller than the article's by the same factor.
-pub fn judge(measured: &LadderRow) -> IndexMap<String, CellVerdict> {
+pub fn judge(measured: &TableRow) -> IndexMap<String, CellVerdict> {
     let Some(article) = row(measured.number) else { return IndexMap::new() };
     let first = ROWS[0].thousands;
     let [capacity, points, cost] = COLUMNS;
@@ -71,7 +71,7 @@ fn cell(article: f64, measured: Option<f64>, is_so: impl Fn(f64, f64) -> bool) -
 }
 
 /// Explains the verdict on a cell.
-fn because(row: &LadderRow, column: &str, verdict: &CellVerdict) -> Option<String> {
+fn because(row: &TableRow, column: &str, verdict: &CellVerdict) -> Option<String> {
     let [capacity, points, cost] = COLUMNS;
     if verdict.says == Says::NotJudged {
         let why = if column == points { &row.distrust } else { &row.capacity.distrust };
@@ -104,20 +104,24 @@ fn because(row: &LadderRow, column: &str, verdict: &CellVerdict) -> Option<Strin
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::rows::{Left, Strength};
+    use super::super::rows::{MeasuredCapacity, ResidualCapacity};
     use super::*;
 
-    pub(crate) fn measured(number: u32, ratio: f64, single_points: &[&str], cost: f64) -> LadderRow {
-        LadderRow {
+    pub(crate) fn measured(number: u32, ratio: f64, single_points: &[&str], cost: f64) -> TableRow {
+        TableRow {
             number,
             name: format!("row-{number}"),
             title: String::new(),
-            capacity: Strength { low: Some(ratio * 40.0), rate: ratio * 40.0, ..Strength::default() },
+            capacity: MeasuredCapacity {
+                low: Some(ratio * 40.0),
+                rate: ratio * 40.0,
+                ..MeasuredCapacity::default()
+            },
             ratio: Some(ratio),
             cost,
             single_points: single_points.iter().map(|name| (*name).to_owned()).collect(),
             single_points_of: IndexMap::new(),
-            left: Left::default(),
+            left: ResidualCapacity::default(),
             recovery_seconds: None,
             lost_writes: 0,
             lost_sessions: 0,
@@ -128,7 +132,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn says(row: &LadderRow) -> Vec<Says> {
+    fn says(row: &TableRow) -> Vec<Says> {
         judge(row).values().map(|cell| cell.says).collect()
     }
 
@@ -163,7 +167,7 @@ pub(crate) mod tests {
 
     #[test]
     fn without_the_first_row_there_are_no_multiples() {
-        let row = LadderRow { ratio: None, ..measured(3, 1.0, &["lb", "db"], 800.0) };
+        let row = TableRow { ratio: None, ..measured(3, 1.0, &["lb", "db"], 800.0) };
         assert_eq!(says(&row), [Says::NotJudged, Says::Confirmed, Says::Confirmed]);
     }
 

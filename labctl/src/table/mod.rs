@@ -18,11 +18,11 @@ pub mod prices;
 pub mod rows;
 
 /// The driver that measures all rows.
-mod climb;
+mod measure;
 /// The capacity of one architecture.
-mod strength;
+mod meter;
 
-pub use climb::{Climb, climb};
+pub use measure::{TableRun, measure_table};
+pub(crate) use meter::{CapacityMeter, Carried};
 pub use prices::Prices;
-pub use rows::{LadderRow, LadderTable};
-pub(crate) use strength::{Carried, Strongman};
+pub use rows::{MeasuredTable, TableRow};

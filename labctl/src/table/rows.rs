@@ -11,7 +11,7 @@ pub const SCHEMA: &str = "scaling-lab/table/1";
 
 /// The whole table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LadderTable {
+pub struct MeasuredTable {
     /// [`SCHEMA`].
     pub schema: String,
     /// When the measurement began.
@@ -30,15 +30,15 @@ pub struct LadderTable {
     /// and at most one request in a thousand fails.
     pub p99_ms: f64,
     /// The rows, simplest architecture first.
-    pub rows: Vec<LadderRow>,
+    pub rows: Vec<TableRow>,
     /// Further architectures, of which only the database was killed.
     #[serde(default)]
-    pub variants: Vec<LadderRow>,
+    pub variants: Vec<TableRow>,
 }
 
 /// One architecture.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct LadderRow {
+pub struct TableRow {
     /// Its row number in the article's table, from 1; 7 is not in it.
     pub number: u32,
     /// Its short name.
@@ -46,7 +46,7 @@ pub struct LadderRow {
     /// Its title.
     pub title: String,
     /// Its capacity.
-    pub capacity: Strength,
+    pub capacity: MeasuredCapacity,
     /// Its capacity, as a multiple of the first row's.
     pub ratio: Option<f64>,
     /// Dollars per month.
@@ -56,7 +56,7 @@ pub struct LadderRow {
     /// The single points of failure of each path.
     pub single_points_of: IndexMap<String, Vec<String>>,
     /// Its capacity while the worst single program is dead.
-    pub left: Left,
+    pub left: ResidualCapacity,
     /// The longest outage that ended on its own, in seconds.
     pub recovery_seconds: Option<f64>,
     /// Acknowledged writes that were lost, over all faults.
@@ -87,7 +87,7 @@ pub struct FaultRow {
 
 /// The capacity of an architecture.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Strength {
+pub struct MeasuredCapacity {
     /// The highest rate that met the objective, in requests per second.
     pub low: Option<f64>,
     /// The lowest rate that did not meet it.
@@ -100,7 +100,7 @@ pub struct Strength {
 
 /// The capacity of an architecture while something is dead.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Left {
+pub struct ResidualCapacity {
     /// Requests per second.
     pub rate: f64,
     /// The program that was killed.
@@ -135,19 +135,19 @@ pub enum Says {
     NotJudged,
 }
 
-impl LadderTable {
+impl MeasuredTable {
     /// Returns the first reason why something in it is unreliable, if there is one.
     pub fn distrust(&self) -> Option<&String> {
-        self.rows.iter().chain(&self.variants).find_map(LadderRow::any_distrust)
+        self.rows.iter().chain(&self.variants).find_map(TableRow::any_distrust)
     }
 
     /// Returns the row of an architecture.
-    pub fn row(&self, name: &str) -> Option<&LadderRow> {
+    pub fn row(&self, name: &str) -> Option<&TableRow> {
         self.rows.iter().chain(&self.variants).find(|row| row.name == name)
     }
 }
 
-impl LadderRow {
+impl TableRow {
     /// Returns the first reason why something in it is unreliable, if there is one.
     pub fn any_distrust(&self) -> Option<&String> {
         self.capacity.distrust.as_ref().or(self.left.distrust.as_ref()).or(self.distrust.as_ref())

@@ -6,13 +6,13 @@ use super::audit_page::matrix;
 use super::rendered;
 use crate::audit::Audit;
 use crate::report::table_text;
-use crate::table::LadderTable;
-use crate::table::rows::{LadderRow, Says};
+use crate::table::MeasuredTable;
+use crate::table::rows::{Says, TableRow};
 
 #[derive(Template)]
 #[template(path = "table.html")]
 struct Page<'a> {
-    table: &'a LadderTable,
+    table: &'a MeasuredTable,
     audits: Vec<Part<'a>>,
 }
 
@@ -23,35 +23,35 @@ struct Part<'a> {
 }
 
 /// Renders the page.
-pub fn table_page(table: &LadderTable, audits: &[Audit]) -> anyhow::Result<String> {
+pub fn table_page(table: &MeasuredTable, audits: &[Audit]) -> anyhow::Result<String> {
     let audits = audits.iter().map(|audit| Ok(Part { audit, matrix: matrix(audit)? }));
     rendered(&Page { table, audits: audits.collect::<anyhow::Result<_>>()? })
 }
 
 impl Page<'_> {
-    fn interval(&self, row: &LadderRow) -> String {
+    fn interval(&self, row: &TableRow) -> String {
         table_text::interval(row)
     }
 
-    fn ratio(&self, row: &LadderRow) -> String {
+    fn ratio(&self, row: &TableRow) -> String {
         row.ratio.map_or("–".into(), |ratio| format!("{ratio:.1}"))
     }
 
-    fn left(&self, row: &LadderRow) -> String {
+    fn left(&self, row: &TableRow) -> String {
         table_text::left(row)
     }
 
-    fn lost(&self, row: &LadderRow) -> String {
+    fn lost(&self, row: &TableRow) -> String {
         table_text::lost(row)
     }
 
-    fn back(&self, row: &LadderRow) -> String {
+    fn back(&self, row: &TableRow) -> String {
         row.recovery_seconds.map_or("–".into(), |seconds| format!("{seconds:.1} s"))
     }
 
     /// Renders the article's figure and the verdict as a label. It consists of numbers and fixed words only,
     /// so it needs no escaping.
-    fn verdict(&self, row: &LadderRow, column: &str) -> String {
+    fn verdict(&self, row: &TableRow, column: &str) -> String {
         let Some(cell) = row.cells.get(column) else { return String::new() };
         let (class, word) = match cell.says {
             Says::Confirmed => ("confirmed", "as in the article"),

@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sample::End;
+use super::sample::Completion;
 use super::{Moment, Rate, Sample, StreamId};
 
 /// All streams, and the names of the servers that answered.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct RequestLog {
     streams: Vec<StreamRecord>,
     servers: Vec<Arc<str>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct StreamRecord {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) intended: Moment,
-    end: Option<End>,
+    end: Option<Completion>,
 }
 
 /// A handle to one request in flight.
@@ -47,7 +47,7 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-impl Book {
+impl RequestLog {
     /// The most server names that are kept; answers of further servers count as unnamed.
     const SERVERS_MAX: usize = 1_000;
 
@@ -82,14 +82,14 @@ impl Book {
     pub(super) fn begin(&mut self, stream: StreamId, intended: Moment, now: Moment) -> Option<Ticket> {
         let record = self.stream_mut(stream);
         let room = record.in_flight < record.in_flight_max;
-        let end = (!room).then(|| End::cancelled(now.saturating_sub(intended)));
+        let end = (!room).then(|| Completion::cancelled(now.saturating_sub(intended)));
         record.entries.push_back(Entry { intended, end });
         record.in_flight += usize::from(room);
         let number = record.forgotten + record.entries.len() as u64 - 1;
         room.then_some(Ticket { stream, intended, number })
     }
 
-    pub(super) fn finish(&mut self, ticket: Ticket, end: End) {
+    pub(super) fn finish(&mut self, ticket: Ticket, end: Completion) {
         let record = self.stream_mut(ticket.stream);
         let Some(index) = ticket.number.checked_sub(record.forgotten) else { return };
         record.entries[index as usize].end = Some(end);
@@ -158,13 +158,21 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn ok() -> End {
+    fn ok() -> Completion {
         let (latency, cache) = (ms(3), CacheMark::None);
-        End { lag: ms(0), latency, outcome: Outcome::Ok, status: 200, served_by: None, cache, attempts: 1 }
+        Completion {
+            lag: ms(0),
+            latency,
+            outcome: Outcome::Ok,
+            status: 200,
+            served_by: None,
+            cache,
+            attempts: 1,
+        }
     }
 
-    fn book(in_flight_max: usize) -> (Book, StreamId) {
-        let mut book = Book::default();
+    fn book(in_flight_max: usize) -> (RequestLog, StreamId) {
+        let mut book = RequestLog::default();
         let id = book.add("shop", in_flight_max, ms(5_000));
         (book, id)
     }
@@ -183,7 +191,7 @@ mod tests {
     fn what_came_after_a_request_that_hangs_is_not_known_yet() {
         let (mut book, id) = book(10);
         let tickets = [10, 20, 30].map(|at| book.begin(id, ms(at), ms(at)).unwrap());
-        let known = |book: &Book, from| book.stream(id).known_until(ms(from), ms(40));
+        let known = |book: &RequestLog, from| book.stream(id).known_until(ms(from), ms(40));
         book.finish(tickets[0], ok());
         book.finish(tickets[2], ok());
         assert_eq!((known(&book, 0), known(&book, 25)), (ms(20), ms(40)));
@@ -228,7 +236,7 @@ mod tests {
         let (mut book, _) = book(1);
         let first = book.server("web-0").unwrap();
         (1..5_000).for_each(|n| drop(book.server(&format!("web-{n}"))));
-        assert_eq!(book.servers.len(), Book::SERVERS_MAX);
+        assert_eq!(book.servers.len(), RequestLog::SERVERS_MAX);
         assert!(Arc::ptr_eq(&first, &book.server("web-0").unwrap()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rows::{Left, Strength};
+use super::rows::{MeasuredCapacity, ResidualCapacity};
 use crate::audit::paths;
 use crate::audit::{Component, Fault, Restarts, Scope, Selection, Stage, faults, is_noticed};
 use crate::testbed::stream_of;
@@ -42,7 +42,7 @@ pub(super) fn loaded(architecture: &Chapter) -> Result<Chapter, String> {
 }
 
 /// Measures the capacity of one architecture.
-pub(crate) struct Strongman<'a> {
+pub(crate) struct CapacityMeter<'a> {
     pub(crate) source: &'a Source,
     pub(crate) place: &'a SiteArgs,
     pub(crate) objective: &'a Objective,
@@ -58,18 +58,18 @@ pub(crate) struct Carried {
     pub(crate) whole: Tried,
     /// The lowest rate that it carried with a single program dead. `None` when that was not requested, or when it does not
     /// carry the rate with everything alive.
-    pub(crate) after_kill: Option<Left>,
+    pub(crate) after_kill: Option<ResidualCapacity>,
 }
 
-impl Strongman<'_> {
+impl CapacityMeter<'_> {
     /// Measures the capacity, searching from this rate, and what is left while the worst single program is
     /// dead.
-    pub(super) async fn measure(&self, from: f64) -> Result<(Strength, Left), LabError> {
+    pub(super) async fn measure(&self, from: f64) -> Result<(MeasuredCapacity, ResidualCapacity), LabError> {
         let chapter = loaded(&self.source.chapter).map_err(LabError::Usage)?;
         (self.doing)("starting it");
-        let stage = Stage::raise(self.source, chapter.clone(), self.place, self.seed, self.interrupt).await?;
+        let stage = Stage::start(self.source, chapter.clone(), self.place, self.seed, self.interrupt).await?;
         let measured = self.interrupt.unless(self.measure_on(&stage, &chapter, from)).await;
-        let ended = stage.down().await;
+        let ended = stage.stop().await;
         measured.and_then(|found| ended.map(|()| found))
     }
 
@@ -77,9 +77,9 @@ impl Strongman<'_> {
     pub(crate) async fn carries(&self, rate: f64, after_kill: Option<f64>) -> Result<Carried, LabError> {
         let chapter = loaded(&self.source.chapter).map_err(LabError::Usage)?;
         (self.doing)("starting it");
-        let stage = Stage::raise(self.source, chapter.clone(), self.place, self.seed, self.interrupt).await?;
+        let stage = Stage::start(self.source, chapter.clone(), self.place, self.seed, self.interrupt).await?;
         let carried = self.interrupt.unless(self.carries_on(&stage, &chapter, rate, after_kill)).await;
-        let ended = stage.down().await;
+        let ended = stage.stop().await;
         carried.and_then(|carried| ended.map(|()| carried))
     }
 
@@ -94,7 +94,7 @@ impl Strongman<'_> {
         self.fill_cache(stage).await?;
         (self.doing)(&format!("sending {rate:.0} requests a second"));
         let whole = self.try_rate(stage, chapter, rate, self.objective).await?;
-        let mut least: Option<Left> = None;
+        let mut least: Option<ResidualCapacity> = None;
         let Some(wanted) = after_kill.filter(|_| whole.met) else {
             return Ok(Carried { whole, after_kill: least });
         };
@@ -120,15 +120,15 @@ impl Strongman<'_> {
         stage: &Stage,
         chapter: &Chapter,
         from: f64,
-    ) -> Result<(Strength, Left), LabError> {
+    ) -> Result<(MeasuredCapacity, ResidualCapacity), LabError> {
         self.open_accounts(stage).await?;
         self.fill_cache(stage).await?;
         let strength = self.search(stage, chapter, from, self.objective).await?;
         if strength.rate <= 0.0 {
             let distrust = strength.distrust.clone();
-            return Ok((strength, Left { rate: 0.0, without: "anything".into(), distrust }));
+            return Ok((strength, ResidualCapacity { rate: 0.0, without: "anything".into(), distrust }));
         }
-        let mut worst: Option<Left> = None;
+        let mut worst: Option<ResidualCapacity> = None;
         for fault in killable(stage)? {
             (self.doing)(&format!("what is left without {}", fault.component.name()));
             let most = worst.as_ref().map_or(strength.rate, |worst| worst.rate);
@@ -153,7 +153,7 @@ impl Strongman<'_> {
         chapter: &Chapter,
         fault: &Fault,
         most: f64,
-    ) -> Result<Left, LabError> {
+    ) -> Result<ResidualCapacity, LabError> {
         let without = fault.component.name();
         let fault = fault.resolved(&stage.bed.lab).await?;
         let first_event = stage.bed.lab.events.count();
@@ -182,7 +182,7 @@ impl Strongman<'_> {
                 self.fill_cache(stage).await?;
             }
         }
-        Ok(Left { rate, without, distrust })
+        Ok(ResidualCapacity { rate, without, distrust })
     }
 
     async fn search(
@@ -191,12 +191,12 @@ impl Strongman<'_> {
         chapter: &Chapter,
         from: f64,
         objective: &Objective,
-    ) -> Result<Strength, LabError> {
+    ) -> Result<MeasuredCapacity, LabError> {
         let mix = self.mix(stage, chapter)?;
         let tell = |rate: f64, tried: &_| (self.doing)(&format!("{rate:.0} requests a second are {tried}"));
         let found = find_capacity(&stage.bed.generator, mix, from, objective, tell).await;
         let (estimate, distrust) = found.map_err(|error| LabError::Usage(error.to_string()))?;
-        Ok(Strength { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
+        Ok(MeasuredCapacity { low: estimate.low, high: estimate.high, rate: estimate.rate(), distrust })
     }
 
     /// Tries a rate, and once more when the first trial missed the objective.

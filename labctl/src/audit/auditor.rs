@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::faults::{self, Component, Fault, FaultKind};
 use super::impact::Impact;
-use super::inspection::Inspection;
 use super::matrix::Row;
 use super::paths;
+use super::plan::AuditPlan;
 use super::remarks;
 use super::stage::Stage;
 use super::watching::{WELL_FOR, Watch, Watched};
@@ -25,8 +25,8 @@ const STEADY_FOR: Duration = Duration::from_millis(1200);
 const STEADY_MAX: Duration = Duration::from_secs(15);
 
 /// Injects one fault after another.
-pub(super) struct Inspector<'a> {
-    inspection: &'a Inspection,
+pub(super) struct Auditor<'a> {
+    audit_plan: &'a AuditPlan,
     chapter: &'a Chapter,
     interrupt: &'a Interrupt,
     emitter: Emitter<'a>,
@@ -37,33 +37,33 @@ pub(super) struct Inspector<'a> {
     distrust: Option<String>,
 }
 
-impl<'a> Inspector<'a> {
-    /// Creates an inspector; nothing is started yet.
+impl<'a> Auditor<'a> {
+    /// Creates an auditor; nothing is started yet.
     pub(super) fn new(
-        inspection: &'a Inspection,
+        audit_plan: &'a AuditPlan,
         chapter: &'a Chapter,
         interrupt: &'a Interrupt,
         emitter: Emitter<'a>,
     ) -> Self {
-        Self { inspection, chapter, interrupt, emitter, stage: None, was_steady: false, distrust: None }
+        Self { audit_plan, chapter, interrupt, emitter, stage: None, was_steady: false, distrust: None }
     }
 
     /// Stops what still runs. Returns the reason why the results are unreliable, if they are.
-    pub(super) async fn leave(self) -> Result<Option<String>, LabError> {
+    pub(super) async fn finish(self) -> Result<Option<String>, LabError> {
         if let Some(stage) = self.stage {
-            stage.down().await?;
+            stage.stop().await?;
         }
         Ok(self.distrust)
     }
 
     /// Tests every fault and then, if requested, pairs of those that are harmless alone.
-    pub(super) async fn look_at(&mut self, single: Vec<Vec<Fault>>) -> Result<Vec<Row>, LabError> {
+    pub(super) async fn try_all(&mut self, single: Vec<Vec<Fault>>) -> Result<Vec<Row>, LabError> {
         let mut rows = Vec::new();
         self.tell_begin(single.len());
         for faults in single {
-            rows.push(self.look_at_one_again(&faults).await?);
+            rows.push(self.try_with_retry(&faults).await?);
         }
-        if self.inspection.depth < 2 {
+        if self.audit_plan.depth < 2 {
             return Ok(rows);
         }
         let harmless = rows.iter().filter(|row| !row.cells.keys().any(|path| row.takes_down(path)));
@@ -71,21 +71,21 @@ impl<'a> Inspector<'a> {
         let pairs = faults::pairs(&harmless);
         self.tell_begin(pairs.len());
         for pair in pairs {
-            rows.push(self.look_at_one_again(&pair).await?);
+            rows.push(self.try_with_retry(&pair).await?);
         }
         Ok(rows)
     }
 
     fn tell_begin(&self, faults: usize) {
-        let (architecture, seconds) = (&self.inspection.source.name, self.inspection.each_seconds());
+        let (architecture, seconds) = (&self.audit_plan.source.name, self.audit_plan.each_seconds());
         self.emitter.emit(EventKind::AuditBegins { architecture, faults, seconds: faults as f64 * seconds });
     }
 
     /// Tests one fault. Repeats it if the computer was too busy, or with a fresh architecture if this one did
     /// not become steady although an earlier one did.
-    async fn look_at_one_again(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
+    async fn try_with_retry(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
         let before = self.distrust.take();
-        let looked = self.look_at_one(faults).await;
+        let looked = self.try_one(faults).await;
         let why = match (&looked, self.distrust.take()) {
             (Err(LabError::Unsteady(why)), _) if self.was_steady => Some(why.clone()),
             (Ok(_), disturbed) => disturbed,
@@ -94,7 +94,7 @@ impl<'a> Inspector<'a> {
         let looked = match why {
             Some(why) => {
                 self.emitter.emit(EventKind::Note { text: &format!("{why}; once more") });
-                self.look_at_one(faults).await
+                self.try_one(faults).await
             }
             None => looked,
         };
@@ -102,19 +102,19 @@ impl<'a> Inspector<'a> {
         looked
     }
 
-    async fn look_at_one(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
+    async fn try_one(&mut self, faults: &[Fault]) -> Result<Row, LabError> {
         let title = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-        let architecture = &self.inspection.source.name;
+        let architecture = &self.audit_plan.source.name;
         self.emitter.emit(EventKind::Fault { architecture, title: &title });
         let mut stage = self.steady_stage().await?;
         let interrupt = self.interrupt;
         let inspected = interrupt.unless(self.inspect(&mut stage, faults)).await;
         match &inspected {
             Ok(row) if leaves_all_as_it_was(row, &stage.bed.lab.plan(), faults) => self.stage = Some(stage),
-            _ => stage.down().await?,
+            _ => stage.stop().await?,
         }
         let row = inspected?;
-        let (worst, seconds) = (row.worst().to_string(), self.inspection.each_seconds());
+        let (worst, seconds) = (row.worst().to_string(), self.audit_plan.each_seconds());
         self.emitter.emit(EventKind::FaultEnded {
             architecture,
             title: &row.title(),
@@ -139,7 +139,7 @@ impl<'a> Inspector<'a> {
         }
         let mut impacts = self.watch(stage, &names, &calm, before).await;
         let detection_seconds = detection(stage, first_event, before);
-        let (repair_seconds, note) = self.mend(stage, &faults, &names, &mut impacts).await?;
+        let (repair_seconds, note) = self.repair_and_count(stage, &faults, &names, &mut impacts).await?;
         let cells = names.into_iter().zip(impacts).collect();
         let remarks = remarks::of(self.chapter, &stage.bed.lab.plan(), &faults, &cells);
         Ok(Row { faults: wanted.to_vec(), cells, detection_seconds, repair_seconds, remarks, note })
@@ -147,7 +147,7 @@ impl<'a> Inspector<'a> {
 
     /// Observes the impact on each path since the fault.
     async fn watch(&mut self, stage: &Stage, names: &[String], calm: &[Window], from: Moment) -> Vec<Impact> {
-        let within = self.inspection.within;
+        let within = self.audit_plan.within;
         let copies_show = remarks::copies_show(self.chapter, within);
         let watch = Watch { stage, names, calm, from, within, copies_show };
         let Watched { impacts, distrust } = watch.to_the_end().await;
@@ -157,7 +157,7 @@ impl<'a> Inspector<'a> {
 
     /// Repairs the faults, counts losses, and waits for the steady state. Returns how long that took, in
     /// seconds, and a note if something went wrong.
-    async fn mend(
+    async fn repair_and_count(
         &mut self,
         stage: &mut Stage,
         faults: &[Fault],
@@ -210,10 +210,10 @@ impl<'a> Inspector<'a> {
         if let Some(stage) = self.stage.take() {
             return Ok(stage);
         }
-        let Inspection { source, place, seed, rate, .. } = self.inspection;
-        let stage = Stage::raise(source, self.chapter.clone(), place, *seed, self.interrupt).await?;
+        let AuditPlan { source, place, seed, rate, .. } = self.audit_plan;
+        let stage = Stage::start(source, self.chapter.clone(), place, *seed, self.interrupt).await?;
         stage.begin(STEADY_MAX).await;
-        stage.flow(*rate);
+        stage.set_rate(*rate);
         let names: Vec<_> = stage.paths().cloned().collect();
         let steady =
             self.interrupt.unless(async { Ok(stage.until_steady(&names, WELL_FOR, STEADY_MAX).await) }).await;
@@ -223,7 +223,7 @@ impl<'a> Inspector<'a> {
                 Ok(stage)
             }
             Ok(Err(unwell)) => {
-                stage.down().await?;
+                stage.stop().await?;
                 Err(LabError::Unsteady(format!(
                     "the architecture '{}' does not become steady, so it cannot be audited: after {} s {unwell}",
                     source.name,
@@ -231,7 +231,7 @@ impl<'a> Inspector<'a> {
                 )))
             }
             Err(error) => {
-                stage.down().await?;
+                stage.stop().await?;
                 Err(error)
             }
         }

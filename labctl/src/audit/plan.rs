@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::auditor::Auditor;
 use super::faults::{self, Fault, Scope, Selection};
-use super::inspector::Inspector;
 use super::matrix::{Audit, SCHEMA};
 use super::paths;
 use crate::runner::{Emitter, Observer};
@@ -20,7 +20,7 @@ pub const QUICK_WITHIN: Duration = Duration::from_secs(7);
 
 /// The configuration of an audit.
 #[derive(Debug, Clone)]
-pub struct Inspection {
+pub struct AuditPlan {
     /// The architecture.
     pub source: Source,
     /// Where to run it.
@@ -39,7 +39,7 @@ pub struct Inspection {
     pub part: (usize, usize),
 }
 
-impl Inspection {
+impl AuditPlan {
     /// Estimates the duration of one fault, in seconds.
     pub fn each_seconds(&self) -> f64 {
         self.within.as_secs_f64() * 0.5 + 6.0
@@ -79,30 +79,30 @@ impl Inspection {
 
 /// Audits an architecture.
 pub async fn audit(
-    inspection: &Inspection,
+    audit_plan: &AuditPlan,
     interrupt: &Interrupt,
     observer: &dyn Observer,
 ) -> Result<Audit, LabError> {
-    inspection.check()?;
-    let chapter = inspection.chapter()?;
+    audit_plan.check()?;
+    let chapter = audit_plan.chapter()?;
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
-    let plan = inspection.plan()?;
-    let single: Vec<_> = inspection.faults(&plan)?.into_iter().map(|fault| vec![fault]).collect();
-    let mut inspector = Inspector::new(inspection, &chapter, interrupt, Emitter::new(observer, started));
-    let looked = inspector.look_at(single).await;
-    let left = inspector.leave().await;
+    let plan = audit_plan.plan()?;
+    let single: Vec<_> = audit_plan.faults(&plan)?.into_iter().map(|fault| vec![fault]).collect();
+    let mut auditor = Auditor::new(audit_plan, &chapter, interrupt, Emitter::new(observer, started));
+    let looked = auditor.try_all(single).await;
+    let left = auditor.finish().await;
     let (rows, distrust) = (looked?, left?);
     let paths = chapter.traffic.keys().filter(|name| paths::is_path(name));
     Ok(Audit {
         schema: SCHEMA,
-        architecture: inspection.source.name.clone(),
+        architecture: audit_plan.source.name.clone(),
         title: chapter.title.clone(),
         began,
         seconds: started.elapsed().as_secs_f64(),
-        within_seconds: inspection.within.as_secs_f64(),
-        rate: inspection.rate,
-        one_of_each: inspection.wanted.scope == Scope::OneOfEach,
-        depth: inspection.depth,
+        within_seconds: audit_plan.within.as_secs_f64(),
+        rate: audit_plan.rate,
+        one_of_each: audit_plan.wanted.scope == Scope::OneOfEach,
+        depth: audit_plan.depth,
         machines: plan
             .machines
             .values()

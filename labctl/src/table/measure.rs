@@ -8,10 +8,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
 use super::article;
+use super::meter::CapacityMeter;
 use super::prices::Prices;
-use super::rows::{FaultRow, LadderRow, LadderTable, Left, SCHEMA, Strength};
-use super::strength::Strongman;
-use crate::audit::{self, Audit, Inspection, Restarts, Scope, Selection, library, paths};
+use super::rows::{FaultRow, MeasuredCapacity, MeasuredTable, ResidualCapacity, SCHEMA, TableRow};
+use crate::audit::{self, Audit, AuditPlan, Restarts, Scope, Selection, library, paths};
 use crate::runner::{Emitter, EventKind, Observer, RunEvent};
 use chapter::Source;
 use lab::error::LabError;
@@ -34,7 +34,7 @@ const FIRST_RATE: f64 = 30.0;
 
 /// The configuration of a table measurement.
 #[derive(Debug)]
-pub struct Climb {
+pub struct TableRun {
     /// The architectures, simplest first.
     pub sources: Vec<Source>,
     /// Where to run them.
@@ -59,7 +59,7 @@ pub struct Climb {
 struct Job {
     /// The architecture's index in the table; variants come after its rows.
     architecture: usize,
-    inspection: Inspection,
+    audit_plan: AuditPlan,
     /// Number of faults to inject.
     faults: usize,
 }
@@ -68,58 +68,56 @@ struct Job {
 type Audited = Result<Audit, String>;
 
 /// Measures every architecture.
-pub async fn climb(
-    climb: &Climb,
+pub async fn measure_table(
+    run: &TableRun,
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<(LadderTable, Vec<Audit>), LabError> {
+) -> Result<(MeasuredTable, Vec<Audit>), LabError> {
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
     let emitter = Emitter::new(observer, started);
     // A missing price is reported before anything is measured.
-    let plans = climb.sources.iter().map(|source| Plan::of(&source.chapter, climb.place.place()));
+    let plans = run.sources.iter().map(|source| Plan::of(&source.chapter, run.place.place()));
     let plans = plans.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
-    let costs = plans.iter().map(|plan| climb.prices.of_plan(plan));
+    let costs = plans.iter().map(|plan| run.prices.of_plan(plan));
     let costs = costs.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
-    let inspections = climb.inspections()?;
-    inspections.iter().try_for_each(|job| job.inspection.check())?;
-    let _lock = site::lock(&climb.place.lab_dir)?;
-    climb.check_places(&inspections)?;
+    let inspections = run.inspections()?;
+    inspections.iter().try_for_each(|job| job.audit_plan.check())?;
+    let _lock = site::lock(&run.place.lab_dir)?;
+    run.check_places(&inspections)?;
     let expect = |seconds: f64| emitter.emit(EventKind::Expected { seconds });
     plans.iter().for_each(|plan| expect(search_seconds(plan)));
-    for Job { inspection, faults, .. } in &inspections {
-        expect(*faults as f64 * inspection.each_seconds() / AUDITS_AT_ONCE as f64);
+    for Job { audit_plan, faults, .. } in &inspections {
+        expect(*faults as f64 * audit_plan.each_seconds() / AUDITS_AT_ONCE as f64);
     }
 
-    let strengths = climb.strengths(&plans, emitter, interrupt).await?;
-    let mut audits = climb.audits(&inspections, emitter, interrupt).await?;
-    let variants = audits.split_off(climb.sources.len());
-    let variants = climb
-        .variants
-        .iter()
-        .zip(&variants)
-        .map(|(source, audit)| row(source, Strength::default(), Left::default(), 0.0, audit, None));
+    let strengths = run.strengths(&plans, emitter, interrupt).await?;
+    let mut audits = run.audits(&inspections, emitter, interrupt).await?;
+    let variants = audits.split_off(run.sources.len());
+    let variants = run.variants.iter().zip(&variants).map(|(source, audit)| {
+        row(source, MeasuredCapacity::default(), ResidualCapacity::default(), 0.0, audit, None)
+    });
     let variants = variants.collect();
-    let base = climb.sources.iter().zip(&strengths).find(|(source, _)| library::is_first_row(source));
+    let base = run.sources.iter().zip(&strengths).find(|(source, _)| library::is_first_row(source));
     let base = base.map(|(_, (strength, _))| strength).filter(|strength| strength.distrust.is_none());
     let base = base.map(|strength| strength.rate).filter(|rate| *rate > 0.0);
-    let rows = climb.sources.iter().zip(strengths).zip(costs).zip(&audits);
+    let rows = run.sources.iter().zip(strengths).zip(costs).zip(&audits);
     let rows = rows
         .map(|(((source, (capacity, left)), cost), audit)| row(source, capacity, left, cost, audit, base));
-    let table = LadderTable {
+    let table = MeasuredTable {
         schema: SCHEMA.into(),
         began,
         seconds: started.elapsed().as_secs_f64(),
-        quick: climb.quick,
-        whole: climb.whole,
-        seed: climb.seed,
-        p99_ms: climb.objective.p99.as_secs_f64() * 1e3,
+        quick: run.quick,
+        whole: run.whole,
+        seed: run.seed,
+        p99_ms: run.objective.p99.as_secs_f64() * 1e3,
         rows: rows.collect(),
         variants,
     };
     Ok((table, audits.into_iter().flatten().collect()))
 }
 
-impl Climb {
+impl TableRun {
     /// Measures the capacities: first those without a cache in parallel, because their load is low, then each
     /// of the others alone.
     async fn strengths(
@@ -127,7 +125,7 @@ impl Climb {
         plans: &[Plan],
         emitter: Emitter<'_>,
         interrupt: &Interrupt,
-    ) -> Result<Vec<(Strength, Left)>, LabError> {
+    ) -> Result<Vec<(MeasuredCapacity, ResidualCapacity)>, LabError> {
         let light = |index: &usize| is_light(&plans[*index]);
         let (light, heavy): (Vec<_>, Vec<_>) = (0..self.sources.len()).partition(light);
         let highest = Mutex::new(FIRST_RATE);
@@ -141,7 +139,7 @@ impl Climb {
                     emitter.emit(EventKind::Doing { what: &what });
                 };
                 let (objective, seed) = (Objective { stride, ..self.objective.clone() }, self.seed);
-                let strongman = Strongman {
+                let meter = CapacityMeter {
                     source,
                     place: &place,
                     objective: &objective,
@@ -149,18 +147,18 @@ impl Climb {
                     interrupt,
                     doing: &doing,
                 };
-                let found = match strongman.measure(from).await {
+                let found = match meter.measure(from).await {
                     Err(error) if is_only_its_own(&error) => {
                         let why = error.to_string();
                         let none = || Some(why.clone());
-                        let strength = Strength { distrust: none(), ..Strength::default() };
-                        (strength, Left { distrust: none(), ..Left::default() })
+                        let strength = MeasuredCapacity { distrust: none(), ..MeasuredCapacity::default() };
+                        (strength, ResidualCapacity { distrust: none(), ..ResidualCapacity::default() })
                     }
                     measured => measured?,
                 };
                 let line = match &found {
-                    (Strength { distrust: Some(why), .. }, _) => format!("{}: {why}", source.name),
-                    (Strength { rate, .. }, left) => format!(
+                    (MeasuredCapacity { distrust: Some(why), .. }, _) => format!("{}: {why}", source.name),
+                    (MeasuredCapacity { rate, .. }, left) => format!(
                         "{}: {rate:.0} requests a second; {:.0} without {}",
                         source.name, left.rate, left.without
                     ),
@@ -199,7 +197,7 @@ impl Climb {
         }
         let searched =
             self.sources.iter().enumerate().map(|(index, source)| (source, self.place.beside(lane(index))));
-        let audited = inspections.iter().map(|job| (&job.inspection.source, job.inspection.place.clone()));
+        let audited = inspections.iter().map(|job| (&job.audit_plan.source, job.audit_plan.place.clone()));
         for (source, place) in searched.chain(audited) {
             let plan = Plan::of(&source.chapter, place.place()).map_err(LabError::Usage)?;
             Site::check_ports(&plan)?;
@@ -212,7 +210,7 @@ impl Climb {
         let mut inspections = Vec::new();
         for (index, source) in self.sources.iter().chain(&self.variants).enumerate() {
             let is_variant = index >= self.sources.len();
-            let whole = Inspection {
+            let whole = AuditPlan {
                 source: source.clone(),
                 place: self.place.clone(),
                 wanted: Selection {
@@ -233,9 +231,9 @@ impl Climb {
             let parts = whole.faults(&plan)?.len().div_ceil(FAULTS_MAX);
             for part in 0..parts {
                 let place = self.place.beside(lane(inspections.len()));
-                let inspection = Inspection { place, part: (part, parts), ..whole.clone() };
-                let faults = inspection.faults(&plan)?.len();
-                inspections.push(Job { architecture: index, inspection, faults });
+                let audit_plan = AuditPlan { place, part: (part, parts), ..whole.clone() };
+                let faults = audit_plan.faults(&plan)?.len();
+                inspections.push(Job { architecture: index, audit_plan, faults });
             }
         }
         Ok(inspections)
@@ -250,9 +248,9 @@ impl Climb {
     ) -> Result<Vec<Audited>, LabError> {
         let mut jobs: Vec<_> = inspections.iter().enumerate().collect();
         jobs.sort_by_key(|(_, job)| Reverse(job.faults));
-        let audits = jobs.into_iter().map(|(number, Job { architecture, inspection, .. })| async move {
+        let audits = jobs.into_iter().map(|(number, Job { architecture, audit_plan, .. })| async move {
             let observer = BesideOthers { emitter };
-            let audited = match audit::audit(inspection, interrupt, &observer).await {
+            let audited = match audit::audit(audit_plan, interrupt, &observer).await {
                 Err(error) if is_only_its_own(&error) => Err(error.to_string()),
                 audited => Ok(audited?),
             };
@@ -318,13 +316,13 @@ fn lane(index: usize) -> u8 {
 
 fn row(
     source: &Source,
-    capacity: Strength,
-    left: Left,
+    capacity: MeasuredCapacity,
+    left: ResidualCapacity,
     cost: f64,
     audited: &Audited,
     base: Option<f64>,
-) -> LadderRow {
-    let mut row = LadderRow {
+) -> TableRow {
+    let mut row = TableRow {
         number: source.chapter.number,
         name: source.name.clone(),
         title: source.chapter.title.clone(),
@@ -333,7 +331,7 @@ fn row(
         cost,
         left,
         distrust: audited.as_ref().err().cloned(),
-        ..LadderRow::default()
+        ..TableRow::default()
     };
     if let Ok(audit) = audited {
         let names = |path: &str| audit.single_points(path).into_iter().collect::<Vec<_>>();
