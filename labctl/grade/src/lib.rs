@@ -11,6 +11,7 @@ pub mod backend;
 pub mod client;
 pub mod database;
 pub mod field;
+mod formats;
 mod ground;
 pub mod part;
 pub mod processes;

@@ -231,7 +231,7 @@ impl Grade {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::stage::Stages;
 
@@ -244,7 +244,7 @@ mod tests {
         }
     }
 
-    fn grade(outcomes: &[Outcome]) -> Grade {
+    pub(crate) fn grade(outcomes: &[Outcome]) -> Grade {
         let stages = outcomes.iter().map(|outcome| result(*outcome)).collect();
         Grade { kind: "lb", program: "./my-lb".into(), stages, out_of: 10 * outcomes.len() as u32 }
     }

@@ -66,11 +66,19 @@ pub struct GradeArgs {
     /// Write the points as comma-separated values.
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
+
+    /// Write the result for GitHub Classroom's grading reporter (base64, for a step's output `result`).
+    #[arg(long, value_name = "FILE")]
+    classroom: Option<PathBuf>,
+
+    /// Write Gradescope's results.json.
+    #[arg(long, value_name = "FILE")]
+    gradescope: Option<PathBuf>,
 }
 
 /// Grades a program.
 pub async fn grade(args: &GradeArgs, common: &Common, interrupt: &Interrupt) -> Performed {
-    for path in args.junit.iter().chain(&args.points) {
+    for path in [&args.junit, &args.points, &args.classroom, &args.gradescope].into_iter().flatten() {
         junit::can_be_written(path)?;
     }
     let program = std::path::absolute(&args.program).context("find the program")?;
@@ -127,7 +135,13 @@ fn write(graded: &Grade, args: &GradeArgs) -> Result<(), LabError> {
     if let Some(path) = &args.junit {
         to(path, graded.junit()?)?;
     }
-    args.points.as_ref().map_or(Ok(()), |path| to(path, graded.csv()))
+    if let Some(path) = &args.points {
+        to(path, graded.csv())?;
+    }
+    if let Some(path) = &args.classroom {
+        to(path, graded.classroom())?;
+    }
+    args.gradescope.as_ref().map_or(Ok(()), |path| to(path, graded.gradescope().to_string()))
 }
 
 /// The server's name and address.
