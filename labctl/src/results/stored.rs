@@ -168,7 +168,7 @@ mod tests {
     fn a_table_is_not_taken_for_half_of_a_run() {
         let table = tempfile::tempdir().unwrap();
         std::fs::write(table.path().join("table.json"), "{}").unwrap();
-        assert!(refused(table.path()).contains("is a measured table and no run"));
+        assert!(refused(table.path()).contains("is a measured table, not a run"));
     }
 
     #[test]

@@ -19,9 +19,12 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// How late a thread wakes up on an otherwise idle computer.
 const WAKES_LATE: Duration = Duration::from_micros(200);
 
+/// Threads that wake up this late on average have a busy computer.
+const BUSY: Duration = Duration::from_micros(500);
+
 /// Detects pauses for as long as it is held.
 #[derive(Debug)]
-pub(super) struct HostWatch {
+pub(crate) struct HostWatch {
     looks: Arc<Mutex<Looks>>,
     _stop: mpsc::Sender<()>,
 }
@@ -36,7 +39,7 @@ struct Looks {
 
 impl HostWatch {
     /// Begins to poll. All moments count from `origin`.
-    pub(super) fn begin(origin: Instant) -> io::Result<Self> {
+    pub(crate) fn begin(origin: Instant) -> io::Result<Self> {
         let looks = Arc::new(Mutex::default());
         let (stop, stopped) = mpsc::channel();
         let found = Arc::clone(&looks);
@@ -55,6 +58,12 @@ impl HostWatch {
         let late = self.late_between(from, to);
         let count = u32::try_from(late.len()).unwrap_or(u32::MAX).max(1);
         (late.into_iter().sum::<Duration>() / count).saturating_sub(WAKES_LATE)
+    }
+
+    /// Returns the reason to doubt a measurement between two moments, if the computer was busy then.
+    pub(crate) fn busy(&self, from: Moment, to: Moment) -> Option<String> {
+        let late = self.wakes_late(from, to);
+        (late > BUSY).then(|| format!("threads woke up {late:.1?} late"))
     }
 
     /// Returns the maximum delay, beyond that of an idle computer.

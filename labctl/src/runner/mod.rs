@@ -28,7 +28,7 @@ use disk::DiskWatch;
 pub use document::{RUN_SCHEMA, RunDocument, SetUp};
 use filling::FillWatch;
 pub use filling::Filled;
-use host::HostWatch;
+pub(crate) use host::HostWatch;
 pub use measured::Measured;
 pub use observer::{Emitter, EventKind, Observer, RunEvent};
 pub use pace::Pace;

@@ -24,8 +24,6 @@ use load::{LiveFigures, Moment, Rate, Window};
 const LIVE_EVERY: Duration = Duration::from_millis(200);
 /// A machine that grants work this late is mentioned when something fails.
 const RATHER_LATE: Duration = Duration::from_millis(20);
-/// So are threads that wake up this late on average.
-const BUSY: Duration = Duration::from_micros(500);
 /// A machine that grants work this late may have made others wait or give up.
 const TOO_LATE: Duration = Duration::from_millis(100);
 /// A machine that grants work this late yields figures of the host rather than its own.
@@ -374,8 +372,7 @@ impl Run<'_> {
         let pause = damage::excuse(&pauses, measurement.begun, measurement.to);
         measurement.distrust = windows.iter().find_map(Window::incomplete).or_else(|| host_is(FAR_TOO_LATE));
         measurement.excuse = host_is(TOO_LATE);
-        let wakes_late = self.measured.host.wakes_late(measurement.begun, measurement.to);
-        let busy = (wakes_late > BUSY).then(|| format!("threads woke up {wakes_late:.1?} late"));
+        let busy = self.measured.host.busy(measurement.begun, measurement.to);
         measurement.disturbed = [is_late.clone(), not_sent.clone(), host_is(RATHER_LATE), busy]
             .into_iter()
             .flatten()

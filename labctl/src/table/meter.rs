@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::rows::{MeasuredCapacity, ResidualCapacity};
 use crate::audit::paths;
 use crate::audit::{Component, Fault, Restarts, Scope, Selection, Stage, faults, is_noticed};
+use crate::runner::HostWatch;
 use crate::testbed::stream_of;
 use chapter::role::{self, Role};
 use chapter::traffic::Traffic;
@@ -215,11 +218,18 @@ impl CapacityMeter<'_> {
         }
         let patience = ids.iter().map(|(_, _, patience)| *patience).max().unwrap_or_default();
         let ids: Vec<_> = ids.into_iter().map(|(id, share, _)| (id, share)).collect();
+        let host = HostWatch::begin(stage.bed.lab.events.clock().origin).context("watch the computer")?;
         let first = probe(&stage.bed.generator, &ids, rate, objective, patience).await;
         if first.met {
             return Ok(first);
         }
-        Ok(probe(&stage.bed.generator, &ids, rate, objective, patience).await)
+        let from = stage.bed.now();
+        let mut second = probe(&stage.bed.generator, &ids, rate, objective, patience).await;
+        if !second.met {
+            // A machine whose work was granted late is not one that cannot do it.
+            second.distrust = second.distrust.or_else(|| host.busy(from, stage.bed.now()));
+        }
+        Ok(second)
     }
 
     fn mix(&self, stage: &Stage, chapter: &Chapter) -> Result<Vec<(load::Stream, f64)>, LabError> {
