@@ -336,8 +336,12 @@ impl<S: Storage> Driver<S> {
             Effect::Install(installation) => {
                 let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
                 self.installing.begin(async move {
+                    let pages = installation.state.pages();
                     machine.write(0).await?;
-                    storage.install(installation).await
+                    storage.install(installation).await?;
+                    // What was just written is in the page cache, as it is after a start.
+                    machine.warm(0..pages);
+                    Ok(())
                 });
             }
             Effect::ReadSnapshot { peer, from, bytes_max } => {
