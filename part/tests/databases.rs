@@ -250,6 +250,12 @@ async fn redis_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn redis_with_sentinels_keeps_the_contract() {
+    let Some(program) = found(&["redis-server", "valkey-server"]) else { return };
+    keeps_the_contract("redis-sentinel", program, 94, true).await;
+}
+
+#[tokio::test]
 async fn etcd_keeps_the_contract() {
     let Some(program) = found(&["etcd"]) else { return };
     keeps_the_contract("etcd", program, 93, true).await;
