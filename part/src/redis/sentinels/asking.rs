@@ -61,13 +61,14 @@ impl Sentinel {
 }
 
 async fn ask(mut connection: MultiplexedConnection) -> Result<Answer, RedisError> {
+    // First, so that what changes in between is seen with the number of the earlier failover.
+    let mut known = cmd("SENTINEL");
+    known.arg("MASTER").arg(DATABASE);
+    let known: HashMap<String, String> = known.query_async(&mut connection).await?;
     // The address is the new one as soon as somebody has been promoted, also while the rest is the old one's.
     let mut address = cmd("SENTINEL");
     address.arg("GET-MASTER-ADDR-BY-NAME").arg(DATABASE);
     let address: (String, u16) = address.query_async(&mut connection).await?;
-    let mut known = cmd("SENTINEL");
-    known.arg("MASTER").arg(DATABASE);
-    let known: HashMap<String, String> = known.query_async(&mut connection).await?;
     Ok((address, known))
 }
 
@@ -79,6 +80,7 @@ fn view(address: &(String, u16), known: &HashMap<String, String>) -> Option<View
     Some(View {
         primary: SocketAddr::new(address.0.parse().ok()?, address.1),
         epoch: value("config-epoch").parse().ok()?,
+        settled: is_of_this_one,
         calm: !(is_of_this_one && is_alarmed),
     })
 }
@@ -94,6 +96,7 @@ mod tests {
         known.insert("flags".into(), "master,s_down,o_down,failover_in_progress".into());
         let of = |ip: &str| view(&(ip.to_owned(), 7104), &known).unwrap();
         assert_eq!((of("127.0.0.1").calm, of("127.0.0.2").calm), (false, true));
+        assert_eq!((of("127.0.0.1").settled, of("127.0.0.2").settled), (true, false));
         assert_eq!(
             (of("127.0.0.2").primary.to_string(), of("127.0.0.2").epoch),
             ("127.0.0.2:7104".into(), 3)

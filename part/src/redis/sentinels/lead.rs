@@ -17,6 +17,8 @@ pub(super) struct View {
     pub(super) primary: SocketAddr,
     /// The failover that made it the primary. Of two views the one with the higher number is the later.
     pub(super) epoch: u64,
+    /// The Sentinel is not itself putting it there: one that stands still in the midst of that goes on naming it.
+    pub(super) settled: bool,
     /// It answers this Sentinel, and nobody is being put into its place.
     pub(super) calm: bool,
 }
@@ -66,7 +68,7 @@ pub(super) fn majority(members: usize) -> usize {
 /// for its replicas would copy the emptiness.
 pub(super) fn beginning(own: &Own, view: Option<View>, told: &[Told]) -> Beginning {
     let views = || told.iter().map(|told| told.view).chain([view]);
-    let Some(latest) = views().flatten().max_by_key(|view| view.epoch) else {
+    let Some(latest) = views().flatten().max_by_key(|view| (view.epoch, view.settled)) else {
         let are_enough = told.len() + 1 >= majority(own.members);
         return if own.is_first && are_enough { Beginning::Found } else { Beginning::Wait };
     };
@@ -197,7 +199,7 @@ pub(in crate::redis) struct Lead {
 impl Lead {
     /// Takes in what a Sentinel knows.
     pub(super) fn hear(&mut self, view: View) {
-        if self.view.is_none_or(|known| view.epoch >= known.epoch) {
+        if self.view.is_none_or(|known| (view.epoch, view.settled) >= (known.epoch, known.settled)) {
             self.view = Some(view);
         }
     }
@@ -253,7 +255,7 @@ mod tests {
     }
 
     fn view(node: u8, epoch: u64) -> View {
-        View { primary: door(node), epoch, calm: true }
+        View { primary: door(node), epoch, settled: true, calm: true }
     }
 
     fn told(node: u8, view: Option<View>) -> Told {
@@ -353,6 +355,8 @@ mod tests {
         let mut lead = lead(Some(view(2, 3)), None);
         lead.hear(view(1, 2));
         assert_eq!((lead.view, lead.term(), lead.primary()), (Some(view(2, 3)), 4, Some("db-2".into())));
+        lead.hear(View { settled: false, ..view(1, 3) });
+        assert!(!lead.is_own(), "it was promoting this node when it was frozen");
         lead.hear(view(1, 4));
         assert!(lead.is_own());
     }

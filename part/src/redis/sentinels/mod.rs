@@ -22,7 +22,8 @@ use machine::Machine;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use tokio::process::Child;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::settings::{text, waits};
 use super::store::{Primary, Redis};
@@ -40,6 +41,8 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// How long its Sentinel may take to know the others: each says every two seconds that it is there.
 const ACQUAINTED_WITHIN: Duration = Duration::from_secs(10);
+/// How much later than a Sentinel its adapter may be told to end.
+const ASKED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a Sentinel may take to end.
 const END_MAX: Duration = Duration::from_secs(2);
 /// How long it is before something is tried again.
@@ -55,7 +58,7 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
     let Some(cluster) = &node.config.cluster else {
         return super::play(program, node).await;
     };
-    let (listen, down_after) = (cluster.listen, cluster.election_timeout);
+    let (listen, election_timeout) = (cluster.listen, cluster.election_timeout);
     ensure!(
         !listen.ip().is_unspecified(),
         "--peer-listen {listen}: Sentinels need an address, not all of them"
@@ -70,7 +73,7 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
         has_data: home.directory().join(DATA).is_dir(),
         members: node.members.len(),
     };
-    let lead = Arc::new(Mutex::new(lead(&node, own, down_after)));
+    let lead = Arc::new(Mutex::new(lead(&node, own, settings::down_after(election_timeout))));
     let roads =
         Roads::open(node.config.id.clone(), node.advertised(), ports, ways(&node), Arc::clone(&lead)).await?;
 
@@ -104,6 +107,7 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
     if founds {
         store.prepare(&node).await?;
     }
+    let is_new = sentinel.is_none();
     let mut sentinel = match sentinel {
         Some(sentinel) => sentinel,
         None => {
@@ -117,20 +121,23 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
                 watched,
                 &replicas,
                 own.members,
-                down_after,
+                election_timeout,
                 &password,
             );
             home.write(SENTINEL, &text)?;
-            let sentinel = start_sentinel(&home, program)?;
-            until_acquainted(&mut asked, own.members).await;
-            sentinel
+            start_sentinel(&home, program)?
         }
     };
     let follower = Follower { store: Arc::clone(&store), sentinel: asked, roads, lead };
     let following = tokio::spawn(follower.follow(Standing::at_first(beginning)));
+    if is_new {
+        let asked = Sentinel::at(ports.program(Which::Sentinel), &password)?;
+        until_acquainted(asked, own.members).await;
+    }
+    let stop = node.stop.clone();
     let served = tokio::select! {
         served = node.serve(store, Program { title: "Redis", child, ends_on: Signal::SIGTERM }) => served,
-        ended = sentinel.wait() => Err(child::how("the Sentinel", ended)),
+        ended = unasked(&mut sentinel, &stop) => Err(ended),
     };
     following.abort();
     child::end(sentinel, Signal::SIGTERM, END_MAX).await;
@@ -198,7 +205,7 @@ async fn until_all_are_known(lead: &Mutex<Lead>, roads: &Roads) {
 }
 
 /// Waits until the Sentinels of a new database know each other, for a while: before that they promote nobody.
-async fn until_acquainted(sentinel: &mut Sentinel, members: usize) {
+async fn until_acquainted(mut sentinel: Sentinel, members: usize) {
     let deadline = Instant::now() + ACQUAINTED_WITHIN;
     while sentinel.others().await.is_none_or(|others| others + 1 < members) {
         if Instant::now() > deadline {
@@ -220,6 +227,15 @@ fn check_doors(own: &SocketAddr, told: &[lead::Told]) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// How the Sentinel ended, unless it was asked to: a signal to everybody on the machine reaches it, too.
+async fn unasked(sentinel: &mut Child, stop: &CancellationToken) -> anyhow::Error {
+    let ended = sentinel.wait().await;
+    if timeout(ASKED_WITHIN, stop.cancelled()).await.is_ok() {
+        return std::future::pending().await;
+    }
+    child::how("the Sentinel", ended)
 }
 
 /// How the Sentinel ended, once it has.

@@ -10,9 +10,17 @@ use crate::redis::settings::Waits;
 
 /// What the Sentinels call the database.
 pub(super) const DATABASE: &str = "lab";
-/// How much longer a failover may take than it takes until a primary is missed: as in Sentinel's own defaults, three
+/// How many election timeouts a failover may take: as in Sentinel's own defaults, which are three
 /// minutes and 30 seconds.
 const FAILOVER_TIMES: u32 = 6;
+/// The least after which a primary is missed: a Sentinel connects once a second, so that in less every connection that
+/// ends would look like a death.
+const DOWN_AFTER_MIN: Duration = Duration::from_millis(1_200);
+
+/// After how long a primary is missed.
+pub(super) fn down_after(election_timeout: Duration) -> Duration {
+    election_timeout.max(DOWN_AFTER_MIN)
+}
 
 /// One of the two programs of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +104,7 @@ pub(super) fn sentinel(
     primary: SocketAddr,
     replicas: &[SocketAddr],
     members: usize,
-    down_after: Duration,
+    election_timeout: Duration,
     password: &str,
 ) -> String {
     let (listen, door) = (ports.program(Which::Sentinel), ports.door(Which::Sentinel));
@@ -112,8 +120,8 @@ pub(super) fn sentinel(
         primary_ip = primary.ip(),
         primary_port = primary.port(),
         quorum = majority(members),
-        down_after = down_after.as_millis(),
-        failover = (down_after * FAILOVER_TIMES).as_millis(),
+        down_after = down_after(election_timeout).as_millis(),
+        failover = (election_timeout * FAILOVER_TIMES).as_millis(),
     );
     // It would ask the primary for them every ten seconds, and a primary may be killed before.
     for replica in replicas {
@@ -161,7 +169,7 @@ mod tests {
         );
         assert!(text.contains("sentinel monitor lab 127.0.0.1 7104 2\n"), "{text}");
         assert!(
-            text.contains("down-after-milliseconds lab 600\n")
+            text.contains("down-after-milliseconds lab 1200\n")
                 && text.contains("failover-timeout lab 3600\n")
         );
         assert!(text.ends_with("sentinel known-replica lab 127.0.0.2 7104\n"));
