@@ -248,6 +248,8 @@ impl Lead {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test needs some moment to begin with")]
+
     use super::*;
 
     fn door(node: u8) -> SocketAddr {
@@ -338,9 +340,8 @@ mod tests {
         Lead { own: own(), away_after, view, of_own_sentinel: view, good_at, places }
     }
 
-    #[tokio::test]
-    async fn a_request_is_answered_by_the_latest_view_and_by_nobody_who_stood_still() {
-        #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
+    #[test]
+    fn a_request_is_answered_by_the_latest_view_and_by_nobody_who_stood_still() {
         let now = Instant::now();
         let elsewhere = Refusal::NotPrimary { name: "db-2".into(), at: "127.0.0.2:7001".into() };
         assert_eq!(lead(Some(view(2, 1)), None).check(now), Err(elsewhere));
