@@ -3,7 +3,7 @@
 # results to docs/parts.md.
 #
 #   scripts/parts.sh                   the lab's own, HAProxy, nginx, Caddy, Envoy, examples/balancer.py;
-#                                      PostgreSQL, Redis, etcd
+#                                      PostgreSQL, Redis, Redis with Sentinels, etcd
 #   scripts/parts.sh haproxy db=etcd   only these, besides the lab's own
 #
 # PACE=quick measures half as long. A part takes about two minutes. Parts that are not installed are skipped with a
@@ -19,7 +19,7 @@ programs=${PROGRAMS:-target/release}
     exit 4
 }
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx caddy envoy ./examples/balancer.py db=postgres db=redis db=etcd)
+[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx caddy envoy ./examples/balancer.py db=postgres db=redis db=redis-sentinel db=etcd)
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT

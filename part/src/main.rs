@@ -58,6 +58,8 @@ enum Part {
     Postgres(Database),
     /// Redis, with WAIT.
     Redis(Database),
+    /// Redis, with WAIT, and a Sentinel beside each.
+    RedisSentinel(Database),
     /// etcd.
     Etcd(Database),
 }
@@ -97,9 +99,10 @@ impl Part {
             | Self::Nginx(balancer)
             | Self::Caddy(balancer)
             | Self::Envoy(balancer) => Asked::Balancer(balancer),
-            Self::Postgres(database) | Self::Redis(database) | Self::Etcd(database) => {
-                Asked::Database(database)
-            }
+            Self::Postgres(database)
+            | Self::Redis(database)
+            | Self::RedisSentinel(database)
+            | Self::Etcd(database) => Asked::Database(database),
         }
     }
 
@@ -153,6 +156,7 @@ async fn play(part: Part) -> anyhow::Result<()> {
         Part::Envoy(Balancer { program, lb }) => envoy::run(&program, lb).await,
         Part::Postgres(Database { program, db }) => postgres::run(&program, db, machine).await,
         Part::Redis(Database { program, db }) => redis::run(&program, db, machine).await,
+        Part::RedisSentinel(Database { program, db }) => redis::sentinels::run(&program, db, machine).await,
         Part::Etcd(Database { program, db }) => etcd::run(&program, db, machine).await,
     }
 }

@@ -255,6 +255,36 @@ async fn redis_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn redis_with_sentinels_keeps_the_contract() {
+    let Some(program) = found(&["redis-server", "valkey-server"]) else { return };
+    keeps_the_contract("redis-sentinel", program, 94, true).await;
+}
+
+#[tokio::test]
+async fn a_replica_is_promoted_and_the_former_primary_becomes_its_replica() {
+    let Some(program) = found(&["redis-server", "valkey-server"]) else { return };
+    let mut cluster = Cluster::start("redis-sentinel", program, 95).await;
+    let client = cluster.client();
+    client.add("account:1", 50, None).await.unwrap();
+    cluster.until_all_have_the_same().await;
+
+    cluster.signal(0, Signal::SIGKILL);
+    let deadline = Instant::now() + LIMIT;
+    while let Err(error) = client.add("account:1", 50, Some("promoted")).await {
+        assert!(Instant::now() < deadline, "{error}: {}", cluster.log());
+    }
+    cluster.until_nothing_is_left(0).await;
+    cluster.begin(0);
+    cluster.until_ready(0).await;
+    let status = cluster.ask(0, "/status").await.unwrap();
+    assert!(status.contains("\"role\":\"replica\""), "{status}");
+    let elsewhere = cluster.ask(0, "/kv/account:1").await.unwrap();
+    assert!(elsewhere.starts_with("HTTP/1.1 307"), "{elsewhere}");
+    cluster.until_all_have_the_same().await;
+    assert_eq!(client.get_from("db-1", "account:1").await.unwrap().unwrap().value, "100");
+}
+
+#[tokio::test]
 async fn etcd_keeps_the_contract() {
     let Some(program) = found(&["etcd"]) else { return };
     keeps_the_contract("etcd", program, 93, true).await;

@@ -68,13 +68,14 @@ pub struct Known {
 
 impl Known {
     /// The names and files of all known parts.
-    pub const FILES: [(&str, &str); 7] = [
+    pub const FILES: [(&str, &str); 8] = [
         ("haproxy", include_str!("../known/haproxy.toml")),
         ("nginx", include_str!("../known/nginx.toml")),
         ("caddy", include_str!("../known/caddy.toml")),
         ("envoy", include_str!("../known/envoy.toml")),
         ("postgres", include_str!("../known/postgres.toml")),
         ("redis", include_str!("../known/redis.toml")),
+        ("redis-sentinel", include_str!("../known/redis-sentinel.toml")),
         ("etcd", include_str!("../known/etcd.toml")),
     ];
 

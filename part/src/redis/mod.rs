@@ -1,6 +1,7 @@
 //! The Redis adapter: a primary and its replicas, with `WAIT`. The first member by name is always the primary: Redis
 //! has no automatic failover without Sentinels.
 
+pub(crate) mod sentinels;
 mod settings;
 mod store;
 
@@ -15,14 +16,17 @@ use nix::sys::signal::Signal;
 
 use crate::child::{self, Home, Program};
 use crate::database::Node;
-use store::Redis;
+use store::{Primary, Redis};
 
 /// The port of a single node.
 const PORT: u16 = 6379;
 
 /// Runs Redis from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow::Result<()> {
-    let node = Node::begin(args, machine)?;
+    play(program, Node::begin(args, machine)?).await
+}
+
+async fn play(program: &Path, node: Node) -> anyhow::Result<()> {
     let listen = node.program_listens(PORT);
     let primary = primary_of(&node)?;
     let home = Home::make(&node.config.data, &[])?;
@@ -31,8 +35,9 @@ pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow:
     home.write("lab.conf", &settings::text(listen, home.directory(), primary, &waits, &password))?;
     let flags = [home.directory().join("lab.conf").to_string_lossy().into_owned()];
     let mut child = home.start(program, &flags)?;
+    let first = Primary::First(node.members.first().filter(|_| !node.is_first()).cloned());
     let store = tokio::select! {
-        store = Redis::connect(&node, listen, &password, waits) => store?,
+        store = Redis::connect(&node, listen, &password, waits, first, primary.is_none()) => store?,
         ended = child.wait() => return Err(child::how("Redis", ended)),
     };
     if primary.is_none() {

@@ -1,6 +1,7 @@
 //! Records in Redis: a hash each, an index of their keys, and a script for all writes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::sentinels::lead::{Lead, Role};
 use super::settings::Waits;
 use crate::database::{Action, List, Node, Record, Refusal, Status, Store, Write, Written, about};
 
@@ -26,9 +28,28 @@ const ANSWER_MAX: Duration = Duration::from_secs(8);
 const START_MAX: Duration = Duration::from_secs(60);
 /// The pause between attempts.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// A constant term: Redis has none.
+/// The term of versions: Redis has no terms.
 const TERM: u64 = 1;
 
+/// Puts the counter of versions behind whatever a primary before may have given out and lost.
+const COUNT_ON: &str = "
+local least = tonumber(ARGV[1])
+if tonumber(redis.call('GET', KEYS[1]) or '0') < least then
+  redis.call('SET', KEYS[1], string.format('%.0f', least))
+end
+return 1";
+/// How many versions there are between two failovers, at least.
+const VERSIONS: u64 = 1 << 32;
+
+/// The source of the primary.
+pub(super) enum Primary {
+    /// The first member, permanently. `None`: this node.
+    First(Option<String>),
+    /// The node that the Sentinels name.
+    Named(Arc<Mutex<Lead>>),
+}
+
+/// A node.
 pub(super) struct Redis {
     client: Client,
     idle: Mutex<Vec<MultiplexedConnection>>,
@@ -36,8 +57,9 @@ pub(super) struct Redis {
     write: Script,
     waits: Waits,
     window: Duration,
-    /// The primary's name, if it is another node.
-    primary: Option<String>,
+    primary: Primary,
+    /// True if this node has the initial records; the others wait until they have copied them.
+    founds: bool,
     own: String,
 }
 
@@ -48,10 +70,11 @@ impl Redis {
         listen: SocketAddr,
         password: &str,
         waits: Waits,
+        primary: Primary,
+        founds: bool,
     ) -> anyhow::Result<Self> {
         let client =
             Client::open(format!("redis://:{password}@{listen}/")).context("the address of Redis")?;
-        let first = node.members.first().filter(|_| !node.is_first());
         let store = Self {
             client,
             idle: Mutex::default(),
@@ -59,7 +82,8 @@ impl Redis {
             write: Script::new(include_str!("write.lua")),
             waits,
             window: node.config.idempotency_window,
-            primary: first.cloned(),
+            primary,
+            founds,
             own: node.config.id.clone(),
         };
         let deadline = Instant::now() + START_MAX;
@@ -70,22 +94,24 @@ impl Redis {
         Ok(store)
     }
 
-    /// Returns whether it is ready. A replica that has never synchronised does not know the primary's address yet.
+    /// Returns whether it answers, and has the initial records. It does not while it loads its file.
     async fn is_ready(&self) -> bool {
-        if self.primary.is_none() { self.status().await.is_some() } else { self.primary_at().await.is_ok() }
+        self.has_begun().await.is_ok_and(|has_begun| has_begun || self.founds)
+    }
+
+    async fn has_begun(&self) -> Result<bool, RedisError> {
+        let mut connection = self.connection().await?;
+        let has_begun = cmd("EXISTS").arg("imported").query_async(&mut connection).await?;
+        self.idle.lock().push(connection);
+        Ok(has_begun)
     }
 
     /// Imports the initial records, and publishes the primary's address.
     pub(super) async fn prepare(&self, node: &Node) -> anyhow::Result<()> {
         let mut connection = self.open().await?;
         let imported: bool = cmd("EXISTS").arg("imported").query_async(&mut connection).await?;
-        // Replicas come later, so this must not require any.
-        cmd("CONFIG")
-            .arg("SET")
-            .arg("min-replicas-to-write")
-            .arg(0)
-            .query_async::<()>(&mut connection)
-            .await?;
+        // Replicas come later.
+        need(&mut connection, 0).await?;
         if !imported {
             for record in node.imported()? {
                 let write = Write {
@@ -102,9 +128,39 @@ impl Redis {
         let mut said = cmd("MSET");
         said.arg("imported").arg("yes").arg("primary").arg(node.advertised());
         said.query_async::<()>(&mut connection).await?;
-        let mut needed = cmd("CONFIG");
-        needed.arg("SET").arg("min-replicas-to-write").arg(self.waits.needed);
-        Ok(needed.query_async::<()>(&mut connection).await?)
+        Ok(need(&mut connection, self.waits.needed).await?)
+    }
+
+    /// What its Redis is.
+    pub(super) async fn role(&self) -> Option<Role> {
+        Some(Role::of(&self.information().await?))
+    }
+
+    /// Makes Redis a replica.
+    pub(super) async fn replicate(&self, primary: SocketAddr) -> Result<(), RedisError> {
+        let mut connection = self.open().await?;
+        let mut asked = cmd("REPLICAOF");
+        asked.arg(primary.ip().to_string()).arg(primary.port());
+        asked.query_async::<()>(&mut connection).await
+    }
+
+    /// Begins as the primary of this term.
+    pub(super) async fn begin_term(&self, term: u64) -> Result<(), RedisError> {
+        // Redis has ended what was open when it was promoted.
+        self.idle.lock().clear();
+        let mut connection = self.open().await?;
+        need(&mut connection, 0).await?;
+        let mut asked = cmd("EVAL");
+        asked.arg(COUNT_ON).arg(1).arg("versions").arg((term - 1) * VERSIONS);
+        let counted = asked.query_async::<()>(&mut connection).await;
+        need(&mut connection, self.waits.needed).await.and(counted)
+    }
+
+    async fn information(&self) -> Option<String> {
+        let mut connection = self.connection().await.ok()?;
+        let said = cmd("INFO").arg("replication").query_async(&mut connection).await.ok()?;
+        self.idle.lock().push(connection);
+        Some(said)
     }
 
     async fn open(&self) -> Result<MultiplexedConnection, RedisError> {
@@ -130,7 +186,11 @@ impl Redis {
     }
 
     async fn check_primary(&self) -> Result<(), Refusal> {
-        let Some(name) = &self.primary else { return Ok(()) };
+        let name = match &self.primary {
+            Primary::First(None) => return Ok(()),
+            Primary::First(Some(name)) => name,
+            Primary::Named(lead) => return lead.lock().check(Instant::now()),
+        };
         let at = self.primary_at().await.map_err(|error| Refusal::NoPrimary(error.to_string()))?;
         Err(Refusal::NotPrimary { name: name.clone(), at })
     }
@@ -210,6 +270,8 @@ impl Store for Redis {
         })?;
         let written = self.ask(&mut connection, &write).await?;
         self.wait(&mut connection).await?;
+        // Meanwhile another one may have become the primary.
+        self.check_primary().await.map_err(|refusal| Refusal::OutcomeUnknown(refusal.to_string()))?;
         self.idle.lock().push(connection);
         Ok(written)
     }
@@ -243,21 +305,30 @@ impl Store for Redis {
     }
 
     async fn status(&self) -> Option<Status> {
-        let mut connection = self.connection().await.ok()?;
-        let said: String = cmd("INFO").arg("replication").query_async(&mut connection).await.ok()?;
-        self.idle.lock().push(connection);
-        let value = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let is_replica = value("role") != Some("master");
-        let offset = if is_replica { "slave_repl_offset" } else { "master_repl_offset" };
-        let at = value(offset).and_then(|offset| offset.trim().parse().ok()).unwrap_or_default();
-        Some(Status {
-            role: if is_replica { "replica" } else { "primary" },
-            term: TERM,
-            primary: Some(self.primary.clone().unwrap_or_else(|| self.own.clone())),
-            last_index: at,
-            applied_index: at,
-        })
+        let said = self.information().await?;
+        let is_replica = Role::of(&said) != Role::Primary;
+        let offset = if is_replica { "slave_repl_offset:" } else { "master_repl_offset:" };
+        let at = said.lines().find_map(|line| line.strip_prefix(offset)?.trim().parse().ok());
+        let at = at.unwrap_or_default();
+        let (term, primary, is_primary) = match &self.primary {
+            Primary::First(other) => {
+                (TERM, Some(other.clone().unwrap_or_else(|| self.own.clone())), !is_replica)
+            }
+            Primary::Named(lead) => {
+                let lead = lead.lock();
+                (lead.term(), lead.primary(), !is_replica && lead.is_own())
+            }
+        };
+        let role = if is_primary { "primary" } else { "replica" };
+        Some(Status { role, term, primary, last_index: at, applied_index: at })
     }
+}
+
+/// Without how many replicas no write is begun.
+async fn need(connection: &mut MultiplexedConnection, replicas: usize) -> Result<(), RedisError> {
+    let mut asked = cmd("CONFIG");
+    asked.arg("SET").arg("min-replicas-to-write").arg(replicas);
+    asked.query_async(connection).await
 }
 
 fn record(key: &str) -> String {

@@ -1,0 +1,178 @@
+//! Where what listens on a node, and what its Redis and its Sentinel are told. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use super::lead::majority;
+use crate::redis::settings::Waits;
+
+/// What the Sentinels call the database.
+pub(super) const DATABASE: &str = "lab";
+/// How many election timeouts a failover may take: as in Sentinel's own defaults, which are three
+/// minutes and 30 seconds.
+const FAILOVER_TIMES: u32 = 6;
+/// The least after which a primary is missed: a Sentinel connects once a second, so that in less every connection that
+/// ends would look like a death.
+const DOWN_AFTER_MIN: Duration = Duration::from_millis(1_200);
+
+/// After how long a primary is missed.
+pub(super) fn down_after(election_timeout: Duration) -> Duration {
+    election_timeout.max(DOWN_AFTER_MIN)
+}
+
+/// One of the two programs of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Redis,
+    Sentinel,
+}
+
+impl Which {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Sentinel => "sentinel",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Redis, Self::Sentinel].into_iter().find(|which| which.name() == name)
+    }
+}
+
+/// Where a node listens: at the address of `--peer-listen`, from its port on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) ip: IpAddr,
+    pub(super) first: u16,
+}
+
+impl Ports {
+    fn at(self, offset: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.first.saturating_add(offset))
+    }
+
+    /// Where the lab's links lead.
+    pub(super) fn way_in(self) -> SocketAddr {
+        self.at(0)
+    }
+
+    /// The program itself.
+    pub(super) fn program(self, which: Which) -> SocketAddr {
+        self.at(match which {
+            Which::Redis => 1,
+            Which::Sentinel => 2,
+        })
+    }
+
+    /// What all members know the program by.
+    pub(super) fn door(self, which: Which) -> SocketAddr {
+        self.at(match which {
+            Which::Redis => 3,
+            Which::Sentinel => 4,
+        })
+    }
+
+    /// Where another node's door asks a node whose program has come there.
+    pub(super) fn gate(self, ip: IpAddr) -> SocketAddr {
+        SocketAddr::new(ip, self.at(5).port())
+    }
+}
+
+/// What is added to the settings of a Redis that Sentinels watch.
+pub(super) fn redis(ports: Ports, is_replica: bool, waits: &Waits) -> String {
+    let door = ports.door(Which::Redis);
+    let mut text = format!(
+        "# By where it comes from a door knows whose it is.\nbind-source-addr {ip}\nreplica-announce-ip {ip}\n\
+         replica-announce-port {port}\n",
+        ip = ports.ip,
+        port = door.port()
+    );
+    // It may be promoted.
+    if is_replica {
+        text += &format!("min-replicas-to-write {}\n", waits.needed);
+    }
+    text
+}
+
+/// What a Sentinel is told at first. It goes on writing in this file.
+pub(super) fn sentinel(
+    ports: Ports,
+    directory: &Path,
+    primary: SocketAddr,
+    replicas: &[SocketAddr],
+    members: usize,
+    election_timeout: Duration,
+    password: &str,
+) -> String {
+    let (listen, door) = (ports.program(Which::Sentinel), ports.door(Which::Sentinel));
+    let mut text = format!(
+        "bind {ip}\nport {port}\ndir \"{directory}\"\nbind-source-addr {ip}\nrequirepass {password}\n\
+         sentinel sentinel-pass {password}\nsentinel announce-ip {ip}\nsentinel announce-port {announced}\n\
+         sentinel monitor {DATABASE} {primary_ip} {primary_port} {quorum}\nsentinel auth-pass {DATABASE} {password}\n\
+         sentinel down-after-milliseconds {DATABASE} {down_after}\nsentinel failover-timeout {DATABASE} {failover}\n",
+        ip = ports.ip,
+        port = listen.port(),
+        directory = directory.display().to_string().replace('\\', "\\\\").replace('"', "\\\""),
+        announced = door.port(),
+        primary_ip = primary.ip(),
+        primary_port = primary.port(),
+        quorum = majority(members),
+        down_after = down_after(election_timeout).as_millis(),
+        failover = (election_timeout * FAILOVER_TIMES).as_millis(),
+    );
+    // It would ask the primary for them every ten seconds, and a primary may be killed before.
+    for replica in replicas {
+        text += &format!("sentinel known-replica {DATABASE} {} {}\n", replica.ip(), replica.port());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::settings::waits;
+    use dbnode::replication::durability::Mode;
+
+    const PORTS: Ports = Ports { ip: IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2)), first: 7101 };
+
+    #[test]
+    fn everything_listens_somewhere_else() {
+        let of = |which| [PORTS.program(which), PORTS.door(which)];
+        let all = [of(Which::Redis), of(Which::Sentinel), [PORTS.way_in(), PORTS.gate(PORTS.ip)]].concat();
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), 6);
+        assert!(all.iter().all(|address| address.ip() == PORTS.ip));
+    }
+
+    #[test]
+    fn a_replica_knows_whom_it_will_need_when_it_is_promoted() {
+        let waits = waits(Mode::Quorum, 2);
+        let text = redis(PORTS, true, &waits);
+        assert!(text.contains("min-replicas-to-write 1\n") && text.contains("replica-announce-port 7104\n"));
+        assert!(!redis(PORTS, false, &waits).contains("min-replicas"), "it has been told already");
+    }
+
+    #[test]
+    fn a_sentinel_is_told_of_the_primary_by_its_door() {
+        let primary = "127.0.0.1:7104".parse().unwrap();
+        let text = sentinel(
+            PORTS,
+            Path::new("/d"),
+            primary,
+            &["127.0.0.2:7104".parse().unwrap()],
+            3,
+            Duration::from_millis(600),
+            "x",
+        );
+        assert!(text.contains("sentinel monitor lab 127.0.0.1 7104 2\n"), "{text}");
+        assert!(
+            text.contains("down-after-milliseconds lab 1200\n")
+                && text.contains("failover-timeout lab 3600\n")
+        );
+        assert!(text.ends_with("sentinel known-replica lab 127.0.0.2 7104\n"));
+        assert!(text.contains("announce-port 7105\n") && text.contains("port 7103\n"));
+    }
+}
