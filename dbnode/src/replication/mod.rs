@@ -19,6 +19,7 @@
 
 #![deny(clippy::disallowed_methods)]
 
+mod compaction;
 mod core;
 pub mod decide;
 pub mod disk;
@@ -31,6 +32,7 @@ mod forming;
 mod handover;
 mod in_flight;
 pub mod input;
+mod installing;
 pub mod key;
 mod lead;
 pub mod life;

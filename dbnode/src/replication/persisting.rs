@@ -6,29 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use super::disk::{Ballot, Batch, Installation};
+use super::compaction::Compacting;
+use super::disk::{Ballot, Batch};
 use super::effect::{Effect, Halt, RejectReason};
-use super::entry::Entry;
 use super::input::Moment;
 use super::log::Due;
-use super::member::Name;
 use super::message::Message;
 use super::role::RoleState;
-use super::snapshot::Receipt;
-use super::state::State;
 
 /// Pause before a full disk is tried again.
 const FULL_DISK_RESTS: Duration = Duration::from_millis(200);
 
 /// Maximum number of entries that may wait for the disk.
 const LAG_ENTRIES_MAX: u64 = 16_384;
-
-/// Pause before compaction is tried again after the disk was full.
-const COMPACTION_RESTS: Duration = Duration::from_secs(1);
-
-/// While free space is short, the log is compacted when it is larger than this: a little more than
-/// one of the files that compaction frees.
-const SHORT_ROOM_BYTES_MAX: usize = 10 << 20;
 
 /// Maximum number of messages that wait for the ballot to be on disk; more are dropped, as if lost.
 const HELD_MAX: usize = 1_024;
@@ -42,25 +32,6 @@ pub(super) enum BallotOnDisk {
     No,
     /// This ballot is being written.
     Under(Ballot),
-}
-
-/// Whether compaction is in progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compacting {
-    /// It is.
-    UnderWay,
-    /// It is not, and must not begin before this moment.
-    NotBefore(Moment),
-}
-
-/// A snapshot that will replace the state and the log.
-#[derive(Debug)]
-pub(super) struct Installing {
-    installation: Installation,
-    /// The primary that waits for a confirmation.
-    receipt: Option<(Name, Receipt)>,
-    /// True once it was given to the disk.
-    begun: bool,
 }
 
 impl Core {
@@ -194,102 +165,5 @@ impl Core {
         let dropped = self.log.cut_after(index);
         self.cut_off.extend(dropped.into_iter().filter(|entry| entry.write().is_some()));
         self.refresh_visible();
-    }
-
-    /// Installs a snapshot as soon as the disk is free.
-    pub(super) fn install(&mut self, from: Name, receipt: Receipt, state: State) {
-        let cut_off = self.missing_in(&state);
-        let installation = Installation { state: Arc::new(state), cut_off };
-        self.installing = Some(Installing { installation, receipt: Some((from, receipt)), begun: false });
-    }
-
-    /// Starts over with an empty state as soon as the disk is free.
-    pub(super) fn begin_with_nothing(&mut self) {
-        let installation = Installation { state: Arc::default(), cut_off: Vec::new() };
-        self.installing = Some(Installing { installation, receipt: None, begun: false });
-    }
-
-    /// The writes in this log that are not known to be in a snapshot: those after the last one that
-    /// is. Two logs with one entry in common have everything before it in common.
-    fn missing_in(&self, state: &State) -> Vec<Entry> {
-        let is_there = |entry: &Entry| {
-            let write = entry.write()?;
-            let record = state.get(write.key.as_str()).map(|record| record.version);
-            let request = write.request.as_ref().and_then(|request| state.requests().get(&request.id));
-            let known = [record, request.map(|request| request.written.version)];
-            known.contains(&Some(entry.version())).then_some(())
-        };
-        let log = (self.committed + 1..=self.log.last()).rev().map_while(|index| self.log.get(index));
-        let mut missing: Vec<_> = log.take_while(|entry| is_there(entry).is_none()).cloned().collect();
-        missing.retain(|entry| entry.write().is_some());
-        missing.reverse();
-        missing
-    }
-
-    /// Handles a snapshot that has replaced the state and the log.
-    pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
-        let Some(Installing { installation, receipt, .. }) = self.installing.take() else { return };
-        let Installation { state, cut_off } = installation;
-        let place = state.log_id();
-        self.discarded += cut_off.len() as u64;
-        self.state = Arc::unwrap_or_clone(state);
-        self.began_with_import = false;
-        self.log.replaced_by_snapshot(place);
-        self.committed = match receipt {
-            Some(_) => self.committed.max(place.index),
-            None => place.index,
-        };
-        self.forget_earlier_starts();
-        self.refresh_visible();
-        if let Some((from, receipt)) = receipt {
-            self.send(&from, Message::InstallSnapshotResponse(receipt), effects);
-        }
-    }
-
-    /// True if the last batch or the last compaction found the disk full.
-    pub fn has_no_room(&self) -> bool {
-        self.found_no_room || self.fold_found_no_room
-    }
-
-    /// Moves the oldest part of a long log into the snapshot. On a full disk, everything that can
-    /// be moved is: this needs only as much space as the snapshot grows by, and frees log space.
-    pub(super) fn compact(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let (entries, bytes) = self.log.size();
-        let large =
-            |factor| entries > self.limits.log_entries * factor || bytes > self.limits.log_bytes * factor;
-        let keep = match (self.found_no_room, self.room_is_short && bytes > SHORT_ROOM_BYTES_MAX) {
-            (true, _) => 0,
-            (false, true) => entries / 8,
-            (false, false) if large(1) => entries / 2,
-            (false, false) => return,
-        };
-        let rested = matches!(self.compacting, Compacting::NotBefore(moment) if moment <= now);
-        let may_wait = !large(4) && !self.found_no_room;
-        let in_the_way = self.installing.is_some() || (self.ships_snapshot() && may_wait);
-        if !rested || in_the_way || matches!(self.role_state, RoleState::Stopped) {
-            return;
-        }
-        let oldest = self.log.oldest(keep, self.state.applied().min(self.log.persisted()));
-        if !oldest.is_empty() {
-            self.compacting = Compacting::UnderWay;
-            effects.push(Effect::Compact(oldest));
-        }
-    }
-
-    /// Handles a completed compaction.
-    pub(super) fn compacted(&mut self, now: Moment, up_to: u64) {
-        self.log.folded_up_to(up_to);
-        self.compacting = Compacting::NotBefore(now);
-        self.fold_found_no_room = false;
-        if self.found_no_room {
-            // There may be room now.
-            self.disk_rests_until = now;
-        }
-    }
-
-    /// Handles a compaction that failed because the disk is full.
-    pub(super) fn not_folded(&mut self, now: Moment) {
-        self.compacting = Compacting::NotBefore(now + COMPACTION_RESTS);
-        self.fold_found_no_room = true;
     }
 }

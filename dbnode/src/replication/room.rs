@@ -34,6 +34,11 @@ impl Core {
         self.found_no_room && (self.log.has_batch() || self.ballot_on_disk != BallotOnDisk::Yes)
     }
 
+    /// True if the last batch or the last compaction found the disk full.
+    pub fn has_no_room(&self) -> bool {
+        self.found_no_room || self.fold_found_no_room
+    }
+
     /// Tells the others, once per heartbeat, while the disk is full. The message is not held back
     /// as others are, because the ballot finds no room either.
     pub(super) fn tell_of_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -46,14 +51,6 @@ impl Core {
             return;
         }
         self.no_room_told = Some(now);
-        for name in self.others() {
-            self.send(&name, Message::NoRoom, effects);
-        }
-    }
-
-    /// Handles a snapshot that was not installed because the disk is full.
-    pub(super) fn not_installed(&mut self, effects: &mut Vec<Effect>) {
-        self.installing = None;
         for name in self.others() {
             self.send(&name, Message::NoRoom, effects);
         }
