@@ -63,8 +63,6 @@ pub struct Core {
     pub(super) held: Vec<Effect>,
 
     pub(super) log: Log,
-    /// The commit index, as far as this node knows.
-    pub(super) committed: u64,
     pub(super) state: State,
     /// As a primary: the state after all entries of the log.
     pub(super) upcoming: Upcoming,
@@ -101,8 +99,7 @@ impl Core {
         let Setup { name, incarnation, starts, mut members, mode, limits, timing, seed } = setup;
         let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
         members.sort();
-        let log = Log::recovered(snapshot.log_id(), entries);
-        let committed = committed.clamp(snapshot.applied(), log.last());
+        let log = Log::recovered(snapshot.log_id(), entries, committed);
         let life = Life { incarnation, starts, term: ballot.term, last: log.last_place() };
         let mut core = Self {
             name,
@@ -123,7 +120,6 @@ impl Core {
             ballot_on_disk: BallotOnDisk::Yes,
             held: Vec::new(),
             log,
-            committed,
             state: snapshot,
             upcoming: Upcoming::default(),
             shown: Shown::default(),
@@ -299,7 +295,7 @@ impl Core {
     /// Applies the committed entries.
     pub(super) fn apply(&mut self) {
         let mut starts = 0;
-        while self.state.applied() < self.committed {
+        while self.state.applied() < self.log.committed() {
             let entry = self.log.get(self.state.applied() + 1).expect("what is not applied is in memory");
             starts += usize::from(matches!(entry.payload, Payload::Start { .. }));
             self.state.apply(entry);
@@ -364,7 +360,7 @@ impl Core {
 
     /// The last entry that is known to be committed.
     pub fn committed_index(&self) -> u64 {
-        self.committed
+        self.log.committed()
     }
 
     /// The total number of writes ever truncated from this node's log.
@@ -388,6 +384,6 @@ impl Core {
 
     /// True if this node is the primary and everything before its term is committed.
     pub fn is_settled(&self) -> bool {
-        self.lead().is_some_and(|lead| self.committed >= lead.began)
+        self.lead().is_some_and(|lead| self.log.committed() >= lead.began)
     }
 }

@@ -119,12 +119,12 @@ impl Core {
     }
 
     fn send_would(&self, to: &Name, term: u64, granted: bool, effects: &mut Vec<Effect>) {
-        let committed = self.committed_place();
+        let committed = self.log.committed_place();
         self.send(to, Message::PreVoteResponse { term, granted, committed }, effects);
     }
 
     pub(super) fn send_voted(&self, to: &Name, granted: bool, effects: &mut Vec<Effect>) {
-        let committed = self.committed_place();
+        let committed = self.log.committed_place();
         self.send(to, Message::VoteResponse { granted, committed }, effects);
     }
 

@@ -79,8 +79,8 @@ impl Core {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         following.verified = following.verified.max(up_to);
         following.round = following.round.max(round);
-        self.committed = self.committed.max(committed.min(following.verified));
-        if self.committed >= committed {
+        self.log.commit_to(committed.min(following.verified));
+        if self.log.committed() >= committed {
             following.fresh = Some((now, round_trip_ms));
         }
     }
@@ -201,7 +201,7 @@ impl Core {
             // The log already reaches past the snapshot, and entries that follow it may have been
             // confirmed.
             following.verified = following.verified.max(place.index);
-            self.committed = self.committed.max(place.index);
+            self.log.commit_to(place.index);
         } else {
             self.install(from, receipt, arrived.finish());
         }

@@ -64,7 +64,7 @@ impl Core {
     pub(super) fn let_join(&mut self) {
         let RoleState::Primary(lead) = &self.role_state else { return };
         // One at a time, and only when the commit index is known.
-        let settled = self.committed >= lead.began;
+        let settled = self.log.committed() >= lead.began;
         if self.names.len() == 1 || !settled || self.joining.is_some_and(|index| index > self.state.applied())
         {
             return;

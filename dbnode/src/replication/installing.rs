@@ -8,6 +8,7 @@ use super::Core;
 use super::disk::Installation;
 use super::effect::Effect;
 use super::entry::Entry;
+use super::log::Log;
 use super::member::Name;
 use super::message::Message;
 use super::snapshot::Receipt;
@@ -47,7 +48,7 @@ impl Core {
             let known = [record, request.map(|request| request.written.version)];
             known.contains(&Some(entry.version())).then_some(())
         };
-        let log = (self.committed + 1..=self.log.last()).rev().map_while(|index| self.log.get(index));
+        let log = (self.log.committed() + 1..=self.log.last()).rev().map_while(|index| self.log.get(index));
         let mut missing: Vec<_> = log.take_while(|entry| is_there(entry).is_none()).cloned().collect();
         missing.retain(|entry| entry.write().is_some());
         missing.reverse();
@@ -62,11 +63,10 @@ impl Core {
         self.discarded += cut_off.len() as u64;
         self.state = Arc::unwrap_or_clone(state);
         self.began_with_import = false;
-        self.log.replaced_by_snapshot(place);
-        self.committed = match receipt {
-            Some(_) => self.committed.max(place.index),
-            None => place.index,
-        };
+        match receipt {
+            Some(_) => self.log.replaced_by_snapshot(place),
+            None => self.log = Log::recovered(place, Vec::new(), 0),
+        }
         self.forget_earlier_starts();
         self.refresh_visible();
         if let Some((from, receipt)) = receipt {

@@ -84,7 +84,7 @@ impl Core {
             cut_off.clear();
         }
         self.discarded += cut_off.len() as u64;
-        let committed = self.committed;
+        let committed = self.log.committed();
         self.persisting_since = Some(now);
         effects.push(Effect::Persist(Batch { ballot, cut_after, cut_off, entries, committed }));
     }

@@ -152,7 +152,7 @@ impl Core {
     fn begin_reads(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let index = self.shown_index();
         let RoleState::Primary(lead) = &mut self.role_state else { return };
-        let settled = self.committed >= lead.began;
+        let settled = self.log.committed() >= lead.began;
         let newest = lead.reads.confirming.back();
         let just_began = newest.is_some_and(|round| now.since(round.began) < ROUND_INTERVAL);
         if lead.reads.queued.is_empty() || just_began || !settled {

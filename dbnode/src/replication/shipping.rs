@@ -57,7 +57,7 @@ impl Core {
         let round = lead.round;
         let progress = lead.progress.get_mut(name)?;
         let previous = progress.next - 1;
-        let news = round > progress.round_sent || self.committed > progress.commit_index_sent;
+        let news = round > progress.round_sent || self.log.committed() > progress.commit_index_sent;
         let entries = match progress.pace {
             ProgressState::Snapshot { .. } if round > progress.round_sent => {
                 // A heartbeat tells it that the primary is alive; what it lacks comes with the
@@ -107,7 +107,7 @@ impl Core {
         previous: LogId,
         entries: Vec<super::entry::Entry>,
     ) -> Option<AppendEntries> {
-        let committed = self.committed;
+        let committed = self.log.committed();
         let RoleState::Primary(lead) = &mut self.role_state else { return None };
         let progress = lead.progress.get_mut(name)?;
         (progress.round_sent, progress.commit_index_sent) = (lead.round, committed);
@@ -170,7 +170,7 @@ impl Core {
     fn remember_confirmed(&mut self) {
         let RoleState::Primary(lead) = &self.role_state else { return };
         for (name, progress) in &lead.progress {
-            let index = progress.matched.min(self.committed);
+            let index = progress.matched.min(self.log.committed());
             if let Some(memory) = self.memories.get_mut(name)
                 && let Some(term) = self.log.term_at(index)
             {
@@ -210,7 +210,7 @@ impl Core {
         disks.extend(self.may_vote().then_some(self.log.persisted()));
         let term_at = |index| self.log.term_at(index);
         if let Some(place) = committed(self.names.len(), &mut disks, self.ballot.term, term_at) {
-            self.committed = self.committed.max(place.index);
+            self.log.commit_to(place.index);
         }
         self.remember_confirmed();
     }

@@ -82,17 +82,11 @@ impl Core {
     /// Adopts another node's commit index, if this log contains the entry there. With it, this node
     /// may know better which nodes count.
     pub(super) fn learn_committed(&mut self, place: LogId) {
-        if self.log.has(place) && place.index > self.committed {
-            self.committed = place.index;
+        if self.log.has(place) && place.index > self.log.committed() {
+            self.log.commit_to(place.index);
             self.apply();
             self.trust_again();
         }
-    }
-
-    /// The commit index, as sent to other nodes.
-    pub(super) fn committed_place(&self) -> LogId {
-        let term = self.log.term_at(self.committed).unwrap_or_default();
-        LogId { term, index: self.committed }
     }
 
     fn is_doubted(&self, name: &str, life: &Life) -> bool {

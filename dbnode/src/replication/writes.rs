@@ -82,7 +82,7 @@ impl Core {
         }
         let reached = Reached {
             own_disk: self.log.persisted(),
-            committed: self.committed,
+            committed: self.log.committed(),
             applied_everywhere: self.applied_everywhere(),
         };
         self.waiting.answer(acknowledged(self.mode, reached), effects);
