@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::compaction::Compacting;
@@ -26,7 +25,6 @@ use super::role::{Role, RoleState};
 use super::setup::{Limits, Setup, Timing};
 use super::showing::Shown;
 use super::state::State;
-use super::upcoming::Upcoming;
 use super::waiting::Waiting;
 
 /// A node's state, and the rules by which it decides.
@@ -40,7 +38,7 @@ pub struct Core {
     pub(super) mode: Mode,
     pub(super) limits: Limits,
     pub(super) timing: Timing,
-    pub(super) dice: ChaCha8Rng,
+    pub(super) rng: ChaCha8Rng,
 
     pub(super) role_state: RoleState,
     /// When it starts an election, unless it hears from a primary before.
@@ -64,8 +62,6 @@ pub struct Core {
 
     pub(super) log: Log,
     pub(super) state: State,
-    /// As a primary: the state after all entries of the log.
-    pub(super) upcoming: Upcoming,
     pub(super) shown: Shown,
     pub(super) waiting: Waiting,
 
@@ -83,8 +79,6 @@ pub struct Core {
     pub(super) began_with_import: bool,
     pub(super) compacting: Compacting,
     pub(super) installing: Option<Installing>,
-    /// The last entry that admits a member.
-    pub(super) joining: Option<u64>,
     /// Truncated writes that have yet to be kept aside on disk.
     pub(super) cut_off: Vec<Entry>,
     /// The total number of truncated writes.
@@ -108,7 +102,7 @@ impl Core {
             mode,
             limits,
             timing,
-            dice: ChaCha8Rng::seed_from_u64(seed),
+            rng: ChaCha8Rng::seed_from_u64(seed),
             role_state: RoleState::Replica(Box::default()),
             election_due: now,
             connected_peers: BTreeMap::new(),
@@ -121,7 +115,6 @@ impl Core {
             held: Vec::new(),
             log,
             state: snapshot,
-            upcoming: Upcoming::default(),
             shown: Shown::default(),
             waiting: Waiting::default(),
             disk_rests_until: now,
@@ -132,14 +125,13 @@ impl Core {
             began_with_import: false,
             compacting: Compacting::NotBefore(now),
             installing: None,
-            joining: None,
             cut_off: Vec::new(),
             discarded,
             persisting_since: None,
         };
         core.began_with_import = core.state.applied() > 0 && core.membership().is_none();
         if core.names.len() > 1 {
-            core.election_due = core.draw_election(now);
+            core.restart_election_timer(now);
         }
         core.apply();
         core.show();
@@ -299,7 +291,9 @@ impl Core {
             let entry = self.log.get(self.state.applied() + 1).expect("what is not applied is in memory");
             starts += usize::from(matches!(entry.payload, Payload::Start { .. }));
             self.state.apply(entry);
-            self.upcoming.applied(entry);
+            if let RoleState::Primary(lead) = &mut self.role_state {
+                lead.upcoming.applied(entry);
+            }
             self.shown.applied(entry);
         }
         if starts > 0 {
@@ -321,16 +315,6 @@ impl Core {
             RoleState::Primary(lead) => Some(lead),
             _ => None,
         }
-    }
-
-    /// Draws the time of the next election, unless this node hears from a primary before.
-    pub(super) fn draw_election(&mut self, now: Moment) -> Moment {
-        let timeout = self.timing.election_timeout;
-        now + timeout + self.dice.random_range(Duration::ZERO..timeout)
-    }
-
-    pub(super) fn draw_number(&mut self) -> u64 {
-        self.dice.random()
     }
 
     /// The records, as of the last entry applied.

@@ -7,6 +7,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
 
 use super::Core;
 use super::disk::Ballot;
@@ -32,9 +35,15 @@ impl Core {
             RoleState::Primary(_) => self.watch_for_a_majority(now, effects),
             RoleState::Stopped => {}
             _ if now < self.election_due => {}
-            _ if !self.may_stand() => self.election_due = self.draw_election(now),
+            _ if !self.may_stand() => self.restart_election_timer(now),
             _ => self.start_pre_vote(now, effects),
         }
+    }
+
+    /// Draws the time of the next election, unless this node hears from a primary before.
+    pub(super) fn restart_election_timer(&mut self, now: Moment) {
+        let timeout = self.timing.election_timeout;
+        self.election_due = now + timeout + self.rng.random_range(Duration::ZERO..timeout);
     }
 
     /// True if this node may become a candidate. A node that may not vote, or has no room for what
@@ -78,7 +87,7 @@ impl Core {
 
     fn start_pre_vote(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
-        self.election_due = self.draw_election(now);
+        self.restart_election_timer(now);
         let would = BTreeSet::from([self.name.clone()]);
         self.role_state = RoleState::PreCandidate { would, asked: now };
         for name in self.others() {
@@ -113,7 +122,7 @@ impl Core {
         }
         if rivals {
             self.role_state = RoleState::Replica(Box::default());
-            self.election_due = self.draw_election(now);
+            self.restart_election_timer(now);
         }
         self.send_would(from, candidacy.term, granted, effects);
     }
@@ -166,7 +175,7 @@ impl Core {
     /// Becomes a candidate. Its own vote counts once it is on disk.
     pub(super) fn start_election(&mut self, now: Moment, called_by: CalledBy, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
-        self.election_due = self.draw_election(now);
+        self.restart_election_timer(now);
         let term = self.ballot.term + 1;
         self.set_ballot(Ballot { term, voted_for: Some(self.name.clone()) });
         self.role_state = RoleState::Candidate { votes: BTreeSet::new(), called_by };
@@ -199,7 +208,7 @@ impl Core {
             && !self.stands_by_old_data(from, life, candidacy)
             && self.is_up_to_date(candidacy.last);
         if granted {
-            self.election_due = self.draw_election(now);
+            self.restart_election_timer(now);
             self.set_ballot(Ballot { term: self.ballot.term, voted_for: Some(from.clone()) });
         }
         self.send_voted(from, granted, effects);
@@ -221,28 +230,29 @@ impl Core {
     /// Becomes the primary, and begins its term with this entry.
     pub(super) fn become_primary(&mut self, now: Moment, first: Payload, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
-        self.joining = None;
         let last = self.log.last();
         let progress = self.others().into_iter().map(|name| {
             let life = self.connected_peers.get(&name).map(|hello| Arc::clone(&hello.life));
             (name, Progress::unknown(life, last, now))
         });
         let progress = progress.collect();
-        self.upcoming = Upcoming::default();
+        let mut upcoming = Upcoming::default();
         for index in self.state.applied() + 1..=last {
-            self.upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
+            upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
         }
+        let clock = (now, upcoming.newest(&self.state));
+        upcoming.add(self.log.append(self.ballot.term, first));
         self.role_state = RoleState::Primary(Box::new(PrimaryState {
             progress,
+            upcoming,
             began: last + 1,
             round: 0,
             round_began: now,
             reads: PrimaryReads::default(),
             handing_over: None,
-            clock: (now, self.upcoming.newest(&self.state)),
+            joining: None,
+            clock,
         }));
-        let entry = self.log.append(self.ballot.term, first);
-        self.upcoming.add(entry);
         self.begin_round(now, effects);
     }
 
@@ -257,8 +267,7 @@ impl Core {
         self.send_readers_away(effects);
         // The next primary decides whether these writes survive.
         self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
-        self.upcoming.clear();
-        self.election_due = self.draw_election(now);
+        self.restart_election_timer(now);
         self.role_state = RoleState::Replica(Box::default());
     }
 

@@ -122,7 +122,7 @@ impl Core {
 
     /// Follows this primary from now on.
     fn follow(&mut self, now: Moment, primary: &Name, effects: &mut Vec<Effect>) {
-        self.election_due = self.draw_election(now);
+        self.restart_election_timer(now);
         match &mut self.role_state {
             RoleState::Replica(following) if following.primary.as_ref() == Some(primary) => {
                 following.heard = Some(now);

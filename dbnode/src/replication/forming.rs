@@ -54,7 +54,7 @@ impl Core {
         }
         let others = self.connected_peers.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
         let founders = others.chain([(self.name.clone(), self.life.incarnation)]).collect();
-        let cluster = ClusterId(Builder::from_random_bytes(self.dice.random()).into_uuid());
+        let cluster = ClusterId(Builder::from_random_bytes(self.rng.random()).into_uuid());
         self.set_ballot(Ballot { term: self.ballot.term + 1, voted_for: Some(self.name.clone()) });
         self.become_primary(now, Payload::Bootstrap(Membership::formed(cluster, founders)), effects);
     }
@@ -62,10 +62,10 @@ impl Core {
     /// Logs which start of which data directory acts under each name. This is how members that came
     /// back without their data join again.
     pub(super) fn let_join(&mut self) {
-        let RoleState::Primary(lead) = &self.role_state else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         // One at a time, and only when the commit index is known.
         let settled = self.log.committed() >= lead.began;
-        if self.names.len() == 1 || !settled || self.joining.is_some_and(|index| index > self.state.applied())
+        if self.names.len() == 1 || !settled || lead.joining.is_some_and(|index| index > self.state.applied())
         {
             return;
         }
@@ -80,7 +80,7 @@ impl Core {
         if let Some((name, life)) = news {
             let (name, incarnation) = (name.clone(), life.incarnation);
             let start = Payload::Start { name, incarnation, start: life.starts.newest() };
-            self.joining = Some(self.log.append(self.ballot.term, start).index);
+            lead.joining = Some(self.log.append(self.ballot.term, start).index);
         }
     }
 

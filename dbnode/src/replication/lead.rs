@@ -13,12 +13,15 @@ use super::life::Life;
 use super::member::Name;
 use super::reads::PrimaryReads;
 use super::snapshot::Cursor;
+use super::upcoming::Upcoming;
 
 /// A primary's volatile state.
 #[derive(Debug)]
 pub(super) struct PrimaryState {
     /// The progress of each replica.
     pub(super) progress: BTreeMap<Name, Progress>,
+    /// The state after all entries of the log, by which new writes are decided.
+    pub(super) upcoming: Upcoming,
     /// The index of the entry that began this primary's term.
     pub(super) began: u64,
     /// The number of the newest heartbeat round.
@@ -29,6 +32,8 @@ pub(super) struct PrimaryState {
     pub(super) reads: PrimaryReads,
     /// When a leadership transfer began, if one is in progress.
     pub(super) handing_over: Option<Moment>,
+    /// The last entry that lets a member join.
+    pub(super) joining: Option<u64>,
     /// When this primary's term began, and the cluster's time then, in milliseconds.
     pub(super) clock: (Moment, u64),
 }

@@ -124,7 +124,9 @@ impl Core {
         // back, and with it everything decided on its basis.
         if self.names.len() == 1 && self.is_settled() {
             self.log.cut_after(self.log.persisted());
-            self.upcoming.clear();
+            if let RoleState::Primary(lead) = &mut self.role_state {
+                lead.upcoming.clear();
+            }
             self.waiting.reject_all(&RejectReason::DiskFull, effects);
         }
     }
@@ -137,7 +139,7 @@ impl Core {
             self.ballot_on_disk = BallotOnDisk::Yes;
             self.held.clear();
             self.role_state = RoleState::Replica(Box::default());
-            self.election_due = self.draw_election(now);
+            self.restart_election_timer(now);
         }
     }
 

@@ -16,6 +16,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use rand::RngExt;
+
 use super::Core;
 use super::durability::Mode;
 use super::effect::{Effect, RejectReason};
@@ -190,7 +192,7 @@ impl Core {
     fn serve_replica_readers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let shown = self.shown_index();
         let patience = self.timing.heartbeat() * 2;
-        let fresh_number = self.draw_number();
+        let fresh_number = self.rng.random();
         let last = self.log.last();
         let shows_uncommitted = self.mode == Mode::Async;
         let RoleState::Replica(following) = &mut self.role_state else { return };

@@ -9,7 +9,9 @@ use super::decide::{Decision, decide};
 use super::durability::{Mode, Reached, acknowledged};
 use super::effect::{Effect, RejectReason, Written};
 use super::input::{Moment, Ticket, Write};
+use super::lead::PrimaryState;
 use super::role::RoleState;
+use super::setup::Limits;
 use super::upcoming::Naming;
 use super::waiting::Waiter;
 
@@ -20,11 +22,14 @@ impl Core {
             effects.push(Effect::Reject { ticket, refusal });
             return;
         }
-        let naming = self.naming(now);
-        let answer = match decide(write, &self.state, &self.upcoming, &naming) {
+        let RoleState::Primary(lead) = &mut self.role_state else {
+            unreachable!("writes are closed unless this node is the primary")
+        };
+        let naming = lead.naming(now, &self.limits);
+        let answer = match decide(write, &self.state, &lead.upcoming, &naming) {
             Decision::AppendEntries { payload, sum } => {
                 let entry = self.log.append(self.ballot.term, payload);
-                self.upcoming.add(entry);
+                lead.upcoming.add(entry);
                 Ok(Written { version: entry.version(), sum })
             }
             Decision::Repeated(written) => Ok(written),
@@ -64,17 +69,6 @@ impl Core {
         }
     }
 
-    /// The parameters for remembering request ids. The cluster's clock advances with the primary's.
-    fn naming(&self, now: Moment) -> Naming {
-        let (began, then) = self.lead().map_or((now, 0), |lead| lead.clock);
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Naming {
-            now: then.saturating_add(millis(now.since(began))),
-            window: millis(self.limits.names_kept),
-            bytes_max: self.limits.names_bytes,
-        }
-    }
-
     /// Answers the clients whose responses have become final.
     pub(super) fn answer_writers(&mut self, effects: &mut Vec<Effect>) {
         if self.waiting.count() == 0 {
@@ -86,5 +80,18 @@ impl Core {
             applied_everywhere: self.applied_everywhere(),
         };
         self.waiting.answer(acknowledged(self.mode, reached), effects);
+    }
+}
+
+impl PrimaryState {
+    /// The parameters for remembering request ids. The cluster's clock advances with the primary's.
+    fn naming(&self, now: Moment, limits: &Limits) -> Naming {
+        let (began, then) = self.clock;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Naming {
+            now: then.saturating_add(millis(now.since(began))),
+            window: millis(limits.names_kept),
+            bytes_max: limits.names_bytes,
+        }
     }
 }
