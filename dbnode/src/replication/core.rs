@@ -9,10 +9,11 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::compaction::Compacting;
-use super::disk::{Ballot, Recovered};
+use super::disk::Recovered;
 use super::durability::Mode;
 use super::effect::{Effect, Halt};
 use super::entry::{Entry, Payload};
+use super::hard_state::HardState;
 use super::input::{Hello, Input, Moment};
 use super::installing::Installing;
 use super::lead::PrimaryState;
@@ -20,7 +21,6 @@ use super::life::{Life, Memory};
 use super::log::Log;
 use super::member::Name;
 use super::message::{Envelope, Message};
-use super::persisting::BallotOnDisk;
 use super::role::{Role, RoleState};
 use super::setup::{Limits, Setup, Timing};
 use super::showing::Shown;
@@ -53,12 +53,7 @@ pub struct Core {
     /// The node that knows that this life began with less than it had confirmed.
     pub(super) doubted_by: Option<Name>,
 
-    pub(super) ballot: Ballot,
-    /// The newest ballot that is on disk.
-    pub(super) ballot_saved: Ballot,
-    pub(super) ballot_on_disk: BallotOnDisk,
-    /// Messages held back until the ballot they rely on is on disk.
-    pub(super) held: Vec<Effect>,
+    pub(super) hard_state: HardState,
 
     pub(super) log: Log,
     pub(super) state: State,
@@ -109,10 +104,7 @@ impl Core {
             memories: BTreeMap::new(),
             doubted: BTreeMap::new(),
             doubted_by: None,
-            ballot_saved: ballot.clone(),
-            ballot,
-            ballot_on_disk: BallotOnDisk::Yes,
-            held: Vec::new(),
+            hard_state: HardState::recovered(ballot),
             log,
             state: snapshot,
             shown: Shown::default(),
@@ -154,7 +146,7 @@ impl Core {
             self.handle_input(now, input, &mut effects);
         }
         self.advance(now, &mut effects);
-        self.hold_back(&mut effects);
+        self.hard_state.hold_back(&mut effects);
         effects
     }
 
@@ -217,7 +209,7 @@ impl Core {
             }
             // A node that was cut off must not disturb the others.
             Message::VoteRequest { leadership_transfer: false, .. }
-                if term > self.ballot.term && self.has_a_primary(now) =>
+                if term > self.hard_state.term() && self.has_a_primary(now) =>
             {
                 return;
             }
@@ -228,10 +220,10 @@ impl Core {
         {
             self.learn_committed(*committed);
         }
-        if term > self.ballot.term {
+        if term > self.hard_state.term() {
             self.become_replica(now, term, effects);
         }
-        let from_the_past = term < self.ballot.term;
+        let from_the_past = term < self.hard_state.term();
         match message {
             Message::AppendEntries(append) if !from_the_past => {
                 self.append_entries(now, from, append, effects);
@@ -302,7 +294,7 @@ impl Core {
     }
 
     pub(super) fn send(&self, to: &Name, message: Message, effects: &mut Vec<Effect>) {
-        let envelope = Envelope { term: self.ballot.term, message };
+        let envelope = Envelope { term: self.hard_state.term(), message };
         effects.push(Effect::Send { to: to.clone(), envelope });
     }
 
@@ -329,7 +321,7 @@ impl Core {
 
     /// The newest term it knows of.
     pub fn term(&self) -> u64 {
-        self.ballot.term
+        self.hard_state.term()
     }
 
     /// What an acknowledged write survives.

@@ -77,7 +77,7 @@ impl Core {
         });
         let in_reach = heard.count() + usize::from(self.may_vote());
         if in_reach < majority(self.names.len()) || self.disk_hangs(now) {
-            let term = self.ballot.term;
+            let term = self.hard_state.term();
             self.become_replica(now, term, effects);
         } else if self.mode == Mode::Sync && self.member_down(now).is_some() {
             // The waiting writes need a confirmation from a member that does not answer.
@@ -91,7 +91,7 @@ impl Core {
         let would = BTreeSet::from([self.name.clone()]);
         self.role_state = RoleState::PreCandidate { would, asked: now };
         for name in self.others() {
-            let candidacy = self.candidacy(self.ballot.term + 1, &name);
+            let candidacy = self.candidacy(self.hard_state.term() + 1, &name);
             self.send(&name, Message::PreVoteRequest(candidacy), effects);
         }
         self.count_who_would(now, effects);
@@ -111,7 +111,7 @@ impl Core {
         candidacy: &Candidacy,
         effects: &mut Vec<Effect>,
     ) {
-        let granted = candidacy.term > self.ballot.term
+        let granted = candidacy.term > self.hard_state.term()
             && self.may_vote_in(candidacy)
             && !self.stands_by_old_data(from, life, candidacy)
             && self.is_up_to_date(candidacy.last)
@@ -155,7 +155,7 @@ impl Core {
         term: u64,
         effects: &mut Vec<Effect>,
     ) {
-        let counts = self.counts(&from, life) && term == self.ballot.term + 1;
+        let counts = self.counts(&from, life) && term == self.hard_state.term() + 1;
         if let RoleState::PreCandidate { would, .. } = &mut self.role_state
             && counts
         {
@@ -176,8 +176,8 @@ impl Core {
     pub(super) fn start_election(&mut self, now: Moment, called_by: CalledBy, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.restart_election_timer(now);
-        let term = self.ballot.term + 1;
-        self.set_ballot(Ballot { term, voted_for: Some(self.name.clone()) });
+        let term = self.hard_state.term() + 1;
+        self.hard_state.set(Ballot { term, voted_for: Some(self.name.clone()) });
         self.role_state = RoleState::Candidate { votes: BTreeSet::new(), called_by };
         for name in self.others() {
             self.ask_for_vote(&name, effects);
@@ -186,7 +186,7 @@ impl Core {
 
     pub(super) fn ask_for_vote(&mut self, name: &Name, effects: &mut Vec<Effect>) {
         let RoleState::Candidate { called_by, .. } = self.role_state else { return };
-        let candidacy = self.candidacy(self.ballot.term, name);
+        let candidacy = self.candidacy(self.hard_state.term(), name);
         let leadership_transfer = called_by == CalledBy::Primary;
         self.send(name, Message::VoteRequest { candidacy, leadership_transfer }, effects);
     }
@@ -200,8 +200,8 @@ impl Core {
         candidacy: &Candidacy,
         effects: &mut Vec<Effect>,
     ) {
-        let free = self.ballot.voted_for.as_ref().is_none_or(|voted_for| voted_for == from);
-        let granted = candidacy.term == self.ballot.term
+        let free = self.hard_state.voted_for().is_none_or(|voted_for| voted_for == from);
+        let granted = candidacy.term == self.hard_state.term()
             && free
             && matches!(self.role_state, RoleState::Replica(_) | RoleState::PreCandidate { .. })
             && self.may_vote_in(candidacy)
@@ -209,7 +209,7 @@ impl Core {
             && self.is_up_to_date(candidacy.last);
         if granted {
             self.restart_election_timer(now);
-            self.set_ballot(Ballot { term: self.ballot.term, voted_for: Some(from.clone()) });
+            self.hard_state.set(Ballot { term: self.hard_state.term(), voted_for: Some(from.clone()) });
         }
         self.send_voted(from, granted, effects);
     }
@@ -241,7 +241,7 @@ impl Core {
             upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
         }
         let clock = (now, upcoming.newest(&self.state));
-        upcoming.add(self.log.append(self.ballot.term, first));
+        upcoming.add(self.log.append(self.hard_state.term(), first));
         self.role_state = RoleState::Primary(Box::new(PrimaryState {
             progress,
             upcoming,
@@ -258,8 +258,8 @@ impl Core {
 
     /// Steps down, or adopts a later term.
     pub(super) fn become_replica(&mut self, now: Moment, term: u64, effects: &mut Vec<Effect>) {
-        if term > self.ballot.term {
-            self.set_ballot(Ballot { term, voted_for: None });
+        if term > self.hard_state.term() {
+            self.hard_state.set(Ballot { term, voted_for: None });
         }
         if matches!(self.role_state, RoleState::Stopped) {
             return;

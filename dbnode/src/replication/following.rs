@@ -90,7 +90,7 @@ impl Core {
     fn leads_against(&mut self, other: &Name, effects: &mut Vec<Effect>) -> bool {
         let leads = matches!(self.role_state, RoleState::Primary(_));
         if leads {
-            let (other, term) = (other.clone(), self.ballot.term);
+            let (other, term) = (other.clone(), self.hard_state.term());
             self.stop(Halt::TwoPrimaries { other, term }, effects);
         }
         leads

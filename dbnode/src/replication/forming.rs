@@ -55,7 +55,7 @@ impl Core {
         let others = self.connected_peers.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
         let founders = others.chain([(self.name.clone(), self.life.incarnation)]).collect();
         let cluster = ClusterId(Builder::from_random_bytes(self.rng.random()).into_uuid());
-        self.set_ballot(Ballot { term: self.ballot.term + 1, voted_for: Some(self.name.clone()) });
+        self.hard_state.set(Ballot { term: self.hard_state.term() + 1, voted_for: Some(self.name.clone()) });
         self.become_primary(now, Payload::Bootstrap(Membership::formed(cluster, founders)), effects);
     }
 
@@ -80,7 +80,7 @@ impl Core {
         if let Some((name, life)) = news {
             let (name, incarnation) = (name.clone(), life.incarnation);
             let start = Payload::Start { name, incarnation, start: life.starts.newest() };
-            lead.joining = Some(self.log.append(self.ballot.term, start).index);
+            lead.joining = Some(self.log.append(self.hard_state.term(), start).index);
         }
     }
 

@@ -30,6 +30,7 @@ pub mod entry;
 mod following;
 mod forming;
 mod handover;
+mod hard_state;
 mod in_flight;
 pub mod input;
 mod installing;

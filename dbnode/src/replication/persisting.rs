@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use super::Core;
 use super::compaction::Compacting;
-use super::disk::{Ballot, Batch};
+use super::disk::Batch;
 use super::effect::{Effect, Halt, RejectReason};
 use super::input::Moment;
 use super::log::Due;
-use super::message::Message;
 use super::role::RoleState;
 
 /// Pause before a full disk is tried again.
@@ -20,43 +19,7 @@ const FULL_DISK_RESTS: Duration = Duration::from_millis(200);
 /// Maximum number of entries that may wait for the disk.
 const LAG_ENTRIES_MAX: u64 = 16_384;
 
-/// Maximum number of messages that wait for the ballot to be on disk; more are dropped, as if lost.
-const HELD_MAX: usize = 1_024;
-
-/// Whether the ballot is on disk.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum BallotOnDisk {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-    /// This ballot is being written.
-    Under(Ballot),
-}
-
 impl Core {
-    /// Changes the ballot. Messages from now on are held back until it is on disk.
-    pub(super) fn set_ballot(&mut self, ballot: Ballot) {
-        self.ballot = ballot;
-        if self.ballot_on_disk == BallotOnDisk::Yes {
-            self.ballot_on_disk = BallotOnDisk::No;
-        }
-    }
-
-    /// Holds back messages that rely on a ballot that is not on disk yet.
-    pub(super) fn hold_back(&mut self, effects: &mut Vec<Effect>) {
-        if self.ballot_on_disk == BallotOnDisk::Yes {
-            return;
-        }
-        let promises = |effect: &mut Effect| match effect {
-            Effect::Send { envelope, .. } => envelope.message != Message::NoRoom,
-            _ => false,
-        };
-        let messages = effects.extract_if(.., promises);
-        let room = HELD_MAX.saturating_sub(self.held.len());
-        self.held.extend(messages.take(room));
-    }
-
     /// Gives the disk its next work; only one operation is in progress at a time.
     pub(super) fn persist(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if self.log.is_persisting() || now < self.disk_rests_until {
@@ -69,12 +32,9 @@ impl Core {
             }
             return;
         }
-        let ballot = (self.ballot_on_disk == BallotOnDisk::No).then(|| self.ballot.clone());
+        let ballot = self.hard_state.begin_writing();
         if ballot.is_none() && !self.log.has_batch() {
             return;
-        }
-        if let Some(ballot) = &ballot {
-            self.ballot_on_disk = BallotOnDisk::Under(ballot.clone());
         }
         let due = self.log.begin_batch(self.limits.batch_entries, self.limits.batch_bytes);
         let Due { cut_after, entries } = due;
@@ -94,17 +54,8 @@ impl Core {
         self.log.persisted_batch();
         self.persisting_since = None;
         self.found_no_room = false;
-        if let BallotOnDisk::Under(ballot) = &self.ballot_on_disk {
-            self.ballot_saved.clone_from(ballot);
-            if *ballot == self.ballot {
-                self.ballot_on_disk = BallotOnDisk::Yes;
-                effects.append(&mut self.held);
-            } else {
-                self.ballot_on_disk = BallotOnDisk::No;
-            }
-        }
-        if self.ballot_on_disk == BallotOnDisk::Yes && matches!(self.role_state, RoleState::Candidate { .. })
-        {
+        self.hard_state.written(effects);
+        if self.hard_state.is_on_disk() && matches!(self.role_state, RoleState::Candidate { .. }) {
             let life = Arc::clone(&self.life);
             self.take_vote(now, self.name.clone(), &life, effects);
         }
@@ -116,8 +67,7 @@ impl Core {
         self.persisting_since = None;
         self.found_no_room = true;
         self.disk_rests_until = now + FULL_DISK_RESTS;
-        if matches!(self.ballot_on_disk, BallotOnDisk::Under(_)) {
-            self.ballot_on_disk = BallotOnDisk::No;
+        if self.hard_state.not_written() {
             self.withdraw(now);
         }
         // In a cluster of one, no other node has heard of what is not on disk. It can be taken
@@ -135,9 +85,7 @@ impl Core {
     /// candidacy, so this node can follow the current primary again.
     fn withdraw(&mut self, now: Moment) {
         if matches!(self.role_state, RoleState::Candidate { .. }) {
-            self.ballot = self.ballot_saved.clone();
-            self.ballot_on_disk = BallotOnDisk::Yes;
-            self.held.clear();
+            self.hard_state.take_back();
             self.role_state = RoleState::Replica(Box::default());
             self.restart_election_timer(now);
         }

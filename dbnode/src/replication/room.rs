@@ -10,7 +10,6 @@ use super::input::Moment;
 use super::lead::Progress;
 use super::member::{Name, majority};
 use super::message::Message;
-use super::persisting::BallotOnDisk;
 use super::role::RoleState;
 
 /// How many times its usual size the log may grow to while compaction falls behind.
@@ -31,7 +30,7 @@ impl Core {
 
     /// True if the disk was full and something is still waiting to be written.
     pub(super) fn waits_for_room(&self) -> bool {
-        self.found_no_room && (self.log.has_batch() || self.ballot_on_disk != BallotOnDisk::Yes)
+        self.found_no_room && (self.log.has_batch() || !self.hard_state.is_on_disk())
     }
 
     /// True if the last batch or the last compaction found the disk full.

@@ -209,7 +209,7 @@ impl Core {
         let mut disks: Vec<u64> = others.map(|(_, progress)| progress.matched).collect();
         disks.extend(self.may_vote().then_some(self.log.persisted()));
         let term_at = |index| self.log.term_at(index);
-        if let Some(place) = committed(self.names.len(), &mut disks, self.ballot.term, term_at) {
+        if let Some(place) = committed(self.names.len(), &mut disks, self.hard_state.term(), term_at) {
             self.log.commit_to(place.index);
         }
         self.remember_confirmed();

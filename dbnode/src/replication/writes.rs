@@ -28,7 +28,7 @@ impl Core {
         let naming = lead.naming(now, &self.limits);
         let answer = match decide(write, &self.state, &lead.upcoming, &naming) {
             Decision::AppendEntries { payload, sum } => {
-                let entry = self.log.append(self.ballot.term, payload);
+                let entry = self.log.append(self.hard_state.term(), payload);
                 lead.upcoming.add(entry);
                 Ok(Written { version: entry.version(), sum })
             }
