@@ -8,14 +8,14 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::compaction::Compacting;
+use super::discarded::Discarded;
 use super::disk::Recovered;
+use super::disk_state::DiskState;
 use super::durability::Mode;
 use super::effect::{Effect, Halt};
-use super::entry::{Entry, Payload};
+use super::entry::Payload;
 use super::hard_state::HardState;
 use super::input::{Hello, Input, Moment};
-use super::installing::Installing;
 use super::lead::PrimaryState;
 use super::life::{Life, Memory};
 use super::log::Log;
@@ -60,26 +60,10 @@ pub struct Core {
     pub(super) shown: Shown,
     pub(super) waiting: Waiting,
 
-    /// When the disk may be tried again after it was full.
-    pub(super) disk_rests_until: Moment,
-    /// True if the last batch found the disk full.
-    pub(super) found_no_room: bool,
-    /// True if the last compaction found the disk full.
-    pub(super) fold_found_no_room: bool,
-    /// True if free disk space is short.
-    pub(super) room_is_short: bool,
-    /// When the other nodes were last told that this disk is full.
-    pub(super) no_room_told: Option<Moment>,
+    pub(super) disk: DiskState,
+    pub(super) discarded: Discarded,
     /// True if it began with imported records that nothing has replaced yet.
     pub(super) began_with_import: bool,
-    pub(super) compacting: Compacting,
-    pub(super) installing: Option<Installing>,
-    /// Truncated writes that have yet to be kept aside on disk.
-    pub(super) cut_off: Vec<Entry>,
-    /// The total number of truncated writes.
-    pub(super) discarded: u64,
-    /// When the batch in progress was given to the disk.
-    pub(super) persisting_since: Option<Moment>,
 }
 
 impl Core {
@@ -109,17 +93,9 @@ impl Core {
             state: snapshot,
             shown: Shown::default(),
             waiting: Waiting::default(),
-            disk_rests_until: now,
-            found_no_room: false,
-            fold_found_no_room: false,
-            room_is_short: false,
-            no_room_told: None,
+            disk: DiskState::new(now),
+            discarded: Discarded::recovered(discarded),
             began_with_import: false,
-            compacting: Compacting::NotBefore(now),
-            installing: None,
-            cut_off: Vec::new(),
-            discarded,
-            persisting_since: None,
         };
         core.began_with_import = core.state.applied() > 0 && core.membership().is_none();
         if core.names.len() > 1 {
@@ -161,8 +137,8 @@ impl Core {
             Input::DiskFull => self.disk_full(now, effects),
             Input::DiskFailed => self.stop(Halt::DiskFailed, effects),
             Input::Compacted { up_to } => self.compacted(now, up_to),
-            Input::NotCompacted => self.not_folded(now),
-            Input::Room { is_short } => self.room_is_short = is_short,
+            Input::NotCompacted => self.not_compacted(now),
+            Input::Room { is_short } => self.disk.room_is_short = is_short,
             Input::SnapshotRead { peer, chunk } => self.ship_snapshot(now, &peer, chunk, effects),
             Input::Installed => self.installed(effects),
             Input::NotInstalled => self.not_installed(effects),
@@ -341,7 +317,7 @@ impl Core {
 
     /// The total number of writes ever truncated from this node's log.
     pub fn discarded(&self) -> u64 {
-        self.discarded
+        self.discarded.count()
     }
 
     /// The primary, as far as this node knows.

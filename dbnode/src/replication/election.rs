@@ -49,7 +49,7 @@ impl Core {
     /// True if this node may become a candidate. A node that may not vote, or has no room for what
     /// a primary writes, leaves the election to others.
     fn may_stand(&self) -> bool {
-        self.may_vote() && self.installing.is_none() && !self.waits_for_room() && !self.log_is_too_long()
+        self.may_vote() && self.disk.installing.is_none() && !self.waits_for_room() && !self.log_is_too_long()
     }
 
     /// Steps down if this primary has not heard from a majority within an election timeout, or if
@@ -64,7 +64,7 @@ impl Core {
     /// could; a single node has no other to yield to.
     fn disk_hangs(&self, now: Moment) -> bool {
         let patience = self.timing.election_timeout * DISK_PATIENCE;
-        self.names.len() > 1 && self.persisting_since.is_some_and(|since| now.since(since) > patience)
+        self.names.len() > 1 && self.disk.hangs(now, patience)
     }
 
     /// Check quorum: a primary that has heard from no majority for an election timeout may already

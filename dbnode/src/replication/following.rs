@@ -62,7 +62,7 @@ impl Core {
         }
         self.follow(now, &from, effects);
         self.leave_own_import_out(&from, effects);
-        if self.installing.is_some() {
+        if self.disk.installing.is_some() {
             return;
         }
         if let Some(index) = self.contradicts_what_is_committed(&append) {
@@ -114,9 +114,9 @@ impl Core {
     /// Discards records that were imported here: they mean nothing in a cluster that was formed
     /// without them.
     fn leave_own_import_out(&mut self, primary: &Name, effects: &mut Vec<Effect>) {
-        if self.has_own_import() && self.installing.is_none() {
+        if self.has_own_import() && self.disk.installing.is_none() {
             effects.push(Effect::Tell(Notice::ImportLeftOut(primary.clone())));
-            self.begin_with_nothing();
+            self.install_nothing();
         }
     }
 
@@ -183,7 +183,7 @@ impl Core {
                 if let RoleState::Replica(following) = &self.role_state { following.round } else { 0 };
             return self.answer_append(&from, round, Outcome::Matched(matched), effects);
         }
-        if self.installing.is_some() {
+        if self.disk.installing.is_some() {
             return;
         }
         let RoleState::Replica(following) = &mut self.role_state else { return };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Core;
 use super::disk::Installation;
+use super::disk_state::DiskState;
 use super::effect::Effect;
 use super::entry::Entry;
 use super::log::Log;
@@ -17,11 +18,28 @@ use super::state::State;
 /// A snapshot that will replace the state and the log.
 #[derive(Debug)]
 pub(super) struct Installing {
-    pub(super) installation: Installation,
+    installation: Installation,
     /// The primary that waits for a confirmation.
     receipt: Option<(Name, Receipt)>,
     /// True once it was given to the disk.
-    pub(super) begun: bool,
+    begun: bool,
+}
+
+impl DiskState {
+    /// Installs a snapshot as soon as the disk is free.
+    fn install(&mut self, installation: Installation, receipt: Option<(Name, Receipt)>) {
+        self.installing = Some(Installing { installation, receipt, begun: false });
+    }
+
+    /// Gives the snapshot to the disk, which must not be compacting meanwhile.
+    pub(super) fn begin_installing(&mut self) -> Option<Effect> {
+        let installing = self.installing.as_mut().filter(|it| !it.begun)?;
+        if self.compaction.is_in_progress() {
+            return None;
+        }
+        installing.begun = true;
+        Some(Effect::Install(installing.installation.clone()))
+    }
 }
 
 impl Core {
@@ -29,13 +47,13 @@ impl Core {
     pub(super) fn install(&mut self, from: Name, receipt: Receipt, state: State) {
         let cut_off = self.missing_in(&state);
         let installation = Installation { state: Arc::new(state), cut_off };
-        self.installing = Some(Installing { installation, receipt: Some((from, receipt)), begun: false });
+        self.disk.install(installation, Some((from, receipt)));
     }
 
     /// Starts over with an empty state as soon as the disk is free.
-    pub(super) fn begin_with_nothing(&mut self) {
+    pub(super) fn install_nothing(&mut self) {
         let installation = Installation { state: Arc::default(), cut_off: Vec::new() };
-        self.installing = Some(Installing { installation, receipt: None, begun: false });
+        self.disk.install(installation, None);
     }
 
     /// The writes in this log that are not known to be in a snapshot: those after the last one that
@@ -57,10 +75,10 @@ impl Core {
 
     /// Handles a snapshot that has replaced the state and the log.
     pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
-        let Some(Installing { installation, receipt, .. }) = self.installing.take() else { return };
+        let Some(Installing { installation, receipt, .. }) = self.disk.installing.take() else { return };
         let Installation { state, cut_off } = installation;
         let place = state.log_id();
-        self.discarded += cut_off.len() as u64;
+        self.discarded.kept_aside(&cut_off);
         self.state = Arc::unwrap_or_clone(state);
         self.began_with_import = false;
         match receipt {
@@ -76,7 +94,7 @@ impl Core {
 
     /// Handles a snapshot that was not installed because the disk is full.
     pub(super) fn not_installed(&mut self, effects: &mut Vec<Effect>) {
-        self.installing = None;
+        self.disk.installing = None;
         for name in self.others() {
             self.send(&name, Message::NoRoom, effects);
         }

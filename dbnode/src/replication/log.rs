@@ -219,7 +219,7 @@ impl Log {
     }
 
     /// Drops the entries that are in the snapshot now.
-    pub fn folded_up_to(&mut self, index: u64) {
+    pub fn compacted_up_to(&mut self, index: u64) {
         while self.compacted.index < index {
             let compacted = self.entries.pop_front().expect("what was compacted was in memory");
             self.bytes -= compacted.size();

@@ -22,7 +22,9 @@
 mod compaction;
 mod core;
 pub mod decide;
+mod discarded;
 pub mod disk;
+mod disk_state;
 pub mod durability;
 pub mod effect;
 mod election;

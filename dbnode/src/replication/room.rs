@@ -19,7 +19,7 @@ impl Core {
     /// True if this node cannot write: its disk has no room for the pending batch, or its log is as
     /// long as it may be and cannot be compacted.
     pub(super) fn cannot_write(&self, now: Moment) -> bool {
-        self.disk_is_full(now) || self.log_is_too_long()
+        self.disk.is_full(now, &self.log) || self.log_is_too_long()
     }
 
     /// True if the log grows faster than it is compacted, or cannot be compacted at all.
@@ -30,26 +30,26 @@ impl Core {
 
     /// True if the disk was full and something is still waiting to be written.
     pub(super) fn waits_for_room(&self) -> bool {
-        self.found_no_room && (self.log.has_batch() || !self.hard_state.is_on_disk())
+        self.disk.found_no_room && (self.log.has_batch() || !self.hard_state.is_on_disk())
     }
 
     /// True if the last batch or the last compaction found the disk full.
     pub fn has_no_room(&self) -> bool {
-        self.found_no_room || self.fold_found_no_room
+        self.disk.found_no_room || self.disk.compaction.found_no_room
     }
 
     /// Tells the others, once per heartbeat, while the disk is full. The message is not held back
     /// as others are, because the ballot finds no room either.
     pub(super) fn tell_of_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if !(self.waits_for_room() || self.log_is_too_long()) {
-            self.no_room_told = None;
+            self.disk.no_room_sent_at = None;
             return;
         }
         let heartbeat = self.timing.heartbeat();
-        if self.no_room_told.is_some_and(|told| now.since(told) < heartbeat) {
+        if self.disk.no_room_sent_at.is_some_and(|sent_at| now.since(sent_at) < heartbeat) {
             return;
         }
-        self.no_room_told = Some(now);
+        self.disk.no_room_sent_at = Some(now);
         for name in self.others() {
             self.send(&name, Message::NoRoom, effects);
         }

@@ -51,7 +51,7 @@ impl Core {
                 });
             }
         };
-        if self.disk_is_full(now) {
+        if self.disk.is_full(now, &self.log) {
             Some(RejectReason::DiskFull)
         } else if lead.handing_over.is_some() {
             Some(RejectReason::HandingOver)
