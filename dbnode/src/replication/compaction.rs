@@ -94,7 +94,7 @@ impl Core {
         if !may_begin || matches!(self.role_state, RoleState::Stopped) {
             return;
         }
-        let oldest = self.log.oldest(keep, self.state.applied().min(self.log.persisted()));
+        let oldest = self.log.oldest(keep, self.applied.index().min(self.log.persisted()));
         if !oldest.is_empty() {
             self.disk.compaction.phase = Phase::InProgress;
             effects.push(Effect::Compact(oldest));

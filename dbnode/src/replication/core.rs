@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::applied::Applied;
 use super::discarded::Discarded;
 use super::disk::Recovered;
 use super::disk_state::DiskState;
@@ -23,7 +24,6 @@ use super::member::Name;
 use super::message::{Envelope, Message};
 use super::role::{Role, RoleState};
 use super::setup::{Limits, Setup, Timing};
-use super::showing::Shown;
 use super::state::State;
 use super::waiting::Waiting;
 
@@ -56,14 +56,11 @@ pub struct Core {
     pub(super) hard_state: HardState,
 
     pub(super) log: Log,
-    pub(super) state: State,
-    pub(super) shown: Shown,
+    pub(super) applied: Applied,
     pub(super) waiting: Waiting,
 
     pub(super) disk: DiskState,
     pub(super) discarded: Discarded,
-    /// True if it began with imported records that nothing has replaced yet.
-    pub(super) began_with_import: bool,
 }
 
 impl Core {
@@ -90,14 +87,12 @@ impl Core {
             doubted_by: None,
             hard_state: HardState::recovered(ballot),
             log,
-            state: snapshot,
-            shown: Shown::default(),
+            applied: Applied::recovered(snapshot, false),
             waiting: Waiting::default(),
             disk: DiskState::new(now),
             discarded: Discarded::recovered(discarded),
-            began_with_import: false,
         };
-        core.began_with_import = core.state.applied() > 0 && core.membership().is_none();
+        core.applied.began_with_import = core.applied.index() > 0 && core.membership().is_none();
         if core.names.len() > 1 {
             core.restart_election_timer(now);
         }
@@ -254,17 +249,14 @@ impl Core {
 
     /// Applies the committed entries.
     pub(super) fn apply(&mut self) {
-        let mut starts = 0;
-        while self.state.applied() < self.log.committed() {
-            let entry = self.log.get(self.state.applied() + 1).expect("what is not applied is in memory");
-            starts += usize::from(matches!(entry.payload, Payload::Start { .. }));
-            self.state.apply(entry);
+        let mut a_member_started = false;
+        while let Some(entry) = self.applied.apply_next(&self.log) {
+            a_member_started |= matches!(entry.payload, Payload::Start { .. });
             if let RoleState::Primary(lead) = &mut self.role_state {
                 lead.upcoming.applied(entry);
             }
-            self.shown.applied(entry);
         }
-        if starts > 0 {
+        if a_member_started {
             self.forget_earlier_starts();
         }
     }
@@ -287,7 +279,7 @@ impl Core {
 
     /// The records, as of the last entry applied.
     pub fn state(&self) -> &State {
-        &self.state
+        &self.applied.state
     }
 
     /// This node's role.

@@ -237,10 +237,10 @@ impl Core {
         });
         let progress = progress.collect();
         let mut upcoming = Upcoming::default();
-        for index in self.state.applied() + 1..=last {
+        for index in self.applied.index() + 1..=last {
             upcoming.add(self.log.get(index).expect("what is not applied is in memory"));
         }
-        let clock = (now, upcoming.newest(&self.state));
+        let clock = (now, upcoming.newest(&self.applied.state));
         upcoming.add(self.log.append(self.hard_state.term(), first));
         self.role_state = RoleState::Primary(Box::new(PrimaryState {
             progress,

@@ -101,14 +101,14 @@ impl Core {
         let compacted = self.log.compacted();
         let contradicts = |entry: &&Entry| match entry.index {
             index if index <= compacted.index => entry.term > compacted.term,
-            index => index <= self.state.applied() && !self.log.has(entry.log_id()),
+            index => index <= self.applied.index() && !self.log.has(entry.log_id()),
         };
         append.entries.iter().find(contradicts).map(|entry| entry.index)
     }
 
     /// True if this node began with imported records that no cluster has agreed to.
     fn has_own_import(&self) -> bool {
-        self.began_with_import && self.membership().is_none()
+        self.applied.began_with_import && self.membership().is_none()
     }
 
     /// Discards records that were imported here: they mean nothing in a cluster that was formed
@@ -152,7 +152,7 @@ impl Core {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         let Some(primary) = following.primary.clone() else { return };
         let matched = following.verified.min(self.log.persisted());
-        let now = (following.round, matched, self.state.applied());
+        let now = (following.round, matched, self.applied.index());
         let (round, told_matched, applied) = following.told;
         // The primary waits for the applied index only in sync mode.
         let applied_matters = self.mode == super::durability::Mode::Sync && now.2 != applied;
@@ -163,7 +163,7 @@ impl Core {
     }
 
     fn answer_append(&mut self, primary: &Name, round: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
-        let appended = AppendEntriesResponse { round, applied: self.state.applied(), outcome };
+        let appended = AppendEntriesResponse { round, applied: self.applied.index(), outcome };
         self.send(primary, Message::AppendEntriesResponse(appended), effects);
     }
 
@@ -175,10 +175,10 @@ impl Core {
         self.follow(now, &from, effects);
         self.leave_own_import_out(&from, effects);
         let place = chunk.about.place;
-        if place.index <= self.state.applied() && !self.has_own_import() {
+        if place.index <= self.applied.index() && !self.has_own_import() {
             // The snapshot is here already. What is applied is committed, and so the primary has it
             // too.
-            let matched = self.state.applied().min(self.log.persisted());
+            let matched = self.applied.index().min(self.log.persisted());
             let round =
                 if let RoleState::Replica(following) = &self.role_state { following.round } else { 0 };
             return self.answer_append(&from, round, Outcome::Matched(matched), effects);

@@ -65,14 +65,14 @@ impl Core {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         // One at a time, and only when the commit index is known.
         let settled = self.log.committed() >= lead.began;
-        if self.names.len() == 1 || !settled || lead.joining.is_some_and(|index| index > self.state.applied())
+        if self.names.len() == 1 || !settled || lead.joining.is_some_and(|index| index > self.applied.index())
         {
             return;
         }
-        let Some(membership) = self.state.membership() else { return };
+        let Some(membership) = self.applied.state.membership() else { return };
         let known = |name: &Name, life: &Life| {
             membership.counts(name, life.incarnation)
-                && self.state.start(name).unwrap_or_default() == life.starts.newest()
+                && self.applied.state.start(name).unwrap_or_default() == life.starts.newest()
         };
         let others = self.connected_peers.iter().map(|(name, hello)| (name, &hello.life));
         let mut all = others.chain([(&self.name, &self.life)]);
@@ -91,6 +91,6 @@ impl Core {
             Payload::Bootstrap(membership) => Some(membership),
             _ => None,
         };
-        self.state.membership().or_else(first)
+        self.applied.state.membership().or_else(first)
     }
 }

@@ -79,14 +79,13 @@ impl Core {
         let Installation { state, cut_off } = installation;
         let place = state.log_id();
         self.discarded.kept_aside(&cut_off);
-        self.state = Arc::unwrap_or_clone(state);
-        self.began_with_import = false;
+        self.applied.replaced_by_snapshot(Arc::unwrap_or_clone(state));
         match receipt {
             Some(_) => self.log.replaced_by_snapshot(place),
             None => self.log = Log::recovered(place, Vec::new(), 0),
         }
         self.forget_earlier_starts();
-        self.refresh_visible();
+        self.show();
         if let Some((from, receipt)) = receipt {
             self.send(&from, Message::InstallSnapshotResponse(receipt), effects);
         }

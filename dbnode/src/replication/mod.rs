@@ -19,6 +19,7 @@
 
 #![deny(clippy::disallowed_methods)]
 
+mod applied;
 mod compaction;
 mod core;
 pub mod decide;

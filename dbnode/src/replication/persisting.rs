@@ -91,6 +91,6 @@ impl Core {
     /// Truncates the part of the log that diverged.
     pub(super) fn truncate_log_after(&mut self, index: u64) {
         self.discarded.add(self.log.cut_after(index));
-        self.refresh_visible();
+        self.refresh_shown();
     }
 }

@@ -217,7 +217,7 @@ impl Core {
 
     /// The index up to which every member has persisted and applied the log.
     pub(super) fn applied_everywhere(&self) -> u64 {
-        let own = self.log.persisted().min(self.state.applied());
+        let own = self.log.persisted().min(self.applied.index());
         let others = self.lead().into_iter().flat_map(|lead| &lead.progress);
         let reached =
             others.map(|(name, progress)| match self.counts_if_known(name, progress.life.as_ref()) {

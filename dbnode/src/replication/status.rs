@@ -49,7 +49,7 @@ impl Core {
             Role::Stopped => false,
             // No other node could be the primary.
             _ if self.names.len() == 1 => self.is_settled(),
-            _ => self.state.membership().is_some(),
+            _ => self.applied.state.membership().is_some(),
         }
     }
 }

@@ -16,7 +16,7 @@ impl Core {
     /// True if confirmations and votes of this life under that name count.
     pub(super) fn counts(&self, name: &str, life: &Life) -> bool {
         let Some(membership) = self.membership() else { return false };
-        let knows = self.state.start(name).is_none_or(|start| life.starts.include(start));
+        let knows = self.applied.state.start(name).is_none_or(|start| life.starts.include(start));
         let is_member = membership.counts(name, life.incarnation) && knows;
         is_member && !self.is_replaced(name, life) && !self.is_doubted(name, life)
     }
@@ -33,7 +33,7 @@ impl Core {
 
     /// The newest logged but unapplied statement of which directory acts under a name.
     fn unapplied_word(&self, name: &str) -> Option<(Incarnation, Option<Start>)> {
-        self.log.members_after(self.state.applied()).find_map(|entry| match &entry.payload {
+        self.log.members_after(self.applied.index()).find_map(|entry| match &entry.payload {
             Payload::Start { name: other, incarnation, start } if **other == *name => {
                 Some((*incarnation, Some(*start)))
             }
@@ -56,7 +56,7 @@ impl Core {
     /// newer one; if it is the older one, the comparison of logs shows what it lacks.
     pub(super) fn is_old_data(&self, name: &str, life: &Life) -> bool {
         let applied = self.membership().and_then(|it| it.members.get(name)).copied();
-        let word = self.unapplied_word(name).or_else(|| Some((applied?, self.state.start(name))));
+        let word = self.unapplied_word(name).or_else(|| Some((applied?, self.applied.state.start(name))));
         let is_old = |(incarnation, start): (Incarnation, Option<Start>)| {
             incarnation == life.incarnation && start.is_some_and(|start| !life.starts.include(start))
         };
@@ -75,8 +75,8 @@ impl Core {
     pub(super) fn acts_since(&self) -> u64 {
         let names =
             |entry: &&Entry| matches!(&entry.payload, Payload::Start { name, .. } if *name == self.name);
-        let unapplied = self.log.members_after(self.state.applied()).find(names);
-        unapplied.map_or_else(|| self.state.acts_since(&self.name), |entry| entry.index)
+        let unapplied = self.log.members_after(self.applied.index()).find(names);
+        unapplied.map_or_else(|| self.applied.state.acts_since(&self.name), |entry| entry.index)
     }
 
     /// Adopts another node's commit index, if this log contains the entry there. With it, this node
@@ -136,7 +136,7 @@ impl Core {
     /// known.
     fn has_joined(&self, name: &str, life: &Life) -> bool {
         let is_member = self.membership().is_some_and(|it| it.counts(name, life.incarnation));
-        is_member && self.state.start(name) == Some(life.starts.newest())
+        is_member && self.applied.state.start(name) == Some(life.starts.newest())
     }
 
     /// Handles another node's warning that this one has less than it had. It is ignored if the
@@ -159,9 +159,9 @@ impl Core {
     /// Forgets what was heard from nodes before they joined again: they have received whatever they
     /// lacked.
     pub(super) fn forget_earlier_starts(&mut self) {
-        let Some(membership) = self.state.membership() else { return };
+        let Some(membership) = self.applied.state.membership() else { return };
         self.memories.retain(|name, memory| {
-            let acts = membership.members.get(name).zip(self.state.start(name));
+            let acts = membership.members.get(name).zip(self.applied.state.start(name));
             acts.is_none_or(|(incarnation, start)| !memory.is_from_before(*incarnation, start))
         });
     }

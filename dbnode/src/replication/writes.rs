@@ -26,7 +26,7 @@ impl Core {
             unreachable!("writes are closed unless this node is the primary")
         };
         let naming = lead.naming(now, &self.limits);
-        let answer = match decide(write, &self.state, &lead.upcoming, &naming) {
+        let answer = match decide(write, &self.applied.state, &lead.upcoming, &naming) {
             Decision::AppendEntries { payload, sum } => {
                 let entry = self.log.append(self.hard_state.term(), payload);
                 lead.upcoming.add(entry);
