@@ -2,7 +2,6 @@
 
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand::SeedableRng;
@@ -16,12 +15,13 @@ use super::durability::Mode;
 use super::effect::{Effect, Halt};
 use super::entry::Payload;
 use super::hard_state::HardState;
-use super::input::{Hello, Input, Moment};
+use super::input::{Input, Moment};
 use super::lead::PrimaryState;
-use super::life::{Life, Memory};
+use super::life::Life;
 use super::log::Log;
 use super::member::Name;
 use super::message::{Envelope, Message};
+use super::peers::Peers;
 use super::role::{Role, RoleState};
 use super::setup::{Limits, Setup, Timing};
 use super::state::State;
@@ -43,16 +43,7 @@ pub struct Core {
     pub(super) role_state: RoleState,
     /// When it starts an election, unless it hears from a primary before.
     pub(super) election_due: Moment,
-    /// The nodes that are connected.
-    pub(super) connected_peers: BTreeMap<Name, Hello>,
-    /// What was heard from the other nodes.
-    pub(super) memories: BTreeMap<Name, Memory>,
-    /// Other nodes whose current life began with less than is remembered of them, and that have not
-    /// joined again.
-    pub(super) doubted: BTreeMap<Name, Arc<Life>>,
-    /// The node that knows that this life began with less than it had confirmed.
-    pub(super) doubted_by: Option<Name>,
-
+    pub(super) peers: Peers,
     pub(super) hard_state: HardState,
 
     pub(super) log: Log,
@@ -81,10 +72,7 @@ impl Core {
             rng: ChaCha8Rng::seed_from_u64(seed),
             role_state: RoleState::Replica(Box::default()),
             election_due: now,
-            connected_peers: BTreeMap::new(),
-            memories: BTreeMap::new(),
-            doubted: BTreeMap::new(),
-            doubted_by: None,
+            peers: Peers::default(),
             hard_state: HardState::recovered(ballot),
             log,
             applied: Applied::recovered(snapshot, false),

@@ -6,7 +6,6 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -99,7 +98,12 @@ impl Core {
 
     fn candidacy(&self, term: u64, receiver: &str) -> Candidacy {
         let founder = self.membership().and_then(|it| it.founders.get(receiver)).copied();
-        Candidacy { term, last: self.log.last_place(), acts_since: self.acts_since(), founder }
+        Candidacy {
+            term,
+            last: self.log.last_place(),
+            acts_since: self.roster().acts_since(&self.name),
+            founder,
+        }
     }
 
     /// Answers a pre-vote request.
@@ -232,7 +236,7 @@ impl Core {
         self.send_readers_away(effects);
         let last = self.log.last();
         let progress = self.others().into_iter().map(|name| {
-            let life = self.connected_peers.get(&name).map(|hello| Arc::clone(&hello.life));
+            let life = self.peers.life(&name).cloned();
             (name, Progress::unknown(life, last, now))
         });
         let progress = progress.collect();
@@ -301,7 +305,7 @@ impl Core {
     fn may_vote_in(&self, candidacy: &Candidacy) -> bool {
         match self.membership() {
             Some(_) => self.may_vote(),
-            None => candidacy.founder == Some(self.life.incarnation) && self.doubted_by.is_none(),
+            None => candidacy.founder == Some(self.life.incarnation) && self.peers.doubted_by.is_none(),
         }
     }
 }

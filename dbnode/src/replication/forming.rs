@@ -22,7 +22,7 @@ impl Core {
     /// Handles a new connection to another node.
     pub(super) fn connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
         let life = Arc::clone(&hello.life);
-        self.connected_peers.insert(peer.clone(), hello);
+        self.peers.connected.insert(peer.clone(), hello);
         self.greet(&peer, &life, effects);
         if let RoleState::Primary(lead) = &mut self.role_state
             && let Some(progress) = lead.progress.get_mut(&peer)
@@ -42,17 +42,17 @@ impl Core {
 
     /// Handles the loss of a connection to another node.
     pub(super) fn disconnected(&mut self, peer: &Name) {
-        self.connected_peers.remove(peer);
+        self.peers.connected.remove(peer);
     }
 
     /// Forms the cluster, if this node is the first by name and all others are connected and new.
     pub(super) fn form(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let is_first = self.names.first() == Some(&self.name);
-        let is_new = |name: &Name| self.connected_peers.get(name).is_some_and(|it| it.cluster.is_none());
+        let is_new = |name: &Name| self.peers.connected.get(name).is_some_and(|it| it.cluster.is_none());
         if !is_first || self.membership().is_some() || !self.others().iter().all(is_new) {
             return;
         }
-        let others = self.connected_peers.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
+        let others = self.peers.connected.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
         let founders = others.chain([(self.name.clone(), self.life.incarnation)]).collect();
         let cluster = ClusterId(Builder::from_random_bytes(self.rng.random()).into_uuid());
         self.hard_state.set(Ballot { term: self.hard_state.term() + 1, voted_for: Some(self.name.clone()) });
@@ -74,7 +74,7 @@ impl Core {
             membership.counts(name, life.incarnation)
                 && self.applied.state.start(name).unwrap_or_default() == life.starts.newest()
         };
-        let others = self.connected_peers.iter().map(|(name, hello)| (name, &hello.life));
+        let others = self.peers.connected.iter().map(|(name, hello)| (name, &hello.life));
         let mut all = others.chain([(&self.name, &self.life)]);
         let news = all.find(|(name, life)| membership.members.contains_key(*name) && !known(name, life));
         if let Some((name, life)) = news {
@@ -82,15 +82,5 @@ impl Core {
             let start = Payload::Start { name, incarnation, start: life.starts.newest() };
             lead.joining = Some(self.log.append(self.hard_state.term(), start).index);
         }
-    }
-
-    /// The cluster's members, as far as this node knows. The first entry of every log names them,
-    /// even before it is known to be committed.
-    pub fn membership(&self) -> Option<&Membership> {
-        let first = || match &self.log.get(self.log.compacted().index + 1)?.payload {
-            Payload::Bootstrap(membership) => Some(membership),
-            _ => None,
-        };
-        self.applied.state.membership().or_else(first)
     }
 }

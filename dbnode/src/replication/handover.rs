@@ -42,7 +42,7 @@ impl Core {
         let mut progress = self.lead()?.progress.iter();
         let ready = progress.find(|(name, progress)| {
             progress.matched == last
-                && self.connected_peers.contains_key(*name)
+                && self.peers.is_connected(name)
                 && progress.no_room.is_none()
                 && self.counts_if_known(name, progress.life.as_ref())
         });

@@ -98,7 +98,7 @@ impl Core {
 
     /// True if the member is connected, counts, and has room, as far as is known.
     pub(super) fn can_write(&self, now: Moment, name: &str, progress: &Progress) -> bool {
-        self.connected_peers.contains_key(name)
+        self.peers.is_connected(name)
             && now.since(progress.heard) < self.timing.election_timeout
             && progress.no_room.is_none()
             && self.counts_if_known(name, progress.life.as_ref())

@@ -44,7 +44,7 @@ impl Core {
     /// Sends each replica the entries it lacks, as far as flow control allows.
     pub(super) fn ship(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         for name in self.others() {
-            while self.connected_peers.contains_key(&name) {
+            while self.peers.is_connected(&name) {
                 let Some(message) = self.next_for(now, &name, effects) else { break };
                 self.send(&name, message, effects);
             }
@@ -171,10 +171,8 @@ impl Core {
         let RoleState::Primary(lead) = &self.role_state else { return };
         for (name, progress) in &lead.progress {
             let index = progress.matched.min(self.log.committed());
-            if let Some(memory) = self.memories.get_mut(name)
-                && let Some(term) = self.log.term_at(index)
-            {
-                memory.confirm(LogId { term, index });
+            if let Some(term) = self.log.term_at(index) {
+                self.peers.remember_confirmed(name, LogId { term, index });
             }
         }
     }
@@ -231,7 +229,7 @@ impl Core {
     pub(super) fn member_down(&self, now: Moment) -> Option<Name> {
         let down = |(name, progress): (&Name, &Progress)| {
             let silent = now.since(progress.heard) >= self.timing.election_timeout;
-            let lost = !self.connected_peers.contains_key(name);
+            let lost = !self.peers.is_connected(name);
             (silent || lost || !self.counts_if_known(name, progress.life.as_ref())).then(|| name.clone())
         };
         self.lead()?.progress.iter().find_map(down)

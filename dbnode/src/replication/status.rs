@@ -36,8 +36,7 @@ impl Core {
                 true => 0,
                 false => now.since(progress.caught_up_at).as_millis() as u64,
             },
-            up: self.connected_peers.contains_key(name)
-                && now.since(progress.heard) < self.timing.election_timeout,
+            up: self.peers.is_connected(name) && now.since(progress.heard) < self.timing.election_timeout,
             no_room: progress.no_room.is_some(),
         });
         replica.collect()
