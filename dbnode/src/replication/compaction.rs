@@ -87,8 +87,8 @@ impl Core {
     /// Moves the oldest part of a long log into the snapshot. A snapshot that is being sent should
     /// not change meanwhile, unless the log has become very long.
     pub(super) fn compact(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let Some(keep) = self.disk.entries_kept(&self.log, &self.limits) else { return };
-        let may_wait = !is_long(&self.log, &self.limits, 4) && !self.disk.found_no_room;
+        let Some(keep) = self.disk.entries_kept(&self.log, &self.setup.limits) else { return };
+        let may_wait = !is_long(&self.log, &self.setup.limits, 4) && !self.disk.found_no_room;
         let in_the_way = self.disk.installing.is_some() || (self.ships_snapshot() && may_wait);
         let may_begin = self.disk.compaction.may_begin(now) && !in_the_way;
         if !may_begin || matches!(self.role_state, RoleState::Stopped) {

@@ -23,21 +23,16 @@ use super::member::Name;
 use super::message::{Envelope, Message};
 use super::peers::Peers;
 use super::role::{Role, RoleState};
-use super::setup::{Limits, Setup, Timing};
+use super::setup::Setup;
 use super::state::State;
 use super::waiting::Waiting;
 
 /// A node's state, and the rules by which it decides.
 #[derive(Debug)]
 pub struct Core {
-    pub(super) name: Name,
+    pub(super) setup: Setup,
     /// What the node says about itself.
     pub(super) life: Arc<Life>,
-    /// All members, in order.
-    pub(super) names: Vec<Name>,
-    pub(super) mode: Mode,
-    pub(super) limits: Limits,
-    pub(super) timing: Timing,
     pub(super) rng: ChaCha8Rng,
 
     pub(super) role_state: RoleState,
@@ -57,19 +52,19 @@ pub struct Core {
 impl Core {
     /// Restores a node from what was found on disk.
     pub fn new(setup: Setup, found: Recovered, now: Moment) -> Self {
-        let Setup { name, incarnation, starts, mut members, mode, limits, timing, seed } = setup;
         let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
-        members.sort();
+        let setup = setup.sorted();
         let log = Log::recovered(snapshot.log_id(), entries, committed);
-        let life = Life { incarnation, starts, term: ballot.term, last: log.last_place() };
+        let life = Life {
+            incarnation: setup.incarnation,
+            starts: setup.starts.clone(),
+            term: ballot.term,
+            last: log.last_place(),
+        };
         let mut core = Self {
-            name,
+            rng: ChaCha8Rng::seed_from_u64(setup.seed),
+            setup,
             life: Arc::new(life),
-            names: members,
-            mode,
-            limits,
-            timing,
-            rng: ChaCha8Rng::seed_from_u64(seed),
             role_state: RoleState::Replica(Box::default()),
             election_due: now,
             peers: Peers::default(),
@@ -81,7 +76,7 @@ impl Core {
             discarded: Discarded::recovered(discarded),
         };
         core.applied.began_with_import = core.applied.index() > 0 && core.membership().is_none();
-        if core.names.len() > 1 {
+        if !core.setup.is_alone() {
             core.restart_election_timer(now);
         }
         core.apply();
@@ -152,7 +147,7 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         if matches!(self.role_state, RoleState::Stopped)
-            || !self.names.contains(&from)
+            || !self.setup.members.contains(&from)
             || !message.makes_sense()
         {
             return;
@@ -254,10 +249,6 @@ impl Core {
         effects.push(Effect::Send { to: to.clone(), envelope });
     }
 
-    pub(super) fn others(&self) -> Vec<Name> {
-        self.names.iter().filter(|name| **name != self.name).cloned().collect()
-    }
-
     pub(super) fn lead(&self) -> Option<&PrimaryState> {
         match &self.role_state {
             RoleState::Primary(lead) => Some(lead),
@@ -282,7 +273,7 @@ impl Core {
 
     /// What an acknowledged write survives.
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.setup.mode
     }
 
     /// The last entry of the log.
@@ -303,7 +294,7 @@ impl Core {
     /// The primary, as far as this node knows.
     pub fn primary(&self) -> Option<&Name> {
         match &self.role_state {
-            RoleState::Primary(_) => Some(&self.name),
+            RoleState::Primary(_) => Some(&self.setup.name),
             RoleState::Replica(following) => following.primary.as_ref(),
             _ => None,
         }

@@ -18,7 +18,7 @@ use super::entry::{LogId, Payload};
 use super::input::Moment;
 use super::lead::{PrimaryState, Progress};
 use super::life::Life;
-use super::member::{Name, majority};
+use super::member::Name;
 use super::message::{Candidacy, Message};
 use super::reads::PrimaryReads;
 use super::role::{CalledBy, RoleState};
@@ -41,7 +41,7 @@ impl Core {
 
     /// Draws the time of the next election, unless this node hears from a primary before.
     pub(super) fn restart_election_timer(&mut self, now: Moment) {
-        let timeout = self.timing.election_timeout;
+        let timeout = self.setup.timing.election_timeout;
         self.election_due = now + timeout + self.rng.random_range(Duration::ZERO..timeout);
     }
 
@@ -62,23 +62,23 @@ impl Core {
     /// True if the disk has stalled. Such a primary can acknowledge nothing while another node
     /// could; a single node has no other to yield to.
     fn disk_hangs(&self, now: Moment) -> bool {
-        let patience = self.timing.election_timeout * DISK_PATIENCE;
-        self.names.len() > 1 && self.disk.hangs(now, patience)
+        let patience = self.setup.timing.election_timeout * DISK_PATIENCE;
+        !self.setup.is_alone() && self.disk.hangs(now, patience)
     }
 
     /// Check quorum: a primary that has heard from no majority for an election timeout may already
     /// have a successor.
     fn watch_for_a_majority(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let timeout = self.timing.election_timeout;
+        let timeout = self.setup.timing.election_timeout;
         let Some(lead) = self.lead() else { return };
         let heard = lead.progress.iter().filter(|(name, progress)| {
             self.counts_if_known(name, progress.life.as_ref()) && now.since(progress.heard) < timeout
         });
         let in_reach = heard.count() + usize::from(self.may_vote());
-        if in_reach < majority(self.names.len()) || self.disk_hangs(now) {
+        if in_reach < self.setup.majority() || self.disk_hangs(now) {
             let term = self.hard_state.term();
             self.become_replica(now, term, effects);
-        } else if self.mode == Mode::Sync && self.member_down(now).is_some() {
+        } else if self.setup.mode == Mode::Sync && self.member_down(now).is_some() {
             // The waiting writes need a confirmation from a member that does not answer.
             self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
         }
@@ -87,9 +87,9 @@ impl Core {
     fn start_pre_vote(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.restart_election_timer(now);
-        let would = BTreeSet::from([self.name.clone()]);
+        let would = BTreeSet::from([self.setup.name.clone()]);
         self.role_state = RoleState::PreCandidate { would, asked: now };
-        for name in self.others() {
+        for name in self.setup.others() {
             let candidacy = self.candidacy(self.hard_state.term() + 1, &name);
             self.send(&name, Message::PreVoteRequest(candidacy), effects);
         }
@@ -101,7 +101,7 @@ impl Core {
         Candidacy {
             term,
             last: self.log.last_place(),
-            acts_since: self.roster().acts_since(&self.name),
+            acts_since: self.roster().acts_since(&self.setup.name),
             founder,
         }
     }
@@ -121,7 +121,7 @@ impl Core {
             && self.is_up_to_date(candidacy.last)
             && !self.has_a_primary(now);
         let rivals = granted && self.has_just_asked(now);
-        if rivals && (self.log.last_place(), &self.name) > (candidacy.last, from) {
+        if rivals && (self.log.last_place(), &self.setup.name) > (candidacy.last, from) {
             return self.send_would(from, candidacy.term, false, effects);
         }
         if rivals {
@@ -146,7 +146,7 @@ impl Core {
     /// another election. So one of them, chosen by log and name, goes first for as long as it can
     /// be expected to win.
     fn has_just_asked(&self, now: Moment) -> bool {
-        let patience = self.timing.election_timeout / 4;
+        let patience = self.setup.timing.election_timeout / 4;
         matches!(self.role_state, RoleState::PreCandidate { asked, .. } if now.since(asked) < patience)
     }
 
@@ -170,7 +170,7 @@ impl Core {
 
     fn count_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if let RoleState::PreCandidate { would, .. } = &self.role_state
-            && would.len() >= majority(self.names.len())
+            && would.len() >= self.setup.majority()
         {
             self.start_election(now, CalledBy::Silence, effects);
         }
@@ -181,9 +181,9 @@ impl Core {
         self.send_readers_away(effects);
         self.restart_election_timer(now);
         let term = self.hard_state.term() + 1;
-        self.hard_state.set(Ballot { term, voted_for: Some(self.name.clone()) });
+        self.hard_state.set(Ballot { term, voted_for: Some(self.setup.name.clone()) });
         self.role_state = RoleState::Candidate { votes: BTreeSet::new(), called_by };
-        for name in self.others() {
+        for name in self.setup.others() {
             self.ask_for_vote(&name, effects);
         }
     }
@@ -225,7 +225,7 @@ impl Core {
         }
         if let RoleState::Candidate { votes, .. } = &mut self.role_state {
             votes.insert(from);
-            if votes.len() >= majority(self.names.len()) {
+            if votes.len() >= self.setup.majority() {
                 self.become_primary(now, Payload::NoOp, effects);
             }
         }
@@ -235,7 +235,7 @@ impl Core {
     pub(super) fn become_primary(&mut self, now: Moment, first: Payload, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         let last = self.log.last();
-        let progress = self.others().into_iter().map(|name| {
+        let progress = self.setup.others().into_iter().map(|name| {
             let life = self.peers.life(&name).cloned();
             (name, Progress::unknown(life, last, now))
         });
@@ -288,7 +288,7 @@ impl Core {
         match &self.role_state {
             RoleState::Primary(_) => true,
             RoleState::Replica(following) => {
-                following.heard.is_some_and(|heard| now.since(heard) < self.timing.election_timeout)
+                following.heard.is_some_and(|heard| now.since(heard) < self.setup.timing.election_timeout)
             }
             _ => false,
         }

@@ -155,7 +155,7 @@ impl Core {
         let now = (following.round, matched, self.applied.index());
         let (round, told_matched, applied) = following.told;
         // The primary waits for the applied index only in sync mode.
-        let applied_matters = self.mode == super::durability::Mode::Sync && now.2 != applied;
+        let applied_matters = self.setup.mode == super::durability::Mode::Sync && now.2 != applied;
         if now.0 != round || matched != told_matched || applied_matters {
             following.told = now;
             self.answer_append(&primary, now.0, Outcome::Matched(matched), effects);

@@ -47,15 +47,16 @@ impl Core {
 
     /// Forms the cluster, if this node is the first by name and all others are connected and new.
     pub(super) fn form(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let is_first = self.names.first() == Some(&self.name);
+        let is_first = self.setup.members.first() == Some(&self.setup.name);
         let is_new = |name: &Name| self.peers.connected.get(name).is_some_and(|it| it.cluster.is_none());
-        if !is_first || self.membership().is_some() || !self.others().iter().all(is_new) {
+        if !is_first || self.membership().is_some() || !self.setup.others().iter().all(is_new) {
             return;
         }
         let others = self.peers.connected.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
-        let founders = others.chain([(self.name.clone(), self.life.incarnation)]).collect();
+        let founders = others.chain([(self.setup.name.clone(), self.life.incarnation)]).collect();
         let cluster = ClusterId(Builder::from_random_bytes(self.rng.random()).into_uuid());
-        self.hard_state.set(Ballot { term: self.hard_state.term() + 1, voted_for: Some(self.name.clone()) });
+        self.hard_state
+            .set(Ballot { term: self.hard_state.term() + 1, voted_for: Some(self.setup.name.clone()) });
         self.become_primary(now, Payload::Bootstrap(Membership::formed(cluster, founders)), effects);
     }
 
@@ -65,7 +66,7 @@ impl Core {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         // One at a time, and only when the commit index is known.
         let settled = self.log.committed() >= lead.began;
-        if self.names.len() == 1 || !settled || lead.joining.is_some_and(|index| index > self.applied.index())
+        if self.setup.is_alone() || !settled || lead.joining.is_some_and(|index| index > self.applied.index())
         {
             return;
         }
@@ -75,7 +76,7 @@ impl Core {
                 && self.applied.state.start(name).unwrap_or_default() == life.starts.newest()
         };
         let others = self.peers.connected.iter().map(|(name, hello)| (name, &hello.life));
-        let mut all = others.chain([(&self.name, &self.life)]);
+        let mut all = others.chain([(&self.setup.name, &self.life)]);
         let news = all.find(|(name, life)| membership.members.contains_key(*name) && !known(name, life));
         if let Some((name, life)) = news {
             let (name, incarnation) = (name.clone(), life.incarnation);

@@ -94,7 +94,7 @@ impl Core {
     /// Handles a snapshot that was not installed because the disk is full.
     pub(super) fn not_installed(&mut self, effects: &mut Vec<Effect>) {
         self.disk.installing = None;
-        for name in self.others() {
+        for name in self.setup.others() {
             self.send(&name, Message::NoRoom, effects);
         }
     }

@@ -28,7 +28,7 @@ impl Core {
         if ballot.is_none() && !self.log.has_batch() {
             return;
         }
-        let due = self.log.begin_batch(self.limits.batch_entries, self.limits.batch_bytes);
+        let due = self.log.begin_batch(self.setup.limits.batch_entries, self.setup.limits.batch_bytes);
         let Due { cut_after, entries } = due;
         let cut_off = self.discarded.take(cut_after.is_some());
         let committed = self.log.committed();
@@ -43,7 +43,7 @@ impl Core {
         self.hard_state.written(effects);
         if self.hard_state.is_on_disk() && matches!(self.role_state, RoleState::Candidate { .. }) {
             let life = Arc::clone(&self.life);
-            self.take_vote(now, self.name.clone(), &life, effects);
+            self.take_vote(now, self.setup.name.clone(), &life, effects);
         }
     }
 
@@ -56,7 +56,7 @@ impl Core {
         }
         // In a cluster of one, no other node has heard of what is not on disk. It can be taken
         // back, and with it everything decided on its basis.
-        if self.names.len() == 1 && self.is_settled() {
+        if self.setup.is_alone() && self.is_settled() {
             self.log.cut_after(self.log.persisted());
             if let RoleState::Primary(lead) = &mut self.role_state {
                 lead.upcoming.clear();

@@ -103,12 +103,12 @@ impl Core {
     /// How a client that arrives now performs a linearizable read. Only where no other node could
     /// be the primary is no confirmation needed.
     pub fn read_path(&self) -> Path {
-        if self.names.len() == 1 && self.is_settled() { Path::Look } else { Path::Ask }
+        if self.setup.is_alone() && self.is_settled() { Path::Look } else { Path::Ask }
     }
 
     /// Queues a client's linearizable read.
     pub(super) fn take_reader(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
-        let reader = Reader { ticket, deadline: now + self.limits.patience };
+        let reader = Reader { ticket, deadline: now + self.setup.limits.patience };
         match &mut self.role_state {
             RoleState::Primary(lead) => lead.reads.queued.push(Asker::Client(reader)),
             RoleState::Replica(following) if following.primary.is_some() => {
@@ -191,10 +191,10 @@ impl Core {
 
     fn serve_replica_readers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let shown = self.shown_index();
-        let patience = self.timing.heartbeat() * 2;
+        let patience = self.setup.timing.heartbeat() * 2;
         let fresh_number = self.rng.random();
         let last = self.log.last();
-        let shows_uncommitted = self.mode == Mode::Async;
+        let shows_uncommitted = self.setup.mode == Mode::Async;
         let RoleState::Replica(following) = &mut self.role_state else { return };
         // The uncommitted part of what is shown may have been written only by a primary of an
         // earlier term.

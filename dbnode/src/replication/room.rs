@@ -8,7 +8,7 @@ use super::durability::Mode;
 use super::effect::{Effect, Notice, RejectReason};
 use super::input::Moment;
 use super::lead::Progress;
-use super::member::{Name, majority};
+use super::member::Name;
 use super::message::Message;
 use super::role::RoleState;
 
@@ -25,7 +25,7 @@ impl Core {
     /// True if the log grows faster than it is compacted, or cannot be compacted at all.
     pub(super) fn log_is_too_long(&self) -> bool {
         let (_, bytes) = self.log.size();
-        bytes > self.limits.log_bytes.saturating_mul(LOG_BYTES_FACTOR_MAX)
+        bytes > self.setup.limits.log_bytes.saturating_mul(LOG_BYTES_FACTOR_MAX)
     }
 
     /// True if the disk was full and something is still waiting to be written.
@@ -45,12 +45,12 @@ impl Core {
             self.disk.no_room_sent_at = None;
             return;
         }
-        let heartbeat = self.timing.heartbeat();
+        let heartbeat = self.setup.timing.heartbeat();
         if self.disk.no_room_sent_at.is_some_and(|sent_at| now.since(sent_at) < heartbeat) {
             return;
         }
         self.disk.no_room_sent_at = Some(now);
-        for name in self.others() {
+        for name in self.setup.others() {
             self.send(&name, Message::NoRoom, effects);
         }
     }
@@ -61,7 +61,7 @@ impl Core {
         let Some(progress) = lead.progress.get_mut(from) else { return };
         if progress.no_room.replace(now).is_none() {
             effects.push(Effect::Tell(Notice::MemberFull(from.clone())));
-            if self.mode == Mode::Sync {
+            if self.setup.mode == Mode::Sync {
                 self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
             }
         }
@@ -69,7 +69,7 @@ impl Core {
 
     /// Assumes that members that have not repeated the report for a while have room again.
     pub(super) fn forget_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let patience = self.timing.election_timeout;
+        let patience = self.setup.timing.election_timeout;
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         for (name, progress) in &mut lead.progress {
             let was_full = progress.said_no_room;
@@ -92,14 +92,13 @@ impl Core {
 
     fn others_can_write(&self, now: Moment) -> bool {
         let count = self.lead().into_iter().flat_map(|lead| &lead.progress);
-        count.filter(|(name, progress)| self.can_write(now, name, progress)).count()
-            >= majority(self.names.len())
+        count.filter(|(name, progress)| self.can_write(now, name, progress)).count() >= self.setup.majority()
     }
 
     /// True if the member is connected, counts, and has room, as far as is known.
     pub(super) fn can_write(&self, now: Moment, name: &str, progress: &Progress) -> bool {
         self.peers.is_connected(name)
-            && now.since(progress.heard) < self.timing.election_timeout
+            && now.since(progress.heard) < self.setup.timing.election_timeout
             && progress.no_room.is_none()
             && self.counts_if_known(name, progress.life.as_ref())
     }
@@ -108,9 +107,9 @@ impl Core {
     pub(super) fn member_in_the_way(&self) -> Option<Name> {
         let progress = &self.lead()?.progress;
         let mut full = progress.iter().filter(|(_, progress)| progress.no_room.is_some());
-        let allowed = match self.mode {
+        let allowed = match self.setup.mode {
             Mode::Async => return None,
-            Mode::Quorum => self.names.len() - majority(self.names.len()),
+            Mode::Quorum => self.setup.members.len() - self.setup.majority(),
             Mode::Sync => 0,
         };
         full.nth(allowed).map(|(name, _)| name.clone())

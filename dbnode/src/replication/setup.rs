@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::durability::Mode;
 use super::life::Starts;
-use super::member::{Incarnation, Name};
+use super::member::{Incarnation, Name, majority};
 
 /// Resource limits of the core.
 #[derive(Debug, Clone)]
@@ -92,4 +92,27 @@ pub struct Setup {
     pub timing: Timing,
     /// The random seed: the same seed and the same inputs lead to the same effects.
     pub seed: u64,
+}
+
+impl Setup {
+    /// True if there are no other members.
+    pub(super) fn is_alone(&self) -> bool {
+        self.members.len() == 1
+    }
+
+    /// The size of a majority of the members.
+    pub(super) fn majority(&self) -> usize {
+        majority(self.members.len())
+    }
+
+    /// The other members.
+    pub(super) fn others(&self) -> Vec<Name> {
+        self.members.iter().filter(|name| **name != self.name).cloned().collect()
+    }
+
+    /// Puts the members in order.
+    pub(super) fn sorted(mut self) -> Self {
+        self.members.sort();
+        self
+    }
 }

@@ -12,7 +12,7 @@ use super::entry::LogId;
 use super::input::Moment;
 use super::lead::{Asked, Awaited, Progress, ProgressState};
 use super::life::Life;
-use super::member::{Name, majority};
+use super::member::Name;
 use super::message::{AppendEntries, AppendEntriesResponse, Message, Outcome};
 use super::role::RoleState;
 use super::snapshot::{Chunk, Cursor, Receipt};
@@ -34,7 +34,7 @@ impl Core {
 
     /// Starts a heartbeat round when one is due.
     pub(super) fn send_heartbeats(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let heartbeat = self.timing.heartbeat();
+        let heartbeat = self.setup.timing.heartbeat();
         if self.lead().is_some_and(|lead| now.since(lead.round_began) >= heartbeat) {
             self.give_up_snapshots(now);
             self.begin_round(now, effects);
@@ -43,7 +43,7 @@ impl Core {
 
     /// Sends each replica the entries it lacks, as far as flow control allows.
     pub(super) fn ship(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        for name in self.others() {
+        for name in self.setup.others() {
             while self.peers.is_connected(&name) {
                 let Some(message) = self.next_for(now, &name, effects) else { break };
                 self.send(&name, message, effects);
@@ -72,7 +72,7 @@ impl Core {
             _ if previous < self.log.compacted().index => {
                 progress.pace =
                     ProgressState::Snapshot { awaited: Awaited::Piece(Cursor::START), moved: now };
-                let bytes_max = self.limits.piece_bytes;
+                let bytes_max = self.setup.limits.piece_bytes;
                 effects.push(Effect::ReadSnapshot { peer: name.clone(), from: Cursor::START, bytes_max });
                 return None;
             }
@@ -81,7 +81,7 @@ impl Core {
                 Vec::new()
             }
             ProgressState::Replicate => {
-                let limits = &self.limits;
+                let limits = &self.setup.limits;
                 let room = progress.in_flight.has_room(limits.in_flight_messages, limits.in_flight_bytes);
                 let entries = match room {
                     true => self.log.after(previous, limits.batch_entries, limits.batch_bytes),
@@ -194,7 +194,7 @@ impl Core {
         let answered = lead.progress.iter().filter(|(name, progress)| {
             progress.round >= round && self.counts_if_known(name, progress.life.as_ref())
         });
-        answered.count() + usize::from(self.may_vote()) >= majority(self.names.len())
+        answered.count() + usize::from(self.may_vote()) >= self.setup.majority()
     }
 
     /// Advances the commit index as far as a majority's disks allow.
@@ -207,7 +207,8 @@ impl Core {
         let mut disks: Vec<u64> = others.map(|(_, progress)| progress.matched).collect();
         disks.extend(self.may_vote().then_some(self.log.persisted()));
         let term_at = |index| self.log.term_at(index);
-        if let Some(place) = committed(self.names.len(), &mut disks, self.hard_state.term(), term_at) {
+        if let Some(place) = committed(self.setup.members.len(), &mut disks, self.hard_state.term(), term_at)
+        {
             self.log.commit_to(place.index);
         }
         self.remember_confirmed();
@@ -228,7 +229,7 @@ impl Core {
     /// A member known to be down, if there is one.
     pub(super) fn member_down(&self, now: Moment) -> Option<Name> {
         let down = |(name, progress): (&Name, &Progress)| {
-            let silent = now.since(progress.heard) >= self.timing.election_timeout;
+            let silent = now.since(progress.heard) >= self.setup.timing.election_timeout;
             let lost = !self.peers.is_connected(name);
             (silent || lost || !self.counts_if_known(name, progress.life.as_ref())).then(|| name.clone())
         };
@@ -264,7 +265,7 @@ impl Core {
         taken: Receipt,
         effects: &mut Vec<Effect>,
     ) {
-        let bytes_max = self.limits.piece_bytes;
+        let bytes_max = self.setup.limits.piece_bytes;
         let Some(progress) = self.progress_of(now, from, life) else { return };
         progress.heard = now;
         let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
@@ -288,7 +289,7 @@ impl Core {
 
     /// Restarts snapshot transfers that make no progress.
     fn give_up_snapshots(&mut self, now: Moment) {
-        let patience = self.timing.election_timeout * 4;
+        let patience = self.setup.timing.election_timeout * 4;
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         for progress in lead.progress.values_mut() {
             if let ProgressState::Snapshot { moved, .. } = progress.pace

@@ -67,7 +67,7 @@ impl Core {
 
     /// The last entry that readers see.
     pub fn shown_index(&self) -> u64 {
-        shown(self.mode, self.log.persisted(), self.applied.index())
+        shown(self.setup.mode, self.log.persisted(), self.applied.index())
     }
 
     /// How stale the data shown here may be, in milliseconds: 0 on a primary, `None` if no primary
@@ -82,7 +82,7 @@ impl Core {
 
     /// In `async` mode, shows the entries that have reached this node's disk.
     pub(super) fn show(&mut self) {
-        if self.mode == Mode::Async {
+        if self.setup.mode == Mode::Async {
             self.applied.shown.extend(&self.log, self.applied.state.applied());
         }
     }

@@ -36,7 +36,8 @@ impl Core {
                 true => 0,
                 false => now.since(progress.caught_up_at).as_millis() as u64,
             },
-            up: self.peers.is_connected(name) && now.since(progress.heard) < self.timing.election_timeout,
+            up: self.peers.is_connected(name)
+                && now.since(progress.heard) < self.setup.timing.election_timeout,
             no_room: progress.no_room.is_some(),
         });
         replica.collect()
@@ -47,7 +48,7 @@ impl Core {
         match self.role() {
             Role::Stopped => false,
             // No other node could be the primary.
-            _ if self.names.len() == 1 => self.is_settled(),
+            _ if self.setup.is_alone() => self.is_settled(),
             _ => self.applied.state.membership().is_some(),
         }
     }

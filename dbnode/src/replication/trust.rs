@@ -40,7 +40,7 @@ impl Core {
 
     /// True if this node's own vote counts.
     pub(super) fn may_vote(&self) -> bool {
-        self.peers.doubted_by.is_none() && self.counts(&self.name, &self.life)
+        self.peers.doubted_by.is_none() && self.counts(&self.setup.name, &self.life)
     }
 
     /// True if this is an old copy of the directory that acts under that name, so that it lacks
@@ -110,9 +110,9 @@ impl Core {
         known_up_to: u64,
         effects: &mut Vec<Effect>,
     ) {
-        let knows = self.roster().acts_since(&self.name) <= known_up_to;
+        let knows = self.roster().acts_since(&self.setup.name) <= known_up_to;
         let is_news = knows && self.peers.doubted_by.is_none() && start == self.life.starts.newest();
-        if is_news && !self.roster().has_joined(&self.name, &self.life) {
+        if is_news && !self.roster().has_joined(&self.setup.name, &self.life) {
             self.peers.doubted_by = Some(from.clone());
             effects.push(Effect::Tell(Notice::OwnOldData(from.clone())));
         }
@@ -126,6 +126,6 @@ impl Core {
     /// Ends the doubt about nodes that have joined again.
     pub(super) fn trust_again(&mut self) {
         let roster = Roster { log: &self.log, state: &self.applied.state };
-        self.peers.trust_again(roster, &self.name, &self.life);
+        self.peers.trust_again(roster, &self.setup.name, &self.life);
     }
 }

@@ -25,7 +25,7 @@ impl Core {
         let RoleState::Primary(lead) = &mut self.role_state else {
             unreachable!("writes are closed unless this node is the primary")
         };
-        let naming = lead.naming(now, &self.limits);
+        let naming = lead.naming(now, &self.setup.limits);
         let answer = match decide(write, &self.applied.state, &lead.upcoming, &naming) {
             Decision::AppendEntries { payload, sum } => {
                 let entry = self.log.append(self.hard_state.term(), payload);
@@ -35,7 +35,7 @@ impl Core {
             Decision::Repeated(written) => Ok(written),
             Decision::Refuse(refusal) => Err(refusal),
         };
-        let deadline = now + self.limits.patience;
+        let deadline = now + self.setup.limits.patience;
         self.waiting.push(Waiter { ticket, after: self.log.last(), deadline, answer });
     }
 
@@ -55,14 +55,14 @@ impl Core {
             Some(RejectReason::DiskFull)
         } else if lead.handing_over.is_some() {
             Some(RejectReason::HandingOver)
-        } else if self.waiting.count() >= self.limits.waiting
+        } else if self.waiting.count() >= self.setup.limits.waiting
             || self.disk_lags_behind()
             || self.log_is_too_long()
         {
             Some(RejectReason::Overloaded)
         } else if let Some(full) = self.member_in_the_way() {
             Some(RejectReason::MemberFull(full))
-        } else if self.mode == Mode::Sync {
+        } else if self.setup.mode == Mode::Sync {
             self.member_down(now).map(RejectReason::MemberDown)
         } else {
             None
@@ -79,7 +79,7 @@ impl Core {
             committed: self.log.committed(),
             applied_everywhere: self.applied_everywhere(),
         };
-        self.waiting.answer(acknowledged(self.mode, reached), effects);
+        self.waiting.answer(acknowledged(self.setup.mode, reached), effects);
     }
 }
 
