@@ -102,13 +102,13 @@ impl Core {
     }
 
     /// Handles a completed compaction.
-    pub(super) fn compacted(&mut self, now: Moment, up_to: u64) {
+    pub(super) fn on_compacted(&mut self, now: Moment, up_to: u64) {
         self.log.compacted_up_to(up_to);
         self.disk.compacted(now);
     }
 
     /// Handles a compaction that failed because the disk is full.
-    pub(super) fn not_compacted(&mut self, now: Moment) {
+    pub(super) fn on_not_compacted(&mut self, now: Moment) {
         self.disk.compaction.not_finished(now);
     }
 }

@@ -106,26 +106,26 @@ impl Core {
 
     fn handle_input(&mut self, now: Moment, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::ClientWrites { ticket, write } => self.take(now, ticket, write, effects),
-            Input::ClientReads { ticket } => self.take_reader(now, ticket, effects),
-            Input::Received { from, life, envelope } => self.receive(now, from, &life, envelope, effects),
-            Input::Connected { peer, hello } => self.connected(now, peer, hello, effects),
-            Input::Disconnected { peer } => self.disconnected(&peer),
-            Input::Persisted => self.persisted(now, effects),
-            Input::DiskFull => self.disk_full(now, effects),
+            Input::ClientWrites { ticket, write } => self.on_client_write(now, ticket, write, effects),
+            Input::ClientReads { ticket } => self.on_client_read(now, ticket, effects),
+            Input::Received { from, life, envelope } => self.on_message(now, from, &life, envelope, effects),
+            Input::Connected { peer, hello } => self.on_connected(now, peer, hello, effects),
+            Input::Disconnected { peer } => self.on_disconnected(&peer),
+            Input::Persisted => self.on_persisted(now, effects),
+            Input::DiskFull => self.on_disk_full(now, effects),
             Input::DiskFailed => self.stop(Halt::DiskFailed, effects),
-            Input::Compacted { up_to } => self.compacted(now, up_to),
-            Input::NotCompacted => self.not_compacted(now),
+            Input::Compacted { up_to } => self.on_compacted(now, up_to),
+            Input::NotCompacted => self.on_not_compacted(now),
             Input::Room { is_short } => self.disk.room_is_short = is_short,
-            Input::SnapshotRead { peer, chunk } => self.ship_snapshot(now, &peer, chunk, effects),
-            Input::Installed => self.installed(effects),
-            Input::NotInstalled => self.not_installed(effects),
+            Input::SnapshotRead { peer, chunk } => self.on_snapshot_read(now, &peer, chunk, effects),
+            Input::Installed => self.on_installed(effects),
+            Input::NotInstalled => self.on_not_installed(effects),
             Input::HandOver => self.begin_hand_over(now),
-            Input::TimePassed => self.time_passed(now, effects),
+            Input::TimePassed => self.on_time_passed(now, effects),
         }
     }
 
-    fn time_passed(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    fn on_time_passed(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.form(now, effects);
         self.watch_for_a_primary(now, effects);
         self.waiting.expire(now, effects);
@@ -138,7 +138,7 @@ impl Core {
         self.compact(now, effects);
     }
 
-    fn receive(
+    fn on_message(
         &mut self,
         now: Moment,
         from: Name,
@@ -155,11 +155,11 @@ impl Core {
         match &message {
             // These messages change no node's term.
             Message::PreVoteRequest(candidacy) => {
-                return self.would_vote(now, &from, life, candidacy, effects);
+                return self.on_pre_vote_request(now, &from, life, candidacy, effects);
             }
-            Message::NoRoom => return self.hear_of_no_room(now, &from, effects),
+            Message::NoRoom => return self.on_no_room(now, &from, effects),
             Message::OldData { start, known_up_to } => {
-                return self.hear_of_old_data(&from, *start, *known_up_to, effects);
+                return self.on_old_data(&from, *start, *known_up_to, effects);
             }
             // A node that was cut off must not disturb the others.
             Message::VoteRequest { leadership_transfer: false, .. }
@@ -180,29 +180,33 @@ impl Core {
         let from_the_past = term < self.hard_state.term();
         match message {
             Message::AppendEntries(append) if !from_the_past => {
-                self.append_entries(now, from, append, effects);
+                self.on_append_entries(now, from, append, effects);
             }
             // The sender is a primary or candidate of an earlier term; the answer makes it step
             // down.
             Message::AppendEntries(_) | Message::VoteRequest { .. } | Message::InstallSnapshot(_)
                 if from_the_past =>
             {
-                self.send_voted(&from, false, effects);
+                self.send_vote_response(&from, false, effects);
             }
             Message::PreVoteResponse { term, granted: true, .. } => {
                 self.on_pre_vote_response(now, from, life, term, effects)
             }
             _ if from_the_past => {}
-            Message::VoteRequest { candidacy, .. } => self.vote(now, &from, life, &candidacy, effects),
-            Message::VoteResponse { granted: true, .. } => self.take_vote(now, from, life, effects),
-            Message::AppendEntriesResponse(appended) => self.appended(now, &from, life, appended),
+            Message::VoteRequest { candidacy, .. } => {
+                self.on_vote_request(now, &from, life, &candidacy, effects)
+            }
+            Message::VoteResponse { granted: true, .. } => self.count_vote(now, from, life, effects),
+            Message::AppendEntriesResponse(appended) => {
+                self.on_append_entries_response(now, &from, life, appended)
+            }
             Message::ReadIndexRequest { number } => self.on_read_index_request(from, number),
             Message::ReadIndexResponse { number, index } => self.on_read_index_response(number, index),
-            Message::InstallSnapshot(chunk) => self.take_snapshot(now, from, chunk, effects),
+            Message::InstallSnapshot(chunk) => self.on_install_snapshot(now, from, chunk, effects),
             Message::InstallSnapshotResponse(receipt) => {
-                self.snapshot_taken(now, &from, life, receipt, effects)
+                self.on_install_snapshot_response(now, &from, life, receipt, effects)
             }
-            Message::TimeoutNow => self.take_over(now, effects),
+            Message::TimeoutNow => self.on_timeout_now(now, effects),
             Message::AppendEntries(_)
             | Message::PreVoteRequest(_)
             | Message::NoRoom

@@ -87,13 +87,13 @@ impl Core {
     fn start_pre_vote(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.send_readers_away(effects);
         self.restart_election_timer(now);
-        let would = BTreeSet::from([self.setup.name.clone()]);
-        self.role_state = RoleState::PreCandidate { would, asked: now };
+        let pre_votes = BTreeSet::from([self.setup.name.clone()]);
+        self.role_state = RoleState::PreCandidate { pre_votes, asked: now };
         for name in self.setup.others() {
             let candidacy = self.candidacy(self.hard_state.term() + 1, &name);
             self.send(&name, Message::PreVoteRequest(candidacy), effects);
         }
-        self.count_who_would(now, effects);
+        self.count_pre_votes(now, effects);
     }
 
     fn candidacy(&self, term: u64, receiver: &str) -> Candidacy {
@@ -107,7 +107,7 @@ impl Core {
     }
 
     /// Answers a pre-vote request.
-    pub(super) fn would_vote(
+    pub(super) fn on_pre_vote_request(
         &mut self,
         now: Moment,
         from: &Name,
@@ -122,21 +122,21 @@ impl Core {
             && !self.has_a_primary(now);
         let rivals = granted && self.has_just_asked(now);
         if rivals && (self.log.last_place(), &self.setup.name) > (candidacy.last, from) {
-            return self.send_would(from, candidacy.term, false, effects);
+            return self.send_pre_vote_response(from, candidacy.term, false, effects);
         }
         if rivals {
             self.role_state = RoleState::Replica(Box::default());
             self.restart_election_timer(now);
         }
-        self.send_would(from, candidacy.term, granted, effects);
+        self.send_pre_vote_response(from, candidacy.term, granted, effects);
     }
 
-    fn send_would(&self, to: &Name, term: u64, granted: bool, effects: &mut Vec<Effect>) {
+    fn send_pre_vote_response(&self, to: &Name, term: u64, granted: bool, effects: &mut Vec<Effect>) {
         let committed = self.log.committed_place();
         self.send(to, Message::PreVoteResponse { term, granted, committed }, effects);
     }
 
-    pub(super) fn send_voted(&self, to: &Name, granted: bool, effects: &mut Vec<Effect>) {
+    pub(super) fn send_vote_response(&self, to: &Name, granted: bool, effects: &mut Vec<Effect>) {
         let committed = self.log.committed_place();
         self.send(to, Message::VoteResponse { granted, committed }, effects);
     }
@@ -160,17 +160,17 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         let counts = self.counts(&from, life) && term == self.hard_state.term() + 1;
-        if let RoleState::PreCandidate { would, .. } = &mut self.role_state
+        if let RoleState::PreCandidate { pre_votes, .. } = &mut self.role_state
             && counts
         {
-            would.insert(from);
-            self.count_who_would(now, effects);
+            pre_votes.insert(from);
+            self.count_pre_votes(now, effects);
         }
     }
 
-    fn count_who_would(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if let RoleState::PreCandidate { would, .. } = &self.role_state
-            && would.len() >= self.setup.majority()
+    fn count_pre_votes(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if let RoleState::PreCandidate { pre_votes, .. } = &self.role_state
+            && pre_votes.len() >= self.setup.majority()
         {
             self.start_election(now, CalledBy::Silence, effects);
         }
@@ -196,7 +196,7 @@ impl Core {
     }
 
     /// Answers a vote request.
-    pub(super) fn vote(
+    pub(super) fn on_vote_request(
         &mut self,
         now: Moment,
         from: &Name,
@@ -215,11 +215,11 @@ impl Core {
             self.restart_election_timer(now);
             self.hard_state.set(Ballot { term: self.hard_state.term(), voted_for: Some(from.clone()) });
         }
-        self.send_voted(from, granted, effects);
+        self.send_vote_response(from, granted, effects);
     }
 
     /// Counts a vote for this node; its own vote is counted here too, once it is on disk.
-    pub(super) fn take_vote(&mut self, now: Moment, from: Name, life: &Life, effects: &mut Vec<Effect>) {
+    pub(super) fn count_vote(&mut self, now: Moment, from: Name, life: &Life, effects: &mut Vec<Effect>) {
         if !self.counts(&from, life) {
             return;
         }
@@ -276,7 +276,7 @@ impl Core {
     }
 
     /// Takes over from the primary at its request (leadership transfer).
-    pub(super) fn take_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn on_timeout_now(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if matches!(self.role_state, RoleState::Replica(_)) && self.may_stand() {
             self.start_election(now, CalledBy::Primary, effects);
         }

@@ -25,7 +25,7 @@ pub(super) struct ReplicaState {
     round: u64,
     /// What was last reported to the primary: the newest round, the persisted index, the applied
     /// index.
-    told: (u64, u64, u64),
+    reported: (u64, u64, u64),
     /// When it had last applied everything committed, as far as it knew, and how long a message to
     /// it may have taken, in milliseconds.
     fresh: Option<(Moment, u64)>,
@@ -50,7 +50,7 @@ impl ReplicaState {
 
 impl Core {
     /// Handles entries, or a heartbeat, from the primary of this term.
-    pub(super) fn append_entries(
+    pub(super) fn on_append_entries(
         &mut self,
         now: Moment,
         from: Name,
@@ -153,11 +153,11 @@ impl Core {
         let Some(primary) = following.primary.clone() else { return };
         let matched = following.verified.min(self.log.persisted());
         let now = (following.round, matched, self.applied.index());
-        let (round, told_matched, applied) = following.told;
+        let (round, reported_matched, applied) = following.reported;
         // The primary waits for the applied index only in sync mode.
         let applied_matters = self.setup.mode == super::durability::Mode::Sync && now.2 != applied;
-        if now.0 != round || matched != told_matched || applied_matters {
-            following.told = now;
+        if now.0 != round || matched != reported_matched || applied_matters {
+            following.reported = now;
             self.answer_append(&primary, now.0, Outcome::Matched(matched), effects);
         }
     }
@@ -168,7 +168,13 @@ impl Core {
     }
 
     /// Handles a chunk of the primary's snapshot.
-    pub(super) fn take_snapshot(&mut self, now: Moment, from: Name, chunk: Chunk, effects: &mut Vec<Effect>) {
+    pub(super) fn on_install_snapshot(
+        &mut self,
+        now: Moment,
+        from: Name,
+        chunk: Chunk,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.leads_against(&from, effects) {
             return;
         }
@@ -196,7 +202,7 @@ impl Core {
         if !is_last {
             return self.send(&from, Message::InstallSnapshotResponse(receipt), effects);
         }
-        let arrived = following.arriving.take().expect("its last piece was just taken");
+        let arrived = following.arriving.take().expect("its last chunk was just taken");
         if self.log.has(place) {
             // The log already reaches past the snapshot, and entries that follow it may have been
             // confirmed.

@@ -20,7 +20,7 @@ use super::role::RoleState;
 
 impl Core {
     /// Handles a new connection to another node.
-    pub(super) fn connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
+    pub(super) fn on_connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
         let life = Arc::clone(&hello.life);
         self.peers.connected.insert(peer.clone(), hello);
         self.greet(&peer, &life, effects);
@@ -41,7 +41,7 @@ impl Core {
     }
 
     /// Handles the loss of a connection to another node.
-    pub(super) fn disconnected(&mut self, peer: &Name) {
+    pub(super) fn on_disconnected(&mut self, peer: &Name) {
         self.peers.connected.remove(peer);
     }
 

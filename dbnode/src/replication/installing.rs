@@ -74,7 +74,7 @@ impl Core {
     }
 
     /// Handles a snapshot that has replaced the state and the log.
-    pub(super) fn installed(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn on_installed(&mut self, effects: &mut Vec<Effect>) {
         let Some(Installing { installation, receipt, .. }) = self.disk.installing.take() else { return };
         let Installation { state, cut_off } = installation;
         let place = state.log_id();
@@ -92,7 +92,7 @@ impl Core {
     }
 
     /// Handles a snapshot that was not installed because the disk is full.
-    pub(super) fn not_installed(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn on_not_installed(&mut self, effects: &mut Vec<Effect>) {
         self.disk.installing = None;
         for name in self.setup.others() {
             self.send(&name, Message::NoRoom, effects);

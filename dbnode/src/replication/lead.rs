@@ -51,7 +51,7 @@ pub(super) struct Progress {
     /// The next entry to send (`nextIndex` in the Raft paper).
     pub(super) next: u64,
     /// How entries are being sent.
-    pub(super) pace: ProgressState,
+    pub(super) state: ProgressState,
     /// Messages that are not answered yet.
     pub(super) in_flight: InFlight,
     /// The newest commit index sent to the replica.
@@ -70,7 +70,7 @@ pub(super) struct Progress {
     /// since.
     pub(super) no_room: Option<Moment>,
     /// True if `no_room` was set at the last tick.
-    pub(super) said_no_room: bool,
+    pub(super) had_no_room: bool,
 }
 
 /// How entries are sent to a replica (etcd's terms).
@@ -93,7 +93,7 @@ pub(super) enum ProgressState {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// The chunk that begins here has to be read from the disk.
-    Piece(Cursor),
+    Chunk(Cursor),
     /// The replica has to confirm the chunk.
     Receipt {
         /// The last entry in the snapshot.
@@ -122,7 +122,7 @@ impl Progress {
             matched: 0,
             applied: 0,
             next: last + 1,
-            pace: ProgressState::Probe(Asked::No),
+            state: ProgressState::Probe(Asked::No),
             in_flight: InFlight::default(),
             commit_index_sent: 0,
             round: 0,
@@ -131,14 +131,14 @@ impl Progress {
             caught_up_at: now,
             round_trip: Duration::ZERO,
             no_room: None,
-            said_no_room: false,
+            had_no_room: false,
         }
     }
 
     /// Restarts probing, because messages may have been lost.
     pub(super) fn probe_from(&mut self, next: u64) {
         self.next = next.max(self.matched + 1);
-        self.pace = ProgressState::Probe(Asked::No);
+        self.state = ProgressState::Probe(Asked::No);
         self.in_flight.forget();
     }
 
@@ -149,8 +149,8 @@ impl Progress {
         }
         self.next = self.next.max(self.matched + 1);
         self.in_flight.arrived(self.matched);
-        if matches!(self.pace, ProgressState::Probe(_)) {
-            self.pace = ProgressState::Replicate;
+        if matches!(self.state, ProgressState::Probe(_)) {
+            self.state = ProgressState::Replicate;
         }
     }
 }

@@ -37,18 +37,18 @@ impl Core {
     }
 
     /// Handles a batch that is on disk.
-    pub(super) fn persisted(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn on_persisted(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.persisted_batch();
         self.disk.batch_persisted();
         self.hard_state.written(effects);
         if self.hard_state.is_on_disk() && matches!(self.role_state, RoleState::Candidate { .. }) {
             let life = Arc::clone(&self.life);
-            self.take_vote(now, self.setup.name.clone(), &life, effects);
+            self.count_vote(now, self.setup.name.clone(), &life, effects);
         }
     }
 
     /// Handles a batch that was not written because the disk is full.
-    pub(super) fn disk_full(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn on_disk_full(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.not_persisted();
         self.disk.batch_found_no_room(now);
         if self.hard_state.not_written() {

@@ -107,7 +107,7 @@ impl Core {
     }
 
     /// Queues a client's linearizable read.
-    pub(super) fn take_reader(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
+    pub(super) fn on_client_read(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
         let reader = Reader { ticket, deadline: now + self.setup.limits.patience };
         match &mut self.role_state {
             RoleState::Primary(lead) => lead.reads.queued.push(Asker::Client(reader)),

@@ -56,7 +56,7 @@ impl Core {
     }
 
     /// Handles another node's report that its disk is full.
-    pub(super) fn hear_of_no_room(&mut self, now: Moment, from: &Name, effects: &mut Vec<Effect>) {
+    pub(super) fn on_no_room(&mut self, now: Moment, from: &Name, effects: &mut Vec<Effect>) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         let Some(progress) = lead.progress.get_mut(from) else { return };
         if progress.no_room.replace(now).is_none() {
@@ -72,12 +72,12 @@ impl Core {
         let patience = self.setup.timing.election_timeout;
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         for (name, progress) in &mut lead.progress {
-            let was_full = progress.said_no_room;
-            progress.said_no_room = progress.no_room.is_some();
+            let was_full = progress.had_no_room;
+            progress.had_no_room = progress.no_room.is_some();
             if progress.no_room.is_some_and(|said| now.since(said) > patience) {
-                (progress.no_room, progress.said_no_room) = (None, false);
+                (progress.no_room, progress.had_no_room) = (None, false);
             }
-            if was_full && !progress.said_no_room {
+            if was_full && !progress.had_no_room {
                 effects.push(Effect::Tell(Notice::MemberHasRoom(name.clone())));
             }
         }

@@ -20,7 +20,7 @@ pub struct Limits {
     /// Maximum bytes in flight to one replica; one batch may exceed it.
     pub in_flight_bytes: usize,
     /// Bytes in one chunk of a snapshot; the chunk ends with the record that exceeds them.
-    pub piece_bytes: usize,
+    pub chunk_bytes: usize,
     /// Maximum number of waiting clients.
     pub waiting: usize,
     /// How long a client waits before its request is rejected.
@@ -42,7 +42,7 @@ impl Default for Limits {
             batch_bytes: 2 << 20,
             in_flight_messages: 512,
             in_flight_bytes: 16 << 20,
-            piece_bytes: 256 << 10,
+            chunk_bytes: 256 << 10,
             waiting: 8_192,
             patience: Duration::from_millis(1_500),
             log_entries: 50_000,

@@ -25,8 +25,8 @@ impl Core {
         lead.round_began = now;
         for progress in lead.progress.values_mut() {
             // A probe without a response is repeated.
-            if progress.pace == ProgressState::Probe(Asked::Yes) {
-                progress.pace = ProgressState::Probe(Asked::No);
+            if progress.state == ProgressState::Probe(Asked::Yes) {
+                progress.state = ProgressState::Probe(Asked::No);
             }
         }
         self.ship(now, effects);
@@ -58,7 +58,7 @@ impl Core {
         let progress = lead.progress.get_mut(name)?;
         let previous = progress.next - 1;
         let news = round > progress.round_sent || self.log.committed() > progress.commit_index_sent;
-        let entries = match progress.pace {
+        let entries = match progress.state {
             ProgressState::Snapshot { .. } if round > progress.round_sent => {
                 // A heartbeat tells it that the primary is alive; what it lacks comes with the
                 // snapshot.
@@ -70,14 +70,14 @@ impl Core {
             }
             ProgressState::Snapshot { .. } | ProgressState::Probe(Asked::Yes) => return None,
             _ if previous < self.log.compacted().index => {
-                progress.pace =
-                    ProgressState::Snapshot { awaited: Awaited::Piece(Cursor::START), moved: now };
-                let bytes_max = self.setup.limits.piece_bytes;
+                progress.state =
+                    ProgressState::Snapshot { awaited: Awaited::Chunk(Cursor::START), moved: now };
+                let bytes_max = self.setup.limits.chunk_bytes;
                 effects.push(Effect::ReadSnapshot { peer: name.clone(), from: Cursor::START, bytes_max });
                 return None;
             }
             ProgressState::Probe(Asked::No) => {
-                progress.pace = ProgressState::Probe(Asked::Yes);
+                progress.state = ProgressState::Probe(Asked::Yes);
                 Vec::new()
             }
             ProgressState::Replicate => {
@@ -116,7 +116,7 @@ impl Core {
     }
 
     /// Handles a replica's response to `AppendEntries`.
-    pub(super) fn appended(
+    pub(super) fn on_append_entries_response(
         &mut self,
         now: Moment,
         from: &Name,
@@ -137,7 +137,7 @@ impl Core {
         match appended.outcome {
             Outcome::Matched(matched) => {
                 progress.matches(matched);
-                if let ProgressState::Snapshot { .. } = progress.pace
+                if let ProgressState::Snapshot { .. } = progress.state
                     && matched > 0
                 {
                     progress.probe_from(matched + 1);
@@ -145,7 +145,7 @@ impl Core {
             }
             // A late response to an old message says nothing new.
             Outcome::Missing { previous, .. } if previous <= progress.matched => {}
-            Outcome::Missing { .. } if matches!(progress.pace, ProgressState::Snapshot { .. }) => {}
+            Outcome::Missing { .. } if matches!(progress.state, ProgressState::Snapshot { .. }) => {}
             Outcome::Missing { previous, agreed_at_most } => {
                 if previous < progress.next {
                     progress.probe_from(agreed_at_most.min(previous - 1) + 1);
@@ -237,7 +237,7 @@ impl Core {
     }
 
     /// Sends a snapshot chunk that was read from the disk.
-    pub(super) fn ship_snapshot(
+    pub(super) fn on_snapshot_read(
         &mut self,
         now: Moment,
         peer: &Name,
@@ -246,9 +246,9 @@ impl Core {
     ) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         let Some(progress) = lead.progress.get_mut(peer) else { return };
-        let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
+        let ProgressState::Snapshot { awaited, moved } = &mut progress.state else { return };
         let Some(chunk) = chunk else { return progress.probe_from(progress.next) };
-        if *awaited != Awaited::Piece(chunk.from.clone()) {
+        if *awaited != Awaited::Chunk(chunk.from.clone()) {
             return;
         }
         let (place, from, next) = (chunk.about.place, chunk.from.clone(), chunk.next.clone());
@@ -257,7 +257,7 @@ impl Core {
     }
 
     /// Handles a replica's confirmation of a snapshot chunk.
-    pub(super) fn snapshot_taken(
+    pub(super) fn on_install_snapshot_response(
         &mut self,
         now: Moment,
         from: &Name,
@@ -265,18 +265,18 @@ impl Core {
         taken: Receipt,
         effects: &mut Vec<Effect>,
     ) {
-        let bytes_max = self.setup.limits.piece_bytes;
+        let bytes_max = self.setup.limits.chunk_bytes;
         let Some(progress) = self.progress_of(now, from, life) else { return };
         progress.heard = now;
-        let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
-        let Awaited::Receipt { place, from: piece, next } = awaited else { return };
+        let ProgressState::Snapshot { awaited, moved } = &mut progress.state else { return };
+        let Awaited::Receipt { place, from: chunk_from, next } = awaited else { return };
         let place = *place;
-        if taken.place != place || taken.from != *piece {
+        if taken.place != place || taken.from != *chunk_from {
             return;
         }
         match next.take() {
             Some(next) => {
-                (*awaited, *moved) = (Awaited::Piece(next.clone()), now);
+                (*awaited, *moved) = (Awaited::Chunk(next.clone()), now);
                 effects.push(Effect::ReadSnapshot { peer: from.clone(), from: next, bytes_max });
             }
             None => {
@@ -292,7 +292,7 @@ impl Core {
         let patience = self.setup.timing.election_timeout * 4;
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         for progress in lead.progress.values_mut() {
-            if let ProgressState::Snapshot { moved, .. } = progress.pace
+            if let ProgressState::Snapshot { moved, .. } = progress.state
                 && now.since(moved) > patience
             {
                 progress.probe_from(progress.next);
@@ -302,7 +302,7 @@ impl Core {
 
     /// True while a replica is receiving the snapshot, which should not change meanwhile.
     pub(super) fn ships_snapshot(&self) -> bool {
-        let mut paces = self.lead().into_iter().flat_map(|lead| lead.progress.values().map(|it| &it.pace));
-        paces.any(|pace| matches!(pace, ProgressState::Snapshot { .. }))
+        let mut progress = self.lead().into_iter().flat_map(|lead| lead.progress.values());
+        progress.any(|progress| matches!(progress.state, ProgressState::Snapshot { .. }))
     }
 }

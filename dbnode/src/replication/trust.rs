@@ -103,7 +103,7 @@ impl Core {
 
     /// Handles another node's warning that this one has less than it had. It is ignored if the
     /// sender does not know yet that this node has joined again.
-    pub(super) fn hear_of_old_data(
+    pub(super) fn on_old_data(
         &mut self,
         from: &Name,
         start: Start,

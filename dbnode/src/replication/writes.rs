@@ -17,7 +17,13 @@ use super::waiting::Waiter;
 
 impl Core {
     /// Handles a client's write.
-    pub(super) fn take(&mut self, now: Moment, ticket: Ticket, write: Write, effects: &mut Vec<Effect>) {
+    pub(super) fn on_client_write(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        write: Write,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(refusal) = self.closed(now) {
             effects.push(Effect::Reject { ticket, refusal });
             return;
