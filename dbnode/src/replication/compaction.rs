@@ -8,6 +8,7 @@ use super::Core;
 use super::disk_state::DiskState;
 use super::effect::Effect;
 use super::input::Moment;
+use super::lead::PrimaryState;
 use super::log::Log;
 use super::role::RoleState;
 use super::setup::Limits;
@@ -89,7 +90,8 @@ impl Core {
     pub(super) fn compact(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(keep) = self.disk.entries_kept(&self.log, &self.setup.limits) else { return };
         let may_wait = !is_long(&self.log, &self.setup.limits, 4) && !self.disk.found_no_room;
-        let in_the_way = self.disk.installing.is_some() || (self.ships_snapshot() && may_wait);
+        let ships_snapshot = self.lead().is_some_and(PrimaryState::ships_snapshot);
+        let in_the_way = self.disk.installing.is_some() || (ships_snapshot && may_wait);
         let may_begin = self.disk.compaction.may_begin(now) && !in_the_way;
         if !may_begin || matches!(self.role_state, RoleState::Stopped) {
             return;

@@ -23,6 +23,7 @@ use super::member::Name;
 use super::message::{Envelope, Message};
 use super::peers::Peers;
 use super::role::{Role, RoleState};
+use super::roster::Roster;
 use super::setup::Setup;
 use super::state::State;
 use super::waiting::Waiting;
@@ -55,6 +56,8 @@ impl Core {
         let Recovered { life: _, ballot, snapshot, entries, committed, discarded } = found;
         let setup = setup.sorted();
         let log = Log::recovered(snapshot.log_id(), entries, committed);
+        let is_in_no_cluster = Roster { log: &log, state: &snapshot }.membership().is_none();
+        let began_with_import = snapshot.applied() > 0 && is_in_no_cluster;
         let life = Life {
             incarnation: setup.incarnation,
             starts: setup.starts.clone(),
@@ -70,12 +73,11 @@ impl Core {
             peers: Peers::default(),
             hard_state: HardState::recovered(ballot),
             log,
-            applied: Applied::recovered(snapshot, false),
+            applied: Applied::recovered(snapshot, began_with_import),
             waiting: Waiting::default(),
             disk: DiskState::new(now),
             discarded: Discarded::recovered(discarded),
         };
-        core.applied.began_with_import = core.applied.index() > 0 && core.membership().is_none();
         if !core.setup.is_alone() {
             core.restart_election_timer(now);
         }

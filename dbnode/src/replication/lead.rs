@@ -114,6 +114,36 @@ pub(super) enum Asked {
     Yes,
 }
 
+impl PrimaryState {
+    /// Begins the next heartbeat round.
+    pub(super) fn begin_round(&mut self, now: Moment) {
+        self.round += 1;
+        self.round_began = now;
+        for progress in self.progress.values_mut() {
+            // A probe without a response is repeated.
+            if progress.state == ProgressState::Probe(Asked::Yes) {
+                progress.state = ProgressState::Probe(Asked::No);
+            }
+        }
+    }
+
+    /// True while a replica is receiving the snapshot, which should not change meanwhile.
+    pub(super) fn ships_snapshot(&self) -> bool {
+        self.progress.values().any(|progress| matches!(progress.state, ProgressState::Snapshot { .. }))
+    }
+
+    /// Restarts snapshot transfers that have made no progress for this long.
+    pub(super) fn give_up_snapshots(&mut self, now: Moment, patience: Duration) {
+        for progress in self.progress.values_mut() {
+            if let ProgressState::Snapshot { moved, .. } = progress.state
+                && now.since(moved) > patience
+            {
+                progress.probe_from(progress.next);
+            }
+        }
+    }
+}
+
 impl Progress {
     /// A replica about which nothing is known; probing begins at the end of this node's log.
     pub(super) fn unknown(life: Option<Arc<Life>>, last: u64, now: Moment) -> Self {

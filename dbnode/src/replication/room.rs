@@ -3,11 +3,13 @@
 
 #![deny(clippy::disallowed_methods)]
 
+use std::time::Duration;
+
 use super::Core;
 use super::durability::Mode;
 use super::effect::{Effect, Notice, RejectReason};
 use super::input::Moment;
-use super::lead::Progress;
+use super::lead::{PrimaryState, Progress};
 use super::member::Name;
 use super::message::Message;
 use super::role::RoleState;
@@ -69,17 +71,8 @@ impl Core {
 
     /// Assumes that members that have not repeated the report for a while have room again.
     pub(super) fn forget_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let patience = self.setup.timing.election_timeout;
-        let RoleState::Primary(lead) = &mut self.role_state else { return };
-        for (name, progress) in &mut lead.progress {
-            let was_full = progress.had_no_room;
-            progress.had_no_room = progress.no_room.is_some();
-            if progress.no_room.is_some_and(|said| now.since(said) > patience) {
-                (progress.no_room, progress.had_no_room) = (None, false);
-            }
-            if was_full && !progress.had_no_room {
-                effects.push(Effect::Tell(Notice::MemberHasRoom(name.clone())));
-            }
+        if let RoleState::Primary(lead) = &mut self.role_state {
+            lead.forget_no_room(now, self.setup.timing.election_timeout, effects);
         }
     }
 
@@ -113,5 +106,21 @@ impl Core {
             Mode::Sync => 0,
         };
         full.nth(allowed).map(|(name, _)| name.clone())
+    }
+}
+
+impl PrimaryState {
+    /// Assumes that members that have not repeated the report for this long have room again.
+    fn forget_no_room(&mut self, now: Moment, patience: Duration, effects: &mut Vec<Effect>) {
+        for (name, progress) in &mut self.progress {
+            let was_full = progress.had_no_room;
+            progress.had_no_room = progress.no_room.is_some();
+            if progress.no_room.is_some_and(|said| now.since(said) > patience) {
+                (progress.no_room, progress.had_no_room) = (None, false);
+            }
+            if was_full && !progress.had_no_room {
+                effects.push(Effect::Tell(Notice::MemberHasRoom(name.clone())));
+            }
+        }
     }
 }

@@ -21,22 +21,18 @@ impl Core {
     /// Starts a heartbeat round; the heartbeat is part of the next message to each replica.
     pub(super) fn begin_round(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
-        lead.round += 1;
-        lead.round_began = now;
-        for progress in lead.progress.values_mut() {
-            // A probe without a response is repeated.
-            if progress.state == ProgressState::Probe(Asked::Yes) {
-                progress.state = ProgressState::Probe(Asked::No);
-            }
-        }
+        lead.begin_round(now);
         self.ship(now, effects);
     }
 
     /// Starts a heartbeat round when one is due.
     pub(super) fn send_heartbeats(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let heartbeat = self.setup.timing.heartbeat();
-        if self.lead().is_some_and(|lead| now.since(lead.round_began) >= heartbeat) {
-            self.give_up_snapshots(now);
+        let snapshot_patience = self.setup.timing.election_timeout * 4;
+        if let RoleState::Primary(lead) = &mut self.role_state
+            && now.since(lead.round_began) >= heartbeat
+        {
+            lead.give_up_snapshots(now, snapshot_patience);
             self.begin_round(now, effects);
         }
     }
@@ -285,24 +281,5 @@ impl Core {
                 progress.probe_from(place.index + 1);
             }
         }
-    }
-
-    /// Restarts snapshot transfers that make no progress.
-    fn give_up_snapshots(&mut self, now: Moment) {
-        let patience = self.setup.timing.election_timeout * 4;
-        let RoleState::Primary(lead) = &mut self.role_state else { return };
-        for progress in lead.progress.values_mut() {
-            if let ProgressState::Snapshot { moved, .. } = progress.state
-                && now.since(moved) > patience
-            {
-                progress.probe_from(progress.next);
-            }
-        }
-    }
-
-    /// True while a replica is receiving the snapshot, which should not change meanwhile.
-    pub(super) fn ships_snapshot(&self) -> bool {
-        let mut progress = self.lead().into_iter().flat_map(|lead| lead.progress.values());
-        progress.any(|progress| matches!(progress.state, ProgressState::Snapshot { .. }))
     }
 }
