@@ -145,32 +145,38 @@ impl Core {
         now: Moment,
         from: Name,
         life: &Arc<Life>,
-        Envelope { term, message }: Envelope,
+        envelope: Envelope,
         effects: &mut Vec<Effect>,
     ) {
         if matches!(self.role_state, RoleState::Stopped)
             || !self.setup.members.contains(&from)
-            || !message.makes_sense()
+            || !envelope.message.makes_sense()
         {
             return;
         }
-        match &message {
+        match &envelope.message {
             // These messages change no node's term.
             Message::PreVoteRequest(candidacy) => {
-                return self.on_pre_vote_request(now, &from, life, candidacy, effects);
+                self.on_pre_vote_request(now, &from, life, candidacy, effects)
             }
-            Message::NoRoom => return self.on_no_room(now, &from, effects),
-            Message::OldData { start, known_up_to } => {
-                return self.on_old_data(&from, *start, *known_up_to, effects);
-            }
+            Message::NoRoom => self.on_no_room(now, &from, effects),
+            Message::OldData { start, known_up_to } => self.on_old_data(&from, *start, *known_up_to, effects),
             // A node that was cut off must not disturb the others.
             Message::VoteRequest { leadership_transfer: false, .. }
-                if term > self.hard_state.term() && self.has_a_primary(now) =>
-            {
-                return;
-            }
-            _ => {}
+                if envelope.term > self.hard_state.term() && self.has_a_primary(now) => {}
+            _ => self.on_message_in_term(now, from, life, envelope, effects),
         }
+    }
+
+    /// Handles a message, after adopting the sender's term if it is later than this node's.
+    fn on_message_in_term(
+        &mut self,
+        now: Moment,
+        from: Name,
+        life: &Arc<Life>,
+        Envelope { term, message }: Envelope,
+        effects: &mut Vec<Effect>,
+    ) {
         self.remember(&from, life, term, effects);
         if let Message::PreVoteResponse { committed, .. } | Message::VoteResponse { committed, .. } = &message
         {
