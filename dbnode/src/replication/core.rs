@@ -28,19 +28,20 @@ use super::setup::Setup;
 use super::state::State;
 use super::waiting::Waiting;
 
-/// A node's state, and the rules by which it decides.
+/// A node's state, and the rules by which it decides. See the [module](super) for the parts.
 #[derive(Debug)]
 pub struct Core {
     pub(super) setup: Setup,
     /// What the node says about itself.
     pub(super) life: Arc<Life>,
+    /// The only source of chance: election timeouts and ids are drawn from it.
     pub(super) rng: ChaCha8Rng,
 
     pub(super) role_state: RoleState,
     /// When it starts an election, unless it hears from a primary before.
     pub(super) election_due: Moment,
-    pub(super) peers: Peers,
     pub(super) hard_state: HardState,
+    pub(super) peers: Peers,
 
     pub(super) log: Log,
     pub(super) applied: Applied,
@@ -70,8 +71,8 @@ impl Core {
             life: Arc::new(life),
             role_state: RoleState::Replica(Box::default()),
             election_due: now,
-            peers: Peers::default(),
             hard_state: HardState::recovered(ballot),
+            peers: Peers::default(),
             log,
             applied: Applied::recovered(snapshot, began_with_import),
             waiting: Waiting::default(),

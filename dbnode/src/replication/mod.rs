@@ -14,6 +14,23 @@
 //! claims is on disk before the message leaves, and an acknowledged write is as durable as the
 //! [mode](crate::replication::durability) promises.
 //!
+//! [`Core`] is composed of parts. Each owns its fields, and has the rules that need nothing else:
+//!
+//! | part | what it owns | file |
+//! |---|---|---|
+//! | `Setup`, `Life` | what is fixed while the node runs: its members, limits and timeouts, its data directory | `setup.rs`, `life.rs` |
+//! | `RoleState` | what only a primary, a replica or a candidate needs: the replicas' progress, votes, waiting reads | `role.rs`, `lead.rs`, `following.rs` |
+//! | `HardState` | the term and the vote, and the messages that wait until they are on disk | `hard_state.rs` |
+//! | `Peers` | which nodes are connected, what was heard from them, and which of them lost data | `peers.rs` |
+//! | `Log` | the entries that are not in the snapshot yet, which of them are on disk, the commit index | `log.rs` |
+//! | `Applied` | the state, and what readers see beyond it | `applied.rs`, `showing.rs` |
+//! | `Waiting` | the clients that wait for a response | `waiting.rs` |
+//! | `DiskState` | what is in progress on the disk, and whether it has room | `disk_state.rs`, `compaction.rs`, `installing.rs` |
+//! | `Discarded` | the writes that were truncated | `discarded.rs` |
+//!
+//! A rule that needs several parts is a method of `Core`, in the file that tells its story. To see
+//! how an input takes its course, begin with `handle_input` and `advance` in `core.rs`.
+//!
 //! The rules are Raft's (Ongaro and Ousterhout, "In Search of an Understandable Consensus
 //! Algorithm"); each file names the section it implements.
 
