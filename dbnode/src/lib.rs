@@ -1,7 +1,7 @@
 //! The database: a replicated, durable key-value store. Its client library is the crate `dbclient`.
 //!
-//! Start with [`replication`], the Raft-like consensus core, then read [`node`], which drives it,
-//! and [`storage`], where its log is kept. Files that begin with
+//! Start with [`replication`], the Raft-like consensus core and the parts it is composed of, then read
+//! [`node`], which drives it, and [`storage`], where its log is kept. Files that begin with
 //! `#![deny(clippy::disallowed_methods)]` are pure: they decide, and perform no I/O.
 
 /// How clients speak to the node.

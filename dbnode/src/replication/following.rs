@@ -25,7 +25,7 @@ pub(super) struct ReplicaState {
     round: u64,
     /// What was last reported to the primary: the newest round, the persisted index, the applied
     /// index.
-    told: (u64, u64, u64),
+    reported: (u64, u64, u64),
     /// When it had last applied everything committed, as far as it knew, and how long a message to
     /// it may have taken, in milliseconds.
     fresh: Option<(Moment, u64)>,
@@ -50,7 +50,7 @@ impl ReplicaState {
 
 impl Core {
     /// Handles entries, or a heartbeat, from the primary of this term.
-    pub(super) fn append_entries(
+    pub(super) fn on_append_entries(
         &mut self,
         now: Moment,
         from: Name,
@@ -62,7 +62,7 @@ impl Core {
         }
         self.follow(now, &from, effects);
         self.leave_own_import_out(&from, effects);
-        if self.installing.is_some() {
+        if self.disk.installing.is_some() {
             return;
         }
         if let Some(index) = self.contradicts_what_is_committed(&append) {
@@ -79,8 +79,8 @@ impl Core {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         following.verified = following.verified.max(up_to);
         following.round = following.round.max(round);
-        self.committed = self.committed.max(committed.min(following.verified));
-        if self.committed >= committed {
+        self.log.commit_to(committed.min(following.verified));
+        if self.log.committed() >= committed {
             following.fresh = Some((now, round_trip_ms));
         }
     }
@@ -90,7 +90,7 @@ impl Core {
     fn leads_against(&mut self, other: &Name, effects: &mut Vec<Effect>) -> bool {
         let leads = matches!(self.role_state, RoleState::Primary(_));
         if leads {
-            let (other, term) = (other.clone(), self.ballot.term);
+            let (other, term) = (other.clone(), self.hard_state.term());
             self.stop(Halt::TwoPrimaries { other, term }, effects);
         }
         leads
@@ -101,28 +101,28 @@ impl Core {
         let compacted = self.log.compacted();
         let contradicts = |entry: &&Entry| match entry.index {
             index if index <= compacted.index => entry.term > compacted.term,
-            index => index <= self.state.applied() && !self.log.has(entry.log_id()),
+            index => index <= self.applied.index() && !self.log.has(entry.log_id()),
         };
         append.entries.iter().find(contradicts).map(|entry| entry.index)
     }
 
     /// True if this node began with imported records that no cluster has agreed to.
     fn has_own_import(&self) -> bool {
-        self.began_with_import && self.membership().is_none()
+        self.applied.began_with_import && self.membership().is_none()
     }
 
     /// Discards records that were imported here: they mean nothing in a cluster that was formed
     /// without them.
     fn leave_own_import_out(&mut self, primary: &Name, effects: &mut Vec<Effect>) {
-        if self.has_own_import() && self.installing.is_none() {
+        if self.has_own_import() && self.disk.installing.is_none() {
             effects.push(Effect::Tell(Notice::ImportLeftOut(primary.clone())));
-            self.begin_with_nothing();
+            self.install_nothing();
         }
     }
 
     /// Follows this primary from now on.
     fn follow(&mut self, now: Moment, primary: &Name, effects: &mut Vec<Effect>) {
-        self.election_due = self.draw_election(now);
+        self.restart_election_timer(now);
         match &mut self.role_state {
             RoleState::Replica(following) if following.primary.as_ref() == Some(primary) => {
                 following.heard = Some(now);
@@ -152,38 +152,44 @@ impl Core {
         let RoleState::Replica(following) = &mut self.role_state else { return };
         let Some(primary) = following.primary.clone() else { return };
         let matched = following.verified.min(self.log.persisted());
-        let now = (following.round, matched, self.state.applied());
-        let (round, told_matched, applied) = following.told;
+        let now = (following.round, matched, self.applied.index());
+        let (round, reported_matched, applied) = following.reported;
         // The primary waits for the applied index only in sync mode.
-        let applied_matters = self.mode == super::durability::Mode::Sync && now.2 != applied;
-        if now.0 != round || matched != told_matched || applied_matters {
-            following.told = now;
+        let applied_matters = self.setup.mode == super::durability::Mode::Sync && now.2 != applied;
+        if now.0 != round || matched != reported_matched || applied_matters {
+            following.reported = now;
             self.answer_append(&primary, now.0, Outcome::Matched(matched), effects);
         }
     }
 
     fn answer_append(&mut self, primary: &Name, round: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
-        let appended = AppendEntriesResponse { round, applied: self.state.applied(), outcome };
+        let appended = AppendEntriesResponse { round, applied: self.applied.index(), outcome };
         self.send(primary, Message::AppendEntriesResponse(appended), effects);
     }
 
     /// Handles a chunk of the primary's snapshot.
-    pub(super) fn take_snapshot(&mut self, now: Moment, from: Name, chunk: Chunk, effects: &mut Vec<Effect>) {
+    pub(super) fn on_install_snapshot(
+        &mut self,
+        now: Moment,
+        from: Name,
+        chunk: Chunk,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.leads_against(&from, effects) {
             return;
         }
         self.follow(now, &from, effects);
         self.leave_own_import_out(&from, effects);
         let place = chunk.about.place;
-        if place.index <= self.state.applied() && !self.has_own_import() {
+        if place.index <= self.applied.index() && !self.has_own_import() {
             // The snapshot is here already. What is applied is committed, and so the primary has it
             // too.
-            let matched = self.state.applied().min(self.log.persisted());
+            let matched = self.applied.index().min(self.log.persisted());
             let round =
                 if let RoleState::Replica(following) = &self.role_state { following.round } else { 0 };
             return self.answer_append(&from, round, Outcome::Matched(matched), effects);
         }
-        if self.installing.is_some() {
+        if self.disk.installing.is_some() {
             return;
         }
         let RoleState::Replica(following) = &mut self.role_state else { return };
@@ -196,12 +202,12 @@ impl Core {
         if !is_last {
             return self.send(&from, Message::InstallSnapshotResponse(receipt), effects);
         }
-        let arrived = following.arriving.take().expect("its last piece was just taken");
+        let arrived = following.arriving.take().expect("its last chunk was just taken");
         if self.log.has(place) {
             // The log already reaches past the snapshot, and entries that follow it may have been
             // confirmed.
             following.verified = following.verified.max(place.index);
-            self.committed = self.committed.max(place.index);
+            self.log.commit_to(place.index);
         } else {
             self.install(from, receipt, arrived.finish());
         }

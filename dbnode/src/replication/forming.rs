@@ -20,9 +20,9 @@ use super::role::RoleState;
 
 impl Core {
     /// Handles a new connection to another node.
-    pub(super) fn connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
+    pub(super) fn on_connected(&mut self, now: Moment, peer: Name, hello: Hello, effects: &mut Vec<Effect>) {
         let life = Arc::clone(&hello.life);
-        self.connected_peers.insert(peer.clone(), hello);
+        self.peers.connected.insert(peer.clone(), hello);
         self.greet(&peer, &life, effects);
         if let RoleState::Primary(lead) = &mut self.role_state
             && let Some(progress) = lead.progress.get_mut(&peer)
@@ -41,56 +41,47 @@ impl Core {
     }
 
     /// Handles the loss of a connection to another node.
-    pub(super) fn disconnected(&mut self, peer: &Name) {
-        self.connected_peers.remove(peer);
+    pub(super) fn on_disconnected(&mut self, peer: &Name) {
+        self.peers.connected.remove(peer);
     }
 
     /// Forms the cluster, if this node is the first by name and all others are connected and new.
     pub(super) fn form(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let is_first = self.names.first() == Some(&self.name);
-        let is_new = |name: &Name| self.connected_peers.get(name).is_some_and(|it| it.cluster.is_none());
-        if !is_first || self.membership().is_some() || !self.others().iter().all(is_new) {
+        let is_first = self.setup.members.first() == Some(&self.setup.name);
+        let is_new = |name: &Name| self.peers.connected.get(name).is_some_and(|it| it.cluster.is_none());
+        if !is_first || self.membership().is_some() || !self.setup.others().iter().all(is_new) {
             return;
         }
-        let others = self.connected_peers.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
-        let founders = others.chain([(self.name.clone(), self.life.incarnation)]).collect();
-        let cluster = ClusterId(Builder::from_random_bytes(self.dice.random()).into_uuid());
-        self.set_ballot(Ballot { term: self.ballot.term + 1, voted_for: Some(self.name.clone()) });
+        let others = self.peers.connected.iter().map(|(name, hello)| (name.clone(), hello.life.incarnation));
+        let founders = others.chain([(self.setup.name.clone(), self.life.incarnation)]).collect();
+        let cluster = ClusterId(Builder::from_random_bytes(self.rng.random()).into_uuid());
+        self.hard_state
+            .set(Ballot { term: self.hard_state.term() + 1, voted_for: Some(self.setup.name.clone()) });
         self.become_primary(now, Payload::Bootstrap(Membership::formed(cluster, founders)), effects);
     }
 
     /// Logs which start of which data directory acts under each name. This is how members that came
     /// back without their data join again.
     pub(super) fn let_join(&mut self) {
-        let RoleState::Primary(lead) = &self.role_state else { return };
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
         // One at a time, and only when the commit index is known.
-        let settled = self.committed >= lead.began;
-        if self.names.len() == 1 || !settled || self.joining.is_some_and(|index| index > self.state.applied())
+        let settled = self.log.committed() >= lead.began;
+        if self.setup.is_alone() || !settled || lead.joining.is_some_and(|index| index > self.applied.index())
         {
             return;
         }
-        let Some(membership) = self.state.membership() else { return };
+        let Some(membership) = self.applied.state.membership() else { return };
         let known = |name: &Name, life: &Life| {
             membership.counts(name, life.incarnation)
-                && self.state.start(name).unwrap_or_default() == life.starts.newest()
+                && self.applied.state.start(name).unwrap_or_default() == life.starts.newest()
         };
-        let others = self.connected_peers.iter().map(|(name, hello)| (name, &hello.life));
-        let mut all = others.chain([(&self.name, &self.life)]);
+        let others = self.peers.connected.iter().map(|(name, hello)| (name, &hello.life));
+        let mut all = others.chain([(&self.setup.name, &self.life)]);
         let news = all.find(|(name, life)| membership.members.contains_key(*name) && !known(name, life));
         if let Some((name, life)) = news {
             let (name, incarnation) = (name.clone(), life.incarnation);
             let start = Payload::Start { name, incarnation, start: life.starts.newest() };
-            self.joining = Some(self.log.append(self.ballot.term, start).index);
+            lead.joining = Some(self.log.append(self.hard_state.term(), start).index);
         }
-    }
-
-    /// The cluster's members, as far as this node knows. The first entry of every log names them,
-    /// even before it is known to be committed.
-    pub fn membership(&self) -> Option<&Membership> {
-        let first = || match &self.log.get(self.log.compacted().index + 1)?.payload {
-            Payload::Bootstrap(membership) => Some(membership),
-            _ => None,
-        };
-        self.state.membership().or_else(first)
     }
 }

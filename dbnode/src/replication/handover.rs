@@ -14,7 +14,7 @@ use super::role::RoleState;
 impl Core {
     /// Begins a leadership transfer.
     pub(super) fn begin_hand_over(&mut self, now: Moment) {
-        let is_alone = self.names.len() == 1;
+        let is_alone = self.setup.is_alone();
         if let RoleState::Primary(lead) = &mut self.role_state
             && !is_alone
         {
@@ -26,7 +26,7 @@ impl Core {
     /// as before.
     pub(super) fn hand_over(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(since) = self.lead().and_then(|lead| lead.handing_over) else { return };
-        if now.since(since) > self.timing.election_timeout {
+        if now.since(since) > self.setup.timing.election_timeout {
             if let RoleState::Primary(lead) = &mut self.role_state {
                 lead.handing_over = None;
             }
@@ -42,7 +42,7 @@ impl Core {
         let mut progress = self.lead()?.progress.iter();
         let ready = progress.find(|(name, progress)| {
             progress.matched == last
-                && self.connected_peers.contains_key(*name)
+                && self.peers.is_connected(name)
                 && progress.no_room.is_none()
                 && self.counts_if_known(name, progress.life.as_ref())
         });

@@ -13,12 +13,15 @@ use super::life::Life;
 use super::member::Name;
 use super::reads::PrimaryReads;
 use super::snapshot::Cursor;
+use super::upcoming::Upcoming;
 
 /// A primary's volatile state.
 #[derive(Debug)]
 pub(super) struct PrimaryState {
     /// The progress of each replica.
     pub(super) progress: BTreeMap<Name, Progress>,
+    /// The state after all entries of the log, by which new writes are decided.
+    pub(super) upcoming: Upcoming,
     /// The index of the entry that began this primary's term.
     pub(super) began: u64,
     /// The number of the newest heartbeat round.
@@ -29,6 +32,8 @@ pub(super) struct PrimaryState {
     pub(super) reads: PrimaryReads,
     /// When a leadership transfer began, if one is in progress.
     pub(super) handing_over: Option<Moment>,
+    /// The last entry that lets a member join.
+    pub(super) joining: Option<u64>,
     /// When this primary's term began, and the cluster's time then, in milliseconds.
     pub(super) clock: (Moment, u64),
 }
@@ -46,7 +51,7 @@ pub(super) struct Progress {
     /// The next entry to send (`nextIndex` in the Raft paper).
     pub(super) next: u64,
     /// How entries are being sent.
-    pub(super) pace: ProgressState,
+    pub(super) state: ProgressState,
     /// Messages that are not answered yet.
     pub(super) in_flight: InFlight,
     /// The newest commit index sent to the replica.
@@ -65,7 +70,7 @@ pub(super) struct Progress {
     /// since.
     pub(super) no_room: Option<Moment>,
     /// True if `no_room` was set at the last tick.
-    pub(super) said_no_room: bool,
+    pub(super) had_no_room: bool,
 }
 
 /// How entries are sent to a replica (etcd's terms).
@@ -88,7 +93,7 @@ pub(super) enum ProgressState {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// The chunk that begins here has to be read from the disk.
-    Piece(Cursor),
+    Chunk(Cursor),
     /// The replica has to confirm the chunk.
     Receipt {
         /// The last entry in the snapshot.
@@ -109,6 +114,36 @@ pub(super) enum Asked {
     Yes,
 }
 
+impl PrimaryState {
+    /// Begins the next heartbeat round.
+    pub(super) fn begin_round(&mut self, now: Moment) {
+        self.round += 1;
+        self.round_began = now;
+        for progress in self.progress.values_mut() {
+            // A probe without a response is repeated.
+            if progress.state == ProgressState::Probe(Asked::Yes) {
+                progress.state = ProgressState::Probe(Asked::No);
+            }
+        }
+    }
+
+    /// True while a replica is receiving the snapshot, which should not change meanwhile.
+    pub(super) fn ships_snapshot(&self) -> bool {
+        self.progress.values().any(|progress| matches!(progress.state, ProgressState::Snapshot { .. }))
+    }
+
+    /// Restarts snapshot transfers that have made no progress for this long.
+    pub(super) fn give_up_snapshots(&mut self, now: Moment, patience: Duration) {
+        for progress in self.progress.values_mut() {
+            if let ProgressState::Snapshot { moved, .. } = progress.state
+                && now.since(moved) > patience
+            {
+                progress.probe_from(progress.next);
+            }
+        }
+    }
+}
+
 impl Progress {
     /// A replica about which nothing is known; probing begins at the end of this node's log.
     pub(super) fn unknown(life: Option<Arc<Life>>, last: u64, now: Moment) -> Self {
@@ -117,7 +152,7 @@ impl Progress {
             matched: 0,
             applied: 0,
             next: last + 1,
-            pace: ProgressState::Probe(Asked::No),
+            state: ProgressState::Probe(Asked::No),
             in_flight: InFlight::default(),
             commit_index_sent: 0,
             round: 0,
@@ -126,14 +161,14 @@ impl Progress {
             caught_up_at: now,
             round_trip: Duration::ZERO,
             no_room: None,
-            said_no_room: false,
+            had_no_room: false,
         }
     }
 
     /// Restarts probing, because messages may have been lost.
     pub(super) fn probe_from(&mut self, next: u64) {
         self.next = next.max(self.matched + 1);
-        self.pace = ProgressState::Probe(Asked::No);
+        self.state = ProgressState::Probe(Asked::No);
         self.in_flight.forget();
     }
 
@@ -144,8 +179,8 @@ impl Progress {
         }
         self.next = self.next.max(self.matched + 1);
         self.in_flight.arrived(self.matched);
-        if matches!(self.pace, ProgressState::Probe(_)) {
-            self.pace = ProgressState::Replicate;
+        if matches!(self.state, ProgressState::Probe(_)) {
+            self.state = ProgressState::Replicate;
         }
     }
 }

@@ -155,7 +155,7 @@ impl Memory {
     }
 
     /// Records that the node sent a message in this term.
-    pub(super) fn hear(&mut self, life: &Life, term: u64) {
+    pub(super) fn update(&mut self, life: &Life, term: u64) {
         if self.incarnation != life.incarnation {
             *self = Self::new(life);
         }
@@ -220,13 +220,13 @@ mod tests {
     #[test]
     fn less_than_was_confirmed_is_noticed_at_the_next_start() {
         let mut memory = Memory::new(&life(&[7], 1, 10));
-        memory.hear(&life(&[7], 1, 10), 4);
+        memory.update(&life(&[7], 1, 10), 4);
         memory.confirm(LogId { term: 1, index: 20 });
         assert!(!memory.exceeds(&life(&[7], 1, 10)), "the same start has lost nothing");
         assert!(!memory.exceeds(&life(&[7, 8], 4, 20)));
         assert!(memory.exceeds(&life(&[7, 8], 4, 19)), "an entry is gone");
         assert!(memory.exceeds(&life(&[7, 8], 3, 20)), "a term is gone, and perhaps a vote in it");
-        memory.hear(&life(&[7, 8], 4, 20), 4);
+        memory.update(&life(&[7, 8], 4, 20), 4);
         assert!(memory.exceeds(&life(&[7, 9], 4, 20)), "another start came after the first");
         assert!(!memory.exceeds(&life(&[7], 1, 10)), "what the first start said comes late");
     }

@@ -26,6 +26,8 @@ pub struct Log {
     cut: Option<u64>,
     /// The truncation being written to disk.
     cutting: Option<u64>,
+    /// The commit index: everything up to it is committed, as far as this node knows.
+    committed: u64,
     /// The indexes of the entries that state which data directory acts under a name.
     members: VecDeque<u64>,
 }
@@ -40,13 +42,23 @@ pub struct Due {
 }
 
 impl Log {
-    /// The log as it was found on disk, following a snapshot.
-    pub fn recovered(compacted: LogId, entries: Vec<Entry>) -> Self {
+    /// The log as it was found on disk, following a snapshot, and the commit index found there.
+    /// The snapshot is committed in any case.
+    pub fn recovered(compacted: LogId, entries: Vec<Entry>, committed: u64) -> Self {
         let persisted = compacted.index + entries.len() as u64;
         let bytes = entries.iter().map(Entry::size).sum();
         let members = entries.iter().filter(|entry| entry.names_member()).map(|entry| entry.index).collect();
-        let entries = entries.into();
-        Self { entries, bytes, compacted, persisted, persisting: None, cut: None, cutting: None, members }
+        Self {
+            entries: entries.into(),
+            bytes,
+            compacted,
+            persisted,
+            persisting: None,
+            cut: None,
+            cutting: None,
+            committed: committed.clamp(compacted.index, persisted),
+            members,
+        }
     }
 
     /// The last entry's index.
@@ -67,6 +79,22 @@ impl Log {
     /// The last entry in the snapshot.
     pub fn compacted(&self) -> LogId {
         self.compacted
+    }
+
+    /// The commit index, as far as this node knows.
+    pub fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// The commit index, with the term of the entry there.
+    pub fn committed_place(&self) -> LogId {
+        let term = self.term_at(self.committed).unwrap_or_default();
+        LogId { term, index: self.committed }
+    }
+
+    /// Advances the commit index; it never goes back.
+    pub fn commit_to(&mut self, index: u64) {
+        self.committed = self.committed.max(index);
     }
 
     /// The number of entries, and their memory footprint in bytes.
@@ -191,7 +219,7 @@ impl Log {
     }
 
     /// Drops the entries that are in the snapshot now.
-    pub fn folded_up_to(&mut self, index: u64) {
+    pub fn compacted_up_to(&mut self, index: u64) {
         while self.compacted.index < index {
             let compacted = self.entries.pop_front().expect("what was compacted was in memory");
             self.bytes -= compacted.size();
@@ -208,6 +236,6 @@ impl Log {
 
     /// Starts over after a snapshot received from the primary.
     pub fn replaced_by_snapshot(&mut self, place: LogId) {
-        *self = Self::recovered(place, Vec::new());
+        *self = Self { committed: self.committed.max(place.index), ..Self::recovered(place, Vec::new(), 0) };
     }
 }

@@ -16,6 +16,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use rand::RngExt;
+
 use super::Core;
 use super::durability::Mode;
 use super::effect::{Effect, RejectReason};
@@ -101,12 +103,12 @@ impl Core {
     /// How a client that arrives now performs a linearizable read. Only where no other node could
     /// be the primary is no confirmation needed.
     pub fn read_path(&self) -> Path {
-        if self.names.len() == 1 && self.is_settled() { Path::Look } else { Path::Ask }
+        if self.setup.is_alone() && self.is_settled() { Path::Look } else { Path::Ask }
     }
 
     /// Queues a client's linearizable read.
-    pub(super) fn take_reader(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
-        let reader = Reader { ticket, deadline: now + self.limits.patience };
+    pub(super) fn on_client_read(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
+        let reader = Reader { ticket, deadline: now + self.setup.limits.patience };
         match &mut self.role_state {
             RoleState::Primary(lead) => lead.reads.queued.push(Asker::Client(reader)),
             RoleState::Replica(following) if following.primary.is_some() => {
@@ -127,11 +129,7 @@ impl Core {
     /// Handles the primary's answer to a ReadIndex request.
     pub(super) fn on_read_index_response(&mut self, number: u64, index: u64) {
         let RoleState::Replica(following) = &mut self.role_state else { return };
-        let reads = &mut following.reads;
-        let Some(at) = reads.asked.iter().position(|question| question.number == number) else { return };
-        // The answer is also good for the requests sent before this one.
-        let readers = reads.asked.drain(..=at).flat_map(|question| question.readers);
-        reads.behind.extend(readers.map(|reader| (index, reader)));
+        following.reads.answered(number, index);
     }
 
     /// Advances the waiting reads as far as possible.
@@ -152,7 +150,7 @@ impl Core {
     fn begin_reads(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let index = self.shown_index();
         let RoleState::Primary(lead) = &mut self.role_state else { return };
-        let settled = self.committed >= lead.began;
+        let settled = self.log.committed() >= lead.began;
         let newest = lead.reads.confirming.back();
         let just_began = newest.is_some_and(|round| now.since(round.began) < ROUND_INTERVAL);
         if lead.reads.queued.is_empty() || just_began || !settled {
@@ -189,30 +187,18 @@ impl Core {
 
     fn serve_replica_readers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let shown = self.shown_index();
-        let patience = self.timing.heartbeat() * 2;
-        let fresh_number = self.draw_number();
-        let last = self.log.last();
-        let shows_uncommitted = self.mode == Mode::Async;
+        let patience = self.setup.timing.heartbeat() * 2;
+        let fresh_number = self.rng.random();
         let RoleState::Replica(following) = &mut self.role_state else { return };
         // The uncommitted part of what is shown may have been written only by a primary of an
         // earlier term.
-        let shown = if shows_uncommitted && following.verified < last { 0 } else { shown };
-        let reads = &mut following.reads;
-        // A request without an answer is repeated, for all its readers.
-        while let Some(lost) = reads.asked.pop_front_if(|question| now.since(question.asked) > patience) {
-            reads.queued.splice(0..0, lost.readers);
-        }
-        let mut question = None;
-        let just_asked = reads.asked.back().is_some_and(|newest| now.since(newest.asked) < ROUND_INTERVAL);
-        if !just_asked && !reads.queued.is_empty() {
-            let readers = std::mem::take(&mut reads.queued);
-            reads.asked.push_back(Question { number: fresh_number, asked: now, readers });
-            question = following.primary.clone();
-        }
-        for (_, reader) in following.reads.behind.extract_if(.., |(index, _)| *index <= shown) {
-            effects.push(Effect::ReadReady { ticket: reader.ticket });
-        }
-        if let Some(primary) = question {
+        let may_be_lost = self.setup.mode == Mode::Async && following.verified < self.log.last();
+        let shown = if may_be_lost { 0 } else { shown };
+        following.reads.requeue_lost(now, patience);
+        let asks = following.reads.ask(now, fresh_number);
+        let ready = following.reads.ready(shown);
+        effects.extend(ready.into_iter().map(|reader| Effect::ReadReady { ticket: reader.ticket }));
+        if asks && let Some(primary) = following.primary.clone() {
             self.send(&primary, Message::ReadIndexRequest { number: fresh_number }, effects);
         }
     }
@@ -228,35 +214,76 @@ impl Core {
     }
 
     fn reject_readers(&mut self, which: impl Fn(&Reader) -> bool, effects: &mut Vec<Effect>) {
-        let mut away = Vec::new();
-        match &mut self.role_state {
-            RoleState::Primary(lead) => {
-                let confirming = lead.reads.confirming.iter_mut().map(|round| &mut round.askers);
-                for askers in confirming.chain([&mut lead.reads.queued]) {
-                    let clients = askers.extract_if(.., |asker| match asker {
-                        Asker::Client(reader) => which(reader),
-                        Asker::Peer { .. } => false,
-                    });
-                    away.extend(clients.filter_map(|asker| match asker {
-                        Asker::Client(reader) => Some(reader),
-                        Asker::Peer { .. } => None,
-                    }));
-                }
-            }
-            RoleState::Replica(following) => {
-                let reads = &mut following.reads;
-                away.extend(reads.queued.extract_if(.., |reader| which(reader)));
-                let asked = reads
-                    .asked
-                    .iter_mut()
-                    .flat_map(|question| question.readers.extract_if(.., |reader| which(reader)));
-                away.extend(asked);
-                let behind = reads.behind.extract_if(.., |(_, reader)| which(reader));
-                away.extend(behind.map(|(_, reader)| reader));
-            }
-            _ => {}
-        }
+        let away = match &mut self.role_state {
+            RoleState::Primary(lead) => lead.reads.remove(which),
+            RoleState::Replica(following) => following.reads.remove(which),
+            _ => Vec::new(),
+        };
         let reject = |Reader { ticket, .. }| Effect::Reject { ticket, refusal: RejectReason::NotConfirmed };
         effects.extend(away.into_iter().map(reject));
+    }
+}
+
+impl PrimaryReads {
+    /// Removes clients from all queues.
+    fn remove(&mut self, which: impl Fn(&Reader) -> bool) -> Vec<Reader> {
+        let mut removed = Vec::new();
+        let confirming = self.confirming.iter_mut().map(|round| &mut round.askers);
+        for askers in confirming.chain([&mut self.queued]) {
+            let clients = askers.extract_if(.., |asker| match asker {
+                Asker::Client(reader) => which(reader),
+                Asker::Peer { .. } => false,
+            });
+            removed.extend(clients.filter_map(|asker| match asker {
+                Asker::Client(reader) => Some(reader),
+                Asker::Peer { .. } => None,
+            }));
+        }
+        removed
+    }
+}
+
+impl ReplicaReads {
+    /// Records the primary's answer to a request. It is also good for the requests sent before.
+    fn answered(&mut self, number: u64, index: u64) {
+        let Some(at) = self.asked.iter().position(|question| question.number == number) else { return };
+        let readers = self.asked.drain(..=at).flat_map(|question| question.readers);
+        self.behind.extend(readers.map(|reader| (index, reader)));
+    }
+
+    /// Queues the readers again whose request has had no answer for this long.
+    fn requeue_lost(&mut self, now: Moment, patience: Duration) {
+        while let Some(lost) = self.asked.pop_front_if(|question| now.since(question.asked) > patience) {
+            self.queued.splice(0..0, lost.readers);
+        }
+    }
+
+    /// Moves the queued readers to a request with this number, unless one was sent just now;
+    /// returns true if it has to be sent.
+    fn ask(&mut self, now: Moment, number: u64) -> bool {
+        let just_asked = self.asked.back().is_some_and(|newest| now.since(newest.asked) < ROUND_INTERVAL);
+        let asks = !just_asked && !self.queued.is_empty();
+        if asks {
+            let readers = std::mem::take(&mut self.queued);
+            self.asked.push_back(Question { number, asked: now, readers });
+        }
+        asks
+    }
+
+    /// Removes the readers whose index is shown.
+    fn ready(&mut self, shown: u64) -> Vec<Reader> {
+        let ready = self.behind.extract_if(.., |(index, _)| *index <= shown);
+        ready.map(|(_, reader)| reader).collect()
+    }
+
+    /// Removes clients from all queues.
+    fn remove(&mut self, which: impl Fn(&Reader) -> bool) -> Vec<Reader> {
+        let mut removed: Vec<_> = self.queued.extract_if(.., |reader| which(reader)).collect();
+        for question in &mut self.asked {
+            removed.extend(question.readers.extract_if(.., |reader| which(reader)));
+        }
+        let behind = self.behind.extract_if(.., |(_, reader)| which(reader));
+        removed.extend(behind.map(|(_, reader)| reader));
+        removed
     }
 }

@@ -44,8 +44,8 @@ pub(super) enum RoleState {
     Replica(Box<ReplicaState>),
     /// Asks for pre-votes, without disturbing the others.
     PreCandidate {
-        /// The nodes that would vote for it.
-        would: BTreeSet<Name>,
+        /// The nodes that granted their pre-vote.
+        pre_votes: BTreeSet<Name>,
         /// When it asked.
         asked: Moment,
     },

@@ -3,14 +3,15 @@
 
 #![deny(clippy::disallowed_methods)]
 
+use std::time::Duration;
+
 use super::Core;
 use super::durability::Mode;
 use super::effect::{Effect, Notice, RejectReason};
 use super::input::Moment;
-use super::lead::Progress;
-use super::member::{Name, majority};
+use super::lead::{PrimaryState, Progress};
+use super::member::Name;
 use super::message::Message;
-use super::persisting::BallotOnDisk;
 use super::role::RoleState;
 
 /// How many times its usual size the log may grow to while compaction falls behind.
@@ -20,52 +21,49 @@ impl Core {
     /// True if this node cannot write: its disk has no room for the pending batch, or its log is as
     /// long as it may be and cannot be compacted.
     pub(super) fn cannot_write(&self, now: Moment) -> bool {
-        self.disk_is_full(now) || self.log_is_too_long()
+        self.disk.is_full(now, &self.log) || self.log_is_too_long()
     }
 
     /// True if the log grows faster than it is compacted, or cannot be compacted at all.
     pub(super) fn log_is_too_long(&self) -> bool {
         let (_, bytes) = self.log.size();
-        bytes > self.limits.log_bytes.saturating_mul(LOG_BYTES_FACTOR_MAX)
+        bytes > self.setup.limits.log_bytes.saturating_mul(LOG_BYTES_FACTOR_MAX)
     }
 
     /// True if the disk was full and something is still waiting to be written.
     pub(super) fn waits_for_room(&self) -> bool {
-        self.found_no_room && (self.log.has_batch() || self.ballot_on_disk != BallotOnDisk::Yes)
+        self.disk.found_no_room && (self.log.has_batch() || !self.hard_state.is_on_disk())
+    }
+
+    /// True if the last batch or the last compaction found the disk full.
+    pub fn has_no_room(&self) -> bool {
+        self.disk.found_no_room || self.disk.compaction.found_no_room
     }
 
     /// Tells the others, once per heartbeat, while the disk is full. The message is not held back
     /// as others are, because the ballot finds no room either.
     pub(super) fn tell_of_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if !(self.waits_for_room() || self.log_is_too_long()) {
-            self.no_room_told = None;
+            self.disk.no_room_sent_at = None;
             return;
         }
-        let heartbeat = self.timing.heartbeat();
-        if self.no_room_told.is_some_and(|told| now.since(told) < heartbeat) {
+        let heartbeat = self.setup.timing.heartbeat();
+        if self.disk.no_room_sent_at.is_some_and(|sent_at| now.since(sent_at) < heartbeat) {
             return;
         }
-        self.no_room_told = Some(now);
-        for name in self.others() {
-            self.send(&name, Message::NoRoom, effects);
-        }
-    }
-
-    /// Handles a snapshot that was not installed because the disk is full.
-    pub(super) fn not_installed(&mut self, effects: &mut Vec<Effect>) {
-        self.installing = None;
-        for name in self.others() {
+        self.disk.no_room_sent_at = Some(now);
+        for name in self.setup.others() {
             self.send(&name, Message::NoRoom, effects);
         }
     }
 
     /// Handles another node's report that its disk is full.
-    pub(super) fn hear_of_no_room(&mut self, now: Moment, from: &Name, effects: &mut Vec<Effect>) {
+    pub(super) fn on_no_room(&mut self, now: Moment, from: &Name, effects: &mut Vec<Effect>) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         let Some(progress) = lead.progress.get_mut(from) else { return };
         if progress.no_room.replace(now).is_none() {
             effects.push(Effect::Tell(Notice::MemberFull(from.clone())));
-            if self.mode == Mode::Sync {
+            if self.setup.mode == Mode::Sync {
                 self.waiting.reject_all(&RejectReason::OutcomeUnknown, effects);
             }
         }
@@ -73,17 +71,8 @@ impl Core {
 
     /// Assumes that members that have not repeated the report for a while have room again.
     pub(super) fn forget_no_room(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let patience = self.timing.election_timeout;
-        let RoleState::Primary(lead) = &mut self.role_state else { return };
-        for (name, progress) in &mut lead.progress {
-            let was_full = progress.said_no_room;
-            progress.said_no_room = progress.no_room.is_some();
-            if progress.no_room.is_some_and(|said| now.since(said) > patience) {
-                (progress.no_room, progress.said_no_room) = (None, false);
-            }
-            if was_full && !progress.said_no_room {
-                effects.push(Effect::Tell(Notice::MemberHasRoom(name.clone())));
-            }
+        if let RoleState::Primary(lead) = &mut self.role_state {
+            lead.forget_no_room(now, self.setup.timing.election_timeout, effects);
         }
     }
 
@@ -96,14 +85,13 @@ impl Core {
 
     fn others_can_write(&self, now: Moment) -> bool {
         let count = self.lead().into_iter().flat_map(|lead| &lead.progress);
-        count.filter(|(name, progress)| self.can_write(now, name, progress)).count()
-            >= majority(self.names.len())
+        count.filter(|(name, progress)| self.can_write(now, name, progress)).count() >= self.setup.majority()
     }
 
     /// True if the member is connected, counts, and has room, as far as is known.
     pub(super) fn can_write(&self, now: Moment, name: &str, progress: &Progress) -> bool {
-        self.connected_peers.contains_key(name)
-            && now.since(progress.heard) < self.timing.election_timeout
+        self.peers.is_connected(name)
+            && now.since(progress.heard) < self.setup.timing.election_timeout
             && progress.no_room.is_none()
             && self.counts_if_known(name, progress.life.as_ref())
     }
@@ -112,11 +100,27 @@ impl Core {
     pub(super) fn member_in_the_way(&self) -> Option<Name> {
         let progress = &self.lead()?.progress;
         let mut full = progress.iter().filter(|(_, progress)| progress.no_room.is_some());
-        let allowed = match self.mode {
+        let allowed = match self.setup.mode {
             Mode::Async => return None,
-            Mode::Quorum => self.names.len() - majority(self.names.len()),
+            Mode::Quorum => self.setup.members.len() - self.setup.majority(),
             Mode::Sync => 0,
         };
         full.nth(allowed).map(|(name, _)| name.clone())
+    }
+}
+
+impl PrimaryState {
+    /// Assumes that members that have not repeated the report for this long have room again.
+    fn forget_no_room(&mut self, now: Moment, patience: Duration, effects: &mut Vec<Effect>) {
+        for (name, progress) in &mut self.progress {
+            let was_full = progress.had_no_room;
+            progress.had_no_room = progress.no_room.is_some();
+            if progress.no_room.is_some_and(|said| now.since(said) > patience) {
+                (progress.no_room, progress.had_no_room) = (None, false);
+            }
+            if was_full && !progress.had_no_room {
+                effects.push(Effect::Tell(Notice::MemberHasRoom(name.clone())));
+            }
+        }
     }
 }

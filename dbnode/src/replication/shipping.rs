@@ -12,7 +12,7 @@ use super::entry::LogId;
 use super::input::Moment;
 use super::lead::{Asked, Awaited, Progress, ProgressState};
 use super::life::Life;
-use super::member::{Name, majority};
+use super::member::Name;
 use super::message::{AppendEntries, AppendEntriesResponse, Message, Outcome};
 use super::role::RoleState;
 use super::snapshot::{Chunk, Cursor, Receipt};
@@ -21,30 +21,26 @@ impl Core {
     /// Starts a heartbeat round; the heartbeat is part of the next message to each replica.
     pub(super) fn begin_round(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
-        lead.round += 1;
-        lead.round_began = now;
-        for progress in lead.progress.values_mut() {
-            // A probe without a response is repeated.
-            if progress.pace == ProgressState::Probe(Asked::Yes) {
-                progress.pace = ProgressState::Probe(Asked::No);
-            }
-        }
+        lead.begin_round(now);
         self.ship(now, effects);
     }
 
     /// Starts a heartbeat round when one is due.
     pub(super) fn send_heartbeats(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let heartbeat = self.timing.heartbeat();
-        if self.lead().is_some_and(|lead| now.since(lead.round_began) >= heartbeat) {
-            self.give_up_snapshots(now);
+        let heartbeat = self.setup.timing.heartbeat();
+        let snapshot_patience = self.setup.timing.election_timeout * 4;
+        if let RoleState::Primary(lead) = &mut self.role_state
+            && now.since(lead.round_began) >= heartbeat
+        {
+            lead.give_up_snapshots(now, snapshot_patience);
             self.begin_round(now, effects);
         }
     }
 
     /// Sends each replica the entries it lacks, as far as flow control allows.
     pub(super) fn ship(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        for name in self.others() {
-            while self.connected_peers.contains_key(&name) {
+        for name in self.setup.others() {
+            while self.peers.is_connected(&name) {
                 let Some(message) = self.next_for(now, &name, effects) else { break };
                 self.send(&name, message, effects);
             }
@@ -57,8 +53,8 @@ impl Core {
         let round = lead.round;
         let progress = lead.progress.get_mut(name)?;
         let previous = progress.next - 1;
-        let news = round > progress.round_sent || self.committed > progress.commit_index_sent;
-        let entries = match progress.pace {
+        let news = round > progress.round_sent || self.log.committed() > progress.commit_index_sent;
+        let entries = match progress.state {
             ProgressState::Snapshot { .. } if round > progress.round_sent => {
                 // A heartbeat tells it that the primary is alive; what it lacks comes with the
                 // snapshot.
@@ -70,18 +66,18 @@ impl Core {
             }
             ProgressState::Snapshot { .. } | ProgressState::Probe(Asked::Yes) => return None,
             _ if previous < self.log.compacted().index => {
-                progress.pace =
-                    ProgressState::Snapshot { awaited: Awaited::Piece(Cursor::START), moved: now };
-                let bytes_max = self.limits.piece_bytes;
+                progress.state =
+                    ProgressState::Snapshot { awaited: Awaited::Chunk(Cursor::START), moved: now };
+                let bytes_max = self.setup.limits.chunk_bytes;
                 effects.push(Effect::ReadSnapshot { peer: name.clone(), from: Cursor::START, bytes_max });
                 return None;
             }
             ProgressState::Probe(Asked::No) => {
-                progress.pace = ProgressState::Probe(Asked::Yes);
+                progress.state = ProgressState::Probe(Asked::Yes);
                 Vec::new()
             }
             ProgressState::Replicate => {
-                let limits = &self.limits;
+                let limits = &self.setup.limits;
                 let room = progress.in_flight.has_room(limits.in_flight_messages, limits.in_flight_bytes);
                 let entries = match room {
                     true => self.log.after(previous, limits.batch_entries, limits.batch_bytes),
@@ -107,7 +103,7 @@ impl Core {
         previous: LogId,
         entries: Vec<super::entry::Entry>,
     ) -> Option<AppendEntries> {
-        let committed = self.committed;
+        let committed = self.log.committed();
         let RoleState::Primary(lead) = &mut self.role_state else { return None };
         let progress = lead.progress.get_mut(name)?;
         (progress.round_sent, progress.commit_index_sent) = (lead.round, committed);
@@ -116,7 +112,7 @@ impl Core {
     }
 
     /// Handles a replica's response to `AppendEntries`.
-    pub(super) fn appended(
+    pub(super) fn on_append_entries_response(
         &mut self,
         now: Moment,
         from: &Name,
@@ -137,7 +133,7 @@ impl Core {
         match appended.outcome {
             Outcome::Matched(matched) => {
                 progress.matches(matched);
-                if let ProgressState::Snapshot { .. } = progress.pace
+                if let ProgressState::Snapshot { .. } = progress.state
                     && matched > 0
                 {
                     progress.probe_from(matched + 1);
@@ -145,7 +141,7 @@ impl Core {
             }
             // A late response to an old message says nothing new.
             Outcome::Missing { previous, .. } if previous <= progress.matched => {}
-            Outcome::Missing { .. } if matches!(progress.pace, ProgressState::Snapshot { .. }) => {}
+            Outcome::Missing { .. } if matches!(progress.state, ProgressState::Snapshot { .. }) => {}
             Outcome::Missing { previous, agreed_at_most } => {
                 if previous < progress.next {
                     progress.probe_from(agreed_at_most.min(previous - 1) + 1);
@@ -170,11 +166,9 @@ impl Core {
     fn remember_confirmed(&mut self) {
         let RoleState::Primary(lead) = &self.role_state else { return };
         for (name, progress) in &lead.progress {
-            let index = progress.matched.min(self.committed);
-            if let Some(memory) = self.memories.get_mut(name)
-                && let Some(term) = self.log.term_at(index)
-            {
-                memory.confirm(LogId { term, index });
+            let index = progress.matched.min(self.log.committed());
+            if let Some(term) = self.log.term_at(index) {
+                self.peers.remember_confirmed(name, LogId { term, index });
             }
         }
     }
@@ -196,7 +190,7 @@ impl Core {
         let answered = lead.progress.iter().filter(|(name, progress)| {
             progress.round >= round && self.counts_if_known(name, progress.life.as_ref())
         });
-        answered.count() + usize::from(self.may_vote()) >= majority(self.names.len())
+        answered.count() + usize::from(self.may_vote()) >= self.setup.majority()
     }
 
     /// Advances the commit index as far as a majority's disks allow.
@@ -209,15 +203,16 @@ impl Core {
         let mut disks: Vec<u64> = others.map(|(_, progress)| progress.matched).collect();
         disks.extend(self.may_vote().then_some(self.log.persisted()));
         let term_at = |index| self.log.term_at(index);
-        if let Some(place) = committed(self.names.len(), &mut disks, self.ballot.term, term_at) {
-            self.committed = self.committed.max(place.index);
+        if let Some(place) = committed(self.setup.members.len(), &mut disks, self.hard_state.term(), term_at)
+        {
+            self.log.commit_to(place.index);
         }
         self.remember_confirmed();
     }
 
     /// The index up to which every member has persisted and applied the log.
     pub(super) fn applied_everywhere(&self) -> u64 {
-        let own = self.log.persisted().min(self.state.applied());
+        let own = self.log.persisted().min(self.applied.index());
         let others = self.lead().into_iter().flat_map(|lead| &lead.progress);
         let reached =
             others.map(|(name, progress)| match self.counts_if_known(name, progress.life.as_ref()) {
@@ -230,15 +225,15 @@ impl Core {
     /// A member known to be down, if there is one.
     pub(super) fn member_down(&self, now: Moment) -> Option<Name> {
         let down = |(name, progress): (&Name, &Progress)| {
-            let silent = now.since(progress.heard) >= self.timing.election_timeout;
-            let lost = !self.connected_peers.contains_key(name);
+            let silent = now.since(progress.heard) >= self.setup.timing.election_timeout;
+            let lost = !self.peers.is_connected(name);
             (silent || lost || !self.counts_if_known(name, progress.life.as_ref())).then(|| name.clone())
         };
         self.lead()?.progress.iter().find_map(down)
     }
 
     /// Sends a snapshot chunk that was read from the disk.
-    pub(super) fn ship_snapshot(
+    pub(super) fn on_snapshot_read(
         &mut self,
         now: Moment,
         peer: &Name,
@@ -247,9 +242,9 @@ impl Core {
     ) {
         let RoleState::Primary(lead) = &mut self.role_state else { return };
         let Some(progress) = lead.progress.get_mut(peer) else { return };
-        let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
+        let ProgressState::Snapshot { awaited, moved } = &mut progress.state else { return };
         let Some(chunk) = chunk else { return progress.probe_from(progress.next) };
-        if *awaited != Awaited::Piece(chunk.from.clone()) {
+        if *awaited != Awaited::Chunk(chunk.from.clone()) {
             return;
         }
         let (place, from, next) = (chunk.about.place, chunk.from.clone(), chunk.next.clone());
@@ -258,7 +253,7 @@ impl Core {
     }
 
     /// Handles a replica's confirmation of a snapshot chunk.
-    pub(super) fn snapshot_taken(
+    pub(super) fn on_install_snapshot_response(
         &mut self,
         now: Moment,
         from: &Name,
@@ -266,18 +261,18 @@ impl Core {
         taken: Receipt,
         effects: &mut Vec<Effect>,
     ) {
-        let bytes_max = self.limits.piece_bytes;
+        let bytes_max = self.setup.limits.chunk_bytes;
         let Some(progress) = self.progress_of(now, from, life) else { return };
         progress.heard = now;
-        let ProgressState::Snapshot { awaited, moved } = &mut progress.pace else { return };
-        let Awaited::Receipt { place, from: piece, next } = awaited else { return };
+        let ProgressState::Snapshot { awaited, moved } = &mut progress.state else { return };
+        let Awaited::Receipt { place, from: chunk_from, next } = awaited else { return };
         let place = *place;
-        if taken.place != place || taken.from != *piece {
+        if taken.place != place || taken.from != *chunk_from {
             return;
         }
         match next.take() {
             Some(next) => {
-                (*awaited, *moved) = (Awaited::Piece(next.clone()), now);
+                (*awaited, *moved) = (Awaited::Chunk(next.clone()), now);
                 effects.push(Effect::ReadSnapshot { peer: from.clone(), from: next, bytes_max });
             }
             None => {
@@ -286,24 +281,5 @@ impl Core {
                 progress.probe_from(place.index + 1);
             }
         }
-    }
-
-    /// Restarts snapshot transfers that make no progress.
-    fn give_up_snapshots(&mut self, now: Moment) {
-        let patience = self.timing.election_timeout * 4;
-        let RoleState::Primary(lead) = &mut self.role_state else { return };
-        for progress in lead.progress.values_mut() {
-            if let ProgressState::Snapshot { moved, .. } = progress.pace
-                && now.since(moved) > patience
-            {
-                progress.probe_from(progress.next);
-            }
-        }
-    }
-
-    /// True while a replica is receiving the snapshot, which should not change meanwhile.
-    pub(super) fn ships_snapshot(&self) -> bool {
-        let mut paces = self.lead().into_iter().flat_map(|lead| lead.progress.values().map(|it| &it.pace));
-        paces.any(|pace| matches!(pace, ProgressState::Snapshot { .. }))
     }
 }

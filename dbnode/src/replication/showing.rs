@@ -8,6 +8,7 @@ use super::durability::{Mode, shown};
 use super::entry::Entry;
 use super::input::Moment;
 use super::key::Key;
+use super::log::Log;
 use super::role::RoleState;
 use super::state::{Record, State};
 use super::upcoming::Upcoming;
@@ -26,6 +27,15 @@ impl Shown {
         if entry.index <= self.up_to {
             self.ahead.applied(entry);
         }
+    }
+
+    /// Adds the entries that are on disk and not applied yet.
+    fn extend(&mut self, log: &Log, applied: u64) {
+        let from = self.up_to.max(applied);
+        for index in from + 1..=log.persisted() {
+            self.ahead.add(log.get(index).expect("what is not applied is in memory"));
+        }
+        self.up_to = log.persisted().max(from);
     }
 }
 
@@ -52,12 +62,12 @@ impl<'a> View<'a> {
 impl Core {
     /// The records as readers see them.
     pub fn view(&self) -> View<'_> {
-        View { state: &self.state, ahead: &self.shown.ahead }
+        View { state: &self.applied.state, ahead: &self.applied.shown.ahead }
     }
 
     /// The last entry that readers see.
     pub fn shown_index(&self) -> u64 {
-        shown(self.mode, self.log.persisted(), self.state.applied())
+        shown(self.setup.mode, self.log.persisted(), self.applied.index())
     }
 
     /// How stale the data shown here may be, in milliseconds: 0 on a primary, `None` if no primary
@@ -72,19 +82,14 @@ impl Core {
 
     /// In `async` mode, shows the entries that have reached this node's disk.
     pub(super) fn show(&mut self) {
-        if self.mode != Mode::Async {
-            return;
+        if self.setup.mode == Mode::Async {
+            self.applied.shown.extend(&self.log, self.applied.state.applied());
         }
-        let from = self.shown.up_to.max(self.state.applied());
-        for index in from + 1..=self.log.persisted() {
-            self.shown.ahead.add(self.log.get(index).expect("what is not applied is in memory"));
-        }
-        self.shown.up_to = self.log.persisted().max(from);
     }
 
-    /// Rebuilds the view after the log was truncated or replaced: lost entries are no longer shown.
-    pub(super) fn refresh_visible(&mut self) {
-        self.shown = Shown::default();
+    /// Rebuilds the view after the log was truncated: lost entries are no longer shown.
+    pub(super) fn refresh_shown(&mut self) {
+        self.applied.shown = Shown::default();
         self.show();
     }
 }

@@ -38,9 +38,9 @@ impl Core {
                 true => 0,
                 false => now.since(progress.caught_up_at).as_millis() as u64,
             },
-            up: self.connected_peers.contains_key(name)
-                && now.since(progress.heard) < self.timing.election_timeout,
-            joined: self.connected_peers.get(name).is_some_and(|peer| self.has_joined(name, &peer.life)),
+            up: self.peers.is_connected(name)
+                && now.since(progress.heard) < self.setup.timing.election_timeout,
+            joined: self.peers.life(name).is_some_and(|life| self.roster().has_joined(name, life)),
             no_room: progress.no_room.is_some(),
         });
         replica.collect()
@@ -51,8 +51,8 @@ impl Core {
         match self.role() {
             Role::Stopped => false,
             // No other node could be the primary.
-            _ if self.names.len() == 1 => self.is_settled(),
-            _ => self.state.membership().is_some(),
+            _ if self.setup.is_alone() => self.is_settled(),
+            _ => self.applied.state.membership().is_some(),
         }
     }
 }

@@ -342,7 +342,7 @@ fn more_clients_than_may_wait_are_sent_away() {
 }
 
 #[test]
-fn a_long_log_is_folded_by_half_and_only_what_is_on_disk() {
+fn a_long_log_is_compacted_by_half_and_only_what_is_on_disk() {
     let limits = Limits { log_entries: 4, batch_entries: 1, ..Limits::default() };
     let mut core = with(limits);
     effects(&mut core, (1..=4).map(|ticket| write(ticket, "a", put("x"))));
@@ -370,7 +370,7 @@ fn compacted(core: &mut Core, now: Moment) -> Option<(u64, u64)> {
 }
 
 #[test]
-fn without_room_all_that_is_applied_is_folded_and_then_it_is_tried_again_at_once() {
+fn without_room_all_that_is_applied_is_compacted_and_then_it_is_tried_again_at_once() {
     let mut core = core();
     effects(&mut core, (1..=4).map(|ticket| write(ticket, "a", put("x"))));
     effects(&mut core, [Input::Persisted, Input::Persisted]);
@@ -392,7 +392,7 @@ fn without_room_all_that_is_applied_is_folded_and_then_it_is_tried_again_at_once
 }
 
 #[test]
-fn while_there_is_little_room_a_shorter_log_is_folded_and_its_newest_part_stays() {
+fn while_there_is_little_room_a_shorter_log_is_compacted_and_its_newest_part_stays() {
     let mut core = core();
     let large = || Action::Put(vec![0; 1 << 20].into());
     for ticket in 1..=12 {

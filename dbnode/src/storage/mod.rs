@@ -1,8 +1,8 @@
 //! Durable storage for the ballot, the log and the snapshot.
 //!
 //! The guarantees: once `persist` has returned, its batch survives a crash; if it returns
-//! [`Failure::Full`], no part of the batch is stored. `compact` moves the oldest entries from the
-//! log into the snapshot, and changes nothing that a restart would see.
+//! [`Failure::Full`](crate::storage::Failure::Full), no part of the batch is stored. `compact` moves
+//! the oldest entries from the log into the snapshot, and changes nothing that a restart would see.
 
 /// Storage in a data directory.
 pub mod disk;

@@ -85,7 +85,7 @@ async fn writes_are_refused_while_the_disk_is_full_and_reads_go_on() {
 
 /// The log is compacted every thousand writes, which needs space.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk() {
+async fn a_compaction_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk() {
     let Some(disk) = SmallDisk::mount(40) else { return };
     let node = disk.start().await;
     let value = |number: u32| vec![number as u8; 5_000];
@@ -127,7 +127,7 @@ async fn a_fold_that_finds_no_room_ends_nothing_nor_does_a_start_on_a_full_disk(
 
 /// Normally the log would be compacted only at a size larger than the disk.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_fills_a_small_disk_is_folded_and_writes_go_on() {
+async fn a_log_that_fills_a_small_disk_is_compacted_and_writes_go_on() {
     let Some(disk) = SmallDisk::mount(24) else { return };
     let mut node = disk.start().await;
     for number in 0..200_u8 {

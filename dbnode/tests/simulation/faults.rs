@@ -213,11 +213,11 @@ impl World {
             return self.trace.note(self.now, format_args!("(not now)"));
         }
         self.crash(node);
-        self.begin_anew(node);
+        self.start_empty(node);
     }
 
     /// Starts a node that is down with an empty directory.
-    fn begin_anew(&mut self, node: usize) {
+    fn start_empty(&mut self, node: usize) {
         let imported = self.imported();
         let wiped = &mut self.nodes[node];
         wiped.disk.erase(imported);
@@ -247,7 +247,7 @@ impl World {
         self.crash(node);
         let of = self.nodes[node].incarnation;
         self.nodes[node].disk.make_copy(of);
-        self.begin_anew(node);
+        self.start_empty(node);
     }
 
     /// Replaces a node's directory with its copy, if that can be detected: all other nodes know a

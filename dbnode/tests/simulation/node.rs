@@ -111,7 +111,7 @@ pub fn core(
     let limits = Limits {
         batch_entries: world.plan.batch_entries,
         log_entries: world.plan.log_entries,
-        piece_bytes: world.plan.piece_bytes,
+        chunk_bytes: world.plan.chunk_bytes,
         names_kept: world.plan.names_kept,
         names_bytes: world.plan.names_bytes,
         ..Limits::default()

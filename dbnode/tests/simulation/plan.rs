@@ -31,7 +31,7 @@ pub struct Plan {
     /// Maximum entries in one batch, to a disk or to another node.
     pub batch_entries: usize,
     /// The size of a snapshot chunk, in bytes.
-    pub piece_bytes: usize,
+    pub chunk_bytes: usize,
     /// How long request ids are remembered.
     pub names_kept: Duration,
     /// Maximum memory for request ids, in bytes.
@@ -120,7 +120,7 @@ impl Plan {
         let clients = dice.random_range(2..6);
         let log_entries = if dice.random() { dice.random_range(8..60) } else { 10_000 };
         let mut batch_entries = if dice.random() { dice.random_range(1..4) } else { 1_024 };
-        let piece_bytes = if dice.random() { dice.random_range(200..2_000) } else { 256 << 10 };
+        let chunk_bytes = if dice.random() { dice.random_range(200..2_000) } else { 256 << 10 };
         let mut faults = Vec::new();
         for _ in 0..dice.random_range(2..9) {
             add(&mut faults, nodes, &mut dice);
@@ -168,7 +168,7 @@ impl Plan {
             clients,
             log_entries,
             batch_entries,
-            piece_bytes,
+            chunk_bytes,
             names_kept,
             names_bytes,
             imports,
@@ -268,10 +268,10 @@ fn freeze_primaries(faults: &mut Vec<(Duration, Fault)>, dice: &mut ChaCha8Rng) 
 /// For people: the cluster, and one line for each fault.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, mode, order, clients, log_entries, batch_entries, piece_bytes, faults, .. } = self;
+        let Self { nodes, mode, order, clients, log_entries, batch_entries, chunk_bytes, faults, .. } = self;
         writeln!(
             formatter,
-            "{nodes} nodes, {} mode, {clients} clients, order of messages: {order:?}, log compacted after {log_entries} entries, batches of {batch_entries}, pieces of {piece_bytes} bytes",
+            "{nodes} nodes, {} mode, {clients} clients, order of messages: {order:?}, log compacted after {log_entries} entries, batches of {batch_entries}, chunks of {chunk_bytes} bytes",
             mode.name()
         )?;
         faults

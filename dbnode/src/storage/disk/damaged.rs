@@ -175,7 +175,7 @@ async fn a_blank_end_of_a_segment_before_the_last_is_refused() {
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     storage.persist(batch(some_entries(9))).await.unwrap();
     // It begins a segment and then fails; the snapshot is unchanged.
-    storage.log.run(|log| log.begin_anew().map(drop)).await.unwrap();
+    storage.log.run(|log| log.begin_new_log().map(drop)).await.unwrap();
     let directory = killed(directory.path());
     let path = segment(directory.path(), 1);
     let end = used(&path);

@@ -112,7 +112,7 @@ impl Disk {
 
     /// Moves the snapshot forward. If there is no space for that, the log releases what it holds
     /// back; the compaction frees more.
-    async fn fold_into_snapshot(&self, entries: &[Entry]) -> Result<(), Failure> {
+    async fn advance_snapshot(&self, entries: &[Entry]) -> Result<(), Failure> {
         loop {
             match self.snapshot.lock().await.compact(entries).await {
                 Err(Failure::Full) if self.log.run(LogFiles::give_room).await? => {}
@@ -139,7 +139,7 @@ impl Storage for Disk {
 
     async fn compact(&self, entries: Vec<Entry>) -> Result<(), Failure> {
         let Some(up_to) = entries.last().map(|entry| entry.index) else { return Ok(()) };
-        if let Err(failure) = self.fold_into_snapshot(&entries).await {
+        if let Err(failure) = self.advance_snapshot(&entries).await {
             self.log.run(LogFiles::reserve).await;
             return Err(failure);
         }
@@ -153,7 +153,7 @@ impl Storage for Disk {
     async fn install(&self, Installation { state, cut_off }: Installation) -> Result<(), Failure> {
         let (place, discarded) = (state.log_id().index, cut_off.len() as u64);
         let begun = move |log: &mut LogFiles| {
-            let first_segment = log.begin_anew()?;
+            let first_segment = log.begin_new_log()?;
             Ok::<_, Failure>((first_segment, log.keep_aside(&cut_off)?))
         };
         let (first_segment, kept) = self.log.run(begun).await?;
@@ -162,7 +162,7 @@ impl Storage for Disk {
             self.log.run(LogFiles::reserve).await;
             return Err(failure);
         }
-        self.log.run(move |log| log.begun_anew(place, discarded)).await
+        self.log.run(move |log| log.finish_new_log(place, discarded)).await
     }
 
     fn is_short_of_room(&self) -> bool {

@@ -323,7 +323,7 @@ async fn files_of_two_directories_do_not_go_together() {
 }
 
 #[tokio::test]
-async fn a_fold_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
+async fn a_compaction_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     storage.persist(batch(some_entries(10))).await.unwrap();
@@ -340,7 +340,7 @@ async fn a_fold_cut_short_before_the_log_let_go_is_finished_by_the_next_one() {
 
 /// SQLite finds the disk full at a different point of each try, and sometimes rolls back by itself.
 #[tokio::test]
-async fn a_fold_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_again() {
+async fn a_compaction_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_again() {
     let directory = TempDir::new().unwrap();
     let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
     let entries: Vec<_> =
@@ -445,7 +445,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_restart_finds_what_was_written_however_it_was_folded(acts in acts()) {
+    fn a_restart_finds_what_was_written_however_it_was_compacted(acts in acts()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(follow(acts));
     }

@@ -81,7 +81,7 @@ mod tests {
         {
             assert_eq!(ACKNOWLEDGED.check(&found), Ok(()), "{found:?}");
         }
-        assert_eq!(ACKNOWLEDGED.check(&[ended(9, 40)]), Ok(()), "the log began anew");
+        assert_eq!(ACKNOWLEDGED.check(&[ended(9, 40)]), Ok(()), "a new log began");
     }
 
     #[test]

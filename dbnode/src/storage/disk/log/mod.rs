@@ -75,7 +75,7 @@ pub(super) struct LogFiles {
     /// True if the current segment is at least half full.
     is_half_full: bool,
     /// True if the current segment starts a new log: entries in earlier segments do not count.
-    begins_anew: bool,
+    begins_new_log: bool,
     /// The head of the next segment.
     head: Head,
     spare: Spare,
@@ -233,7 +233,7 @@ impl LogFiles {
             dirty: end,
             last,
             is_half_full: false,
-            begins_anew: false,
+            begins_new_log: false,
             head,
             spare,
             reserve,
@@ -353,10 +353,10 @@ impl LogFiles {
 
     /// Begins a segment that starts a new log, and returns its number. The log counts from there
     /// on, once the snapshot says so.
-    pub(super) fn begin_anew(&mut self) -> Result<u64, Failure> {
-        if !(self.begins_anew && self.offset == self.begins) {
+    pub(super) fn begin_new_log(&mut self) -> Result<u64, Failure> {
+        if !(self.begins_new_log && self.offset == self.begins) {
             self.rotate(0)?;
-            self.begins_anew = true;
+            self.begins_new_log = true;
         }
         Ok(self.number())
     }
@@ -376,7 +376,7 @@ impl LogFiles {
     /// says that the log begins with the current segment. `discarded` writes were truncated with
     /// the old log. From here on nothing is undone; what finds no space is done later, or at the
     /// next start.
-    pub(super) fn begun_anew(&mut self, snapshot: u64, discarded: u64) -> Result<(), Failure> {
+    pub(super) fn finish_new_log(&mut self, snapshot: u64, discarded: u64) -> Result<(), Failure> {
         self.last = snapshot;
         self.segments.iter_mut().for_each(|segment| segment.last_index = 0);
         if discarded > 0 {
@@ -455,7 +455,7 @@ impl LogFiles {
         // This closes the previous file, and so frees its descriptor for the next spare file.
         (self.file, self.begins) = begun?;
         (self.offset, self.dirty) = (self.begins, self.begins);
-        (self.is_half_full, self.begins_anew) = (false, false);
+        (self.is_half_full, self.begins_new_log) = (false, false);
         self.segments.push_back(Segment { number, last_index: 0 });
         self.reserve();
         self.mark()?;
