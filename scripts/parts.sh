@@ -2,8 +2,8 @@
 # Runs three chapters over every balancer there is here, and three over every database, and writes docs/parts.md: what
 # each was measured to do.
 #
-#   scripts/parts.sh                   the lab's own, HAProxy, nginx, Caddy, Envoy, examples/balancer.py;
-#                                      PostgreSQL, Redis, etcd
+#   scripts/parts.sh                   the lab's own, HAProxy, nginx, Caddy, Envoy, Traefik,
+#                                      examples/balancer.py; PostgreSQL, Redis, etcd
 #   scripts/parts.sh haproxy db=etcd   only these besides the lab's own
 #
 # PACE=quick measures half as long. It takes about two minutes a part. What is not installed is left out, and said.
@@ -18,7 +18,7 @@ programs=${PROGRAMS:-target/release}
     exit 4
 }
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx caddy envoy ./examples/balancer.py db=postgres db=redis db=etcd)
+[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx caddy envoy traefik ./examples/balancer.py db=postgres db=redis db=etcd)
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT

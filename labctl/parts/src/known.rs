@@ -68,11 +68,12 @@ pub struct Known {
 
 impl Known {
     /// Their names and files.
-    pub const FILES: [(&str, &str); 7] = [
+    pub const FILES: [(&str, &str); 8] = [
         ("haproxy", include_str!("../known/haproxy.toml")),
         ("nginx", include_str!("../known/nginx.toml")),
         ("caddy", include_str!("../known/caddy.toml")),
         ("envoy", include_str!("../known/envoy.toml")),
+        ("traefik", include_str!("../known/traefik.toml")),
         ("postgres", include_str!("../known/postgres.toml")),
         ("redis", include_str!("../known/redis.toml")),
         ("etcd", include_str!("../known/etcd.toml")),
