@@ -92,7 +92,7 @@ struct Traefik {
     file: PathBuf,
     /// Where its own interface is.
     interface: SocketAddr,
-    /// Keeps the interface's port for Traefik, who shares it. Nobody listens here.
+    /// Keeps the interface's port for Traefik, which shares it. Nothing listens here.
     _port: TcpSocket,
     client: Client<HttpConnector, Empty<Bytes>>,
     /// Its process. 0: it has not been started.
@@ -137,7 +137,7 @@ impl Traefik {
     }
 
     async fn start(&self, program: &Path) -> anyhow::Result<Child> {
-        self.write(&*self.servers.lock().await, Self::FIRST)?;
+        self.write(&self.servers.lock().await, Self::FIRST)?;
         let file = self.directory.join("traefik.yml");
         let document = config::fixed(&self.args, self.interface, &self.file);
         std::fs::write(&file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
