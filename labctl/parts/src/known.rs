@@ -68,11 +68,12 @@ pub struct Known {
 
 impl Known {
     /// The names and files of all known parts.
-    pub const FILES: [(&str, &str); 8] = [
+    pub const FILES: [(&str, &str); 9] = [
         ("haproxy", include_str!("../known/haproxy.toml")),
         ("nginx", include_str!("../known/nginx.toml")),
         ("caddy", include_str!("../known/caddy.toml")),
         ("envoy", include_str!("../known/envoy.toml")),
+        ("traefik", include_str!("../known/traefik.toml")),
         ("postgres", include_str!("../known/postgres.toml")),
         ("redis", include_str!("../known/redis.toml")),
         ("redis-sentinel", include_str!("../known/redis-sentinel.toml")),
