@@ -19,7 +19,8 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens for SIGINT (exit code 130), SIGTERM (143) and SIGHUP (129).
+    /// Listens for SIGINT (exit code 130), SIGTERM (143) and SIGHUP (129). The second one of a kind ends the process
+    /// at once.
     pub fn listen() -> std::io::Result<Self> {
         let interrupt = Self::default();
         let signals = [
@@ -33,6 +34,10 @@ impl Interrupt {
             tokio::spawn(async move {
                 signals.recv().await;
                 interrupt.raise(code);
+                // Whoever asks twice does not want to wait for an orderly end. Processes end with this one; containers
+                // stay until `labctl down`.
+                signals.recv().await;
+                std::process::exit(i32::from(code));
             });
         }
         Ok(interrupt)

@@ -178,12 +178,24 @@ impl Window {
 
     /// The longest time without a successful answer, from the start of the window to its end.
     pub fn silence(&self) -> Duration {
+        let answered = self.answered();
+        answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
+    /// True if the longest silence lasted until the end of the window, so that it may have been longer.
+    pub fn ends_in_silence(&self) -> bool {
+        let answered = self.answered();
+        answered.windows(2).next_back().is_some_and(|pair| pair[1] - pair[0] == self.silence())
+    }
+
+    /// When good answers came, with the beginning and the end of the window.
+    fn answered(&self) -> Vec<Moment> {
         let good = self.samples.iter().filter(|sample| sample.outcome.is_success());
         let mut answered: Vec<_> = good.map(|sample| sample.intended + sample.latency).collect();
         answered.retain(|at| *at <= self.to);
         answered.extend([self.from, self.to]);
         answered.sort_unstable();
-        answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        answered
     }
 
     /// True if one of the last `count` requests failed.
@@ -397,6 +409,8 @@ mod tests {
         let bad = Sample { intended: Duration::from_millis(900), ..sample(Outcome::Refused, 1, None) };
         let answered = window(vec![good(0, 10), good(500, 10), bad, good(1_000, 490), good(1_600, 1)]);
         assert_eq!(answered.silence(), Duration::from_millis(980));
+        assert!(!answered.ends_in_silence());
+        assert!(window(vec![good(0, 10), good(500, 10)]).ends_in_silence());
         assert_eq!(window(vec![]).silence(), Duration::from_secs(2), "nobody was answered at all");
         let late = window(vec![good(100, 10_000)]);
         assert_eq!(late.silence(), Duration::from_secs(2), "an answer after the end is none");

@@ -332,7 +332,13 @@ impl Measured {
             }
             M::Silence => {
                 let window = self.window(call.traffic(), step.begun, step.to)?;
-                Some(step.time(window.silence().as_secs_f64()))
+                let reading = step.time(window.silence().as_secs_f64());
+                // Whether the next answer would have come in time was not seen.
+                Some(if window.ends_in_silence() {
+                    Reading { high: f64::INFINITY, ..reading }
+                } else {
+                    reading
+                })
             }
             M::FinalRate => {
                 let first = self.streams.first()?.0;

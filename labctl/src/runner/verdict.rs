@@ -122,8 +122,16 @@ pub(super) fn without_figure(step: &str, expect: &Expect, verdict: Verdict, beca
 /// Explains why a figure may or may not meet the claim.
 fn either_way(reading: Option<Reading>, doubt: Option<String>) -> String {
     let reason = doubt.unwrap_or_else(|| "the host was too busy".into());
-    let ends = reading.map(|reading| [reading.low, reading.high].map(short));
-    ends.map_or(reason.clone(), |[low, high]| format!("{reason}, so the figure may be {low} to {high}"))
+    match reading {
+        // Nothing was late: the measurement ended too early.
+        Some(Reading { low, high, .. }) if high.is_infinite() => {
+            format!("it lasted until the end of the step: the figure is {} or more", short(low))
+        }
+        Some(Reading { low, high, .. }) => {
+            format!("{reason}, so the figure may be {} to {}", short(low), short(high))
+        }
+        None => reason,
+    }
 }
 
 #[cfg(test)]

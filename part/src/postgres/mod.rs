@@ -4,7 +4,9 @@
 mod settings;
 mod store;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +95,11 @@ fn password(node: &Node, home: &Home) -> anyhow::Result<String> {
         return Ok(known);
     }
     let password = hex::encode(rand::random::<[u8; 16]>());
-    std::fs::write(&kept, &password).with_context(|| format!("write {}", kept.display()))?;
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&kept)?;
+        file.write_all(password.as_bytes())
+    };
+    write().with_context(|| format!("write {}", kept.display()))?;
     Ok(password)
 }
 

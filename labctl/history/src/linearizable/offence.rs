@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ptr;
 
-use super::search::{Found, search};
+use super::search::{Found, counted_search};
 use super::{Limits, Violation};
 use crate::operation::{Action, At, Operation, Outcome};
 
@@ -18,6 +18,32 @@ struct Part<'a> {
     until: At,
 }
 
+/// Situations that are visited to minimise one violation. When they are used up, what is left is shown as it is: a
+/// minute's more work would only make the picture smaller.
+const SITUATIONS_MAX: u64 = 2_000_000;
+
+/// Tells wrong parts from right ones, as long as there are situations left to visit.
+struct Checker {
+    limits: Limits,
+    left: u64,
+}
+
+impl Checker {
+    fn new(limits: Limits) -> Self {
+        Self { limits, left: SITUATIONS_MAX }
+    }
+
+    /// True if the part is known to be wrong.
+    fn is_wrong(&mut self, part: &Part<'_>) -> bool {
+        let known: Vec<_> = part.operations.iter().map(|operation| known_by(operation, part.until)).collect();
+        let known: Vec<&Operation> = known.iter().map(|operation| &**operation).collect();
+        let situations_max = self.limits.situations.min(self.left);
+        let (found, visited) = counted_search(part.initial.as_deref(), &known, situations_max);
+        self.left = self.left.saturating_sub(visited.max(1));
+        found == Found::None
+    }
+}
+
 /// Minimises the history of one record that is not linearizable.
 pub(super) fn smallest(
     key: &str,
@@ -25,10 +51,10 @@ pub(super) fn smallest(
     operations: &[&Operation],
     limits: Limits,
 ) -> Violation {
-    let mut part = whole(initial, operations);
-    part = shortest_beginning(part, limits);
-    part = latest_start(part, limits);
-    part = without_the_unneeded(part, limits);
+    let (mut part, mut checker) = (whole(initial, operations), Checker::new(limits));
+    part = shortest_beginning(part, &mut checker);
+    part = latest_start(part, &mut checker);
+    part = without_the_unneeded(part, &mut checker);
     let operations = part.operations.iter().map(|operation| shown(operation, part.until)).collect();
     Violation { key: key.into(), initial: part.initial, operations }
 }
@@ -41,12 +67,6 @@ fn whole<'a>(initial: Option<&str>, operations: &[&'a Operation]) -> Part<'a> {
 /// True if the search takes the operation into account.
 fn tells(operation: &Operation) -> bool {
     operation.answer().is_some() || operation.may_have_written()
-}
-
-fn is_wrong(part: &Part<'_>, limits: Limits) -> bool {
-    let known: Vec<_> = part.operations.iter().map(|operation| known_by(operation, part.until)).collect();
-    let known: Vec<&Operation> = known.iter().map(|operation| &**operation).collect();
-    search(part.initial.as_deref(), &known, limits.situations) == Found::None
 }
 
 /// The operation as known at that time. A later answer may build on later operations, so it does not count.
@@ -68,10 +88,10 @@ fn shown(operation: &Operation, until: At) -> Operation {
 }
 
 /// Cuts off everything after the first answer that cannot be explained, since it is irrelevant.
-fn shortest_beginning<'a>(whole: Part<'a>, limits: Limits) -> Part<'a> {
+fn shortest_beginning<'a>(whole: Part<'a>, checker: &mut Checker) -> Part<'a> {
     let mut ends: Vec<At> = whole.operations.iter().filter_map(|operation| operation.returned_at).collect();
     ends.sort();
-    let enough = ends.partition_point(|end| !is_wrong(&up_to(&whole, *end), limits));
+    let enough = ends.partition_point(|end| !checker.is_wrong(&up_to(&whole, *end)));
     ends.get(enough).map_or(whole.clone(), |end| up_to(&whole, *end))
 }
 
@@ -88,10 +108,10 @@ fn up_to<'a>(whole: &Part<'a>, end: At) -> Part<'a> {
 /// Starts later, if possible: an operation that no write overlaps, and that reveals the record's value, is as
 /// good a start as the first one. Takes the latest such start that leaves a write to be seen, because a lone
 /// read of a wrong value explains nothing.
-fn latest_start<'a>(part: Part<'a>, limits: Limits) -> Part<'a> {
+fn latest_start<'a>(part: Part<'a>, checker: &mut Checker) -> Part<'a> {
     let mut starts = part.operations.iter().rev().filter_map(|start| after(&part, start));
     let later = starts.find(|later| {
-        later.operations.iter().any(|operation| operation.is_write()) && is_wrong(later, limits)
+        later.operations.iter().any(|operation| operation.is_write()) && checker.is_wrong(later)
     });
     later.unwrap_or(part)
 }
@@ -127,13 +147,13 @@ fn is_same_write(one: &Operation, other: &Operation) -> bool {
 }
 
 /// Removes one operation after another, as long as the rest is still wrong.
-fn without_the_unneeded<'a>(mut part: Part<'a>, limits: Limits) -> Part<'a> {
+fn without_the_unneeded<'a>(mut part: Part<'a>, checker: &mut Checker) -> Part<'a> {
     let mut place = part.operations.len();
     while place > 0 {
         place -= 1;
         let Some(candidate) = part.operations.get(place) else { continue };
         let Some(smaller) = without(&part, candidate) else { continue };
-        if is_wrong(&smaller, limits) {
+        if checker.is_wrong(&smaller) {
             part = smaller;
         }
     }
@@ -217,6 +237,10 @@ mod tests {
             let parts = [after(&part, operation), without(&part, operation)];
             assert!(parts.iter().flatten().all(|part| !is_wrong(part, Limits::default())), "{operation}");
         }
+    }
+
+    fn is_wrong(part: &Part<'_>, limits: Limits) -> bool {
+        Checker::new(limits).is_wrong(part)
     }
 
     fn how() -> impl Strategy<Value = Use> {

@@ -26,6 +26,15 @@ pub(super) enum Found {
 
 /// Searches for an order of these operations on one record.
 pub(super) fn search(initial: Option<&str>, operations: &[&Operation], situations_max: u64) -> Found {
+    counted_search(initial, operations, situations_max).0
+}
+
+/// The same, with the number of situations visited.
+pub(super) fn counted_search(
+    initial: Option<&str>,
+    operations: &[&Operation],
+    situations_max: u64,
+) -> (Found, u64) {
     let mut dictionary = Dictionary::new(operations);
     let initial = dictionary.initial(initial);
     Problem::new(operations, &mut dictionary).solve(initial, situations_max)
@@ -103,14 +112,14 @@ impl Problem {
         Self { certain, possible, counts }
     }
 
-    fn solve(&self, initial: State, situations_max: u64) -> Found {
+    fn solve(&self, initial: State, situations_max: u64) -> (Found, u64) {
         let start =
             Situation { first: 0, beyond: BTreeSet::new(), possible: BTreeSet::new(), state: initial };
         let mut seen: HashSet<u128> = HashSet::new();
         let mut stack = vec![self.frame(start)];
         while let Some(frame) = stack.last_mut() {
             if frame.placed.first == self.certain.len() {
-                return Found::Order;
+                return (Found::Order, seen.len() as u64);
             }
             let Some(candidate) = frame.candidates.get(frame.tried).copied() else {
                 stack.pop();
@@ -120,12 +129,12 @@ impl Problem {
             let Some(next) = self.place(&frame.placed, candidate) else { continue };
             if seen.insert(next.fingerprint()) {
                 if seen.len() as u64 > situations_max {
-                    return Found::GaveUp;
+                    return (Found::GaveUp, seen.len() as u64);
                 }
                 stack.push(self.frame(next));
             }
         }
-        Found::None
+        (Found::None, seen.len() as u64)
     }
 
     fn place(&self, from: &Situation, candidate: Candidate) -> Option<Situation> {
