@@ -30,7 +30,7 @@ impl Core {
         }
         let due = self.log.begin_batch(self.setup.limits.batch_entries, self.setup.limits.batch_bytes);
         let Due { cut_after, entries } = due;
-        let cut_off = self.discarded.take(cut_after.is_some());
+        let cut_off = self.discarded.begin_batch(cut_after.is_some());
         let committed = self.log.committed();
         self.disk.batch_begun(now);
         effects.push(Effect::Persist(Batch { ballot, cut_after, cut_off, entries, committed }));
@@ -40,6 +40,7 @@ impl Core {
     pub(super) fn on_persisted(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.persisted_batch();
         self.disk.batch_persisted();
+        self.discarded.batch_persisted();
         self.hard_state.written(effects);
         if self.hard_state.is_on_disk() && matches!(self.role_state, RoleState::Candidate { .. }) {
             let life = Arc::clone(&self.life);
@@ -51,6 +52,7 @@ impl Core {
     pub(super) fn on_disk_full(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.log.not_persisted();
         self.disk.batch_found_no_room(now);
+        self.discarded.batch_not_persisted();
         if self.hard_state.not_written() {
             self.withdraw(now);
         }
