@@ -40,7 +40,7 @@ run_tests() {
     shift
     if cargo nextest --version >/dev/null 2>&1; then
         # A test that passes only when retried is listed at the end, and is a bug.
-        cargo nextest run --release --locked --workspace --no-fail-fast --retries 1 "${nextest[@]}" -E "$filter"
+        cargo nextest run --release --locked --workspace --no-fail-fast --retries 2 "${nextest[@]}" -E "$filter"
     else
         cargo test --release --locked --no-fail-fast "$@" -- --test-threads 1 "${plain[@]}"
     fi
