@@ -10,7 +10,7 @@ use dbnode::replication::durability::Mode;
 pub(super) struct Waits {
     /// The number of replicas that must have it before it is acknowledged: `WAIT`.
     pub(super) replicas: usize,
-    /// The number of connected replicas that a write requires: `min-replicas-to-write`.
+    /// The number of connected replicas without which a write is rejected: `min-replicas-to-write`.
     pub(super) needed: usize,
 }
 
@@ -24,7 +24,7 @@ pub(super) fn waits(mode: Mode, others: usize) -> Waits {
     Waits { replicas, needed: replicas }
 }
 
-/// Returns the whole file.
+/// Returns the configuration file.
 pub(super) fn text(
     listen: SocketAddr,
     directory: &Path,

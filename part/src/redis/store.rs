@@ -28,20 +28,20 @@ const ANSWER_MAX: Duration = Duration::from_secs(8);
 const START_MAX: Duration = Duration::from_secs(60);
 /// The pause between attempts.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// The term of versions: Redis has no terms.
+/// The term in all versions: Redis itself has no terms.
 const TERM: u64 = 1;
 
-/// Puts the counter of versions behind whatever a primary before may have given out and lost.
+/// Advances the version counter past every version that an earlier primary may have assigned and lost.
 const COUNT_ON: &str = "
 local least = tonumber(ARGV[1])
 if tonumber(redis.call('GET', KEYS[1]) or '0') < least then
   redis.call('SET', KEYS[1], string.format('%.0f', least))
 end
 return 1";
-/// How many versions there are between two failovers, at least.
+/// The number of versions set aside for each term: the counter of term *n* starts at (*n* − 1) times this, or later.
 const VERSIONS: u64 = 1 << 32;
 
-/// The source of the primary.
+/// How a node knows which node is the primary.
 pub(super) enum Primary {
     /// The first member, permanently. `None`: this node.
     First(Option<String>),
@@ -49,7 +49,7 @@ pub(super) enum Primary {
     Named(Arc<Mutex<Lead>>),
 }
 
-/// A node.
+/// The store of a node: its connections to its own Redis.
 pub(super) struct Redis {
     client: Client,
     idle: Mutex<Vec<MultiplexedConnection>>,
@@ -94,7 +94,7 @@ impl Redis {
         Ok(store)
     }
 
-    /// Returns whether it answers, and has the initial records. It does not while it loads its file.
+    /// Returns whether Redis answers and has the initial records. It does not answer while it loads its file.
     async fn is_ready(&self) -> bool {
         self.has_begun().await.is_ok_and(|has_begun| has_begun || self.founds)
     }
@@ -110,7 +110,7 @@ impl Redis {
     pub(super) async fn prepare(&self, node: &Node) -> anyhow::Result<()> {
         let mut connection = self.open().await?;
         let imported: bool = cmd("EXISTS").arg("imported").query_async(&mut connection).await?;
-        // Replicas come later.
+        // No replica is connected yet.
         need(&mut connection, 0).await?;
         if !imported {
             for record in node.imported()? {
@@ -131,12 +131,12 @@ impl Redis {
         Ok(need(&mut connection, self.waits.needed).await?)
     }
 
-    /// What its Redis is.
+    /// Returns the replication role of its Redis. `None`: Redis does not answer.
     pub(super) async fn role(&self) -> Option<Role> {
         Some(Role::of(&self.information().await?))
     }
 
-    /// Makes Redis a replica.
+    /// Makes Redis a replica of the primary at this address.
     pub(super) async fn replicate(&self, primary: SocketAddr) -> Result<(), RedisError> {
         let mut connection = self.open().await?;
         let mut asked = cmd("REPLICAOF");
@@ -146,7 +146,7 @@ impl Redis {
 
     /// Begins as the primary of this term.
     pub(super) async fn begin_term(&self, term: u64) -> Result<(), RedisError> {
-        // Redis has ended what was open when it was promoted.
+        // Redis closed the open connections when it was promoted.
         self.idle.lock().clear();
         let mut connection = self.open().await?;
         need(&mut connection, 0).await?;
@@ -228,7 +228,7 @@ impl Redis {
         Ok(Written { sum: sum.parse().ok(), version: numbered(&version) })
     }
 
-    /// Waits until the mode's number of replicas have it.
+    /// Waits until as many replicas have the write as the mode requires.
     async fn wait(&self, connection: &mut MultiplexedConnection) -> Result<(), Refusal> {
         let wanted = self.waits.replicas;
         if wanted == 0 {
@@ -270,7 +270,7 @@ impl Store for Redis {
         })?;
         let written = self.ask(&mut connection, &write).await?;
         self.wait(&mut connection).await?;
-        // Meanwhile another one may have become the primary.
+        // Another node may have become the primary meanwhile.
         self.check_primary().await.map_err(|refusal| Refusal::OutcomeUnknown(refusal.to_string()))?;
         self.idle.lock().push(connection);
         Ok(written)
@@ -324,7 +324,7 @@ impl Store for Redis {
     }
 }
 
-/// Without how many replicas no write is begun.
+/// Sets the number of connected replicas without which Redis rejects writes (`min-replicas-to-write`).
 async fn need(connection: &mut MultiplexedConnection, replicas: usize) -> Result<(), RedisError> {
     let mut asked = cmd("CONFIG");
     asked.arg("SET").arg("min-replicas-to-write").arg(replicas);

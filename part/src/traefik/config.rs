@@ -1,5 +1,5 @@
-//! The flags of `lb` as Traefik's configuration: one file that stays, and one with the servers, which Traefik reads
-//! again whenever it is replaced. Pure.
+//! Translates the flags of `lb` into Traefik's configuration: a static file, and a dynamic one with the servers, which
+//! Traefik reloads whenever it is replaced. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::SocketAddr;
@@ -11,20 +11,21 @@ use lb::choose::PolicyName;
 use lb::config::HealthName;
 use serde_json::{Map, Value, json};
 
-/// Where clients come in.
+/// The entry point for clients.
 const DOOR: &str = "lb";
-/// Where Traefik serves its own interface, by its name for that.
+/// The entry point of Traefik's own API; the name is Traefik's.
 const INTERFACE: &str = "traefik";
-/// How servers are connected to.
+/// The settings for connections to servers (a `serversTransport`).
 const TRANSPORT: &str = "web";
-/// What may be sent twice is tried again after an answer of 5xx; everything else only where nothing was sent.
+/// The retry middlewares: idempotent requests are retried after a 5xx response, all others only if nothing was sent.
 const REPEAT: &str = "repeat";
 const RECONNECT: &str = "reconnect";
-/// Requests that may be sent twice.
+/// Matches the requests that may be sent twice.
 const REPEATABLE: &str = "Method(`GET`) || Method(`HEAD`) || Method(`OPTIONS`)";
-/// The cookie of the contract.
+/// The name of the stickiness cookie, by the contract.
 const COOKIE: &str = "lb-sticky";
-/// How long a failed request counts against its server, and how long a server that requests have taken out stays out.
+/// How long a failed request counts against its server, and how long a server stays ejected after too many of them
+/// (outlier ejection).
 const COUNTS_FOR: &str = "10s";
 
 /// An upstream as the configuration names it.
@@ -35,18 +36,18 @@ pub(super) struct Server {
     pub(super) weight: u32,
 }
 
-/// What a server is called by Traefik.
+/// Returns the URL by which Traefik identifies a server.
 pub(super) fn url(address: &str) -> String {
     format!("http://{address}")
 }
 
-/// What the servers are called together, in the configuration of this number. Each has a name of its own: so it can
-/// be seen when Traefik has taken it, and what was counted before is not mistaken for what is so now.
+/// Returns the name of the service in the configuration with this number. Each configuration has a name of its own: it
+/// shows when Traefik has loaded it, and keeps old metrics apart from current ones.
 pub(super) fn service(number: u64) -> String {
     format!("web-{number}")
 }
 
-/// What Traefik cannot be told, as a sentence.
+/// Rejects flags that Traefik cannot implement; the error is a sentence.
 pub(super) fn check(args: &Args) -> Result<(), String> {
     match args.pair.pair_id {
         Some(_) => {
@@ -56,14 +57,14 @@ pub(super) fn check(args: &Args) -> Result<(), String> {
     }
 }
 
-/// The file that stays. `servers` is the other one.
+/// Returns the static configuration. `servers` is the path of the dynamic one.
 pub(super) fn fixed(args: &Args, interface: SocketAddr, servers: &Path) -> Value {
     let quiet = json!({ "accessLogs": false, "metrics": false, "tracing": false });
     let mut document = json!({
         "global": { "checkNewVersion": false, "sendAnonymousUsage": false },
         "log": { "level": "ERROR", "noColor": true },
         "api": { "insecure": true, "dashboard": false },
-        // A change is taken at once, and not two seconds after the one before.
+        // Changes are loaded at once. By default Traefik waits two seconds after the previous one.
         "providers": {
             "providersThrottleDuration": "0s",
             "file": { "filename": servers, "watch": true },
@@ -84,24 +85,24 @@ pub(super) fn fixed(args: &Args, interface: SocketAddr, servers: &Path) -> Value
                 },
                 "observability": &quiet,
             },
-            // The adapter has taken this port already, so that nobody else does before Traefik.
+            // The adapter has reserved this port, so that no other process takes it before Traefik binds it.
             INTERFACE: { "address": interface.to_string(), "reusePort": true, "observability": quiet },
         },
     });
     if counts_failures(args) {
-        // Nothing else says that requests have taken a server out.
+        // Only the metrics tell that failed requests have ejected a server.
         document["metrics"] =
             json!({ "prometheus": { "addEntryPointsLabels": false, "addServicesLabels": true } });
     }
     document
 }
 
-/// Whether failed requests take a server out.
+/// Returns whether failed requests eject a server.
 pub(super) fn counts_failures(args: &Args) -> bool {
     args.tolerance.passive_fall > 0
 }
 
-/// The file with the servers.
+/// Returns the dynamic configuration, with the servers.
 pub(super) fn changing(args: &Args, servers: &[Server], number: u64) -> Value {
     let service = service(number);
     let try_timeout: Duration = args.try_timeout.unwrap_or(args.request_timeout).into();
@@ -128,7 +129,7 @@ pub(super) fn changing(args: &Args, servers: &[Server], number: u64) -> Value {
     if args.tolerance.retries == 0 {
         http["routers"] = json!({ "all": route(everything, 1, &[]) });
     } else {
-        // The first try is one of them.
+        // Traefik counts the first try as an attempt.
         let attempts = args.tolerance.retries + 1;
         let timeout = ms(args.request_timeout.into());
         http["middlewares"] = json!({
@@ -157,7 +158,7 @@ fn balancer(args: &Args, servers: &[Server]) -> Value {
         let cookie = json!({ "name": COOKIE, "path": "/", "httpOnly": true, "sameSite": "lax" });
         set("sticky", json!({ "cookie": cookie }));
     }
-    // A check that only connects is not among those that Traefik has.
+    // Traefik has no health check that only connects.
     if args.health == HealthName::On {
         let interval = ms(args.health_interval.into());
         let check = json!({
@@ -180,7 +181,7 @@ fn strategy(policy: PolicyName) -> &'static str {
     match policy {
         PolicyName::RoundRobin | PolicyName::Sticky => "wrr",
         PolicyName::TwoChoices => "p2c",
-        // Requests in flight, times how long answers took: nothing that it has is nearer.
+        // Weighs requests in flight by response time: the closest strategy that Traefik has.
         PolicyName::LeastBusy => "leasttime",
     }
 }
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(balancer["servers"], json!([{ "url": "http://127.0.0.1:9001", "weight": 3 }]));
         let check = &balancer["healthCheck"];
         assert_eq!((&check["interval"], &check["path"]), (&json!("300ms"), &json!("/well")), "{document}");
-        // One that is out is looked at as often.
+        // A server that is out is checked as often.
         assert_eq!(check["unhealthyInterval"], "300ms");
         assert!(balancer.get("passiveHealthCheck").is_none() && balancer.get("sticky").is_none());
     }
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(http["routers"]["all"]["middlewares"], json!(["reconnect"]));
         assert_eq!(http["middlewares"]["repeat"]["retry"]["attempts"], 2);
         assert!(http["middlewares"]["reconnect"]["retry"].get("status").is_none());
-        // No time to connect is longer than a try.
+        // The connect timeout is never longer than a try.
         let timeouts = &http["serversTransports"]["web"]["forwardingTimeouts"];
         assert_eq!(
             (&timeouts["dialTimeout"], &timeouts["responseHeaderTimeout"]),

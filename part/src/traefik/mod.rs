@@ -1,5 +1,5 @@
-//! Traefik, driven: its servers are in a file that is replaced when they come and go. Its interface and its metrics
-//! say how they are.
+//! The Traefik adapter. The servers are in a file that is replaced when one joins or leaves; their health is read from
+//! Traefik's API and metrics.
 
 mod config;
 mod sockets;
@@ -36,18 +36,18 @@ use crate::place::Place;
 use crate::ready::wait_until_listening;
 use config::Server;
 
-/// How often Traefik is asked how its servers are.
+/// Polling interval for the state of the servers, and for a configuration or a drain in progress.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
-/// How long Traefik may take to have read a file again.
+/// How long Traefik may take to reload its file.
 const READ_MAX: Duration = Duration::from_secs(10);
-/// How long one of its answers may take.
+/// Timeout of a request to its API.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer that is read.
+/// Maximum size of an answer.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-/// How long to wait for the addresses of a server's name.
+/// Timeout of a name lookup for a server.
 const LOOK_UP_MAX: Duration = Duration::from_secs(2);
 
-/// From its start to its end.
+/// Runs Traefik from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     config::check(&args).map_err(anyhow::Error::msg)?;
     let vitals = Vitals::new("part");
@@ -79,7 +79,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     if let Some(ended) = ended {
         return Err(child::how("Traefik", ended));
     }
-    // It stops listening, finishes what it has, and ends.
+    // Traefik stops listening, finishes the requests in flight, and exits.
     child::end(child, Signal::SIGTERM, drain).await;
     over.cancel();
     serving.await.context("end the admin interface")
@@ -90,16 +90,16 @@ struct Traefik {
     directory: PathBuf,
     /// The file with the servers.
     file: PathBuf,
-    /// Where its own interface is.
+    /// The address of Traefik's API.
     interface: SocketAddr,
-    /// Keeps the interface's port for Traefik, which shares it. Nothing listens here.
+    /// Reserves the API's port: bound with `SO_REUSEPORT`, as Traefik's own socket is, and never listening.
     _port: TcpSocket,
     client: Client<HttpConnector, Empty<Bytes>>,
-    /// Its process. 0: it has not been started.
+    /// Traefik's process id. 0: it has not been started.
     process: u32,
-    /// The number of the configuration that it has.
+    /// The number of the configuration that Traefik has loaded.
     number: AtomicU64,
-    /// Locked for as long as a change takes: one at a time.
+    /// Locked during a change, so that changes are made one at a time.
     servers: tokio::sync::Mutex<Vec<Server>>,
     board: Arc<Mutex<Board>>,
 }
@@ -141,22 +141,22 @@ impl Traefik {
         let file = self.directory.join("traefik.yml");
         let document = config::fixed(&self.args, self.interface, &self.file);
         std::fs::write(&file, document.to_string()).with_context(|| format!("write {}", file.display()))?;
-        // Otherwise it would look for one of the computer's.
+        // Without the flag it would use a configuration file of the host.
         let flags = [format!("--configFile={}", file.display())];
         let threads = self.args.threads.map(|threads| ("GOMAXPROCS", threads.to_string()));
         child::start_with(program, &flags, threads.as_slice())
     }
 
-    /// Replaces the file in one step: Traefik never reads half of one.
+    /// Replaces the file atomically, so that Traefik never reads half of one.
     fn write(&self, servers: &[Server], number: u64) -> anyhow::Result<()> {
         let new = self.file.with_extension("new");
-        // JSON is YAML.
+        // Every JSON document is also YAML.
         std::fs::write(&new, config::changing(&self.args, servers, number).to_string())
             .and_then(|()| std::fs::rename(&new, &self.file))
             .with_context(|| format!("write {}", self.file.display()))
     }
 
-    /// Asks its own interface. An answer that is not 2xx is an error.
+    /// Requests a path of Traefik's API. A status other than 2xx is an error.
     async fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
         let request = Request::get(format!("http://{}{path}", self.interface)).body(Empty::new())?;
         let exchange = async {
@@ -177,7 +177,7 @@ impl Traefik {
         self.ask(&format!("/api/http/services/{}@file", config::service(number))).await
     }
 
-    /// Waits until it has the configuration of this number.
+    /// Waits until Traefik has loaded the configuration with this number.
     async fn wait_until_taken(&self, number: u64) -> anyhow::Result<()> {
         let deadline = Instant::now() + READ_MAX;
         loop {
@@ -194,7 +194,7 @@ impl Traefik {
         }
     }
 
-    /// Has it take a new configuration. Requests that it has are finished.
+    /// Makes Traefik load a new configuration. Requests in flight are finished.
     async fn load(&self, servers: &[Server]) -> anyhow::Result<()> {
         let number = self.number.load(Ordering::Relaxed) + 1;
         self.write(servers, number)?;
@@ -203,7 +203,7 @@ impl Traefik {
         Ok(())
     }
 
-    /// Looks at the servers for as long as this is polled.
+    /// Polls the state of the servers, until it is dropped.
     async fn watch(&self) {
         loop {
             match self.look().await {
@@ -216,7 +216,7 @@ impl Traefik {
                         named.for_each(|(name, _)| board.see(name, seen, at));
                     }
                 }
-                // While it takes a new configuration it has no name that is known here.
+                // While a new configuration is loaded, the service with the known number may be gone already.
                 Err(error) => tracing::debug!("Traefik does not answer: {error:#}"),
             }
             sleep(LOOK_EVERY).await;
@@ -233,14 +233,14 @@ impl Traefik {
         status::servers(&self.service(number).await?, &failing).map_err(anyhow::Error::msg)
     }
 
-    /// The upstreams' names, and what Traefik calls them.
+    /// The upstreams' names, and their URLs in Traefik's answers.
     fn names(&self) -> Vec<(String, String)> {
         let board = self.board.lock();
         let upstreams = board.upstreams().iter();
         upstreams.map(|upstream| (upstream.name.clone(), config::url(&upstream.address))).collect()
     }
 
-    /// Waits until it has no connection to a server that gets no more requests.
+    /// Drains a server that gets no new requests: waits until Traefik has no connection to it, or time is up.
     async fn wait_until_left(&self, server: &Server) {
         let addresses = timeout(LOOK_UP_MAX, lookup_host(&server.address)).await;
         let Ok(Ok(addresses)) = addresses else {
@@ -249,11 +249,11 @@ impl Traefik {
         };
         let addresses: Vec<_> =
             addresses.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port())).collect();
-        // Its last connection is idle for a while before Traefik closes it.
+        // Traefik keeps the last connection idle for a while before closing it.
         let idle = Duration::from(self.args.upstream_idle_timeout) + LOOK_EVERY;
         let deadline = Instant::now() + idle.max(self.args.startup.drain_timeout.into());
         loop {
-            // A request that was chosen for it a moment ago is given the time to connect.
+            // The pause gives a request that was just routed to this server time to connect.
             sleep(LOOK_EVERY).await;
             if !self.is_connected_to(&addresses) {
                 return;
@@ -284,7 +284,7 @@ impl Driver for Traefik {
         wanted.push(Server { name: name.to_owned(), address: address.to_owned(), weight });
         self.load(&wanted).await?;
         *servers = wanted;
-        // It is sent requests until a check fails.
+        // Traefik sends a new server requests until a check fails.
         self.board.lock().see(name, &status::seen(Health::Up, "configured"), now());
         Ok(())
     }

@@ -1,13 +1,14 @@
-//! Which sockets lead to a server, by the kernel's table (proc(5), `/proc/PID/net/tcp` and `tcp6`). Pure.
+//! Finds the sockets that are connected to a server, in the kernel's tables (proc(5), `/proc/PID/net/tcp` and `tcp6`).
+//! Pure.
 //!
-//! Traefik does not say how many requests a server has. While it has one there is a connection, and Traefik closes
-//! those that are idle after a while.
+//! Traefik does not report how many requests a server has in flight. Each request in flight has a connection, and
+//! Traefik closes idle connections after a while; so a server without connections has been drained.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The numbers of the sockets in a table whose other end is at one of these addresses.
+/// Returns the inode numbers of the sockets in a table that are connected to one of these addresses.
 pub(super) fn to(table: &str, remote: &[SocketAddr]) -> HashSet<u64> {
     table
         .lines()
@@ -19,12 +20,13 @@ pub(super) fn to(table: &str, remote: &[SocketAddr]) -> HashSet<u64> {
         .collect()
 }
 
-/// The number of a socket, as a link in `/proc/PID/fd` has it: `socket:[1234]`.
+/// Parses the inode number of a socket from a link in `/proc/PID/fd`: `socket:[1234]`.
 pub(super) fn number(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// `0100007F:2329` is 127.0.0.1:9001 on a computer with the low byte first: each four bytes are shown as one number.
+/// Parses an address of the table. The kernel prints each four bytes as one number in the byte order of the computer:
+/// `0100007F:2329` is 127.0.0.1:9001 on a little-endian one.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;

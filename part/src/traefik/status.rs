@@ -1,5 +1,5 @@
-//! What Traefik says of its servers: what checks found is in its interface, what requests did only in its metrics.
-//! Pure.
+//! Reads the state of the servers from Traefik: results of health checks are in its API, ejections after failed
+//! requests only in its metrics. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::{BTreeMap, HashSet};
@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use crate::board::{Health, Seen};
 
-/// The gauge with which Traefik tells whether it sends a server requests.
+/// The gauge that is 1 while Traefik sends a server requests.
 const GAUGE: &str = "traefik_service_server_up{";
 
-/// A service, as the interface has it.
+/// A service in an answer of the API.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Service {
@@ -22,8 +22,8 @@ struct Service {
     server_status: BTreeMap<String, String>,
 }
 
-/// The servers in an answer of `/api/http/services/NAME`, by their URLs; `failing` are those that requests have
-/// taken out. `Err`: why Traefik does not use the service.
+/// Parses the servers of an answer to `/api/http/services/NAME`, by URL; `failing` are those that failed requests have
+/// ejected. The error says why Traefik does not use the service.
 pub(super) fn servers(answer: &[u8], failing: &HashSet<String>) -> Result<Vec<(String, Seen)>, String> {
     let service: Service = serde_json::from_slice(answer).map_err(|error| error.to_string())?;
     if service.status != "enabled" {
@@ -40,8 +40,8 @@ pub(super) fn servers(answer: &[u8], failing: &HashSet<String>) -> Result<Vec<(S
     Ok(service.server_status.into_iter().map(of_server).collect())
 }
 
-/// The servers of a service that get no requests, by the metrics. One that nobody has checked yet, and that has not
-/// failed, is not in them at all.
+/// Returns the URLs of the servers that get no requests, according to the metrics. A server that has neither been
+/// checked nor failed yet is missing from the metrics.
 pub(super) fn failing(metrics: &str, service: &str) -> HashSet<String> {
     let service = format!("{service}@file");
     metrics
@@ -55,7 +55,7 @@ pub(super) fn failing(metrics: &str, service: &str) -> HashSet<String> {
         .collect()
 }
 
-/// How many requests a server has Traefik does not say.
+/// A server's state. The counters are 0, because Traefik does not report a server's requests.
 pub(super) fn seen(state: Health, words: &str) -> Seen {
     Seen { state, words: words.to_owned(), in_flight: 0, requests: 0 }
 }

@@ -1,4 +1,4 @@
-//! A Sentinel, asked what it knows.
+//! The client of a node's own Sentinel: which primary it names, and how healthy that primary looks.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,13 +11,13 @@ use anyhow::Context;
 use super::lead::View;
 use super::settings::DATABASE;
 
-/// How long a Sentinel may take to answer.
+/// Timeout for connecting to a Sentinel, and for each of its answers.
 const ANSWER_MAX: Duration = Duration::from_millis(300);
 
-/// Where the primary is, and what else is known.
+/// The primary's address, and the fields of `SENTINEL MASTER`.
 type Answer = ((String, u16), HashMap<String, String>);
 
-/// The Sentinel of this node.
+/// A client of this node's Sentinel, which connects on demand.
 pub(super) struct Sentinel {
     client: Client,
     connection: Option<MultiplexedConnection>,
@@ -30,13 +30,13 @@ impl Sentinel {
         Ok(Self { client, connection: None })
     }
 
-    /// What it knows. `None`: it does not answer.
+    /// Returns what the Sentinel knows. `None`: it does not answer.
     pub(super) async fn view(&mut self) -> Option<View> {
         let (address, known) = self.ask().await?;
         view(&address, &known)
     }
 
-    /// How many other Sentinels it knows.
+    /// Returns the number of other Sentinels that it knows.
     pub(super) async fn others(&mut self) -> Option<usize> {
         self.ask().await?.1.get("num-other-sentinels")?.parse().ok()
     }
@@ -47,7 +47,7 @@ impl Sentinel {
             None => self.open().await.ok()?,
         };
         let answer = ask(connection.clone()).await.ok()?;
-        // One that failed is not used again.
+        // A connection that failed is not reused.
         self.connection = Some(connection);
         Some(answer)
     }
@@ -61,11 +61,13 @@ impl Sentinel {
 }
 
 async fn ask(mut connection: MultiplexedConnection) -> Result<Answer, RedisError> {
-    // First, so that what changes in between is seen with the number of the earlier failover.
+    // The order matters: if a failover ends between the two commands, the new address is paired with the epoch of the
+    // earlier failover.
     let mut known = cmd("SENTINEL");
     known.arg("MASTER").arg(DATABASE);
     let known: HashMap<String, String> = known.query_async(&mut connection).await?;
-    // The address is the new one as soon as somebody has been promoted, also while the rest is the old one's.
+    // This command names the new primary as soon as a replica has been promoted; the other fields still describe the
+    // old primary for a while.
     let mut address = cmd("SENTINEL");
     address.arg("GET-MASTER-ADDR-BY-NAME").arg(DATABASE);
     let address: (String, u16) = address.query_async(&mut connection).await?;

@@ -1,4 +1,4 @@
-//! Does what the Sentinels say.
+//! The control loop of a node: polls its Sentinel and its Redis, and has Redis do what the Sentinels decided.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::lead::{self, Lead, Standing, Step};
 use super::roads::Roads;
 use crate::redis::store::Redis;
 
-/// How often the Sentinel and Redis are asked.
+/// Polling interval for the Sentinel and Redis.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often the others are asked, as long as not all are known.
+/// Polling interval for the other nodes, while some members' addresses are unknown.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// What follows.
+/// Keeps a node's Redis in the role that the Sentinels gave it.
 pub(super) struct Follower {
     pub(super) store: Arc<Redis>,
     pub(super) sentinel: Sentinel,
@@ -25,7 +25,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// For as long as the node is there.
+    /// Polls until it is aborted.
     pub(super) async fn follow(mut self, mut standing: Standing) {
         let (mut before, mut asked) = (Instant::now(), Instant::now());
         loop {
@@ -60,7 +60,8 @@ impl Follower {
         };
         match step {
             Step::Stay => {}
-            // Only what its Sentinel has just said counts: one that is silent may be the last to hear.
+            // Only a fresh answer from its own Sentinel counts: one that does not answer may be the last to learn of a
+            // failover.
             Step::Serve if of_own_sentinel.is_some() => self.lead.lock().good_at = Some(now),
             Step::Serve => {}
             Step::Begin => self.begin(standing, term, now).await,
@@ -94,7 +95,7 @@ impl Follower {
         }
     }
 
-    /// Asks the others, and takes in what they say.
+    /// Asks the other nodes, and records their reports.
     async fn ask_all(&self) -> Vec<lead::Told> {
         let told = self.roads.ask_all().await;
         let mut lead = self.lead.lock();

@@ -1,4 +1,4 @@
-//! Who is the primary, as far as the Sentinels know, and what follows for this node. Pure.
+//! Decides what a node does, from the primary that the Sentinels name and the role that its Redis has. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::HashMap;
@@ -10,33 +10,34 @@ use tokio::time::Instant;
 
 use crate::database::Refusal;
 
-/// What a Sentinel knows.
+/// What one Sentinel reports about the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct View {
-    /// The door of the primary.
+    /// The primary's *door*: the address by which all members know it (see `roads.rs`).
     pub(super) primary: SocketAddr,
-    /// The failover that made it the primary. Of two views the one with the higher number is the later.
+    /// The configuration epoch: the number of the failover that made it the primary. A higher epoch is later.
     pub(super) epoch: u64,
-    /// The Sentinel is not itself putting it there: one that stands still in the midst of that goes on naming it.
+    /// False while this Sentinel is itself promoting that primary. If it freezes in the middle of that, it goes on
+    /// naming the same one.
     pub(super) settled: bool,
-    /// It answers this Sentinel, and nobody is being put into its place.
+    /// False if this Sentinel considers the primary down or disconnected, or is failing it over.
     pub(super) calm: bool,
 }
 
-/// What a node tells another one.
+/// What a node reports to another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Told {
-    /// What it is called.
+    /// The node's name.
     pub(super) name: String,
-    /// Where every member finds its Redis.
+    /// The address by which all members know its Redis.
     pub(super) door: SocketAddr,
-    /// Where clients reach it.
+    /// The address for clients.
     pub(super) at: String,
-    /// What its Sentinel knows. `None`: it has none yet.
+    /// What its Sentinel knows. `None`: the Sentinel does not run yet, or does not answer.
     pub(super) view: Option<View>,
 }
 
-/// What a node knows of itself before its Redis runs.
+/// What a node knows about itself before its Redis runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Own {
     pub(super) door: SocketAddr,
@@ -45,27 +46,27 @@ pub(super) struct Own {
     pub(super) members: usize,
 }
 
-/// As what a node begins.
+/// The role in which a node starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beginning {
-    /// Too little is known.
+    /// Undecided: too little is known.
     Wait,
-    /// As the primary of a new database.
+    /// Primary of a new database.
     Found,
-    /// As the primary that it was.
+    /// Primary again, as before the restart.
     Lead,
-    /// As a replica of this one.
+    /// Replica of the primary at this address.
     Follow(SocketAddr),
 }
 
-/// A majority of so many, which is what Sentinels call a quorum here.
+/// The size of a majority of the members. It is also the Sentinels' `quorum` here.
 pub(super) fn majority(members: usize) -> usize {
     members / 2 + 1
 }
 
-/// As what a node begins, by what its own Sentinel knows and what others have told. A replica does no harm, so for that
-/// one voice is enough. A primary takes a majority; and one that has come back empty waits until another is promoted,
-/// for its replicas would copy the emptiness.
+/// Decides how a node starts, from what its own Sentinel and the other nodes report. One report is enough to start as a
+/// replica, which does no harm. Starting as the primary takes a majority. A primary that has lost its data waits until
+/// another node is promoted, because its replicas would copy the empty database.
 pub(super) fn beginning(own: &Own, view: Option<View>, told: &[Told]) -> Beginning {
     let views = || told.iter().map(|told| told.view).chain([view]);
     let Some(latest) = views().flatten().max_by_key(|view| (view.epoch, view.settled)) else {
@@ -82,24 +83,24 @@ pub(super) fn beginning(own: &Own, view: Option<View>, told: &[Told]) -> Beginni
     }
 }
 
-/// Whether a primary that was away still is the primary: a majority says so, and nobody anything else.
+/// Returns whether a primary that was away still is the primary: a majority says so, and no Sentinel disagrees.
 pub(super) fn is_confirmed(own: &Own, view: Option<View>, told: &[Told]) -> bool {
     let views: Vec<_> = told.iter().filter_map(|told| told.view).chain(view).collect();
     views.len() >= majority(own.members) && views.iter().all(|view| view.primary == own.door && view.calm)
 }
 
-/// What the Redis of this node is.
+/// The replication role of this node's Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::redis) enum Role {
     Primary,
     Replica {
-        /// Of which door. `None`: it does not say.
+        /// The address it replicates from. `None`: Redis does not say.
         of: Option<SocketAddr>,
     },
 }
 
 impl Role {
-    /// By what Redis says about its replication.
+    /// Parses the answer to `INFO replication`.
     pub(in crate::redis) fn of(said: &str) -> Self {
         let value = |name: &str| {
             said.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
@@ -113,50 +114,50 @@ impl Role {
     }
 }
 
-/// What is to be done now.
+/// What the node does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing.
     Stay,
-    /// It is the primary, and may acknowledge.
+    /// It is the primary, and may go on acknowledging writes.
     Serve,
-    /// It has been promoted.
+    /// It has been promoted, and begins its term.
     Begin,
-    /// It may be the primary still: others are asked.
+    /// It may still be the primary: the other nodes are asked.
     Confirm,
-    /// Redis becomes a replica of this one.
+    /// Redis becomes a replica of the primary at this address.
     Follow(SocketAddr),
 }
 
-/// How this node stands to being the primary.
+/// What this node remembers about having been the primary.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Standing {
-    /// It has been the primary, and its Redis has not become a replica since.
+    /// True if it has been the primary and its Redis has not become a replica since.
     led: bool,
-    /// It acknowledges.
+    /// True while it acknowledges writes.
     serves: bool,
-    /// It was away, so that somebody else may have been promoted meanwhile.
+    /// True if it was stopped or frozen, so that another node may have been promoted meanwhile.
     was_away: bool,
 }
 
 impl Standing {
-    /// When Redis has been started.
+    /// The state just after Redis has started.
     pub(super) fn at_first(beginning: Beginning) -> Self {
         let led = matches!(beginning, Beginning::Found | Beginning::Lead);
         Self { led, serves: false, was_away: beginning == Beginning::Lead }
     }
 
-    /// This process stood still for longer than it takes until the Sentinels miss it.
+    /// Records that this process was frozen for longer than it takes the Sentinels to declare it down.
     pub(super) fn has_been_away(&mut self) {
         (self.serves, self.was_away) = (false, true);
     }
 
-    /// It is the primary indeed.
+    /// Records that this node is confirmed as the primary, and acknowledges from now on.
     pub(super) fn serves_now(&mut self) {
         *self = Self { led: true, serves: true, was_away: false };
     }
 
-    /// What follows of what the Sentinels know and what Redis is.
+    /// Decides the next step, from what the Sentinels know and the role of this node's Redis.
     pub(super) fn next(&mut self, own: SocketAddr, view: View, role: Role) -> Step {
         if view.primary != own {
             (self.serves, self.was_away) = (false, false);
@@ -166,7 +167,7 @@ impl Standing {
             Role::Primary if view.primary == own && self.was_away => Step::Confirm,
             Role::Primary if view.primary == own => Step::Begin,
             Role::Primary if self.led => Step::Follow(view.primary),
-            // It is being promoted, and its Sentinel is yet to hear of it.
+            // It is being promoted, and its own Sentinel does not know yet.
             Role::Primary => Step::Stay,
             Role::Replica { .. } if view.primary == own => {
                 self.serves = false;
@@ -180,41 +181,42 @@ impl Standing {
     }
 }
 
-/// What the requests of a node are answered by.
+/// What this node knows of the cluster. It decides whether a request may be answered here.
 #[derive(Debug)]
 pub(in crate::redis) struct Lead {
     pub(super) own: Own,
-    /// How long nothing may have been heard of its own Sentinel by a primary that acknowledges.
+    /// How old the last confirmation by its own Sentinel may be while a primary acknowledges. A process that was frozen
+    /// for longer than this may no longer be the primary.
     pub(super) away_after: Duration,
-    /// The latest of what is known.
+    /// The latest view of all that were reported.
     pub(super) view: Option<View>,
-    /// What this node's own Sentinel knows.
+    /// The latest view of this node's own Sentinel.
     pub(super) of_own_sentinel: Option<View>,
-    /// Since when it is known to be the primary.
+    /// When this node was last confirmed as the primary.
     pub(super) good_at: Option<Instant>,
-    /// The members by their doors: what they are called, and where clients reach them.
+    /// The name and the client address of each member, by its door.
     pub(super) places: HashMap<SocketAddr, (String, String)>,
 }
 
 impl Lead {
-    /// Takes in what a Sentinel knows.
+    /// Records a Sentinel's view, unless a later one is known.
     pub(super) fn hear(&mut self, view: View) {
         if self.view.is_none_or(|known| (view.epoch, view.settled) >= (known.epoch, known.settled)) {
             self.view = Some(view);
         }
     }
 
-    /// Takes in what another node has told.
+    /// Records the name and the addresses that another node reported.
     pub(super) fn learn(&mut self, told: &Told) {
         self.places.insert(told.door, (told.name.clone(), told.at.clone()));
     }
 
-    /// Whether there are members of which it is not known where they are.
+    /// Returns whether the addresses of some members are unknown.
     pub(super) fn misses_some(&self) -> bool {
         self.places.len() < self.own.members
     }
 
-    /// Whether this node may act as the primary.
+    /// Returns `Ok` if this node may act as the primary, and the reason if it may not.
     pub(in crate::redis) fn check(&self, now: Instant) -> Result<(), Refusal> {
         let none = |why: &str| Err(Refusal::NoPrimary(why.to_owned()));
         match self.view {
@@ -230,17 +232,17 @@ impl Lead {
         }
     }
 
-    /// The number of the failover, from 1.
+    /// The term: the epoch of the latest failover, counted from 1.
     pub(in crate::redis) fn term(&self) -> u64 {
         self.view.map_or(1, |view| view.epoch + 1)
     }
 
-    /// What the primary is called.
+    /// The primary's name, if it is known.
     pub(in crate::redis) fn primary(&self) -> Option<String> {
         self.view.and_then(|view| self.places.get(&view.primary)).map(|(name, _)| name.clone())
     }
 
-    /// Whether its Sentinel says that it is this node.
+    /// Returns whether the latest view names this node as the primary.
     pub(in crate::redis) fn is_own(&self) -> bool {
         self.view.is_some_and(|view| view.primary == self.own.door)
     }
@@ -308,7 +310,7 @@ mod tests {
         let replica = Role::Replica { of: Some(door(2)) };
         assert_eq!(standing.next(door(1), view(2, 1), replica), Step::Stay);
         assert_eq!(standing.next(door(1), view(3, 2), replica), Step::Follow(door(3)));
-        // Its Redis is told first.
+        // Its Redis learns of the promotion before its Sentinel does.
         assert_eq!(standing.next(door(1), view(2, 1), Role::Primary), Step::Stay);
         assert_eq!(standing.next(door(1), view(1, 2), Role::Primary), Step::Begin);
         standing.serves_now();

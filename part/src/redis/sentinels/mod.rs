@@ -1,8 +1,8 @@
-//! Redis with a Sentinel beside each node: when the primary is missed, a majority of the Sentinels promotes a replica.
+//! Redis with a Sentinel beside each node: when the primary fails, a majority of the Sentinels promotes a replica.
 //!
-//! The Sentinel of a node starts first, where it has been there before: it knows of the primary. The others are asked
-//! what theirs know, and then Redis is started, as the primary or as a replica (`lead.rs` decides). From then on
-//! `follow.rs` does what the Sentinel says.
+//! On a restart, a node's Sentinel starts first, because it remembers the primary. The node then asks the other nodes
+//! what their Sentinels know, and starts Redis as the primary or as a replica (`lead.rs` decides). From then on
+//! `follow.rs` does what the Sentinel says. A new node starts Redis first, and then its Sentinel.
 
 mod asking;
 mod follow;
@@ -35,24 +35,24 @@ use lead::{Beginning, Lead, Own, Standing};
 use roads::Roads;
 use settings::{Ports, Which};
 
-/// How long it may take until it is known who the primary is.
+/// How long a node may take to find out which node is the primary.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
-/// How long a node that is new waits for the others to say where they are.
+/// How long a new node waits for the addresses of the other nodes.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
-/// How long its Sentinel may take to know the others: each says every two seconds that it is there.
+/// How long its Sentinel may take to discover the others: each announces itself every two seconds.
 const ACQUAINTED_WITHIN: Duration = Duration::from_secs(10);
-/// How much later than a Sentinel its adapter may be told to end.
+/// How much later than its Sentinel the adapter may be asked to stop.
 const ASKED_WITHIN: Duration = Duration::from_secs(1);
-/// How long a Sentinel may take to end.
+/// How long a Sentinel may take to exit.
 const END_MAX: Duration = Duration::from_secs(2);
-/// How long it is before something is tried again.
+/// Pause before a retry.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// What a Sentinel keeps.
+/// The Sentinel's configuration file, in which it also saves its state.
 const SENTINEL: &str = "sentinel.conf";
-/// What a Redis keeps.
+/// The directory of Redis' append-only file.
 const DATA: &str = "appendonlydir";
 
-/// From its start to its end.
+/// Runs Redis and its Sentinel from start to shutdown.
 pub(crate) async fn run(program: &Path, args: Args, machine: Machine) -> anyhow::Result<()> {
     let node = Node::begin(args, machine)?;
     let Some(cluster) = &node.config.cluster else {
@@ -149,7 +149,7 @@ fn lead(node: &Node, own: Own, down_after: Duration) -> Lead {
     Lead { own, away_after: down_after, view: None, of_own_sentinel: None, good_at: None, places }
 }
 
-/// The links to the other nodes.
+/// The lab's links to the other nodes, by name.
 fn ways(node: &Node) -> BTreeMap<String, String> {
     let way = |member: &String| Some((member.clone(), node.way_to(member)?.to_owned()));
     node.members.iter().filter_map(way).collect()
@@ -160,7 +160,7 @@ fn start_sentinel(home: &Home, program: &Path) -> anyhow::Result<Child> {
     home.start(program, &[file, "--sentinel".into()])
 }
 
-/// Asks until it is known as what this node begins.
+/// Asks its Sentinel and the other nodes until it is clear in which role this node starts.
 async fn begin(
     lead: &Mutex<Lead>,
     sentinel: &mut Sentinel,
@@ -169,7 +169,7 @@ async fn begin(
 ) -> anyhow::Result<Beginning> {
     let deadline = Instant::now() + KNOWN_WITHIN;
     loop {
-        // Its own is asked last: it may be starting.
+        // Its own Sentinel is asked last, because it may still be starting.
         let told = roads.ask_all().await;
         let view = if has_sentinel { sentinel.view().await } else { None };
         let (own, begins) = {
@@ -181,7 +181,7 @@ async fn begin(
         };
         check_doors(&own.door, &told)?;
         match begins {
-            // What it knew before it was killed counts.
+            // A node with a Sentinel was a member before. It waits for what that Sentinel remembers.
             Beginning::Found if has_sentinel => {}
             Beginning::Wait => {}
             begins => return Ok(begins),
@@ -194,7 +194,7 @@ async fn begin(
     }
 }
 
-/// Asks until every member has told where it is, for a while: a Sentinel finds out about the rest.
+/// Asks until the addresses of all members are known, or time is up: a Sentinel discovers the rest by itself.
 async fn until_all_are_known(lead: &Mutex<Lead>, roads: &Roads) {
     let deadline = Instant::now() + TOLD_WITHIN;
     while lead.lock().misses_some() && Instant::now() < deadline {
@@ -204,7 +204,7 @@ async fn until_all_are_known(lead: &Mutex<Lead>, roads: &Roads) {
     }
 }
 
-/// Waits until the Sentinels of a new database know each other, for a while: before that they promote nobody.
+/// Waits until the Sentinels of a new database know each other, or time is up: until then they promote no replica.
 async fn until_acquainted(mut sentinel: Sentinel, members: usize) {
     let deadline = Instant::now() + ACQUAINTED_WITHIN;
     while sentinel.others().await.is_none_or(|others| others + 1 < members) {
@@ -216,7 +216,8 @@ async fn until_acquainted(mut sentinel: Sentinel, members: usize) {
     }
 }
 
-/// By the address of a connection it is known whose it is, and where that node is asked.
+/// Checks that every node listens at the same port of an address of its own. The source address of a connection tells
+/// which node it comes from, and the port where to reach that node's gate.
 fn check_doors(own: &SocketAddr, told: &[lead::Told]) -> anyhow::Result<()> {
     for other in told {
         ensure!(
@@ -229,7 +230,8 @@ fn check_doors(own: &SocketAddr, told: &[lead::Told]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How the Sentinel ended, unless it was asked to: a signal to everybody on the machine reaches it, too.
+/// Resolves when the Sentinel ends although the node is not asked to stop. A signal to all processes of the machine
+/// reaches the Sentinel, too, perhaps before the adapter.
 async fn unasked(sentinel: &mut Child, stop: &CancellationToken) -> anyhow::Error {
     let ended = sentinel.wait().await;
     if timeout(ASKED_WITHIN, stop.cancelled()).await.is_ok() {
@@ -238,7 +240,7 @@ async fn unasked(sentinel: &mut Child, stop: &CancellationToken) -> anyhow::Erro
     child::how("the Sentinel", ended)
 }
 
-/// How the Sentinel ended, once it has.
+/// Resolves when the Sentinel ends; never, if there is none.
 async fn ended(sentinel: &mut Option<Child>) -> anyhow::Error {
     match sentinel {
         Some(sentinel) => child::how("the Sentinel", sentinel.wait().await),

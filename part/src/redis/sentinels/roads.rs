@@ -1,10 +1,15 @@
-//! From the Redis and the Sentinel of one node to those of another one through the lab's links.
+//! Relays connections between the Redis and Sentinel of different nodes through the lab's links.
 //!
-//! Sentinels tell each other where everybody is, so all have to know a program by one address, its *door*; but each of
-//! the lab's machines reaches another one by links of its own. So a door belongs to the adapter of the node that it
-//! leads to. By where a connection comes from it knows whose it is, and sends it back to that node's *gate*: from there it takes the
-//! link that leads to the door's node, and what is answered the link that leads back. So a link that is slow or cut
-//! in one direction is so for what goes in that direction.
+//! Sentinels exchange the addresses of all programs, so every node must know a program by the same address, its *door*.
+//! In the lab, however, each machine reaches another one through links of its own. A door therefore belongs to the
+//! adapter of the node that it leads to. The source address of a connection tells which node it comes from, and the
+//! door relays it to that node's *gate*. From there, requests take the link to the door's node, and answers take the
+//! link back. A link that is slow or cut in one direction thus affects only what travels in that direction.
+//!
+//! ```text
+//! program of A ──> door of B ──> gate of A ──link A to B──> way in of B ──> program of B
+//!                                gate of A <──link B to A── way in of B <── program of B
+//! ```
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -23,31 +28,31 @@ use tokio::time::{sleep, timeout};
 use super::lead::{Lead, Told};
 use super::settings::{Ports, Which};
 
-/// How long another node may take to say what it knows.
+/// Timeout for another node's report.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
-/// How long whoever connects may take to say where to.
+/// How long a client may take to send its first line.
 const SAID_WITHIN: Duration = Duration::from_secs(30);
-/// The longest line that is read.
+/// Maximum length of a line.
 const LINE_BYTES_MAX: u64 = 4_096;
-/// How long it is before a connection is accepted again after an error.
+/// Pause before the next `accept` after an error.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 type Stream = BufReader<TcpStream>;
 
-/// The roads of a node.
+/// A node's relay: its listeners, and its links to the other nodes.
 pub(super) struct Roads {
     name: String,
-    /// Where clients reach it.
+    /// The address for the database's clients.
     at: String,
     ports: Ports,
-    /// The links to the other nodes.
+    /// The lab's links to the other nodes, by name.
     ways: BTreeMap<String, String>,
-    /// Who waits for the way back of a connection, by its number.
+    /// The connections that wait for their way back, by number.
     waiting: Mutex<HashMap<u64, oneshot::Sender<Stream>>>,
     lead: Arc<Mutex<Lead>>,
 }
 
-/// Where one listens.
+/// What a listener is for.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Door(Which),
@@ -56,7 +61,7 @@ enum Place {
 }
 
 impl Roads {
-    /// Listens at all places.
+    /// Opens all listeners.
     pub(super) async fn open(
         name: String,
         at: String,
@@ -81,7 +86,7 @@ impl Roads {
         Ok(roads)
     }
 
-    /// What the other nodes know, as far as they answer.
+    /// Collects the reports of the other nodes that answer.
     pub(super) async fn ask_all(&self) -> Vec<Told> {
         let mut asking = JoinSet::new();
         for way in self.ways.values().cloned() {
@@ -98,7 +103,7 @@ impl Roads {
             };
             let roads = Arc::clone(&self);
             tokio::spawn(async move {
-                // One that breaks off is tried again by whoever opened it.
+                // After an error, the program at the other end tries again.
                 let _ = match place {
                     Place::Door(which) => roads.door(stream, from, which).await,
                     Place::Gate => roads.gate(stream).await,
@@ -129,7 +134,7 @@ impl Roads {
         let said = format!("forth {which} {number} {}\n", self.name);
         forth.write_all(said.as_bytes()).await?;
         let (mut near_in, mut near_out) = split(near);
-        // For as long as the program waits for it.
+        // Ends with the other direction, when the program no longer waits.
         let back = async {
             let mut back = comes.await.map_err(|_| nonsense())?;
             copy(&mut back, &mut near_out).await
@@ -166,7 +171,7 @@ impl Roads {
             ["back", number] => {
                 let number = number.parse().map_err(|_| nonsense())?;
                 let waiting = self.waiting.lock().remove(&number);
-                // Whoever waited may have left.
+                // The gate may have given up meanwhile.
                 drop(waiting.map(|waiting| waiting.send(near)));
                 Ok(())
             }
@@ -175,7 +180,7 @@ impl Roads {
     }
 }
 
-/// One that waits for its way back.
+/// An entry of `Roads::waiting`, removed on drop.
 struct Waiting<'a> {
     all: &'a Mutex<HashMap<u64, oneshot::Sender<Stream>>>,
     number: u64,
@@ -200,7 +205,7 @@ async fn connect(to: String) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Until either end is over: nobody here leaves one half open.
+/// Relays until either side closes: neither Redis nor Sentinel half-closes a connection.
 async fn join(near: TcpStream, far: TcpStream) -> io::Result<()> {
     near.set_nodelay(true)?;
     let ((mut near_in, mut near_out), (mut far_in, mut far_out)) = (near.into_split(), far.into_split());
@@ -210,7 +215,7 @@ async fn join(near: TcpStream, far: TcpStream) -> io::Result<()> {
     }
 }
 
-/// The first line, of which nothing more than the line is taken.
+/// Reads one line, and leaves what follows it in the buffer.
 async fn read_line(stream: &mut Stream) -> io::Result<String> {
     let mut line = String::new();
     let mut limited = stream.take(LINE_BYTES_MAX);

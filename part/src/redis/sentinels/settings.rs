@@ -1,4 +1,4 @@
-//! Where what listens on a node, and what its Redis and its Sentinel are told. Pure.
+//! The ports of a node, and the settings of its Redis and its Sentinel. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,16 +8,15 @@ use std::time::Duration;
 use super::lead::majority;
 use crate::redis::settings::Waits;
 
-/// What the Sentinels call the database.
+/// The Sentinels' name for the database.
 pub(super) const DATABASE: &str = "lab";
-/// How many election timeouts a failover may take: as in Sentinel's own defaults, which are three
-/// minutes and 30 seconds.
+/// The failover timeout, in election timeouts. Sentinel's own defaults have the same ratio: three minutes to 30 seconds.
 const FAILOVER_TIMES: u32 = 6;
-/// The least after which a primary is missed: a Sentinel connects once a second, so that in less every connection that
-/// ends would look like a death.
+/// The minimum of `down-after-milliseconds`. A Sentinel reconnects once a second, so with a shorter time every lost
+/// connection would look like a crash.
 const DOWN_AFTER_MIN: Duration = Duration::from_millis(1_200);
 
-/// After how long a primary is missed.
+/// Returns the time after which a Sentinel considers a silent primary down (`down-after-milliseconds`).
 pub(super) fn down_after(election_timeout: Duration) -> Duration {
     election_timeout.max(DOWN_AFTER_MIN)
 }
@@ -42,7 +41,7 @@ impl Which {
     }
 }
 
-/// Where a node listens: at the address of `--peer-listen`, from its port on.
+/// The six ports of a node: that of `--peer-listen`, and the five after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
     pub(super) ip: IpAddr,
@@ -54,12 +53,12 @@ impl Ports {
         SocketAddr::new(self.ip, self.first.saturating_add(offset))
     }
 
-    /// Where the lab's links lead.
+    /// The end of the lab's links.
     pub(super) fn way_in(self) -> SocketAddr {
         self.at(0)
     }
 
-    /// The program itself.
+    /// The program's own listener.
     pub(super) fn program(self, which: Which) -> SocketAddr {
         self.at(match which {
             Which::Redis => 1,
@@ -67,7 +66,7 @@ impl Ports {
         })
     }
 
-    /// What all members know the program by.
+    /// The address by which all members know the program.
     pub(super) fn door(self, which: Which) -> SocketAddr {
         self.at(match which {
             Which::Redis => 3,
@@ -75,13 +74,13 @@ impl Ports {
         })
     }
 
-    /// Where another node's door asks a node whose program has come there.
+    /// The gate of the node at `ip`, to which other nodes' doors relay its connections.
     pub(super) fn gate(self, ip: IpAddr) -> SocketAddr {
         SocketAddr::new(ip, self.at(5).port())
     }
 }
 
-/// What is added to the settings of a Redis that Sentinels watch.
+/// Returns what is added to the settings of a Redis that Sentinels watch.
 pub(super) fn redis(ports: Ports, is_replica: bool, waits: &Waits) -> String {
     let door = ports.door(Which::Redis);
     let mut text = format!(
@@ -90,14 +89,14 @@ pub(super) fn redis(ports: Ports, is_replica: bool, waits: &Waits) -> String {
         ip = ports.ip,
         port = door.port()
     );
-    // It may be promoted.
+    // A primary has the setting already; a replica needs it once it is promoted.
     if is_replica {
         text += &format!("min-replicas-to-write {}\n", waits.needed);
     }
     text
 }
 
-/// What a Sentinel is told at first. It goes on writing in this file.
+/// Returns a Sentinel's first configuration. The Sentinel keeps its state in the same file.
 pub(super) fn sentinel(
     ports: Ports,
     directory: &Path,
@@ -123,7 +122,7 @@ pub(super) fn sentinel(
         down_after = down_after(election_timeout).as_millis(),
         failover = (election_timeout * FAILOVER_TIMES).as_millis(),
     );
-    // It would ask the primary for them every ten seconds, and a primary may be killed before.
+    // A Sentinel learns of replicas by asking the primary every ten seconds. The primary may be killed before that.
     for replica in replicas {
         text += &format!("sentinel known-replica {DATABASE} {} {}\n", replica.ip(), replica.port());
     }
