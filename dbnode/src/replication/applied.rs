@@ -7,22 +7,22 @@ use super::log::Log;
 use super::showing::Shown;
 use super::state::State;
 
-/// The state after all entries applied, and what readers see beyond it.
+/// The state after the last applied entry, and what readers see beyond it.
 #[derive(Debug)]
 pub(super) struct Applied {
     pub(super) state: State,
     pub(super) shown: Shown,
-    /// True if it began with imported records that nothing has replaced yet.
+    /// True if the state began with imported records and no snapshot has replaced it yet.
     pub(super) began_with_import: bool,
 }
 
 impl Applied {
-    /// The state that was found on disk.
+    /// Restores the state that was found on disk.
     pub(super) fn recovered(state: State, began_with_import: bool) -> Self {
         Self { state, shown: Shown::default(), began_with_import }
     }
 
-    /// The last entry applied.
+    /// The index of the last applied entry (`lastApplied`).
     pub(super) fn index(&self) -> u64 {
         self.state.applied()
     }
@@ -38,7 +38,7 @@ impl Applied {
         Some(entry)
     }
 
-    /// Starts over with a snapshot.
+    /// Replaces the state with that of a snapshot.
     pub(super) fn replaced_by_snapshot(&mut self, state: State) {
         *self = Self::recovered(state, false);
     }

@@ -20,7 +20,7 @@ const COMPACTION_RESTS: Duration = Duration::from_secs(1);
 /// one of the files that compaction frees.
 const SHORT_ROOM_BYTES_MAX: usize = 10 << 20;
 
-/// Whether compaction is in progress, and whether the last one found room.
+/// The state of compaction, and whether the last one found the disk full.
 #[derive(Debug)]
 pub(super) struct Compaction {
     phase: Phase,
@@ -31,14 +31,14 @@ pub(super) struct Compaction {
 /// Whether compaction is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It is.
+    /// Compaction is in progress.
     InProgress,
-    /// It is not, and must not begin before this moment.
+    /// No compaction is in progress, and none may begin before this moment.
     NotBefore(Moment),
 }
 
 impl Compaction {
-    /// None is in progress, and one may begin.
+    /// No compaction is in progress, and one may begin.
     pub(super) fn new(now: Moment) -> Self {
         Self { phase: Phase::NotBefore(now), found_no_room: false }
     }
@@ -66,8 +66,8 @@ impl Compaction {
 
 impl DiskState {
     /// How many of the newest entries stay in the log if it is compacted now; `None` if it is short
-    /// enough. On a full disk, everything that can be compacted is: this needs only as much space
-    /// as the snapshot grows by, and frees log space.
+    /// enough. On a full disk, everything possible is compacted: this needs only as much space as
+    /// the snapshot grows by, and frees log space.
     fn entries_kept(&self, log: &Log, limits: &Limits) -> Option<usize> {
         let (entries, bytes) = log.size();
         match (self.found_no_room, self.room_is_short && bytes > SHORT_ROOM_BYTES_MAX) {

@@ -1,4 +1,4 @@
-//! The core itself: a node's state, and what it does with an input.
+//! The core itself: a node's state, and how it handles each input.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -34,11 +34,11 @@ pub struct Core {
     pub(super) setup: Setup,
     /// What the node says about itself.
     pub(super) life: Arc<Life>,
-    /// The only source of chance: election timeouts and ids are drawn from it.
+    /// The only source of randomness: election timeouts and ids are drawn from it.
     pub(super) rng: ChaCha8Rng,
 
     pub(super) role_state: RoleState,
-    /// When it starts an election, unless it hears from a primary before.
+    /// When this node starts an election, unless it hears from a primary first.
     pub(super) election_due: Moment,
     pub(super) hard_state: HardState,
     pub(super) peers: Peers,
@@ -93,7 +93,7 @@ impl Core {
     }
 
     /// Handles several inputs that arrived at about the same time, and returns the effects to carry
-    /// out. What follows from all of them together is worked out once.
+    /// out. The work that follows every input is done once for the whole batch.
     pub fn steps(&mut self, now: Moment, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
         let mut effects = Vec::new();
         // The process may have been frozen since the last step. Another node may be the primary by
@@ -156,13 +156,13 @@ impl Core {
             return;
         }
         match &envelope.message {
-            // These messages change no node's term.
+            // These messages do not change a node's term.
             Message::PreVoteRequest(candidacy) => {
                 self.on_pre_vote_request(now, &from, life, candidacy, effects)
             }
             Message::NoRoom => self.on_no_room(now, &from, effects),
             Message::OldData { start, known_up_to } => self.on_old_data(&from, *start, *known_up_to, effects),
-            // A node that was cut off must not disturb the others.
+            // A node that was cut off must not depose a working primary (Raft thesis, 4.2.3).
             Message::VoteRequest { leadership_transfer: false, .. }
                 if envelope.term > self.hard_state.term() && self.has_a_primary(now) => {}
             _ => self.on_message_in_term(now, from, life, envelope, effects),
@@ -225,8 +225,8 @@ impl Core {
         }
     }
 
-    /// Does what follows from every input. Disk and network come first, so that they work while
-    /// clients are being answered.
+    /// Does the work that follows every input. Disk and network come first, so that they are busy
+    /// while clients are being answered.
     fn advance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if matches!(self.role_state, RoleState::Stopped) {
             return;
@@ -279,7 +279,7 @@ impl Core {
         self.role_state.role()
     }
 
-    /// The newest term it knows of.
+    /// The newest term this node knows of.
     pub fn term(&self) -> u64 {
         self.hard_state.term()
     }

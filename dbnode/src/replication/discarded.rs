@@ -1,5 +1,5 @@
-//! Writes that were truncated from the log. They are counted, and kept aside on disk for inspection
-//! by people.
+//! Writes that were truncated from the log. They are counted, and kept aside on disk for operators to
+//! inspect.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -8,16 +8,16 @@ use super::entry::Entry;
 /// The truncated writes.
 #[derive(Debug)]
 pub(super) struct Discarded {
-    /// Those that have yet to be kept aside on disk.
+    /// The writes that have yet to be kept aside on disk.
     writes: Vec<Entry>,
-    /// Those that the batch under way keeps aside.
+    /// The writes that the batch in progress keeps aside.
     under_way: Vec<Entry>,
     /// The total number, over all starts of this data directory.
     count: u64,
 }
 
 impl Discarded {
-    /// The number of truncated writes that was found on disk.
+    /// Restores the number of truncated writes that was found on disk.
     pub(super) fn recovered(count: u64) -> Self {
         Self { writes: Vec::new(), under_way: Vec::new(), count }
     }
@@ -32,8 +32,8 @@ impl Discarded {
         self.writes.extend(dropped.into_iter().filter(|entry| entry.write().is_some()));
     }
 
-    /// Returns the writes that the next batch keeps aside. If the batch truncates nothing on disk, there
-    /// are none: they never reached the disk.
+    /// Returns the writes that the next batch keeps aside. A batch that truncates nothing on disk keeps
+    /// none aside: they never reached the disk.
     pub(super) fn begin_batch(&mut self, batch_truncates: bool) -> Vec<Entry> {
         let mut writes = std::mem::take(&mut self.writes);
         if !batch_truncates {
@@ -43,13 +43,13 @@ impl Discarded {
         writes
     }
 
-    /// Counts the writes of a batch that is on disk.
+    /// Records that the batch is on disk, and counts its writes.
     pub(super) fn batch_persisted(&mut self) {
         let writes = std::mem::take(&mut self.under_way);
         self.kept_aside(&writes);
     }
 
-    /// Leaves the writes of a batch that found the disk full to the next batch, which truncates again.
+    /// Records that the batch found the disk full. The next batch truncates again, and keeps its writes aside.
     pub(super) fn batch_not_persisted(&mut self) {
         let later = std::mem::replace(&mut self.writes, std::mem::take(&mut self.under_way));
         self.writes.extend(later);

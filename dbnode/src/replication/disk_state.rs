@@ -1,4 +1,4 @@
-//! What this node knows of its own disk: what is in progress there, and whether it has room.
+//! The state of this node's disk: what is in progress there, and whether space is left.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -12,7 +12,7 @@ use super::log::Log;
 /// Pause before a full disk is tried again.
 const FULL_DISK_RESTS: Duration = Duration::from_millis(200);
 
-/// What is in progress on the disk, and whether it has room.
+/// What is in progress on the disk, and whether space is left.
 #[derive(Debug)]
 pub(super) struct DiskState {
     /// When the batch in progress was given to the disk.
@@ -30,7 +30,7 @@ pub(super) struct DiskState {
 }
 
 impl DiskState {
-    /// A disk with room on which nothing is in progress.
+    /// Describes an idle disk with free space.
     pub(super) fn new(now: Moment) -> Self {
         Self {
             persisting_since: None,
@@ -43,7 +43,7 @@ impl DiskState {
         }
     }
 
-    /// True while a disk that was full is not tried again.
+    /// True during the pause after the disk was found full.
     pub(super) fn rests(&self, now: Moment) -> bool {
         now < self.rests_until
     }
@@ -66,7 +66,7 @@ impl DiskState {
         self.rests_until = now + FULL_DISK_RESTS;
     }
 
-    /// True if the batch in progress has taken longer than this.
+    /// True if the batch in progress has taken longer than `patience`.
     pub(super) fn hangs(&self, now: Moment, patience: Duration) -> bool {
         self.persisting_since.is_some_and(|since| now.since(since) > patience)
     }

@@ -1,4 +1,4 @@
-//! The hard state (etcd's word): this node's ballot, and whether it is on disk yet.
+//! The hard state (etcd's term): this node's ballot, and whether it is on disk yet.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -7,7 +7,8 @@ use super::effect::Effect;
 use super::member::Name;
 use super::message::Message;
 
-/// Maximum number of messages that wait for the ballot to be on disk; more are dropped, as if lost.
+/// Maximum number of messages that wait for the ballot to be on disk. Further ones are dropped, as
+/// if the network had lost them.
 const HELD_MAX: usize = 1_024;
 
 /// The ballot, and the messages that may not leave before it is on disk.
@@ -24,16 +25,16 @@ pub(super) struct HardState {
 /// Whether the ballot is on disk.
 #[derive(Debug, PartialEq, Eq)]
 enum OnDisk {
-    /// It is.
+    /// The current ballot is on disk.
     Yes,
-    /// It is not.
+    /// The current ballot has yet to be written.
     No,
-    /// This ballot is being written.
+    /// This ballot is being written; the current one may be newer.
     Writing(Ballot),
 }
 
 impl HardState {
-    /// The ballot that was found on disk.
+    /// Restores the ballot that was found on disk.
     pub(super) fn recovered(ballot: Ballot) -> Self {
         Self { saved: ballot.clone(), ballot, on_disk: OnDisk::Yes, held: Vec::new() }
     }
@@ -82,7 +83,7 @@ impl HardState {
         self.held.extend(messages.take(room));
     }
 
-    /// Begins to write the ballot, with the next batch, if it is not on disk.
+    /// Returns the ballot, to be written with the next batch, if it has yet to be written.
     pub(super) fn begin_writing(&mut self) -> Option<Ballot> {
         (self.on_disk == OnDisk::No).then(|| {
             self.on_disk = OnDisk::Writing(self.ballot.clone());

@@ -19,9 +19,9 @@ use super::state::State;
 #[derive(Debug)]
 pub(super) struct Installing {
     installation: Installation,
-    /// The primary that waits for a confirmation.
+    /// The primary that sent the snapshot, and the confirmation it waits for.
     receipt: Option<(Name, Receipt)>,
-    /// True once it was given to the disk.
+    /// True once the snapshot has been given to the disk.
     begun: bool,
 }
 
@@ -57,7 +57,7 @@ impl Core {
     }
 
     /// The writes in this log that are not known to be in a snapshot: those after the last one that
-    /// is. Two logs with one entry in common have everything before it in common.
+    /// is. Everything before that one is in the snapshot, too (the Log Matching property).
     fn missing_in(&self, state: &State) -> Vec<Entry> {
         let is_there = |entry: &Entry| {
             let write = entry.write()?;

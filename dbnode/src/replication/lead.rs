@@ -20,7 +20,7 @@ use super::upcoming::Upcoming;
 pub(super) struct PrimaryState {
     /// The progress of each replica.
     pub(super) progress: BTreeMap<Name, Progress>,
-    /// The state after all entries of the log, by which new writes are decided.
+    /// The state after all entries of the log, on which the outcome of new writes is decided.
     pub(super) upcoming: Upcoming,
     /// The index of the entry that began this primary's term.
     pub(super) began: u64,
@@ -28,11 +28,11 @@ pub(super) struct PrimaryState {
     pub(super) round: u64,
     /// When the newest heartbeat round began.
     pub(super) round_began: Moment,
-    /// Linearizable reads that wait.
+    /// Pending linearizable reads.
     pub(super) reads: PrimaryReads,
     /// When a leadership transfer began, if one is in progress.
     pub(super) handing_over: Option<Moment>,
-    /// The last entry that lets a member join.
+    /// The index of the last entry that lets a member join.
     pub(super) joining: Option<u64>,
     /// When this primary's term began, and the cluster's time then, in milliseconds.
     pub(super) clock: (Moment, u64),
@@ -52,7 +52,7 @@ pub(super) struct Progress {
     pub(super) next: u64,
     /// How entries are being sent.
     pub(super) state: ProgressState,
-    /// Messages that are not answered yet.
+    /// Messages without a response yet.
     pub(super) in_flight: InFlight,
     /// The newest commit index sent to the replica.
     pub(super) commit_index_sent: u64,
@@ -108,9 +108,9 @@ pub(super) enum Awaited {
 /// Whether a probe is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// None is; one may be sent.
+    /// No probe is in flight; one may be sent.
     No,
-    /// One is; a response ends it, or the next heartbeat repeats it.
+    /// A probe is in flight. A response ends it, or the next heartbeat round repeats it.
     Yes,
 }
 
@@ -145,7 +145,8 @@ impl PrimaryState {
 }
 
 impl Progress {
-    /// A replica about which nothing is known; probing begins at the end of this node's log.
+    /// The progress of a replica about which nothing is known. Probing begins at the end of this
+    /// node's log.
     pub(super) fn unknown(life: Option<Arc<Life>>, last: u64, now: Moment) -> Self {
         Self {
             life,
@@ -172,7 +173,7 @@ impl Progress {
         self.in_flight.forget();
     }
 
-    /// Records that the replica has everything up to here, on its disk.
+    /// Records that the replica's disk has everything up to this index.
     pub(super) fn matches(&mut self, matched: u64) {
         if matched > self.matched {
             (self.matched, self.no_room) = (matched, None);

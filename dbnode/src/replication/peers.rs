@@ -1,5 +1,5 @@
-//! What this node knows of the others: which are connected, what was heard from them, and which of
-//! them began with less than that.
+//! What this node knows of the others: which are connected, what they are known to have had, and
+//! which of them restarted with less than that.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -17,12 +17,12 @@ use super::roster::Roster;
 pub(super) struct Peers {
     /// The nodes that are connected.
     pub(super) connected: BTreeMap<Name, Hello>,
-    /// What was heard from the other nodes.
+    /// What the other nodes are known to have had on disk.
     memories: BTreeMap<Name, Memory>,
     /// Other nodes whose current life began with less than is remembered of them, and that have not
-    /// joined again.
+    /// rejoined since.
     doubted: BTreeMap<Name, Arc<Life>>,
-    /// The node that knows that this life began with less than it had confirmed.
+    /// The node that knows that this node's life began with less than it had confirmed before.
     pub(super) doubted_by: Option<Name>,
 }
 
@@ -37,7 +37,7 @@ impl Peers {
         self.connected.get(name).map(|hello| &hello.life)
     }
 
-    /// True if a node began this life with less than was heard from it before.
+    /// True if a node began this life with less than is remembered of it.
     pub(super) fn has_less_than_before(&self, name: &str, life: &Life) -> bool {
         self.memories.get(name).is_some_and(|memory| memory.exceeds(life))
     }
@@ -47,7 +47,7 @@ impl Peers {
         self.doubted.get(name).is_some_and(|doubted| doubted.is_same(life))
     }
 
-    /// Starts to doubt a node.
+    /// Records that a node's current life is doubted.
     pub(super) fn doubt(&mut self, name: &Name, life: &Arc<Life>) {
         self.doubted.insert(name.clone(), Arc::clone(life));
     }
@@ -69,8 +69,8 @@ impl Peers {
         }
     }
 
-    /// Forgets what was heard from nodes before they joined again: they have received whatever they
-    /// lacked.
+    /// Forgets what is remembered of nodes from before they rejoined: they have received whatever
+    /// they lacked.
     pub(super) fn forget_earlier_starts(&mut self, roster: Roster<'_>) {
         let Some(membership) = roster.state.membership() else { return };
         self.memories.retain(|name, memory| {
@@ -79,7 +79,7 @@ impl Peers {
         });
     }
 
-    /// Ends the doubt about nodes that have joined again, this one among them.
+    /// Ends the doubt about nodes that have rejoined, including this one.
     pub(super) fn trust_again(&mut self, roster: Roster<'_>, own_name: &Name, own_life: &Life) {
         if self.doubted_by.is_some() && roster.has_joined(own_name, own_life) {
             self.doubted_by = None;

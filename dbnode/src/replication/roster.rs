@@ -1,4 +1,4 @@
-//! The roster: which data directory acts under each member's name, by what is in this node's state
+//! The roster: which data directory acts under each member's name, according to this node's state
 //! and log. See [`member`](crate::replication::member) for when an entry takes effect.
 
 #![deny(clippy::disallowed_methods)]
@@ -32,7 +32,7 @@ impl<'a> Roster<'a> {
         self.state.start(name)
     }
 
-    /// Which directory, and which start of it, the newest unapplied entry names.
+    /// The directory, and its start, that the newest unapplied entry for a name states.
     pub(super) fn unapplied(self, name: &str) -> Option<(Incarnation, Option<Start>)> {
         self.log.members_after(self.state.applied()).find_map(|entry| match &entry.payload {
             Payload::Start { name: other, incarnation, start } if **other == *name => {
@@ -52,8 +52,8 @@ impl<'a> Roster<'a> {
         self.unapplied(name).is_some_and(is_another)
     }
 
-    /// True if this is the directory that acts under that name, and it does not know the start that
-    /// the newest entry names: an old copy.
+    /// True if this is an old copy of the directory that acts under that name: it does not know the
+    /// start that the newest entry names.
     pub(super) fn is_old_copy(self, name: &str, life: &Life) -> bool {
         let applied = self.membership().and_then(|it| it.members.get(name)).copied();
         let newest = self.unapplied(name).or_else(|| Some((applied?, self.start(name))));
@@ -63,7 +63,7 @@ impl<'a> Roster<'a> {
         newest.is_some_and(is_old)
     }
 
-    /// True if the cluster has agreed that this start acts under that name; then what it lacks is
+    /// True if the cluster has agreed that this start acts under that name, so that what it lacks is
     /// known.
     pub(super) fn has_joined(self, name: &str, life: &Life) -> bool {
         let is_member = self.membership().is_some_and(|it| it.counts(name, life.incarnation));

@@ -15,21 +15,21 @@ pub struct Limits {
     pub batch_entries: usize,
     /// Maximum bytes in one batch; a larger single entry goes alone.
     pub batch_bytes: usize,
-    /// Maximum batches in flight to one replica; at least as many as a slow link holds.
+    /// Maximum batches in flight to one replica; large enough to fill a slow link.
     pub in_flight_messages: usize,
     /// Maximum bytes in flight to one replica; one batch may exceed it.
     pub in_flight_bytes: usize,
-    /// Bytes in one chunk of a snapshot; the chunk ends with the record that exceeds them.
+    /// Size of a snapshot chunk in bytes; a chunk ends with the record that exceeds it.
     pub chunk_bytes: usize,
     /// Maximum number of waiting clients.
     pub waiting: usize,
-    /// How long a client waits before its request is rejected.
+    /// The time a client waits before its request is rejected.
     pub patience: Duration,
     /// The log is compacted when it has more entries than this…
     pub log_entries: usize,
     /// …or takes more bytes than this; half of it remains.
     pub log_bytes: usize,
-    /// The minimum time for which the id of a write is remembered.
+    /// The minimum time for which the request id of a write is remembered.
     pub names_kept: Duration,
     /// Maximum memory for remembered request ids, in bytes.
     pub names_bytes: usize,
@@ -78,7 +78,7 @@ impl Default for Timing {
 pub struct Setup {
     /// The node's name.
     pub name: Name,
-    /// The data directory it acts with.
+    /// The data directory that the node runs with.
     pub incarnation: Incarnation,
     /// The starts of that directory, including this one.
     pub starts: Starts,
@@ -110,7 +110,7 @@ impl Setup {
         self.members.iter().filter(|name| **name != self.name).cloned().collect()
     }
 
-    /// Puts the members in order.
+    /// Sorts the members by name.
     pub(super) fn sorted(mut self) -> Self {
         self.members.sort();
         self

@@ -10,7 +10,7 @@ use crate::redis::settings::Waits;
 
 /// The Sentinels' name for the database.
 pub(super) const DATABASE: &str = "lab";
-/// The failover timeout, in election timeouts. Sentinel's own defaults have the same ratio: three minutes to 30 seconds.
+/// The failover timeout, in election timeouts: the ratio of Sentinel's own defaults, three minutes to 30 seconds.
 const FAILOVER_TIMES: u32 = 6;
 /// The minimum of `down-after-milliseconds`. A Sentinel reconnects once a second, so with a shorter time every lost
 /// connection would look like a crash.
