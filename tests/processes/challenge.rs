@@ -19,7 +19,7 @@ fn judge(lab: &Lab, challenge: &str, solution: &str) -> (i32, Value) {
     (output.status.code().expect("it ended by itself"), found)
 }
 
-/// The last check that was made: its outcome, and what was found.
+/// Returns the outcome and the finding of the last check.
 fn last(judged: &Value) -> (String, String) {
     let check = judged["checks"].as_array().and_then(|checks| checks.last()).expect("there is one");
     let text = |key: &str| check[key].as_str().expect("it is text").to_owned();

@@ -16,12 +16,12 @@ use lab::site::SiteArgs;
 use lab::{Plan, redis};
 use load::Objective;
 
-/// How long a rate is tried.
+/// Duration of a capacity probe at one rate.
 const PROBE: std::time::Duration = std::time::Duration::from_secs(3);
-/// Requests a second on each path while faults are tried.
+/// Requests a second on each path while faults are injected.
 const AUDIT_RATE: f64 = 10.0;
 
-/// An architecture that is to solve a task.
+/// An architecture submitted to solve a task, and its bill.
 #[derive(Debug, Clone)]
 pub struct Solution {
     source: Source,
@@ -29,48 +29,48 @@ pub struct Solution {
     bill: Vec<Item>,
 }
 
-/// What became of one check.
+/// The outcome of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The architecture does what is wanted.
+    /// The architecture meets the requirement.
     Met,
-    /// It does not.
+    /// It does not meet the requirement.
     Missed,
-    /// The computer was too busy to say.
+    /// Undecided: the computer was too busy to measure it.
     Unclear,
 }
 
-/// One thing that is wanted, and what was found.
+/// One requirement, and what was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
-    /// What is wanted, as in [`Task::wanted`].
+    /// The requirement, as in [`Task::wanted`].
     pub wanted: String,
-    /// What became of it.
+    /// Whether it is met.
     pub outcome: Outcome,
-    /// What was found, in a sentence.
+    /// The finding, in a sentence.
     pub found: String,
 }
 
-/// What was found of a solution.
+/// The judge's report on a solution.
 #[derive(Debug, Clone, Serialize)]
 pub struct Judged {
     /// The task's name.
     pub challenge: &'static str,
     /// The solution's name.
     pub architecture: String,
-    /// Dollars a month.
+    /// The total cost, in dollars a month.
     pub cost: f64,
-    /// The bill, kind by kind.
+    /// The bill, by kind of machine.
     pub bill: Vec<Item>,
-    /// The checks that were made, in order. The first that is not met is the last one.
+    /// The checks that were made, in order. Judging ends with the first that is not met.
     pub checks: Vec<Check>,
     /// True when every check was made and met.
     pub solved: bool,
 }
 
 impl Judged {
-    /// 0: solved. 1: not solved. 3: the computer was too busy to say.
+    /// Returns the exit code. 0: solved. 1: not solved. 3: the computer was too busy to say.
     pub fn exit_code(&self) -> u8 {
         match self.checks.last().map(|check| check.outcome) {
             _ if self.solved => 0,
@@ -80,7 +80,7 @@ impl Judged {
     }
 }
 
-/// Reads a solution, and gives it the challenge's work. Nothing is started.
+/// Reads a solution, and applies the challenges' workload to it. Nothing is started.
 pub fn open(file: &str, place: &SiteArgs) -> Result<Solution, LabError> {
     let source = audit::library::open(file)?;
     let refused = |reasons: Vec<String>| LabError::Usage(format!("{file}: {}", reasons.join("\n  ")));
@@ -90,7 +90,8 @@ pub fn open(file: &str, place: &SiteArgs) -> Result<Solution, LabError> {
     Ok(Solution { source, plan, bill })
 }
 
-/// Judges a solution, check by check, until one is not met. `on_check` hears of each as it is made.
+/// Judges a solution, check by check, until one is not met. `on_check` is called with each check when it
+/// is done.
 pub async fn judge(
     task: &Task,
     solution: &Solution,
@@ -162,7 +163,7 @@ impl Judging<'_> {
         Check { wanted, outcome, found: format!("${cost:.0}: {items}") }
     }
 
-    /// Whether it carries the rate, and whether it still does with any one program dead.
+    /// Checks whether it carries the task's rate and, if the task asks for that, the rate with any one program dead.
     async fn carries(
         &self,
         wanted: String,

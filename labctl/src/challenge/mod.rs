@@ -1,5 +1,5 @@
-//! Challenges: a task in requests a second, latency, faults and dollars, and the judge of an architecture that somebody
-//! wrote to solve it.
+//! Challenges: tasks given in requests a second, latency, faults and dollars, and the judge of the architectures that
+//! students write to solve them.
 //!
 //! ```text
 //! solution ──workload──> the same work for all ──bill──> within the budget? ──capacity──> carries it?

@@ -1,4 +1,4 @@
-//! What a challenge asks for, as a TOML file. Pure.
+//! The requirements of each challenge, read from a TOML file. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub struct Task {
     pub name: &'static str,
     /// Its title.
     pub title: String,
-    /// What is asked for, in plain words.
+    /// The requirements in plain words, as shown to students.
     pub task: String,
     /// Requests a second that the architecture has to carry.
     pub rate: f64,
@@ -34,7 +34,7 @@ pub struct Task {
     pub rate_after_kill: Option<f64>,
     /// The latency that 99 % of the answers must not exceed.
     pub p99: Span,
-    /// Dollars a month at most.
+    /// Maximum cost, in dollars a month.
     pub budget: f64,
     /// The faults that may take no path down.
     #[serde(default)]
@@ -42,19 +42,19 @@ pub struct Task {
     /// What none of those faults may lose.
     #[serde(default)]
     pub keeps: BTreeSet<Kept>,
-    /// Hints, from the first to the last that gives most away.
+    /// Hints; each gives away more than the one before.
     pub hints: Vec<String>,
     /// A command that explains what the task is about.
     pub read: String,
-    /// Dollars a month of a solution that is known.
+    /// Cost of the cheapest known solution, in dollars a month.
     pub reference: f64,
 }
 
-/// Faults that no path may stay down after.
+/// The faults that every path has to survive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Survives {
-    /// None.
+    /// No fault.
     #[default]
     Nothing,
     /// The death of any one program or machine.
@@ -88,7 +88,7 @@ impl Task {
         Self::all().find(|task| task.name == name).ok_or_else(|| suggest::unknown("challenge", name, names))
     }
 
-    /// What must be true of an architecture, in a few words each.
+    /// Returns the requirements in a few words each, in the order in which they are checked.
     pub fn wanted(&self) -> Vec<String> {
         let p99 = self.p99.0.as_secs_f64() * 1e3;
         let mut wanted = vec![
@@ -110,7 +110,7 @@ impl Task {
 }
 
 impl Kept {
-    /// What is kept, in words.
+    /// Returns the subject and verb of the sentence "no … lost".
     pub fn name(self) -> &'static str {
         match self {
             Self::Writes => "acknowledged deposit is",

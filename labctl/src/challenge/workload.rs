@@ -1,4 +1,4 @@
-//! The same work and the same machines for every solution: what a challenge gives, and what machines cost in it. Pure.
+//! Gives every solution the same workload and the same usual machine, and computes what its machines cost. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use bytesize::ByteSize;
@@ -11,7 +11,7 @@ use lab::Plan;
 
 const WORKLOAD: &str = include_str!("../../challenges/workload.toml");
 
-/// What may stand in a solution beside its machines.
+/// The top-level keys that a solution may have.
 const TOP_LEVEL: [&str; 7] = ["number", "title", "question", "next", "machine", "links", "mesh"];
 
 #[derive(Debug, Deserialize)]
@@ -22,7 +22,7 @@ struct Workload {
     dbnode: DbnodeCost,
 }
 
-/// The size of the machine that is paid once.
+/// The size of the usual machine, which costs the list price once.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Size {
@@ -54,7 +54,7 @@ impl Workload {
     }
 }
 
-/// Gives a solution the challenge's work and machines. The error is everything that the solution must not set.
+/// Applies the workload and the usual machine to a solution. The error lists everything that the solution must not set.
 pub(super) fn given(mut solution: Source) -> Result<Source, Vec<String>> {
     let text: toml::Table =
         toml::from_str(&solution.text).map_err(|error| vec![error.message().to_owned()])?;
@@ -76,7 +76,8 @@ pub(super) fn given(mut solution: Source) -> Result<Source, Vec<String>> {
     if refused.is_empty() { Ok(solution) } else { Err(refused) }
 }
 
-/// Programs of one's own are for `labctl grade`: nothing makes them pay for the work.
+/// Returns a complaint for each program that is not the lab's own. Those are for `labctl grade`: nothing makes them
+/// spend what the workload prescribes.
 fn foreign(entry: &MachineEntry) -> Vec<String> {
     let lb = entry.lb.as_ref().and_then(|lb| lb.program.as_ref());
     let dbnode = entry.dbnode.as_ref().and_then(|node| node.program.as_ref());
@@ -99,7 +100,7 @@ impl Workload {
         }
     }
 
-    /// Sets what the work costs, and returns what was written differently.
+    /// Sets the costs of the workload, and returns the keys that the solution must not set, or set to other values.
     fn wrong(&self, entry: &mut MachineEntry) -> Vec<String> {
         let mut wrong = Vec::new();
         if entry.exclusive > 0.0 {
@@ -129,7 +130,7 @@ impl Workload {
     }
 }
 
-/// Sets a value that is given, unless another one was written.
+/// Sets a key to its given value, and reports it as wrong if the solution had another one.
 fn give<T: PartialEq + Shown>(written: &mut Option<T>, given: T, key: &str, wrong: &mut Vec<String>) {
     if written.as_ref().is_some_and(|written| *written != given) {
         wrong.push(format!("{key} is given: {}", given.shown()));
@@ -137,7 +138,7 @@ fn give<T: PartialEq + Shown>(written: &mut Option<T>, given: T, key: &str, wron
     *written = Some(given);
 }
 
-/// How a given value is written in a file.
+/// Formats a given value as it is written in a file.
 trait Shown {
     fn shown(&self) -> String;
 }
@@ -154,7 +155,7 @@ impl Shown for ByteSize {
     }
 }
 
-/// What the machines of one kind cost.
+/// The cost of the machines of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
     /// The kind, such as `web`.
@@ -163,7 +164,7 @@ pub struct Item {
     pub count: usize,
     /// Dollars a month for each.
     pub each: f64,
-    /// How many machines of the usual size each is worth.
+    /// The size of each, as a multiple of the usual machine.
     pub size: f64,
 }
 
@@ -180,7 +181,8 @@ pub(super) fn bill(solution: &Source, plan: &Plan, prices: &Prices) -> Result<Ve
     solution.chapter.machine.iter().filter_map(|kind| item(kind).transpose()).collect()
 }
 
-/// A machine costs as many times more as its largest part is larger; a smaller one is not cheaper.
+/// Returns the size that a machine is charged for, as a multiple of the usual one: the largest ratio of its cores,
+/// memory and disk, and at least 1.
 fn size(entry: &MachineEntry, usual: &Size) -> f64 {
     let cores = f64::from(entry.cores) / f64::from(usual.cores);
     let memory = entry.memory.as_u64() as f64 / usual.memory.as_u64() as f64;
@@ -188,7 +190,7 @@ fn size(entry: &MachineEntry, usual: &Size) -> f64 {
     cores.max(memory).max(disk).max(1.0)
 }
 
-/// The whole bill, in dollars a month.
+/// Returns the total of a bill, in dollars a month.
 pub fn total(bill: &[Item]) -> f64 {
     bill.iter().map(|item| item.count as f64 * item.each).sum()
 }
