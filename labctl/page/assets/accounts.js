@@ -19,6 +19,7 @@ export function accounts(names) {
     id: "deposit",
     click: guarded(async () => {
       set(out, { text: "…" });
+      picture.replaceChildren();
       const told = await post("deposit", { to: to.select.value, account: account.value.trim(), amount: 50 });
       const one = told.deposit;
       const balance = one.body?.balance;
@@ -42,7 +43,7 @@ export function accounts(names) {
           }`,
       });
       picture.replaceChildren(...draw(told, balance));
-    }),
+    }, out),
   }, ["Deposit $50"]);
   const read = el("button", {
     id: "read",
@@ -53,7 +54,7 @@ export function accounts(names) {
         [node, reading],
       ) => [node, reading.balance ?? reading.problem ?? "–", reading.version ?? "–", reading.lag_ms ?? "–"]);
       picture.replaceChildren(table("All copies, read at once", ["copy", "balance", "version", "lag, ms"], rows));
-    }),
+    }, out),
   }, ["Read all copies"]);
   const check = el("button", {
     id: "lost",
@@ -75,7 +76,7 @@ export function accounts(names) {
         }`,
       });
     }),
-  }, ["Is any lost?"]);
+  }, ["Is any of mine lost?"]);
   return widget("Deposit and read the copies", [
     to.row,
     el("div", { class: "row" }, [account, deposit, read, check]),
@@ -117,14 +118,16 @@ function draw(told, balance) {
     });
     return [svg("text", { x: 0, y: y + 4, text: node }), ...dots];
   });
-  const acknowledged = svg("path", { d: `M${x(told.deposit.ms)} 4V${nodes.length * step + 6}`, class: "acknowledged" });
+  const acknowledged = balance === undefined
+    ? null
+    : svg("path", { d: `M${x(told.deposit.ms)} 4V${nodes.length * step + 6}`, class: "acknowledged" });
   const label = `When each copy showed the deposit: ${
     nodes.map(([node, readings]) => `${node} ${ms(firstShown(readings, balance))}`).join(", ")
   }`;
   const picture = svg(
     "svg",
     { viewBox: `0 0 ${width} ${nodes.length * step + 10}`, role: "img", "aria-label": label },
-    [acknowledged, ...rows],
+    [...(acknowledged ? [acknowledged] : []), ...rows],
   );
   const rowsTable = nodes.map((
     [node, readings],

@@ -44,6 +44,9 @@ export async function post(path, body) {
   return told;
 }
 
+/** @type {Set<string>} the machines that this page is restarting */
+const restarting = new Set();
+
 /**
  * Carries out an action on the lab, and reports what was done.
  * @param {Record<string, any>} act
@@ -51,6 +54,13 @@ export async function post(path, body) {
  * user has to type
  */
 export async function act(act) {
+  // A machine that is being restarted is not restarted again; a button pressed twice did not mean that.
+  const restarted = ["resize", "restart"].includes(act.act) ? act.name : null;
+  if (restarted !== null && restarting.has(restarted)) {
+    say(`${restarted} is still being restarted.`, true);
+    return null;
+  }
+  if (restarted !== null) restarting.add(restarted);
   try {
     const told = await post("act", act);
     const done = (told.done ?? []).filter((/** @type {string} */ line) => !line.startsWith("labctl"));
@@ -59,6 +69,8 @@ export async function act(act) {
   } catch (error) {
     if (error instanceof Refused) return error.command ? { byHand: error.command } : null;
     throw error;
+  } finally {
+    if (restarted !== null) restarting.delete(restarted);
   }
 }
 

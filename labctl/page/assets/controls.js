@@ -1,18 +1,26 @@
 // The building blocks of widgets.
 
 import { able, Refused } from "./api.js";
-import { el } from "./dom.js";
+import { el, set } from "./dom.js";
 
 /**
- * Wraps a button's handler; a refusal has been reported already.
+ * Wraps a button's handler. A refusal has been reported in the line at the bottom; it is repeated beside the button.
  * @param {() => Promise<void>} deed
+ * @param {HTMLElement | null} [out] where the result is shown
  */
-export function guarded(deed) {
+export function guarded(deed, out = null) {
+  let busy = false;
   return async () => {
+    // A second click while the first is being done would do it twice.
+    if (busy) return;
+    busy = true;
     try {
       await deed();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      if (out) set(out, { text: `Not done: ${error.message}` });
+    } finally {
+      busy = false;
     }
   };
 }

@@ -104,7 +104,7 @@ export function matrix(hello, { upstreams, balancers }, updates) {
       const from = at;
       if (await each(chosen.act, chosen, server)) {
         done = { fault: chosen, server, from };
-        set(hint, { text: `${server} is ${chosen.name}. Undo it when you have seen enough.` });
+        set(hint, { text: `${server}: ${chosen.name}. Undo it when you have seen enough.` });
       }
     }),
   }, ["Apply it to all"]);

@@ -53,7 +53,10 @@ export function lookup(names) {
   const button = el("button", {
     id: "lookup",
     click: guarded(async () => {
-      const told = await post("lookup", { to: to.select.value, id: id.value.trim() });
+      bar.replaceChildren();
+      // The article writes product_123.
+      const product = id.value.trim().replace(/^product_/, "");
+      const told = await post("lookup", { to: to.select.value, id: product });
       const parts = Object.entries(told.timing);
       const words = parts.map(([name, time]) => `${name} ${ms(Number(time))}`);
       const where = told.cache ? `${told.cache} ` : "";
@@ -67,7 +70,7 @@ export function lookup(names) {
         part.style.flexGrow = String(Number(time) / all);
         return part;
       }));
-    }),
+    }, out),
   }, ["Look it up"]);
   return widget("Look up a product", [to.row, el("div", { class: "row" }, [id, button]), out, bar], "w-lookup");
 }

@@ -5,8 +5,8 @@ import { choice, guarded, widget } from "./controls.js";
 import { el, set } from "./dom.js";
 import { ms } from "./format.js";
 
-/** Policies that a balancer can be switched to; cookies need a secret, which it is started with. */
-const POLICIES = ["round-robin", "least-busy", "two-choices", "sticky"];
+/** Policies that a balancer can be switched to. Sticky cookies need a secret, which only a balancer that starts has. */
+const POLICIES = ["round-robin", "least-busy", "two-choices"];
 
 /**
  * @param {string[]} names balancers
@@ -16,6 +16,7 @@ export function step(names, updates) {
   const to = choice("through", names);
   const mine = choice("Guess first: which server answers?", [""]);
   const policy = el("p", { class: "hint", id: "policy" });
+  const out = el("output", { class: "result", text: "The picture says “next” on the wire whose turn it is." });
   const other = choice("Policy", POLICIES);
   other.select.id = "policy-choice";
   other.select.addEventListener(
@@ -23,9 +24,8 @@ export function step(names, updates) {
     guarded(async () => {
       const told = await post("policy", { to: to.select.value, policy: other.select.value });
       set(out, { text: `${told.policy} from the next request on` });
-    }),
+    }, out),
   );
-  const out = el("output", { class: "result", text: "The picture says “next” on the wire whose turn it is." });
   let announced = "";
   let upstreams = "";
   const guesses = { right: 0, all: 0 };
@@ -42,10 +42,17 @@ export function step(names, updates) {
     const how = state.machines.find((/** @type {any} */ machine) => machine.name === to.select.value)?.policy;
     if (how) {
       const next = how.order.length > 0 ? ` · next: ${how.order.join(", ")}` : "";
+      if (how.name === "sticky" && other.select.options.length === POLICIES.length) {
+        other.select.append(el("option", { value: "sticky", text: "sticky" }));
+      }
       // A menu that is open stays as it is.
       if (document.activeElement !== other.select) other.select.value = how.name;
       other.select.disabled = how.name === "sticky";
-      set(policy, { text: `${how.name} · ${how.turns_taken.toLocaleString("en")} turns taken${next}` });
+      set(policy, {
+        text: `${how.name} · ${how.turns_taken.toLocaleString("en")} ${
+          how.turns_taken === 1 ? "turn" : "turns"
+        } taken${next}`,
+      });
     }
   });
   const once = guarded(async () => {

@@ -28,7 +28,7 @@ use crate::running::NotDone;
 use crate::stream;
 use crate::tables;
 use crate::traffic::PROBE;
-use crate::visitors::{Question, database_nodes};
+use crate::visitors::{Question, database_nodes, read_command};
 
 /// The largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -360,8 +360,9 @@ async fn read(State(context): State<Context>, body: Bytes) -> Result<Json<Value>
     let desk = &context.desk;
     let nodes = database_nodes(&desk.source.chapter, &desk.lab.plan(), &to);
     let readings = desk.visitors.read(&desk.lab, &to, &account, &nodes, Instant::now()).await;
+    let command = read_command(&desk.lab.plan(), &to, &account, &nodes).map_err(refused)?;
     let told = nodes.into_iter().zip(readings).collect::<indexmap::IndexMap<_, _>>();
-    Ok(Json(json!({ "nodes": told })))
+    Ok(Json(json!({ "command": command, "nodes": told })))
 }
 
 #[derive(Debug, Deserialize)]

@@ -167,10 +167,7 @@ impl Visitors {
         begun: Instant,
     ) -> Vec<Reading> {
         let reads = nodes.iter().map(|node| async move {
-            let path = match nodes.len() {
-                1 => format!("/accounts/{account}"),
-                _ => format!("/accounts/{account}?replica={node}"),
-            };
+            let path = copy_path(account, node, nodes.len());
             let at_ms = begun.elapsed().as_secs_f64() * 1e3;
             let question = Question { to, method: Method::GET, path, body: None, visitor: None };
             match self.visit(lab, &question).await {
@@ -185,6 +182,26 @@ impl Visitors {
             }
         });
         join_all(reads).await
+    }
+}
+
+/// Returns the command that reads every copy of an account.
+pub(crate) fn read_command(
+    plan: &Plan,
+    to: &str,
+    account: &str,
+    nodes: &[String],
+) -> Result<String, LabError> {
+    let target = entrance(plan, to)?;
+    let url = |node: &String| format!(" 'http://{target}{}'", copy_path(account, node, nodes.len()));
+    Ok(format!("curl -s{}", nodes.iter().map(url).collect::<String>()))
+}
+
+/// The path of an account's copy on one of so many database nodes.
+fn copy_path(account: &str, node: &str, nodes: usize) -> String {
+    match nodes {
+        1 => format!("/accounts/{account}"),
+        _ => format!("/accounts/{account}?replica={node}"),
     }
 }
 

@@ -37,8 +37,12 @@ impl Laboratory {
                 self.signal(&self.resolve_and_remember(name).await?, Signal::SIGSTOP).await?
             }
             Act::Thaw { name } => self.thaw(&self.resolve_and_remember(name).await?).await?,
-            Act::Restart { name } => self.restart(&self.resolve_and_remember(name).await?).await?,
+            Act::Restart { name } => {
+                let _turn = self.restarts.lock().await;
+                self.restart(&self.resolve_and_remember(name).await?).await?
+            }
             Act::Resize { name, cores, memory } => {
+                let _turn = self.restarts.lock().await;
                 self.resize(&self.resolve_and_remember(name).await?, *cores, *memory).await?
             }
             Act::Fill { name } => self.fill(&self.resolve_and_remember(name).await?, true).await?,

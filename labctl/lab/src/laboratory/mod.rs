@@ -65,6 +65,8 @@ pub struct Laboratory {
     /// The machines whose disks are full.
     full_disks: Mutex<HashSet<String>>,
     state: Mutex<State>,
+    /// Held by a restart. Two of one machine at the same time would start its programs twice.
+    restarts: tokio::sync::Mutex<()>,
     /// The lab is shutting down: nothing is started any more.
     closing: AtomicBool,
 }
@@ -116,6 +118,7 @@ impl Laboratory {
             state: Mutex::new(state),
             site,
             plan: Mutex::new(plan.clone()),
+            restarts: tokio::sync::Mutex::default(),
             closing: AtomicBool::new(false),
         });
         fs::write(chapter_file(&lab.site.lab_directory), &source.text).context("write the chapter")?;
