@@ -507,12 +507,21 @@ fn single_machine(chapter: &Chapter, name: &str, span: Range<usize>) -> Checked 
 
 /// Checks the name of a machine, of a kind, or of a member of a kind: `web-3` if `web` has a count.
 fn known_machine(chapter: &Chapter, name: &str, span: Option<Range<usize>>) -> Checked {
-    let member = name.rsplit_once('-').is_some_and(|(kind, number)| {
-        let counted = chapter.machine.get(kind).is_some_and(|entry| entry.count.is_some());
-        counted && number.parse::<u32>().is_ok_and(|number| number > 0)
+    let member = name.rsplit_once('-').and_then(|(kind, number)| {
+        let count = chapter.machine.get(kind)?.count?;
+        Some((kind, count, number.parse::<u32>().ok().filter(|number| *number > 0)?))
     });
-    if member {
-        return Ok(());
+    if let Some((kind, count, number)) = member {
+        let is_added = |act: &Act| matches!(act, Act::Add { kind: added } if added.as_str() == kind);
+        let added = chapter.step.iter().flat_map(Step::acts).filter(|act| is_added(act)).count();
+        let most = count + u32::try_from(added).unwrap_or(u32::MAX - count);
+        return match number <= most {
+            true => Ok(()),
+            false => Err(Mistake {
+                place: span.map(Place::Span),
+                message: format!("there is no machine '{name}': the last of its kind is '{kind}-{most}'"),
+            }),
+        };
     }
     known_name("machine", name, chapter.machine.keys().map(String::as_str), span)
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::events::{Events, Happening};
 use super::http::{self, Admin, KeptConnection};
+use super::plan::Plan;
 
 const POLL: Duration = Duration::from_millis(50);
 const CALL: Duration = Duration::from_secs(2);
@@ -73,6 +74,36 @@ pub async fn wait_until_up(admin: &Admin, name: &str, limit: Duration) -> anyhow
         }
         sleep(POLL).await;
     }
+}
+
+/// States in which a balancer sends an upstream no requests. One that is not checked has another, and gets some.
+const OUT: [&str; 4] = ["down", "ejected", "draining", "unresolved"];
+
+/// Waits until every balancer sends requests to all of its upstreams. The error names one that gets none.
+pub async fn until_all_in(plan: &Plan, limit: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let Some(out) = first_out(plan).await else { return Ok(()) };
+        if Instant::now() > deadline {
+            return Err(out);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// An upstream that a balancer sends no requests to, or a balancer that does not answer.
+async fn first_out(plan: &Plan) -> Option<String> {
+    for balancer in plan.balancers() {
+        let Some(admin) = plan.admin_of(balancer) else { continue };
+        let Ok(answer) = admin.ask(Method::GET, "/upstreams", None, CALL).await else {
+            return Some(format!("{balancer} does not answer"));
+        };
+        let upstreams: Vec<Upstream> = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if let Some(Upstream { name, state }) = upstreams.iter().find(|one| OUT.contains(&&*one.state)) {
+            return Some(format!("{name} is {state} at {balancer}"));
+        }
+    }
+    None
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,11 +16,13 @@ use chapter::Act;
 use chapter::Chapter;
 use lab::error::LabError;
 use lab::interrupt::Interrupt;
-use lab::{Happening, Laboratory, Plan, Program};
+use lab::{Happening, Laboratory, Plan, Program, balancers};
 use load::{Moment, Window};
 
 /// After a repair, how long every path must have been without failures.
 const STEADY_FOR: Duration = Duration::from_millis(1200);
+/// Time for all balancers to take back what the fault before took out: a few health checks.
+const ALL_IN_MAX: Duration = Duration::from_secs(6);
 /// How long an architecture may take to become steady, initially and after a repair.
 const STEADY_MAX: Duration = Duration::from_secs(15);
 
@@ -208,15 +210,25 @@ impl<'a> Auditor<'a> {
     /// Returns a steady architecture: the running one, or a new one.
     async fn steady_stage(&mut self) -> Result<Stage, LabError> {
         if let Some(stage) = self.stage.take() {
-            return Ok(stage);
+            // The other balancer of a pair may still have out what the fault before took out: the next fault of the
+            // same machine would then harm nobody.
+            match balancers::until_all_in(&stage.bed.lab.plan(), ALL_IN_MAX).await {
+                Ok(()) => return Ok(stage),
+                Err(_) => stage.stop().await?,
+            }
         }
         let AuditPlan { source, place, seed, rate, .. } = self.audit_plan;
         let stage = Stage::start(source, self.chapter.clone(), place, *seed, self.interrupt).await?;
         stage.begin(STEADY_MAX).await;
         stage.set_rate(*rate);
         let names: Vec<_> = stage.paths().cloned().collect();
-        let steady =
-            self.interrupt.unless(async { Ok(stage.until_steady(&names, WELL_FOR, STEADY_MAX).await) }).await;
+        let steady = async {
+            stage.until_steady(&names, WELL_FOR, STEADY_MAX).await?;
+            // A balancer that never sends requests to some server is the architecture's own affair.
+            let _ = balancers::until_all_in(&stage.bed.lab.plan(), ALL_IN_MAX).await;
+            Ok::<(), String>(())
+        };
+        let steady = self.interrupt.unless(async { Ok(steady.await) }).await;
         match steady {
             Ok(Ok(())) => {
                 self.was_steady = true;
