@@ -24,7 +24,7 @@ impl Discarded {
 
     /// The total number of truncated writes.
     pub(super) fn count(&self) -> u64 {
-        self.count
+        self.count + self.under_way.len() as u64
     }
 
     /// Adds entries that were truncated.
@@ -78,6 +78,7 @@ mod tests {
         let mut discarded = Discarded::recovered(3);
         discarded.add(vec![put(7), put(8)]);
         assert_eq!(discarded.begin_batch(true).len(), 2);
+        assert_eq!(discarded.count(), 5);
         discarded.batch_not_persisted();
         assert_eq!(discarded.count(), 3);
         discarded.add(vec![put(9)]);

@@ -311,14 +311,13 @@ equals = 0
     #[test]
     fn a_machine_beyond_the_count_of_its_kind_is_refused_unless_it_is_added() {
         let with = |more: &str| {
-            let text = SMALL.replacen("[machine.app]", "[machine.app]\ncount = 2", 1);
-            let text =
-                text.replace("to = \"app\"", "to = \"app-1\"").replace("db = \"app\"", "db = \"app-1\"");
+            let kind = "[machine.web]\ncount = 2\nwebserver = { db = 'app' }\n\n[traffic";
+            let text = SMALL.replacen("[traffic", kind, 1);
             text.replace("measure = \"2s\"", &format!("{more}\nmeasure = \"2s\""))
         };
-        let error = error_of(&with("kill = ['app-3']"));
-        assert!(error.ends_with("there is no machine 'app-3': the last of its kind is 'app-2'"), "{error}");
-        let added = Source::parse(Path::new("small.toml"), &with("add = 'app'\nkill = ['app-3']"), &[]);
+        let error = error_of(&with("kill = ['web-3']"));
+        assert!(error.ends_with("there is no machine 'web-3': the last of its kind is 'web-2'"), "{error}");
+        let added = Source::parse(Path::new("small.toml"), &with("add = 'web'\nkill = ['web-3']"), &[]);
         assert!(added.is_ok(), "{added:?}");
     }
 
