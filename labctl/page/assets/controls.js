@@ -9,18 +9,12 @@ import { el, set } from "./dom.js";
  * @param {HTMLElement | null} [out] where the result is shown
  */
 export function guarded(deed, out = null) {
-  let busy = false;
   return async () => {
-    // A second click while the first is being done would do it twice.
-    if (busy) return;
-    busy = true;
     try {
       await deed();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (out) set(out, { text: `Not done: ${error.message}` });
-    } finally {
-      busy = false;
     }
   };
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chapter::{Act, Source};
 use hyper::Method;
 use lab::Event;
 use lab::error::LabError;
-use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -24,8 +23,6 @@ use crate::topology;
 use crate::traffic::{RATE_MAX, Traffics};
 use crate::visitors::Visitors;
 
-/// The age from which a sample says nothing of the present rates.
-const STALE_AFTER: Duration = Duration::from_secs(3);
 /// How long a balancer may take to switch its policy.
 const POLICY_MAX: Duration = Duration::from_secs(2);
 
@@ -50,8 +47,6 @@ pub(crate) struct Desk {
     pub id: String,
     state: watch::Sender<Arc<str>>,
     watchers: AtomicUsize,
-    /// When the last viewer left; none if there has been none.
-    left: Mutex<Option<Instant>>,
     /// Wakes the sampler when the first viewer arrives or the lab was changed.
     looked_at: Notify,
 }
@@ -86,7 +81,6 @@ impl Desk {
             id: hex::encode(rand::random::<[u8; 4]>()),
             state: watch::Sender::new("{}".into()),
             watchers: AtomicUsize::new(0),
-            left: Mutex::default(),
             looked_at: Notify::new(),
         }
     }
@@ -94,11 +88,6 @@ impl Desk {
     /// Returns whether the page has any viewers.
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Acquire) > 0
-    }
-
-    /// Returns whether the last sample is too old to compute rates from.
-    pub(crate) fn is_stale(&self) -> bool {
-        !self.is_watched() && self.left.lock().is_none_or(|left| left.elapsed() > STALE_AFTER)
     }
 
     /// Registers a viewer until the result is dropped.
@@ -244,7 +233,6 @@ impl Desk {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        *self.0.left.lock() = Some(Instant::now());
         self.0.watchers.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -16,15 +16,14 @@ use lab::error::LabError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::assets;
 use crate::deeds;
-use crate::desk::{Desk, Watching};
+use crate::desk::Desk;
 use crate::running::NotDone;
 use crate::stream;
 use crate::tables;
@@ -35,8 +34,6 @@ use crate::visitors::{Question, database_nodes, read_command};
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a first viewer waits for a state to be sampled.
 const STATE_MAX: Duration = Duration::from_secs(3);
-/// The time until programs have been asked for their counters twice.
-const RATES_AFTER: Duration = Duration::from_millis(1500);
 /// The longest delay, or half-period of a flapping link, that can be requested.
 const DELAY_MAX: Duration = Duration::from_secs(60);
 /// The shortest half-period of a flapping link.
@@ -130,18 +127,9 @@ async fn hello(State(context): State<Context>) -> Json<Value> {
     Json(context.desk.hello())
 }
 
-/// Begins to watch the lab. Rates need two samples: after a while without viewers, it waits for the second.
-async fn watch_for_rates(desk: &Arc<Desk>) -> (Watching, watch::Receiver<Arc<str>>) {
-    let is_stale = desk.is_stale();
-    let watching = desk.watch();
-    if is_stale {
-        sleep(RATES_AFTER).await;
-    }
-    (watching, desk.states())
-}
-
 async fn state(State(context): State<Context>) -> Response {
-    let (_watching, mut states) = watch_for_rates(&context.desk).await;
+    let _watching = context.desk.watch();
+    let mut states = context.desk.states();
     if timeout(STATE_MAX, states.changed()).await.is_err() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "no_state", "the lab did not answer in time")
             .into_response();
@@ -152,7 +140,8 @@ async fn state(State(context): State<Context>) -> Response {
 
 /// Serves a version for browsers without JavaScript: tables that reload every two seconds.
 async fn tables(State(context): State<Context>) -> Response {
-    let (_watching, mut states) = watch_for_rates(&context.desk).await;
+    let _watching = context.desk.watch();
+    let mut states = context.desk.states();
     if timeout(STATE_MAX, states.changed()).await.is_err() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "no_state", "the lab did not answer in time")
             .into_response();
