@@ -1,5 +1,6 @@
 //! The state of the upstreams, and the log of their changes. Pure: the adapter reports what it observed, and when.
 
+use lb::upstream::Address;
 use serde::Serialize;
 
 /// The number of events kept; older ones are dropped.
@@ -66,6 +67,13 @@ pub(crate) struct Board {
 }
 
 impl Board {
+    /// The upstreams given at the start.
+    pub(crate) fn of(upstreams: &[Address]) -> Self {
+        let mut board = Self::default();
+        upstreams.iter().for_each(|upstream| board.begin(&upstream.name, &upstream.address));
+        board
+    }
+
     /// Adds an upstream given at the start: it counts as up until it is observed otherwise.
     pub(crate) fn begin(&mut self, name: &str, address: &str) {
         self.upstreams.push(upstream(name, address, Health::Up));

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, setgid, setgroups, setuid};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// The first argument with which this program gives up root's rights before it becomes another program.
 const AS_USER: &str = "--as-user";
@@ -191,6 +192,21 @@ impl Home {
         let mut command = bound(self.user.as_ref())?;
         command.arg("--become").arg(program).args(flags).current_dir(&self.directory);
         Ok(command)
+    }
+}
+
+/// Waits until the adapter is told to stop, and observes the program with `watch` meanwhile. The error says how the
+/// program ended, if it did so by itself.
+pub(crate) async fn until_stopped(
+    title: &str,
+    child: &mut Child,
+    stop: &CancellationToken,
+    watch: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = child.wait() => Err(how(title, ended)),
+        () = stop.cancelled() => Ok(()),
+        () = watch => Ok(()),
     }
 }
 

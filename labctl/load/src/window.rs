@@ -178,24 +178,23 @@ impl Window {
 
     /// The longest time without a successful answer, from the start of the window to its end.
     pub fn silence(&self) -> Duration {
-        let answered = self.answered();
-        answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        self.silences().into_iter().max().unwrap_or_default()
     }
 
     /// True if the longest silence lasted until the end of the window, so that it may have been longer.
     pub fn ends_in_silence(&self) -> bool {
-        let answered = self.answered();
-        answered.windows(2).next_back().is_some_and(|pair| pair[1] - pair[0] == self.silence())
+        let silences = self.silences();
+        silences.last() == silences.iter().max()
     }
 
-    /// When good answers came, with the beginning and the end of the window.
-    fn answered(&self) -> Vec<Moment> {
+    /// The times between good answers, from the beginning of the window to its end.
+    fn silences(&self) -> Vec<Duration> {
         let good = self.samples.iter().filter(|sample| sample.outcome.is_success());
         let mut answered: Vec<_> = good.map(|sample| sample.intended + sample.latency).collect();
         answered.retain(|at| *at <= self.to);
         answered.extend([self.from, self.to]);
         answered.sort_unstable();
-        answered
+        answered.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
     /// True if one of the last `count` requests failed.

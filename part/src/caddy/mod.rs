@@ -75,15 +75,14 @@ struct Caddy {
 
 impl Caddy {
     fn new(args: Args, socket: PathBuf) -> Self {
-        let mut board = Board::default();
         let mut servers = Vec::new();
         for upstream in &args.upstreams {
-            board.begin(&upstream.name, &upstream.address);
             let (name, address) = (upstream.name.clone(), upstream.address.clone());
             servers.push(Server { name, address, weight: upstream.weight, leaves: false });
         }
         let status = Mutex::new(Status::new(args.tolerance.passive_fall));
-        Self { args, socket, servers: servers.into(), board: Arc::new(Mutex::new(board)), status }
+        let board = Arc::new(Mutex::new(Board::of(&args.upstreams)));
+        Self { args, socket, servers: servers.into(), board, status }
     }
 
     /// Starts it. Returns the stream of its events.

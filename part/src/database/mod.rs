@@ -3,6 +3,7 @@
 mod api;
 mod documents;
 
+use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -225,13 +226,7 @@ impl Node {
         let over = CancellationToken::new();
         let serving = tokio::spawn(serving::serve(Box::new(listener), app, limits, over.clone()));
         tracing::info!(%address, "{} is running", program.title);
-        let ended = tokio::select! {
-            ended = program.child.wait() => Some(ended),
-            () = stop.cancelled() => None,
-        };
-        if let Some(ended) = ended {
-            return Err(child::how(program.title, ended));
-        }
+        child::until_stopped(program.title, &mut program.child, &stop, pending()).await?;
         over.cancel();
         serving.await.context("end the HTTP server")?;
         child::end(program.child, program.ends_on, drain).await;

@@ -51,14 +51,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     let over = CancellationToken::new();
     let serving = admin::serve(args.admin, &envoy.board, Arc::clone(&envoy), &vitals, over.clone()).await?;
     tracing::info!(listen = %args.listen, admin = %args.admin, "Envoy is running");
-    let ended = tokio::select! {
-        ended = child.wait() => Some(ended),
-        () = stop.cancelled() => None,
-        () = envoy.watch() => None,
-    };
-    if let Some(ended) = ended {
-        return Err(child::how("Envoy", ended));
-    }
+    child::until_stopped("Envoy", &mut child, &stop, envoy.watch()).await?;
     // On SIGTERM it would cut off its requests, so drain first.
     if let Err(error) = envoy.finish().await {
         tracing::warn!("Envoy does not say whether it has finished: {error:#}");
@@ -94,10 +87,9 @@ impl Envoy {
         let socket = place.path("envoy.sock");
         // A killed predecessor has left its socket behind.
         let _ = std::fs::remove_file(&socket);
-        let mut board = Board::default();
-        args.upstreams.iter().for_each(|upstream| board.begin(&upstream.name, &upstream.address));
         let file = directory.join("servers.json");
-        let (board, drain_timeout) = (Arc::new(Mutex::new(board)), args.startup.drain_timeout.into());
+        let board = Arc::new(Mutex::new(Board::of(&args.upstreams)));
+        let drain_timeout = args.startup.drain_timeout.into();
         let envoy = Self { directory, socket, file, servers: Vec::new().into(), board, drain_timeout };
         envoy.write(&servers)?;
         Ok(Self { servers: servers.into(), ..envoy })

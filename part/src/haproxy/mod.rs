@@ -50,21 +50,11 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
         ready = driver.runtime.wait_until_ready() => ready?,
         ended = child.wait() => return Err(child::how("HAProxy", ended)),
     }
-    let board = Arc::new(Mutex::new(Board::default()));
-    for upstream in &args.upstreams {
-        board.lock().begin(&upstream.name, &upstream.address);
-    }
+    let board = Arc::new(Mutex::new(Board::of(&args.upstreams)));
     let over = CancellationToken::new();
     let serving = admin::serve(args.admin, &board, Arc::clone(&driver), &vitals, over.clone()).await?;
     tracing::info!(listen = %args.listen, admin = %args.admin, "HAProxy is running");
-    let ended = tokio::select! {
-        ended = child.wait() => Some(ended),
-        () = stop.cancelled() => None,
-        () = watch(&driver.runtime, &board) => None,
-    };
-    if let Some(ended) = ended {
-        return Err(child::how("HAProxy", ended));
-    }
+    child::until_stopped("HAProxy", &mut child, &stop, watch(&driver.runtime, &board)).await?;
     // It stops listening, finishes its requests, and ends.
     child::end(child, Signal::SIGUSR1, args.startup.drain_timeout.into()).await;
     over.cancel();

@@ -3,6 +3,7 @@
 mod config;
 
 use std::collections::HashSet;
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +38,9 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     let place = Place::find()?;
     let directory = place.path("nginx");
     std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
-    let board = Arc::new(Mutex::new(Board::default()));
+    let board = Arc::new(Mutex::new(Board::of(&args.upstreams)));
     let mut servers = Vec::new();
     for upstream in &args.upstreams {
-        board.lock().begin(&upstream.name, &upstream.address);
         let (name, address) = (upstream.name.clone(), upstream.address.clone());
         servers.push(Server { name, address, weight: upstream.weight });
     }
@@ -60,10 +60,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     let over = CancellationToken::new();
     let serving = admin::serve(admin, &board, driver, &vitals, over.clone()).await?;
     tracing::info!(%listen, %admin, "nginx is running");
-    tokio::select! {
-        ended = child.wait() => return Err(child::how("nginx", ended)),
-        () = stop.cancelled() => {}
-    }
+    child::until_stopped("nginx", &mut child, &stop, pending()).await?;
     // It stops listening, finishes its requests, and ends.
     child::end(child, Signal::SIGQUIT, drain).await;
     over.cancel();

@@ -71,14 +71,7 @@ pub(crate) async fn run(program: &Path, args: Args) -> anyhow::Result<()> {
     let over = CancellationToken::new();
     let serving = admin::serve(admin, &traefik.board, Arc::clone(&traefik), &vitals, over.clone()).await?;
     tracing::info!(%listen, %admin, "Traefik is running");
-    let ended = tokio::select! {
-        ended = child.wait() => Some(ended),
-        () = stop.cancelled() => None,
-        () = traefik.watch() => None,
-    };
-    if let Some(ended) = ended {
-        return Err(child::how("Traefik", ended));
-    }
+    child::until_stopped("Traefik", &mut child, &stop, traefik.watch()).await?;
     // Traefik stops listening, finishes the requests in flight, and exits.
     child::end(child, Signal::SIGTERM, drain).await;
     over.cancel();
@@ -115,10 +108,9 @@ impl Traefik {
         port.set_reuseport(true).context("share a port with Traefik")?;
         port.bind((Ipv4Addr::LOCALHOST, 0).into()).context("find a port for Traefik's own interface")?;
         let interface = port.local_addr().context("find a port for Traefik's own interface")?;
-        let mut board = Board::default();
+        let board = Board::of(&args.upstreams);
         let mut servers = Vec::new();
         for upstream in &args.upstreams {
-            board.begin(&upstream.name, &upstream.address);
             let (name, address) = (upstream.name.clone(), upstream.address.clone());
             servers.push(Server { name, address, weight: upstream.weight });
         }
