@@ -102,6 +102,8 @@ if [ "${1:-}" != "--everything" ]; then
     exit 0
 fi
 
+echo "== challenges, each with the lab's own solution"
+run_tests --ignored 'binary(=processes) & test(/^challenge::/)' --workspace --test processes challenge::
 echo "== chapters broken on purpose, and the ladder"
 run_tests 'binary(=chapters) & test(/^broken::/)' --workspace --test chapters broken::
 run_tests 'binary(=chapters) & test(/^ladder::/)' --workspace --test chapters ladder::
