@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{BAD, CALM, Drawing, GOOD, INK, Size, spread, write_labels};
+use super::{BAD, CALM, Drawing, GOOD, INK, Size, mesh, spread, write_labels};
 use crate::runner::Filled;
 
 /// The data of the chart.
@@ -66,20 +66,13 @@ impl Row {
             .x_label_area_size(2 * size.text + 14)
             .y_label_area_size(if size.is_narrow() { 46 } else { 58 })
             .build_cartesian_2d(0.0..self.length, 0.0..high)?;
-        let text = ("sans-serif", size.text).into_font().color(&INK);
-        plot.configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(INK.mix(0.18))
-            .axis_style(INK.mix(0.5))
-            .label_style(text.clone())
+        mesh(&mut plot, size)
             .x_label_formatter(&|seconds| format!("{seconds:.0}"))
             .y_label_formatter(&|figure| format!("{figure:.0}"))
             .x_labels(if size.is_narrow() { 5 } else { 10 })
             .y_labels(4)
             .x_desc("seconds")
             .y_desc(unit)
-            .axis_desc_style(text)
             .draw()?;
         plot.draw_series(
             AreaSeries::new(points.iter().copied(), 0.0, color.mix(0.55)).border_style(color.stroke_width(2)),

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{BAD, Drawing, GOOD, INK, LETTER, Size, TRIED, spread, write_labels};
+use super::{BAD, Drawing, GOOD, INK, LETTER, Size, TRIED, in_seconds, mesh, spread, write_labels};
 use crate::report::lanes::LaneCourse;
 
 /// Height of a lane without its text.
@@ -62,14 +62,8 @@ fn one(area: &Drawing<'_>, lane: &LaneCourse, scale: &Scale, size: Size) -> supe
         .margin_right(right)
         .y_label_area_size(left)
         .build_cartesian_2d(0.0..longest, low..high)?;
-    let text = ("sans-serif", size.text).into_font().color(&INK);
-    plot.configure_mesh()
-        .disable_x_mesh()
+    mesh(&mut plot, size)
         .disable_x_axis()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(INK.mix(0.18))
-        .axis_style(INK.mix(0.5))
-        .label_style(text)
         .y_label_formatter(&|figure| format!("{:.0}", figure.abs()))
         .y_labels(3)
         .draw()?;
@@ -144,9 +138,7 @@ fn axis(root: &Drawing<'_>, longest: f64, size: Size) -> super::Done {
         .disable_y_axis()
         .axis_style(INK.mix(0.5))
         .label_style(text.clone())
-        .x_label_formatter(&|seconds| {
-            if longest < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") }
-        })
+        .x_label_formatter(&in_seconds(longest))
         .x_labels(if size.is_narrow() { 5 } else { 10 })
         .x_desc("seconds; requests a second upwards, failed ones downwards")
         .axis_desc_style(text)

@@ -6,7 +6,9 @@ mod lanes;
 mod map;
 mod shares;
 
+use plotters::chart::{ChartContext, MeshStyle};
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -52,6 +54,29 @@ impl Size {
 type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// Drawing into a string fails only for an impossible chart, such as an empty range.
 type Done = Result<(), Box<dyn std::error::Error>>;
+/// A plot of figures over figures.
+type Plane<'a, DB> = ChartContext<'a, DB, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Begins the mesh that all charts have: horizontal lines only, and labels in the color of text.
+fn mesh<'a, 'b, DB: DrawingBackend>(
+    plot: &'b mut Plane<'a, DB>,
+    size: Size,
+) -> MeshStyle<'a, 'b, RangedCoordf64, RangedCoordf64, DB> {
+    let text = ("sans-serif", size.text).into_font().color(&INK);
+    let mut mesh = plot.configure_mesh();
+    mesh.disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(INK.mix(0.18))
+        .axis_style(INK.mix(0.5))
+        .label_style(text.clone())
+        .axis_desc_style(text);
+    mesh
+}
+
+/// Returns the labels of a time axis of this length, in seconds.
+fn in_seconds(length: f64) -> impl Fn(&f64) -> String {
+    move |seconds| if length < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") }
+}
 
 /// Returns a picture of this size; empty if there is nothing to draw.
 fn drawn(size: Size, draw: impl FnOnce(&Drawing<'_>, Size) -> Done) -> String {
@@ -160,23 +185,13 @@ impl Timeline<'_> {
             let corners = [(begin.max(from), low), (end.min(to), high)];
             Rectangle::new(corners, SHADE.mix(0.16).filled())
         }))?;
-        let text = ("sans-serif", size.text).into_font().color(&INK);
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(INK.mix(0.18))
-            .axis_style(INK.mix(0.5))
-            .label_style(text.clone())
-            .x_label_formatter(&|seconds| {
-                if to - from < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") }
-            })
+        mesh(&mut chart, size)
+            .x_label_formatter(&in_seconds(to - from))
             .y_label_formatter(&|figure| format!("{:.0}", figure.abs()))
             .x_labels(if size.is_narrow() { 5 } else { 10 })
             .y_labels(5)
             .x_desc("seconds since the run began")
             .y_desc(unit)
-            .axis_desc_style(text)
             .draw()?;
         for (runs, color, look) in drawn {
             for run in runs {
@@ -231,17 +246,11 @@ fn draw_bars(root: &Drawing<'_>, chart: &FilledChart, size: Size) -> Done {
         .y_label_area_size(if size.is_narrow() { 46 } else { 58 })
         .build_cartesian_2d(0.0..points.len() as f64, 0.0..high)?;
     let text = ("sans-serif", size.text).into_font().color(&INK);
-    plot.configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(INK.mix(0.18))
-        .axis_style(INK.mix(0.5))
-        .label_style(text.clone())
+    mesh(&mut plot, size)
         .x_labels(0)
         .y_labels(5)
         .y_label_formatter(&|figure| short(*figure))
         .y_desc(chart.unit.trim())
-        .axis_desc_style(text.clone())
         .draw()?;
     let places = || points.iter().enumerate().map(|(index, point)| (index as f64, point));
     let measured = places().filter_map(|(at, point)| Some((at, point.figure?)));

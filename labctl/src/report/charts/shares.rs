@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{BAD, Drawing, INK, Size, spread, write_labels};
+use super::{BAD, Drawing, INK, Size, in_seconds, mesh, spread, write_labels};
 use crate::report::lanes::Shares;
 
 /// Colours for servers that colour-blind readers can tell apart, also from the orange of failures (Okabe and
@@ -41,22 +41,13 @@ fn draw(root: &Drawing<'_>, shares: &Shares, size: Size) -> super::Done {
         .x_label_area_size(2 * size.text + 14)
         .y_label_area_size(if size.is_narrow() { 46 } else { 58 })
         .build_cartesian_2d(0.0..shares.length, 0.0..high)?;
-    let text = ("sans-serif", size.text).into_font().color(&INK);
-    plot.configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(INK.mix(0.18))
-        .axis_style(INK.mix(0.5))
-        .label_style(text.clone())
-        .x_label_formatter(&|seconds| {
-            if shares.length < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") }
-        })
+    mesh(&mut plot, size)
+        .x_label_formatter(&in_seconds(shares.length))
         .y_label_formatter(&|figure| format!("{figure:.0}"))
         .x_labels(if size.is_narrow() { 5 } else { 10 })
         .y_labels(5)
         .x_desc("seconds")
         .y_desc("requests/s")
-        .axis_desc_style(text)
         .draw()?;
     for (place, pair) in levels.windows(2).enumerate() {
         let color = SERVERS[place % SERVERS.len()];
