@@ -3,6 +3,8 @@
 
 /// The driver, which carries out what the core decides.
 mod driver;
+/// Spans of the replication of traced writes.
+mod spans;
 /// Disk operations in progress.
 mod work;
 
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::Machine;
+use machine::trace::{self, Context};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
@@ -48,7 +51,7 @@ pub struct Node {
 /// A request to the driver, with the channel for its answer.
 #[derive(Debug)]
 enum Asked {
-    Write(Write, Answer<Written>),
+    Write(Write, Answer<Written>, Option<Context>),
     Read(Answer<()>),
     HandOver,
 }
@@ -73,9 +76,11 @@ pub fn node<S: Storage>(
 }
 
 impl Node {
-    /// Writes. `Ok` means that the write is as durable as the mode promises.
+    /// Writes. `Ok` means that the write is as durable as the mode promises. Its replication belongs to
+    /// the current span.
     pub async fn write(&self, write: Write) -> Result<Written, RejectReason> {
-        self.ask(|answer| Asked::Write(write, answer), RejectReason::OutcomeUnknown).await
+        let asked = |answer| Asked::Write(write, answer, trace::current());
+        self.ask(asked, RejectReason::OutcomeUnknown).await
     }
 
     /// Performs a linearizable read: it sees every write that was acknowledged anywhere before.
