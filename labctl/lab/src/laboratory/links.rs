@@ -58,7 +58,9 @@ impl Laboratory {
         let mut meant = Vec::new();
         for group in groups {
             let names = join_all(group.iter().map(|name| self.resolve_and_remember(name))).await;
-            meant.push(names.into_iter().collect::<Result<Vec<_>, _>>()?);
+            let names = names.into_iter().collect::<Result<Vec<_>, _>>()?;
+            names.iter().try_for_each(|name| self.machine(name).map(drop))?;
+            meant.push(names);
         }
         // A machine that is not named belongs to the last group.
         let last = meant.len().saturating_sub(1);
