@@ -125,7 +125,7 @@ fn strangers_get_nothing(stack: &Stack) {
 fn load_is_sent_from_inside(stack: &Stack) {
     let (status, told) = stack.post("/api/load", "{\"rate\":50}");
     assert_eq!(status, 200, "{told}");
-    assert_eq!(told["command"], "docker compose run --rm load --rps 50");
+    assert_eq!(told["command"], format!("docker compose -f {FILE} run --rm load --rps 50"));
     let all_five_serve = || {
         let state = stack.get("/api/state")?;
         let served = state["traffics"][0]["served"].as_object()?.len();
@@ -138,13 +138,26 @@ fn load_is_sent_from_inside(stack: &Stack) {
         (web["cpu"].as_f64()? > 0.0).then_some(())
     };
     until("web-1 is seen to work, at its socket", READY, works);
-    stack.post("/api/load", "{\"rate\":0}");
+    let (_, stopped) = stack.post("/api/load", "{\"rate\":0}");
+    assert_eq!(stopped["command"], Value::Null, "Ctrl-C ends a load generator");
+    let (status, told) = stack.post("/api/policy", "{\"to\":\"lb\",\"policy\":\"least-busy\"}");
+    assert_eq!(status, 200, "{told}");
+    typed(&told);
     let (_, step) = stack.post("/api/step", "{\"to\":\"lb\"}");
     assert!(step["server"].as_str().is_some_and(|server| server.starts_with("web-")), "{step}");
     let (_, found) = stack.post("/api/lookup", "{\"to\":\"lb\",\"id\":\"7\"}");
     assert_eq!(found["status"], 200, "{found}");
     let (_, deposit) = stack.post("/api/read", "{\"to\":\"lb\",\"account\":\"ada\"}");
     assert!(deposit["nodes"]["db"].is_object(), "{deposit}");
+}
+
+/// Types the command that the page shows.
+fn typed(told: &Value) {
+    let command = told["command"].as_str().unwrap_or_else(|| panic!("no command: {told}"));
+    let output = Command::new("sh").args(["-c", command]).current_dir(workspace()).output();
+    let output = output.expect("sh can be started");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && !said.contains("\"error\""), "{command}: {output:?}");
 }
 
 fn load_by_a_container() {

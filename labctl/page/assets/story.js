@@ -24,7 +24,8 @@ export function story() {
   function begin(hello) {
     claims = new Map();
     steps = new Map();
-    const run = `${hello.labctl} run ${hello.chapter.name} --page`;
+    // A run needs labctl on this computer, and another lab than this stack.
+    const command = `${hello.can_act ? hello.labctl : "labctl"} run ${hello.chapter.name}`;
     now = el("p", { class: "status", id: "run-now", role: "status" });
     const how = hello.run
       ? [el("p", { text: `${hello.chapter.question} A run does the steps, measures and judges.` }), now]
@@ -32,7 +33,7 @@ export function story() {
         el("p", { text: `${hello.chapter.question} Do the steps one after the other, and watch the Lab.` }),
         el("p", { class: "hint" }, [
           "A run takes the steps itself, on this page as well, and also measures and judges: ",
-          el("code", { text: run }),
+          el("code", { text: `${command} --page` }),
         ]),
       ];
     const intro = el("section", { class: "card step" }, [el("h2", { text: hello.chapter.title }), ...how]);
@@ -78,7 +79,7 @@ export function story() {
     });
     return el("details", {
       open: hello.run,
-      toggle: () => hello.run || typed(`${hello.labctl} run ${hello.chapter.name}`),
+      toggle: () => hello.run || !hello.can_act || typed(`${hello.labctl} run ${hello.chapter.name}`),
     }, [
       el("summary", { text: `What is claimed (${step.claims.length})` }),
       el("ul", {}, rows),

@@ -29,7 +29,9 @@ pub(crate) enum Refused {
     #[error("a web page of another origin sent this")]
     OtherPage,
     /// The token is missing or wrong.
-    #[error("the token is missing or wrong: `labctl open` prints the URL with it")]
+    #[error(
+        "the token is missing or wrong: `labctl open` prints the URL with it; in containers, `docker compose logs page`"
+    )]
     Token,
     /// It changes something and is not JSON: a form on another page must not pass for a command.
     #[error("send application/json")]

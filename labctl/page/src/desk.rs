@@ -152,9 +152,8 @@ impl Desk {
                 let why = told["detail"].as_str().unwrap_or("it does not say why");
                 return Err(LabError::Usage(format!("{balancer} refuses the policy '{policy}': {why}")));
             }
-            let token = plan.place().admin_token_file().map_or(String::new(), |file| {
-                format!(" -H \"authorization: Bearer $(cat {})\"", file.display())
-            });
+            let token = self.lab.admin_token_command();
+            let token = token.map_or(String::new(), |cat| format!(" -H \"authorization: Bearer $({cat})\""));
             told["command"] =
                 format!("curl -X PUT{token} http://{}/policy -d '{wanted}'", admin.address).into();
         }
@@ -162,12 +161,22 @@ impl Desk {
         Ok(told)
     }
 
-    /// Returns the command that sends a traffic at this rate.
-    pub(crate) fn load_command(&self, traffic: &str, rate: f64) -> String {
-        match self.lab.can_act() {
-            true => self.command(&format!("load --rps {rate} --traffic {traffic} --background")),
-            false => format!("{} run --rm load --rps {rate}", self.labctl),
+    /// Returns the command that sends a traffic at this rate, if there is one: a stack's load generator only
+    /// sends `GET`, and ends with Ctrl-C.
+    pub(crate) fn load_command(&self, traffic: &str, rate: f64) -> Option<String> {
+        if self.lab.can_act() {
+            return Some(self.command(&format!("load --rps {rate} --traffic {traffic} --background")));
         }
+        let sends = &self.traffics.all().find(|known| known.stream.name == traffic)?.stream.requests;
+        if rate == 0.0 || sends.method != Method::GET {
+            return None;
+        }
+        // Without --path it requests products.
+        let path = match sends.path.as_str() {
+            "/products/{key}" => String::new(),
+            path => format!(" --path '{path}'"),
+        };
+        Some(self.command(&format!("run --rm load --rps {rate}{path}")))
     }
 
     /// Returns a labctl command line for this lab.

@@ -96,6 +96,14 @@ impl Running {
         })
     }
 
+    /// Returns the command that prints the token of the balancers' admin interfaces, if they require one.
+    pub(crate) fn admin_token_command(&self) -> Option<String> {
+        match &self.what {
+            What::Lab(lab) => Some(format!("cat {}", lab.plan().place().admin_token_file()?.display())),
+            What::Stack(stack) => stack.admin_token_command(),
+        }
+    }
+
     /// Returns the equivalent command of an action.
     pub(crate) fn command(&self, labctl: &str, act: &Act) -> String {
         match &self.what {

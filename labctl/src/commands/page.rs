@@ -20,8 +20,6 @@ use page::Page;
 
 /// The random seed of its traffic.
 const SEED: u64 = 42;
-/// Prefix of the commands that the page shows: it sends load with `docker compose run --rm load`.
-const COMPOSE: &str = "docker compose";
 
 /// What to watch, and where to show it.
 #[derive(Debug, Args)]
@@ -50,6 +48,10 @@ pub struct PageArgs {
     #[arg(long, value_name = "IP")]
     shared_address: Option<IpAddr>,
 
+    /// Compose file of the stack, for the commands that the page shows [default: Compose's own].
+    #[arg(long, value_name = "FILE")]
+    compose_file: Option<PathBuf>,
+
     /// The engine's name for the network, for the commands that the page shows.
     #[arg(long, value_name = "NAME", default_value = "scaling-lab")]
     network_name: String,
@@ -72,9 +74,11 @@ pub async fn page(args: &PageArgs, common: &Common, interrupt: &Interrupt) -> Pe
         sockets: args.sockets.clone(),
         shared: args.shared_address,
         network: args.network_name.clone(),
+        compose: compose(args),
+        admin_token_file: args.admin_token_file.clone(),
     };
     let stack = Stack::watch(plan, place);
-    let served = serve(&stack, source, listener, published, common)?;
+    let served = serve(&stack, source, listener, published, compose(args), common)?;
     say(format!("the live page: {}", served.found().url));
     interrupt.raised().await;
     served.end().await;
@@ -87,6 +91,7 @@ fn serve(
     source: Source,
     listener: Box<dyn machine::network::Accept>,
     published: SocketAddr,
+    compose: String,
     common: &Common,
 ) -> Result<Page, LabError> {
     let directory = common.site.lab_dir.clone();
@@ -97,12 +102,20 @@ fn serve(
     let options = page::Options {
         source,
         traffics,
-        labctl: COMPOSE.into(),
+        labctl: compose,
         directory,
         run: None,
         results: Arc::new(page::NoResults),
     };
     Page::serve_stack(stack, listener, published, options)
+}
+
+/// Returns the prefix of the stack's Compose commands: `docker compose -f FILE run --rm load` sends it load.
+fn compose(args: &PageArgs) -> String {
+    match &args.compose_file {
+        None => "docker compose".into(),
+        Some(file) => format!("docker compose -f {}", file.display()),
+    }
 }
 
 fn place(args: &PageArgs) -> Result<Place, LabError> {

@@ -43,6 +43,10 @@ pub struct Where {
     pub shared: Option<IpAddr>,
     /// The network's name in the engine.
     pub network: String,
+    /// The prefix of its Compose commands: `docker compose -f FILE`.
+    pub compose: String,
+    /// The file with the token that the balancers' admin interfaces require, in the page's container.
+    pub admin_token_file: Option<PathBuf>,
 }
 
 /// Machines that labctl did not start.
@@ -132,17 +136,30 @@ impl Stack {
     /// The command to type for an act that only the engine can do. The error says why there is none.
     pub fn command(&self, act: &Act) -> Result<String, String> {
         let machines = self.machines.lock();
-        let cut_off = machines.iter().filter(|(_, machine)| machine.state == State::CutOff);
-        let cut_off: Vec<_> = cut_off.map(|(name, machine)| (name.clone(), machine.address)).collect();
+        let those = |is_meant: fn(&Watched) -> bool| {
+            let meant = machines.iter().filter(|(_, machine)| is_meant(machine));
+            meant.map(|(name, machine)| (name.clone(), machine.address)).collect()
+        };
+        let lost = typed::Lost {
+            cut_off: those(|machine| machine.state == State::CutOff),
+            unclear: those(|machine| machine.state == State::Gone && machine.met && !machine.has_socket),
+        };
         drop(machines);
-        typed::command(act, &self.place.network, &cut_off)
+        typed::command(act, &self.place, &lost)
+    }
+
+    /// The command that prints the token of the balancers' admin interfaces.
+    pub fn admin_token_command(&self) -> Option<String> {
+        Some(format!("docker exec page cat {}", self.place.admin_token_file.as_ref()?.display()))
     }
 
     /// The commands to type for each machine, by their effect.
     pub fn by_hand(&self) -> IndexMap<String, IndexMap<&'static str, String>> {
-        let plan = self.plan.lock();
-        let names = plan.machines.keys();
-        names.map(|name| (name.clone(), typed::commands(name, &self.place.network))).collect()
+        let machines = self.machines.lock();
+        let commands = |(name, machine): (&String, &Watched)| {
+            (name.clone(), typed::commands(name, &self.place.network, machine.address))
+        };
+        machines.iter().map(commands).collect()
     }
 
     /// Does an act that a machine's socket offers: filling or freeing its disk. `None` for any other act.
@@ -195,7 +212,11 @@ impl Stack {
 impl Watched {
     /// Takes in one probe. Returns the machine's address if that is new.
     fn take_in(&mut self, name: &str, seen: &Seen, events: &Events, network: &str) -> Option<IpAddr> {
-        let state = evidence::judge(seen.best(), seen.name, seen.socket);
+        let state = match evidence::judge(seen.best(), seen.name, seen.socket) {
+            // A container that was gone is starting: its name already leads there.
+            State::Frozen if self.state == State::Gone && self.met => State::Gone,
+            state => state,
+        };
         self.suspected = match self.suspected {
             (suspected, times) if suspected == state => (state, times + 1),
             _ => (state, 1),
@@ -340,6 +361,10 @@ mod tests {
         look(Asked::Silent, there, Asked::Silent);
         look(Asked::Answers, there, Asked::Answers);
         look(Asked::Silent, Name::Nowhere, Asked::Refuses);
+        // While it starts, its name leads there, and nothing answers yet.
+        look(Asked::Silent, there, Asked::CannotBe);
+        look(Asked::Silent, there, Asked::CannotBe);
+        look(Asked::Answers, there, Asked::Answers);
         let told: Vec<_> = events.since(0).iter().map(|event| event.what.to_string()).collect();
         assert_eq!(
             told,
@@ -348,6 +373,7 @@ mod tests {
                 "web-2 is frozen, not by labctl",
                 "web-2 goes on, not by labctl",
                 "web-2 is gone: its container was stopped or killed, not by labctl",
+                "web-2 is ready",
             ]
         );
     }

@@ -6,12 +6,20 @@ use std::net::IpAddr;
 use chapter::Act;
 use indexmap::IndexMap;
 
-/// The command that does this to a stack on this network, or a sentence that says why there is none.
-pub(super) fn command(
-    act: &Act,
-    network: &str,
-    cut_off: &[(String, Option<IpAddr>)],
-) -> Result<String, String> {
+use super::Where;
+
+/// Machines that do not answer, each with the address that it had.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Those that are not on the network.
+    pub cut_off: Vec<(String, Option<IpAddr>)>,
+    /// Those without a socket: they were killed, or are not on the network.
+    pub unclear: Vec<(String, Option<IpAddr>)>,
+}
+
+/// The command that does this to a stack, or a sentence that says why there is none.
+pub(super) fn command(act: &Act, place: &Where, lost: &Lost) -> Result<String, String> {
+    let Where { network, compose, .. } = place;
     let of_machine = |words: &str, name: &str| match name.split_once('/') {
         None => Ok(format!("docker {words} {name}")),
         Some((machine, program)) => Err(format!(
@@ -28,15 +36,20 @@ pub(super) fn command(
         Act::Stop { name } => of_machine("stop", name),
         Act::Freeze { name } => of_machine("pause", name),
         Act::Thaw { name } => of_machine("unpause", name),
+        // Whether it was killed or taken off the network cannot be told; this undoes both.
+        Act::Restart { name } if lost.unclear.iter().any(|(unclear, _)| unclear == name) => {
+            let address = lost.unclear.iter().find_map(|(unclear, at)| at.filter(|_| unclear == name));
+            Ok(format!("{}; docker start {name}", connect(network, name, address)))
+        }
         Act::Restart { name } => of_machine("restart", name),
-        Act::HealAll => match cut_off {
-            [] => Err("every machine is on the network".into()),
-            names => Ok(names
-                .iter()
-                .map(|(name, address)| connect(network, name, *address))
-                .collect::<Vec<_>>()
-                .join("; ")),
-        },
+        Act::HealAll => {
+            let lost: Vec<_> = lost.cut_off.iter().chain(&lost.unclear).collect();
+            let commands = lost.iter().map(|(name, address)| connect(network, name, *address));
+            match lost.is_empty() {
+                true => Err("every machine is on the network".into()),
+                false => Ok(commands.collect::<Vec<_>>().join("; ")),
+            }
+        }
         Act::Cut { to, .. }
         | Act::Slow { to, .. }
         | Act::Fail { to, .. }
@@ -44,11 +57,11 @@ pub(super) fn command(
         | Act::Heal { to, .. } => to_cut(to),
         Act::Partition { .. } => to_cut("NAME"),
         Act::Resize { name, .. } => Err(format!(
-            "change --cores and --memory of {name} in the compose file, and `docker compose up --detach {name}`"
+            "change --cores and --memory of {name} in the compose file, then type: {compose} up --detach {name}"
         )),
-        Act::Add { kind } => {
-            Err(format!("add a {kind} to the compose file, and `docker compose up --detach`"))
-        }
+        Act::Add { kind } => Err(format!(
+            "in the compose file, copy a {kind} under a new name, and name it where the others are named (--upstream, --peer); then type: {compose} up --detach"
+        )),
         Act::Remove { name } => of_machine("stop", name),
         Act::Roll { .. } => Err("replace one after the other: docker restart NAME".into()),
         Act::Fill { name } | Act::Empty { name } => {
@@ -58,13 +71,14 @@ pub(super) fn command(
 }
 
 /// The commands to type for one machine, by their effect.
-pub(super) fn commands(name: &str, network: &str) -> IndexMap<&'static str, String> {
+pub(super) fn commands(name: &str, network: &str, address: Option<IpAddr>) -> IndexMap<&'static str, String> {
     IndexMap::from([
         ("kill", format!("docker kill {name}")),
         ("freeze", format!("docker pause {name}")),
         ("thaw", format!("docker unpause {name}")),
         ("restart", format!("docker restart {name}")),
         ("cut off", format!("docker network disconnect {network} {name}")),
+        ("reconnect", connect(network, name, address)),
     ])
 }
 
@@ -80,11 +94,29 @@ mod tests {
 
     #[test]
     fn what_the_page_cannot_do_can_be_typed() {
-        let typed = |act| command(&act, "scaling-lab", &[("web-1".into(), "172.30.1.2".parse().ok())]);
+        let place = Where {
+            sockets: None,
+            shared: None,
+            network: "scaling-lab".into(),
+            compose: "docker compose -f split.yml".into(),
+            admin_token_file: None,
+        };
+        let lost = Lost {
+            cut_off: vec![("web-1".into(), "172.30.1.2".parse().ok())],
+            unclear: vec![("lb-2".into(), "172.30.0.92".parse().ok())],
+        };
+        let typed = |act| command(&act, &place, &lost);
         assert_eq!(typed(Act::Kill { name: "web-2".into() }).unwrap(), "docker kill web-2");
         assert_eq!(typed(Act::Freeze { name: "db-1".into() }).unwrap(), "docker pause db-1");
-        assert_eq!(typed(Act::HealAll).unwrap(), "docker network connect --ip 172.30.1.2 scaling-lab web-1");
-        let shown = commands("web-2", "scaling-lab");
+        let [web, lb] = ["172.30.1.2 scaling-lab web-1", "172.30.0.92 scaling-lab lb-2"]
+            .map(|rest| format!("docker network connect --ip {rest}"));
+        assert_eq!(typed(Act::HealAll).unwrap(), format!("{web}; {lb}"));
+        assert_eq!(typed(Act::Restart { name: "lb-2".into() }).unwrap(), format!("{lb}; docker start lb-2"));
+        assert_eq!(typed(Act::Restart { name: "web-1".into() }).unwrap(), "docker restart web-1");
+        assert!(command(&Act::HealAll, &place, &Lost::default()).is_err());
+        let added = typed(Act::Add { kind: "web".into() }).unwrap_err();
+        assert!(added.ends_with("docker compose -f split.yml up --detach"), "{added}");
+        let shown = commands("web-2", "scaling-lab", None);
         assert_eq!(shown["kill"], typed(Act::Kill { name: "web-2".into() }).unwrap());
         assert_eq!(shown["thaw"], typed(Act::Thaw { name: "web-2".into() }).unwrap());
         let of_program = typed(Act::Kill { name: "app/dbnode".into() }).unwrap_err();
