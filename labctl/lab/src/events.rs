@@ -98,6 +98,15 @@ pub enum Happening {
         /// The machine.
         machine: String,
     },
+    /// A machine is back with another size.
+    Resized {
+        /// The machine.
+        machine: String,
+        /// Its cores.
+        cores: u32,
+        /// Its memory, in bytes.
+        memory: u64,
+    },
     /// labctl did something that a student could have typed.
     Did {
         /// The equivalent shell command.
@@ -312,6 +321,10 @@ impl fmt::Display for Happening {
             Self::Thawed { name, by } => write!(formatter, "{name} goes on{by}"),
             Self::DiskFull { machine } => write!(formatter, "there is no room left on {machine}'s disk"),
             Self::DiskEmptied { machine } => write!(formatter, "there is room on {machine}'s disk again"),
+            Self::Resized { machine, cores, memory } => {
+                let cores = if *cores == 1 { "1 core".into() } else { format!("{cores} cores") };
+                write!(formatter, "{machine} resized: {cores}, {} MiB", memory >> 20)
+            }
             Self::Did { command } => write!(formatter, "labctl did: {command}"),
             Self::Ejected { balancer, upstream } => write!(formatter, "{balancer} took {upstream} out"),
             Self::Admitted { balancer, upstream } => write!(formatter, "{balancer} took {upstream} in"),

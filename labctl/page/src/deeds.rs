@@ -89,6 +89,7 @@ pub(crate) fn subject(what: &Happening) -> Option<&str> {
         | Happening::OutOfMemory { machine, .. }
         | Happening::DiskFull { machine }
         | Happening::DiskEmptied { machine }
+        | Happening::Resized { machine, .. }
         | Happening::BecamePrimary { machine, .. }
         | Happening::SteppedDown { machine, .. }
         | Happening::Disconnected { machine, .. }

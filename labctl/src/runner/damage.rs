@@ -45,6 +45,7 @@ fn is_irreversible(what: &Happening) -> bool {
         | Happening::Elsewhere { .. }
         | Happening::DiskFull { .. }
         | Happening::DiskEmptied { .. }
+        | Happening::Resized { .. }
         | Happening::Link { .. } => false,
     }
 }

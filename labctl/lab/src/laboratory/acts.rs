@@ -41,10 +41,7 @@ impl Laboratory {
                 let _turn = self.restarts.lock().await;
                 self.restart(&self.resolve_and_remember(name).await?).await?
             }
-            Act::Resize { name, cores, memory } => {
-                let _turn = self.restarts.lock().await;
-                self.resize(&self.resolve_and_remember(name).await?, *cores, *memory).await?
-            }
+            Act::Resize { name, cores, memory } => return self.resize(name, *cores, *memory).await,
             Act::Fill { name } => self.fill(&self.resolve_and_remember(name).await?, true).await?,
             Act::Empty { name } => self.fill(&self.resolve_and_remember(name).await?, false).await?,
             Act::Add { kind } => self.add(kind).await?,
@@ -83,10 +80,14 @@ impl Laboratory {
                 self.on_link(from, to, heal, "healed", &format!("heal {from} {to}")).await?
             }
         };
-        for command in &done {
+        self.record_done(&done);
+        Ok(done)
+    }
+
+    fn record_done(&self, done: &[String]) {
+        for command in done {
             self.events.record(Happening::Did { command: command.clone() });
         }
-        Ok(done)
     }
 
     /// Signals a machine and everything on it, or one program.
@@ -143,16 +144,24 @@ impl Laboratory {
         Ok(done)
     }
 
-    /// Restarts a machine with another size, keeping its data.
+    /// Restarts a machine with another size, keeping its data, and records it.
     async fn resize(
         &self,
         name: &str,
         cores: Option<u32>,
         memory: Option<ByteSize>,
     ) -> Result<Vec<String>, LabError> {
+        let _turn = self.restarts.lock().await;
+        let name = &self.resolve_and_remember(name).await?;
         self.plan.lock().resize(name, cores, memory).map_err(LabError::Usage)?;
         let mut done = if self.is_on(name) { self.stop(name).await? } else { vec![] };
-        done.extend(self.restart(name).await?);
+        let plan = self.plan.lock().current(name).map_err(LabError::Usage)?;
+        let (cores, memory) = (plan.spec.cores, plan.spec.memory.as_u64());
+        self.start_machine(plan).await?;
+        done.push(format!("labctl resize {name} --cores {cores} --memory {}MiB", memory >> 20));
+        self.record_done(&done);
+        // The last line, so that it sums up those of the restart.
+        self.events.record(Happening::Resized { machine: name.clone(), cores, memory });
         Ok(done)
     }
 
