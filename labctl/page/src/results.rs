@@ -20,6 +20,9 @@ pub trait Results: Debug + Send + Sync {
     /// Opens one for replay: its shape, its claims, its events, and its traffics over time.
     fn open(&self, chapter: &str, run: &str) -> Result<Value, LabError>;
 
+    /// Compares two runs of a chapter: verdicts, figures, and the chapter files.
+    fn compare(&self, chapter: &str, first: &str, second: &str) -> Result<Value, LabError>;
+
     /// Returns the newest measured table of architectures, next to the article's; null if none was measured.
     fn table(&self) -> Value;
 }
@@ -35,6 +38,10 @@ impl Results for NoResults {
 
     fn open(&self, chapter: &str, run: &str) -> Result<Value, LabError> {
         Err(LabError::Usage(format!("there is no run {run} of {chapter}")))
+    }
+
+    fn compare(&self, chapter: &str, first: &str, _second: &str) -> Result<Value, LabError> {
+        self.open(chapter, first)
     }
 
     fn table(&self) -> Value {

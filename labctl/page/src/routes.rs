@@ -73,6 +73,7 @@ pub(crate) fn app(desk: Arc<Desk>, access: Arc<Access>, stop: CancellationToken)
         .route("/api/capacity", post(capacity))
         .route("/api/runs", get(runs))
         .route("/api/runs/{chapter}/{run}", get(run))
+        .route("/api/compare/{chapter}/{first}/{second}", get(compare))
         .route("/api/table", get(table))
         .route("/tables", get(tables))
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
@@ -170,6 +171,19 @@ async fn run(
     let opened = spawn_blocking(move || results.open(&chapter, &run)).await;
     let opened = opened.map_err(|error| refused(LabError::Broken(error.into())))?;
     opened.map(Json).map_err(refused)
+}
+
+async fn compare(
+    State(context): State<Context>,
+    Path((chapter, first, second)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Problem> {
+    for (what, word) in [("chapter", &chapter), ("first", &first), ("second", &second)] {
+        check_word(what, word)?;
+    }
+    let results = Arc::clone(&context.desk.results);
+    let compared = spawn_blocking(move || results.compare(&chapter, &first, &second)).await;
+    let compared = compared.map_err(|error| refused(LabError::Broken(error.into())))?;
+    compared.map(Json).map_err(refused)
 }
 
 async fn table(State(context): State<Context>) -> Json<Value> {

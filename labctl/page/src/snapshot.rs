@@ -229,6 +229,17 @@ pub(crate) struct TrafficView {
     pub failed_since: usize,
     /// Requests since the last fault.
     pub of_since: usize,
+    /// The outage since the last fault, if requests failed.
+    pub outage: Option<Outage>,
+}
+
+/// The time in which requests of a traffic failed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Outage {
+    /// Seconds from the first failed request to the first good one after the last failed one.
+    pub seconds: f64,
+    /// Whether a good one has come since.
+    pub over: bool,
 }
 
 /// All traffics together.

@@ -7,7 +7,7 @@ use clap::Args;
 use super::common::Common;
 use super::{Performed, say, say_document, with_files};
 use crate::report::columns::width;
-use crate::report::{compare_text, comparison, html};
+use crate::report::{compare_text, comparison, gallery, html};
 use crate::results::stored;
 use lab::error::{EXIT_FAILED, LabError};
 
@@ -94,9 +94,7 @@ pub(super) fn write_page(directory: &Path, path: &Path) -> Result<(), LabError> 
 
 /// Compares two runs. Exits with 1 if a verdict differs.
 pub fn compare(args: &CompareArgs, common: &Common) -> Performed {
-    let (first, second) = (stored::run(&args.first)?, stored::run(&args.second)?);
-    let texts = (stored::chapter_text(&args.first)?, stored::chapter_text(&args.second)?);
-    let comparison = comparison::compare((&first, &texts.0), (&second, &texts.1)).map_err(LabError::Usage)?;
+    let comparison = gallery::compare(&args.first, &args.second)?;
     let page = |path: &PathBuf| Ok(html::write(path, &html::compare_page(&comparison)?)?);
     let written = args.html.as_ref().map_or(Ok(()), page);
     if common.json {

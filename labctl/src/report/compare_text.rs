@@ -1,7 +1,7 @@
 //! Two runs side by side, as columns of text.
 
 use super::columns;
-use super::comparison::{Comparison, Line};
+use super::comparison::Comparison;
 use super::terminal::wrap;
 
 /// Renders the comparison line by line, for a terminal of this width.
@@ -27,16 +27,7 @@ pub fn lines(comparison: &Comparison, width: usize) -> Vec<String> {
         table.add_row([line.claim.clone(), line.first_text(), line.second_text(), line.change_text()]);
     }
     lines.extend(columns::lines(table, width));
-    let flipped = comparison.lines.iter().filter(|line| line.has_flipped()).count();
     lines.push(String::new());
-    lines.extend(wrap(&summary(flipped, &comparison.lines), width));
+    lines.extend(wrap(&comparison.summary(), width));
     lines
-}
-
-fn summary(flipped: usize, lines: &[Line]) -> String {
-    match flipped {
-        0 => format!("No verdict of {} differs.", lines.len()),
-        1 => "One verdict differs.".into(),
-        many => format!("{many} verdicts differ."),
-    }
 }

@@ -146,6 +146,17 @@ pub fn compare(
     })
 }
 
+impl Comparison {
+    /// Says how many verdicts differ.
+    pub fn summary(&self) -> String {
+        match self.lines.iter().filter(|line| line.has_flipped()).count() {
+            0 => format!("No verdict of {} differs.", self.lines.len()),
+            1 => "One verdict differs.".into(),
+            many => format!("{many} verdicts differ."),
+        }
+    }
+}
+
 impl Line {
     /// Returns the first run's figure and verdict.
     pub fn first_text(&self) -> String {

@@ -1,10 +1,11 @@
 //! Stored runs, which the live page replays and compares, and the newest measured table.
 
 use std::cmp::Reverse;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::comparison::{self, Comparison};
 use super::requests;
 use super::windows::fault_windows;
 use crate::results::stored;
@@ -14,6 +15,13 @@ use lab::error::LabError;
 
 /// Number of runs listed, newest first.
 const LISTED: usize = 200;
+
+/// Compares the runs in two directories.
+pub fn compare(first: &Path, second: &Path) -> Result<Comparison, LabError> {
+    let texts = (stored::chapter_text(first)?, stored::chapter_text(second)?);
+    let runs = (stored::run(first)?, stored::run(second)?);
+    comparison::compare((&runs.0, &texts.0), (&runs.1, &texts.1)).map_err(LabError::Usage)
+}
 
 /// The runs in a directory.
 #[derive(Debug)]
@@ -69,6 +77,24 @@ impl page::Results for Gallery {
             "claims": document.findings.claims, "faults": faults.collect::<Vec<_>>(),
             "events": events.collect::<Vec<_>>(), "shape": page::shape(&source.chapter)?,
             "width": series.width, "traffics": traffics.collect::<serde_json::Map<_, _>>(),
+        }))
+    }
+
+    fn compare(&self, chapter: &str, first: &str, second: &str) -> Result<Value, LabError> {
+        let (first, second) = (self.runs.join(chapter).join(first), self.runs.join(chapter).join(second));
+        let comparison = compare(&first, &second)?;
+        let differences = comparison.differences.iter().map(|one| {
+            let (first, second) = one.sides();
+            json!({ "key": one.key, "first": first, "second": second })
+        });
+        let lines = comparison.lines.iter().map(|line| {
+            json!({ "step": line.step, "claim": line.claim, "first": line.first_text(),
+                    "second": line.second_text(), "change": line.change_text(), "flipped": line.has_flipped() })
+        });
+        Ok(json!({
+            "title": comparison.title, "first": comparison.first, "second": comparison.second,
+            "summary": comparison.summary(), "differences": differences.collect::<Vec<_>>(),
+            "lines": lines.collect::<Vec<_>>(),
         }))
     }
 

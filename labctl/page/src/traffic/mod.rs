@@ -1,5 +1,6 @@
 //! The page's one load generator: a stream for each traffic of the chapter, idle until it is given a rate.
 
+mod outage;
 mod search;
 
 use std::collections::VecDeque;
@@ -11,9 +12,10 @@ use lab::error::LabError;
 use load::{Generator, Moment, Rate, Recorder, Stream, StreamId};
 use parking_lot::Mutex;
 
+use self::outage::Failing;
 pub(crate) use self::search::PROBE;
 use crate::running::Running;
-use crate::snapshot::{CapacityView, Fault, Second, Totals, TrafficView};
+use crate::snapshot::{CapacityView, Fault, Outage, Second, Totals, TrafficView};
 
 /// The rate at which users log in, in requests a second.
 const LOGIN_RATE: f64 = 200.0;
@@ -75,7 +77,7 @@ struct SinceFault {
     at: Moment,
     fault: Fault,
     known: Vec<Known>,
-    shown: Vec<(usize, usize)>,
+    shown: Vec<Since>,
 }
 
 /// The settled requests of a lane up to a moment.
@@ -84,6 +86,15 @@ struct Known {
     until: Moment,
     failed: usize,
     of: usize,
+    failing: Failing,
+}
+
+/// The requests of a lane since the last fault.
+#[derive(Debug, Clone, Copy, Default)]
+struct Since {
+    failed: usize,
+    of: usize,
+    outage: Option<Outage>,
 }
 
 #[derive(Debug)]
@@ -249,7 +260,8 @@ impl Traffics {
         self.lanes.iter().zip(since).map(|(lane, since)| self.view(lane, now, since)).collect()
     }
 
-    fn view(&self, lane: &Lane, now: Moment, (failed_since, of_since): (usize, usize)) -> TrafficView {
+    fn view(&self, lane: &Lane, now: Moment, since: Since) -> TrafficView {
+        let Since { failed: failed_since, of: of_since, outage } = since;
         let state = *lane.state.lock();
         let name = lane.traffic.stream.name.clone();
         let live = self.recorder().live(lane.id);
@@ -259,7 +271,7 @@ impl Traffics {
         };
         let is_at_rest = rate == 0.0 && live.in_flight == 0 && live.ok + live.failed == 0;
         if is_at_rest && now > state.changed + SPAN + lane.traffic.stream.timeout {
-            return TrafficView { name, failed_since, of_since, ..TrafficView::default() };
+            return TrafficView { name, failed_since, of_since, outage, ..TrafficView::default() };
         }
         let window = self.recorder().window(lane.id, now.saturating_sub(SPAN), now);
         let count = |count: usize| count as f64 / SPAN.as_secs_f64();
@@ -277,6 +289,7 @@ impl Traffics {
             cache: window.cache_marks().into_iter().map(|(mark, count)| (mark.name(), count)).collect(),
             failed_since,
             of_since,
+            outage,
         }
     }
 
@@ -298,13 +311,14 @@ impl Traffics {
     pub(crate) fn fault_happened(&self, at: Duration, what: String) {
         let fault = Fault { at: at.as_secs_f64(), what, failed: 0, of: 0, counted_s: 0.0 };
         let known = vec![Known { until: at, ..Known::default() }; self.lanes.len()];
-        *self.fault.lock() = Some(SinceFault { at, fault, known, shown: vec![(0, 0); self.lanes.len()] });
+        *self.fault.lock() =
+            Some(SinceFault { at, fault, known, shown: vec![Since::default(); self.lanes.len()] });
     }
 
-    /// Counts the requests since the last fault, and returns for each traffic how many failed, and out of how many.
-    fn count_since_the_fault(&self) -> Vec<(usize, usize)> {
+    /// Counts the requests of each traffic since the last fault.
+    fn count_since_the_fault(&self) -> Vec<Since> {
         let mut fault = self.fault.lock();
-        let Some(since) = fault.as_mut() else { return vec![(0, 0); self.lanes.len()] };
+        let Some(since) = fault.as_mut() else { return vec![Since::default(); self.lanes.len()] };
         let now = self.recorder().now();
         let counted = now.saturating_sub(since.at);
         if counted < FAULT_COUNTED {
@@ -320,12 +334,15 @@ impl Traffics {
                     known.until = settled.to;
                     known.failed += settled.failed();
                     known.of += settled.requests();
+                    known.failing = known.failing.after(settled.samples());
                     let rest = self.recorder().window(lane.id, known.until, now);
-                    (known.failed + rest.failed(), known.of + rest.requests())
+                    let failed = known.failed + rest.failed();
+                    let outage = known.failing.after(rest.samples()).outage(now);
+                    Since { failed, of: known.of + rest.requests(), outage }
                 })
                 .collect();
-            since.fault.failed = since.shown.iter().map(|(failed, _)| failed).sum();
-            since.fault.of = since.shown.iter().map(|(_, of)| of).sum();
+            since.fault.failed = since.shown.iter().map(|shown| shown.failed).sum();
+            since.fault.of = since.shown.iter().map(|shown| shown.of).sum();
             since.fault.counted_s = counted.as_secs() as f64;
         }
         since.shown.clone()
