@@ -92,11 +92,12 @@ fn a_run_is_told_as_it_happens_and_can_be_moved_through_afterwards() {
     let verdicts: usize = tab.get("document.querySelectorAll('[data-verdict=holds]').length");
     assert_eq!(verdicts, 2);
     let PageLab { lab, .. } = page;
-    move_through_it(&chrome, lab);
+    let lab = move_through_it(&chrome, lab);
+    what_differs_between_two_runs(&chrome, lab);
     drop(chrome);
 }
 
-fn move_through_it(chrome: &Chrome, lab: Lab) {
+fn move_through_it(chrome: &Chrome, lab: Lab) -> Lab {
     let page = PageLab::up_with(lab, "one-machine", &[]);
     let tab = chrome.open(&page.url);
     tab.until(DRAWN, SOON);
@@ -104,6 +105,9 @@ fn move_through_it(chrome: &Chrome, lab: Lab) {
     tab.until("document.querySelectorAll('#run-first option').length === 2", SOON);
     let run: String = tab.get("document.querySelector('#run-first option:last-child').value");
     assert!(run.starts_with("small/"), "{run}");
+    // One run is shown at once, with how to make another one.
+    tab.until("document.querySelector('#run-first').value !== ''", SOON);
+    tab.until("/There is one run of small.*labctl run small --seed 7/.test(document.querySelector('#second-run').textContent)", SOON);
     tab.choose("#run-first", &run);
     tab.choose("#run-second", &run);
     let web = |side: usize| {
@@ -126,5 +130,39 @@ fn move_through_it(chrome: &Chrome, lab: Lab) {
     assert_eq!(refused["error"], "not_possible", "{refused}");
     let refused = page.ask("GET /api/runs/..%2f..%2fetc/passwd");
     assert_eq!(refused["error"], "bad_request", "{refused}");
+    let refused = page.ask("GET /api/compare/small/..%2fnever/1");
+    assert_eq!(refused["error"], "bad_request", "{refused}");
+    page.end()
+}
+
+/// Another run, with another chapter file: the page picks both, and says what differs.
+fn what_differs_between_two_runs(chrome: &Chrome, lab: Lab) {
+    let chapter = CHAPTER.replace("equals = 0", "at-least = 1");
+    std::fs::write(lab.path().join("small.toml"), chapter).expect("the chapter can be written");
+    assert_eq!(
+        lab.run(&["run", "small.toml", "--no-input"]).status.code(),
+        Some(1),
+        "nothing fails, and one should"
+    );
+    let page = PageLab::up_with(lab, "one-machine", &[]);
+    let tab = chrome.open(&page.url);
+    tab.until(DRAWN, SOON);
+    tab.screen("5");
+    tab.until("document.querySelector('#differs').textContent === 'One verdict differs.'", SOON);
+    let cells = |caption: &str| -> Vec<String> {
+        tab.get(&format!(
+            "[...[...document.querySelectorAll('#compare caption')].find((one) => one.textContent === '{caption}')\
+             .parentElement.querySelectorAll('tbody tr:first-child > *')].map((one) => one.textContent)"
+        ))
+    };
+    assert_eq!(cells("The chapter files"), ["step.calm.expect.1.at-least", "–", "1"]);
+    assert_eq!(
+        cells("Verdicts and figures"),
+        ["calm: Nothing fails.", "✓ 0", "✗ 0", "the same, another verdict"]
+    );
+    tab.picture("live-page-differs");
+    let run: String = tab.get("document.querySelector('#run-first').value");
+    tab.choose("#run-second", &run);
+    tab.until("document.querySelector('#differs').textContent === 'This is one run, twice.'", SOON);
     page.down();
 }

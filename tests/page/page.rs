@@ -35,6 +35,16 @@ fn result_of(widget: &str) -> String {
     format!("(document.querySelector('#{widget} output')?.textContent ?? '')")
 }
 
+/// Returns an expression that is true once the picture shows exactly these machines, in any order.
+fn shows(machines: &[&str]) -> String {
+    let mut names = machines.to_vec();
+    names.sort_unstable();
+    format!(
+        "[...document.querySelectorAll('.machine')].map((one) => one.dataset.name).sort().join(' ') === '{}'",
+        names.join(" ")
+    )
+}
+
 /// Returns an expression for the state of a machine's card.
 fn health_of(machine: &str) -> String {
     format!("document.querySelector('[data-name=\"{machine}\"]')?.dataset.health")

@@ -2,7 +2,7 @@
 
 use page_tests::{Chrome, PageLab, Tab};
 
-use crate::{SOON, open, result_of};
+use crate::{SOON, health_of, open, result_of, shows};
 
 #[test]
 fn a_request_goes_to_the_server_that_was_announced_and_another_server_joins() {
@@ -67,6 +67,7 @@ fn a_deposit_is_shown_by_every_copy_and_when() {
     let Some(chrome) = Chrome::start() else { return };
     let (lab, tab) = open(&chrome, "replication");
     tab.enter("#deposit");
+    tab.until(&shows(&["web-merge", "merge-1", "merge-2", "merge-3"]), SOON);
     tab.until(&format!("/: balance 50;/.test({})", result_of("w-deposit")), SOON);
     let copies: usize = tab.get("document.querySelectorAll('#w-deposit .copies svg text').length");
     assert_eq!(copies, 3);
@@ -83,11 +84,73 @@ fn a_deposit_is_shown_by_every_copy_and_when() {
     assert_eq!(balances, ["50"; 3]);
     tab.enter("#lost");
     tab.until(
-        "document.querySelector('#kept').textContent === '1 acknowledged, 0 refused; lost: none'",
+        "document.querySelector('#kept').textContent.startsWith('Of the deposits made with this button (1 acknowledged, 0 refused) lost: none. Those of the traffic are not checked here')",
         SOON,
     );
+    the_picture_follows_the_scene(&tab);
     drop(chrome);
     lab.down();
+}
+
+/// The picture shows what the scene in use is about, until another view is chosen.
+fn the_picture_follows_the_scene(tab: &Tab) {
+    let quorum = ["web-quorum", "quorum-1", "quorum-2", "quorum-3"];
+    tab.choose("#w-deposit select", "web-quorum");
+    tab.until(&shows(&quorum), SOON);
+    assert_eq!(
+        tab.get::<String>("document.querySelector('#focus').selectedOptions[0].textContent"),
+        "what “Deposit and read the copies” is about"
+    );
+    tab.choose("#focus", "web-strict");
+    let strict = ["web-strict", "strict-1", "strict-2", "strict-3"];
+    tab.until(&shows(&strict), SOON);
+    tab.enter("#read");
+    tab.until(&format!("{}.includes('quorum-3')", "document.querySelector('#w-deposit').textContent"), SOON);
+    assert!(tab.get::<bool>(&shows(&strict)), "the view that was chosen stays");
+}
+
+#[test]
+fn a_primary_is_killed_and_it_is_said_for_how_long_writes_were_refused() {
+    let Some(chrome) = Chrome::start() else { return };
+    let (lab, tab) = open(&chrome, "primary-failure");
+    lab.ask("POST /api/load\n{\"traffic\":\"deposits\",\"rate\":50}");
+    tab.until("Number.parseFloat(document.querySelector('#good').textContent) > 30", SOON);
+    let primary = "[...document.querySelectorAll('.machine')].find((one) => one.textContent.includes('primary'))?.dataset.name";
+    tab.until(primary, SOON);
+    let primary: String = tab.get(primary);
+    tab.enter(&format!("[data-name={primary}]"));
+    tab.enter("#panel [data-act=kill]");
+    let told = "document.querySelector('#refused').textContent";
+    tab.until(&format!("/^writes were refused for [0-9.]+ s; [0-9]+ failed$/.test({told})"), SOON);
+    // Another failure may follow the first good write.
+    tab.until("Number.parseFloat(document.querySelector('#good').textContent) > 30", SOON);
+    let figures = tab.text("#refused");
+    let figures: Vec<f64> = figures.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [seconds, failed] = figures[..] else { panic!("{figures:?}") };
+    // The election timeout is at least 0.6 s, and 50 a second fail meanwhile.
+    assert!((0.4..12.0).contains(&seconds) && failed > 5.0, "{seconds} s, {failed} failed");
+    what_is_down_can_only_be_restarted(&tab, &primary);
+    drop(chrome);
+    lab.down();
+}
+
+/// The buttons of a machine that is down say why they do nothing, and the keyboard reaches them.
+fn what_is_down_can_only_be_restarted(tab: &Tab, machine: &str) {
+    for act in ["kill", "freeze", "thaw"] {
+        let button = format!("document.querySelector('#panel [data-act={act}]')");
+        tab.until(&format!("{button}.getAttribute('aria-disabled') === 'true'"), SOON);
+        let why: String = tab.get(&format!("{button}.title"));
+        assert_eq!(why, format!("{machine} is not running: restart {machine} first"));
+    }
+    assert_eq!(tab.get::<String>("document.activeElement.dataset.act"), "kill", "the focus stays");
+    tab.press("k");
+    let said = "document.querySelector('#said')";
+    tab.until(&format!("{said}.textContent.endsWith('restart {machine} first')"), SOON);
+    tab.picture("live-page-down");
+    tab.enter("#panel [data-act=restart].helps");
+    tab.until(&format!("{} === 'well'", health_of(machine)), SOON);
+    tab.until("!document.querySelector('#panel [data-act=kill]').hasAttribute('aria-disabled')", SOON);
+    assert_eq!(tab.get::<String>("document.activeElement.dataset.act"), "restart", "the focus stays");
 }
 
 #[test]
@@ -123,6 +186,7 @@ fn a_visitor_is_known_and_another_one_is_not() {
     let Some(chrome) = Chrome::start() else { return };
     let (lab, tab) = open(&chrome, "sessions");
     tab.choose("#w-visitors select", "lb-shared");
+    tab.until("/^lb-shared( shared-[0-9])+ redis$/.test([...document.querySelectorAll('.machine')].map((one) => one.dataset.name).filter((one) => one !== 'db').join(' '))", SOON);
     tab.enter("[data-visitor=ada][data-do=login]");
     tab.until("document.querySelector('#w-visitors output').textContent.startsWith('200')", SOON);
     tab.enter("[data-visitor=ada][data-do=me]");

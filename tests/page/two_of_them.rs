@@ -1,7 +1,7 @@
 //! Scenes that compare two of something: balancers, set-ups, programs on one machine, machine sizes.
 
-use page_tests::Chrome;
 use page_tests::lab::is_calm;
+use page_tests::{Chrome, Tab};
 
 use crate::{SOON, health_of, open, result_of};
 
@@ -42,6 +42,11 @@ fn combined_and_separated_stand_side_by_side_and_the_flood_hurts_one() {
     let names: Vec<String> =
         tab.get("[...document.querySelectorAll('#w-beside select')].map((one) => one.value)");
     assert_eq!(names, ["combined", "separated"]);
+    // Each traffic has its own line, under its own name.
+    let lines: Vec<String> = tab.get(
+        "[...document.querySelectorAll('#w-beside .keys li:not([hidden])')].map((one) => one.textContent)",
+    );
+    assert_eq!(lines, ["probe-combined", "probe-separated", "flood-combined", "flood-separated"]);
     // A few probes of both databases, then a flood of page requests to both web servers.
     tab.focus("#both-probe");
     for _ in 0..14 {
@@ -60,6 +65,14 @@ fn combined_and_separated_stand_side_by_side_and_the_flood_hurts_one() {
     // 125 pages a second are more than one core can make, so a database that shares the core has to wait.
     tab.until(&format!("{} > 4 * {}", figure("left", 2), figure("right", 2)), SOON);
     tab.picture("live-page-beside");
+    // The chart of the probes has their figures, and not those of the flood.
+    tab.enter("#w-beside .chart:first-child summary");
+    let cell = |column: usize| {
+        format!(
+            "Number.parseFloat(document.querySelector('#w-beside .chart:first-child tbody tr td:nth-of-type({column})')?.textContent)"
+        )
+    };
+    tab.until(&format!("{} > 2 * {}", cell(1), cell(2)), SOON);
     drop(chrome);
     lab.down();
 }
@@ -83,6 +96,10 @@ fn two_programs_die_with_their_machine_and_a_doubled_one_can_do_more() {
         "[...document.querySelectorAll('#w-capacity tbody tr:first-child td')].map((one) => one.innerText)",
     );
     assert_eq!(row[..2], ["1", "$200"], "{}", tab.text("#w-capacity"));
+    let is_trusted = !tab.text("#w-capacity").contains("Not to be trusted");
+    if is_trusted {
+        the_capacity_is_marked_on_the_slider(&tab, one);
+    }
 
     tab.enter("[data-name=app]");
     tab.until("document.querySelector('[data-act=resize]') !== null", SOON);
@@ -93,6 +110,21 @@ fn two_programs_die_with_their_machine_and_a_doubled_one_can_do_more() {
         SOON,
     );
     assert_eq!(lab.ask("GET /api/state")["machines"][0]["cores"], 2);
+    // Its restart is one line, and the rest of it is folded.
+    let line = "document.querySelector('#events li:first-child').textContent";
+    tab.until(&format!("/ {{0,1}}app resized: 2 cores, [0-9]+ MiB/.test({line})"), SOON);
+    let folded: Vec<String> = tab.get(
+        "[...document.querySelectorAll('#all-events > [data-event=resized] .steps li')].map((one) => one.dataset.event)",
+    );
+    for event in ["did", "machine_ended", "machine_started", "machine_ready"] {
+        assert!(folded.iter().any(|one| one == event), "{event}: {folded:?}");
+    }
+    if is_trusted {
+        tab.until(
+            "document.querySelector('.marks .hint').textContent.startsWith('The machines have changed')",
+            SOON,
+        );
+    }
 
     // This is more than it can take: memory fills up, and both programs die at once.
     lab.ask("POST /api/load\n{\"traffic\":\"shoppers\",\"rate\":900}");
@@ -114,4 +146,32 @@ fn two_programs_die_with_their_machine_and_a_doubled_one_can_do_more() {
     assert!(apart < 1_000.0, "{told}");
     drop(chrome);
     lab.down();
+}
+
+/// What was measured is marked on the slider, and one step of it is one percent.
+fn the_capacity_is_marked_on_the_slider(tab: &Tab, capacity: f64) {
+    tab.until("!document.querySelector('.marks').hidden", SOON);
+    let mark = |share: &str| tab.text(&format!(".marks [data-mark='{share}']"));
+    assert_eq!(mark("100"), format!("capacity: {capacity:.0}/s"));
+    let told = mark("95");
+    let full: f64 = told.strip_prefix("95 %: ").and_then(|rate| rate.parse().ok()).expect("it is a rate");
+    assert!((full - 0.95 * capacity).abs() <= 1.0, "95 % of {capacity} is {told}");
+    // The marks are where the thumb is at these rates.
+    let at = |share: &str| -> f64 {
+        tab.get(&format!(
+            "(() => {{ const [box, mark] = ['#rate-shoppers', \".marks [data-mark='{share}']\"].map((one) => document.querySelector(one).getBoundingClientRect()); \
+             return (({share} < 100 ? mark.right : mark.left) - box.left - 8) / (box.width - 16); }})()"
+        ))
+    };
+    assert!((at("95") - 0.475).abs() < 0.02 && (at("100") - 0.5).abs() < 0.02, "{} {}", at("95"), at("100"));
+    tab.focus("#rate-shoppers");
+    for _ in 0..20 {
+        tab.press("ArrowRight");
+    }
+    let sent = "Number(document.querySelector('.slider input[type=number]').value)";
+    tab.until(&format!("Math.abs({sent} - {capacity} * 0.2) <= 0.1"), SOON);
+    tab.until("document.querySelector('#rate-shoppers').getAttribute('aria-valuetext').endsWith(', 20 % of the capacity')", SOON);
+    tab.picture("live-page-capacity");
+    tab.press("Home");
+    tab.until("document.querySelector('#offered').textContent === '0/s'", SOON);
 }

@@ -130,6 +130,8 @@ fn a_resized_machine_has_another_size_and_its_data() {
     let price = |lab: &Lab| lab.machine("app")["price"].as_f64().expect("it has a price");
     let before = price(&lab);
     lab.succeed(&["resize", "app", "--cores", "2"]);
+    let told = lab.succeed(&["events"]);
+    assert!(told.contains("app resized: 2 cores, "), "{told}");
     assert_eq!(price(&lab), 2.0 * before, "twice the size is twice the price");
     lab.succeed(&["resize", "app", "--cores", "1"]);
     lab.succeed(&["resize", "app", "--memory", "2GiB"]);

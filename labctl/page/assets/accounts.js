@@ -1,12 +1,16 @@
 // The scene "Deposit and read the copies": sends one deposit, then polls every copy to show which has it, and when.
 
-import { post } from "./api.js";
+import { post, say } from "./api.js";
 import { choice, guarded, widget } from "./controls.js";
 import { el, set, svg, table } from "./dom.js";
 import { ms } from "./format.js";
 
-/** @param {string[]} names */
-export function accounts(names) {
+/**
+ * @param {string[]} names
+ * @param {any} hello
+ * @param {((state: any) => void)[]} updates
+ */
+export function accounts(names, hello, updates) {
   const to = choice("through", names);
   const account = /** @type {HTMLInputElement} */ (el("input", { value: "7", size: 6, "aria-label": "Account" }));
   const out = el("output", { class: "result", text: "Deposits $50, then reads all copies every 50 ms for a second." });
@@ -26,7 +30,7 @@ export function accounts(names) {
       counts[balance === undefined ? "refused" : "acknowledged"] += 1;
       const key = { to: to.select.value, account: account.value.trim() };
       if (balance !== undefined) acknowledged.set(`${key.to} ${key.account}`, { ...key, balance });
-      set(kept, { text: `${counts.acknowledged} acknowledged, ${counts.refused} refused` });
+      set(kept, { text: `${counts.acknowledged} acknowledged, ${counts.refused} refused, by this button` });
       const stale = Object.values(told.nodes).map((readings) => firstShown(readings, balance)).filter((at) =>
         at !== null
       );
@@ -70,20 +74,59 @@ export function accounts(names) {
           lost.push(`account ${account} through ${to}: ${balance} acknowledged, ${most} left`);
         }
       }
+      const none = counts.acknowledged > 0 ? "none" : "nothing to look for yet";
       set(kept, {
-        text: `${counts.acknowledged} acknowledged, ${counts.refused} refused; lost: ${
-          lost.length > 0 ? lost.join("; ") : "none"
-        }`,
+        text:
+          `Of the deposits made with this button (${counts.acknowledged} acknowledged, ${counts.refused} refused) ` +
+          `lost: ${lost.length > 0 ? lost.join("; ") : none}. Those of the traffic are not checked here: a run ` +
+          `(${hello.labctl} run ${hello.chapter.name}) does that.`,
       });
     }),
   }, ["Is any of mine lost?"]);
-  return widget("Deposit and read the copies", [
-    to.row,
-    el("div", { class: "row" }, [account, deposit, read, check]),
-    out,
-    kept,
-    picture,
-  ], "w-deposit");
+  const refused = el("p", { class: "status", id: "refused" });
+  updates.push((state) => {
+    const all = hello.traffics.filter((/** @type {any} */ one) => one.to === to.select.value && isDeposit(one));
+    const writes = all.map((/** @type {any} */ one) => one.name);
+    const told = outage(state, writes);
+    // While it lasts, its length changes all the time: it is read out once, at its end.
+    if (told !== refused.textContent && told.startsWith("writes were")) say(told);
+    set(refused, { text: told });
+  });
+  return widget(
+    "Deposit and read the copies",
+    [
+      to.row,
+      el("div", { class: "row" }, [account, deposit, read, check]),
+      refused,
+      out,
+      kept,
+      picture,
+    ],
+    "w-deposit",
+    () => [to.select.value],
+  );
+}
+
+/** @param {{ method: string, path: string }} traffic */
+const isDeposit = ({ method, path }) => method === "POST" && path.startsWith("/accounts/");
+
+/**
+ * Says for how long deposits of the traffic were refused since the last fault.
+ * @param {any} state
+ * @param {string[]} writes the traffics that deposit
+ */
+export function outage(state, writes) {
+  if (!state.totals.fault || writes.length === 0) return "";
+  const views = state.traffics.filter((/** @type {any} */ view) => writes.includes(view.name));
+  const sum = (/** @type {string} */ of) =>
+    views.reduce((/** @type {number} */ all, /** @type {any} */ one) => all + one[of], 0);
+  if (sum("of_since") === 0) return `Whether writes are refused shows while “${writes[0]}” sends some.`;
+  const out = views.filter((/** @type {any} */ view) => view.outage);
+  if (out.length === 0) return `no write was refused since the fault, of ${sum("of_since")}`;
+  const longest = Math.max(...out.map((/** @type {any} */ view) => view.outage.seconds)).toFixed(1);
+  return out.every((/** @type {any} */ view) => view.outage.over)
+    ? `writes were refused for ${longest} s; ${sum("failed_since")} failed`
+    : `writes are being refused, for ${longest} s so far; ${sum("failed_since")} failed`;
 }
 
 /**

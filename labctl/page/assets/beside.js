@@ -5,7 +5,7 @@ import { chart } from "./chart.js";
 import { choice, guarded, widget } from "./controls.js";
 import { el, set } from "./dom.js";
 import { ms, percent, rate } from "./format.js";
-import { rateOf, stepOf } from "./sliders.js";
+import { rateOf, stepOf } from "./marks.js";
 
 /**
  * Finds traffics that differ only in their target: `flood-combined` and `flood-separated`; `x1` and `x2`.
@@ -42,25 +42,33 @@ export function beside(traffics, updates) {
   const names = [...all.keys()];
   const left = choice("left", names);
   const right = choice("right", names);
-  // The pair with the most traffics in common is what the chapter compares.
+  // The pair with the most traffics in common is what the chapter compares; a traffic named after one set-up counts most.
   const shared = (/** @type {string} */ a, /** @type {string} */ b) =>
     [...(all.get(a)?.keys() ?? [])].filter((does) => all.get(b)?.has(does));
-  const best =
-    names.flatMap((a, at) => names.slice(at + 1).map((b) => [a, b])).sort((x, y) =>
-      shared(y[0], y[1]).length - shared(x[0], x[1]).length
-    )[0];
+  const worth = (/** @type {string[]} */ [a, b]) =>
+    shared(a, b).reduce((sum, does) => sum + (does === "all" ? 1 : 9), 0);
+  const best = names.flatMap((a, at) => names.slice(at + 1).map((b) => [a, b])).sort((x, y) => worth(y) - worth(x))[0];
   [left.select.value, right.select.value] = best;
   const sliders = el("div", {});
   const figures = el("div", { tabindex: 0, class: "scroll" });
-  const drawing = chart("p99, in milliseconds", "milliseconds", [
-    { name: "left", colour: "--text", dash: [], of: (second) => second.left },
-    { name: "right", colour: "--muted", dash: [6, 3], of: (second) => second.right },
-  ]);
+  const charts = el("div", {});
+  /** @type {ReturnType<typeof chart>[]} one for each kind of work, so that no traffic hides another */
+  let drawings = [];
   /** @type {any[]} */
   let seconds = [];
 
+  const nameOf = (/** @type {any} */ side, /** @type {string} */ what) => all.get(side.select.value)?.get(what).name;
+
   const redraw = () => {
     seconds = [];
+    drawings = shared(left.select.value, right.select.value).map((what) => {
+      const [one, other] = [nameOf(left, what), nameOf(right, what)];
+      return chart(`p99${what === "all" ? "" : ` of ${what}`}, in milliseconds`, "milliseconds", [
+        { name: one, colour: "--text", dash: [], of: (second) => second[one] },
+        { name: other, colour: "--muted", dash: [6, 3], of: (second) => second[other] },
+      ]);
+    });
+    charts.replaceChildren(...drawings.map((one) => one.figure));
     const does = shared(left.select.value, right.select.value);
     sliders.replaceChildren(...does.map((what) => {
       const id = `both-${what}`;
@@ -80,7 +88,7 @@ export function beside(traffics, updates) {
           set(out, { text: `${rate(wanted)}/s each` });
           set(range, { "aria-valuetext": `${wanted} requests a second` });
           for (const side of [left, right]) {
-            await post("load", { traffic: all.get(side.select.value)?.get(what).name, rate: wanted });
+            await post("load", { traffic: nameOf(side, what), rate: wanted });
           }
         }),
       );
@@ -97,17 +105,12 @@ export function beside(traffics, updates) {
 
   updates.push((state) => {
     const does = shared(left.select.value, right.select.value);
-    const view = (/** @type {any} */ side, /** @type {string} */ what) => {
-      const name = all.get(side.select.value)?.get(what).name;
-      return state.traffics.find((/** @type {any} */ one) => one.name === name) ?? {};
-    };
-    const worst = (/** @type {any} */ side) => {
-      const times = does.map((what) => view(side, what).p99_ms).filter((time) => time !== null && time !== undefined);
-      return times.length > 0 ? Math.max(...times) : null;
-    };
+    const view = (/** @type {any} */ side, /** @type {string} */ what) =>
+      state.traffics.find((/** @type {any} */ one) => one.name === nameOf(side, what)) ?? {};
     if (seconds.length === 0 || state.at - seconds[seconds.length - 1].at >= 1) {
-      seconds = [...seconds, { at: state.at, left: worst(left), right: worst(right) }].slice(-60);
-      drawing.draw(seconds, state.at, []);
+      const times = state.traffics.map((/** @type {any} */ one) => [one.name, one.p99_ms]);
+      seconds = [...seconds, { ...Object.fromEntries(times), at: state.at }].slice(-60);
+      for (const drawing of drawings) drawing.draw(seconds, state.at, []);
       for (const what of does) {
         const range = /** @type {HTMLInputElement | null} */ (document.getElementById(`both-${what}`));
         if (range && document.activeElement !== range) range.value = String(stepOf(view(left, what).rate ?? 0));
@@ -141,7 +144,13 @@ export function beside(traffics, updates) {
   });
   return widget(
     "Side by side",
-    [el("div", { class: "row" }, [left.row, right.row]), sliders, figures, drawing.figure],
+    [el("div", { class: "row" }, [left.row, right.row]), sliders, figures, charts],
     "w-beside",
+    () => {
+      const does = shared(left.select.value, right.select.value);
+      const of = (/** @type {any} */ side) =>
+        does.map((what) => all.get(side.select.value)?.get(what).to.split(/[/:]/)[0]);
+      return [...new Set([...of(left), ...of(right)])];
+    },
   );
 }

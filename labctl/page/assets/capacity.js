@@ -37,10 +37,11 @@ export function capacity(traffics, updates) {
     if (search.searching) set(out, { text: `Trying ${search.traffic}…` });
   });
 
+  const entrance = () => traffics.find((one) => one.name === of.select.value).to.split(/[/:]/)[0];
+
   /** The machines that the traffic's requests can reach, and their cost. */
   function machines() {
-    const entry = traffics.find((one) => one.name === of.select.value).to.split(/[/:]/)[0];
-    const names = reachable(now.machines, now.wires, entry);
+    const names = reachable(now.machines, now.wires, entrance());
     const used = now.machines.filter((/** @type {any} */ one) => names.has(one.name) && one.health !== "down");
     return {
       count: used.length,
@@ -69,5 +70,5 @@ export function capacity(traffics, updates) {
       }
     }),
   }, ["How much can it do?"]);
-  return widget("Capacity", [of.row, button, out, steps, found], "w-capacity");
+  return widget("Capacity", [of.row, button, out, steps, found], "w-capacity", () => [entrance()]);
 }

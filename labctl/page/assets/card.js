@@ -109,7 +109,7 @@ function words(machine, now) {
  */
 function bar(y, label, width, compact) {
   const left = compact ? 12 : 48;
-  const right = compact ? 12 : 98;
+  const right = compact ? 12 : 128;
   const room = width - left - right;
   const level = svg("rect", { x: left, y: y - 4, height: compact ? 4 : 7, rx: 2, class: "level", width: 0 });
   const track = svg("rect", { x: left, y: y - 4, height: compact ? 4 : 7, rx: 2, class: "track", width: room });

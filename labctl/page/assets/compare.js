@@ -1,8 +1,9 @@
-// The screen "Compare": stored runs, alone or side by side, with one slider for the moment; and the measured table of
-// architectures next to the article's.
+// The screen "Compare": stored runs, alone or side by side: what differs between them, and one slider for the moment; and
+// the measured table of architectures next to the article's.
 
 import { byId, el, set } from "./dom.js";
 import { get, kept } from "./kept.js";
+import { difference, pairOf } from "./difference.js";
 import { ladder } from "./ladder.js";
 
 /** Playback speed, as a multiple of real time. */
@@ -21,11 +22,17 @@ export function compare() {
   }));
   const clock = el("output", { class: "status", id: "moment", text: "0.0 s" });
   const play = el("button", { id: "play", "aria-pressed": "false" }, ["Play"]);
-  const sides = [kept("first", () => show()), kept("second", () => show())];
+  const differs = difference();
+  const changed = () => {
+    show();
+    differs.show(sides[0].value(), sides[1].value());
+  };
+  const sides = [kept("first", changed), kept("second", changed)];
   const architecture = el("div", { tabindex: 0, class: "scroll card", id: "ladder" });
   const problem = el("p", { class: "status", role: "status" });
   let at = 0;
   let playing = 0;
+  let chapter = "";
 
   const longest = () => Math.max(1, ...sides.map((one) => one.seconds()));
   function show() {
@@ -54,7 +61,13 @@ export function compare() {
     }, TICK_MS);
   });
   const bar = el("div", { class: "card scrubber" }, [play, slider, clock]);
-  place.replaceChildren(problem, bar, el("div", { class: "sides" }, sides.map((one) => one.element)), architecture);
+  place.replaceChildren(
+    problem,
+    bar,
+    el("div", { class: "sides" }, sides.map((one) => one.element)),
+    differs.element,
+    architecture,
+  );
 
   /** Reloads the list of stored runs. */
   async function open() {
@@ -66,11 +79,20 @@ export function compare() {
           : "There are no stored runs yet. `labctl run one-machine` makes one; next to this lab, it needs its own `--lab-dir` and `--network`.",
       });
       for (const one of sides) one.offer(runs);
+      differs.know(runs);
+      if (!sides.some((one) => one.value())) {
+        const pair = pairOf(runs, chapter);
+        await Promise.all(sides.map((one, at) => pair[at] ? one.choose(pair[at]) : null));
+      }
       architecture.replaceChildren(ladder(measured));
     } catch (error) {
       set(problem, { text: String(error) });
     }
   }
 
-  return { open };
+  return {
+    open,
+    /** @param {any} hello */
+    begin: (hello) => (chapter = hello.chapter.name),
+  };
 }

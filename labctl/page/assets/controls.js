@@ -32,7 +32,23 @@ export function choice(label, names) {
   return { select, row: el("label", { class: "choice" }, [`${label} `, select]) };
 }
 
-/** @param {string} title @param {(Node | string)[]} children @param {string} id */
-export function widget(title, children, id) {
-  return el("details", { class: "widget", id, open: true }, [el("summary", { text: title }), ...children]);
+/**
+ * Builds a scene. Whoever uses it is told so by an event, so that the picture can show the machines it is about.
+ * @param {string} title
+ * @param {(Node | string)[]} children
+ * @param {string} id
+ * @param {() => string[]} about the machines, or kinds of them, at which its requests arrive
+ */
+export function widget(title, children, id, about) {
+  const element = /** @type {HTMLDetailsElement} */ (el("details", { class: "widget", id, open: true }, [
+    el("summary", { text: title }),
+    ...children,
+  ]));
+  for (const used of ["focusin", "change", "toggle"]) {
+    element.addEventListener(used, () => {
+      if (!element.open || !element.contains(document.activeElement)) return;
+      element.dispatchEvent(new CustomEvent("scene", { bubbles: true, detail: { title, entrances: about() } }));
+    });
+  }
+  return element;
 }

@@ -72,5 +72,6 @@ export function crash(traffics, names, updates, hears) {
     id: "crash-undo",
     click: () => act({ act: "restart", name: fault?.name ?? victim.select.value }),
   }, [deed("Restart it")]);
-  return widget("Crash a server", [lb.row, victim.row, el("div", { class: "buttons" }, [go, back]), out], "w-crash");
+  const buttons = el("div", { class: "buttons" }, [go, back]);
+  return widget("Crash a server", [lb.row, victim.row, buttons, out], "w-crash", () => [lb.select.value]);
 }

@@ -69,6 +69,12 @@ export function kept(name, changed) {
 
   return {
     element,
+    value: () => select.value,
+    /** @param {string} run */
+    async choose(run) {
+      select.value = run;
+      await load();
+    },
     seconds: () => run?.seconds ?? 0,
     /** @param {any[]} runs */
     offer(runs) {

@@ -9,11 +9,16 @@ const KEYS = [
   ["k f t r", "kill, freeze, thaw, restart the chosen machine"],
   ["a", "add a machine of the chosen kind"],
   ["h", "heal every link"],
+  ["c", "go to the buttons of the chosen machine"],
+  ["s", "go to the scenes"],
   ["← →", "less or more traffic, on a slider"],
   ["space", "send one request through the balancer"],
   ["Esc", "choose nothing"],
   ["?", "this list"],
 ];
+
+/** @param {string} where to move the focus on the screen "Lab", if it is shown */
+const go = (where) => /** @type {HTMLElement | null} */ (document.querySelector(where))?.focus();
 
 /**
  * @param {{ press: (key: string) => boolean }} panel
@@ -36,6 +41,8 @@ export function keys(panel, step, screen, unchoose) {
     if (event.key === "?") dialog.showModal();
     else if (/^[1-5]$/.test(event.key)) screen(Number(event.key) - 1);
     else if (event.key === "h") act({ act: "heal-all" });
+    else if (event.key === "c") go("#panel button");
+    else if (event.key === "s") go("#widgets summary");
     else if (event.key === " " && !presses) step();
     else if (event.key === "Escape") unchoose();
     else if (!panel.press(event.key)) return;

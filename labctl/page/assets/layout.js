@@ -14,7 +14,7 @@
  * @property {Map<string, Box>} groups by kind of machine, where there are several of it
  */
 
-const CARD = { width: 200, height: 92, gap: 16 };
+const CARD = { width: 224, height: 92, gap: 16 };
 const COMPACT = { width: 200, height: 56, gap: 10 };
 const CLIENTS = { width: 92, height: 92 };
 const BETWEEN = 112;

@@ -10,6 +10,30 @@ const KEPT = 1000;
 /** The cause of an event, in words. */
 const HANDS = { labctl: "labctl", machine: "its machine", somebody_else: "not labctl" };
 
+/** The events of a restart. */
+const RESTART = ["machine_ended", "program_ended", "machine_started", "program_started", "machine_ready"];
+
+/**
+ * Takes the lines of the restart that a resize consists of out of a list: it is one thing that happened.
+ * @param {Element} list the newest first
+ * @param {string} machine
+ * @returns {HTMLElement[]}
+ */
+function takeRestart(list, machine) {
+  /** @type {HTMLElement[]} */
+  const taken = [];
+  for (const one of /** @type {Iterable<HTMLElement>} */ (list.children)) {
+    const { event = "", subject } = one.dataset;
+    const mine = subject === machine;
+    const again = event === "machine_ready" && taken.some((other) => other.dataset.event === event);
+    if (mine && (event === "resized" || again)) break;
+    const isOpening = event === "did" && taken.every((other) => other.dataset.event === "did");
+    if (isOpening || (mine && RESTART.includes(event))) taken.push(one);
+  }
+  for (const one of taken) one.remove();
+  return taken;
+}
+
 export function log() {
   const strip = byId("events");
   const list = el("ol", { class: "events long", id: "all-events" });
@@ -39,7 +63,8 @@ export function log() {
         `undo: ${undo.act.act}`,
       ])
       : null;
-    return el("li", { "data-kind": kind, "data-by": event.by ?? null, "data-event": event.event }, [
+    const about = { "data-by": event.by ?? null, "data-event": event.event, "data-subject": event.subject };
+    return el("li", { "data-kind": kind, ...about }, [
       el("time", { text: clock(event.at) }),
       text,
       hand,
@@ -54,6 +79,18 @@ export function log() {
     },
     /** @param {any} event @param {boolean} isNew it happened while the page was open */
     add(event, isNew) {
+      if (event.event === "resized") {
+        takeRestart(strip, event.subject);
+        const steps = takeRestart(list, event.subject);
+        strip.prepend(row(event));
+        list.prepend(row(event));
+        if (steps.length > 0) {
+          const summary = el("summary", { text: `${steps.length} lines of its restart` });
+          list.firstElementChild?.append(el("details", { class: "steps" }, [summary, el("ol", {}, steps)]));
+        }
+        if (isNew) say(event.text);
+        return;
+      }
       strip.prepend(row(event));
       while (strip.children.length > STRIP) strip.lastElementChild?.remove();
       list.prepend(row(event));

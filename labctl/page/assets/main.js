@@ -98,6 +98,7 @@ listen({
     parts.panel.begin(hello);
     parts.widgets.begin(hello);
     parts.story.begin(hello);
+    parts.compare.begin(hello);
     if (hello.watchers >= TABS_MAX) {
       say(`${hello.watchers} tabs are open: a browser gives them six connections together. Close some.`, true);
     }

@@ -117,10 +117,15 @@ export function matrix(hello, { upstreams, balancers }, updates) {
     set(hint, { text: `${server} is back.` });
   }
   const back = el("button", { class: "plain", id: "matrix-undo", click: guarded(takeBack) }, ["Undo it"]);
-  return widget("One fault, all balancers", [
-    fault.row,
-    el("div", { class: "buttons" }, [go, back]),
-    hint,
-    el("div", { tabindex: 0, class: "scroll" }, [picture]),
-  ], "w-matrix");
+  return widget(
+    "One fault, all balancers",
+    [
+      fault.row,
+      el("div", { class: "buttons" }, [go, back]),
+      hint,
+      el("div", { tabindex: 0, class: "scroll" }, [picture]),
+    ],
+    "w-matrix",
+    () => balancers.map((one) => one.name),
+  );
 }

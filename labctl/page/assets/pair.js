@@ -54,9 +54,14 @@ export function pair(kind, traffics, updates, hears) {
     id: "pair-undo",
     click: () => gone && act({ act: gone.how === "frozen" ? "thaw" : "restart", name: gone.name }),
   }, [deed("Bring it back")]);
-  return widget("Two balancers", [
-    owns,
-    el("div", { class: "buttons" }, [button("kill", "killed"), button("freeze", "frozen"), back]),
-    out,
-  ], "w-pair");
+  return widget(
+    "Two balancers",
+    [
+      owns,
+      el("div", { class: "buttons" }, [button("kill", "killed"), button("freeze", "frozen"), back]),
+      out,
+    ],
+    "w-pair",
+    () => [kind],
+  );
 }

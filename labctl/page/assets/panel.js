@@ -1,12 +1,10 @@
 // The actions on the chosen machine, and those that undo them.
 
-import { able, act, typed } from "./api.js";
+import { able, act, say, typed } from "./api.js";
 import { byId, el, set } from "./dom.js";
 import { sentence } from "./card.js";
 import { byTrouble } from "./groups.js";
-
-/** Keyboard shortcuts for the chosen machine. */
-export const MACHINE_KEYS = { k: "kill", f: "freeze", t: "thaw", r: "restart" };
+import { MACHINE_KEYS, pointless } from "./pointless.js";
 
 /** @param {(name: string) => void} choose */
 export function panel(choose) {
@@ -17,15 +15,49 @@ export function panel(choose) {
   let machine = null;
   let shown = "";
   const status = el("p", { class: "status" });
+  const why = el("p", { class: "hint", id: "why-not" });
   const buttons = el("div", { class: "buttons" });
+  /** @type {{ element: Element, body: Record<string, any> }[]} */
+  let offered = [];
+  /** @type {Map<string, number>} the memory of each machine: one that is down does not tell */
+  const memories = new Map();
+
+  /** @param {Record<string, any>} body */
+  function attempt(body) {
+    const reason = pointless(machine, body);
+    if (able.act && reason) say(reason, true);
+    else act(body);
+  }
 
   /** @param {string} what @param {Record<string, any>} body @param {string | null} [key] */
   function button(what, body, key = null) {
     const label = key ? [what, el("kbd", { text: key })] : [what];
-    return el("button", { click: () => act(body), "data-act": body.act }, label);
+    const of = `${what} ${body.from ?? ""} ${body.to ?? ""}`;
+    const element = el("button", { click: () => attempt(body), "data-act": body.act, "data-of": of }, label);
+    offered.push({ element, body });
+    return element;
   }
 
+  /** Marks what is pointless now, with the reason, and what helps. A marked button stays in reach of the keyboard. */
+  function mark() {
+    const isDown = machine.programs.every((/** @type {any} */ one) => !one.alive);
+    for (const { element, body } of offered) {
+      const reason = pointless(machine, body);
+      const helps = isDown && body.act === "restart";
+      set(element, { "aria-disabled": reason ? "true" : null, title: reason, class: helps ? "helps" : "" });
+    }
+    set(why, { text: isDown ? `${machine.name} is not running: it can be restarted.` : "" });
+  }
+
+  /** Draws everything again; the focus stays on the same button. */
   function redraw() {
+    const focused = place.contains(document.activeElement) ? document.activeElement?.getAttribute("data-of") : null;
+    offered = [];
+    draw();
+    if (focused) place.querySelector(`[data-of="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  function draw() {
     if (!machine) {
       set(place, { text: "Choose a machine in the picture: click it, or Tab to it and press Enter." });
       return;
@@ -48,9 +80,10 @@ export function panel(choose) {
       parts.push(button(`add ${kind}`, { act: "add", kind }, "a"), button("remove", { act: "remove", name }));
     }
     buttons.replaceChildren(...parts);
-    const memory = `${Math.round((machine.memory_limit ?? 0) / 524288)}MiB`;
+    const limit = memories.get(name) ?? 0;
+    const memory = `${Math.round(limit / 524288)}MiB`;
     const size = [button("double cpu", { act: "resize", name, cores: machine.cores * 2 })];
-    if (machine.memory_limit) size.push(button("double memory", { act: "resize", name, memory }));
+    if (limit) size.push(button("double memory", { act: "resize", name, memory }));
     const price = el("span", { class: "hint", text: `$${machine.price} a month` });
     const sizes = el("div", { class: "buttons" }, [...size, price]);
     const programs = machine.programs.length > 1
@@ -75,7 +108,7 @@ export function panel(choose) {
     // The process of a container that labctl does not run is unknown.
     const outside = machine.pid ? `kill -9 ${machine.pid}  (pid of ${name})` : `docker kill ${name}`;
     const pids = el("p", { class: "hint", text: `From outside: ${outside}` });
-    place.replaceChildren(status, buttons, sizes, ...programs, ...wires, pids);
+    place.replaceChildren(status, why, buttons, sizes, ...programs, ...wires, pids);
   }
 
   /** Lists the commands for actions that this page cannot carry out; a click copies one into the line at the bottom. */
@@ -130,20 +163,23 @@ export function panel(choose) {
       machine = state.machines.find((/** @type {any} */ one) => one.name === chosen) ?? null;
       const members = machine ? [] : state.machines.filter((/** @type {any} */ one) => one.kind === chosen);
       if (members.length > 0) return showMembers(chosen, members);
+      if (machine?.memory_limit) memories.set(machine.name, machine.memory_limit);
       const drawn = machine
-        ? `${machine.name} ${machine.pid} ${machine.cores} ${machine.memory_limit} ${machine.price}`
+        ? `${machine.name} ${machine.pid} ${machine.cores} ${memories.get(machine.name)} ${machine.price}`
         : "none";
       if (drawn !== shown) {
         shown = drawn;
         redraw();
       }
-      if (machine) set(status, { text: sentence(machine) });
+      if (!machine) return;
+      set(status, { text: sentence(machine) });
+      mark();
     },
     /** @param {string} key */
     press(key) {
       if (!machine) return false;
       const what = MACHINE_KEYS[/** @type {keyof typeof MACHINE_KEYS} */ (key)];
-      if (what) act({ act: what, name: machine.name });
+      if (what) attempt({ act: what, name: machine.name });
       else if (key === "a") act({ act: "add", kind: machine.kind });
       return Boolean(what) || key === "a";
     },

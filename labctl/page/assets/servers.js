@@ -9,9 +9,10 @@ import { guess } from "./guess.js";
 
 /**
  * @param {string[]} kinds
+ * @param {any} hello
  * @param {((state: any) => void)[]} updates
  */
-export function servers(kinds, updates) {
+export function servers(kinds, hello, updates) {
   const kind = choice("of", kinds);
   const question = guess("one more, and each gets", " %");
   const shares = el("p", { class: "result", text: "Each server's share appears while traffic flows." });
@@ -40,7 +41,10 @@ export function servers(kinds, updates) {
       await act({ act: "add", kind: kind.select.value });
     }),
   }, [deed("Add a server")]);
-  return widget("Add a server", [kind.row, question.element, button, shares, failing], "w-add");
+  return widget("Add a server", [kind.row, question.element, button, shares, failing], "w-add", () => {
+    const before = hello.kinds.filter((/** @type {any} */ one) => one.upstreams === kind.select.value);
+    return before.length > 0 ? before.map((/** @type {any} */ one) => one.kind) : [kind.select.value];
+  });
 }
 
 /** @param {string[]} names shops and balancers */
@@ -72,5 +76,10 @@ export function lookup(names) {
       }));
     }, out),
   }, ["Look it up"]);
-  return widget("Look up a product", [to.row, el("div", { class: "row" }, [id, button]), out, bar], "w-lookup");
+  return widget(
+    "Look up a product",
+    [to.row, el("div", { class: "row" }, [id, button]), out, bar],
+    "w-lookup",
+    () => [to.select.value],
+  );
 }

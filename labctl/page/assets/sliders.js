@@ -1,22 +1,12 @@
-// A slider for each traffic, on a quadratic scale: fine at low rates.
+// A slider for each traffic, on a quadratic scale: fine at low rates. Once it is measured what the machines can do, one
+// step is one percent of that, and the scale is marked.
 
 import { post, Refused } from "./api.js";
 import { byId, el, set } from "./dom.js";
 import { ms, rate } from "./format.js";
+import { marks, STEPS } from "./marks.js";
 
-const STEPS = 200;
-/** The rate at the slider's end. The number field accepts higher ones. */
-const RATE_AT_END = 2000;
 const SEND_EVERY = 60;
-
-/** Up to this rate, one step is one request a second, so that rounding never swallows a key press. */
-const EVEN = (STEPS * STEPS) / RATE_AT_END;
-
-/** @param {number} step */
-export const rateOf = (step) => Math.max(step, Math.round((RATE_AT_END * step * step) / (STEPS * STEPS)));
-/** @param {number} value */
-export const stepOf = (value) =>
-  value <= EVEN ? Math.round(value) : Math.round(STEPS * Math.sqrt(Math.min(1, value / RATE_AT_END)));
 
 export function sliders() {
   const place = byId("sliders");
@@ -42,7 +32,7 @@ export function sliders() {
 
   /** @param {any} state */
   function update(state) {
-    for (const view of state.traffics) all.get(view.name)?.update(view);
+    for (const view of state.traffics) all.get(view.name)?.update(view, state);
   }
 
   return { begin, update };
@@ -64,16 +54,18 @@ function slider(traffic, max) {
     type: "number",
     min: 0,
     max,
-    step: 1,
+    step: "any",
     value: 0,
     "aria-label": `${traffic.name}, requests a second`,
   }));
   const figures = el("p", { class: "figures-line", text: "idle" });
+  const scaled = marks(traffic);
   const title = `${traffic.method} ${traffic.path} to ${traffic.to}`;
   const row = el("div", { class: "slider" }, [
     el("label", { for: id, text: traffic.name, title }),
     range,
     number,
+    scaled.element,
     figures,
   ]);
   let wanted = 0;
@@ -83,8 +75,8 @@ function slider(traffic, max) {
   /** @param {number} value */
   function show(value) {
     if (document.activeElement !== number) number.value = String(value);
-    range.value = String(stepOf(value));
-    set(range, { "aria-valuetext": `${rate(value)} requests a second` });
+    range.value = String(scaled.scale().step(value));
+    set(range, { "aria-valuetext": `${rate(value)} requests a second${scaled.share(value)}` });
   }
 
   /**
@@ -111,7 +103,7 @@ function slider(traffic, max) {
     }
   }
 
-  range.addEventListener("input", () => send(rateOf(Number(range.value))));
+  range.addEventListener("input", () => send(scaled.scale().rate(Number(range.value))));
   number.addEventListener("change", () => {
     if (number.value !== "" && number.checkValidity()) send(Number(number.value));
     else number.reportValidity();
@@ -120,8 +112,9 @@ function slider(traffic, max) {
   return {
     row,
     send,
-    /** @param {any} view */
-    update(view) {
+    /** @param {any} view @param {any} state */
+    update(view, state) {
+      scaled.update(state);
       // Another tab or a terminal may have changed the rate; recent input in this tab takes precedence.
       if (!sending && performance.now() - touched > 800) show(view.rate);
       const active = view.rate > 0 || view.in_flight > 0 || view.ok > 0 || view.failed > 0;

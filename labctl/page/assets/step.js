@@ -77,5 +77,13 @@ export function step(names, updates) {
     });
   });
   const button = el("button", { id: "step", click: once }, ["Send one request", el("kbd", { text: "space" })]);
-  return { element: widget("Step the balancer", [to.row, mine.row, button, other.row, policy, out], "w-step"), once };
+  return {
+    element: widget(
+      "Step the balancer",
+      [to.row, mine.row, button, other.row, policy, out],
+      "w-step",
+      () => [to.select.value],
+    ),
+    once,
+  };
 }

@@ -6,8 +6,8 @@ import { el, set } from "./dom.js";
 /** Deaths further apart than this, in seconds, are unrelated. */
 const APART = 3;
 
-/** @param {((event: any) => void)[]} hears */
-export function together(hears) {
+/** @param {string[]} kinds @param {((event: any) => void)[]} hears */
+export function together(kinds, hears) {
   const out = el("output", { class: "result", text: "Give it more traffic than it can take, and watch its memory." });
   /** @type {{ program: string, at: number }[]} */
   let deaths = [];
@@ -25,5 +25,5 @@ export function together(hears) {
     const apart = Math.max(...mine.map((one) => one.at)) - Math.min(...mine.map((one) => one.at));
     set(out, { text: `${mine.map((one) => one.program).join(" and ")} died ${Math.round(apart * 1000)} ms apart` });
   });
-  return widget("One machine, one end", [out], "w-together");
+  return widget("One machine, one end", [out], "w-together", () => kinds);
 }

@@ -6,6 +6,9 @@ import { byTrouble, grouped } from "./groups.js";
 import { reachable } from "./layout.js";
 import { picture } from "./picture.js";
 
+/** The option that shows what the scene in use is about. */
+const SCENE = "scene";
+
 /**
  * @param {(name: string) => void} choose
  */
@@ -15,6 +18,17 @@ export function topology(choose) {
   const focus = /** @type {HTMLSelectElement} */ (byId("focus"));
   const drawing = picture(place, choose);
   let asTable = false;
+  let scene = { title: "", entrances: [""] };
+
+  byId("widgets").addEventListener("scene", (/** @type {CustomEvent} */ { detail }) => {
+    // Within one scene, another view that was chosen since stays.
+    if (JSON.stringify(detail) === JSON.stringify(scene) || byId("focus-label").hidden) return;
+    scene = detail;
+    focus.querySelector(`[value=${SCENE}]`)?.remove();
+    focus.prepend(el("option", { value: SCENE, text: `what “${scene.title}” is about` }));
+    focus.value = SCENE;
+    focus.dispatchEvent(new Event("change"));
+  });
 
   byId("as-table").addEventListener("click", (/** @type {Event} */ event) => {
     asTable = !asTable;
@@ -35,13 +49,15 @@ export function topology(choose) {
       el("option", { value: "", text: "all machines" }),
     );
     byId("focus-label").hidden = names.length < 2;
+    scene = { title: "", entrances: [""] };
     drawing.redraw();
   }
 
   /** @param {any} state */
   function shown(state) {
     if (!focus.value) return state;
-    const names = reachable(state.machines, state.wires, focus.value);
+    const from = focus.value === SCENE ? scene.entrances : [focus.value];
+    const names = new Set(from.flatMap((one) => [...reachable(state.machines, state.wires, one)]));
     const is = (/** @type {string} */ name) =>
       names.has(name) || state.machines.some((/** @type {any} */ m) => m.kind === name && names.has(m.name));
     return {

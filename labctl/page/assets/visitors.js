@@ -13,7 +13,12 @@ export function visitors(names) {
   const both = el("button", { class: "plain", click: () => rows.forEach((row) => row.ask("me")) }, [
     "Who knows me? (both)",
   ]);
-  return widget("Two visitors", [to.row, ...rows.map((row) => row.element), both], "w-visitors");
+  return widget(
+    "Two visitors",
+    [to.row, ...rows.map((row) => row.element), both],
+    "w-visitors",
+    () => [to.select.value],
+  );
 }
 
 /** @param {string} name @param {() => string} at */
@@ -26,12 +31,12 @@ function visitor(name, at) {
     const cart = Array.isArray(items)
       ? `, cart: ${items.reduce((/** @type {number} */ sum, /** @type {any} */ item) => sum + (item.quantity ?? 0), 0)}`
       : "";
-    const known = told.status === 401
-      ? "401: nobody knows me"
-      : told.status === null
+    const known = told.status === null
       ? told.problem
-      : `${told.status}${told.body?.error ? ` ${told.body.error}` : ""}`;
-    set(out, { text: `${known}${server}${cart}` });
+      : told.status === 401
+      ? `401${server}: it does not know me`
+      : `${told.status}${told.body?.error ? ` ${told.body.error}` : ""}${server}`;
+    set(out, { text: `${known}${cart}` });
   };
   const button = (/** @type {string} */ label, /** @type {string} */ what) =>
     el("button", { class: "plain", "data-visitor": name, "data-do": what, click: guarded(() => ask(what)) }, [label]);

@@ -54,17 +54,18 @@ export function widgets() {
       stepOnce = stepping.once;
       found.push(stepping.element);
     }
-    if (countable.length > 0) found.push(servers(countable.map((/** @type {any} */ one) => one.kind), updates));
+    if (countable.length > 0) found.push(servers(countable.map((/** @type {any} */ one) => one.kind), hello, updates));
     if (balanced.length > 0) found.push(crash(traffics, balanced, updates, hears));
     const sharing = group(hello);
     if (sharing) found.push(matrix(hello, sharing, updates));
     for (const kind of kinds("pair")) found.push(pair(kind, traffics, updates, hears));
-    if (hello.kinds.some((/** @type {any} */ one) => one.webserver && one.dbnode)) found.push(together(hears));
+    const both = hello.kinds.filter((/** @type {any} */ one) => one.webserver && one.dbnode);
+    if (both.length > 0) found.push(together(both.map((/** @type {any} */ one) => one.kind), hears));
     const visited = reached(/^\/(login|me|cart)/);
     if (visited.length > 0) found.push(visitors(visited));
     if (shops.length > 0) found.push(lookup(shops));
     const money = reached(/^\/accounts/);
-    if (money.length > 0) found.push(accounts(money));
+    if (money.length > 0) found.push(accounts(money, hello, updates));
     if (setUps(traffics).size > 1) found.push(beside(traffics, updates));
     if (traffics.length > 0) found.push(capacity(traffics, updates));
     return found;

@@ -1,10 +1,13 @@
 // What the page's modules decide, without a browser: `deno test labctl/page/tests`.
 
+import { outage } from "../assets/accounts.js";
+import { pairOf } from "../assets/difference.js";
 import { figure, verdict } from "../assets/guess.js";
 import { grouped, MANY } from "../assets/groups.js";
 import { layout, ranks, reachable } from "../assets/layout.js";
+import { pointless } from "../assets/pointless.js";
 import { bin, seconds, stateAt } from "../assets/replay.js";
-import { rateOf, stepOf } from "../assets/sliders.js";
+import { rateOf, scaleOf, stepOf } from "../assets/marks.js";
 
 /** @param {unknown} found @param {unknown} wanted */
 function same(found, wanted) {
@@ -111,4 +114,53 @@ Deno.test("a run that was kept is shown as it was at each moment", () => {
   same([wires(1.5)[0].rps, wires(1.5)[0].failed], [10, 0.2]);
   same(bin(RUN, "shoppers", 0.5), { offered: 0, good: 0, failed: 0, p50_ms: null, p99_ms: null });
   same(seconds(RUN).map((one) => one.offered), [0, 10, 20, 0]);
+});
+
+Deno.test("once the capacity is known, a step is one percent of it, and every step counts", () => {
+  for (const capacity of [10, 33.3, 92, 399, 400, 1234]) {
+    const { rate, step } = scaleOf(capacity);
+    for (let at = 0; at <= 200; at++) same(step(rate(at)), at);
+    same(Math.abs(rate(95) - 0.95 * capacity) <= 0.5, true);
+  }
+  same([scaleOf(null).rate(50), scaleOf(3).rate(50)], [rateOf(50), rateOf(50)]);
+});
+
+Deno.test("what is pointless on a machine has a reason", () => {
+  const is = (/** @type {boolean} */ alive, /** @type {boolean} */ frozen) => ({
+    name: "web-1",
+    programs: [{ program: "webserver", alive, frozen }],
+  });
+  const why = (/** @type {any} */ machine, /** @type {string} */ act) => pointless(machine, { act, name: "web-1" });
+  same(why(is(false, false), "kill"), "web-1 is not running: restart web-1 first");
+  same([why(is(false, false), "restart"), why(is(true, false), "kill"), why(is(true, true), "kill")], [
+    null,
+    null,
+    null,
+  ]);
+  same([why(is(true, true), "freeze"), why(is(true, false), "thaw")], [
+    "web-1 is frozen already",
+    "web-1 is not frozen",
+  ]);
+  same(pointless(is(true, false), { act: "cut", from: "lb", to: "web-1" }), null);
+});
+
+Deno.test("two runs of one chapter are shown first, the earlier one before the later", () => {
+  const runs = ["b/3", "a/2", "b/1", "a/0"].map((path) => ({ chapter: path[0], run: path[2] }));
+  same(pairOf(runs, "a"), ["a/0", "a/2"]);
+  same(pairOf(runs, "c"), ["b/1", "b/3"]);
+  same([pairOf(runs.slice(0, 2), "a"), pairOf([], "a")], [["a/2"], []]);
+});
+
+Deno.test("for how long writes were refused is said when a write is good again", () => {
+  const view = (/** @type {any} */ more) => ({ name: "deposits", failed_since: 0, of_since: 0, outage: null, ...more });
+  const told = (/** @type {any} */ more) => outage({ totals: { fault: {} }, traffics: [view(more)] }, ["deposits"]);
+  same(outage({ totals: { fault: null }, traffics: [] }, ["deposits"]), "");
+  same(told({}), "Whether writes are refused shows while “deposits” sends some.");
+  same(told({ of_since: 9 }), "no write was refused since the fault, of 9");
+  const failed = { of_since: 90, failed_since: 7 };
+  same(
+    told({ ...failed, outage: { seconds: 1, over: false } }),
+    "writes are being refused, for 1.0 s so far; 7 failed",
+  );
+  same(told({ ...failed, outage: { seconds: 2.9, over: true } }), "writes were refused for 2.9 s; 7 failed");
 });

@@ -95,6 +95,8 @@ impl Chrome {
         let id = made["targetId"].as_str().expect("a tab has an id").to_owned();
         let tab = Tab { session: Session::open(self.port, &format!("/devtools/page/{id}")) };
         tab.size(1280, 900);
+        // Every tab behaves as if it were in front: otherwise an element gets the focus, and no event says so.
+        tab.session.ask("Emulation.setFocusEmulationEnabled", json!({ "enabled": true }));
         let gone = tab.session.ask("Page.navigate", json!({ "url": url }));
         assert!(gone["errorText"].is_null(), "{url}: {gone}");
         tab.until("document.readyState === 'complete'", START_MAX);

@@ -88,8 +88,14 @@ impl PageLab {
 
     /// Shuts the lab down.
     pub fn down(self) {
+        self.end();
+    }
+
+    /// Shuts the lab down, and returns its directory for another one.
+    pub fn end(self) -> Lab {
         self.lab.succeed(&["down"]);
         assert_eq!(self.lab.running(), vec![]);
+        self.lab
     }
 }
 

@@ -35,3 +35,39 @@ impl Failing {
         Some(Outage { seconds: (seconds * 10.0).round() / 10.0, over: self.good_again.is_some() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use load::{CacheMark, Outcome, StreamId};
+
+    use super::*;
+
+    fn samples(told: &[(u64, Outcome)]) -> Vec<Sample> {
+        let sample = |(at, outcome): &(u64, Outcome)| Sample {
+            stream: StreamId::default(),
+            intended: Duration::from_millis(*at),
+            lag: Duration::ZERO,
+            latency: Duration::ZERO,
+            outcome: *outcome,
+            status: 0,
+            served_by: None,
+            cache: CacheMark::None,
+            attempts: 1,
+        };
+        told.iter().map(sample).collect()
+    }
+
+    #[test]
+    fn an_outage_ends_with_the_first_good_request_after_the_last_failed_one() {
+        use Outcome::{Ok, Refused};
+        let now = Duration::from_secs(9);
+        let failing = Failing::default().after(&samples(&[(100, Ok), (200, Ok)]));
+        assert_eq!(failing.outage(now), None);
+        let failing = failing.after(&samples(&[(1_000, Refused), (1_500, Ok), (2_000, Refused)]));
+        assert_eq!(failing.outage(now), Some(Outage { seconds: 8.0, over: false }));
+        let failing = failing.after(&samples(&[(3_900, Ok), (5_000, Ok)]));
+        assert_eq!(failing.outage(now), Some(Outage { seconds: 2.9, over: true }));
+    }
+}
