@@ -72,6 +72,13 @@ pub struct Named {
     pub request: Request,
 }
 
+impl Named {
+    /// Its approximate size in a chunk of a snapshot, in bytes.
+    pub fn bytes_in_chunk(&self) -> usize {
+        self.request.id.len() + 32
+    }
+}
+
 impl Requests {
     /// Remembers a write.
     pub fn remember(&mut self, named: &Named) {

@@ -167,7 +167,7 @@ pub fn chunk_of(state: &State, from: &Cursor, bytes_max: usize) -> Chunk {
             chunk.next = Some(Cursor::Requests(last));
             return chunk;
         }
-        bytes += named.request.id.len() + 32;
+        bytes += named.bytes_in_chunk();
         chunk.requests.push(named);
     }
     chunk

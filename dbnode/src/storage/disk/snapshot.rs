@@ -188,12 +188,12 @@ impl SnapshotFile {
         self.database.checkpoint().await
     }
 
-    /// Reads a chunk, which ends with the record that exceeds this size.
+    /// Reads a chunk, which ends with the record or remembered write that reaches this size.
     pub(super) async fn chunk(&mut self, from: Cursor, bytes_max: usize) -> Result<Chunk, Failure> {
         let mut chunk = Chunk::new(self.known().of.clone(), from.clone());
         match from {
             Cursor::Records(after) => self.read_piece_of_records(after, bytes_max, &mut chunk).await?,
-            Cursor::Requests(after) => self.read_piece_of_requests(after, &mut chunk).await?,
+            Cursor::Requests(after) => self.read_piece_of_requests(after, bytes_max, &mut chunk).await?,
         }
         Ok(chunk)
     }
@@ -222,11 +222,22 @@ impl SnapshotFile {
         Ok(())
     }
 
-    async fn read_piece_of_requests(&mut self, after: Version, chunk: &mut Chunk) -> Result<(), Failure> {
+    async fn read_piece_of_requests(
+        &mut self,
+        after: Version,
+        bytes_max: usize,
+        chunk: &mut Chunk,
+    ) -> Result<(), Failure> {
         let rows = tables::requests_after(&mut self.database.connection, after, ROWS).await;
         let rows = rows.map_err(|error| self.database.failure(error))?;
+        let mut bytes = 0;
         for row in &rows {
-            chunk.requests.push(request_from_row(row).map_err(|what| Failure::Broken(what.into()))?);
+            let named = request_from_row(row).map_err(|what| Failure::Broken(what.into()))?;
+            bytes += named.bytes_in_chunk();
+            chunk.requests.push(named);
+            if bytes >= bytes_max {
+                break;
+            }
         }
         chunk.next = chunk.requests.last().map(|named| Cursor::Requests(named.version));
         Ok(())

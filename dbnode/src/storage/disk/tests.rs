@@ -277,6 +277,31 @@ async fn a_snapshot_from_elsewhere_takes_the_place_of_everything() {
     assert_eq!(aside.lines().count(), 2);
 }
 
+#[tokio::test]
+async fn a_chunk_of_remembered_writes_is_bounded_by_bytes_too() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    let mut state = State::default();
+    let mut next = |_| {
+        let entry = next_entry(&state, 1, Some(1), true);
+        state.apply(&entry);
+        entry
+    };
+    let entries: Vec<_> = (1..=6).map(&mut next).collect();
+    storage.persist(batch(entries.clone())).await.unwrap();
+    storage.compact(entries).await.unwrap();
+    let (mut from, mut sizes, mut versions) = (Some(Cursor::Requests(Version(0))), vec![], vec![]);
+    while let Some(next) = from {
+        // Each of them is counted with 35 bytes.
+        let chunk = storage.read_snapshot(next, 40).await.unwrap();
+        sizes.push(chunk.requests.len());
+        versions.extend(chunk.requests.iter().map(|named| named.version));
+        from = chunk.next;
+    }
+    assert_eq!(sizes, [2, 2, 2, 0]);
+    assert_eq!(versions, (1..=6).map(|index| Version::of(1, index)).collect::<Vec<_>>());
+}
+
 /// The only segment of a log.
 fn segment(data: &Path) -> PathBuf {
     data.join("log/00000000000000000001.log")
