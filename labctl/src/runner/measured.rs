@@ -56,6 +56,13 @@ pub(super) struct StepMeasurement {
     pub(super) discarded: HashMap<String, u64>,
     /// Growth of counters, by machine or program and counter name.
     pub(super) counted: HashMap<(String, String), f64>,
+    /// What the host and the generator may have done to it.
+    pub(super) reliability: Reliability,
+}
+
+/// What the host and the generator may have done to a measurement.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Reliability {
     /// Why the whole measurement is unreliable.
     pub(super) distrust: Option<String>,
     /// Why its times may differ from those measured; counts are not affected.
@@ -86,12 +93,12 @@ impl StepMeasurement {
 
     /// A duration in seconds, with the step's uncertainty.
     fn time(&self, seconds: f64) -> Reading {
-        Reading::give_or_take(seconds, self.late.as_secs_f64())
+        Reading::give_or_take(seconds, self.reliability.late.as_secs_f64())
     }
 
     /// A figure per unit of time, with the measurement's uncertainty.
     fn per_time(&self, figure: f64) -> Reading {
-        let share = self.measured_late.as_secs_f64() / self.seconds().max(f64::MIN_POSITIVE);
+        let share = self.reliability.measured_late.as_secs_f64() / self.seconds().max(f64::MIN_POSITIVE);
         Reading::give_or_take(figure, figure * share.min(1.0))
     }
 }
@@ -149,10 +156,9 @@ impl Measured {
 
     /// Describes everything that disturbed the measurements.
     pub(super) fn disturbances(&self) -> Vec<String> {
-        let of_steps = self
-            .steps
-            .iter()
-            .flat_map(|(name, step)| step.disturbed.iter().map(move |reason| format!("{name}: {reason}")));
+        let of_steps = self.steps.iter().flat_map(|(name, step)| {
+            step.reliability.disturbed.iter().map(move |reason| format!("{name}: {reason}"))
+        });
         let syncs = self.slow_syncs();
         let of_the_disk = syncs.iter().filter(|sync| disk::is_very_slow(sync)).map(disk::told);
         of_steps.chain(self.host.pauses().iter().map(damage::told)).chain(of_the_disk).collect()
@@ -167,14 +173,15 @@ impl Measured {
             expression.measures().into_iter().filter_map(|call| self.steps.get(call.step()?)).collect();
         let of_steps =
             |reason: &dyn Fn(&StepMeasurement) -> Option<String>| steps.iter().find_map(|step| reason(step));
-        let distrust = of_steps(&|step| step.distrust.clone());
-        let doubt = of_steps(&|step| step.doubt.clone());
+        let distrust = of_steps(&|step| step.reliability.distrust.clone());
+        let doubt = of_steps(&|step| step.reliability.doubt.clone());
         let of_all = || {
             let is_of_all = expression.measures().iter().any(|call| call.step().is_none());
             damage::excuse(&pauses, Moment::ZERO, self.recorder.now()).filter(|_| is_of_all)
         };
-        let excuse =
-            of_steps(&|step| step.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to)));
+        let excuse = of_steps(&|step| {
+            step.reliability.excuse.clone().or_else(|| damage::excuse(&pauses, step.begun, step.to))
+        });
         let excuse = excuse.or_else(of_all).or_else(|| self.excuse_of_the_disk(&steps));
         let on_a_calm_host = expression.value(&|call| self.figure_on_a_calm_host(call)).ok().flatten();
         let on_a_calm_host = on_a_calm_host.zip(self.unrest(&steps));
@@ -447,11 +454,14 @@ impl Measured {
         let measured = figure(&window)?;
         let pauses = self.host.pauses();
         let is_paused = damage::excuse(&pauses, step.begun, step.to).is_some();
-        if window.late(Duration::ZERO).is_none() && !is_paused && step.granted_late.is_zero() {
+        if window.late(Duration::ZERO).is_none() && !is_paused && step.reliability.granted_late.is_zero() {
             return Some(Reading::exact(millis(measured)));
         }
         let on_time = figure(&window.as_if_on_time(&pauses)).unwrap_or(measured);
-        Some(Reading::between(millis(measured), millis(on_time.saturating_sub(step.granted_late))))
+        Some(Reading::between(
+            millis(measured),
+            millis(on_time.saturating_sub(step.reliability.granted_late)),
+        ))
     }
 
     /// Returns when a balancer ejected which servers, from the step's beginning to its end.

@@ -9,7 +9,7 @@ use machine::capacity::Usage;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::condition::{Condition, Primary};
-use super::measured::{Busy, Evaluated, StepMeasurement};
+use super::measured::{Busy, Evaluated, Reliability, StepMeasurement};
 use super::{ClaimResult, Counted, EventKind, Run, Verdict, damage, verdict};
 use crate::testbed::last_values;
 use chapter::role;
@@ -83,22 +83,18 @@ impl Run<'_> {
         }
         self.measured.update_plan(self.bed.lab.plan());
 
-        let mut measurement = StepMeasurement { begun, happened: true, ..StepMeasurement::default() };
-        match (&step.capacity, &step.until) {
-            (Some(search), _) => self.search(search, &mut measurement).await?,
-            (None, Some(until)) => self.wait_until(until, primary, &mut measurement).await,
-            (None, None) if !step.send.is_empty() => {
-                let before = self.counters(&step.name).await;
-                self.send(step, &mut measurement).await;
-                measurement.counted = growth(&before, self.counters(&step.name).await);
-            }
-            (None, None) => self.measure(step, &mut measurement).await,
-        }
-        measurement.final_rates = self.rates_now();
-        if let Some(read) = &step.read {
-            measurement.value = self.read_back(read).await;
-        }
-        measurement.discarded = self.discarded().await;
+        let measured = match (&step.capacity, &step.until) {
+            (Some(search), _) => self.search(search, begun).await?,
+            (None, Some(until)) => self.wait_until(until, primary, begun).await,
+            (None, None) if !step.send.is_empty() => self.send(step, begun).await,
+            (None, None) => self.measure(step, begun).await,
+        };
+        let measurement = StepMeasurement {
+            final_rates: self.rates_now(),
+            value: self.read_back(step.read.as_ref()).await,
+            discarded: self.discarded().await,
+            ..measured
+        };
         self.look_for_damage(step, &measurement);
         self.measured.keep(&step.name, measurement);
         if let Some(stock) = &step.take_stock {
@@ -165,19 +161,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn search(
-        &self,
-        search: &CapacitySearch,
-        measurement: &mut StepMeasurement,
-    ) -> Result<(), LabError> {
+    /// Searches the capacity of traffics; the whole search is what is measured.
+    async fn search(&self, search: &CapacitySearch, begun: Moment) -> Result<StepMeasurement, LabError> {
         let before = self.usages().await;
-        measurement.from = self.now();
+        let from = self.now();
         let (capacities, distrust) = self.search_capacities(search).await?;
-        measurement.to = self.now();
-        self.close(measurement, before).await;
-        measurement.capacities = capacities;
-        measurement.distrust = distrust.or(measurement.distrust.take());
-        Ok(())
+        let measured = self.close(begun, from, self.now(), before).await;
+        let distrust = distrust.or(measured.reliability.distrust);
+        let reliability = Reliability { distrust, ..measured.reliability };
+        Ok(StepMeasurement { capacities, reliability, ..measured })
     }
 
     /// Returns the primary whose replacement a step waits for, before the step does anything.
@@ -200,7 +192,7 @@ impl Run<'_> {
     fn look_for_damage(&mut self, step: &Step, measurement: &StepMeasurement) {
         let events = self.bed.lab.events.since(0);
         let of_step = || {
-            let reason = measurement.distrust.as_ref().filter(|_| step.acts.is_empty())?;
+            let reason = measurement.reliability.distrust.as_ref().filter(|_| step.acts.is_empty())?;
             let what = damage::irreversible(&events, measurement.begun, measurement.to)?;
             Some(format!("{reason}, and meanwhile {what}"))
         };
@@ -210,29 +202,33 @@ impl Run<'_> {
     }
 
     /// Waits for an event; the wait is what is measured.
-    async fn wait_until(&self, until: &Until, primary: Primary, measurement: &mut StepMeasurement) {
+    async fn wait_until(&self, until: &Until, primary: Primary, begun: Moment) -> StepMeasurement {
         let before = self.usages().await;
-        measurement.from = measurement.begun;
-        measurement.waited = true;
+        let met = self.wait(until, primary, begun).await;
+        let to = met.unwrap_or_else(|| self.now());
+        let measured = self.close(begun, begun, to, before).await;
+        StepMeasurement { waited: true, happened: met.is_some(), ..measured }
+    }
+
+    /// Returns when the awaited event happened, if it did within its limit.
+    async fn wait(&self, until: &Until, primary: Primary, begun: Moment) -> Option<Moment> {
         let limit = until.within.0;
-        if let Some(condition) = Condition::of(until, measurement.begun, primary) {
+        if let Some(condition) = Condition::of(until, begun, primary) {
             let met = timeout(limit, self.come_about(&condition));
-            let met = self.watching(&condition.words(), limit, met).await;
-            measurement.happened = met.is_ok();
-            measurement.to = met.unwrap_or_else(|_| self.now());
-        } else if let Some(traffic) = &until.recovered {
+            return self.watching(&condition.words(), limit, met).await.ok();
+        }
+        let met = if let Some(traffic) = &until.recovered {
             let what = format!("waiting for {} to be answered again", traffic.as_ref());
-            let recovery = self.recovery(traffic.as_ref(), measurement.begun);
-            let recovered = self.watching(&what, limit, timeout(limit, recovery)).await;
-            measurement.happened = recovered.is_ok();
-            measurement.to = self.now();
+            let recovery = self.recovery(traffic.as_ref(), begun);
+            self.watching(&what, limit, timeout(limit, recovery)).await
         } else if let Some(kind) = &until.converged {
             let what = format!("waiting for {} to agree", kind.as_ref());
             let converging = timeout(limit, self.convergence(kind.as_ref()));
-            measurement.happened = self.watching(&what, limit, converging).await.is_ok();
-            measurement.to = self.now();
-        }
-        self.close(measurement, before).await;
+            self.watching(&what, limit, converging).await
+        } else {
+            Ok(())
+        };
+        met.ok().map(|()| self.now())
     }
 
     /// Waits until a condition is met, and returns when it was.
@@ -271,9 +267,10 @@ impl Run<'_> {
     }
 
     /// Sends a counted batch and waits for the answers; this is what is measured.
-    async fn send(&self, step: &Step, measurement: &mut StepMeasurement) {
+    async fn send(&self, step: &Step, begun: Moment) -> StepMeasurement {
+        let counters = self.counters(&step.name).await;
         let before = self.usages().await;
-        measurement.from = self.now();
+        let from = self.now();
         let expected = |batch: &Batch| Duration::from_secs_f64(batch.count as f64 / batch.rate);
         for (traffic, batch) in &step.send {
             self.bed.generator.send(self.bed.streams[traffic.as_ref()], batch.count, batch.rate);
@@ -283,7 +280,7 @@ impl Run<'_> {
         let sent = async {
             loop {
                 let all_sent = step.send.iter().all(|(traffic, batch)| {
-                    let window = self.measured.window(Some(traffic.as_ref()), measurement.from, Moment::MAX);
+                    let window = self.measured.window(Some(traffic.as_ref()), from, Moment::MAX);
                     let begun =
                         window.map_or(0, |window| window.requests() + window.unsent() + window.unfinished);
                     begun as u64 >= batch.count
@@ -296,11 +293,12 @@ impl Run<'_> {
         };
         // A generator that cannot send them in time is reported by the requests that are then missing.
         let _ = self.watching("sending", limit, timeout(limit, sent)).await;
-        measurement.to = self.now();
-        self.close(measurement, before).await;
+        let measured = self.close(begun, from, self.now(), before).await;
         let at_rest = step.send.keys().map(|traffic| self.bed.streams[traffic.as_ref()]);
         at_rest.for_each(|stream| self.bed.generator.set_rate(stream, Rate::STOPPED));
-        measurement.to = self.now();
+        let to = self.now();
+        let counted = growth(&counters, self.counters(&step.name).await);
+        StepMeasurement { to, counted, ..measured }
     }
 
     /// Reads the counters that claims about this step refer to, from each program that exposes them.
@@ -318,25 +316,29 @@ impl Run<'_> {
         join_all(reading).await.into_iter().flatten().collect()
     }
 
-    async fn measure(&mut self, step: &Step, measurement: &mut StepMeasurement) {
+    /// Measures for as long as the step says, and again if the host disturbed the measurement.
+    async fn measure(&mut self, step: &Step, begun: Moment) -> StepMeasurement {
         let pause = |span: Option<Span>| span.map_or(Duration::ZERO, |span| self.pace.of(span.0));
         let (warmup, length) = (pause(step.warmup), pause(step.measure));
         self.watching("warming up", warmup, sleep_until(Instant::now() + warmup)).await;
         let mut tries_left = if step.happens_once() { 0 } else { MEASURE_AGAIN_MAX };
+        let mut disturbed_earlier = Vec::new();
         loop {
             let before = self.usages().await;
             let counters = self.counters(&step.name).await;
-            measurement.from = self.now();
+            let from = self.now();
             self.watching("measuring", length, sleep_until(Instant::now() + length)).await;
-            measurement.to = self.now();
-            measurement.counted = growth(&counters, self.counters(&step.name).await);
-            self.close(measurement, before).await;
-            match self.too_blurred(step, measurement) {
+            let to = self.now();
+            let counted = growth(&counters, self.counters(&step.name).await);
+            let mut measured = StepMeasurement { counted, ..self.close(begun, from, to, before).await };
+            measured.reliability.disturbed.append(&mut disturbed_earlier);
+            match self.too_blurred(step, &measured) {
                 Some(reason) if tries_left > 0 => {
                     self.emitter.emit(EventKind::Note { text: &format!("{reason}; measuring again") });
+                    disturbed_earlier = measured.reliability.disturbed;
                     tries_left -= 1;
                 }
-                _ => return,
+                _ => return measured,
             }
         }
     }
@@ -351,47 +353,68 @@ impl Run<'_> {
         self.measured.keep(&step.name, measurement.clone());
         let asked = self.asked.iter().filter(|call| call.step() == Some(&step.name));
         let is_blurred = asked.map(|call| self.measured.blur(call)).any(|blur| blur > BLUR_MAX);
-        measurement.distrust.clone().or_else(|| measurement.doubt.clone().filter(|_| is_blurred))
+        let Reliability { distrust, doubt, .. } = &measurement.reliability;
+        distrust.clone().or_else(|| doubt.clone().filter(|_| is_blurred))
     }
 
     /// Ends a measurement: reads the machines' usage, waits for the last answers, and determines how reliable
-    /// it is.
-    async fn close(&self, measurement: &mut StepMeasurement, before: HashMap<String, AtMoment>) {
+    /// it is. What else a step measured is added by its caller.
+    async fn close(
+        &self,
+        begun: Moment,
+        from: Moment,
+        to: Moment,
+        before: HashMap<String, AtMoment>,
+    ) -> StepMeasurement {
         let after = self.usages().await;
-        self.settle(measurement.to).await;
-        let window = |name: &String| self.measured.window(Some(name), measurement.from, measurement.to);
-        let windows: Vec<_> = self.bed.streams.keys().filter_map(window).collect();
-        let is_late = windows.iter().find_map(|window| window.late(Duration::ZERO));
-        let held_up = || windows.iter().filter(|window| window.late(Duration::ZERO).is_some());
-        let not_sent = windows.iter().find_map(Window::not_sent);
-        let host = latest(&after);
-        let host_is = |limit: Duration| {
-            host.as_ref().filter(|(late, _)| *late > limit).map(|(_, reason)| reason.clone())
-        };
-        let pauses = self.measured.host.pauses();
-        let pause = damage::excuse(&pauses, measurement.begun, measurement.to);
-        measurement.distrust = windows.iter().find_map(Window::incomplete).or_else(|| host_is(FAR_TOO_LATE));
-        measurement.excuse = host_is(TOO_LATE);
-        let busy = self.measured.host.busy(measurement.begun, measurement.to);
-        measurement.disturbed = [is_late.clone(), not_sent.clone(), host_is(RATHER_LATE), busy]
-            .into_iter()
-            .flatten()
-            .chain(measurement.disturbed.drain(..))
-            .collect();
-        measurement.granted_late =
-            host.filter(|(late, _)| *late > TOO_LATE).map(|(late, _)| late).unwrap_or_default();
-        let lag = held_up().map(Window::lag_max).max().unwrap_or_default();
-        let late = |from| lag.max(damage::paused(&pauses, from, measurement.to)) + measurement.granted_late;
-        (measurement.late, measurement.measured_late) = (late(measurement.begun), late(measurement.from));
-        measurement.doubt = is_late.or(not_sent).or(pause).or(measurement.excuse.clone());
+        self.settle(to).await;
+        let reliability = self.reliability(begun, from, to, &after);
         let busy = |before: &AtMoment, after: &AtMoment| Busy {
             core_seconds: after.usage.cpu_busy_seconds - before.usage.cpu_busy_seconds,
             seconds: after.at.saturating_sub(before.at).as_secs_f64(),
         };
-        measurement.busy = before
+        let busy = before
             .iter()
             .filter_map(|(machine, before)| Some((machine.clone(), busy(before, after.get(machine)?))))
             .collect();
+        StepMeasurement { begun, from, to, happened: true, busy, reliability, ..StepMeasurement::default() }
+    }
+
+    /// Determines what the host and the generator may have done to a measurement.
+    fn reliability(
+        &self,
+        begun: Moment,
+        from: Moment,
+        to: Moment,
+        after: &HashMap<String, AtMoment>,
+    ) -> Reliability {
+        let window = |name: &String| self.measured.window(Some(name), from, to);
+        let windows: Vec<_> = self.bed.streams.keys().filter_map(window).collect();
+        let is_late = windows.iter().find_map(|window| window.late(Duration::ZERO));
+        let held_up = windows.iter().filter(|window| window.late(Duration::ZERO).is_some());
+        let not_sent = windows.iter().find_map(Window::not_sent);
+        let host = latest(after);
+        let host_is = |limit: Duration| {
+            host.as_ref().filter(|(late, _)| *late > limit).map(|(_, reason)| reason.clone())
+        };
+        let excuse = host_is(TOO_LATE);
+        let busy = self.measured.host.busy(begun, to);
+        let disturbed = [is_late.clone(), not_sent.clone(), host_is(RATHER_LATE), busy];
+        let pauses = self.measured.host.pauses();
+        let pause = damage::excuse(&pauses, begun, to);
+        let granted_late =
+            host.as_ref().map(|(late, _)| *late).filter(|late| *late > TOO_LATE).unwrap_or_default();
+        let lag = held_up.map(Window::lag_max).max().unwrap_or_default();
+        let late = |from| lag.max(damage::paused(&pauses, from, to)) + granted_late;
+        Reliability {
+            distrust: windows.iter().find_map(Window::incomplete).or_else(|| host_is(FAR_TOO_LATE)),
+            doubt: is_late.or(not_sent).or(pause).or(excuse.clone()),
+            excuse,
+            disturbed: disturbed.into_iter().flatten().collect(),
+            granted_late,
+            late: late(begun),
+            measured_late: late(from),
+        }
     }
 
     async fn usages(&self) -> HashMap<String, AtMoment> {
@@ -412,7 +435,9 @@ impl Run<'_> {
         }
     }
 
-    async fn read_back(&self, read: &ReadBack) -> Option<f64> {
+    /// Reads the value that a step reads back, if it does.
+    async fn read_back(&self, read: Option<&ReadBack>) -> Option<f64> {
+        let read = read?;
         let address = self.bed.lab.plan().address_of(&format!("{}/dbnode", read.from.as_ref()))?;
         let path = format!("/kv/{}", read.key);
         let answer =
