@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::act::{Act, Target};
 use super::expression::Expression;
-use super::machines::WebserverPart;
+use super::machines::{MACHINES_MAX, WebserverPart};
 use super::measures::{MeasureCall, Of};
 use super::mistake::{Mistake, Place};
 use super::step::{CapacitySearch, Step, Until};
 use super::table::MEASURE;
 use super::traffic::{Draw, Retry, Traffic};
 use super::{
-    Chapter, Chart, MEMORY_MIN, MachineEntry, Span, Spanned, ZIPF_KEYS_MAX, chart, map, measurable, role,
-    suggest,
+    Chapter, Chart, MEMORY_MIN, MachineEntry, Span, Spanned, ZIPF_KEYS_MAX, chart, kind, map, measurable,
+    role, suggest,
 };
 
 pub(crate) type Checked = Result<(), Mistake>;
@@ -46,9 +46,6 @@ const RETRIES_MAX: u32 = 20;
 
 /// The longest pause before a retry.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// The most machines in a lab.
-const COUNT_MAX: u32 = 250;
 
 /// Finds every mistake in a chapter. If it is incomplete, because parts could not be parsed, its claims are
 /// not checked for whether they can be measured.
@@ -154,8 +151,8 @@ fn check_machine(chapter: &Chapter, name: &str, entry: &MachineEntry, found: &mu
         let message = format!("a machine's name is made of a-z, 0-9 and -, not '{name}'");
         found.note(&key, Err(problem(message)));
     }
-    if entry.count.is_some_and(|count| count > COUNT_MAX) {
-        let message = format!("machine '{name}': a lab has at most {COUNT_MAX} machines");
+    if entry.count.is_some_and(|count| count as usize > MACHINES_MAX) {
+        let message = format!("machine '{name}': a lab has at most {MACHINES_MAX} machines");
         found.note(&["machine", name, "count"], Err(problem(message)));
     }
     if entry.memory < MEMORY_MIN {
@@ -507,9 +504,9 @@ fn single_machine(chapter: &Chapter, name: &str, span: Range<usize>) -> Checked 
 
 /// Checks the name of a machine, of a kind, or of a member of a kind: `web-3` if `web` has a count.
 fn known_machine(chapter: &Chapter, name: &str, span: Option<Range<usize>>) -> Checked {
-    let member = name.rsplit_once('-').and_then(|(kind, number)| {
+    let member = kind::split(name).and_then(|(kind, number)| {
         let count = chapter.machine.get(kind)?.count?;
-        Some((kind, count, number.parse::<u32>().ok().filter(|number| *number > 0)?))
+        Some((kind, count, number))
     });
     if let Some((kind, count, number)) = member {
         let is_added = |act: &Act| matches!(act, Act::Add { kind: added } if added.as_str() == kind);
@@ -547,9 +544,7 @@ fn known_target(chapter: &Chapter, target: &str, span: &Range<usize>) -> Checked
 
 /// True if a name stands for machines of this kind: the kind itself, one of them, or a role.
 fn is_of_kind(name: &str, kind: &str) -> bool {
-    name == kind
-        || name.rsplit_once('-').is_some_and(|(of, _)| of == kind)
-        || role::parse(name).is_some_and(|(of, _)| of == kind)
+    kind::is_of(name, kind) || role::parse(name).is_some_and(|(of, _)| of == kind)
 }
 
 fn known_link(chapter: &Chapter, from: &str, to: &str, span: &Range<usize>) -> Checked {

@@ -10,6 +10,7 @@ mod check;
 mod closed;
 pub mod expect;
 pub mod expression;
+pub mod kind;
 pub mod library;
 pub mod machines;
 pub mod map;

@@ -8,6 +8,9 @@ use serde::Deserialize;
 use super::map::Place;
 use super::{Span, Spanned, closed};
 
+/// The most machines that a lab may have, and the most links: one byte of an address, less the ends.
+pub const MACHINES_MAX: usize = 250;
+
 /// One machine, or `count` of the same kind.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]

@@ -4,8 +4,8 @@
 
 use crate::chapter::Chapter;
 use crate::measures::{Measure, MeasureCall, Of};
-use crate::role;
 use crate::step::Step;
+use crate::{kind, role};
 
 /// Checks that a measure can ever have a figure. `so_far` are the steps up to the one that claims it.
 pub(crate) fn check(chapter: &Chapter, call: &MeasureCall, so_far: &[Step]) -> Result<(), String> {
@@ -133,8 +133,7 @@ fn of_machines(chapter: &Chapter, call: &MeasureCall) -> Result<(), String> {
     };
     let Some(machine) = call.named(Of::Machine) else { return Ok(()) };
     let kind = role::parse(machine).map_or(machine, |(kind, _)| kind);
-    let member_of = machine.rsplit_once('-').map(|(kind, _)| kind);
-    let entry = chapter.machine.get(kind).or_else(|| chapter.machine.get(member_of?));
+    let entry = chapter.machine.get(kind).or_else(|| chapter.machine.get(kind::of(machine)));
     let has_it = entry.is_none_or(|entry| match program {
         "webserver" => entry.webserver.is_some(),
         "lb" => entry.lb.is_some(),

@@ -10,7 +10,7 @@ use chapter::expression::Expression;
 use chapter::machines::{DbnodePart, MachineEntry};
 use chapter::measures::{Measure, MeasureCall, Of};
 use chapter::role::{Role, parse};
-use chapter::{Act, Chapter, Expect, Expected, Step};
+use chapter::{Act, Chapter, Expect, Expected, Step, kind};
 
 use crate::ability::{Abilities, Ability};
 
@@ -288,11 +288,7 @@ fn harms(act: &Act) -> Vec<(String, Harm)> {
 
 /// Returns the kind of machine in a name: `db` in `db:primary`, in `db-1`, and in `db-1/dbnode`.
 fn kind_of(name: &str) -> &str {
-    let name = name.split([':', '/']).next().unwrap_or(name);
-    match name.rsplit_once('-') {
-        Some((kind, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => kind,
-        _ => name,
-    }
+    kind::of(name.split([':', '/']).next().unwrap_or(name))
 }
 
 fn kind_in<'a>(chapter: &'a Chapter, name: &str) -> Option<&'a str> {

@@ -10,7 +10,7 @@ use chapter::act::RollHow;
 use chapter::expression::Expression;
 use chapter::machines::{LbPart, MachineEntry};
 use chapter::measures::{Measure, MeasureCall, Of};
-use chapter::{Act, Chapter, Expect, Step};
+use chapter::{Act, Chapter, Expect, Step, kind};
 
 use crate::ability::{Abilities, Ability};
 use crate::databases::Databases;
@@ -95,10 +95,7 @@ impl Needs<'_> {
     /// Returns why a step cannot be carried out.
     fn of_acts(&self, step: &Step) -> Option<String> {
         let kind = |name: &str| {
-            let kind = name
-                .rsplit_once('-')
-                .map(|(kind, _)| kind)
-                .filter(|kind| self.chapter.machine.contains_key(*kind));
+            let kind = Some(kind::of(name)).filter(|kind| self.chapter.machine.contains_key(*kind));
             kind.unwrap_or(name).to_owned()
         };
         let wanted = step.acts().filter_map(|act| match act {
@@ -183,7 +180,7 @@ impl Needs<'_> {
     fn balancer(&self, name: &str) -> Option<&str> {
         let known = |name: &str| self.played.get_key_value(name).map(|(name, _)| *name);
         let kind = name.split([':', '/']).next().unwrap_or(name);
-        known(kind).or_else(|| known(kind.rsplit_once('-')?.0))
+        known(kind).or_else(|| known(kind::of(kind)))
     }
 
     /// Returns the first of these abilities that a balancer lacks, as a sentence.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use chapter::{Act, role, suggest};
+use chapter::{Act, kind, role, suggest};
 use lab::{MachinePlan, Plan, Program};
 
 /// A component that can fail on its own.
@@ -130,10 +130,7 @@ impl Component {
     fn touches(&self, machine: &str) -> bool {
         let Self::Link { from, to } = self else { return false };
         let kind = role::parse(machine).map(|(kind, _)| kind);
-        let is_it = |end: &String| {
-            end == machine
-                || kind.is_some_and(|kind| end.strip_prefix(kind).is_some_and(|rest| rest.starts_with('-')))
-        };
+        let is_it = |end: &String| end == machine || kind.is_some_and(|kind| kind::is_member(end, kind));
         is_it(from) || is_it(to)
     }
 

@@ -4,6 +4,7 @@
 use crate::audit::Impact;
 use crate::table::rows::{MeasuredTable, Says, TableRow};
 use chapter::expression::Vocabulary;
+use chapter::kind;
 
 /// A measure of a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,12 +167,8 @@ fn is_part(component: &str, part: &str) -> bool {
     if component.contains(':') && component.replace(':', "-") == part {
         return true;
     }
-    let rest = component.strip_prefix(part);
-    rest.is_some_and(|rest| {
-        rest.is_empty()
-            || rest.starts_with(':')
-            || rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok())
-    })
+    let of_role = component.split_once(':').map(|(kind, _)| kind);
+    of_role == Some(part) || kind::is_of(component, part)
 }
 
 fn truth(so: bool) -> f64 {

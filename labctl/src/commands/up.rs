@@ -30,7 +30,7 @@ use super::{Performed, by_hand, running, say, say_document, say_note, status};
 use crate::report::columns;
 use crate::report::gallery::Gallery;
 use crate::testbed::ClaimedSite;
-use chapter::{Chapter, Setting, Source};
+use chapter::{Chapter, Setting, Source, kind};
 use lab::compose::Cable;
 use lab::control::Control;
 use lab::error::LabError;
@@ -131,7 +131,7 @@ fn every_link(chapter: &Chapter) -> Result<Setting, LabError> {
                 continue;
             }
             // A link to all machines of a kind replaces links to some of them.
-            links.retain(|(one, other)| !(is_of(one, kind) && is_of(other, to)));
+            links.retain(|(one, other)| !(kind::is_of(one, kind) && kind::is_of(other, to)));
             let members = match entry.count {
                 None => vec![kind.clone()],
                 Some(count) => (1..=count).map(|number| format!("{kind}-{number}")).collect(),
@@ -141,12 +141,6 @@ fn every_link(chapter: &Chapter) -> Result<Setting, LabError> {
     }
     let links = links.iter().map(|(from, to)| format!("[\"{from}\", \"{to}\"]")).collect::<Vec<_>>();
     format!("links=[{}]", links.join(", ")).parse().map_err(LabError::Usage)
-}
-
-/// Returns whether a name is a kind of machines, or one machine of that kind.
-fn is_of(name: &str, kind: &str) -> bool {
-    name == kind
-        || name.rsplit_once('-').is_some_and(|(of, number)| of == kind && number.parse::<u32>().is_ok())
 }
 
 /// Prints the page's URL, and why its port is not the requested one.

@@ -3,6 +3,7 @@
 
 use super::requests::Record;
 use chapter::chart::Lane;
+use chapter::kind;
 
 /// Approximate number of bins in a lane.
 const SPANS: f64 = 90.0;
@@ -173,9 +174,8 @@ fn spans_of(length: f64, width: f64) -> usize {
 
 /// Sort key that puts `web-10` after `web-9`.
 fn natural(name: &str) -> (String, u32) {
-    let parts =
-        name.rsplit_once('-').and_then(|(kind, number)| Some((kind.to_owned(), number.parse().ok()?)));
-    parts.unwrap_or_else(|| (name.to_owned(), 0))
+    let (kind, number) = kind::split(name).unwrap_or((name, 0));
+    (kind.to_owned(), number)
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::primaries;
-use chapter::Spanned;
 use chapter::step::Until;
+use chapter::{Spanned, kind};
 use lab::{Event, Happening};
 use load::Moment;
 
@@ -120,7 +119,7 @@ impl Condition {
             }
             // The election of an earlier primary may be reported only now.
             (Awaited::Elected { kind, before }, Happening::BecamePrimary { machine, term }) => {
-                primaries::is_of(machine, kind) && *term > before.term
+                kind::is_of(machine, kind) && *term > before.term
             }
             (Awaited::TookOver(wanted), Happening::TookOver { balancer }) => balancer == wanted,
             _ => false,

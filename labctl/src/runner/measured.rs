@@ -10,9 +10,9 @@ use super::disk::{self, DiskWatch};
 use super::host::HostWatch;
 use super::{damage, owners, primaries};
 use crate::testbed::Histories;
-use chapter::Reading;
 use chapter::expression::Expression;
 use chapter::measures::{Measure, MeasureCall, Of, Unit};
+use chapter::{Reading, kind};
 use lab::{Events, Happening, Plan};
 use load::{CacheMark, CapacityEstimate, Moment, Outcome, Recorder, StreamId, Window};
 
@@ -383,7 +383,7 @@ impl Measured {
             }
             M::Discarded => {
                 let kind = call.of.get(1)?;
-                let of_kind = step.discarded.iter().filter(|(machine, _)| primaries::is_of(machine, kind));
+                let of_kind = step.discarded.iter().filter(|(machine, _)| kind::is_of(machine, kind));
                 let sum = of_kind.map(|(_, discarded)| *discarded).reduce(|sum, more| sum + more)?;
                 Some(Reading::exact(sum as f64))
             }

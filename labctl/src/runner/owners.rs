@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use chapter::kind;
 use lab::{Event, Happening};
 use load::Moment;
 
@@ -10,10 +11,7 @@ use load::Moment;
 /// `from` and `to`. A balancer holds it from the event by which it reports so until it stands down or is
 /// gone.
 pub(super) fn at_most(events: &[Event], kind: &str, from: Moment, to: Moment) -> usize {
-    let is_member = |name: &str| {
-        let number = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
-    };
+    let is_member = |name: &str| kind::is_member(name, kind);
     // A balancer's events arrive slightly later than those of machines, with their own timestamps.
     let mut events: Vec<_> = events.iter().filter(|event| event.at <= to).collect();
     events.sort_by_key(|event| event.at);

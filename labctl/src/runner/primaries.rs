@@ -3,13 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chapter::kind;
 use lab::{Event, Happening};
 use load::Moment;
-
-/// Returns whether a machine has this name or is of this kind.
-pub(super) fn is_of(machine: &str, kind: &str) -> bool {
-    machine == kind || machine.rsplit_once('-').is_some_and(|(of, _)| of == kind)
-}
 
 /// Counts how often a machine of a kind became primary between two moments.
 pub(super) fn promotions(events: &[Event], kind: &str, from: Moment, to: Moment) -> usize {
@@ -28,7 +24,7 @@ pub(super) fn of_one_term(events: &[Event], kind: &str) -> usize {
 
 fn became<'a>(event: &'a Event, kind: &str) -> Option<(&'a str, u64)> {
     match &event.what {
-        Happening::BecamePrimary { machine, term } if is_of(machine, kind) => Some((machine, *term)),
+        Happening::BecamePrimary { machine, term } if kind::is_of(machine, kind) => Some((machine, *term)),
         _ => None,
     }
 }

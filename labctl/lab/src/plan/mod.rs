@@ -20,11 +20,9 @@ pub use programs::{Program, ProgramPlan, Readiness, SharedRedis, products_file, 
 use self::programs::{Membership, Partner, Persistence, Secrets, WhereRedisIs};
 use super::Backend;
 use super::http::{Admin, Client};
-use chapter::machines::{DbnodePart, LbPart, WebserverPart};
-use chapter::{Chapter, MachineEntry, Span};
+use chapter::machines::{DbnodePart, LbPart, MACHINES_MAX, WebserverPart};
+use chapter::{Chapter, MachineEntry, Span, kind};
 
-/// The most machines a lab may have: one byte of an address, less the ends.
-const MACHINES_MAX: usize = 250;
 /// The election timeout of a replica if none is given: dbnode's own default.
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(600);
 /// The first port of links that share an address.
@@ -213,8 +211,8 @@ impl Plan {
         if self.machines.len() >= MACHINES_MAX {
             return Err(format!("a lab has at most {MACHINES_MAX} machines"));
         }
-        let number_of = |name: &str| name.strip_prefix(kind)?.strip_prefix('-')?.parse::<u32>().ok();
-        let highest = self.machines.keys().filter_map(|name| number_of(name)).max().unwrap_or(0);
+        let members = self.machines.keys().filter_map(|name| kind::split(name)).filter(|(of, _)| *of == kind);
+        let highest = members.map(|(_, number)| number).max().unwrap_or(0);
         let name = format!("{kind}-{}", highest + 1);
         let mut machine = self.bare_machine(&name, kind);
         machine.programs = self.programs(&name, kind, self.machines.len())?;

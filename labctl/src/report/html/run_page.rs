@@ -15,7 +15,7 @@ use crate::report::traces::{self, Placed, Trace};
 use crate::report::windows::{FaultWindow, fault_windows};
 use crate::results::stored::{self, StoredEvent, StoredGuess};
 use crate::runner::{ClaimResult, RunDocument, Verdict};
-use chapter::{Chapter, Source, role};
+use chapter::{Chapter, Source, kind, role};
 use lab::Plan;
 use lab::error::LabError;
 use lab::plan::Place;
@@ -114,7 +114,6 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
 /// Returns the initial roles: for each kind, the first machine that took one.
 fn roles(events: &[StoredEvent]) -> BTreeMap<String, &'static str> {
     let mut roles: BTreeMap<String, &'static str> = BTreeMap::new();
-    let kind = |name: &str| name.rsplit_once('-').map_or(name, |(kind, _)| kind).to_owned();
     for event in events {
         let (key, role) = match event.event.as_str() {
             "became_primary" => ("machine", "primary"),
@@ -122,7 +121,7 @@ fn roles(events: &[StoredEvent]) -> BTreeMap<String, &'static str> {
             _ => continue,
         };
         let Some(name) = event.about.get(key).and_then(|name| name.as_str()) else { continue };
-        if !roles.keys().any(|known| kind(known) == kind(name)) {
+        if !roles.keys().any(|known| kind::of(known) == kind::of(name)) {
             roles.insert(name.to_owned(), role);
         }
     }
@@ -133,8 +132,8 @@ fn roles(events: &[StoredEvent]) -> BTreeMap<String, &'static str> {
 fn concerns(chapter: &Chapter, links: &[(String, String)], traffic: &str, machine: &str) -> bool {
     let kind_of = |name: &str| {
         let name = role::parse(name).map_or(name, |(kind, _)| kind);
-        let kind = name.rsplit_once('-').map(|(kind, _)| kind);
-        kind.filter(|kind| chapter.machine.contains_key(*kind)).unwrap_or(name).to_owned()
+        let kind = Some(kind::of(name)).filter(|kind| chapter.machine.contains_key(*kind));
+        kind.unwrap_or(name).to_owned()
     };
     let Some(traffic) = chapter.traffic.get(traffic) else { return true };
     let entry = traffic.to.as_ref().split('/').next().unwrap_or_default();

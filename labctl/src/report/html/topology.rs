@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chapter::kind;
+
 const BOX_WIDTH: u32 = 190;
 const BOX_HEIGHT: u32 = 46;
 const USERS_WIDTH: u32 = 70;
@@ -139,12 +141,6 @@ impl Group<'_> {
     }
 }
 
-/// Returns a machine's kind: `web` of `web-3`.
-fn kind(machine: &str) -> &str {
-    let parts = machine.rsplit_once('-');
-    parts.filter(|(_, number)| number.parse::<u32>().is_ok()).map_or(machine, |(kind, _)| kind)
-}
-
 /// Groups machines for drawing. Machines of a kind are folded into one box if there are many and nothing
 /// distinguishes them.
 fn groups<'a>(
@@ -156,15 +152,15 @@ fn groups<'a>(
     let is_point = |name: &str| points.iter().any(|point| is_on(point, name));
     let role = |name: &str| roles.get(name).copied();
     for (name, programs) in machines {
-        let like_it = machines.iter().filter(|(other, _)| kind(other) == kind(name));
+        let like_it = machines.iter().filter(|(other, _)| kind::of(other) == kind::of(name));
         let is_alike = |(other, _): &&(String, Vec<&str>)| {
             is_point(other) == is_point(name) && role(other) == role(name)
         };
         let folds = like_it.clone().count() >= FOLDED_FROM && like_it.clone().all(|other| is_alike(&other));
-        match groups.iter_mut().find(|group| folds && group.kind == kind(name)) {
+        match groups.iter_mut().find(|group| folds && group.kind == kind::of(name)) {
             Some(group) => group.members.push(name),
             None => groups.push(Group {
-                kind: kind(name),
+                kind: kind::of(name),
                 members: vec![name],
                 programs,
                 role: role(name),
@@ -205,7 +201,7 @@ fn tier(programs: &[&str]) -> u32 {
 fn is_on(point: &str, machine: &str) -> bool {
     let name = point.split('/').next().unwrap_or_default();
     match name.split_once(':') {
-        Some((kind, _)) => machine.strip_prefix(kind).is_some_and(|rest| rest.starts_with('-')),
+        Some((kind, _)) => kind::is_member(machine, kind),
         None => name == machine,
     }
 }
