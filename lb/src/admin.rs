@@ -184,7 +184,7 @@ async fn pair(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Problem> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Newcomer {
+struct NewUpstream {
     name: String,
     address: String,
     #[serde(default = "one")]
@@ -196,18 +196,18 @@ fn one() -> u32 {
 }
 
 async fn add(State(admin): State<Arc<Admin>>, body: Bytes) -> Result<Response, Problem> {
-    let newcomer: Newcomer = parse(&body)?;
-    let address = Address::new(&newcomer.name, &newcomer.address)
-        .and_then(|address| address.with_weight(newcomer.weight))
+    let new: NewUpstream = parse(&body)?;
+    let address = Address::new(&new.name, &new.address)
+        .and_then(|address| address.with_weight(new.weight))
         .map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", error))?;
     admin.fleet.join(address).map_err(|error| problem(StatusCode::CONFLICT, "name_taken", error))?;
-    let added = json!({ "name": newcomer.name, "address": newcomer.address });
+    let added = json!({ "name": new.name, "address": new.address });
     Ok((StatusCode::CREATED, Json(added)).into_response())
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct UpstreamPatch {
     drain: Option<bool>,
     weight: Option<u32>,
 }
@@ -217,20 +217,20 @@ async fn change(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let wish: Wish = parse(&body)?;
+    let patch: UpstreamPatch = parse(&body)?;
     let mut done = json!({ "name": name });
-    match wish {
-        Wish { drain: None, weight: None } => {
+    match patch {
+        UpstreamPatch { drain: None, weight: None } => {
             return Err(problem(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
                 "the body must contain 'drain' or 'weight'",
             ));
         }
-        Wish { weight: Some(weight), .. } if !(1..=WEIGHT_MAX).contains(&weight) => {
+        UpstreamPatch { weight: Some(weight), .. } if !(1..=WEIGHT_MAX).contains(&weight) => {
             return Err(problem(StatusCode::BAD_REQUEST, "bad_request", AddressError::Weight));
         }
-        Wish { drain, weight } => {
+        UpstreamPatch { drain, weight } => {
             if let Some(weight) = weight {
                 admin.fleet.table.set_weight(&name, weight).ok_or_else(|| unknown(&name))?;
                 done["weight"] = weight.into();

@@ -55,8 +55,8 @@ impl Holder {
     pub fn start(takeover: Takeover, lease: Arc<Lease>, limit: Duration) -> io::Result<Self> {
         let ((orders, receiver), (tell, done)) = (channel(), channel());
         let kept = Arc::new(Lease::new(Instant::now()));
-        let hand = Hand { takeover, lease, kept: Arc::clone(&kept) };
-        std::thread::Builder::new().name("lb-address".into()).spawn(move || hand.hold(&receiver, &tell))?;
+        let thread = AddressThread { takeover, lease, kept: Arc::clone(&kept) };
+        std::thread::Builder::new().name("lb-address".into()).spawn(move || thread.hold(&receiver, &tell))?;
         Ok(Self { orders, done, taking: Taking::Nothing, limit, kept })
     }
 
@@ -126,14 +126,14 @@ impl Holder {
 }
 
 /// The state of the thread.
-struct Hand {
+struct AddressThread {
     takeover: Takeover,
     /// When it ends, this balancer no longer serves the address, and the kernel may take it away.
     lease: Arc<Lease>,
     kept: Arc<Lease>,
 }
 
-impl Hand {
+impl AddressThread {
     fn hold(mut self, orders: &Receiver<HolderCommand>, tell: &Sender<Done>) {
         loop {
             let done = match orders.recv_timeout(TICK) {
