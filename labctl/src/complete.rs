@@ -14,7 +14,7 @@ use crate::cli;
 use crate::results::stored;
 use chapter::Source;
 use chapter::library::{self, Group};
-use lab::plan::Place;
+use lab::plan::Deployment;
 use lab::{Plan, control, state};
 
 /// The kinds of values that can be completed.
@@ -122,7 +122,7 @@ fn of_the_lab(what: impl Fn(&Source, &Plan) -> Vec<String>) -> Vec<String> {
     let read = || {
         control::running(&lab_dir).ok()?;
         let source = Source::open(&state::chapter_file(&lab_dir).to_string_lossy(), &[]).ok()?;
-        let plan = Plan::of(&source.chapter, Place::on_paper()).ok()?;
+        let plan = Plan::of(&source.chapter, Deployment::on_paper()).ok()?;
         Some(what(&source, &plan))
     };
     read().unwrap_or_default()

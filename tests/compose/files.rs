@@ -208,7 +208,8 @@ fn plan_of(page: &serde_json::Value) -> lab::Plan {
     let path = workspace().join("deploy/compose").join(file);
     let source =
         chapter::Source::open(&path.to_string_lossy(), &[]).unwrap_or_else(|error| panic!("{error}"));
-    lab::Plan::of(&source.chapter, lab::plan::Place::on_paper()).unwrap_or_else(|error| panic!("{error}"))
+    lab::Plan::of(&source.chapter, lab::plan::Deployment::on_paper())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Returns the resolved configuration of an architecture, including services that start on demand.

@@ -11,7 +11,7 @@ use crate::error::LabError;
 /// Finds the external programs that a chapter names, and what they support.
 pub async fn of(source: &Source, plan: &Plan) -> Result<Cast, LabError> {
     let cast = Cast::assemble(&source.chapter).await?;
-    if !cast.is_own() && plan.place().backend.is_containers() {
+    if !cast.is_own() && plan.deployment().backend.is_containers() {
         return Err(LabError::Usage(
             "--part, or `program` in a chapter: other programs stand in for the lab's own as processes, not in containers; leave --backend compose out"
                 .into(),

@@ -41,7 +41,7 @@ impl Host {
     /// Checks that everything the plan needs is available.
     pub(super) async fn check(plan: &Plan, site: &Site, interrupt: &Interrupt) -> Result<Checked, LabError> {
         site.check_sockets(plan)?;
-        let cores = match plan.place().backend {
+        let cores = match plan.deployment().backend {
             Backend::Compose => interrupt.unless(compose::check(plan, site)).await?,
             Backend::Process => {
                 redis::check(plan)?;
@@ -54,7 +54,7 @@ impl Host {
 
     /// Creates what has to exist before any machine is started.
     pub(super) async fn prepare(plan: &Plan, checked: Checked, around: Around<'_>) -> Result<Self, LabError> {
-        match plan.place().backend {
+        match plan.deployment().backend {
             Backend::Process => Ok(Self::Processes),
             Backend::Compose => {
                 let Around { site, logs, events } = around;
@@ -66,12 +66,12 @@ impl Host {
 
     /// True if data has to exist before the machines are created, not only before they are started.
     pub(super) fn makes_machines_first(plan: &Plan) -> bool {
-        plan.place().backend == Backend::Compose
+        plan.deployment().backend == Backend::Compose
     }
 
     /// Removes what was prepared, perhaps in part.
     pub(super) async fn abandon(plan: &Plan) -> Result<(), LabError> {
-        match plan.place().backend {
+        match plan.deployment().backend {
             Backend::Process => Ok(()),
             Backend::Compose => compose::remove(plan).await,
         }

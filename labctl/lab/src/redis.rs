@@ -38,11 +38,11 @@ pub fn check_url(backend: Backend, url: Option<&str>) -> Result<(), LabError> {
 
 /// Checks that the plan can be carried out with the Redis available. Containers use an image.
 pub fn check(plan: &Plan) -> Result<(), LabError> {
-    if plan.place().backend.is_containers() {
+    if plan.deployment().backend.is_containers() {
         return Ok(());
     }
     let wanted = plan.to_start().flat_map(|machine| &machine.programs).any(|plan| plan.program.is_redis());
-    if wanted && plan.place().redis_url.is_some() {
+    if wanted && plan.deployment().redis_url.is_some() {
         return Err(LabError::NotReady(
             "this chapter starts Redis replicas and Sentinels of its own: unset LABCTL_REDIS_URL".into(),
         ));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::backend::Backend;
 use super::directories::{BESIDE_PREFIX, absolute};
 use super::http::Client;
-use super::plan::Place;
+use super::plan::Deployment;
 
 /// Where a lab runs: its directories, its back end, its network.
 #[derive(Debug, Clone, clap::Args)]
@@ -94,8 +94,8 @@ impl SiteArgs {
     }
 
     /// The deployment that these arguments describe.
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn deployment(&self) -> Deployment {
+        Deployment {
             backend: self.backend,
             network: self.network(),
             port_shift: self.port_shift,

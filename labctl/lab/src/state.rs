@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
-use super::plan::Place;
+use super::plan::Deployment;
 use super::process::Identity;
 
 pub(super) const VERSION: u32 = 1;
@@ -52,15 +52,15 @@ pub struct MachineState {
 
 impl State {
     /// Creates the record of a lab that is about to start its machines.
-    pub fn new(chapter: &str, control: PathBuf, results: Option<PathBuf>, place: &Place) -> Self {
+    pub fn new(chapter: &str, control: PathBuf, results: Option<PathBuf>, deployment: &Deployment) -> Self {
         Self {
             version: VERSION,
             chapter: chapter.into(),
             keeper: Identity::own(),
             control,
-            backend: place.backend,
-            network: place.network,
-            port_shift: place.port_shift,
+            backend: deployment.backend,
+            network: deployment.network,
+            port_shift: deployment.port_shift,
             results,
             machines: vec![],
         }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use chapter::Chapter;
 use lab::Plan;
 use lab::error::LabError;
-use lab::plan::Place;
+use lab::plan::Deployment;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ pub struct Shape {
 
 /// Returns the shape of a chapter.
 pub fn shape(chapter: &Chapter) -> Result<Shape, LabError> {
-    let plan = Plan::of(chapter, Place::on_paper()).map_err(LabError::Usage)?;
+    let plan = Plan::of(chapter, Deployment::on_paper()).map_err(LabError::Usage)?;
     let machines = plan.machines.values().map(|machine| {
         let programs: Vec<_> = machine.programs.iter().map(|program| program.program.name()).collect();
         json!({ "name": machine.name, "kind": machine.kind, "programs": programs })

@@ -74,10 +74,10 @@ impl Running {
     }
 
     /// Resolves a name such as `db:primary` to the machine that has the role now.
-    pub(crate) async fn who_is(&self, name: &str) -> Result<String, LabError> {
+    pub(crate) async fn resolve(&self, name: &str) -> Result<String, LabError> {
         match &self.what {
-            What::Lab(lab) => lab.who_is(name).await,
-            What::Stack(stack) => stack.who_is(name).await,
+            What::Lab(lab) => lab.resolve(name).await,
+            What::Stack(stack) => stack.resolve(name).await,
         }
     }
 

@@ -107,11 +107,11 @@ fn members(plan: &Plan, name: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use chapter::Source;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     fn of(name: &str) -> Vec<String> {
         let chapter = Source::open(name, &[]).unwrap().chapter;
-        let plan = Plan::of(&chapter, Place::on_paper()).unwrap();
+        let plan = Plan::of(&chapter, Deployment::on_paper()).unwrap();
         wires(&chapter, &plan).iter().map(|wire| format!("{}>{}", wire.from, wire.to)).collect()
     }
 

@@ -298,7 +298,7 @@ fn command(target: SocketAddr, question: &Question<'_>) -> String {
 mod tests {
     use super::*;
     use chapter::Source;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     #[test]
     fn the_parts_of_an_answer_are_read() {
@@ -311,7 +311,7 @@ mod tests {
     fn the_database_behind_an_entrance_is_found() {
         let of = |name: &str, to: &str| {
             let chapter = Source::open(name, &[]).unwrap().chapter;
-            let plan = Plan::of(&chapter, Place::on_paper()).unwrap();
+            let plan = Plan::of(&chapter, Deployment::on_paper()).unwrap();
             database_nodes(&chapter, &plan, to)
         };
         assert_eq!(of("replication", "web-strict"), ["strict-1", "strict-2", "strict-3"]);

@@ -255,28 +255,28 @@ impl Fault {
     pub(crate) async fn resolved(&self, lab: &Laboratory) -> Result<Self, LabError> {
         let component = match &self.component {
             Component::Link { from, to } => {
-                let from = who_is(lab, from).await?;
-                let to = who_is(lab, to).await?;
+                let from = resolve(lab, from).await?;
+                let to = resolve(lab, to).await?;
                 // A link from one replica to another.
                 let to = if to == from { another_replica(lab, &from).await? } else { to };
                 Component::Link { from, to }
             }
-            component if component.is_role() => component.called(who_is(lab, &component.name()).await?),
+            component if component.is_role() => component.called(resolve(lab, &component.name()).await?),
             component => component.clone(),
         };
         Ok(Self { component, ..self.clone() })
     }
 }
 
-async fn who_is(lab: &Laboratory, name: &str) -> Result<String, LabError> {
-    lab.who_is(name).await.map_err(|_| LabError::Unsteady(format!("no machine is {name} now")))
+async fn resolve(lab: &Laboratory, name: &str) -> Result<String, LabError> {
+    lab.resolve(name).await.map_err(|_| LabError::Unsteady(format!("no machine is {name} now")))
 }
 
 /// Returns a replica other than this one.
 async fn another_replica(lab: &Laboratory, replica: &str) -> Result<String, LabError> {
     let plan = lab.plan();
     let kind = plan.machines.get(replica).map(|machine| machine.kind.clone()).unwrap_or_default();
-    let primary = who_is(lab, &format!("{kind}:primary")).await?;
+    let primary = resolve(lab, &format!("{kind}:primary")).await?;
     let mut others = plan.of_kind(&kind).map(|machine| machine.name.clone());
     let another = others.find(|name| *name != replica && *name != primary);
     another.ok_or_else(|| LabError::Unsteady(format!("{kind} has no second replica now")))
@@ -332,7 +332,7 @@ mod tests {
     use super::super::faults::{Restarts, Scope, Selection};
     use super::*;
     use chapter::Source;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     const WATCHED: &str = r#"
         number = 1
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_redis_that_is_watched_is_another_s_copy_afterwards_wherever_it_is() {
         let source = Source::parse(Path::new("watched.toml"), WATCHED, &[]).unwrap();
-        let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
+        let plan = Plan::of(&source.chapter, Deployment::on_paper()).unwrap();
         let wanted = Selection {
             scope: Scope::Everything,
             only: None,

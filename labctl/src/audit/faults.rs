@@ -391,7 +391,7 @@ fn another(fault: &Fault) -> Option<Fault> {
 mod tests {
     use super::*;
     use crate::audit::{library, paths};
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     fn names(architecture: &str, scope: Scope) -> Vec<String> {
         let wanted =
@@ -401,7 +401,7 @@ mod tests {
 
     fn plan(architecture: &str) -> Plan {
         let chapter = paths::prepared(&library::open(architecture).unwrap().chapter).unwrap();
-        Plan::of(&chapter, Place::on_paper()).unwrap()
+        Plan::of(&chapter, Deployment::on_paper()).unwrap()
     }
 
     #[test]

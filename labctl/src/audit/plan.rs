@@ -65,7 +65,7 @@ impl AuditPlan {
 
     /// Returns the deployment plan.
     pub fn plan(&self) -> Result<Plan, LabError> {
-        Plan::of(&self.chapter()?, self.place.place()).map_err(LabError::Usage)
+        Plan::of(&self.chapter()?, self.place.deployment()).map_err(LabError::Usage)
     }
 
     /// Lists the faults to inject, in order.

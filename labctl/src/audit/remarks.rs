@@ -142,7 +142,7 @@ mod tests {
     use super::super::matrix::tests::impact;
     use super::*;
     use chapter::Source;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     const SMALL: &str = r#"
         number = 1
@@ -174,7 +174,7 @@ mod tests {
 
     fn said(text: &str, name: &str, kind: FaultKind, cells: &[(&str, Impact)]) -> Vec<String> {
         let source = Source::parse(Path::new("small.toml"), text, &[]).unwrap();
-        let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
+        let plan = Plan::of(&source.chapter, Deployment::on_paper()).unwrap();
         let component = Component::Program { name: name.into(), program: "" };
         let fault = Fault { component, kind, stands_for: vec![name.into()] };
         let cells = cells.iter().map(|(path, impact)| ((*path).to_owned(), impact.clone())).collect();

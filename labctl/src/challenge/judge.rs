@@ -85,7 +85,7 @@ pub fn open(file: &str, place: &SiteArgs) -> Result<Solution, LabError> {
     let source = audit::library::open(file)?;
     let refused = |reasons: Vec<String>| LabError::Usage(format!("{file}: {}", reasons.join("\n  ")));
     let source = workload::given(source).map_err(refused)?;
-    let plan = Plan::of(&source.chapter, place.place()).map_err(LabError::Usage)?;
+    let plan = Plan::of(&source.chapter, place.deployment()).map_err(LabError::Usage)?;
     let bill = workload::bill(&source, &plan, &Prices::built_in()).map_err(LabError::Usage)?;
     Ok(Solution { source, plan, bill })
 }

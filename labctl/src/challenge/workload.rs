@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::audit::library;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     fn solution(machines: &str) -> Source {
         let text = format!("number = 1\ntitle = \"t\"\nquestion = \"q\"\n{machines}");
@@ -210,7 +210,7 @@ mod tests {
 
     fn cost(machines: &str) -> f64 {
         let solution = given(solution(machines)).expect("nothing is refused");
-        let plan = Plan::of(&solution.chapter, Place::on_paper()).expect("it can stand");
+        let plan = Plan::of(&solution.chapter, Deployment::on_paper()).expect("it can stand");
         total(&bill(&solution, &plan, &Prices::built_in()).expect("all have a price"))
     }
 

@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use chapter::Source;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     const CHAPTER: &str = r#"
 number = 1
@@ -146,7 +146,7 @@ users = "members"
 
     fn by_hand(name: &str, path: Option<&str>) -> ByHand {
         let source = Source::parse(Path::new("small.toml"), CHAPTER, &[]).unwrap();
-        let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
+        let plan = Plan::of(&source.chapter, Deployment::on_paper()).unwrap();
         traffic(Some(&name.into()), path.map(str::to_owned).as_ref(), 1, &source.chapter, &plan).unwrap()
     }
 

@@ -12,7 +12,7 @@ use chapter::Source;
 use lab::error::LabError;
 use lab::http::Client;
 use lab::interrupt::Interrupt;
-use lab::plan::Place;
+use lab::plan::Deployment;
 use lab::stack::{Stack, Where};
 use lab::{Backend, Plan};
 use machine::network::Network;
@@ -61,7 +61,7 @@ pub struct PageArgs {
 pub async fn page(args: &PageArgs, common: &Common, interrupt: &Interrupt) -> Performed {
     page::check_address(args.published.unwrap_or(args.listen))?;
     let source = Source::open(&args.stack.to_string_lossy(), &[])?;
-    let plan = Plan::of(&source.chapter, place(args)?).map_err(LabError::Usage)?;
+    let plan = Plan::of(&source.chapter, deployment(args)?).map_err(LabError::Usage)?;
     let listener = Network::tcp().bind(args.listen).await.map_err(|error| {
         LabError::not_ready(format!("--listen: cannot listen on {}: {error}", args.listen))
     })?;
@@ -118,12 +118,12 @@ fn compose(args: &PageArgs) -> String {
     }
 }
 
-fn place(args: &PageArgs) -> Result<Place, LabError> {
+fn deployment(args: &PageArgs) -> Result<Deployment, LabError> {
     let client = match &args.admin_token_file {
         None => Client::without_token(),
         Some(file) => Client::with_token(&std::fs::read_to_string(file).map_err(|error| {
             LabError::not_ready(format!("--admin-token-file: cannot read {}: {error}", file.display()))
         })?),
     };
-    Ok(Place { backend: Backend::Process, client, ..Place::on_paper() })
+    Ok(Deployment { backend: Backend::Process, client, ..Deployment::on_paper() })
 }

@@ -142,7 +142,7 @@ pub async fn run(args: &RunArgs, common: &Common, interrupt: &Interrupt) -> Perf
 async fn dry_run(sources: &[Source], args: &RunArgs, common: &Common) -> Performed {
     let (mut demands, mut lacking) = (Vec::new(), None);
     for source in sources {
-        let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+        let plan = Plan::of(&source.chapter, common.site.deployment()).map_err(LabError::Usage)?;
         let demand = Demand::of(&source.name, &source.chapter, &plan, args.pace());
         let lacks = lacks(source, common).await?;
         if !common.json {
@@ -167,7 +167,7 @@ async fn dry_run(sources: &[Source], args: &RunArgs, common: &Common) -> Perform
 
 /// Returns what a chapter needs and this computer lacks.
 async fn lacks(source: &Source, common: &Common) -> Result<Option<LabError>, LabError> {
-    let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+    let plan = Plan::of(&source.chapter, common.site.deployment()).map_err(LabError::Usage)?;
     match lab::cast::of(source, &plan).await {
         Ok(_) => Ok(redis::check(&plan).err()),
         Err(what @ LabError::NotReady(_)) => Ok(Some(what)),

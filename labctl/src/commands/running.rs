@@ -7,7 +7,7 @@ use chapter::Source;
 use lab::control::{self, ControlRequest, ControlResponse};
 use lab::error::LabError;
 use lab::http::Client;
-use lab::plan::Place;
+use lab::plan::Deployment;
 use lab::state;
 use lab::{MachineStatus, Plan};
 
@@ -42,7 +42,7 @@ pub(super) fn command(common: &Common) -> String {
 pub(super) fn chapter(common: &Common) -> Result<(Source, Plan), LabError> {
     let state = control::running(&common.site.lab_dir)?;
     let source = Source::open(&state::chapter_file(&common.site.lab_dir).to_string_lossy(), &[])?;
-    let mut place = Place {
+    let mut deployment = Deployment {
         backend: state.backend,
         network: state.network,
         port_shift: state.port_shift,
@@ -50,11 +50,11 @@ pub(super) fn chapter(common: &Common) -> Result<(Source, Plan), LabError> {
         redis_url: None,
         client: Client::without_token(),
     };
-    if let Some(token) = place.admin_token_file() {
+    if let Some(token) = deployment.admin_token_file() {
         let token = std::fs::read_to_string(&token)
             .map_err(|error| LabError::not_ready(format!("cannot read {}: {error}", token.display())))?;
-        place.client = Client::with_token(&token);
+        deployment.client = Client::with_token(&token);
     }
-    let plan = Plan::of(&source.chapter, place).map_err(LabError::Usage)?;
+    let plan = Plan::of(&source.chapter, deployment).map_err(LabError::Usage)?;
     Ok((source, plan))
 }

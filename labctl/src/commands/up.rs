@@ -235,7 +235,7 @@ fn by_hand(source: &Source, common: &Common, machines: &[MachineStatus]) -> Resu
     if common.site.backend == Backend::Process {
         return Ok(vec![format!("{kill} `kill -9` any pid above")]);
     }
-    let plan = Plan::of(&source.chapter, common.site.place()).map_err(LabError::Usage)?;
+    let plan = Plan::of(&source.chapter, common.site.deployment()).map_err(LabError::Usage)?;
     let Some(address) = plan.ip_of(name) else { return Ok(vec![]) };
     let cable = Cable::of(common.site.network(), name, address);
     let container = &cable.container;

@@ -205,11 +205,11 @@ mod tests {
     use super::*;
     use chapter::Source;
     use chapter::library;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     fn demand(name: &str, pace: Pace) -> Demand {
         let source = Source::open(name, &[]).unwrap();
-        let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
+        let plan = Plan::of(&source.chapter, Deployment::on_paper()).unwrap();
         Demand::of(name, &source.chapter, &plan, pace)
     }
 

@@ -109,10 +109,10 @@ impl Run<'_> {
         for name in wanted.chain(step.send.keys()).map(AsRef::as_ref) {
             let to = self.bed.chapter.traffic[name].to.as_ref();
             if let Some((kind, _)) = role::parse(to) {
-                let machine = match self.bed.lab.who_is(to).await {
+                let machine = match self.bed.lab.resolve(to).await {
                     // In a database that promotes no node, the former primary is still the primary.
                     Err(error) if !self.bed.lab.cast().is_own() => {
-                        let former = self.bed.lab.who_is(&format!("{kind}:former")).await;
+                        let former = self.bed.lab.resolve(&format!("{kind}:former")).await;
                         former.map_err(|_| error)?
                     }
                     found => found?,
@@ -477,7 +477,7 @@ impl Run<'_> {
             }
             let mut evaluated = self.measured.evaluate(expect.measure.as_ref());
             evaluated.distrust = evaluated.distrust.or_else(|| self.damage.clone());
-            let expect = match self.bed.lab.plan().place().backend.is_containers() {
+            let expect = match self.bed.lab.plan().deployment().backend.is_containers() {
                 false => expect.clone(),
                 true => expect.in_containers()?,
             };

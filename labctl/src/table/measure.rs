@@ -76,7 +76,7 @@ pub async fn measure_table(
     let (began, started) = (jiff::Timestamp::now(), Instant::now());
     let emitter = Emitter::new(observer, started);
     // A missing price is reported before anything is measured.
-    let plans = run.sources.iter().map(|source| Plan::of(&source.chapter, run.place.place()));
+    let plans = run.sources.iter().map(|source| Plan::of(&source.chapter, run.place.deployment()));
     let plans = plans.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
     let costs = plans.iter().map(|plan| run.prices.of_plan(plan));
     let costs = costs.collect::<Result<Vec<_>, _>>().map_err(LabError::Usage)?;
@@ -199,7 +199,7 @@ impl TableRun {
             self.sources.iter().enumerate().map(|(index, source)| (source, self.place.beside(lane(index))));
         let audited = inspections.iter().map(|job| (&job.audit_plan.source, job.audit_plan.place.clone()));
         for (source, place) in searched.chain(audited) {
-            let plan = Plan::of(&source.chapter, place.place()).map_err(LabError::Usage)?;
+            let plan = Plan::of(&source.chapter, place.deployment()).map_err(LabError::Usage)?;
             Site::check_ports(&plan)?;
         }
         Ok(())

@@ -63,10 +63,10 @@ impl Prices {
 mod tests {
     use super::*;
     use crate::audit::library;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     fn plan(name: &str) -> Plan {
-        Plan::of(&library::open(name).unwrap().chapter, Place::on_paper()).unwrap()
+        Plan::of(&library::open(name).unwrap().chapter, Deployment::on_paper()).unwrap()
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl ClaimedSite {
 
     /// Claims a site for a lab whose clock is already running.
     pub fn claim_at(clock: Clock, chapter: &Chapter, place: &SiteArgs) -> Result<Self, LabError> {
-        let plan = Plan::of(chapter, place.place()).map_err(LabError::Usage)?;
+        let plan = Plan::of(chapter, place.deployment()).map_err(LabError::Usage)?;
         Ok(Self { plan, clock, site: Site::claim(place)? })
     }
 

@@ -86,7 +86,7 @@ pub fn stream_of(name: &str, traffic: &Traffic, plan: &Plan, seed: u64) -> Resul
 mod tests {
     use chapter::Source;
     use lab::Plan;
-    use lab::plan::Place;
+    use lab::plan::Deployment;
 
     use super::stream_of;
 
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn traffics_of_the_same_dice_come_in_the_same_moments() {
         let chapter = Source::open("bigger-machine", &[]).unwrap().chapter;
-        let plan = Plan::of(&chapter, Place::on_paper()).unwrap();
+        let plan = Plan::of(&chapter, Deployment::on_paper()).unwrap();
         let seed = |name: &str| stream_of(name, &chapter.traffic[name], &plan, 42).unwrap().seed;
         assert_eq!([seed("ram"), seed("x2")], [seed("x1"); 2]);
         assert_ne!(seed("x4"), seed("x1"));

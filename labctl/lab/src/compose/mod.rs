@@ -76,7 +76,7 @@ pub(super) async fn check(plan: &Plan, site: &Site) -> Result<u32, LabError> {
         plan.to_start().any(|machine| machine.programs.iter().any(|plan| plan.program.is_redis()));
     let redis = if needs_redis { RedisImage::Fetched } else { RedisImage::NotNeeded };
     let engine = engine::check(&site.programs, redis).await?;
-    let project = project::name(plan.place().network);
+    let project = project::name(plan.deployment().network);
     let others = docker(&[
         "ps",
         "--all",
@@ -127,7 +127,7 @@ impl Project {
         };
         let fleet = Fleet::default();
         let following =
-            follow::follow(project::name(plan.place().network), Arc::clone(&fleet), events.clock())?;
+            follow::follow(project::name(plan.deployment().network), Arc::clone(&fleet), events.clock())?;
         let project = Self {
             ground,
             events: events.clone(),
@@ -211,7 +211,7 @@ impl Project {
 
     /// Creates the directories that a machine expects at its start, with the right owner.
     fn prepare(&self, machine: &MachinePlan, plan: &Plan) -> std::io::Result<()> {
-        let (name, network) = (&machine.name, plan.place().network);
+        let (name, network) = (&machine.name, plan.deployment().network);
         let shared = [self.ground.socket_directory(name), self.ground.logs.join(name)];
         let data = machine.programs.iter().filter_map(|program| program.data.clone());
         for directory in shared.into_iter().chain(data) {
@@ -253,15 +253,15 @@ impl Project {
 
     /// Every container can reach the balancers, so these require a token.
     fn write_secrets(&self, plan: &Plan) -> anyhow::Result<()> {
-        let Some(path) = plan.place().admin_token_file() else { return Ok(()) };
+        let Some(path) = plan.deployment().admin_token_file() else { return Ok(()) };
         let token = plan.client().token().unwrap_or_default();
         fs::write(&path, token).with_context(|| format!("write {}", path.display()))?;
-        for path in [path, secret_file(&plan.place().data)] {
+        for path in [path, secret_file(&plan.deployment().data)] {
             // Root without capabilities can read only world-readable files; no other user can enter the
             // directory.
             fs::set_permissions(&path, Permissions::from_mode(0o444))?;
         }
-        fs::set_permissions(&plan.place().data, Permissions::from_mode(0o700))?;
+        fs::set_permissions(&plan.deployment().data, Permissions::from_mode(0o700))?;
         Ok(())
     }
 
@@ -272,7 +272,7 @@ impl Project {
         fs::write(&file, serde_json::to_vec_pretty(&project).context("write the compose file")?)
             .with_context(|| format!("write {}", file.display()))?;
         let file = file.display().to_string();
-        let name = project::name(plan.place().network);
+        let name = project::name(plan.deployment().network);
         let create = ["compose", "--project-name", &name, "--file", &file, "create", "--pull", "never"];
         let made = docker_within(WHOLE_LAB, &[&create, machines].concat()).await;
         made.map_err(|refused| not_made(&refused))?;
@@ -308,7 +308,7 @@ async fn plug_in(container: &Container, found: &Inspected) -> Result<Vec<String>
 
 /// Removes every container of the lab, and its network.
 pub(super) async fn remove(plan: &Plan) -> Result<(), LabError> {
-    let project = project::name(plan.place().network);
+    let project = project::name(plan.deployment().network);
     let down = [
         "compose",
         "--project-name",

@@ -72,12 +72,12 @@ impl Ground {
 
 /// The whole project, for `docker compose --file`.
 pub(super) fn project(plan: &Plan, ground: &Ground) -> Value {
-    let [first, second] = plan.place().network;
+    let [first, second] = plan.deployment().network;
     let services = plan.to_start().filter(|machine| !machine.removed);
     let services = services.map(|machine| (machine.name.clone(), service(machine, plan, ground)));
     let subnet = json!({
         "subnet": format!("{first}.{second}.0.0/16"),
-        "gateway": plan.place().gateway().to_string(),
+        "gateway": plan.deployment().gateway().to_string(),
         // A container that is connected by hand does not get a machine's address.
         "ip_range": format!("{first}.{second}.200.0/24"),
     });
@@ -99,7 +99,7 @@ pub(super) fn service(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Va
     let words = if redis { redis_words(machine, ground) } else { machine_words(machine, ground) };
     without_variables(json!({
         "image": if redis { REDIS_IMAGE } else { IMAGE },
-        "container_name": container_name(plan.place().network, &machine.name),
+        "container_name": container_name(plan.deployment().network, &machine.name),
         "hostname": machine.name,
         "command": words,
         "user": format!("{user}:{group}"),
@@ -180,10 +180,10 @@ fn volumes(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Vec<Value> {
         bind(&ground.logs.join(&machine.name), false),
     ];
     if machine.has(Program::Lb) {
-        volumes.extend(plan.place().admin_token_file().map(|token| bind(&token, true)));
+        volumes.extend(plan.deployment().admin_token_file().map(|token| bind(&token, true)));
     }
     if knows_the_secret(machine) {
-        volumes.push(bind(&secret_file(&plan.place().data), true));
+        volumes.push(bind(&secret_file(&plan.deployment().data), true));
     }
     for program in &machine.programs {
         let Some(data) = &program.data else { continue };
@@ -197,7 +197,7 @@ fn volumes(machine: &MachinePlan, plan: &Plan, ground: &Ground) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::plan::Place;
+    use super::super::super::plan::Deployment;
     use super::*;
     use chapter::Source;
 
@@ -207,13 +207,13 @@ mod tests {
     }
 
     fn made_of(chapter: &str) -> Value {
-        let place = Place {
+        let deployment = Deployment {
             backend: Backend::Compose,
             network: Backend::Compose.network(),
             data: "/lab/data".into(),
-            ..Place::on_paper()
+            ..Deployment::on_paper()
         };
-        project(&Plan::of(&Source::open(chapter, &[]).unwrap().chapter, place).unwrap(), &ground())
+        project(&Plan::of(&Source::open(chapter, &[]).unwrap().chapter, deployment).unwrap(), &ground())
     }
 
     #[test]
@@ -263,16 +263,16 @@ mod tests {
 
     #[test]
     fn a_dollar_in_a_path_is_no_variable() {
-        let place = Place {
+        let deployment = Deployment {
             backend: Backend::Compose,
             network: Backend::Compose.network(),
             data: "/a$HOME/.lab/data".into(),
-            ..Place::on_paper()
+            ..Deployment::on_paper()
         };
         let [lab_directory, sockets, logs] = ["/a$HOME/.lab", "/b$c", "/a${x/logs"].map(PathBuf::from);
         let ground = Ground { lab_directory, sockets, logs, user: (65534, 65534), cores: 2 };
         let project =
-            project(&Plan::of(&Source::open("split", &[]).unwrap().chapter, place).unwrap(), &ground);
+            project(&Plan::of(&Source::open("split", &[]).unwrap().chapter, deployment).unwrap(), &ground);
         let text = project.to_string().replace("$$", "");
         assert!(!text.contains('$'), "{text}");
         let data = &project["services"]["db"]["volumes"][2];

@@ -258,13 +258,13 @@ impl Laboratory {
     /// Resolves a name, or a role such as `db:primary`, to a machine, and remembers it as the last one with
     /// that role.
     pub(super) async fn resolve_and_remember(&self, name: &str) -> Result<String, LabError> {
-        let meant = self.who_is(name).await?;
+        let meant = self.resolve(name).await?;
         self.roles.remember(name, &meant);
         Ok(meant)
     }
 
     /// Resolves a name or a role to a machine.
-    pub async fn who_is(&self, name: &str) -> Result<String, LabError> {
+    pub async fn resolve(&self, name: &str) -> Result<String, LabError> {
         let plan = self.plan();
         let deadline = Instant::now() + ROLE_MAX;
         loop {

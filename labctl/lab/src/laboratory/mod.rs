@@ -86,7 +86,7 @@ impl Laboratory {
         site.cast = cast::of(source, &plan).await?;
         let events = Events::new(clock);
         let control = site.control_path();
-        let state = State::new(&source.name, control, results, plan.place());
+        let state = State::new(&source.name, control, results, plan.deployment());
         // Written before anything exists, so that leftovers are found if this labctl is killed meanwhile.
         write_state(&state, &site)?;
         let checked = match Host::check(&plan, &site, interrupt).await {
@@ -327,7 +327,7 @@ async fn fill_again(machine: &RunningMachine) {
 
 /// Creates what has to exist before the machines.
 async fn make(plan: &Plan, checked: Checked, around: Around<'_>) -> Result<(Host, Links), LabError> {
-    write_secret(&secret_file(&plan.place().data)).context("write the cluster secret")?;
+    write_secret(&secret_file(&plan.deployment().data)).context("write the cluster secret")?;
     if Host::makes_machines_first(plan) {
         plan.to_start().try_for_each(prepare)?;
     }

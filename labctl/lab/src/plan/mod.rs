@@ -36,7 +36,7 @@ pub struct Plan {
     /// The links between them.
     pub links: Vec<LinkPlan>,
     kinds: IndexMap<String, MachineEntry>,
-    place: Place,
+    deployment: Deployment,
 }
 
 /// One machine.
@@ -104,7 +104,7 @@ pub struct LinkPlan {
 
 /// The deployment of a lab: backend, network, ports, data.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Deployment {
     /// The kind of machines.
     pub backend: Backend,
     /// The first two bytes of every address.
@@ -119,8 +119,8 @@ pub struct Place {
     pub client: Client,
 }
 
-impl Place {
-    /// A place for plans that are not started: pages, prices, tests.
+impl Deployment {
+    /// A deployment for plans that are not started: pages, prices, tests.
     pub fn on_paper() -> Self {
         Self {
             backend: Backend::default(),
@@ -146,9 +146,9 @@ impl Place {
 
 impl Plan {
     /// Plans the machines of a chapter, before any is added or removed.
-    pub fn of(chapter: &Chapter, place: Place) -> Result<Self, String> {
+    pub fn of(chapter: &Chapter, deployment: Deployment) -> Result<Self, String> {
         let mut plan =
-            Self { machines: IndexMap::new(), links: vec![], kinds: chapter.machine.clone(), place };
+            Self { machines: IndexMap::new(), links: vec![], kinds: chapter.machine.clone(), deployment };
         let names = chapter.machine.iter().flat_map(|(kind, entry)| match entry.count {
             Some(count) => (1..=count).map(|number| (format!("{kind}-{number}"), kind)).collect(),
             None => vec![(kind.clone(), kind)],
@@ -190,12 +190,12 @@ impl Plan {
 
     /// The HTTP client for the lab's programs.
     pub fn client(&self) -> &Client {
-        &self.place.client
+        &self.deployment.client
     }
 
     /// The deployment of the lab.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn deployment(&self) -> &Deployment {
+        &self.deployment
     }
 
     /// Adds a machine of a kind that has a count. It gets the number after the highest one.
@@ -333,7 +333,7 @@ impl Plan {
             programs: vec![],
             behind,
             removed: false,
-            elsewhere: entry.redis.is_some() && self.place.redis_url.is_some(),
+            elsewhere: entry.redis.is_some() && self.deployment.redis_url.is_some(),
         }
     }
 
@@ -352,12 +352,12 @@ impl Plan {
                 || self.socket(2, self.kinds.get_index_of(kind).unwrap_or_default(), Program::Lb.port());
             let address = if part.pair { shared() } else { at(Program::Lb) };
             let secrets = Secrets {
-                admin_token: self.place.admin_token_file(),
-                sticky: has_shared_cookies(part).then(|| secret_file(&self.place.data)),
+                admin_token: self.deployment.admin_token_file(),
+                sticky: has_shared_cookies(part).then(|| secret_file(&self.deployment.data)),
             };
             plans.push(programs::lb(part, address, admin, secrets, upstreams, partner.as_ref()));
         }
-        let data = || self.place.data.join(name);
+        let data = || self.deployment.data.join(name);
         if let Some(part) = &entry.webserver {
             let nodes = self.members(part.db.as_ref()).into_iter();
             let database = nodes.map(|node| self.reached_from(name, kind, &node.name, Program::Dbnode));
@@ -417,7 +417,8 @@ impl Plan {
             Ok((other.name.clone(), reached))
         });
         let peers = peers.collect::<Result<Vec<_>, String>>()?;
-        let (listen, secret) = (self.address(index, programs::DB_PEER_PORT), secret_file(&self.place.data));
+        let (listen, secret) =
+            (self.address(index, programs::DB_PEER_PORT), secret_file(&self.deployment.data));
         Ok((!peers.is_empty()).then_some(Membership { listen, peers, secret }))
     }
 
@@ -436,9 +437,9 @@ impl Plan {
         let other = siblings.find(|(other, _)| *other != index).map_or(index, |(other, _)| other);
         let at = |index| self.address(index, programs::LB_PAIR_PORT);
         // Two containers cannot listen on one address; it moves from one network interface to the other.
-        let (takeover, secret) = match self.place.backend.is_containers() {
+        let (takeover, secret) = match self.deployment.backend.is_containers() {
             false => ("bind", None),
-            true => ("vip", Some(secret_file(&self.place.data))),
+            true => ("vip", Some(secret_file(&self.deployment.data))),
         };
         let priority = if is_first { 100 } else { 90 };
         Partner { name, listen: at(index), peer: at(other), priority, takeover, secret }
@@ -448,7 +449,7 @@ impl Plan {
     fn redis_for(&self, name: &str, kind: &str, part: &WebserverPart) -> Result<WhereRedisIs, String> {
         let mut place = WhereRedisIs::default();
         let database = part.redis_database;
-        match (&part.redis, &self.place.redis_url) {
+        match (&part.redis, &self.deployment.redis_url) {
             (None, _) => {}
             // Its database numbers are not the lab's to choose, and it may have only one. So a prefix
             // replaces them.
@@ -521,7 +522,7 @@ impl Plan {
                 program => program.port(),
             };
             let target = self.address(self.index_of(&to)?, port);
-            let listen = match self.place.backend.is_containers() {
+            let listen = match self.deployment.backend.is_containers() {
                 false => self.socket(1, index, port),
                 true => self.link_on_the_gateway(index),
             };
@@ -548,8 +549,8 @@ impl Plan {
 
     fn link_on_the_gateway(&self, index: usize) -> SocketAddr {
         let index = u16::try_from(index).expect("a lab has at most 250 links");
-        let port = LINK_PORT_FIRST.saturating_add(index).saturating_add(self.place.port_shift);
-        SocketAddr::from((self.place.gateway(), port))
+        let port = LINK_PORT_FIRST.saturating_add(index).saturating_add(self.deployment.port_shift);
+        SocketAddr::from((self.deployment.gateway(), port))
     }
 
     /// The program that others connect to on machines of a kind.
@@ -591,9 +592,9 @@ impl Plan {
     }
 
     fn socket(&self, third: u8, index: usize, port: u16) -> SocketAddr {
-        let [first, second] = self.place.network;
+        let [first, second] = self.deployment.network;
         let last = u8::try_from(index + 1).expect("a lab has at most 250 machines");
-        let port = port.saturating_add(self.place.port_shift);
+        let port = port.saturating_add(self.deployment.port_shift);
         SocketAddr::from((Ipv4Addr::new(first, second, third, last), port))
     }
 }
@@ -619,7 +620,7 @@ mod tests {
     use chapter::Source;
 
     fn plan(name: &str) -> Plan {
-        Plan::of(&Source::open(name, &[]).unwrap().chapter, Place::on_paper()).unwrap()
+        Plan::of(&Source::open(name, &[]).unwrap().chapter, Deployment::on_paper()).unwrap()
     }
 
     fn flags(plan: &Plan, machine: &str) -> String {
@@ -676,9 +677,9 @@ mod tests {
     #[test]
     fn a_redis_that_others_use_too_is_in_no_flag_and_each_database_is_a_prefix() {
         let url = "redis://shop:hunter2@box:7000/3";
-        let place = Place { redis_url: Some(url.into()), ..Place::on_paper() };
+        let deployment = Deployment { redis_url: Some(url.into()), ..Deployment::on_paper() };
         let chapter = Source::open("cache", &[]).unwrap().chapter;
-        let plan = Plan::of(&chapter, place).unwrap();
+        let plan = Plan::of(&chapter, deployment).unwrap();
         let mut prefixes = std::collections::BTreeSet::new();
         for program in plan.machines.values().flat_map(|machine| &machine.programs) {
             assert!(!format!("{program:?}").contains("hunter2"), "{program:?}");
@@ -714,7 +715,7 @@ mod tests {
                  [machine.web]\nwebserver = {{ db = 'db' }}\n[machine.db]\ndbnode = {{}}\n"
             );
             let source = Source::parse(std::path::Path::new("pair.toml"), &text, &[]).unwrap();
-            let plan = Plan::of(&source.chapter, Place::on_paper()).unwrap();
+            let plan = Plan::of(&source.chapter, Deployment::on_paper()).unwrap();
             ["lb-1", "lb-2"].map(|name| flags(&plan, name).contains("--sticky-secret-file /data/"))
         };
         assert_eq!(pair(", policy = 'sticky'"), [true; 2]);

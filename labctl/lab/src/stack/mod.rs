@@ -127,7 +127,7 @@ impl Stack {
     }
 
     /// Resolves a name such as `db:primary` to a machine.
-    pub async fn who_is(&self, name: &str) -> Result<String, LabError> {
+    pub async fn resolve(&self, name: &str) -> Result<String, LabError> {
         let plan = self.plan();
         let found = self.roles.resolve(name, &plan).await;
         found.ok_or_else(|| LabError::not_ready(format!("no machine is '{name}' now")))

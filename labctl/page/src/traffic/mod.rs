@@ -233,7 +233,7 @@ impl Traffics {
         if role::parse(&lane.traffic.to).is_none() && lab.can_act() {
             return Ok(());
         }
-        let machine = lab.who_is(&lane.traffic.to).await?;
+        let machine = lab.resolve(&lane.traffic.to).await?;
         match lab.plan().address_of(&machine) {
             Some(address) if address.ip().is_unspecified() => Err(LabError::not_ready(format!(
                 "{machine} has not been seen yet: docker compose ps says whether it is up"

@@ -18,7 +18,7 @@ use crate::runner::{ClaimResult, RunDocument, Verdict};
 use chapter::{Chapter, Source, kind, role};
 use lab::Plan;
 use lab::error::LabError;
-use lab::plan::Place;
+use lab::plan::Deployment;
 
 /// Number of slowest requests shown as traces, where traces were recorded.
 const TRACES: usize = 3;
@@ -63,7 +63,7 @@ pub fn run_page(run: &RunDocument) -> Result<String, LabError> {
     let series = requests::series(&records, run.findings.ended);
     let source = Source::open(&run.directory.join("chapter.toml").to_string_lossy(), &[])?;
     let chapter = &source.chapter;
-    let plan = Plan::of(chapter, Place::on_paper()).map_err(LabError::Usage)?;
+    let plan = Plan::of(chapter, Deployment::on_paper()).map_err(LabError::Usage)?;
     let machines: Vec<_> = plan
         .machines
         .values()
