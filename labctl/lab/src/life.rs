@@ -142,8 +142,8 @@ impl Life {
         self.programs.lock().insert(program.to_owned(), life);
     }
 
-    /// Takes the machine's own report of what started or ended on it.
-    pub(super) fn hear(&self, report: MachineEvent) {
+    /// Records the machine's own report of what started or ended on it.
+    pub(super) fn take_report(&self, report: MachineEvent) {
         match report {
             MachineEvent::Started { process, pid } => self.program_started(&process, pid),
             MachineEvent::Exited { process, pid, code, signal } => {
@@ -180,13 +180,13 @@ impl Life {
     }
 
     /// Records that it was frozen or thawed, if that is a change.
-    pub(super) fn is_frozen(&self, frozen: bool, at: Duration) {
+    pub(super) fn record_frozen(&self, frozen: bool, at: Duration) {
         if self.frozen.swap(frozen, Ordering::AcqRel) != frozen {
             self.tell_frozen(self.machine.clone(), None, frozen, at);
         }
     }
 
-    /// Does the same for each program on it, from the state of its process.
+    /// Records for each program on it whether it is frozen, from the state of its process.
     pub(super) fn look_for_frozen_programs(&self, is_frozen: impl Fn(&ProgramLife) -> bool) {
         for (program, life) in self.programs.lock().iter_mut().filter(|(_, life)| life.alive) {
             let frozen = is_frozen(life);
@@ -197,13 +197,13 @@ impl Life {
     }
 
     /// True while everything on it is frozen.
-    pub(super) fn was_frozen(&self) -> bool {
+    pub(super) fn is_frozen(&self) -> bool {
         self.frozen.load(Ordering::Acquire)
     }
 
     /// Records whether it is on the lab's network with its own address, if that is a change. `back` is the
     /// command that reconnects it.
-    pub(super) fn is_connected(&self, connected: bool, back: &str, at: Duration) {
+    pub(super) fn record_connected(&self, connected: bool, back: &str, at: Duration) {
         if self.connected.swap(connected, Ordering::AcqRel) != connected {
             let machine = self.machine.clone();
             self.events.record_at(
@@ -219,13 +219,13 @@ impl Life {
 
     /// Records that it is on the lab's network with an address that is not its own. `back` are the commands
     /// that correct it.
-    pub(super) fn is_elsewhere(&self, address: String, back: String, at: Duration) {
+    pub(super) fn record_elsewhere(&self, address: String, back: String, at: Duration) {
         self.connected.store(false, Ordering::Release);
         self.events.record_at(at, Happening::Elsewhere { machine: self.machine.clone(), address, back });
     }
 
     /// True while it is on the lab's network with its own address.
-    pub(super) fn was_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
     }
 
@@ -313,7 +313,7 @@ mod tests {
         life.begin(1, Duration::ZERO);
         life.intend(Signal::SIGSTOP);
         for frozen in [true, false, true] {
-            life.is_frozen(frozen, Duration::ZERO);
+            life.record_frozen(frozen, Duration::ZERO);
         }
         assert_eq!(hands(&events), [Hand::Labctl, Hand::SomebodyElse, Hand::SomebodyElse]);
     }
@@ -335,9 +335,9 @@ mod tests {
         let events = Events::new(Clock::start());
         let life = Life::new("db", &events);
         life.begin(1, Duration::ZERO);
-        life.is_frozen(true, Duration::ZERO);
+        life.record_frozen(true, Duration::ZERO);
         life.intend(Signal::SIGKILL);
-        life.is_frozen(false, Duration::ZERO);
+        life.record_frozen(false, Duration::ZERO);
         assert_eq!(hands(&events), [Hand::SomebodyElse, Hand::Labctl]);
     }
 }

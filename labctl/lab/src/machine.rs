@@ -62,7 +62,7 @@ impl RunningMachine {
 
     /// True while it is on the lab's network with its own address.
     pub fn is_connected(&self) -> bool {
-        self.life.was_connected()
+        self.life.is_connected()
     }
 
     /// Its programs, by name.
@@ -79,7 +79,7 @@ impl RunningMachine {
 
     /// Asks everything on the machine to end by itself. Returns the equivalent shell command.
     pub async fn ask_to_end(&self) -> Result<String, LabError> {
-        if self.body.may_stand_still_unseen() || self.life.was_frozen() {
+        if self.body.may_stand_still_unseen() || self.life.is_frozen() {
             self.signal(Signal::SIGCONT).await?;
         }
         self.signal(Signal::SIGTERM).await?;
@@ -123,7 +123,7 @@ impl RunningMachine {
 
     /// The machine's usage, unless it is known to be frozen, when a call would only time out.
     pub async fn usage_unless_frozen(&self) -> Option<Usage> {
-        match self.is_on() && !self.life.was_frozen() {
+        match self.is_on() && !self.life.is_frozen() {
             true => self.usage().await.map(|(usage, _)| usage),
             false => None,
         }

@@ -72,7 +72,7 @@ impl Body for ProcessBody {
     }
 
     fn look_for_frozen(&self, life: &Life, now: Duration) {
-        life.is_frozen(process::is_stopped(self.process.pid), now);
+        life.record_frozen(process::is_stopped(self.process.pid), now);
         life.look_for_frozen_programs(|program| process::is_stopped(program.pid));
     }
 }
@@ -151,7 +151,7 @@ async fn watch_over(mut child: Child, socket: PathBuf, life: Arc<Life>, events: 
         let mut lines = BufReader::new(reports).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             if let Ok(report) = serde_json::from_str(&line) {
-                life.hear(report);
+                life.take_report(report);
             }
         }
     }

@@ -311,12 +311,12 @@ fn detection(stage: &Stage, first_event: usize, from: Moment) -> Option<f64> {
 /// again.
 fn leaves_all_as_it_was(row: &Row, plan: &Plan, faults: &[Fault]) -> bool {
     let lost = row.cells.get(paths::WRITE).is_some_and(|impact| impact.lost > 0);
-    row.note.is_none() && !lost && !changes_who_is_who(plan, faults)
+    row.note.is_none() && !lost && !moves_roles(plan, faults)
 }
 
 /// Returns whether these faults may move roles: a Redis watched by Sentinels returns as a replica, after an
 /// unpredictable time.
-fn changes_who_is_who(plan: &Plan, faults: &[Fault]) -> bool {
+fn moves_roles(plan: &Plan, faults: &[Fault]) -> bool {
     let watched = plan.machines.values().any(|machine| machine.has(Program::Sentinel));
     let is_redis = |fault: &Fault| {
         let machine = fault.component.machine().and_then(|name| plan.machines.get(name));
@@ -361,7 +361,7 @@ mod tests {
         let changes = |name: &str| {
             let all = faults::faults(&plan, &wanted).unwrap();
             let fault = all.into_iter().find(|fault| fault.component.name() == name).expect(name);
-            changes_who_is_who(&plan, &[fault])
+            moves_roles(&plan, &[fault])
         };
         assert!(changes("redis/redis") && changes("redis/sentinel") && changes("redis"));
         assert!(!changes("web") && !changes("db"));

@@ -106,7 +106,7 @@ impl Container {
                 return;
             }
             // The event of its end was missed.
-            self.is_gone(how_it_ended(None, None), at);
+            self.record_end(how_it_ended(None, None), at);
         }
         self.pid.store(pid, Ordering::Release);
         self.life.begin(pid, at);
@@ -119,12 +119,12 @@ impl Container {
     pub(super) fn ended(&self, code: i32, at: Duration) {
         // The engine encodes a signal in the exit code, as a shell does.
         let how = if code > 128 { how_it_ended(None, Some(code - 128)) } else { format!("exit code {code}") };
-        self.is_gone(how, at);
+        self.record_end(how, at);
     }
 
-    fn is_gone(&self, how: String, at: Duration) {
+    fn record_end(&self, how: String, at: Duration) {
         // Whatever it reported earlier comes first.
-        self.hear();
+        self.read_reports();
         if self.life.is_on() {
             self.life.end(self.pid_now(), how, at);
         }
@@ -137,9 +137,9 @@ impl Container {
         match found.elsewhere(&self.cable) {
             Some(address) => {
                 let back = format!("{} && {}", self.cable.pull(), self.cable.plug());
-                self.life.is_elsewhere(address.to_owned(), back, at);
+                self.life.record_elsewhere(address.to_owned(), back, at);
             }
-            None => self.life.is_connected(found.is_on(&self.cable), &self.cable.plug(), at),
+            None => self.life.record_connected(found.is_on(&self.cable), &self.cable.plug(), at),
         }
     }
 
@@ -150,30 +150,30 @@ impl Container {
             if self.life.is_on() {
                 match found {
                     Some(found) => self.ended(found.state.exit_code, at),
-                    None => self.is_gone(how_it_ended(None, None), at),
+                    None => self.record_end(how_it_ended(None, None), at),
                 }
             }
             return;
         };
         self.started(found.state.pid, at);
         self.connected(found, at);
-        if found.state.paused != self.life.was_frozen() {
+        if found.state.paused != self.life.is_frozen() {
             self.frozen(found.state.paused, at);
         }
     }
 
     /// Handles the engine's report that it was paused or unpaused.
     pub(super) fn frozen(&self, frozen: bool, at: Duration) {
-        self.life.is_frozen(frozen, at);
+        self.life.record_frozen(frozen, at);
         self.life.look_for_frozen_programs(|_| frozen);
     }
 
     /// Reads what its machine has reported since the last call.
-    pub(super) fn hear(&self) {
+    pub(super) fn read_reports(&self) {
         let mut reports = self.reports.lock();
         let Ok(new) = reports.read() else { return };
         for report in new.lines().filter_map(|line| serde_json::from_str(line).ok()) {
-            self.life.hear(report);
+            self.life.take_report(report);
         }
     }
 }

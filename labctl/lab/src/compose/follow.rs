@@ -162,7 +162,7 @@ async fn hear_both(words: ChildStdout, notes: &mut Notes) {
                 }
             }
             _ = look.tick() => {
-                notes.containers().iter().for_each(|container| container.hear());
+                notes.containers().iter().for_each(|container| container.read_reports());
                 if notes.compare_at.is_some_and(|at| at <= Instant::now()) {
                     notes.compare().await;
                 }

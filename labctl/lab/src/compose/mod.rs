@@ -177,7 +177,7 @@ impl Project {
     pub(super) async fn plug_all_in(&self) -> Result<Vec<String>, LabError> {
         let mut typed = Vec::new();
         let containers: Vec<_> = self.fleet.lock().values().cloned().collect();
-        let pulled = |life: &Life| life.is_on() && !life.was_connected();
+        let pulled = |life: &Life| life.is_on() && !life.is_connected();
         for container in containers.iter().filter(|container| pulled(container.life())) {
             let found = Inspected::of(container.name()).await.map_err(did_not)?;
             typed.extend(plug_in(container, &found).await?);
@@ -201,7 +201,7 @@ impl Project {
             container.life().intend(Signal::SIGTERM);
         }
         let frozen =
-            containers.iter().filter(|container| container.life().was_frozen() && container.life().is_on());
+            containers.iter().filter(|container| container.life().is_frozen() && container.life().is_on());
         join_all(frozen.map(|container| container.send(Signal::SIGCONT))).await;
         remove(plan).await?;
         join_all(containers.iter().map(|container| container.life().wait_until_off(Duration::from_secs(2))))
