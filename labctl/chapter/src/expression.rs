@@ -16,12 +16,35 @@
 //! A minus sign for subtraction has spaces around it, because names contain hyphens.
 #![deny(clippy::disallowed_methods)]
 
+use std::fmt::{Display, Formatter};
+
 use super::Reading;
 
 /// The measures that an expression may use: those of a chapter, or those of a table.
-pub trait Vocabulary: Sized {
+pub trait Vocabulary: Sized + Display {
     /// The measure of this name with these arguments. The error says what is wrong with it.
     fn understand(name: &str, of: Vec<String>) -> Result<Self, String>;
+
+    /// Returns whether 0 means that an awaited event did not happen: then a quotient by it has no value.
+    fn is_event(&self) -> bool {
+        false
+    }
+}
+
+/// An expression divides by this, and it is 0: the quotient is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZeroDivisor(String);
+
+impl Display for ZeroDivisor {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} is 0, and nothing can be divided by it", self.0)
+    }
+}
+
+impl From<ZeroDivisor> for String {
+    fn from(divisor: ZeroDivisor) -> Self {
+        divisor.to_string()
+    }
 }
 
 /// A parsed expression over measures.
@@ -80,9 +103,13 @@ impl<M: Vocabulary> Expression<M> {
         }
     }
 
-    /// Evaluates the expression with the values of its measures; `None` if one of them has none. Dividing by
-    /// zero gives infinity or NaN. NaN satisfies no bound; infinity satisfies one that is open above.
-    pub fn value<E>(
+    /// Evaluates the expression with the values of its measures; `None` if one of them has none, or if it
+    /// divides by an event that did not happen.
+    ///
+    /// # Errors
+    ///
+    /// A measure is unknown, or a divisor is 0: neither infinity nor NaN confirms or refutes anything.
+    pub fn value<E: From<ZeroDivisor>>(
         &self,
         measured: &impl Fn(&M) -> Result<Option<Reading>, E>,
     ) -> Result<Option<Reading>, E> {
@@ -96,13 +123,50 @@ impl<M: Vocabulary> Expression<M> {
             }
             Self::Joined(left, operator, right) => {
                 let both = left.value(measured)?.zip(right.value(measured)?);
-                both.map(|(left, right)| operator.join(left, right))
+                match both {
+                    Some((_, divisor)) if *operator == Operator::Over && divisor.figure == 0.0 => {
+                        match &**right {
+                            Self::Measure(measure) if measure.is_event() => None,
+                            _ => return Err(ZeroDivisor(right.to_string()).into()),
+                        }
+                    }
+                    both => both.map(|(left, right)| operator.join(left, right)),
+                }
             }
         })
     }
 }
 
+impl<M: Display> Display for Expression<M> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(formatter, "{number}"),
+            Self::Measure(measure) => write!(formatter, "{measure}"),
+            Self::Several(together, values) => {
+                let values: Vec<_> = values.iter().map(Self::to_string).collect();
+                write!(formatter, "{}({})", together.name(), values.join(", "))
+            }
+            Self::Joined(left, operator, right) => {
+                let part = |part: &Self| match part {
+                    Self::Joined(..) => format!("({part})"),
+                    _ => part.to_string(),
+                };
+                write!(formatter, "{} {} {}", part(left), operator.sign(), part(right))
+            }
+        }
+    }
+}
+
 impl Operator {
+    fn sign(self) -> char {
+        match self {
+            Self::Plus => '+',
+            Self::Minus => '-',
+            Self::Times => '*',
+            Self::Over => '/',
+        }
+    }
+
     fn join(self, left: Reading, right: Reading) -> Reading {
         match self {
             Self::Plus => left.join(right, |left, right| left + right),
@@ -115,10 +179,13 @@ impl Operator {
 
 impl Together {
     fn named(name: &str) -> Option<Self> {
-        match name {
-            "straightness" => Some(Self::Straightness),
-            "median" => Some(Self::Median),
-            _ => None,
+        [Self::Straightness, Self::Median].into_iter().find(|together| together.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Straightness => "straightness",
+            Self::Median => "median",
         }
     }
 
@@ -288,18 +355,34 @@ mod tests {
         fn understand(name: &str, of: Vec<String>) -> Result<Self, String> {
             Ok(Self(format!("{name}({})", of.join(","))))
         }
+
+        fn is_event(&self) -> bool {
+            self.0.starts_with("happened")
+        }
     }
 
-    fn reading(text: &str) -> Option<Reading> {
+    impl Display for Anything {
+        fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str(&self.0)
+        }
+    }
+
+    fn evaluated(text: &str) -> Result<Option<Reading>, String> {
         let known = |measure: &Anything| match measure.0.as_str() {
             "p99(busy)" => Ok(Some(Reading::exact(90.0))),
             "p99(half)" => Ok(Some(Reading::exact(30.0))),
             "p99(late)" => Ok(Some(Reading { figure: 60.0, low: 30.0, high: 60.0 })),
             "share(two,web-1)" => Ok(Some(Reading::exact(0.5))),
-            "lost(h)" => Err("not all was read"),
+            "failed(none)" | "happened(never)" => Ok(Some(Reading::exact(0.0))),
+            "failed(few)" => Ok(Some(Reading { figure: 0.0, low: 0.0, high: 2.0 })),
+            "lost(h)" => Err("not all was read".to_owned()),
             _ => Ok(None),
         };
-        Expression::parse(text).unwrap().value(&known).unwrap()
+        Expression::parse(text).unwrap().value(&known)
+    }
+
+    fn reading(text: &str) -> Option<Reading> {
+        evaluated(text).unwrap()
     }
 
     fn value(text: &str) -> Option<f64> {
@@ -325,6 +408,25 @@ mod tests {
         let ends = |text| reading(text).map(|reading| (reading.low, reading.high)).unwrap();
         assert_eq!(ends("p99(busy) / p99(late) - 1"), (0.5, 2.0));
         assert_eq!(ends("median(p99(half), p99(late), 40)"), (30.0, 40.0));
+    }
+
+    #[test]
+    fn a_quotient_by_nothing_is_unknown_and_names_its_divisor() {
+        let unknown = |text| evaluated(text).unwrap_err();
+        assert_eq!(
+            unknown("p99(busy) / failed(none)"),
+            "failed(none) is 0, and nothing can be divided by it"
+        );
+        assert!(unknown("failed(none) / failed(none)").starts_with("failed(none) is 0"));
+        assert!(unknown("p99(busy) / failed(few)").starts_with("failed(few) is 0"), "though it may be 2");
+        let inside = unknown("median(1, 2, 3 / (2 * (p99(half) - 30)))");
+        assert!(inside.starts_with("2 * (p99(half) - 30) is 0"), "{inside}");
+        assert_eq!(evaluated("lost(h) / 0").unwrap_err(), "not all was read");
+    }
+
+    #[test]
+    fn what_did_not_happen_took_no_time() {
+        assert_eq!(evaluated("p99(busy) / happened(never)"), Ok(None));
     }
 
     #[test]

@@ -239,6 +239,16 @@ impl Vocabulary for MeasureCall {
         }
         Ok(Self { measure, of })
     }
+
+    fn is_event(&self) -> bool {
+        self.measure == Measure::Happened
+    }
+}
+
+impl std::fmt::Display for MeasureCall {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}({})", self.measure.name(), self.of.join(", "))
+    }
 }
 
 /// The table of all measures for the documentation, in Markdown.

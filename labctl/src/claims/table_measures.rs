@@ -91,6 +91,12 @@ impl Vocabulary for TableCall {
     }
 }
 
+impl std::fmt::Display for TableCall {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}({})", self.measure.signature().0, self.of.join(", "))
+    }
+}
+
 impl TableCall {
     /// Returns the architecture.
     pub fn architecture(&self) -> &str {

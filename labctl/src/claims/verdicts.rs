@@ -1,8 +1,6 @@
 //! The verdict of the evidence on each sentence, and whether it is the one in the registry. Pure.
 #![deny(clippy::disallowed_methods)]
 
-use std::convert::Infallible;
-
 use serde::Serialize;
 
 use super::evidence::Evidence;
@@ -10,7 +8,7 @@ use super::registry::{Claim, Exhibit, Expectation, Registry};
 use super::table_measures::TableCall;
 use crate::runner::Verdict;
 use chapter::Reading;
-use chapter::expression::Expression;
+use chapter::expression::{Expression, ZeroDivisor};
 
 /// The standing of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -127,16 +125,17 @@ fn piece(exhibit: &Exhibit, speaks_for: bool, evidence: &Evidence) -> Piece {
             // A test parses every built-in expression.
             let expression = Expression::<TableCall>::parse(&exhibit.table).ok();
             let (table, expression) = (evidence.table.as_ref(), expression.as_ref());
-            let value = table.zip(expression).and_then(|(table, expression)| {
-                let measured = |call: &TableCall| Ok::<_, Infallible>(call.value(table).map(Reading::exact));
-                let Ok(reading) = expression.value(&measured);
-                reading.map(|reading| reading.figure)
+            let value = table.zip(expression).map_or(Ok(None), |(table, expression)| {
+                let measured = |call: &TableCall| Ok::<_, ZeroDivisor>(call.value(table).map(Reading::exact));
+                expression.value(&measured)
             });
+            let is_divided_by_zero = value.is_err();
+            let value = value.ok().flatten().map(|reading| reading.figure);
             let is_doubted = table.zip(expression).is_some_and(|(table, expression)| {
                 expression.measures().into_iter().any(|call| call.is_doubted(table))
             });
             let standing = match value {
-                _ if is_doubted => Standing::Inconclusive,
+                _ if is_doubted || is_divided_by_zero => Standing::Inconclusive,
                 None => Standing::NotMeasured,
                 Some(figure) if exhibit.bound().holds(figure) => Standing::AsExpected,
                 Some(_) => Standing::Flipped,
@@ -187,6 +186,8 @@ mod tests {
         );
         assert_eq!(standing("for = [{ table = 'points(row-6)', equals = 0 }]", &[]), Standing::Flipped);
         assert_eq!(standing("for = [{ table = 'points(row-9)', equals = 0 }]", &[]), Standing::NotMeasured);
+        let by_zero = "for = [{ table = 'points(row-6) / (cost(row-6) - cost(row-6))', at-least = 1 }]";
+        assert_eq!(standing(by_zero, &[]), Standing::Inconclusive, "infinity proves nothing");
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Measured {
         }
         for call in expression.measures() {
             let Ok(Some(reading)) = self.figure(call) else { continue };
-            let name = format!("{}({})", call.measure.name(), call.of.join(", "));
+            let name = call.to_string();
             if reading.figure.is_finite() && !parts.iter().any(|(other, _)| *other == name) {
                 parts.push((name, reading.figure));
             }
@@ -353,7 +353,9 @@ impl Measured {
             }
             M::ShareOf => {
                 let window = self.window(call.traffic(), step.from, step.to)?;
-                Some(Reading::exact(window.share(call.of.get(1)?)))
+                // A share of no answers is not 0.
+                let share = window.share(call.of.get(1)?);
+                (!window.served().is_empty()).then(|| Reading::exact(share))
             }
             M::Served => {
                 let served = self.window(call.traffic(), step.from, step.to)?.served();

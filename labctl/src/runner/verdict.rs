@@ -73,7 +73,12 @@ pub(super) fn judge(step: &str, expect: &Expect, evaluated: Evaluated) -> ClaimR
     let bound = expect.bound().unwrap_or(Bound { low: f64::NAN, high: f64::NAN });
     let measured = reading.map(|reading| reading.figure);
     let is_known = measured.is_some_and(f64::is_finite);
-    let is_so = reading.map_or(Some(false), |reading| bound.judge(reading));
+    let is_so = match reading {
+        // What is beyond all numbers meets no bound, not even one that is open above.
+        Some(reading) if reading.figure.is_infinite() => None,
+        Some(reading) => bound.judge(reading),
+        None => Some(false),
+    };
     let is_as_expected = match expect.expected {
         Expected::Confirm => is_so,
         // What could not be measured refutes nothing.
@@ -123,6 +128,7 @@ pub(super) fn without_figure(step: &str, expect: &Expect, verdict: Verdict, beca
 fn either_way(reading: Option<Reading>, doubt: Option<String>) -> String {
     let reason = doubt.unwrap_or_else(|| "the host was too busy".into());
     match reading {
+        Some(Reading { figure, .. }) if figure.is_infinite() => "the figure is infinite".into(),
         // Nothing was late: the measurement ended too early.
         Some(Reading { low, high, .. }) if high.is_infinite() => {
             format!("it lasted until the end of the step: the figure is {} or more", short(low))
@@ -207,6 +213,21 @@ mod tests {
         for nothing in [None, Some(f64::NAN)] {
             assert_eq!(verdict(Expected::Confirm, nothing, None), Verdict::Fails);
             assert_eq!(verdict(Expected::Refute, nothing, None), Verdict::Fails);
+        }
+    }
+
+    #[test]
+    fn an_infinite_figure_meets_no_bound() {
+        for expected in [Expected::Confirm, Expected::Refute] {
+            let of = |text: &str| {
+                let expect = Expect { expected, ..toml::from_str(text).unwrap() };
+                judge("s", &expect, evaluated(Some(f64::INFINITY)))
+            };
+            for bound in ["at-least = 10", "at-most = 10"] {
+                let claim = of(&format!("claim = 'c'\nmeasure = 'm(s)'\n{bound}"));
+                assert_eq!((claim.verdict, claim.measured), (Verdict::Inconclusive, None), "{bound}");
+                assert_eq!(claim.because.as_deref(), Some("the figure is infinite"));
+            }
         }
     }
 
