@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::act::{Act, Target};
 use super::expression::Expression;
+use super::limits::{self, takes_time};
 use super::machines::{MACHINES_MAX, WebserverPart};
 use super::measures::{MeasureCall, Of};
 use super::mistake::{Mistake, Place};
@@ -12,18 +13,17 @@ use super::step::{CapacitySearch, Step, Until};
 use super::table::MEASURE;
 use super::traffic::{Draw, Retry, Traffic};
 use super::{
-    Chapter, Chart, MEMORY_MIN, MachineEntry, Span, Spanned, ZIPF_KEYS_MAX, chart, kind, map, measurable,
-    role, suggest,
+    Chapter, Chart, MachineEntry, Spanned, ZIPF_KEYS_MAX, chart, kind, map, measurable, role, suggest,
 };
 
 pub(crate) type Checked = Result<(), Mistake>;
 
 /// The mistakes found so far.
-struct Found(Vec<Mistake>);
+pub(crate) struct Found(Vec<Mistake>);
 
 impl Found {
     /// Notes a mistake, if there is one: at its own place if it has one, else at this key.
-    fn note(&mut self, key: &[&str], checked: Checked) {
+    pub(crate) fn note(&mut self, key: &[&str], checked: Checked) {
         if let Err(mut mistake) = checked {
             let here = || Place::Key(key.iter().map(|word| (*word).to_owned()).collect());
             mistake.place = mistake.place.or_else(|| Some(here()));
@@ -38,9 +38,6 @@ const PROGRAMS: &str = "lb, webserver, dbnode, redis, sentinel";
 /// The methods that a request can have.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
-/// The most requests that a step may send.
-const BATCH_MAX: u64 = 1_000_000;
-
 /// The most retries of a request.
 const RETRIES_MAX: u32 = 20;
 
@@ -51,6 +48,7 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// not checked for whether they can be measured.
 pub(super) fn check(chapter: &Chapter, is_complete: bool) -> Vec<Mistake> {
     let mut found = Found(Vec::new());
+    limits::check(chapter, &mut found);
     for (name, entry) in &chapter.machine {
         check_machine(chapter, name, entry, &mut found);
     }
@@ -133,15 +131,6 @@ fn check_traffic(chapter: &Chapter, name: &str, traffic: &Traffic, found: &mut F
     if let Some(retry) = &traffic.retry {
         found.note(&key("retry"), check_retry(traffic, retry));
     }
-    found.note(&key("timeout"), takes_time("timeout", Some(traffic.timeout)));
-}
-
-/// Checks that a span is not zero: it could be neither waited for nor measured.
-fn takes_time(what: &str, span: Option<Span>) -> Checked {
-    match span {
-        Some(Span(Duration::ZERO)) => Err(problem(format!("{what} must be longer than 0s"))),
-        _ => Ok(()),
-    }
 }
 
 fn check_machine(chapter: &Chapter, name: &str, entry: &MachineEntry, found: &mut Found) {
@@ -154,10 +143,6 @@ fn check_machine(chapter: &Chapter, name: &str, entry: &MachineEntry, found: &mu
     if entry.count.is_some_and(|count| count as usize > MACHINES_MAX) {
         let message = format!("machine '{name}': a lab has at most {MACHINES_MAX} machines");
         found.note(&["machine", name, "count"], Err(problem(message)));
-    }
-    if entry.memory < MEMORY_MIN {
-        let message = format!("machine '{name}': memory is at least {MEMORY_MIN}, not {}", entry.memory);
-        found.note(&["machine", name, "memory"], Err(problem(message)));
     }
     if let Some((kind, _)) = name.rsplit_once('-')
         && chapter.machine.get(kind).is_some_and(|kind| kind.count.is_some())
@@ -244,16 +229,6 @@ fn check_step(chapter: &Chapter, step: &Step, number: &str, found: &mut Found) {
     let key = ["step", number];
     for traffic in step.load.keys().chain(step.send.keys()) {
         found.note(&key, known_traffic(chapter, traffic.as_ref(), Some(traffic.span())));
-    }
-    for (traffic, _) in step.load.iter().filter(|(_, rate)| !rate.is_possible()) {
-        let message = "a rate is a number of requests a second, from 0 on".to_owned();
-        found.note(&key, Err(at(traffic.span(), message)));
-    }
-    for (traffic, batch) in &step.send {
-        if batch.count == 0 || batch.count > BATCH_MAX || batch.rate.is_nan() || batch.rate <= 0.0 {
-            let message = format!("a step sends 1 to {BATCH_MAX} requests, at a rate above 0");
-            found.note(&key, Err(at(traffic.span(), message)));
-        }
     }
     check_end(step, number, found);
     for act in &step.acts {
@@ -374,13 +349,7 @@ fn check_disk(chapter: &Chapter, name: &str, span: &Range<usize>) -> Checked {
 }
 
 fn check_search(chapter: &Chapter, search: &CapacitySearch) -> Checked {
-    for traffic in &search.of {
-        known_traffic(chapter, traffic.as_ref(), Some(traffic.span()))?;
-    }
-    if search.from.is_finite() && search.from > 0.0 {
-        return Ok(());
-    }
-    Err(problem("the first rate that is tried is a number of requests a second, above 0".into()))
+    search.of.iter().try_for_each(|traffic| known_traffic(chapter, traffic.as_ref(), Some(traffic.span())))
 }
 
 fn check_until(chapter: &Chapter, until: &Until) -> Checked {
@@ -434,6 +403,7 @@ fn check_claims(chapter: &Chapter, index: usize, is_complete: bool, found: &mut 
 /// Checks that an expression is valid, and measures things that exist and can be measured.
 fn check_expression(chapter: &Chapter, text: &str, so_far: &[Step], is_complete: bool) -> Result<(), String> {
     let expression = Expression::<MeasureCall>::parse(text)?;
+    limits::check_divisors(&expression)?;
     for call in expression.measures() {
         check_measure(chapter, call, so_far).map_err(|mistake| mistake.message)?;
         if is_complete {
@@ -575,6 +545,6 @@ pub(crate) fn at(span: Range<usize>, message: String) -> Mistake {
 }
 
 /// A mistake at the place that is being checked.
-fn problem(message: String) -> Mistake {
+pub(crate) fn problem(message: String) -> Mistake {
     Mistake { place: None, message }
 }

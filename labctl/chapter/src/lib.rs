@@ -12,6 +12,7 @@ pub mod expect;
 pub mod expression;
 pub mod kind;
 pub mod library;
+mod limits;
 pub mod machines;
 pub mod map;
 mod measurable;

@@ -30,6 +30,9 @@ impl Source {
         }
         let path = Path::new(name);
         let error = |message| ChapterError::of_file(path, message);
+        if path.is_dir() {
+            return Err(error("is a directory: give a chapter's name, or the path of a .toml file".into()));
+        }
         if path.extension().is_none() {
             let known = suggest::unknown("chapter", name, library::names());
             return Err(error(format!("{known}, or give a path to a .toml file")));
@@ -281,10 +284,76 @@ equals = 0
         assert_eq!(error, "7: exclusive is from 0 to 0.99, not 1");
         let error = error_of(&SMALL.replace("to = \"app\"", "to = \"app\"\nkeys = 0"));
         assert_eq!(error, "13: keys is from 1 to 1000000000, not 0");
-        for rate in ["-50", "nan", "{ from = 0, to = -1, over = '1s' }"] {
+        for rate in ["-50", "nan", "inf", "1e6", "{ from = 0, to = -1, over = '1s' }"] {
             let error = error_of(&SMALL.replace("shoppers = 50", &format!("shoppers = {rate}")));
-            assert_eq!(error, "18: a rate is a number of requests a second, from 0 on");
+            assert_eq!(error, "18: a rate is a number of requests a second, from 0 to 100000");
         }
+        let at_once = "shoppers = { from = 0, to = 9, over = '0s' }";
+        assert_eq!(error_of(&SMALL.replace("shoppers = 50", at_once)), "18: over must be longer than 0s");
+    }
+
+    #[test]
+    fn what_a_machine_cannot_have_is_named_with_its_line() {
+        for (written, told) in [
+            ("price = -5", "price is from 0 to 1000000000, not -5"),
+            ("price = nan", "price is from 0 to 1000000000, not NaN"),
+            ("price = inf", "price is from 0 to 1000000000, not inf"),
+            ("memory = \"1KiB\"", "memory is from 1.0 MiB to 16.0 TiB, not 1.0 KiB"),
+            ("memory = \"1EiB\"", "memory is from 1.0 MiB to 16.0 TiB, not 1.0 EiB"),
+        ] {
+            let error = error_of(&SMALL.replace("cores = 1", written));
+            assert_eq!(error, format!("7: {told}"));
+        }
+        let lb = |flag: &str| {
+            let machine = format!("[machine.lb]\nlb = {{ upstreams = 'app', {flag} }}\n\n[traffic.shoppers]");
+            error_of(&SMALL.replace("[traffic.shoppers]", &machine))
+        };
+        assert_eq!(lb("fall = 0"), "12: fall is from 1 to 1000, not 0");
+        assert_eq!(lb("retries = 3"), "12: retries is from 0 to 2, not 3");
+        assert_eq!(lb("health-interval = '0s'"), "12: health-interval must be longer than 0s");
+        assert_eq!(lb("pair-advert = '1ms'"), "12: pair-advert is from 20ms to 40s, not 1ms");
+        assert_eq!(lb("health-timeout = '1000years'"), "12: '1000years' is too long: one day at most");
+        let database = |with: &str| error_of(&SMALL.replace("products = 10", with));
+        assert_eq!(
+            database("products = 10, election-timeout = '5ms'"),
+            "9: election-timeout is from 100ms to 1m, not 5ms"
+        );
+        assert_eq!(database("products = 4000000000"), "9: products is from 0 to 10000000, not 4000000000");
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_sent_is_named_with_its_line() {
+        let with = |header: &str| {
+            error_of(&SMALL.replace("to = \"app\"", &format!("to = \"app\"\nheaders = {{ {header} }}")))
+        };
+        for (header, told) in [
+            ("'x y' = '1'", "'x y' is not the name of a header: it is made of letters, digits and -"),
+            ("'' = '1'", "'' is not the name of a header: it is made of letters, digits and -"),
+            ("x = \"a\\nb\"", "the value of the header 'x' has a character that none may have"),
+            ("Content-Length = '9'", "the header 'Content-Length' is set by the load generator itself"),
+        ] {
+            assert_eq!(with(header), format!("13: {told}"));
+        }
+        let fine = "to = \"app\"\nheaders = { X-Number = 'user {n}', accept = '*/*' }";
+        assert!(Source::parse(Path::new("s.toml"), &SMALL.replace("to = \"app\"", fine), &[]).is_ok());
+        let path = error_of(&SMALL.replace("/products/{key}", "/a b"));
+        assert!(path.starts_with("13: '/a b' is not the path of a request: "), "{path}");
+    }
+
+    #[test]
+    fn a_bound_and_a_divisor_are_numbers_that_mean_something() {
+        for bound in ["nan", "inf", "-inf"] {
+            let error = error_of(&SMALL.replace("equals = 0", &format!("at-least = {bound}")));
+            let told = bound.replace("nan", "NaN");
+            assert_eq!(error, format!("24: at-least is a number, not {told}"));
+        }
+        for measure in ["100 / 0", "failed(half) / (2 - 2)", "100 / 0 + failed(half)"] {
+            let error = error_of(&SMALL.replace("failed(half)", measure));
+            assert!(error.starts_with("23: nothing can be divided by 0: '"), "{error}");
+        }
+        assert!(
+            Source::parse(Path::new("s.toml"), &SMALL.replace("equals = 0", "at-least = -1"), &[]).is_ok()
+        );
     }
 
     #[test]
@@ -404,7 +473,7 @@ equals = 0
         let error = error_of(&SMALL.replace("measure = \"2s\"", "measure = 2"));
         assert_eq!(error, "19: expected a length of time such as \"500ms\" or \"3s\", not 2");
         let error = error_of(&SMALL.replace("cores = 1", "memory = \"1KiB\""));
-        assert!(error.starts_with("7: machine 'app': memory is at least 1.0 MiB"), "{error}");
+        assert!(error.starts_with("7: memory is from 1.0 MiB"), "{error}");
     }
 
     #[test]

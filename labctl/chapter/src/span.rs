@@ -7,6 +7,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 
+/// The longest duration: no chapter takes longer, and the lab's programs accept no more.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A duration, written `500ms` or `3s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
@@ -15,8 +18,11 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let read = humantime::parse_duration(text).map(Self);
-        read.map_err(|error| format!("'{text}' is not a length of time such as 500ms or 3s: {error}"))
+        match humantime::parse_duration(text) {
+            Ok(span) if span > LONGEST => Err(format!("'{text}' is too long: one day at most")),
+            Ok(span) => Ok(Self(span)),
+            Err(error) => Err(format!("'{text}' is not a length of time such as 500ms or 3s: {error}")),
+        }
     }
 }
 

@@ -100,15 +100,6 @@ impl Rate {
     pub fn is_none(&self) -> bool {
         matches!(self, Self::Steady(rate) if *rate == 0.0)
     }
-
-    /// True if the rate is finite and not negative.
-    pub fn is_possible(&self) -> bool {
-        let is_possible = |rate: f64| rate.is_finite() && rate >= 0.0;
-        match *self {
-            Self::Steady(rate) => is_possible(rate),
-            Self::Ramp { from, to, .. } => is_possible(from) && is_possible(to),
-        }
-    }
 }
 
 /// A number of requests, evenly spaced.
