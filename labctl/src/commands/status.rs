@@ -1,16 +1,16 @@
 //! `labctl status`: shows the machines of the running lab.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use comfy_table::{ColumnConstraint, Table};
+use comfy_table::Table;
 use hyper::Method;
 
 use super::common::Common;
 use super::{Performed, running, say, say_document};
 use crate::output;
 use crate::report::columns;
-use crate::watch::{Machine, ProgramView, State, Wire};
+use crate::watch::{Health, Machine, ProgramView, State, Wire};
 use lab::http::Client;
 use lab::interrupt::Interrupt;
 use lab::{MachineStatus, Program, ProgramStatus};
@@ -25,6 +25,10 @@ pub struct StatusArgs {
 
 /// Refresh interval of a watched status.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long the first status waits for what is known only after two samples: rates and roles.
+const SAMPLED_WITHIN: Duration = Duration::from_millis(1500);
+/// Interval at which it asks again. It is also the time over which rates are measured.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 /// Timeout for the lab's page to report its state.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Clears the terminal and moves the cursor to the top.
@@ -61,10 +65,41 @@ pub async fn status(args: &StatusArgs, common: &Common, interrupt: &Interrupt) -
 
 /// Renders the machines as a table, with details from the lab's page if it has one.
 async fn shown(common: &Common, machines: &[MachineStatus]) -> Vec<String> {
-    match state(common).await {
+    match sampled_state(common).await {
         Some(state) => rich_lines(&state, columns::width()),
-        None => columns::lines(table(machines), columns::width()),
+        None => plain_lines(machines, columns::width()),
     }
+}
+
+/// Asks the lab for its state until it has rates and roles, or for as long as that may take. Nobody has
+/// looked at a lab that was just started, so its first state lacks them.
+async fn sampled_state(common: &Common) -> Option<State> {
+    let begun = Instant::now();
+    let mut last = state(common).await?;
+    while !is_sampled(&last) && begun.elapsed() + ASK_EVERY <= SAMPLED_WITHIN {
+        tokio::time::sleep(ASK_EVERY).await;
+        last = state(common).await?;
+    }
+    Some(last)
+}
+
+/// Returns whether every rate and every role that will ever be known is known.
+fn is_sampled(state: &State) -> bool {
+    let answers = |name: &str| {
+        state.machines.iter().any(|machine| machine.name == name && machine.health != Health::Down)
+    };
+    let has_role =
+        |name: &str| state.machines.iter().all(|machine| machine.name != name || machine.role.is_some());
+    state.wires.iter().filter(|wire| answers(&wire.from)).all(|wire| match wire.carries.as_str() {
+        "requests" | "queries" => wire.rps.is_some(),
+        "copies" => {
+            let of_a_database = state.machines.iter().any(|machine| {
+                machine.name == wire.from && machine.programs.iter().any(|one| one.program == "dbnode")
+            });
+            !of_a_database || has_role(&wire.from)
+        }
+        _ => true,
+    })
 }
 
 async fn state(common: &Common) -> Option<State> {
@@ -74,19 +109,20 @@ async fn state(common: &Common) -> Option<State> {
     serde_json::from_slice(&answer.body).ok()
 }
 
-/// Minimum width with addresses. They are hidden on narrower terminals, because nobody types them.
-const WITH_ADDRESSES: usize = 100;
+/// The columns that a narrow terminal lacks, the least useful first: nobody types addresses, and a machine's
+/// name mostly says which programs it has. Process ids stay, because they can be killed.
+const RICH_YIELD: [usize; 4] = [8, 1, 5, 4];
 
 fn rich_lines(state: &State, width: usize) -> Vec<String> {
     let mut table = rich_table(state);
-    if let Some(addresses) = table.column_mut(ADDRESS).filter(|_| width < WITH_ADDRESSES) {
-        addresses.set_constraint(ColumnConstraint::Hidden);
+    if state.machines.iter().all(|machine| machine.role.is_none()) {
+        columns::hide(&mut table, ROLE);
     }
-    columns::lines(table, width)
+    columns::fitting_lines(table, width, &RICH_YIELD)
 }
 
-/// Index of the address column.
-const ADDRESS: usize = 8;
+/// Index of the column of roles, which most chapters do not have.
+const ROLE: usize = 3;
 
 /// A row per machine: its programs, its state with the reason, and its utilisation.
 fn rich_table(state: &State) -> Table {
@@ -135,8 +171,17 @@ fn requests(machine: &str, wires: &[Wire]) -> Option<f64> {
     counted.reduce(|sum, more| sum + more)
 }
 
+/// The columns that a narrow terminal lacks, the least useful first: jobs that wait, cores, memory. Addresses
+/// and process ids are there to be typed.
+const PLAIN_YIELD: [usize; 4] = [5, 3, 4, 6];
+
+/// Renders a row per program, within a width.
+pub(super) fn plain_lines(machines: &[MachineStatus], width: usize) -> Vec<String> {
+    columns::fitting_lines(table(machines), width, &PLAIN_YIELD)
+}
+
 /// A row per program: what a student needs to see and to type.
-pub(super) fn table(machines: &[MachineStatus]) -> Table {
+fn table(machines: &[MachineStatus]) -> Table {
     let mut table =
         columns::table(["machine", "program", "state", "cores", "memory", "waiting", "address", "pid"]);
     for machine in machines {
@@ -204,9 +249,39 @@ mod tests {
     }
 
     #[test]
-    fn at_80_columns_no_row_is_wider() {
-        let lines = rich_lines(&state(), 80);
-        assert!(!lines[0].contains("address"), "{lines:#?}");
-        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+    fn no_row_is_wider_than_the_terminal() {
+        for width in [60, 80, 120] {
+            let lines = rich_lines(&state(), width);
+            assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:#?}");
+            assert_eq!(lines[0].contains("address"), width == 120, "{width}: {lines:#?}");
+            assert!(lines[0].contains("pid"), "it can be killed at {width}: {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_sampled_once_it_has_the_rates_of_what_answers() {
+        let mut state = state();
+        assert!(!is_sampled(&with_carries(&state, "requests")), "lb has no rate yet");
+        state.wires[1].rps = Some(0.0);
+        assert!(is_sampled(&with_carries(&state, "requests")));
+        state.wires[1].rps = None;
+        state.machines[0].health = Health::Down;
+        assert!(is_sampled(&with_carries(&state, "requests")), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn a_database_is_sampled_once_it_has_a_role() {
+        let mut state = with_carries(&state(), "copies");
+        state.machines[0].programs[0].program = "dbnode".into();
+        assert!(is_sampled(&state));
+        state.machines[0].role = None;
+        assert!(!is_sampled(&state));
+    }
+
+    /// The same state, with something else on the wire from `lb`.
+    fn with_carries(state: &State, carries: &str) -> State {
+        let mut state = state.clone();
+        state.wires[1].carries = carries.into();
+        state
     }
 }

@@ -29,6 +29,7 @@ use super::parts::PartArgs;
 use super::{Performed, by_hand, running, say, say_document, say_note, status};
 use crate::report::columns;
 use crate::report::gallery::Gallery;
+use crate::report::terminal::wrap;
 use crate::testbed::ClaimedSite;
 use chapter::{Chapter, Setting, Source, kind};
 use lab::compose::Cable;
@@ -216,14 +217,17 @@ async fn introduce(source: &Source, common: &Common) -> Performed {
         )?;
         return Ok(0);
     }
-    say(format!("{}. {}\n{}\n", source.chapter.number, source.chapter.title, source.chapter.question));
-    columns::lines(status::table(&machines), columns::width()).into_iter().for_each(say);
+    say(format!("{}. {}", source.chapter.number, source.chapter.title));
+    wrap(&source.chapter.question, columns::prose()).into_iter().for_each(say);
+    say("");
+    status::plain_lines(&machines, columns::width()).into_iter().for_each(say);
     say("Now it is yours. For instance:");
     say("  labctl load --rps 50       send it 50 requests a second");
     for line in by_hand(source, common, &machines)? {
         say(line);
     }
-    say("  labctl status              the state of everything; `labctl events`: what happened");
+    say("  labctl status              the state of everything");
+    say("  labctl events              what happened, and who did it");
     say("  labctl down                end it");
     Ok(0)
 }

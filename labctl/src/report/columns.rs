@@ -19,6 +19,15 @@ pub fn width() -> usize {
     named.or_else(own).unwrap_or(WIDTH).max(WIDTH_MIN)
 }
 
+/// Returns the width of a line of live figures on standard error, beside its spinner.
+pub fn live() -> usize {
+    let own = terminal_size::terminal_size_of(std::io::stderr()).map(|(columns, _)| usize::from(columns.0));
+    width().min(own.unwrap_or(usize::MAX)).saturating_sub(SPINNER)
+}
+
+/// Columns that a spinner takes, with the space after it.
+const SPINNER: usize = 3;
+
 /// Returns the width of prose.
 pub fn prose() -> usize {
     width().min(PROSE_MAX)
@@ -31,6 +40,34 @@ pub fn table(header: impl Into<Row>) -> Table {
     table.set_header(header);
     table
 }
+
+/// Hides a column.
+pub fn hide(table: &mut Table, index: usize) {
+    if let Some(column) = table.column_mut(index) {
+        column.set_constraint(ColumnConstraint::Hidden);
+    }
+}
+
+/// Renders a table within a width, without as many of the columns in `yielding` as it takes, in this order.
+pub fn fitting_lines(mut table: Table, width: usize, yielding: &[usize]) -> Vec<String> {
+    for index in yielding {
+        if natural_width(&table) <= width {
+            break;
+        }
+        hide(&mut table, *index);
+    }
+    lines(table, width)
+}
+
+/// Returns the width of a table in which no cell is broken.
+fn natural_width(table: &Table) -> usize {
+    let widths = table.column_max_content_widths();
+    let shown = widths.iter().zip(table.column_iter()).filter(|(_, column)| !column.is_hidden());
+    shown.map(|(width, _)| usize::from(*width) + GAP).sum::<usize>().saturating_sub(GAP)
+}
+
+/// Spaces between two columns.
+const GAP: usize = 2;
 
 /// Renders a table within a width. If it is too wide, its first column shrinks; if that is not enough, all
 /// do.
@@ -77,6 +114,19 @@ mod tests {
             let words: Vec<_> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
             assert!(words.contains(&"requests") && words.contains(&"late."), "nothing is cut: {lines:#?}");
         }
+    }
+
+    #[test]
+    fn columns_yield_in_order_and_only_as_many_as_it_takes() {
+        let drawn = |width| {
+            let mut table = table(["machine", "cores", "pid", "address"]);
+            table.add_row(["web-1", "2", "12345", "127.0.0.1:8080"]);
+            fitting_lines(table, width, &[3, 1])
+        };
+        assert_eq!(drawn(80)[0].split_whitespace().count(), 4);
+        assert_eq!(drawn(38)[0], "machine  cores  pid    address", "just enough");
+        assert_eq!(drawn(30)[0], "machine  cores  pid");
+        assert_eq!(drawn(20), ["machine  pid", "web-1    12345"]);
     }
 
     #[test]

@@ -15,5 +15,5 @@ mod view;
 
 pub use draw::draw;
 pub use paint::{Line, painted};
-pub use state::{Hello, Machine, ProgramView, State, Told, Wire};
+pub use state::{Health, Hello, Machine, ProgramView, State, Told, Wire};
 pub use view::{Key, View, Wish};
