@@ -257,7 +257,12 @@ async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) 
         tokio::time::sleep(left.unwrap_or(every).min(every)).await;
         while let Some(key) = sending.keys.as_mut().and_then(|keys| keys.pressed()) {
             let Some(more) = wants_more(key) else { continue };
-            rate = Rate::Steady(pace::next(rate.at(begun.elapsed()), more));
+            let next = pace::next(rate.at(begun.elapsed()), more);
+            if is_climbing(rate, begun.elapsed()) {
+                let told = format!("  the ramp ends here: {next} requests a second from now on");
+                bar.suspend(|| say_note(common, told));
+            }
+            rate = Rate::Steady(next);
             generator.set_rate(id, rate);
         }
         if listened.elapsed() >= LISTEN_EVERY {
@@ -285,8 +290,7 @@ async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) 
         }
         let parts = live_parts(begun.elapsed(), length, &generator.live(id), &counted, memory.as_deref());
         if terminal {
-            // The spinner takes the left margin.
-            bar.set_message(fitting(&parts, columns::width().saturating_sub(3)));
+            bar.set_message(fitting(&parts, columns::live()));
             bar.tick();
         } else if !common.json {
             say(fitting(&parts, usize::MAX));
@@ -294,6 +298,11 @@ async fn show(sending: &mut Sending<'_>, lab: Option<&Common>, common: &Common) 
     }
     bar.finish_and_clear();
     Ok(Ended::AsMeant)
+}
+
+/// Returns whether a rate still changes by itself.
+fn is_climbing(rate: Rate, elapsed: Duration) -> bool {
+    matches!(rate, Rate::Ramp { over, .. } if elapsed < over)
 }
 
 /// Returns whether a key asks for more requests, or for fewer.
@@ -305,46 +314,54 @@ fn wants_more(key: Key) -> Option<bool> {
     }
 }
 
-/// Formats the live figures, the most important ones first.
+/// A part of the live line.
+#[derive(Debug, PartialEq)]
+struct Part {
+    text: String,
+    /// On a narrow terminal, parts of a higher rank are left out first.
+    rank: u8,
+}
+
+/// Formats the live figures.
 fn live_parts(
     elapsed: Duration,
     length: Option<Duration>,
     live: &LiveFigures,
     counted: &Counted,
     memory: Option<&str>,
-) -> Vec<String> {
+) -> Vec<Part> {
     let of = length.map_or(String::new(), |length| format!("/{:.0}", length.as_secs_f64()));
     let p99 = live.p99.map_or("–".into(), |p99| format!("{:.0} ms", p99.as_secs_f64() * 1e3));
+    let part = |rank, text| Part { text, rank };
+    let now = format!("{:.0}/s: {} ok, {} failed", live.offered, live.ok, live.failed);
     let mut parts = vec![
-        format!(
-            "{:.0}{of} s | {:.0}/s: {} ok, {} failed",
-            elapsed.as_secs_f64(),
-            live.offered,
-            live.ok,
-            live.failed
-        ),
-        format!("p99 {p99}"),
-        format!("{} waiting", live.in_flight),
+        part(0, format!("{:.0}{of} s | {now}", elapsed.as_secs_f64())),
+        part(1, format!("p99 {p99}")),
+        part(4, format!("{} waiting", live.in_flight)),
     ];
     if live.attempts > (live.ok + live.failed) as u64 {
-        parts.push(format!("{} attempts", live.attempts));
+        parts.push(part(5, format!("{} attempts", live.attempts)));
     }
-    parts.extend(memory.map(str::to_owned));
-    parts.push(format!("in all {} ok, {} failed", counted.ok, counted.failed));
+    parts.extend(memory.map(|memory| part(3, memory.to_owned())));
+    parts.push(part(2, format!("in all {} ok, {} failed", counted.ok, counted.failed)));
     parts
 }
 
-/// Joins as many parts as fit, so that no figure is truncated.
-fn fitting(parts: &[String], width: usize) -> String {
-    let mut line = String::new();
-    for part in parts {
-        let separator = if line.is_empty() { "" } else { ", " };
-        if !line.is_empty() && line.chars().count() + separator.len() + part.chars().count() > width {
-            break;
+/// Joins as many parts as fit, by rank, so that no figure is truncated.
+fn fitting(parts: &[Part], width: usize) -> String {
+    const SEPARATOR: &str = ", ";
+    let mut ranked: Vec<_> = parts.iter().collect();
+    ranked.sort_by_key(|part| part.rank);
+    let (mut kept, mut taken) = (Vec::new(), 0);
+    for part in ranked {
+        let wide = part.text.chars().count() + if kept.is_empty() { 0 } else { SEPARATOR.len() };
+        if kept.is_empty() || taken + wide <= width {
+            taken += wide;
+            kept.push(part.rank);
         }
-        line.extend([separator, part]);
     }
-    line
+    let shown = parts.iter().filter(|part| kept.contains(&part.rank)).map(|part| part.text.as_str());
+    shown.collect::<Vec<_>>().join(SEPARATOR)
 }
 
 /// Returns the machine with the highest memory use, if it is at least half full: it may be the next to die.
@@ -435,11 +452,18 @@ mod tests {
         let parts = live_parts(Duration::from_secs(12), of, &live, &counted, Some("app 57/80 MiB"));
         let whole = "12/25 s | 250/s: 200 ok, 50 failed, p99 –, 0 waiting, app 57/80 MiB, in all 12345 ok, 148 failed";
         assert_eq!(fitting(&parts, usize::MAX), whole);
-        for width in [60, 80, 120] {
-            let line = fitting(&parts, width - 3);
-            assert!(whole.starts_with(&line) && line.chars().count() <= width - 3, "{width}: {line}");
-            assert!(line.ends_with(|end: char| end.is_alphabetic() || end == '–'), "{width}: {line}");
-        }
+        let at = |width: usize| fitting(&parts, width - 3);
+        assert_eq!(at(120), whole);
+        assert_eq!(at(80), "12/25 s | 250/s: 200 ok, 50 failed, p99 –, in all 12345 ok, 148 failed");
+        assert_eq!(at(60), "12/25 s | 250/s: 200 ok, 50 failed, p99 –, app 57/80 MiB");
+        assert_eq!(at(20), "12/25 s | 250/s: 200 ok, 50 failed", "the first part is always there");
+    }
+
+    #[test]
+    fn a_ramp_climbs_until_its_time_is_over() {
+        let ramp = Rate::Ramp { from: 1.0, to: 9.0, over: OVER };
+        assert!(is_climbing(ramp, Duration::ZERO) && !is_climbing(ramp, OVER));
+        assert!(!is_climbing(Rate::Steady(9.0), Duration::ZERO));
     }
 
     #[test]
