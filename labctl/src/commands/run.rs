@@ -66,6 +66,10 @@ pub struct RunArgs {
     #[arg(long)]
     predict: bool,
 
+    /// Print every rate that a capacity search tries, not only its result.
+    #[arg(long, short)]
+    verbose: bool,
+
     /// Run nothing; show what a run needs from this computer.
     #[arg(long, conflicts_with_all = ["predict", "html", "junit"])]
     dry_run: bool,
@@ -100,6 +104,7 @@ impl RunArgs {
             parts: PartArgs::default(),
             attempts: 1,
             predict: false,
+            verbose: false,
             dry_run: false,
             no_input: true,
             html: None,
@@ -203,7 +208,8 @@ async fn run_each(
                 .into(),
         ));
     }
-    let (terminal, kept) = (Terminal::new(common.json), Kept::default());
+    let terminal = Terminal::new(common.json).verbose(args.verbose);
+    let kept = Kept::default();
     let shown = args.page.map(Shown::new).transpose()?;
     let mut observers: Vec<&dyn Observer> = vec![&terminal, &kept];
     observers.extend(shown.as_ref().map(|shown| shown as &dyn Observer));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use history::lost::Lost;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Stream, Style};
+use parking_lot::Mutex;
 
 use super::{columns, tally};
 pub use crate::numbers::short;
@@ -15,7 +16,7 @@ use crate::runner::{ClaimResult, EventKind, FilledTable, Observer, RunDocument, 
 use chapter::expression::Expression;
 use chapter::measures::{Measure, MeasureCall, Unit};
 use chapter::{Bound, Expected, Source, library};
-use load::LiveFigures;
+use load::{LiveFigures, Tried};
 
 /// Number of records listed; the summary has all of them.
 const RECORDS_MAX: usize = 10;
@@ -26,6 +27,18 @@ pub struct Terminal {
     /// The story goes to standard error if standard output is for data.
     to_stderr: bool,
     live: Option<ProgressBar>,
+    /// Whether each trial of a capacity search is a line.
+    verbose: bool,
+    /// The trials of the capacity searches in progress.
+    tried: Mutex<Vec<Trial>>,
+}
+
+/// One trial of a capacity search.
+#[derive(Debug)]
+struct Trial {
+    traffic: String,
+    rate: f64,
+    tried: Tried,
 }
 
 impl Terminal {
@@ -35,7 +48,12 @@ impl Terminal {
             let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is valid");
             ProgressBar::new_spinner().with_style(style)
         });
-        Self { to_stderr: data_on_stdout, live }
+        Self { to_stderr: data_on_stdout, live, verbose: false, tried: Mutex::default() }
+    }
+
+    /// Prints each trial of a capacity search, too.
+    pub fn verbose(self, verbose: bool) -> Self {
+        Self { verbose, ..self }
     }
 
     /// Prints the heading of a chapter.
@@ -67,7 +85,8 @@ impl Terminal {
         }
         let lag = run.findings.generator_lag_p99_ms;
         let directory = run.directory.display();
-        self.note(&format!("The load generator was {lag:.1} ms late at p99. Results: {directory}"));
+        self.note(&format!("The load generator was {lag:.1} ms late at p99."));
+        self.note(&format!("Results: {directory}"));
         self.line(&format!("Next: {}", next(run)));
     }
 
@@ -162,6 +181,24 @@ impl Terminal {
         columns::lines(table, columns::width()).iter().for_each(|line| self.line(line));
     }
 
+    /// Keeps a trial of a capacity search for the summary.
+    fn tried(&self, traffic: &str, rate: f64, tried: &Tried) {
+        if self.verbose {
+            self.note(&format!("  {traffic}: {rate:.0} req/s is {tried}"));
+        }
+        let trial = Trial { traffic: traffic.to_owned(), rate, tried: tried.clone() };
+        self.tried.lock().push(trial);
+    }
+
+    /// Sums up the capacity searches that have ended, a line for each.
+    fn searches_ended(&self) {
+        let trials = std::mem::take(&mut *self.tried.lock());
+        if !trials.is_empty() {
+            self.line("");
+            columns::lines(searches(&trials), columns::width()).iter().for_each(|line| self.line(line));
+        }
+    }
+
     fn lost(&self, history: &str, records: &[Lost]) {
         let count: usize = records.iter().map(|record| record.at_least).sum();
         let title = format!("Acknowledged writes of the history '{history}' that are lost: {count} at least");
@@ -208,6 +245,9 @@ impl Terminal {
 
 impl Observer for Terminal {
     fn on(&self, event: &RunEvent<'_>) {
+        if !matches!(event.kind, EventKind::Tried { .. } | EventKind::Live { .. } | EventKind::Happened(_)) {
+            self.searches_ended();
+        }
         match event.kind {
             EventKind::Begins { number, title, question, .. } => self.begins(number, title, question),
             EventKind::Up { machines } => self.up(machines, event.at),
@@ -222,13 +262,17 @@ impl Observer for Terminal {
             EventKind::Happened(event) => self.note(&format!("  {event}")),
             EventKind::Live { doing, left, traffics } => {
                 if let Some(live) = &self.live {
-                    live.set_message(live_line(doing, left, traffics));
+                    let trials = self.tried.lock().len();
+                    let doing = match trials {
+                        0 => doing.to_owned(),
+                        1 => format!("{doing}, 1 rate tried"),
+                        many => format!("{doing}, {many} rates tried"),
+                    };
+                    live.set_message(live_line(&doing, left, traffics, columns::live()));
                     live.tick();
                 }
             }
-            EventKind::Tried { traffic, rate, tried } => {
-                self.note(&format!("  {traffic}: {rate:.0} req/s is {tried}"));
-            }
+            EventKind::Tried { traffic, rate, tried } => self.tried(traffic, rate, tried),
             EventKind::Note { text } => self.note(&format!("  {text}")),
             EventKind::Claim(claim) => self.claim(claim),
             EventKind::Table(table) => self.table(table),
@@ -254,20 +298,73 @@ impl Observer for Terminal {
     }
 }
 
-/// Formats the line of live figures.
-pub fn live_line(doing: &str, left: Duration, traffics: &[(&str, LiveFigures)]) -> String {
-    let mut line = format!("{doing}, {:.0} s", left.as_secs_f64().ceil());
-    for (name, live) in traffics {
-        let p99 = live.p99.map_or("–".into(), |p99| format!("{:.0} ms", p99.as_secs_f64() * 1e3));
-        line += &format!(
-            " | {name} {:.0}/s: {} ok, {} failed, p99 {p99}, {} waiting",
-            live.offered, live.ok, live.failed, live.in_flight
-        );
-        if live.attempts > (live.ok + live.failed) as u64 {
-            line += &format!(", {} attempts", live.attempts);
-        }
+/// Formats the line of live figures, so that no figure is cut: where traffics do not fit with all of their
+/// figures, they have fewer of them, and at last they are added up.
+fn live_line(doing: &str, left: Duration, traffics: &[(&str, LiveFigures)], width: usize) -> String {
+    let begin = format!("{doing}, {:.0} s", left.as_secs_f64().ceil());
+    let of_each = |figures: fn(&str, &LiveFigures) -> String| {
+        let each = traffics.iter().map(|(name, live)| format!(" | {}", figures(name, live)));
+        format!("{begin}{}", each.collect::<String>())
+    };
+    let sum = |figure: fn(&LiveFigures) -> f64| traffics.iter().map(|(_, live)| figure(live)).sum::<f64>();
+    let all = format!(
+        "{begin} | {:.0}/s: {} ok, {} failed",
+        sum(|live| live.offered),
+        sum(|live| live.ok as f64),
+        sum(|live| live.failed as f64)
+    );
+    let lines = [of_each(in_full), of_each(in_short), of_each(in_brief), all];
+    let fits = |line: &String| line.chars().count() <= width;
+    lines.into_iter().find(fits).unwrap_or(begin)
+}
+
+/// Formats all live figures of a traffic.
+fn in_full(name: &str, live: &LiveFigures) -> String {
+    let p99 = live.p99.map_or("–".into(), |p99| format!("{:.0} ms", p99.as_secs_f64() * 1e3));
+    let waiting = format!("p99 {p99}, {} waiting", live.in_flight);
+    match live.attempts > (live.ok + live.failed) as u64 {
+        true => format!("{}, {waiting}, {} attempts", in_short(name, live), live.attempts),
+        false => format!("{}, {waiting}", in_short(name, live)),
     }
-    line
+}
+
+/// Formats what matters most.
+fn in_short(name: &str, live: &LiveFigures) -> String {
+    format!("{name} {:.0}/s: {} ok, {} failed", live.offered, live.ok, live.failed)
+}
+
+/// Formats a traffic's rate, and its failures if there are any.
+fn in_brief(name: &str, live: &LiveFigures) -> String {
+    match live.failed {
+        0 => format!("{name} {:.0}/s", live.offered),
+        failed => format!("{name} {:.0}/s ({failed} failed)", live.offered),
+    }
+}
+
+/// A row per capacity search: the highest rate that was good, the lowest one above it that was not, and the
+/// number of rates tried.
+fn searches(trials: &[Trial]) -> comfy_table::Table {
+    let mut table = columns::table(["capacity of", "good up to", "p99", "too much at", "rates tried"]);
+    let mut traffics: Vec<_> = trials.iter().map(|trial| trial.traffic.as_str()).collect();
+    traffics.sort_by_key(|name| in_order(name));
+    traffics.dedup();
+    for traffic in traffics {
+        let of_it = || trials.iter().filter(|trial| trial.traffic == traffic);
+        let good = of_it().filter(|trial| trial.tried.met).max_by(|one, two| one.rate.total_cmp(&two.rate));
+        let missed = of_it().filter(|trial| !trial.tried.met).map(|trial| trial.rate);
+        // One miss is tolerated, so a rate below may have been missed as well.
+        let above = missed.filter(|rate| good.is_none_or(|good| *rate > good.rate));
+        let too_much = above.min_by(f64::total_cmp);
+        let rate = |rate: f64| format!("{rate:.0} req/s");
+        table.add_row([
+            traffic.to_owned(),
+            good.map_or("–".into(), |good| rate(good.rate)),
+            good.map_or("–".into(), |good| format!("{:.0} ms", good.tried.p99.as_secs_f64() * 1e3)),
+            too_much.map_or("–".into(), rate),
+            of_it().count().to_string(),
+        ]);
+    }
+    table
 }
 
 /// Returns whether a claim needs attention.
@@ -441,6 +538,44 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_search_is_summed_up_in_a_line() {
+        let trial = |traffic: &str, rate, met| {
+            let tried = Tried { met, p99: Duration::from_millis(42), failed: 0, distrust: None };
+            Trial { traffic: traffic.into(), rate, tried }
+        };
+        let trials = [
+            trial("x2", 60.0, true),
+            trial("x1", 60.0, true),
+            trial("x2", 120.0, true),
+            trial("x1", 120.0, false),
+            trial("x1", 85.0, false),
+            trial("x1", 90.0, true),
+            trial("x16", 9.0, false),
+        ];
+        let lines = columns::lines(searches(&trials), 80);
+        let words: Vec<_> = lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!(words[1], ["x1", "90", "req/s", "42", "ms", "120", "req/s", "4"], "{lines:#?}");
+        assert_eq!(words[2], ["x2", "120", "req/s", "42", "ms", "–", "2"]);
+        assert_eq!(words[3], ["x16", "–", "–", "9", "req/s", "1"]);
+    }
+
+    #[test]
+    fn the_live_line_has_whole_figures_at_every_width() {
+        let live = LiveFigures { offered: 120.0, ok: 118, failed: 2, in_flight: 7, ..LiveFigures::default() };
+        let traffics = [("x1", live), ("x2", live), ("x4", live)];
+        let at = |width| live_line("measuring", Duration::from_secs(9), &traffics, width);
+        assert!(at(200).contains("x4 120/s: 118 ok, 2 failed, p99 –, 7 waiting"));
+        let short = "measuring, 9 s | x1 120/s: 118 ok, 2 failed | x2 120/s: 118 ok, 2 failed | x4 120/s: 118 ok, 2 failed";
+        assert_eq!(at(120), short);
+        assert_eq!(
+            at(80),
+            "measuring, 9 s | x1 120/s (2 failed) | x2 120/s (2 failed) | x4 120/s (2 failed)"
+        );
+        assert_eq!(at(57), "measuring, 9 s | 360/s: 354 ok, 6 failed");
+        assert_eq!(at(20), "measuring, 9 s");
+    }
 
     #[test]
     fn figures_show_three_digits_that_matter() {
