@@ -5,15 +5,17 @@ use std::io::{BufRead, Write};
 
 use anyhow::Context;
 
-use crate::report::terminal::short;
+use crate::report::columns;
+use crate::report::terminal::{short, wrap};
 use crate::results::stored::{GUESSES, StoredGuess};
 use crate::runner::RunDocument;
-use chapter::{Expect, Source};
+use chapter::{Bound, Expect, Source};
 use lab::error::LabError;
 
 /// Maximum number of questions per chapter.
 const QUESTIONS_MAX: usize = 3;
-/// A prediction is close within this share of the measured value.
+/// A prediction is right within this share of the measured value, if it is on the same side of the claim's
+/// bounds.
 const CLOSE: f64 = 0.25;
 
 /// A student's prediction.
@@ -23,6 +25,8 @@ pub(super) struct Guess {
     step: String,
     claim: String,
     unit: String,
+    /// The figures that the claim wants.
+    bound: Option<Bound>,
     /// `None` if the student gave no figure.
     figure: Option<f64>,
 }
@@ -39,7 +43,8 @@ pub(super) fn ask(
     for (step, expect, question) in asked.take(QUESTIONS_MAX) {
         let figure = ask_one(expect, question, input, output).map_err(anyhow::Error::from)?;
         let (step, claim, unit) = (step.name.clone(), expect.claim.clone(), expect.unit.clone());
-        guesses.push(Guess { question: question.clone(), step, claim, unit, figure });
+        let bound = expect.bound().ok();
+        guesses.push(Guess { question: question.clone(), step, claim, unit, bound, figure });
     }
     Ok(guesses)
 }
@@ -73,7 +78,7 @@ fn figure(text: &str) -> Option<f64> {
 
 /// Formats predictions beside the measured values, line by line.
 pub(super) fn beside(guesses: &[StoredGuess]) -> Vec<String> {
-    guesses.iter().map(line).collect()
+    guesses.iter().flat_map(|guess| lines(guess, columns::prose())).collect()
 }
 
 /// Adds the measured values to the predictions.
@@ -85,7 +90,9 @@ pub(super) fn answered(guesses: Vec<Guess>, run: &RunDocument) -> Vec<StoredGues
     };
     let answered = |guess: Guess| {
         let measured = measured(&guess);
-        StoredGuess { ask: guess.question, guessed: guess.figure, measured, unit: guess.unit }
+        let both = guess.figure.zip(measured);
+        let right = both.map(|(guessed, measured)| is_right(guessed, measured, guess.bound));
+        StoredGuess { ask: guess.question, guessed: guess.figure, measured, unit: guess.unit, right }
     };
     guesses.into_iter().map(answered).collect()
 }
@@ -99,21 +106,29 @@ pub(super) fn keep(guesses: &[StoredGuess], run: &RunDocument) -> Result<(), Lab
     Ok(std::fs::write(run.directory.join(GUESSES), text).context("keep the guesses")?)
 }
 
-fn line(guess: &StoredGuess) -> String {
-    let StoredGuess { ask: question, guessed, measured, unit } = guess;
-    let shown =
-        |figure: Option<f64>| figure.map_or("–".into(), |figure| format!("{}{unit}", short(figure)));
-    let verdict = match (*guessed, *measured) {
-        (Some(guess), Some(measured)) if is_close(guess, measured) => "close",
-        (Some(guess), Some(measured)) if guess < measured => "more than you thought",
-        (Some(_), Some(_)) => "less than you thought",
-        _ => "",
+fn lines(guess: &StoredGuess, width: usize) -> Vec<String> {
+    const INDENT: usize = 4;
+    let StoredGuess { ask: question, guessed, measured, unit, right } = guess;
+    let shown = |figure: f64| format!("{}{unit}", short(figure));
+    let told = match (*guessed, *measured) {
+        (Some(guessed), Some(measured)) => {
+            let word = if *right == Some(true) { "right" } else { "no" };
+            format!("{word}: measured {}, you said {}", shown(measured), shown(guessed))
+        }
+        (Some(guessed), None) => format!("nothing was measured; you said {}", shown(guessed)),
+        (None, Some(measured)) => format!("measured {}; you made no guess", shown(measured)),
+        (None, None) => "nothing was measured".into(),
     };
-    format!("{question}\n    you: {:<16} measured: {:<16} {verdict}", shown(*guessed), shown(*measured))
+    let mut lines = wrap(question, width);
+    lines.extend(wrap(&told, width - INDENT).into_iter().map(|line| format!("{:INDENT$}{line}", "")));
+    lines
 }
 
-fn is_close(guess: f64, measured: f64) -> bool {
-    (guess - measured).abs() <= CLOSE * measured.abs()
+/// Returns whether a prediction is right: near the measured value, and on the same side of the bounds that
+/// decide about the claim. Who expects what was refuted is not right, however near it is.
+fn is_right(guessed: f64, measured: f64, bound: Option<Bound>) -> bool {
+    let is_near = (guessed - measured).abs() <= CLOSE * measured.abs();
+    is_near && bound.is_none_or(|bound| bound.holds(guessed) == bound.holds(measured))
 }
 
 #[cfg(test)]
@@ -147,12 +162,21 @@ mod tests {
 
     #[test]
     fn a_guess_is_shown_beside_what_was_measured() {
-        let guess = |guessed| {
-            let (ask, unit) = ("How long?".into(), " s".into());
-            line(&StoredGuess { ask, guessed, measured: Some(2.8), unit })
+        let guess = |guessed: Option<f64>| {
+            let (ask, unit, measured) = ("How long?".into(), " s".into(), Some(2.8));
+            let right = guessed.map(|guessed| is_right(guessed, 2.8, None));
+            lines(&StoredGuess { ask, guessed, measured, unit, right }, 40).join("\n")
         };
-        assert!(guess(Some(3.0)).contains("close"));
-        assert!(guess(Some(1.0)).contains("more than you thought"));
-        assert!(guess(None).contains("you: –"));
+        assert_eq!(guess(Some(3.0)), "How long?\n    right: measured 2.80 s, you said 3 s");
+        assert_eq!(guess(Some(1.0)), "How long?\n    no: measured 2.80 s, you said 1 s");
+        assert_eq!(guess(None), "How long?\n    measured 2.80 s; you made no guess");
+    }
+
+    #[test]
+    fn only_who_expects_what_was_measured_is_right() {
+        let twice = Some(Bound { low: 1.8, high: 2.2 });
+        assert!(!is_right(1.8, 1.5, twice), "near, and yet what was refuted");
+        assert!(is_right(1.4, 1.5, twice) && is_right(1.9, 2.1, twice));
+        assert!(!is_right(3.0, 1.5, twice), "both refute it, far apart");
     }
 }

@@ -24,6 +24,9 @@ pub struct StoredGuess {
     pub measured: Option<f64>,
     /// The unit of both.
     pub unit: String,
+    /// Whether the prediction was right; `None` in runs that did not keep it.
+    #[serde(default)]
+    pub right: Option<bool>,
 }
 
 /// The file in a run's directory with the predictions.

@@ -223,6 +223,14 @@ impl Page<'_> {
     fn figure(&self, figure: &Option<f64>) -> String {
         figure.map_or("–".into(), short)
     }
+
+    fn right(&self, right: &Option<bool>) -> &'static str {
+        match right {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "–",
+        }
+    }
 }
 
 #[cfg(test)]
