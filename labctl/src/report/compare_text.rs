@@ -28,6 +28,10 @@ pub fn lines(comparison: &Comparison, width: usize) -> Vec<String> {
     }
     lines.extend(columns::lines(table, width));
     lines.push(String::new());
+    let is_refuted = |line: &Line| [line.first, line.second].into_iter().flatten().any(|side| side.refuted);
+    if comparison.lines.iter().any(is_refuted) {
+        lines.push("≠: the sentence was refuted, as expected.".into());
+    }
     lines.extend(wrap(&comparison.summary(), width));
     lines
 }

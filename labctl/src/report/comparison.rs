@@ -102,6 +102,8 @@ pub struct Side {
     pub measured: Option<f64>,
     /// The verdict.
     pub verdict: Verdict,
+    /// Whether the sentence was refuted, as expected.
+    pub refuted: bool,
 }
 
 /// Compares two runs, each given with the text of its chapter. The error says why they cannot be compared.
@@ -115,7 +117,11 @@ pub fn compare(
             first.chapter, second.chapter
         ));
     }
-    let side = |claim: &ClaimResult| Side { measured: claim.measured, verdict: claim.verdict };
+    let side = |claim: &ClaimResult| Side {
+        measured: claim.measured,
+        verdict: claim.verdict,
+        refuted: claim.is_refuted_as_expected(),
+    };
     let same = |one: &ClaimResult, other: &ClaimResult| one.step == other.step && one.claim == other.claim;
     let in_second =
         |claim: &ClaimResult| second.findings.claims.iter().find(|other| same(claim, other)).map(side);
@@ -176,9 +182,7 @@ impl Line {
             (Some(before), Some(after)) if is_the_same(before, after, &self.unit) => {
                 format!("the same{flipped}")
             }
-            (Some(before), Some(after)) if before != 0.0 => {
-                format!("{:+.0} %{flipped}", 100.0 * (after / before - 1.0))
-            }
+            (Some(before), Some(after)) => format!("{}{flipped}", change(before, after)),
             _ => format!("–{flipped}"),
         }
     }
@@ -191,6 +195,7 @@ impl Line {
     fn text(&self, side: Option<Side>) -> String {
         let Some(side) = side else { return "–".into() };
         let mark = match side.verdict {
+            Verdict::Holds if side.refuted => "≠",
             Verdict::Holds => "✓",
             Verdict::Fails => "✗",
             Verdict::Inconclusive => "?",
@@ -201,12 +206,28 @@ impl Line {
     }
 }
 
+/// Above this factor, a change is told as a factor: percentages of that size say nothing.
+const FACTOR_MAX: f64 = 10.0;
+
+/// Describes a change: in percent, as a factor, or by its ends where there is no ratio.
+fn change(before: f64, after: f64) -> String {
+    let factor = after / before;
+    match factor {
+        // From or to 0, or across it.
+        _ if before == 0.0 || factor <= 0.0 => format!("{} → {}", short(before), short(after)),
+        factor if factor > FACTOR_MAX => format!("×{}", short(factor)),
+        factor if factor < 1.0 / FACTOR_MAX => format!("÷{}", short(1.0 / factor)),
+        factor => format!("{:+.0} %", 100.0 * (factor - 1.0)),
+    }
+}
+
 /// Returns whether two figures are equal for practical purposes: less than half a percent apart, or times
 /// less than a millisecond apart.
 fn is_the_same(before: f64, after: f64, unit: &str) -> bool {
-    let nothing = match unit.trim() {
-        "ms" => 1.0,
-        "s" => 0.001,
+    // " s apart" is in seconds, too.
+    let nothing = match unit.split_whitespace().next() {
+        Some("ms") => 1.0,
+        Some("s") => 0.001,
         _ => 0.0,
     };
     let apart = (before - after).abs();
@@ -234,11 +255,28 @@ mod tests {
             |before, after| line(Some((before, Verdict::Holds)), Some((after, Verdict::Holds))).change_text();
         assert_eq!(change(0.4, 1.1), "the same", "0.7 ms are nothing");
         assert_eq!(change(1000.0, 1001.0), "the same");
+        assert!(is_the_same(0.0004, 0.0002, " s apart") && !is_the_same(0.4, 0.2, " s apart"));
         assert_eq!(change(10.0, 30.0), "+200 %");
     }
 
+    #[test]
+    fn a_change_beyond_percentages_is_a_factor_or_both_figures() {
+        let told: Vec<_> =
+            [(3.0, 1701.0), (1701.0, 3.0), (10.0, 100.0), (0.0, 12.0), (12.0, 0.0), (-1.0, 2.0)]
+                .map(|(before, after)| super::change(before, after))
+                .into();
+        assert_eq!(told, ["×567", "÷567", "+900 %", "0 → 12", "12 → 0", "-1 → 2"]);
+    }
+
+    #[test]
+    fn a_sentence_that_was_refuted_has_no_tick() {
+        let side = Side { measured: Some(1.5), verdict: Verdict::Holds, refuted: true };
+        let refuted = Line { first: Some(side), ..line(None, None) };
+        assert_eq!(refuted.first_text(), "≠ 1.50 ms");
+    }
+
     fn line(first: Option<(f64, Verdict)>, second: Option<(f64, Verdict)>) -> Line {
-        let side = |(measured, verdict)| Side { measured: Some(measured), verdict };
+        let side = |(measured, verdict)| Side { measured: Some(measured), verdict, refuted: false };
         let (claim, step, unit) = ("c".into(), "s".into(), " ms".into());
         Line { claim, step, unit, first: first.map(side), second: second.map(side) }
     }
