@@ -300,7 +300,8 @@ fn globals(command: &clap::Command) -> String {
         let value = value.filter(|_| !is_switch).map_or(String::new(), |value| format!(" {value}"));
         Some(format!("--{}{value}", one.get_long()?))
     });
-    let line = format!("With every command: {}.", flags.collect::<Vec<_>>().join(", "));
+    let flags = flags.collect::<Vec<_>>().join(", ");
+    let line = format!("With every command: {flags}. docs/contract.md, under \"labctl\", explains them.");
     wrap(&line, columns::prose()).join("\n")
 }
 
