@@ -271,7 +271,10 @@ fn draw_bars(root: &Drawing<'_>, chart: &FilledChart, size: Size) -> Done {
     let written: Vec<_> = places()
         .map(|(at, point)| {
             let (x, bottom) = plot.backend_coord(&(at + 0.5, 0.0));
-            let (_, top) = plot.backend_coord(&(at + 0.5, point.figure.unwrap_or(0.0)));
+            // The mark of the law does not cross the figure above its bar.
+            let figure = point.figure.unwrap_or(0.0);
+            let near = |law: &f64| (law - figure).abs() < 0.12 * high && *law > figure;
+            let (_, top) = plot.backend_coord(&(at + 0.5, point.law.filter(near).unwrap_or(figure)));
             (x, bottom, top, point)
         })
         .collect();
@@ -289,6 +292,10 @@ fn draw_bars(root: &Drawing<'_>, chart: &FilledChart, size: Size) -> Done {
 
 /// Returns whether a law is monotonic.
 fn grows_or_falls(law: &[(f64, f64)]) -> bool {
+    // A line between two figures looks like a trend, and is none.
+    if law.len() < 3 {
+        return false;
+    }
     let goes = |way: fn(&f64, &f64) -> bool| law.windows(2).all(|pair| way(&pair[0].1, &pair[1].1));
     goes(|one, next| one <= next) || goes(|one, next| one >= next)
 }
@@ -387,10 +394,14 @@ mod tests {
             FilledChart { unit: "req/s".into(), law: Some("law".into()), points, ..FilledChart::default() };
         for size in [WIDE, NARROW] {
             let svg = bars(&chart, size);
-            for part in ["140", "two cores", "–", "circle", "req/s"] {
+            for part in ["140", "two cores", "–", "#D55E00", "req/s"] {
                 assert!(svg.contains(part), "{part}: {svg}");
             }
+            assert!(!svg.contains("circle"), "two figures are no trend: {svg}");
         }
+        let three = (1..=3).map(|n| point("n cores", Some(f64::from(n)), Some(f64::from(n))));
+        let trend = FilledChart { points: three.collect(), ..chart.clone() };
+        assert!(bars(&trend, WIDE).contains("circle"), "three are");
         let nothing = FilledChart { points: vec![], ..chart };
         assert!(!bars(&nothing, WIDE).contains("NaN"));
     }

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use super::rendered;
 use super::topology::Topology;
+use super::{rendered, unbroken};
 use crate::audit::{Audit, Impact, Row};
 use crate::report::audit_text::{conclusions, detail, remarks};
 
@@ -37,6 +37,10 @@ pub(super) fn matrix(audit: &Audit) -> anyhow::Result<String> {
 macro_rules! words {
     ($page:ident) => {
         impl $page<'_> {
+            fn title(&self, row: &Row) -> String {
+                unbroken(&row.title())
+            }
+
             fn alike(&self, row: &Row) -> usize {
                 row.faults.first().map_or(0, |fault| fault.stands_for.len())
             }

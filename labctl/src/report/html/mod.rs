@@ -31,18 +31,30 @@ pub fn write(path: &Path, page: &str) -> anyhow::Result<()> {
     std::fs::write(path, page).with_context(|| format!("write {}", path.display()))
 }
 
+/// Escapes what HTML would interpret.
+fn escaped(text: &str) -> String {
+    let entity = |letter: char| match letter {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        other => other.to_string(),
+    };
+    text.chars().map(entity).collect()
+}
+
+/// Converts a text to HTML in which no word is broken: a browser would break names after their hyphens, and
+/// intervals after their dash.
+fn unbroken(text: &str) -> String {
+    let word = |word: &str| match word.contains(['-', '–']) {
+        true => format!("<span class=\"word\">{}</span>", escaped(word)),
+        false => escaped(word),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// Converts a sentence to HTML, with text between backticks as code.
 fn rich(text: &str) -> String {
-    let escaped = |text: &str| {
-        let entity = |letter: char| match letter {
-            '&' => "&amp;".to_owned(),
-            '<' => "&lt;".to_owned(),
-            '>' => "&gt;".to_owned(),
-            '"' => "&quot;".to_owned(),
-            other => other.to_string(),
-        };
-        text.chars().map(entity).collect::<String>()
-    };
     let parts: Vec<_> = text.split('`').collect();
     // An unpaired backtick stands for itself.
     let pairs = (parts.len() - 1) / 2 * 2;
@@ -63,7 +75,15 @@ fn rendered(page: &impl Template) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::rich;
+    use super::{rich, unbroken};
+
+    #[test]
+    fn names_and_intervals_are_not_broken() {
+        let name = "<span class=\"word\">web-1</span>";
+        assert_eq!(unbroken("lb <-> web-1"), format!("lb <span class=\"word\">&lt;-&gt;</span> {name}"));
+        assert_eq!(unbroken("240–250"), "<span class=\"word\">240–250</span>");
+        assert_eq!(unbroken("two words"), "two words");
+    }
 
     #[test]
     fn code_is_marked_and_nothing_gets_through_as_html() {

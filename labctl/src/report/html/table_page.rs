@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::audit_page::matrix;
-use super::rendered;
+use super::{rendered, unbroken};
 use crate::audit::Audit;
 use crate::report::table_text;
 use crate::table::MeasuredTable;
@@ -29,8 +29,16 @@ pub fn table_page(table: &MeasuredTable, audits: &[Audit]) -> anyhow::Result<Str
 }
 
 impl Page<'_> {
+    fn name(&self, row: &TableRow) -> String {
+        unbroken(&row.name)
+    }
+
+    fn points(&self, row: &TableRow) -> String {
+        unbroken(&row.single_points.join(", "))
+    }
+
     fn interval(&self, row: &TableRow) -> String {
-        table_text::interval(row)
+        unbroken(&table_text::interval(row))
     }
 
     fn ratio(&self, row: &TableRow) -> String {
@@ -38,7 +46,7 @@ impl Page<'_> {
     }
 
     fn left(&self, row: &TableRow) -> String {
-        table_text::left(row)
+        unbroken(&table_text::left(row))
     }
 
     fn lost(&self, row: &TableRow) -> String {
