@@ -49,11 +49,17 @@ fn list(common: &Common) -> Performed {
             Survives::AnyKill => ", any kill survived",
             Survives::AnyFault => ", any fault survived",
         };
-        say(format!("{name:<16} {title}: {rate:.0} requests a second for ${budget:.0} a month{survives}"));
+        const INDENT: usize = 17;
+        let what = format!("{title}: {rate:.0} requests a second for ${budget:.0} a month{survives}");
+        for (number, line) in wrap(&what, columns::prose() - INDENT).iter().enumerate() {
+            let before = if number == 0 { name } else { "" };
+            say(format!("{before:<INDENT$}{line}"));
+        }
     }
-    say(
-        "\n`labctl challenge NAME` shows the task, `labctl challenge NAME mine.toml` judges your architecture.",
-    );
+    say("");
+    let next =
+        "`labctl challenge NAME` shows the task, `labctl challenge NAME mine.toml` judges your architecture.";
+    wrap(next, columns::prose()).iter().for_each(say);
     Ok(0)
 }
 
@@ -71,10 +77,10 @@ fn show(task: &Task, hints: usize, common: &Common) -> Performed {
     wrap(&task.task, columns::prose()).iter().for_each(say);
     say("\nWhat is checked, in this order:");
     task.wanted().iter().for_each(|wanted| say(format!("  - {wanted}")));
-    say(
-        "\nA machine of one core, 256 MiB and 31 disk operations a second costs what labctl/prices.toml says for the most",
-    );
-    say("expensive program on it; a larger one costs as many times more.");
+    say("");
+    let price = "A machine of one core, 256 MiB and 31 disk operations a second costs what labctl/prices.toml says \
+        for the most expensive program on it; a larger one costs as many times more.";
+    wrap(price, columns::prose()).iter().for_each(say);
     advise(task, hints);
     say(format!("\n`labctl new architecture > mine.toml`, then `labctl challenge {} mine.toml`.", task.name));
     Ok(0)

@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::common::Common;
 use super::{Performed, say, say_document};
+use crate::report::columns;
+use crate::report::terminal::wrap;
 use chapter::{Setting, Source};
 use lab::error::LabError;
 use parts::{Known, Swap, find};
@@ -117,9 +119,19 @@ fn show(known: &Known, path: Option<&std::path::Path>, version: Option<&str>) {
         }
     }
     let can: Vec<_> = known.can.iter().map(|ability| ability.name()).collect();
-    say(format!("    can: {}", can.join(", ")));
-    known.cannot.iter().for_each(|(ability, reason)| say(format!("    cannot {ability}: {reason}")));
-    known.limits.iter().for_each(|limit| say(format!("    to know: {limit}")));
+    indented(&format!("can: {}", can.join(", ")));
+    known.cannot.iter().for_each(|(ability, reason)| indented(&format!("cannot {ability}: {reason}")));
+    known.limits.iter().for_each(|limit| indented(&format!("to know: {limit}")));
+}
+
+/// Prints a remark about a part below its name.
+fn indented(text: &str) {
+    const INDENT: usize = 4;
+    for (number, line) in wrap(text, columns::prose() - INDENT - 2).iter().enumerate() {
+        // Further lines stand below the first word, so that remarks can be told apart.
+        let before = if number == 0 { INDENT } else { INDENT + 2 };
+        say(format!("{:before$}{line}", ""));
+    }
 }
 
 fn install(name: &str) -> Performed {

@@ -44,9 +44,9 @@ impl Laboratory {
         if meant.map(|(_, link)| act(link)).count() == 0 {
             let mut known: Vec<_> = self.links.keys().map(|(from, to)| format!("{from} {to}")).collect();
             known.sort_unstable();
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
             return Err(LabError::Usage(format!(
-                "there is no link from {from} to {to} (`labctl up --all-links` makes one of every connection); there are: {}",
-                known.join(", ")
+                "there is no link from {from} to {to} (`labctl up --all-links` makes one of every connection); there are: {known}"
             )));
         }
         self.record_link(from, to, now);
