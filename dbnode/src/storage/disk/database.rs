@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::error::OpenError;
-use super::files;
+use super::files::{self, Identity};
 use super::row::BadRow;
 use super::wal;
 use crate::storage::Failure;
@@ -26,6 +26,7 @@ const STATEMENTS_MAX: usize = 128;
 pub(super) struct Database {
     path: PathBuf,
     pub(super) connection: SqliteConnection,
+    identity: Identity,
     /// True if its write-ahead log was not empty when it was opened.
     had_wal: bool,
 }
@@ -46,7 +47,11 @@ impl Database {
             .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging();
         let connection = options.connect().await.map_err(|error| database_error(&path, error))?;
-        let mut database = Self { path, connection, had_wal };
+        let identity = match Identity::of(&path) {
+            Ok(identity) => identity,
+            Err(source) => return Err(OpenError::Directory { path, source }),
+        };
+        let mut database = Self { path, connection, identity, had_wal };
         match database.check().await {
             Ok(()) => Ok(database),
             Err(error) => {
@@ -91,6 +96,11 @@ impl Database {
             Err(failure @ Failure::Broken(_)) => Err(failure),
             _ => Ok(()),
         }
+    }
+
+    /// Returns an error if the next start would not find this database.
+    pub(super) fn check_path(&self) -> io::Result<()> {
+        self.identity.check(&self.path)
     }
 
     /// Classifies an error for the caller of [`Storage`](crate::storage::Storage).
@@ -171,6 +181,9 @@ pub(super) fn failure(path: &Path, error: sqlx::Error) -> Failure {
         Some(778) if !has_room(path) => Failure::Full,
         // SQLITE_NOMEM, SQLITE_CANTOPEN, SQLITE_IOERR_NOMEM.
         Some(code) if matches!(code & 0xff, 7 | 14) || code == 3_082 => Failure::Short(error.into()),
+        None if matches!(&error, sqlx::Error::Io(error) if files::is_shortage(error)) => {
+            Failure::Short(error.into())
+        }
         _ => Failure::Broken(error.into()),
     }
 }

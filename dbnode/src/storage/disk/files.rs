@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -51,11 +51,40 @@ fn failed_sync(error: &io::Error) -> io::Error {
     io::Error::other(format!("fsync: {error}"))
 }
 
+/// The file that a path leads to. A file that is removed or replaced while it is open can still be
+/// written, and the next start does not find what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// The file that this path leads to now.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Returns an error if the path no longer leads to this file.
+    pub(super) fn check(self, path: &Path) -> io::Result<()> {
+        match Self::of(path) {
+            Ok(found) if found == self => Ok(()),
+            Err(error) if is_shortage(&error) => Err(error),
+            _ => Err(io::Error::other(format!(
+                "{} was removed, moved or replaced while this node was using it",
+                path.display()
+            ))),
+        }
+    }
+}
+
 /// An open file and its path.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     file: File,
     path: PathBuf,
+    identity: Identity,
 }
 
 impl OpenFile {
@@ -64,13 +93,13 @@ impl OpenFile {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true);
         let file = step(Step::Open, &path, || options.open(&path))?;
-        Ok(Self { file, path })
+        Ok(Self { file, identity: Identity::of(&path)?, path })
     }
 
     /// Opens an existing file.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         let file = step(Step::Open, &path, || OpenOptions::new().read(true).write(true).open(&path))?;
-        Ok(Self { file, path })
+        Ok(Self { file, identity: Identity::of(&path)?, path })
     }
 
     /// The file's length in bytes.
@@ -102,6 +131,11 @@ impl OpenFile {
     /// Syncs the file: what was written is on disk when this returns.
     pub(super) fn sync(&self) -> io::Result<()> {
         step(Step::Sync, &self.path, || self.file.sync_data())
+    }
+
+    /// Returns an error if the next start would not find this file.
+    pub(super) fn check_path(&self) -> io::Result<()> {
+        self.identity.check(&self.path)
     }
 
     /// Renames the file within its directory. The new name is on disk once the directory is synced.

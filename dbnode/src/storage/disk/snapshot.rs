@@ -182,6 +182,8 @@ impl SnapshotFile {
 
     /// Ends a transaction that leaves the snapshot with this metadata.
     async fn finish(&mut self, contents: Contents, written: Result<(), sqlx::Error>) -> Result<(), Failure> {
+        // The log is trimmed next, so the snapshot must be where the next start looks for it.
+        let written = written.and_then(|()| Ok(self.database.check_path()?));
         let ended = self.database.end(written).await;
         ended.map_err(|error| self.database.failure(error))?;
         self.contents = Some(contents);

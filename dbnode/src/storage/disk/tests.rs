@@ -363,6 +363,42 @@ async fn a_compaction_cut_short_before_the_log_let_go_is_finished_by_the_next_on
     assert_eq!(state(again), state(recovered));
 }
 
+/// Files that were removed, moved or replaced can be written as long as they are open.
+#[tokio::test]
+async fn what_the_next_start_would_not_find_is_not_acknowledged() {
+    type Loss = fn(&Path);
+    let losses: [(&str, Loss); 4] = [
+        ("removed", |data| fs::remove_dir_all(data).unwrap()),
+        ("moved", |data| fs::rename(data, data.with_extension("old")).unwrap()),
+        ("replaced", |data| {
+            fs::rename(data, data.with_extension("old")).unwrap();
+            super::trial::copy(&data.with_extension("old"), data);
+        }),
+        ("without its log", |data| fs::remove_dir_all(data.join("log")).unwrap()),
+    ];
+    for (name, lose) in losses {
+        let directory = TempDir::new().unwrap();
+        let data = directory.path().join("data");
+        let (storage, _) = open(&data, "db-1", None).await.unwrap();
+        storage.persist(batch(some_entries(3))).await.unwrap();
+        lose(&data);
+        let persisted = storage.persist(batch(vec![put(4, "key-4", "lost")])).await;
+        assert!(matches!(persisted, Err(Failure::Broken(_))), "{name}: {persisted:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_not_trimmed_for_a_snapshot_that_the_next_start_would_not_find() {
+    let directory = TempDir::new().unwrap();
+    let (storage, _) = open(directory.path(), "db-1", None).await.unwrap();
+    storage.persist(batch(some_entries(10))).await.unwrap();
+    let snapshot = directory.path().join("snapshot.db");
+    fs::rename(&snapshot, directory.path().join("snapshot.old")).unwrap();
+    fs::copy(directory.path().join("snapshot.old"), &snapshot).unwrap();
+    let compacted = storage.compact(some_entries(6)).await;
+    assert!(matches!(compacted, Err(Failure::Broken(_))), "{compacted:?}");
+}
+
 /// SQLite finds the disk full at a different point of each try, and sometimes rolls back by itself.
 #[tokio::test]
 async fn a_compaction_or_an_install_that_finds_no_room_changes_nothing_and_is_tried_again() {

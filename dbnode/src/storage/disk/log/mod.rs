@@ -287,6 +287,8 @@ impl LogFiles {
         self.dirty = self.dirty.max(self.offset + record.len());
         self.file.write(self.offset as u64, &record)?;
         self.file.sync()?;
+        // On the disk, but perhaps no longer in the data directory.
+        self.file.check_path()?;
         self.offset = end;
         self.dirty = end;
         Ok(())
