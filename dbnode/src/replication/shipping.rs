@@ -29,10 +29,10 @@ impl Core {
     pub(super) fn send_heartbeats(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let heartbeat = self.setup.timing.heartbeat();
         let snapshot_patience = self.setup.timing.election_timeout * 4;
-        if let RoleState::Primary(lead) = &mut self.role_state
-            && now.since(lead.round_began) >= heartbeat
-        {
-            lead.give_up_snapshots(now, snapshot_patience);
+        let RoleState::Primary(lead) = &mut self.role_state else { return };
+        // At every tick: while clients read the latest values, their rounds leave none that is due.
+        lead.give_up_snapshots(now, snapshot_patience);
+        if now.since(lead.round_began) >= heartbeat {
             self.begin_round(now, effects);
         }
     }

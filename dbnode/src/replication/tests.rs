@@ -10,9 +10,11 @@ use super::effect::{Effect, Halt, RejectReason, Written};
 use super::entry::{self, Change, Entry, Payload};
 use super::input::{Action, Input, Moment, Ticket, Write};
 use super::key::Key;
+use super::lead::{Awaited, Progress, ProgressState};
 use super::life::Starts;
 use super::member::Incarnation;
-use super::role::Role;
+use super::role::{Role, RoleState};
+use super::snapshot::Cursor;
 use super::{Core, Limits, Setup, Timing};
 use crate::replication::durability::Mode;
 use dbclient::Condition;
@@ -421,4 +423,21 @@ fn a_restart_finds_the_same_state_and_leads_again_at_once() {
     assert_eq!(restarted.step(NOW, named_add(1, "deposit-7", 50)), [summed(1, 2, 50)]);
     assert_eq!(restarted.state().get("b"), core.state().get("b"));
     assert_eq!(restarted.term(), 1, "it had no ballot on disk");
+}
+
+/// While clients read the latest values, their rounds leave no heartbeat round that is due.
+#[test]
+fn a_snapshot_that_was_lost_on_the_way_is_sent_again_however_many_rounds_reads_begin() {
+    let mut core = core();
+    let RoleState::Primary(lead) = &mut core.role_state else { panic!("it is the primary") };
+    let mut progress = Progress::unknown(None, FIRST, NOW);
+    progress.state = ProgressState::Snapshot { awaited: Awaited::Chunk(Cursor::START), moved: NOW };
+    lead.progress.insert("db-2".into(), progress);
+    for round in 1..=40 {
+        let now = NOW + Duration::from_millis(100) * round;
+        core.begin_round(now, &mut Vec::new());
+        core.step(now, Input::TimePassed);
+    }
+    let state = &core.lead().unwrap().progress["db-2"].state;
+    assert!(matches!(state, ProgressState::Probe(_)), "{state:?}");
 }
