@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getppid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,7 @@ pub fn begin(args: &StartupArgs) {
         }
     }
     raise_file_limit();
+    fail_at_the_size_limit();
     if std::env::var_os(SOCKET_VARIABLE).is_some() {
         die_with_parent();
     }
@@ -111,6 +112,14 @@ pub fn raise_file_limit() -> u64 {
             tracing::debug!(%error, "the limit of open files stays as it is");
             soft
         }
+    }
+}
+
+/// Makes a write that exceeds the limit of file sizes (RLIMIT_FSIZE) fail, as on a full disk, instead of ending the
+/// process. Threads that are started later inherit this.
+fn fail_at_the_size_limit() {
+    if let Err(error) = SigSet::from(Signal::SIGXFSZ).thread_block() {
+        tracing::debug!(%error, "a write beyond the limit of file sizes would end this process");
     }
 }
 
