@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -62,6 +63,10 @@ pub fn app(admin: Arc<Admin>, vitals: &Arc<Vitals>, guard: Guard, patience: Dura
         .with_state(admin)
         .merge(vitals.routes())
         .fallback(async || problem(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
+        .method_not_allowed_fallback(async |request: Request| {
+            let detail = format!("{} is not allowed here", request.method());
+            problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        })
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             let allowed = guard.check(request.method(), request.headers());
             async move {
@@ -267,12 +272,18 @@ enum Format {
     Sse,
 }
 
-async fn events(State(admin): State<Arc<Admin>>, Query(query): Query<EventsQuery>) -> Response {
+async fn events(
+    State(admin): State<Arc<Admin>>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) =
+        query.map_err(|error| problem(StatusCode::BAD_REQUEST, "bad_request", error.body_text()))?;
     if let Some(Format::Json) = query.format {
-        return Json(admin.fleet.events.after(query.after)).into_response();
+        return Ok(Json(admin.fleet.events.after(query.after)).into_response());
     }
     let end = admin.stop.clone().cancelled_owned();
-    Sse::new(follow(&admin, query.after).take_until(end)).keep_alive(KeepAlive::default()).into_response()
+    let events = Sse::new(follow(&admin, query.after).take_until(end));
+    Ok(events.keep_alive(KeepAlive::default()).into_response())
 }
 
 fn follow(

@@ -138,6 +138,15 @@ async fn mistakes_are_answered_with_a_sentence() {
     }
     let (status, problem) = lb.admin(Method::POST, "/upstreams", json!({ "nam": "a" })).await;
     assert!(status == 400 && problem["detail"].as_str().unwrap().contains("nam"), "{problem}");
+    for (method, path, status, code) in [
+        (Method::GET, "/events?after=-1", 400, "bad_request"),
+        (Method::PUT, "/upstreams", 405, "method_not_allowed"),
+        (Method::GET, "/nothing", 404, "not_found"),
+    ] {
+        let (answered, problem) = lb.admin(method, path, Value::Null).await;
+        assert_eq!((answered.as_u16(), &problem["error"]), (status, &code.into()), "{path}");
+        assert!(problem["detail"].is_string(), "{path}: {problem}");
+    }
     assert_eq!(lb.admin(Method::DELETE, "/upstreams/nobody", Value::Null).await.0, 404);
     assert_eq!(lb.admin(Method::PATCH, "/upstreams/nobody", json!({ "drain": true })).await.0, 404);
 }
