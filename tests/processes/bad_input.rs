@@ -30,6 +30,12 @@ fn an_unknown_chapter_is_refused_with_the_known_ones() {
     refused(&["up", "nothing.toml"], 2, &["nothing.toml", "cannot be read"]);
 }
 
+/// Shifted further, several programs would share the highest port.
+#[test]
+fn ports_are_not_shifted_beyond_the_highest_one() {
+    refused(&["up", "one-machine", "--port-shift", "39001"], 2, &["--port-shift", "39000"]);
+}
+
 #[test]
 fn a_typo_in_a_chapter_file_is_named_with_its_line() {
     let lab = Lab::new();

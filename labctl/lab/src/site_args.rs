@@ -7,6 +7,9 @@ use super::directories::{BESIDE_PREFIX, absolute};
 use super::http::Client;
 use super::plan::Deployment;
 
+/// Maximum shift of the ports: a Sentinel's, the highest, is 26379.
+const PORT_SHIFT_MAX: i64 = 39_000;
+
 /// Where a lab runs: its directories, its back end, its network.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SiteArgs {
@@ -28,7 +31,8 @@ pub struct SiteArgs {
     pub network: Option<Network>,
 
     /// Added to every port, in case another program on this computer uses one.
-    #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, hide = true)]
+    #[arg(long, global = true, env = "LABCTL_PORT_SHIFT", default_value_t = 0, hide = true,
+          value_parser = clap::value_parser!(u16).range(..=PORT_SHIFT_MAX))]
     pub port_shift: u16,
 
     /// A Redis server that is already there, to be used instead of starting one:
