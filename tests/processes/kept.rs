@@ -55,6 +55,21 @@ fn what_a_killed_labctl_left_can_be_cleaned_at_once() {
     wait::until_true("the end of everything", Duration::from_secs(3), || lab.running().is_empty());
 }
 
+/// Nor can a lab be asked while it is still starting.
+#[test]
+fn a_lab_that_cannot_be_asked_can_be_ended() {
+    let lab = Lab::new();
+    lab.succeed(&["up", "one-machine"]);
+    let state = std::fs::read(lab.path().join(".lab/state.json")).expect("there is a state file");
+    let state: Value = serde_json::from_slice(&state).expect("it is JSON");
+    std::fs::remove_file(state["control"].as_str().expect("a path")).expect("its socket is there");
+    let status = lab.run(&["status"]);
+    assert_eq!(status.status.code(), Some(4), "{}", shown(&status));
+    assert!(String::from_utf8_lossy(&status.stderr).contains("labctl down"), "{}", shown(&status));
+    lab.succeed(&["down"]);
+    assert_eq!(lab.running(), vec![]);
+}
+
 /// Without its directory, no command could end it any more.
 #[test]
 fn a_lab_whose_directory_is_removed_ends() {

@@ -150,6 +150,12 @@ pub async fn ask(lab_directory: &Path, question: &ControlRequest) -> Result<Cont
     match timeout(ANSWER_MAX, exchange(&state.control, question)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) if !state.keeper.is_alive() => Err(nothing_runs(lab_directory)),
+        Ok(Err(_)) if !state.can_be_asked() => Err(LabError::NotReady(format!(
+            "'{}' (pid {}) is still starting, or {} was removed: try again in a moment, or end it with `labctl down`",
+            state.chapter,
+            state.keeper.pid,
+            state.control.display()
+        ))),
         Ok(Err(error)) => {
             Err(LabError::Broken(error.context(format!("ask the lab (pid {})", state.keeper.pid))))
         }

@@ -51,6 +51,11 @@ pub struct MachineState {
 }
 
 impl State {
+    /// False while the lab is still starting: its control socket is not there yet. It may also have been removed.
+    pub fn can_be_asked(&self) -> bool {
+        self.control.exists()
+    }
+
     /// Creates the record of a lab that is about to start its machines.
     pub fn new(chapter: &str, control: PathBuf, results: Option<PathBuf>, deployment: &Deployment) -> Self {
         Self {

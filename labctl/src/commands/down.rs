@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::common::Common;
 use super::{Performed, running, say_note};
 use lab::Backend;
 use lab::control::{self, ControlRequest};
 use lab::error::LabError;
+use lab::process::signal;
 use lab::site;
 use lab::state::State;
 
@@ -30,7 +33,11 @@ pub async fn down(common: &Common) -> Performed {
         }
         return Ok(0);
     };
-    running::ask(common, &ControlRequest::Down).await?;
+    if state.can_be_asked() {
+        running::ask(common, &ControlRequest::Down).await?;
+    } else {
+        signal(state.keeper.pid, Signal::SIGTERM);
+    }
     let limit = state.backend.end_max();
     let deadline = tokio::time::Instant::now() + limit;
     while state.keeper.is_alive() {
