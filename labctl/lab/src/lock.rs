@@ -28,10 +28,32 @@ pub fn lock(lab_directory: &Path) -> Result<File, LabError> {
 fn already_running(lab_directory: &Path) -> LabError {
     let what = match State::read(lab_directory) {
         Ok(Some(state)) => format!("'{}' (pid {})", state.chapter, state.keeper.pid),
-        _ => "another lab".into(),
+        Ok(None) => "another lab".into(),
+        Err(_) => {
+            return LabError::NotReady(format!(
+                "a lab is running in {}, and its state.json is damaged: remove that file, and the lab ends",
+                lab_directory.display()
+            ));
+        }
     };
     LabError::NotReady(format!(
         "{what} is running in {}: end it with `labctl down`, or use another --lab-dir and --network",
         lab_directory.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lab_whose_state_is_damaged_can_be_ended_by_what_the_refusal_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let _held = lock(directory.path()).unwrap();
+        let refusal = lock(directory.path()).unwrap_err().to_string();
+        assert!(refusal.contains("labctl down"), "{refusal}");
+        fs::write(directory.path().join("state.json"), "{").unwrap();
+        let refusal = lock(directory.path()).unwrap_err().to_string();
+        assert!(refusal.contains("state.json is damaged: remove"), "{refusal}");
+    }
 }
