@@ -1,20 +1,26 @@
 //! A student's own part: whether it can be started, and which abilities it claims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
 use crate::ability::{Abilities, Ability};
 
 /// How long a program may take to answer `--can`.
 const CAN_MAX: Duration = Duration::from_secs(3);
+/// Polling interval for its exit.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The longest answer to `--can` that is read, in bytes.
 const CAN_BYTES_MAX: u64 = 64 * 1024;
 
@@ -45,26 +51,54 @@ pub async fn abilities(program: &Path) -> Result<Abilities, String> {
     let everything = Abilities { title: title.clone(), ..Abilities::default() };
     let mut command = Command::new(program);
     command.arg("--can").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // It may have started other processes, so it gets a process group of its own.
-    let mut child = command
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
+    let mut group =
+        Group::start(command).map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
     let mut said = Vec::new();
     let listening = async {
-        let mut stdout = child.stdout.take().expect("it is piped").take(CAN_BYTES_MAX);
+        let mut stdout = group.child.stdout.take().expect("it is piped").take(CAN_BYTES_MAX);
         let _ = stdout.read_to_end(&mut said).await;
-        child.wait().await.is_ok_and(|status| status.success())
+        group.succeeds().await
     };
     let answered = timeout(CAN_MAX, listening).await.unwrap_or(false);
-    let _ = child.kill().await;
+    drop(group);
     if !answered {
         return Ok(everything);
     }
     match serde_json::from_slice::<Can>(&said) {
         Ok(can) => understand(title, can),
         Err(_) => Ok(everything),
+    }
+}
+
+/// A program in a process group of its own, because it may start other processes: they are killed with it.
+struct Group {
+    child: Child,
+    leader: Pid,
+}
+
+impl Group {
+    fn start(mut command: Command) -> io::Result<Self> {
+        let child = command.process_group(0).kill_on_drop(true).spawn()?;
+        let pid = child.id().ok_or_else(|| io::Error::other("it ended at once"))?;
+        Ok(Self { child, leader: Pid::from_raw(pid.cast_signed()) })
+    }
+
+    /// Waits until the leader has ended, and returns whether it succeeded. It stays a zombie, so that the group's ID
+    /// still belongs to the group when the rest of it is killed.
+    async fn succeeds(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        loop {
+            match waitid(Id::Pid(self.leader), flags) {
+                Ok(WaitStatus::StillAlive) => sleep(LOOK_EVERY).await,
+                ended => return matches!(ended, Ok(WaitStatus::Exited(_, 0))),
+            }
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = killpg(self.leader, Signal::SIGKILL);
     }
 }
 
@@ -107,6 +141,26 @@ mod tests {
     async fn a_part_that_does_not_know_the_question_is_tried_with_everything() {
         for text in ["exit 2", "echo nonsense", "exit 0"] {
             assert_eq!(abilities(&script(text)).await.unwrap().lacks(Ability::Pair), None, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_part_has_started_ends_with_the_question() {
+        // A fork that holds none of its files, in a program that answers, and in one that never does.
+        for ends in ["echo '{}'", "sleep 100"] {
+            let mut told = tempfile::NamedTempFile::new().unwrap();
+            let forks = format!("sleep 100 >/dev/null 2>&1 & echo $! >{}", told.path().display());
+            let path = script(&format!("{forks}\n{ends}"));
+            abilities(&path).await.unwrap();
+            let mut pid = String::new();
+            std::io::Read::read_to_string(&mut told, &mut pid).unwrap();
+            let stat = Path::new("/proc").join(pid.trim()).join("stat");
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            // It may be a zombie for as long as nobody has reaped it.
+            while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+                assert!(std::time::Instant::now() < deadline, "{ends}: the fork {} lives on", pid.trim());
+                sleep(LOOK_EVERY).await;
+            }
         }
     }
 
