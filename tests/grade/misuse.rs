@@ -72,6 +72,39 @@ fn one_that_says_nothing() {
 }
 
 #[test]
+fn one_that_listens_and_never_forwards() {
+    let refuses = "stream.recv(1000); \
+                   stream.sendall(b'HTTP/1.1 404 Not Found\\r\\nContent-Length: 9\\r\\n\\r\\nnot found'); \
+                   stream.close()";
+    let wanted =
+        ["does not forward a request yet: GET /page was answered 404 'not found', wanted 2xx", "$ curl -i"];
+    said(&listening(refuses), "1", &wanted);
+}
+
+#[test]
+fn one_that_knows_its_servers_only_a_while_after_it_listens() {
+    let lab = Lab::new();
+    let examples = crate::graded::root().join("examples");
+    let path = python(
+        &lab,
+        &format!(
+            "import sys, time\n\
+             sys.dont_write_bytecode = True\n\
+             sys.path.insert(0, {examples:?})\n\
+             from balancer import Balancer, Refused, main\n\
+             began = time.monotonic()\n\
+             class Late(Balancer):\n    \
+                 async def forward(self, *request):\n        \
+                     if time.monotonic() < began + 1.5: raise Refused(404)\n        \
+                     return await super().forward(*request)\n\
+             main(Late)"
+        ),
+    );
+    let output = lab.run(&["grade", "lb", path.to_str().expect("it is text"), "--stage", "1,2"]);
+    assert!([Some(0), Some(3)].contains(&output.status.code()), "{}", shown(&output));
+}
+
+#[test]
 fn one_that_ends_in_the_middle() {
     said(&listening("sys.exit('out of ideas')"), "1", &["it ended by itself (exit code", "| out of ideas"]);
 }
@@ -85,7 +118,10 @@ fn one_that_prints_megabytes() {
 fn one_that_starts_others_and_ignores_sigterm() {
     let text = format!(
         "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{}",
-        listening("stream.close(); subprocess.Popen([sys.executable, sys.argv[0]] + sys.argv[1:])")
+        listening(
+            "page = b'/page' in stream.recv(1000); page and stream.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n'); \
+             stream.close(); page or subprocess.Popen([sys.executable, sys.argv[0]] + sys.argv[1:])"
+        )
     );
     said(&text, "12", &["GET /slow"]);
 }

@@ -23,6 +23,11 @@ use crate::stage::{Act, Stage};
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long a server may take to start.
 const SERVER_MAX: Duration = Duration::from_secs(10);
+/// How long the part may take to forward its first request, once it listens.
+const FORWARDS_MAX: Duration = Duration::from_secs(5);
+/// The pause between two requests until then, and the timeout of each.
+const TRY_EVERY: Duration = Duration::from_millis(50);
+const TRY_MAX: Duration = Duration::from_secs(2);
 /// Timeout of a request to a server.
 const ASK_MAX: Duration = Duration::from_secs(5);
 
@@ -82,6 +87,10 @@ impl Ground for Field {
         let log = place.logs.join(format!("stage-{number}.log"));
         std::fs::write(&log, "").with_context(|| format!("write {}", log.display()))?;
         match field.part.start(&place.machine, program, &flags, &log).await {
+            Ok(()) => {}
+            Err(sentence) => return Ok(Err((sentence, field))),
+        }
+        match field.forwards().await? {
             Ok(()) => Ok(Ok(field)),
             Err(sentence) => Ok(Err((sentence, field))),
         }
@@ -122,6 +131,33 @@ impl Ground for Field {
 }
 
 impl Field {
+    /// Waits until the part forwards a request: a balancer may listen before it has read its servers, or before it has
+    /// checked them. The clocks of a stage begin after that. `Err` says how the last request was answered.
+    async fn forwards(&mut self) -> anyhow::Result<Result<(), String>> {
+        let deadline = Instant::now() + FORWARDS_MAX;
+        loop {
+            let request = client::request(self.part.listen, "GET", "/page", [], "")?;
+            let was = match client::send(self.part.listen, request, TRY_MAX).await {
+                Ok(answered) if answered.is_good() => return Ok(Ok(())),
+                Ok(answered) => {
+                    format!(" was answered {} '{}', wanted 2xx", answered.status, answered.shown().trim())
+                }
+                Err(error) => format!(": {error:#}"),
+            };
+            if self.part.misbehaviour(false).await.is_some() {
+                // The first act of the stage finds it, too, and says so with certainty.
+                return Ok(Ok(()));
+            }
+            if Instant::now() > deadline {
+                self.did.push(format!("curl -i http://{}/page", self.part.listen));
+                return Ok(Err(format!(
+                    "it listens, but {FORWARDS_MAX:?} later it does not forward a request yet: GET /page{was}"
+                )));
+            }
+            sleep(TRY_EVERY).await;
+        }
+    }
+
     /// Starts a server, and waits until it answers.
     pub async fn start_server(&mut self, name: &str) -> anyhow::Result<SocketAddr> {
         let number = name.strip_prefix("web-").and_then(|number| number.parse::<u8>().ok());
