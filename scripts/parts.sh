@@ -8,7 +8,8 @@
 #   scripts/parts.sh haproxy db=etcd   only these, besides the lab's own
 #
 # PACE=quick measures half as long. A part takes about two minutes. Parts that are not installed are skipped with a
-# message.
+# message. `labctl parts --install NAME` installs one: haproxy, nginx, caddy, envoy, traefik, postgres, redis (for
+# redis-sentinel, too) or etcd.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/needs.sh
