@@ -4,6 +4,8 @@
 # docs/performance.md.
 #
 #   scripts/bench-db.sh [ROUNDS] [SECONDS]      5 rounds of slices of 3 s by default
+#   scripts/bench-db.sh keys [COUNT …]          one node with 10 000, 100 000 and 1 000 000 records: import, restart,
+#                                               memory, disk, and the p99 of writes while the log is compacted
 #
 # Needs postgresql-15, etcd-server, redis-server and nghttp2-client (Debian), and python3. Clients, one
 # thread each: pgbench with prepared statements; h2load with gRPC messages, etcd's own protocol; for dbnode
@@ -13,27 +15,46 @@
 # synchronous_commit = remote_apply, FIRST 2 of 2 standbys: the same. etcd: on two of three disks. Redis: appendfsync
 # always on all three and WAIT 2: on the primary's disk, and in the memory of both replicas. Reads are of one node's own
 # copy (etcd: serializable).
+#
+# The floor of a read is a server with one thread that answers without parsing or looking up anything; that of a single
+# client's write is one file, synced after each 100 bytes (tests/examples/floors.rs).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${1:-5} seconds=${2:-3}
-
-postgres=${POSTGRES:-/usr/lib/postgresql/15/bin} etcd=${ETCD:-$(command -v etcd || true)}
-for program in "$postgres/initdb" "$postgres/pgbench" "${etcd:-etcd}" redis-server redis-cli h2load curl python3; do
-    command -v "$program" >/dev/null || {
-        echo "$program is missing: apt-get install postgresql-15 etcd-server redis-server nghttp2-client curl python3" >&2
-        exit 4
-    }
-done
-if [ -z "${DBNODE:-}" ]; then
-    export CARGO_TARGET_DIR=target/bench
-    cargo build --quiet --locked --profile dist -p dbnode --bin dbnode
-    cargo build --quiet --locked --profile dist -p tests --example kv_load
-    DBNODE=target/bench/dist/dbnode KV_LOAD=target/bench/dist/examples/kv_load
-fi
 
 # Not in /tmp, which may be in memory, where an fsync costs nothing.
 dir=$PWD/target/bench-db
-rm -rf "$dir" && mkdir -p "$dir"
+postgres=${POSTGRES:-/usr/lib/postgresql/15/bin} etcd=${ETCD:-$(command -v etcd || true)}
+need() {
+    for program in "$@"; do
+        command -v "$program" >/dev/null || {
+            echo "$program is missing: apt-get install postgresql-15 etcd-server redis-server nghttp2-client curl python3" >&2
+            exit 4
+        }
+    done
+}
+prepare() {
+    if [ -z "${DBNODE:-}" ]; then
+        export CARGO_TARGET_DIR=target/bench
+        cargo build --quiet --locked --profile dist -p dbnode --bin dbnode
+        cargo build --quiet --locked --profile dist -p tests --example kv_load --example floors
+        DBNODE=target/bench/dist/dbnode KV_LOAD=target/bench/dist/examples/kv_load FLOORS=target/bench/dist/examples/floors
+    fi
+    rm -rf "$dir" && mkdir -p "$dir"
+}
+
+if [ "${1:-}" = keys ]; then
+    shift
+    [ $# -gt 0 ] || set -- 10000 100000 1000000
+    need python3
+    prepare
+    trap 'rm -rf "$dir"' EXIT
+    python3 scripts/bench_keys.py "$DBNODE" "$KV_LOAD" "$dir" "$@"
+    exit
+fi
+
+need "$postgres/initdb" "$postgres/pgbench" "${etcd:-etcd}" redis-server redis-cli h2load curl python3
+prepare
+rounds=${1:-5} seconds=${2:-3}
 pids=()
 as_postgres=()
 if [ "$(id -u)" = 0 ]; then
@@ -168,11 +189,21 @@ of_etcd() {
         "http://$leader/etcdserverpb.KV/$method" | sed -n 's/^finished in [^,]*, \([0-9]*\).*/\1/p'
 }
 
+# --- What no database can beat here: a server that answers without looking, and a sync of 100 bytes.
+run floor "$FLOORS" answer 127.0.0.1:18701
+until_ok curl -sf http://127.0.0.1:18701/
+of_floor() {
+    case $1 in
+        get) "$KV_LOAD" dbnode get 127.0.0.1:18701 "$2" "$seconds" | cut -d' ' -f1 ;;
+        put) "$FLOORS" sync "$dir/synced" "$seconds" ;;
+    esac
+}
+
 for system in dbnode redis; do "of_$system" put 16 >/dev/null; done
 for round in $(seq "$rounds"); do
     for asked in put get; do
         for clients in 1 16 64; do
-            for system in dbnode postgres etcd redis; do
+            for system in dbnode postgres etcd redis floor; do
                 rate=$("of_$system" "$asked" "$clients")
                 [ -n "$rate" ] || {
                     echo "$system reported no figures for $asked with $clients clients" >&2
@@ -194,13 +225,14 @@ for line in open(sys.argv[1] + "/slices"):
 median = {what: statistics.median(rates) for what, rates in slices.items()}
 systems = ["dbnode", "postgres", "etcd", "redis"]
 print(f"Operations a second, the median of {sys.argv[2]} slices of {sys.argv[3]} s, and dbnode's over the others':\n")
-print("| | clients | dbnode | PostgreSQL 15 | etcd 3.4 | Redis 7 | ÷ PostgreSQL | ÷ etcd | ÷ Redis |")
-print("|---|---|---|---|---|---|---|---|---|")
+print("| | clients | dbnode | PostgreSQL 15 | etcd 3.4 | Redis 7 | ÷ PostgreSQL | ÷ etcd | ÷ Redis | floor |")
+print("|---|---|---|---|---|---|---|---|---|---|")
 for asked, name in (("put", "writes"), ("get", "reads")):
     for clients in (1, 16, 64):
+        floor = f"{median[asked, clients, 'floor']:.0f}" if asked == "get" or clients == 1 else ""
         rates = [median[asked, clients, system] for system in systems]
         over = [f"{rates[0] / other:.2f}" for other in rates[1:]]
-        print(f"| {name} | {clients} | " + " | ".join(f"{rate:.0f}" for rate in rates) + " | " + " | ".join(over) + " |")
+        print(f"| {name} | {clients} | " + " | ".join(f"{rate:.0f}" for rate in rates) + " | " + " | ".join(over) + f" | {floor} |")
 status = json.load(open(sys.argv[1] + "/status"))
 print(f"\ndbnode's primary acknowledged {status['writes']} writes with {status['syncs']} fsyncs: {status['writes'] / status['syncs']:.1f} writes each.")
 PY

@@ -3,6 +3,7 @@
 # in turn in one-second slices. Prints a table for docs/performance.md.
 #
 #   scripts/bench-lb.sh [ROUNDS] [SCENARIO …]      20 rounds of every scenario by default
+#   scripts/bench-lb.sh curve [ROUNDS]             the balancer alone, with 2 to 1 000 upstreams and 10 000 idle connections
 #
 # Needs haproxy, nginx, wrk and h2load (Debian: haproxy nginx wrk nghttp2-client) and python3. Each proxy has one
 # thread; the origin is a separate nginx with one worker.
@@ -30,6 +31,12 @@ finish() {
     rm -rf "$dir"
 }
 trap finish EXIT
+
+if [ "${1:-}" = curve ]; then
+    shift
+    python3 scripts/bench_curve.py "$LB" "$dir" "$@"
+    exit
+fi
 
 origin=18100 lb=18101 haproxy=18102 nginx=18103 admin=18104
 mkdir "$dir/www"

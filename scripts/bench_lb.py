@@ -113,4 +113,5 @@ def main():
                   f"| {rate:.0f} | {p99:.2f} ms |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 //! A closed-loop load generator for dbnode and Redis, used by `scripts/bench-db.sh`: each client sends its next request
 //! as soon as the last one is answered. It has one thread and raw sockets, so that the client costs the same for both.
 //!
-//!     kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS
+//!     kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS [KEYS]
 //!
 //! Prints operations a second, and the median and the 99th percentile in milliseconds. A Redis write is `SET` and
 //! `WAIT 2` in one packet, and counts once two replicas have it.
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// The number of different keys, unless the command line says another.
 const KEYS: u64 = 10_000;
 const VALUE: &str =
     "x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789x123456789";
@@ -34,8 +35,8 @@ enum Asked {
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let usage =
-        || Error::new(ErrorKind::InvalidInput, "kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS");
-    let [spoken, asked, address, clients, seconds] = &words[..] else { return Err(usage()) };
+        || Error::new(ErrorKind::InvalidInput, "kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS [KEYS]");
+    let [spoken, asked, address, clients, seconds, keys @ ..] = &words[..] else { return Err(usage()) };
     let spoken = match spoken.as_str() {
         "dbnode" => Spoken::Http,
         "redis" => Spoken::Redis,
@@ -47,13 +48,18 @@ fn main() -> Result<()> {
         _ => return Err(usage()),
     };
     let address: SocketAddr = address.parse().map_err(|_| usage())?;
+    let keys = match keys {
+        [] => KEYS,
+        [keys] => keys.parse().map_err(|_| usage())?,
+        _ => return Err(usage()),
+    };
     let clients: u64 = clients.parse().map_err(|_| usage())?;
     let length = Duration::from_secs_f64(seconds.parse().map_err(|_| usage())?);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut latencies = runtime.block_on(async {
         let until = Instant::now() + length;
-        let clients = (0..clients).map(|seed| tokio::spawn(client(spoken, asked, address, seed, until)));
+        let clients = (0..clients).map(|seed| tokio::spawn(client(spoken, asked, address, keys, seed, until)));
         let mut latencies = Vec::new();
         for client in clients.collect::<Vec<_>>() {
             latencies.extend(client.await.map_err(Error::other)??);
@@ -72,6 +78,7 @@ async fn client(
     spoken: Spoken,
     asked: Asked,
     to: SocketAddr,
+    keys: u64,
     seed: u64,
     until: Instant,
 ) -> Result<Vec<Duration>> {
@@ -81,7 +88,7 @@ async fn client(
     let mut key = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     while Instant::now() < until {
         key = key.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let request = request(spoken, asked, (key >> 33) % KEYS);
+        let request = request(spoken, asked, (key >> 33) % keys);
         let began = Instant::now();
         stream.write_all(request.as_bytes()).await?;
         answer.clear();
