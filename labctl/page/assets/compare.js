@@ -84,6 +84,7 @@ export function compare() {
         const pair = pairOf(runs, chapter);
         await Promise.all(sides.map((one, at) => pair[at] ? one.choose(pair[at]) : null));
       }
+      changed();
       architecture.replaceChildren(ladder(measured));
     } catch (error) {
       set(problem, { text: String(error) });
