@@ -121,14 +121,15 @@ fn a_primary_is_killed_and_it_is_said_for_how_long_writes_were_refused() {
     tab.enter(&format!("[data-name={primary}]"));
     tab.enter("#panel [data-act=kill]");
     let told = "document.querySelector('#refused').textContent";
-    tab.until(&format!("/^writes were refused for [0-9.]+ s; [0-9]+ failed$/.test({told})"), SOON);
-    // Another failure may follow the first good write.
-    tab.until("Number.parseFloat(document.querySelector('#good').textContent) > 30", SOON);
-    let figures = tab.text("#refused");
-    let figures: Vec<f64> = figures.split(' ').filter_map(|word| word.parse().ok()).collect();
-    let [seconds, failed] = figures[..] else { panic!("{figures:?}") };
-    // The election timeout is at least 0.6 s, and 50 a second fail meanwhile.
-    assert!((0.4..12.0).contains(&seconds) && failed > 5.0, "{seconds} s, {failed} failed");
+    // A write that waits for less than the server's patience is acknowledged late: then it was only held up.
+    tab.until(
+        &format!("/^writes were (refused|held up) for [0-9.]+ s; [0-9none]+ failed$/.test({told})"),
+        SOON,
+    );
+    let told = tab.text("#refused");
+    let seconds: f64 = told.split(' ').find_map(|word| word.parse().ok()).expect("it says how long");
+    // The others hold an election 0.6 to 1.2 s after the last heartbeat.
+    assert!((0.3..12.0).contains(&seconds), "{told}");
     what_is_down_can_only_be_restarted(&tab, &primary);
     drop(chrome);
     lab.down();
@@ -151,6 +152,11 @@ fn what_is_down_can_only_be_restarted(tab: &Tab, machine: &str) {
     tab.until(&format!("{} === 'well'", health_of(machine)), SOON);
     tab.until("!document.querySelector('#panel [data-act=kill]').hasAttribute('aria-disabled')", SOON);
     assert_eq!(tab.get::<String>("document.activeElement.dataset.act"), "restart", "the focus stays");
+    // Two keys lead from anywhere to what is used most.
+    tab.press("s");
+    assert!(tab.get::<bool>("document.activeElement.matches('#w-deposit > summary')"));
+    tab.press("c");
+    assert_eq!(tab.get::<String>("document.activeElement.dataset.act"), "kill");
 }
 
 #[test]

@@ -122,11 +122,14 @@ export function outage(state, writes) {
     views.reduce((/** @type {number} */ all, /** @type {any} */ one) => all + one[of], 0);
   if (sum("of_since") === 0) return `Whether writes are refused shows while “${writes[0]}” sends some.`;
   const out = views.filter((/** @type {any} */ view) => view.outage);
-  if (out.length === 0) return `no write was refused since the fault, of ${sum("of_since")}`;
+  const failed = sum("failed_since");
+  if (out.length === 0) return `${failed || "none"} of ${sum("of_since")} writes failed since the fault: no outage`;
   const longest = Math.max(...out.map((/** @type {any} */ view) => view.outage.seconds)).toFixed(1);
+  const how = failed > 0 ? "refused" : "held up";
+  const count = `${failed || "none"} failed`;
   return out.every((/** @type {any} */ view) => view.outage.over)
-    ? `writes were refused for ${longest} s; ${sum("failed_since")} failed`
-    : `writes are being refused, for ${longest} s so far; ${sum("failed_since")} failed`;
+    ? `writes were ${how} for ${longest} s; ${count}`
+    : `writes are being ${how}, for ${longest} s so far; ${count}`;
 }
 
 /**

@@ -229,16 +229,16 @@ pub(crate) struct TrafficView {
     pub failed_since: usize,
     /// Requests since the last fault.
     pub of_since: usize,
-    /// The outage since the last fault, if requests failed.
+    /// The longest outage since the last fault, if there was one.
     pub outage: Option<Outage>,
 }
 
-/// The time in which requests of a traffic failed.
+/// A time in which requests of a traffic were due, and none was answered well.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Outage {
-    /// Seconds from the first failed request to the first good one after the last failed one.
+    /// Its length in seconds, up to the first good answer.
     pub seconds: f64,
-    /// Whether a good one has come since.
+    /// Whether a good answer has ended it.
     pub over: bool,
 }
 

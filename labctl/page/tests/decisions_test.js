@@ -156,11 +156,12 @@ Deno.test("for how long writes were refused is said when a write is good again",
   const told = (/** @type {any} */ more) => outage({ totals: { fault: {} }, traffics: [view(more)] }, ["deposits"]);
   same(outage({ totals: { fault: null }, traffics: [] }, ["deposits"]), "");
   same(told({}), "Whether writes are refused shows while “deposits” sends some.");
-  same(told({ of_since: 9 }), "no write was refused since the fault, of 9");
+  same(told({ of_since: 9 }), "none of 9 writes failed since the fault: no outage");
   const failed = { of_since: 90, failed_since: 7 };
   same(
     told({ ...failed, outage: { seconds: 1, over: false } }),
     "writes are being refused, for 1.0 s so far; 7 failed",
   );
   same(told({ ...failed, outage: { seconds: 2.9, over: true } }), "writes were refused for 2.9 s; 7 failed");
+  same(told({ of_since: 90, outage: { seconds: 0.8, over: true } }), "writes were held up for 0.8 s; none failed");
 });

@@ -12,7 +12,7 @@ use lab::error::LabError;
 use load::{Generator, Moment, Rate, Recorder, Stream, StreamId};
 use parking_lot::Mutex;
 
-use self::outage::Failing;
+use self::outage::Answers;
 pub(crate) use self::search::PROBE;
 use crate::running::Running;
 use crate::snapshot::{CapacityView, Fault, Outage, Second, Totals, TrafficView};
@@ -81,12 +81,12 @@ struct SinceFault {
 }
 
 /// The settled requests of a lane up to a moment.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     until: Moment,
     failed: usize,
     of: usize,
-    failing: Failing,
+    answers: Answers,
 }
 
 /// The requests of a lane since the last fault.
@@ -334,11 +334,12 @@ impl Traffics {
                     known.until = settled.to;
                     known.failed += settled.failed();
                     known.of += settled.requests();
-                    known.failing = known.failing.after(settled.samples());
+                    known.answers.add(since.at, settled.samples());
                     let rest = self.recorder().window(lane.id, known.until, now);
                     let failed = known.failed + rest.failed();
-                    let outage = known.failing.after(rest.samples()).outage(now);
-                    Since { failed, of: known.of + rest.requests(), outage }
+                    let mut answers = known.answers.clone();
+                    answers.add(since.at, rest.samples());
+                    Since { failed, of: known.of + rest.requests(), outage: answers.outage() }
                 })
                 .collect();
             since.fault.failed = since.shown.iter().map(|shown| shown.failed).sum();
