@@ -99,7 +99,7 @@ impl Running {
     /// Returns the command that prints the token of the balancers' admin interfaces, if they require one.
     pub(crate) fn admin_token_command(&self) -> Option<String> {
         match &self.what {
-            What::Lab(lab) => Some(format!("cat {}", lab.plan().place().admin_token_file()?.display())),
+            What::Lab(lab) => Some(format!("cat {}", lab.plan().deployment().admin_token_file()?.display())),
             What::Stack(stack) => stack.admin_token_command(),
         }
     }

@@ -1,7 +1,7 @@
 //! Two runs side by side, as columns of text.
 
 use super::columns;
-use super::comparison::Comparison;
+use super::comparison::{Comparison, Line};
 use super::terminal::wrap;
 
 /// Renders the comparison line by line, for a terminal of this width.
