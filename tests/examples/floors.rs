@@ -21,7 +21,8 @@ const VALUE: &str =
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let usage = || Error::new(ErrorKind::InvalidInput, "floors answer HOST:PORT, or floors sync FILE SECONDS");
+    let usage =
+        || Error::new(ErrorKind::InvalidInput, "floors answer HOST:PORT, or floors sync FILE SECONDS");
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["answer", address] => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

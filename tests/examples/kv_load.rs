@@ -34,8 +34,9 @@ enum Asked {
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let usage =
-        || Error::new(ErrorKind::InvalidInput, "kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS [KEYS]");
+    let usage = || {
+        Error::new(ErrorKind::InvalidInput, "kv_load dbnode|redis put|get HOST:PORT CLIENTS SECONDS [KEYS]")
+    };
     let [spoken, asked, address, clients, seconds, keys @ ..] = &words[..] else { return Err(usage()) };
     let spoken = match spoken.as_str() {
         "dbnode" => Spoken::Http,
@@ -59,7 +60,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut latencies = runtime.block_on(async {
         let until = Instant::now() + length;
-        let clients = (0..clients).map(|seed| tokio::spawn(client(spoken, asked, address, keys, seed, until)));
+        let clients =
+            (0..clients).map(|seed| tokio::spawn(client(spoken, asked, address, keys, seed, until)));
         let mut latencies = Vec::new();
         for client in clients.collect::<Vec<_>>() {
             latencies.extend(client.await.map_err(Error::other)??);
