@@ -71,6 +71,8 @@ struct Watched {
     suspected: (State, u32),
     /// True if it was ever up.
     met: bool,
+    /// True if it has been up since it was last gone.
+    ready: bool,
     programs: Vec<Asked>,
     has_socket: bool,
     usage: Option<Usage>,
@@ -89,6 +91,7 @@ impl Stack {
             state: State::Gone,
             suspected: (State::Gone, 0),
             met: false,
+            ready: false,
             programs: vec![Asked::CannotBe; machine.programs.len()],
             has_socket: false,
             usage: None,
@@ -227,6 +230,7 @@ impl Watched {
                 events.record(what);
             }
             self.met |= state == State::Up;
+            self.ready = state == State::Up || self.ready && state != State::Gone;
             self.state = state;
         }
         self.has_socket |= seen.socket == Asked::Answers;
@@ -251,12 +255,12 @@ fn news(name: &str, before: &Watched, now: State, network: &str) -> Vec<Happenin
     };
     match (before.state, now) {
         (_, State::Frozen) if before.met => vec![Happening::Frozen { name: machine, by }],
+        (_, State::Up) if !before.ready => vec![Happening::MachineReady { machine }],
         (State::Frozen, State::Up) => vec![Happening::Thawed { name: machine, by }],
         (_, State::CutOff) if before.met => {
             vec![Happening::Disconnected { back: typed::connect(network, name, before.address), machine }]
         }
         (State::CutOff, State::Up) => vec![Happening::Connected { machine }],
-        (State::Gone, State::Up) => vec![Happening::MachineReady { machine }],
         (_, State::Gone) if before.met => vec![ended(machine)],
         _ => vec![],
     }
@@ -334,6 +338,7 @@ mod tests {
             state: State::Gone,
             suspected: (State::Gone, 0),
             met: false,
+            ready: false,
             programs: vec![Asked::CannotBe],
             has_socket: false,
             usage: None,
@@ -364,6 +369,8 @@ mod tests {
         // While it starts, its name leads there, and nothing answers yet.
         look(Asked::Silent, there, Asked::CannotBe);
         look(Asked::Silent, there, Asked::CannotBe);
+        look(Asked::Refuses, there, Asked::CannotBe);
+        look(Asked::Refuses, there, Asked::CannotBe);
         look(Asked::Answers, there, Asked::Answers);
         let told: Vec<_> = events.since(0).iter().map(|event| event.what.to_string()).collect();
         assert_eq!(
