@@ -20,7 +20,7 @@ const TABS_MAX = 5;
 const CONNECTIONS = {
   live: "live",
   lost: "The lab does not answer: it has ended, or is suspended. Retrying…",
-  locked: "This tab has no token for this lab. `labctl open` opens it; in containers, `docker compose logs page` prints its URL.",
+  locked: "This tab has no token for this lab. Open it with `labctl open`, or the URL in `docker compose logs page`.",
 };
 
 let chosen = "";
