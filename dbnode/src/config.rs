@@ -274,3 +274,14 @@ fn parse_id(text: &str) -> Result<String, String> {
         Err("a name is 1 to 64 letters, digits, '-', '_' or '.'".into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_documented() {
+        let flags = documented::flags(&<Args as clap::CommandFactory>::command());
+        documented::check_table("docs/contract.md", "flags of dbnode", &flags);
+    }
+}

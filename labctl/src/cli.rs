@@ -320,6 +320,12 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_of_every_command_are_documented() {
+        let common = <Common as clap::Args>::augment_args(clap::Command::new("labctl"));
+        documented::check_table("docs/contract.md", "flags of labctl", &documented::flags(&common));
+    }
+
+    #[test]
     fn the_command_line_is_sound_and_its_help_tells_the_flags_of_the_lab() {
         command().debug_assert();
         let mut command = command();

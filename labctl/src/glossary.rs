@@ -61,19 +61,12 @@ pub fn documentation() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use chapter::library;
 
     #[test]
     fn the_documentation_is_made_of_the_glossary() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/glossary.md");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&path, documentation()).unwrap();
-        }
-        let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(written, documentation(), "UPDATE=1 cargo test -p labctl writes docs/glossary.md");
+        documented::check_page("docs/glossary.md", &documentation());
     }
 
     #[test]

@@ -382,6 +382,11 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_are_documented() {
+        documented::check_table("docs/contract.md", "flags of lb", &documented::flags(&Args::command()));
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_contract() {
         let config = check(&["--upstream", "web-1=127.0.0.1:9001"]).unwrap();
         let health = config.health.unwrap();

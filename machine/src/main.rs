@@ -232,3 +232,13 @@ impl Reports {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_documented() {
+        documented::check_table("docs/contract.md", "flags of machine", &documented::flags(&Args::command()));
+    }
+}

@@ -176,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_are_documented() {
+        // Those of `lb` and `dbnode` are in the tables of these programs.
+        let taken = [lb::Args::command(), dbnode::Args::command()];
+        let is_taken = |arg: &clap::Arg| {
+            taken.iter().flat_map(|of| of.get_arguments()).any(|one| one.get_id() == arg.get_id())
+        };
+        let [balancer, database] = [Balancer::augment_args, Database::augment_args].map(|augment| {
+            let of = augment(clap::Command::new("part"));
+            let own: Vec<_> = of.get_arguments().filter(|arg| !is_taken(arg)).cloned().collect();
+            documented::flags(&clap::Command::new("part").args(own))
+        });
+        assert_eq!(balancer, database, "every adapter has the same flags of its own");
+        documented::check_table("docs/contract.md", "flags of part", &balancer);
+    }
+
+    #[test]
     fn what_can_be_known_to_be_wrong_is_refused_before_anything_starts() {
         let told = refused(&["caddy", "--program", "/no/such/program"]);
         assert!(told.contains("--program: there is no file /no/such/program"), "{told}");

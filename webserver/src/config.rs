@@ -181,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_are_documented() {
+        documented::check_table(
+            "docs/contract.md",
+            "flags of webserver",
+            &documented::flags(&Args::command()),
+        );
+    }
+
+    #[test]
     fn without_flags_there_is_no_cache_and_no_limit_of_requests() {
         let config = check(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:9001");

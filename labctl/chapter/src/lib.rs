@@ -28,8 +28,6 @@ mod spanned;
 pub mod step;
 pub mod suggest;
 pub mod table;
-#[cfg(test)]
-mod testing;
 pub mod traffic;
 pub mod verbs;
 

@@ -265,7 +265,6 @@ pub fn documentation() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::is_documented;
     use super::*;
 
     #[test]
@@ -299,6 +298,6 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_every_measure() {
-        is_documented("measures", &documentation());
+        documented::check_table("docs/chapters.md", "measures", &documentation());
     }
 }

@@ -307,7 +307,6 @@ impl<'de, F: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::super::step::Step;
-    use super::super::testing::is_documented;
     use super::*;
 
     fn step(verbs: &str) -> Result<Vec<Act>, String> {
@@ -373,6 +372,6 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_every_verb() {
-        is_documented("verbs", &documentation());
+        documented::check_table("docs/chapters.md", "verbs", &documentation());
     }
 }
