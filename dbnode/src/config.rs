@@ -39,7 +39,7 @@ pub struct Args {
     pub data: PathBuf,
 
     /// Address at which clients reach this node; the other nodes give it to clients that look for the primary.
-    /// [default: the value of --listen]
+    /// [default: --listen]
     #[arg(long, env = "DBNODE_ADVERTISE", value_name = "HOST:PORT", value_parser = parse_address)]
     pub advertise: Option<String>,
 

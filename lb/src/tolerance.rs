@@ -37,7 +37,7 @@ pub struct ToleranceArgs {
     pub retries: u32,
 
     /// Whether to retry other requests too, if they carry an Idempotency-Key and at most 64 KiB.
-    #[arg(long, env = "LB_RETRY_IDEMPOTENCY_KEY", value_enum, default_value_t = Switch::Off)]
+    #[arg(long, env = "LB_RETRY_IDEMPOTENCY_KEY", value_enum, value_name = "SWITCH", default_value_t = Switch::Off)]
     pub retry_idempotency_key: Switch,
 
     /// Time over which an upstream that comes into rotation is given its full share of requests. 0s: at once,

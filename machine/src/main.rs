@@ -46,15 +46,15 @@ struct Args {
     spec: MachineSpec,
 
     /// Unix socket at which processes reach their machine [default: a new path in the temporary directory].
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 
     /// Write the output of each process to its own file in this directory, instead of to stderr.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
 
     /// Report starts and exits to this file, instead of to standard output.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     reports: Option<PathBuf>,
 
     /// Die when standard input ends, because the process that started this machine is then gone.

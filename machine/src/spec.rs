@@ -13,26 +13,26 @@ pub struct MachineSpec {
     pub cores: u32,
 
     /// Memory, shared by what requests hold and by the page cache, which gets the rest.
-    #[arg(long, env = "MACHINE_MEMORY", default_value = "512MiB")]
+    #[arg(long, env = "MACHINE_MEMORY", value_name = "SIZE", default_value = "512MiB")]
     pub memory: ByteSize,
 
     /// Operations per second of the one disk, which no money makes faster.
-    #[arg(long, env = "MACHINE_DISK_IOPS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "MACHINE_DISK_IOPS", value_name = "OPERATIONS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
     pub disk_iops: u32,
 
     /// Share of each piece of CPU work (0 to 0.99) during which no other job on the machine may run,
     /// as under a global lock. It bends the curve of vertical scaling (Amdahl 1967: capacity on n
     /// cores is n / (1 + share × (n − 1))).
-    #[arg(long, env = "MACHINE_EXCLUSIVE", default_value_t = 0.0, value_parser = parse_share)]
+    #[arg(long, env = "MACHINE_EXCLUSIVE", value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
     pub exclusive: f64,
 
     /// Order in which waiting jobs get a core.
-    #[arg(long, env = "MACHINE_QUEUE", value_enum, default_value_t = QueueOrder::OldestFirst)]
+    #[arg(long, env = "MACHINE_QUEUE", value_enum, value_name = "ORDER", default_value_t = QueueOrder::OldestFirst)]
     #[serde(default)]
     pub queue: QueueOrder,
 
     /// Memory that one page of the page cache takes.
-    #[arg(long, env = "MACHINE_PAGE_SIZE", default_value = "256KiB", value_parser = parse_page_size)]
+    #[arg(long, env = "MACHINE_PAGE_SIZE", value_name = "SIZE", default_value = "256KiB", value_parser = parse_page_size)]
     pub page_size: ByteSize,
 }
 

@@ -24,16 +24,16 @@ use crate::vitals::Vitals;
 #[derive(Debug, Clone, Args)]
 pub struct StartupArgs {
     /// Format of log lines on stderr.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = "LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
     /// On SIGTERM: how long to keep serving while `/healthz` already answers 503, so that health checks notice
     /// before the listener closes.
-    #[arg(long, env = "DRAIN_DELAY", default_value = "0s")]
+    #[arg(long, env = "DRAIN_DELAY", default_value = "0s", value_name = "DURATION")]
     pub drain_delay: humantime::Duration,
 
     /// On SIGTERM: how long requests in flight may take to finish after the listener has closed.
-    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s")]
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "10s", value_name = "DURATION")]
     pub drain_timeout: humantime::Duration,
 
     /// Record what each request costs, as spans (W3C Trace Context), in PROGRAM.spans.jsonl in this directory.

@@ -143,8 +143,8 @@ pub struct Args {
     pub max_connections: u32,
 
     /// Limit from the opening of a connection, or the first byte of a later request, to the end of the
-    /// request's headers; and for a connection to be idle between two requests. Keep it above the idle time of
-    /// the balancer in front (`lb --upstream-idle-timeout`: 4s), which checks four times a second.
+    /// request's headers; and for a connection to be idle between two requests. Keep it above the time for which
+    /// the balancer in front keeps an idle connection (4s by default), which it checks four times a second.
     #[arg(long, env = "WEBSERVER_HEADER_TIMEOUT", default_value = "5s", value_name = "DURATION")]
     pub header_timeout: humantime::Duration,
 

@@ -13,6 +13,7 @@ fn row(arg: &Arg) -> String {
     let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
     let (meaning, described) = split_default(&help);
     let default = match described {
+        Some(flag) if flag.starts_with("--") => code(flag),
         Some(described) => described.to_owned(),
         None => default(arg),
     };
@@ -91,19 +92,22 @@ mod tests {
             .default_value("127.0.0.1:80")
             .help("Address of a|b");
         let threads = Arg::new("threads").long("threads").help("Threads [default: the number of cores].");
+        let retry = Arg::new("retry").long("retry").help("Limit of a retry. [default: --limit]");
         let mode = Arg::new("mode")
             .long("mode")
             .required(true)
             .value_parser(PossibleValuesParser::new(["on", "off"]));
         let quiet =
             Arg::new("quiet").long("quiet").action(ArgAction::SetTrue).help("Say less. Print nothing");
-        let command = Command::new("lb").args([listen, threads, mode.help("Mode"), quiet, Arg::new("file")]);
+        let command =
+            Command::new("lb").args([listen, threads, retry, mode.help("Mode"), quiet, Arg::new("file")]);
         assert_eq!(
             flags(&command),
             "| flag | variable | default | meaning |\n\
              |---|---|---|---|\n\
              | `--listen ADDRESS:PORT` | `LB_LISTEN` | `127.0.0.1:80` | Address of a\\|b. |\n\
              | `--threads THREADS` |  | the number of cores | Threads. |\n\
+             | `--retry RETRY` |  | `--limit` | Limit of a retry. |\n\
              | `--mode MODE` |  | required | Mode. Values: `on` or `off`. |\n\
              | `--quiet` |  | off | Say less. Print nothing. |\n"
         );
