@@ -64,8 +64,8 @@ export function compare() {
   place.replaceChildren(
     problem,
     bar,
-    el("div", { class: "sides" }, sides.map((one) => one.element)),
     differs.element,
+    el("div", { class: "sides" }, sides.map((one) => one.element)),
     architecture,
   );
 

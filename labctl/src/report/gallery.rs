@@ -18,8 +18,9 @@ const LISTED: usize = 200;
 
 /// Compares the runs in two directories.
 pub fn compare(first: &Path, second: &Path) -> Result<Comparison, LabError> {
-    let texts = (stored::chapter_text(first)?, stored::chapter_text(second)?);
+    // A run of another version is said to be one before its other files are missed.
     let runs = (stored::run(first)?, stored::run(second)?);
+    let texts = (stored::chapter_text(first)?, stored::chapter_text(second)?);
     comparison::compare((&runs.0, &texts.0), (&runs.1, &texts.1)).map_err(LabError::Usage)
 }
 
