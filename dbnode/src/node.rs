@@ -3,8 +3,6 @@
 
 /// The driver, which carries out what the core decides.
 mod driver;
-/// Spans of the replication of traced writes.
-mod spans;
 /// Disk operations in progress.
 mod work;
 
@@ -17,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::Machine;
-use machine::trace::{self, Context};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
@@ -51,7 +48,7 @@ pub struct Node {
 /// A request to the driver, with the channel for its answer.
 #[derive(Debug)]
 enum Asked {
-    Write(Write, Answer<Written>, Option<Context>),
+    Write(Write, Answer<Written>),
     Read(Answer<()>),
     HandOver,
 }
@@ -76,11 +73,9 @@ pub fn node<S: Storage>(
 }
 
 impl Node {
-    /// Writes. `Ok` means that the write is as durable as the mode promises. Its replication belongs to
-    /// the current span.
+    /// Writes. `Ok` means that the write is as durable as the mode promises.
     pub async fn write(&self, write: Write) -> Result<Written, RejectReason> {
-        let asked = |answer| Asked::Write(write, answer, trace::current());
-        self.ask(asked, RejectReason::OutcomeUnknown).await
+        self.ask(|answer| Asked::Write(write, answer), RejectReason::OutcomeUnknown).await
     }
 
     /// Performs a linearizable read: it sees every write that was acknowledged anywhere before.

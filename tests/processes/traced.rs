@@ -191,59 +191,6 @@ impl Collector {
     }
 }
 
-const REPLICATED: &str = r#"
-number = 1
-title = "A write at each hop"
-question = "Who has to confirm it?"
-
-[machine.web]
-webserver = { db = "db", cache = "none" }
-
-[machine.db]
-count = 3
-dbnode = { products = 10, replication = "sync" }
-
-[traffic.readers]
-to = "web"
-path = "/products/{key}"
-"#;
-
-/// A write is traced to the disk of its primary, and to each peer and back.
-#[test]
-fn a_write_is_traced_through_every_peer() {
-    let lab = Lab::new();
-    std::fs::write(lab.path().join("replicated.toml"), REPLICATED).expect("it can be written");
-    lab.succeed(&["up", "replicated.toml", "--trace"]);
-    let header = "traceparent: 00-00000000000000000000000000000007-00000000000000aa-01\r\n";
-    let write = "PUT /products/1\n{\"name\": \"thing\", \"price\": 5}";
-    let answer = http::answer(&format!("{}.0.1:9001", lab.network()), write, header).expect("it is answered");
-    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
-
-    let spans = spans(&lab, 7, 9);
-    let text = |span: &Value, key: &str| span[key].as_str().unwrap_or_default().to_owned();
-    let named = |wanted: &str| {
-        let found = spans.iter().filter(|span| text(span, "name").starts_with(wanted));
-        found.collect::<Vec<_>>()
-    };
-    let commit = named("commit")[0];
-    let (disk, sent, appended) = (named("disk"), named("to db-"), named("append"));
-    assert_eq!((disk.len(), sent.len(), appended.len()), (1, 2, 2), "{:#?}", tree(&spans));
-    for span in disk.iter().chain(&sent) {
-        assert_eq!(span["parent"], commit["span"], "{span}");
-        assert_eq!(span["machine"], commit["machine"], "{span}");
-    }
-    for span in sent {
-        let peer = text(span, "name")["to ".len()..].to_owned();
-        let there = appended.iter().find(|one| one["parent"] == span["span"]).expect("the peer has its part");
-        assert_eq!(text(there, "machine"), peer);
-        assert!(there["us"].as_u64() <= span["us"].as_u64(), "{there} is within {span}");
-        assert_eq!(span["entry"], there["entry"]);
-    }
-    let own: u64 = spans.iter().filter_map(|span| span["own_us"].as_u64()).sum();
-    assert_eq!(Some(own), spans[0]["us"].as_u64(), "the parts add up: {:#?}", tree(&spans));
-    lab.succeed(&["down"]);
-}
-
 #[test]
 fn without_traces_nothing_is_recorded_and_asking_says_how() {
     let lab = Lab::new();

@@ -14,7 +14,6 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::spans::Spans;
 use super::work::Work;
 use super::{Answer, Asked, INBOX_MAX};
 use crate::metrics::{Metrics, Timed};
@@ -51,8 +50,6 @@ pub struct Driver<S> {
     reading: Work<(Name, Result<Chunk, Failure>)>,
     /// Snapshot chunks that are yet to be read.
     to_read: VecDeque<(Name, Cursor, usize)>,
-    /// `None` unless traces are recorded.
-    spans: Option<Spans>,
     room: Room,
     role: (Role, u64),
     closed: bool,
@@ -163,7 +160,6 @@ impl<S: Storage> Driver<S> {
             installing: Work::default(),
             reading: Work::default(),
             to_read: VecDeque::new(),
-            spans: machine::trace::is_on().then(Spans::default),
             room: Room::Enough,
             role,
             closed: false,
@@ -234,16 +230,8 @@ impl<S: Storage> Driver<S> {
     fn handle(&mut self, event: Event, peers: &Peers) -> Result<(), Halted> {
         let inputs = match event {
             Event::Asked(asked) => asked.into_iter().map(|asked| self.admit(asked)).collect(),
-            Event::Heard(inputs) => {
-                if let Some(spans) = &mut self.spans {
-                    inputs.iter().for_each(|input| spans.heard(input));
-                }
-                inputs
-            }
+            Event::Heard(inputs) => inputs,
             Event::Persisted(Ok(())) => {
-                if let Some(spans) = &mut self.spans {
-                    spans.persisted();
-                }
                 self.metrics.syncs.inc();
                 self.say_room(Room::Enough);
                 vec![Input::Persisted]
@@ -291,11 +279,8 @@ impl<S: Storage> Driver<S> {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         match asked {
-            Asked::Write(write, answer, traced) => {
+            Asked::Write(write, answer) => {
                 self.writers.insert(ticket, answer);
-                if let (Some(spans), Some(context)) = (&mut self.spans, traced) {
-                    spans.asked(ticket, context);
-                }
                 Input::ClientWrites { ticket, write }
             }
             Asked::Read(answer) => {
@@ -313,9 +298,6 @@ impl<S: Storage> Driver<S> {
         let (effects, role) = {
             let mut core = self.core.write();
             let effects = core.steps(now, inputs);
-            if let Some(spans) = &mut self.spans {
-                spans.stepped(&core);
-            }
             (effects, (core.role(), core.term()))
         };
         self.say_role(role);
@@ -331,9 +313,6 @@ impl<S: Storage> Driver<S> {
     fn carry_out(&mut self, effect: Effect, peers: &Peers) {
         match effect {
             Effect::Persist(batch) => {
-                if let Some(spans) = &mut self.spans {
-                    spans.persisting(&batch);
-                }
                 let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
                 let seconds = self.metrics.sync_seconds.clone();
                 self.persisting.begin(async move {
@@ -342,12 +321,7 @@ impl<S: Storage> Driver<S> {
                     storage.persist(batch).await
                 });
             }
-            Effect::Send { to, mut envelope } => {
-                if let Some(spans) = &mut self.spans {
-                    spans.sending(&to, &mut envelope);
-                }
-                peers.send(&to, envelope);
-            }
+            Effect::Send { to, envelope } => peers.send(&to, envelope),
             Effect::Compact(entries) => {
                 let (storage, machine) = (Arc::clone(&self.storage), self.machine.clone());
                 let up_to = entries.last().map_or(0, |entry| entry.index);
@@ -375,9 +349,6 @@ impl<S: Storage> Driver<S> {
             }
             Effect::Acknowledge { ticket, written } => {
                 self.metrics.writes.inc();
-                if let Some(spans) = &mut self.spans {
-                    spans.acknowledged(written.version.index());
-                }
                 self.answer_writer(ticket, Ok(written));
             }
             Effect::Reject { ticket, refusal } => match self.readers.remove(&ticket) {

@@ -15,7 +15,7 @@ use crate::replication::life::Life;
 use crate::replication::member::{ClusterId, Name};
 
 /// The version of the peer protocol.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 3;
 
 /// The secret shared by the members of a cluster.
 #[derive(Clone)]

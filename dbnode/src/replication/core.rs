@@ -15,7 +15,7 @@ use super::durability::Mode;
 use super::effect::{Effect, Halt};
 use super::entry::Payload;
 use super::hard_state::HardState;
-use super::input::{Input, Moment, Ticket};
+use super::input::{Input, Moment};
 use super::lead::PrimaryState;
 use super::life::Life;
 use super::log::Log;
@@ -175,7 +175,7 @@ impl Core {
         now: Moment,
         from: Name,
         life: &Arc<Life>,
-        Envelope { term, message, .. }: Envelope,
+        Envelope { term, message }: Envelope,
         effects: &mut Vec<Effect>,
     ) {
         self.remember(&from, life, term, effects);
@@ -258,7 +258,7 @@ impl Core {
     }
 
     pub(super) fn send(&self, to: &Name, message: Message, effects: &mut Vec<Effect>) {
-        let envelope = Envelope { term: self.hard_state.term(), message, traces: Vec::new() };
+        let envelope = Envelope { term: self.hard_state.term(), message };
         effects.push(Effect::Send { to: to.clone(), envelope });
     }
 
@@ -272,11 +272,6 @@ impl Core {
     /// The records, as of the last entry applied.
     pub fn state(&self) -> &State {
         &self.applied.state
-    }
-
-    /// The entry of a write that waits for its response.
-    pub fn entry_of(&self, ticket: Ticket) -> Option<u64> {
-        Some(self.waiting.written(ticket)?.version.index())
     }
 
     /// This node's role.

@@ -16,19 +16,6 @@ pub struct Envelope {
     pub term: u64,
     /// The message.
     pub message: Message,
-    /// The traced writes among the message's entries. The driver fills it in, and the core ignores it.
-    pub traces: Vec<Traced>,
-}
-
-/// An entry with the span that its write belongs to (W3C Trace Context).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Traced {
-    /// The entry's index.
-    pub index: u64,
-    /// The trace id.
-    pub trace: u128,
-    /// The id of the sender's span.
-    pub span: u64,
 }
 
 /// A message between nodes: the Raft paper's RPCs, and a few more.

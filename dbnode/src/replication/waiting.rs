@@ -40,13 +40,6 @@ impl Waiting {
         self.queue.len()
     }
 
-    /// The result that a client is waiting for; `None` if it does not wait, or will be rejected. New
-    /// clients are found fastest.
-    pub fn written(&self, ticket: Ticket) -> Option<Written> {
-        let waiter = self.queue.iter().rev().find(|waiter| waiter.ticket == ticket)?;
-        waiter.answer.as_ref().ok().copied()
-    }
-
     /// Answers the clients whose responses have become final.
     pub fn answer(&mut self, durable: u64, effects: &mut Vec<Effect>) {
         while let Some(waiter) = self.queue.pop_front_if(|waiter| waiter.after <= durable) {

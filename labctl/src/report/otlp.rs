@@ -67,8 +67,6 @@ fn kind(span: &Span) -> u8 {
         span.name.split(' ').next().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_uppercase()));
     match span.name.as_str() {
         name if name.starts_with("to ") || name.ends_with(" database") => CLIENT,
-        // A replica appends what its primary sent.
-        "append" => SERVER,
         _ if is_method => SERVER,
         _ => INTERNAL,
     }

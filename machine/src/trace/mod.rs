@@ -95,11 +95,6 @@ impl Span {
         Self::begin(Some(current()?), name)
     }
 
-    /// Starts a child of a span that may belong to another task or program; `None` if tracing is off.
-    pub fn within_context(context: Context, name: impl FnOnce() -> String) -> Option<Self> {
-        Self::begin(Some(context), name)
-    }
-
     /// Starts a child of this span.
     pub fn child(&self, name: impl FnOnce() -> String) -> Option<Self> {
         Self::begin(Some(self.context), name)
