@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context;
@@ -53,7 +54,8 @@ pub struct Placed {
     pub span: Span,
     /// Its depth in the tree.
     pub depth: usize,
-    /// Self time: the part of its duration that no child covers, in microseconds.
+    /// Self time: the part of its duration that neither a child covers nor a span beside it that began earlier, in
+    /// microseconds.
     pub own_us: u64,
 }
 
@@ -95,7 +97,7 @@ fn read_file(path: &Path, machine: &str) -> anyhow::Result<Vec<Span>> {
 }
 
 /// Assembles spans into traces, slowest first. A root is a span whose parent is not among the spans: the
-/// client's own, or none.
+/// client's own, or none. In a cycle of parents it is the span that began first.
 pub fn assemble(spans: Vec<Span>) -> Vec<Trace> {
     let mut by_trace: HashMap<String, Vec<Span>> = HashMap::new();
     for span in spans {
@@ -117,31 +119,58 @@ fn one(trace: String, mut spans: Vec<Span>) -> Trace {
         }
     }
     let mut placed = Vec::new();
-    roots.into_iter().for_each(|root| place(root, 0, &mut parts, &mut placed));
+    roots.into_iter().for_each(|root| place(root, 0, whole(root), &mut parts, &mut placed));
+    for span in &spans {
+        // Only a cycle is left, and what hangs on it.
+        if let Some(parts_of_parent) = span.parent.as_deref().and_then(|parent| parts.get_mut(parent))
+            && let Some(at) = parts_of_parent.iter().position(|part| std::ptr::eq(*part, span))
+        {
+            let root = parts_of_parent.remove(at);
+            place(root, 0, whole(root), &mut parts, &mut placed);
+        }
+    }
     Trace { trace, spans: placed }
 }
 
 /// The children of each span, by its id.
 type Parts<'a> = HashMap<&'a str, Vec<&'a Span>>;
 
-/// Children are removed from the map as they are placed, so a cycle of parents cannot recurse endlessly.
-fn place<'a>(span: &'a Span, depth: usize, all: &mut Parts<'a>, placed: &mut Vec<Placed>) {
+/// Places a span and those below it. `counted` is the time that it accounts for. Children are removed from the map as
+/// they are placed, so a cycle of parents cannot recurse endlessly.
+fn place<'a>(
+    span: &'a Span,
+    depth: usize,
+    counted: Range<u64>,
+    all: &mut Parts<'a>,
+    placed: &mut Vec<Placed>,
+) {
     let parts = all.remove(span.span.as_str()).unwrap_or_default();
-    let own_us = span.us.saturating_sub(covered(span, &parts));
+    let shares = shares(&counted, &parts);
+    let own_us = length(&counted) - shares.iter().map(length).sum::<u64>();
     placed.push(Placed { span: span.clone(), depth, own_us });
-    parts.into_iter().for_each(|part| place(part, depth + 1, all, placed));
+    for (part, share) in parts.into_iter().zip(shares) {
+        place(part, depth + 1, share, all, placed);
+    }
 }
 
-/// Returns how much of a span its children cover, in microseconds; overlapping children count once.
-fn covered(span: &Span, parts: &[&Span]) -> u64 {
-    let (mut covered, mut until) = (0, span.start_us);
-    let end = span.start_us + span.us;
-    for part in parts {
-        let (from, to) = (part.start_us.clamp(until, end), (part.start_us + part.us).min(end));
-        covered += to.saturating_sub(from);
-        until = until.max(to);
-    }
-    covered
+/// Splits the time that a span accounts for among its children, in order of their start. What goes on at the same time
+/// counts for the first of them only, so that all times of a trace add up.
+fn shares(counted: &Range<u64>, parts: &[&Span]) -> Vec<Range<u64>> {
+    let mut until = counted.start;
+    let share = |part: &&Span| {
+        let from = part.start_us.clamp(until, counted.end);
+        until = (part.start_us + part.us).clamp(from, counted.end);
+        from..until
+    };
+    parts.iter().map(share).collect()
+}
+
+fn length(range: &Range<u64>) -> u64 {
+    range.end - range.start
+}
+
+fn whole(span: &Span) -> Range<u64> {
+    span.start_us..span.start_us + span.us
 }
 
 #[cfg(test)]
@@ -180,15 +209,29 @@ mod tests {
 
     #[test]
     fn what_goes_on_at_the_same_time_counts_once() {
-        let parts = [span("t", "a", None, 10, 50), span("t", "b", None, 40, 100)];
-        let parts: Vec<_> = parts.iter().collect();
-        assert_eq!(covered(&span("t", "whole", None, 0, 100), &parts), 90);
+        let spans = vec![
+            span("t", "commit", None, 0, 100),
+            span("t", "disk", Some("commit"), 10, 50),
+            span("t", "to db-2", Some("commit"), 40, 100),
+            span("t", "append", Some("to db-2"), 50, 20),
+        ];
+        let traces = assemble(spans);
+        let owns: Vec<_> = traces[0].spans.iter().map(|it| (it.span.name.as_str(), it.own_us)).collect();
+        assert_eq!(owns, [("commit", 10), ("disk", 50), ("to db-2", 30), ("append", 10)]);
+        assert_eq!(owns.iter().map(|(_, own)| own).sum::<u64>(), traces[0].us());
     }
 
     #[test]
     fn spans_that_are_their_own_parents_end() {
-        let spans = vec![span("t", "a", Some("b"), 0, 1), span("t", "b", Some("a"), 0, 1)];
-        assert_eq!(assemble(spans).len(), 1);
+        let spans = vec![
+            span("t", "b", Some("a"), 1, 5),
+            span("t", "a", Some("b"), 0, 9),
+            span("t", "c", Some("b"), 2, 1),
+        ];
+        let traces = assemble(spans);
+        let rows: Vec<_> = traces[0].spans.iter().map(|it| (it.span.name.as_str(), it.depth)).collect();
+        assert_eq!(rows, [("a", 0), ("b", 1), ("c", 2)]);
+        assert_eq!(traces[0].us(), 9);
     }
 
     #[test]
